@@ -1,0 +1,24 @@
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+class Tape:
+    def __len__(self) -> int: ...
+    def call(self, function: Callable[[], object]) -> None: ...
+    def replay(self, begin: int = 0, end: int | None = None) -> None: ...
+
+def guard(value: NDArray[np.float64], tape: Tape | None = None) -> None: ...
+def permutation(n: int, seed: int, epoch: int) -> list[int]: ...
+def run_epochs(
+    batch: Tape,
+    rest: Tape | None,
+    index: NDArray[np.int64],
+    cursor: NDArray[np.int64],
+    value: NDArray[np.float64],
+    batch_size: int,
+    shuffle: bool,
+    seed: int,
+    first_epoch: int,
+    losses: NDArray[np.float64],
+) -> tuple[int, int] | None: ...

@@ -1,0 +1,44 @@
+"""The kernels of the build that fits this processor: ``kernels.float32`` and ``kernels.float64``.
+
+Every kernel has a twin in plain NumPy, with the same name and arguments, in :mod:`fastnn.reference`.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+_INSTRUCTION_SETS = ("baseline", "avx2", "avx512")  # the most capable last
+
+if find_spec("fastnn._core.tape") is None:
+    raise ImportError(
+        f"fastnn is imported from {Path(__file__).parent}, where its compiled core has not been built. "
+        f"Type `pip install -e .` in {Path(__file__).parents[1]} to build it there, or `pip install .` and start "
+        "Python from another folder."
+    )
+
+from fastnn._core.cpu import supported as _supported
+
+built = tuple(isa for isa in _INSTRUCTION_SETS if find_spec(f"fastnn._core.float32_{isa}") is not None)
+supported = _supported()
+
+
+def _select() -> tuple[str, str]:
+    """Return the instruction set to use and why."""
+    usable = [isa for isa in built if isa in supported]
+    forced = os.environ.get("FASTNN_ISA")
+    if forced:
+        if forced not in usable:
+            raise ImportError(
+                f"FASTNN_ISA is {forced!r}, expected one that is built ({', '.join(built)}) and that this processor "
+                f"supports ({', '.join(supported)}). Unset it, or choose among: {', '.join(usable)}."
+            )
+        return forced, "FASTNN_ISA asks for it"
+    return usable[-1], "the most capable that is built and that this processor supports"
+
+
+selected, reason = _select()
+float32 = import_module(f"fastnn._core.float32_{selected}")
+float64 = import_module(f"fastnn._core.float64_{selected}")

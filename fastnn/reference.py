@@ -1,0 +1,595 @@
+"""The pure-NumPy twin of every kernel: the specification, and a network trained with it.
+
+Each function has the name, the arguments and the order of arguments of the kernel that it specifies (without
+``tape``), works in the dtype of its inputs and writes into its output arguments. Shapes are row-major, batch
+first: x, y, dy, dx (batch, n); w is (n_in, n_out); b is (n_out). An activation's backward takes y where the derivative
+follows from y, else x. An output may be the array that it is computed from: y is x, dx is dy.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[np.floating[Any]]
+Labels: TypeAlias = NDArray[np.int64]
+Cell: TypeAlias = NDArray[np.float64]
+
+SELU_SCALE = 1.0507009873554805
+SELU_ALPHA = 1.6732632423543772
+GELU_TANH_CUBIC = 0.044715
+
+# Activations whose derivative follows from the output: those that dense_forward may apply in its own pass.
+FROM_OUTPUT = (
+    "identity", "relu", "leaky_relu", "elu", "selu", "softplus", "sigmoid", "hard_sigmoid", "tanh", "hard_tanh",
+)  # fmt: skip
+WITH_ALPHA = ("leaky_relu", "elu")
+
+_erf = np.frompyfunc(math.erf, 1, 1)
+_erfc = np.frompyfunc(math.erfc, 1, 1)
+
+
+# Elementary functions
+
+
+def exp(x: Array, y: Array) -> None:
+    """y = e^x; x, y (batch, n)."""
+    np.exp(x, out=y)
+
+
+def expm1(x: Array, y: Array) -> None:
+    """y = e^x - 1, accurate near 0; x, y (batch, n)."""
+    np.expm1(x, out=y)
+
+
+def log(x: Array, y: Array) -> None:
+    """y = log(x); x, y (batch, n)."""
+    np.log(x, out=y)
+
+
+def log1p(x: Array, y: Array) -> None:
+    """y = log(1 + x), accurate near 0; x, y (batch, n)."""
+    np.log1p(x, out=y)
+
+
+def erf(x: Array, y: Array) -> None:
+    """y = 2 / sqrt(pi) * integral of exp(-s^2) for s from 0 to x; x, y (batch, n)."""
+    y[...] = _erf(x)
+
+
+# The dense layer
+
+
+def dense_forward(
+    x: Array, w: Array, b: Array | None, y: Array, activation: str | None = None, alpha: float = 0.0
+) -> None:
+    """y = f(x @ w + b); x (batch, n_in), w (n_in, n_out), b (n_out) or None, y (batch, n_out).
+
+    ``activation`` names f, one of `FROM_OUTPUT` or None; ``alpha`` is passed to leaky_relu and elu.
+    """
+    if activation is not None and activation not in FROM_OUTPUT:
+        raise ValueError(f"dense_forward: activation is {activation!r}, expected None or one of {FROM_OUTPUT}")
+    np.matmul(x, w, out=y)
+    if b is not None:
+        y += b
+    if activation is not None:
+        parameters = (alpha,) if activation in WITH_ALPHA else ()
+        globals()[f"{activation}_forward"](y, y, *parameters)
+
+
+def dense_backward(x: Array, w: Array, dy: Array, dx: Array | None, dw: Array, db: Array | None) -> None:
+    """dx = dy @ w.T, dw = x.T @ dy, db = sum_i dy_i; dy is the gradient of x @ w + b; dx and db may be None."""
+    if dx is not None:
+        np.matmul(dy, w.T, out=dx)
+    np.matmul(x.T, dy, out=dw)
+    if db is not None:
+        np.add.reduce(dy, axis=0, out=db)
+
+
+# Activations
+
+
+def identity_forward(x: Array, y: Array) -> None:
+    """y = x."""
+    y[...] = x
+
+
+def identity_backward(y: Array, dy: Array, dx: Array) -> None:
+    """dx = dy."""
+    dx[...] = dy
+
+
+def relu_forward(x: Array, y: Array) -> None:
+    """y = max(x, 0) (Nair & Hinton 2010)."""
+    np.maximum(x, 0, out=y)
+
+
+def relu_backward(y: Array, dy: Array, dx: Array) -> None:
+    """dx = dy where y > 0, else 0."""
+    dx[...] = np.where(y > 0, dy, 0)
+
+
+def leaky_relu_forward(x: Array, y: Array, alpha: float = 0.01) -> None:
+    """y = x where x > 0, else alpha x (Maas, Hannun & Ng 2013)."""
+    y[...] = np.where(x > 0, x, alpha * x)
+
+
+def leaky_relu_backward(y: Array, dy: Array, dx: Array, alpha: float = 0.01) -> None:
+    """dx = dy where y > 0, else alpha dy; needs alpha >= 0."""
+    dx[...] = np.where(y > 0, dy, alpha * dy)
+
+
+def elu_forward(x: Array, y: Array, alpha: float = 1.0) -> None:
+    """y = x where x > 0, else alpha (e^x - 1) (Clevert, Unterthiner & Hochreiter 2016)."""
+    y[...] = np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def elu_backward(y: Array, dy: Array, dx: Array, alpha: float = 1.0) -> None:
+    """dx = dy where y > 0, else (y + alpha) dy; needs alpha >= 0."""
+    dx[...] = np.where(y > 0, dy, (y + alpha) * dy)
+
+
+def selu_forward(x: Array, y: Array) -> None:
+    """y = scale x where x > 0, else scale alpha (e^x - 1) (Klambauer, Unterthiner, Mayr & Hochreiter 2017)."""
+    y[...] = np.where(x > 0, SELU_SCALE * x, SELU_SCALE * SELU_ALPHA * np.expm1(np.minimum(x, 0)))
+
+
+def selu_backward(y: Array, dy: Array, dx: Array) -> None:
+    """dx = scale dy where y > 0, else (y + scale alpha) dy."""
+    dx[...] = np.where(y > 0, SELU_SCALE * dy, (y + SELU_SCALE * SELU_ALPHA) * dy)
+
+
+def _normal_cdf(x: Array) -> Array:
+    """Phi(x) = erfc(-x / sqrt(2)) / 2, which keeps its relative accuracy for x << 0."""
+    return 0.5 * np.asarray(_erfc(-math.sqrt(0.5) * x.astype(np.float64)), x.dtype)
+
+
+def gelu_forward(x: Array, y: Array) -> None:
+    """y = x Phi(x), Phi the distribution function of the standard normal (Hendrycks & Gimpel 2016)."""
+    y[...] = x * _normal_cdf(x)
+
+
+def gelu_backward(x: Array, dy: Array, dx: Array) -> None:
+    """dx = (Phi(x) + x phi(x)) dy, phi(x) = exp(-x^2 / 2) / sqrt(2 pi)."""
+    density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    dx[...] = (_normal_cdf(x) + x * density) * dy
+
+
+def gelu_tanh_forward(x: Array, y: Array) -> None:
+    """y = x (1 + tanh(u)) / 2, u = sqrt(2 / pi) (x + 0.044715 x^3) (Hendrycks & Gimpel 2016)."""
+    u = math.sqrt(2 / math.pi) * x * (1 + GELU_TANH_CUBIC * x * x)
+    y[...] = 0.5 * x * (1 + np.tanh(u))
+
+
+def gelu_tanh_backward(x: Array, dy: Array, dx: Array) -> None:
+    """dx = (1 + tanh(u) + x (1 - tanh(u)^2) du/dx) / 2 dy, du/dx = sqrt(2 / pi) (1 + 3 * 0.044715 x^2)."""
+    th = np.tanh(math.sqrt(2 / math.pi) * x * (1 + GELU_TANH_CUBIC * x * x))
+    du = math.sqrt(2 / math.pi) * (1 + 3 * GELU_TANH_CUBIC * x * x)
+    dx[...] = 0.5 * (1 + th + x * (1 - th * th) * du) * dy
+
+
+def _sigmoid(x: Array) -> Array:
+    """1 / (1 + e^-x) for x >= 0 and e^x / (1 + e^x) for x < 0: the exponential never overflows."""
+    e: Array = np.exp(-np.abs(x))
+    return np.asarray(np.where(x < 0, e, 1) / (1 + e))
+
+
+def silu_forward(x: Array, y: Array) -> None:
+    """y = x sigmoid(x) (Elfwing, Uchibe & Doya 2017; as "swish" Ramachandran, Zoph & Le 2017)."""
+    y[...] = x * _sigmoid(x)
+
+
+def silu_backward(x: Array, dy: Array, dx: Array) -> None:
+    """dx = s (1 + x (1 - s)) dy, s = sigmoid(x)."""
+    s = _sigmoid(x)
+    dx[...] = s * (1 + x * (1 - s)) * dy
+
+
+def _softplus(x: Array) -> Array:
+    """log(1 + e^x) = max(x, 0) + log(1 + e^-|x|): the exponential never overflows."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def softplus_forward(x: Array, y: Array) -> None:
+    """y = log(1 + e^x) (Dugas et al. 2001; Glorot, Bordes & Bengio 2011)."""
+    y[...] = _softplus(x)
+
+
+def softplus_backward(y: Array, dy: Array, dx: Array) -> None:
+    """dx = (1 - e^-y) dy."""
+    dx[...] = -np.expm1(-y) * dy
+
+
+def softsign_forward(x: Array, y: Array) -> None:
+    """y = x / (1 + |x|) (Bergstra et al. 2009)."""
+    y[...] = x / (1 + np.abs(x))
+
+
+def softsign_backward(x: Array, dy: Array, dx: Array) -> None:
+    """dx = dy / (1 + |x|)^2."""
+    dx[...] = dy / np.square(1 + np.abs(x))
+
+
+def sigmoid_forward(x: Array, y: Array) -> None:
+    """y = 1 / (1 + e^-x)."""
+    y[...] = _sigmoid(x)
+
+
+def sigmoid_backward(y: Array, dy: Array, dx: Array) -> None:
+    """dx = y (1 - y) dy."""
+    dx[...] = y * (1 - y) * dy
+
+
+def hard_sigmoid_forward(x: Array, y: Array) -> None:
+    """y = min(max(x / 6 + 1/2, 0), 1) (Courbariaux, Bengio & David 2015, here with slope 1/6)."""
+    np.clip(x / 6 + 0.5, 0, 1, out=y)
+
+
+def hard_sigmoid_backward(y: Array, dy: Array, dx: Array) -> None:
+    """dx = dy / 6 where 0 < y < 1, else 0."""
+    dx[...] = np.where((y > 0) & (y < 1), dy / 6, 0)
+
+
+def tanh_forward(x: Array, y: Array) -> None:
+    """y = tanh(x)."""
+    np.tanh(x, out=y)
+
+
+def tanh_backward(y: Array, dy: Array, dx: Array) -> None:
+    """dx = (1 - y^2) dy."""
+    dx[...] = (1 - y * y) * dy
+
+
+def hard_tanh_forward(x: Array, y: Array) -> None:
+    """y = min(max(x, -1), 1) (Collobert 2004)."""
+    np.clip(x, -1, 1, out=y)
+
+
+def hard_tanh_backward(y: Array, dy: Array, dx: Array) -> None:
+    """dx = dy where -1 < y < 1, else 0."""
+    dx[...] = np.where((y > -1) & (y < 1), dy, 0)
+
+
+def mish_forward(x: Array, y: Array) -> None:
+    """y = x tanh(softplus(x)) (Misra 2019)."""
+    y[...] = x * np.tanh(_softplus(x))
+
+
+def mish_backward(x: Array, dy: Array, dx: Array) -> None:
+    """dx = (th + x (1 - th^2) sigmoid(x)) dy, th = tanh(softplus(x))."""
+    th = np.tanh(_softplus(x))
+    dx[...] = (th + x * (1 - th * th) * _sigmoid(x)) * dy
+
+
+# Softmax, over the rows of x
+
+
+def softmax_forward(x: Array, y: Array) -> None:
+    """y_ij = exp(x_ij - max_j x_ij) / sum_j exp(x_ij - max_j x_ij); x, y (batch, n)."""
+    np.exp(x - x.max(axis=1, keepdims=True), out=y)
+    y /= y.sum(axis=1, keepdims=True)
+
+
+def softmax_backward(y: Array, dy: Array, dx: Array) -> None:
+    """dx_i = y_i (dy_i - sum_j y_ij dy_ij): the Jacobian times dy; y, dy, dx (batch, n)."""
+    dx[...] = y * (dy - np.sum(y * dy, axis=1, keepdims=True))
+
+
+def softmax_jacobian(y: Array, jacobian: Array) -> None:
+    """jacobian_i = diag(y_i) - y_i y_i^T; y (batch, n), jacobian (batch, n, n)."""
+    jacobian[...] = y[:, :, None] * (np.eye(y.shape[1], dtype=y.dtype) - y[:, None, :])
+
+
+def log_softmax_forward(x: Array, y: Array) -> None:
+    """y_ij = z_ij - log(sum_j exp(z_ij)), z_ij = x_ij - max_j x_ij; x, y (batch, n)."""
+    z = x - x.max(axis=1, keepdims=True)
+    y[...] = z - np.log(np.sum(np.exp(z), axis=1, keepdims=True))
+
+
+def log_softmax_backward(y: Array, dy: Array, dx: Array) -> None:
+    """dx_i = dy_i - exp(y_i) sum_j dy_ij; y, dy, dx (batch, n)."""
+    dx[...] = dy - np.exp(y) * np.sum(dy, axis=1, keepdims=True)
+
+
+# Losses: value = sum_i weight_i l_i / rows, a missing weight is 1; dy, which may be None, is its gradient
+
+
+def _weighted_mean(elements: Array, weight: Array | None) -> float:
+    """sum_i weight_i sum_j elements_ij / rows in float64, 0 for no rows; elements (rows, n)."""
+    rows: Array = elements.sum(axis=1, dtype=np.float64)
+    return float(np.sum(rows if weight is None else weight * rows)) / max(len(rows), 1)
+
+
+def _row_factor(y: Array, weight: Array | None) -> float | Array:
+    """weight_i / rows, broadcastable to y (rows, n): what one row's gradient is multiplied by."""
+    return 1.0 / max(len(y), 1) if weight is None else weight[:, None] / len(y)
+
+
+def mse(y: Array, t: Array, weight: Array | None, dy: Array | None, value: Cell) -> None:
+    """l_i = mean_j d_ij^2, d = y - t; y, t, dy (rows, n), weight (rows), value (1)."""
+    d = y - t
+    value[0] = _weighted_mean(d * d, weight) / y.shape[1]
+    if dy is not None:
+        np.multiply(d, 2 / y.shape[1] * _row_factor(y, weight), out=dy)
+
+
+def mae(y: Array, t: Array, weight: Array | None, dy: Array | None, value: Cell) -> None:
+    """l_i = mean_j |d_ij|, d = y - t; the derivative at 0 is 0."""
+    d = y - t
+    value[0] = _weighted_mean(np.abs(d), weight) / y.shape[1]
+    if dy is not None:
+        np.multiply(np.sign(d), _row_factor(y, weight) / y.shape[1], out=dy)
+
+
+def huber(y: Array, t: Array, weight: Array | None, dy: Array | None, value: Cell, delta: float = 1.0) -> None:
+    """l_i = mean_j of d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), d = y - t (Huber 1964)."""
+    d = y - t
+    size = np.abs(d)
+    value[0] = _weighted_mean(np.where(size <= delta, 0.5 * d * d, delta * (size - 0.5 * delta)), weight) / y.shape[1]
+    if dy is not None:
+        np.multiply(np.clip(d, -delta, delta), _row_factor(y, weight) / y.shape[1], out=dy)
+
+
+def binary_cross_entropy(y: Array, t: Array, weight: Array | None, dy: Array | None, value: Cell) -> None:
+    """l_i = -mean_j of t log(p) + (1 - t) log(1 - p), p = y clipped to [eps, 1 - eps]; the gradient is that at p."""
+    eps = np.finfo(y.dtype).eps
+    p = np.clip(y, eps, 1 - eps)
+    value[0] = -_weighted_mean(t * np.log(p) + (1 - t) * np.log1p(-p), weight) / y.shape[1]
+    if dy is not None:
+        np.multiply((1 - t) / (1 - p) - t / p, _row_factor(y, weight) / y.shape[1], out=dy)
+
+
+def binary_cross_entropy_from_logits(y: Array, t: Array, weight: Array | None, dy: Array | None, value: Cell) -> None:
+    """l_i = mean_j of max(y, 0) - y t + log(1 + e^-|y|): sigmoid and binary cross-entropy in one stable pass."""
+    value[0] = _weighted_mean(_softplus(y) - y * t, weight) / y.shape[1]
+    if dy is not None:
+        np.multiply(_sigmoid(y) - t, _row_factor(y, weight) / y.shape[1], out=dy)
+
+
+def cross_entropy(y: Array, t: Array, weight: Array | None, dy: Array | None, value: Cell) -> None:
+    """l_i = -sum_j t_ij log(p_ij), p = max(y, eps); the gradient is that at p."""
+    p = np.maximum(y, np.finfo(y.dtype).eps)
+    value[0] = -_weighted_mean(t * np.log(p), weight)
+    if dy is not None:
+        np.multiply(-t / p, _row_factor(y, weight), out=dy)
+
+
+def cross_entropy_from_logits(y: Array, t: Array, weight: Array | None, dy: Array | None, value: Cell) -> None:
+    """l_i = sum_j t_ij (log(sum_k e^y_ik) - y_ij): softmax and cross-entropy in one stable pass."""
+    z = y - y.max(axis=1, keepdims=True)
+    e = np.exp(z)
+    total = np.sum(e, axis=1, keepdims=True)
+    value[0] = _weighted_mean(t * (np.log(total) - z), weight)
+    if dy is not None:
+        np.multiply(e / total * np.sum(t, axis=1, keepdims=True) - t, _row_factor(y, weight), out=dy)
+
+
+def cross_entropy_labels(y: Array, t: Labels, weight: Array | None, dy: Array | None, value: Cell) -> None:
+    """l_i = -log(p_i), p_i = max(y_i,t_i, eps); y (rows, n) probabilities, t (rows) classes; gradient at p."""
+    here = np.arange(len(t)), t
+    p = np.maximum(y[here], np.finfo(y.dtype).eps)[:, None]
+    value[0] = -_weighted_mean(np.log(p), weight)
+    if dy is not None:
+        dy[...] = 0
+        dy[here] = (-_row_factor(y, weight) / p)[:, 0]
+
+
+def cross_entropy_labels_from_logits(y: Array, t: Labels, weight: Array | None, dy: Array | None, value: Cell) -> None:
+    """l_i = log(sum_k e^y_ik) - y_i,t_i; y (rows, n) logits, t (rows) classes."""
+    here = np.arange(len(t)), t
+    z = y - y.max(axis=1, keepdims=True)
+    e = np.exp(z)
+    total = e.sum(axis=1, keepdims=True)
+    value[0] = _weighted_mean(np.log(total) - z[here][:, None], weight)
+    if dy is not None:
+        np.divide(e, total, out=dy)
+        dy[here] -= 1
+        dy *= _row_factor(y, weight)
+
+
+# Optimizers: w, dw, velocity, m, v (n); lr and step (1) are read at every run
+
+
+def sgd(
+    w: Array,
+    dw: Array,
+    velocity: Array | None,
+    lr: Cell,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+) -> None:
+    """w -= lr g, g = dw + weight_decay w; with momentum, velocity = momentum velocity + g and w -= lr velocity.
+
+    Nesterov's step is lr (g + momentum velocity): PyTorch's convention of Sutskever, Martens, Dahl & Hinton 2013.
+    The velocity may be None when momentum is 0.
+    """
+    g = dw + weight_decay * w if weight_decay else dw
+    if momentum:
+        if velocity is None:
+            raise ValueError("sgd: velocity is None, expected an array, because momentum is not 0")
+        velocity *= momentum
+        velocity += g
+        g = g + momentum * velocity if nesterov else velocity
+    w -= float(lr[0]) * g
+
+
+def adam(
+    w: Array,
+    dw: Array,
+    m: Array,
+    v: Array,
+    lr: Cell,
+    step: Cell,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    decoupled: bool = True,
+) -> None:
+    """m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; w -= lr m^ / (sqrt(v^) + eps) (Kingma & Ba 2015).
+
+    m^ = m / (1 - beta1^step), v^ = v / (1 - beta2^step), and step[0] is 1 in the first call. Weight decay is decoupled,
+    w *= 1 - lr weight_decay (Loshchilov & Hutter 2019), or part of the gradient, g = dw + weight_decay w.
+    """
+    rate, count = float(lr[0]), float(step[0])
+    g = dw + weight_decay * w if weight_decay and not decoupled else dw
+    if weight_decay and decoupled:
+        w *= 1 - rate * weight_decay
+    m *= beta1
+    m += (1 - beta1) * g
+    v *= beta2
+    v += (1 - beta2) * np.square(g)
+    w -= rate / (1 - beta1**count) * m / (np.sqrt(v / (1 - beta2**count)) + eps)
+
+
+def increment(step: Cell) -> None:
+    """step += 1."""
+    step += 1
+
+
+# Batches
+
+
+def gather_rows(x: Array, index: Labels, cursor: Labels, y: Array) -> None:
+    """y_i = x[index[cursor + i]]; x (n, d), index (any), cursor (1), y (batch, d)."""
+    y[...] = x[index[cursor[0] : cursor[0] + len(y)]]
+
+
+def gather_labels(x: Labels, index: Labels, cursor: Labels, y: Labels) -> None:
+    """y_i = x[index[cursor + i]]; x (n), index (any), cursor (1), y (batch)."""
+    y[...] = x[index[cursor[0] : cursor[0] + len(y)]]
+
+
+# A network
+
+
+class MLP:
+    """A multilayer perceptron in plain NumPy: what the compiled training is compared with.
+
+    Parameters
+    ----------
+    layers : sequence of (w, b, activation)
+        Of each dense layer the weights (n_in, n_out), the bias (n_out) or None, and the name of its activation. The
+        arrays are copied; their dtype is the dtype of the network.
+    loss : str
+        "cross_entropy" (integer labels), "binary_cross_entropy", "mse", "mae" or "huber". Cross-entropy after softmax
+        or identity and binary cross-entropy after sigmoid are computed from the logits.
+    optimizer : {"sgd", "adam"}
+    lr : float
+    **parameters
+        Further arguments of `sgd` (momentum, weight_decay, nesterov) or `adam` (beta1, beta2, eps, weight_decay,
+        decoupled).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.reference import MLP
+    >>> model = MLP([(np.zeros((2, 3)), np.zeros(3), "softmax")], "cross_entropy", lr=0.5)
+    >>> round(model.step(np.eye(2), np.array([0, 2])), 4)
+    1.0986
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[tuple[Array, Array | None, str]],
+        loss: str,
+        optimizer: str = "sgd",
+        lr: float = 0.01,
+        **parameters: Any,
+    ) -> None:
+        self.activations = [activation for _, _, activation in layers]
+        # One flat array for the parameters and one for the gradients, so that an optimizer is a few array operations.
+        arrays = [array for w, b, _ in layers for array in (w, b) if array is not None]
+        self.parameters = np.concatenate([array.ravel() for array in arrays])
+        self.gradients = np.zeros_like(self.parameters)
+        self.weights = _views(self.parameters, layers)
+        self.weight_gradients = _views(self.gradients, layers)
+        self.loss, self.from_logits = _loss(loss, self.activations[-1])
+        self.value = np.zeros(1)
+        self.lr = np.array([lr])
+        self.count = np.zeros(1)
+        self.optimizer = optimizer
+        self.options = parameters
+        n_moments = {"sgd": 1, "adam": 2}[optimizer]
+        self.moments = [np.zeros_like(self.parameters) for _ in range(n_moments)]
+
+    def forward(self, x: Array, logits: bool = False) -> list[tuple[Array, Array]]:
+        """Return, layer by layer, z = x @ w + b and y = f(z); with ``logits`` the last y is its z."""
+        saved = []
+        last = len(self.weights) - 1
+        for i, ((w, b), activation) in enumerate(zip(self.weights, self.activations, strict=True)):
+            z = np.empty((len(x), w.shape[1]), w.dtype)
+            dense_forward(x, w, b, z)
+            # An activation whose backward needs only y overwrites z.
+            y = z if activation in FROM_OUTPUT or activation == "softmax" else np.empty_like(z)
+            if activation != "identity" and not (logits and i == last):
+                globals()[f"{activation}_forward"](z, y)
+            else:
+                y = z
+            saved.append((z, y))
+            x = y
+        return saved
+
+    def predict(self, x: Array) -> Array:
+        """Return the output of the last layer, (batch, n_out)."""
+        return self.forward(x)[-1][1]
+
+    def step(self, x: Array, t: NDArray[Any], weight: Array | None = None) -> float:
+        """Train on one batch and return its loss before the update."""
+        saved = self.forward(x, logits=self.from_logits)
+        dy = np.empty_like(saved[-1][1])
+        self.loss(saved[-1][1], t, weight, dy, self.value)
+        for i in reversed(range(len(saved))):
+            z, y = saved[i]
+            activation = self.activations[i]
+            if activation != "identity" and not (self.from_logits and i == len(saved) - 1):
+                globals()[f"{activation}_backward"](y if y is z else z, dy, dy)
+            below = saved[i - 1][1] if i > 0 else x
+            dx = np.empty_like(below) if i > 0 else None
+            dense_backward(below, self.weights[i][0], dy, dx, *self.weight_gradients[i])
+            if dx is not None:
+                dy = dx
+        self.update()
+        return float(self.value[0])
+
+    def update(self) -> None:
+        """Let the optimizer change the parameters."""
+        if self.optimizer == "adam":
+            m, v = self.moments
+            increment(self.count)
+            adam(self.parameters, self.gradients, m, v, self.lr, self.count, **self.options)
+        else:
+            sgd(self.parameters, self.gradients, self.moments[0], self.lr, **self.options)
+
+    def epoch(self, x: Array, t: NDArray[Any], batch_size: int, order: Labels) -> float:
+        """Train on the rows x[order], batch after batch, and return the mean loss of a row."""
+        total = 0.0
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            total += len(rows) * self.step(x[rows], t[rows])
+        return total / len(order)
+
+
+def _views(flat: Array, layers: Sequence[tuple[Array, Array | None, str]]) -> list[tuple[Array, Array | None]]:
+    """Cut ``flat`` into the shapes of each layer's w and b, in order and without a copy."""
+    views = []
+    start = 0
+    for w, b, _ in layers:
+        stop = start + w.size
+        start = stop if b is None else stop + b.size
+        views.append((flat[stop - w.size : stop].reshape(w.shape), None if b is None else flat[stop:start]))
+    return views
+
+
+def _loss(name: str, last_activation: str) -> tuple[Callable[..., None], bool]:
+    """Return the loss function for a name, and whether it takes the logits in place of the last activation's output."""
+    if name == "cross_entropy":
+        fused = last_activation in ("softmax", "identity")
+        return (cross_entropy_labels_from_logits if fused else cross_entropy_labels), fused
+    if name == "binary_cross_entropy":
+        fused = last_activation == "sigmoid"
+        return (binary_cross_entropy_from_logits if fused else binary_cross_entropy), fused
+    return {"mse": mse, "mae": mae, "huber": huber}[name], False

@@ -1,0 +1,28 @@
+"""Which of the instruction sets that fastnn can be built for this processor and this operating system support."""
+
+cdef extern from *:
+    """
+    #if defined(__GNUC__) && defined(__x86_64__)
+    /* The compiler's run-time library asks cpuid for the processor and xgetbv for the operating system. */
+    static int has_avx2(void) {
+        __builtin_cpu_init();
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+               __builtin_cpu_supports("bmi2");
+    }
+    static int has_avx512(void) {
+        return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512vl");
+    }
+    #else
+    static int has_avx2(void) { return 0; }
+    static int has_avx512(void) { return 0; }
+    #endif
+    """
+    bint has_avx2()
+    bint has_avx512()
+
+
+def supported():
+    """The names of the supported instruction sets, the most capable last."""
+    return ("baseline",) + (("avx2",) if has_avx2() else ()) + (("avx512",) if has_avx512() else ())

@@ -1,0 +1,169 @@
+# Dense: y = activation(x @ w + b); x (rows, n_in), w (n_in, n_out), b (n_out) or None, y (rows, n_out).
+#
+# The activation may be any whose derivative follows from y: forward then keeps y alone. Backward takes dy behind
+# that activation's own backward, that is, the gradient of x @ w + b; it needs x. No output may overlap an input.
+
+cdef extern from "gemm.h":
+    # c (m, n) = a (m, k) @ b (k, n) + bias; strides of rows and columns in elements
+    void gemm(
+        Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real *a, Py_ssize_t a_row, Py_ssize_t a_col,
+        const real *b, Py_ssize_t b_row, Py_ssize_t b_col, const real *bias, real *c, Py_ssize_t c_row
+    ) noexcept nogil
+
+
+cdef Body fused_activation(str name) except *:
+    if name is None or name == "identity":
+        return NULL
+    if name == "relu":
+        return relu_forward_body
+    if name == "leaky_relu":
+        return leaky_relu_forward_body
+    if name == "elu":
+        return elu_forward_body
+    if name == "selu":
+        return selu_forward_body
+    if name == "softplus":
+        return softplus_forward_body
+    if name == "sigmoid":
+        return sigmoid_forward_body
+    if name == "hard_sigmoid":
+        return hard_sigmoid_forward_body
+    if name == "tanh":
+        return tanh_forward_body
+    if name == "hard_tanh":
+        return hard_tanh_forward_body
+    raise ValueError(
+        f"dense_forward: activation is {name!r}, expected one whose derivative follows from y: identity, relu, "
+        f"leaky_relu, elu, selu, softplus, sigmoid, hard_sigmoid, tanh or hard_tanh"
+    )
+
+
+cdef int dense_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # units: rows of y
+    cdef Step activation
+    gemm(
+        end - begin, s.n_out, s.n_in, <const real *> s.x + begin * s.n_in, s.n_in, 1, <const real *> s.w, s.n_out, 1,
+        <const real *> s.b, <real *> s.y + begin * s.n_out, s.n_out,
+    )
+    if s.activation is not NULL:        # in place, on the rows that were written just now
+        activation.x = s.y
+        activation.y = s.y
+        activation.n_out = s.n_out
+        activation.alpha = s.alpha
+        s.activation(&activation, begin, end)
+    return 0
+
+def dense_forward(x, w, b, y, str activation=None, double alpha=0.0, Tape tape=None):
+    """y = activation(x @ w + b); b may be None."""
+    cdef const real[:, ::1] x_view = matrix("dense_forward", "x", x)
+    cdef const real[:, ::1] w_view = matrix("dense_forward", "w", w)
+    cdef const real[::1] b_view
+    cdef real[:, ::1] y_view = output_matrix("dense_forward", "y", y)
+    cdef Step step
+    if w_view.shape[0] != x_view.shape[1]:
+        raise ValueError(
+            f"dense_forward: w has shape ({w_view.shape[0]}, {w_view.shape[1]}), "
+            f"expected ({x_view.shape[1]}, n_out) to match x ({x_view.shape[0]}, {x_view.shape[1]})"
+        )
+    if y_view.shape[0] != x_view.shape[0] or y_view.shape[1] != w_view.shape[1]:
+        raise ValueError(
+            f"dense_forward: y has shape ({y_view.shape[0]}, {y_view.shape[1]}), "
+            f"expected ({x_view.shape[0]}, {w_view.shape[1]}) to match x and w"
+        )
+    not_negative("dense_forward", "alpha", alpha)
+    clear(&step, dense_forward_body, x_view.shape[0])
+    step.activation = fused_activation(activation)
+    step.alpha = alpha
+    step.x, step.w, step.y = address(x_view), address(w_view), output_address(y_view)
+    step.rows, step.n_in, step.n_out = x_view.shape[0], x_view.shape[1], w_view.shape[1]
+    if b is not None:
+        b_view = vector("dense_forward", "b", b)
+        same_length("dense_forward", "b", b_view.shape[0], "the columns of w", w_view.shape[1])
+        step.b = vector_address(b_view)
+        apart("dense_forward", "y", step.y, y_view.size, "b", step.b, b_view.size)
+    apart("dense_forward", "y", step.y, y_view.size, "x", step.x, x_view.size)
+    apart("dense_forward", "y", step.y, y_view.size, "w", step.w, w_view.size)
+    run_or_record(&step, tape, (x, w, b, y) if tape is not None else None)
+
+
+cdef int dense_dx_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # dx = dy @ w.T; units: rows of dx
+    gemm(
+        end - begin, s.n_in, s.n_out, <const real *> s.dy + begin * s.n_out, s.n_out, 1, <const real *> s.w, 1, s.n_out,
+        NULL, <real *> s.dx + begin * s.n_in, s.n_in,
+    )
+    return 0
+
+
+cdef int dense_dw_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # dw = x.T @ dy; units: rows of dw
+    gemm(
+        end - begin, s.n_out, s.rows, <const real *> s.x + begin, 1, s.n_in, <const real *> s.dy, s.n_out, 1,
+        NULL, <real *> s.dw + begin * s.n_out, s.n_out,
+    )
+    return 0
+
+
+cdef int dense_db_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # db = sum of the rows of dy; units: columns
+    cdef const real *dy = <const real *> s.dy
+    cdef real *db = <real *> s.db
+    cdef Py_ssize_t i, j
+    for j in range(begin, end):
+        db[j] = 0
+    for i in range(s.rows):
+        for j in range(begin, end):
+            db[j] += dy[i * s.n_out + j]
+    return 0
+
+def dense_backward(x, w, dy, dx, dw, db, Tape tape=None):
+    """dx = dy @ w.T, dw = x.T @ dy, db = dy.sum(0); dx and db may be None. dy is the gradient of x @ w + b."""
+    cdef const real[:, ::1] x_view = matrix("dense_backward", "x", x)
+    cdef const real[:, ::1] w_view = matrix("dense_backward", "w", w)
+    cdef const real[:, ::1] dy_view = matrix("dense_backward", "dy", dy)
+    cdef real[:, ::1] dw_view = output_matrix("dense_backward", "dw", dw)
+    cdef real[:, ::1] dx_view
+    cdef real[::1] db_view
+    cdef Step step
+    if w_view.shape[0] != x_view.shape[1]:
+        raise ValueError(
+            f"dense_backward: w has shape ({w_view.shape[0]}, {w_view.shape[1]}), "
+            f"expected ({x_view.shape[1]}, n_out) to match x ({x_view.shape[0]}, {x_view.shape[1]})"
+        )
+    if dy_view.shape[0] != x_view.shape[0] or dy_view.shape[1] != w_view.shape[1]:
+        raise ValueError(
+            f"dense_backward: dy has shape ({dy_view.shape[0]}, {dy_view.shape[1]}), "
+            f"expected ({x_view.shape[0]}, {w_view.shape[1]}) to match x and w"
+        )
+    same_shape("dense_backward", "dw", dw_view, "w", w_view)
+    clear(&step, dense_dw_body, w_view.shape[0])
+    step.x, step.w, step.dy = address(x_view), address(w_view), <void *> address(dy_view)
+    step.dw = output_address(dw_view)
+    step.rows, step.n_in, step.n_out = x_view.shape[0], x_view.shape[1], w_view.shape[1]
+    apart("dense_backward", "dw", step.dw, dw_view.size, "x", step.x, x_view.size)
+    apart("dense_backward", "dw", step.dw, dw_view.size, "w", step.w, w_view.size)
+    apart("dense_backward", "dw", step.dw, dw_view.size, "dy", step.dy, dy_view.size)
+    if db is not None:
+        db_view = output_vector("dense_backward", "db", db)
+        same_length("dense_backward", "db", db_view.shape[0], "the columns of w", w_view.shape[1])
+        step.db = output_vector_address(db_view)
+        apart("dense_backward", "db", step.db, db_view.size, "x", step.x, x_view.size)
+        apart("dense_backward", "db", step.db, db_view.size, "w", step.w, w_view.size)
+        apart("dense_backward", "db", step.db, db_view.size, "dy", step.dy, dy_view.size)
+        apart("dense_backward", "db", step.db, db_view.size, "dw", step.dw, dw_view.size)
+    if dx is not None:
+        dx_view = output_matrix("dense_backward", "dx", dx)
+        same_shape("dense_backward", "dx", dx_view, "x", x_view)
+        step.dx = output_address(dx_view)
+        apart("dense_backward", "dx", step.dx, dx_view.size, "x", step.x, x_view.size)
+        apart("dense_backward", "dx", step.dx, dx_view.size, "w", step.w, w_view.size)
+        apart("dense_backward", "dx", step.dx, dx_view.size, "dy", step.dy, dy_view.size)
+        apart("dense_backward", "dx", step.dx, dx_view.size, "dw", step.dw, dw_view.size)
+    keep = (x, w, dy, dx, dw, db) if tape is not None else None
+    run_or_record(&step, tape, keep)
+    if db is not None:
+        step.body, step.units = dense_db_body, step.n_out
+        run_or_record(&step, tape, keep)
+    if dx is not None:
+        step.body, step.units = dense_dx_body, step.rows
+        run_or_record(&step, tape, keep)

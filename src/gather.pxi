@@ -1,0 +1,89 @@
+# Gather: y[i] = x[index[cursor + i]], the rows of a shuffled batch from where the user's data lie.
+# x (n, columns) of any strides, y (rows, columns), index (n') int64 with entries in 0..n-1, cursor (1) int64. Units: rows.
+
+cdef int check_gather(
+    str kernel, const int64_t[::1] index, const int64_t[::1] cursor, Py_ssize_t rows, Py_ssize_t n
+) except -1:
+    cdef Py_ssize_t i
+    same_length(kernel, "cursor", cursor.shape[0], "its single number", 1)
+    if cursor[0] < 0 or cursor[0] + rows > index.shape[0]:
+        raise ValueError(
+            f"{kernel}: cursor is {cursor[0]}, expected 0 to {index.shape[0] - rows} "
+            f"for {rows} rows of an index of {index.shape[0]}"
+        )
+    for i in range(index.shape[0]):
+        if not 0 <= index[i] < n:
+            raise ValueError(f"{kernel}: index[{i}] is {index[i]}, expected a row from 0 to {n - 1} of x")
+    return 0
+
+
+cdef int gather_rows_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const int64_t *index = <const int64_t *> s.index + (<const int64_t *> s.cursor)[0]
+    cdef const real *row
+    cdef real *y
+    cdef Py_ssize_t i, j
+    for i in range(begin, end):
+        row = <const real *> s.x + index[i] * s.stride
+        y = <real *> s.y + i * s.n_out
+        if s.column_stride == 1:
+            memcpy(y, row, s.n_out * sizeof(real))
+        else:
+            for j in range(s.n_out):
+                y[j] = row[j * s.column_stride]
+    return 0
+
+def gather_rows(x, index, cursor, y, Tape tape=None):
+    """y[i] = x[index[cursor[0] + i]] for every row i of y."""
+    cdef const real[:, :] x_view
+    cdef const int64_t[::1] index_view = integers("gather_rows", "index", index)
+    cdef const int64_t[::1] cursor_view = integers("gather_rows", "cursor", cursor)
+    cdef real[:, ::1] y_view = output_matrix("gather_rows", "y", y)
+    cdef Step step
+    try:
+        x_view = x
+    except (ValueError, TypeError, BufferError) as error:
+        raise refuse("gather_rows", "x", x, f"a {DTYPE} array of 2 dimensions", error) from None
+    if y_view.shape[1] != x_view.shape[1]:
+        raise ValueError(f"gather_rows: y has {y_view.shape[1]} columns, expected {x_view.shape[1]} to match x")
+    check_gather("gather_rows", index_view, cursor_view, y_view.shape[0], x_view.shape[0])
+    clear(&step, gather_rows_body, y_view.shape[0])
+    if x_view.size > 0 and y_view.size > 0:
+        if x_view.strides[0] % sizeof(real) != 0 or x_view.strides[1] % sizeof(real) != 0:
+            raise ValueError("gather_rows: the strides of x are no multiples of its item size, expected whole elements")
+        step.x = &x_view[0, 0]
+        step.stride = x_view.strides[0] // <Py_ssize_t> sizeof(real)
+        step.column_stride = x_view.strides[1] // <Py_ssize_t> sizeof(real)
+    else:
+        step.units = 0
+    step.y = output_address(y_view)
+    step.rows, step.n_out = y_view.shape[0], y_view.shape[1]
+    step.index = &index_view[0] if index_view.shape[0] > 0 else NULL
+    step.cursor = &cursor_view[0]
+    run_or_record(&step, tape, (x, index, cursor, y) if tape is not None else None)
+
+
+cdef int gather_labels_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const int64_t *index = <const int64_t *> s.index + (<const int64_t *> s.cursor)[0]
+    cdef Py_ssize_t i
+    for i in range(begin, end):
+        (<int64_t *> s.y)[i] = (<const int64_t *> s.x)[index[i]]
+    return 0
+
+def gather_labels(x, index, cursor, y, Tape tape=None):
+    """y[i] = x[index[cursor[0] + i]] for every i, for int64 labels."""
+    cdef const int64_t[::1] x_view = integers("gather_labels", "x", x)
+    cdef const int64_t[::1] index_view = integers("gather_labels", "index", index)
+    cdef const int64_t[::1] cursor_view = integers("gather_labels", "cursor", cursor)
+    cdef int64_t[::1] y_view
+    cdef Step step
+    try:
+        y_view = y
+    except (ValueError, TypeError, BufferError) as error:
+        raise refuse("gather_labels", "y", y, "a writable C-contiguous int64 array of 1 dimension", error) from None
+    check_gather("gather_labels", index_view, cursor_view, y_view.shape[0], x_view.shape[0])
+    clear(&step, gather_labels_body, y_view.shape[0])
+    step.x = &x_view[0] if x_view.shape[0] > 0 else NULL
+    step.y = &y_view[0] if y_view.shape[0] > 0 else NULL
+    step.index = &index_view[0] if index_view.shape[0] > 0 else NULL
+    step.cursor = &cursor_view[0]
+    run_or_record(&step, tape, (x, index, cursor, y) if tape is not None else None)

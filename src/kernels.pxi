@@ -1,0 +1,22 @@
+# The kernels: everything below is compiled once per instruction set and dtype (`real`). See tape.pxd for Step.
+#
+# A file holds one family, each operation's forward directly above its backward: the formula, the body that runs it
+# over a range of units, the wrapper that checks its arguments and runs or records the step.
+
+from libc.math cimport NAN, pow, sqrt
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy, memset
+
+from fastnn._core.tape cimport Body, Step, Tape, run_or_record
+
+cdef extern from "simd.h":
+    ctypedef float real         # or double: the build decides, and sizes are taken from C
+
+include "arguments.pxi"
+include "elementary.pxi"
+include "activations.pxi"
+include "dense.pxi"
+include "softmax.pxi"
+include "losses.pxi"
+include "optimizers.pxi"
+include "gather.pxi"

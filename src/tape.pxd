@@ -1,0 +1,53 @@
+"""What a kernel fills and a tape replays."""
+
+cdef struct Step
+
+# A body computes the units [begin, end) of its outputs and returns 0, or anything else to stop the replay.
+ctypedef int (*Body)(const Step *step, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
+
+cdef struct Step:
+    Body body
+    Body activation         # fused behind a dense product, or NULL
+    Py_ssize_t units        # into how many independent parts the outputs can be split (rows, as a rule)
+    const void *x           # addresses of the arrays, by the names that the kernels' arguments have
+    const void *w
+    const void *b
+    const void *t
+    const void *weight
+    void *y
+    void *dy
+    void *dx
+    void *dw
+    void *db
+    void *m
+    void *v
+    const void *index
+    const void *cursor
+    double *value
+    const double *lr
+    double *step
+    Py_ssize_t rows         # sizes
+    Py_ssize_t n_in
+    Py_ssize_t n_out
+    Py_ssize_t stride       # of the rows and of the columns of an array that is not contiguous, in elements
+    Py_ssize_t column_stride
+    double alpha            # scalars that never change; those that do are read through lr and step
+    double momentum
+    double beta1
+    double beta2
+    double eps
+    double weight_decay
+    bint flag               # nesterov, decoupled
+
+cdef class Tape:
+    cdef Step *steps
+    cdef Py_ssize_t length
+    cdef Py_ssize_t capacity
+    cdef list kept
+    cdef object error
+
+    cdef int append(self, const Step *step, object keep) except -1
+    cdef int play(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
+    cdef int fail(self, int status) except -1
+
+cdef int run_or_record(const Step *step, Tape tape, object keep) except -1

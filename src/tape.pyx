@@ -1,0 +1,267 @@
+"""Record or run: steps, the tape that replays them without the GIL, and the loop over batches and epochs."""
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport isfinite
+from libc.stdint cimport int64_t, uint64_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memset
+
+cdef extern from *:
+    """
+    #include <time.h>
+
+    /* Seconds of the wall clock: only differences of it are used, to look at signals in time. */
+    static double seconds(void) {
+        struct timespec now;
+        timespec_get(&now, TIME_UTC);
+        return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    }
+
+    /* The high 64 bits of a * b: a * (b / 2^64), an integer in [0, a) for a random b. */
+    static uint64_t multiply_high(uint64_t a, uint64_t b) {
+    #ifdef __SIZEOF_INT128__
+        return (uint64_t)(((unsigned __int128)a * b) >> 64);
+    #else
+        uint64_t a0 = a & 0xFFFFFFFFu, a1 = a >> 32, b0 = b & 0xFFFFFFFFu, b1 = b >> 32;
+        uint64_t middle = a1 * b0 + ((a0 * b0) >> 32);
+        return a1 * b1 + (middle >> 32) + (((middle & 0xFFFFFFFFu) + a0 * b1) >> 32);
+    #endif
+    }
+    """
+    double seconds() noexcept nogil
+    uint64_t multiply_high(uint64_t a, uint64_t b) noexcept nogil
+
+cdef enum:
+    RAISED = 1          # a Python step has raised: the exception waits in the tape
+    NOT_FINITE = 2      # the loss is NaN or infinite
+
+cdef double SIGNAL_INTERVAL = 0.05      # seconds between two looks at signals, at most
+
+
+cdef class Tape:
+    """A list of recorded kernel calls.
+
+    Pass a tape to kernels and they append themselves instead of running; ``replay`` then runs all of them, in
+    order, on the same arrays, without the GIL, checks or allocations. The tape keeps the arrays alive.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn
+    >>> x, y = np.array([[-1.0, 2.0]]), np.empty((1, 2))
+    >>> tape = fastnn.Tape()
+    >>> fastnn.kernels.float64.relu_forward(x, y, tape)
+    >>> x[0, 0] = 3.0
+    >>> tape.replay()
+    >>> y
+    array([[3., 2.]])
+    """
+
+    def __cinit__(self):
+        self.kept = []
+
+    def __dealloc__(self):
+        free(self.steps)
+
+    def __len__(self):
+        return self.length
+
+    cdef int append(self, const Step *step, object keep) except -1:
+        cdef Py_ssize_t capacity
+        cdef Step *steps
+        if self.length == self.capacity:
+            capacity = 2 * self.capacity + 16
+            steps = <Step *> realloc(self.steps, capacity * sizeof(Step))
+            if steps is NULL:
+                raise MemoryError(f"no memory for a tape of {capacity} steps")
+            self.steps, self.capacity = steps, capacity
+        self.kept.append(keep)
+        self.steps[self.length] = step[0]
+        self.length += 1
+        return 0
+
+    def call(self, function):
+        """Append a Python function without arguments: the replay takes the GIL for it and stops where it raises."""
+        if not callable(function):
+            raise TypeError(f"Tape.call expects a function without arguments, got {type(function).__name__}")
+        cdef Step step
+        memset(&step, 0, sizeof(Step))
+        step.body = call_python
+        step.units = 1
+        step.x = <void *> function
+        step.y = <void *> self
+        self.append(&step, function)
+
+    cdef int play(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        cdef Py_ssize_t i
+        cdef int status
+        for i in range(begin, end):
+            status = self.steps[i].body(&self.steps[i], 0, self.steps[i].units)
+            if status != 0:
+                return status
+        return 0
+
+    cdef int fail(self, int status) except -1:
+        """Raise what stopped a replay."""
+        error, self.error = self.error, None
+        if status == NOT_FINITE:
+            raise FloatingPointError("the loss is not finite")
+        raise error
+
+    def replay(self, Py_ssize_t begin=0, end=None):
+        """Run the steps, or those from `begin` to `end`, without the GIL.
+
+        Raises
+        ------
+        FloatingPointError
+            Where a guarded loss is NaN or infinite: the steps behind it have not run.
+        Exception
+            Whatever a Python step raises.
+        """
+        cdef Py_ssize_t stop = self.length if end is None else end
+        cdef int status
+        if not 0 <= begin <= stop <= self.length:
+            raise IndexError(f"replay: steps {begin} to {stop} of a tape of {self.length}")
+        with nogil:
+            status = self.play(begin, stop)
+        if status != 0:
+            self.fail(status)
+
+
+cdef int call_python(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    with gil:
+        try:
+            (<object> s.x)()
+            return 0
+        except BaseException as error:
+            (<Tape> s.y).error = error
+            return RAISED
+
+
+cdef int run_or_record(const Step *step, Tape tape, object keep) except -1:
+    """Run the step now, or append it to the tape, which then keeps its arrays."""
+    if tape is not None:
+        return tape.append(step, keep)
+    with nogil:
+        step.body(step, 0, step.units)
+    return 0
+
+
+cdef int guard_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    return 0 if isfinite(s.value[0]) else NOT_FINITE
+
+
+def guard(double[::1] value, Tape tape=None):
+    """Stop where ``value[0]`` is NaN or infinite: a diverged loss must not reach the parameters."""
+    cdef Step step
+    if value.shape[0] != 1:
+        raise ValueError(f"guard: value has shape ({value.shape[0]},), expected (1,)")
+    memset(&step, 0, sizeof(Step))
+    step.body = guard_body
+    step.units = 1
+    step.value = &value[0]
+    if tape is not None:
+        tape.append(&step, value)
+    elif guard_body(&step, 0, 1) != 0:
+        raise FloatingPointError("the loss is not finite")
+
+
+cdef inline uint64_t mix(uint64_t z) noexcept nogil:
+    """The output function of SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators")."""
+    z = (z ^ (z >> 30)) * <uint64_t> 0xBF58476D1CE4E5B9
+    z = (z ^ (z >> 27)) * <uint64_t> 0x94D049BB133111EB
+    return z ^ (z >> 31)
+
+
+cdef void permute(int64_t *index, Py_ssize_t n, uint64_t seed, uint64_t epoch) noexcept nogil:
+    """Fill `index` with the permutation of 0..n-1 that belongs to (seed, epoch): Fisher and Yates, a counter as source."""
+    cdef uint64_t state = mix(seed + mix(epoch + <uint64_t> 0x9E3779B97F4A7C15))
+    cdef Py_ssize_t i, j
+    cdef int64_t last
+    for i in range(n):
+        index[i] = i
+    for i in range(n - 1, 0, -1):
+        j = <Py_ssize_t> multiply_high(i + 1, mix(state + <uint64_t> i * <uint64_t> 0x9E3779B97F4A7C15))
+        last = index[i]
+        index[i] = index[j]
+        index[j] = last
+
+
+def permutation(Py_ssize_t n, uint64_t seed, uint64_t epoch):
+    """The order in which ``run_epochs`` visits n rows in an epoch, as a list of n numbers."""
+    import array
+
+    cdef int64_t[::1] index = array.array("q", bytes(8 * n))
+    if n > 0:
+        permute(&index[0], n, seed, epoch)
+    return list(index)
+
+
+def run_epochs(
+    Tape batch, Tape rest, int64_t[::1] index, int64_t[::1] cursor, double[::1] value, Py_ssize_t batch_size,
+    bint shuffle, uint64_t seed, Py_ssize_t first_epoch, double[::1] losses,
+):
+    """Replay one tape per batch, without the GIL, for as many epochs as `losses` has places.
+
+    Parameters
+    ----------
+    batch, rest
+        The step for `batch_size` rows, and for the rows that remain at the end of an epoch (None where none do).
+    index
+        (n,) the order of rows: shuffled here before each epoch, by (seed, epoch) alone, or left as it is.
+    cursor
+        (1,) where in `index` the batch begins; gather kernels read it.
+    value
+        (1,) the mean loss of the batch; loss kernels write it.
+    losses
+        (epochs,) receives the mean loss over the rows of each epoch.
+
+    Returns
+    -------
+    tuple of int or None
+        (epoch, batch), counted from 0, where the loss became NaN or infinite; None where all went well.
+        Python's signals are looked at every 50 ms at least, so that Ctrl-C raises KeyboardInterrupt from here.
+    """
+    cdef Py_ssize_t n = index.shape[0], n_batches = n // batch_size, epoch = 0, i = 0, rows
+    cdef Py_ssize_t since_look = 0, look_after = 1
+    cdef double total, now, looked
+    cdef int status = 0
+    cdef Tape tape
+    if batch_size < 1 or n < 1 or cursor.shape[0] != 1 or value.shape[0] != 1 or (rest is None) != (n % batch_size == 0):
+        raise ValueError("run_epochs: the sizes of the index, the batches and the tapes do not fit together")
+    with nogil:
+        looked = seconds()
+        for epoch in range(losses.shape[0]):
+            if shuffle:
+                permute(&index[0], n, seed, first_epoch + epoch)
+            total = 0
+            for i in range(n_batches + (n % batch_size != 0)):
+                rows = batch_size if i < n_batches else n % batch_size
+                cursor[0] = i * batch_size
+                if i < n_batches:
+                    status = batch.play(0, batch.length)
+                else:
+                    status = rest.play(0, rest.length)
+                if status != 0:
+                    break
+                total += value[0] * rows
+                since_look += 1
+                if since_look >= look_after:    # reading the clock at every batch would cost a small net 5 %
+                    now = seconds()
+                    if now - looked < 0.2 * SIGNAL_INTERVAL and now >= looked:
+                        look_after *= 2
+                    else:
+                        if now - looked > 0.5 * SIGNAL_INTERVAL:
+                            look_after = look_after // 2 + 1
+                        with gil:
+                            PyErr_CheckSignals()
+                        looked = now
+                        since_look = 0
+            if status != 0:
+                break
+            losses[epoch] = total / n
+    if status == NOT_FINITE:
+        return epoch, i
+    if status != 0:
+        tape = batch if i < n_batches else rest
+        tape.fail(status)
+    return None

@@ -1,0 +1,497 @@
+"""The table of all kernels: how to make their arguments, and how far from `fastnn.reference` they may be.
+
+A row is a `Case`. Most tests of single kernels are loops over `CASES`; a new kernel needs a new row here and no new test.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+import fastnn
+from fastnn import reference
+
+Arguments = dict[str, Any]
+Make = Callable[[int, int, type, np.random.Generator], Arguments]
+Scale = Callable[[SimpleNamespace], np.ndarray]
+
+DTYPES = (np.float32, np.float64)
+
+# (rows, width): no rows, one number, and widths beside the multiples of a vector of 4, 8 or 16 numbers.
+SHAPES = ((0, 5), (1, 1), (1, 19), (3, 7), (3, 130), (17, 33), (64, 10), (64, 16), (1000, 5))
+
+# (batch, n_in, n_out) of matrix products beside the edges of register tiles, panels and blocks.
+PRODUCTS = (
+    (1, 1, 1), (1, 7, 300), (2, 3, 1), (5, 1, 9), (13, 17, 15), (17, 100, 33), (31, 33, 47), (64, 20, 2), (64, 784, 128),
+    (65, 129, 10), (100, 64, 64), (128, 257, 65), (257, 1000, 3), (3, 1030, 520), (200, 300, 700),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way of calling one kernel.
+
+    Attributes
+    ----------
+    op : str
+        The name of the kernel.
+    make : (rows, width, dtype, rng) -> arguments
+        All arguments by name and in order. Arrays that are only written to hold NaN (integers: -1).
+    outputs : tuple of str
+        The arguments that the kernel writes to.
+    scale : {output: arguments -> array}
+        What the error of an output is relative to: the sum of the magnitudes of the terms that it is computed from, times
+        the square root of their number. An output that is not named is accurate relative to its own magnitude.
+    alias : (str, str) or None
+        An input and an output that may be the same array.
+    kinks : tuple of float
+        Where the derivative jumps, as values of ``kink_at``. `make` plants these values among its inputs.
+    kink_at : arguments -> array
+    derivative_of : str
+        The kernel whose arguments a, b, ... have the derivatives da, db, ... among the outputs of this one.
+    variant : str
+        What distinguishes this row from others of the same kernel.
+    """
+
+    op: str
+    make: Make
+    outputs: tuple[str, ...]
+    scale: Mapping[str, Scale] = field(default_factory=dict)
+    alias: tuple[str, str] | None = None
+    kinks: tuple[float, ...] = ()
+    kink_at: Scale = lambda a: a.x
+    derivative_of: str = ""
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.op}[{self.variant}]" if self.variant else self.op
+
+    def kernel(self, dtype: type) -> Callable[..., None]:
+        return kernel(self.op, dtype)
+
+    def reference(self) -> Callable[..., None]:
+        return getattr(reference, self.op)
+
+
+def kernel(op: str, dtype: type) -> Callable[..., None]:
+    return getattr(getattr(fastnn.kernels, np.dtype(dtype).name), op)
+
+
+def tolerance(dtype: type) -> float:
+    return 1e-12 if dtype is np.float64 else 8 * float(np.finfo(dtype).eps)
+
+
+def random(rows: int, width: int) -> np.random.Generator:
+    """Every test draws from its own numbers, so that one that fails also fails alone."""
+    return np.random.default_rng((rows, width))
+
+
+def copied(arguments: Arguments) -> Arguments:
+    return {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in arguments.items()}
+
+
+def unset(shape: int | tuple[int, ...], dtype: type) -> np.ndarray:
+    return np.full(shape, -1 if dtype is np.int64 else np.nan, dtype)
+
+
+def plant(array: np.ndarray, values: tuple[float, ...]) -> np.ndarray:
+    """Set every third number of the array to one of the values, in turn."""
+    if values:
+        places = array.reshape(-1)[::3]
+        places[...] = np.resize(values, places.size)
+    return array
+
+
+# Elementwise functions
+
+EXTREMES = (-80.0, 80.0, 0.0, 1e-6, -1e-6)  # exp(-80) is still a normal number of float32
+
+
+def normal(spread: float, *planted: float) -> Callable[..., np.ndarray]:
+    return lambda shape, dtype, rng: plant(rng.normal(0, spread, shape).astype(dtype), planted)
+
+
+def uniform(low: float, high: float, *planted: float) -> Callable[..., np.ndarray]:
+    return lambda shape, dtype, rng: plant(rng.uniform(low, high, shape).astype(dtype), planted)
+
+
+def forward(op: str, inputs: Callable[..., np.ndarray], scale: Scale | None = None, **rest: Any) -> Case:
+    """The row of y = f(x)."""
+    parameters = rest.pop("parameters", {})
+
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        return {"x": inputs((rows, width), dtype, rng), "y": unset((rows, width), dtype), **parameters}
+
+    return Case(op, make, ("y",), {"y": scale} if scale else {}, alias=("x", "y"), **rest)
+
+
+def backward(of: Case, saved: str, scale: Scale | None = None, parameters: Mapping[str, float] | None = None) -> Case:
+    """The row of dx = f'(...) dy, where ``saved``, x or y, is what f' is computed from."""
+
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        arguments = of.make(rows, width, dtype, rng)
+        of.reference()(*arguments.values())
+        dy = rng.normal(size=(rows, width)).astype(dtype)
+        return {saved: arguments[saved], "dy": dy, "dx": unset((rows, width), dtype), **(parameters or {})}
+
+    op = of.op.replace("forward", "backward")
+    scales = {"dx": scale} if scale else {}
+    return Case(op, make, ("dx",), scales, alias=("dy", "dx"), kinks=of.kinks, derivative_of=of.op)
+
+
+def activation(
+    name: str,
+    saved: str = "y",
+    kinks: tuple[float, ...] = (),
+    y: Scale | None = None,
+    dx: Scale | None = None,
+    **parameters: float,
+) -> tuple[Case, Case]:
+    """The two rows of an activation: what backward needs, where it has kinks, the scales of y and dx, its parameters."""
+    inputs = normal(3, *kinks, *EXTREMES)
+    there = forward(f"{name}_forward", inputs, y, kinks=kinks, parameters=parameters)
+    return there, backward(there, saved, dx, parameters)
+
+
+def gelu_tanh_slope(x: np.ndarray) -> np.ndarray:
+    return np.sqrt(2 / np.pi) * (1 + 3 * reference.GELU_TANH_CUBIC * x * x)
+
+
+ELEMENTARY = (
+    forward("exp", normal(10, *EXTREMES)),
+    forward("expm1", normal(10, *EXTREMES)),
+    forward("log", uniform(1e-3, 10, 1.0, 1e-30, 1e30)),
+    forward("log1p", uniform(-0.99, 10, 0.0, 1e-6, -1e-6, 1e30)),
+    forward("erf", normal(2, *EXTREMES)),
+)
+
+# dx = (1 - y^2) dy and the like lose the relative accuracy of 1 - y^2, which their scale here has not.
+ACTIVATIONS = (
+    *activation("identity"),
+    *activation("relu", kinks=(0.0,)),
+    *activation("leaky_relu", kinks=(0.0,), alpha=0.1),
+    *activation("elu", kinks=(0.0,), alpha=1.5, dx=lambda a: np.abs(a.dy) * (np.abs(a.y) + 1.5)),
+    *activation("selu", kinks=(0.0,), dx=lambda a: np.abs(a.dy) * (np.abs(a.y) + 1.76)),
+    *activation(
+        "gelu",
+        saved="x",
+        y=lambda a: np.abs(a.x),
+        dx=lambda a: np.abs(a.dy) * (1 + np.abs(a.x) * np.exp(-0.5 * a.x * a.x)),
+    ),
+    *activation(
+        "gelu_tanh",
+        saved="x",
+        y=lambda a: np.abs(a.x),
+        dx=lambda a: np.abs(a.dy) * (1 + 0.5 * np.abs(a.x) * gelu_tanh_slope(a.x)),
+    ),
+    *activation("silu", saved="x", dx=lambda a: np.abs(a.dy) * reference._sigmoid(a.x) * (1 + np.abs(a.x))),
+    *activation("softplus"),
+    *activation("softsign", saved="x"),
+    *activation("sigmoid", dx=lambda a: np.abs(a.dy) * a.y),
+    *activation("hard_sigmoid", kinks=(-3.0, 3.0), y=lambda a: np.ones_like(a.x)),
+    *activation("tanh", dx=lambda a: np.abs(a.dy)),
+    *activation("hard_tanh", kinks=(-1.0, 1.0)),
+    *activation("mish", saved="x", dx=lambda a: np.abs(a.dy) * reference._sigmoid(a.x) * (2 + np.abs(a.x))),
+)
+
+
+# Dense
+
+
+def dense_arguments(
+    batch: int, n_in: int, n_out: int, dtype: type, rng: np.random.Generator, bias: bool = True, **rest: Any
+) -> Arguments:
+    return {
+        "x": rng.normal(size=(batch, n_in)).astype(dtype),
+        "w": rng.normal(size=(n_in, n_out)).astype(dtype),
+        "b": rng.normal(size=n_out).astype(dtype) if bias else None,
+        "y": unset((batch, n_out), dtype),
+        **rest,
+    }
+
+
+def dense_backward_arguments(
+    batch: int, n_in: int, n_out: int, dtype: type, rng: np.random.Generator, dx: bool = True, db: bool = True
+) -> Arguments:
+    return {
+        "x": rng.normal(size=(batch, n_in)).astype(dtype),
+        "w": rng.normal(size=(n_in, n_out)).astype(dtype),
+        "dy": rng.normal(size=(batch, n_out)).astype(dtype),
+        "dx": unset((batch, n_in), dtype) if dx else None,
+        "dw": unset((n_in, n_out), dtype),
+        "db": unset(n_out, dtype) if db else None,
+    }
+
+
+def dense_forward_scale(a: SimpleNamespace) -> np.ndarray:
+    total = np.abs(a.x) @ np.abs(a.w) + (0 if a.b is None else np.abs(a.b))
+    return np.sqrt(a.x.shape[1] + 1) * total * (1.76 if getattr(a, "activation", None) == "selu" else 1)
+
+
+DENSE_BACKWARD_SCALE: Mapping[str, Scale] = {
+    "dx": lambda a: np.sqrt(a.dy.shape[1]) * (np.abs(a.dy) @ np.abs(a.w).T),
+    "dw": lambda a: np.sqrt(len(a.x)) * (np.abs(a.x).T @ np.abs(a.dy)),
+    "db": lambda a: np.sqrt(len(a.dy)) * np.abs(a.dy).sum(axis=0),
+}
+
+
+def n_out(width: int) -> int:
+    return 2 * width // 3 + 1
+
+
+def dense_forward(variant: str = "", **rest: Any) -> Case:
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        return dense_arguments(rows, width, n_out(width), dtype, rng, **rest)
+
+    return Case("dense_forward", make, ("y",), {"y": dense_forward_scale}, variant=variant)
+
+
+def dense_backward(variant: str = "", **rest: Any) -> Case:
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        return dense_backward_arguments(rows, width, n_out(width), dtype, rng, **rest)
+
+    outputs = tuple(name for name in ("dx", "dw", "db") if rest.get(name, True))
+    return Case("dense_backward", make, outputs, DENSE_BACKWARD_SCALE, derivative_of="dense_forward", variant=variant)
+
+
+DENSE = (
+    dense_forward(),
+    dense_forward("no bias", bias=False),
+    *(dense_forward(name, activation=name, alpha=0.1) for name in reference.FROM_OUTPUT),
+    dense_forward("no bias, tanh", bias=False, activation="tanh", alpha=0.0),
+    dense_backward(),
+    dense_backward("no dx", dx=False),
+    dense_backward("no db", db=False),
+)
+
+
+# Softmax
+
+
+def jacobian_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+    arguments = softmax.make(rows, width, dtype, rng)
+    reference.softmax_forward(arguments["x"], arguments["y"])
+    return {"y": arguments["y"], "jacobian": unset((rows, width, width), dtype)}
+
+
+def row_sum(terms: np.ndarray) -> np.ndarray:
+    """The scale of the sum over each row."""
+    return np.sqrt(terms.shape[1]) * np.abs(terms).sum(axis=1, keepdims=True)
+
+
+def softmax_scale(a: SimpleNamespace) -> np.ndarray:
+    y = np.empty_like(a.x)
+    reference.softmax_forward(a.x, y)
+    return np.sqrt(a.x.shape[1]) * y
+
+
+def log_softmax_scale(a: SimpleNamespace) -> np.ndarray:
+    z = a.x - a.x.max(axis=1, keepdims=True)
+    return np.abs(z) + np.log(np.exp(z).sum(axis=1, keepdims=True)) + np.sqrt(a.x.shape[1])
+
+
+softmax = forward("softmax_forward", normal(3, *EXTREMES), softmax_scale)
+log_softmax = forward("log_softmax_forward", normal(3, *EXTREMES), log_softmax_scale)
+
+SOFTMAX = (
+    softmax,
+    backward(softmax, "y", lambda a: a.y * (np.abs(a.dy) + row_sum(a.y * a.dy))),
+    Case(
+        "softmax_jacobian",
+        jacobian_arguments,
+        ("jacobian",),
+        {"jacobian": lambda a: a.y[:, :, None] * (np.eye(a.y.shape[1]) + a.y[:, None, :])},
+    ),
+    log_softmax,
+    backward(log_softmax, "y", lambda a: np.abs(a.dy) + np.exp(a.y) * row_sum(a.dy)),
+)
+
+
+# Losses
+
+
+def row_factor(a: SimpleNamespace) -> np.ndarray:
+    rows = max(len(a.y), 1)
+    return np.full((len(a.y), 1), 1 / rows) if a.weight is None else a.weight[:, None] / rows
+
+
+def loss(
+    op: str,
+    pair: Callable[..., tuple[np.ndarray, np.ndarray]],
+    dy: Scale | None = None,
+    value: Scale | None = None,
+    kinks: tuple[float, ...] = (),
+    kink_at: Scale = lambda a: a.y,
+    **parameters: float,
+) -> tuple[Case, ...]:
+    """The rows of a loss: ``pair`` makes y and t; ``dy`` is relative to weight / rows; then also without weights, or dy."""
+
+    def case(variant: str, with_weight: bool, with_dy: bool) -> Case:
+        def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+            y, t = pair(rows, width, dtype, rng)
+            weight = rng.uniform(0.5, 2, rows).astype(dtype) if with_weight else None
+            gradient = unset((rows, width), dtype) if with_dy else None
+            return {"y": y, "t": t, "weight": weight, "dy": gradient, "value": unset(1, np.float64), **parameters}
+
+        scale = {} if dy is None else {"dy": lambda a: row_factor(a) * dy(a)}
+        if value is not None:
+            scale["value"] = lambda a: np.sum(row_factor(a) * value(a))
+        outputs = ("dy", "value") if with_dy else ("value",)
+        return Case(op, make, outputs, scale, kinks=kinks, kink_at=kink_at, derivative_of=op, variant=variant)
+
+    return (case("weighted", True, True), case("", False, True), case("value only", False, False))
+
+
+def distant(*kinks: float) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """Targets and predictions whose differences are random, or one of the kinks."""
+
+    def pair(rows: int, width: int, dtype: type, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        # Quarters add up without rounding, so that y - t is a planted kink exactly.
+        t = np.round(4 * rng.normal(0, 2, (rows, width))) / 4
+        return (t + normal(2, *kinks)(t.shape, np.float64, rng)).astype(dtype), t.astype(dtype)
+
+    return pair
+
+
+def pairs(y: Callable[..., np.ndarray], t: Callable[..., np.ndarray]) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    return lambda rows, width, dtype, rng: (y((rows, width), dtype, rng), t((rows, width), dtype, rng))
+
+
+def labelled(y: Callable[..., np.ndarray]) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    return lambda rows, width, dtype, rng: (y((rows, width), dtype, rng), rng.integers(0, width, rows))
+
+
+def probabilities_of(a: SimpleNamespace) -> np.ndarray:
+    y = np.empty_like(a.y)
+    reference.softmax_forward(a.y, y)
+    return y
+
+
+def bce_gradient(a: SimpleNamespace) -> np.ndarray:
+    eps = np.finfo(a.y.dtype).eps
+    p = np.clip(a.y, eps, 1 - eps)
+    return (a.t / p + (1 - a.t) / (1 - p)) / a.y.shape[1]
+
+
+def target_sum(a: SimpleNamespace) -> np.ndarray:
+    return row_sum(a.t)
+
+
+def difference(a: SimpleNamespace) -> np.ndarray:
+    return a.y - a.t
+
+
+probabilities = uniform(0.1, 0.9, 0.0, 1.0, 1e-30)
+targets = uniform(0, 1, 0.0, 1.0)
+logits = normal(3, *EXTREMES)
+
+LOSSES = (
+    *loss("mse", distant(0.0)),
+    *loss("mae", distant(0.0), kinks=(0.0,), kink_at=difference),
+    *loss("huber", distant(0.0, 0.75, -0.75), kinks=(0.75, -0.75), kink_at=difference, delta=0.75),
+    *loss("binary_cross_entropy", pairs(probabilities, targets), bce_gradient, kinks=(0.0, 1.0)),
+    *loss(
+        "binary_cross_entropy_from_logits",
+        pairs(logits, targets),
+        dy=lambda a: (reference._sigmoid(a.y) + a.t) / a.y.shape[1],
+        value=lambda a: (reference._softplus(a.y) + np.abs(a.y * a.t)) / a.y.shape[1],
+    ),
+    *loss("cross_entropy", pairs(probabilities, targets), kinks=(0.0,)),
+    *loss(
+        "cross_entropy_from_logits",
+        pairs(logits, targets),
+        dy=lambda a: probabilities_of(a) * np.sqrt(a.y.shape[1]) * target_sum(a) + a.t,
+    ),
+    *loss("cross_entropy_labels", labelled(probabilities), kinks=(0.0,)),
+    *loss(
+        "cross_entropy_labels_from_logits",
+        labelled(logits),
+        dy=lambda a: np.sqrt(a.y.shape[1]) * probabilities_of(a) + (np.arange(a.y.shape[1]) == a.t[:, None]),
+    ),
+)
+
+
+# Optimizers
+
+
+def sgd(variant: str, momentum: float = 0.0, weight_decay: float = 0.0, nesterov: bool = False) -> Case:
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        w, dw, velocity = rng.normal(size=(3, rows * width)).astype(dtype)
+        options = {"momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov}
+        return {"w": w, "dw": dw, "velocity": velocity if momentum else None, "lr": np.array([0.05]), **options}
+
+    def velocity_scale(a: SimpleNamespace) -> np.ndarray:
+        return np.abs(a.dw) + weight_decay * np.abs(a.w) + (momentum * np.abs(a.velocity) if momentum else 0)
+
+    scale = {"w": lambda a: np.abs(a.w) + 2 * a.lr[0] * velocity_scale(a), "velocity": velocity_scale}
+    return Case("sgd", make, ("w", "velocity") if momentum else ("w",), scale, variant=variant)
+
+
+def adam(variant: str, step: float, weight_decay: float = 0.0, decoupled: bool = True) -> Case:
+    beta1, beta2, eps = 0.9, 0.999, 1e-8
+
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        w, dw, m = rng.normal(size=(3, rows * width)).astype(dtype)
+        v = rng.uniform(0, 2, rows * width).astype(dtype)
+        if step == 1:
+            m[:], v[:] = 0, 0
+        cells = {"lr": np.array([0.05]), "step": np.array([step])}
+        options = {"beta1": beta1, "beta2": beta2, "eps": eps, "weight_decay": weight_decay, "decoupled": decoupled}
+        return {"w": w, "dw": dw, "m": m, "v": v, **cells, **options}
+
+    def gradient_scale(a: SimpleNamespace) -> np.ndarray:
+        return np.abs(a.dw) + weight_decay * np.abs(a.w)
+
+    def m_scale(a: SimpleNamespace) -> np.ndarray:
+        return beta1 * np.abs(a.m) + (1 - beta1) * gradient_scale(a)
+
+    def v_scale(a: SimpleNamespace) -> np.ndarray:
+        return beta2 * a.v + (1 - beta2) * np.square(gradient_scale(a))
+
+    def w_scale(a: SimpleNamespace) -> np.ndarray:
+        g = a.dw + (0 if decoupled else weight_decay * a.w)
+        v = (beta2 * a.v + (1 - beta2) * g * g) / (1 - beta2**step)
+        return np.abs(a.w) + a.lr[0] * m_scale(a) / (1 - beta1**step) / (np.sqrt(v) + eps)
+
+    return Case("adam", make, ("w", "m", "v"), {"w": w_scale, "m": m_scale, "v": v_scale}, variant=variant)
+
+
+OPTIMIZERS = (
+    sgd("plain"),
+    sgd("weight decay", weight_decay=0.1),
+    sgd("momentum", momentum=0.9),
+    sgd("momentum, weight decay", momentum=0.9, weight_decay=0.1),
+    sgd("nesterov", momentum=0.9, weight_decay=0.1, nesterov=True),
+    adam("first step", step=1),
+    adam("later step", step=7),
+    adam("decoupled weight decay", step=7, weight_decay=0.1),
+    adam("coupled weight decay", step=7, weight_decay=0.1, decoupled=False),
+    Case("increment", lambda rows, width, dtype, rng: {"step": np.array([float(rows)])}, ("step",)),
+)
+
+
+# Batches
+
+
+def gather_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+    x = rng.normal(size=(rows + 4, width)).astype(dtype)
+    return {"x": x, **gather_index(rows, rng), "y": unset((rows, width), dtype)}
+
+
+def gather_label_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+    x = rng.integers(0, width, rows + 4)
+    return {"x": x, **gather_index(rows, rng), "y": unset(rows, np.int64)}
+
+
+def gather_index(rows: int, rng: np.random.Generator) -> Arguments:
+    return {"index": rng.integers(0, rows + 4, rows + 9), "cursor": np.array([5])}
+
+
+GATHER = (
+    Case("gather_rows", gather_arguments, ("y",)),
+    Case("gather_labels", gather_label_arguments, ("y",)),
+)
+
+CASES = (*ELEMENTARY, *DENSE, *ACTIVATIONS, *SOFTMAX, *LOSSES, *OPTIMIZERS, *GATHER)

@@ -1,0 +1,113 @@
+"""The kernels' derivatives are those of the kernels' values: central differences in float64, away from kinks."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from cases import CASES, Case, dense_arguments, dense_backward_arguments, kernel, random, unset
+from types import SimpleNamespace
+
+from fastnn import reference
+
+STEP = 1e-5
+TOLERANCE = 1e-7
+LOSSES = [case for case in CASES if case.derivative_of == case.op and "dy" in case.outputs]
+BACKWARDS = [case for case in CASES if case.derivative_of not in ("", case.op)]
+FORWARDS = {case.op: case for case in reversed(CASES)}
+
+
+def numerical_gradient(objective: Callable[[], float], x: np.ndarray) -> np.ndarray:
+    """The central differences of the objective, which reads x, with respect to every number of x."""
+    gradient = np.empty_like(x)
+    for i in np.ndindex(x.shape):
+        here = x[i]
+        x[i] = here + STEP
+        above, distance = objective(), x[i]
+        x[i] = here - STEP
+        gradient[i] = (above - objective()) / (distance - x[i])
+        x[i] = here
+    return gradient
+
+
+def away_from_kinks(case: Case, arguments: dict) -> np.ndarray | bool:
+    at = case.kink_at(SimpleNamespace(**arguments)) if case.kinks else np.empty(0)
+    return np.all([np.abs(at - kink) > 1e-3 for kink in case.kinks], axis=0) if case.kinks else True
+
+
+def assert_same(got: np.ndarray, numerical: np.ndarray, where: np.ndarray | bool = True) -> None:
+    """The largest error is small in relation to the largest derivative."""
+    error = np.max(np.abs(got - numerical), where=where, initial=0)
+    assert error <= TOLERANCE * np.max(np.abs(numerical), where=where, initial=0)
+
+
+@pytest.mark.parametrize("case", BACKWARDS, ids=str)
+def test_backward(case):
+    forward = FORWARDS[case.derivative_of]
+    rng = random(3, 7)
+    there, back = forward.make(3, 7, np.float64, rng), case.make(3, 7, np.float64, rng)
+    # Random places, too, where forward has planted extreme numbers: there all derivatives are 0 or 1.
+    forward_kernel = forward.kernel(np.float64)
+    forward_kernel(*there.values())
+    back |= {name: there[name] for name in back if name in there}
+    case.kernel(np.float64)(*back.values())
+
+    y, dy = there["y"].copy(), back["dy"]
+
+    def objective() -> float:
+        forward_kernel(*{**there, "y": y}.values())
+        return float(np.sum(dy * y))
+
+    for output in case.outputs:
+        numerical = numerical_gradient(objective, there[output.removeprefix("d")])
+        assert_same(back[output], numerical, away_from_kinks(case, there))
+
+
+@pytest.mark.parametrize("case", LOSSES, ids=str)
+def test_loss(case):
+    arguments = case.make(3, 7, np.float64, random(3, 7))
+    loss = case.kernel(np.float64)
+    loss(*arguments.values())
+    value = np.zeros(1)
+
+    def objective() -> float:
+        loss(*{**arguments, "dy": None, "value": value}.values())
+        return float(value[0])
+
+    numerical = numerical_gradient(objective, arguments["y"])
+    assert_same(arguments["dy"], numerical, away_from_kinks(case, arguments))
+
+
+@pytest.mark.parametrize("activation", reference.FROM_OUTPUT)
+def test_dense_with_activation(activation):
+    rng = random(3, 7)
+    parameters = (0.3,) if activation in reference.WITH_ALPHA else ()
+    there = dense_arguments(3, 7, 5, np.float64, rng, activation=activation, alpha=0.3)
+    back = dense_backward_arguments(3, 7, 5, np.float64, rng)
+    back |= {name: there[name] for name in ("x", "w")}
+    dy = rng.normal(size=(3, 5))
+    dense_forward = kernel("dense_forward", np.float64)
+    dense_forward(*there.values())
+    kernel(f"{activation}_backward", np.float64)(there["y"], dy, back["dy"], *parameters)
+    kernel("dense_backward", np.float64)(*back.values())
+
+    def objective() -> float:
+        dense_forward(*there.values())
+        return float(np.sum(dy * there["y"]))
+
+    for output in ("dx", "dw", "db"):
+        assert_same(back[output], numerical_gradient(objective, there[output.removeprefix("d")]))
+
+
+def test_softmax_jacobian():
+    x = random(3, 7).normal(size=(3, 7))
+    y, jacobian = np.empty_like(x), unset((3, 7, 7), np.float64)
+    softmax_forward = kernel("softmax_forward", np.float64)
+    softmax_forward(x, y)
+    kernel("softmax_jacobian", np.float64)(y, jacobian)
+    for column in range(7):
+
+        def objective(column: int = column) -> float:
+            softmax_forward(x, y)
+            return float(np.sum(y[:, column]))
+
+        assert_same(jacobian[:, column], numerical_gradient(objective, x))

@@ -1,0 +1,324 @@
+"""Every kernel does what its twin in `fastnn.reference` does: the same numbers, and errors for wrong arguments."""
+
+import inspect
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from cases import (
+    CASES,
+    DENSE_BACKWARD_SCALE,
+    DTYPES,
+    PRODUCTS,
+    SHAPES,
+    Arguments,
+    Case,
+    copied,
+    dense_arguments,
+    dense_backward_arguments,
+    dense_forward_scale,
+    kernel,
+    random,
+    tolerance,
+    unset,
+)
+
+from fastnn import reference
+
+each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
+each_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "x".join(map(str, shape)))
+each_product = pytest.mark.parametrize("sizes", PRODUCTS, ids=lambda sizes: "x".join(map(str, sizes)))
+
+
+def each_case(cases=CASES):
+    return pytest.mark.parametrize("case", cases, ids=str)
+
+
+def first_of_each_op():
+    return list({case.op: case for case in reversed(CASES)}.values())
+
+
+def arrays(arguments: Arguments) -> Arguments:
+    return {name: value for name, value in arguments.items() if isinstance(value, np.ndarray)}
+
+
+def scale_of(case: Case, output: str, before: Arguments, expected: np.ndarray) -> np.ndarray:
+    """The scale of an output; scales are functions of the arguments before the call."""
+    return case.scale[output](SimpleNamespace(**before)) if output in case.scale else np.abs(expected)
+
+
+def assert_close(got: np.ndarray, expected: np.ndarray, scale: np.ndarray, dtype: type) -> None:
+    """NaN and infinities stand in the same places; finite numbers differ by no more than the tolerance of the dtype."""
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(np.where(finite, 0, got), np.where(finite, 0, expected))
+    bound = tolerance(dtype) * np.broadcast_to(scale, expected.shape) + 2 * float(np.finfo(dtype).smallest_subnormal)
+    with np.errstate(invalid="ignore"):
+        excess = np.where(finite, np.abs(got.astype(np.float64) - expected) / bound, 0)
+    if excess.size and not excess.max() <= 1:
+        at = np.unravel_index(np.argmax(np.where(np.isnan(excess), np.inf, excess)), excess.shape)
+        raise AssertionError(
+            f"at {tuple(map(int, at))}: got {got[at]!r}, expected {expected[at]!r}, {excess[at]:.3g} times the tolerance"
+        )
+
+
+def assert_equals_reference(case: Case, dtype: type, arguments: Arguments) -> Arguments:
+    """Call kernel and reference with copies of the arguments, compare all arrays, return those of the kernel."""
+    got, expected = copied(arguments), copied(arguments)
+    case.reference()(*expected.values())
+    case.kernel(dtype)(*got.values())
+    for name, value in arrays(arguments).items():
+        if name not in case.outputs:
+            np.testing.assert_array_equal(got[name], value, err_msg=f"{case.op} changed its input {name}")
+        elif value.dtype.kind == "f":
+            assert_close(got[name], expected[name], scale_of(case, name, arguments, expected[name]), dtype)
+        else:
+            np.testing.assert_array_equal(got[name], expected[name])
+    return got
+
+
+@each_shape
+@each_dtype
+@each_case()
+def test_equals_reference(case, dtype, shape):
+    assert_equals_reference(case, dtype, case.make(*shape, dtype, random(*shape)))
+
+
+@each_product
+@each_dtype
+def test_dense_forward_of_many_sizes(dtype, sizes):
+    case = Case("dense_forward", dense_arguments, ("y",), {"y": dense_forward_scale})
+    assert_equals_reference(case, dtype, dense_arguments(*sizes, dtype, random(*sizes[:2]), activation="relu"))
+
+
+@each_product
+@each_dtype
+def test_dense_backward_of_many_sizes(dtype, sizes):
+    case = Case("dense_backward", dense_backward_arguments, ("dx", "dw", "db"), DENSE_BACKWARD_SCALE)
+    assert_equals_reference(case, dtype, dense_backward_arguments(*sizes, dtype, random(*sizes[:2])))
+
+
+def special_places():
+    """Each float input of each case: where a NaN or an infinity can arrive."""
+    for case in CASES:
+        arguments = case.make(3, 7, np.float64, random(3, 7))
+        for name, value in arrays(arguments).items():
+            if value.dtype.kind == "f" and not np.all(np.isnan(value)):
+                yield pytest.param(case, name, id=f"{case}-{name}")
+
+
+@pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf], ids=str)
+@each_dtype
+@pytest.mark.parametrize(("case", "name"), special_places())
+@np.errstate(all="ignore")
+def test_specials_flow_as_in_reference(case, name, dtype, special):
+    arguments = case.make(17, 19, dtype, random(17, 19))
+    # One of the first numbers, which a vector handles, and the last, which the rest of a loop handles.
+    arguments[name].reshape(-1)[[arguments[name].size // 3, -1]] = special
+    assert_equals_reference(case, dtype, arguments)
+
+
+@each_dtype
+@each_case()
+def test_read_only_inputs(case, dtype):
+    arguments = case.make(3, 7, dtype, random(3, 7))
+    for name, value in arrays(arguments).items():
+        value.flags.writeable = name in case.outputs
+    case.kernel(dtype)(*arguments.values())
+
+
+@each_shape
+@each_dtype
+@each_case([case for case in CASES if case.alias])
+def test_aliased(case, dtype, shape):
+    source, output = case.alias
+    arguments = case.make(*shape, dtype, random(*shape))
+    apart, aliased = copied(arguments), copied(arguments)
+    aliased[output] = aliased[source]
+    case.kernel(dtype)(*apart.values())
+    case.kernel(dtype)(*aliased.values())
+    np.testing.assert_array_equal(aliased[output], apart[output])
+
+
+@each_dtype
+@each_case([case for case in CASES if case.alias])
+def test_partial_overlap_is_refused(case, dtype):
+    source, output = case.alias
+    arguments = case.make(3, 7, dtype, random(3, 7))
+    memory = unset((4, 7), dtype)
+    memory[:3] = arguments[source]
+    arguments[source], arguments[output] = memory[:3], memory[1:]
+    with pytest.raises(ValueError, match=f"^{case.op}: {output} overlaps {source}"):
+        case.kernel(dtype)(*arguments.values())
+
+
+def wrong_arguments(change):
+    """Rows (case, argument, changed array) for every array argument that ``change`` makes wrong: it returns None else."""
+    for case in first_of_each_op():
+        for dtype in DTYPES:
+            arguments = case.make(3, 7, dtype, random(3, 7))
+            for i, (name, value) in enumerate(arrays(arguments).items()):
+                wrong = change(case, i, value)
+                if wrong is not None:
+                    arguments_then = {**arguments, name: wrong}
+                    yield pytest.param(case, dtype, name, arguments_then, id=f"{case.op}-{dtype.__name__}-{name}")
+
+
+def longer(case: Case, i: int, value: np.ndarray) -> np.ndarray | None:
+    """One row more. The first argument is what others are measured by, and batches are gathered from longer arrays."""
+    first_is_measure = i == 0 and case.op != "increment"
+    if first_is_measure or (case.op.startswith("gather") and i == 1):
+        return None
+    return np.resize(value, (len(value) + 1, *value.shape[1:]))
+
+
+def wider(case: Case, i: int, value: np.ndarray) -> np.ndarray | None:
+    """One column more, where it is not w, by whose columns others are measured."""
+    is_measure = i == 0 or (case.op.startswith("dense") and i == 1)
+    if value.ndim < 2 or is_measure:
+        return None
+    return np.resize(value, (*value.shape[:-1], value.shape[-1] + 1))
+
+
+def deeper(case: Case, i: int, value: np.ndarray) -> np.ndarray:
+    return value[None].copy()
+
+
+def strided(case: Case, i: int, value: np.ndarray) -> np.ndarray | None:
+    """Every second number of an array; gather_rows takes any layout of x, and the stride of one number means nothing."""
+    if value.size == 1 or (case.op == "gather_rows" and i == 0):
+        return None
+    return np.repeat(value, 2, axis=-1)[..., ::2]
+
+
+def of_other_dtype(case: Case, i: int, value: np.ndarray) -> np.ndarray:
+    return value.astype({"float32": np.float64, "float64": np.float32, "int64": np.int32}[value.dtype.name])
+
+
+def byte_swapped(case: Case, i: int, value: np.ndarray) -> np.ndarray:
+    return value.astype(value.dtype.newbyteorder())
+
+
+@pytest.mark.parametrize("change", [longer, wider, deeper, strided, of_other_dtype, byte_swapped])
+def test_wrong_arrays_are_refused(change, subtests):
+    for parameters in wrong_arguments(change):
+        case, dtype, name, arguments = parameters.values
+        with subtests.test(parameters.id), pytest.raises(ValueError, match=rf"^{case.op}: {name}\b"):
+            case.kernel(dtype)(*arguments.values())
+
+
+@each_dtype
+@each_case(first_of_each_op())
+def test_read_only_outputs_are_refused(case, dtype):
+    for name in case.outputs:
+        arguments = case.make(3, 7, dtype, random(3, 7))
+        arguments[name].flags.writeable = False
+        with pytest.raises(ValueError, match=rf"^{case.op}: {name}\b"):
+            case.kernel(dtype)(*arguments.values())
+
+
+@each_dtype
+@each_case(first_of_each_op())
+def test_none_is_refused_where_an_array_is_required(case, dtype):
+    parameters = inspect.signature(case.reference()).parameters
+    for name, value in case.make(3, 7, dtype, random(3, 7)).items():
+        required = isinstance(value, np.ndarray) and "None" not in str(parameters[name].annotation)
+        if required:
+            arguments = {**case.make(3, 7, dtype, random(3, 7)), name: None}
+            with pytest.raises(TypeError, match=rf"^{case.op}: {name}\b"):
+                case.kernel(dtype)(*arguments.values())
+
+
+@pytest.mark.parametrize("label", [-1, 7, 2**40])
+@each_dtype
+@each_case([case for case in CASES if "labels" in case.op and "cross" in case.op])
+def test_labels_out_of_range_are_refused(case, dtype, label):
+    arguments = case.make(3, 7, dtype, random(3, 7))
+    arguments["t"][2] = label
+    with pytest.raises(ValueError, match=rf"^{case.op}: t\[2\] is {label}"):
+        case.kernel(dtype)(*arguments.values())
+
+
+@each_dtype
+@each_case([case for case in CASES if case.op.startswith("gather")])
+def test_rows_out_of_range_are_refused(case, dtype):
+    for change in ({"row": -1}, {"row": 7}, {"cursor": -1}, {"cursor": 10}):
+        arguments = case.make(3, 7, dtype, random(3, 7))
+        if "row" in change:
+            arguments["index"][6] = change["row"]
+        else:
+            arguments["cursor"][0] = change["cursor"]
+        with pytest.raises(ValueError, match=f"^{case.op}: "):
+            case.kernel(dtype)(*arguments.values())
+
+
+@each_dtype
+def test_rows_are_gathered_from_any_layout(dtype):
+    x = random(9, 5).normal(size=(10, 9)).astype(dtype)
+    index, cursor = np.array([3, 0, 4]), np.array([1])
+    for name, source in {"columns": x.T, "every second": x[::2, ::2], "backwards": x[::-1, ::-1]}.items():
+        y = unset((2, source.shape[1]), dtype)
+        kernel("gather_rows", dtype)(source, index, cursor, y)
+        np.testing.assert_array_equal(y, source[[0, 4]], err_msg=name)
+
+
+@each_dtype
+def test_momentum_needs_a_velocity(dtype):
+    w, dw = np.ones((2, 3), dtype)
+    for sgd in (kernel("sgd", dtype), reference.sgd):
+        with pytest.raises(ValueError, match="^sgd: velocity is None"):
+            sgd(w, dw, None, np.array([0.1]), 0.9)
+
+
+@each_dtype
+def test_velocity_rests_without_momentum(dtype):
+    for sgd in (kernel("sgd", dtype), reference.sgd):
+        w, dw, velocity = np.ones((3, 5), dtype)
+        sgd(w, dw, velocity, np.array([0.5]))
+        np.testing.assert_array_equal(w, 0.5)
+        np.testing.assert_array_equal(velocity, 1)
+
+
+@pytest.mark.parametrize("name", ["softmax", "gelu", "silu", "mish", "softsign", "nonsense"])
+@each_dtype
+def test_dense_refuses_activations_that_need_their_input(dtype, name):
+    for dense_forward in (kernel("dense_forward", dtype), reference.dense_forward):
+        with pytest.raises(ValueError, match=f"^dense_forward: activation is '{name}'"):
+            dense_forward(*dense_arguments(3, 2, 4, dtype, random(3, 2), activation=name).values())
+
+
+@each_dtype
+def test_products_without_a_common_dimension_are_the_bias(dtype):
+    b, y = np.arange(3, dtype=dtype), unset((2, 3), dtype)
+    kernel("dense_forward", dtype)(np.empty((2, 0), dtype), np.empty((0, 3), dtype), b, y)
+    np.testing.assert_array_equal(y, [b, b])
+
+
+@each_dtype
+def test_gradients_of_no_rows_are_zero(dtype):
+    arguments = dense_backward_arguments(0, 5, 3, dtype, random(0, 5))
+    kernel("dense_backward", dtype)(*arguments.values())
+    np.testing.assert_array_equal(arguments["dw"], np.zeros((5, 3)))
+    np.testing.assert_array_equal(arguments["db"], np.zeros(3))
+
+
+@each_dtype
+@each_case([case for case in CASES if "value" in case.outputs])
+def test_loss_of_no_rows_is_zero(case, dtype):
+    arguments = case.make(0, 4, dtype, random(0, 4))
+    case.kernel(dtype)(*arguments.values())
+    assert arguments["value"][0] == 0
+
+
+@each_dtype
+@each_case(first_of_each_op())
+def test_same_bits_for_every_place_in_a_vector(case, dtype):
+    """A row's result does not depend on where the row stands: vectors and the rest of a loop compute the same."""
+    if case.alias is None:
+        pytest.skip("not an elementwise kernel")
+    arguments = case.make(1, 19, dtype, random(1, 19))
+    repeated = {name: np.repeat(value, 37, axis=0) for name, value in arrays(arguments).items()}
+    repeated = {**arguments, **repeated}
+    output = case.outputs[0]
+    case.kernel(dtype)(*arguments.values())
+    case.kernel(dtype)(*repeated.values())
+    np.testing.assert_array_equal(repeated[output], np.repeat(arguments[output], 37, axis=0))
