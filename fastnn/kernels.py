@@ -10,6 +10,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+
 _INSTRUCTION_SETS = ("baseline", "avx2", "avx512")  # the most capable last
 
 if find_spec("fastnn._core.tape") is None:
@@ -42,3 +44,8 @@ def _select() -> tuple[str, str]:
 selected, reason = _select()
 float32 = import_module(f"fastnn._core.float32_{selected}")
 float64 = import_module(f"fastnn._core.float64_{selected}")
+
+
+def of(dtype):
+    """Return the kernels of a dtype, float32 or float64."""
+    return float32 if dtype == np.float32 else float64

@@ -175,3 +175,9 @@ class Kernels:
 
 float32: Kernels
 float64: Kernels
+built: tuple[str, ...]
+supported: tuple[str, ...]
+selected: str
+reason: str
+
+def of(dtype: np.dtype[Any]) -> Kernels: ...

@@ -5,6 +5,7 @@ Each function has the name, the arguments and the order of arguments of the kern
 first: x, y, dy, dx (batch, n); w is (n_in, n_out); b is (n_out). An activation's backward takes y where the derivative
 follows from y, else x. An output may be the array that it is computed from: y is x, dx is dy.
 """
+# ruff: noqa: D403 - a docstring that is a formula starts with the name of what it computes
 
 import math
 from collections.abc import Callable, Sequence
@@ -279,7 +280,8 @@ def softmax_backward(y: Array, dy: Array, dx: Array) -> None:
 
 def softmax_jacobian(y: Array, jacobian: Array) -> None:
     """jacobian_i = diag(y_i) - y_i y_i^T; y (batch, n), jacobian (batch, n, n)."""
-    jacobian[...] = y[:, :, None] * (np.eye(y.shape[1], dtype=y.dtype) - y[:, None, :])
+    np.multiply(-y[:, :, None], y[:, None, :], out=jacobian)
+    jacobian[:, np.arange(y.shape[1]), np.arange(y.shape[1])] += y
 
 
 def log_softmax_forward(x: Array, y: Array) -> None:
@@ -500,56 +502,50 @@ class MLP:
         lr: float = 0.01,
         **parameters: Any,
     ) -> None:
-        self.activations = [activation for _, _, activation in layers]
         # One flat array for the parameters and one for the gradients, so that an optimizer is a few array operations.
         arrays = [array for w, b, _ in layers for array in (w, b) if array is not None]
         self.parameters = np.concatenate([array.ravel() for array in arrays])
         self.gradients = np.zeros_like(self.parameters)
         self.weights = _views(self.parameters, layers)
         self.weight_gradients = _views(self.gradients, layers)
-        self.loss, self.from_logits = _loss(loss, self.activations[-1])
+        self.activations = [activation for _, _, activation in layers]
+        self.loss, from_logits = _loss(loss, self.activations[-1])
+        # While training, a loss that is computed from logits stands for the last activation, too.
+        self.training_activations = [*self.activations[:-1], "identity"] if from_logits else self.activations
         self.value = np.zeros(1)
         self.lr = np.array([lr])
         self.count = np.zeros(1)
         self.optimizer = optimizer
         self.options = parameters
-        n_moments = {"sgd": 1, "adam": 2}[optimizer]
-        self.moments = [np.zeros_like(self.parameters) for _ in range(n_moments)]
+        self.moments = [np.zeros_like(self.parameters) for _ in range({"sgd": 1, "adam": 2}[optimizer])]
 
-    def forward(self, x: Array, logits: bool = False) -> list[tuple[Array, Array]]:
-        """Return, layer by layer, z = x @ w + b and y = f(z); with ``logits`` the last y is its z."""
+    def forward(self, x: Array, activations: Sequence[str]) -> list[tuple[Array, Array]]:
+        """Return, layer by layer, z = x @ w + b and y = f(z), which is the same array where backward needs only y."""
         saved = []
-        last = len(self.weights) - 1
-        for i, ((w, b), activation) in enumerate(zip(self.weights, self.activations, strict=True)):
+        for (w, b), activation in zip(self.weights, activations, strict=True):
             z = np.empty((len(x), w.shape[1]), w.dtype)
             dense_forward(x, w, b, z)
-            # An activation whose backward needs only y overwrites z.
-            y = z if activation in FROM_OUTPUT or activation == "softmax" else np.empty_like(z)
-            if activation != "identity" and not (logits and i == last):
-                globals()[f"{activation}_forward"](z, y)
-            else:
-                y = z
+            y = z if activation in (*FROM_OUTPUT, "softmax", "log_softmax") else np.empty_like(z)
+            globals()[f"{activation}_forward"](z, y)
             saved.append((z, y))
             x = y
         return saved
 
     def predict(self, x: Array) -> Array:
         """Return the output of the last layer, (batch, n_out)."""
-        return self.forward(x)[-1][1]
+        return self.forward(x, self.activations)[-1][1]
 
     def step(self, x: Array, t: NDArray[Any], weight: Array | None = None) -> float:
         """Train on one batch and return its loss before the update."""
-        saved = self.forward(x, logits=self.from_logits)
+        saved = self.forward(x, self.training_activations)
+        inputs = [x, *(y for _, y in saved[:-1])]
         dy = np.empty_like(saved[-1][1])
         self.loss(saved[-1][1], t, weight, dy, self.value)
         for i in reversed(range(len(saved))):
-            z, y = saved[i]
-            activation = self.activations[i]
-            if activation != "identity" and not (self.from_logits and i == len(saved) - 1):
-                globals()[f"{activation}_backward"](y if y is z else z, dy, dy)
-            below = saved[i - 1][1] if i > 0 else x
-            dx = np.empty_like(below) if i > 0 else None
-            dense_backward(below, self.weights[i][0], dy, dx, *self.weight_gradients[i])
+            # z is y for those activations whose backward takes y, and so it is what each backward takes.
+            globals()[f"{self.training_activations[i]}_backward"](saved[i][0], dy, dy)
+            dx = np.empty_like(inputs[i]) if i > 0 else None
+            dense_backward(inputs[i], self.weights[i][0], dy, dx, *self.weight_gradients[i])
             if dx is not None:
                 dy = dx
         self.update()

@@ -3,7 +3,14 @@
 cdef str DTYPE = "float32" if sizeof(real) == 4 else "float64"
 
 
-cdef object refuse(str kernel, str name, object array, str expected, object error):
+# None is a memoryview to Cython; here it is none.
+cdef object present(object array):
+    if array is None:
+        raise TypeError
+    return array
+
+
+cdef object refuse(str kernel, str name, object array, str expected):
     got = type(array).__name__
     if hasattr(array, "dtype") and hasattr(array, "shape"):
         got = f"{array.dtype} of shape {tuple(array.shape)}"
@@ -16,46 +23,46 @@ cdef object refuse(str kernel, str name, object array, str expected, object erro
 
 cdef const real[:, ::1] matrix(str kernel, str name, object array) except *:
     try:
-        return array
-    except (ValueError, TypeError, BufferError) as error:
-        raise refuse(kernel, name, array, f"a C-contiguous {DTYPE} array of 2 dimensions", error) from None
+        return present(array)
+    except (ValueError, TypeError, BufferError):
+        raise refuse(kernel, name, array, f"a C-contiguous {DTYPE} array of 2 dimensions") from None
 
 
 cdef real[:, ::1] output_matrix(str kernel, str name, object array) except *:
     try:
-        return array
-    except (ValueError, TypeError, BufferError) as error:
-        raise refuse(kernel, name, array, f"a writable C-contiguous {DTYPE} array of 2 dimensions", error) from None
+        return present(array)
+    except (ValueError, TypeError, BufferError):
+        raise refuse(kernel, name, array, f"a writable C-contiguous {DTYPE} array of 2 dimensions") from None
 
 
 cdef const real[::1] vector(str kernel, str name, object array) except *:
     try:
-        return array
-    except (ValueError, TypeError, BufferError) as error:
-        raise refuse(kernel, name, array, f"a C-contiguous {DTYPE} array of 1 dimension", error) from None
+        return present(array)
+    except (ValueError, TypeError, BufferError):
+        raise refuse(kernel, name, array, f"a C-contiguous {DTYPE} array of 1 dimension") from None
 
 
 cdef real[::1] output_vector(str kernel, str name, object array) except *:
     try:
-        return array
-    except (ValueError, TypeError, BufferError) as error:
-        raise refuse(kernel, name, array, f"a writable C-contiguous {DTYPE} array of 1 dimension", error) from None
+        return present(array)
+    except (ValueError, TypeError, BufferError):
+        raise refuse(kernel, name, array, f"a writable C-contiguous {DTYPE} array of 1 dimension") from None
 
 
 cdef const int64_t[::1] integers(str kernel, str name, object array) except *:
     try:
-        return array
-    except (ValueError, TypeError, BufferError) as error:
-        raise refuse(kernel, name, array, "a C-contiguous int64 array of 1 dimension", error) from None
+        return present(array)
+    except (ValueError, TypeError, BufferError):
+        raise refuse(kernel, name, array, "a C-contiguous int64 array of 1 dimension") from None
 
 
 cdef double *cell(str kernel, str name, object array) except *:
     """The address of the one float64 of an array of shape (1,)."""
     cdef double[::1] view
     try:
-        view = array
-    except (ValueError, TypeError, BufferError) as error:
-        raise refuse(kernel, name, array, "a writable float64 array of shape (1,)", error) from None
+        view = present(array)
+    except (ValueError, TypeError, BufferError):
+        raise refuse(kernel, name, array, "a writable float64 array of shape (1,)") from None
     if view.shape[0] != 1:
         raise ValueError(f"{kernel}: {name} has shape ({view.shape[0]},), expected (1,)")
     return &view[0]

@@ -40,9 +40,9 @@ def gather_rows(x, index, cursor, y, Tape tape=None):
     cdef real[:, ::1] y_view = output_matrix("gather_rows", "y", y)
     cdef Step step
     try:
-        x_view = x
-    except (ValueError, TypeError, BufferError) as error:
-        raise refuse("gather_rows", "x", x, f"a {DTYPE} array of 2 dimensions", error) from None
+        x_view = present(x)
+    except (ValueError, TypeError, BufferError):
+        raise refuse("gather_rows", "x", x, f"a {DTYPE} array of 2 dimensions") from None
     if y_view.shape[1] != x_view.shape[1]:
         raise ValueError(f"gather_rows: y has {y_view.shape[1]} columns, expected {x_view.shape[1]} to match x")
     check_gather("gather_rows", index_view, cursor_view, y_view.shape[0], x_view.shape[0])
@@ -77,9 +77,9 @@ def gather_labels(x, index, cursor, y, Tape tape=None):
     cdef int64_t[::1] y_view
     cdef Step step
     try:
-        y_view = y
-    except (ValueError, TypeError, BufferError) as error:
-        raise refuse("gather_labels", "y", y, "a writable C-contiguous int64 array of 1 dimension", error) from None
+        y_view = present(y)
+    except (ValueError, TypeError, BufferError):
+        raise refuse("gather_labels", "y", y, "a writable C-contiguous int64 array of 1 dimension") from None
     check_gather("gather_labels", index_view, cursor_view, y_view.shape[0], x_view.shape[0])
     clear(&step, gather_labels_body, y_view.shape[0])
     step.x = &x_view[0] if x_view.shape[0] > 0 else NULL

@@ -118,10 +118,12 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const Product *t) {
     UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] = t->a + i * a_row;
     UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_broadcast(0);
     if (t->resume) {
+        const real *c = t->c;
         UNROLL for (int i = 0; i < rows; i++) {
-            const real *c = t->c + i * c_row;
             UNROLL for (int v = 0; v < vectors - 1; v++) sum[i][v] = vec_load(c + v * LANES);
             sum[i][vectors - 1] = vec_load_first(c + (vectors - 1) * LANES, mask);
+            c += c_row;
+            __asm__("" : "+r"(c));
         }
     }
     for (ptrdiff_t p = t->k; p > 0; p--) {
@@ -142,10 +144,20 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const Product *t) {
             UNROLL for (int i = 0; i < rows; i++) sum[i][v] = sum[i][v] + bias;
         }
     }
-    UNROLL for (int i = 0; i < rows; i++) {
-        real *c = t->c + i * c_row;
-        UNROLL for (int v = 0; v < vectors - 1; v++) vec_store(c + v * LANES, sum[i][v]);
-        vec_store_first(c + (vectors - 1) * LANES, sum[i][vectors - 1], mask);
+    real *c = t->c;
+    if (LIKELY(t->width == LANES)) { /* Zen 4 stores whole vectors twice as fast as masked ones */
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int v = 0; v < vectors; v++) vec_store(c + v * LANES, sum[i][v]);
+            c += c_row;
+            __asm__("" : "+r"(c));
+        }
+    } else {
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int v = 0; v < vectors - 1; v++) vec_store(c + v * LANES, sum[i][v]);
+            vec_store_first(c + (vectors - 1) * LANES, sum[i][vectors - 1], mask);
+            c += c_row;
+            __asm__("" : "+r"(c));
+        }
     }
 }
 
@@ -182,95 +194,104 @@ ALWAYS_INLINE void panel_product(ptrdiff_t m, ptrdiff_t rows, ptrdiff_t vectors,
 
 #define PANEL (TILE_VECTORS * LANES)
 
+/* to (k, width) = the transpose of from (count, k); from_row and from_col are its strides; the columns of `to` beyond
+ * `count` are zero. `count` is at most PANEL. */
 #if defined(__SSE2__) && !defined(FASTNN_SCALAR)
-#define FAST_TRANSPOSE 1
-#define CHUNK ((ptrdiff_t)(16 / sizeof(real)))
-#if defined(__AVX512F__)
-#define X86(name) _mm512_##name
-typedef __m512 vec_single;
-typedef __m512d vec_double;
-#elif defined(__AVX2__)
+/* Square blocks in 16-byte chunks: rows i and i + CHUNK share one 32-byte register, so that half of the shuffling is done by loads. Zen 4 shuffles and stores
+ * 32 bytes at twice the rate of 64. */
+#define CHUNK ((int)(16 / sizeof(real)))
+#ifdef __AVX2__
+#define GROUP (2 * CHUNK)
 #define X86(name) _mm256_##name
-typedef __m256 vec_single;
-typedef __m256d vec_double;
+typedef __m256 group_single;
+typedef __m256d group_double;
+ALWAYS_INLINE group_single two_chunks(const real *first, const real *second) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps((const float *)first)), _mm_loadu_ps((const float *)second), 1);
+}
 #else
+#define GROUP CHUNK
 #define X86(name) _mm_##name
-typedef __m128 vec_single;
-typedef __m128d vec_double;
-#endif
-#define CHUNK_AT(i) _mm_loadu_ps((const float *)(from + ((i) < last ? (i) : last) * row))
-/* 16 bytes of each of the rows i, i + CHUNK, i + 2 CHUNK, ...; rows beyond the last one repeat it. */
-ALWAYS_INLINE vec_single load_chunks(const real *from, ptrdiff_t row, ptrdiff_t i, ptrdiff_t last) {
-#if defined(__AVX512F__)
-    vec_single v = _mm512_castps128_ps512(CHUNK_AT(i));
-    v = _mm512_insertf32x4(v, CHUNK_AT(i + CHUNK), 1);
-    v = _mm512_insertf32x4(v, CHUNK_AT(i + 2 * CHUNK), 2);
-    return _mm512_insertf32x4(v, CHUNK_AT(i + 3 * CHUNK), 3);
-#elif defined(__AVX2__)
-    return _mm256_insertf128_ps(_mm256_castps128_ps256(CHUNK_AT(i)), CHUNK_AT(i + CHUNK), 1);
-#else
-    return CHUNK_AT(i);
-#endif
-}
-/* to (CHUNK, width <= LANES) = the transpose of from (last + 1 rows, CHUNK). */
-ALWAYS_INLINE void transpose_chunk(const real *from, ptrdiff_t row, ptrdiff_t last, real *to, ptrdiff_t to_row, vec_mask mask) {
-#if FASTNN_DOUBLE
-    const vec_double r0 = X86(castps_pd)(load_chunks(from, row, 0, last)), r1 = X86(castps_pd)(load_chunks(from, row, 1, last));
-    vec_store_first(to, (vec)X86(unpacklo_pd)(r0, r1), mask);
-    vec_store_first(to + to_row, (vec)X86(unpackhi_pd)(r0, r1), mask);
-#else
-    const vec_single r0 = load_chunks(from, row, 0, last), r1 = load_chunks(from, row, 1, last);
-    const vec_single r2 = load_chunks(from, row, 2, last), r3 = load_chunks(from, row, 3, last);
-    const vec_double lo01 = X86(castps_pd)(X86(unpacklo_ps)(r0, r1)), lo23 = X86(castps_pd)(X86(unpacklo_ps)(r2, r3));
-    const vec_double hi01 = X86(castps_pd)(X86(unpackhi_ps)(r0, r1)), hi23 = X86(castps_pd)(X86(unpackhi_ps)(r2, r3));
-    vec_store_first(to, (vec)X86(unpacklo_pd)(lo01, lo23), mask);
-    vec_store_first(to + to_row, (vec)X86(unpackhi_pd)(lo01, lo23), mask);
-    vec_store_first(to + 2 * to_row, (vec)X86(unpacklo_pd)(hi01, hi23), mask);
-    vec_store_first(to + 3 * to_row, (vec)X86(unpackhi_pd)(hi01, hi23), mask);
-#endif
-}
-#else
-#define FAST_TRANSPOSE 0
-#define CHUNK 1
+typedef __m128 group_single;
+typedef __m128d group_double;
+#define two_chunks(first, second) _mm_loadu_ps((const float *)(first))
 #endif
 
-/* to (k, width) = the transpose of from (count, k), any strides; the columns from `count` on are padding. */
-NOINLINE void pack(ptrdiff_t count, ptrdiff_t width, ptrdiff_t k, const real *from, ptrdiff_t from_row, ptrdiff_t from_col, real *to, ptrdiff_t to_row) {
-#if FAST_TRANSPOSE
-    if (from_col == 1 && k >= CHUNK && count > 1) {
-        for (ptrdiff_t i = 0; i < width; i += LANES) {
-            const ptrdiff_t left = width - i < LANES ? width - i : LANES;
-            const real *rows = from + i * from_row;
-            if (count - i >= LANES) {
-                for (ptrdiff_t p = 0; p < k; p += CHUNK) {
-                    if (p > k - CHUNK) p = k - CHUNK;
-                    transpose_chunk(rows + p, from_row, LANES - 1, to + p * to_row + i, to_row, vec_first(LANES));
-                }
-            } else {
-                for (ptrdiff_t p = 0; p < k; p += CHUNK) {
-                    if (p > k - CHUNK) p = k - CHUNK;
-                    transpose_chunk(rows + p, from_row, count - 1 - i, to + p * to_row + i, to_row, vec_first(left));
-                }
-            }
-        }
+ALWAYS_INLINE void store_group(real *to, group_double v, ptrdiff_t count) {
+    if (LIKELY(count >= GROUP)) {
+        X86(storeu_pd)((double *)to, v);
         return;
     }
+#ifdef __AVX2__
+    __m128d chunk = _mm256_castpd256_pd128(v);
+    if (count & CHUNK) {
+        _mm_storeu_pd((double *)to, chunk);
+        chunk = _mm256_extractf128_pd(v, 1);
+        to += CHUNK;
+    }
+#else
+    __m128d chunk = v;
 #endif
-    if (from_row == 1 && (count == width)) {
+#if FASTNN_DOUBLE
+    if (count & 1) _mm_store_sd(to, chunk);
+#else
+    if (count & 2) {
+        _mm_storel_pd((double *)to, chunk);
+        chunk = _mm_unpackhi_pd(chunk, chunk);
+        to += 2;
+    }
+    if (count & 1) _mm_store_ss(to, _mm_castpd_ps(chunk));
+#endif
+}
+
+ALWAYS_INLINE void pack_group(ptrdiff_t count, ptrdiff_t k, const real *from, ptrdiff_t from_row, real *to, ptrdiff_t to_row) {
+    const real *rows[GROUP];
+    UNROLL for (int i = 0; i < GROUP; i++) rows[i] = from + (i < count ? i : 0) * from_row;
+    for (ptrdiff_t p = 0; p < k; p += CHUNK) {
+        if (p > k - CHUNK) p = k - CHUNK; /* the last chunk overlaps the one before */
+        real *out = to + p * to_row;
+#define ROWS(i) two_chunks(rows[i] + p, rows[(i) + GROUP - CHUNK] + p)
+#if FASTNN_DOUBLE
+        const group_double r0 = X86(castps_pd)(ROWS(0)), r1 = X86(castps_pd)(ROWS(1));
+        store_group(out, X86(unpacklo_pd)(r0, r1), count);
+        store_group(out + to_row, X86(unpackhi_pd)(r0, r1), count);
+#else
+        const group_single r0 = ROWS(0), r1 = ROWS(1), r2 = ROWS(2), r3 = ROWS(3);
+        const group_double lo01 = X86(castps_pd)(X86(unpacklo_ps)(r0, r1)), lo23 = X86(castps_pd)(X86(unpacklo_ps)(r2, r3));
+        const group_double hi01 = X86(castps_pd)(X86(unpackhi_ps)(r0, r1)), hi23 = X86(castps_pd)(X86(unpackhi_ps)(r2, r3));
+        store_group(out, X86(unpacklo_pd)(lo01, lo23), count);
+        store_group(out + to_row, X86(unpackhi_pd)(lo01, lo23), count);
+        store_group(out + 2 * to_row, X86(unpacklo_pd)(hi01, hi23), count);
+        store_group(out + 3 * to_row, X86(unpackhi_pd)(hi01, hi23), count);
+#endif
+#undef ROWS
+    }
+}
+#endif
+
+NOINLINE void pack(ptrdiff_t count, ptrdiff_t width, ptrdiff_t k, const real *from, ptrdiff_t from_row, ptrdiff_t from_col, real *to, ptrdiff_t to_row) {
+    if (count < width) {
+        for (ptrdiff_t p = 0; p < k; p++) for (ptrdiff_t i = count; i < width; i++) to[p * to_row + i] = 0;
+    }
+    if (from_row == 1) {
+        const vec_mask rest = vec_first(count % LANES);
         for (ptrdiff_t p = 0; p < k; p++) {
             ptrdiff_t i = 0;
             for (; i <= count - LANES; i += LANES) vec_store(to + i, vec_load(from + i));
-            if (i < count) vec_store_first(to + i, vec_load_first(from + i, vec_first(count - i)), vec_first(count - i));
+            if (i < count) vec_store_first(to + i, vec_load_first(from + i, rest), rest);
             from += from_col;
             to += to_row;
         }
         return;
     }
-    for (ptrdiff_t p = 0; p < k; p++) {
-        for (ptrdiff_t j = 0; j < count; j++) to[j] = from[j * from_row + p * from_col];
-        for (ptrdiff_t j = count; j < width; j++) to[j] = 0;
-        to += to_row;
+#ifdef GROUP
+    if (from_col == 1 && k >= CHUNK) {
+        ptrdiff_t i = 0;
+        for (; i <= count - GROUP; i += GROUP) pack_group(GROUP, k, from + i * from_row, from_row, to + i, to_row);
+        if (i < count) pack_group(count - i, k, from + i * from_row, from_row, to + i, to_row);
+        return;
     }
+#endif
+    for (ptrdiff_t p = 0; p < k; p++) for (ptrdiff_t i = 0; i < count; i++) to[p * to_row + i] = from[i * from_row + p * from_col];
 }
 
 /* ---- the three ways --------------------------------------------------------------------------------------------- */
@@ -389,8 +410,17 @@ static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t
 #define PB (m > 2 * TILE_ROWS && n > 4 * PANEL && k > 128)
 #endif
     if (k <= 0) { product_in_place(m, n, t); return; }
-    if (n <= LANES / 2 && m * k >= 16 * LANES) product_transposed(m, n, t, b_col);
-    else if (PA) product_both_packed(m, n, t, b_col, b_col != 1 || PB);
+    const ptrdiff_t few = n % LANES;
+    if (few > 0 && few <= LANES / 2 && m * k >= 16 * LANES) {
+        Product last = t;
+        n -= few;
+        last.b += n * b_col;
+        last.c += n;
+        if (bias) last.bias += n;
+        product_transposed(m, few, last, b_col);
+        if (n == 0) return;
+    }
+    if (PA) product_both_packed(m, n, t, b_col, b_col != 1 || PB);
     else if (b_col != 1 || (!MASKED_LOADS && n % LANES != 0) || PB) product_b_packed(m, n, t, b_col, b_col != 1 || PB);
     else product_in_place(m, n, t);
 }

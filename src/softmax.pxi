@@ -72,10 +72,10 @@ def softmax_jacobian(y, jacobian, Tape tape=None):
     cdef real[:, :, ::1] jacobian_view
     cdef Step step
     try:
-        jacobian_view = jacobian
-    except (ValueError, TypeError, BufferError) as error:
+        jacobian_view = present(jacobian)
+    except (ValueError, TypeError, BufferError):
         expected = f"a writable C-contiguous {DTYPE} array of 3 dimensions"
-        raise refuse("softmax_jacobian", "jacobian", jacobian, expected, error) from None
+        raise refuse("softmax_jacobian", "jacobian", jacobian, expected) from None
     if (
         jacobian_view.shape[0] != y_view.shape[0]
         or jacobian_view.shape[1] != y_view.shape[1]

@@ -1,6 +1,6 @@
 """The table of all kernels: how to make their arguments, and how far from `fastnn.reference` they may be.
 
-A row is a `Case`. Most tests of single kernels are loops over `CASES`; a new kernel needs a new row here and no new test.
+A row is a `Case`. Most tests of single kernels are loops over `CASES`: a new kernel needs a new row and no new test.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,8 +24,8 @@ SHAPES = ((0, 5), (1, 1), (1, 19), (3, 7), (3, 130), (17, 33), (64, 10), (64, 16
 
 # (batch, n_in, n_out) of matrix products beside the edges of register tiles, panels and blocks.
 PRODUCTS = (
-    (1, 1, 1), (1, 7, 300), (2, 3, 1), (5, 1, 9), (13, 17, 15), (17, 100, 33), (31, 33, 47), (64, 20, 2), (64, 784, 128),
-    (65, 129, 10), (100, 64, 64), (128, 257, 65), (257, 1000, 3), (3, 1030, 520), (200, 300, 700),
+    (1, 1, 1), (1, 7, 300), (2, 3, 1), (5, 1, 9), (13, 17, 15), (17, 100, 33), (31, 33, 47), (64, 20, 2),
+    (64, 784, 128), (65, 129, 10), (100, 64, 64), (128, 257, 65), (257, 1000, 3), (3, 1030, 520), (200, 300, 700),
 )  # fmt: skip
 
 
@@ -42,12 +42,13 @@ class Case:
     outputs : tuple of str
         The arguments that the kernel writes to.
     scale : {output: arguments -> array}
-        What the error of an output is relative to: the sum of the magnitudes of the terms that it is computed from, times
-        the square root of their number. An output that is not named is accurate relative to its own magnitude.
+        What the error of an output is relative to: the magnitudes of the terms that it is computed from, times the
+        square root of their number where it is a sum over rows or columns. An output that is not named is accurate
+        relative to its own magnitude.
     alias : (str, str) or None
         An input and an output that may be the same array.
     kinks : tuple of float
-        Where the derivative jumps, as values of ``kink_at``. `make` plants these values among its inputs.
+        Where the first or second derivative jumps, as values of ``kink_at``. `make` plants them among its inputs.
     kink_at : arguments -> array
     derivative_of : str
         The kernel whose arguments a, b, ... have the derivatives da, db, ... among the outputs of this one.
@@ -106,6 +107,7 @@ def plant(array: np.ndarray, values: tuple[float, ...]) -> np.ndarray:
 
 # Elementwise functions
 
+SELU_SLOPE = reference.SELU_SCALE * reference.SELU_ALPHA  # the largest derivative of selu; others have 1
 EXTREMES = (-80.0, 80.0, 0.0, 1e-6, -1e-6)  # exp(-80) is still a normal number of float32
 
 
@@ -149,7 +151,7 @@ def activation(
     dx: Scale | None = None,
     **parameters: float,
 ) -> tuple[Case, Case]:
-    """The two rows of an activation: what backward needs, where it has kinks, the scales of y and dx, its parameters."""
+    """The two rows of an activation: what backward needs, its kinks, the scales of y and dx, its parameters."""
     inputs = normal(3, *kinks, *EXTREMES)
     there = forward(f"{name}_forward", inputs, y, kinks=kinks, parameters=parameters)
     return there, backward(there, saved, dx, parameters)
@@ -173,7 +175,7 @@ ACTIVATIONS = (
     *activation("relu", kinks=(0.0,)),
     *activation("leaky_relu", kinks=(0.0,), alpha=0.1),
     *activation("elu", kinks=(0.0,), alpha=1.5, dx=lambda a: np.abs(a.dy) * (np.abs(a.y) + 1.5)),
-    *activation("selu", kinks=(0.0,), dx=lambda a: np.abs(a.dy) * (np.abs(a.y) + 1.76)),
+    *activation("selu", kinks=(0.0,), dx=lambda a: np.abs(a.dy) * (np.abs(a.y) + SELU_SLOPE)),
     *activation(
         "gelu",
         saved="x",
@@ -188,7 +190,7 @@ ACTIVATIONS = (
     ),
     *activation("silu", saved="x", dx=lambda a: np.abs(a.dy) * reference._sigmoid(a.x) * (1 + np.abs(a.x))),
     *activation("softplus"),
-    *activation("softsign", saved="x"),
+    *activation("softsign", saved="x", kinks=(0.0,)),
     *activation("sigmoid", dx=lambda a: np.abs(a.dy) * a.y),
     *activation("hard_sigmoid", kinks=(-3.0, 3.0), y=lambda a: np.ones_like(a.x)),
     *activation("tanh", dx=lambda a: np.abs(a.dy)),
@@ -227,7 +229,7 @@ def dense_backward_arguments(
 
 def dense_forward_scale(a: SimpleNamespace) -> np.ndarray:
     total = np.abs(a.x) @ np.abs(a.w) + (0 if a.b is None else np.abs(a.b))
-    return np.sqrt(a.x.shape[1] + 1) * total * (1.76 if getattr(a, "activation", None) == "selu" else 1)
+    return np.sqrt(a.x.shape[1] + 1) * total * (SELU_SLOPE if getattr(a, "activation", None) == "selu" else 1)
 
 
 DENSE_BACKWARD_SCALE: Mapping[str, Scale] = {
@@ -326,7 +328,7 @@ def loss(
     kink_at: Scale = lambda a: a.y,
     **parameters: float,
 ) -> tuple[Case, ...]:
-    """The rows of a loss: ``pair`` makes y and t; ``dy`` is relative to weight / rows; then also without weights, or dy."""
+    """The rows of a loss, with and without weights and gradient; ``pair`` makes y and t."""
 
     def case(variant: str, with_weight: bool, with_dy: bool) -> Case:
         def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
@@ -437,7 +439,7 @@ def adam(variant: str, step: float, weight_decay: float = 0.0, decoupled: bool =
         v = rng.uniform(0, 2, rows * width).astype(dtype)
         if step == 1:
             m[:], v[:] = 0, 0
-        cells = {"lr": np.array([0.05]), "step": np.array([step])}
+        cells = {"lr": np.array([0.05]), "step": np.array([float(step)])}
         options = {"beta1": beta1, "beta2": beta2, "eps": eps, "weight_decay": weight_decay, "decoupled": decoupled}
         return {"w": w, "dw": dw, "m": m, "v": v, **cells, **options}
 
@@ -486,7 +488,7 @@ def gather_label_arguments(rows: int, width: int, dtype: type, rng: np.random.Ge
 
 
 def gather_index(rows: int, rng: np.random.Generator) -> Arguments:
-    return {"index": rng.integers(0, rows + 4, rows + 9), "cursor": np.array([5])}
+    return {"index": rng.integers(0, rows + 4, rows + 5), "cursor": np.array([5])}
 
 
 GATHER = (

@@ -2,6 +2,8 @@
 
 import pytest
 
+import fastnn
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -9,6 +11,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="test the accuracy of the elementary functions on every float32 and on a million float64 numbers",
     )
+
+
+def pytest_report_header() -> str:
+    return f"fastnn: kernels for {fastnn.kernels.selected}"
 
 
 @pytest.fixture

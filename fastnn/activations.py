@@ -1,0 +1,225 @@
+"""Activations: each is a layer, and also a name that Dense accepts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from fastnn.arena import Array
+from fastnn.layer import Layer
+from fastnn.names import lookup
+
+if TYPE_CHECKING:
+    from fastnn._core.tape import Tape
+
+
+class Activation(Layer):
+    """A layer without parameters that is one kernel, forward and backward."""
+
+    kernel: ClassVar[str] = ""  # its kernels are <kernel>_forward and <kernel>_backward
+    fusable: ClassVar[bool] = True  # elementwise, with a derivative that follows from y: runs inside a dense product
+    saved: tuple[str, ...] = ("y",)
+    in_place = True
+    alpha: float | None = None  # its one constant, where it has one
+
+    def _forward(self, x: Array, y: Array, tape: Tape | None) -> None:
+        forward = getattr(self.kernels, self.kernel + "_forward")
+        forward(x, y, tape=tape) if self.alpha is None else forward(x, y, self.alpha, tape)
+
+    def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, tape: Tape | None) -> None:
+        if dx is None:
+            return
+        saved = y if "y" in self.saved else x
+        backward = getattr(self.kernels, self.kernel + "_backward")
+        backward(saved, dy, dx, tape=tape) if self.alpha is None else backward(saved, dy, dx, self.alpha, tape)
+
+
+def _at_least_zero(layer: str, name: str, value: float) -> float:
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{layer}: {name} is {value}, expected a number >= 0")
+    return float(value)
+
+
+class Identity(Activation):
+    """y = x."""
+
+    kernel = "identity"
+
+
+class ReLU(Activation):
+    """y = max(x, 0) (Nair & Hinton 2010). The derivative at 0 is 0."""
+
+    kernel = "relu"
+
+
+class LeakyReLU(Activation):
+    """y = x where x > 0, else negative_slope * x (Maas, Hannun & Ng 2013).
+
+    Parameters
+    ----------
+    negative_slope : float
+        At least 0.
+    """
+
+    kernel = "leaky_relu"
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.alpha = _at_least_zero("LeakyReLU", "negative_slope", negative_slope)
+
+    def __repr__(self) -> str:
+        return f"LeakyReLU({self.alpha})"
+
+
+class ELU(Activation):
+    """y = x where x > 0, else alpha * (exp(x) - 1) (Clevert, Unterthiner & Hochreiter 2016).
+
+    Parameters
+    ----------
+    alpha : float
+        At least 0: minus the limit for very negative x.
+    """
+
+    kernel = "elu"
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = _at_least_zero("ELU", "alpha", alpha)
+
+    def __repr__(self) -> str:
+        return f"ELU({self.alpha})"
+
+
+class SELU(Activation):
+    """y = scale * elu(x), with the constants that keep mean 0 and variance 1 (Klambauer et al. 2017)."""
+
+    kernel = "selu"
+
+
+class GELU(Activation):
+    """y = x * Phi(x), Phi the cumulative normal distribution (Hendrycks & Gimpel 2016).
+
+    Parameters
+    ----------
+    approximate : {"none", "tanh"}
+        "tanh" is the form x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) of the same paper.
+    """
+
+    kernel = "gelu"
+    fusable = False
+    saved = ("x",)
+
+    def __init__(self, approximate: str = "none") -> None:
+        self.approximate = approximate
+        self.kernel = lookup("form of GELU", approximate, {"none": "gelu", "tanh": "gelu_tanh"})  # type: ignore[misc]
+
+    def __repr__(self) -> str:
+        return "GELU()" if self.approximate == "none" else f"GELU({self.approximate!r})"
+
+
+class SiLU(Activation):
+    """y = x * sigmoid(x), also called swish (Elfwing, Uchibe & Doya 2018)."""
+
+    kernel = "silu"
+    fusable = False
+    saved = ("x",)
+
+
+class Softplus(Activation):
+    """y = log(1 + exp(x)) (Dugas et al. 2001)."""
+
+    kernel = "softplus"
+
+
+class Softsign(Activation):
+    """y = x / (1 + |x|) (Turian, Bergstra & Bengio 2009)."""
+
+    kernel = "softsign"
+    fusable = False
+    saved = ("x",)
+
+
+class Sigmoid(Activation):
+    """y = 1 / (1 + exp(-x)). At the end of a net with BinaryCrossEntropy, training uses the fused, stable form."""
+
+    kernel = "sigmoid"
+
+
+class HardSigmoid(Activation):
+    """y = x / 6 + 1/2, clipped to [0, 1]."""
+
+    kernel = "hard_sigmoid"
+
+
+class Tanh(Activation):
+    """y = tanh(x)."""
+
+    kernel = "tanh"
+
+
+class HardTanh(Activation):
+    """y = x, clipped to [-1, 1]."""
+
+    kernel = "hard_tanh"
+
+
+class Mish(Activation):
+    """y = x * tanh(log(1 + exp(x))) (Misra 2020)."""
+
+    kernel = "mish"
+    fusable = False
+    saved = ("x",)
+
+
+class Softmax(Activation):
+    """y_j = exp(x_j) / sum_k exp(x_k), over each row.
+
+    At the end of a net with CrossEntropy, training uses the fused, stable form; before any other loss, backward is the
+    product with the full Jacobian, dx = y * (dy - sum(y * dy)).
+    """
+
+    kernel = "softmax"
+    fusable = False
+
+
+class LogSoftmax(Activation):
+    """y_j = x_j - log(sum_k exp(x_k)), over each row."""
+
+    kernel = "log_softmax"
+    fusable = False
+
+
+BY_NAME: dict[str, type[Activation]] = {
+    "identity": Identity,
+    "linear": Identity,
+    "relu": ReLU,
+    "leaky_relu": LeakyReLU,
+    "elu": ELU,
+    "selu": SELU,
+    "gelu": GELU,
+    "silu": SiLU,
+    "swish": SiLU,
+    "softplus": Softplus,
+    "softsign": Softsign,
+    "sigmoid": Sigmoid,
+    "hard_sigmoid": HardSigmoid,
+    "tanh": Tanh,
+    "hard_tanh": HardTanh,
+    "mish": Mish,
+    "softmax": Softmax,
+    "log_softmax": LogSoftmax,
+}
+
+
+def get(activation: str | Layer) -> Layer:
+    """Return a new activation of that name, or the layer itself.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, with the near ones.
+    """
+    if isinstance(activation, Layer):
+        return activation
+    if isinstance(activation, type) and issubclass(activation, Layer):
+        return activation()
+    if activation == "gelu_tanh":
+        return GELU("tanh")
+    return lookup("activation", activation, BY_NAME)()

@@ -1,0 +1,49 @@
+"""Memory: one flat, aligned array per kind, and views into it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+_ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+
+
+def _aligned_zeros(size: int, dtype: np.dtype[Any]) -> Array:
+    memory = np.zeros(size * dtype.itemsize + _ALIGNMENT, dtype=np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + size * dtype.itemsize].view(dtype)
+
+
+class Arena:
+    """One flat array of zeros, and one view into it per shape.
+
+    Parameters
+    ----------
+    shapes : sequence of tuple of int
+    dtype : dtype
+    padded : bool
+        Begin every view at a cache line. Parameters are packed without gaps instead, so that the flat array holds
+        them and nothing else.
+
+    Attributes
+    ----------
+    flat : ndarray of shape (size,)
+    views : list of ndarray
+    """
+
+    def __init__(self, shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any], padded: bool) -> None:
+        step = _ALIGNMENT // dtype.itemsize if padded else 1
+        starts, size = [], 0
+        for shape in shapes:
+            starts.append(size)
+            size += -(-prod(shape) // step) * step
+        self.flat: Array = _aligned_zeros(size, dtype)
+        self.views: list[Array] = [
+            self.flat[start : start + prod(shape)].reshape(shape) for start, shape in zip(starts, shapes, strict=True)
+        ]

@@ -1,0 +1,101 @@
+"""Data as people have them, and as the kernels need them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[Any]
+
+_ROWS_PER_CHECK = 65536
+
+
+def as_array(data: ArrayLike, name: str) -> Array:
+    """Return `data` as an array of numbers of the machine's byte order.
+
+    Lists, data frames, read-only, strided and byte-swapped arrays are welcome; a copy is made only where needed.
+
+    Raises
+    ------
+    TypeError
+        For objects, text, dates and complex numbers.
+    ValueError
+        For ragged lists and for masked arrays in which something is masked.
+    """
+    if isinstance(data, np.ma.MaskedArray):
+        if np.ma.is_masked(data):
+            raise ValueError(f"{name} has masked entries: fill or drop them first")
+        data = data.data
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        raise ValueError(f"{name} is no rectangular array of numbers: {error}") from None
+    if array.dtype.kind == "c":
+        raise TypeError(f"{name} is complex ({array.dtype}), expected real numbers: pass .real, or both parts as columns")
+    if array.dtype.kind not in "fiub":
+        what = f"{type(data).__name__} of dtype {array.dtype}"
+        if hasattr(data, "toarray"):
+            raise TypeError(f"{name} is a sparse {what}, expected a dense array: pass {name}.toarray()")
+        raise TypeError(
+            f"{name} is {what}, expected numbers: encode text and categories as numbers, and convert the rest, "
+            "for example with .astype(float)"
+        )
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return array
+
+
+def as_matrix(data: ArrayLike, name: str, dtype: np.dtype[Any] | None = None) -> Array:
+    """Return `data` as a real array of shape (rows, columns); of float32 or float64, its own choice, without `dtype`."""
+    array = as_array(data, name)
+    if array.ndim != 2:
+        hint = f"; one row is {name}[None, :], one column {name}[:, None]" if array.ndim == 1 else ""
+        raise ValueError(f"{name} has shape {array.shape}, expected 2 dimensions (rows, columns){hint}")
+    if dtype is None:
+        dtype = np.dtype(np.float64 if array.dtype == np.float64 else np.float32)
+    return convert(array, dtype)
+
+
+def convert(array: Array, dtype: np.dtype[Any]) -> Array:
+    """Return the array in that dtype, itself where it has it already and lies on whole elements."""
+    if array.dtype == dtype and array.flags.aligned and all(stride % dtype.itemsize == 0 for stride in array.strides):
+        return array
+    with np.errstate(over="ignore"):  # what overflows is found as infinite, with its place
+        return array.astype(dtype)
+
+
+def check_finite(array: Array, name: str) -> None:
+    """Raise ValueError with the place of the first NaN or infinity."""
+    for start in range(0, len(array), _ROWS_PER_CHECK):  # in parts: no second array as large as the first
+        finite = np.isfinite(array[start : start + _ROWS_PER_CHECK])
+        if not finite.all():
+            row, *column = (int(i) for i in np.argwhere(~finite)[0])
+            value = array[(start + row, *column)]
+            place = f"row {start + row}" + (f", column {column[0]}" if column else "")
+            what = "NaN" if np.isnan(value) else f"infinite, or too large for {array.dtype}"
+            raise ValueError(f"{name} is {what} at {place}: fill in, clip or drop such rows before training")
+
+
+def check_lengths(n: int, other: Array, name: str) -> None:
+    """Raise ValueError unless there is one row of `other` for each of the n of x."""
+    if len(other) != n:
+        raise ValueError(f"{name} has {len(other)} rows, expected {n} to match x")
+
+
+def as_weights(weights: ArrayLike | None, n: int, dtype: np.dtype[Any]) -> Array | None:
+    """Return weights of rows as (n,), or None."""
+    if weights is None:
+        return None
+    array = as_array(weights, "sample_weight")
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(f"sample_weight has shape {array.shape}, expected one number per row: ({n},)")
+    check_lengths(n, array, "sample_weight")
+    array = np.ascontiguousarray(convert(array, dtype))
+    check_finite(array, "sample_weight")
+    if (array < 0).any():
+        raise ValueError(f"sample_weight is negative at row {int(np.argmax(array < 0))}, expected numbers >= 0")
+    return array

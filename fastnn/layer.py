@@ -1,0 +1,355 @@
+"""What a layer is, and a chain of layers with the memory that it works on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import initializers, kernels
+from fastnn.arena import Arena, Array
+from fastnn.data import as_matrix
+
+if TYPE_CHECKING:
+    from fastnn._core.tape import Tape
+    from fastnn.kernels import Kernels
+
+
+class Parameter:
+    """What a layer declares of one of its parameters, before memory is given to it."""
+
+    def __init__(self, shape: tuple[int, ...], initializer: str | initializers.Initializer) -> None:
+        self.shape = shape
+        self.initializer = initializers.get(initializer)
+
+
+class Layer:
+    """A step from an array (rows, n_in) to an array (rows, n_out), and back for its gradient.
+
+    A layer of your own is a subclass with two methods, in one of two ways:
+
+    * in NumPy: ``forward(self, x)`` returns y; ``backward(self, dy)`` returns dx. Training calls them once per batch.
+    * from kernels: ``_forward(self, x, y, tape)`` writes y, ``_backward(self, x, y, dy, dx, tape)`` writes dx unless
+      it is None, and may overwrite dy. All they do is call ``self.kernels`` and pass the tape on; training then
+      replays them without Python.
+
+    Where it has parameters, or a number of outputs that differs from its inputs, it also has ``build(self, n_in)``,
+    which declares each by ``self.parameter(name, shape, initializer)`` and returns the number of outputs. A parameter
+    "w" and its gradient are then the arrays ``self.w`` and ``self.dw``; a NumPy ``backward`` fills the latter in place.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Layer
+    >>> class Scale(Layer):
+    ...     def build(self, n_in):
+    ...         self.parameter("s", (n_in,), "ones")
+    ...         return n_in
+    ...     def forward(self, x):
+    ...         self.x = x
+    ...         return x * self.s
+    ...     def backward(self, dy):
+    ...         self.ds[:] = (dy * self.x).sum(axis=0)
+    ...         return dy * self.s
+    """
+
+    # What the chain may do to save memory and passes over it. Only layers made of kernels know enough to allow it.
+    in_place = False  # y may be x, and dx may be dy
+    saved: tuple[str, ...] = ("x", "y")  # what _backward reads of these two
+    fusable: bool = False  # may run inside the kernel of the product before it
+    forward_fused: Callable[[Array, Array, Any, Tape | None], None] | None = None  # the kernel that can hold another
+
+    label = ""  # the name in messages: type and position in the model
+    n_in = 0  # 0 until the layer is built
+    n_out = 0
+    dtype: np.dtype[Any]
+    kernels: Kernels
+    _declared: dict[str, Parameter]
+    _following: str | None = None  # the name of the activation that follows, for the default initializer
+    _eager: tuple[Chain, Workspace] | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let a method that a subclass writes in one of the two ways hide the inherited one of the other way."""
+        super().__init_subclass__(**options)
+        own = cls.__dict__
+        for numpy_way, kernel_way in (("forward", "_forward"), ("backward", "_backward")):
+            if numpy_way in own and kernel_way not in own:
+                setattr(cls, kernel_way, getattr(Layer, kernel_way))
+            elif kernel_way in own and numpy_way not in own:
+                setattr(cls, numpy_way, getattr(Layer, numpy_way))
+        if own.keys() & {"forward", "backward", "_forward", "_backward"}:  # what was allowed held for other code
+            for name in ("in_place", "saved", "fusable", "forward_fused"):
+                if name not in own:
+                    setattr(cls, name, getattr(Layer, name))
+
+    # -- to be overridden ---------------------------------------------------------------------------------------------
+
+    def build(self, n_in: int) -> int:
+        """Declare the parameters for `n_in` inputs and return the number of outputs."""
+        return n_in
+
+    def forward(self, x: ArrayLike) -> Array:
+        """Return y for x of shape (rows, n_in), and keep what `backward` needs.
+
+        The first call decides the number of inputs where the layer stands alone; it then has float64 parameters for
+        float64 data and float32 ones for all other.
+        """
+        if type(self)._forward is Layer._forward:
+            raise TypeError(f"{self.title} has no forward: define forward(x), or _forward(x, y, tape)")
+        matrix = as_matrix(x, f"{self.title}: x", dtype=self.dtype if self.n_in else None)
+        if not self.n_in:
+            build_layers([self], matrix.shape[1], matrix.dtype, np.random.default_rng())
+        self.expect_features(matrix)
+        chain = Chain([self])
+        work = chain.workspace(len(matrix), input_gradient=True)
+        work.activations[0][...] = matrix
+        chain.forward(work)
+        self._eager = chain, work
+        return work.activations[-1].copy()
+
+    def backward(self, dy: ArrayLike) -> Array | None:
+        """Return dx for the last `forward`, and write the gradients of the parameters."""
+        if not self.differentiable:
+            raise TypeError(f"{self.title} has no derivative: define backward(dy), or _backward(x, y, dy, dx, tape)")
+        if self._eager is None:
+            raise RuntimeError(f"{self.title}: backward needs a forward before it")
+        return self._eager[0].backward_of(self._eager[1], dy, self.title)
+
+    def _forward(self, x: Array, y: Array, tape: Tape | None) -> None:
+        if tape is not None:
+            tape.call(lambda: self._forward(x, y, None))
+            return
+        if self._is_kernel_layer:
+            raise TypeError(f"{self.title} has no forward: define forward(x), or _forward(x, y, tape)")
+        result = np.asarray(self.forward(_read_only(x)))
+        if result.shape != y.shape:
+            raise ValueError(
+                f"{self.title}: forward returned shape {result.shape} for x {x.shape}, expected {y.shape}; "
+                "where the number of outputs differs from that of inputs, build(n_in) returns it"
+            )
+        y[...] = result
+
+    def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, tape: Tape | None) -> None:
+        if tape is not None:
+            tape.call(lambda: self._backward(x, y, dy, dx, None))
+            return
+        result = self.backward(_read_only(dy))
+        if dx is None:
+            return
+        if result is None or np.shape(result) != dx.shape:
+            got = "None" if result is None else f"shape {np.shape(result)}"
+            raise ValueError(f"{self.title}: backward returned {got}, expected dx of shape {dx.shape}")
+        dx[...] = result
+
+    # -- what a model asks --------------------------------------------------------------------------------------------
+
+    def parameter(
+        self, name: str, shape: tuple[int, ...], initializer: str | initializers.Initializer = "glorot_uniform"
+    ) -> None:
+        """Declare a parameter: ``self.<name>`` and its gradient ``self.d<name>`` come to be when all are declared."""
+        self._declared[name] = Parameter(shape, initializer)
+
+    @property
+    def title(self) -> str:
+        """The name in messages."""
+        return self.label or type(self).__name__
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """The parameters by name: empty until the layer is built."""
+        return {name: getattr(self, name) for name in getattr(self, "_declared", {}) if name in self.__dict__}
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether there is a backward for the forward."""
+        if self._is_kernel_layer:
+            return type(self)._backward is not Layer._backward
+        return type(self).backward is not Layer.backward or type(self)._backward is not Layer._backward
+
+    def stages(self) -> list[Layer]:
+        """Return the layers that this one consists of."""
+        return [self]
+
+    @property
+    def _is_kernel_layer(self) -> bool:
+        return type(self).forward is Layer.forward
+
+    def expect_features(self, x: Array) -> None:
+        """Raise ValueError unless x has the right number of columns."""
+        if x.shape[1] != self.n_in:
+            raise ValueError(f"{self.title} expects {self.n_in} features, got x of shape {x.shape}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Copy into a parameter instead of replacing it: it is a view into memory that the model owns."""
+        declared = self.__dict__.get("_declared", {})
+        if name in self.__dict__ and (name in declared or name[1:] in declared) and self.__dict__[name] is not value:
+            view, array = self.__dict__[name], np.asarray(value)
+            if array.shape != view.shape:
+                raise ValueError(f"{self.title}: {name} has shape {array.shape}, expected {view.shape}")
+            view[...] = array
+            return
+        super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what belongs to a process or to the last forward."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("kernels", "_eager")}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+def _read_only(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def build_layers(
+    layers: Sequence[Layer], n_in: int, dtype: np.dtype[Any], rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Let the layers declare their parameters, then give them memory, and return the flat parameters and gradients.
+
+    A layer that has parameters of the same shapes already keeps their values.
+    """
+    stages = [stage for layer in layers for stage in layer.stages()]
+    before = [stage.parameters for stage in stages]
+    widths = [n_in]
+    for stage, following in zip(stages, [*stages[1:], None], strict=True):
+        stage.__dict__["_declared"] = {}
+        stage._following = getattr(following, "kernel", None)
+        n_out = stage.build(widths[-1])
+        if not isinstance(n_out, (int, np.integer)) or n_out < 1:
+            raise ValueError(f"{stage.title}: build returned {n_out!r}, expected the number of outputs")
+        widths.append(int(n_out))
+    shapes = [parameter.shape for stage in stages for parameter in stage._declared.values()]
+    params, grads = Arena(shapes, dtype, padded=False), Arena(shapes, dtype, padded=False)
+    views = iter(zip(params.views, grads.views, strict=True))
+    for stage, old, n_in_stage, n_out in zip(stages, before, widths[:-1], widths[1:], strict=True):
+        stage.n_in, stage.n_out, stage.dtype = n_in_stage, n_out, dtype
+        bind(stage)
+        for name, parameter in stage._declared.items():
+            view, grad = next(views)
+            kept = old.get(name)
+            value = parameter.initializer(parameter.shape, rng)
+            view[...] = kept if kept is not None and kept.shape == view.shape else value
+            stage.__dict__[name], stage.__dict__["d" + name] = view, grad
+    return params.flat, grads.flat
+
+
+def bind(stage: Layer) -> None:
+    """Give a built layer the kernels of its dtype."""
+    stage.kernels = kernels.of(stage.dtype)
+
+
+class Workspace:
+    """The memory of one pass over a chain for some rows.
+
+    Attributes
+    ----------
+    activations : list of ndarray
+        (rows, n) each: the input, then what each stage puts out.
+    gradients : list of ndarray or None
+        The gradients of these; None for the input's, unless it was asked for.
+    """
+
+    def __init__(self, activations: list[Array], gradients: list[Array | None]) -> None:
+        self.activations = activations
+        self.gradients = gradients
+
+    def first(self, rows: int) -> Workspace:
+        """Return the part of this memory that the first rows use."""
+        return Workspace(
+            [array[:rows] for array in self.activations],
+            [None if array is None else array[:rows] for array in self.gradients],
+        )
+
+
+class Chain:
+    """Stages in a row: what they write to is what the next one reads."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self.stages = list(_fused([stage for layer in layers for stage in layer.stages()]))
+
+    def workspace(self, rows: int, input_gradient: bool = False, train: bool = True) -> Workspace:
+        """Return memory for `rows` rows; with ``train=False`` there is none for gradients."""
+        stages = self.stages
+        dtype = stages[0].dtype
+        widths = [stages[0].n_in, *(stage.n_out for stage in stages)]
+        y_is_x = [False] + [
+            stage.in_place and "x" not in stage.saved and "y" not in before.saved
+            for before, stage in zip(stages, stages[1:], strict=False)
+        ]
+        shapes = [(rows, widths[0])] + [(rows, n) for n, same in zip(widths[1:], y_is_x, strict=True) if not same]
+        n_activations = len(shapes)
+        wanted = [i for i in reversed(range(len(stages))) if train and (i > 0 or input_gradient)]
+        if train:
+            shapes += [(rows, widths[-1])] + [(rows, widths[i]) for i in wanted if not stages[i].in_place]
+        arena = Arena(shapes, dtype, padded=True)
+        own = iter(arena.views[:n_activations])
+        activations = [next(own)]
+        for same in y_is_x:
+            activations.append(activations[-1] if same else next(own))
+        gradients: list[Array | None] = [None] * len(widths)
+        if train:
+            own = iter(arena.views[n_activations:])
+            gradients[-1] = next(own)
+            for i in wanted:
+                gradients[i] = gradients[i + 1] if stages[i].in_place else next(own)
+        return Workspace(activations, gradients)
+
+    def forward(self, work: Workspace, tape: Tape | None = None) -> None:
+        for i, stage in enumerate(self.stages):
+            stage._forward(work.activations[i], work.activations[i + 1], tape)
+
+    def backward(self, work: Workspace, tape: Tape | None = None) -> None:
+        for i in range(len(self.stages) - 1, -1, -1):
+            dy = work.gradients[i + 1]
+            assert dy is not None
+            self.stages[i]._backward(work.activations[i], work.activations[i + 1], dy, work.gradients[i], tape)
+
+    def backward_of(self, work: Workspace, dy: ArrayLike, name: str) -> Array:
+        """Run backward for a gradient that a person gives, and return that of the input."""
+        last, first = work.gradients[-1], work.gradients[0]
+        assert last is not None
+        assert first is not None
+        matrix = as_matrix(dy, f"{name}: dy", dtype=last.dtype)
+        if matrix.shape != last.shape:
+            raise ValueError(f"{name}: dy has shape {matrix.shape}, expected {last.shape} to match the last forward")
+        last[...] = matrix
+        self.backward(work)
+        return first.copy()
+
+
+class _Fused(Layer):
+    """A dense product and the activation behind it, in one kernel: the product's own result is never stored."""
+
+    saved = ("x", "y")
+
+    def __init__(self, product: Layer, activation: Layer) -> None:
+        self.product, self.activation = product, activation
+        self.n_in, self.n_out = product.n_in, activation.n_out
+        if product.n_in:
+            self.dtype = product.dtype
+        self.label = product.label
+
+    def _forward(self, x: Array, y: Array, tape: Tape | None) -> None:
+        assert self.product.forward_fused is not None
+        self.product.forward_fused(x, y, self.activation, tape)
+
+    def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, tape: Tape | None) -> None:
+        self.activation._backward(y, y, dy, dy, tape)
+        self.product._backward(x, y, dy, dx, tape)
+
+
+def _fused(stages: Sequence[Layer]) -> Iterator[Layer]:
+    i = 0
+    while i < len(stages):
+        following = stages[i + 1] if i + 1 < len(stages) else None
+        if stages[i].forward_fused is not None and following is not None and following.fusable:
+            yield _Fused(stages[i], following)
+            i += 2
+        else:
+            yield stages[i]
+            i += 1

@@ -1,0 +1,110 @@
+"""Layers with parameters."""
+
+from __future__ import annotations
+
+from operator import index
+from typing import TYPE_CHECKING
+
+from fastnn import activations
+from fastnn.arena import Array
+from fastnn.initializers import Initializer
+from fastnn.initializers import get as get_initializer
+from fastnn.layer import Layer
+
+if TYPE_CHECKING:
+    from fastnn._core.tape import Tape
+
+_RECTIFIERS = ("relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "mish", "softplus")
+
+
+class Dense(Layer):
+    """y = activation(x @ w + b): every output sees every input.
+
+    Parameters
+    ----------
+    units : int
+        The number of outputs. That of inputs is learnt from the first data.
+    activation : str, Layer or None
+        What follows the product: a name or any layer.
+    bias : bool
+        Whether there is a b.
+    weight_initializer : str, callable or None
+        A name of :mod:`fastnn.initializers` or a function of (shape, rng). None chooses by the activation that
+        follows: he_normal for relu and its kin, lecun_normal for selu, glorot_uniform otherwise.
+    bias_initializer : str or callable
+
+    Attributes
+    ----------
+    w, dw : ndarray of shape (n_in, units)
+        The weights and their gradient: views into the memory of the model.
+    b, db : ndarray of shape (units,) or None
+        The biases and their gradient.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Dense
+    >>> layer = Dense(2, "relu")
+    >>> layer.forward(np.ones((5, 3))).shape
+    (5, 2)
+    >>> layer.backward(np.ones((5, 2))).shape, layer.w.shape, layer.db.shape
+    ((5, 3), (3, 2), (2,))
+    """
+
+    saved = ("x",)
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | Layer | None = None,
+        *,
+        bias: bool = True,
+        weight_initializer: str | Initializer | None = None,
+        bias_initializer: str | Initializer = "zeros",
+    ) -> None:
+        try:
+            self.units = index(units)
+        except TypeError:
+            raise TypeError(f"Dense: units is {units!r}, expected a whole number >= 1") from None
+        if self.units < 1:
+            raise ValueError(f"Dense: units is {units}, expected a whole number >= 1")
+        self.activation = None if activation is None else activations.get(activation)
+        self.bias = bool(bias)
+        self.weight_initializer = weight_initializer if weight_initializer is None else get_initializer(weight_initializer)
+        self.bias_initializer = get_initializer(bias_initializer)
+        self.b: Array | None = None
+        self.db: Array | None = None
+
+    def build(self, n_in: int) -> int:
+        default = (
+            "he_normal" if self._following in _RECTIFIERS
+            else "lecun_normal" if self._following == "selu"
+            else "glorot_uniform"
+        )  # fmt: skip
+        self.parameter("w", (n_in, self.units), self.weight_initializer or default)
+        if self.bias:
+            self.parameter("b", (self.units,), self.bias_initializer)
+        return self.units
+
+    def stages(self) -> list[Layer]:
+        return [self] if self.activation is None else [self, *self.activation.stages()]
+
+    def _forward(self, x: Array, y: Array, tape: Tape | None) -> None:
+        self.kernels.dense_forward(x, self.w, self.b, y, tape=tape)
+
+    def forward_fused(self, x: Array, y: Array, activation: activations.Activation, tape: Tape | None) -> None:
+        """Write activation(x @ w + b) into y in one kernel."""
+        self.kernels.dense_forward(x, self.w, self.b, y, activation.kernel, activation.alpha or 0.0, tape)
+
+    def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, tape: Tape | None) -> None:
+        self.kernels.dense_backward(x, self.w, dy, dx, self.dw, self.db, tape)
+
+    @property
+    def title(self) -> str:
+        return f"{super().title} ({self.units} units)"
+
+    def __repr__(self) -> str:
+        return f"Dense({self.units}{'' if self.activation is None else f', {self.activation!r}'})"
+
+
+Linear = Dense

@@ -1,0 +1,604 @@
+"""The model: layers in a row, trained and run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from operator import index
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn import losses, optimizers
+from fastnn._core.tape import Tape, guard
+from fastnn.arena import Array
+from fastnn.callbacks import Callback
+from fastnn.data import as_matrix, as_weights, check_finite, check_lengths
+from fastnn.history import History
+from fastnn.layer import Chain, Layer, Workspace, bind, build_layers
+from fastnn.losses import Loss
+from fastnn.optimizers import Optimizer
+from fastnn.plan import Batch, EpochPlan, Plan, check_recorded
+from fastnn.progress import Progress
+
+_PREDICT_ROWS = 512  # the rows of a block of predict
+_SECONDS_BETWEEN_LOOKS = 0.05  # how long epochs run in one call while a progress bar waits
+_PLANS_KEPT = 4  # for train_batch with changing numbers of rows
+
+
+class Model:
+    """Layers in a row.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Each reads what the one before it puts out. The number of inputs is learnt from the first data.
+    seed : int or None
+        Decides the first weights and the order of rows: the same seed gives the same bits. None draws one.
+    dtype : {"float32", "float64"}
+        Of the parameters and of all computation.
+
+    Attributes
+    ----------
+    layers : list of Layer
+    params, grads : ndarray of shape (n_parameters,)
+        All parameters and their gradients. ``layer.w``, ``layer.dw`` etc. are views into them.
+    history : History
+        Of the last fit; also after an interruption.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Model, Dense, Softmax
+    >>> x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    >>> labels = np.array([0, 1, 1, 0])
+    >>> net = Model([Dense(8, "tanh"), Dense(2), Softmax()], seed=0)
+    >>> history = net.fit(x, labels, loss="cross_entropy", optimizer="adam", epochs=1000, batch_size=4)
+    >>> net.predict(x).argmax(axis=1)
+    array([0, 1, 1, 0])
+    """
+
+    def __init__(self, layers: Sequence[Layer], seed: int | None = None, dtype: Any = "float32") -> None:
+        self.layers = list(layers)
+        if not self.layers:
+            raise ValueError("Model: layers is empty, expected at least one layer")
+        for i, layer in enumerate(self.layers):
+            if not isinstance(layer, Layer):
+                raise TypeError(f"Model: layers[{i}] is {layer!r}, expected a layer such as Dense(8)")
+        stages = [stage for layer in self.layers for stage in layer.stages()]
+        if len({id(stage) for stage in stages}) < len(stages):
+            raise ValueError("Model: the same layer stands in it twice, expected a new layer in every place")
+        try:
+            self.dtype = np.dtype(dtype)
+        except TypeError:
+            self.dtype = np.dtype(object)
+        if self.dtype not in (np.float32, np.float64):
+            raise ValueError(f"Model: dtype is {dtype!r}, expected 'float32' or 'float64'")
+        self.seed = int(np.random.SeedSequence().entropy) % 2**63 if seed is None else index(seed)  # type: ignore[arg-type]
+        if self.seed < 0:
+            raise ValueError(f"Model: seed is {seed}, expected a whole number >= 0")
+        for i, layer in enumerate(self.layers):
+            layer.label = f"{type(layer).__name__} {i + 1}"
+            for stage in layer.stages():
+                stage.label = layer.label if stage is layer else f"{type(stage).__name__} of {layer.label}"
+        self.loss: Loss | None = None
+        self.optimizer: Optimizer | None = None
+        self.history = History()
+        self._fits = 0
+        self._state: optimizers.State = {}
+        self._params: Array | None = None
+        self._grads: Array | None = None
+        self._forget()
+
+    # -- memory -------------------------------------------------------------------------------------------------------
+
+    def _forget(self) -> None:
+        """Drop what was made for the present loss, optimizer and memory."""
+        self._chain: Chain | None = None
+        self._training: Chain | None = None
+        self._training_loss: Loss | None = None
+        self._plans: dict[Any, Plan] = {}
+        self._eager: Workspace | None = None
+
+    @property
+    def built(self) -> bool:
+        """Whether the number of inputs is known and the parameters exist."""
+        return self._params is not None
+
+    def build(self, n_in: int) -> Model:
+        """Create the parameters for `n_in` inputs; the first data do so otherwise."""
+        if index(n_in) < 1:
+            raise ValueError(f"Model: n_in is {n_in}, expected at least 1 feature")
+        if self._params is not None:
+            if n_in != self.n_in:
+                raise ValueError(f"Model: already built for {self.n_in} features, got {n_in}")
+            return self
+        rng = np.random.default_rng([self.seed, 0])
+        self._params, self._grads = build_layers(self.layers, index(n_in), self.dtype, rng)
+        self._chain = Chain(self.layers)
+        return self
+
+    def _unbuild(self) -> None:
+        for layer in self.layers:
+            for stage in layer.stages():
+                for name in stage.parameters:
+                    stage.__dict__[name] = stage.__dict__["d" + name] = None
+                stage.__dict__["n_in"] = stage.__dict__["n_out"] = 0
+                stage.__dict__["_declared"] = {}
+        self._params = self._grads = None
+        self._forget()
+
+    @property
+    def n_in(self) -> int:
+        """The number of inputs: 0 until the model is built."""
+        return self.layers[0].stages()[0].n_in
+
+    @property
+    def n_out(self) -> int:
+        """The number of outputs: 0 until the model is built."""
+        return self.layers[-1].stages()[-1].n_out
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of parameters."""
+        return self.params.size
+
+    @property
+    def params(self) -> Array:
+        """All parameters, flat."""
+        return self._built(self._params)
+
+    @params.setter
+    def params(self, values: ArrayLike) -> None:
+        self._built(self._params)[...] = values
+
+    @property
+    def grads(self) -> Array:
+        """The gradients of all parameters, flat."""
+        return self._built(self._grads)
+
+    @grads.setter
+    def grads(self, values: ArrayLike) -> None:
+        self._built(self._grads)[...] = values
+
+    def _built(self, array: Array | None) -> Array:
+        if array is None:
+            raise RuntimeError("the model has no parameters yet: call build(n_in), fit or predict first")
+        return array
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what belongs to this process: tapes and workspaces."""
+        without = ("_chain", "_training", "_training_loss", "_plans", "_eager")
+        return {name: value for name, value in self.__dict__.items() if name not in without}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make the layers' arrays views into the flat ones again: a copy tears them apart."""
+        self.__dict__.update(state)
+        self._forget()
+        if self._params is None or self._grads is None:
+            return
+        at = 0
+        for stage in (stage for layer in self.layers for stage in layer.stages()):
+            bind(stage)
+            for name, parameter in stage._declared.items():
+                size = int(np.prod(parameter.shape))
+                for key, flat in ((name, self._params), ("d" + name, self._grads)):
+                    stage.__dict__[key] = flat[at : at + size].reshape(parameter.shape)
+                at += size
+        self._chain = Chain(self.layers)
+
+    # -- one pass -----------------------------------------------------------------------------------------------------
+
+    def _inputs(self, x: ArrayLike) -> Array:
+        """Return x as (rows, n_in), not yet checked for NaN, and without a build."""
+        matrix = as_matrix(x, "x", self.dtype)
+        if matrix.shape[1] == 0:
+            raise ValueError(f"x has shape {matrix.shape}, expected at least one column")
+        if self.built:
+            self.layers[0].stages()[0].expect_features(matrix)
+        return matrix
+
+    def forward(self, x: ArrayLike) -> Array:
+        """Return the outputs (rows, n_out) for x (rows, n_in), and keep what `backward` needs."""
+        matrix = self._inputs(x)
+        self.build(matrix.shape[1])
+        assert self._chain is not None
+        self._eager = self._chain.workspace(len(matrix), input_gradient=True)
+        self._eager.activations[0][...] = matrix
+        self._chain.forward(self._eager)
+        return self._eager.activations[-1].copy()
+
+    def backward(self, dy: ArrayLike) -> Array:
+        """Write the gradients of the parameters for the last `forward`, and return that of x.
+
+        Parameters
+        ----------
+        dy : array_like of shape (rows, n_out)
+            The gradient of what is made small with respect to the outputs.
+        """
+        if self._eager is None or self._chain is None:
+            raise RuntimeError("backward needs a forward before it")
+        self._require_derivatives()
+        return self._chain.backward_of(self._eager, dy, "Model")
+
+    def predict(self, x: ArrayLike, batch_size: int = _PREDICT_ROWS) -> Array:
+        """Return the outputs (rows, n_out) for x (rows, n_in), computed `batch_size` rows at a time."""
+        matrix = self._inputs(x)
+        rows = _count("batch_size", batch_size)
+        self.build(matrix.shape[1])
+        assert self._chain is not None
+        return _outputs(self._chain, matrix, rows)
+
+    __call__ = predict
+
+    def evaluate(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        loss: str | Loss | None = None,
+        sample_weight: ArrayLike | None = None,
+        batch_size: int = _PREDICT_ROWS,
+    ) -> dict[str, float]:
+        """Return {"loss": ...} on other data and, for a cross-entropy, its "accuracy" (unweighted).
+
+        The loss is that of the last training unless another is given.
+        """
+        matrix = self._inputs(x)
+        check_finite(matrix, "x")
+        rows = _count("batch_size", batch_size)
+        used = self._choose_loss(loss)
+        built_here = not self.built
+        try:
+            self.build(matrix.shape[1])
+            chain, trained = self._training_parts(used)
+            target = used.targets(y, self.n_out, self.dtype)
+            check_lengths(len(matrix), target, "y")
+            weight = self._weights(sample_weight, len(matrix), used)
+        except BaseException:
+            if built_here:
+                self._unbuild()
+            raise
+        return _evaluate(chain, trained, matrix, target, weight, rows)
+
+    # -- training -----------------------------------------------------------------------------------------------------
+
+    def _step(self, batch: Batch, tape: Tape | None) -> None:
+        """Take or record the training step: the only one there is."""
+        chain, loss, optimizer, work = self._training, self._training_loss, self.optimizer, batch.work
+        assert chain is not None
+        assert loss is not None
+        assert optimizer is not None
+        chain.forward(work, tape)
+        loss._value_and_grad(work.activations[-1], batch.target, batch.weight, work.gradients[-1], batch.value, tape)
+        guard(batch.value, tape)
+        chain.backward(work, tape)
+        optimizer._step(self.params, self.grads, self._state, tape)
+
+    def _choose_loss(self, loss: str | Loss | None) -> Loss:
+        if loss is not None:
+            return losses.get(loss)
+        if self.loss is not None:
+            return self.loss
+        last = getattr(self.layers[-1].stages()[-1], "kernel", None)
+        by_last = {"softmax": "cross_entropy", "log_softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}
+        return losses.get(by_last.get(str(last), "mse"))
+
+    def _training_parts(self, loss: Loss) -> tuple[Chain, Loss]:
+        """Return the chain and the loss to train with: without the last activation where the loss contains it."""
+        stages = [stage for layer in self.layers for stage in layer.stages()]
+        fused = loss.fused_with(stages[-1])
+        if fused is None:
+            return Chain(stages), loss
+        if len(stages) == 1:  # nothing is left before it
+            return Chain(stages), loss
+        return Chain(stages[:-1]), fused
+
+    def _weights(self, sample_weight: ArrayLike | None, n: int, loss: Loss) -> Array | None:
+        weight = as_weights(sample_weight, n, self.dtype)
+        if weight is not None and not loss.takes_weights:
+            raise TypeError(f"{loss} takes no sample_weight: give its value_and_grad a third parameter, weight")
+        return weight
+
+    def _require_derivatives(self) -> None:
+        for layer in self.layers:
+            for stage in layer.stages():
+                if not stage.differentiable:
+                    raise TypeError(
+                        f"{stage.title} has no derivative: define backward(dy), or _backward(x, y, dy, dx, tape)"
+                    )
+
+    def _prepare(self, loss: Loss, optimizer: str | Optimizer | None, target: Array) -> None:
+        """Make ready to train with this loss and optimizer: the last thing that may fail before the first step."""
+        self._require_derivatives()
+        chosen = optimizers.get(optimizer) if optimizer is not None else self.optimizer or optimizers.get("adam")
+        if loss is self.loss and chosen is self.optimizer and self._training is not None:
+            return
+        chain, trained = self._training_parts(loss)
+        state = self._state if chosen is self.optimizer else chosen.state(self.params)
+        _check_custom_parts(self, chain, trained, chosen, target)
+        self._training, self._training_loss = chain, trained
+        self.loss, self.optimizer, self._state = loss, chosen, state
+        self._plans = {}
+
+    def train_batch(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        loss: str | Loss | None = None,
+        optimizer: str | Optimizer | None = None,
+    ) -> float:
+        """Take one training step on these rows and return the loss before it.
+
+        Loss and optimizer are those of the last training unless others are given; pass the same optimizer object
+        again, or none, so that its momentum goes on. See `fit` for the parameters and errors.
+        """
+        matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
+        assert self._training is not None
+        key = (len(matrix), target.shape[1:], target.dtype, weight is not None)
+        plan = self._plans.get(key)
+        if plan is None:
+            while len(self._plans) >= _PLANS_KEPT:
+                del self._plans[next(iter(self._plans))]
+            batch = Batch.like(self._training.workspace(len(matrix)), target, weight is not None)
+            plan = self._plans[key] = Plan(self._step, batch)
+        try:
+            return plan.run(matrix, target, weight)
+        except FloatingPointError:
+            raise self._diverged(plan.batch, "") from None
+
+    def _ready(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        loss: str | Loss | None,
+        optimizer: str | Optimizer | None,
+    ) -> tuple[Array, Array, Array | None]:
+        """Return checked data, with the model built and prepared for them, or unchanged after an error."""
+        matrix = self._inputs(x)
+        if len(matrix) == 0:
+            raise ValueError("x has no rows, expected at least one")
+        check_finite(matrix, "x")
+        chosen = self._choose_loss(loss)
+        built_here = not self.built
+        try:
+            self.build(matrix.shape[1])
+            target = chosen.targets(y, self.n_out, self.dtype)
+            check_lengths(len(matrix), target, "y")
+            weight = self._weights(sample_weight, len(matrix), chosen)
+            self._prepare(chosen, optimizer, target)
+        except BaseException:
+            if built_here:
+                self._unbuild()
+            raise
+        return matrix, target, weight
+
+    def fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        loss: str | Loss | None = None,
+        optimizer: str | Optimizer | None = None,
+        epochs: int = 10,
+        batch_size: int | None = 32,
+        shuffle: bool = True,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        sample_weight: ArrayLike | None = None,
+        callbacks: Sequence[Callback] = (),
+        verbose: bool | str = "auto",
+    ) -> History:
+        """Train.
+
+        Parameters
+        ----------
+        x : array_like of shape (rows, n_in)
+            Lists, data frames and arrays of any number type and layout. An array of the model's dtype is not copied.
+        y : array_like of shape (rows, n_out) or (rows,)
+            Targets; labels for `CrossEntropy`; 1-D ones are a column where the net has one output.
+        loss, optimizer : str or object
+            By default those of the last training, at first the loss that fits the last activation, and Adam. An
+            optimizer object that is passed again goes on with its momentum.
+        epochs : int
+            How often to go over all rows.
+        batch_size : int or None
+            Rows per step; None for all. The last batch of an epoch may be smaller.
+        shuffle : bool
+            Whether each epoch visits the rows in a new order.
+        validation_data : tuple (x, y) or None
+            Evaluated after every epoch into ``history.val_loss``.
+        sample_weight : array_like of shape (rows,) or None
+            Multiplies the loss of each row; the mean is still over the number of rows.
+        callbacks : sequence of callables
+            Called as ``f(model, epoch, {"loss": ..., "val_loss": ...})`` after each epoch; True ends the fit.
+        verbose : bool or "auto"
+            Show progress: "auto" where standard error is a terminal.
+
+        Returns
+        -------
+        History
+            Also kept as ``model.history``, from the first epoch on.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For data that do not fit, hold NaN or infinity, or are no numbers: the model is as it was.
+        FloatingPointError
+            When the loss becomes NaN or infinite: with the parameters of the last finite loss.
+        KeyboardInterrupt
+            Within 50 ms of Ctrl-C, with the parameters as they are then.
+        """
+        n_epochs = _count("epochs", epochs)
+        rows = None if batch_size is None else _count("batch_size", batch_size)
+        progress = Progress(n_epochs, verbose)
+        callbacks = tuple(callbacks)
+        for callback in callbacks:
+            if not callable(callback):
+                raise TypeError(f"callbacks holds {callback!r}, expected functions of (model, epoch, logs)")
+        validation = self._validation_inputs(validation_data)
+        built_here = not self.built
+        before = self.loss, self.optimizer, self._state, self._training, self._training_loss, self._plans
+        matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
+        assert self.loss is not None
+        try:
+            validation_target = None
+            if validation is not None:
+                self.layers[0].stages()[0].expect_features(validation[0])
+                validation_target = self.loss.targets(validation[1], self.n_out, self.dtype)
+                check_lengths(len(validation[0]), validation_target, "validation y")
+        except BaseException:
+            self.loss, self.optimizer, self._state, self._training, self._training_loss, self._plans = before
+            if built_here:
+                self._unbuild()
+            raise
+        assert self._training is not None
+        assert self._training_loss is not None
+        n_rows = min(rows or len(matrix), len(matrix))
+        batch = Batch.like(self._training.workspace(n_rows), target, weight is not None)
+        plan = EpochPlan(self._step, batch, matrix, target, weight)
+        seed = int(np.random.SeedSequence([self.seed, 1, self._fits]).generate_state(1, np.uint64)[0])
+        self._fits += 1
+        history = self.history = History()
+        start = time.perf_counter()
+        # Where nothing has to look between epochs, all of them run in one call; a progress bar looks now and then.
+        chunk = 1 if callbacks or validation is not None or progress.shown else n_epochs
+        stop = False
+        with progress:
+            while len(history) < n_epochs and not stop:
+                first, begin = len(history), time.perf_counter()
+                losses_of_chunk = np.full(min(chunk, n_epochs - first), np.nan)
+                try:
+                    diverged = plan.run(shuffle, seed, first, losses_of_chunk)
+                finally:  # Ctrl-C loses no finished epoch
+                    history.loss += losses_of_chunk[~np.isnan(losses_of_chunk)].tolist()
+                    history.seconds = time.perf_counter() - start
+                if diverged is not None:
+                    raise self._diverged(batch, f" in epoch {first + diverged[0] + 1}, batch {diverged[1] + 1}")
+                logs = {"loss": history.loss[-1]}
+                if validation is not None and validation_target is not None:
+                    result = _evaluate(
+                        self._training, self._training_loss, validation[0], validation_target, None, _PREDICT_ROWS
+                    )
+                    history.val_loss.append(result["loss"])
+                    logs["val_loss"] = result["loss"]
+                progress.update(len(history) - first, logs)
+                for callback in callbacks:
+                    stop = callback(self, len(history) - 1, logs) is True or stop
+                if not callbacks and validation is None and time.perf_counter() - begin < _SECONDS_BETWEEN_LOOKS:
+                    chunk *= 2
+                history.seconds = time.perf_counter() - start
+        return history
+
+    def _validation_inputs(self, data: tuple[ArrayLike, ArrayLike] | None) -> tuple[Array, ArrayLike] | None:
+        if data is None:
+            return None
+        if not isinstance(data, (tuple, list)) or len(data) != 2:
+            raise TypeError("validation_data is expected to be a tuple (x, y)")
+        matrix = as_matrix(data[0], "validation x", self.dtype)
+        if len(matrix) == 0:
+            raise ValueError("validation x has no rows, expected at least one")
+        check_finite(matrix, "validation x")
+        return matrix, data[1]
+
+    def _diverged(self, batch: Batch, where: str) -> FloatingPointError:
+        assert self.optimizer is not None
+        lr = self.optimizer.lr
+        return FloatingPointError(
+            f"the loss became {batch.value[0]}{where}, and training stopped before it reached the parameters: "
+            f"lower the learning rate (now {lr:g}; try {lr / 10:g}), and scale the inputs to about -1 to 1"
+        )
+
+    # -- to look at ---------------------------------------------------------------------------------------------------
+
+    def summary(self) -> None:
+        """Print a table of the layers, their outputs and numbers of parameters."""
+        rows = [("layer", "output", "parameters")]
+        for i, layer in enumerate(self.layers):
+            stages = layer.stages()
+            count = sum(array.size for stage in stages for array in stage.parameters.values())
+            rows.append(
+                (
+                    f"{i + 1}  {layer!r}",
+                    f"(rows, {stages[-1].n_out})" if self.built else "?",
+                    f"{count:,}" if self.built else "?",
+                )
+            )
+        widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
+        total = f"{self.n_in} inputs, {self.n_parameters:,} parameters" if self.built else "not built yet"
+        print("\n".join([*lines[:1], "-" * len(lines[0]), *lines[1:], "-" * len(lines[0]), f"{total}, {self.dtype}"]))
+
+    def __repr__(self) -> str:
+        size = f"{self.n_in} inputs, {self.n_parameters:,} parameters" if self.built else "not built yet"
+        return f"<Model: {', '.join(map(repr, self.layers))}; {size}, {self.dtype}>"
+
+
+def _count(name: str, value: int) -> int:
+    try:
+        number = index(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}, expected a whole number >= 1") from None
+    if number < 1:
+        raise ValueError(f"{name} is {value}, expected a whole number >= 1")
+    return number
+
+
+def _outputs(chain: Chain, x: Array, rows: int) -> Array:
+    out = np.empty((len(x), chain.stages[-1].n_out), x.dtype)
+    work = chain.workspace(min(rows, len(x)), train=False)
+    for start in range(0, len(x), rows):
+        part = x[start : start + rows]
+        if len(part) < len(work.activations[0]):
+            work = work.first(len(part))
+        work.activations[0][...] = part
+        chain.forward(work)
+        out[start : start + rows] = work.activations[-1]
+    return out
+
+
+def _evaluate(
+    chain: Chain, loss: Loss, x: Array, target: Array, weight: Array | None, rows: int
+) -> dict[str, float]:
+    y, value = _outputs(chain, x, rows), np.zeros(1)
+    loss._value_and_grad(y, target, weight, None, value, None)
+    return {"loss": float(value[0]), **loss.metrics(y, target)}
+
+
+def _check_custom_parts(model: Model, chain: Chain, loss: Loss, optimizer: Optimizer, target: Array) -> None:
+    """Let parts from outside this package that are made of kernels prove that a tape catches all that they compute."""
+
+    def foreign(part: object, method: str, base: type) -> bool:
+        return type(part).__module__.split(".")[0] != "fastnn" and getattr(type(part), method) is not getattr(base, method)
+
+    rows = min(8, max(1, len(target)))
+    batch = Batch.like(chain.workspace(rows, input_gradient=True), target, weighted=False)
+    batch.target[: len(target)] = target[:rows]
+    work, grads = batch.work, model.grads.copy()
+    for i, stage in enumerate(chain.stages):
+        x, y, dx, dy = *work.activations[i : i + 2], *work.gradients[i : i + 2]
+        assert dx is not None
+        assert dy is not None
+        own = [stage.__dict__["d" + name] for name in stage.parameters]
+        if foreign(stage, "_forward", Layer):
+            check_recorded(f"{stage.title}: _forward", lambda tape: stage._forward(x, y, tape), [x], [y])  # noqa: B023
+        if foreign(stage, "_backward", Layer):
+            stage._forward(x, y, None)
+            check_recorded(
+                f"{stage.title}: _backward", lambda tape: stage._backward(x, y, dy, dx, tape), [dy], [dx, *own]  # noqa: B023
+            )
+    model.grads[...] = grads
+    if foreign(loss, "_value_and_grad", Loss):
+        y, dy = work.activations[-1], work.gradients[-1]
+        check_recorded(
+            f"{loss}: _value_and_grad",
+            lambda tape: loss._value_and_grad(y, batch.target, None, dy, batch.value, tape),
+            [y],
+            [batch.value] if dy is None else [batch.value, dy],
+        )
+    if foreign(optimizer, "_step", Optimizer):
+        params, state = model.params.copy(), optimizer.state(model.params)
+        arrays = [params, *state.values()]
+        check_recorded(
+            f"{optimizer}: _step", lambda tape: optimizer._step(params, grads, state, tape), [*arrays, grads], []
+        )

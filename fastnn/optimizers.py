@@ -1,0 +1,174 @@
+"""Optimizers: one kernel over the flat array of all parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import kernels
+from fastnn.arena import Arena, Array
+from fastnn.names import lookup
+
+if TYPE_CHECKING:
+    from fastnn._core.tape import Tape
+
+State = dict[str, Array]
+
+
+class Optimizer:
+    """How parameters follow from gradients.
+
+    An optimizer of your own is a subclass with ``update(self, params, grads)``, which changes the flat array `params`
+    in place; ``self.lr`` is the learning rate.
+
+    Parameters
+    ----------
+    lr : float
+        The learning rate. It may be set at any time, also by a callback during ``fit``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Optimizer
+    >>> class SignSGD(Optimizer):
+    ...     def update(self, params, grads):
+    ...         params -= self.lr * np.sign(grads)
+    """
+
+    def __init__(self, lr: float = 0.01) -> None:
+        self._lr: NDArray[np.float64] = np.empty(1)
+        self.lr = lr
+
+    @property
+    def lr(self) -> float:
+        """The learning rate."""
+        return float(self._lr[0])
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self._lr[0] = _number(self, "lr", lr)
+
+    def update(self, params: Array, grads: Array) -> None:
+        """Change `params` in place."""
+        raise TypeError(f"{type(self).__name__} has no update: define update(self, params, grads)")
+
+    def state(self, params: Array) -> State:
+        """Return what the optimizer remembers between steps, for a model with these parameters."""
+        return {}
+
+    def _step(self, params: Array, grads: Array, state: State, tape: Tape | None) -> None:
+        if tape is not None:
+            tape.call(lambda: self.update(params, grads))
+        else:
+            self.update(params, grads)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(lr={self.lr:g})"
+
+
+def _number(owner: object, name: str, value: float, below: float = np.inf) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{type(owner).__name__}: {name} is {value!r}, expected a number") from None
+    if not 0 <= number < below:
+        limit = f"a number from 0 to below {below:g}" if np.isfinite(below) else "a finite number >= 0"
+        raise ValueError(f"{type(owner).__name__}: {name} is {value}, expected {limit}")
+    return number
+
+
+def _zeros_like(params: Array, *names: str) -> dict[str, Any]:
+    arena = Arena([params.shape] * len(names), params.dtype, padded=True)
+    return dict(zip(names, arena.views, strict=True))
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum (Polyak 1964) and Nesterov's form of it (Sutskever et al. 2013).
+
+    g = gradient + weight_decay * w; velocity = momentum * velocity + g; w -= lr * velocity, or with Nesterov's
+    momentum w -= lr * (g + momentum * velocity). These are PyTorch's formulas.
+
+    Parameters
+    ----------
+    lr, momentum, weight_decay : float
+    nesterov : bool
+    """
+
+    def __init__(
+        self, lr: float = 0.01, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(lr)
+        self.momentum = _number(self, "momentum", momentum, below=1.0)
+        self.nesterov = bool(nesterov)
+        self.weight_decay = _number(self, "weight_decay", weight_decay)
+
+    def state(self, params: Array) -> State:
+        return _zeros_like(params, "velocity") if self.momentum else {}
+
+    def _step(self, params: Array, grads: Array, state: State, tape: Tape | None) -> None:
+        kernels.of(params.dtype).sgd(
+            params, grads, state.get("velocity"), self._lr, self.momentum, self.weight_decay, self.nesterov, tape
+        )
+
+
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019, "AdamW").
+
+    m = beta1 * m + (1 - beta1) * g; v = beta2 * v + (1 - beta2) * g^2;
+    w -= lr * (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + eps).
+
+    Parameters
+    ----------
+    lr, beta1, beta2, eps : float
+    weight_decay : float
+        Per step, w is first made smaller by lr * weight_decay * w.
+    decoupled : bool
+        False adds weight_decay * w to the gradient instead, as Adam did before 2019.
+    """
+
+    def __init__(
+        self,
+        lr: float = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        decoupled: bool = True,
+    ) -> None:
+        super().__init__(lr)
+        self.beta1 = _number(self, "beta1", beta1, below=1.0)
+        self.beta2 = _number(self, "beta2", beta2, below=1.0)
+        self.eps = _number(self, "eps", eps)
+        self.weight_decay = _number(self, "weight_decay", weight_decay)
+        self.decoupled = bool(decoupled)
+
+    def state(self, params: Array) -> State:
+        return {**_zeros_like(params, "m", "v"), "step": np.zeros(1)}
+
+    def _step(self, params: Array, grads: Array, state: State, tape: Tape | None) -> None:
+        k = kernels.of(params.dtype)
+        k.increment(state["step"], tape)
+        k.adam(
+            params, grads, state["m"], state["v"], self._lr, state["step"], self.beta1, self.beta2, self.eps,
+            self.weight_decay, self.decoupled, tape,
+        )  # fmt: skip
+
+
+_BY_NAME: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": Adam}
+
+
+def get(optimizer: str | Optimizer) -> Optimizer:
+    """Return a new optimizer of that name, or the optimizer itself.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, with the near ones.
+    """
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
+        return optimizer()
+    return lookup("optimizer", optimizer, _BY_NAME)()

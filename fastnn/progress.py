@@ -1,0 +1,61 @@
+"""The progress of a fit on a terminal: a bar by tqdm where it is installed, else a line that is written over."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+_SECONDS_BETWEEN_LINES = 0.1
+
+
+class Progress:
+    """A context that shows how far a fit has come.
+
+    Parameters
+    ----------
+    epochs : int
+    verbose : bool or "auto"
+        "auto" shows it where standard error is a terminal.
+    """
+
+    def __init__(self, epochs: int, verbose: bool | int | str) -> None:
+        if isinstance(verbose, str) and verbose != "auto":
+            raise ValueError(f'verbose is {verbose!r}, expected True, False or "auto"')
+        self.epochs, self.done = epochs, 0
+        self.shown = sys.stderr is not None and sys.stderr.isatty() if verbose == "auto" else bool(verbose)
+        self._bar: Any = None
+        self._written = -1.0
+
+    def __enter__(self) -> Progress:
+        if self.shown:
+            try:
+                from tqdm import tqdm
+            except ImportError:
+                pass
+            else:
+                self._bar = tqdm(total=self.epochs, unit="epoch")
+        return self
+
+    def update(self, epochs: int, logs: Mapping[str, float]) -> None:
+        """Count epochs and show the last losses."""
+        self.done += epochs
+        if not self.shown:
+            return
+        text = ", ".join(f"{name} {value:.4g}" for name, value in logs.items())
+        if self._bar is not None:
+            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update(epochs)
+            return
+        now = time.perf_counter()
+        if now - self._written >= _SECONDS_BETWEEN_LINES or self.done == self.epochs:
+            self._written = now
+            sys.stderr.write(f"\repoch {self.done}/{self.epochs}: {text}\x1b[K")
+            sys.stderr.flush()
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        elif self.shown:
+            sys.stderr.write("\n")
