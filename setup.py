@@ -1,7 +1,8 @@
 """The compiled core: one source, built once per instruction set and dtype. Everything else is in pyproject.toml.
 
 Environment variables: FASTNN_DEBUG=1 builds with bounds checks and assertions, FASTNN_SANITIZE=1 with the address and
-undefined-behaviour sanitizers (CONTRIBUTING.md says how to run them).
+undefined-behaviour sanitizers (CONTRIBUTING.md says how to run them), FASTNN_BUILDS=avx2 (or several, with commas) only
+some of the instruction sets.
 """
 
 import os
@@ -22,6 +23,11 @@ if platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32"
 else:
     INSTRUCTION_SETS = {"baseline": []}
 DTYPES = ("float32", "float64")
+if os.environ.get("FASTNN_BUILDS"):
+    wanted = os.environ["FASTNN_BUILDS"].split(",")
+    if not set(wanted) <= set(INSTRUCTION_SETS):
+        sys.exit(f"FASTNN_BUILDS is {','.join(wanted)}, expected some of {', '.join(INSTRUCTION_SETS)}")
+    INSTRUCTION_SETS = {isa: flags for isa, flags in INSTRUCTION_SETS.items() if isa in wanted}
 
 DEBUG = os.environ.get("FASTNN_DEBUG", "0") not in ("", "0")
 SANITIZE = os.environ.get("FASTNN_SANITIZE", "0") not in ("", "0")

@@ -16,9 +16,10 @@ class Activation(Layer):
     """A layer without parameters that is one kernel, forward and backward."""
 
     kernel: ClassVar[str] = ""  # its kernels are <kernel>_forward and <kernel>_backward
-    fusable: ClassVar[bool] = True  # elementwise, with a derivative that follows from y: runs inside a dense product
-    saved: tuple[str, ...] = ("y",)
+    fusable = True  # elementwise, with a derivative that follows from y: runs inside a dense product
+    saved = ("y",)
     in_place = True
+    mergeable = True
     alpha: float | None = None  # its one constant, where it has one
 
     def _forward(self, x: Array, y: Array, tape: Tape | None) -> None:

@@ -33,7 +33,9 @@ def as_array(data: ArrayLike, name: str) -> Array:
     except ValueError as error:
         raise ValueError(f"{name} is no rectangular array of numbers: {error}") from None
     if array.dtype.kind == "c":
-        raise TypeError(f"{name} is complex ({array.dtype}), expected real numbers: pass .real, or both parts as columns")
+        raise TypeError(
+            f"{name} is complex ({array.dtype}), expected real numbers: pass .real, or both parts as columns"
+        )
     if array.dtype.kind not in "fiub":
         what = f"{type(data).__name__} of dtype {array.dtype}"
         if hasattr(data, "toarray"):
@@ -48,7 +50,7 @@ def as_array(data: ArrayLike, name: str) -> Array:
 
 
 def as_matrix(data: ArrayLike, name: str, dtype: np.dtype[Any] | None = None) -> Array:
-    """Return `data` as a real array of shape (rows, columns); of float32 or float64, its own choice, without `dtype`."""
+    """Return `data` as a float array (rows, columns): float64 stays float64 without a `dtype`, all else is float32."""
     array = as_array(data, name)
     if array.ndim != 2:
         hint = f"; one row is {name}[None, :], one column {name}[:, None]" if array.ndim == 1 else ""

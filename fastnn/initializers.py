@@ -84,12 +84,21 @@ def orthogonal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]
 
 
 _BY_NAME: dict[str, Initializer] = {
-    function.__name__: function
-    for function in (
-        zeros, ones, normal, uniform, glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal,
-        lecun_uniform, orthogonal,
-    )  # fmt: skip
-} | {"glorot": glorot_uniform, "he": he_normal, "lecun": lecun_normal}
+    "zeros": zeros,
+    "ones": ones,
+    "normal": normal,
+    "uniform": uniform,
+    "glorot": glorot_uniform,
+    "glorot_normal": glorot_normal,
+    "glorot_uniform": glorot_uniform,
+    "he": he_normal,
+    "he_normal": he_normal,
+    "he_uniform": he_uniform,
+    "lecun": lecun_normal,
+    "lecun_normal": lecun_normal,
+    "lecun_uniform": lecun_uniform,
+    "orthogonal": orthogonal,
+}
 
 
 def get(initializer: str | Initializer) -> Initializer:

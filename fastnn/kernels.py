@@ -21,10 +21,8 @@ if find_spec("fastnn._core.tape") is None:
         "Python from another folder."
     )
 
-from fastnn._core.cpu import supported as _supported
-
 built = tuple(isa for isa in _INSTRUCTION_SETS if find_spec(f"fastnn._core.float32_{isa}") is not None)
-supported = _supported()
+supported: tuple[str, ...] = import_module("fastnn._core.cpu").supported()
 
 
 def _select() -> tuple[str, str]:
@@ -38,6 +36,11 @@ def _select() -> tuple[str, str]:
                 f"supports ({', '.join(supported)}). Unset it, or choose among: {', '.join(usable)}."
             )
         return forced, "FASTNN_ISA asks for it"
+    if not usable:
+        raise ImportError(
+            f"fastnn is built for {', '.join(built) or 'no instruction set'}, but this processor supports only "
+            f"{', '.join(supported)}: install it again, on this machine, without FASTNN_BUILDS"
+        )
     return usable[-1], "the most capable that is built and that this processor supports"
 
 

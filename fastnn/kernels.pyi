@@ -29,7 +29,12 @@ class Kernels:
     # dense.pxi: x (batch, n_in), w (n_in, n_out), b (n_out) or None, y, dy (batch, n_out); dx and db may be None
     @staticmethod
     def dense_forward(
-        x: Real, w: Real, b: Real | None, y: Real, activation: str | None = None, alpha: float = 0.0,
+        x: Real,
+        w: Real,
+        b: Real | None,
+        y: Real,
+        activation: str | None = None,
+        alpha: float = 0.0,
         tape: Tape | None = None,
     ) -> None: ...
     @staticmethod
@@ -114,16 +119,17 @@ class Kernels:
     # losses.pxi: y (batch, n) predictions, t (batch, n) targets or (batch) labels, weight (batch) or None,
     # dy (batch, n) or None, value (1)
     @staticmethod
-    def mse(
-        y: Real, t: Real, weight: Real | None, dy: Real | None, value: Cell, tape: Tape | None = None
-    ) -> None: ...
+    def mse(y: Real, t: Real, weight: Real | None, dy: Real | None, value: Cell, tape: Tape | None = None) -> None: ...
     @staticmethod
-    def mae(
-        y: Real, t: Real, weight: Real | None, dy: Real | None, value: Cell, tape: Tape | None = None
-    ) -> None: ...
+    def mae(y: Real, t: Real, weight: Real | None, dy: Real | None, value: Cell, tape: Tape | None = None) -> None: ...
     @staticmethod
     def huber(
-        y: Real, t: Real, weight: Real | None, dy: Real | None, value: Cell, delta: float = 1.0,
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        delta: float = 1.0,
         tape: Tape | None = None,
     ) -> None: ...
     @staticmethod
@@ -154,13 +160,29 @@ class Kernels:
     # optimizers.pxi: w, dw, velocity, m, v flat (n); lr (1) and step (1) are read at every run
     @staticmethod
     def sgd(
-        w: Real, dw: Real, velocity: Real | None, lr: Cell, momentum: float = 0.0, weight_decay: float = 0.0,
-        nesterov: bool = False, tape: Tape | None = None,
+        w: Real,
+        dw: Real,
+        velocity: Real | None,
+        lr: Cell,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        tape: Tape | None = None,
     ) -> None: ...
     @staticmethod
     def adam(
-        w: Real, dw: Real, m: Real, v: Real, lr: Cell, step: Cell, beta1: float = 0.9, beta2: float = 0.999,
-        eps: float = 1e-8, weight_decay: float = 0.0, decoupled: bool = True, tape: Tape | None = None,
+        w: Real,
+        dw: Real,
+        m: Real,
+        v: Real,
+        lr: Cell,
+        step: Cell,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        decoupled: bool = True,
+        tape: Tape | None = None,
     ) -> None: ...
     @staticmethod
     def increment(step: Cell, tape: Tape | None = None) -> None: ...
@@ -170,7 +192,6 @@ class Kernels:
     def gather_rows(x: Real, index: Labels, cursor: Labels, y: Real, tape: Tape | None = None) -> None: ...
     @staticmethod
     def gather_labels(x: Labels, index: Labels, cursor: Labels, y: Labels, tape: Tape | None = None) -> None: ...
-
     def __getattr__(self, name: str) -> Any: ...
 
 float32: Kernels

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fastnn import initializers, kernels
 from fastnn.arena import Arena, Array
@@ -56,9 +57,10 @@ class Layer:
     """
 
     # What the chain may do to save memory and passes over it. Only layers made of kernels know enough to allow it.
-    in_place = False  # y may be x, and dx may be dy
+    in_place: bool = False  # y may be x, and dx may be dy
     saved: tuple[str, ...] = ("x", "y")  # what _backward reads of these two
     fusable: bool = False  # may run inside the kernel of the product before it
+    mergeable: bool = False  # may be computed inside the loss behind it
     forward_fused: Callable[[Array, Array, Any, Tape | None], None] | None = None  # the kernel that can hold another
 
     label = ""  # the name in messages: type and position in the model
@@ -80,7 +82,7 @@ class Layer:
             elif kernel_way in own and numpy_way not in own:
                 setattr(cls, numpy_way, getattr(Layer, numpy_way))
         if own.keys() & {"forward", "backward", "_forward", "_backward"}:  # what was allowed held for other code
-            for name in ("in_place", "saved", "fusable", "forward_fused"):
+            for name in ("in_place", "saved", "fusable", "mergeable", "forward_fused"):
                 if name not in own:
                     setattr(cls, name, getattr(Layer, name))
 
@@ -102,7 +104,7 @@ class Layer:
         if not self.n_in:
             build_layers([self], matrix.shape[1], matrix.dtype, np.random.default_rng())
         self.expect_features(matrix)
-        chain = Chain([self])
+        chain = Chain(self.stages())
         work = chain.workspace(len(matrix), input_gradient=True)
         work.activations[0][...] = matrix
         chain.forward(work)
@@ -196,6 +198,11 @@ class Layer:
         """Leave out what belongs to a process or to the last forward."""
         return {name: value for name, value in self.__dict__.items() if name not in ("kernels", "_eager")}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.n_in:
+            bind(self)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
@@ -269,8 +276,8 @@ class Workspace:
 class Chain:
     """Stages in a row: what they write to is what the next one reads."""
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
-        self.stages = list(_fused([stage for layer in layers for stage in layer.stages()]))
+    def __init__(self, stages: Sequence[Layer]) -> None:
+        self.stages = list(_fused(stages))
 
     def workspace(self, rows: int, input_gradient: bool = False, train: bool = True) -> Workspace:
         """Return memory for `rows` rows; with ``train=False`` there is none for gradients."""
@@ -278,8 +285,7 @@ class Chain:
         dtype = stages[0].dtype
         widths = [stages[0].n_in, *(stage.n_out for stage in stages)]
         y_is_x = [False] + [
-            stage.in_place and "x" not in stage.saved and "y" not in before.saved
-            for before, stage in zip(stages, stages[1:], strict=False)
+            stage.in_place and "x" not in stage.saved and "y" not in before.saved for before, stage in pairwise(stages)
         ]
         shapes = [(rows, widths[0])] + [(rows, n) for n, same in zip(widths[1:], y_is_x, strict=True) if not same]
         n_activations = len(shapes)

@@ -52,6 +52,8 @@ class Dense(Layer):
     """
 
     saved = ("x",)
+    w: Array
+    dw: Array
 
     def __init__(
         self,
@@ -70,7 +72,9 @@ class Dense(Layer):
             raise ValueError(f"Dense: units is {units}, expected a whole number >= 1")
         self.activation = None if activation is None else activations.get(activation)
         self.bias = bool(bias)
-        self.weight_initializer = weight_initializer if weight_initializer is None else get_initializer(weight_initializer)
+        self.weight_initializer = (
+            weight_initializer if weight_initializer is None else get_initializer(weight_initializer)
+        )
         self.bias_initializer = get_initializer(bias_initializer)
         self.b: Array | None = None
         self.db: Array | None = None

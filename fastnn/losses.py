@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -158,10 +159,15 @@ class _Likelihood(Loss):
 
     def fused_with(self, last: Layer | None) -> Loss | None:
         name = getattr(last, "kernel", None)
+        plain = type(self)._value_and_grad is Loss._value_and_grad and self._is_kernel_loss
         if name in self.fuses:
             if self.from_logits:
                 raise ValueError(f"{self} expects logits, but the net ends in {name}: use {type(self).__name__}()")
-            return type(self)(from_logits=True)
+            if not (plain and last is not None and last.mergeable):  # a subclass computes something else
+                return None
+            merged = copy(self)
+            merged.from_logits = True
+            return merged
         gives_logits = name in ("identity", "relu", "leaky_relu", "elu", "selu", "tanh", "hard_tanh") or getattr(
             last, "forward_fused", None
         )
@@ -192,7 +198,9 @@ class BinaryCrossEntropy(_Likelihood):
         array = super().targets(t, n_out, dtype)
         if array.size and not (array.min() >= 0 and array.max() <= 1):
             row = int(np.argmax(((array < 0) | (array > 1)).any(axis=1)))
-            raise ValueError(f"y is {array[row]} at row {row}, expected numbers from 0 to 1 for {self}: map labels to 0 and 1")
+            raise ValueError(
+                f"y is {array[row]} at row {row}, expected numbers from 0 to 1 for {self}: map labels to 0 and 1"
+            )
         return array
 
     def metrics(self, y: Array, t: Array) -> dict[str, float]:
@@ -227,7 +235,9 @@ class CrossEntropy(_Likelihood):
         wrong = (array < 0).any(axis=1) | (np.abs(array.sum(axis=1, dtype=np.float64) - 1) > 1e-3)
         if wrong.any():
             row = int(np.argmax(wrong))
-            raise ValueError(f"y is {array[row]} at row {row}, expected probabilities: numbers >= 0 with sum 1, or labels")
+            raise ValueError(
+                f"y is {array[row]} at row {row}, expected probabilities (numbers >= 0 with sum 1) or whole labels"
+            )
         return array
 
     def metrics(self, y: Array, t: Array) -> dict[str, float]:
@@ -244,9 +254,8 @@ def _labels(array: Array, n_classes: int) -> Array:
             raise ValueError(f"y is {array[row]} at row {row}, expected whole labels from 0 to {n_classes - 1}")
     if array.size and not (array.min() >= 0 and array.max() < n_classes):
         row = int(np.argmax((array < 0) | (array >= n_classes)))
-        raise ValueError(
-            f"y is {array[row]} at row {row}, expected labels from 0 to {n_classes - 1} for a net of {n_classes} outputs"
-        )
+        expected = f"labels from 0 to {n_classes - 1} for a net of {n_classes} outputs"
+        raise ValueError(f"y is {array[row]} at row {row}, expected {expected}")
     return np.ascontiguousarray(array, dtype=np.int64)
 
 

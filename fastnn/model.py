@@ -19,8 +19,9 @@ from fastnn.history import History
 from fastnn.layer import Chain, Layer, Workspace, bind, build_layers
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
-from fastnn.plan import Batch, EpochPlan, Plan, check_recorded
+from fastnn.plan import Batch, EpochPlan, Plan
 from fastnn.progress import Progress
+from fastnn.selfcheck import check_recordable
 
 _PREDICT_ROWS = 512  # the rows of a block of predict
 _SECONDS_BETWEEN_LOOKS = 0.05  # how long epochs run in one call while a progress bar waits
@@ -116,8 +117,11 @@ class Model:
             return self
         rng = np.random.default_rng([self.seed, 0])
         self._params, self._grads = build_layers(self.layers, index(n_in), self.dtype, rng)
-        self._chain = Chain(self.layers)
+        self._chain = Chain(self._stages())
         return self
+
+    def _stages(self) -> list[Layer]:
+        return [stage for layer in self.layers for stage in layer.stages()]
 
     def _unbuild(self) -> None:
         for layer in self.layers:
@@ -186,7 +190,7 @@ class Model:
                 for key, flat in ((name, self._params), ("d" + name, self._grads)):
                     stage.__dict__[key] = flat[at : at + size].reshape(parameter.shape)
                 at += size
-        self._chain = Chain(self.layers)
+        self._chain = Chain(self._stages())
 
     # -- one pass -----------------------------------------------------------------------------------------------------
 
@@ -286,7 +290,7 @@ class Model:
 
     def _training_parts(self, loss: Loss) -> tuple[Chain, Loss]:
         """Return the chain and the loss to train with: without the last activation where the loss contains it."""
-        stages = [stage for layer in self.layers for stage in layer.stages()]
+        stages = self._stages()
         fused = loss.fused_with(stages[-1])
         if fused is None:
             return Chain(stages), loss
@@ -316,7 +320,7 @@ class Model:
             return
         chain, trained = self._training_parts(loss)
         state = self._state if chosen is self.optimizer else chosen.state(self.params)
-        _check_custom_parts(self, chain, trained, chosen, target)
+        check_recordable(chain, trained, chosen, target, self.params, self.grads)
         self._training, self._training_loss = chain, trained
         self.loss, self.optimizer, self._state = loss, chosen, state
         self._plans = {}
@@ -557,48 +561,7 @@ def _outputs(chain: Chain, x: Array, rows: int) -> Array:
     return out
 
 
-def _evaluate(
-    chain: Chain, loss: Loss, x: Array, target: Array, weight: Array | None, rows: int
-) -> dict[str, float]:
+def _evaluate(chain: Chain, loss: Loss, x: Array, target: Array, weight: Array | None, rows: int) -> dict[str, float]:
     y, value = _outputs(chain, x, rows), np.zeros(1)
     loss._value_and_grad(y, target, weight, None, value, None)
     return {"loss": float(value[0]), **loss.metrics(y, target)}
-
-
-def _check_custom_parts(model: Model, chain: Chain, loss: Loss, optimizer: Optimizer, target: Array) -> None:
-    """Let parts from outside this package that are made of kernels prove that a tape catches all that they compute."""
-
-    def foreign(part: object, method: str, base: type) -> bool:
-        return type(part).__module__.split(".")[0] != "fastnn" and getattr(type(part), method) is not getattr(base, method)
-
-    rows = min(8, max(1, len(target)))
-    batch = Batch.like(chain.workspace(rows, input_gradient=True), target, weighted=False)
-    batch.target[: len(target)] = target[:rows]
-    work, grads = batch.work, model.grads.copy()
-    for i, stage in enumerate(chain.stages):
-        x, y, dx, dy = *work.activations[i : i + 2], *work.gradients[i : i + 2]
-        assert dx is not None
-        assert dy is not None
-        own = [stage.__dict__["d" + name] for name in stage.parameters]
-        if foreign(stage, "_forward", Layer):
-            check_recorded(f"{stage.title}: _forward", lambda tape: stage._forward(x, y, tape), [x], [y])  # noqa: B023
-        if foreign(stage, "_backward", Layer):
-            stage._forward(x, y, None)
-            check_recorded(
-                f"{stage.title}: _backward", lambda tape: stage._backward(x, y, dy, dx, tape), [dy], [dx, *own]  # noqa: B023
-            )
-    model.grads[...] = grads
-    if foreign(loss, "_value_and_grad", Loss):
-        y, dy = work.activations[-1], work.gradients[-1]
-        check_recorded(
-            f"{loss}: _value_and_grad",
-            lambda tape: loss._value_and_grad(y, batch.target, None, dy, batch.value, tape),
-            [y],
-            [batch.value] if dy is None else [batch.value, dy],
-        )
-    if foreign(optimizer, "_step", Optimizer):
-        params, state = model.params.copy(), optimizer.state(model.params)
-        arrays = [params, *state.values()]
-        check_recorded(
-            f"{optimizer}: _step", lambda tape: optimizer._step(params, grads, state, tape), [*arrays, grads], []
-        )

@@ -1,5 +1,6 @@
 # Gather: y[i] = x[index[cursor + i]], the rows of a shuffled batch from where the user's data lie.
-# x (n, columns) of any strides, y (rows, columns), index (n') int64 with entries in 0..n-1, cursor (1) int64. Units: rows.
+# x (n, columns) of any strides, y (rows, columns), index (any) int64 with entries in 0..n-1, cursor (1) int64.
+# Units: rows.
 
 cdef int check_gather(
     str kernel, const int64_t[::1] index, const int64_t[::1] cursor, Py_ssize_t rows, Py_ssize_t n

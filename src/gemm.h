@@ -1,15 +1,18 @@
-/* The matrix product c = a @ b + bias, by tiles of c that stay in registers.
+/* The matrix product c = a @ b + bias, in tiles of c that stay in registers.
  *
- * Shapes: a (m, k) and b (k, n) with any strides, so that x, its transpose, w and its transpose are all read where
- * they lie; c (m, n) with contiguous rows. Each element of c is one chain of multiply-adds,
+ * a (m, k) and b (k, n) may have any strides, so that x, its transpose, w and its transpose are read where they lie;
+ * c (m, n) has contiguous rows. Every element of c is one chain of multiply-adds, from left to right,
  *
  *     c[i, j] = (0 + a[i, 0] b[0, j] + a[i, 1] b[1, j] + ... + a[i, k - 1] b[k - 1, j]) + bias[j],
  *
- * from left to right, whichever tile, tail or block it falls into: its bits depend neither on the tiling nor on how
- * callers split the rows of c between threads.
+ * whichever tile, tail or block it falls into: its bits depend neither on the tiling nor on how callers split the
+ * rows of c between threads. Blocks of k continue the chain from c; nothing ever sums partial sums.
  *
- * A tile is TILE_ROWS rows x TILE_VECTORS vectors of c. For each p it loads TILE_VECTORS vectors of b, broadcasts one
- * number of a per row, and does TILE_ROWS * TILE_VECTORS multiply-adds.
+ * Three ways lead through the same tiles (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication",
+ * ACM TOMS 34(3), 2008, for the second):
+ *     product_in_place    reads both operands where they lie: small and medium products;
+ *     product_in_blocks   packs b, and for large products a, into the order in which tiles read them;
+ *     product_transposed  for the few columns that would fill no vector: c.T = b.T @ a.T.
  */
 #ifndef FASTNN_GEMM_H
 #define FASTNN_GEMM_H
@@ -20,14 +23,18 @@
 #endif
 
 #ifdef __GNUC__
-#define UNROLL _Pragma("GCC unroll 32")
 #define NOINLINE static __attribute__((noinline))
+#define UNROLL _Pragma("GCC unroll 16")
+#define PREFETCH(address) __builtin_prefetch(address, 0, 2) /* into the second-level cache */
+#define IN_ORDER(pointer) __asm__("" : "+r"(pointer)) /* else GCC computes all row addresses at once and spills them */
 #else
-#define UNROLL
 #define NOINLINE static
+#define UNROLL
+#define PREFETCH(address) (void)(address)
+#define IN_ORDER(pointer) (void)(pointer)
 #endif
 
-/* ---- vectors ---------------------------------------------------------------------------------------------------- */
+/* ---- Vectors ---------------------------------------------------------------------------------------------------- */
 
 #ifdef FASTNN_SCALAR
 #define vec_fma(a, b, c) real_fma(a, b, c)
@@ -36,23 +43,25 @@
 /* One vfmadd instruction (GCC 12 and Clang 14 recognize the loop), or a multiplication and an addition. */
 ALWAYS_INLINE vec vec_fma(vec a, vec b, vec c) {
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-    vec r;
-    for (int l = 0; l < (int)LANES; l++) r[l] = real_fma(a[l], b[l], c[l]);
-    return r;
+    vec sum;
+    UNROLL for (int lane = 0; lane < (int)LANES; lane++) sum[lane] = real_fma(a[lane], b[lane], c[lane]);
+    return sum;
 #else
     return a * b + c;
 #endif
 }
 
-ALWAYS_INLINE vec vec_broadcast(real x) { return x - (vec){0}; }
+ALWAYS_INLINE vec vec_broadcast(real x) { return x - (vec){0}; /* x + 0 would turn -0 into 0 */ }
 #endif
 
 ALWAYS_INLINE vec vec_load(const real *p) { return *(const vec *)p; }
 ALWAYS_INLINE void vec_store(real *p, vec v) { *(vec *)p = v; }
 
-/* The first `count` lanes only, 0 <= count <= LANES; the others are loaded as zero and never touched in memory. */
+/* The first lanes of a vector, chosen by vec_first(count), 0 <= count <= LANES; memory beyond them is not touched.
+ * With AVX-512 a masked load costs what a whole one costs, so the tail of b is read in place; else it is packed. */
 #if defined(__AVX512F__) && !defined(FASTNN_SCALAR)
-#define MASKED_LOADS 1 /* at the price of whole ones */
+#define MASKED_LOADS 1
+#define vec_first(count) ((vec_mask)((1u << (count)) - 1))
 #if FASTNN_DOUBLE
 typedef __mmask8 vec_mask;
 #define vec_load_first(p, mask) ((vec)_mm512_maskz_loadu_pd(mask, p))
@@ -62,75 +71,77 @@ typedef __mmask16 vec_mask;
 #define vec_load_first(p, mask) ((vec)_mm512_maskz_loadu_ps(mask, p))
 #define vec_store_first(p, v, mask) _mm512_mask_storeu_ps(p, mask, (__m512)(v))
 #endif
-#define vec_first(count) ((vec_mask)((1u << (count)) - 1))
 #else
 #define MASKED_LOADS 0
-typedef ptrdiff_t vec_mask;
 #define vec_first(count) (count)
-ALWAYS_INLINE vec vec_load_first(const real *p, ptrdiff_t count) {
+typedef ptrdiff_t vec_mask;
+ALWAYS_INLINE vec vec_load_first(const real *p, vec_mask count) {
     if (LIKELY(count == LANES)) return vec_load(p);
     real lanes[VECTOR_BYTES / sizeof(real)] = {0};
-    for (ptrdiff_t l = 0; l < count; l++) lanes[l] = p[l];
+    for (ptrdiff_t lane = 0; lane < count; lane++) lanes[lane] = p[lane];
     return vec_load(lanes);
 }
-ALWAYS_INLINE void vec_store_first(real *p, vec v, ptrdiff_t count) {
-    if (LIKELY(count == LANES)) {
-        vec_store(p, v);
-    } else {
-        real lanes[VECTOR_BYTES / sizeof(real)];
-        vec_store(lanes, v);
-        for (ptrdiff_t l = 0; l < count; l++) p[l] = lanes[l];
-    }
+ALWAYS_INLINE void vec_store_first(real *p, vec v, vec_mask count) {
+    real lanes[VECTOR_BYTES / sizeof(real)];
+    vec_store(lanes, v);
+    for (ptrdiff_t lane = 0; lane < count; lane++) p[lane] = lanes[lane];
 }
 #endif
 
-/* ---- one tile --------------------------------------------------------------------------------------------------- */
+/* ---- One tile --------------------------------------------------------------------------------------------------- */
 
-/* Accumulators, the vectors of b and one broadcast number of a fill the registers: 32 of them, or 16. */
+/* A tile is up to TILE_ROWS rows of 1 or 2 vectors: 24 of 32 registers, or 12 of 16, hold its sums, the others the
+ * vectors of b and one broadcast number of a. One or two rows would wait for their own sums (a multiply-add takes
+ * four cycles and starts every cycle): they get 4 vectors. */
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define TILE_ROWS 12
 #else
 #define TILE_ROWS 6
 #endif
 #define TILE_VECTORS 2
+#define FEW_ROWS 2
+#define FEW_ROWS_VECTORS 4
 
+/* A tile, or a column of tiles below each other. */
 typedef struct {
     ptrdiff_t k;
     const real *a;
     ptrdiff_t a_row, a_col;
-    ptrdiff_t a_next; /* from row i of one tile to row i + 1 of ...: a_row, or the length of one packed row */
-    const real *b; /* columns contiguous */
+    ptrdiff_t a_next; /* between the first rows of two tiles, divided by the rows of a tile: a_row unless a is packed */
+    const real *b;    /* columns contiguous */
     ptrdiff_t b_row;
     real *c;
     ptrdiff_t c_row;
-    const real *bias; /* (n), added at the end, or NULL */
+    const real *bias; /* added at the end of the chain, or NULL */
     int resume;       /* the chain starts from c instead of zero */
-    ptrdiff_t width;  /* columns in the last vector of the tile, 1..LANES */
-} Product;
+    ptrdiff_t width;  /* columns in the last vector, 1..LANES */
+} Tile;
 
-/* c (rows, vectors * LANES) of product t. Rows are reached from every third one, which needs few address registers. */
-ALWAYS_INLINE void tile(const int rows, const int vectors, const Product *t) {
+ALWAYS_INLINE void tile(const int rows, const int vectors, const Tile *t) {
+    const int last = vectors - 1;
     const vec_mask mask = vec_first(t->width);
     const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row, c_row = t->c_row;
-    const real *b = t->b;
-    const real *a[(TILE_ROWS + 2) / 3];
-    vec sum[TILE_ROWS][TILE_VECTORS];
+    const real *a[(TILE_ROWS + 2) / 3], *b = t->b; /* every third row of a: the fewest address registers */
+    real *c = t->c;
+    vec sum[TILE_ROWS][FEW_ROWS_VECTORS];
+
     UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] = t->a + i * a_row;
-    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_broadcast(0);
     if (t->resume) {
-        const real *c = t->c;
+        const real *start = c;
         UNROLL for (int i = 0; i < rows; i++) {
-            UNROLL for (int v = 0; v < vectors - 1; v++) sum[i][v] = vec_load(c + v * LANES);
-            sum[i][vectors - 1] = vec_load_first(c + (vectors - 1) * LANES, mask);
-            c += c_row;
-            __asm__("" : "+r"(c));
+            UNROLL for (int v = 0; v < last; v++) sum[i][v] = vec_load(start + v * LANES);
+            sum[i][last] = vec_load_first(start + last * LANES, mask);
+            start += c_row;
+            IN_ORDER(start);
         }
+    } else {
+        UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_broadcast(0);
     }
+
     for (ptrdiff_t p = t->k; p > 0; p--) {
-        vec x[TILE_VECTORS];
-        UNROLL for (int v = 0; v < vectors; v++) {
-            x[v] = MASKED_LOADS && v == vectors - 1 ? vec_load_first(b + v * LANES, mask) : vec_load(b + v * LANES);
-        }
+        vec x[FEW_ROWS_VECTORS];
+        UNROLL for (int v = 0; v < last; v++) x[v] = vec_load(b + v * LANES);
+        x[last] = MASKED_LOADS ? vec_load_first(b + last * LANES, mask) : vec_load(b + last * LANES);
         UNROLL for (int i = 0; i < rows; i++) {
             const vec s = vec_broadcast(a[i / 3][i % 3 * a_row]);
             UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_fma(s, x[v], sum[i][v]);
@@ -138,67 +149,68 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const Product *t) {
         UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] += a_col;
         b += b_row;
     }
+
     if (t->bias) {
         UNROLL for (int v = 0; v < vectors; v++) {
-            const vec bias = v == vectors - 1 ? vec_load_first(t->bias + v * LANES, mask) : vec_load(t->bias + v * LANES);
+            const vec bias = v < last ? vec_load(t->bias + v * LANES) : vec_load_first(t->bias + v * LANES, mask);
             UNROLL for (int i = 0; i < rows; i++) sum[i][v] = sum[i][v] + bias;
         }
     }
-    real *c = t->c;
-    if (LIKELY(t->width == LANES)) { /* Zen 4 stores whole vectors twice as fast as masked ones */
+    if (LIKELY(t->width == LANES)) { /* Zen 4 stores a whole vector twice as fast as a masked one */
         UNROLL for (int i = 0; i < rows; i++) {
             UNROLL for (int v = 0; v < vectors; v++) vec_store(c + v * LANES, sum[i][v]);
             c += c_row;
-            __asm__("" : "+r"(c));
+            IN_ORDER(c);
         }
     } else {
         UNROLL for (int i = 0; i < rows; i++) {
-            UNROLL for (int v = 0; v < vectors - 1; v++) vec_store(c + v * LANES, sum[i][v]);
-            vec_store_first(c + (vectors - 1) * LANES, sum[i][vectors - 1], mask);
+            UNROLL for (int v = 0; v < last; v++) vec_store(c + v * LANES, sum[i][v]);
+            vec_store_first(c + last * LANES, sum[i][last], mask);
             c += c_row;
-            __asm__("" : "+r"(c));
+            IN_ORDER(c);
         }
     }
 }
 
-
-NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Product *t) {
-#define CASE(rows) case rows: tile(rows, 1, t); break; case TILE_ROWS + rows: tile(rows, 2, t); break;
-    switch (rows + TILE_ROWS * (vectors - 1)) {
-        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
+#define SHAPE(rows, vectors) ((vectors) * (TILE_ROWS + 1) + (rows))
+#define CASE(rows, vectors) case SHAPE(rows, vectors): tile(rows, vectors, t); break;
+#define CASES(rows) CASE(rows, 1) CASE(rows, 2)
+    switch (SHAPE(rows, vectors)) {
+        CASE(1, 4) CASE(2, 4)
+        CASES(1) CASES(2) CASES(3) CASES(4) CASES(5) CASES(6)
 #if TILE_ROWS == 12
-        CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
+        CASES(7) CASES(8) CASES(9) CASES(10) CASES(11) CASES(12)
 #endif
     }
+#undef CASES
 #undef CASE
+#undef SHAPE
 }
 
-/* Tiles of nearly equal height, because a tile of one or two rows waits for its own sums. */
-static ptrdiff_t even_share(ptrdiff_t size, ptrdiff_t most) {
+ALWAYS_INLINE ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+
+/* The largest of nearly equal parts of `size`, each at most `most`: 13 rows are 7 + 6, because 12 + 1 is slower. */
+ALWAYS_INLINE ptrdiff_t even_part(ptrdiff_t size, ptrdiff_t most) {
     if (size <= most) return size;
     const ptrdiff_t parts = (size + most - 1) / most;
     return (size + parts - 1) / parts;
 }
 
-/* c (m, one panel of columns). */
-ALWAYS_INLINE void panel_product(ptrdiff_t m, ptrdiff_t rows, ptrdiff_t vectors, Product *t) {
-    for (; m > rows; m -= rows) {
-        tile_of(rows, vectors, t);
-        t->a += rows * t->a_next;
-        t->c += rows * t->c_row;
-    }
-    tile_of(m, vectors, t);
+/* How many vectors the next tile has, and how many columns, at most `left`; sets the width of the last vector. */
+ALWAYS_INLINE ptrdiff_t tile_columns(ptrdiff_t rows, ptrdiff_t left, ptrdiff_t *vectors, Tile *t) {
+    *vectors = rows <= FEW_ROWS && left > 3 * LANES ? FEW_ROWS_VECTORS : left > LANES ? TILE_VECTORS : 1;
+    const ptrdiff_t columns = smaller(left, *vectors * LANES);
+    t->width = columns - (*vectors - 1) * LANES;
+    return columns;
 }
 
-/* ---- packing ---------------------------------------------------------------------------------------------------- */
+/* ---- Packing ---------------------------------------------------------------------------------------------------- */
 
-#define PANEL (TILE_VECTORS * LANES)
-
-/* to (k, width) = the transpose of from (count, k); from_row and from_col are its strides; the columns of `to` beyond
- * `count` are zero. `count` is at most PANEL. */
 #if defined(__SSE2__) && !defined(FASTNN_SCALAR)
-/* Square blocks in 16-byte chunks: rows i and i + CHUNK share one 32-byte register, so that half of the shuffling is done by loads. Zen 4 shuffles and stores
- * 32 bytes at twice the rate of 64. */
+/* Transposes in groups of 8 rows (4 of double; half of that without AVX): 16 bytes of row i and of row i + GROUP / 2
+ * share a register, so that loads do half of the shuffling. Never 64 bytes: Zen 4 shuffles and stores 32 twice as
+ * fast. */
 #define CHUNK ((int)(16 / sizeof(real)))
 #ifdef __AVX2__
 #define GROUP (2 * CHUNK)
@@ -206,7 +218,8 @@ ALWAYS_INLINE void panel_product(ptrdiff_t m, ptrdiff_t rows, ptrdiff_t vectors,
 typedef __m256 group_single;
 typedef __m256d group_double;
 ALWAYS_INLINE group_single two_chunks(const real *first, const real *second) {
-    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps((const float *)first)), _mm_loadu_ps((const float *)second), 1);
+    const group_single low = _mm256_castps128_ps256(_mm_loadu_ps((const float *)first));
+    return _mm256_insertf128_ps(low, _mm_loadu_ps((const float *)second), 1);
 }
 #else
 #define GROUP CHUNK
@@ -235,7 +248,7 @@ ALWAYS_INLINE void store_group(real *to, group_double v, ptrdiff_t count) {
     if (count & 1) _mm_store_sd(to, chunk);
 #else
     if (count & 2) {
-        _mm_storel_pd((double *)to, chunk);
+        memcpy(to, &chunk, 8);
         chunk = _mm_unpackhi_pd(chunk, chunk);
         to += 2;
     }
@@ -243,176 +256,205 @@ ALWAYS_INLINE void store_group(real *to, group_double v, ptrdiff_t count) {
 #endif
 }
 
-ALWAYS_INLINE void pack_group(ptrdiff_t count, ptrdiff_t k, const real *from, ptrdiff_t from_row, real *to, ptrdiff_t to_row) {
-    const real *rows[GROUP];
-    UNROLL for (int i = 0; i < GROUP; i++) rows[i] = from + (i < count ? i : 0) * from_row;
-    for (ptrdiff_t p = 0; p < k; p += CHUNK) {
-        if (p > k - CHUNK) p = k - CHUNK; /* the last chunk overlaps the one before */
-        real *out = to + p * to_row;
-#define ROWS(i) two_chunks(rows[i] + p, rows[(i) + GROUP - CHUNK] + p)
+/* to (k, count) = the transpose of from (count, k), k >= CHUNK. Missing rows of the group repeat the first one. */
+ALWAYS_INLINE void pack_group(ptrdiff_t count, ptrdiff_t k, const real *from, ptrdiff_t from_row, real *to,
+                              ptrdiff_t to_row) {
+    const real *row[GROUP];
+    UNROLL for (int i = 0; i < GROUP; i++) row[i] = from + (i < count ? i * from_row : 0);
+    ptrdiff_t step = (k - 1) % CHUNK + 1; /* the second chunk overlaps the first, so that the last one ends at k */
+    for (ptrdiff_t p = 0; p <= k - CHUNK; p += step, to += step * to_row, step = CHUNK) {
+#define ROWS(i) two_chunks(row[i] + p, row[(i) + GROUP - CHUNK] + p)
 #if FASTNN_DOUBLE
         const group_double r0 = X86(castps_pd)(ROWS(0)), r1 = X86(castps_pd)(ROWS(1));
-        store_group(out, X86(unpacklo_pd)(r0, r1), count);
-        store_group(out + to_row, X86(unpackhi_pd)(r0, r1), count);
+        store_group(to, X86(unpacklo_pd)(r0, r1), count);
+        store_group(to + to_row, X86(unpackhi_pd)(r0, r1), count);
 #else
         const group_single r0 = ROWS(0), r1 = ROWS(1), r2 = ROWS(2), r3 = ROWS(3);
-        const group_double lo01 = X86(castps_pd)(X86(unpacklo_ps)(r0, r1)), lo23 = X86(castps_pd)(X86(unpacklo_ps)(r2, r3));
-        const group_double hi01 = X86(castps_pd)(X86(unpackhi_ps)(r0, r1)), hi23 = X86(castps_pd)(X86(unpackhi_ps)(r2, r3));
-        store_group(out, X86(unpacklo_pd)(lo01, lo23), count);
-        store_group(out + to_row, X86(unpackhi_pd)(lo01, lo23), count);
-        store_group(out + 2 * to_row, X86(unpacklo_pd)(hi01, hi23), count);
-        store_group(out + 3 * to_row, X86(unpackhi_pd)(hi01, hi23), count);
+        const group_double low01 = X86(castps_pd)(X86(unpacklo_ps)(r0, r1));
+        const group_double low23 = X86(castps_pd)(X86(unpacklo_ps)(r2, r3));
+        const group_double high01 = X86(castps_pd)(X86(unpackhi_ps)(r0, r1));
+        const group_double high23 = X86(castps_pd)(X86(unpackhi_ps)(r2, r3));
+        store_group(to, X86(unpacklo_pd)(low01, low23), count);
+        store_group(to + to_row, X86(unpackhi_pd)(low01, low23), count);
+        store_group(to + 2 * to_row, X86(unpacklo_pd)(high01, high23), count);
+        store_group(to + 3 * to_row, X86(unpackhi_pd)(high01, high23), count);
 #endif
 #undef ROWS
     }
 }
 #endif
 
-NOINLINE void pack(ptrdiff_t count, ptrdiff_t width, ptrdiff_t k, const real *from, ptrdiff_t from_row, ptrdiff_t from_col, real *to, ptrdiff_t to_row) {
+/* to (k, width) = the transpose of from (count, k), which has any strides; columns from `count` to `width` are 0. */
+NOINLINE void pack(ptrdiff_t count, ptrdiff_t width, ptrdiff_t k, const real *from, ptrdiff_t from_row,
+                   ptrdiff_t from_col, real *to, ptrdiff_t to_row) {
     if (count < width) {
         for (ptrdiff_t p = 0; p < k; p++) for (ptrdiff_t i = count; i < width; i++) to[p * to_row + i] = 0;
     }
     if (from_row == 1) {
-        const vec_mask rest = vec_first(count % LANES);
-        for (ptrdiff_t p = 0; p < k; p++) {
-            ptrdiff_t i = 0;
-            for (; i <= count - LANES; i += LANES) vec_store(to + i, vec_load(from + i));
-            if (i < count) vec_store_first(to + i, vec_load_first(from + i, rest), rest);
-            from += from_col;
-            to += to_row;
+        const ptrdiff_t whole = count / LANES * LANES;
+        const vec_mask mask = vec_first(count - whole);
+        for (ptrdiff_t p = 0; p < k; p++, from += from_col, to += to_row) {
+            for (ptrdiff_t i = 0; i < whole; i += LANES) vec_store(to + i, vec_load(from + i));
+            if (whole < count) vec_store_first(to + whole, vec_load_first(from + whole, mask), mask);
         }
         return;
     }
 #ifdef GROUP
     if (from_col == 1 && k >= CHUNK) {
-        ptrdiff_t i = 0;
-        for (; i <= count - GROUP; i += GROUP) pack_group(GROUP, k, from + i * from_row, from_row, to + i, to_row);
-        if (i < count) pack_group(count - i, k, from + i * from_row, from_row, to + i, to_row);
+        const ptrdiff_t whole = count / GROUP * GROUP;
+        for (ptrdiff_t i = 0; i < whole; i += GROUP) {
+            pack_group(GROUP, k, from + i * from_row, from_row, to + i, to_row);
+        }
+        if (whole < count) pack_group(count - whole, k, from + whole * from_row, from_row, to + whole, to_row);
         return;
     }
 #endif
-    for (ptrdiff_t p = 0; p < k; p++) for (ptrdiff_t i = 0; i < count; i++) to[p * to_row + i] = from[i * from_row + p * from_col];
-}
-
-/* ---- the three ways --------------------------------------------------------------------------------------------- */
-
-#ifndef BLOCK_K
-#define BLOCK_K 256
-#endif
-#define BLOCK_A ((ptrdiff_t)(192 * 1024 / sizeof(real)))
-#define PANEL_SIZE (BLOCK_K * TILE_VECTORS * (VECTOR_BYTES / sizeof(real)))
-
-/* b read where it lies. */
-ALWAYS_INLINE void product_in_place(ptrdiff_t m, ptrdiff_t n, Product t) {
-    const Product whole = t;
-    const ptrdiff_t rows = even_share(m, TILE_ROWS);
-    for (ptrdiff_t j = 0; j < n; j += PANEL) {
-        const ptrdiff_t columns = n - j < PANEL ? n - j : PANEL, vectors = columns > LANES ? 2 : 1;
-        t.a = whole.a;
-        t.b = whole.b + j;
-        t.c = whole.c + j;
-        t.bias = whole.bias ? whole.bias + j : NULL;
-        t.width = columns - (vectors - 1) * LANES;
-        panel_product(m, rows, vectors, &t);
+    for (ptrdiff_t p = 0; p < k; p++) {
+        for (ptrdiff_t i = 0; i < count; i++) to[p * to_row + i] = from[i * from_row + p * from_col];
     }
 }
 
-/* c in blocks of k and of rows; b goes through one packed panel, a, where it is worth it, through a packed block. */
-ALWAYS_INLINE void product_by_blocks(ptrdiff_t m, ptrdiff_t n, Product t, ptrdiff_t b_col, real *a_block, int pack_b) {
-    real panel[PANEL_SIZE] __attribute__((aligned(64)));
-    const Product whole = t;
-    const ptrdiff_t k = whole.k, block_k = even_share(k, BLOCK_K), rows = even_share(m, TILE_ROWS);
-    const ptrdiff_t block_m = a_block ? BLOCK_A / (block_k * rows) * rows : m;
+/* ---- Three ways through the tiles ------------------------------------------------------------------------------- */
+
+/* t is the whole product; b_col == 1, and without masked loads n is a multiple of LANES. */
+ALWAYS_INLINE void product_in_place(ptrdiff_t m, ptrdiff_t n, Tile t) {
+    const real *const a = t.a;
+    const ptrdiff_t rows = even_part(m, TILE_ROWS);
+    for (ptrdiff_t j = 0, columns, vectors; j < n; j += columns) {
+        real *const c = t.c;
+        columns = tile_columns(rows, n - j, &vectors, &t);
+        t.a = a;
+        for (ptrdiff_t i = 0; i < m; i += rows) {
+            tile_of(smaller(rows, m - i), vectors, &t);
+            t.a += rows * t.a_row;
+            t.c += rows * t.c_row;
+        }
+        t.b += columns;
+        t.c = c + columns;
+        if (t.bias) t.bias += columns;
+    }
+}
+
+/* Blocks of 256 rows of b: shorter ones load and store c more often, in longer ones a panel of b (32 KB with AVX-512)
+ * leaves the first-level cache. A packed block of a stays in the second-level cache, panel after panel. */
+#define BLOCK_K 256
+#define BLOCK_A ((ptrdiff_t)(208 * 1024 / sizeof(real)))
+#define PANEL (BLOCK_K * TILE_VECTORS * (VECTOR_BYTES / sizeof(real)))
+#define CACHE_LINE ((ptrdiff_t)(64 / sizeof(real)))
+
+ALWAYS_INLINE void product_in_blocks(ptrdiff_t m, ptrdiff_t n, Tile t, ptrdiff_t b_col, int pack_b, real *packed_a) {
+    real panel[PANEL] __attribute__((aligned(64)));
+    const Tile whole = t;
+    const ptrdiff_t k = whole.k, rows = even_part(m, TILE_ROWS);
+    const ptrdiff_t block_k = even_part(k, rows <= FEW_ROWS ? BLOCK_K * TILE_VECTORS / FEW_ROWS_VECTORS : BLOCK_K);
+    const ptrdiff_t tiles = (m + rows - 1) / rows;
+    const ptrdiff_t block_m = packed_a ? even_part(tiles, BLOCK_A / (block_k * rows)) * rows : m;
     for (ptrdiff_t p = 0; p < k; p += block_k) {
-        t.k = k - p < block_k ? k - p : block_k;
+        t.k = smaller(block_k, k - p);
         t.resume = p > 0;
         for (ptrdiff_t i = 0; i < m; i += block_m) {
-            const ptrdiff_t height = m - i < block_m ? m - i : block_m;
+            const ptrdiff_t height = smaller(block_m, m - i);
             const real *a = whole.a + i * whole.a_row + p * whole.a_col;
-            if (a_block) {
+            if (packed_a) { /* tile after tile, each (k, rows) */
                 for (ptrdiff_t h = 0; h < height; h += rows) {
-                    const ptrdiff_t count = height - h < rows ? height - h : rows;
-                    pack(count, count, t.k, a + h * whole.a_row, whole.a_row, whole.a_col, a_block + h * t.k, rows);
+                    const ptrdiff_t count = smaller(rows, height - h);
+                    pack(count, count, t.k, a + h * whole.a_row, whole.a_row, whole.a_col, packed_a + h * t.k, rows);
                 }
-                a = a_block;
+                a = packed_a;
                 t.a_row = 1;
                 t.a_col = rows;
                 t.a_next = t.k;
             }
-            for (ptrdiff_t j = 0; j < n; j += PANEL) {
-                const ptrdiff_t columns = n - j < PANEL ? n - j : PANEL, vectors = columns > LANES ? 2 : 1;
+            for (ptrdiff_t j = 0, columns, vectors; j < n; j += columns) {
+                columns = tile_columns(rows, n - j, &vectors, &t);
                 t.a = a;
-                t.c = whole.c + i * whole.c_row + j;
-                t.bias = whole.bias && p + t.k == k ? whole.bias + j : NULL;
-                t.width = columns - (vectors - 1) * LANES;
                 t.b = whole.b + p * whole.b_row + j * b_col;
                 t.b_row = whole.b_row;
-                if (pack_b || (!MASKED_LOADS && t.width != LANES)) {
-                    pack(columns, MASKED_LOADS ? columns : vectors * LANES, t.k, t.b, b_col, whole.b_row, panel, vectors * LANES);
-                    t.b = panel;
+                t.c = whole.c + i * whole.c_row + j;
+                t.bias = whole.bias && p + t.k == k ? whole.bias + j : NULL;
+                /* The next panel comes from memory, a share at a time, while the tiles of this one are at work. */
+                const real *ahead = t.b + columns * b_col;
+                ptrdiff_t lines = j + 2 * columns > n || !pack_b ? 0 : b_col == 1 ? t.k : columns;
+                const ptrdiff_t line = b_col == 1 ? columns : t.k, line_step = b_col == 1 ? whole.b_row : b_col;
+                const ptrdiff_t share = lines ? lines * rows / height + 1 : 0;
+                if (pack_b || (!MASKED_LOADS && t.width < LANES)) {
                     t.b_row = vectors * LANES;
+                    pack(columns, MASKED_LOADS ? columns : t.b_row, t.k, t.b, b_col, whole.b_row, panel, t.b_row);
+                    t.b = panel;
                 }
-                panel_product(height, rows, vectors, &t);
+                for (ptrdiff_t h = 0; h < height; h += rows) {
+                    for (ptrdiff_t s = smaller(share, lines); s > 0; s--, lines--, ahead += line_step) {
+                        for (ptrdiff_t q = 0; q < line; q += CACHE_LINE) PREFETCH(ahead + q);
+                    }
+                    tile_of(smaller(rows, height - h), vectors, &t);
+                    t.a += rows * t.a_next;
+                    t.c += rows * t.c_row;
+                }
             }
         }
     }
 }
 
-NOINLINE void product_b_packed(ptrdiff_t m, ptrdiff_t n, Product t, ptrdiff_t b_col, int pack_b) { product_by_blocks(m, n, t, b_col, NULL, pack_b); }
-NOINLINE void product_both_packed(ptrdiff_t m, ptrdiff_t n, Product t, ptrdiff_t b_col, int pack_b) {
-    real a_block[BLOCK_A] __attribute__((aligned(64)));
-    product_by_blocks(m, n, t, b_col, a_block, pack_b);
+NOINLINE void product_b_packed(ptrdiff_t m, ptrdiff_t n, Tile t, ptrdiff_t b_col, int pack_b) {
+    product_in_blocks(m, n, t, b_col, pack_b, NULL);
 }
 
-/* Few columns: the rows of c lie in the vectors, c.T (n, m) = b.T @ a.T. The chain of an element stays the same. */
-NOINLINE void product_transposed(ptrdiff_t m, ptrdiff_t n, Product t, ptrdiff_t b_col) {
-    real panel[PANEL_SIZE] __attribute__((aligned(64)));
-    real sums[TILE_ROWS * TILE_VECTORS * (VECTOR_BYTES / sizeof(real))] __attribute__((aligned(64)));
-    const Product whole = t;
-    const ptrdiff_t k = whole.k, block_k = even_share(k, BLOCK_K);
+NOINLINE void product_both_packed(ptrdiff_t m, ptrdiff_t n, Tile t, ptrdiff_t b_col, int pack_b) {
+    real packed_a[BLOCK_A] __attribute__((aligned(64)));
+    product_in_blocks(m, n, t, b_col, pack_b, packed_a);
+}
+
+/* n <= TILE_ROWS columns of c, as rows of c.T (n, m) = b.T @ a.T: each vector holds one column of many rows of c. */
+NOINLINE void product_transposed(ptrdiff_t m, ptrdiff_t n, Tile t, ptrdiff_t b_col) {
+    real panel[PANEL] __attribute__((aligned(64)));
+    real sums[TILE_ROWS * FEW_ROWS_VECTORS * (VECTOR_BYTES / sizeof(real))] __attribute__((aligned(64)));
+    const Tile whole = t;
+    const ptrdiff_t k = whole.k;
+    const ptrdiff_t block_k = even_part(k, n <= FEW_ROWS ? BLOCK_K * TILE_VECTORS / FEW_ROWS_VECTORS : BLOCK_K);
     t.a_row = b_col;
     t.a_col = whole.b_row;
     t.c = sums;
-    t.c_row = PANEL;
+    t.c_row = FEW_ROWS_VECTORS * LANES;
     t.bias = NULL;
-    for (ptrdiff_t i = 0; i < m; i += PANEL) {
-        const ptrdiff_t columns = m - i < PANEL ? m - i : PANEL, vectors = columns > LANES ? 2 : 1;
-        t.width = columns - (vectors - 1) * LANES;
+    for (ptrdiff_t i = 0, columns, vectors; i < m; i += columns) {
+        columns = tile_columns(n, m - i, &vectors, &t);
         for (ptrdiff_t p = 0; p < k; p += block_k) {
-            t.k = k - p < block_k ? k - p : block_k;
+            t.k = smaller(block_k, k - p);
             t.resume = p > 0;
             t.a = whole.b + p * whole.b_row;
             t.b = whole.a + i * whole.a_row + p * whole.a_col;
             t.b_row = whole.a_col;
-            if (whole.a_row != 1 || (!MASKED_LOADS && t.width != LANES)) {
-                pack(columns, MASKED_LOADS ? columns : vectors * LANES, t.k, t.b, whole.a_row, whole.a_col, panel, vectors * LANES);
-                t.b = panel;
+            if (whole.a_row != 1 || (!MASKED_LOADS && t.width < LANES)) {
                 t.b_row = vectors * LANES;
+                pack(columns, MASKED_LOADS ? columns : t.b_row, t.k, t.b, whole.a_row, whole.a_col, panel, t.b_row);
+                t.b = panel;
             }
             tile_of(n, vectors, &t);
         }
-        if (whole.bias) {
-            for (ptrdiff_t j = 0; j < n; j++) for (ptrdiff_t l = 0; l < columns; l++) sums[j * PANEL + l] += whole.bias[j];
+        for (ptrdiff_t j = 0; whole.bias && j < n; j++) {
+            for (ptrdiff_t l = 0; l < columns; l++) sums[j * t.c_row + l] += whole.bias[j];
         }
-        pack(n, n, columns, sums, PANEL, 1, whole.c + i * whole.c_row, whole.c_row);
+        pack(n, n, columns, sums, t.c_row, 1, whole.c + i * whole.c_row, whole.c_row);
     }
 }
 
-/* ---- the product ------------------------------------------------------------------------------------------------ */
+/* ---- The product ------------------------------------------------------------------------------------------------ */
 
-/* c (m, n) = a (m, k) @ b (k, n) + bias (n, or NULL); c is overwritten and overlaps no input. */
+/* c (m, n) = a (m, k) @ b (k, n) + bias (n, or NULL): a[i, p] = a[i * a_row + p * a_col], b[p, j] = b[p * b_row +
+ * j * b_col], c[i, j] = c[i * c_row + j]. c is overwritten and overlaps no input. Zero sizes are
+ * legal. It takes at most 240 KB of stack, and none to speak of where b is read in place. */
 static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col, const real *b,
                  ptrdiff_t b_row, ptrdiff_t b_col, const real *bias, real *c, ptrdiff_t c_row) {
-    const Product t = {k, a, a_row, a_col, a_row, b, b_row, c, c_row, bias, 0, LANES};
+    const Tile t = {k, a, a_row, a_col, a_row, b, b_row, c, c_row, bias, 0, LANES};
     if (m <= 0 || n <= 0) return;
-#ifndef PA
-#define PA (n > 4 * PANEL && m * k > 16384)
-#define PB (m > 2 * TILE_ROWS && n > 4 * PANEL && k > 128)
-#endif
-    if (k <= 0) { product_in_place(m, n, t); return; }
+    if (k <= 0) {
+        product_in_place(m, n, t);
+        return;
+    }
+    /* The last columns, where they fill at most a quarter of a vector (half, where a.T needs no packing). */
     const ptrdiff_t few = n % LANES;
-    if (few > 0 && few <= LANES / 2 && m * k >= 16 * LANES) {
-        Product last = t;
+    if (few > 0 && few <= (a_row == 1 ? LANES / 2 : LANES / 4) && m >= LANES && m * k >= 16 * LANES) {
+        Tile last = t;
         n -= few;
         last.b += n * b_col;
         last.c += n;
@@ -420,8 +462,12 @@ static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t
         product_transposed(m, few, last, b_col);
         if (n == 0) return;
     }
-    if (PA) product_both_packed(m, n, t, b_col, b_col != 1 || PB);
-    else if (b_col != 1 || (!MASKED_LOADS && n % LANES != 0) || PB) product_b_packed(m, n, t, b_col, b_col != 1 || PB);
+    /* b is packed if its rows are not contiguous, or if it fills half of a 1 MB cache and is read many times. */
+    const ptrdiff_t size = (ptrdiff_t)sizeof(real);
+    const int pack_b = b_col != 1 || (m > 2 * TILE_ROWS && n * k * size > 512 * 1024);
+    const int pack_a = m > TILE_ROWS && n > 4 * TILE_VECTORS * LANES && m * k * size > 64 * 1024;
+    if (pack_a) product_both_packed(m, n, t, b_col, pack_b);
+    else if (pack_b || (!MASKED_LOADS && n % LANES != 0)) product_b_packed(m, n, t, b_col, pack_b);
     else product_in_place(m, n, t);
 }
 

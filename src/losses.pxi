@@ -161,13 +161,16 @@ cdef inline real binary_cross_entropy_from_logits_gradient(real y, real t, real 
 cdef int binary_cross_entropy_from_logits_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef double scale = 1.0 / (s.rows * s.n_out) if s.rows * s.n_out > 0 else 0
     s.value[0] = scale * loss_and_gradient(
-        s.x, s.t, s.weight, s.dy, s.rows, s.n_out, scale, s.alpha, binary_cross_entropy_from_logits_, binary_cross_entropy_from_logits_gradient
+        s.x, s.t, s.weight, s.dy, s.rows, s.n_out, scale, s.alpha, binary_cross_entropy_from_logits_,
+        binary_cross_entropy_from_logits_gradient,
     )
     return 0
 
 def binary_cross_entropy_from_logits(y, t, weight, dy, value, Tape tape=None):
     """The mean of log(1 + exp(y)) - t y: binary cross-entropy of sigmoid(y), for any y without overflow or log(0)."""
-    target_loss("binary_cross_entropy_from_logits", binary_cross_entropy_from_logits_body, y, t, weight, dy, value, 0, tape)
+    target_loss(
+        "binary_cross_entropy_from_logits", binary_cross_entropy_from_logits_body, y, t, weight, dy, value, 0, tape
+    )
 
 
 cdef inline real cross_entropy_(real y, real t, real delta) noexcept nogil:

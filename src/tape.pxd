@@ -48,6 +48,7 @@ cdef class Tape:
 
     cdef int append(self, const Step *step, object keep) except -1
     cdef int play(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
+    cdef int play_in_parts(self, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t parts) noexcept nogil
     cdef int fail(self, int status) except -1
 
 cdef int run_or_record(const Step *step, Tape tape, object keep) except -1

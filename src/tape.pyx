@@ -100,6 +100,18 @@ cdef class Tape:
                 return status
         return 0
 
+    cdef int play_in_parts(self, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t parts) noexcept nogil:
+        cdef Py_ssize_t i, part, units
+        cdef int status
+        for i in range(begin, end):
+            units = self.steps[i].units
+            for part in range(parts):
+                if units * part // parts < units * (part + 1) // parts:
+                    status = self.steps[i].body(&self.steps[i], units * part // parts, units * (part + 1) // parts)
+                    if status != 0:
+                        return status
+        return 0
+
     cdef int fail(self, int status) except -1:
         """Raise what stopped a replay."""
         error, self.error = self.error, None
@@ -107,8 +119,10 @@ cdef class Tape:
             raise FloatingPointError("the loss is not finite")
         raise error
 
-    def replay(self, Py_ssize_t begin=0, end=None):
+    def replay(self, Py_ssize_t begin=0, end=None, Py_ssize_t parts=1):
         """Run the steps, or those from `begin` to `end`, without the GIL.
+
+        Each step's outputs are computed in that many parts, one after the other: the bits do not depend on it.
 
         Raises
         ------
@@ -121,8 +135,10 @@ cdef class Tape:
         cdef int status
         if not 0 <= begin <= stop <= self.length:
             raise IndexError(f"replay: steps {begin} to {stop} of a tape of {self.length}")
+        if parts < 1:
+            raise ValueError(f"replay: parts is {parts}, expected at least 1")
         with nogil:
-            status = self.play(begin, stop)
+            status = self.play(begin, stop) if parts == 1 else self.play_in_parts(begin, stop, parts)
         if status != 0:
             self.fail(status)
 
@@ -166,14 +182,14 @@ def guard(double[::1] value, Tape tape=None):
 
 
 cdef inline uint64_t mix(uint64_t z) noexcept nogil:
-    """The output function of SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators")."""
+    """The output function of SplitMix64 (Steele, Lea & Flood 2014)."""
     z = (z ^ (z >> 30)) * <uint64_t> 0xBF58476D1CE4E5B9
     z = (z ^ (z >> 27)) * <uint64_t> 0x94D049BB133111EB
     return z ^ (z >> 31)
 
 
 cdef void permute(int64_t *index, Py_ssize_t n, uint64_t seed, uint64_t epoch) noexcept nogil:
-    """Fill `index` with the permutation of 0..n-1 that belongs to (seed, epoch): Fisher and Yates, a counter as source."""
+    """Fill `index` with the permutation of 0..n-1 that belongs to (seed, epoch): Fisher and Yates, from a counter."""
     cdef uint64_t state = mix(seed + mix(epoch + <uint64_t> 0x9E3779B97F4A7C15))
     cdef Py_ssize_t i, j
     cdef int64_t last
@@ -221,13 +237,16 @@ def run_epochs(
         (epoch, batch), counted from 0, where the loss became NaN or infinite; None where all went well.
         Python's signals are looked at every 50 ms at least, so that Ctrl-C raises KeyboardInterrupt from here.
     """
-    cdef Py_ssize_t n = index.shape[0], n_batches = n // batch_size, epoch = 0, i = 0, rows
+    cdef Py_ssize_t n = index.shape[0], n_batches, epoch = 0, i = 0, rows
     cdef Py_ssize_t since_look = 0, look_after = 1
     cdef double total, now, looked
     cdef int status = 0
     cdef Tape tape
-    if batch_size < 1 or n < 1 or cursor.shape[0] != 1 or value.shape[0] != 1 or (rest is None) != (n % batch_size == 0):
-        raise ValueError("run_epochs: the sizes of the index, the batches and the tapes do not fit together")
+    if batch_size < 1 or n < 1 or cursor.shape[0] != 1 or value.shape[0] != 1:
+        raise ValueError("run_epochs: expected rows, a batch size of at least 1, and cells of one number")
+    if batch is None or (rest is None) != (n % batch_size == 0):
+        raise ValueError(f"run_epochs: expected a tape for {batch_size} rows and one for the last {n % batch_size}")
+    n_batches = n // batch_size
     with nogil:
         looked = seconds()
         for epoch in range(losses.shape[0]):

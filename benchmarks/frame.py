@@ -1,0 +1,167 @@
+"""What every benchmark here does: verify first, measure the contenders in turns, print a table, write JSON.
+
+Import this module before NumPy: it sets the number of threads of every library.
+"""
+
+import os
+
+THREADS = 1
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NPROC"):
+    os.environ[_variable] = str(THREADS)
+os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads={THREADS}"
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import argparse
+import json
+import statistics
+import sys
+import time
+import timeit
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import describe
+
+OURS = "fastnn"
+_SECONDS_PER_REPEAT = 0.002  # long against the clock's steps, short against the pauses of a noisy machine
+
+
+class Disagreement(Exception):
+    """Contenders do not compute the same: their times mean nothing."""
+
+
+def verify(what: str, results: Mapping[str, Sequence[np.ndarray]], rtol: float) -> None:
+    """Compare all results with those of the first contender, relative to the largest number in each array.
+
+    Raises
+    ------
+    Disagreement
+        Which names the contender, the array, and how far off it is.
+    """
+    (reference, expected), *others = results.items()
+    for name, arrays in others:
+        if len(arrays) != len(expected):
+            raise Disagreement(f"{what}: {name} has {len(arrays)} results, {reference} has {len(expected)}")
+        for i, (a, b) in enumerate(zip(arrays, expected, strict=True)):
+            if np.shape(a) != np.shape(b):
+                raise Disagreement(f"{what}: result {i} of {name} has shape {np.shape(a)}, of {reference} {np.shape(b)}")
+            if np.size(b) == 0:
+                continue
+            error = np.abs(np.asarray(a, np.float64) - b).max() / max(np.abs(b).max(), np.finfo(np.float32).tiny)
+            if not error <= rtol:  # a NaN is refused, too
+                raise Disagreement(
+                    f"{what}: result {i} of {name} differs from that of {reference} by {error:.1e} of its largest "
+                    f"number, allowed {rtol:.0e}"
+                )
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds per call of one contender.
+
+    Attributes
+    ----------
+    minimum, median : float
+        Over the repeats.
+    repeats, calls : int
+        How many repeats, and how many calls each of them consists of.
+    processors : float
+        Processor time of all threads per wall time: 1 says that one thread computed.
+    """
+
+    minimum: float
+    median: float
+    repeats: int
+    calls: int
+    processors: float
+
+
+def measure(
+    contenders: Mapping[str, Callable[[], object]], seconds: float, at_least: int = 5, at_most: int = 400
+) -> dict[str, Timing]:
+    """Time calls in turns for about so many seconds: what disturbs the machine disturbs all of them alike."""
+    calls: dict[str, int] = {}
+    for name, call in contenders.items():
+        call()  # compiles, fills caches
+        once = timeit.timeit(call, number=1)
+        calls[name] = max(1, round(_SECONDS_PER_REPEAT / max(once, 1e-7)))
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    processor_time = dict.fromkeys(contenders, 0.0)
+    order, start, repeats = list(contenders), time.perf_counter(), 0
+    while repeats < at_least or (repeats < at_most and time.perf_counter() - start < seconds):
+        for name in order:
+            before = time.process_time()
+            times[name].append(timeit.timeit(contenders[name], number=calls[name]) / calls[name])
+            processor_time[name] += time.process_time() - before
+        order.append(order.pop(0))  # nobody always runs behind the same other one
+        repeats += 1
+    return {
+        name: Timing(min(t), statistics.median(t), repeats, calls[name], processor_time[name] / (sum(t) * calls[name]))
+        for name, t in times.items()
+    }
+
+
+def ratios(timings: Mapping[str, Timing]) -> dict[str, float]:
+    """How many times faster fastnn is than each of the others, by the minima."""
+    return {name: timing.minimum / timings[OURS].minimum for name, timing in timings.items() if name != OURS}
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return lines with the first column on the left and the others on the right."""
+    cells = [headings, *rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(headings))]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" if i == 0 else f"{cell:>{width}}" for i, (cell, width) in enumerate(pairs))
+        for pairs in (list(zip(row, widths, strict=True)) for row in cells)
+    )
+
+
+class Report:
+    """What a run measured, as JSON."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.more: dict[str, Any] = {}
+
+    def add(self, timings: Mapping[str, Timing], **what: Any) -> None:
+        """Keep the times of the contenders in one row; `what` says of what."""
+        seconds = {name: asdict(timing) for name, timing in timings.items()}
+        self.rows.append({**what, "seconds": seconds, "times_faster": ratios(timings)})
+
+    def write(self, path: Path, script: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = {"script": script, "machine": describe(THREADS), **self.more, "rows": self.rows}
+        path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def options(description: str) -> argparse.Namespace:
+    """Read the command line that all benchmarks share."""
+    script = Path(sys.argv[0]).stem
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="at most a minute, with more noise")
+    parser.add_argument("--only", default="", metavar="NAME", help="only what has NAME in its name")
+    parser.add_argument("--json", type=Path, metavar="PATH", help=f"default: benchmarks/results/{script}.json")
+    parser.add_argument("--smoke", action="store_true", help=argparse.SUPPRESS)  # for tests: times mean nothing
+    chosen = parser.parse_args()
+    chosen.quick |= chosen.smoke
+    chosen.script = script
+    if chosen.json is None:
+        chosen.json = Path(__file__).parent / "results" / f"{script}{'-quick' if chosen.quick else ''}.json"
+    return chosen
+
+
+def run(description: str, benchmark: Callable[[argparse.Namespace, Report], None]) -> None:
+    """Run a benchmark as a script: say where, stop at a disagreement, write what was measured."""
+    chosen, report = options(description), Report()
+    print("\n".join(f"{name}: {value}" for name, value in describe(THREADS).items()), flush=True)
+    try:
+        benchmark(chosen, report)
+    except Disagreement as error:
+        raise SystemExit(f"\nVerification failed, nothing more is timed.\n{error}") from None
+    if not report.rows:
+        raise SystemExit(f"\nNothing here has {chosen.only!r} in its name.")
+    report.write(chosen.json, chosen.script)
+    print(f"\nWritten to {chosen.json}")

@@ -1,0 +1,60 @@
+"""What a benchmark ran on."""
+
+import datetime
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+import fastnn
+
+_PEERS = ("scikit-learn", "torch", "jax", "jaxlib")
+
+
+def describe(threads: int) -> dict[str, str]:
+    """Return the processor, the system, the versions and the load, as text."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count()
+    load = ", ".join(f"{x:.1f}" for x in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
+    return {
+        "processor": f"{_processor()}, {cores} cores to use, {threads} thread used",
+        "instruction sets": ", ".join(fastnn.kernels.supported),
+        "system": f"{platform.platform()}, Python {platform.python_version()}",
+        "numpy": f"{np.__version__}, {_blas()}",
+        "fastnn": f"{fastnn.__version__}, kernels for {fastnn.kernels.selected}",
+        "peers": ", ".join(f"{name} {version}" for name in _PEERS if (version := _version(name))) or "none",
+        "load": f"{load} (1, 5, 15 minutes)",
+        "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def _processor() -> str:
+    """Return the name of the model, which only Linux's own file tells, its family and architecture."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        fields = dict(line.split(":", 1) for line in cpuinfo.read_text().split("\n\n")[0].splitlines() if ":" in line)
+        facts = {name.strip(): value.strip() for name, value in fields.items()}
+        if "model name" in facts:
+            family = f"family {facts.get('cpu family', '?')} model {facts.get('model', '?')}"
+            return f"{facts['model name']} ({family}), {platform.machine()}"
+    return f"{platform.processor() or 'unknown'}, {platform.machine()}"
+
+
+def _blas() -> str:
+    """Return the BLAS that NumPy uses and, where threadpoolctl is installed, the kernels that it chose here."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[index]
+        return f"{blas.get('name')} {blas.get('version')}"
+    found = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return ", ".join(f"{p['internal_api']} {p['version']} for {p.get('architecture', 'any')}" for p in found[:1])
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,124 @@
+"""The activations, losses and optimizers of whole nets, one table each, and data for them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from fastnn import (
+    MAE,
+    MSE,
+    SGD,
+    Adam,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Dense,
+    Huber,
+    Layer,
+    LogSoftmax,
+    Loss,
+    Model,
+    Optimizer,
+    Sigmoid,
+    Softmax,
+)
+from fastnn.activations import BY_NAME
+
+DTYPES = ("float32", "float64")
+FEATURES, OUTPUTS = 4, 3
+
+# Every activation that has a name, once; synonyms are tested on their own.
+ACTIVATIONS = ("gelu_tanh", *{kind: name for name, kind in reversed(BY_NAME.items())}.values())
+
+
+@dataclass(frozen=True)
+class Task:
+    """A loss, the layers that a net for it ends in, and targets for (predictions, rng)."""
+
+    name: str
+    loss: Callable[[], Loss]
+    end: Callable[[], list[Layer]]
+    targets: Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def at_a_distance(predictions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Numbers that differ from the predictions by no kink of a loss: neither by 0 nor by Huber's delta of 1."""
+    return predictions + rng.choice([-1.7, -0.6, 0.3, 0.8, 1.4], predictions.shape)
+
+
+def fractions(predictions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return rng.uniform(0, 1, predictions.shape)
+
+
+def labels(predictions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(0, predictions.shape[1], len(predictions))
+
+
+def probabilities(predictions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return rng.dirichlet(np.ones(predictions.shape[1]), len(predictions))
+
+
+def nothing() -> list[Layer]:
+    return []
+
+
+TASKS = (
+    Task("mse", MSE, nothing, at_a_distance),
+    Task("mae", MAE, nothing, at_a_distance),
+    Task("huber", Huber, nothing, at_a_distance),
+    Task("softmax-mse", MSE, lambda: [Softmax()], at_a_distance),
+    Task("log_softmax-mae", MAE, lambda: [LogSoftmax()], at_a_distance),
+    Task("sigmoid-bce", BinaryCrossEntropy, lambda: [Sigmoid()], fractions),
+    Task("bce-from-logits", lambda: BinaryCrossEntropy(from_logits=True), nothing, fractions),
+    Task("softmax-bce", BinaryCrossEntropy, lambda: [Softmax()], fractions),
+    Task("softmax-labels", CrossEntropy, lambda: [Softmax()], labels),
+    Task("softmax-rows", CrossEntropy, lambda: [Softmax()], probabilities),
+    Task("log_softmax-labels", CrossEntropy, lambda: [LogSoftmax()], labels),
+    Task("labels-from-logits", lambda: CrossEntropy(from_logits=True), nothing, labels),
+    Task("rows-from-logits", lambda: CrossEntropy(from_logits=True), nothing, probabilities),
+    Task("sigmoid-labels", CrossEntropy, lambda: [Sigmoid()], labels),
+    Task("sigmoid-rows", CrossEntropy, lambda: [Sigmoid()], probabilities),
+)
+TASK = {task.name: task for task in TASKS}
+
+OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {
+    "sgd": lambda: SGD(lr=0.1),
+    "sgd-decay": lambda: SGD(lr=0.1, weight_decay=0.01),
+    "momentum": lambda: SGD(lr=0.05, momentum=0.9),
+    "momentum-decay": lambda: SGD(lr=0.05, momentum=0.9, weight_decay=0.01),
+    "nesterov": lambda: SGD(lr=0.05, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "adam": lambda: Adam(lr=0.01),
+    "adam-decoupled": lambda: Adam(lr=0.01, weight_decay=0.1),
+    "adam-coupled": lambda: Adam(lr=0.01, weight_decay=0.1, decoupled=False),
+}
+
+each_dtype = pytest.mark.parametrize("dtype", DTYPES)
+each_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
+each_task = pytest.mark.parametrize("task", TASKS, ids=str)
+each_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS)
+
+
+def small_net(activation: str = "tanh", task: Task = TASKS[0], dtype: str = "float64", seed: int = 0) -> Model:
+    """A net with the activation behind a dense product, where it may be fused, and behind another layer."""
+    layers = [Dense(5, activation), Dense(4, "tanh"), layer_of(activation), Dense(OUTPUTS), *task.end()]
+    return Model(layers, seed=seed, dtype=dtype)
+
+
+def layer_of(activation: str) -> Layer:
+    return Dense(1, activation).activation
+
+
+def data(task: Task = TASKS[0], rows: int = 21, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Random features and targets, of which the task does not depend on a net."""
+    rng = np.random.default_rng([seed, rows])
+    x = rng.normal(size=(rows, FEATURES))
+    return x, task.targets(rng.normal(size=(rows, OUTPUTS)), rng)
+
+
+def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    """Equal bit for bit: also the signs of zeros, and NaN is equal to itself."""
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
