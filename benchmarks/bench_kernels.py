@@ -27,6 +27,8 @@ LOSSES = (
 OPTIMIZERS = {"sgd": {}, "sgd with momentum": {"momentum": 0.9}, "adam": {}}
 GATHER = ("gather_rows", "gather_labels")
 
+Contenders = dict[str, tuple[Callable[[], object], list[Any]]]  # what to call, and the arrays it writes to or reads
+
 
 def pairs() -> list[str]:
     """Return the names of all activations, forward and backward, as `reference` lists them."""
@@ -34,7 +36,7 @@ def pairs() -> list[str]:
     return [name for name in names if not name.startswith("dense_")]
 
 
-def arguments(op: str, rows: int, width: int, dtype: str, **options: float) -> list[Any]:
+def arguments(op: str, rows: int, width: int, dtype: str) -> list[Any]:
     """Make arguments for a kernel from their names, which mean the same everywhere; outputs hold NaN."""
     rng = np.random.default_rng(0)
 
@@ -59,14 +61,10 @@ def arguments(op: str, rows: int, width: int, dtype: str, **options: float) -> l
     if op == "adam":
         moments = np.zeros((2, rows * width), dtype)
         return [normal(rows * width), normal(rows * width), *moments, np.full(1, 1e-6), np.ones(1)]
-    return [np.abs(normal(rows, width)) + dtype_tiny(dtype) if op in ELEMENTARY else normal(rows, width), unset]
+    return [np.abs(normal(rows, width)) if op in ELEMENTARY else normal(rows, width), unset]
 
 
-def dtype_tiny(dtype: str) -> Any:
-    return np.finfo(dtype).tiny
-
-
-def compare(what: str, dtype: str, contenders: dict[str, tuple[Callable[[], object], list[Any]]], seconds: float) -> Any:
+def compare(what: str, dtype: str, contenders: Contenders, seconds: float) -> dict[str, frame.Timing]:
     """Let each contender compute once into its own arrays, compare these, then measure."""
     for call, _ in contenders.values():
         call()
@@ -75,7 +73,7 @@ def compare(what: str, dtype: str, contenders: dict[str, tuple[Callable[[], obje
     return frame.measure({name: call for name, (call, _) in contenders.items()}, seconds)
 
 
-def twins(op: str, dtype: str, make: Callable[[], list[Any]], **options: Any) -> dict[str, Any]:
+def twins(op: str, dtype: str, make: Callable[[], list[Any]], **options: Any) -> Contenders:
     """Return the two contenders that have the same arguments: a kernel and its twin."""
     contenders = {}
     for name, function in (("NumPy", getattr(reference, op)), ("fastnn", getattr(kernels(dtype), op))):
@@ -88,7 +86,7 @@ def kernels(dtype: str) -> Any:
     return getattr(fastnn.kernels, dtype)
 
 
-def products(m: int, k: int, n: int, dtype: str) -> dict[str, dict[str, Any]]:
+def products(m: int, k: int, n: int, dtype: str) -> dict[str, Contenders]:
     """Return the three products of a dense layer, x (m, k) and w (k, n), each with its contenders."""
     rng = np.random.default_rng(0)
     x, w, dy = (rng.normal(size=shape).astype(dtype) for shape in ((m, k), (k, n), (m, n)))

@@ -8,9 +8,9 @@ from trainers import TRAINERS, cannot, missing
 from workloads import WORKLOADS, Workload
 
 
-def bench(workload: Workload, chosen: argparse.Namespace, report: frame.Report, absent: dict[str, str]) -> list[str]:
+def bench(workload: Workload, chosen: argparse.Namespace, report: frame.Report, left_out: dict[str, str]) -> list[str]:
     """Verify, measure and print one workload; return what it says about the required ratios."""
-    left_out = {name: reason for name in TRAINERS if (reason := absent.get(name) or cannot(name, workload))}
+    left_out = {name: reason for name in TRAINERS if (reason := cannot(name, workload))} | left_out
     data, verified = workload.data(), {}
     trainers = {n: make(workload, workload.weights(), *data) for n, make in TRAINERS.items() if n not in left_out}
     for name, trainer in trainers.items():
@@ -45,7 +45,7 @@ def bench(workload: Workload, chosen: argparse.Namespace, report: frame.Report, 
 
 
 def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
-    absent, required = missing(), []
+    absent, required = {name: reason for name in TRAINERS if (reason := missing(name))}, []
     for workload in WORKLOADS:
         if chosen.only in workload.name:
             small = replace(workload, rows=min(workload.rows, 2 * workload.batch), epochs=min(workload.epochs, 20))

@@ -2,6 +2,7 @@
 
 Import this module before NumPy: it sets the number of threads of every library.
 """
+# ruff: noqa: E402 - the libraries read these variables when they are imported
 
 import os
 
@@ -47,7 +48,9 @@ def verify(what: str, results: Mapping[str, Sequence[np.ndarray]], rtol: float) 
             raise Disagreement(f"{what}: {name} has {len(arrays)} results, {reference} has {len(expected)}")
         for i, (a, b) in enumerate(zip(arrays, expected, strict=True)):
             if np.shape(a) != np.shape(b):
-                raise Disagreement(f"{what}: result {i} of {name} has shape {np.shape(a)}, of {reference} {np.shape(b)}")
+                raise Disagreement(
+                    f"{what}: result {i} of {name} has shape {np.shape(a)}, that of {reference} {np.shape(b)}"
+                )
             if np.size(b) == 0:
                 continue
             error = np.abs(np.asarray(a, np.float64) - b).max() / max(np.abs(b).max(), np.finfo(np.float32).tiny)

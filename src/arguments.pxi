@@ -68,6 +68,17 @@ cdef double *cell(str kernel, str name, object array) except *:
     return &view[0]
 
 
+cdef const double *read_only_cell(str kernel, str name, object array) except *:
+    cdef const double[::1] view
+    try:
+        view = present(array)
+    except (ValueError, TypeError, BufferError):
+        raise refuse(kernel, name, array, "a float64 array of shape (1,)") from None
+    if view.shape[0] != 1:
+        raise ValueError(f"{kernel}: {name} has shape ({view.shape[0]},), expected (1,)")
+    return &view[0]
+
+
 cdef int same_shape(
     str kernel, str name, const real[:, ::1] array, str other_name, const real[:, ::1] other
 ) except -1:

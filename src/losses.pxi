@@ -278,6 +278,8 @@ cdef int cross_entropy_labels_from_logits_body(const Step *s, Py_ssize_t begin, 
             weight = (<const real *> s.weight)[i]
         if t[i] < 0 or t[i] >= s.n_out:         # as above
             sum_of_losses = NAN
+            if dy is not NULL:
+                memset(dy, 0, s.n_out * sizeof(real))
             continue
         largest = maximum(y, s.n_out)
         total = shifted_exponentials(y, dy, s.n_out, largest)

@@ -1,23 +1,27 @@
 # Optimizers: w -= what follows from dw, over one flat array of parameters; w, dw, velocity, m, v (n), all apart.
 # lr (1) and step (1) are cells, read at every run, so that a schedule needs no new recording. Units: elements.
 
+cdef inline real decayed(real dw, real w, real weight_decay) noexcept nogil:
+    return dw + weight_decay * w if weight_decay != 0 else dw       # 0 * infinity would be NaN
+
+
 cdef int sgd_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef real *w = <real *> s.w
     cdef const real *dw = <const real *> s.dw
     cdef real *velocity = <real *> s.v
     cdef real lr = <real> s.lr[0], momentum = <real> s.momentum, weight_decay = <real> s.weight_decay, g
     cdef Py_ssize_t i
-    if velocity is NULL:
+    if momentum == 0:
         for i in range(begin, end):
-            w[i] -= lr * (dw[i] + weight_decay * w[i])
+            w[i] -= lr * decayed(dw[i], w[i], weight_decay)
     elif s.flag:
         for i in range(begin, end):
-            g = dw[i] + weight_decay * w[i]
+            g = decayed(dw[i], w[i], weight_decay)
             velocity[i] = momentum * velocity[i] + g
             w[i] -= lr * (g + momentum * velocity[i])
     else:
         for i in range(begin, end):
-            velocity[i] = momentum * velocity[i] + (dw[i] + weight_decay * w[i])
+            velocity[i] = momentum * velocity[i] + decayed(dw[i], w[i], weight_decay)
             w[i] -= lr * velocity[i]
     return 0
 
@@ -27,7 +31,7 @@ def sgd(
     """Stochastic gradient descent (Sutskever et al. 2013, in PyTorch's form).
 
     g = dw + weight_decay * w; velocity = momentum * velocity + g; w -= lr * velocity, or, with Nesterov's momentum,
-    w -= lr * (g + momentum * velocity). velocity may be None where momentum is 0.
+    w -= lr * (g + momentum * velocity). velocity may be None where momentum is 0, and rests then.
     """
     cdef real[::1] w_view = output_vector("sgd", "w", w)
     cdef const real[::1] dw_view = vector("sgd", "dw", dw)
@@ -38,7 +42,7 @@ def sgd(
     not_negative("sgd", "weight_decay", weight_decay)
     clear(&step, sgd_body, w_view.shape[0])
     step.w, step.dw = output_vector_address(w_view), <void *> vector_address(dw_view)
-    step.lr = cell("sgd", "lr", lr)
+    step.lr = read_only_cell("sgd", "lr", lr)
     step.momentum, step.weight_decay, step.flag = momentum, weight_decay, nesterov
     apart("sgd", "w", step.w, w_view.size, "dw", step.dw, w_view.size)
     if velocity is not None:
@@ -65,7 +69,7 @@ cdef int adam_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nog
     cdef real keep = <real> (1 - s.lr[0] * s.weight_decay) if s.flag else 1
     cdef Py_ssize_t i
     for i in range(begin, end):
-        g = dw[i] + coupled * w[i]
+        g = decayed(dw[i], w[i], coupled)
         m[i] = beta1 * m[i] + rest1 * g
         v[i] = beta2 * v[i] + rest2 * g * g
         w[i] = keep * w[i] - rate * m[i] / (square_root(v[i]) * root + eps)
@@ -107,7 +111,7 @@ def adam(
     clear(&record, adam_body, n)
     record.w, record.dw = output_vector_address(w_view), <void *> vector_address(dw_view)
     record.m, record.v = output_vector_address(m_view), output_vector_address(v_view)
-    record.lr, record.step = cell("adam", "lr", lr), cell("adam", "step", step)
+    record.lr, record.step = read_only_cell("adam", "lr", lr), read_only_cell("adam", "step", step)
     record.beta1, record.beta2, record.eps = beta1, beta2, eps
     record.weight_decay, record.flag = weight_decay, decoupled
     apart("adam", "w", record.w, n, "dw", record.dw, n)
@@ -120,12 +124,12 @@ def adam(
 
 
 cdef int increment_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    s.step[0] += 1
+    s.count[0] += 1
     return 0
 
 def increment(step, Tape tape=None):
     """step[0] += 1."""
     cdef Step record
     clear(&record, increment_body, 1)
-    record.step = cell("increment", "step", step)
+    record.count = cell("increment", "step", step)
     run_or_record(&record, tape, step)

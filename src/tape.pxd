@@ -25,7 +25,8 @@ cdef struct Step:
     const void *cursor
     double *value
     const double *lr
-    double *step
+    const double *step
+    double *count
     Py_ssize_t rows         # sizes
     Py_ssize_t n_in
     Py_ssize_t n_out

@@ -276,9 +276,10 @@ def test_momentum_needs_a_velocity(dtype):
 def test_velocity_rests_without_momentum(dtype):
     for sgd in (kernel("sgd", dtype), reference.sgd):
         w, dw, velocity = np.ones((3, 5), dtype)
+        velocity[:] = 7
         sgd(w, dw, velocity, np.array([0.5]))
         np.testing.assert_array_equal(w, 0.5)
-        np.testing.assert_array_equal(velocity, 1)
+        np.testing.assert_array_equal(velocity, 7)
 
 
 @pytest.mark.parametrize("name", ["softmax", "gelu", "silu", "mish", "softsign", "nonsense"])
