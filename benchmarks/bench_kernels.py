@@ -17,6 +17,7 @@ DENSE = (
     (128, 512, 512),
 )  # fmt: skip
 ELEMENTWISE = ((32, 64), (128, 512))  # (rows, width)
+JACOBIAN = ((32, 10), (64, 64))
 RTOL = {"float32": 2e-5, "float64": 1e-12}
 
 ELEMENTARY = ("exp", "expm1", "log", "log1p", "erf")
@@ -26,14 +27,13 @@ LOSSES = (
 )  # fmt: skip
 OPTIMIZERS = {"sgd": {}, "sgd with momentum": {"momentum": 0.9}, "adam": {}}
 GATHER = ("gather_rows", "gather_labels")
+# All that is measured per element, with options, as `reference` lists it.
+PAIRS = [name for name in vars(reference) if name.endswith(("_forward", "_backward")) and not name.startswith("dense_")]
+ROWS: dict[str, dict[str, float]] = {
+    name: {} for name in (*ELEMENTARY, *PAIRS, "softmax_jacobian", *LOSSES, *GATHER)
+} | OPTIMIZERS
 
 Contenders = dict[str, tuple[Callable[[], object], list[Any]]]  # what to call, and the arrays it writes to or reads
-
-
-def pairs() -> list[str]:
-    """Return the names of all activations, forward and backward, as `reference` lists them."""
-    names = [name for name in vars(reference) if name.endswith(("_forward", "_backward"))]
-    return [name for name in names if not name.startswith("dense_")]
 
 
 def arguments(op: str, rows: int, width: int, dtype: str) -> list[Any]:
@@ -52,6 +52,8 @@ def arguments(op: str, rows: int, width: int, dtype: str) -> list[Any]:
         getattr(reference, op.replace("backward", "forward"))(*forward)
         saved = forward[0] if "x" in inspect.signature(getattr(reference, op)).parameters else forward[1]
         return [saved, normal(rows, width), unset]
+    if op == "softmax_jacobian":
+        return [rng.uniform(0, 2 / width, (rows, width)).astype(dtype), np.full((rows, width, width), np.nan, dtype)]
     if op == "gather_labels":
         return [rng.integers(0, 9, 9 * rows), rng.integers(0, 9 * rows, rows), np.zeros(1, int), np.full(rows, -1)]
     if op == "gather_rows":
@@ -87,25 +89,28 @@ def kernels(dtype: str) -> Any:
 
 
 def products(m: int, k: int, n: int, dtype: str) -> dict[str, Contenders]:
-    """Return the three products of a dense layer, x (m, k) and w (k, n), each with its contenders."""
+    """Return the three products of a dense layer, x (m, k) and w (k, n), each with its contenders.
+
+    Those of fastnn are recorded and replayed, as `fit` does it: dx alone has no other form.
+    """
     rng = np.random.default_rng(0)
     x, w, dy = (rng.normal(size=shape).astype(dtype) for shape in ((m, k), (k, n), (m, n)))
     y, dw, dx = ((np.full(a.shape, np.nan, dtype), np.full(a.shape, np.nan, dtype)) for a in (dy, w, x))
-    ours = kernels(dtype)
-    tape = fastnn.Tape()
-    ours.dense_backward(x, w, dy, dx[1], np.empty_like(w), None, tape)  # two steps: dw, then dx
+    forward, backward = fastnn.Tape(), fastnn.Tape()
+    kernels(dtype).dense_forward(x, w, None, y[1], tape=forward)
+    kernels(dtype).dense_backward(x, w, dy, dx[1], dw[1], None, tape=backward)  # two steps: dw, then dx
     return {
         "x @ w": {
             "matmul": (lambda: np.matmul(x, w, out=y[0]), [y[0]]),
-            "fastnn": (lambda: ours.dense_forward(x, w, None, y[1]), [y[1]]),
+            "fastnn": (forward.replay, [y[1]]),
         },
         "x.T @ dy": {
             "matmul": (lambda: np.matmul(x.T, dy, out=dw[0]), [dw[0]]),
-            "fastnn": (lambda: ours.dense_backward(x, w, dy, None, dw[1], None), [dw[1]]),
+            "fastnn": (lambda: backward.replay(0, 1), [dw[1]]),
         },
         "dy @ w.T": {
             "matmul": (lambda: np.matmul(dy, w.T, out=dx[0]), [dx[0]]),
-            "fastnn": (lambda: tape.replay(1), [dx[1]]),
+            "fastnn": (lambda: backward.replay(1, 2), [dx[1]]),
         },
     }
 
@@ -131,7 +136,7 @@ def bench_products(chosen: argparse.Namespace, report: frame.Report, dtypes: tup
                 speed = (f"{flops / timings[name].minimum / 1e9:.2f}" for name in ("fastnn", "matmul"))
                 rows.append([what, dtype, *speed, f"{frame.ratios(timings)['matmul']:.2f}"])
     if rows:
-        print("\nMatrix products, x (m, k), w (k, n), as m x k x n: GFLOP/s")
+        print("\nMatrix products, x (m, k), w (k, n), as m x k x n; fastnn as a replayed step: GFLOP/s")
         print(frame.table(["product", "dtype", "fastnn", "np.matmul", "fastnn is × faster"], rows), flush=True)
 
 
@@ -150,28 +155,27 @@ def bench_layers(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple
                 speed = f"{flops / timings['fastnn'].minimum / 1e9:.2f}"
                 rows.append([what, dtype, *least, speed, f"{frame.ratios(timings)['NumPy']:.2f}"])
     if rows:
-        print("\nDense layers, forward with bias and relu, backward with dx, dw and db: µs")
+        print("\nDense layers, forward with bias and relu, backward with dx, dw and db, called from Python: µs")
         headings = ["kernel", "dtype", "fastnn", "NumPy", "fastnn GFLOP/s", "fastnn is × faster"]
         print(frame.table(headings, rows), flush=True)
 
 
 def bench_rows(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple[str, ...], seconds: float) -> None:
     rows = []
-    ops = {name: {} for name in (*ELEMENTARY, *pairs(), *LOSSES, *GATHER)} | OPTIMIZERS
     for dtype in dtypes:
-        for name, options in ops.items():
-            for shape in ELEMENTWISE[:1] if chosen.smoke else ELEMENTWISE:
+        for name, options in ROWS.items():
+            for shape in (JACOBIAN if name == "softmax_jacobian" else ELEMENTWISE)[: 1 if chosen.smoke else None]:
                 op, what = name.split()[0], f"{name} {shape[0]}x{shape[1]}"
                 if chosen.only not in what:
                     continue
                 contenders = twins(op, dtype, lambda: arguments(op, *shape, dtype), **options)  # noqa: B023
                 timings = compare(what, dtype, contenders, seconds)
-                elements = shape[0] * (1 if op == "gather_labels" else shape[1])
+                elements = shape[0] * {"gather_labels": 1, "softmax_jacobian": shape[1] ** 2}.get(op, shape[1])
                 report.add(timings, op=name, shape=shape, dtype=dtype, elements=elements)
                 least = (f"{timings[n].minimum / elements * 1e9:.3f}" for n in ("fastnn", "NumPy"))
                 rows.append([what, dtype, *least, f"{frame.ratios(timings)['NumPy']:.2f}"])
     if rows:
-        print("\nActivations, softmax, losses with gradient, optimizers, batches: ns per element")
+        print("\nActivations, softmax, losses with gradient, optimizers, batches, called from Python: ns per element")
         print(frame.table(["kernel", "dtype", "fastnn", "NumPy", "fastnn is × faster"], rows), flush=True)
 
 

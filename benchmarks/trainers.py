@@ -31,9 +31,7 @@ class FastNN:
         self.loss, self.optimizer = fastnn.losses.get(workload.loss), fastnn.SGD(workload.lr)
 
     def fit(self, epochs: int, shuffle: bool) -> np.ndarray:
-        history = self.model.fit(
-            self.x, self.t, self.loss, self.optimizer, epochs, self.batch, shuffle, verbose=False
-        )
+        history = self.model.fit(self.x, self.t, self.loss, self.optimizer, epochs, self.batch, shuffle, verbose=False)
         return np.array(history.loss)
 
     def weights(self) -> list[np.ndarray]:

@@ -41,7 +41,8 @@ class Loss:
         """Return the loss of predictions y for targets t, and its gradient with respect to y."""
         y = np.ascontiguousarray(y)
         dy, value = np.empty_like(y), np.empty(1)
-        self._value_and_grad(y, self.targets(t, y.shape[1], y.dtype), None, dy, value, None)
+        target = np.ascontiguousarray(self.targets(t, y.shape[1], y.dtype))
+        self._value_and_grad(y, target, None, dy, value, None)
         return float(value[0]), dy
 
     def _value_and_grad(

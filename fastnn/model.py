@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import index
 from typing import Any
 
@@ -76,7 +76,10 @@ class Model:
             self.dtype = np.dtype(object)
         if self.dtype not in (np.float32, np.float64):
             raise ValueError(f"Model: dtype is {dtype!r}, expected 'float32' or 'float64'")
-        self.seed = int(np.random.SeedSequence().entropy) % 2**63 if seed is None else index(seed)  # type: ignore[arg-type]
+        try:
+            self.seed = int(np.random.SeedSequence().entropy) % 2**63 if seed is None else index(seed)  # type: ignore[arg-type]
+        except TypeError:
+            raise TypeError(f"Model: seed is {seed!r}, expected a whole number >= 0 or None") from None
         if self.seed < 0:
             raise ValueError(f"Model: seed is {seed}, expected a whole number >= 0")
         for i, layer in enumerate(self.layers):
@@ -203,6 +206,14 @@ class Model:
             self.layers[0].stages()[0].expect_features(matrix)
         return matrix
 
+    def _data(self, x: ArrayLike) -> Array:
+        """Return x as (rows, n_in), with rows and without NaN."""
+        matrix = self._inputs(x)
+        if len(matrix) == 0:
+            raise ValueError("x has no rows, expected at least one")
+        check_finite(matrix, "x")
+        return matrix
+
     def forward(self, x: ArrayLike) -> Array:
         """Return the outputs (rows, n_out) for x (rows, n_in), and keep what `backward` needs."""
         matrix = self._inputs(x)
@@ -248,8 +259,7 @@ class Model:
 
         The loss is that of the last training unless another is given.
         """
-        matrix = self._inputs(x)
-        check_finite(matrix, "x")
+        matrix = self._data(x)
         rows = _count("batch_size", batch_size)
         used = self._choose_loss(loss)
         built_here = not self.built
@@ -361,10 +371,7 @@ class Model:
         optimizer: str | Optimizer | None,
     ) -> tuple[Array, Array, Array | None]:
         """Return checked data, with the model built and prepared for them, or unchanged after an error."""
-        matrix = self._inputs(x)
-        if len(matrix) == 0:
-            raise ValueError("x has no rows, expected at least one")
-        check_finite(matrix, "x")
+        matrix = self._data(x)
         chosen = self._choose_loss(loss)
         built_here = not self.built
         try:
@@ -436,6 +443,8 @@ class Model:
         n_epochs = _count("epochs", epochs)
         rows = None if batch_size is None else _count("batch_size", batch_size)
         progress = Progress(n_epochs, verbose)
+        if not isinstance(callbacks, Iterable):
+            raise TypeError(f"callbacks is {callbacks!r}, expected a sequence of functions of (model, epoch, logs)")
         callbacks = tuple(callbacks)
         for callback in callbacks:
             if not callable(callback):
@@ -450,8 +459,9 @@ class Model:
             if validation is not None:
                 self.layers[0].stages()[0].expect_features(validation[0])
                 validation_target = self.loss.targets(validation[1], self.n_out, self.dtype)
-                check_lengths(len(validation[0]), validation_target, "validation y")
-        except BaseException:
+                check_lengths(len(validation[0]), validation_target, "y")
+        except BaseException as error:
+            error.args = (f"validation data: {error}",)
             self.loss, self.optimizer, self._state, self._training, self._training_loss, self._plans = before
             if built_here:
                 self._unbuild()
@@ -562,6 +572,6 @@ def _outputs(chain: Chain, x: Array, rows: int) -> Array:
 
 
 def _evaluate(chain: Chain, loss: Loss, x: Array, target: Array, weight: Array | None, rows: int) -> dict[str, float]:
-    y, value = _outputs(chain, x, rows), np.zeros(1)
+    y, target, value = _outputs(chain, x, rows), np.ascontiguousarray(target), np.zeros(1)
     loss._value_and_grad(y, target, weight, None, value, None)
     return {"loss": float(value[0]), **loss.metrics(y, target)}

@@ -267,10 +267,6 @@ def softplus_backward(y, dy, dx, Tape tape=None):
     elementwise_backward("softplus_backward", softplus_backward_body, "y", y, dy, dx, 0, tape)
 
 
-cdef inline real magnitude(real x) noexcept nogil:
-    return -x if x < 0 else x
-
-
 # Turian, Bergstra & Bengio 2009. From x: 1 - |y| would cancel.
 cdef inline real softsign_(real x, real alpha) noexcept nogil:
     return x / (1 + magnitude(x))

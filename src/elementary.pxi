@@ -10,6 +10,7 @@ cdef extern from "loops.h":
     ) noexcept nogil
 
 cdef extern from "elementary.h":
+    real magnitude(real x) noexcept nogil
     real real_exp(real x) noexcept nogil
     real real_expm1(real x) noexcept nogil
     real real_log(real x) noexcept nogil

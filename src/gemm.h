@@ -58,9 +58,10 @@ ALWAYS_INLINE vec vec_load(const real *p) { return *(const vec *)p; }
 ALWAYS_INLINE void vec_store(real *p, vec v) { *(vec *)p = v; }
 
 /* The first lanes of a vector, chosen by vec_first(count), 0 <= count <= LANES; memory beyond them is not touched.
- * With AVX-512 a masked load costs what a whole one costs, so the tail of b is read in place; else it is packed. */
+ * MASKED_LOADS is 2 where a masked load costs what a whole one costs, 1 where it costs a little more (10 % of a tile
+ * with AVX2), and 0 where it is so slow that the tail of b is packed instead. */
 #if defined(__AVX512F__) && !defined(FASTNN_SCALAR)
-#define MASKED_LOADS 1
+#define MASKED_LOADS 2
 #define vec_first(count) ((vec_mask)((1u << (count)) - 1))
 #if FASTNN_DOUBLE
 typedef __mmask8 vec_mask;
@@ -70,6 +71,18 @@ typedef __mmask8 vec_mask;
 typedef __mmask16 vec_mask;
 #define vec_load_first(p, mask) ((vec)_mm512_maskz_loadu_ps(mask, p))
 #define vec_store_first(p, v, mask) _mm512_mask_storeu_ps(p, mask, (__m512)(v))
+#endif
+#elif defined(__AVX2__) && !defined(FASTNN_SCALAR)
+#define MASKED_LOADS 1
+typedef __m256i vec_mask;
+#if FASTNN_DOUBLE
+#define vec_first(count) _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3))
+#define vec_load_first(p, mask) ((vec)_mm256_maskload_pd(p, mask))
+#define vec_store_first(p, v, mask) _mm256_maskstore_pd(p, mask, (__m256d)(v))
+#else
+#define vec_first(count) _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+#define vec_load_first(p, mask) ((vec)_mm256_maskload_ps(p, mask))
+#define vec_store_first(p, v, mask) _mm256_maskstore_ps(p, mask, (__m256)(v))
 #endif
 #else
 #define MASKED_LOADS 0
@@ -117,15 +130,33 @@ typedef struct {
     ptrdiff_t width;  /* columns in the last vector, 1..LANES */
 } Tile;
 
+/* The chains of one tile over all of k. */
+ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked, const vec_mask mask, const Tile *t,
+                             vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
+    const int last = vectors - 1;
+    const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
+    const real *a[(TILE_ROWS + 2) / 3], *b = t->b; /* every third row of a: the fewest address registers */
+    UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] = t->a + i * a_row;
+    for (ptrdiff_t p = t->k; p > 0; p--) {
+        vec x[FEW_ROWS_VECTORS];
+        UNROLL for (int v = 0; v < last; v++) x[v] = vec_load(b + v * LANES);
+        x[last] = masked ? vec_load_first(b + last * LANES, mask) : vec_load(b + last * LANES);
+        UNROLL for (int i = 0; i < rows; i++) {
+            const vec s = vec_broadcast(a[i / 3][i % 3 * a_row]);
+            UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_fma(s, x[v], sum[i][v]);
+        }
+        UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] += a_col;
+        b += b_row;
+    }
+}
+
 ALWAYS_INLINE void tile(const int rows, const int vectors, const Tile *t) {
     const int last = vectors - 1;
     const vec_mask mask = vec_first(t->width);
-    const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row, c_row = t->c_row;
-    const real *a[(TILE_ROWS + 2) / 3], *b = t->b; /* every third row of a: the fewest address registers */
+    const ptrdiff_t c_row = t->c_row;
     real *c = t->c;
     vec sum[TILE_ROWS][FEW_ROWS_VECTORS];
 
-    UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] = t->a + i * a_row;
     if (t->resume) {
         const real *start = c;
         UNROLL for (int i = 0; i < rows; i++) {
@@ -138,17 +169,8 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const Tile *t) {
         UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_broadcast(0);
     }
 
-    for (ptrdiff_t p = t->k; p > 0; p--) {
-        vec x[FEW_ROWS_VECTORS];
-        UNROLL for (int v = 0; v < last; v++) x[v] = vec_load(b + v * LANES);
-        x[last] = MASKED_LOADS ? vec_load_first(b + last * LANES, mask) : vec_load(b + last * LANES);
-        UNROLL for (int i = 0; i < rows; i++) {
-            const vec s = vec_broadcast(a[i / 3][i % 3 * a_row]);
-            UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_fma(s, x[v], sum[i][v]);
-        }
-        UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] += a_col;
-        b += b_row;
-    }
+    if (MASKED_LOADS == 1 && t->width < LANES) tile_sums(rows, vectors, 1, mask, t, sum);
+    else tile_sums(rows, vectors, MASKED_LOADS == 2, mask, t, sum);
 
     if (t->bias) {
         UNROLL for (int v = 0; v < vectors; v++) {
@@ -219,7 +241,7 @@ typedef __m256 group_single;
 typedef __m256d group_double;
 ALWAYS_INLINE group_single two_chunks(const real *first, const real *second) {
     const group_single low = _mm256_castps128_ps256(_mm_loadu_ps((const float *)first));
-    return _mm256_insertf128_ps(low, _mm_loadu_ps((const float *)second), 1);
+    return _mm256_blend_ps(low, _mm256_broadcast_ps((const __m128 *)second), 0xf0);
 }
 #else
 #define GROUP CHUNK
@@ -287,15 +309,16 @@ ALWAYS_INLINE void pack_group(ptrdiff_t count, ptrdiff_t k, const real *from, pt
 /* to (k, width) = the transpose of from (count, k), which has any strides; columns from `count` to `width` are 0. */
 NOINLINE void pack(ptrdiff_t count, ptrdiff_t width, ptrdiff_t k, const real *from, ptrdiff_t from_row,
                    ptrdiff_t from_col, real *to, ptrdiff_t to_row) {
-    if (count < width) {
-        for (ptrdiff_t p = 0; p < k; p++) for (ptrdiff_t i = count; i < width; i++) to[p * to_row + i] = 0;
+    for (ptrdiff_t p = 0; count < width && p < k; p++) {
+        for (ptrdiff_t i = count; i < width; i++) to[p * to_row + i] = 0;
     }
     if (from_row == 1) {
         const ptrdiff_t whole = count / LANES * LANES;
         const vec_mask mask = vec_first(count - whole);
         for (ptrdiff_t p = 0; p < k; p++, from += from_col, to += to_row) {
             for (ptrdiff_t i = 0; i < whole; i += LANES) vec_store(to + i, vec_load(from + i));
-            if (whole < count) vec_store_first(to + whole, vec_load_first(from + whole, mask), mask);
+            if (MASKED_LOADS && whole < count) vec_store_first(to + whole, vec_load_first(from + whole, mask), mask);
+            for (ptrdiff_t i = whole; !MASKED_LOADS && i < count; i++) to[i] = from[i];
         }
         return;
     }
@@ -451,9 +474,11 @@ static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t
         product_in_place(m, n, t);
         return;
     }
-    /* The last columns, where they fill at most a quarter of a vector (half, where a.T needs no packing). */
+    const ptrdiff_t size = (ptrdiff_t)sizeof(real);
+    /* The last columns, where they fill little of a vector: at most half, or where a.T has to be packed at most a
+     * quarter of float, an eighth of double, which is packed at half the speed. */
     const ptrdiff_t few = n % LANES;
-    if (few > 0 && few <= (a_row == 1 ? LANES / 2 : LANES / 4) && m >= LANES && m * k >= 16 * LANES) {
+    if (few > 0 && few <= (a_row == 1 ? LANES / 2 : LANES / size) && m >= LANES && m * k >= 16 * LANES) {
         Tile last = t;
         n -= few;
         last.b += n * b_col;
@@ -463,7 +488,6 @@ static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t
         if (n == 0) return;
     }
     /* b is packed if its rows are not contiguous, or if it fills half of a 1 MB cache and is read many times. */
-    const ptrdiff_t size = (ptrdiff_t)sizeof(real);
     const int pack_b = b_col != 1 || (m > 2 * TILE_ROWS && n * k * size > 512 * 1024);
     const int pack_a = m > TILE_ROWS && n > 4 * TILE_VECTORS * LANES && m * k * size > 64 * 1024;
     if (pack_a) product_both_packed(m, n, t, b_col, pack_b);
