@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 from pathlib import Path
+from zlib import crc32
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -71,12 +72,14 @@ def extensions():
     write(package.parent / "__init__.py", "")
     write(package / "tape.pxd", Path("src/tape.pxd").read_text())
 
+    layout = crc32(Path("src/tape.pxd").read_bytes())
+
     def extension(name, source, isa_flags=(), macros=()):
         return Extension(
             f"{PACKAGE}.{name}",
             [source],
             include_dirs=["src"],
-            define_macros=list(macros),
+            define_macros=[("FASTNN_LAYOUT", f"{layout}u"), *macros],
             depends=headers,
             extra_compile_args=[*compile_flags, *isa_flags],
             extra_link_args=link_flags,

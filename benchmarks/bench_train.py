@@ -33,10 +33,10 @@ def bench(workload: Workload, chosen: argparse.Namespace, report: frame.Report, 
             timings, workload=workload.name, form=form, epochs=epochs, steps=epochs * workload.steps, left_out=left_out
         )
         for name, least in workload.at_least.items():
-            verdict = "" if epochs == 1 else f": {'holds' if ratios[name] >= least else 'DOES NOT HOLD'}"
+            verdict = "holds" if ratios[name] >= least else "DOES NOT HOLD"
             required.append(
-                f"{workload.name}, {form}: 1/{ratios[name]:.2f} of {name}'s time"
-                + (f", required at most 1/{least:g}{verdict}" if verdict else " (for comparison)")
+                f"{workload.name}, {form}: {1 / ratios[name]:.3f} of {name}'s time"
+                + (f", required at most 1/{least:g} = {1 / least:.3f}: {verdict}" if epochs > 1 else " (to compare)")
             )
     print(frame.table(["form", "contender", "µs/epoch", "median", "µs/step", "fastnn is × faster"], rows))
     for name, reason in left_out.items():

@@ -63,11 +63,12 @@ class ScikitLearn:
         from sklearn.neural_network import MLPClassifier, MLPRegressor
 
         classifier = workload.loss == "cross_entropy"
-        self.factor = 1 if classifier else 2  # its squared error is halved
+        self.factor = 1 if classifier else 2  # its squared error is halved, and its gradient is summed over the outputs
+        lr = workload.lr if classifier else workload.lr * 2 / workload.sizes[-1]
         self.net = (MLPClassifier if classifier else MLPRegressor)(
-            workload.sizes[1:-1], workload.hidden, solver="sgd", alpha=0.0, batch_size=workload.batch, tol=0.0,
-            learning_rate_init=workload.lr * self.factor, momentum=0.0, nesterovs_momentum=False, warm_start=True,
-            n_iter_no_change=10**9, random_state=0, max_iter=1,
+            hidden_layer_sizes=workload.sizes[1:-1], activation=workload.hidden, batch_size=workload.batch, alpha=0.0,
+            solver="sgd", learning_rate_init=lr, momentum=0.0, nesterovs_momentum=False,
+            tol=0.0, n_iter_no_change=10**9, warm_start=True, max_iter=1, random_state=0,
         )  # fmt: skip
         # It would make one logistic output of two classes. As two labels that exclude each other they stay two outputs.
         pair = classifier and workload.sizes[-1] == 2

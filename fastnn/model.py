@@ -461,7 +461,8 @@ class Model:
                 validation_target = self.loss.targets(validation[1], self.n_out, self.dtype)
                 check_lengths(len(validation[0]), validation_target, "y")
         except BaseException as error:
-            error.args = (f"validation data: {error}",)
+            if isinstance(error, (TypeError, ValueError)):
+                error.args = (f"validation data: {error}",)
             self.loss, self.optimizer, self._state, self._training, self._training_loss, self._plans = before
             if built_here:
                 self._unbuild()

@@ -27,27 +27,29 @@ def check_recordable(
     batch = Batch.like(chain.workspace(min(_ROWS, len(target)), input_gradient=True), target, weighted=False)
     batch.target[...] = target[:_ROWS]
     before = grads.copy()
-    for i, stage in enumerate(chain.stages):
-        _check_stage(stage, batch, i)
-    if _is_foreign(loss, "_value_and_grad", Loss):
-        y, dy = batch.work.activations[-1], batch.work.gradients[-1]
-        assert dy is not None
-        _check_recorded(
-            f"{loss}: _value_and_grad",
-            lambda tape: loss._value_and_grad(y, batch.target, None, dy, batch.value, tape),
-            [y],
-            [batch.value, dy],
-        )
-    if _is_foreign(optimizer, "_step", Optimizer):
-        own, state = params.copy(), optimizer.state(params)
-        _check_recorded(
-            f"{optimizer}: _step",
-            lambda tape: optimizer._step(own, grads, state, tape),
-            [grads],
-            [],
-            [own, *state.values()],
-        )
-    grads[...] = before
+    try:
+        for i, stage in enumerate(chain.stages):
+            _check_stage(stage, batch, i)
+        if _is_foreign(loss, "_value_and_grad", Loss):
+            y, dy = batch.work.activations[-1], batch.work.gradients[-1]
+            assert dy is not None
+            _check_recorded(
+                f"{loss}: _value_and_grad",
+                lambda tape: loss._value_and_grad(y, batch.target, None, dy, batch.value, tape),
+                [y],
+                [batch.value, dy],
+            )
+        if _is_foreign(optimizer, "_step", Optimizer):
+            own, state = params.copy(), optimizer.state(params)
+            _check_recorded(
+                f"{optimizer}: _step",
+                lambda tape: optimizer._step(own, grads, state, tape),
+                [grads],
+                [],
+                [own, *state.values()],
+            )
+    finally:
+        grads[...] = before
 
 
 def _check_stage(stage: Layer, batch: Batch, i: int) -> None:

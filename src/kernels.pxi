@@ -7,7 +7,11 @@ from libc.math cimport NAN, pow, sqrt
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
-from fastnn._core.tape cimport Body, Step, Tape, run_or_record
+from fastnn._core.tape cimport FASTNN_LAYOUT, Body, Step, Tape, run_or_record
+from fastnn._core.tape import layout
+
+if layout != FASTNN_LAYOUT:
+    raise ImportError("fastnn is built in part only: its tape and its kernels do not fit together. Install it again")
 
 cdef extern from "simd.h":
     ctypedef float real         # or double: the build decides, and sizes are taken from C

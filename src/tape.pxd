@@ -1,5 +1,8 @@
 """What a kernel fills and a tape replays."""
 
+cdef extern from *:
+    unsigned int FASTNN_LAYOUT      # the checksum of this file, from the build
+
 cdef struct Step
 
 # A body computes the units [begin, end) of its outputs and returns 0, or anything else to stop the replay.

@@ -35,6 +35,8 @@ cdef enum:
     RAISED = 1          # a Python step has raised: the exception waits in the tape
     NOT_FINITE = 2      # the loss is NaN or infinite
 
+layout = FASTNN_LAYOUT      # kernels compare it with their own: they must have been built with the same Step
+
 cdef double SIGNAL_INTERVAL = 0.05      # seconds between two looks at signals, at most
 
 

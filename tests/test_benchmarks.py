@@ -98,6 +98,23 @@ def test_a_wrong_contender_is_refused(frame: ModuleType, what: str) -> None:
         frame.verify("sum", {"NumPy": right, "fastnn": right, "wrong": arrays}, rtol=1e-3)
 
 
+def test_trainers_agree_on_other_nets() -> None:
+    """Losses, outputs and activations that no workload has yet: libraries scale the squared error differently."""
+    code = """
+import frame
+from trainers import TRAINERS, missing
+from workloads import Workload
+regressions = [Workload((8, 16, n_out), 64, 32, "identity", "mse") for n_out in (1, 3)]
+for workload in (*regressions, Workload((2, 8, 4, 2), 8, 4, hidden="tanh")):
+    data = workload.data()
+    trainers = {name: make(workload, workload.weights(), *data) for name, make in TRAINERS.items() if not missing(name)}
+    results = {name: [trainer.fit(3, shuffle=False), *trainer.weights()] for name, trainer in trainers.items()}
+    frame.verify(workload.name, results, workload.rtol)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=BENCHMARKS, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_disagreement_stops_the_script_without_results(tmp_path: Path) -> None:
     code = (
         "import frame, numpy as np\n"

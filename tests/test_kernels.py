@@ -23,7 +23,7 @@ from cases import (
     unset,
 )
 
-from fastnn import reference
+from fastnn import Tape, reference
 
 each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "x".join(map(str, shape)))
@@ -96,6 +96,26 @@ def test_dense_forward_of_many_sizes(dtype, sizes):
 def test_dense_backward_of_many_sizes(dtype, sizes):
     case = Case("dense_backward", dense_backward_arguments, ("dx", "dw", "db"), DENSE_BACKWARD_SCALE)
     assert_equals_reference(case, dtype, dense_backward_arguments(*sizes, dtype, random(*sizes[:2])))
+
+
+@each_product
+@each_dtype
+def test_products_have_the_same_bits_in_any_parts(dtype, sizes):
+    rng = random(*sizes[:2])
+    forward = dense_arguments(*sizes, dtype, rng, activation="tanh")
+    backward = dense_backward_arguments(*sizes, dtype, rng)
+    tape = Tape()
+    kernel("dense_forward", dtype)(**forward, tape=tape)
+    kernel("dense_backward", dtype)(**backward, tape=tape)
+    outputs = [forward["y"], backward["dx"], backward["dw"], backward["db"]]
+    tape.replay()
+    whole = [output.copy() for output in outputs]
+    for parts in (2, 3, 7):
+        for output in outputs:
+            output.fill(np.nan)
+        tape.replay(parts=parts)
+        for output, expected in zip(outputs, whole, strict=True):
+            np.testing.assert_array_equal(output.view(np.uint8), expected.view(np.uint8), err_msg=f"{parts} parts")
 
 
 def special_places():

@@ -1,0 +1,101 @@
+"""The builds: each instruction set passes the tests in a process of its own, and what cannot be imported says why."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastnn
+
+TESTS = Path(__file__).parent
+PACKAGE = Path(fastnn.__file__).parent
+OTHERS = [isa for isa in fastnn.kernels.built if isa != fastnn.kernels.selected]  # the selected one runs all tests here
+
+
+def python(*arguments, cwd=TESTS.parent, **environment):
+    """Run Python in another process; return its exit code and all that it wrote."""
+    environment = {**os.environ, **environment}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("isa", OTHERS)
+def test_an_instruction_set_passes_in_a_subprocess(isa):
+    if isa not in fastnn.kernels.supported:
+        pytest.skip(f"this processor does not support {isa}")
+    files = [str(TESTS / f"test_{name}.py") for name in ("kernels", "accuracy", "training")]
+    chosen = "not test_training or ten_steps or tiles or another_seed"
+    code, output = python("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", chosen, *files, FASTNN_ISA=isa)
+    assert code == 0, output
+    assert f"kernels for {isa}" in output or "passed" in output
+
+
+@pytest.mark.parametrize("isa", fastnn.kernels.built)
+def test_an_instruction_set_is_forced_in_a_subprocess(isa):
+    if isa not in fastnn.kernels.supported:
+        pytest.skip(f"this processor does not support {isa}")
+    show = "import fastnn; fastnn.show_config(); print(fastnn.kernels.float32.__name__, fastnn.kernels.float64.__name__)"
+    code, output = python("-c", show, FASTNN_ISA=isa)
+    assert code == 0, output
+    assert f"selected:  {isa} (FASTNN_ISA asks for it" in output
+    assert output.splitlines()[-1] == f"fastnn._core.float32_{isa} fastnn._core.float64_{isa}"
+
+
+def test_an_unknown_instruction_set_is_an_error_in_a_subprocess():
+    code, output = python("-c", "import fastnn", FASTNN_ISA="nonsense")
+    assert code != 0
+    assert "ImportError: FASTNN_ISA is 'nonsense', expected one that is built" in output
+    for isa in fastnn.kernels.built:
+        assert isa in output.splitlines()[-1]
+
+
+def test_without_a_choice_the_most_capable_one_is_selected_in_a_subprocess():
+    for environment in ({}, {"FASTNN_ISA": ""}):
+        unset = {name: value for name, value in os.environ.items() if name != "FASTNN_ISA"}
+        done = subprocess.run(
+            [sys.executable, "-c", "import fastnn; print(fastnn.kernels.selected)"],
+            env={**unset, **environment}, text=True, capture_output=True, check=True,
+        )  # fmt: skip
+        usable = [isa for isa in fastnn.kernels.built if isa in fastnn.kernels.supported]
+        assert done.stdout.strip() == usable[-1]
+
+
+def test_sources_that_are_not_built_say_what_to_type_in_a_subprocess(tmp_path):
+    shutil.copytree(PACKAGE, tmp_path / "fastnn", ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
+    code, output = python("-c", "import fastnn", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert code != 0
+    error = output.splitlines()[-1]
+    assert error.startswith(f"ImportError: fastnn is imported from {tmp_path / 'fastnn'}, where its compiled core has not")
+    assert f"Type `pip install -e .` in {tmp_path}" in error
+
+
+def test_a_broken_build_is_not_passed_over_in_a_subprocess(tmp_path):
+    """A module that is there and cannot be loaded is an error, and no reason to take a slower one."""
+    shutil.copytree(PACKAGE, tmp_path / "fastnn", ignore=shutil.ignore_patterns("__pycache__"))
+    for module in (tmp_path / "fastnn" / "_core").glob(f"float32_{fastnn.kernels.selected}.*"):
+        module.write_bytes(b"no library")
+    environment = {"PYTHONPATH": str(tmp_path), "FASTNN_ISA": fastnn.kernels.selected}
+    code, output = python("-c", "import fastnn", cwd=tmp_path, **environment)
+    assert code != 0
+    assert "ImportError" in output
+    assert f"float32_{fastnn.kernels.selected}" in output
+
+
+def test_importing_needs_numpy_alone_in_a_subprocess():
+    heavy = ("matplotlib", "mpmath", "pandas", "polars", "scipy", "sklearn", "tqdm", "Cython", "setuptools")
+    code, output = python("-c", f"import fastnn, sys; print([name for name in {heavy} if name in sys.modules])")
+    assert (code, output.strip()) == (0, "[]")
+
+
+def test_importing_leaves_floating_point_as_it_was_in_a_subprocess():
+    """Flags such as -ffast-math make small numbers zero in the whole process."""
+    code, output = python("-c", "import fastnn, numpy; print(numpy.float64(5e-324) * 1 > 0, 5e-324 / 2 * 2)")
+    assert (code, output.strip()) == (0, "True 0.0")
+    code, output = python("-c", "import fastnn; print(2.0**-1060 / 2 == 2.0**-1061 != 0)")
+    assert (code, output.strip()) == (0, "True")

@@ -1,0 +1,553 @@
+"""Layers, activations, losses and optimizers of one's own: in NumPy they work, from kernels they run without Python."""
+
+import numpy as np
+import pytest
+from custom import Cube, LogCosh, SaturatingMSE, Scale, SignSGD, TanhOfSigmoid, TwiceSGD
+from nets import FEATURES, OUTPUTS, data, each_dtype, same_bits
+
+from fastnn import (
+    MSE,
+    SGD,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Dense,
+    Identity,
+    Layer,
+    Loss,
+    Model,
+    Optimizer,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+    Tape,
+    kernels,
+)
+from fastnn._core.tape import guard, run_epochs
+
+X, T = data()
+
+# In NumPy: the same numbers as the part of this package that does the same
+
+
+class NumPyDense(Layer):
+    def __init__(self, units):
+        self.units = units
+
+    def build(self, n_in):
+        self.parameter("w", (n_in, self.units), "glorot_uniform")
+        self.parameter("b", (self.units,), "zeros")
+        return self.units
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.w + self.b
+
+    def backward(self, dy):
+        self.dw[:] = self.x.T @ dy
+        self.db[:] = dy.sum(axis=0)
+        return dy @ self.w.T
+
+
+class NumPyTanh(Layer):
+    def forward(self, x):
+        self.y = np.tanh(x)
+        return self.y
+
+    def backward(self, dy):
+        return dy * (1 - self.y**2)
+
+
+class NumPyMSE(Loss):
+    def value_and_grad(self, y, t):
+        return ((y - t) ** 2).mean(), 2 * (y - t) / y.size
+
+
+class NumPySGD(Optimizer):
+    def update(self, params, grads):
+        params -= self.lr * grads
+
+
+PARTS = {
+    "layer": ([lambda: NumPyDense(5), Tanh, lambda: Dense(OUTPUTS)], MSE, SGD),
+    "activation": ([lambda: Dense(5), NumPyTanh, lambda: Dense(OUTPUTS)], MSE, SGD),
+    "activation of Dense": ([lambda: Dense(5, NumPyTanh()), lambda: Dense(OUTPUTS)], MSE, SGD),
+    "loss": ([lambda: Dense(5), Tanh, lambda: Dense(OUTPUTS)], NumPyMSE, SGD),
+    "optimizer": ([lambda: Dense(5), Tanh, lambda: Dense(OUTPUTS)], MSE, NumPySGD),
+    "all": ([lambda: NumPyDense(5), NumPyTanh, lambda: NumPyDense(OUTPUTS)], NumPyMSE, NumPySGD),
+}
+
+
+@pytest.mark.parametrize("own", PARTS)
+def test_parts_in_numpy_train_like_those_of_the_package(own):
+    makes, loss, optimizer = PARTS[own]
+    net = Model([make() for make in makes], seed=0, dtype="float64")
+    expected = Model([Dense(5), Tanh(), Dense(OUTPUTS)], seed=0, dtype="float64")
+    history = net.fit(X, T, loss(), optimizer(0.1), epochs=5, batch_size=8)
+    other = expected.fit(X, T, MSE(), SGD(0.1), epochs=5, batch_size=8)
+    np.testing.assert_allclose(net.params, expected.params, rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(history.loss, other.loss, rtol=1e-12)
+    np.testing.assert_allclose(net.evaluate(X, T)["loss"], expected.evaluate(X, T)["loss"], rtol=1e-12)
+    np.testing.assert_allclose(net.backward(net.forward(X)), expected.backward(expected.forward(X)), rtol=1e-10)
+
+
+def test_a_loss_in_numpy_may_take_weights():
+    weight = np.linspace(0, 2, len(X))
+    net, other = (Model([Dense(OUTPUTS)], seed=0, dtype="float64") for _ in range(2))
+    net.fit(X, T, LogCosh(), SGD(0.1), epochs=3, batch_size=8, sample_weight=weight)
+    other.fit(X[::-1], T[::-1], LogCosh(), SGD(0.1), epochs=3, batch_size=8, sample_weight=weight)
+    assert net.history.loss != other.history.loss
+
+
+def test_a_layer_in_numpy_on_its_own():
+    layer = Cube()
+    np.testing.assert_allclose(layer.forward(X), X**3 / 3)
+    np.testing.assert_allclose(layer.backward(X), X**3)
+
+
+def test_a_numpy_layer_gets_arrays_that_it_cannot_spoil():
+    class Careless(Layer):
+        def forward(self, x):
+            x *= 2
+            return x
+
+        def backward(self, dy):
+            return 2 * dy
+
+    with pytest.raises(ValueError, match="read-only"):
+        Model([Dense(3), Careless()], seed=0).predict(X)
+
+
+class Wrong(Layer):
+    """Returns what it is told to."""
+
+    def __init__(self, forward=lambda x: x, backward=lambda dy: dy):
+        self.forward_, self.backward_ = forward, backward
+
+    def forward(self, x):
+        return self.forward_(x)
+
+    def backward(self, dy):
+        return self.backward_(dy)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"forward": lambda x: x[:, :2]}, r"Wrong 2: forward returned shape \(21, 2\) for x \(21, 3\), expected \(21, 3\)"),
+        ({"forward": lambda x: x.sum()}, r"Wrong 2: forward returned shape \(\).*build\(n_in\) returns it"),
+        ({"backward": lambda dy: dy.T}, r"Wrong 2: backward returned shape \(3, 21\), expected dx of shape \(21, 3\)"),
+        ({"backward": lambda dy: None}, r"Wrong 2: backward returned None, expected dx of shape \(21, 3\)"),
+    ],
+    ids=["narrow forward", "number forward", "transposed backward", "no backward"],
+)
+def test_what_a_numpy_layer_returns_is_checked(options, message):
+    net = Model([Dense(3), Wrong(**options), Dense(OUTPUTS)], seed=0)
+    with pytest.raises(ValueError, match=message):
+        net.fit(X, T, "mse", batch_size=None)
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (lambda y: (y.sum(axis=1), y), r"the value has shape \(21,\), expected one number"),
+        (lambda y: (0.0, y[:, 0]), r"the gradient has shape \(21,\), expected \(21, 3\) as y has"),
+        (lambda y: (0.0, 1.0), r"the gradient has shape \(\), expected \(21, 3\) as y has"),
+    ],
+    ids=["value per row", "flat gradient", "number"],
+)
+def test_what_a_numpy_loss_returns_is_checked(result, message):
+    class WrongLoss(Loss):
+        def value_and_grad(self, y, t):
+            return result(y)
+
+    with pytest.raises(ValueError, match=f"WrongLoss.*: {message}"):
+        Model([Dense(OUTPUTS)], seed=0).fit(X, T, WrongLoss(), batch_size=None)
+
+
+def test_an_optimizer_without_update_says_so():
+    class Idle(Optimizer):
+        pass
+
+    with pytest.raises(TypeError, match="Idle has no update: define update"):
+        Model([Dense(OUTPUTS)], seed=0).fit(X, T, "mse", Idle(0.1))
+
+
+# From kernels: no Python call per batch
+
+
+class Counted:
+    """Mixed into a part: counts how often its Python code runs."""
+
+    calls = 0
+
+
+def counted(kind, *methods):
+    def counting(name):
+        def method(self, *arguments):
+            self.calls += 1
+            return getattr(super(subclass, self), name)(*arguments)
+
+        return method
+
+    subclass = type(f"Counted{kind.__name__}", (Counted, kind), {name: counting(name) for name in methods})
+    return subclass
+
+
+@each_dtype
+def test_parts_of_kernels_run_without_python(dtype):
+    """Ten times as many batches need not one more call."""
+    calls = []
+    for repeats in (1, 10):
+        layer = counted(TanhOfSigmoid, "_forward", "_backward")()
+        loss, optimizer = counted(SaturatingMSE, "_value_and_grad")(), counted(TwiceSGD, "_step")(0.01)
+        net = Model([Dense(5), layer, Dense(OUTPUTS)], seed=0, dtype=dtype)
+        net.fit(np.tile(X, (repeats, 1)), np.tile(T, (repeats, 1)), loss, optimizer, epochs=repeats, batch_size=7)
+        calls.append((layer.calls, loss.calls, optimizer.calls))
+    assert calls[0] == calls[1]
+    assert min(calls[0]) > 0
+
+
+def test_parts_in_numpy_are_called_once_per_batch():
+    layer, loss = counted(Scale, "forward", "backward")(), counted(LogCosh, "value_and_grad")()
+    optimizer = counted(SignSGD, "update")(0.01)
+    net = Model([Dense(5), layer, Dense(OUTPUTS)], seed=0)
+    net.fit(X, T, loss, optimizer, epochs=4, batch_size=7)
+    assert (layer.calls, loss.calls, optimizer.calls) == (24, 12, 12)
+
+
+def test_a_layer_of_kernels_has_the_gradient_of_its_formula():
+    net, rng = Model([Dense(5), TanhOfSigmoid(), Dense(OUTPUTS)], seed=0, dtype="float64"), np.random.default_rng(0)
+    x, dy, step = X[:4], rng.normal(size=(4, OUTPUTS)), 1e-5
+    net.forward(x)
+    net.backward(dy)
+    got, numerical = net.grads.copy(), np.empty_like(net.params)
+    for i in range(net.n_parameters):
+        values = []
+        for sign in (1, -1):
+            net.params[i] += sign * step
+            values.append(np.sum(dy * net.predict(x)))
+            net.params[i] -= sign * step
+        numerical[i] = (values[0] - values[1]) / (2 * step)
+    assert np.abs(got - numerical).max() <= 1e-7 * np.abs(numerical).max()
+
+
+# Code that computes outside kernels is found before the first step
+
+
+class NumPyInForward(Layer):
+    def _forward(self, x, y, tape):
+        y[...] = np.maximum(x, 0)
+
+    def _backward(self, x, y, dy, dx, tape):
+        self.kernels.relu_backward(y, dy, dx, tape=tape)
+
+
+class ForgottenTape(NumPyInForward):
+    def _forward(self, x, y, tape):
+        self.kernels.relu_forward(x, y)
+
+
+class HalfInNumPy(NumPyInForward):
+    def _forward(self, x, y, tape):
+        self.kernels.relu_forward(np.abs(x), y, tape)
+
+
+class NumPyInBackward(Layer):
+    def _forward(self, x, y, tape):
+        self.kernels.relu_forward(x, y, tape)
+
+    def _backward(self, x, y, dy, dx, tape):
+        if dx is not None:
+            dx[...] = dy * (y > 0)
+
+
+class NumPyInValueAndGrad(Loss):
+    def _value_and_grad(self, y, t, weight, dy, value, tape):
+        value[0] = ((y - t) ** 2).mean()
+        dy[...] = 2 * (y - t) / y.size
+
+
+class NumPyInStep(Optimizer):
+    def _step(self, params, grads, state, tape):
+        params -= self.lr * grads
+
+
+@pytest.mark.parametrize("built", [False, True], ids=["new", "trained"])
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [
+        (NumPyInForward, "NumPyInForward 2: _forward"),
+        (ForgottenTape, "ForgottenTape 2: _forward"),
+        (HalfInNumPy, "HalfInNumPy 2: _forward"),
+        (NumPyInBackward, "NumPyInBackward 2: _backward"),
+        (NumPyInValueAndGrad, r"NumPyInValueAndGrad\(\): _value_and_grad"),
+        (NumPyInStep, r"NumPyInStep\(lr=0.1\): _step"),
+    ],
+)
+def test_computing_outside_kernels_is_refused(kind, where, built):
+    layers = [kind()] if issubclass(kind, Layer) else []
+    chosen = {"loss": kind() if issubclass(kind, Loss) else MSE(), "optimizer": kind(0.1) if issubclass(kind, Optimizer) else SGD()}
+    net = Model([Dense(5), *layers, Dense(OUTPUTS)], seed=0)
+    if built:
+        net.forward(X)
+        net.backward(T)
+    before = (net.params.copy(), net.grads.copy()) if built else None
+    for method in (net.fit, net.train_batch):
+        with pytest.raises(RuntimeError, match=f"{where} computes outside kernels: .*write the method in NumPy"):
+            method(X, T, **chosen)
+    assert net.built is built
+    assert (net.loss, net.optimizer) == (None, None)
+    if built:
+        assert same_bits(net.params, before[0])
+        assert same_bits(net.grads, before[1])
+
+
+# Subclasses of the package's own layers: what they override is what runs
+
+
+class Steeper(ReLU):
+    """max(2 x, 0), in NumPy, with its own derivative."""
+
+    def forward(self, x):
+        self.x = x
+        return np.maximum(2 * x, 0)
+
+    def backward(self, dy):
+        return 2 * dy * (self.x > 0)
+
+
+class Twice(ReLU):
+    """max(max(x, 0), 0) by kernels: as ReLU, but counted."""
+
+    def _forward(self, x, y, tape):
+        Twice.calls += 1
+        super()._forward(x, y, tape)
+
+
+class Shifted(Dense):
+    """x @ w + b + 1, in NumPy."""
+
+    def forward(self, x):
+        return x @ self.w + self.b + 1
+
+
+class Tempered(Softmax):
+    """The softmax of half the input."""
+
+    def forward(self, x):
+        e = np.exp(x / 2 - x.max(axis=1, keepdims=True) / 2)
+        self.y = e / e.sum(axis=1, keepdims=True)
+        return self.y
+
+    def backward(self, dy):
+        return self.y * (dy - (self.y * dy).sum(axis=1, keepdims=True)) / 2
+
+
+class Squeezed(Sigmoid):
+    """The sigmoid of half the input."""
+
+    def forward(self, x):
+        self.y = 1 / (1 + np.exp(-x / 2))
+        return self.y
+
+    def backward(self, dy):
+        return dy * self.y * (1 - self.y) / 2
+
+
+def loss_of_training(net, t, loss):
+    return net.train_batch(X, t, loss=loss, optimizer=SGD(0))
+
+
+@pytest.mark.parametrize("as_argument", [True, False], ids=["Dense(5, layer)", "layer"])
+def test_an_activation_that_overrides_forward_is_not_fused_into_dense(as_argument):
+    def net(kind):
+        layers = [Dense(5, kind())] if as_argument else [Dense(5), kind()]
+        return Model([*layers, Dense(OUTPUTS)], seed=0, dtype="float64")
+
+    plain, steeper = net(ReLU), net(Steeper)
+    plain.build(FEATURES).layers[0].w *= 2
+    steeper.build(FEATURES)
+    np.testing.assert_allclose(steeper.predict(X), plain.predict(X), rtol=1e-12, atol=1e-14)
+    assert loss_of_training(steeper, T, "mse") == pytest.approx(loss_of_training(plain, T, "mse"), rel=1e-12)
+    Twice.calls = 0
+    twice, plain = net(Twice), net(ReLU)
+    assert loss_of_training(twice, T, "mse") == loss_of_training(plain, T, "mse")
+    assert Twice.calls > 0
+
+
+def test_a_dense_layer_that_overrides_forward_is_not_fused_with_an_activation():
+    plain, shifted = (Model([kind(5, "tanh"), Dense(OUTPUTS)], seed=0, dtype="float64") for kind in (Dense, Shifted))
+    plain.build(FEATURES).layers[0].b += 1
+    np.testing.assert_allclose(shifted.predict(X), plain.predict(X), rtol=1e-12)
+    assert loss_of_training(shifted, T, "mse") == pytest.approx(loss_of_training(plain, T, "mse"), rel=1e-12)
+
+
+@pytest.mark.parametrize(("kind", "loss"), [(Tempered, CrossEntropy()), (Squeezed, BinaryCrossEntropy())])
+def test_an_activation_that_overrides_forward_is_not_merged_into_the_loss(kind, loss):
+    t = np.eye(OUTPUTS)[np.arange(len(X)) % OUTPUTS]
+    plain, own = (Model([Dense(OUTPUTS), end()], seed=0, dtype="float64") for end in (kind.__base__, kind))
+    plain.build(FEATURES).layers[0].w /= 2
+    np.testing.assert_allclose(own.predict(X), plain.predict(X), rtol=1e-12)
+    assert loss_of_training(own, t, loss) == pytest.approx(loss_of_training(plain, t, loss), rel=1e-12)
+    np.testing.assert_allclose(2 * own.grads[:12], plain.grads[:12], rtol=1e-10, atol=1e-14)
+    assert own.evaluate(X, t)["loss"] == pytest.approx(plain.evaluate(X, t)["loss"], rel=1e-12)
+
+
+class Smoothed(CrossEntropy):
+    """Cross-entropy with a little of every other class, of probabilities."""
+
+    def __init__(self, amount):
+        super().__init__()
+        self.amount = amount
+
+    def value_and_grad(self, y, t):
+        t = np.eye(y.shape[1])[t] * (1 - self.amount) + self.amount / y.shape[1]
+        return -(t * np.log(y)).sum(axis=1).mean(), -t / y / len(y)
+
+
+def test_a_loss_that_overrides_its_value_gets_probabilities():
+    labels = np.arange(len(X)) % OUTPUTS
+    rows = np.eye(OUTPUTS)[labels] * 0.7 + 0.1
+    own, plain = (Model([Dense(OUTPUTS, "softmax")], seed=0, dtype="float64") for _ in range(2))
+    first = own.fit(X, labels, Smoothed(0.3), SGD(0.1), epochs=3)
+    other = plain.fit(X, rows, "cross_entropy", SGD(0.1), epochs=3)
+    np.testing.assert_allclose(first.loss, other.loss, rtol=1e-12)
+    np.testing.assert_allclose(own.params, plain.params, rtol=1e-11, atol=1e-13)
+
+
+def test_a_subclass_that_overrides_nothing_runs_as_its_base():
+    class Named(Tanh):
+        pass
+
+    plain, named = (Model([Dense(5), kind(), Dense(OUTPUTS)], seed=0) for kind in (Tanh, Named))
+    for net in (plain, named):
+        net.fit(X, T, "mse", epochs=2)
+    assert same_bits(plain.params, named.params)
+    assert [type(stage) for stage in named._chain.stages] == [type(stage) for stage in plain._chain.stages]
+
+
+# Tapes
+
+
+def test_a_tape_replays_what_was_recorded_on_what_the_arrays_hold_now():
+    x, y, z = np.zeros((2, 3)), np.empty((2, 3)), np.empty((2, 3))
+    tape = Tape()
+    kernels.float64.relu_forward(x, y, tape)
+    kernels.float64.tanh_forward(y, z, tape)
+    assert len(tape) == 2
+    z[...] = 7
+    for values in (-1.0, 0.5):
+        x[...] = values
+        tape.replay()
+        np.testing.assert_allclose(z, np.tanh(max(values, 0)), rtol=1e-15)
+
+
+def test_recording_runs_nothing():
+    y = np.full((2, 3), 7.0)
+    kernels.float64.relu_forward(np.ones((2, 3)), y, Tape())
+    assert (y == 7).all()
+
+
+def test_a_tape_keeps_its_arrays_alive():
+    tape, y = Tape(), np.empty((1000, 30))
+    kernels.float64.relu_forward(np.full((1000, 30), 3.0), y, tape)
+    trash = [np.full((1000, 30), -1.0) for _ in range(10)]
+    tape.replay()
+    assert (y == 3).all()
+    del trash
+
+
+def test_an_empty_tape_does_nothing():
+    tape = Tape()
+    assert len(tape) == 0
+    assert tape.replay() is None
+    assert tape.replay(0, 0) is None
+
+
+def test_parts_of_a_tape():
+    tape, seen = Tape(), []
+    for i in range(100):
+        tape.call(lambda i=i: seen.append(i))
+    tape.replay(begin=3, end=5)
+    tape.replay(98)
+    tape.replay(7, 7)
+    assert seen == [3, 4, 98, 99]
+    for begin, end in ((-1, 5), (5, 3), (0, 101), (101, None)):
+        with pytest.raises(IndexError, match="of a tape of 100"):
+            tape.replay(begin, end)
+    with pytest.raises(ValueError, match="parts is 0, expected at least 1"):
+        tape.replay(parts=0)
+
+
+def test_a_python_step_that_raises_stops_the_replay():
+    tape, seen = Tape(), []
+    failing = [True]
+
+    def fail():
+        if failing[0]:
+            raise KeyError("told to")
+
+    tape.call(lambda: seen.append("before"))
+    tape.call(fail)
+    tape.call(lambda: seen.append("behind"))
+    with pytest.raises(KeyError, match="told to"):
+        tape.replay()
+    assert seen == ["before"]
+    failing[0] = False
+    tape.replay()
+    assert seen == ["before", "before", "behind"]
+    with pytest.raises(SystemExit):
+        stopped = Tape()
+        stopped.call(exit)
+        stopped.replay()
+
+
+def test_a_python_step_may_replay_another_tape():
+    inner, outer, seen = Tape(), Tape(), []
+    inner.call(lambda: seen.append(1))
+    outer.call(inner.replay)
+    outer.call(inner.replay)
+    outer.replay()
+    assert seen == [1, 1]
+
+
+def test_only_functions_can_be_called():
+    with pytest.raises(TypeError, match="Tape.call expects a function without arguments, got int"):
+        Tape().call(3)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_guard_stops_where_the_value_is_not_finite(value):
+    cell, seen, tape = np.array([1.0]), [], Tape()
+    guard(cell)
+    guard(cell, tape)
+    tape.call(lambda: seen.append(1))
+    tape.replay()
+    cell[0] = value
+    with pytest.raises(FloatingPointError, match="the loss is not finite"):
+        tape.replay()
+    with pytest.raises(FloatingPointError, match="the loss is not finite"):
+        guard(cell)
+    assert seen == [1]
+    with pytest.raises(ValueError, match=r"guard: value has shape \(2,\), expected \(1,\)"):
+        guard(np.zeros(2))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"index": np.arange(0)}, {"batch_size": 0}, {"rest": None}, {"batch_size": 5}, {"cursor": np.zeros(2, np.int64)}],
+    ids=["no rows", "batch_size 0", "rest missing", "rest too many", "two cursors"],
+)
+def test_run_epochs_refuses_sizes_that_do_not_fit(changes):
+    arguments = {
+        "batch": Tape(), "rest": Tape(), "index": np.arange(10), "cursor": np.zeros(1, np.int64), "value": np.zeros(1),
+        "batch_size": 4, "shuffle": False, "seed": 0, "first_epoch": 0, "losses": np.zeros(3),
+    }  # fmt: skip
+    assert run_epochs(**arguments) is None
+    with pytest.raises(ValueError, match="run_epochs: expected"):
+        run_epochs(**{**arguments, **changes})
+
+
+def test_identity_passes_on():
+    assert same_bits(Identity().forward(X), X)
