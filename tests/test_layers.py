@@ -53,7 +53,7 @@ def test_dense_learns_its_number_of_inputs_from_the_first_data():
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"), [("float64", "float64"), ("float32", "float32"), ("int64", "float32"), ("float16", "float32")]
+    ("given", "expected"), [("float64", "float64"), ("float32", "float32"), ("int64", "float32"), ("bool", "float32")]
 )
 def test_a_layer_on_its_own_has_the_dtype_of_the_first_data(given, expected):
     layer = Dense(3)
@@ -88,7 +88,7 @@ def test_any_number_of_rows(rows):
 
 def test_backward_belongs_to_the_last_forward():
     layer = Dense(3)
-    with pytest.raises(RuntimeError, match="Dense.*backward needs a forward before it"):
+    with pytest.raises(RuntimeError, match=r"Dense.*backward needs a forward before it"):
         layer.backward(np.ones((7, 3)))
     layer.forward(X)
     layer.forward(X[:2])
@@ -215,11 +215,14 @@ def test_a_trained_layer_keeps_its_weights_in_a_model():
     np.testing.assert_array_equal(net.predict(X), y)
 
 
-@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))], ids=["copy", "pickle"])
+COPIES = {"deepcopy": copy.deepcopy, "pickle": lambda layer: pickle.loads(pickle.dumps(layer))}
+
+
+@pytest.mark.parametrize("duplicate", COPIES)
 def test_a_copied_layer_is_another_one_with_the_same_values(duplicate):
     layer = Dense(3, "tanh")
     y = layer.forward(X)
-    other = duplicate(layer)
+    other = COPIES[duplicate](layer)
     assert same_bits(other.forward(X), y)
     other.w[...] = 0
     assert same_bits(layer.forward(X), y)
@@ -295,7 +298,8 @@ def test_biases_begin_as_zeros_or_by_their_initializer():
 
 def test_an_initializer_may_be_a_function():
     assert same_bits(weights(weight_initializer=initializers.he_uniform), weights(weight_initializer="he_uniform"))
-    assert (weights(3, 4, weight_initializer=lambda shape, rng: np.arange(12).reshape(shape))[2] == [8, 9, 10, 11]).all()
+    w = weights(3, 4, weight_initializer=lambda shape, rng: np.arange(12).reshape(shape))
+    np.testing.assert_array_equal(w[2], [8, 9, 10, 11])
 
 
 def test_layers_of_a_net_begin_with_different_weights():
@@ -403,8 +407,11 @@ def test_gradients_with_weighted_rows(task):
 @each_task
 @each_activation
 def test_float32_gradients_are_the_rounded_float64_ones(activation, task):
-    """Each of the 14 passes over a layer (7 there, 7 back) rounds sums of at most 6 terms: independent errors of
-    8 eps each, relative to the largest number of a layer, add up like their square root."""
+    """Up to rounding, relative to the largest gradients.
+
+    Each of the 14 passes over a layer (7 there, 7 back) rounds sums of at most 6 terms: independent errors of 8 eps
+    each add up like the square root of their number.
+    """
     net64, x, t = problem(activation, task)
     net32 = small_net(activation, task, dtype="float32").build(FEATURES)
     x = x.astype("float32")
@@ -415,7 +422,8 @@ def test_float32_gradients_are_the_rounded_float64_ones(activation, task):
     for layer32, layer64 in zip(net32.layers, net64.layers, strict=True):
         for name in layer32.parameters:
             got, expected = (getattr(layer, "d" + name) for layer in (layer32, layer64))
-            assert np.abs(got - expected).max() <= tolerance * max(np.abs(expected).max(), np.abs(net64.grads).max() / 8)
+            largest = max(np.abs(expected).max(), np.abs(net64.grads).max() / 8)
+            assert np.abs(got - expected).max() <= tolerance * largest
 
 
 # A chain of layers, by hand
@@ -439,7 +447,7 @@ def test_layers_by_hand_are_the_model():
 
 
 def test_a_layer_of_a_model_can_train_by_hand():
-    """w -= lr * dw, as every textbook has it, is what SGD does."""
+    """As every textbook has it, w -= lr * dw: that is what SGD does."""
     by_hand, by_fit = (Model([Dense(1)], seed=0, dtype="float64") for _ in range(2))
     x, t = data(rows=8)[0], np.arange(8.0)[:, None]
     for _ in range(5):
