@@ -42,15 +42,21 @@ def main():
         for axes, (name, net) in zip((left, middle), nets.items(), strict=True):
             x, y = data[name]
             for answer, colour in ((0, "tab:blue"), (1, "tab:red")):
-                axes.scatter(*x[y == answer].T, s=25, c=colour, label=f"and is {answer}")
+                axes.scatter(*x[y == answer].T, s=30, c=colour, label=f"and is {answer}")
             (w1, w2), b = net.layers[0].w[:, 0], net.layers[0].b[0]
             side = np.array([-0.5, 1.6])
             axes.plot(side, -(w1 * side + b) / w2, "k", label="output 0.5")  # where w1 x1 + w2 x2 + b is 0
-            axes.set(title=f"{name} inputs", xlabel="x1", ylabel="x2", xlim=(-0.5, 1.6), ylim=(-0.5, 1.6))
-            axes.legend(loc="lower left")
+            axes.set(
+                title=f"{name} inputs, accuracy {result[name]['accuracy']:.3f}",
+                xlabel="x1",
+                ylabel="x2",
+                xlim=(-0.5, 1.6),
+                ylim=(-0.5, 1.6),
+            )
+        left.legend(loc="lower left")
         for lr, history in sweep.items():
             right.loglog(range(1, EPOCHS + 1), history.loss, label=f"learning rate {lr:g}")
-        right.set(title="noisy inputs, other learning rates", xlabel="epoch", ylabel="log loss")
+        right.set(title="noisy inputs, learning rates swept", xlabel="epoch", ylabel="log loss")
         right.legend(loc="lower left")
 
     save_picture("and_gate.png", draw, columns=3)

@@ -26,7 +26,7 @@ def train(lr, seed):
 def print_weights(layer):
     print(f"\n{layer!r}: weights, and their gradients in the last step")
     for w, dw in zip([*layer.w, layer.b], [*layer.dw, layer.db], strict=True):
-        print(" ".join(f"{value:8.4f}" for value in w), " | ", " ".join(f"{value:8.4f}" for value in dw))
+        print(" ".join(f"{value:8.5f}" for value in w), " | ", " ".join(f"{value:8.5f}" for value in dw))
 
 
 def main():
@@ -38,18 +38,19 @@ def main():
     for layer in net.layers:
         print_weights(layer)
     predicted = 200 * net.predict(X)
-    print(f"\nthis net, the best, has a loss of {loss:.4f} and is wrong by {np.abs(predicted - FINAL).mean():.1f} of 200 points on average")
+    wrong_by = np.abs(predicted - FINAL).mean()
+    print(f"\nthis net, the best, has a loss of {loss:.4f} and is wrong by {wrong_by:.1f} of 200 points on average")
 
     def draw(left, right):
         for (lr, run), colour in zip(runs.items(), ("tab:blue", "tab:orange"), strict=True):
             losses = np.array([net.history.loss for net, _ in run])
-            left.semilogy(range(1, EPOCHS + 1), losses.T, color=colour, alpha=0.15)
-            left.semilogy(range(1, EPOCHS + 1), np.median(losses, axis=0), color=colour, label=f"median, lr {lr}")
+            left.semilogy(range(1, EPOCHS + 1), losses.T, color=colour, alpha=0.2, linewidth=0.8)
+            left.semilogy(range(1, EPOCHS + 1), np.median(losses, axis=0), color=colour, lw=2, label=f"median, lr {lr}")
         left.set(title=f"{len(SEEDS)} seeds each", xlabel="epoch", ylabel="mean squared error")
         left.legend()
         right.plot([90, 205], [90, 205], color="grey", label="equal")
         right.scatter(FINAL, predicted, label="a student")
-        right.set(title=f"The best net, loss {loss:.4f}", xlabel="final", ylabel="predicted")
+        right.set(title=f"The best net, loss {loss:.4f}", xlabel="final, points", ylabel="predicted, points")
         right.legend()
 
     save_picture("exam_scores.png", draw)

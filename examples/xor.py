@@ -59,6 +59,7 @@ def main():
         for answer, colour in ((0, "tab:blue"), (1, "tab:red")):
             right.scatter(*X[answer == Y].T, s=90, c=colour, edgecolors="white", label=f"xor is {answer}")
         right.set(title="What 2-8-4-1 has learned", xlabel="first input", ylabel="second input")
+        right.set(xticks=(0, 1), yticks=(0, 1))
         right.legend(loc="upper right")
 
     save_picture("xor.png", draw)

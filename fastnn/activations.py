@@ -17,6 +17,7 @@ class Activation(Layer):
 
     kernel: ClassVar[str] = ""  # its kernels are <kernel>_forward and <kernel>_backward
     fusable = True  # elementwise, with a derivative that follows from y: runs inside a dense product
+    derivative_from: ClassVar[str] = "y"  # or "x": what its backward kernel reads
     saved = ("y",)
     in_place = True
     mergeable = True
@@ -29,7 +30,7 @@ class Activation(Layer):
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, tape: Tape | None) -> None:
         if dx is None:
             return
-        saved = y if "y" in self.saved else x
+        saved = y if self.derivative_from == "y" else x
         backward = getattr(self.kernels, self.kernel + "_backward")
         backward(saved, dy, dx, tape=tape) if self.alpha is None else backward(saved, dy, dx, self.alpha, tape)
 
@@ -105,6 +106,7 @@ class GELU(Activation):
 
     kernel = "gelu"
     fusable = False
+    derivative_from = "x"
     saved = ("x",)
 
     def __init__(self, approximate: str = "none") -> None:
@@ -120,6 +122,7 @@ class SiLU(Activation):
 
     kernel = "silu"
     fusable = False
+    derivative_from = "x"
     saved = ("x",)
 
 
@@ -134,6 +137,7 @@ class Softsign(Activation):
 
     kernel = "softsign"
     fusable = False
+    derivative_from = "x"
     saved = ("x",)
 
 
@@ -166,6 +170,7 @@ class Mish(Activation):
 
     kernel = "mish"
     fusable = False
+    derivative_from = "x"
     saved = ("x",)
 
 

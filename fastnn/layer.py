@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -71,6 +72,7 @@ class Layer:
     _declared: dict[str, Parameter]
     _following: str | None = None  # the name of the activation that follows, for the default initializer
     _eager: tuple[Chain, Workspace] | None = None
+    _owner: ReferenceType[object] | None = None  # the model whose memory the parameters are in
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Let a method that a subclass writes in one of the two ways hide the inherited one of the other way."""
@@ -81,6 +83,8 @@ class Layer:
                 setattr(cls, kernel_way, getattr(Layer, kernel_way))
             elif kernel_way in own and numpy_way not in own:
                 setattr(cls, numpy_way, getattr(Layer, numpy_way))
+        if own.keys() & {"forward", "_forward"} and not own.keys() & {"backward", "_backward"}:
+            cls.backward, cls._backward = Layer.backward, Layer._backward  # type: ignore[method-assign]  # not its derivative
         if own.keys() & {"forward", "backward", "_forward", "_backward"}:  # what was allowed held for other code
             for name in ("in_place", "saved", "fusable", "mergeable", "forward_fused"):
                 if name not in own:
@@ -196,7 +200,7 @@ class Layer:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to a process or to the last forward."""
-        return {name: value for name, value in self.__dict__.items() if name not in ("kernels", "_eager")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("kernels", "_eager", "_owner")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

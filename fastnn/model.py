@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from operator import index
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,7 +28,8 @@ from fastnn.selfcheck import check_recordable
 _PREDICT_ROWS = 512  # the rows of a block of predict
 _SECONDS_BETWEEN_LOOKS = 0.05  # how long epochs run in one call while a progress bar waits
 _EPOCHS_IN_ONE_CALL = 1000  # at first: as many losses wait in memory
-_PLANS_KEPT = 4  # for train_batch with changing numbers of rows
+_PLANS_KEPT = 4  # recorded steps, for changing numbers of rows
+_SEEDS_APART = 1_000_003  # fits of one model shuffle by neighbouring seeds, and models by distant ones
 
 
 class Model:
@@ -92,6 +95,7 @@ class Model:
         self.history = History()
         self._fits = 0
         self._state: optimizers.State = {}
+        self._constants: list[Any] = []
         self._params: Array | None = None
         self._grads: Array | None = None
         self._forget()
@@ -119,23 +123,41 @@ class Model:
             if n_in != self.n_in:
                 raise ValueError(f"Model: already built for {self.n_in} features, got {n_in}")
             return self
+        for stage in self._stages():
+            owner = stage._owner and stage._owner()
+            if owner is not None and owner is not self:
+                raise ValueError(
+                    f"{stage.title} is part of another model, which would lose it: use copy.deepcopy(layer)"
+                )
         rng = np.random.default_rng([self.seed, 0])
-        self._params, self._grads = build_layers(self.layers, index(n_in), self.dtype, rng)
-        self._chain = Chain(self._stages())
+        with self._unchanged_by_errors():
+            self._params, self._grads = build_layers(self.layers, index(n_in), self.dtype, rng)
+            self._chain = Chain(self._stages())
+        self._own()
         return self
+
+    def _own(self) -> None:
+        for stage in self._stages():
+            stage._owner = ref(self)
 
     def _stages(self) -> list[Layer]:
         return [stage for layer in self.layers for stage in layer.stages()]
 
-    def _unbuild(self) -> None:
-        for layer in self.layers:
-            for stage in layer.stages():
-                for name in stage.parameters:
-                    stage.__dict__[name] = stage.__dict__["d" + name] = None
-                stage.__dict__["n_in"] = stage.__dict__["n_out"] = 0
-                stage.__dict__["_declared"] = {}
-        self._params = self._grads = None
-        self._forget()
+    @contextmanager
+    def _unchanged_by_errors(self) -> Iterator[None]:
+        """Put the model and its layers back as they were where the block raises."""
+        before = (
+            [(part, dict(part.__dict__)) for part in (self, *self._stages())]
+            if not self.built
+            else [(self, dict(self.__dict__))]
+        )
+        try:
+            yield
+        except BaseException:
+            for part, attributes in before:
+                part.__dict__.clear()
+                part.__dict__.update(attributes)
+            raise
 
     @property
     def n_in(self) -> int:
@@ -195,6 +217,7 @@ class Model:
                     stage.__dict__[key] = flat[at : at + size].reshape(parameter.shape)
                 at += size
         self._chain = Chain(self._stages())
+        self._own()
 
     # -- one pass -----------------------------------------------------------------------------------------------------
 
@@ -263,17 +286,12 @@ class Model:
         matrix = self._data(x)
         rows = _count("batch_size", batch_size)
         used = self._choose_loss(loss)
-        built_here = not self.built
-        try:
+        with self._unchanged_by_errors():
             self.build(matrix.shape[1])
             chain, trained = self._training_parts(used)
             target = used.targets(y, self.n_out, self.dtype)
             check_lengths(len(matrix), target, "y")
             weight = self._weights(sample_weight, len(matrix), used)
-        except BaseException:
-            if built_here:
-                self._unbuild()
-            raise
         return _evaluate(chain, trained, matrix, target, weight, rows)
 
     # -- training -----------------------------------------------------------------------------------------------------
@@ -327,13 +345,15 @@ class Model:
         """Make ready to train with this loss and optimizer: the last thing that may fail before the first step."""
         self._require_derivatives()
         chosen = optimizers.get(optimizer) if optimizer is not None else self.optimizer or optimizers.get("adam")
-        if loss is self.loss and chosen is self.optimizer and self._training is not None:
+        constants = [getattr(chosen, name) for name in chosen.constants]
+        same = chosen is self.optimizer
+        if loss is self.loss and same and constants == self._constants and self._training is not None:
             return
         chain, trained = self._training_parts(loss)
-        state = self._state if chosen is self.optimizer else chosen.state(self.params)
+        state = {**chosen.state(self.params), **(self._state if same else {})}
         check_recordable(chain, trained, chosen, target, self.params, self.grads)
         self._training, self._training_loss = chain, trained
-        self.loss, self.optimizer, self._state = loss, chosen, state
+        self.loss, self.optimizer, self._state, self._constants = loss, chosen, state, constants
         self._plans = {}
 
     def train_batch(
@@ -350,18 +370,11 @@ class Model:
         again, or none, so that its momentum goes on. See `fit` for the parameters and errors.
         """
         matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
-        assert self._training is not None
-        key = (len(matrix), target.shape[1:], target.dtype, weight is not None)
-        plan = self._plans.get(key)
-        if plan is None:
-            while len(self._plans) >= _PLANS_KEPT:
-                del self._plans[next(iter(self._plans))]
-            batch = Batch.like(self._training.workspace(len(matrix)), target, weight is not None)
-            plan = self._plans[key] = Plan(self._step, batch)
+        plan = self._plan(len(matrix), target, weight is not None)
         try:
             return plan.run(matrix, target, weight)
         except FloatingPointError:
-            raise self._diverged(plan.batch, "") from None
+            raise self._diverged(plan.batch.value[0], "") from None
 
     def _ready(
         self,
@@ -374,18 +387,25 @@ class Model:
         """Return checked data, with the model built and prepared for them, or unchanged after an error."""
         matrix = self._data(x)
         chosen = self._choose_loss(loss)
-        built_here = not self.built
-        try:
+        with self._unchanged_by_errors():
             self.build(matrix.shape[1])
             target = chosen.targets(y, self.n_out, self.dtype)
             check_lengths(len(matrix), target, "y")
             weight = self._weights(sample_weight, len(matrix), chosen)
             self._prepare(chosen, optimizer, target)
-        except BaseException:
-            if built_here:
-                self._unbuild()
-            raise
         return matrix, target, weight
+
+    def _plan(self, rows: int, target: Array, weighted: bool) -> Plan:
+        """Return the recorded step for batches of such data, perhaps from an earlier fit."""
+        assert self._training is not None
+        key = (rows, target.shape[1:], target.dtype, weighted)
+        plan = self._plans.pop(key, None)
+        if plan is None:
+            plan = Plan(self._step, Batch.like(self._training.workspace(rows), target, weighted))
+        self._plans[key] = plan  # the last used stands last
+        while len(self._plans) > _PLANS_KEPT:
+            del self._plans[next(iter(self._plans))]
+        return plan
 
     def fit(
         self,
@@ -437,7 +457,8 @@ class Model:
         ValueError, TypeError
             For data that do not fit, hold NaN or infinity, or are no numbers: the model is as it was.
         FloatingPointError
-            When the loss becomes NaN or infinite: with the parameters of the last finite loss.
+            When the loss becomes NaN or infinite: with the parameters of the last finite loss, or, where these have
+            overflowed in their turn, with those from before this fit.
         KeyboardInterrupt
             Within 50 ms of Ctrl-C, with the parameters as they are then.
         """
@@ -451,30 +472,14 @@ class Model:
             if not callable(callback):
                 raise TypeError(f"callbacks holds {callback!r}, expected functions of (model, epoch, logs)")
         validation = self._validation_inputs(validation_data)
-        built_here = not self.built
-        before = self.loss, self.optimizer, self._state, self._training, self._training_loss, self._plans
-        matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
-        assert self.loss is not None
-        try:
-            validation_target = None
-            if validation is not None:
-                self.layers[0].stages()[0].expect_features(validation[0])
-                validation_target = self.loss.targets(validation[1], self.n_out, self.dtype)
-                check_lengths(len(validation[0]), validation_target, "y")
-        except BaseException as error:
-            if isinstance(error, (TypeError, ValueError)):
-                error.args = (f"validation data: {error}",)
-            self.loss, self.optimizer, self._state, self._training, self._training_loss, self._plans = before
-            if built_here:
-                self._unbuild()
-            raise
-        assert self._training is not None
-        assert self._training_loss is not None
+        with self._unchanged_by_errors():
+            matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
+            validation_target = None if validation is None else self._validation_target(*validation)
         n_rows = min(rows or len(matrix), len(matrix))
-        batch = Batch.like(self._training.workspace(n_rows), target, weight is not None)
-        plan = EpochPlan(self._step, batch, matrix, target, weight)
-        seed = int(np.random.SeedSequence([self.seed, 1, self._fits]).generate_state(1, np.uint64)[0])
+        plan = EpochPlan(self._plan(n_rows, target, weight is not None), matrix, target, weight)
+        seed = (self.seed * _SEEDS_APART + self._fits) % 2**64
         self._fits += 1
+        params_before = self.params.copy()
         history = self.history = History()
         start = time.perf_counter()
         # Where nothing has to look between epochs, many of them run in one call; a progress bar looks now and then.
@@ -490,20 +495,20 @@ class Model:
                     history.loss += losses_of_chunk[~np.isnan(losses_of_chunk)].tolist()
                     history.seconds = time.perf_counter() - start
                 if diverged is not None:
-                    raise self._diverged(batch, f" in epoch {first + diverged[0] + 1}, batch {diverged[1] + 1}")
+                    where = f" in epoch {first + diverged[0] + 1}, batch {diverged[1] + 1}"
+                    raise self._diverged(plan.batch.value[0], where, params_before)
                 logs = {"loss": history.loss[-1]}
                 if validation is not None and validation_target is not None:
-                    result = _evaluate(
-                        self._training, self._training_loss, validation[0], validation_target, None, _PREDICT_ROWS
-                    )
-                    history.val_loss.append(result["loss"])
-                    logs["val_loss"] = result["loss"]
+                    logs["val_loss"] = self._validation_loss(validation[0], validation_target)
+                    history.val_loss.append(logs["val_loss"])
                 progress.update(len(history) - first, logs)
                 for callback in callbacks:
                     stop = callback(self, len(history) - 1, logs) is True or stop
                 if not callbacks and validation is None and time.perf_counter() - begin < _SECONDS_BETWEEN_LOOKS:
                     chunk *= 2
                 history.seconds = time.perf_counter() - start
+        if not np.isfinite(self.params).all():  # the last step: no loss came after it
+            raise self._diverged(np.nan, " after the last batch", params_before)
         return history
 
     def _validation_inputs(self, data: tuple[ArrayLike, ArrayLike] | None) -> tuple[Array, ArrayLike] | None:
@@ -517,11 +522,34 @@ class Model:
         check_finite(matrix, "validation x")
         return matrix, data[1]
 
-    def _diverged(self, batch: Batch, where: str) -> FloatingPointError:
+    def _validation_target(self, x: Array, y: ArrayLike) -> Array:
+        assert self.loss is not None
+        try:
+            self.layers[0].stages()[0].expect_features(x)
+            target = self.loss.targets(y, self.n_out, self.dtype)
+            check_lengths(len(x), target, "y")
+        except (TypeError, ValueError) as error:
+            error.args = (f"validation data: {error}",)
+            raise
+        return target
+
+    def _validation_loss(self, x: Array, target: Array) -> float:
+        assert self._training is not None
+        assert self._training_loss is not None
+        return _evaluate(self._training, self._training_loss, x, target, None, _PREDICT_ROWS)["loss"]
+
+    def _diverged(self, loss: float, where: str, params_before: Array | None = None) -> FloatingPointError:
+        """Return the error of a loss that is not finite; parameters that have overflowed become those from before."""
         assert self.optimizer is not None
+        kept = "training stopped before it reached the parameters"
+        if params_before is not None and not np.isfinite(self.params).all():
+            self.params[...] = params_before
+            for name, array in self.optimizer.state(self.params).items():
+                self._state[name][...] = array
+            kept = "the parameters, which had overflowed, are again those from before this fit"
         lr = self.optimizer.lr
         return FloatingPointError(
-            f"the loss became {batch.value[0]}{where}, and training stopped before it reached the parameters: "
+            f"the loss became {loss}{where}, and {kept}: "
             f"lower the learning rate (now {lr:g}; try {lr / 10:g}), and scale the inputs to about -1 to 1"
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,8 @@ class Optimizer:
     ...     def update(self, params, grads):
     ...         params -= self.lr * np.sign(grads)
     """
+
+    constants: ClassVar[tuple[str, ...]] = ()  # the attributes that a recording fixes: a change records anew
 
     def __init__(self, lr: float = 0.01) -> None:
         self._lr: NDArray[np.float64] = np.empty(1)
@@ -94,7 +96,10 @@ class SGD(Optimizer):
     ----------
     lr, momentum, weight_decay : float
     nesterov : bool
+        Needs a momentum.
     """
+
+    constants = ("momentum", "nesterov", "weight_decay")
 
     def __init__(
         self, lr: float = 0.01, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0
@@ -102,6 +107,8 @@ class SGD(Optimizer):
         super().__init__(lr)
         self.momentum = _number(self, "momentum", momentum, below=1.0)
         self.nesterov = bool(nesterov)
+        if self.nesterov and not self.momentum:
+            raise ValueError("SGD: nesterov=True needs a momentum above 0, such as 0.9")
         self.weight_decay = _number(self, "weight_decay", weight_decay)
 
     def state(self, params: Array) -> State:
@@ -127,6 +134,8 @@ class Adam(Optimizer):
     decoupled : bool
         False adds weight_decay * w to the gradient instead, as Adam did before 2019.
     """
+
+    constants = ("beta1", "beta2", "eps", "weight_decay", "decoupled")
 
     def __init__(
         self,

@@ -48,50 +48,56 @@ Step = Callable[[Batch, Tape | None], None]
 
 
 class Plan:
-    """One step for one number of rows, on data that are copied into its batch."""
+    """A step, recorded over the memory of one batch for as many rows as it has, and for fewer when they come."""
 
     def __init__(self, step: Step, batch: Batch) -> None:
         self.batch = batch
-        self.tape = Tape()
-        step(batch, self.tape)
+        self._step = step
+        self._tapes: dict[int, Tape] = {}
+
+    def tape(self, rows: int) -> Tape:
+        """Return the step for the first rows of the batch."""
+        if rows not in self._tapes:
+            tape = Tape()
+            self._step(self.batch.first(rows), tape)
+            self._tapes[rows] = tape
+        return self._tapes[rows]
 
     def run(self, x: Array, target: Array, weight: Array | None) -> float:
-        """Take one step and return the loss before it."""
+        """Take one step on data that are copied into the batch, and return the loss before it."""
         self.batch.work.activations[0][...] = x
         self.batch.target[...] = target
         if weight is not None:
             assert self.batch.weight is not None
             self.batch.weight[...] = weight
-        self.tape.replay()
+        self.tape(len(x)).replay()
         return float(self.batch.value[0])
 
 
 class EpochPlan:
-    """One step for the batches of an epoch, on rows that are gathered from where the data lie.
+    """The steps of an epoch, on rows that are gathered from where the data lie."""
 
-    It holds two tapes over the same memory: for the full batch and for the last, shorter one.
-    """
-
-    def __init__(self, step: Step, batch: Batch, x: Array, target: Array, weight: Array | None) -> None:
-        rows = len(batch.target)
-        self.batch, self.rows = batch, rows
+    def __init__(self, plan: Plan, x: Array, target: Array, weight: Array | None) -> None:
+        self.batch = plan.batch
+        self.rows = len(plan.batch.target)
         self.index = np.arange(len(x))
         self.cursor = np.zeros(1, np.int64)
-        data = x, target, weight
-        self.full = self._record(step, batch, *data)
-        self.rest = self._record(step, batch.first(len(x) % rows), *data) if len(x) % rows else None
+        rest = len(x) % self.rows  # the rows of the last, shorter batch
+        self.gather, self.step = self._gather(self.rows, x, target, weight), plan.tape(self.rows)
+        self.gather_rest = self._gather(rest, x, target, weight) if rest else None
+        self.step_rest = plan.tape(rest) if rest else None
 
-    def _record(self, step: Step, batch: Batch, x: Array, target: Array, weight: Array | None) -> Tape:
+    def _gather(self, rows: int, x: Array, target: Array, weight: Array | None) -> Tape:
+        batch = self.batch.first(rows)
         k, tape, where = kernels.of(batch.work.activations[0].dtype), Tape(), (self.index, self.cursor)
         k.gather_rows(x, *where, batch.work.activations[0], tape)
         (k.gather_labels if target.ndim == 1 else k.gather_rows)(target, *where, batch.target, tape)
         if weight is not None:
             assert batch.weight is not None
             k.gather_rows(weight[:, None], *where, batch.weight[:, None], tape)
-        step(batch, tape)
         return tape
 
     def run(self, shuffle: bool, seed: int, first_epoch: int, losses: Array) -> tuple[int, int] | None:
         """Replay as many epochs as `losses` has places; return (epoch, batch) where the loss became non-finite."""
-        tapes, value = (self.full, self.rest), self.batch.value
-        return run_epochs(*tapes, self.index, self.cursor, value, self.rows, shuffle, seed, first_epoch, losses)
+        tapes, where = (self.gather, self.step, self.gather_rest, self.step_rest), (self.index, self.cursor)
+        return run_epochs(*tapes, *where, self.batch.value, self.rows, shuffle, seed, first_epoch, losses)

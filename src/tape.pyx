@@ -215,15 +215,17 @@ def permutation(Py_ssize_t n, uint64_t seed, uint64_t epoch):
 
 
 def run_epochs(
-    Tape batch, Tape rest, int64_t[::1] index, int64_t[::1] cursor, double[::1] value, Py_ssize_t batch_size,
-    bint shuffle, uint64_t seed, Py_ssize_t first_epoch, double[::1] losses,
+    Tape gather, Tape step, Tape gather_rest, Tape step_rest, int64_t[::1] index, int64_t[::1] cursor,
+    double[::1] value, Py_ssize_t batch_size, bint shuffle, uint64_t seed, Py_ssize_t first_epoch, double[::1] losses,
 ):
-    """Replay one tape per batch, without the GIL, for as many epochs as `losses` has places.
+    """Replay a gather and a step per batch, without the GIL, for as many epochs as `losses` has places.
 
     Parameters
     ----------
-    batch, rest
-        The step for `batch_size` rows, and for the rows that remain at the end of an epoch (None where none do).
+    gather, step
+        What brings `batch_size` rows into the memory of the step, and the step.
+    gather_rest, step_rest
+        The same for the rows that remain at the end of an epoch; None where none do.
     index
         (n,) the order of rows: shuffled here before each epoch, by (seed, epoch) alone, or left as it is.
     cursor
@@ -243,10 +245,10 @@ def run_epochs(
     cdef Py_ssize_t since_look = 0, look_after = 1
     cdef double total, now, looked
     cdef int status = 0
-    cdef Tape tape
+    cdef Tape step_of
     if batch_size < 1 or n < 1 or cursor.shape[0] != 1 or value.shape[0] != 1:
         raise ValueError("run_epochs: expected rows, a batch size of at least 1, and cells of one number")
-    if batch is None or (rest is None) != (n % batch_size == 0):
+    if gather is None or step is None or not (gather_rest is None) == (step_rest is None) == (n % batch_size == 0):
         raise ValueError(f"run_epochs: expected a tape for {batch_size} rows and one for the last {n % batch_size}")
     n_batches = n // batch_size
     with nogil:
@@ -259,9 +261,13 @@ def run_epochs(
                 rows = batch_size if i < n_batches else n % batch_size
                 cursor[0] = i * batch_size
                 if i < n_batches:
-                    status = batch.play(0, batch.length)
+                    status = gather.play(0, gather.length)
+                    if status == 0:
+                        status = step.play(0, step.length)
                 else:
-                    status = rest.play(0, rest.length)
+                    status = gather_rest.play(0, gather_rest.length)
+                    if status == 0:
+                        status = step_rest.play(0, step_rest.length)
                 if status != 0:
                     break
                 total += value[0] * rows
@@ -282,7 +288,7 @@ def run_epochs(
             losses[epoch] = total / n
     if status == NOT_FINITE:
         return epoch, i
-    if status != 0:
-        tape = batch if i < n_batches else rest
-        tape.fail(status)
+    if status != 0:         # only a step calls Python
+        step_of = step if i < n_batches else step_rest
+        step_of.fail(status)
     return None

@@ -1,5 +1,7 @@
 """Bad input is refused with an error that says what, where, got and expected, and leaves the model as it was."""
 
+import copy
+import gc
 import re
 import warnings
 
@@ -483,3 +485,26 @@ def test_nothing_comes_from_no_rows():
     assert net.forward(X[:0]).shape == (0, OUTPUTS)
     assert net.backward(T[:0]).shape == (0, FEATURES)
     assert not net.grads.any()
+
+
+def test_a_layer_belongs_to_one_model():
+    x, shared = np.ones((4, 3)), Dense(5)
+    first, second = Model([shared, Dense(2)], seed=0), Model([shared, Dense(1)], seed=1)
+    first.build(3)
+    before = first.params.copy()
+    with pytest.raises(ValueError, match=r"Dense 1 \(5 units\) is part of another model.*copy.deepcopy\(layer\)"):
+        second.predict(x)
+    assert shared.w.base is not None
+    assert np.shares_memory(shared.w, first.params)
+    np.testing.assert_array_equal(first.params, before)
+    third = Model([copy.deepcopy(shared), Dense(1)], seed=1)
+    third.predict(x)
+    np.testing.assert_array_equal(third.layers[0].w, shared.w)
+    del first
+    gc.collect()
+    second.predict(x)
+
+
+def test_nesterov_needs_momentum():
+    with pytest.raises(ValueError, match="SGD: nesterov=True needs a momentum above 0"):
+        SGD(0.1, nesterov=True)

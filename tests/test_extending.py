@@ -246,11 +246,15 @@ class NumPyInForward(Layer):
 
 
 class ForgottenTape(NumPyInForward):
+    _backward = NumPyInForward._backward
+
     def _forward(self, x, y, tape):
         self.kernels.relu_forward(x, y)
 
 
 class HalfInNumPy(NumPyInForward):
+    _backward = NumPyInForward._backward
+
     def _forward(self, x, y, tape):
         self.kernels.relu_forward(np.abs(x), y, tape)
 
@@ -330,12 +334,16 @@ class Twice(ReLU):
         Twice.calls += 1
         super()._forward(x, y, tape)
 
+    _backward = ReLU._backward
+
 
 class Shifted(Dense):
     """x @ w + b + 1, in NumPy."""
 
     def forward(self, x):
         return x @ self.w + self.b + 1
+
+    _backward = Dense._backward
 
 
 class Tempered(Softmax):
@@ -359,6 +367,16 @@ class Squeezed(Sigmoid):
 
     def backward(self, dy):
         return dy * self.y * (1 - self.y) / 2
+
+
+@pytest.mark.parametrize("way", ["forward", "_forward"])
+def test_the_derivative_of_another_forward_is_not_inherited(way):
+    half = {"forward": lambda self, x: np.tanh(x / 2), "_forward": lambda self, x, y, tape: None}
+    kind = type("HalfTanh", (Tanh,), {way: half[way]})
+    net = Model([Dense(5), kind()], seed=0)
+    with pytest.raises(TypeError, match=r"HalfTanh 2 has no derivative: define backward\(dy\)"):
+        net.fit(X, np.zeros((len(X), 5)), "mse")
+    assert not net.built
 
 
 def loss_of_training(net, t, loss):
@@ -542,13 +560,21 @@ def test_a_guard_stops_where_the_value_is_not_finite(value):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"index": np.arange(0)}, {"batch_size": 0}, {"rest": None}, {"batch_size": 5}, {"cursor": np.zeros(2, np.int64)}],
-    ids=["no rows", "batch_size 0", "rest missing", "rest too many", "two cursors"],
+    [
+        {"index": np.arange(0)},
+        {"batch_size": 0},
+        {"step_rest": None},
+        {"gather_rest": None, "step_rest": None},
+        {"batch_size": 5},
+        {"cursor": np.zeros(2, np.int64)},
+    ],
+    ids=["no rows", "batch_size 0", "half of the rest missing", "rest missing", "rest too many", "two cursors"],
 )
 def test_run_epochs_refuses_sizes_that_do_not_fit(changes):
     arguments = {
-        "batch": Tape(), "rest": Tape(), "index": np.arange(10), "cursor": np.zeros(1, np.int64), "value": np.zeros(1),
-        "batch_size": 4, "shuffle": False, "seed": 0, "first_epoch": 0, "losses": np.zeros(3),
+        "gather": Tape(), "step": Tape(), "gather_rest": Tape(), "step_rest": Tape(), "index": np.arange(10),
+        "cursor": np.zeros(1, np.int64), "value": np.zeros(1), "batch_size": 4, "shuffle": False, "seed": 0,
+        "first_epoch": 0, "losses": np.zeros(3),
     }  # fmt: skip
     assert run_epochs(**arguments) is None
     with pytest.raises(ValueError, match="run_epochs: expected"):

@@ -239,10 +239,11 @@ def test_eager_is_replay_at_sizes_where_products_are_cut_into_tiles(dtype):
 
 def trained_in_parts(net, x, t, loss, optimizer, weight, parts):
     x, t, weight = net._ready(x, t, weight, loss, optimizer)
-    plan = EpochPlan(net._step, Batch.like(net._training.workspace(17), t, weight is not None), x, t, weight)
+    plan = EpochPlan(net._plan(17, t, weight is not None), x, t, weight)
     for cursor in (0, 4):
         plan.cursor[0] = cursor
-        plan.full.replay(parts=parts)
+        for tape in (plan.gather, plan.step):
+            tape.replay(parts=parts)
     arrays = [net.params, net.grads, plan.batch.value, *plan.batch.work.activations, *net._state.values()]
     return [array.copy() for array in arrays]
 
@@ -352,6 +353,20 @@ def test_a_fit_goes_on_where_the_last_one_ended():
         restarted.fit(x, t, "mse", OPTIMIZERS[name](), epochs=2, **options)
         restarted.fit(x, t, "mse", OPTIMIZERS[name](), epochs=3, **options)
         assert not same_bits(whole.params, restarted.params)
+
+
+@each_dtype
+def test_changed_constants_of_an_optimizer_are_used(dtype):
+    x, t = data()
+    changed, fresh = (small_net("tanh", dtype=dtype) for _ in range(2))
+    sgd, other = SGD(0.1), SGD(0.1, momentum=0.5, weight_decay=0.25)
+    changed.train_batch(x, t, loss="mse", optimizer=sgd)
+    fresh.train_batch(x, t, loss="mse", optimizer=SGD(0.1))
+    sgd.momentum, sgd.weight_decay = 0.5, 0.25
+    for _ in range(3):
+        changed.train_batch(x, t, optimizer=sgd)
+        fresh.train_batch(x, t, optimizer=other)
+    assert same_bits(changed.params, fresh.params)
 
 
 def test_one_optimizer_keeps_a_state_for_each_model():

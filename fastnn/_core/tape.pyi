@@ -11,8 +11,10 @@ class Tape:
 def guard(value: NDArray[np.float64], tape: Tape | None = None) -> None: ...
 def permutation(n: int, seed: int, epoch: int) -> list[int]: ...
 def run_epochs(
-    batch: Tape,
-    rest: Tape | None,
+    gather: Tape,
+    step: Tape,
+    gather_rest: Tape | None,
+    step_rest: Tape | None,
     index: NDArray[np.int64],
     cursor: NDArray[np.int64],
     value: NDArray[np.float64],
