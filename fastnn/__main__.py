@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -22,6 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         commands.add_parser(name, help=what, description=what).set_defaults(function=function)
     try:
         parser.parse_args(argv).function()
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read has seen enough, as in `fastnn info | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

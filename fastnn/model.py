@@ -481,11 +481,11 @@ class Model:
         self._fits += 1
         params_before = self.params.copy()
         history = self.history = History()
-        start = time.perf_counter()
         # Where nothing has to look between epochs, many of them run in one call; a progress bar looks now and then.
         chunk = 1 if callbacks or validation is not None or progress.shown else min(n_epochs, _EPOCHS_IN_ONE_CALL)
         stop = False
         with progress:
+            start = time.perf_counter()
             while len(history) < n_epochs and not stop:
                 first, begin = len(history), time.perf_counter()
                 losses_of_chunk = np.full(min(chunk, n_epochs - first), np.nan)

@@ -1,0 +1,100 @@
+"""The examples learn what they say, save their pictures, and need matplotlib for nothing else."""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastnn
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+NAMES = ["xor", "and_gate", "exam_scores", "digits"]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run an example's main() in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(EXAMPLES)
+    return lambda name: importlib.import_module(name).main()
+
+
+def test_these_are_all_examples():
+    assert {path.stem for path in EXAMPLES.glob("*.py")} - {"picture"} == set(NAMES)
+    assert all(f"`python {name}.py`" in (EXAMPLES / "README.md").read_text(encoding="utf-8") for name in NAMES)
+
+
+def test_xor(run, capsys):
+    result = run("xor")
+    for name in ("sigmoid", "softmax"):
+        loss, outputs = result[name]
+        assert loss <= 0.002
+        np.testing.assert_array_equal(np.round(outputs[:, -1]), [0, 1, 1, 0])
+    backward, by_jacobian = result["softmax_backward"]
+    np.testing.assert_allclose(backward, by_jacobian, rtol=1e-4, atol=1e-9)
+    assert "1 xor 0 = [0.99" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("isa", [isa for isa in fastnn.kernels.built if isa in fastnn.kernels.supported])
+def test_xor_with_each_instruction_set_in_a_subprocess(isa, tmp_path):
+    code = "import xor; result = xor.main(); assert max(result['sigmoid'][0], result['softmax'][0]) <= 0.002"
+    environment = {**os.environ, "FASTNN_ISA": isa, "PYTHONPATH": str(EXAMPLES)}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, capture_output=True)
+
+
+def test_and_gate(run):
+    result = run("and_gate")
+    assert result["binary"]["accuracy"] == 1
+    assert result["binary"]["loss"] < 0.05
+    assert result["noisy"]["accuracy"] > 0.97
+    assert result["noisy"]["loss"] < 0.1
+    losses = list(result["sweep"].values())
+    assert len(losses) >= 4
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_exam_scores(run, capsys):
+    medians = run("exam_scores")
+    assert medians[0.01] <= 0.008
+    assert medians[0.03] <= 0.004
+    rows = [line.split("|") for line in capsys.readouterr().out.splitlines() if "|" in line]
+    shown = [(len(weights.split()), len(gradients.split())) for weights, gradients in rows]
+    assert shown == [(5, 5)] * 4 + [(1, 1)] * 6  # weights and biases of 3-5-1
+
+
+def test_digits(run):
+    accuracy, confusion = run("digits")
+    assert accuracy >= 0.97
+    assert confusion.sum() == 1797 // 5
+    assert np.trace(confusion) == round(accuracy * confusion.sum())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pictures(name, run, tmp_path, capsys):
+    image = pytest.importorskip("matplotlib.image")
+    run(name)
+    assert f"picture: {name}.png" in capsys.readouterr().out
+    height, width, _ = image.imread(tmp_path / f"{name}.png").shape
+    assert height >= 400
+    assert width >= 500
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_matplotlib(name, run, tmp_path, monkeypatch, capsys):
+    for module in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, module, None)
+    run(name)
+    assert "no picture: pip install matplotlib" in capsys.readouterr().out
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scripts_in_a_subprocess(name, tmp_path):
+    command = [sys.executable, "-W", "error", EXAMPLES / f"{name}.py"]
+    done = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, check=True)
+    assert done.stdout
+    assert not done.stderr
