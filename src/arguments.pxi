@@ -103,13 +103,15 @@ cdef int not_negative(str kernel, str name, double number) except -1:
 
 
 cdef int apart(
-    str kernel, str name, const void *array, Py_ssize_t size, str other_name, const void *other, Py_ssize_t other_size,
-    bint or_same=False,
+    str kernel, str name, const void *array, Py_ssize_t n_bytes, str other_name, const void *other,
+    Py_ssize_t other_bytes, bint or_same=False,
 ) except -1:
     """The memory of an output must not overlap that of another array, but may be the same where `or_same` says so."""
     cdef const char *a = <const char *> array
     cdef const char *b = <const char *> other
-    if a < b + other_size * sizeof(real) and b < a + size * sizeof(real) and not (or_same and a == b):
+    if n_bytes == 0 or other_bytes == 0:
+        return 0
+    if a < b + other_bytes and b < a + n_bytes and not (or_same and a == b):
         raise ValueError(
             f"{kernel}: {name} overlaps {other_name} in memory, expected separate arrays"
             + (" or the very same one" if or_same else "")

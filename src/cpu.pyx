@@ -4,6 +4,10 @@ cdef extern from *:
     """
     #if defined(__GNUC__) && defined(__x86_64__)
     /* The compiler's run-time library asks cpuid for the processor and xgetbv for the operating system. */
+    static int has_baseline(void) {
+        __builtin_cpu_init();
+        return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("popcnt");
+    }
     static int has_avx2(void) {
         __builtin_cpu_init();
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
@@ -15,14 +19,18 @@ cdef extern from *:
                __builtin_cpu_supports("avx512vl");
     }
     #else
+    static int has_baseline(void) { return 1; }
     static int has_avx2(void) { return 0; }
     static int has_avx512(void) { return 0; }
     #endif
     """
+    bint has_baseline()
     bint has_avx2()
     bint has_avx512()
 
 
 def supported():
     """The names of the supported instruction sets, the most capable last."""
+    if not has_baseline():
+        return ()
     return ("baseline",) + (("avx2",) if has_avx2() else ()) + (("avx512",) if has_avx512() else ())

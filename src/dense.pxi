@@ -80,9 +80,9 @@ def dense_forward(x, w, b, y, str activation=None, double alpha=0.0, Tape tape=N
         b_view = vector("dense_forward", "b", b)
         same_length("dense_forward", "b", b_view.shape[0], "the columns of w", w_view.shape[1])
         step.b = vector_address(b_view)
-        apart("dense_forward", "y", step.y, y_view.size, "b", step.b, b_view.size)
-    apart("dense_forward", "y", step.y, y_view.size, "x", step.x, x_view.size)
-    apart("dense_forward", "y", step.y, y_view.size, "w", step.w, w_view.size)
+        apart("dense_forward", "y", step.y, y_view.nbytes, "b", step.b, b_view.nbytes)
+    apart("dense_forward", "y", step.y, y_view.nbytes, "x", step.x, x_view.nbytes)
+    apart("dense_forward", "y", step.y, y_view.nbytes, "w", step.w, w_view.nbytes)
     run_or_record(&step, tape, (x, w, b, y) if tape is not None else None)
 
 
@@ -140,25 +140,27 @@ def dense_backward(x, w, dy, dx, dw, db, Tape tape=None):
     step.x, step.w, step.dy = address(x_view), address(w_view), <void *> address(dy_view)
     step.dw = output_address(dw_view)
     step.rows, step.n_in, step.n_out = x_view.shape[0], x_view.shape[1], w_view.shape[1]
-    apart("dense_backward", "dw", step.dw, dw_view.size, "x", step.x, x_view.size)
-    apart("dense_backward", "dw", step.dw, dw_view.size, "w", step.w, w_view.size)
-    apart("dense_backward", "dw", step.dw, dw_view.size, "dy", step.dy, dy_view.size)
+    apart("dense_backward", "dw", step.dw, dw_view.nbytes, "x", step.x, x_view.nbytes)
+    apart("dense_backward", "dw", step.dw, dw_view.nbytes, "w", step.w, w_view.nbytes)
+    apart("dense_backward", "dw", step.dw, dw_view.nbytes, "dy", step.dy, dy_view.nbytes)
     if db is not None:
         db_view = output_vector("dense_backward", "db", db)
         same_length("dense_backward", "db", db_view.shape[0], "the columns of w", w_view.shape[1])
         step.db = output_vector_address(db_view)
-        apart("dense_backward", "db", step.db, db_view.size, "x", step.x, x_view.size)
-        apart("dense_backward", "db", step.db, db_view.size, "w", step.w, w_view.size)
-        apart("dense_backward", "db", step.db, db_view.size, "dy", step.dy, dy_view.size)
-        apart("dense_backward", "db", step.db, db_view.size, "dw", step.dw, dw_view.size)
+        apart("dense_backward", "db", step.db, db_view.nbytes, "x", step.x, x_view.nbytes)
+        apart("dense_backward", "db", step.db, db_view.nbytes, "w", step.w, w_view.nbytes)
+        apart("dense_backward", "db", step.db, db_view.nbytes, "dy", step.dy, dy_view.nbytes)
+        apart("dense_backward", "db", step.db, db_view.nbytes, "dw", step.dw, dw_view.nbytes)
     if dx is not None:
         dx_view = output_matrix("dense_backward", "dx", dx)
         same_shape("dense_backward", "dx", dx_view, "x", x_view)
         step.dx = output_address(dx_view)
-        apart("dense_backward", "dx", step.dx, dx_view.size, "x", step.x, x_view.size)
-        apart("dense_backward", "dx", step.dx, dx_view.size, "w", step.w, w_view.size)
-        apart("dense_backward", "dx", step.dx, dx_view.size, "dy", step.dy, dy_view.size)
-        apart("dense_backward", "dx", step.dx, dx_view.size, "dw", step.dw, dw_view.size)
+        apart("dense_backward", "dx", step.dx, dx_view.nbytes, "x", step.x, x_view.nbytes)
+        apart("dense_backward", "dx", step.dx, dx_view.nbytes, "w", step.w, w_view.nbytes)
+        apart("dense_backward", "dx", step.dx, dx_view.nbytes, "dy", step.dy, dy_view.nbytes)
+        apart("dense_backward", "dx", step.dx, dx_view.nbytes, "dw", step.dw, dw_view.nbytes)
+        if db is not None:
+            apart("dense_backward", "dx", step.dx, dx_view.nbytes, "db", step.db, db_view.nbytes)
     keep = (x, w, dy, dx, dw, db) if tape is not None else None
     run_or_record(&step, tape, keep)
     if db is not None:

@@ -34,7 +34,7 @@ cdef int elementwise_forward(str kernel, Body body, object x, object y, double a
     step.y = output_address(y_view)
     step.rows, step.n_out = x_view.shape[0], x_view.shape[1]
     step.alpha = alpha
-    apart(kernel, "y", step.y, y_view.size, "x", step.x, x_view.size, or_same=True)
+    apart(kernel, "y", step.y, y_view.nbytes, "x", step.x, x_view.nbytes, or_same=True)
     return run_or_record(&step, tape, (x, y) if tape is not None else None)
 
 

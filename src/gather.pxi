@@ -2,6 +2,25 @@
 # x (n, columns) of any strides, y (rows, columns), index (any) int64 with entries in 0..n-1, cursor (1) int64.
 # Units: rows.
 
+# The first byte of an array of any strides, and the one behind its last.
+cdef const char *lowest(const real[:, :] x) noexcept:
+    cdef const char *first = <const char *> &x[0, 0]
+    return first + sum_of_steps(x, -1)
+
+
+cdef const char *highest(const real[:, :] x) noexcept:
+    return <const char *> &x[0, 0] + sum_of_steps(x, 1) + sizeof(real)
+
+
+cdef inline Py_ssize_t sum_of_steps(const real[:, :] x, int sign) noexcept:
+    cdef Py_ssize_t steps = 0
+    cdef int axis
+    for axis in range(2):
+        if x.strides[axis] * sign > 0:
+            steps += x.strides[axis] * (x.shape[axis] - 1)
+    return steps
+
+
 cdef int check_gather(
     str kernel, const int64_t[::1] index, const int64_t[::1] cursor, Py_ssize_t rows, Py_ssize_t n
 ) except -1:
@@ -18,12 +37,22 @@ cdef int check_gather(
     return 0
 
 
+# What index and cursor hold may have changed since they were checked: a replay must not read elsewhere.
+cdef inline const int64_t *indices(const Step *s) noexcept nogil:
+    cdef int64_t cursor = (<const int64_t *> s.cursor)[0]
+    return <const int64_t *> s.index + cursor if 0 <= cursor <= s.n_in - s.rows else NULL
+
+
 cdef int gather_rows_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef const int64_t *index = <const int64_t *> s.index + (<const int64_t *> s.cursor)[0]
+    cdef const int64_t *index = indices(s)
     cdef const real *row
     cdef real *y
     cdef Py_ssize_t i, j
+    if index is NULL:
+        return OUT_OF_RANGE
     for i in range(begin, end):
+        if not 0 <= index[i] < s.limit:
+            return OUT_OF_RANGE
         row = <const real *> s.x + index[i] * s.stride
         y = <real *> s.y + i * s.n_out
         if s.column_stride == 1:
@@ -58,15 +87,24 @@ def gather_rows(x, index, cursor, y, Tape tape=None):
         step.units = 0
     step.y = output_address(y_view)
     step.rows, step.n_out = y_view.shape[0], y_view.shape[1]
+    step.n_in, step.limit = index_view.shape[0], x_view.shape[0]
     step.index = &index_view[0] if index_view.shape[0] > 0 else NULL
     step.cursor = &cursor_view[0]
+    if step.units > 0:
+        apart("gather_rows", "y", step.y, y_view.nbytes, "x", lowest(x_view), highest(x_view) - lowest(x_view))
+    apart("gather_rows", "y", step.y, y_view.nbytes, "index", step.index, index_view.nbytes)
+    apart("gather_rows", "y", step.y, y_view.nbytes, "cursor", step.cursor, cursor_view.nbytes)
     run_or_record(&step, tape, (x, index, cursor, y) if tape is not None else None)
 
 
 cdef int gather_labels_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef const int64_t *index = <const int64_t *> s.index + (<const int64_t *> s.cursor)[0]
+    cdef const int64_t *index = indices(s)
     cdef Py_ssize_t i
+    if index is NULL:
+        return OUT_OF_RANGE
     for i in range(begin, end):
+        if not 0 <= index[i] < s.limit:
+            return OUT_OF_RANGE
         (<int64_t *> s.y)[i] = (<const int64_t *> s.x)[index[i]]
     return 0
 
@@ -85,6 +123,10 @@ def gather_labels(x, index, cursor, y, Tape tape=None):
     clear(&step, gather_labels_body, y_view.shape[0])
     step.x = &x_view[0] if x_view.shape[0] > 0 else NULL
     step.y = &y_view[0] if y_view.shape[0] > 0 else NULL
+    step.rows, step.n_in, step.limit = y_view.shape[0], index_view.shape[0], x_view.shape[0]
+    apart("gather_labels", "y", step.y, y_view.nbytes, "x", step.x, x_view.nbytes)
     step.index = &index_view[0] if index_view.shape[0] > 0 else NULL
     step.cursor = &cursor_view[0]
+    apart("gather_labels", "y", step.y, y_view.nbytes, "index", step.index, index_view.nbytes)
+    apart("gather_labels", "y", step.y, y_view.nbytes, "cursor", step.cursor, cursor_view.nbytes)
     run_or_record(&step, tape, (x, index, cursor, y) if tape is not None else None)

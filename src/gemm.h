@@ -366,7 +366,7 @@ ALWAYS_INLINE void product_in_place(ptrdiff_t m, ptrdiff_t n, Tile t) {
 #define CACHE_LINE ((ptrdiff_t)(64 / sizeof(real)))
 
 ALWAYS_INLINE void product_in_blocks(ptrdiff_t m, ptrdiff_t n, Tile t, ptrdiff_t b_col, int pack_b, real *packed_a) {
-    real panel[PANEL] __attribute__((aligned(64)));
+    ALIGNED(64) real panel[PANEL];
     const Tile whole = t;
     const ptrdiff_t k = whole.k, rows = even_part(m, TILE_ROWS);
     const ptrdiff_t block_k = even_part(k, rows <= FEW_ROWS ? BLOCK_K * TILE_VECTORS / FEW_ROWS_VECTORS : BLOCK_K);
@@ -423,14 +423,14 @@ NOINLINE void product_b_packed(ptrdiff_t m, ptrdiff_t n, Tile t, ptrdiff_t b_col
 }
 
 NOINLINE void product_both_packed(ptrdiff_t m, ptrdiff_t n, Tile t, ptrdiff_t b_col, int pack_b) {
-    real packed_a[BLOCK_A] __attribute__((aligned(64)));
+    ALIGNED(64) real packed_a[BLOCK_A];
     product_in_blocks(m, n, t, b_col, pack_b, packed_a);
 }
 
 /* n <= TILE_ROWS columns of c, as rows of c.T (n, m) = b.T @ a.T: each vector holds one column of many rows of c. */
 NOINLINE void product_transposed(ptrdiff_t m, ptrdiff_t n, Tile t, ptrdiff_t b_col) {
-    real panel[PANEL] __attribute__((aligned(64)));
-    real sums[TILE_ROWS * FEW_ROWS_VECTORS * (VECTOR_BYTES / sizeof(real))] __attribute__((aligned(64)));
+    ALIGNED(64) real panel[PANEL];
+    ALIGNED(64) real sums[TILE_ROWS * FEW_ROWS_VECTORS * (VECTOR_BYTES / sizeof(real))];
     const Tile whole = t;
     const ptrdiff_t k = whole.k;
     const ptrdiff_t block_k = even_part(k, n <= FEW_ROWS ? BLOCK_K * TILE_VECTORS / FEW_ROWS_VECTORS : BLOCK_K);

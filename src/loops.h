@@ -67,17 +67,17 @@ ALWAYS_INLINE double sum_double(const real *x, ptrdiff_t n) {
 ALWAYS_INLINE double loss_and_gradient(const void *y_, const void *t_, const void *weight_, void *dy_, ptrdiff_t rows,
                                        ptrdiff_t n, double scale, double delta, real (*f)(real, real, real),
                                        real (*g)(real, real, real)) {
-    enum { CHUNK = 256 };
+    enum { TERMS = 256 };
     const real *weight = (const real *)weight_;
     ptrdiff_t length = weight ? n : rows * n; /* without weights, all rows are one */
     double total = 0;
     for (ptrdiff_t row = 0; row < (weight ? rows : 1); row++) {
         const real *y = (const real *)y_ + row * length, *t = (const real *)t_ + row * length;
         real *dy = dy_ ? (real *)dy_ + row * length : NULL, row_scale = (real)(weight ? scale * weight[row] : scale);
-        real terms[CHUNK];
+        real terms[TERMS];
         double row_total = 0;
-        for (ptrdiff_t begin = 0; begin < length; begin += CHUNK) {
-            ptrdiff_t end = length - begin < CHUNK ? length : begin + CHUNK;
+        for (ptrdiff_t begin = 0; begin < length; begin += TERMS) {
+            ptrdiff_t end = length - begin < TERMS ? length : begin + TERMS;
             if (dy) {
                 INDEPENDENT
                 for (ptrdiff_t i = begin; i < end; i++) {

@@ -25,9 +25,13 @@ cdef int fill_loss(Step *step, str kernel, const real[:, ::1] y, object weight, 
         dy_view = output_matrix(kernel, "dy", dy)
         same_shape(kernel, "dy", dy_view, "y", y)
         step.dy = output_address(dy_view)
-        apart(kernel, "dy", step.dy, dy_view.size, "y", step.x, y.size)
+        apart(kernel, "dy", step.dy, dy_view.nbytes, "y", step.x, y.nbytes)
+        apart(kernel, "value", step.value, sizeof(double), "dy", step.dy, dy_view.nbytes)
         if weight is not None:
-            apart(kernel, "dy", step.dy, dy_view.size, "weight", step.weight, weight_view.size)
+            apart(kernel, "dy", step.dy, dy_view.nbytes, "weight", step.weight, weight_view.nbytes)
+    if weight is not None:
+        apart(kernel, "value", step.value, sizeof(double), "weight", step.weight, weight_view.nbytes)
+    apart(kernel, "value", step.value, sizeof(double), "y", step.x, y.nbytes)
     return 0
 
 
@@ -45,7 +49,8 @@ cdef int target_loss(
     step.t = address(t_view)
     step.alpha = delta
     if dy is not None:
-        apart(kernel, "dy", step.dy, y_view.size, "t", step.t, t_view.size)
+        apart(kernel, "dy", step.dy, y_view.nbytes, "t", step.t, t_view.nbytes)
+    apart(kernel, "value", step.value, sizeof(double), "t", step.t, t_view.nbytes)
     return run_or_record(&step, tape, (y, t, weight, dy, value) if tape is not None else None)
 
 
@@ -64,6 +69,9 @@ cdef int label_loss(
     clear(&step, body, 1)
     fill_loss(&step, kernel, y_view, weight, dy, value)
     step.t = &t_view[0] if t_view.shape[0] > 0 else NULL
+    if dy is not None:
+        apart(kernel, "dy", step.dy, y_view.nbytes, "t", step.t, t_view.nbytes)
+    apart(kernel, "value", step.value, sizeof(double), "t", step.t, t_view.nbytes)
     return run_or_record(&step, tape, (y, t, weight, dy, value) if tape is not None else None)
 
 

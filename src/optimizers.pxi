@@ -44,13 +44,15 @@ def sgd(
     step.w, step.dw = output_vector_address(w_view), <void *> vector_address(dw_view)
     step.lr = read_only_cell("sgd", "lr", lr)
     step.momentum, step.weight_decay, step.flag = momentum, weight_decay, nesterov
-    apart("sgd", "w", step.w, w_view.size, "dw", step.dw, w_view.size)
+    apart("sgd", "w", step.w, w_view.nbytes, "dw", step.dw, w_view.nbytes)
+    apart("sgd", "w", step.w, w_view.nbytes, "lr", step.lr, sizeof(double))
     if velocity is not None:
         velocity_view = output_vector("sgd", "velocity", velocity)
         same_length("sgd", "velocity", velocity_view.shape[0], "w", w_view.shape[0])
         step.v = output_vector_address(velocity_view)
-        apart("sgd", "velocity", step.v, w_view.size, "w", step.w, w_view.size)
-        apart("sgd", "velocity", step.v, w_view.size, "dw", step.dw, w_view.size)
+        apart("sgd", "velocity", step.v, w_view.nbytes, "w", step.w, w_view.nbytes)
+        apart("sgd", "velocity", step.v, w_view.nbytes, "dw", step.dw, w_view.nbytes)
+        apart("sgd", "velocity", step.v, w_view.nbytes, "lr", step.lr, sizeof(double))
     elif momentum != 0:
         raise ValueError(f"sgd: velocity is None, expected an array of {w_view.shape[0]} for momentum {momentum}")
     run_or_record(&step, tape, (w, dw, velocity, lr) if tape is not None else None)
@@ -100,7 +102,7 @@ def adam(
     cdef real[::1] m_view = output_vector("adam", "m", m)
     cdef real[::1] v_view = output_vector("adam", "v", v)
     cdef Step record
-    cdef Py_ssize_t n = w_view.shape[0]
+    cdef Py_ssize_t n = w_view.shape[0], n_bytes = w_view.nbytes
     same_length("adam", "dw", dw_view.shape[0], "w", n)
     same_length("adam", "m", m_view.shape[0], "w", n)
     same_length("adam", "v", v_view.shape[0], "w", n)
@@ -114,12 +116,15 @@ def adam(
     record.lr, record.step = read_only_cell("adam", "lr", lr), read_only_cell("adam", "step", step)
     record.beta1, record.beta2, record.eps = beta1, beta2, eps
     record.weight_decay, record.flag = weight_decay, decoupled
-    apart("adam", "w", record.w, n, "dw", record.dw, n)
-    apart("adam", "m", record.m, n, "w", record.w, n)
-    apart("adam", "m", record.m, n, "dw", record.dw, n)
-    apart("adam", "v", record.v, n, "w", record.w, n)
-    apart("adam", "v", record.v, n, "dw", record.dw, n)
-    apart("adam", "v", record.v, n, "m", record.m, n)
+    apart("adam", "w", record.w, n_bytes, "dw", record.dw, n_bytes)
+    apart("adam", "m", record.m, n_bytes, "w", record.w, n_bytes)
+    apart("adam", "m", record.m, n_bytes, "dw", record.dw, n_bytes)
+    apart("adam", "v", record.v, n_bytes, "w", record.w, n_bytes)
+    apart("adam", "v", record.v, n_bytes, "dw", record.dw, n_bytes)
+    apart("adam", "v", record.v, n_bytes, "m", record.m, n_bytes)
+    for name, array in (("w", <size_t> record.w), ("m", <size_t> record.m), ("v", <size_t> record.v)):
+        apart("adam", name, <void *> <size_t> array, n_bytes, "lr", record.lr, sizeof(double))
+        apart("adam", name, <void *> <size_t> array, n_bytes, "step", record.step, sizeof(double))
     run_or_record(&record, tape, (w, dw, m, v, lr, step) if tape is not None else None)
 
 
@@ -132,4 +137,4 @@ def increment(step, Tape tape=None):
     cdef Step record
     clear(&record, increment_body, 1)
     record.count = cell("increment", "step", step)
-    run_or_record(&record, tape, step)
+    run_or_record(&record, tape, (step,) if tape is not None else None)

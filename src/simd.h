@@ -20,16 +20,22 @@
 
 #if FASTNN_DOUBLE
 typedef double real;
-typedef int64_t real_bits; /* an integer as wide as real */
 #define REAL(x) x
 #else
 typedef float real;
-typedef int32_t real_bits;
 #define REAL(x) x##f
 #endif
 
 #if !defined(__GNUC__) && !defined(FASTNN_SCALAR)
 #define FASTNN_SCALAR
+#endif
+
+#if defined(__GNUC__)
+#define ALIGNED(bytes) __attribute__((aligned(bytes)))
+#elif defined(_MSC_VER)
+#define ALIGNED(bytes) __declspec(align(bytes))
+#else
+#define ALIGNED(bytes)
 #endif
 
 #ifdef __GNUC__

@@ -90,7 +90,7 @@ def softmax_jacobian(y, jacobian, Tape tape=None):
     step.x = address(y_view)
     step.y = &jacobian_view[0, 0, 0] if jacobian_view.size > 0 else NULL
     step.rows, step.n_out = y_view.shape[0], y_view.shape[1]
-    apart("softmax_jacobian", "jacobian", step.y, jacobian_view.size, "y", step.x, y_view.size)
+    apart("softmax_jacobian", "jacobian", step.y, jacobian_view.nbytes, "y", step.x, y_view.nbytes)
     run_or_record(&step, tape, (y, jacobian) if tape is not None else None)
 
 

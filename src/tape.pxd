@@ -31,6 +31,7 @@ cdef struct Step:
     const double *step
     double *count
     Py_ssize_t rows         # sizes
+    Py_ssize_t limit        # of the numbers in index
     Py_ssize_t n_in
     Py_ssize_t n_out
     Py_ssize_t stride       # of the rows and of the columns of an array that is not contiguous, in elements
@@ -47,12 +48,19 @@ cdef class Tape:
     cdef Step *steps
     cdef Py_ssize_t length
     cdef Py_ssize_t capacity
-    cdef list kept
+    cdef list kept              # the buffers, exported so that nobody can resize or free them, and Python functions
     cdef object error
+    cdef bint playing
 
-    cdef int append(self, const Step *step, object keep) except -1
+    cdef int append(self, const Step *step, tuple arrays) except -1
+    cdef int begin(self) except -1
     cdef int play(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
     cdef int play_in_parts(self, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t parts) noexcept nogil
     cdef int fail(self, int status) except -1
 
-cdef int run_or_record(const Step *step, Tape tape, object keep) except -1
+cdef int run_or_record(const Step *step, Tape tape, tuple arrays) except -1
+
+cdef enum:
+    RAISED = 1          # a Python step has raised: the exception waits in the tape
+    NOT_FINITE = 2      # the loss is NaN or infinite
+    OUT_OF_RANGE = 3    # a gather's index or cursor

@@ -31,10 +31,6 @@ cdef extern from *:
     double seconds() noexcept nogil
     uint64_t multiply_high(uint64_t a, uint64_t b) noexcept nogil
 
-cdef enum:
-    RAISED = 1          # a Python step has raised: the exception waits in the tape
-    NOT_FINITE = 2      # the loss is NaN or infinite
-
 layout = FASTNN_LAYOUT      # kernels compare it with their own: they must have been built with the same Step
 
 cdef double SIGNAL_INTERVAL = 0.05      # seconds between two looks at signals, at most
@@ -67,16 +63,18 @@ cdef class Tape:
     def __len__(self):
         return self.length
 
-    cdef int append(self, const Step *step, object keep) except -1:
+    cdef int append(self, const Step *step, tuple arrays) except -1:
         cdef Py_ssize_t capacity
         cdef Step *steps
+        if self.playing:
+            raise RuntimeError("the tape is being replayed: nothing can be recorded into it now")
         if self.length == self.capacity:
             capacity = 2 * self.capacity + 16
             steps = <Step *> realloc(self.steps, capacity * sizeof(Step))
             if steps is NULL:
                 raise MemoryError(f"no memory for a tape of {capacity} steps")
             self.steps, self.capacity = steps, capacity
-        self.kept.append(keep)
+        self.kept.append([memoryview(array) for array in arrays if array is not None])
         self.steps[self.length] = step[0]
         self.length += 1
         return 0
@@ -91,7 +89,15 @@ cdef class Tape:
         step.units = 1
         step.x = <void *> function
         step.y = <void *> self
-        self.append(&step, function)
+        self.append(&step, ())
+        self.kept.append(function)
+
+    cdef int begin(self) except -1:
+        """Mark the tape as being replayed, by one thread and not from within."""
+        if self.playing:
+            raise RuntimeError("the tape is being replayed already")
+        self.playing = True
+        return 0
 
     cdef int play(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         cdef Py_ssize_t i
@@ -119,6 +125,8 @@ cdef class Tape:
         error, self.error = self.error, None
         if status == NOT_FINITE:
             raise FloatingPointError("the loss is not finite")
+        if status == OUT_OF_RANGE:
+            raise IndexError("the index or the cursor of a gather has left its range since it was recorded")
         raise error
 
     def replay(self, Py_ssize_t begin=0, end=None, Py_ssize_t parts=1):
@@ -139,8 +147,10 @@ cdef class Tape:
             raise IndexError(f"replay: steps {begin} to {stop} of a tape of {self.length}")
         if parts < 1:
             raise ValueError(f"replay: parts is {parts}, expected at least 1")
+        self.begin()
         with nogil:
             status = self.play(begin, stop) if parts == 1 else self.play_in_parts(begin, stop, parts)
+        self.playing = False
         if status != 0:
             self.fail(status)
 
@@ -155,10 +165,10 @@ cdef int call_python(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept n
             return RAISED
 
 
-cdef int run_or_record(const Step *step, Tape tape, object keep) except -1:
-    """Run the step now, or append it to the tape, which then keeps its arrays."""
+cdef int run_or_record(const Step *step, Tape tape, tuple arrays) except -1:
+    """Run the step now, on arguments that were checked just before, or append it to the tape, which keeps its arrays."""
     if tape is not None:
-        return tape.append(step, keep)
+        return tape.append(step, arrays)
     with nogil:
         step.body(step, 0, step.units)
     return 0
@@ -178,7 +188,7 @@ def guard(double[::1] value, Tape tape=None):
     step.units = 1
     step.value = &value[0]
     if tape is not None:
-        tape.append(&step, value)
+        tape.append(&step, (value,))
     elif guard_body(&step, 0, 1) != 0:
         raise FloatingPointError("the loss is not finite")
 
@@ -241,16 +251,34 @@ def run_epochs(
         (epoch, batch), counted from 0, where the loss became NaN or infinite; None where all went well.
         Python's signals are looked at every 50 ms at least, so that Ctrl-C raises KeyboardInterrupt from here.
     """
-    cdef Py_ssize_t n = index.shape[0], n_batches, epoch = 0, i = 0, rows
-    cdef Py_ssize_t since_look = 0, look_after = 1
-    cdef double total, now, looked
-    cdef int status = 0
-    cdef Tape step_of
+    cdef Py_ssize_t n = index.shape[0]
     if batch_size < 1 or n < 1 or cursor.shape[0] != 1 or value.shape[0] != 1:
         raise ValueError("run_epochs: expected rows, a batch size of at least 1, and cells of one number")
     if gather is None or step is None or not (gather_rest is None) == (step_rest is None) == (n % batch_size == 0):
         raise ValueError(f"run_epochs: expected a tape for {batch_size} rows and one for the last {n % batch_size}")
-    n_batches = n // batch_size
+    tapes = [tape for tape in (gather, step, gather_rest, step_rest) if tape is not None]
+    started = []
+    try:
+        for tape in tapes:
+            (<Tape> tape).begin()
+            started.append(tape)
+        return run_batches(
+            gather, step, gather_rest, step_rest, index, cursor, value, batch_size, shuffle, seed, first_epoch, losses
+        )
+    finally:
+        for tape in started:
+            (<Tape> tape).playing = False
+
+
+cdef object run_batches(
+    Tape gather, Tape step, Tape gather_rest, Tape step_rest, int64_t[::1] index, int64_t[::1] cursor,
+    double[::1] value, Py_ssize_t batch_size, bint shuffle, uint64_t seed, Py_ssize_t first_epoch, double[::1] losses,
+):
+    cdef Py_ssize_t n = index.shape[0], n_batches = index.shape[0] // batch_size, epoch = 0, i = 0, rows
+    cdef Py_ssize_t since_look = 0, look_after = 1
+    cdef double total, now, looked
+    cdef int status = 0
+    cdef Tape step_of
     with nogil:
         looked = seconds()
         for epoch in range(losses.shape[0]):
