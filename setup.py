@@ -44,12 +44,8 @@ def compiler_flags():
     if sys.platform == "win32":
         return ["/O2", "/fp:precise", "/std:c11"], []
     compile_flags = ["-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fvisibility=hidden"]
-    if DEBUG:
-        compile_flags += ["-O1", "-g1", "-UNDEBUG"]
-    elif SANITIZE:  # optimized: without vectors in registers, a product would take a hundred times as long
-        compile_flags += ["-O3", "-g1", "-UNDEBUG"]
-    else:  # NDEBUG removes assertions; -g0 and stripping keep the wheel small
-        compile_flags += ["-O3", "-g0", "-DNDEBUG"]
+    # -g0 and stripping keep the wheel small
+    compile_flags += ["-O1", "-g1"] if DEBUG or SANITIZE else ["-O3", "-g0"]
     link_flags = [] if DEBUG or SANITIZE or sys.platform == "darwin" else ["-s"]
     if SANITIZE:
         sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]

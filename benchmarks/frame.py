@@ -128,6 +128,7 @@ class Report:
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
         self.more: dict[str, Any] = {}
+        self.missed: list[str] = []  # what was required and does not hold: the exit code is then 1
 
     def add(self, timings: Mapping[str, Timing], **what: Any) -> None:
         """Keep the times of the contenders in one row; `what` says of what."""
@@ -168,3 +169,5 @@ def run(description: str, benchmark: Callable[[argparse.Namespace, Report], None
         raise SystemExit(f"\nNothing here has {chosen.only!r} in its name.")
     report.write(chosen.json, chosen.script)
     print(f"\nWritten to {chosen.json}")
+    if report.missed and not chosen.smoke:
+        raise SystemExit("\nRequired, and missed:\n" + "\n".join(report.missed))

@@ -47,7 +47,10 @@ def _blas() -> str:
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
-        blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[index]
+        try:
+            blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[index]
+        except TypeError:  # before NumPy 1.25 it only prints
+            return "BLAS unknown"
         return f"{blas.get('name')} {blas.get('version')}"
     found = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
     return ", ".join(f"{p['internal_api']} {p['version']} for {p.get('architecture', 'any')}" for p in found[:1])

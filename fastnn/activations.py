@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from fastnn.arena import Array
 from fastnn.layer import Layer
-from fastnn.names import lookup
+from fastnn.names import lookup, number
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
@@ -21,6 +21,8 @@ class Activation(Layer):
     saved = ("y",)
     in_place = True
     mergeable = True
+    constants: ClassVar[tuple[str, ...]] = ("alpha",)
+    gives: ClassVar[str | None] = "numbers"
     alpha: float | None = None  # its one constant, where it has one
 
     def _forward(self, x: Array, y: Array, tape: Tape | None) -> None:
@@ -33,12 +35,6 @@ class Activation(Layer):
         saved = y if self.derivative_from == "y" else x
         backward = getattr(self.kernels, self.kernel + "_backward")
         backward(saved, dy, dx, tape=tape) if self.alpha is None else backward(saved, dy, dx, self.alpha, tape)
-
-
-def _at_least_zero(layer: str, name: str, value: float) -> float:
-    if not 0 <= value < float("inf"):
-        raise ValueError(f"{layer}: {name} is {value}, expected a number >= 0")
-    return float(value)
 
 
 class Identity(Activation):
@@ -65,7 +61,7 @@ class LeakyReLU(Activation):
     kernel = "leaky_relu"
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.alpha = _at_least_zero("LeakyReLU", "negative_slope", negative_slope)
+        self.alpha = number("LeakyReLU: negative_slope", negative_slope)
 
     def __repr__(self) -> str:
         return f"LeakyReLU({self.alpha})"
@@ -83,7 +79,7 @@ class ELU(Activation):
     kernel = "elu"
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = _at_least_zero("ELU", "alpha", alpha)
+        self.alpha = number("ELU: alpha", alpha)
 
     def __repr__(self) -> str:
         return f"ELU({self.alpha})"
@@ -145,12 +141,14 @@ class Sigmoid(Activation):
     """y = 1 / (1 + exp(-x)). At the end of a net with BinaryCrossEntropy, training uses the fused, stable form."""
 
     kernel = "sigmoid"
+    gives = "probabilities"
 
 
 class HardSigmoid(Activation):
     """y = x / 6 + 1/2, clipped to [0, 1]."""
 
     kernel = "hard_sigmoid"
+    gives = "probabilities"
 
 
 class Tanh(Activation):
@@ -182,6 +180,7 @@ class Softmax(Activation):
     """
 
     kernel = "softmax"
+    gives = "class probabilities"
     fusable = False
 
 
@@ -189,6 +188,7 @@ class LogSoftmax(Activation):
     """y_j = x_j - log(sum_k exp(x_k)), over each row."""
 
     kernel = "log_softmax"
+    gives = "class log-probabilities"
     fusable = False
 
 

@@ -47,3 +47,26 @@ class Arena:
         self.views: list[Array] = [
             self.flat[start : start + prod(shape)].reshape(shape) for start, shape in zip(starts, shapes, strict=True)
         ]
+
+
+class Workspace:
+    """The memory of one pass over a chain for some rows.
+
+    Attributes
+    ----------
+    activations : list of ndarray
+        (rows, n) each: the input, then what each stage puts out.
+    gradients : list of ndarray or None
+        The gradients of these; None for the input's, unless it was asked for.
+    """
+
+    def __init__(self, activations: list[Array], gradients: list[Array | None]) -> None:
+        self.activations = activations
+        self.gradients = gradients
+
+    def first(self, rows: int) -> Workspace:
+        """Return the part of this memory that the first rows use."""
+        return Workspace(
+            [array[:rows] for array in self.activations],
+            [None if array is None else array[:rows] for array in self.gradients],
+        )

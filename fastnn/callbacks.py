@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.arena import Array
+from fastnn.names import count, number
 
 if TYPE_CHECKING:
     from fastnn.model import Model
@@ -35,16 +36,15 @@ class EarlyStopping:
     """
 
     def __init__(self, patience: int = 5, min_delta: float = 0.0, restore_best: bool = True) -> None:
-        if patience < 1:
-            raise ValueError(f"EarlyStopping: patience is {patience}, expected a whole number >= 1")
-        self.patience, self.min_delta, self.restore_best = patience, min_delta, restore_best
+        self.patience = count("EarlyStopping: patience", patience)
+        self.min_delta, self.restore_best = number("EarlyStopping: min_delta", min_delta), bool(restore_best)
         self.best, self.best_epoch = np.inf, -1
         self._params: Array | None = None
 
     def __call__(self, model: Model, epoch: int, logs: Mapping[str, float]) -> bool:
         loss = logs.get("val_loss", logs["loss"])
         if epoch == 0:  # a new fit
-            self.best, self.best_epoch = np.inf, -1
+            self.best, self.best_epoch, self._params = np.inf, -1, None
         if loss < self.best - self.min_delta:
             self.best, self.best_epoch, self._params = loss, epoch, model.params.copy()
         if epoch - self.best_epoch < self.patience:

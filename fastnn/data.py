@@ -68,6 +68,13 @@ def convert(array: Array, dtype: np.dtype[Any]) -> Array:
         return array.astype(dtype)
 
 
+def read_only(array: Array) -> Array:
+    """Return a view that cannot be written to: what code of others may look at."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def check_finite(array: Array, name: str) -> None:
     """Raise ValueError with the place of the first NaN or infinity."""
     for start in range(0, len(array), _ROWS_PER_CHECK):  # in parts: no second array as large as the first

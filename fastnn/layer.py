@@ -1,18 +1,18 @@
-"""What a layer is, and a chain of layers with the memory that it works on."""
+"""Layers, and what runs them: the chain, from the first stage to the last and back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import ReferenceType
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import initializers, kernels
-from fastnn.arena import Arena, Array
-from fastnn.data import as_matrix
+from fastnn.arena import Arena, Array, Workspace
+from fastnn.data import as_matrix, read_only
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
@@ -63,6 +63,9 @@ class Layer:
     fusable: bool = False  # may run inside the kernel of the product before it
     mergeable: bool = False  # may be computed inside the loss behind it
     forward_fused: Callable[[Array, Array, Any, Tape | None], None] | None = None  # the kernel that can hold another
+
+    constants: ClassVar[tuple[str, ...]] = ()  # the attributes that a recording fixes: a change records anew
+    gives: ClassVar[str | None] = None  # what losses of probabilities must know; None: not known
 
     label = ""  # the name in messages: type and position in the model
     n_in = 0  # 0 until the layer is built
@@ -129,7 +132,7 @@ class Layer:
             return
         if self._is_kernel_layer:
             raise TypeError(f"{self.title} has no forward: define forward(x), or _forward(x, y, tape)")
-        result = np.asarray(self.forward(_read_only(x)))
+        result = np.asarray(self.forward(read_only(x)))
         if result.shape != y.shape:
             raise ValueError(
                 f"{self.title}: forward returned shape {result.shape} for x {x.shape}, expected {y.shape}; "
@@ -141,7 +144,9 @@ class Layer:
         if tape is not None:
             tape.call(lambda: self._backward(x, y, dy, dx, None))
             return
-        result = self.backward(_read_only(dy))
+        for name in self.parameters:  # so that += works, and what is forgotten is 0
+            self.__dict__["d" + name][...] = 0
+        result = self.backward(read_only(dy))
         if dx is None:
             return
         if result is None or np.shape(result) != dx.shape:
@@ -155,7 +160,12 @@ class Layer:
         self, name: str, shape: tuple[int, ...], initializer: str | initializers.Initializer = "glorot_uniform"
     ) -> None:
         """Declare a parameter: ``self.<name>`` and its gradient ``self.d<name>`` come to be when all are declared."""
-        self._declared[name] = Parameter(shape, initializer)
+        taken = {*self._declared, *("d" + other for other in self._declared)}
+        if not name.isidentifier() or {name, "d" + name} & taken or hasattr(Layer, name) or hasattr(Layer, "d" + name):
+            raise ValueError(f"{self.title}: the parameter name {name!r} is taken, or no name, here")
+        if not isinstance(shape, (tuple, list)) or not shape:
+            raise ValueError(f"{self.title}: the shape of {name} is {shape!r}, expected a tuple such as (n_in,)")
+        self._declared[name] = Parameter(tuple(shape), initializer)
 
     @property
     def title(self) -> str:
@@ -211,12 +221,6 @@ class Layer:
         return f"{type(self).__name__}()"
 
 
-def _read_only(array: Array) -> Array:
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
 def build_layers(
     layers: Sequence[Layer], n_in: int, dtype: np.dtype[Any], rng: np.random.Generator
 ) -> tuple[Array, Array]:
@@ -244,6 +248,11 @@ def build_layers(
             view, grad = next(views)
             kept = old.get(name)
             value = parameter.initializer(parameter.shape, rng)
+            if np.shape(value) != parameter.shape:
+                raise ValueError(
+                    f"{stage.title}: the initializer of {name} returned shape {np.shape(value)}, "
+                    f"expected {parameter.shape}"
+                )
             view[...] = kept if kept is not None and kept.shape == view.shape else value
             stage.__dict__[name], stage.__dict__["d" + name] = view, grad
     return params.flat, grads.flat
@@ -252,29 +261,6 @@ def build_layers(
 def bind(stage: Layer) -> None:
     """Give a built layer the kernels of its dtype."""
     stage.kernels = kernels.of(stage.dtype)
-
-
-class Workspace:
-    """The memory of one pass over a chain for some rows.
-
-    Attributes
-    ----------
-    activations : list of ndarray
-        (rows, n) each: the input, then what each stage puts out.
-    gradients : list of ndarray or None
-        The gradients of these; None for the input's, unless it was asked for.
-    """
-
-    def __init__(self, activations: list[Array], gradients: list[Array | None]) -> None:
-        self.activations = activations
-        self.gradients = gradients
-
-    def first(self, rows: int) -> Workspace:
-        """Return the part of this memory that the first rows use."""
-        return Workspace(
-            [array[:rows] for array in self.activations],
-            [None if array is None else array[:rows] for array in self.gradients],
-        )
 
 
 class Chain:

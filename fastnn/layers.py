@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from operator import index
 from typing import TYPE_CHECKING
 
 from fastnn import activations
@@ -10,6 +9,7 @@ from fastnn.arena import Array
 from fastnn.initializers import Initializer
 from fastnn.initializers import get as get_initializer
 from fastnn.layer import Layer
+from fastnn.names import count
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
@@ -52,6 +52,7 @@ class Dense(Layer):
     """
 
     saved = ("x",)
+    gives = "numbers"
     w: Array
     dw: Array
 
@@ -64,12 +65,7 @@ class Dense(Layer):
         weight_initializer: str | Initializer | None = None,
         bias_initializer: str | Initializer = "zeros",
     ) -> None:
-        try:
-            self.units = index(units)
-        except TypeError:
-            raise TypeError(f"Dense: units is {units!r}, expected a whole number >= 1") from None
-        if self.units < 1:
-            raise ValueError(f"Dense: units is {units}, expected a whole number >= 1")
+        self.units = count("Dense: units", units)
         self.activation = None if activation is None else activations.get(activation)
         self.bias = bool(bias)
         self.weight_initializer = (

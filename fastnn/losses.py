@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 
 from fastnn import kernels
 from fastnn.arena import Array
-from fastnn.data import as_array, check_finite, convert
-from fastnn.names import lookup
+from fastnn.data import as_array, as_matrix, check_finite, convert, read_only
+from fastnn.names import lookup, number
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
@@ -35,11 +35,12 @@ class Loss:
 
     kernel: ClassVar[str] = ""  # the kernel of a loss whose targets have the shape of the predictions
     fuses: ClassVar[tuple[str, ...]] = ()  # the activations at the end of a net that `from_logits` replaces
+    constants: ClassVar[tuple[str, ...]] = ()  # the attributes that a recording fixes: a change records anew
     from_logits = False
 
     def value_and_grad(self, y: Array, t: Array) -> tuple[float, Array]:
         """Return the loss of predictions y for targets t, and its gradient with respect to y."""
-        y = np.ascontiguousarray(y)
+        y = np.ascontiguousarray(as_matrix(y, "y"))
         dy, value = np.empty_like(y), np.empty(1)
         target = np.ascontiguousarray(self.targets(t, y.shape[1], y.dtype))
         self._value_and_grad(y, target, None, dy, value, None)
@@ -52,7 +53,8 @@ class Loss:
             if tape is not None:
                 tape.call(lambda: self._value_and_grad(y, t, weight, dy, value, None))
                 return
-            result, gradient = self.value_and_grad(y, t) if weight is None else self.value_and_grad(y, t, weight)  # type: ignore[call-arg]
+            arguments = [read_only(array) for array in (y, t, weight) if array is not None]
+            result, gradient = self.value_and_grad(*arguments)
             if np.shape(result) != ():
                 raise ValueError(f"{self}: the value has shape {np.shape(result)}, expected one number")
             if np.shape(gradient) != y.shape:
@@ -87,15 +89,15 @@ class Loss:
         check_finite(array, "y")
         return array
 
-    def fused_with(self, last: Layer | None) -> Loss | None:
-        """Return the loss to train with in place of (last stage, this one), or None to train with both as they are.
+    def for_end(self, last: Layer, droppable: bool) -> tuple[Loss, bool]:
+        """Return the loss to train with behind this last stage, and whether it replaces that stage.
 
         Raises
         ------
         ValueError
             Where the last stage cannot give what this loss expects.
         """
-        return None
+        return self, False
 
     def metrics(self, y: Array, t: Array) -> dict[str, float]:
         """Return what besides the loss says how good predictions are."""
@@ -139,11 +141,10 @@ class Huber(Loss):
     """
 
     kernel = "huber"
+    constants = ("delta",)
 
     def __init__(self, delta: float = 1.0) -> None:
-        if not 0 < delta < float("inf"):
-            raise ValueError(f"Huber: delta is {delta}, expected a number > 0")
-        self.delta = float(delta)
+        self.delta = number("Huber: delta", delta, above=0.0)
 
     def _constants(self) -> tuple[float, ...]:
         return (self.delta,)
@@ -155,29 +156,31 @@ class Huber(Loss):
 class _Likelihood(Loss):
     """A loss of probabilities: it merges with the activation that makes them."""
 
+    expects: ClassVar[tuple[str, ...]] = ()  # what the last stage may give
+    constants = ("from_logits",)
+
     def __init__(self, from_logits: bool = False) -> None:
         self.from_logits = bool(from_logits)
 
-    def fused_with(self, last: Layer | None) -> Loss | None:
-        name = getattr(last, "kernel", None)
-        plain = type(self)._value_and_grad is Loss._value_and_grad and self._is_kernel_loss
-        if name in self.fuses:
-            if self.from_logits:
-                raise ValueError(f"{self} expects logits, but the net ends in {name}: use {type(self).__name__}()")
-            if not (plain and last is not None and last.mergeable):  # a subclass computes something else
-                return None
-            merged = copy(self)
-            merged.from_logits = True
-            return merged
-        gives_logits = name in ("identity", "relu", "leaky_relu", "elu", "selu", "tanh", "hard_tanh") or getattr(
-            last, "forward_fused", None
+    def for_end(self, last: Layer, droppable: bool) -> tuple[Loss, bool]:
+        kind = type(self).__name__
+        if self.from_logits:
+            if last.gives in (*self.expects, "class log-probabilities"):
+                raise ValueError(f"{self} expects logits, but the net ends in {last!r}: use {kind}()")
+            return self, False
+        plain = self._is_kernel_loss and type(self)._value_and_grad is Loss._value_and_grad
+        of_logits = copy(self)
+        of_logits.from_logits = True
+        if plain and last.mergeable and getattr(last, "kernel", None) in self.fuses and droppable:
+            return of_logits, True
+        if plain and last.gives == "class log-probabilities" and "log_softmax" in self.fuses:
+            return of_logits, False  # the softmax of log-probabilities is their exponential: nothing changes
+        if last.gives in (None, *self.expects):
+            return self, False
+        raise ValueError(
+            f"{self} expects probabilities, but the net does not end in {self.fuses[0]} but in {last!r}: "
+            f"add {self.fuses[0]} at its end, or use {kind}(from_logits=True) for one that ends in logits"
         )
-        if gives_logits and not self.from_logits:
-            raise ValueError(
-                f"{self} expects probabilities, but the net does not end in {self.fuses[0]}: "
-                f"add {self.fuses[0]} at its end, or use {type(self).__name__}(from_logits=True)"
-            )
-        return None
 
 
 class BinaryCrossEntropy(_Likelihood):
@@ -191,6 +194,7 @@ class BinaryCrossEntropy(_Likelihood):
     """
 
     fuses = ("sigmoid",)
+    expects = ("probabilities", "class probabilities")
 
     def _kernel_name(self, t: Array) -> str:
         return "binary_cross_entropy" + ("_from_logits" if self.from_logits else "")
@@ -219,6 +223,7 @@ class CrossEntropy(_Likelihood):
     """
 
     fuses = ("softmax", "log_softmax")
+    expects = ("class probabilities", "probabilities")
 
     def _kernel_name(self, t: Array) -> str:
         return "cross_entropy" + ("_labels" if t.ndim == 1 else "") + ("_from_logits" if self.from_logits else "")

@@ -14,12 +14,13 @@ from numpy.typing import ArrayLike
 
 from fastnn import losses, optimizers
 from fastnn._core.tape import Tape, guard
-from fastnn.arena import Array
+from fastnn.arena import Array, Workspace
 from fastnn.callbacks import Callback
 from fastnn.data import as_matrix, as_weights, check_finite, check_lengths
 from fastnn.history import History
-from fastnn.layer import Chain, Layer, Workspace, bind, build_layers
+from fastnn.layer import Chain, Layer, bind, build_layers
 from fastnn.losses import Loss
+from fastnn.names import count
 from fastnn.optimizers import Optimizer
 from fastnn.plan import Batch, EpochPlan, Plan
 from fastnn.progress import Progress
@@ -46,7 +47,7 @@ class Model:
 
     Attributes
     ----------
-    layers : list of Layer
+    layers : tuple of Layer
     params, grads : ndarray of shape (n_parameters,)
         All parameters and their gradients. ``layer.w``, ``layer.dw`` etc. are views into them.
     history : History
@@ -65,12 +66,22 @@ class Model:
     """
 
     def __init__(self, layers: Sequence[Layer], seed: int | None = None, dtype: Any = "float32") -> None:
-        self.layers = list(layers)
+        if not isinstance(layers, Iterable):
+            raise TypeError(f"Model: layers is {layers!r}, expected a list of layers such as [Dense(8), Dense(1)]")
+        self.layers = tuple(layers)
         if not self.layers:
             raise ValueError("Model: layers is empty, expected at least one layer")
         for i, layer in enumerate(self.layers):
             if not isinstance(layer, Layer):
                 raise TypeError(f"Model: layers[{i}] is {layer!r}, expected a layer such as Dense(8)")
+            inner = [
+                value for value in vars(layer).values() if isinstance(value, Layer) and value not in layer.stages()
+            ]
+            if inner:
+                raise TypeError(
+                    f"Model: layers[{i}], {layer!r}, holds {inner[0]!r}, whose parameters a model would not train: "
+                    "put layers into the model's list, and parameters into build"
+                )
         stages = [stage for layer in self.layers for stage in layer.stages()]
         if len({id(stage) for stage in stages}) < len(stages):
             raise ValueError("Model: the same layer stands in it twice, expected a new layer in every place")
@@ -95,7 +106,7 @@ class Model:
         self.history = History()
         self._fits = 0
         self._state: optimizers.State = {}
-        self._constants: list[Any] = []
+        self._recorded: tuple[Any, ...] = ()  # the loss, the optimizer, the stages, and what of them a recording fixes
         self._params: Array | None = None
         self._grads: Array | None = None
         self._forget()
@@ -117,8 +128,7 @@ class Model:
 
     def build(self, n_in: int) -> Model:
         """Create the parameters for `n_in` inputs; the first data do so otherwise."""
-        if index(n_in) < 1:
-            raise ValueError(f"Model: n_in is {n_in}, expected at least 1 feature")
+        n_in = count("Model: n_in", n_in)
         if self._params is not None:
             if n_in != self.n_in:
                 raise ValueError(f"Model: already built for {self.n_in} features, got {n_in}")
@@ -131,7 +141,7 @@ class Model:
                 )
         rng = np.random.default_rng([self.seed, 0])
         with self._unchanged_by_errors():
-            self._params, self._grads = build_layers(self.layers, index(n_in), self.dtype, rng)
+            self._params, self._grads = build_layers(self.layers, n_in, self.dtype, rng)
             self._chain = Chain(self._stages())
         self._own()
         return self
@@ -181,7 +191,7 @@ class Model:
 
     @params.setter
     def params(self, values: ArrayLike) -> None:
-        self._built(self._params)[...] = values
+        _fill("params", self.params, values)
 
     @property
     def grads(self) -> Array:
@@ -190,7 +200,7 @@ class Model:
 
     @grads.setter
     def grads(self, values: ArrayLike) -> None:
-        self._built(self._grads)[...] = values
+        _fill("grads", self.grads, values)
 
     def _built(self, array: Array | None) -> Array:
         if array is None:
@@ -264,7 +274,7 @@ class Model:
     def predict(self, x: ArrayLike, batch_size: int = _PREDICT_ROWS) -> Array:
         """Return the outputs (rows, n_out) for x (rows, n_in), computed `batch_size` rows at a time."""
         matrix = self._inputs(x)
-        rows = _count("batch_size", batch_size)
+        rows = count("batch_size", batch_size)
         self.build(matrix.shape[1])
         assert self._chain is not None
         return _outputs(self._chain, matrix, rows)
@@ -284,7 +294,7 @@ class Model:
         The loss is that of the last training unless another is given.
         """
         matrix = self._data(x)
-        rows = _count("batch_size", batch_size)
+        rows = count("batch_size", batch_size)
         used = self._choose_loss(loss)
         with self._unchanged_by_errors():
             self.build(matrix.shape[1])
@@ -320,12 +330,8 @@ class Model:
     def _training_parts(self, loss: Loss) -> tuple[Chain, Loss]:
         """Return the chain and the loss to train with: without the last activation where the loss contains it."""
         stages = self._stages()
-        fused = loss.fused_with(stages[-1])
-        if fused is None:
-            return Chain(stages), loss
-        if len(stages) == 1:  # nothing is left before it
-            return Chain(stages), loss
-        return Chain(stages[:-1]), fused
+        trained, without_last = loss.for_end(stages[-1], droppable=len(stages) > 1)
+        return Chain(stages[:-1] if without_last else stages), trained
 
     def _weights(self, sample_weight: ArrayLike | None, n: int, loss: Loss) -> Array | None:
         weight = as_weights(sample_weight, n, self.dtype)
@@ -341,20 +347,20 @@ class Model:
                         f"{stage.title} has no derivative: define backward(dy), or _backward(x, y, dy, dx, tape)"
                     )
 
-    def _prepare(self, loss: Loss, optimizer: str | Optimizer | None, target: Array) -> None:
+    def _prepare(self, loss: Loss, optimizer: str | Optimizer | None, target: Array, weighted: bool) -> None:
         """Make ready to train with this loss and optimizer: the last thing that may fail before the first step."""
         self._require_derivatives()
         chosen = optimizers.get(optimizer) if optimizer is not None else self.optimizer or optimizers.get("adam")
-        constants = [getattr(chosen, name) for name in chosen.constants]
-        same = chosen is self.optimizer
-        if loss is self.loss and same and constants == self._constants and self._training is not None:
-            return
-        chain, trained = self._training_parts(loss)
-        state = {**chosen.state(self.params), **(self._state if same else {})}
-        check_recordable(chain, trained, chosen, target, self.params, self.grads)
-        self._training, self._training_loss = chain, trained
-        self.loss, self.optimizer, self._state, self._constants = loss, chosen, state, constants
-        self._plans = {}
+        parts: tuple[Loss | Optimizer | Layer, ...] = (loss, chosen, *self._stages())
+        recorded = (*parts, weighted, *(getattr(part, name) for part in parts for name in part.constants))
+        if self._training is None or recorded != self._recorded:
+            chain, trained = self._training_parts(loss)
+            goes_on = len(self._recorded) > 1 and chosen is self._recorded[1]
+            state = {**chosen.state(self.params), **(self._state if goes_on else {})}
+            check_recordable(chain, trained, chosen, target, weighted, self.params, self.grads)
+            self._training, self._training_loss, self._state = chain, trained, state
+            self._plans, self._recorded = {}, recorded
+        self.loss, self.optimizer = loss, chosen
 
     def train_batch(
         self,
@@ -374,7 +380,7 @@ class Model:
         try:
             return plan.run(matrix, target, weight)
         except FloatingPointError:
-            raise self._diverged(plan.batch.value[0], "") from None
+            raise self._diverged(f"the loss became {plan.batch.value[0]}") from None
 
     def _ready(
         self,
@@ -392,7 +398,7 @@ class Model:
             target = chosen.targets(y, self.n_out, self.dtype)
             check_lengths(len(matrix), target, "y")
             weight = self._weights(sample_weight, len(matrix), chosen)
-            self._prepare(chosen, optimizer, target)
+            self._prepare(chosen, optimizer, target, weight is not None)
         return matrix, target, weight
 
     def _plan(self, rows: int, target: Array, weighted: bool) -> Plan:
@@ -457,13 +463,13 @@ class Model:
         ValueError, TypeError
             For data that do not fit, hold NaN or infinity, or are no numbers: the model is as it was.
         FloatingPointError
-            When the loss becomes NaN or infinite: with the parameters of the last finite loss, or, where these have
-            overflowed in their turn, with those from before this fit.
+            When the loss becomes NaN or infinite, with the epoch and the batch. Parameters that lead there are of no
+            use: those from before this fit are put back, with what the optimizer remembers.
         KeyboardInterrupt
-            Within 50 ms of Ctrl-C, with the parameters as they are then.
+            On Ctrl-C, within 50 ms or when the batch that is running ends, with the parameters as they are then.
         """
-        n_epochs = _count("epochs", epochs)
-        rows = None if batch_size is None else _count("batch_size", batch_size)
+        n_epochs = count("epochs", epochs)
+        rows = None if batch_size is None else count("batch_size", batch_size)
         progress = Progress(n_epochs, verbose)
         if not isinstance(callbacks, Iterable):
             raise TypeError(f"callbacks is {callbacks!r}, expected a sequence of functions of (model, epoch, logs)")
@@ -475,11 +481,11 @@ class Model:
         with self._unchanged_by_errors():
             matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
             validation_target = None if validation is None else self._validation_target(*validation)
-        n_rows = min(rows or len(matrix), len(matrix))
-        plan = EpochPlan(self._plan(n_rows, target, weight is not None), matrix, target, weight)
+            n_rows = min(rows or len(matrix), len(matrix))
+            plan = EpochPlan(self._plan(n_rows, target, weight is not None), matrix, target, weight)
         seed = (self.seed * _SEEDS_APART + self._fits) % 2**64
         self._fits += 1
-        params_before = self.params.copy()
+        before = [array.copy() for array in (self.params, *self._state.values())]
         history = self.history = History()
         # Where nothing has to look between epochs, many of them run in one call; a progress bar looks now and then.
         chunk = 1 if callbacks or validation is not None or progress.shown else min(n_epochs, _EPOCHS_IN_ONE_CALL)
@@ -495,20 +501,21 @@ class Model:
                     history.loss += losses_of_chunk[~np.isnan(losses_of_chunk)].tolist()
                     history.seconds = time.perf_counter() - start
                 if diverged is not None:
-                    where = f" in epoch {first + diverged[0] + 1}, batch {diverged[1] + 1}"
-                    raise self._diverged(plan.batch.value[0], where, params_before)
+                    where = f"in epoch {first + diverged[0] + 1}, batch {diverged[1] + 1}"
+                    raise self._diverged(f"the loss became {plan.batch.value[0]} {where}", before)
                 logs = {"loss": history.loss[-1]}
                 if validation is not None and validation_target is not None:
                     logs["val_loss"] = self._validation_loss(validation[0], validation_target)
                     history.val_loss.append(logs["val_loss"])
                 progress.update(len(history) - first, logs)
                 for callback in callbacks:
-                    stop = callback(self, len(history) - 1, logs) is True or stop
+                    answer = callback(self, len(history) - 1, logs)
+                    stop = stop or (isinstance(answer, (bool, np.bool_)) and bool(answer))
                 if not callbacks and validation is None and time.perf_counter() - begin < _SECONDS_BETWEEN_LOOKS:
                     chunk *= 2
                 history.seconds = time.perf_counter() - start
-        if not np.isfinite(self.params).all():  # the last step: no loss came after it
-            raise self._diverged(np.nan, " after the last batch", params_before)
+        if not np.isfinite(self.params).all():  # in the last step: no loss came after it
+            raise self._diverged(f"the parameters overflowed in epoch {len(history)}, in its last batch", before)
         return history
 
     def _validation_inputs(self, data: tuple[ArrayLike, ArrayLike] | None) -> tuple[Array, ArrayLike] | None:
@@ -538,20 +545,18 @@ class Model:
         assert self._training_loss is not None
         return _evaluate(self._training, self._training_loss, x, target, None, _PREDICT_ROWS)["loss"]
 
-    def _diverged(self, loss: float, where: str, params_before: Array | None = None) -> FloatingPointError:
-        """Return the error of a loss that is not finite; parameters that have overflowed become those from before."""
+    def _diverged(self, what: str, before: Sequence[Array] | None = None) -> FloatingPointError:
+        """Return the error of a training that left the finite numbers, having put back what is given."""
         assert self.optimizer is not None
-        kept = "training stopped before it reached the parameters"
-        if params_before is not None and not np.isfinite(self.params).all():
-            self.params[...] = params_before
-            for name, array in self.optimizer.state(self.params).items():
-                self._state[name][...] = array
-            kept = "the parameters, which had overflowed, are again those from before this fit"
+        after = "training stopped before this reached the parameters"
+        if before is not None:
+            for array, old in zip((self.params, *self._state.values()), before, strict=True):
+                array[...] = old
+            self.grads[...] = 0
+            after = "the parameters are again those from before this fit"
         lr = self.optimizer.lr
-        return FloatingPointError(
-            f"the loss became {loss}{where}, and {kept}: "
-            f"lower the learning rate (now {lr:g}; try {lr / 10:g}), and scale the inputs to about -1 to 1"
-        )
+        lower = f"lower the learning rate (now {lr:g}; try {lr / 10:g})" if lr else "look for very large numbers"
+        return FloatingPointError(f"{what}, and {after}: {lower}, and scale inputs and targets to about -1 to 1")
 
     # -- to look at ---------------------------------------------------------------------------------------------------
 
@@ -578,14 +583,11 @@ class Model:
         return f"<Model: {', '.join(map(repr, self.layers))}; {size}, {self.dtype}>"
 
 
-def _count(name: str, value: int) -> int:
-    try:
-        number = index(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}, expected a whole number >= 1") from None
-    if number < 1:
-        raise ValueError(f"{name} is {value}, expected a whole number >= 1")
-    return number
+def _fill(name: str, array: Array, values: ArrayLike) -> None:
+    given = np.asarray(values)
+    if given.shape not in ((), array.shape):
+        raise ValueError(f"Model: {name} has shape {array.shape}, got values of shape {given.shape}")
+    array[...] = given
 
 
 def _outputs(chain: Chain, x: Array, rows: int) -> Array:

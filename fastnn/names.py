@@ -1,9 +1,10 @@
-"""Things found by name, and an error that lists the near ones where there is none."""
+"""Checked arguments: things found by name, and numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from operator import index
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -27,3 +28,28 @@ def lookup(kind: str, name: object, table: Mapping[str, T]) -> T:
     near = get_close_matches(key, table, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(sorted(table))}"
     raise ValueError(f"unknown {kind} {name!r}: {hint}")
+
+
+def number(where: str, value: object, *, above: float | None = None, below: float = float("inf")) -> float:
+    """Return a finite number >= 0, or > `above`, and < `below`; `where` names it in errors."""
+    try:
+        result = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise TypeError(f"{where} is {value!r}, expected a number") from None
+    enough = result >= 0 if above is None else result > above
+    if not (enough and result < below):
+        lower = ">= 0" if above is None else f"> {above:g}"
+        upper = "" if below == float("inf") else f" and < {below:g}"
+        raise ValueError(f"{where} is {value}, expected a finite number {lower}{upper}")
+    return result
+
+
+def count(where: str, value: object) -> int:
+    """Return a whole number >= 1."""
+    try:
+        result = index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{where} is {value!r}, expected a whole number >= 1") from None
+    if result < 1:
+        raise ValueError(f"{where} is {value}, expected a whole number >= 1")
+    return result

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastnn import kernels
 from fastnn.arena import Arena, Array
-from fastnn.names import lookup
+from fastnn.names import lookup, number
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
@@ -50,7 +50,7 @@ class Optimizer:
 
     @lr.setter
     def lr(self, lr: float) -> None:
-        self._lr[0] = _number(self, "lr", lr)
+        self._lr[0] = number(f"{type(self).__name__}: lr", lr)
 
     def update(self, params: Array, grads: Array) -> None:
         """Change `params` in place."""
@@ -68,17 +68,6 @@ class Optimizer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(lr={self.lr:g})"
-
-
-def _number(owner: object, name: str, value: float, below: float = np.inf) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{type(owner).__name__}: {name} is {value!r}, expected a number") from None
-    if not 0 <= number < below:
-        limit = f"a number from 0 to below {below:g}" if np.isfinite(below) else "a finite number >= 0"
-        raise ValueError(f"{type(owner).__name__}: {name} is {value}, expected {limit}")
-    return number
 
 
 def _zeros_like(params: Array, *names: str) -> dict[str, Any]:
@@ -105,11 +94,11 @@ class SGD(Optimizer):
         self, lr: float = 0.01, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0
     ) -> None:
         super().__init__(lr)
-        self.momentum = _number(self, "momentum", momentum, below=1.0)
+        self.momentum = number(f"{type(self).__name__}: momentum", momentum, below=1.0)
         self.nesterov = bool(nesterov)
         if self.nesterov and not self.momentum:
             raise ValueError("SGD: nesterov=True needs a momentum above 0, such as 0.9")
-        self.weight_decay = _number(self, "weight_decay", weight_decay)
+        self.weight_decay = number(f"{type(self).__name__}: weight_decay", weight_decay)
 
     def state(self, params: Array) -> State:
         return _zeros_like(params, "velocity") if self.momentum else {}
@@ -147,10 +136,10 @@ class Adam(Optimizer):
         decoupled: bool = True,
     ) -> None:
         super().__init__(lr)
-        self.beta1 = _number(self, "beta1", beta1, below=1.0)
-        self.beta2 = _number(self, "beta2", beta2, below=1.0)
-        self.eps = _number(self, "eps", eps)
-        self.weight_decay = _number(self, "weight_decay", weight_decay)
+        self.beta1 = number(f"{type(self).__name__}: beta1", beta1, below=1.0)
+        self.beta2 = number(f"{type(self).__name__}: beta2", beta2, below=1.0)
+        self.eps = number(f"{type(self).__name__}: eps", eps)
+        self.weight_decay = number(f"{type(self).__name__}: weight_decay", weight_decay)
         self.decoupled = bool(decoupled)
 
     def state(self, params: Array) -> State:

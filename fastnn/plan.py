@@ -11,8 +11,7 @@ import numpy as np
 
 from fastnn import kernels
 from fastnn._core.tape import Tape, run_epochs
-from fastnn.arena import Array
-from fastnn.layer import Workspace
+from fastnn.arena import Array, Workspace
 
 
 class Batch:
@@ -80,7 +79,7 @@ class EpochPlan:
     def __init__(self, plan: Plan, x: Array, target: Array, weight: Array | None) -> None:
         self.batch = plan.batch
         self.rows = len(plan.batch.target)
-        self.index = np.arange(len(x))
+        self.index = np.arange(len(x), dtype=np.int64)
         self.cursor = np.zeros(1, np.int64)
         rest = len(x) % self.rows  # the rows of the last, shorter batch
         self.gather, self.step = self._gather(self.rows, x, target, weight), plan.tape(self.rows)

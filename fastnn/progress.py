@@ -24,7 +24,7 @@ class Progress:
         if isinstance(verbose, str) and verbose != "auto":
             raise ValueError(f'verbose is {verbose!r}, expected True, False or "auto"')
         self.epochs, self.done = epochs, 0
-        self.shown = sys.stderr is not None and sys.stderr.isatty() if verbose == "auto" else bool(verbose)
+        self.shown = _is_terminal() if verbose == "auto" else bool(verbose) and sys.stderr is not None
         self._bar: Any = None
         self._written = -1.0
 
@@ -59,3 +59,10 @@ class Progress:
             self._bar.close()
         elif self.shown:
             sys.stderr.write("\n")
+
+
+def _is_terminal() -> bool:
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):  # there is none, or it is closed: no reason for a training to fail
+        return False

@@ -17,14 +17,14 @@ _ROWS = 8  # enough for a batch to look like one
 
 
 def check_recordable(
-    chain: Chain, loss: Loss, optimizer: Optimizer, target: Array, params: Array, grads: Array
+    chain: Chain, loss: Loss, optimizer: Optimizer, target: Array, weighted: bool, params: Array, grads: Array
 ) -> None:
     """Raise RuntimeError where a layer, loss or optimizer made of kernels computes outside of them.
 
     Parts of this package are tested, and parts written in NumPy are called at every batch: neither is run here. The
     parameters and gradients are as they were afterwards.
     """
-    batch = Batch.like(chain.workspace(min(_ROWS, len(target)), input_gradient=True), target, weighted=False)
+    batch = Batch.like(chain.workspace(min(_ROWS, len(target)), input_gradient=True), target, weighted)
     batch.target[...] = target[:_ROWS]
     before = grads.copy()
     try:
@@ -35,8 +35,8 @@ def check_recordable(
             assert dy is not None
             _check_recorded(
                 f"{loss}: _value_and_grad",
-                lambda tape: loss._value_and_grad(y, batch.target, None, dy, batch.value, tape),
-                [y],
+                lambda tape: loss._value_and_grad(y, batch.target, batch.weight, dy, batch.value, tape),
+                [y] if batch.weight is None else [y, batch.weight],
                 [batch.value, dy],
             )
         if _is_foreign(optimizer, "_step", Optimizer):
@@ -60,8 +60,11 @@ def _check_stage(stage: Layer, batch: Batch, i: int) -> None:
         _check_recorded(f"{stage.title}: _forward", lambda tape: stage._forward(x, y, tape), [x], [y])
     if _is_foreign(stage, "_backward", Layer):
         stage._forward(x, y, None)
-        own = [stage.__dict__["d" + name] for name in stage.parameters]
-        _check_recorded(f"{stage.title}: _backward", lambda tape: stage._backward(x, y, dy, dx, tape), [dy], [dx, *own])
+        name = f"{stage.title}: _backward"
+        own = [stage.__dict__["d" + parameter] for parameter in stage.parameters]
+        _check_recorded(name, lambda tape: stage._backward(x, y, dy, dx, tape), [dy], [dx, *own])
+        if i == 0:  # as training calls the first stage
+            _check_recorded(name, lambda tape: stage._backward(x, y, dy, None, tape), [dy], own)
 
 
 def _is_foreign(part: object, method: str, base: type) -> bool:

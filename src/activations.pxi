@@ -20,7 +20,7 @@ cdef int elementwise_backward(
     step.dx = output_address(dx_view)
     step.rows, step.n_out = saved_view.shape[0], saved_view.shape[1]
     step.alpha = alpha
-    apart(kernel, "dx", step.dx, dx_view.nbytes, saved_name, step.x, saved_view.nbytes, or_same=True)
+    apart(kernel, "dx", step.dx, dx_view.nbytes, saved_name, step.x, saved_view.nbytes)
     apart(kernel, "dx", step.dx, dx_view.nbytes, "dy", step.dy, dy_view.nbytes, or_same=True)
     return run_or_record(&step, tape, (saved, dy, dx) if tape is not None else None)
 

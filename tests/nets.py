@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from custom import OwnSigmoid
 
 from fastnn import (
     MAE,
@@ -80,8 +81,8 @@ TASKS = (
     Task("log_softmax-labels", CrossEntropy, lambda: [LogSoftmax()], labels),
     Task("labels-from-logits", lambda: CrossEntropy(from_logits=True), nothing, labels),
     Task("rows-from-logits", lambda: CrossEntropy(from_logits=True), nothing, probabilities),
-    Task("sigmoid-labels", CrossEntropy, lambda: [Sigmoid()], labels),
-    Task("sigmoid-rows", CrossEntropy, lambda: [Sigmoid()], probabilities),
+    Task("own-labels", CrossEntropy, lambda: [OwnSigmoid()], labels),
+    Task("own-rows", CrossEntropy, lambda: [OwnSigmoid()], probabilities),
 )
 TASK = {task.name: task for task in TASKS}
 

@@ -42,6 +42,7 @@ FUNCTIONS: dict[str, tuple[Callable, Callable, float, float]] = {
     "erf": (erf, mpmath.erf, -6, 6),
     "tanh_forward": (np.tanh, mpmath.tanh, -20, 20),
     "sigmoid_forward": (lambda x: 1 / (1 + np.exp(-x)), lambda x: 1 / (1 + mpmath.exp(-x)), -745, 40),
+    "softplus_forward": (lambda x: np.logaddexp(0, x), lambda x: mpmath.log1p(mpmath.exp(x)), -745, 1e3),
 }
 each_function = pytest.mark.parametrize("name", FUNCTIONS)
 
@@ -118,6 +119,7 @@ def test_float64(name, exhaustive):
         ("erf", [0.0, -0.0, np.inf, -np.inf, 40.0, -40.0], [0, -0.0, 1, -1, 1, -1]),
         ("tanh_forward", [0.0, -0.0, np.inf, -np.inf, 400.0, -400.0], [0, -0.0, 1, -1, 1, -1]),
         ("sigmoid_forward", [0.0, -0.0, np.inf, -np.inf, 400.0, -1e4], [0.5, 0.5, 1, 0, 1, 0]),
+        ("softplus_forward", [np.inf, -np.inf, 400.0, -1e4], [np.inf, 0, 400, 0]),
     ],
     ids=FUNCTIONS,
 )

@@ -2,8 +2,10 @@
 
 import doctest
 import importlib
+import io
 import pkgutil
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,14 +50,55 @@ def code_blocks(text):
         yield "\n" * text.count("\n", 0, match.start(1)) + match[1]
 
 
+def promised(text):
+    """What lines of the form ``print(...)  # shown`` show, by the number of the line."""
+    lines = ((at, line) for block in code_blocks(text) for at, line in enumerate(block.splitlines(), 1))
+    return {at: match[1] for at, line in lines if (match := re.match(r"\s*print\(.*\)  # (.*)$", line))}
+
+
+def run_page(text, name):
+    """Run the code in order, in one namespace; return what each line printed, by the number of the line."""
+    printed = {}
+
+    def record(*arguments, **options):
+        stream = io.StringIO()
+        print(*arguments, **{**options, "file": stream})
+        at = sys._getframe(1).f_lineno
+        printed[at] = printed.get(at, "") + stream.getvalue()
+
+    namespace = {"__name__": name, "print": record}
+    for block in code_blocks(text):
+        exec(compile(block, name, "exec"), namespace)
+    return printed
+
+
+def wrong_promises(text, printed):
+    """The lines that print something else than they show, where ``...`` stands for any text."""
+    matches = doctest.OutputChecker().check_output
+    return {
+        at: (shown, printed.get(at))
+        for at, shown in promised(text).items()
+        if not matches(shown + "\n", printed.get(at, ""), doctest.ELLIPSIS)
+    }
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_code_of_pages_runs(page, tmp_path, monkeypatch):
-    """In order, in one namespace per page, in an empty folder."""
+def test_code_of_pages_runs_and_prints_what_it_shows(page, tmp_path, monkeypatch):
+    """In an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
-    namespace = {"__name__": page.stem}
-    for block in code_blocks(page.read_text(encoding="utf-8")):
-        exec(compile(block, str(page), "exec"), namespace)
+    text = page.read_text(encoding="utf-8")
+    assert not wrong_promises(text, run_page(text, page.stem))
+
+
+def test_a_page_that_prints_something_else_is_found():
+    text = "```python\nprint(1 / 3)  # 0.333...\nprint(2)  # 3\nx = 1  # 7\n```\n\nprint(3)  # 4\n"
+    assert promised(text) == {2: "0.333...", 3: "3"}
+    assert wrong_promises(text, run_page(text, "page")) == {3: ("3", "2\n")}
+
+
+def test_the_quickstart_shows_what_it_prints():
+    assert promised((ROOT / "README.md").read_text(encoding="utf-8"))
 
 
 def test_code_is_found():

@@ -1,6 +1,9 @@
 """Layers, activations, losses and optimizers of one's own: in NumPy they work, from kernels they run without Python."""
 
+import array
+import copy
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -8,19 +11,27 @@ from custom import Cube, LogCosh, SaturatingMSE, Scale, SignSGD, TanhOfSigmoid, 
 from nets import FEATURES, OUTPUTS, data, each_dtype, same_bits
 
 from fastnn import (
+    GELU,
+    MAE,
     MSE,
     SGD,
     BinaryCrossEntropy,
     CrossEntropy,
     Dense,
+    EarlyStopping,
+    Huber,
     Identity,
     Layer,
+    LeakyReLU,
+    LogSoftmax,
     Loss,
     Model,
     Optimizer,
     ReLU,
     Sigmoid,
+    SiLU,
     Softmax,
+    Softplus,
     Tanh,
     Tape,
     kernels,
@@ -120,6 +131,50 @@ def test_a_numpy_layer_gets_arrays_that_it_cannot_spoil():
         Model([Dense(3), Careless()], seed=0).predict(X)
 
 
+@pytest.mark.parametrize("which", ["y", "t"])
+def test_a_numpy_loss_gets_arrays_that_it_cannot_spoil(which):
+    class Careless(Loss):
+        def value_and_grad(self, y, t):
+            array = {"y": y, "t": t}[which]
+            array -= 1
+            return 0.0, np.zeros_like(y)
+
+    net = Model([Dense(OUTPUTS)], seed=0)
+    with pytest.raises(ValueError, match="read-only"):
+        net.fit(X, T, Careless())
+    with pytest.raises(ValueError, match="read-only"):
+        net.evaluate(X, T, Careless())
+
+
+class Summing(Scale):
+    """Adds to its gradient."""
+
+    def forward(self, x):
+        self.x = x
+        return x * self.s
+
+    def backward(self, dy):
+        self.ds += (dy * self.x).sum(axis=0)
+        return dy * self.s
+
+
+def test_a_numpy_layer_may_add_to_its_gradient():
+    nets = [Model([Dense(5), kind(), Dense(OUTPUTS)], seed=0, dtype="float64") for kind in (Scale, Summing)]
+    for net in nets:
+        net.fit(X, T, "mse", SGD(0.1), epochs=3, batch_size=8)
+        for _ in range(2):
+            net.forward(X)
+            net.backward(T)
+    assert same_bits(nets[0].params, nets[1].params)
+    assert same_bits(nets[0].grads, nets[1].grads)
+    alone = [net.layers[1] for net in copy.deepcopy(nets)]
+    for layer in alone:
+        for _ in range(2):
+            layer._forward(X[:, [0, 1, 2, 3, 0]], np.empty((len(X), 5)), None)
+            layer._backward(X[:, :1] * np.ones(5), None, X[:, :1] * np.ones(5), np.empty((len(X), 5)), None)
+    assert same_bits(alone[0].ds, alone[1].ds)
+
+
 class Wrong(Layer):
     """Returns what it is told to."""
 
@@ -165,6 +220,29 @@ def test_what_a_numpy_loss_returns_is_checked(result, message):
 
     with pytest.raises(ValueError, match=f"WrongLoss.*: {message}"):
         Model([Dense(OUTPUTS)], seed=0).fit(X, T, WrongLoss(), batch_size=None)
+
+
+def test_a_layer_inside_another_is_refused():
+    """Its parameters would be in no model."""
+
+    class Around(Layer):
+        def __init__(self):
+            self.inner = Dense(3)
+
+        def forward(self, x):
+            return self.inner.forward(x)
+
+        def backward(self, dy):
+            return self.inner.backward(dy)
+
+    with pytest.raises(TypeError, match=r"Around.*Dense|Dense.*Around"):
+        Model([Around(), Dense(OUTPUTS)])
+
+
+def test_the_layers_of_a_model_stay():
+    net = Model([Dense(5), Dense(OUTPUTS)])
+    assert type(net.layers) is tuple
+    assert [layer.units for layer in net.layers] == [5, OUTPUTS]
 
 
 def test_an_optimizer_without_update_says_so():
@@ -440,6 +518,109 @@ def test_a_loss_that_overrides_its_value_gets_probabilities():
     np.testing.assert_allclose(own.params, plain.params, rtol=1e-11, atol=1e-13)
 
 
+def log_softmax(x):
+    z = x - x.max(axis=1, keepdims=True)
+    return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+
+
+class OwnLogSoftmax(LogSoftmax):
+    """The same, by its own calls of the kernels."""
+
+    def _forward(self, x, y, tape):
+        self.kernels.log_softmax_forward(x, y, tape)
+
+    def _backward(self, x, y, dy, dx, tape):
+        self.kernels.log_softmax_backward(y, dy, dx, tape)
+
+
+@pytest.mark.parametrize("rows", [False, True], ids=["labels", "rows"])
+def test_cross_entropy_behind_an_own_log_softmax_is_the_true_loss(rows):
+    labels = np.arange(len(X)) % OUTPUTS
+    unit = np.eye(OUTPUTS)[labels]
+    own, plain = (Model([Dense(OUTPUTS), kind()], seed=0, dtype="float64") for kind in (OwnLogSoftmax, LogSoftmax))
+    expected = -(unit * own.predict(X)).sum(axis=1).mean()
+    for net in (own, plain):
+        assert loss_of_training(net, unit if rows else labels, CrossEntropy()) == pytest.approx(expected, rel=1e-12)
+        assert net.evaluate(X, unit if rows else labels)["loss"] == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(own.grads, plain.grads, rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("rows", [False, True], ids=["labels", "rows"])
+@pytest.mark.parametrize("kind", [Softmax, LogSoftmax])
+def test_the_loss_of_a_net_that_is_an_activation_is_the_true_loss(kind, rows):
+    labels = np.arange(len(X)) % FEATURES
+    unit = np.eye(FEATURES)[labels]
+    expected = -(unit * log_softmax(X)).sum(axis=1).mean()
+    net = Model([kind()], dtype="float64")
+    assert net.evaluate(X, unit if rows else labels)["loss"] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "loss"),
+    [*((kind, CrossEntropy) for kind in (GELU, SiLU, Softplus)), (LogSoftmax, BinaryCrossEntropy)],
+)
+def test_a_loss_refuses_what_are_no_probabilities_for_it(kind, loss):
+    targets = np.arange(len(X)) % OUTPUTS if loss is CrossEntropy else (T > 0)
+    net = Model([Dense(OUTPUTS), kind()], seed=0)
+    for method in (net.fit, net.evaluate):
+        with pytest.raises(ValueError, match=f"^{loss.__name__}"):
+            method(X, targets, loss())
+    assert not net.built
+
+
+# What changes between two fits
+
+
+def set_slope(net):
+    net.layers[1].alpha = 0.3
+
+
+def set_delta(net):
+    net.loss.delta = 0.1
+
+
+def set_optimizer(net):
+    net.optimizer = SGD(0.2, momentum=0.5)
+
+
+def set_loss(net):
+    net.loss = MAE()
+
+
+@pytest.mark.parametrize("method", ["fit", "train_batch"])
+@pytest.mark.parametrize("change", [set_slope, set_delta, set_optimizer, set_loss])
+def test_a_change_between_two_fits_takes_effect(change, method):
+    def new():
+        net = Model([Dense(5), LeakyReLU(0.01), Dense(OUTPUTS)], seed=0, dtype="float64")
+        net.loss, net.optimizer = Huber(1.0), SGD(0.1)
+        return net
+
+    options = {"epochs": 2, "batch_size": 8, "shuffle": False} if method == "fit" else {}
+    changed, fresh, unchanged = new(), new(), new()
+    for net in (changed, unchanged):
+        getattr(net, method)(X, T, **options)
+    for net in (fresh, unchanged):
+        net.build(FEATURES).params = changed.params
+    for net in (changed, fresh):
+        change(net)
+    for net in (changed, fresh, unchanged):
+        getattr(net, method)(X, T, **options)
+    assert same_bits(changed.params, fresh.params)
+    assert not same_bits(changed.params, unchanged.params)
+    assert changed.evaluate(X, T) == fresh.evaluate(X, T)
+
+
+@pytest.mark.parametrize("loss", [np.inf, np.nan])
+def test_early_stopping_does_not_return_to_the_parameters_of_another_fit(loss):
+    stopping = EarlyStopping(patience=2)
+    first, second = (Model([Dense(OUTPUTS)], seed=seed).build(FEATURES) for seed in (1, 2))
+    first.fit(X, T, "mse", epochs=3, callbacks=[stopping])
+    before = second.params.copy()
+    answers = [stopping(second, epoch, {"loss": loss}) for epoch in range(4)]
+    assert any(answers)
+    assert same_bits(second.params, before)
+
+
 def test_a_subclass_that_overrides_nothing_runs_as_its_base():
     class Named(Tanh):
         pass
@@ -534,6 +715,105 @@ def test_a_python_step_may_replay_another_tape():
     outer.call(inner.replay)
     outer.replay()
     assert seen == [1, 1]
+
+
+@pytest.mark.parametrize("times", [1, 100])  # 100 steps would move the memory of the tape
+def test_a_python_step_cannot_record_into_its_own_tape(times):
+    x, y = np.ones((2, 2, 3))
+    recordings = {
+        "a function": lambda tape: tape.call(lambda: None),
+        "a kernel": lambda tape: kernels.float64.relu_forward(x, y, tape),
+        "a guard": lambda tape: guard(np.ones(1), tape),
+    }
+    for record in recordings.values():
+        tape = Tape()
+
+        def append(record=record, tape=tape):
+            for _ in range(times):
+                record(tape)
+
+        tape.call(append)
+        with pytest.raises(RuntimeError, match="is being replayed"):
+            tape.replay()
+        assert len(tape) == 1
+        with pytest.raises(RuntimeError, match="is being replayed"):
+            tape.replay()
+        record(tape)
+        assert len(tape) == 2
+
+
+def test_a_tape_cannot_replay_itself():
+    tape, outer = Tape(), Tape()
+    tape.call(tape.replay)
+    with pytest.raises(RuntimeError, match="is being replayed"):
+        tape.replay()
+    inner = Tape()
+    inner.call(outer.replay)
+    outer.call(inner.replay)
+    for _ in range(2):  # each is free again after the error
+        with pytest.raises(RuntimeError, match="is being replayed"):
+            outer.replay()
+        with pytest.raises(RuntimeError, match="is being replayed"):
+            inner.replay()
+
+
+def test_a_tape_that_another_thread_replays_is_left_alone():
+    tape, began, go_on, seen = Tape(), threading.Event(), threading.Event(), []
+    tape.call(began.set)
+    tape.call(lambda: go_on.wait(30))
+    tape.call(lambda: seen.append(1))
+    thread = threading.Thread(target=tape.replay)
+    thread.start()
+    try:
+        assert began.wait(30)
+        with pytest.raises(RuntimeError, match="is being replayed"):
+            kernels.float64.relu_forward(np.ones((2, 3)), np.ones((2, 3)), tape)
+        with pytest.raises(RuntimeError, match="is being replayed"):
+            tape.replay()
+    finally:
+        go_on.set()
+        thread.join()
+    assert seen == [1]
+    assert len(tape) == 3
+    tape.replay()
+    assert seen == [1, 1]
+
+
+@pytest.mark.parametrize("labels", [False, True], ids=["gather_rows", "gather_labels"])
+@pytest.mark.parametrize("change", ["index", "cursor"])
+@pytest.mark.parametrize("value", [-1, 10, 2**62, -(2**62)])
+def test_a_gather_out_of_range_stops_the_replay(value, change, labels):
+    x = np.arange(10) if labels else np.arange(20.0).reshape(10, 2)
+    gather = kernels.float64.gather_labels if labels else kernels.float64.gather_rows
+    index, cursor, tape, seen = np.arange(10), np.array([3]), Tape(), []
+    y = np.zeros_like(x[:4])
+    gather(x, index, cursor, y, tape)
+    tape.call(lambda: seen.append(1))
+    tape.replay()
+    np.testing.assert_array_equal(y, x[3:7])
+    {"index": index[5:6], "cursor": cursor}[change][0] = value
+    for parts in (1, 3):
+        with pytest.raises(IndexError, match="range"):
+            tape.replay(parts=parts)
+    assert seen == [1]
+    index[5], cursor[0] = 0, 6
+    tape.replay()
+    np.testing.assert_array_equal(y, x[6:10])
+
+
+def test_arrays_cannot_be_resized_while_a_tape_holds_them():
+    arguments = {name: array.array("d", [1.0, 2.0]) for name in ("w", "dw", "velocity")} | {"lr": array.array("d", [1])}
+    tape = Tape()
+    kernels.float64.sgd(**arguments, momentum=0.5, tape=tape)
+    for argument in arguments.values():
+        with pytest.raises(BufferError):
+            argument.extend(range(10_000))
+    tape.replay()
+    assert arguments["velocity"].tolist() == [1.5, 3.0]
+    assert arguments["w"].tolist() == [-0.5, -1.0]
+    del tape
+    for argument in arguments.values():
+        argument.append(0.0)
 
 
 def test_only_functions_can_be_called():

@@ -284,33 +284,45 @@ def test_progress_is_shown_on_a_terminal(with_tqdm, monkeypatch):
 # Interruptions and errors
 
 
-def long_fit(net, x, t, **options):
-    return net.fit(x, t, "mse", SGD(1e-4), epochs=10**15, **options)
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler, also where whoever started the tests ignores SIGINT, as nohup and some services do."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT as POSIX does")
 @pytest.mark.parametrize("callbacks", [[], [lambda *_: None]], ids=["", "callbacks"])
 @pytest.mark.parametrize("layer", [None, Scale], ids=["kernels", "numpy"])
-def test_ctrl_c_ends_a_fit_within_100_ms(layer, callbacks):
+def test_ctrl_c_ends_a_fit_within_100_ms(layer, callbacks, ctrl_c):
     x, t = data(rows=200)
     net = Model([Dense(30, "tanh"), *([layer()] if layer else []), Dense(OUTPUTS)], seed=0)
-    delays, sent = [], []
+    short = net.fit(x, t, "mse", SGD(1e-4), epochs=50, callbacks=callbacks)
+    epochs = int(30 * 50 / short.seconds)  # without an interruption, a fit of about 30 seconds
+    delays, shares, sent = [], [], []
 
     def interrupt():
         sent.append(time.perf_counter())
-        os.kill(os.getpid(), signal.SIGINT)
+        ctrl_c()
+
+    def fit_while(timer):
+        timer.start()
+        net.fit(x, t, epochs=epochs, callbacks=callbacks)
 
     for _ in range(3):  # the best of three: another program may hold the processor at one moment
         timer = threading.Timer(0.2, interrupt)
-        timer.start()
+        begin = time.perf_counter()
         with pytest.raises(KeyboardInterrupt):
-            long_fit(net, x, t, callbacks=callbacks)
-        delays.append(time.perf_counter() - sent[-1])
+            fit_while(timer)
+        end = time.perf_counter()
         timer.join()
-        assert len(net.history) > 0
+        delays.append(end - sent[-1])
+        shares.append(net.history.seconds / (end - begin))
+        assert 0 < len(net.history) < epochs
         assert np.isfinite(net.history.loss).all()
     assert min(delays) < 0.1
-    assert net.history.seconds == pytest.approx(0.2, abs=0.15)
+    assert 0.5 < max(shares) <= 1
     assert_usable(net, x, t)
 
 
@@ -398,12 +410,11 @@ def test_a_loss_that_is_not_finite_ends_the_fit(callbacks):
     net = Model([Dense(1, bias=False, weight_initializer="ones")], dtype="float32")
     with pytest.raises(FloatingPointError) as caught:
         net.fit(np.ones((3, 1)), np.zeros(3), "mse", SGD(5.0), epochs=100, batch_size=1, callbacks=callbacks)
-    steps = len(net.history) * 3 + int(str(caught.value).split("batch ")[1].split(",")[0]) - 1
     assert f"the loss became inf in epoch {len(net.history) + 1}, batch" in str(caught.value)
+    assert "the parameters are again those from before this fit" in str(caught.value)
     assert "lower the learning rate (now 5; try 0.5)" in str(caught.value)
-    assert np.isfinite(net.params).all()
-    assert net.params[0] == pytest.approx((-9.0) ** steps, rel=1e-5)
-    net.params[...] = 1
+    assert len(net.history) >= 2
+    assert net.params[0] == 1
     assert_usable(net, np.ones((3, 1)), np.zeros(3))
 
 
@@ -427,9 +438,9 @@ def test_parameters_stay_finite_where_a_gradient_overflows(epochs):
     assert not net._state["velocity"].any()
 
 
-def test_other_threads_run_during_a_fit():
-    x, t = data(rows=200)
-    net, stop, turns = small_net(), threading.Event(), []
+def turns_of_another_thread(function):
+    """How long a call took, and how often another thread, which wants a turn every ms, had one in the middle of it."""
+    stop, turns = threading.Event(), []
 
     def count():
         while not stop.is_set():
@@ -437,15 +448,35 @@ def test_other_threads_run_during_a_fit():
             time.sleep(0.001)
 
     thread = threading.Thread(target=count)
-    net.fit(x, t, "mse", SGD(1e-4), epochs=1)
     thread.start()
     begin = time.perf_counter()
-    while time.perf_counter() - begin < 0.3:
-        net.fit(x, t, epochs=300)
+    function()
     end = time.perf_counter()
     stop.set()
     thread.join()
-    assert sum(begin < turn < end for turn in turns) > 30
+    quarter = (end - begin) / 4
+    return end - begin, sum(begin + quarter < turn < end - quarter for turn in turns)
+
+
+def test_other_threads_run_during_a_fit():
+    """During a single epoch, which is a single call: Python could change threads between two of them."""
+    net, rows, seconds = Model([Dense(200, "tanh"), Dense(OUTPUTS)], seed=0), 10_000, 0
+    while seconds < 0.3:
+        rows *= 2
+        x, t = data(rows=rows)
+        x, t = x.astype(np.float32), t.astype(np.float32)
+        net.fit(x[:1], t[:1], "mse", SGD(1e-4), epochs=1, batch_size=8)
+        seconds, turns = turns_of_another_thread(lambda x=x, t=t: net.fit(x, t, epochs=1, batch_size=8))
+    assert turns >= 10
+
+
+def test_turns_of_another_thread_are_none_where_the_gil_is_held():
+    """What the test above relies on: sum and range are C code that never lets go of the GIL."""
+    seconds, turns, n = 0, 0, 1_000_000
+    while seconds < 0.3:
+        n *= 2
+        seconds, turns = turns_of_another_thread(lambda n=n: sum(range(n)))
+    assert turns == 0
 
 
 def test_models_train_in_threads_of_their_own():
@@ -504,9 +535,39 @@ def peak_of_fit(x, t, batch_size, **options):
     return peak
 
 
-def test_nothing_is_allocated_per_batch():
+def test_no_memory_is_left_behind_per_batch():
     x, t = data(rows=4000)
     assert peak_of_fit(x, t, 1) <= peak_of_fit(x, t, 40)
+
+
+def calls_of_fit(net, n_batches):
+    """Which functions, of Python and of C, Python calls during a fit, and how often."""
+    x, t = data(rows=8 * n_batches)
+    calls = Counter()
+
+    def count(frame, event, argument):
+        if event in ("call", "c_call"):
+            calls[frame.f_code.co_name if event == "call" else argument.__name__] += 1
+
+    net.fit(x[:8], t[:8], "mse", SGD(1e-4), epochs=1, batch_size=8)
+    sys.setprofile(count)
+    try:
+        net.fit(x, t, epochs=1, batch_size=8)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_no_python_runs_per_batch():
+    few, many = calls_of_fit(small_net(), 10), calls_of_fit(small_net(), 1000)
+    assert few == many
+    assert few["fit"] == 1
+
+
+def test_python_that_runs_per_batch_is_seen():
+    """What the test above relies on."""
+    net = Model([Dense(5), Scale(), Dense(OUTPUTS)], seed=0)
+    assert calls_of_fit(net, 1000)["backward"] == 1000
 
 
 def test_nothing_is_allocated_per_epoch_but_its_loss():

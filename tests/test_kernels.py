@@ -176,6 +176,37 @@ def test_partial_overlap_is_refused(case, dtype):
         case.kernel(dtype)(*arguments.values())
 
 
+def overlapping_pairs():
+    """Every output with every other array that is there."""
+    for case in CASES:
+        names = list(arrays(case.make(3, 7, np.float64, random(3, 7))))
+        for output in case.outputs:
+            for other in names:
+                if other != output:
+                    yield pytest.param(case, output, other, id=f"{case}-{output}-{other}")
+
+
+@each_dtype
+@pytest.mark.parametrize(("case", "output", "other"), list(overlapping_pairs()))
+def test_an_output_that_overlaps_another_array_is_refused(case, output, other, dtype):
+    """The same first byte, the end of the one in the beginning of the other, and the other way round."""
+    made = case.make(3, 7, dtype, random(3, 7))
+    ends = [(made[name].nbytes - 1) // 8 * 8 for name in (output, other)]  # aligned, and still in the array
+    for output_at, other_at in ((0, 0), (0, ends[0]), (ends[1], 0)):
+        if output_at == other_at and case.alias == (other, output):
+            continue
+        arguments, memory = dict(made), np.zeros(sum(made[name].nbytes for name in (output, other)) + 8, np.uint8)
+        for name, at in ((output, output_at), (other, other_at)):  # the other last, so that its numbers are valid
+            value = made[name]
+            arguments[name] = memory[at : at + value.nbytes].view(value.dtype).reshape(value.shape)
+            arguments[name][...] = value
+        ways = [f"{output} overlaps {other}", *([f"{other} overlaps {output}"] if other in case.outputs else [])]
+        before = memory.copy()
+        with pytest.raises(ValueError, match=f"^{case.op}: ({'|'.join(ways)}) in memory, expected separate arrays"):
+            case.kernel(dtype)(*arguments.values())
+        np.testing.assert_array_equal(memory, before)
+
+
 def longer(case: Case, i: int, value: np.ndarray) -> np.ndarray | None:
     """One row more, where it is not the first argument, by which others are measured. A batch may have any length."""
     is_measure = i == 0 and case.op != "increment"

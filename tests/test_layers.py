@@ -163,7 +163,7 @@ def test_constants_of_activations_are_used():
     assert BY_NAME["leaky_relu"](0.25).forward([[-2.0]]) == -0.5
     assert BY_NAME["elu"](3.0).forward(np.array([[-1.0]])) == pytest.approx(3 * np.expm1(-1), rel=1e-12)
     for kind, name in ((BY_NAME["leaky_relu"], "negative_slope"), (BY_NAME["elu"], "alpha")):
-        with pytest.raises(ValueError, match=f"{kind.__name__}: {name} is -1.0, expected a number >= 0"):
+        with pytest.raises(ValueError, match=f"{kind.__name__}: {name} is -1.0, expected a finite number >= 0"):
             kind(-1.0)
 
 

@@ -400,7 +400,7 @@ def test_a_weight_is_a_number_of_copies_of_a_row(weight):
     np.testing.assert_allclose(first.loss, np.multiply(other.loss, len(copies) / 12), rtol=1e-12)
 
 
-def test_weights_of_one_change_no_bit():
+def test_weights_of_one_change_nothing_but_the_rounding():
     x, t = data()
     plain, weighted = small_net(dtype="float32"), small_net(dtype="float32")
     plain.fit(x, t, "mse", SGD(0.1), epochs=3, batch_size=8)
