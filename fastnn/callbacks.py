@@ -33,6 +33,16 @@ class EarlyStopping:
     Notes
     -----
     The validation loss counts where there is one, else the training loss.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Dense, EarlyStopping, Model
+    >>> x = np.linspace(-1, 1, 40)[:, None]
+    >>> net = Model([Dense(8, "tanh"), Dense(1)], seed=0)
+    >>> history = net.fit(x, x**2, epochs=500, validation_data=(x[::3], x[::3]**2), callbacks=[EarlyStopping(3, 1e-3)])
+    >>> len(history) < 500
+    True
     """
 
     def __init__(self, patience: int = 5, min_delta: float = 0.0, restore_best: bool = True) -> None:

@@ -51,4 +51,8 @@ float64 = import_module(f"fastnn._core.float64_{selected}")
 
 def of(dtype):
     """Return the kernels of a dtype, float32 or float64."""
-    return float32 if dtype == np.float32 else float64
+    if dtype == np.float32:
+        return float32
+    if dtype == np.float64:
+        return float64
+    raise ValueError(f"there are kernels for float32 and float64, got {dtype}")

@@ -14,7 +14,7 @@ Cell: TypeAlias = NDArray[np.float64]
 class Kernels:
     """One build: the functions compiled for one dtype and one instruction set."""
 
-    # elementary.pxi: y = f(x), of any accuracy test's interest; x, y (batch, n)
+    # elementary.pxi: y = f(x), elementwise; x, y (batch, n)
     @staticmethod
     def exp(x: Real, y: Real, tape: Tape | None = None) -> None: ...
     @staticmethod
@@ -192,7 +192,6 @@ class Kernels:
     def gather_rows(x: Real, index: Labels, cursor: Labels, y: Real, tape: Tape | None = None) -> None: ...
     @staticmethod
     def gather_labels(x: Labels, index: Labels, cursor: Labels, y: Labels, tape: Tape | None = None) -> None: ...
-    def __getattr__(self, name: str) -> Any: ...
 
 float32: Kernels
 float64: Kernels

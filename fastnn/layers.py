@@ -104,7 +104,8 @@ class Dense(Layer):
         return f"{super().title} ({self.units} units)"
 
     def __repr__(self) -> str:
-        return f"Dense({self.units}{'' if self.activation is None else f', {self.activation!r}'})"
+        activation = "" if self.activation is None else f", {self.activation!r}"
+        return f"Dense({self.units}{activation}{'' if self.bias else ', bias=False'})"
 
 
 Linear = Dense

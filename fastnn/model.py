@@ -28,7 +28,7 @@ from fastnn.selfcheck import check_recordable
 
 _PREDICT_ROWS = 512  # the rows of a block of predict
 _SECONDS_BETWEEN_LOOKS = 0.05  # how long epochs run in one call while a progress bar waits
-_EPOCHS_IN_ONE_CALL = 1000  # at first: as many losses wait in memory
+_EPOCHS_IN_ONE_CALL = 1000  # at first, then more: each has a place for its loss in memory
 _PLANS_KEPT = 4  # recorded steps, for changing numbers of rows
 _SEEDS_APART = 1_000_003  # fits of one model shuffle by neighbouring seeds, and models by distant ones
 
@@ -86,7 +86,7 @@ class Model:
         if len({id(stage) for stage in stages}) < len(stages):
             raise ValueError("Model: the same layer stands in it twice, expected a new layer in every place")
         try:
-            self.dtype = np.dtype(dtype)
+            self.dtype = np.dtype(object if dtype is None else dtype)
         except TypeError:
             self.dtype = np.dtype(object)
         if self.dtype not in (np.float32, np.float64):
@@ -272,7 +272,23 @@ class Model:
         return self._chain.backward_of(self._eager, dy, "Model")
 
     def predict(self, x: ArrayLike, batch_size: int = _PREDICT_ROWS) -> Array:
-        """Return the outputs (rows, n_out) for x (rows, n_in), computed `batch_size` rows at a time."""
+        """Return the outputs for x; ``net(x)`` is the same.
+
+        Parameters
+        ----------
+        x : array_like of shape (rows, n_in)
+        batch_size : int
+            How many rows are computed at a time: it bounds the memory, and changes no bit.
+
+        Returns
+        -------
+        ndarray of shape (rows, n_out)
+
+        Raises
+        ------
+        ValueError, TypeError
+            For data of a wrong shape or kind.
+        """
         matrix = self._inputs(x)
         rows = count("batch_size", batch_size)
         self.build(matrix.shape[1])
@@ -289,9 +305,23 @@ class Model:
         sample_weight: ArrayLike | None = None,
         batch_size: int = _PREDICT_ROWS,
     ) -> dict[str, float]:
-        """Return {"loss": ...} on other data and, for a cross-entropy, its "accuracy" (unweighted).
+        """Return the loss on other data and, for a cross-entropy, the accuracy.
 
-        The loss is that of the last training unless another is given.
+        Parameters
+        ----------
+        x, y
+            As in `fit`.
+        loss : str, Loss or None
+            None takes that of the last training, or what fits the last activation.
+        sample_weight : array_like of shape (rows,) or None
+            Of the loss; the accuracy is not weighted.
+        batch_size : int
+            How many rows are computed at a time.
+
+        Returns
+        -------
+        dict
+            {"loss": ...}, with "accuracy" for a cross-entropy.
         """
         matrix = self._data(x)
         rows = count("batch_size", batch_size)
@@ -372,8 +402,22 @@ class Model:
     ) -> float:
         """Take one training step on these rows and return the loss before it.
 
-        Loss and optimizer are those of the last training unless others are given; pass the same optimizer object
-        again, or none, so that its momentum goes on. See `fit` for the parameters and errors.
+        Parameters
+        ----------
+        x, y, sample_weight
+            As in `fit`.
+        loss, optimizer : str or object
+            None takes those of the last training. Pass the same optimizer object again, or none, so that its
+            momentum goes on.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, TypeError, FloatingPointError
+            As `fit`; after the last, parameters may have grown without bound in the steps before.
         """
         matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
         plan = self._plan(len(matrix), target, weight is not None)

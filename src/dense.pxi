@@ -38,6 +38,23 @@ cdef Body fused_activation(str name) except *:
     )
 
 
+cdef int fitting(
+    str kernel, const real[:, ::1] x, const real[:, ::1] w, str name, const real[:, ::1] y
+) except -1:
+    """Raise ValueError unless the shapes are those of a product x @ w and of y, or of its gradient."""
+    if w.shape[0] != x.shape[1]:
+        raise ValueError(
+            f"{kernel}: w has shape ({w.shape[0]}, {w.shape[1]}), "
+            f"expected ({x.shape[1]}, n_out) to match x ({x.shape[0]}, {x.shape[1]})"
+        )
+    if y.shape[0] != x.shape[0] or y.shape[1] != w.shape[1]:
+        raise ValueError(
+            f"{kernel}: {name} has shape ({y.shape[0]}, {y.shape[1]}), "
+            f"expected ({x.shape[0]}, {w.shape[1]}) to match x and w"
+        )
+    return 0
+
+
 cdef int dense_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # units: rows of y
     cdef Step activation
@@ -60,16 +77,7 @@ def dense_forward(x, w, b, y, str activation=None, double alpha=0.0, Tape tape=N
     cdef const real[::1] b_view
     cdef real[:, ::1] y_view = output_matrix("dense_forward", "y", y)
     cdef Step step
-    if w_view.shape[0] != x_view.shape[1]:
-        raise ValueError(
-            f"dense_forward: w has shape ({w_view.shape[0]}, {w_view.shape[1]}), "
-            f"expected ({x_view.shape[1]}, n_out) to match x ({x_view.shape[0]}, {x_view.shape[1]})"
-        )
-    if y_view.shape[0] != x_view.shape[0] or y_view.shape[1] != w_view.shape[1]:
-        raise ValueError(
-            f"dense_forward: y has shape ({y_view.shape[0]}, {y_view.shape[1]}), "
-            f"expected ({x_view.shape[0]}, {w_view.shape[1]}) to match x and w"
-        )
+    fitting("dense_forward", x_view, w_view, "y", y_view)
     not_negative("dense_forward", "alpha", alpha)
     clear(&step, dense_forward_body, x_view.shape[0])
     step.activation = fused_activation(activation)
@@ -125,16 +133,7 @@ def dense_backward(x, w, dy, dx, dw, db, Tape tape=None):
     cdef real[:, ::1] dx_view
     cdef real[::1] db_view
     cdef Step step
-    if w_view.shape[0] != x_view.shape[1]:
-        raise ValueError(
-            f"dense_backward: w has shape ({w_view.shape[0]}, {w_view.shape[1]}), "
-            f"expected ({x_view.shape[1]}, n_out) to match x ({x_view.shape[0]}, {x_view.shape[1]})"
-        )
-    if dy_view.shape[0] != x_view.shape[0] or dy_view.shape[1] != w_view.shape[1]:
-        raise ValueError(
-            f"dense_backward: dy has shape ({dy_view.shape[0]}, {dy_view.shape[1]}), "
-            f"expected ({x_view.shape[0]}, {w_view.shape[1]}) to match x and w"
-        )
+    fitting("dense_backward", x_view, w_view, "dy", dy_view)
     same_shape("dense_backward", "dw", dw_view, "w", w_view)
     clear(&step, dense_dw_body, w_view.shape[0])
     step.x, step.w, step.dy = address(x_view), address(w_view), <void *> address(dy_view)

@@ -96,4 +96,12 @@ ALWAYS_INLINE double loss_and_gradient(const void *y_, const void *t_, const voi
     return total;
 }
 
+/* The mean over `parts` (rows, or all elements) of the above, and its gradient; 0 where there is nothing. */
+ALWAYS_INLINE void mean_loss(double *value, const void *y, const void *t, const void *weight, void *dy, ptrdiff_t rows,
+                             ptrdiff_t n, ptrdiff_t parts, double delta, real (*f)(real, real, real),
+                             real (*g)(real, real, real)) {
+    double scale = parts > 0 ? 1.0 / (double)parts : 0;
+    *value = scale * loss_and_gradient(y, t, weight, dy, rows, n, scale, delta, f, g);
+}
+
 #endif

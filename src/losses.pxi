@@ -8,6 +8,11 @@ cdef extern from "loops.h":
         const void *y, const void *t, const void *weight, void *dy, Py_ssize_t rows, Py_ssize_t n, double scale,
         double delta, real (*f)(real, real, real) noexcept nogil, real (*g)(real, real, real) noexcept nogil
     ) noexcept nogil
+    void mean_loss(
+        double *value, const void *y, const void *t, const void *weight, void *dy, Py_ssize_t rows, Py_ssize_t n,
+        Py_ssize_t parts, double delta, real (*f)(real, real, real) noexcept nogil,
+        real (*g)(real, real, real) noexcept nogil
+    ) noexcept nogil
 
 
 cdef int fill_loss(Step *step, str kernel, const real[:, ::1] y, object weight, object dy, object value) except -1:
@@ -82,9 +87,8 @@ cdef inline real mse_gradient(real y, real t, real delta) noexcept nogil:
     return 2 * (y - t)
 
 cdef int mse_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef double scale = 1.0 / (s.rows * s.n_out) if s.rows * s.n_out > 0 else 0
-    s.value[0] = scale * loss_and_gradient(
-        s.x, s.t, s.weight, s.dy, s.rows, s.n_out, scale, s.alpha, mse_, mse_gradient
+    mean_loss(
+        s.value, s.x, s.t, s.weight, s.dy, s.rows, s.n_out, s.rows * s.n_out, s.alpha, mse_, mse_gradient
     )
     return 0
 
@@ -100,9 +104,8 @@ cdef inline real mae_gradient(real y, real t, real delta) noexcept nogil:
     return 1 if y > t else -1 if y < t else y - t        # 0, or NaN
 
 cdef int mae_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef double scale = 1.0 / (s.rows * s.n_out) if s.rows * s.n_out > 0 else 0
-    s.value[0] = scale * loss_and_gradient(
-        s.x, s.t, s.weight, s.dy, s.rows, s.n_out, scale, s.alpha, mae_, mae_gradient
+    mean_loss(
+        s.value, s.x, s.t, s.weight, s.dy, s.rows, s.n_out, s.rows * s.n_out, s.alpha, mae_, mae_gradient
     )
     return 0
 
@@ -123,9 +126,8 @@ cdef inline real huber_gradient(real y, real t, real delta) noexcept nogil:
     return delta if difference > delta else -delta if difference < -delta else difference
 
 cdef int huber_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef double scale = 1.0 / (s.rows * s.n_out) if s.rows * s.n_out > 0 else 0
-    s.value[0] = scale * loss_and_gradient(
-        s.x, s.t, s.weight, s.dy, s.rows, s.n_out, scale, s.alpha, huber_, huber_gradient
+    mean_loss(
+        s.value, s.x, s.t, s.weight, s.dy, s.rows, s.n_out, s.rows * s.n_out, s.alpha, huber_, huber_gradient
     )
     return 0
 
@@ -149,9 +151,9 @@ cdef inline real binary_cross_entropy_gradient(real y, real t, real delta) noexc
     return (p - t) / (p * (1 - p))
 
 cdef int binary_cross_entropy_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef double scale = 1.0 / (s.rows * s.n_out) if s.rows * s.n_out > 0 else 0
-    s.value[0] = scale * loss_and_gradient(
-        s.x, s.t, s.weight, s.dy, s.rows, s.n_out, scale, s.alpha, binary_cross_entropy_, binary_cross_entropy_gradient
+    mean_loss(
+        s.value, s.x, s.t, s.weight, s.dy, s.rows, s.n_out, s.rows * s.n_out, s.alpha, binary_cross_entropy_,
+        binary_cross_entropy_gradient,
     )
     return 0
 
@@ -167,9 +169,9 @@ cdef inline real binary_cross_entropy_from_logits_gradient(real y, real t, real 
     return real_sigmoid(y) - t
 
 cdef int binary_cross_entropy_from_logits_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef double scale = 1.0 / (s.rows * s.n_out) if s.rows * s.n_out > 0 else 0
-    s.value[0] = scale * loss_and_gradient(
-        s.x, s.t, s.weight, s.dy, s.rows, s.n_out, scale, s.alpha, binary_cross_entropy_from_logits_,
+    mean_loss(
+        s.value, s.x, s.t, s.weight, s.dy, s.rows, s.n_out, s.rows * s.n_out, s.alpha,
+        binary_cross_entropy_from_logits_,
         binary_cross_entropy_from_logits_gradient,
     )
     return 0
@@ -188,9 +190,8 @@ cdef inline real cross_entropy_gradient(real y, real t, real delta) noexcept nog
     return -t / (EPSILON if y < EPSILON else y)
 
 cdef int cross_entropy_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef double scale = 1.0 / s.rows if s.rows > 0 else 0
-    s.value[0] = scale * loss_and_gradient(
-        s.x, s.t, s.weight, s.dy, s.rows, s.n_out, scale, s.alpha, cross_entropy_, cross_entropy_gradient
+    mean_loss(
+        s.value, s.x, s.t, s.weight, s.dy, s.rows, s.n_out, s.rows, s.alpha, cross_entropy_, cross_entropy_gradient
     )
     return 0
 

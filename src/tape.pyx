@@ -166,7 +166,7 @@ cdef int call_python(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept n
 
 
 cdef int run_or_record(const Step *step, Tape tape, tuple arrays) except -1:
-    """Run the step now, on arguments that were checked just before, or append it to the tape, which keeps its arrays."""
+    """Run the step now, on arguments checked just before, or append it to the tape, which keeps its arrays."""
     if tape is not None:
         return tape.append(step, arrays)
     with nogil:
