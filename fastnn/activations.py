@@ -21,9 +21,13 @@ class Activation(Layer):
     saved = ("y",)
     in_place = True
     mergeable = True
-    constants: ClassVar[tuple[str, ...]] = ("alpha",)
     gives: ClassVar[str | None] = "numbers"
     alpha: float | None = None  # its one constant, where it has one
+
+    @property
+    def constants(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What a recording fixes."""
+        return () if self.alpha is None else ("alpha",)
 
     def _forward(self, x: Array, y: Array, tape: Tape | None) -> None:
         forward = getattr(self.kernels, self.kernel + "_forward")

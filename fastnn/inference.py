@@ -21,14 +21,16 @@ class Recorded:
     Attributes
     ----------
     x, y : ndarray of shape (rows, n)
-        Where the replay reads the inputs and writes the outputs.
-    first : ndarray of shape (n,)
-        The first row of y.
-    tape : Tape
+        Where it reads the inputs and writes the outputs.
+    first_x, first_y : ndarray of shape (n,)
+        Their first rows.
+    run : callable
+        Replays it.
     """
 
     def __init__(self, x: Array, y: Array, tape: Tape) -> None:
-        self.x, self.y, self.first, self.tape = x, y, y[0], tape
+        self.x, self.y, self.first_x, self.first_y = x, y, x[0], y[0]
+        self.run = tape.replay
 
 
 class Block:
@@ -37,7 +39,6 @@ class Block:
     def __init__(self, chain: Chain, rows: int) -> None:
         self._chain, self._work = chain, chain.workspace(rows, train=False)
         self._recorded: dict[int, Recorded] = {}
-        self.one = self.recorded(1)
 
     def recorded(self, rows: int) -> Recorded:
         """Return the forward pass for that many rows."""
@@ -60,30 +61,33 @@ class Block:
 class Predictor:
     """What computes the outputs of a built chain, from any number of threads at once.
 
-    Each call takes a block out of those that are free, or makes one, and puts it back.
+    Each call takes memory with what is recorded over it out of what is free, or makes some, and puts it back.
     """
 
     def __init__(self, chain: Chain) -> None:
         self.dtype = np.dtype(chain.stages[0].dtype.type)  # the one object that most arrays of this dtype have
         self.n_out = chain.stages[-1].n_out
-        self.vector, self.matrix = (chain.stages[0].n_in,), (1, chain.stages[0].n_in)  # the two shapes of one row
+        self.flat_row, self.one_row = (chain.stages[0].n_in,), (1, chain.stages[0].n_in)  # shapes
         bytes_of_row = sum(array.nbytes for array in chain.workspace(1, train=False).activations)
         self.rows = max(_LEAST_ROWS, _BLOCK_BYTES // bytes_of_row)
         self._chain = chain
         self._free: list[Block] = []  # pop and append are one operation each for other threads
-        self.constants = Constants(part for part in chain.parts if _is_ours(part))
+        self._free_rows: list[Recorded] = []
+        self.is_current = Constants(part for part in chain.parts if _is_ours(part)).hold
 
     def one(self, row: Array, flat: bool) -> Array:
-        """Return the outputs for a row of the right dtype and size: (n_out,) where `flat` says so, else (1, n_out)."""
+        """Return the outputs for one row of this dtype: of shape `flat_row` where it is flat, else `one_row`."""
         try:
-            block = self._free.pop()
+            recorded = self._free_rows.pop()
         except IndexError:
-            block = Block(self._chain, self.rows)
-        recorded = block.one
-        recorded.x[...] = row
-        recorded.tape.replay()
-        y = (recorded.first if flat else recorded.y).copy()
-        self._free.append(block)
+            recorded = Block(self._chain, 1).recorded(1)  # of its own: memory that lies together is faster
+        if flat:
+            recorded.first_x[...] = row
+        else:
+            recorded.x[...] = row
+        recorded.run()
+        y: Array = (recorded.first_y if flat else recorded.y).copy()
+        self._free_rows.append(recorded)
         return y
 
     def some(self, x: Array, rows: int | None = None) -> Array:
@@ -93,18 +97,15 @@ class Predictor:
         if n == 0:
             return out
         rows = min(rows or self.rows, n)
-        if rows > self.rows:
-            block = Block(self._chain, rows)
-        else:
-            try:
-                block = self._free.pop()
-            except IndexError:
-                block = Block(self._chain, self.rows)
+        try:
+            block = self._free.pop() if rows <= self.rows else Block(self._chain, rows)
+        except IndexError:
+            block = Block(self._chain, self.rows)
         for start in range(0, n, rows):
             part = x[start : start + rows]
             recorded = block.recorded(len(part))
             copy_into(recorded.x, part)
-            recorded.tape.replay()
+            recorded.run()
             out[start : start + rows] = recorded.y
         if rows <= self.rows:
             self._free.append(block)

@@ -288,8 +288,8 @@ class Model:
         """
         predictor = self._predictor
         if (  # the usual call, which has to be fast
-            predictor is not None and type(x) is ndarray and x.shape == predictor.matrix and x.dtype is predictor.dtype
-            and batch_size is None and predictor.constants.hold()
+            predictor is not None and type(x) is ndarray and x.shape == predictor.one_row and x.dtype is predictor.dtype
+            and batch_size is None and predictor.is_current()
         ):  # fmt: skip
             return predictor.one(x, flat=False)
         matrix = self._inputs(x)
@@ -317,8 +317,8 @@ class Model:
         """
         predictor = self._predictor
         if (
-            predictor is not None and type(row) is ndarray and row.shape == predictor.vector
-            and row.dtype is predictor.dtype and predictor.constants.hold()
+            predictor is not None and type(row) is ndarray and row.shape == predictor.flat_row
+            and row.dtype is predictor.dtype and predictor.is_current()
         ):  # fmt: skip
             return predictor.one(row, flat=True)
         array = as_array(row, "row")
@@ -331,7 +331,7 @@ class Model:
     def _current_predictor(self, without_last: bool = False) -> Predictor:
         """Return what computes the outputs of all stages, or of all but the last, as they are now."""
         predictor = self._predictor_without_last if without_last else self._predictor
-        if predictor is None or not predictor.constants.hold():
+        if predictor is None or not predictor.is_current():
             predictor = Predictor(Chain(self._parts[:-1] if without_last else self._parts))
             if without_last:
                 self._predictor_without_last = predictor

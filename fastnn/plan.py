@@ -27,7 +27,7 @@ class Constants:
 
     def hold(self) -> bool:
         """Whether they still are so."""
-        return self._values == [*map(getattr, self._parts, self._names)]
+        return not self._parts or self._values == [*map(getattr, self._parts, self._names)]
 
 
 class Batch:
