@@ -388,7 +388,11 @@ class Model:
 
     def _choose_loss(self, loss: str | Loss | None) -> Loss:
         if loss is not None:
-            return losses.get(loss)
+            chosen = losses.get(loss)
+            if isinstance(loss, str) and type(chosen) is type(self.loss) and vars(chosen) == vars(self.loss):
+                assert self.loss is not None
+                return self.loss  # for which a step may be recorded already
+            return chosen
         if self.loss is not None:
             return self.loss
         last = getattr(self.layers[-1].stages()[-1], "kernel", None)
@@ -552,12 +556,13 @@ class Model:
             training, matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
             validate = None if validation is None else self._validation(training, *validation)
             plan = training.plan(min(rows or len(matrix), len(matrix)), target, weight is not None)
-            epochs_of_data = plan.epochs(matrix, target, weight)
+            over_data = plan.take_epochs(matrix, target, weight)
         order = bool(shuffle), (self.seed * _SEEDS_APART + self._fits) % 2**64
         self._fits += 1
         history = self.history = History()
         called = [partial(callback, self) for callback in callbacks]
-        run_epochs(training, epochs_of_data, history, n_epochs, order, progress, validate, called)
+        run_epochs(training, over_data, history, n_epochs, order, progress, validate, called)
+        plan.put_back(over_data)
         return history
 
     def _validation_inputs(self, data: tuple[ArrayLike, ArrayLike]) -> tuple[Array, ArrayLike]:

@@ -14,7 +14,7 @@ from fastnn import kernels
 from fastnn._core.tape import Tape, run_epochs
 from fastnn.arena import Array, Workspace
 
-_FEW_BYTES = 16 * 1024
+_FEW_BYTES = 16 * 1024  # that are copied sooner than a gather is recorded
 
 
 class Constants:
@@ -69,7 +69,7 @@ class Plan:
         self.batch = batch
         self._step = step
         self._tapes: dict[int, Tape] = {}
-        self._small: EpochPlan | None = None
+        self._few: EpochPlan | None = None
 
     def tape(self, rows: int) -> Tape:
         """Return the step for the first rows of the batch."""
@@ -89,26 +89,30 @@ class Plan:
         self.tape(len(x)).replay()
         return float(self.batch.value[0])
 
-    def epochs(self, x: Array, target: Array, weight: Array | None) -> EpochPlan:
-        """Return what goes over these data.
+    def take_epochs(self, x: Array, target: Array, weight: Array | None) -> EpochPlan:
+        """Return what goes over these data: to be put back when it has.
 
-        Few data are copied to a place whose gathers are recorded already: recording them takes longer than to train.
+        Few data are copied to a place whose gathers are recorded already: to record them takes longer than to train.
         """
         if x.nbytes > _FEW_BYTES or target.nbytes > _FEW_BYTES:
             return EpochPlan(self, x, target, weight)
-        small = self._small
-        if small is None or len(small.index) != len(x):
-            copies = np.array(x, order="C"), np.array(target, order="C"), None if weight is None else weight.copy()
-            small = self._small = EpochPlan(self, *copies)
-        small.use(x, target, weight)
-        return small
+        few, self._few = self._few, None  # a fit that a callback begins needs its own
+        if few is None or len(few.index) != len(x):
+            return EpochPlan(self, x.copy(), target.copy(), None if weight is None else weight.copy())
+        few.use(x, target, weight)
+        return few
+
+    def put_back(self, epochs: EpochPlan) -> None:
+        """Keep it for the next fit, unless the data are the user's own."""
+        if epochs.x.nbytes <= _FEW_BYTES and epochs.target.nbytes <= _FEW_BYTES:
+            self._few = epochs
 
 
 class EpochPlan:
     """The steps of an epoch, on rows that are gathered from where the data lie."""
 
     def __init__(self, plan: Plan, x: Array, target: Array, weight: Array | None) -> None:
-        self.data = x, target, weight
+        self.x, self.target, self.weight = x, target, weight
         self.batch = plan.batch
         self.rows = len(plan.batch.target)
         self.index = np.arange(len(x), dtype=np.int64)
@@ -130,9 +134,10 @@ class EpochPlan:
 
     def use(self, x: Array, target: Array, weight: Array | None) -> None:
         """Copy other data of the same shapes over those of this plan."""
-        for mine, array in zip(self.data, (x, target, weight), strict=True):
-            if mine is not None and array is not None:
-                mine[...] = array
+        self.x[...] = x
+        self.target[...] = target
+        if self.weight is not None:
+            self.weight[...] = weight
         self.index[...] = np.arange(len(self.index))  # a shuffle has left its order there
 
     def run(self, shuffle: bool, seed: int, first_epoch: int, losses: Array) -> tuple[int, int] | None:

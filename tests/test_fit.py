@@ -226,6 +226,42 @@ def test_a_callback_may_change_the_learning_rate():
     assert same_bits(scheduled.params, by_hand.params)
 
 
+@pytest.mark.parametrize("rows", [21, 3000], ids=["few rows", "many rows"])
+def test_a_callback_may_fit_the_same_model_on_other_data(rows):
+    """With a learning rate of 0, which changes no parameter."""
+    (x, t), (other_x, other_t) = data(rows=rows), data(rows=rows, seed=1)
+    plain, nested = small_net(), small_net()
+
+    def fit_in_between(model, epoch, logs):
+        model.optimizer.lr = 0
+        model.fit(other_x, other_t, epochs=2, batch_size=8)
+        model.optimizer.lr = 0.1
+
+    plain.fit(x, t, "mse", SGD(0.1), epochs=1, batch_size=8)
+    nested.fit(x, t, "mse", SGD(0.1), epochs=1, batch_size=8)
+    plain.fit(x, t, epochs=4, batch_size=8)
+    nested.fit(x, t, epochs=4, batch_size=8, callbacks=[fit_in_between])
+    assert same_bits(nested.params, plain.params)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("name", ["mse", "softmax-labels"])
+def test_fits_on_few_data_follow_the_data(name, shuffle):
+    """Few rows are copied to a place where those of the last fit were: what a fit sees are its own."""
+    task = TASK[name]
+    few, many = (small_net("tanh", task) for _ in range(2))
+    optimizers = SGD(0.1), SGD(0.1)
+    for seed, rows in enumerate((12, 12, 7, 12, 12)):
+        x, t = data(task, rows=rows, seed=seed)
+        weight = np.linspace(0, 1, rows) if seed % 2 else None
+        few.fit(x, t, task.loss() if seed == 0 else None, optimizers[0], 2, 5, shuffle, sample_weight=weight)
+        many._training = None  # nothing recorded is left
+        many.fit(x, t, task.loss() if seed == 0 else None, optimizers[1], 2, 5, shuffle, sample_weight=weight)
+        x[...] = np.nan  # not read any more
+        assert same_bits(few.params, many.params)
+        assert few.history.loss == many.history.loss
+
+
 def test_early_stopping_returns_to_the_best_parameters():
     """The validation loss falls while w rises towards 3, and rises again when it moves on towards 9."""
     net = Model([Dense(1, bias=False, weight_initializer="zeros")], dtype="float64")

@@ -468,3 +468,19 @@ def test_features_may_be_many_or_one():
         net = Model([Dense(3, "relu"), Dense(1)], seed=0)
         net.fit(np.ones((5, n_in)), np.zeros(5), "mse", epochs=2)
         assert net.n_in == n_in
+
+
+def test_the_name_of_a_loss_means_the_one_that_a_model_has_if_it_is_the_same():
+    """So that steps with loss="mse" are recorded once."""
+    x, t = data()
+    net = small_net()
+    net.train_batch(x, t, loss="huber")
+    loss, training = net.loss, net._training
+    net.train_batch(x, t, loss="huber")
+    net.fit(x, t, "huber", epochs=1)
+    assert net.loss is loss
+    assert net._training is training
+    loss.delta = 0.5
+    net.train_batch(x, t, loss="huber")
+    assert net.loss is not loss
+    assert net.loss.delta == 1
