@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from fastnn._core.tape import Tape
 from fastnn.arena import Array
 from fastnn.data import copy_into
-from fastnn.layer import Chain, Layer
+from fastnn.layer import Chain, Fused, Layer
 from fastnn.plan import Constants
 
 _BLOCK_BYTES = 256 * 1024  # the activations of a block: they stay in a core's second cache, with room for weights
@@ -48,9 +50,16 @@ class Block:
             del self._recorded[next(iter(self._recorded))]
         return found
 
+    def run(self, x: Array, y: Array) -> None:
+        """Write the outputs for some rows into y: all that a thread needs to do for its share of many."""
+        recorded = self.recorded(len(x))
+        copy_into(recorded.x, x)
+        recorded.run()
+        y[...] = recorded.y
+
     def _record(self, rows: int) -> Recorded:
         work, tape = self._work.first(rows), Tape()
-        for stage, x, y in zip(self._chain.stages, work.activations, work.activations[1:], strict=False):
+        for stage, (x, y) in zip(self._chain.stages, pairwise(work.activations), strict=True):
             if _is_ours(stage):
                 stage._forward(x, y, tape)
             else:  # of code from outside nobody knows what it depends on: it is called
@@ -102,15 +111,13 @@ class Predictor:
         except IndexError:
             block = Block(self._chain, self.rows)
         for start in range(0, n, rows):
-            part = x[start : start + rows]
-            recorded = block.recorded(len(part))
-            copy_into(recorded.x, part)
-            recorded.run()
-            out[start : start + rows] = recorded.y
+            block.run(x[start : start + rows], out[start : start + rows])
         if rows <= self.rows:
             self._free.append(block)
         return out
 
 
 def _is_ours(stage: Layer) -> bool:
-    return type(stage)._forward.__module__.startswith("fastnn.")
+    """Whether what runs is code of this package, which depends on its arguments and the layer's constants alone."""
+    code = stage.product.forward_fused if isinstance(stage, Fused) else stage._forward
+    return code is not None and code.__module__.startswith("fastnn.")

@@ -319,7 +319,7 @@ class Chain:
         return first.copy()
 
 
-class _Fused(Layer):
+class Fused(Layer):
     """A dense product and the activation behind it, in one kernel: the product's own result is never stored."""
 
     saved = ("x", "y")
@@ -345,7 +345,7 @@ def _fused(stages: Sequence[Layer]) -> Iterator[Layer]:
     while i < len(stages):
         following = stages[i + 1] if i + 1 < len(stages) else None
         if stages[i].forward_fused is not None and following is not None and following.fusable:
-            yield _Fused(stages[i], following)
+            yield Fused(stages[i], following)
             i += 2
         else:
             yield stages[i]

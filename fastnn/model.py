@@ -455,7 +455,7 @@ class Model:
         ValueError, TypeError, FloatingPointError
             As `fit`; after the last, parameters may have grown without bound in the steps before.
         """
-        if self._parts:  # what is ready changes nothing before its end
+        if self._parts:  # a built model is changed when nothing can fail any more
             training, matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
         else:
             with _Unchanged(self):

@@ -27,7 +27,10 @@ class Constants:
 
     def hold(self) -> bool:
         """Whether they still are so."""
-        return not self._parts or self._values == [*map(getattr, self._parts, self._names)]
+        try:
+            return not self._parts or self._values == [*map(getattr, self._parts, self._names)]
+        except ValueError:  # arrays, and not the same objects as before
+            return False
 
 
 class Batch:

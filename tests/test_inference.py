@@ -354,6 +354,45 @@ def test_a_change_of_an_own_layer_shows_in_the_next_prediction(kind, name, value
     assert same_bits(after[0], after[-1])
 
 
+class OwnProduct(Dense):
+    """Has a kernel call of its own for the product that runs with the activation behind it."""
+
+    factor = 1.0
+
+    def forward_fused(self, x, y, activation, tape):
+        self.kernels.dense_forward(x, self.w * np.float32(self.factor), self.b, y, activation.kernel, tape=tape)
+
+
+def test_a_product_of_ones_own_that_runs_with_an_activation_is_called():
+    net, fresh = (Model([OwnProduct(5, "tanh"), Dense(OUTPUTS)], seed=0).build(FEATURES) for _ in range(2))
+    before = predictions(net)
+    for model in (net, fresh):
+        model.layers[0].factor = 0.5
+    after = predictions(net)
+    assert all(same_bits(a, b) for a, b in zip(after, predictions(fresh), strict=True))
+    assert not any(same_bits(a, b) for a, b in zip(after, before, strict=True))
+
+
+class Curve(Square):
+    """Says that a recording fixes an array."""
+
+    constants = ("points",)
+
+    def __init__(self):
+        self.points = np.arange(3.0)
+
+
+def test_constants_may_be_arrays():
+    x, t = data(rows=9)
+    net = Model([Curve(), Dense(OUTPUTS)], seed=0)
+    first = net.predict(x)
+    net.layers[0].points = np.arange(3.0)
+    assert same_bits(net.predict(x), first)
+    net.layers[0].points = np.arange(4.0)
+    assert same_bits(net.predict_one(x[0]), first[0])
+    assert np.isfinite(net.evaluate(x, t, "mse")["loss"])
+
+
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, copy.copy, lambda net: pickle.loads(pickle.dumps(net))])
 def test_a_copy_predicts_with_its_own_parameters(duplicate):
     net = net_of()
