@@ -28,7 +28,6 @@ from fastnn.progress import Progress
 from fastnn.selfcheck import check_recordable
 from fastnn.training import Training, run_epochs
 
-_one_builds = RLock()  # several threads may need a model for the first time
 _SEEDS_APART = 1_000_003  # fits of one model shuffle by neighbouring seeds, and models by distant ones
 
 
@@ -114,6 +113,7 @@ class Model:
 
     def _forget(self) -> None:
         """Drop what was made for the present memory."""
+        self._building = RLock()  # several threads may need the model for the first time
         self._parts: tuple[Layer, ...] = ()  # the stages of all layers, once they are built
         self._chain: Chain | None = None
         self._predictor: Predictor | None = None
@@ -130,7 +130,7 @@ class Model:
     def build(self, n_in: int) -> Model:
         """Create the parameters for `n_in` inputs; the first data do so otherwise."""
         n_in = count("Model: n_in", n_in)
-        with _one_builds:
+        with self._building:
             if self._params is None:
                 self._build(n_in)
         if n_in != self.n_in:
@@ -201,7 +201,8 @@ class Model:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process: tapes and workspaces."""
         without = (
-            "_parts", "_chain", "_predictor", "_predictor_without_last", "_training", "_training_of", "_eager"
+            "_building", "_parts", "_chain", "_predictor", "_predictor_without_last", "_training", "_training_of",
+            "_eager",
         )  # fmt: skip
         return {name: value for name, value in self.__dict__.items() if name not in without}
 
