@@ -65,7 +65,7 @@ cdef int dense_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noe
     if s.activation is not NULL:        # in place, on the rows that were written just now
         activation.x = s.y
         activation.y = s.y
-        activation.n_out = s.n_out
+        activation.n_out = activation.stride = s.n_out
         activation.alpha = s.alpha
         s.activation(&activation, begin, end)
     return 0
@@ -80,6 +80,7 @@ def dense_forward(x, w, b, y, str activation=None, double alpha=0.0, Tape tape=N
     fitting("dense_forward", x_view, w_view, "y", y_view)
     not_negative("dense_forward", "alpha", alpha)
     clear(&step, dense_forward_body, x_view.shape[0])
+    divide(&step, w_view.shape[0] * w_view.shape[1] / 50.0 + 0.1)
     step.activation = fused_activation(activation)
     step.alpha = alpha
     step.x, step.w, step.y = address(x_view), address(w_view), output_address(y_view)
@@ -136,6 +137,7 @@ def dense_backward(x, w, dy, dx, dw, db, Tape tape=None):
     fitting("dense_backward", x_view, w_view, "dy", dy_view)
     same_shape("dense_backward", "dw", dw_view, "w", w_view)
     clear(&step, dense_dw_body, w_view.shape[0])
+    divide(&step, x_view.shape[0] * w_view.shape[1] / 50.0 + 0.1)
     step.x, step.w, step.dy = address(x_view), address(w_view), <void *> address(dy_view)
     step.dw = output_address(dw_view)
     step.rows, step.n_in, step.n_out = x_view.shape[0], x_view.shape[1], w_view.shape[1]
@@ -163,8 +165,9 @@ def dense_backward(x, w, dy, dx, dw, db, Tape tape=None):
     keep = (x, w, dy, dx, dw, db) if tape is not None else None
     run_or_record(&step, tape, keep)
     if db is not None:
-        step.body, step.units = dense_db_body, step.n_out
+        step.body, step.units, step.grain = dense_db_body, step.n_out, 0
         run_or_record(&step, tape, keep)
     if dx is not None:
         step.body, step.units = dense_dx_body, step.rows
+        divide(&step, w_view.shape[0] * w_view.shape[1] / 50.0 + 0.1)
         run_or_record(&step, tape, keep)

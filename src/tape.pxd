@@ -12,6 +12,8 @@ cdef struct Step:
     Body body
     Body activation         # fused behind a dense product, or NULL
     Py_ssize_t units        # into how many independent parts the outputs can be split (rows, as a rule)
+    Py_ssize_t grain        # how many of them are worth handing to another thread (about 5 us); 0: never
+    bint updates            # writes to parameters: from here on, a training step is completed
     const void *x           # addresses of the arrays, by the names that the kernels' arguments have
     const void *w
     const void *b
@@ -54,8 +56,6 @@ cdef class Tape:
 
     cdef int append(self, const Step *step, tuple arrays) except -1
     cdef int begin(self) except -1
-    cdef int play(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
-    cdef int play_in_parts(self, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t parts) noexcept nogil
     cdef int fail(self, int status) except -1
 
 cdef int run_or_record(const Step *step, Tape tape, tuple arrays) except -1

@@ -13,7 +13,7 @@ PACKAGE = Path(fastnn.__file__).parent
 LEVELS = (
     ("_core",),
     ("names",),
-    ("arena", "data", "kernels", "reference"),
+    ("arena", "data", "kernels", "reference", "threads"),
     ("initializers",),
     ("layer",),
     ("activations",),

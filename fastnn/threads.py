@@ -1,0 +1,42 @@
+"""How many threads to use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fastnn._core.team import most_threads
+from fastnn.names import count
+
+_WORTH_STARTING = 2000  # chunks of about 5 us: below, threads take longer to start than they save
+
+
+def available() -> int:
+    """Return how many threads this process may use: never more than what FASTNN_NUM_THREADS says, where it is set."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    processors = len(affinity(0)) if affinity else os.cpu_count() or 1
+    given = os.environ.get("FASTNN_NUM_THREADS")
+    if given:
+        processors = min(processors, count("FASTNN_NUM_THREADS", int(given) if given.isdecimal() else given))
+    return max(1, min(processors, int(_quota()), most_threads))
+
+
+def chosen(n_threads: int | None, chunks: int, times: int) -> int:
+    """Return how many threads shall work on a tape with so many chunks that is replayed so many times."""
+    if n_threads is not None:
+        threads = count("n_threads", n_threads)
+        if threads > most_threads:
+            raise ValueError(f"n_threads is {n_threads}, expected 1 to {most_threads} here")
+        return threads
+    if chunks < 8 or chunks * times < _WORTH_STARTING:
+        return 1
+    return available()
+
+
+def _quota() -> float:
+    """Return how many processors' time a container may use, which a processor count does not say."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return float(most_threads)
+    return float(most_threads) if quota == "max" else max(1.0, int(quota) / int(period))
