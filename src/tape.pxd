@@ -10,7 +10,7 @@ ctypedef int (*Body)(const Step *step, Py_ssize_t begin, Py_ssize_t end) noexcep
 
 cdef struct Step:
     Body body
-    Body activation         # fused behind a dense product, or NULL
+    Body activation         # what is fused into a dense product, or NULL: an activation, or the derivative of one
     Py_ssize_t units        # into how many independent parts the outputs can be split (rows, as a rule)
     Py_ssize_t grain        # how many of them are worth handing to another thread (about 5 us); 0: never
     bint updates            # writes to parameters: from here on, a training step is completed
@@ -36,6 +36,7 @@ cdef struct Step:
     Py_ssize_t limit        # of the numbers in index
     Py_ssize_t n_in
     Py_ssize_t n_out
+    Py_ssize_t panel        # columns of a unit, or 0 where units are rows
     Py_ssize_t stride       # of the rows and of the columns of an array that is not contiguous, in elements
     Py_ssize_t column_stride
     double alpha            # scalars that never change; those that do are read through lr and step
