@@ -268,8 +268,9 @@ def bind(stage: Layer) -> None:
 class Chain:
     """Stages in a row: what they write to is what the next one reads."""
 
-    def __init__(self, stages: Sequence[Layer]) -> None:
-        self.stages = _fused(stages)
+    def __init__(self, parts: Sequence[Layer]) -> None:
+        self.parts = tuple(parts)
+        self.stages = _fused(parts)  # some of them two parts in one
 
     def workspace(self, rows: int, input_gradient: bool = False, train: bool = True) -> Workspace:
         """Return memory for `rows` rows; with ``train=False`` there is none for gradients."""

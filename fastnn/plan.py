@@ -5,13 +5,30 @@ Nothing here knows a layer: a plan is given a step function, which calls kernels
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
 from fastnn import kernels
 from fastnn._core.tape import Tape, run_epochs
 from fastnn.arena import Array, Workspace
+
+
+class Constants:
+    """The attributes of layers, losses and optimizers that a recording fixes, as they are when it is made."""
+
+    def __init__(self, parts: Iterable[Any]) -> None:
+        named = [(part, name) for part in parts for name in part.constants]
+        self._parts, self._names = [part for part, _ in named], [name for _, name in named]
+        self._values = self._now()
+
+    def _now(self) -> list[Any]:
+        return list(map(getattr, self._parts, self._names))
+
+    def hold(self) -> bool:
+        """Whether they still are so."""
+        return self._now() == self._values
 
 
 class Batch:

@@ -135,17 +135,17 @@ def test_ten_steps_with_weights_and_without_biases_equal_the_reference(loss, dty
 
 def eager_fit(net, x, t, loss, optimizer, epochs, batch_size, weight=None):
     """What fit does without shuffling, with each step taken instead of recorded; returns the losses of the epochs."""
-    x, t, weight = net._ready(x, t, weight, loss, optimizer)
+    training, x, t, weight = net._ready(x, t, weight, loss, optimizer)
     losses = []
     for _ in range(epochs):
         total = 0.0
         for start in range(0, len(x), batch_size):
             rows = slice(start, start + batch_size)
-            batch = Batch.like(net._training.workspace(len(x[rows])), t, weight is not None)
+            batch = Batch.like(training.chain.workspace(len(x[rows])), t, weight is not None)
             batch.work.activations[0][...], batch.target[...] = x[rows], t[rows]
             if weight is not None:
                 batch.weight[...] = weight[rows]
-            net._step(batch, None)
+            training.step(batch, None)
             total += batch.value[0] * len(x[rows])
         losses.append(total / len(x))
     return losses
@@ -239,8 +239,8 @@ def test_eager_is_replay_at_sizes_where_products_are_cut_into_tiles(dtype):
 
 
 def trained_in_parts(net, x, t, loss, optimizer, weight, parts, team=None):
-    x, t, weight = net._ready(x, t, weight, loss, optimizer)
-    plan = EpochPlan(net._plan(17, t, weight is not None), x, t, weight)
+    training, x, t, weight = net._ready(x, t, weight, loss, optimizer)
+    plan = EpochPlan(training.plan(17, t, weight is not None), x, t, weight)
     for cursor in (0, 4):
         plan.cursor[0] = cursor
         for tape in (plan.gather, plan.step):
