@@ -11,7 +11,7 @@ from weakref import ref
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn import losses, optimizers
+from fastnn import losses, optimizers, threads
 from fastnn.arena import Array, Workspace
 from fastnn.callbacks import Callback
 from fastnn.data import as_array, as_matrix, as_rows, as_weights, check_finite, check_lengths, convert, copy_into
@@ -179,7 +179,10 @@ class Model:
 
     @property
     def grads(self) -> Array:
-        """The gradients of all parameters, flat."""
+        """The gradients of all parameters, flat: of the last `backward` or `train_batch`.
+
+        `fit` writes them too, unless the optimizer is plain SGD: it then changes the parameters without storing them.
+        """
         return self._built(self._grads)
 
     @grads.setter
@@ -480,6 +483,7 @@ class Model:
         sample_weight: ArrayLike | None = None,
         callbacks: Sequence[Callback] = (),
         verbose: bool | str = "auto",
+        n_threads: int | None = None,
     ) -> History:
         """Train.
 
@@ -506,6 +510,9 @@ class Model:
             Called as ``f(model, epoch, {"loss": ..., "val_loss": ...})`` after each epoch; True ends the fit.
         verbose : bool or "auto"
             Show progress: "auto" where standard error is a terminal.
+        n_threads : int or None
+            How many threads compute together: the result has the same bits for any number. None decides it from the
+            work: one for small nets, never more than the process may use or than FASTNN_NUM_THREADS says.
 
         Returns
         -------
@@ -520,7 +527,7 @@ class Model:
             When the loss becomes NaN or infinite, with the epoch and the batch. Parameters that lead there are of no
             use: those from before this fit are put back, with what the optimizer remembers.
         KeyboardInterrupt
-            On Ctrl-C, within 50 ms or when the batch that is running ends, with the parameters as they are then.
+            On Ctrl-C, within 100 ms, with the parameters as they are then: of whole batches.
         """
         n_epochs = count("epochs", epochs)
         rows = None if batch_size is None else count("batch_size", batch_size)
@@ -535,13 +542,14 @@ class Model:
         with _Unchanged(self):
             training, matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
             validate = None if validation is None else self._validation(training, *validation)
-            plan = training.plan(min(rows or len(matrix), len(matrix)), target, weight is not None)
+            threads.check(n_threads)
+            plan = training.plan(min(rows or len(matrix), len(matrix)), target, weight is not None, False)
             epoch_plan = EpochPlan(plan, matrix, target, weight)
         order = bool(shuffle), (self.seed * _SEEDS_APART + self._fits) % 2**64
         self._fits += 1
         history = self.history = History()
         called = [partial(callback, self) for callback in callbacks]
-        run_epochs(training, epoch_plan, history, n_epochs, order, progress, validate, called)
+        run_epochs(training, epoch_plan, history, n_epochs, order, progress, validate, called, n_threads)
         return history
 
     def _validation_inputs(self, data: tuple[ArrayLike, ArrayLike]) -> tuple[Array, ArrayLike]:

@@ -21,13 +21,16 @@ def available() -> int:
     return max(1, min(processors, int(_quota()), most_threads))
 
 
+def check(n_threads: int | None) -> None:
+    """Raise TypeError or ValueError unless it is None or a possible number of threads."""
+    if n_threads is not None and count("n_threads", n_threads) > most_threads:
+        raise ValueError(f"n_threads is {n_threads}, expected 1 to {most_threads} here")
+
+
 def chosen(n_threads: int | None, chunks: int, times: int) -> int:
     """Return how many threads shall work on a tape with so many chunks that is replayed so many times."""
     if n_threads is not None:
-        threads = count("n_threads", n_threads)
-        if threads > most_threads:
-            raise ValueError(f"n_threads is {n_threads}, expected 1 to {most_threads} here")
-        return threads
+        return n_threads if chunks > 1 else 1
     if chunks < 8 or chunks * times < _WORTH_STARTING:
         return 1
     return available()

@@ -51,7 +51,7 @@ typedef struct {
     int ending;
     int members; /* without the leader */
     TEAM_APART(behind_task);
-    team_member member[TEAM_MOST_THREADS];
+    team_member member[]; /* one for each */
 } team;
 
 #if TEAM_SUPPORTED

@@ -42,14 +42,14 @@ cdef class Team:
         self.n_threads = n_threads
         self.divide_all = divide_all
         self.threads = []
-        self.shared = <SharedTeam *> PyMem_RawCalloc(1, sizeof(SharedTeam))
+        self.shared = <SharedTeam *> PyMem_RawCalloc(1, sizeof(SharedTeam) + (n_threads - 1) * sizeof(Member))
         if self.shared is NULL:
             raise MemoryError("no memory for a team of threads")
 
     def __dealloc__(self):
         cdef int i
         if self.shared is not NULL:
-            for i in range(TEAM_MOST_THREADS):
+            for i in range(self.n_threads - 1):
                 if (<WholeTeam *> self.shared).member[i].bed is not NULL:
                     PyThread_free_lock((<WholeTeam *> self.shared).member[i].bed)
             PyMem_RawFree(self.shared)
