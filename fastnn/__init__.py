@@ -2,7 +2,9 @@
 
 __version__ = "0.1.0"
 
-from fastnn import activations, callbacks, datasets, initializers, kernels, layers, losses, optimizers, reference
+from typing import TYPE_CHECKING
+
+from fastnn import activations, callbacks, initializers, kernels, layers, losses, optimizers
 from fastnn._core.tape import Tape
 from fastnn.activations import (
     ELU,
@@ -23,13 +25,31 @@ from fastnn.activations import (
     Tanh,
 )
 from fastnn.callbacks import EarlyStopping
-from fastnn.config import show_config
 from fastnn.history import History
 from fastnn.layer import Layer
 from fastnn.layers import Dense, Linear
 from fastnn.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber, Loss
 from fastnn.model import Model
 from fastnn.optimizers import SGD, Adam, Optimizer
+
+if TYPE_CHECKING:
+    from fastnn import datasets, reference
+    from fastnn.config import show_config
+else:
+
+    def __getattr__(name):
+        """Import what most programs do not need when it is asked for."""
+        from importlib import import_module
+
+        if name in ("datasets", "reference"):
+            return import_module(f"fastnn.{name}")
+        if name == "show_config":
+            return import_module("fastnn.config").show_config
+        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+
+    def __dir__():
+        return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "ELU", "GELU", "MAE", "MSE", "SELU", "SGD", "Adam", "BinaryCrossEntropy", "CrossEntropy", "Dense",

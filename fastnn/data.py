@@ -111,8 +111,7 @@ def all_finite(array: Array) -> bool:
 
 
 def _finite(array: Array) -> bool:
-    finite = np.isfinite(array)
-    return bool(np.count_nonzero(finite) == finite.size)  # several times as fast as all() for few numbers
+    return 0 not in np.isfinite(array).tobytes()  # for few numbers a third of the time of all()
 
 
 def check_finite(array: Array, name: str, dtype: np.dtype[Any] | None = None) -> None:

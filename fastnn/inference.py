@@ -11,7 +11,7 @@ from fastnn.layer import Chain, Layer
 from fastnn.plan import Constants
 
 _BLOCK_BYTES = 256 * 1024  # the activations of a block: they stay in a core's second cache, with room for weights
-_LEAST_ROWS = 64  # for which the weights, which every block reads once, are worth reading
+_LEAST_ROWS = 128  # wider nets get more memory: a block reads all weights, which fewer rows are not worth
 _SIZES_KEPT = 8  # recordings of one memory, for changing numbers of rows
 
 
@@ -64,7 +64,7 @@ class Predictor:
     """
 
     def __init__(self, chain: Chain) -> None:
-        self.dtype = chain.stages[0].dtype
+        self.dtype = np.dtype(chain.stages[0].dtype.type)  # the one object that most arrays of this dtype have
         self.n_out = chain.stages[-1].n_out
         self.vector, self.matrix = (chain.stages[0].n_in,), (1, chain.stages[0].n_in)  # the two shapes of one row
         bytes_of_row = sum(array.nbytes for array in chain.workspace(1, train=False).activations)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -169,6 +168,8 @@ class _Likelihood(Loss):
                 raise ValueError(f"{self} expects logits, but the net ends in {last!r}: use {kind}()")
             return self, False
         plain = self._is_kernel_loss and type(self)._value_and_grad is Loss._value_and_grad
+        from copy import copy  # only here: what is rarely needed does not make every import longer
+
         of_logits = copy(self)
         of_logits.from_logits = True
         if plain and last.mergeable and getattr(last, "kernel", None) in self.fuses and droppable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _thread import RLock
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from operator import index
@@ -9,6 +10,7 @@ from typing import Any
 from weakref import ref
 
 import numpy as np
+from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from fastnn import losses, optimizers, threads
@@ -21,11 +23,12 @@ from fastnn.layer import Chain, Layer, bind, build_layers
 from fastnn.losses import Loss
 from fastnn.names import count
 from fastnn.optimizers import Optimizer
-from fastnn.plan import Constants, EpochPlan
+from fastnn.plan import Constants
 from fastnn.progress import Progress
 from fastnn.selfcheck import check_recordable
 from fastnn.training import Training, run_epochs
 
+_one_builds = RLock()  # several threads may need a model for the first time
 _SEEDS_APART = 1_000_003  # fits of one model shuffle by neighbouring seeds, and models by distant ones
 
 
@@ -113,7 +116,8 @@ class Model:
         """Drop what was made for the present memory."""
         self._parts: tuple[Layer, ...] = ()  # the stages of all layers, once they are built
         self._chain: Chain | None = None
-        self._predictors: dict[bool, Predictor] = {}  # of all stages, and of all but the last
+        self._predictor: Predictor | None = None
+        self._predictor_without_last: Predictor | None = None  # for losses that contain the last stage
         self._training: Training | None = None
         self._training_of: tuple[Any, ...] = ()  # the loss, the optimizer, and whether there are weights
         self._eager: Workspace | None = None
@@ -126,10 +130,14 @@ class Model:
     def build(self, n_in: int) -> Model:
         """Create the parameters for `n_in` inputs; the first data do so otherwise."""
         n_in = count("Model: n_in", n_in)
-        if self._params is not None:
-            if n_in != self.n_in:
-                raise ValueError(f"Model: already built for {self.n_in} features, got {n_in}")
-            return self
+        with _one_builds:
+            if self._params is None:
+                self._build(n_in)
+        if n_in != self.n_in:
+            raise ValueError(f"Model: already built for {self.n_in} features, got {n_in}")
+        return self
+
+    def _build(self, n_in: int) -> None:
         for stage in self._stages():
             owner = stage._owner and stage._owner()
             if owner is not None and owner is not self:
@@ -140,8 +148,7 @@ class Model:
             rng = np.random.default_rng([self.seed, 0])
             params, self._grads = build_layers(self.layers, n_in, self.dtype, rng)
             self._adopt()
-            self._params = params  # the last: another thread may wait for it
-        return self
+            self._params = params  # the last: other threads go by it
 
     def _adopt(self) -> None:
         """Make the built layers this model's own."""
@@ -196,7 +203,9 @@ class Model:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process: tapes and workspaces."""
-        without = ("_parts", "_chain", "_predictors", "_training", "_training_of", "_eager")
+        without = (
+            "_parts", "_chain", "_predictor", "_predictor_without_last", "_training", "_training_of", "_eager"
+        )  # fmt: skip
         return {name: value for name, value in self.__dict__.items() if name not in without}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -280,16 +289,16 @@ class Model:
         -----
         Any number of threads may call it at once. Data of another dtype are converted block by block.
         """
-        predictor = self._predictors.get(False)
-        if (  # the usual call that has to be fast
-            predictor is not None and type(x) is np.ndarray and x.shape == predictor.matrix and x.dtype == self.dtype
+        predictor = self._predictor
+        if (  # the usual call, which has to be fast
+            predictor is not None and type(x) is ndarray and x.shape == predictor.matrix and x.dtype is predictor.dtype
             and batch_size is None and predictor.constants.hold()
         ):  # fmt: skip
             return predictor.one(x, flat=False)
         matrix = self._inputs(x)
         rows = None if batch_size is None else count("batch_size", batch_size)
         self.build(matrix.shape[1])
-        return self._predictor().some(matrix, rows)
+        return self._current_predictor().some(matrix, rows)
 
     __call__ = predict
 
@@ -309,10 +318,10 @@ class Model:
         ValueError, TypeError
             For data of a wrong shape or kind.
         """
-        predictor = self._predictors.get(False)
+        predictor = self._predictor
         if (
-            predictor is not None and type(row) is np.ndarray and row.shape == predictor.vector
-            and row.dtype == self.dtype and predictor.constants.hold()
+            predictor is not None and type(row) is ndarray and row.shape == predictor.vector
+            and row.dtype is predictor.dtype and predictor.constants.hold()
         ):  # fmt: skip
             return predictor.one(row, flat=True)
         array = as_array(row, "row")
@@ -322,12 +331,15 @@ class Model:
         outputs: Array = self.predict(array[None, :])[0]
         return outputs
 
-    def _predictor(self, without_last: bool = False) -> Predictor:
+    def _current_predictor(self, without_last: bool = False) -> Predictor:
         """Return what computes the outputs of all stages, or of all but the last, as they are now."""
-        predictor = self._predictors.get(without_last)
+        predictor = self._predictor_without_last if without_last else self._predictor
         if predictor is None or not predictor.constants.hold():
-            chain = Chain(self._parts[:-1] if without_last else self._parts)
-            predictor = self._predictors[without_last] = Predictor(chain)
+            predictor = Predictor(Chain(self._parts[:-1] if without_last else self._parts))
+            if without_last:
+                self._predictor_without_last = predictor
+            else:
+                self._predictor = predictor
         return predictor
 
     def evaluate(
@@ -370,7 +382,7 @@ class Model:
     def _evaluate(
         self, loss: Loss, without_last: bool, x: Array, target: Array, weight: Array | None, rows: int | None
     ) -> dict[str, float]:
-        y, value = self._predictor(without_last).some(x, rows), np.empty(1)
+        y, value = self._current_predictor(without_last).some(x, rows), np.empty(1)
         target = np.ascontiguousarray(target)
         loss._value_and_grad(y, target, weight, None, value, None)
         return {"loss": float(value[0]), **loss.metrics(y, target)}
@@ -442,8 +454,11 @@ class Model:
         ValueError, TypeError, FloatingPointError
             As `fit`; after the last, parameters may have grown without bound in the steps before.
         """
-        with _Unchanged(self):
+        if self._parts:  # what is ready changes nothing before its end
             training, matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
+        else:
+            with _Unchanged(self):
+                training, matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
         plan = training.plan(len(matrix), target, weight is not None)
         try:
             return plan.run(matrix, target, weight)
@@ -464,8 +479,9 @@ class Model:
             raise ValueError("x has no rows, expected at least one")
         check_finite(matrix, "x")
         chosen = self._choose_loss(loss)
-        self.build(matrix.shape[1])
-        target = chosen.targets(y, self.n_out, self.dtype)
+        if not self._parts:
+            self.build(matrix.shape[1])
+        target = chosen.targets(y, self._parts[-1].n_out, self.dtype)
         check_lengths(len(matrix), target, "y")
         weight = self._weights(sample_weight, len(matrix), chosen)
         return self._prepare(chosen, optimizer, target, weight is not None), matrix, target, weight
@@ -544,12 +560,12 @@ class Model:
             validate = None if validation is None else self._validation(training, *validation)
             threads.check(n_threads)
             plan = training.plan(min(rows or len(matrix), len(matrix)), target, weight is not None, False)
-            epoch_plan = EpochPlan(plan, matrix, target, weight)
+            epochs_of_data = plan.epochs(matrix, target, weight)
         order = bool(shuffle), (self.seed * _SEEDS_APART + self._fits) % 2**64
         self._fits += 1
         history = self.history = History()
         called = [partial(callback, self) for callback in callbacks]
-        run_epochs(training, epoch_plan, history, n_epochs, order, progress, validate, called, n_threads)
+        run_epochs(training, epochs_of_data, history, n_epochs, order, progress, validate, called, n_threads)
         return history
 
     def _validation_inputs(self, data: tuple[ArrayLike, ArrayLike]) -> tuple[Array, ArrayLike]:
@@ -603,8 +619,9 @@ class _Unchanged:
     """A context that puts a model and its layers back as they were where the block raises."""
 
     def __init__(self, model: Model) -> None:
-        parts = (model,) if model.built else (model, *model._stages())
-        self._before = [(part, dict(part.__dict__)) for part in parts]
+        self._before: list[tuple[Any, dict[str, Any]]] = [(model, dict(model.__dict__))]
+        if not model._parts:
+            self._before += [(stage, dict(stage.__dict__)) for stage in model._stages()]
 
     def __enter__(self) -> None: ...
 

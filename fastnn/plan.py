@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from fastnn._core.team import Team
 
+_FEW_BYTES = 16 * 1024
+
 
 class Constants:
     """The attributes of layers, losses and optimizers that a recording fixes, as they are when it is made."""
@@ -26,14 +28,11 @@ class Constants:
     def __init__(self, parts: Iterable[Any]) -> None:
         named = [(part, name) for part in parts for name in part.constants]
         self._parts, self._names = [part for part, _ in named], [name for _, name in named]
-        self._values = self._now()
-
-    def _now(self) -> list[Any]:
-        return list(map(getattr, self._parts, self._names))
+        self._values = [*map(getattr, self._parts, self._names)]
 
     def hold(self) -> bool:
         """Whether they still are so."""
-        return self._now() == self._values
+        return self._values == [*map(getattr, self._parts, self._names)]
 
 
 class Batch:
@@ -75,6 +74,7 @@ class Plan:
         self.batch = batch
         self._step = step
         self._tapes: dict[int, Tape] = {}
+        self._small: EpochPlan | None = None
 
     def tape(self, rows: int) -> Tape:
         """Return the step for the first rows of the batch."""
@@ -94,11 +94,26 @@ class Plan:
         self.tape(len(x)).replay()
         return float(self.batch.value[0])
 
+    def epochs(self, x: Array, target: Array, weight: Array | None) -> EpochPlan:
+        """Return what goes over these data.
+
+        Few data are copied to a place whose gathers are recorded already: recording them takes longer than to train.
+        """
+        if x.nbytes > _FEW_BYTES or target.nbytes > _FEW_BYTES:
+            return EpochPlan(self, x, target, weight)
+        small = self._small
+        if small is None or len(small.index) != len(x):
+            copies = np.array(x, order="C"), np.array(target, order="C"), None if weight is None else weight.copy()
+            small = self._small = EpochPlan(self, *copies)
+        small.use(x, target, weight)
+        return small
+
 
 class EpochPlan:
     """The steps of an epoch, on rows that are gathered from where the data lie."""
 
     def __init__(self, plan: Plan, x: Array, target: Array, weight: Array | None) -> None:
+        self.data = x, target, weight
         self.batch = plan.batch
         self.rows = len(plan.batch.target)
         self.index = np.arange(len(x), dtype=np.int64)
@@ -127,6 +142,13 @@ class EpochPlan:
     def chunks(self) -> int:
         """Into how many chunks, each worth a thread, the steps of a batch can be divided."""
         return self.gather.chunks + self.step.chunks
+
+    def use(self, x: Array, target: Array, weight: Array | None) -> None:
+        """Copy other data of the same shapes over those of this plan."""
+        for mine, array in zip(self.data, (x, target, weight), strict=True):
+            if mine is not None and array is not None:
+                mine[...] = array
+        self.index[...] = np.arange(len(self.index))  # a shuffle has left its order there
 
     def run(
         self,
