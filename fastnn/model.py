@@ -6,7 +6,7 @@ from _thread import RLock
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from operator import index
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import numpy as np
@@ -27,6 +27,9 @@ from fastnn.plan import Constants
 from fastnn.progress import Progress
 from fastnn.selfcheck import check_recordable
 from fastnn.training import Training, run_epochs
+
+if TYPE_CHECKING:
+    from threading import Event
 
 _one_builds = RLock()  # several threads may need a model for the first time
 _SEEDS_APART = 1_000_003  # fits of one model shuffle by neighbouring seeds, and models by distant ones
@@ -545,6 +548,28 @@ class Model:
         KeyboardInterrupt
             On Ctrl-C, within 100 ms, with the parameters as they are then: of whole batches.
         """
+        return self._fit(
+            x, y, loss, optimizer, epochs, batch_size, shuffle, validation_data, sample_weight, callbacks, verbose,
+            n_threads,
+        )  # fmt: skip
+
+    def _fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        loss: str | Loss | None,
+        optimizer: str | Optimizer | None,
+        epochs: int,
+        batch_size: int | None,
+        shuffle: bool = True,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        sample_weight: ArrayLike | None = None,
+        callbacks: Sequence[Callback] = (),
+        verbose: bool | str = "auto",
+        n_threads: int | None = None,
+        stop: Event | None = None,
+    ) -> History:
+        """Train, until another thread sets `stop`."""
         n_epochs = count("epochs", epochs)
         rows = None if batch_size is None else count("batch_size", batch_size)
         progress = Progress(n_epochs, verbose)
@@ -565,7 +590,7 @@ class Model:
         self._fits += 1
         history = self.history = History()
         called = [partial(callback, self) for callback in callbacks]
-        run_epochs(training, epochs_of_data, history, n_epochs, order, progress, validate, called, n_threads)
+        run_epochs(training, epochs_of_data, history, n_epochs, order, progress, validate, called, n_threads, stop)
         return history
 
     def _validation_inputs(self, data: tuple[ArrayLike, ArrayLike]) -> tuple[Array, ArrayLike]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 from fastnn._core.team import most_threads
 from fastnn.names import count
 
 _WORTH_STARTING = 2000  # chunks of about 5 us: below, threads take longer to start than they save
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of the kernel's control groups, version 2: quota and period
 
 
 def available() -> int:
@@ -36,10 +39,41 @@ def chosen(n_threads: int | None, chunks: int, times: int) -> int:
     return available()
 
 
-def _quota() -> float:
+def _quota(file: Path = _QUOTA) -> float:
     """Return how many processors' time a container may use, which a processor count does not say."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        quota, period = file.read_text().split()
     except (OSError, ValueError):
         return float(most_threads)
     return float(most_threads) if quota == "max" else max(1.0, int(quota) / int(period))
+
+
+def together(n_threads: int, work: Callable[[], None], stop: Callable[[], object]) -> None:
+    """Run `work` in so many threads at once, this one among them, and wait for all.
+
+    Where one raises, `stop` is called, which shall let the others end, and the first error is raised here. They need
+    no places of their own, as a `Team` does: nobody waits for somebody else before the end.
+    """
+    errors: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+            stop()
+
+    threads = [Thread(target=guarded, daemon=True) for _ in range(n_threads - 1)]
+    for thread in threads:
+        thread.start()
+    guarded()
+    try:
+        for thread in threads:
+            thread.join()
+    except KeyboardInterrupt as error:
+        errors.append(error)
+        stop()
+        for thread in threads:
+            thread.join()
+    if errors:
+        raise errors[0]

@@ -25,6 +25,7 @@ LEVELS = (
     ("callbacks", "history", "progress"),
     ("training",),
     ("model",),
+    ("many",),
     ("config", "datasets"),
     ("demo",),
     ("__init__",),
