@@ -4,11 +4,21 @@
 # that activation's own backward, that is, the gradient of x @ w + b; it needs x. No output may overlap an input.
 
 cdef extern from "gemm.h":
-    # c (m, n) = a (m, k) @ b (k, n) + bias; strides of rows and columns in elements
-    void gemm(
-        Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real *a, Py_ssize_t a_row, Py_ssize_t a_col,
-        const real *b, Py_ssize_t b_row, Py_ssize_t b_col, const real *bias, real *c, Py_ssize_t c_row
-    ) noexcept nogil
+    ctypedef struct Product:        # c (m, n) = a (m, k) @ b (k, n) + bias; strides of rows and columns in elements
+        Py_ssize_t m
+        Py_ssize_t n
+        Py_ssize_t k
+        const real *a
+        Py_ssize_t a_row
+        Py_ssize_t a_col
+        const real *b
+        Py_ssize_t b_row
+        Py_ssize_t b_col
+        const real *bias
+        real *c
+        Py_ssize_t c_row
+
+    void gemm(const Product *p) noexcept nogil
 
 
 cdef Body fused_activation(str name) except *:
@@ -57,11 +67,15 @@ cdef int fitting(
 
 cdef int dense_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # units: rows of y
+    cdef Product p
     cdef Step activation
-    gemm(
-        end - begin, s.n_out, s.n_in, <const real *> s.x + begin * s.n_in, s.n_in, 1, <const real *> s.w, s.n_out, 1,
-        <const real *> s.b, <real *> s.y + begin * s.n_out, s.n_out,
-    )
+    memset(&p, 0, sizeof(p))
+    p.m, p.n, p.k = end - begin, s.n_out, s.n_in
+    p.a, p.a_row, p.a_col = <const real *> s.x + begin * s.n_in, s.n_in, 1
+    p.b, p.b_row, p.b_col = <const real *> s.w, s.n_out, 1
+    p.bias = <const real *> s.b
+    p.c, p.c_row = <real *> s.y + begin * s.n_out, s.n_out
+    gemm(&p)
     if s.activation is not NULL:        # in place, on the rows that were written just now
         activation.x = s.y
         activation.y = s.y
@@ -96,19 +110,25 @@ def dense_forward(x, w, b, y, str activation=None, double alpha=0.0, Tape tape=N
 
 cdef int dense_dx_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # dx = dy @ w.T; units: rows of dx
-    gemm(
-        end - begin, s.n_in, s.n_out, <const real *> s.dy + begin * s.n_out, s.n_out, 1, <const real *> s.w, 1, s.n_out,
-        NULL, <real *> s.dx + begin * s.n_in, s.n_in,
-    )
+    cdef Product p
+    memset(&p, 0, sizeof(p))
+    p.m, p.n, p.k = end - begin, s.n_in, s.n_out
+    p.a, p.a_row, p.a_col = <const real *> s.dy + begin * s.n_out, s.n_out, 1
+    p.b, p.b_row, p.b_col, p.c = <const real *> s.w, 1, s.n_out, <real *> s.dx + begin * s.n_in
+    p.c_row = s.n_in
+    gemm(&p)
     return 0
 
 
 cdef int dense_dw_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # dw = x.T @ dy; units: rows of dw
-    gemm(
-        end - begin, s.n_out, s.rows, <const real *> s.x + begin, 1, s.n_in, <const real *> s.dy, s.n_out, 1,
-        NULL, <real *> s.dw + begin * s.n_out, s.n_out,
-    )
+    cdef Product p
+    memset(&p, 0, sizeof(p))
+    p.m, p.n, p.k = end - begin, s.n_out, s.rows
+    p.a, p.a_row, p.a_col = <const real *> s.x + begin, 1, s.n_in
+    p.b, p.b_row, p.b_col = <const real *> s.dy, s.n_out, 1
+    p.c, p.c_row = <real *> s.dw + begin * s.n_out, s.n_out
+    gemm(&p)
     return 0
 
 
