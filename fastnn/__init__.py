@@ -35,6 +35,7 @@ from fastnn.optimizers import SGD, Adam, Optimizer
 if TYPE_CHECKING:
     from fastnn import datasets, reference
     from fastnn.config import show_config
+    from fastnn.many import fit_many
 else:
 
     def __getattr__(name):
@@ -43,8 +44,8 @@ else:
 
         if name in ("datasets", "reference"):
             return import_module(f"fastnn.{name}")
-        if name == "show_config":
-            return import_module("fastnn.config").show_config
+        if name in ("show_config", "fit_many"):
+            return getattr(import_module({"show_config": "fastnn.config", "fit_many": "fastnn.many"}[name]), name)
         raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
 
     def __dir__():
@@ -55,6 +56,6 @@ __all__ = [
     "ELU", "GELU", "MAE", "MSE", "SELU", "SGD", "Adam", "BinaryCrossEntropy", "CrossEntropy", "Dense",
     "EarlyStopping", "HardSigmoid", "HardTanh", "History", "Huber", "Identity", "Layer", "LeakyReLU", "Linear",
     "LogSoftmax", "Loss", "Mish", "Model", "Optimizer", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign",
-    "Tanh", "Tape", "activations", "callbacks", "datasets", "initializers", "kernels", "layers", "losses",
+    "Tanh", "Tape", "activations", "callbacks", "datasets", "fit_many", "initializers", "kernels", "layers", "losses",
     "optimizers", "reference", "show_config",
 ]  # fmt: skip

@@ -119,5 +119,6 @@ class Predictor:
 
 def _is_ours(stage: Layer) -> bool:
     """Whether what runs is code of this package, which depends on its arguments and the layer's constants alone."""
-    code = stage.product.forward_fused if isinstance(stage, Fused) else stage._forward
+    product, activation = (stage.product, stage.activation) if isinstance(stage, Fused) else (stage, None)
+    code = product._forward if activation is None else product.forward_fused
     return code is not None and code.__module__.startswith("fastnn.")

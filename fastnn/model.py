@@ -6,14 +6,14 @@ from _thread import RLock
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from operator import index
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import numpy as np
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from fastnn import losses, optimizers
+from fastnn import losses, optimizers, threads
 from fastnn.arena import Array, Workspace
 from fastnn.callbacks import Callback
 from fastnn.data import as_array, as_matrix, as_rows, as_weights, check_finite, check_lengths, convert, copy_into
@@ -27,6 +27,9 @@ from fastnn.plan import Constants
 from fastnn.progress import Progress
 from fastnn.selfcheck import check_recordable
 from fastnn.training import Training, run_epochs
+
+if TYPE_CHECKING:
+    from threading import Event
 
 _SEEDS_APART = 1_000_003  # fits of one model shuffle by neighbouring seeds, and models by distant ones
 
@@ -186,7 +189,10 @@ class Model:
 
     @property
     def grads(self) -> Array:
-        """The gradients of all parameters, flat."""
+        """The gradients of all parameters, flat: of the last `backward` or `train_batch`.
+
+        `fit` writes them too, unless the optimizer is plain SGD: it then changes the parameters without storing them.
+        """
         return self._built(self._grads)
 
     @grads.setter
@@ -501,6 +507,7 @@ class Model:
         sample_weight: ArrayLike | None = None,
         callbacks: Sequence[Callback] = (),
         verbose: bool | str = "auto",
+        n_threads: int | None = None,
     ) -> History:
         """Train.
 
@@ -527,6 +534,9 @@ class Model:
             Called as ``f(model, epoch, {"loss": ..., "val_loss": ...})`` after each epoch; True ends the fit.
         verbose : bool or "auto"
             Show progress: "auto" where standard error is a terminal.
+        n_threads : int or None
+            How many threads compute together: the result has the same bits for any number. None decides it from the
+            work: one for small nets, never more than the process may use or than FASTNN_NUM_THREADS says.
 
         Returns
         -------
@@ -541,8 +551,30 @@ class Model:
             When the loss becomes NaN or infinite, with the epoch and the batch. Parameters that lead there are of no
             use: those from before this fit are put back, with what the optimizer remembers.
         KeyboardInterrupt
-            On Ctrl-C, within 50 ms or when the batch that is running ends, with the parameters as they are then.
+            On Ctrl-C, within 100 ms, with the parameters as they are then: of whole batches.
         """
+        return self._fit(
+            x, y, loss, optimizer, epochs, batch_size, shuffle, validation_data, sample_weight, callbacks, verbose,
+            n_threads,
+        )  # fmt: skip
+
+    def _fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        loss: str | Loss | None,
+        optimizer: str | Optimizer | None,
+        epochs: int,
+        batch_size: int | None,
+        shuffle: bool = True,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        sample_weight: ArrayLike | None = None,
+        callbacks: Sequence[Callback] = (),
+        verbose: bool | str = "auto",
+        n_threads: int | None = None,
+        stop: Event | None = None,
+    ) -> History:
+        """Train, until another thread sets `stop`."""
         n_epochs = count("epochs", epochs)
         rows = None if batch_size is None else count("batch_size", batch_size)
         progress = Progress(n_epochs, verbose)
@@ -556,13 +588,14 @@ class Model:
         with _Unchanged(self):
             training, matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
             validate = None if validation is None else self._validation(training, *validation)
-            plan = training.plan(min(rows or len(matrix), len(matrix)), target, weight is not None)
+            threads.check(n_threads)
+            plan = training.plan(min(rows or len(matrix), len(matrix)), target, weight is not None, False)
             over_data = plan.take_epochs(matrix, target, weight)
         order = bool(shuffle), (self.seed * _SEEDS_APART + self._fits) % 2**64
         self._fits += 1
         history = self.history = History()
         called = [partial(callback, self) for callback in callbacks]
-        run_epochs(training, over_data, history, n_epochs, order, progress, validate, called)
+        run_epochs(training, over_data, history, n_epochs, order, progress, validate, called, n_threads, stop)
         plan.put_back(over_data)
         return history
 

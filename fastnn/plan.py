@@ -6,13 +6,18 @@ Nothing here knows a layer: a plan is given a step function, which calls kernels
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import kernels
 from fastnn._core.tape import Tape, run_epochs
 from fastnn.arena import Array, Workspace
+
+if TYPE_CHECKING:
+    from threading import Event
+
+    from fastnn._core.team import Team
 
 _FEW_BYTES = 16 * 1024  # that are copied sooner than a gather is recorded
 
@@ -135,6 +140,16 @@ class EpochPlan:
             k.gather_rows(weight[:, None], *where, batch.weight[:, None], tape)
         return tape
 
+    @property
+    def n_batches(self) -> int:
+        """The number of batches of an epoch."""
+        return -(-len(self.index) // self.rows)
+
+    @property
+    def chunks(self) -> int:
+        """Into how many chunks, each worth a thread, the steps of a batch can be divided."""
+        return self.gather.chunks + self.step.chunks
+
     def use(self, x: Array, target: Array, weight: Array | None) -> None:
         """Copy other data of the same shapes over those of this plan."""
         self.x[...] = x
@@ -143,7 +158,15 @@ class EpochPlan:
             self.weight[...] = weight
         self.index[...] = np.arange(len(self.index))  # a shuffle has left its order there
 
-    def run(self, shuffle: bool, seed: int, first_epoch: int, losses: Array) -> tuple[int, int] | None:
+    def run(
+        self,
+        shuffle: bool,
+        seed: int,
+        first_epoch: int,
+        losses: Array,
+        team: Team | None = None,
+        stop: Event | None = None,
+    ) -> tuple[int, int] | None:
         """Replay as many epochs as `losses` has places; return (epoch, batch) where the loss became non-finite."""
         tapes, where = (self.gather, self.step, self.gather_rest, self.step_rest), (self.index, self.cursor)
-        return run_epochs(*tapes, *where, self.batch.value, self.rows, shuffle, seed, first_epoch, losses)
+        return run_epochs(*tapes, *where, self.batch.value, self.rows, shuffle, seed, first_epoch, losses, team, stop)

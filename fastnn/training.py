@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import threads
 from fastnn._core.tape import Tape, guard
+from fastnn._core.team import Team
 from fastnn.arena import Array
 from fastnn.data import all_finite
 from fastnn.history import History
@@ -18,8 +21,12 @@ from fastnn.optimizers import Optimizer, State
 from fastnn.plan import Batch, Constants, EpochPlan, Plan
 from fastnn.progress import Progress
 
+if TYPE_CHECKING:
+    from threading import Event
+
 _SECONDS_BETWEEN_LOOKS = 0.05  # how long epochs run in one call while a progress bar waits
 _EPOCHS_IN_ONE_CALL = 1000  # at first, then more: each has a place for its loss in memory
+_MOST_FUSED_ROWS = 256  # of a batch: beyond, a step's pass over the parameters costs little beside the products
 _PLANS_KEPT = 4  # recorded steps, for changing numbers of rows
 
 
@@ -55,23 +62,31 @@ class Training:
         self.constants = constants
         self._plans: dict[Any, Plan] = {}
 
-    def step(self, batch: Batch, tape: Tape | None) -> None:
-        """Take or record the training step: the only one there is."""
+    def step(self, batch: Batch, tape: Tape | None, store_gradients: bool = True) -> None:
+        """Take or record the training step: the only one there is.
+
+        Where gradients need not be stored, and the optimizer is plain SGD, backward changes the parameters itself.
+        """
         work = batch.work
+        lr = None if store_gradients or len(batch.target) > _MOST_FUSED_ROWS else self.optimizer.plain_lr
         self.chain.forward(work, tape)
         self.loss._value_and_grad(
             work.activations[-1], batch.target, batch.weight, work.gradients[-1], batch.value, tape
         )
         guard(batch.value, tape)
-        self.chain.backward(work, tape)
-        self.optimizer._step(self.params, self.grads, self.state, tape)
+        if lr is not None and self.chain.can_update:
+            self.chain.backward(work, tape, lr)
+        else:
+            self.chain.backward(work, tape)
+            self.optimizer._step(self.params, self.grads, self.state, tape)
 
-    def plan(self, rows: int, target: Array, weighted: bool) -> Plan:
+    def plan(self, rows: int, target: Array, weighted: bool, store_gradients: bool = True) -> Plan:
         """Return the recorded step for batches of such data, perhaps from an earlier fit."""
-        key = (rows, target.shape[1:], target.dtype, weighted)
+        key = (rows, target.shape[1:], target.dtype, weighted, store_gradients)
         plan = self._plans.pop(key, None)
         if plan is None:
-            plan = Plan(self.step, Batch.like(self.chain.workspace(rows), target, weighted))
+            step = partial(self.step, store_gradients=store_gradients)
+            plan = Plan(step, Batch.like(self.chain.workspace(rows), target, weighted))
         self._plans[key] = plan  # the last used stands last
         if len(self._plans) > _PLANS_KEPT:
             del self._plans[next(iter(self._plans))]
@@ -103,6 +118,8 @@ def run_epochs(
     progress: Progress,
     validate: Callable[[], float] | None,
     callbacks: Sequence[Callable[[int, dict[str, float]], Any]],
+    n_threads: int | None = None,
+    stop_event: Event | None = None,
 ) -> None:
     """Go over the data of the plan for so many epochs, and write down what happens in the history.
 
@@ -114,6 +131,10 @@ def run_epochs(
         Gives the validation loss, after each epoch.
     callbacks
         Called with an epoch and its losses; True ends the fit.
+    n_threads : int or None
+        None decides it from the work.
+    stop_event : Event or None
+        Ends the fit as Ctrl-C does, where another thread sets it.
 
     Raises
     ------
@@ -125,14 +146,14 @@ def run_epochs(
     looks = validate is not None or bool(callbacks)
     chunk = 1 if looks or progress.shown else min(epochs, _EPOCHS_IN_ONE_CALL)
     stop = False
-    with progress:
+    with progress, Team(threads.chosen(n_threads, plan.chunks, epochs * plan.n_batches)) as team:
         start = time.perf_counter()
         while (first := len(history.loss)) < epochs and not stop:
             begin = time.perf_counter()
             losses = np.empty(min(chunk, epochs - first))
             losses.fill(np.nan)
             try:
-                diverged = plan.run(*order, first, losses)
+                diverged = plan.run(*order, first, losses, team, stop_event)
             finally:  # Ctrl-C loses no finished epoch
                 history.loss += [loss for loss in losses.tolist() if loss == loss]
                 history.seconds = time.perf_counter() - start

@@ -15,7 +15,7 @@ PACKAGE = Path(fastnn.__file__).parent
 LEVELS = (
     ("_core",),
     ("names",),
-    ("arena", "data", "kernels", "reference"),
+    ("arena", "data", "kernels", "reference", "threads"),
     ("initializers",),
     ("layer",),
     ("activations",),
@@ -25,6 +25,7 @@ LEVELS = (
     ("callbacks", "history", "progress"),
     ("training",),
     ("model",),
+    ("many",),
     ("config", "datasets"),
     ("demo",),
     ("__init__",),
