@@ -124,6 +124,7 @@ class EpochPlan:
         self.batch = plan.batch
         self.rows = len(plan.batch.target)
         self.index = np.arange(len(x), dtype=np.int64)
+        self.shuffled = False  # whether there is another order than 0, 1, 2 ... in the index
         self.cursor = np.zeros(1, np.int64)
         rest = len(x) % self.rows  # the rows of the last, shorter batch
         self.gather, self.step = self._gather(self.rows, x, target, weight), plan.tape(self.rows)
@@ -156,7 +157,6 @@ class EpochPlan:
         self.target[...] = target
         if self.weight is not None:
             self.weight[...] = weight
-        self.index[...] = np.arange(len(self.index))  # a shuffle has left its order there
 
     def run(
         self,
@@ -168,5 +168,8 @@ class EpochPlan:
         stop: Event | None = None,
     ) -> tuple[int, int] | None:
         """Replay as many epochs as `losses` has places; return (epoch, batch) where the loss became non-finite."""
+        if self.shuffled and not shuffle:
+            self.index[...] = np.arange(len(self.index))
+        self.shuffled = shuffle
         tapes, where = (self.gather, self.step, self.gather_rest, self.step_rest), (self.index, self.cursor)
         return run_epochs(*tapes, *where, self.batch.value, self.rows, shuffle, seed, first_epoch, losses, team, stop)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
 
 from fastnn._core.team import most_threads
 from fastnn.names import count
@@ -54,6 +53,8 @@ def together(n_threads: int, work: Callable[[], None], stop: Callable[[], object
     Where one raises, `stop` is called, which shall let the others end, and the first error is raised here. They need
     no places of their own, as a `Team` does: nobody waits for somebody else before the end.
     """
+    from threading import Thread  # only here: most programs never need it, and it would lengthen every import
+
     errors: list[BaseException] = []
 
     def guarded() -> None:
