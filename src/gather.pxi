@@ -43,6 +43,9 @@ cdef inline const int64_t *indices(const Step *s) noexcept nogil:
     return <const int64_t *> s.index + cursor if 0 <= cursor <= s.n_in - s.rows else NULL
 
 
+cdef extern from "loops.h":
+    void copy_row(real *y, const real *x, Py_ssize_t n) noexcept nogil
+
 cdef int gather_rows_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const int64_t *index = indices(s)
     cdef const real *row
@@ -56,7 +59,7 @@ cdef int gather_rows_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexc
         row = <const real *> s.x + index[i] * s.stride
         y = <real *> s.y + i * s.n_out
         if s.column_stride == 1:
-            memcpy(y, row, s.n_out * sizeof(real))
+            copy_row(y, row, s.n_out)
         else:
             for j in range(s.n_out):
                 y[j] = row[j * s.column_stride]

@@ -1,6 +1,10 @@
 # Optimizers: w -= what follows from dw, over one flat array of parameters; w, dw, velocity, m, v (n), all apart.
 # lr (1) and step (1) are cells, read at every run, so that a schedule needs no new recording. Units: elements.
 
+cdef extern from "simd.h":
+    real real_fma(real a, real b, real c) noexcept nogil
+
+
 cdef inline real decayed(real dw, real w, real weight_decay) noexcept nogil:
     return dw + weight_decay * w if weight_decay != 0 else dw       # 0 * infinity would be NaN
 
@@ -11,7 +15,10 @@ cdef int sgd_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogi
     cdef real *velocity = <real *> s.v
     cdef real lr = <real> s.lr[0], momentum = <real> s.momentum, weight_decay = <real> s.weight_decay, g
     cdef Py_ssize_t i
-    if momentum == 0:
+    if momentum == 0 and weight_decay == 0:     # to the bit what a product that updates w itself does
+        for i in range(begin, end):
+            w[i] = real_fma(-lr, dw[i], w[i])
+    elif momentum == 0:
         for i in range(begin, end):
             w[i] -= lr * decayed(dw[i], w[i], weight_decay)
     elif s.flag:
