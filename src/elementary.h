@@ -31,10 +31,10 @@ typedef uint64_t real_word;
 #define EXPONENT_BIAS 1023
 #define BITS_OF_ONE 0x3ff0000000000000u
 #define BITS_OF_INFINITY 0x7ff0000000000000u
-#define BITS_OF_SQRT_HALF 0x3fe6a09e667f3bcdu
+#define BITS_OF_LOWEST 0x3fe6a09e667f3bcdu /* sqrt(1/2) */
 #define SMALLEST_NORMAL 0x1p-1022
 #define HALF_EPSILON 0x1p-53
-#define SHIFT (0x1.8p52 + EXPONENT_BIAS)
+#define SHIFT (0x1.8p52 + 2 * EXPONENT_BIAS)
 #define LN2_HIGH 0.6931471805598903
 #define LN2_LOW 5.497923018708371e-14
 #else
@@ -43,13 +43,14 @@ typedef uint32_t real_word;
 #define EXPONENT_BIAS 127
 #define BITS_OF_ONE 0x3f800000u
 #define BITS_OF_INFINITY 0x7f800000u
-#define BITS_OF_SQRT_HALF 0x3f3504f3u
+#define BITS_OF_LOWEST 0x3f2aaaabu /* 2/3 */
 #define SMALLEST_NORMAL 0x1p-126f
 #define HALF_EPSILON 0x1p-24f
-#define SHIFT (0x1.8p23f + EXPONENT_BIAS)
+#define SHIFT (0x1.8p23f + 2 * EXPONENT_BIAS)
 #define LN2_HIGH 0.693145751953125f
 #define LN2_LOW 1.4286068e-06f
 #endif
+#define LN2 REAL(0.6931471805599453)
 #define LOG2_E REAL(1.4426950408889634)
 
 ALWAYS_INLINE real_word to_bits(real x) {
@@ -78,13 +79,27 @@ ALWAYS_INLINE real with_sign_of(real size, real x) {
 ALWAYS_INLINE real at_least(real x, real low) { return low > x ? low : x; }
 ALWAYS_INLINE real at_most(real x, real high) { return high < x ? high : x; }
 
-/* c[0] + c[1] x + ... by Horner's rule. n is a constant: the compiler unrolls. */
-ALWAYS_INLINE real polynomial(real x, const real *c, int n) {
-    real sum = c[n - 1];
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC unroll 32
+#define UNROLLED _Pragma("GCC unroll 32")
+#else
+#define UNROLLED
 #endif
+
+/* c[0] + c[1] x + ... by Horner's rule. n is a constant: the compiler unrolls. */
+ALWAYS_INLINE real horner(real x, const real *c, int n) {
+    real sum = c[n - 1];
+    UNROLLED
     for (int i = n - 2; i >= 0; i--) sum = real_fma(sum, x, c[i]);
+    return sum;
+}
+#define HORNER(x, c) horner(x, c, (int)(sizeof(c) / sizeof(c[0])))
+
+/* The same in x^2, on pairs of terms: one product more, and half the time that each multiply-add waits for the one
+ * before. A processor looks ahead too few instructions to fill that time, unless there is other work beside. */
+ALWAYS_INLINE real polynomial(real x, const real *c, int n) {
+    real square = x * x, sum = n % 2 ? c[n - 1] : real_fma(c[n - 1], x, c[n - 2]);
+    UNROLLED
+    for (int i = (n - 1) / 2 * 2 - 2; i >= 0; i -= 2) sum = real_fma(sum, square, real_fma(c[i + 1], x, c[i]));
     return sum;
 }
 #define POLYNOMIAL(x, c) polynomial(x, c, (int)(sizeof(c) / sizeof(c[0])))
@@ -107,132 +122,139 @@ static const real EXP_TAIL[] = {0.5f, 0.16666539f, 0.0416666f, 0.0083670365f, 0.
 #define EXPM1_LOWEST -20.0f
 #endif
 
-/* x = n ln(2) + r with |r| <= ln(2)/2, and e^r = 1 + r + tail: Cody and Waite's reduction, n found by adding SHIFT. */
+/* x = n ln(2) + r with |r| <= ln(2)/2, and e^r = 1 + r + r^2 q: Cody and Waite's reduction, n found by adding SHIFT. */
 typedef struct {
-    real_word biased; /* n + EXPONENT_BIAS in its low bits */
-    real r, tail;
+    real_word shifted; /* n + 2 EXPONENT_BIAS in its low bits */
+    real r, q;
 } ReducedExp;
 
 ALWAYS_INLINE ReducedExp reduce_exp(real x) {
     real shifted = real_fma(x, LOG2_E, SHIFT), n = shifted - SHIFT;
     real r = real_fma(n, -LN2_LOW, real_fma(n, -LN2_HIGH, x));
-    ReducedExp e = {to_bits(shifted), r, r * r * POLYNOMIAL(r, EXP_TAIL)};
+    ReducedExp e = {to_bits(shifted), r, POLYNOMIAL(r, EXP_TAIL)};
     return e;
 }
 
-/* high + low, not yet rounded to one number. */
-typedef struct {
-    real high, low;
-} Pair;
-
-/* scale e^r - one, for powers of two. The two-sum is exact: |scale r| <= |scale - one| unless scale = one, and then
- * scale - one is 0. */
-ALWAYS_INLINE Pair scaled_minus(real scale, ReducedExp e, real one) {
-    real difference = scale - one, step = scale * e.r, high = difference + step;
-    Pair p = {high, real_fma(scale, e.tail, difference - high + step)};
-    return p;
-}
-
-/* e^r */
-ALWAYS_INLINE Pair mantissa_of(ReducedExp e) {
-    real high = 1 + e.r;
-    Pair p = {high, e.tail + (1 - high + e.r)};
-    return p;
-}
+/* e^r - 1 */
+ALWAYS_INLINE real expm1_of(ReducedExp e) { return real_fma(e.r * e.r, e.q, e.r); }
 
 /* m 2^n in two steps, so that a subnormal result is rounded once and one beyond the largest becomes infinite. */
-ALWAYS_INLINE real scaled(real m, real_word biased) {
-    real_word twice = biased + EXPONENT_BIAS, half = twice >> 1;
-    return m * power_of_two(half) * power_of_two(twice - half);
+ALWAYS_INLINE real scaled(real m, real_word shifted) {
+    real_word half = shifted >> 1;
+    return m * power_of_two(half) * power_of_two(shifted - half);
 }
 
 /* e^x for x <= EXP_HIGHEST; NaN stays NaN. */
 ALWAYS_INLINE real exp_below(real x) {
     ReducedExp e = reduce_exp(at_least(x, EXP_LOWEST));
-    Pair m = mantissa_of(e);
-    return scaled(m.high + m.low, e.biased);
+    return scaled(1 + expm1_of(e), e.shifted);
 }
 
-/* e^x = 2^n e^r, e^r = 1 + r + r^2 q(r) summed smallest first (Cody and Waite 1980, ch. 6).
+/* e^x = 2^n e^r, e^r = 1 + (r + r^2 q(r)) (Cody and Waite 1980, ch. 6).
  * Max error: float32 0.83, float64 0.77 ULP. */
 ALWAYS_INLINE real real_exp(real x) {
     real y = exp_below(x);
     return x > EXP_HIGHEST ? (real)INFINITY : y;
 }
 
-/* e^x - 1 = 2 (2^(n-1) e^r - 1/2), halved so that n = EXPONENT_BIAS + 1 is still a number; the subtraction carries
- * its error, so nothing is lost where n = +-1 (P. T. P. Tang, ACM TOMS 18, 1992, has the analysis). Below half an
- * epsilon it is x. Max error: float32 1.25, float64 1.54 ULP. */
+/* e^x - 1 = 2 (2^(n-1) e^r - 1/2), halved so that n = EXPONENT_BIAS + 1 is still a number. The two-sum carries the
+ * error of the subtraction, so nothing is lost where n = +-1 (P. T. P. Tang, ACM TOMS 18, 1992, has the analysis); it
+ * is exact, as |scale r| <= |scale - 1/2| unless that is 0. Below half an epsilon e^x - 1 is x.
+ * Max error: float32 1.25, float64 1.54 ULP. */
 ALWAYS_INLINE real real_expm1(real x) {
     ReducedExp e = reduce_exp(at_least(x, EXPM1_LOWEST));
-    Pair half = scaled_minus(power_of_two(e.biased - 1), e, REAL(0.5));
-    real y = 2 * (half.high + half.low);
+    real scale = power_of_two(e.shifted - EXPONENT_BIAS - 1), difference = scale - REAL(0.5), step = scale * e.r;
+    real high = difference + step;
+    real low = real_fma(scale, e.r * e.r * e.q, difference - high + step);
+    real y = 2 * (high + low);
     y = x > EXP_HIGHEST ? (real)INFINITY : y;
     return (to_bits(x) << 1) < (to_bits(HALF_EPSILON) << 1) ? x : y;
 }
 
 /* ---- log, log1p ------------------------------------------------------------------------------------------------- */
 
-/* (2 atanh(s)/s - 2) / s^2 in powers of s^2, |s| <= (sqrt(2)-1)/(sqrt(2)+1); error relative to 2 atanh(s)/s: 2^-30,
- * 2^-59. */
-#if FASTNN_DOUBLE
-static const real LOG_TAIL[] = {0.6666666666666735,  0.3999999999940932,  0.285714287436994,  0.22222198427189982,
-                                0.18183572469133896, 0.15313828762178594, 0.1479829708413186};
-#else
-static const real LOG_TAIL[] = {0.66666776f, 0.39977568f, 0.29871422f};
-#endif
-
-/* u = 2^k (1 + f) with 1 + f from sqrt(1/2) to sqrt(2), for a positive normal u. */
+/* u = 2^k (1 + f) with 2/3 <= 1 + f < 4/3 (float64: from sqrt(1/2) to sqrt(2)), for a positive normal u whose bits,
+ * plus LOG_OFFSET, are given: k + EXPONENT_BIAS + LOG_ROOM stands in the high bits of that. */
 typedef struct {
-    real_word biased; /* k + EXPONENT_BIAS */
-    real f;
+    real k, f;
 } ReducedLog;
 
-ALWAYS_INLINE ReducedLog reduce_log(real u) {
-    real_word bits = to_bits(u) + (BITS_OF_ONE - BITS_OF_SQRT_HALF);
+#if FASTNN_DOUBLE
+#define LOG_HIGHEST_F 0.4142135623730951
+#define LOG_K_OF_TWO 1
+#define LOG_ROOM (MANTISSA_BITS + 1)
+#define LOG_OFFSET (BITS_OF_ONE - BITS_OF_LOWEST + ((real_word)LOG_ROOM << MANTISSA_BITS))
+
+ALWAYS_INLINE ReducedLog reduce_log(real_word bits) {
+    /* k as the low bits of 2^MANTISSA_BITS + k, as not every processor converts 64-bit integers */
+    real_word two_to_mantissa = (real_word)(MANTISSA_BITS + EXPONENT_BIAS) << MANTISSA_BITS;
     real_word mantissa = bits & (((real_word)1 << MANTISSA_BITS) - 1);
-    ReducedLog l = {bits >> MANTISSA_BITS, from_bits(mantissa + BITS_OF_SQRT_HALF) - 1};
+    real biased = from_bits(bits >> MANTISSA_BITS | two_to_mantissa);
+    ReducedLog l = {biased - (from_bits(two_to_mantissa) + (EXPONENT_BIAS + LOG_ROOM)),
+                    from_bits(mantissa + BITS_OF_LOWEST) - 1};
     return l;
 }
 
-/* k from k + EXPONENT_BIAS (>= 0): as the low bits of 2^MANTISSA_BITS + k, as not every processor converts 64-bit
- * integers. */
-ALWAYS_INLINE real exponent(real_word biased) {
-    real two_to_mantissa = (real)((real_word)1 << MANTISSA_BITS);
-    return from_bits(biased | to_bits(two_to_mantissa)) - (two_to_mantissa + EXPONENT_BIAS);
-}
+/* (2 atanh(s)/s - 2) / s^2 in powers of s^2, |s| <= (sqrt(2)-1)/(sqrt(2)+1); error relative to 2 atanh(s)/s: 2^-59. */
+static const real LOG_TAIL[] = {0.6666666666666735,  0.3999999999940932,  0.285714287436994,  0.22222198427189982,
+                                0.18183572469133896, 0.15313828762178594, 0.1479829708413186};
 
-/* k ln(2) + log(1 + f). With s = f/(2+f), log(1+f) = 2 atanh(s) = f - (f^2/2 - s (f^2/2 + R)), R = s^2 p(s^2): the
+/* k ln(2) + log(1 + f). With s = f/(2+f), f = 2 s + s f, so that log(1+f) = 2 atanh(s) = f - s (f - s^2 p(s^2)): the
  * large term f is exact (the form of Sun's fdlibm, e_log.c, 1993). */
-ALWAYS_INLINE real log_sum(real k, real f) {
-    real s = f / (2 + f), z = s * s, half_square = REAL(0.5) * f * f;
-    real tail = z * POLYNOMIAL(z, LOG_TAIL);
-    real low = real_fma(s, half_square + tail, k * LN2_LOW);
-    return real_fma(k, LN2_HIGH, f - (half_square - low));
+ALWAYS_INLINE real log_sum(ReducedLog l) {
+    real s = l.f / (2 + l.f), z = s * s;
+    return real_fma(l.k, LN2, real_fma(s, real_fma(z, POLYNOMIAL(z, LOG_TAIL), -l.f), l.f));
+}
+#else
+#define LOG_HIGHEST_F 0.33333334f
+#define LOG_K_OF_TWO (1 << MANTISSA_BITS)
+#define LOG_OFFSET (0 - BITS_OF_LOWEST)
+
+ALWAYS_INLINE ReducedLog reduce_log(real_word bits) {
+    real_word k = bits & ~(real_word)0 << MANTISSA_BITS;
+    ReducedLog l = {(real)(int32_t)k, from_bits(bits - k + BITS_OF_LOWEST) - 1};
+    return l;
 }
 
-/* y, or the limit of log at u where u is not positive and finite: -inf at 0, inf at inf, NaN (all bits set) below 0.
- * On bits and with two choices only: chains of float comparisons become many masks. */
+/* (log(1+f) - f) / f^2, |f| <= 1/3; error relative to log(1+f): 2^-27.6. */
+static const real LOG_TAIL[] = {-0.5f,       0.33333206f, -0.24999888f,  0.20010835f, -0.16676389f,
+                                0.14000104f, -0.122408405f, 0.14008816f, -0.12647147f};
+
+/* k ln(2) + log(1 + f) = k ln(2) + (f + f^2 p(f)) */
+ALWAYS_INLINE real log_sum(ReducedLog l) {
+    return real_fma(l.k, LN2 / (1 << MANTISSA_BITS), real_fma(l.f * l.f, POLYNOMIAL(l.f, LOG_TAIL), l.f));
+}
+#endif
+
+/* y, or the limit of log at u where u is not positive and finite: -inf at 0, inf at inf, NaN below 0. */
 ALWAYS_INLINE real log_or_limit(real y, real u) {
-    real_word bits = to_bits(u), negative = bits >> (8 * sizeof(real) - 1);
-    real limit = bits << 1 == 0 ? (real)-INFINITY : from_bits(bits | (0 - negative));
-    return bits - 1 < BITS_OF_INFINITY - 1 ? y : limit;
+    real limit = u == 0 ? (real)-INFINITY : (real)NAN;
+    y = u > 0 ? y : limit;
+    return u < (real)INFINITY ? y : u;
 }
 
 /* log(x) = k ln(2) + log(1 + f); a subnormal x is first multiplied by 2^MANTISSA_BITS.
  * Max error: float32 0.84, float64 0.79 ULP. */
 ALWAYS_INLINE real real_log(real x) {
-    real_word lift = x < SMALLEST_NORMAL ? MANTISSA_BITS : 0;
-    ReducedLog l = reduce_log(x * power_of_two(EXPONENT_BIAS + lift));
-    real y = log_sum(exponent(l.biased + (MANTISSA_BITS - lift)) - MANTISSA_BITS, l.f);
-    return log_or_limit(y, x);
+    real_word lifted = to_bits(x * power_of_two(EXPONENT_BIAS + MANTISSA_BITS));
+    real_word below = lifted + (LOG_OFFSET - ((real_word)MANTISSA_BITS << MANTISSA_BITS));
+    real_word normal = to_bits(x) + LOG_OFFSET;
+    return log_or_limit(log_sum(reduce_log(x < SMALLEST_NORMAL ? below : normal)), x);
 }
 
 /* log(u + lost) for a positive normal u and a `lost` within its rounding error; exact to first order. */
 ALWAYS_INLINE real log_of_pair(real u, real lost) {
-    ReducedLog l = reduce_log(u);
-    real scale = REAL(0.25) * power_of_two(2 * EXPONENT_BIAS + 2 - l.biased); /* 2^-k, also where that is subnormal */
-    return log_sum(exponent(l.biased), real_fma(lost, scale, l.f));
+    real_word bits = to_bits(u) + (BITS_OF_ONE - BITS_OF_LOWEST), biased = bits >> MANTISSA_BITS;
+    ReducedLog l = reduce_log(to_bits(u) + LOG_OFFSET);
+    real scale = REAL(0.25) * power_of_two(2 * EXPONENT_BIAS + 2 - biased); /* 2^-k, also where that is subnormal */
+    l.f = real_fma(lost, scale, l.f);
+    return log_sum(l);
+}
+
+/* log(1 + x) for 0 <= x <= 1: k is 0, or 1 where 1 + x is beyond the interval of f. */
+ALWAYS_INLINE real log1p_up_to_one(real x) {
+    ReducedLog l = {x < LOG_HIGHEST_F ? 0 : LOG_K_OF_TWO, x < LOG_HIGHEST_F ? x : REAL(0.5) * (x - 1)};
+    return log_sum(l);
 }
 
 /* log(1 + x) with 1 + x = u + lost exactly, by the two-sum that needs no order (D. E. Knuth, The Art of Computer
@@ -244,35 +266,69 @@ ALWAYS_INLINE real real_log1p(real x) {
 
 /* ---- sigmoid, tanh, softplus ------------------------------------------------------------------------------------ */
 
-/* e/(1+e) with e = e^-|x|, so that nothing overflows and the small side is relatively exact; 1 minus that for x >= 0.
- * The denominator's rounding error is taken off the numerator (to first order, e small), before that is rounded; 2^n
- * comes last, for subnormal results. Max error: float32 1.55, float64 1.49 ULP. */
+/* 1/(1 + e^a) for a = |x| = n ln(2) + r is 2^-n / (2^-n + e^r): nothing overflows. The denominator's rounding errors are
+ * taken off its inverse, and of the two steps of 2^-n the second comes last, for subnormal results. 1 minus that for
+ * x >= 0. Max error: float32 1.55, float64 1.49 ULP. */
 ALWAYS_INLINE real real_sigmoid(real x) {
-    ReducedExp d = reduce_exp(at_least(-magnitude(x), EXP_LOWEST));
-    Pair m = mantissa_of(d);
-    real e = scaled(m.high + m.low, d.biased);
-    real total = 1 + e, lost = 1 - total + e;
-    real y = scaled((m.high + real_fma(-m.high, lost, m.low)) / total, d.biased);
+    real a = at_most(magnitude(x), -EXP_LOWEST), shifted = real_fma(a, -LOG2_E, SHIFT), n = SHIFT - shifted;
+    real r = real_fma(n, -LN2_LOW, real_fma(n, -LN2_HIGH, a));
+    real_word half = to_bits(shifted) >> 1;
+    real first = power_of_two(half), second = power_of_two(to_bits(shifted) - half);
+    real power = first * second, one = 1 + power, rest = real_fma(r * r, POLYNOMIAL(r, EXP_TAIL), r);
+    real total = one + rest, lost = one - total + rest + (1 - one + power), inverse = 1 / total;
+    real y = real_fma(-lost * inverse, inverse, inverse) * first * second;
     return x < 0 ? y : 1 - y;
 }
 
-/* tanh|x| = -m/(2+m) with m = e^(-2|x|) - 1 (the form of fdlibm, s_tanh.c), the denominator's rounding error again
- * taken off the numerator: 0.7 stands for 1/(2+m), which is between 1/2 and 1.
+/* TANH_SMALL: (tanh(a)/a - 1) / a^2 in powers of a^2, a <= atanh(1/2); error relative to tanh(a)/a: 2^-24.7, 2^-60.6.
+ * HALF_EXP: e^(2r)/2, |r| <= ln(2)/4, relative error 2^-28, 2^-57.8. tanh(TANH_HIGHEST) rounds to 1. */
+#if FASTNN_DOUBLE
+static const real TANH_SMALL[] = {-0.333333333333333,    0.13333333333326605,   -0.05396825396376212,
+                                  0.02186948838614533,   -0.008863232609650665, 0.0035920921444857717,
+                                  -0.0014555437625252455, 0.0005884489526139907, -0.00023339458544295466,
+                                  8.333735403657315e-05, -1.9508914561347684e-05};
+static const real HALF_EXP[] = {0.5,
+                                1.0,
+                                1.0000000000000024,
+                                0.6666666666666589,
+                                0.3333333333321583,
+                                0.13333333333533878,
+                                0.04444444462688937,
+                                0.012698412531930084,
+                                0.0031745908550868483,
+                                0.0007054725565122617,
+                                0.00014147019388453144,
+                                2.562051099071187e-05};
+#define ROUND 0x1.8p52
+#define HALF_LN2 0.34657359027997264
+#define ATANH_HALF 0.5493061443340549
+#define TANH_HIGHEST 20.0
+#else
+static const real TANH_SMALL[] = {-0.3333295f, 0.13320784f, -0.052675392f, 0.016444487f};
+static const real HALF_EXP[] = {0.5f, 1.0f, 0.99999976f, 0.6666607f, 0.3333572f, 0.13390312f, 0.043984972f};
+#define ROUND 0x1.8p23f
+#define HALF_LN2 0.34657359f
+#define ATANH_HALF 0.54930615f
+#define TANH_HIGHEST 10.0f
+#endif
+
+/* a + a^3 p(a^2) for a = |x| up to atanh(1/2), and 1 - 1/(1/2 + e^(2a)/2) from there on (Cody and Waite 1980, ch. 13),
+ * where the error of the exponential is halved at least. NaN takes the first.
  * Max error: float32 1.75, float64 1.82 ULP. */
 ALWAYS_INLINE real real_tanh(real x) {
-    ReducedExp d = reduce_exp(at_least(-2 * magnitude(x), EXPM1_LOWEST));
-    Pair m = scaled_minus(power_of_two(d.biased), d, 1);
-    real minus = m.high + m.low;
-    real total = 2 + minus, lost = REAL(0.7) * (2 - total + minus);
-    real y = (m.high + real_fma(-m.high, lost, m.low)) / total;
-    return with_sign_of(magnitude(y), x);
+    real a = magnitude(x), square = a * a;
+    real_word highest = to_bits(TANH_HIGHEST);
+    real b = from_bits(to_bits(a) < highest ? to_bits(a) : highest);
+    real shifted = real_fma(b, 2 * LOG2_E, ROUND), n = shifted - ROUND, r = real_fma(n, -HALF_LN2, b);
+    real half = from_bits(to_bits(HORNER(r, HALF_EXP)) + (to_bits(shifted) << MANTISSA_BITS));
+    real large = 1 - 1 / (REAL(0.5) + half), small = real_fma(a * square, HORNER(square, TANH_SMALL), a);
+    return with_sign_of(a >= ATANH_HALF ? large : small, x);
 }
 
 /* log(1 + e^x) = max(x, 0) + log1p(e^-|x|) (M. Maechler, Accurately computing log(1 - exp(-|a|)), 2012).
  * Max error: float32 1.78, float64 1.59 ULP. */
 ALWAYS_INLINE real real_softplus(real x) {
-    real e = exp_below(-magnitude(x)), u = 1 + e;
-    return at_least(x, 0) + log_of_pair(u, 1 - u + e);
+    return at_least(x, 0) + log1p_up_to_one(exp_below(-magnitude(x)));
 }
 
 /* ---- erf, erfc -------------------------------------------------------------------------------------------------- */
@@ -319,7 +375,7 @@ ALWAYS_INLINE real erf_excess(real x) { return POLYNOMIAL(x * x, ERF_SMALL); }
 ALWAYS_INLINE real real_erf(real x) {
     real a = at_most(magnitude(x), ERFC_HIGHEST);
     ReducedExp d = reduce_exp(-a * a);
-    real tail = scaled((1 + (d.r + d.tail)) * erfcx(a), d.biased);
+    real tail = scaled((1 + expm1_of(d)) * erfcx(a), d.shifted);
     real large = with_sign_of(1 - tail, x);
     return to_bits(magnitude(x)) < BITS_OF_ONE ? real_fma(x, erf_excess(x), x) : large;
 }
@@ -332,8 +388,8 @@ ALWAYS_INLINE real real_erfc(real x) {
     real square = a * a, high = from_bits(to_bits(a) & HIGH_HALF_MASK), low = a - high;
     real lost = high * high - square + 2 * high * low + low * low;
     ReducedExp d = reduce_exp(-square);
-    Pair m = mantissa_of(d);
-    real tail = scaled((m.high + real_fma(-(m.high + m.low), lost, m.low)) * erfcx(a), d.biased);
+    real m = 1 + expm1_of(d);
+    real tail = scaled(real_fma(-m, lost, m) * erfcx(a), d.shifted);
     real large = to_bits(x) >> (8 * sizeof(real) - 1) ? 2 - tail : tail;
     return to_bits(magnitude(x)) < BITS_OF_ONE ? real_fma(-x, erf_excess(x), 1 - x) : large;
 }

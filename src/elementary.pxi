@@ -23,6 +23,7 @@ cdef extern from "elementary.h":
     real real_expm1(real x) noexcept nogil
     real real_log(real x) noexcept nogil
     real real_log1p(real x) noexcept nogil
+    real log1p_up_to_one(real x) noexcept nogil
     real real_tanh(real x) noexcept nogil
     real real_sigmoid(real x) noexcept nogil
     real real_softplus(real x) noexcept nogil

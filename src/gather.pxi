@@ -43,6 +43,9 @@ cdef inline const int64_t *indices(const Step *s) noexcept nogil:
     return <const int64_t *> s.index + cursor if 0 <= cursor <= s.n_in - s.rows else NULL
 
 
+cdef extern from "loops.h":
+    void copy_row(real *y, const real *x, Py_ssize_t n) noexcept nogil
+
 cdef int gather_rows_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const int64_t *index = indices(s)
     cdef const real *row
@@ -56,7 +59,7 @@ cdef int gather_rows_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexc
         row = <const real *> s.x + index[i] * s.stride
         y = <real *> s.y + i * s.n_out
         if s.column_stride == 1:
-            memcpy(y, row, s.n_out * sizeof(real))
+            copy_row(y, row, s.n_out)
         else:
             for j in range(s.n_out):
                 y[j] = row[j * s.column_stride]
@@ -77,7 +80,7 @@ def gather_rows(x, index, cursor, y, Tape tape=None):
         raise ValueError(f"gather_rows: y has {y_view.shape[1]} columns, expected {x_view.shape[1]} to match x")
     check_gather("gather_rows", index_view, cursor_view, y_view.shape[0], x_view.shape[0])
     clear(&step, gather_rows_body, y_view.shape[0])
-    divide(&step, 5 + 0.1 * y_view.shape[1])
+    divide(&step, 5 + 0.3 * y_view.shape[1])
     if x_view.size > 0 and y_view.size > 0:
         if x_view.strides[0] % sizeof(real) != 0 or x_view.strides[1] % sizeof(real) != 0:
             raise ValueError("gather_rows: the strides of x are no multiples of its item size, expected whole elements")

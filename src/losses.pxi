@@ -4,9 +4,9 @@
 # dy may not overlap an input.
 
 cdef extern from "loops.h":
-    double loss_and_gradient(
-        const void *y, const void *t, const void *weight, void *dy, Py_ssize_t rows, Py_ssize_t n, double scale,
-        double delta, real (*f)(real, real, real) noexcept nogil, real (*g)(real, real, real) noexcept nogil
+    void block_sum_double(
+        Block b, const real *y, const real *t, const real *alpha, double *total,
+        real (*f)(real, real, real) noexcept nogil
     ) noexcept nogil
     void mean_loss(
         double *value, const void *y, const void *t, const void *weight, void *dy, Py_ssize_t rows, Py_ssize_t n,
@@ -163,10 +163,12 @@ def binary_cross_entropy(y, t, weight, dy, value, Tape tape=None):
 
 
 cdef inline real binary_cross_entropy_from_logits_(real y, real t, real delta) noexcept nogil:
-    return (0 if y < 0 else y) - y * t + real_log1p(real_exp(-magnitude(y)))
+    return (0 if y < 0 else y) - y * t + log1p_up_to_one(real_exp(-magnitude(y)))
 
+# the sigmoid from the same exponential, which is computed once for both
 cdef inline real binary_cross_entropy_from_logits_gradient(real y, real t, real delta) noexcept nogil:
-    return real_sigmoid(y) - t
+    cdef real e = real_exp(-magnitude(y))
+    return (e if y < 0 else 1) / (1 + e) - t
 
 cdef int binary_cross_entropy_from_logits_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     mean_loss(
@@ -206,38 +208,48 @@ cdef inline real scaled_(real x, real scale) noexcept nogil:
 cdef inline real difference_scaled(real x, real t, real scale) noexcept nogil:
     return (x - t) * scale
 
+cdef inline real ratio_(real x, real y, real alpha) noexcept nogil:
+    return x / y
+
 cdef inline real below_maximum(real y, real t, real largest) noexcept nogil:
     return t * (largest - y)
 
-# Fills dy, unless it is NULL, with exp(y - largest), and returns the sum of these.
-cdef inline real shifted_exponentials(const real *y, real *dy, Py_ssize_t n, real largest) noexcept nogil:
-    if dy is NULL:
-        return sum_exp(y, n, largest)
-    map(y, dy, 0, n, largest, exp_shifted)
-    return sum_pairs(dy, dy, n, first_)
-
 cdef int cross_entropy_from_logits_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef real[BLOCK_SIZE] y_buffer, t_buffer, dy_buffer
+    cdef real[BLOCK_ROWS] largest, total, log_total, t_total, factor
+    cdef double[BLOCK_ROWS] losses
     cdef const real *y
     cdef const real *t
-    cdef real *dy = NULL
-    cdef real largest, total, t_total
-    cdef double loss, weight = 1, sum_of_losses = 0
-    cdef Py_ssize_t i
-    for i in range(s.rows):
-        y = <const real *> s.x + i * s.n_out
-        t = <const real *> s.t + i * s.n_out
+    cdef real *dy
+    cdef double weight = 1, sum_of_losses = 0
+    cdef Block block
+    cdef Py_ssize_t i, row = 0, at
+    memset(factor, 0, sizeof(factor))           # of lanes without a row, too
+    while row < s.rows:
+        block = block_of_rows(row, s.rows, s.n_out, NARROW)
+        at = row * s.n_out
+        y = block_input(block, <const real *> s.x + at, y_buffer)
+        t = block_input(block, <const real *> s.t + at, t_buffer)
+        dy = block_output(block, <real *> s.dy + at if s.dy is not NULL else NULL, dy_buffer)
+        block_maximum(block, y, largest)
+        block_map_and_sum(block, y, largest, dy, total, exp_shifted)
+        map(total, log_total, 0, block.lanes, 0, log_)
+        block_sum(block, t, t, t_total, first_of_pair)
+        block_sum_double(block, y, t, largest, losses, below_maximum)
+        for i in range(block.rows):
+            if s.weight is not NULL:
+                weight = (<const real *> s.weight)[row + i]
+            sum_of_losses += weight * (losses[i] + t_total[i] * <double> log_total[i])
         if s.dy is not NULL:
-            dy = <real *> s.dy + i * s.n_out
-        if s.weight is not NULL:
-            weight = (<const real *> s.weight)[i]
-        largest = maximum(y, s.n_out)
-        total = shifted_exponentials(y, dy, s.n_out, largest)
-        t_total = sum_pairs(t, t, s.n_out, first_)
-        loss = loss_and_gradient(y, t, NULL, NULL, 1, s.n_out, 1, largest, below_maximum, below_maximum)
-        sum_of_losses += weight * (loss + t_total * <double> real_log(total))
-        if dy is not NULL:
-            map(dy, dy, 0, s.n_out, t_total / total, scaled_)
-            map_pairs(dy, t, dy, 0, s.n_out, weight / s.rows, difference_scaled)
+            map_pairs(t_total, total, factor, 0, block.lanes, 0, ratio_)
+            block_map(block, dy, factor, dy, scaled_)
+            for i in range(block.rows):
+                if s.weight is not NULL:
+                    weight = (<const real *> s.weight)[row + i]
+                factor[i] = <real> (weight / s.rows)
+            block_map_pairs(block, dy, t, factor, dy, difference_scaled)
+            block_store(block, dy_buffer, <real *> s.dy + at)
+        row += block.rows
     s.value[0] = sum_of_losses / s.rows if s.rows > 0 else 0
     return 0
 
@@ -273,30 +285,43 @@ def cross_entropy_labels(y, t, weight, dy, value, Tape tape=None):
 
 
 cdef int cross_entropy_labels_from_logits_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef real[BLOCK_SIZE] y_buffer, dy_buffer
+    cdef real[BLOCK_ROWS] largest, total, log_total, scale
     cdef const int64_t *t = <const int64_t *> s.t
     cdef const real *y
-    cdef real *dy = NULL
-    cdef real largest, total, scale
+    cdef real *dy
     cdef double weight = 1, sum_of_losses = 0
-    cdef Py_ssize_t i
-    for i in range(s.rows):
-        y = <const real *> s.x + i * s.n_out
+    cdef Block block
+    cdef Py_ssize_t i, row = 0, at
+    memset(scale, 0, sizeof(scale))             # of lanes without a row, too
+    while row < s.rows:
+        block = block_of_rows(row, s.rows, s.n_out, NARROW)
+        at = row * s.n_out
+        y = block_input(block, <const real *> s.x + at, y_buffer)
+        dy = block_output(block, <real *> s.dy + at if s.dy is not NULL else NULL, dy_buffer)
+        block_maximum(block, y, largest)
+        block_map_and_sum(block, y, largest, dy, total, exp_shifted)
+        map(total, log_total, 0, block.lanes, 0, log_)
+        for i in range(block.rows):
+            if s.weight is not NULL:
+                weight = (<const real *> s.weight)[row + i]
+            scale[i] = <real> (weight / s.rows)
+            if 0 <= t[row + i] < s.n_out:       # as above
+                at = (row + i) * s.n_out + t[row + i]
+                sum_of_losses += weight * (<double> log_total[i] + (<double> largest[i] - (<const real *> s.x)[at]))
+            else:
+                sum_of_losses = NAN
         if s.dy is not NULL:
-            dy = <real *> s.dy + i * s.n_out
-        if s.weight is not NULL:
-            weight = (<const real *> s.weight)[i]
-        if t[i] < 0 or t[i] >= s.n_out:         # as above
-            sum_of_losses = NAN
-            if dy is not NULL:
-                memset(dy, 0, s.n_out * sizeof(real))
-            continue
-        largest = maximum(y, s.n_out)
-        total = shifted_exponentials(y, dy, s.n_out, largest)
-        sum_of_losses += weight * (<double> real_log(total) + (<double> largest - y[t[i]]))
-        if dy is not NULL:
-            scale = <real> (weight / s.rows)
-            map(dy, dy, 0, s.n_out, scale / total, scaled_)
-            dy[t[i]] -= scale
+            map_pairs(scale, total, total, 0, block.lanes, 0, ratio_)
+            block_map(block, dy, total, dy, scaled_)
+            block_store(block, dy_buffer, <real *> s.dy + row * s.n_out)
+            for i in range(block.rows):
+                at = (row + i) * s.n_out
+                if 0 <= t[row + i] < s.n_out:
+                    (<real *> s.dy)[at + t[row + i]] -= scale[i]
+                else:
+                    memset(<real *> s.dy + at, 0, s.n_out * sizeof(real))
+        row += block.rows
     s.value[0] = sum_of_losses / s.rows if s.rows > 0 else 0
     return 0
 

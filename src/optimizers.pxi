@@ -11,7 +11,7 @@ cdef int sgd_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogi
     cdef real *velocity = <real *> s.v
     cdef real lr = <real> s.lr[0], momentum = <real> s.momentum, weight_decay = <real> s.weight_decay, g
     cdef Py_ssize_t i
-    if momentum == 0 and weight_decay == 0:      # as dense_sgd does it
+    if momentum == 0 and weight_decay == 0:     # to the bit what a product that updates w itself does
         for i in range(begin, end):
             w[i] = real_fma(-lr, dw[i], w[i])
     elif momentum == 0:

@@ -2,12 +2,33 @@
 # Backward needs y. y may be x, dx may be dy.
 
 cdef extern from "loops.h":
-    real maximum(const real *x, Py_ssize_t n) noexcept nogil
-    real sum_pairs(const real *x, const real *y, Py_ssize_t n, real (*f)(real, real) noexcept nogil) noexcept nogil
+    enum:
+        NARROW
+        BLOCK_ROWS
+        BLOCK_SIZE
+    ctypedef struct Block:
+        Py_ssize_t rows
+        Py_ssize_t n
+        Py_ssize_t lanes
+    Block block_of_rows(Py_ssize_t begin, Py_ssize_t end, Py_ssize_t n, Py_ssize_t narrow) noexcept nogil
+    const real *block_input(Block b, const real *x, real *buffer) noexcept nogil
+    real *block_output(Block b, real *y, real *buffer) noexcept nogil
+    void block_store(Block b, const real *buffer, real *y) noexcept nogil
+    void block_maximum(Block b, const real *x, real *largest) noexcept nogil
+    void block_sum(
+        Block b, const real *x, const real *y, real *total, real (*f)(real, real) noexcept nogil
+    ) noexcept nogil
+    void block_map(
+        Block b, const real *x, const real *alpha, real *y, real (*f)(real, real) noexcept nogil
+    ) noexcept nogil
+    void block_map_pairs(
+        Block b, const real *x, const real *y, const real *alpha, real *z, real (*f)(real, real, real) noexcept nogil
+    ) noexcept nogil
+    void block_map_and_sum(
+        Block b, const real *x, const real *alpha, real *y, real *total, real (*f)(real, real) noexcept nogil
+    ) noexcept nogil
+    real first_of_pair(real x, real y) noexcept nogil
 
-
-cdef inline real first_(real x, real y) noexcept nogil:
-    return x
 
 cdef inline real product_(real x, real y) noexcept nogil:
     return x * y
@@ -20,14 +41,20 @@ cdef inline real quotient_(real x, real divisor) noexcept nogil:
 
 
 cdef int softmax_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef real[BLOCK_SIZE] buffer
+    cdef real[BLOCK_ROWS] largest, total
     cdef const real *x
     cdef real *y
-    cdef Py_ssize_t i
-    for i in range(begin, end):
-        x = <const real *> s.x + i * s.n_out
-        y = <real *> s.y + i * s.n_out
-        map(x, y, 0, s.n_out, maximum(x, s.n_out), exp_shifted)
-        map(y, y, 0, s.n_out, sum_pairs(y, y, s.n_out, first_), quotient_)
+    cdef Block block
+    while begin < end:
+        block = block_of_rows(begin, end, s.n_out, NARROW)
+        x = block_input(block, <const real *> s.x + begin * s.n_out, buffer)
+        y = block_output(block, <real *> s.y + begin * s.n_out, buffer)
+        block_maximum(block, x, largest)
+        block_map_and_sum(block, x, largest, y, total, exp_shifted)
+        block_map(block, y, total, y, quotient_)
+        block_store(block, buffer, <real *> s.y + begin * s.n_out)
+        begin += block.rows
     return 0
 
 def softmax_forward(x, y, Tape tape=None):
@@ -39,13 +66,21 @@ cdef inline real softmax_gradient(real y, real dy, real inner) noexcept nogil:
     return y * (dy - inner)
 
 cdef int softmax_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef real[BLOCK_SIZE] y_buffer, dy_buffer
+    cdef real[BLOCK_ROWS] inner
     cdef const real *y
     cdef const real *dy
-    cdef Py_ssize_t i
-    for i in range(begin, end):
-        y = <const real *> s.x + i * s.n_out
-        dy = <const real *> s.dy + i * s.n_out
-        map_pairs(y, dy, <real *> s.dx + i * s.n_out, 0, s.n_out, sum_pairs(y, dy, s.n_out, product_), softmax_gradient)
+    cdef Block block
+    while begin < end:
+        block = block_of_rows(begin, end, s.n_out, 6)
+        y = block_input(block, <const real *> s.x + begin * s.n_out, y_buffer)
+        dy = block_input(block, <const real *> s.dy + begin * s.n_out, dy_buffer)
+        block_sum(block, y, dy, inner, product_)
+        block_map_pairs(
+            block, y, dy, inner, block_output(block, <real *> s.dx + begin * s.n_out, dy_buffer), softmax_gradient
+        )
+        block_store(block, dy_buffer, <real *> s.dx + begin * s.n_out)
+        begin += block.rows
     return 0
 
 def softmax_backward(y, dy, dx, Tape tape=None):
@@ -98,30 +133,25 @@ def softmax_jacobian(y, jacobian, Tape tape=None):
 cdef inline real minus_(real x, real shift) noexcept nogil:
     return x - shift
 
-# The sum of exp(x - shift) over n elements, through a buffer on the stack: x is only read.
-cdef real sum_exp(const real *x, Py_ssize_t n, real shift) noexcept nogil:
-    cdef real[256] terms
-    cdef real total = 0
-    cdef Py_ssize_t begin, length
-    for begin in range(0, n, 256):
-        length = n - begin if n - begin < 256 else 256
-        map(x + begin, terms, 0, length, shift, exp_shifted)
-        total += sum_pairs(terms, terms, length, first_)
-    return total
-
 cdef int log_softmax_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef real[BLOCK_SIZE] buffer, exponentials
+    cdef real[BLOCK_ROWS] row, zeros
     cdef const real *x
-    cdef real largest
-    cdef Py_ssize_t i
-    for i in range(begin, end):
-        x = <const real *> s.x + i * s.n_out
-        largest = maximum(x, s.n_out)
+    cdef real *y
+    cdef Block block
+    memset(zeros, 0, sizeof(zeros))
+    while begin < end:
+        block = block_of_rows(begin, end, s.n_out, NARROW)
+        x = block_input(block, <const real *> s.x + begin * s.n_out, buffer)
+        y = block_output(block, <real *> s.y + begin * s.n_out, buffer)
         # two subtractions: largest + log(sum) would round the sum away where the largest is large
-        map(x, <real *> s.y + i * s.n_out, 0, s.n_out, largest, minus_)
-        map(
-            <real *> s.y + i * s.n_out, <real *> s.y + i * s.n_out, 0, s.n_out,
-            real_log(sum_exp(<real *> s.y + i * s.n_out, s.n_out, 0)), minus_,
-        )
+        block_maximum(block, x, row)
+        block_map(block, x, row, y, minus_)
+        block_map_and_sum(block, y, zeros, block_output(block, NULL, exponentials), row, exp_shifted)
+        map(row, row, 0, block.lanes, 0, log_)
+        block_map(block, y, row, y, minus_)
+        block_store(block, buffer, <real *> s.y + begin * s.n_out)
+        begin += block.rows
     return 0
 
 def log_softmax_forward(x, y, Tape tape=None):
@@ -133,14 +163,21 @@ cdef inline real log_softmax_gradient(real y, real dy, real total) noexcept nogi
     return dy - real_exp(y) * total
 
 cdef int log_softmax_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef real[BLOCK_SIZE] y_buffer, dy_buffer
+    cdef real[BLOCK_ROWS] total
+    cdef const real *y
     cdef const real *dy
-    cdef Py_ssize_t i
-    for i in range(begin, end):
-        dy = <const real *> s.dy + i * s.n_out
-        map_pairs(
-            <const real *> s.x + i * s.n_out, dy, <real *> s.dx + i * s.n_out, 0, s.n_out,
-            sum_pairs(dy, dy, s.n_out, first_), log_softmax_gradient,
+    cdef Block block
+    while begin < end:
+        block = block_of_rows(begin, end, s.n_out, NARROW)
+        y = block_input(block, <const real *> s.x + begin * s.n_out, y_buffer)
+        dy = block_input(block, <const real *> s.dy + begin * s.n_out, dy_buffer)
+        block_sum(block, dy, dy, total, first_of_pair)
+        block_map_pairs(
+            block, y, dy, total, block_output(block, <real *> s.dx + begin * s.n_out, dy_buffer), log_softmax_gradient
         )
+        block_store(block, dy_buffer, <real *> s.dx + begin * s.n_out)
+        begin += block.rows
     return 0
 
 def log_softmax_backward(y, dy, dx, Tape tape=None):
