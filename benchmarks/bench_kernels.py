@@ -165,8 +165,8 @@ def bench_products(chosen: argparse.Namespace, report: frame.Report, dtypes: tup
     if rows:
         print(
             "\nMatrix products, x (m, k), w (k, n), as m x k x n; fastnn as a replayed step: GFLOP/s\n"
-            f"required: not slower than np.matmul (within {frame.NOISE:.0%}, the noise of such minima); where all three "
-            f"sizes are at least 64, {SHARE_OF_PEAK:.0%} of the peak"
+            f"required: not slower than np.matmul (within {frame.NOISE:.0%}, the noise of such minima); where all "
+            f"three sizes are at least 64, {SHARE_OF_PEAK:.0%} of the peak"
         )
         headings = [
             "product", "dtype", "fastnn", "np.matmul", "FMA peak", "fastnn / peak", "fastnn is × faster", "holds"

@@ -4,6 +4,7 @@ import argparse
 import inspect
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import frame
@@ -20,9 +21,8 @@ AT_MOST = 0.55  # of the time of one fit after another, on two threads
 Many = dict[str, Callable[[int, bool], list[list[np.ndarray]]]]  # (epochs, shuffle) -> of each net: losses, weights
 
 
-def nets(threads: int) -> list[FastNN]:
-    weights = [WORKLOAD.weights(seed) for seed in range(NETS)]
-    made = [FastNN(WORKLOAD, own, *WORKLOAD.data(), threads=threads) for own in weights]
+def nets(workload: Workload, n: int) -> list[FastNN]:
+    made = [FastNN(workload, workload.weights(seed), *workload.data(), threads=1) for seed in range(n)]
     for seed, trainer in enumerate(made):
         trainer.model.seed = seed  # another order of rows for each net, but the same for each contender
     return made
@@ -32,8 +32,8 @@ def results(trainers: Sequence[Any], losses: Sequence[np.ndarray]) -> list[list[
     return [[np.asarray(own), *trainer.weights()] for own, trainer in zip(losses, trainers, strict=True)]
 
 
-def of_fastnn() -> Many:
-    one, many = nets(threads=1), nets(threads=1)
+def of_fastnn(workload: Workload, n: int) -> Many:
+    one, many = nets(workload, n), nets(workload, n)
     models = [trainer.model for trainer in many]
     x, t = many[0].data
 
@@ -54,10 +54,10 @@ def of_fastnn() -> Many:
     return {"one after another": after_another, frame.OURS: together if of_fit_many else by_threads}
 
 
-def of_sklearn() -> Many:
+def of_sklearn(workload: Workload, n: int) -> Many:
     from joblib import Parallel, delayed
 
-    trainers = [ScikitLearn(WORKLOAD, WORKLOAD.weights(seed), *WORKLOAD.data(), threads=1) for seed in range(NETS)]
+    trainers = [ScikitLearn(workload, workload.weights(seed), *workload.data(), threads=1) for seed in range(n)]
     parallel = Parallel(n_jobs=frame.THREADS)  # processes, which it keeps for the next call
 
     def train(epochs: int, shuffle: bool) -> list[list[np.ndarray]]:
@@ -74,36 +74,36 @@ def fitted(trainer: ScikitLearn, epochs: int, shuffle: bool) -> tuple[ScikitLear
     return trainer, losses
 
 
-def of_jax() -> Many:
+def of_jax(workload: Workload, n: int) -> Many:
     import jax
     from jax import numpy as jnp
 
     def train_all(states: Any, x: Any, t: Any, order: Any) -> Any:
         def step(states: Any, rows: Any) -> Any:
             def one(state: Any, rows: Any) -> Any:
-                return jax_step(WORKLOAD, state, *(a.at[rows].get(mode="promise_in_bounds") for a in (x, t)))
+                return jax_step(workload, state, *(a.at[rows].get(mode="promise_in_bounds") for a in (x, t)))
 
             return jax.vmap(one)(states, rows)
 
         return jax.lax.scan(step, states, order)
 
     def stacked(all_weights: list[Weights]) -> Any:
-        return jax.tree.map(lambda *arrays: jnp.stack(arrays), *(jax_state(WORKLOAD, own) for own in all_weights))
+        return jax.tree.map(lambda *arrays: jnp.stack(arrays), *(jax_state(workload, own) for own in all_weights))
 
     run = jax.jit(train_all, donate_argnums=0)
-    x, t = (jnp.array(array) for array in WORKLOAD.data())
-    states, rng = stacked([WORKLOAD.weights(seed) for seed in range(NETS)]), np.random.default_rng(0)
+    x, t = (jnp.array(array) for array in workload.data())
+    states, rng = stacked([workload.weights(seed) for seed in range(n)]), np.random.default_rng(0)
 
     def train(epochs: int, shuffle: bool) -> list[list[np.ndarray]]:
         nonlocal states
-        order = np.tile(np.arange(WORKLOAD.rows, dtype=np.int32), (epochs, NETS, 1))
+        order = np.tile(np.arange(workload.rows, dtype=np.int32), (epochs, n, 1))
         if shuffle:
             rng.permuted(order, axis=2, out=order)
-        order = order.reshape(epochs, NETS, WORKLOAD.steps, WORKLOAD.batch).transpose(0, 2, 1, 3)
-        states, losses = run(states, x, t, order.reshape(-1, NETS, WORKLOAD.batch))
-        means = np.asarray(losses).reshape(epochs, WORKLOAD.steps, NETS).mean(axis=1)
+        order = order.reshape(epochs, n, workload.steps, workload.batch).transpose(0, 2, 1, 3)
+        states, losses = run(states, x, t, order.reshape(-1, n, workload.batch))
+        means = np.asarray(losses).reshape(epochs, workload.steps, n).mean(axis=1)
         arrays = [np.asarray(array) for pair in states[0] for array in pair]
-        return [[means[:, i], *(array[i] for array in arrays)] for i in range(NETS)]
+        return [[means[:, i], *(array[i] for array in arrays)] for i in range(n)]
 
     return {"JAX": train}
 
@@ -120,23 +120,24 @@ def same_bits(what: str, a: list[list[np.ndarray]], b: list[list[np.ndarray]]) -
 
 def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
     how = f"on {frame.THREADS} threads"
-    what = f"{NETS} nets {WORKLOAD.name}"
+    workload, n = (replace(WORKLOAD, rows=64, epochs=1), 4) if chosen.smoke else (WORKLOAD, NETS)
+    what = f"{n} nets {workload.name}"
     if chosen.only not in what:
         return
     left_out = {name: reason for name in LIBRARIES if (reason := missing(name))}
     contenders: Many = {}
     for name, make in LIBRARIES.items():
         if name not in left_out:
-            contenders |= make()
-    epochs = 1 if chosen.smoke else WORKLOAD.epochs
+            contenders |= make(workload, n)
+    epochs = workload.epochs
     verified = {name: train(1, False) for name, train in contenders.items()}
-    for i in range(NETS):
-        frame.verify(f"{what}, net {i} after 1 epoch", {name: of[i] for name, of in verified.items()}, WORKLOAD.rtol)
+    for i in range(n):
+        frame.verify(f"{what}, net {i} after 1 epoch", {name: of[i] for name, of in verified.items()}, workload.rtol)
     for shuffle in (False, True):
         alone, many = (contenders[name](epochs, shuffle) for name in ("one after another", frame.OURS))
         same_bits(f"{what} {how}", alone, many)
-    print(f"\n{what}, {WORKLOAD.rows} rows in batches of {WORKLOAD.batch}, {epochs} epochs")
-    print(f"verified: {how} the same bits as one after another; others agree to {WORKLOAD.rtol:g} after 1 epoch")
+    print(f"\n{what}, {workload.rows} rows in batches of {workload.batch}, {epochs} epochs")
+    print(f"verified: {how} the same bits as one after another; others agree to {workload.rtol:g} after 1 epoch")
 
     calls = {name: lambda train=train: train(epochs, True) for name, train in contenders.items()}
     seconds = 0.0 if chosen.smoke else 15.0 if chosen.quick else 60.0
@@ -157,7 +158,7 @@ def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
     print(frame.table(headings, rows))
     for name, reason in left_out.items():
         print(f"without {name}: {reason}")
-    report.add(timings, nets=NETS, workload=WORKLOAD.name, epochs=epochs, left_out=left_out)
+    report.add(timings, nets=n, workload=workload.name, epochs=epochs, left_out=left_out)
     part = timings[frame.OURS].minimum / alone
     bound = AT_MOST if frame.THREADS == 2 else None
     report.require(f"{what}, {how}: part of the time of one after another", part, at_most=bound)

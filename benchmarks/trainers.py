@@ -184,7 +184,7 @@ class ScikitLearn:
         self.factor = 1 if classifier else 2  # its squared error is halved, and its gradient is summed over the outputs
         scale = 1.0 if classifier else 2 / workload.sizes[-1]
         adam = workload.optimizer == "adam"  # where a scaled gradient is one with a scaled eps
-        # Its eps is what Kingma & Ba call eps-hat: ours times sqrt(1 - BETA2^step). In the first step they are the same.
+        # Its eps is Kingma & Ba's eps-hat, ours times sqrt(1 - BETA2^step): in the first step they are the same.
         eps = EPS * np.sqrt(1 - BETA2) / scale
         self.net = (MLPClassifier if classifier else MLPRegressor)(
             hidden_layer_sizes=workload.sizes[1:-1], activation=workload.hidden, batch_size=workload.batch, alpha=0.0,
@@ -264,6 +264,35 @@ class PyTorch:
 
     def weights(self) -> list[np.ndarray]:
         return [parameter.detach().numpy() for parameter in self.parameters]
+
+
+class PyTorchSequential(PyTorch):
+    """As its tutorials have it: ``nn.Sequential``, ``backward`` and a fused optimizer."""
+
+    def __init__(self, workload: Workload, weights: Weights, x: np.ndarray, t: np.ndarray, threads: int) -> None:
+        super().__init__(workload, weights, x, t, threads)
+        nn, modules = self.torch.nn, []
+        for w, b in weights:
+            linear = nn.Linear(*w.shape)
+            linear.weight.data, linear.bias.data = self.torch.tensor(w.T.copy()), self.torch.tensor(b)
+            modules += [linear, {"relu": nn.ReLU, "tanh": nn.Tanh}[workload.hidden]()]
+        self.net = nn.Sequential(*modules[:-1])
+        self.parameters = list(self.net.parameters())
+        self.optimizer = (
+            self.torch.optim.Adam(self.parameters, workload.lr, (BETA1, BETA2), EPS, fused=True)
+            if workload.optimizer == "adam"
+            else self.torch.optim.SGD(self.parameters, workload.lr, fused=True)
+        )
+
+    def step(self, x: Any, t: Any) -> Any:
+        loss = self.loss(self.net(x), t)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def weights(self) -> list[np.ndarray]:
+        return [array.T for array in super().weights()]
 
 
 class PyTorchCompiled(PyTorch):
@@ -364,19 +393,20 @@ def jax_step(workload: Workload, state: Any, x: Any, t: Any) -> Any:
 
 
 TRAINERS = {
-    "fastnn": FastNN, "NumPy": NumPy, "JAX": Jax, "PyTorch": PyTorch, "PyTorch compiled": PyTorchCompiled,
-    "scikit-learn": ScikitLearn,
+    "fastnn": FastNN, "NumPy": NumPy, "JAX": Jax, "PyTorch": PyTorch, "PyTorch Sequential": PyTorchSequential,
+    "PyTorch compiled": PyTorchCompiled, "scikit-learn": ScikitLearn,
 }  # fmt: skip
 MODULES = {
-    "JAX": "jax", "PyTorch": "torch", "PyTorch compiled": "torch", "scikit-learn": "sklearn",
-    "onnxruntime": "onnxruntime",
+    "JAX": "jax", "PyTorch": "torch", "PyTorch Sequential": "torch", "PyTorch compiled": "torch",
+    "scikit-learn": "sklearn", "onnxruntime": "onnxruntime onnx",
 }  # fmt: skip
 
 
 def missing(name: str) -> str:
     """Return why a library cannot be imported here, or nothing."""
     try:
-        import_module(MODULES.get(name, "numpy"))
+        for module in MODULES.get(name, "numpy").split():
+            import_module(module)
     except ImportError as error:
         return f"{error} (benchmarks/README.md says how to install it)"
     return ""
