@@ -63,14 +63,15 @@ def write(path, text):
 
 
 def extensions():
-    """Return tape and cpu, built once, and the kernels, built per instruction set and dtype."""
+    """Return team, tape and cpu, built once, and the kernels, built per instruction set and dtype."""
     compile_flags, link_flags = compiler_flags()
     flags = write(BUILD / "flags", f"{compile_flags} {link_flags} {INSTRUCTION_SETS}\n")
     headers = [*(str(path) for path in sorted(Path("src").glob("*.h"))), flags]
     package = STUBS.joinpath(*PACKAGE.split("."))
     write(package / "__init__.py", "")
     write(package.parent / "__init__.py", "")
-    write(package / "tape.pxd", Path("src/tape.pxd").read_text())
+    for name in ("team", "tape"):
+        write(package / f"{name}.pxd", Path(f"src/{name}.pxd").read_text())
 
     layout = crc32(Path("src/tape.pxd").read_bytes())
 
@@ -86,6 +87,7 @@ def extensions():
         )
 
     yield extension("cython_shared", str(package / "cython_shared.c"))  # what all of them need of Cython's memoryviews
+    yield extension("team", "src/team.pyx")
     yield extension("tape", "src/tape.pyx")
     yield extension("cpu", "src/cpu.pyx")
     for isa, isa_flags in INSTRUCTION_SETS.items():

@@ -2,7 +2,9 @@
 
 __version__ = "0.1.0"
 
-from fastnn import activations, callbacks, datasets, initializers, kernels, layers, losses, optimizers, reference
+from typing import TYPE_CHECKING
+
+from fastnn import activations, callbacks, initializers, kernels, layers, losses, optimizers
 from fastnn._core.tape import Tape
 from fastnn.activations import (
     ELU,
@@ -23,7 +25,6 @@ from fastnn.activations import (
     Tanh,
 )
 from fastnn.callbacks import EarlyStopping
-from fastnn.config import show_config
 from fastnn.history import History
 from fastnn.layer import Layer
 from fastnn.layers import Dense, Linear
@@ -31,10 +32,30 @@ from fastnn.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber, Los
 from fastnn.model import Model
 from fastnn.optimizers import SGD, Adam, Optimizer
 
+if TYPE_CHECKING:
+    from fastnn import datasets, reference
+    from fastnn.config import show_config
+    from fastnn.many import fit_many
+else:
+
+    def __getattr__(name):
+        """Import what most programs do not need when it is asked for."""
+        from importlib import import_module
+
+        if name in ("datasets", "reference"):
+            return import_module(f"fastnn.{name}")
+        if name in ("show_config", "fit_many"):
+            return getattr(import_module({"show_config": "fastnn.config", "fit_many": "fastnn.many"}[name]), name)
+        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+
+    def __dir__():
+        return sorted({*globals(), *__all__})
+
+
 __all__ = [
     "ELU", "GELU", "MAE", "MSE", "SELU", "SGD", "Adam", "BinaryCrossEntropy", "CrossEntropy", "Dense",
     "EarlyStopping", "HardSigmoid", "HardTanh", "History", "Huber", "Identity", "Layer", "LeakyReLU", "Linear",
     "LogSoftmax", "Loss", "Mish", "Model", "Optimizer", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign",
-    "Tanh", "Tape", "activations", "callbacks", "datasets", "initializers", "kernels", "layers", "losses",
+    "Tanh", "Tape", "activations", "callbacks", "datasets", "fit_many", "initializers", "kernels", "layers", "losses",
     "optimizers", "reference", "show_config",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
 
-_ROWS_PER_CHECK = 65536
+_BYTES_PER_CHECK = 256 * 1024  # what is looked at in one go: it stays in the cache, and so does what follows from it
 
 
 def as_array(data: ArrayLike, name: str) -> Array:
@@ -24,6 +25,8 @@ def as_array(data: ArrayLike, name: str) -> Array:
     ValueError
         For ragged lists and for masked arrays in which something is masked.
     """
+    if type(data) is np.ndarray and data.dtype.kind in "fiub" and data.dtype.isnative:
+        return data
     if isinstance(data, np.ma.MaskedArray):
         if np.ma.is_masked(data):
             raise ValueError(f"{name} has masked entries: fill or drop them first")
@@ -49,12 +52,18 @@ def as_array(data: ArrayLike, name: str) -> Array:
     return array
 
 
-def as_matrix(data: ArrayLike, name: str, dtype: np.dtype[Any] | None = None) -> Array:
-    """Return `data` as a float array (rows, columns): float64 stays float64 without a `dtype`, all else is float32."""
+def as_rows(data: ArrayLike, name: str) -> Array:
+    """Return `data` as an array (rows, columns) of numbers of any dtype."""
     array = as_array(data, name)
     if array.ndim != 2:
         hint = f"; one row is {name}[None, :], one column {name}[:, None]" if array.ndim == 1 else ""
         raise ValueError(f"{name} has shape {array.shape}, expected 2 dimensions (rows, columns){hint}")
+    return array
+
+
+def as_matrix(data: ArrayLike, name: str, dtype: np.dtype[Any] | None = None) -> Array:
+    """Return `data` as a float array (rows, columns): float64 stays float64 without a `dtype`, all else is float32."""
+    array = as_rows(data, name)
     if dtype is None:
         dtype = np.dtype(np.float64 if array.dtype == np.float64 else np.float32)
     return convert(array, dtype)
@@ -62,10 +71,22 @@ def as_matrix(data: ArrayLike, name: str, dtype: np.dtype[Any] | None = None) ->
 
 def convert(array: Array, dtype: np.dtype[Any]) -> Array:
     """Return the array in that dtype, itself where it has it already and lies on whole elements."""
-    if array.dtype == dtype and array.flags.aligned and all(stride % dtype.itemsize == 0 for stride in array.strides):
-        return array
+    if array.dtype == dtype:
+        flags = array.flags
+        whole = flags.c_contiguous or all(stride % dtype.itemsize == 0 for stride in array.strides)
+        if whole and flags.aligned:
+            return array
     with np.errstate(over="ignore"):  # what overflows is found as infinite, with its place
         return array.astype(dtype)
+
+
+def copy_into(y: Array, x: Array) -> None:
+    """Write x into y, in the dtype of y: what is too large for it becomes infinite."""
+    if x.dtype == y.dtype:
+        y[...] = x
+    else:
+        with np.errstate(over="ignore"):
+            y[...] = x
 
 
 def read_only(array: Array) -> Array:
@@ -75,15 +96,35 @@ def read_only(array: Array) -> Array:
     return view
 
 
-def check_finite(array: Array, name: str) -> None:
-    """Raise ValueError with the place of the first NaN or infinity."""
-    for start in range(0, len(array), _ROWS_PER_CHECK):  # in parts: no second array as large as the first
-        finite = np.isfinite(array[start : start + _ROWS_PER_CHECK])
-        if not finite.all():
-            row, *column = (int(i) for i in np.argwhere(~finite)[0])
-            value = array[(start + row, *column)]
+def parts_of(array: Array) -> Iterator[tuple[int, Array]]:
+    """Yield (first row, some rows) of all rows, so few at a time that what is computed from them takes no memory."""
+    rows = max(1, _BYTES_PER_CHECK * len(array) // max(1, array.nbytes))
+    for start in range(0, len(array), rows):
+        yield start, array[start : start + rows]
+
+
+def all_finite(array: Array) -> bool:
+    """Whether there is neither NaN nor infinity among the numbers."""
+    if array.nbytes <= _BYTES_PER_CHECK:
+        return _finite(array)
+    return all(_finite(part) for _, part in parts_of(array))
+
+
+def _finite(array: Array) -> bool:
+    return 0 not in np.isfinite(array).tobytes()  # for few numbers a third of the time of all()
+
+
+def check_finite(array: Array, name: str, dtype: np.dtype[Any] | None = None) -> None:
+    """Raise ValueError with the place of the first NaN or infinity, or number that is too large for the dtype."""
+    if (dtype is None or array.dtype == dtype) and all_finite(array):
+        return
+    for start, part in parts_of(array):
+        numbers = part if dtype is None else convert(part, dtype)
+        if not _finite(numbers):
+            row, *column = (int(i) for i in np.argwhere(~np.isfinite(numbers))[0])
+            value = part[(row, *column)]
             place = f"row {start + row}" + (f", column {column[0]}" if column else "")
-            what = "NaN" if np.isnan(value) else f"infinite, or too large for {array.dtype}"
+            what = "NaN" if np.isnan(value) else f"infinite, or too large for {numbers.dtype}"
             raise ValueError(f"{name} is {what} at {place}: fill in, clip or drop such rows before training")
 
 

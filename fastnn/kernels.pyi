@@ -26,7 +26,7 @@ class Kernels:
     @staticmethod
     def erf(x: Real, y: Real, tape: Tape | None = None) -> None: ...
 
-    # dense.pxi: x (batch, n_in), w (n_in, n_out), b (n_out) or None, y, dy (batch, n_out); dx and db may be None
+    # dense.pxi: x (batch, n_in), w (n_in, n_out), b (n_out) or None, y, dy (batch, n_out); dx, dw and db may be None
     @staticmethod
     def dense_forward(
         x: Real,
@@ -39,8 +39,18 @@ class Kernels:
     ) -> None: ...
     @staticmethod
     def dense_backward(
-        x: Real, w: Real, dy: Real, dx: Real | None, dw: Real, db: Real | None, tape: Tape | None = None
+        x: Real,
+        w: Real,
+        dy: Real,
+        dx: Real | None,
+        dw: Real | None,
+        db: Real | None,
+        activation: str | None = None,
+        alpha: float = 0.0,
+        tape: Tape | None = None,
     ) -> None: ...
+    @staticmethod
+    def dense_sgd(x: Real, w: Real, b: Real | None, dy: Real, lr: Cell, tape: Tape | None = None) -> None: ...
 
     # activations.pxi: x, y, dy, dx (batch, n); backward needs y where the derivative follows from y, else x
     @staticmethod

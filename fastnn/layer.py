@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import ReferenceType
@@ -62,7 +62,9 @@ class Layer:
     saved: tuple[str, ...] = ("x", "y")  # what _backward reads of these two
     fusable: bool = False  # may run inside the kernel of the product before it
     mergeable: bool = False  # may be computed inside the loss behind it
-    forward_fused: Callable[[Array, Array, Any, Tape | None], None] | None = None  # the kernel that can hold another
+    # Kernels that can hold an activation, and the derivative of one and plain SGD's step: layers.Dense has them.
+    forward_fused: Callable[[Array, Array, Any, Tape | None], None] | None = None
+    backward_fused: Callable[[Array, Array, Array | None, Any, Array | None, Tape | None], None] | None = None
 
     constants: ClassVar[tuple[str, ...]] = ()  # the attributes that a recording fixes: a change records anew
     gives: ClassVar[str | None] = None  # what losses of probabilities must know; None: not known
@@ -89,7 +91,7 @@ class Layer:
         if own.keys() & {"forward", "_forward"} and not own.keys() & {"backward", "_backward"}:
             cls.backward, cls._backward = Layer.backward, Layer._backward  # type: ignore[method-assign]  # not its derivative
         if own.keys() & {"forward", "backward", "_forward", "_backward"}:  # what was allowed held for other code
-            for name in ("in_place", "saved", "fusable", "mergeable", "forward_fused"):
+            for name in ("in_place", "saved", "fusable", "mergeable", "forward_fused", "backward_fused"):
                 if name not in own:
                     setattr(cls, name, getattr(Layer, name))
 
@@ -266,8 +268,9 @@ def bind(stage: Layer) -> None:
 class Chain:
     """Stages in a row: what they write to is what the next one reads."""
 
-    def __init__(self, stages: Sequence[Layer]) -> None:
-        self.stages = list(_fused(stages))
+    def __init__(self, parts: Sequence[Layer]) -> None:
+        self.parts = tuple(parts)
+        self.stages = _fused(parts)  # some of them two parts in one
 
     def workspace(self, rows: int, input_gradient: bool = False, train: bool = True) -> Workspace:
         """Return memory for `rows` rows; with ``train=False`` there is none for gradients."""
@@ -299,11 +302,20 @@ class Chain:
         for i, stage in enumerate(self.stages):
             stage._forward(work.activations[i], work.activations[i + 1], tape)
 
-    def backward(self, work: Workspace, tape: Tape | None = None) -> None:
+    @property
+    def can_update(self) -> bool:
+        """Whether backward can take plain SGD's step for all parameters."""
+        return all(isinstance(stage, _Fused) or not stage.parameters for stage in self.stages)
+
+    def backward(self, work: Workspace, tape: Tape | None = None, lr: Array | None = None) -> None:
+        """Run backward; with a learning rate, take plain SGD's step instead of writing gradients of parameters."""
         for i in range(len(self.stages) - 1, -1, -1):
-            dy = work.gradients[i + 1]
+            stage, (x, y), dx, dy = self.stages[i], work.activations[i : i + 2], *work.gradients[i : i + 2]
             assert dy is not None
-            self.stages[i]._backward(work.activations[i], work.activations[i + 1], dy, work.gradients[i], tape)
+            if isinstance(stage, _Fused):
+                stage.backward_and_update(x, y, dy, dx, lr, tape)
+            else:
+                stage._backward(x, y, dy, dx, tape)
 
     def backward_of(self, work: Workspace, dy: ArrayLike, name: str) -> Array:
         """Run backward for a gradient that a person gives, and return that of the input."""
@@ -319,33 +331,64 @@ class Chain:
 
 
 class _Fused(Layer):
-    """A dense product and the activation behind it, in one kernel: the product's own result is never stored."""
+    """A dense product, and in the same kernels what comes before and behind it.
 
-    saved = ("x", "y")
+    Attributes
+    ----------
+    product : Layer
+    activation : Layer or None
+        Applied behind the product, whose own result is then never stored.
+    before : Layer or None
+        The activation before the product: dx is multiplied by its derivative, so that `before` has no pass of its own.
+    differentiated : bool
+        Whether the product that follows does so for `activation`.
+    """
 
-    def __init__(self, product: Layer, activation: Layer) -> None:
+    def __init__(self, product: Layer, activation: Layer | None) -> None:
         self.product, self.activation = product, activation
-        self.n_in, self.n_out = product.n_in, activation.n_out
+        self.before: Layer | None = None
+        self.differentiated = False
+        self.saved = product.saved if activation is None else ("x", "y")
+        self.n_in, self.n_out = product.n_in, product.n_out
         if product.n_in:
             self.dtype = product.dtype
         self.label = product.label
 
     def _forward(self, x: Array, y: Array, tape: Tape | None) -> None:
+        if self.activation is None:
+            self.product._forward(x, y, tape)
+            return
         assert self.product.forward_fused is not None
         self.product.forward_fused(x, y, self.activation, tape)
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, tape: Tape | None) -> None:
-        self.activation._backward(y, y, dy, dy, tape)
-        self.product._backward(x, y, dy, dx, tape)
+        self.backward_and_update(x, y, dy, dx, None, tape)
+
+    def backward_and_update(
+        self, x: Array, y: Array, dy: Array, dx: Array | None, lr: Array | None, tape: Tape | None
+    ) -> None:
+        """Run backward; with a learning rate, take plain SGD's step instead of writing gradients of parameters."""
+        if self.activation is not None and not self.differentiated:
+            self.activation._backward(y, y, dy, dy, tape)
+        assert self.product.backward_fused is not None
+        self.product.backward_fused(x, dy, dx, self.before, lr, tape)
 
 
-def _fused(stages: Sequence[Layer]) -> Iterator[Layer]:
+def _fused(stages: Sequence[Layer]) -> list[Layer]:
+    """Return the stages with what can run in one kernel made one."""
+    fused: list[Layer] = []
     i = 0
     while i < len(stages):
         following = stages[i + 1] if i + 1 < len(stages) else None
-        if stages[i].forward_fused is not None and following is not None and following.fusable:
-            yield _Fused(stages[i], following)
-            i += 2
-        else:
-            yield stages[i]
+        if stages[i].forward_fused is None:
+            fused.append(stages[i])
+        elif following is not None and following.fusable:
+            fused.append(_Fused(stages[i], following))
             i += 1
+        else:
+            fused.append(_Fused(stages[i], None))
+        i += 1
+    for before, stage in pairwise(fused):
+        if isinstance(before, _Fused) and isinstance(stage, _Fused) and before.activation is not None:
+            stage.before, before.differentiated = before.activation, True
+    return fused

@@ -97,7 +97,25 @@ class Dense(Layer):
         self.kernels.dense_forward(x, self.w, self.b, y, activation.kernel, activation.alpha or 0.0, tape)
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, tape: Tape | None) -> None:
-        self.kernels.dense_backward(x, self.w, dy, dx, self.dw, self.db, tape)
+        self.kernels.dense_backward(x, self.w, dy, dx, self.dw, self.db, tape=tape)
+
+    def backward_fused(
+        self,
+        x: Array,
+        dy: Array,
+        dx: Array | None,
+        before: activations.Activation | None,
+        lr: Array | None,
+        tape: Tape | None,
+    ) -> None:
+        """Run backward, in the same kernels through the activation whose output x is, and plain SGD's step with lr."""
+        name, alpha = (None, 0.0) if before is None else (before.kernel, before.alpha or 0.0)
+        if lr is None:
+            self.kernels.dense_backward(x, self.w, dy, dx, self.dw, self.db, name, alpha, tape)
+            return
+        if dx is not None:  # from the weights as they are before the step
+            self.kernels.dense_backward(x, self.w, dy, dx, None, None, name, alpha, tape)
+        self.kernels.dense_sgd(x, self.w, self.b, dy, lr, tape)
 
     @property
     def title(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import kernels
 from fastnn.arena import Array
-from fastnn.data import as_array, as_matrix, check_finite, convert, read_only
+from fastnn.data import as_array, as_matrix, check_finite, convert, parts_of, read_only
 from fastnn.names import lookup, number
 
 if TYPE_CHECKING:
@@ -169,6 +168,8 @@ class _Likelihood(Loss):
                 raise ValueError(f"{self} expects logits, but the net ends in {last!r}: use {kind}()")
             return self, False
         plain = self._is_kernel_loss and type(self)._value_and_grad is Loss._value_and_grad
+        from copy import copy  # only here: what is rarely needed does not make every import longer
+
         of_logits = copy(self)
         of_logits.from_logits = True
         if plain and last.mergeable and getattr(last, "kernel", None) in self.fuses and droppable:
@@ -238,12 +239,13 @@ class CrossEntropy(_Likelihood):
         if array.ndim == 1:
             return _labels(array, n_out)
         array = super().targets(array, n_out, dtype)
-        wrong = (array < 0).any(axis=1) | (np.abs(array.sum(axis=1, dtype=np.float64) - 1) > 1e-3)
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            raise ValueError(
-                f"y is {array[row]} at row {row}, expected probabilities (numbers >= 0 with sum 1) or whole labels"
-            )
+        for start, part in parts_of(array):
+            wrong = (part < 0).any(axis=1) | (np.abs(part.sum(axis=1, dtype=np.float64) - 1) > 1e-3)
+            if wrong.any():
+                row = start + int(np.argmax(wrong))
+                raise ValueError(
+                    f"y is {array[row]} at row {row}, expected probabilities (numbers >= 0 with sum 1) or whole labels"
+                )
         return array
 
     def metrics(self, y: Array, t: Array) -> dict[str, float]:
@@ -252,6 +254,9 @@ class CrossEntropy(_Likelihood):
 
 
 def _labels(array: Array, n_classes: int) -> Array:
+    usual = array.dtype == np.int64 and array.flags.c_contiguous and array.flags.aligned and array.size
+    if usual and np.maximum.reduce(array.view(np.uint64)) < n_classes:  # without a sign, numbers below 0 are huge
+        return array
     if array.dtype.kind == "f":
         check_finite(array, "y")
         fractional = array != np.floor(array)

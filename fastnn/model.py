@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from _thread import RLock
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from operator import index
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import numpy as np
+from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from fastnn import losses, optimizers
-from fastnn._core.tape import Tape, guard
+from fastnn import losses, optimizers, threads
 from fastnn.arena import Array, Workspace
 from fastnn.callbacks import Callback
-from fastnn.data import as_matrix, as_weights, check_finite, check_lengths
+from fastnn.data import as_array, as_matrix, as_rows, as_weights, check_finite, check_lengths, convert, copy_into
 from fastnn.history import History
+from fastnn.inference import Predictor
 from fastnn.layer import Chain, Layer, bind, build_layers
 from fastnn.losses import Loss
 from fastnn.names import count
 from fastnn.optimizers import Optimizer
-from fastnn.plan import Batch, EpochPlan, Plan
+from fastnn.plan import Constants
 from fastnn.progress import Progress
 from fastnn.selfcheck import check_recordable
+from fastnn.training import Training, run_epochs
 
-_PREDICT_ROWS = 512  # the rows of a block of predict
-_SECONDS_BETWEEN_LOOKS = 0.05  # how long epochs run in one call while a progress bar waits
-_EPOCHS_IN_ONE_CALL = 1000  # at first, then more: each has a place for its loss in memory
-_PLANS_KEPT = 4  # recorded steps, for changing numbers of rows
+if TYPE_CHECKING:
+    from threading import Event
+
+_one_builds = RLock()  # several threads may need a model for the first time
 _SEEDS_APART = 1_000_003  # fits of one model shuffle by neighbouring seeds, and models by distant ones
 
 
@@ -106,7 +108,7 @@ class Model:
         self.history = History()
         self._fits = 0
         self._state: optimizers.State = {}
-        self._recorded: tuple[Any, ...] = ()  # the loss, the optimizer, the stages, and what of them a recording fixes
+        self._state_of: Optimizer | None = None
         self._params: Array | None = None
         self._grads: Array | None = None
         self._forget()
@@ -114,11 +116,13 @@ class Model:
     # -- memory -------------------------------------------------------------------------------------------------------
 
     def _forget(self) -> None:
-        """Drop what was made for the present loss, optimizer and memory."""
+        """Drop what was made for the present memory."""
+        self._parts: tuple[Layer, ...] = ()  # the stages of all layers, once they are built
         self._chain: Chain | None = None
-        self._training: Chain | None = None
-        self._training_loss: Loss | None = None
-        self._plans: dict[Any, Plan] = {}
+        self._predictor: Predictor | None = None
+        self._predictor_without_last: Predictor | None = None  # for losses that contain the last stage
+        self._training: Training | None = None
+        self._training_of: tuple[Any, ...] = ()  # the loss, the optimizer, and whether there are weights
         self._eager: Workspace | None = None
 
     @property
@@ -129,55 +133,45 @@ class Model:
     def build(self, n_in: int) -> Model:
         """Create the parameters for `n_in` inputs; the first data do so otherwise."""
         n_in = count("Model: n_in", n_in)
-        if self._params is not None:
-            if n_in != self.n_in:
-                raise ValueError(f"Model: already built for {self.n_in} features, got {n_in}")
-            return self
+        with _one_builds:
+            if self._params is None:
+                self._build(n_in)
+        if n_in != self.n_in:
+            raise ValueError(f"Model: already built for {self.n_in} features, got {n_in}")
+        return self
+
+    def _build(self, n_in: int) -> None:
         for stage in self._stages():
             owner = stage._owner and stage._owner()
             if owner is not None and owner is not self:
                 raise ValueError(
                     f"{stage.title} is part of another model, which would lose it: use copy.deepcopy(layer)"
                 )
-        rng = np.random.default_rng([self.seed, 0])
-        with self._unchanged_by_errors():
-            self._params, self._grads = build_layers(self.layers, n_in, self.dtype, rng)
-            self._chain = Chain(self._stages())
-        self._own()
-        return self
+        with _Unchanged(self):
+            rng = np.random.default_rng([self.seed, 0])
+            params, self._grads = build_layers(self.layers, n_in, self.dtype, rng)
+            self._adopt()
+            self._params = params  # the last: other threads go by it
 
-    def _own(self) -> None:
-        for stage in self._stages():
+    def _adopt(self) -> None:
+        """Make the built layers this model's own."""
+        self._parts = tuple(self._stages())
+        self._chain = Chain(self._parts)
+        for stage in self._parts:
             stage._owner = ref(self)
 
-    def _stages(self) -> list[Layer]:
-        return [stage for layer in self.layers for stage in layer.stages()]
-
-    @contextmanager
-    def _unchanged_by_errors(self) -> Iterator[None]:
-        """Put the model and its layers back as they were where the block raises."""
-        before = (
-            [(part, dict(part.__dict__)) for part in (self, *self._stages())]
-            if not self.built
-            else [(self, dict(self.__dict__))]
-        )
-        try:
-            yield
-        except BaseException:
-            for part, attributes in before:
-                part.__dict__.clear()
-                part.__dict__.update(attributes)
-            raise
+    def _stages(self) -> Sequence[Layer]:
+        return self._parts or [stage for layer in self.layers for stage in layer.stages()]
 
     @property
     def n_in(self) -> int:
         """The number of inputs: 0 until the model is built."""
-        return self.layers[0].stages()[0].n_in
+        return self._stages()[0].n_in
 
     @property
     def n_out(self) -> int:
         """The number of outputs: 0 until the model is built."""
-        return self.layers[-1].stages()[-1].n_out
+        return self._stages()[-1].n_out
 
     @property
     def n_parameters(self) -> int:
@@ -195,7 +189,10 @@ class Model:
 
     @property
     def grads(self) -> Array:
-        """The gradients of all parameters, flat."""
+        """The gradients of all parameters, flat: of the last `backward` or `train_batch`.
+
+        `fit` writes them too, unless the optimizer is plain SGD: it then changes the parameters without storing them.
+        """
         return self._built(self._grads)
 
     @grads.setter
@@ -209,7 +206,9 @@ class Model:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process: tapes and workspaces."""
-        without = ("_chain", "_training", "_training_loss", "_plans", "_eager")
+        without = (
+            "_parts", "_chain", "_predictor", "_predictor_without_last", "_training", "_training_of", "_eager"
+        )  # fmt: skip
         return {name: value for name, value in self.__dict__.items() if name not in without}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -219,33 +218,32 @@ class Model:
         if self._params is None or self._grads is None:
             return
         at = 0
-        for stage in (stage for layer in self.layers for stage in layer.stages()):
+        for stage in self._stages():
             bind(stage)
             for name, parameter in stage._declared.items():
                 size = int(np.prod(parameter.shape))
                 for key, flat in ((name, self._params), ("d" + name, self._grads)):
                     stage.__dict__[key] = flat[at : at + size].reshape(parameter.shape)
                 at += size
-        self._chain = Chain(self._stages())
-        self._own()
+        self._adopt()
 
     # -- one pass -----------------------------------------------------------------------------------------------------
 
     def _inputs(self, x: ArrayLike) -> Array:
-        """Return x as (rows, n_in), not yet checked for NaN, and without a build."""
-        matrix = as_matrix(x, "x", self.dtype)
+        """Return x as (rows, n_in), of any dtype, not yet checked for NaN, and without a build."""
+        matrix = as_rows(x, "x")
         if matrix.shape[1] == 0:
             raise ValueError(f"x has shape {matrix.shape}, expected at least one column")
-        if self.built:
-            self.layers[0].stages()[0].expect_features(matrix)
+        if self._parts:
+            self._parts[0].expect_features(matrix)
         return matrix
 
     def _data(self, x: ArrayLike) -> Array:
-        """Return x as (rows, n_in), with rows and without NaN."""
+        """Return x as (rows, n_in), of any dtype, with rows and without NaN."""
         matrix = self._inputs(x)
         if len(matrix) == 0:
             raise ValueError("x has no rows, expected at least one")
-        check_finite(matrix, "x")
+        check_finite(matrix, "x", self.dtype)
         return matrix
 
     def forward(self, x: ArrayLike) -> Array:
@@ -254,7 +252,7 @@ class Model:
         self.build(matrix.shape[1])
         assert self._chain is not None
         self._eager = self._chain.workspace(len(matrix), input_gradient=True)
-        self._eager.activations[0][...] = matrix
+        copy_into(self._eager.activations[0], matrix)
         self._chain.forward(self._eager)
         return self._eager.activations[-1].copy()
 
@@ -271,14 +269,15 @@ class Model:
         self._require_derivatives()
         return self._chain.backward_of(self._eager, dy, "Model")
 
-    def predict(self, x: ArrayLike, batch_size: int = _PREDICT_ROWS) -> Array:
+    def predict(self, x: ArrayLike, batch_size: int | None = None) -> Array:
         """Return the outputs for x; ``net(x)`` is the same.
 
         Parameters
         ----------
         x : array_like of shape (rows, n_in)
-        batch_size : int
-            How many rows are computed at a time: it bounds the memory, and changes no bit.
+        batch_size : int or None
+            How many rows are computed at a time: it bounds the memory, and changes no bit. None chooses as many as
+            stay in the processor's cache.
 
         Returns
         -------
@@ -288,14 +287,63 @@ class Model:
         ------
         ValueError, TypeError
             For data of a wrong shape or kind.
+
+        Notes
+        -----
+        Any number of threads may call it at once. Data of another dtype are converted block by block.
         """
+        predictor = self._predictor
+        if (  # the usual call, which has to be fast
+            predictor is not None and type(x) is ndarray and x.shape == predictor.matrix and x.dtype is predictor.dtype
+            and batch_size is None and predictor.constants.hold()
+        ):  # fmt: skip
+            return predictor.one(x, flat=False)
         matrix = self._inputs(x)
-        rows = count("batch_size", batch_size)
+        rows = None if batch_size is None else count("batch_size", batch_size)
         self.build(matrix.shape[1])
-        assert self._chain is not None
-        return _outputs(self._chain, matrix, rows)
+        return self._current_predictor().some(matrix, rows)
 
     __call__ = predict
+
+    def predict_one(self, row: ArrayLike) -> Array:
+        """Return the outputs for one row: as `predict`, in less time.
+
+        Parameters
+        ----------
+        row : array_like of shape (n_in,)
+
+        Returns
+        -------
+        ndarray of shape (n_out,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            For data of a wrong shape or kind.
+        """
+        predictor = self._predictor
+        if (
+            predictor is not None and type(row) is ndarray and row.shape == predictor.vector
+            and row.dtype is predictor.dtype and predictor.constants.hold()
+        ):  # fmt: skip
+            return predictor.one(row, flat=True)
+        array = as_array(row, "row")
+        if array.ndim != 1 or array.size != (self.n_in or array.size):
+            expected = f"({self.n_in},)" if self.built else "one dimension (n_in,)"
+            raise ValueError(f"row has shape {array.shape}, expected {expected}; predict takes several rows")
+        outputs: Array = self.predict(array[None, :])[0]
+        return outputs
+
+    def _current_predictor(self, without_last: bool = False) -> Predictor:
+        """Return what computes the outputs of all stages, or of all but the last, as they are now."""
+        predictor = self._predictor_without_last if without_last else self._predictor
+        if predictor is None or not predictor.constants.hold():
+            predictor = Predictor(Chain(self._parts[:-1] if without_last else self._parts))
+            if without_last:
+                self._predictor_without_last = predictor
+            else:
+                self._predictor = predictor
+        return predictor
 
     def evaluate(
         self,
@@ -303,7 +351,7 @@ class Model:
         y: ArrayLike,
         loss: str | Loss | None = None,
         sample_weight: ArrayLike | None = None,
-        batch_size: int = _PREDICT_ROWS,
+        batch_size: int | None = None,
     ) -> dict[str, float]:
         """Return the loss on other data and, for a cross-entropy, the accuracy.
 
@@ -315,8 +363,8 @@ class Model:
             None takes that of the last training, or what fits the last activation.
         sample_weight : array_like of shape (rows,) or None
             Of the loss; the accuracy is not weighted.
-        batch_size : int
-            How many rows are computed at a time.
+        batch_size : int or None
+            How many rows are computed at a time; None chooses, as in `predict`.
 
         Returns
         -------
@@ -324,29 +372,25 @@ class Model:
             {"loss": ...}, with "accuracy" for a cross-entropy.
         """
         matrix = self._data(x)
-        rows = count("batch_size", batch_size)
+        rows = None if batch_size is None else count("batch_size", batch_size)
         used = self._choose_loss(loss)
-        with self._unchanged_by_errors():
+        with _Unchanged(self):
             self.build(matrix.shape[1])
-            chain, trained = self._training_parts(used)
+            trained, without_last = used.for_end(self._parts[-1], droppable=len(self._parts) > 1)
             target = used.targets(y, self.n_out, self.dtype)
             check_lengths(len(matrix), target, "y")
             weight = self._weights(sample_weight, len(matrix), used)
-        return _evaluate(chain, trained, matrix, target, weight, rows)
+        return self._evaluate(trained, without_last, matrix, target, weight, rows)
+
+    def _evaluate(
+        self, loss: Loss, without_last: bool, x: Array, target: Array, weight: Array | None, rows: int | None
+    ) -> dict[str, float]:
+        y, value = self._current_predictor(without_last).some(x, rows), np.empty(1)
+        target = np.ascontiguousarray(target)
+        loss._value_and_grad(y, target, weight, None, value, None)
+        return {"loss": float(value[0]), **loss.metrics(y, target)}
 
     # -- training -----------------------------------------------------------------------------------------------------
-
-    def _step(self, batch: Batch, tape: Tape | None) -> None:
-        """Take or record the training step: the only one there is."""
-        chain, loss, optimizer, work = self._training, self._training_loss, self.optimizer, batch.work
-        assert chain is not None
-        assert loss is not None
-        assert optimizer is not None
-        chain.forward(work, tape)
-        loss._value_and_grad(work.activations[-1], batch.target, batch.weight, work.gradients[-1], batch.value, tape)
-        guard(batch.value, tape)
-        chain.backward(work, tape)
-        optimizer._step(self.params, self.grads, self._state, tape)
 
     def _choose_loss(self, loss: str | Loss | None) -> Loss:
         if loss is not None:
@@ -357,12 +401,6 @@ class Model:
         by_last = {"softmax": "cross_entropy", "log_softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}
         return losses.get(by_last.get(str(last), "mse"))
 
-    def _training_parts(self, loss: Loss) -> tuple[Chain, Loss]:
-        """Return the chain and the loss to train with: without the last activation where the loss contains it."""
-        stages = self._stages()
-        trained, without_last = loss.for_end(stages[-1], droppable=len(stages) > 1)
-        return Chain(stages[:-1] if without_last else stages), trained
-
     def _weights(self, sample_weight: ArrayLike | None, n: int, loss: Loss) -> Array | None:
         weight = as_weights(sample_weight, n, self.dtype)
         if weight is not None and not loss.takes_weights:
@@ -370,27 +408,27 @@ class Model:
         return weight
 
     def _require_derivatives(self) -> None:
-        for layer in self.layers:
-            for stage in layer.stages():
-                if not stage.differentiable:
-                    raise TypeError(
-                        f"{stage.title} has no derivative: define backward(dy), or _backward(x, y, dy, dx, tape)"
-                    )
+        for stage in self._stages():
+            if not stage.differentiable:
+                raise TypeError(
+                    f"{stage.title} has no derivative: define backward(dy), or _backward(x, y, dy, dx, tape)"
+                )
 
-    def _prepare(self, loss: Loss, optimizer: str | Optimizer | None, target: Array, weighted: bool) -> None:
+    def _prepare(self, loss: Loss, optimizer: str | Optimizer | None, target: Array, weighted: bool) -> Training:
         """Make ready to train with this loss and optimizer: the last thing that may fail before the first step."""
-        self._require_derivatives()
         chosen = optimizers.get(optimizer) if optimizer is not None else self.optimizer or optimizers.get("adam")
-        parts: tuple[Loss | Optimizer | Layer, ...] = (loss, chosen, *self._stages())
-        recorded = (*parts, weighted, *(getattr(part, name) for part in parts for name in part.constants))
-        if self._training is None or recorded != self._recorded:
-            chain, trained = self._training_parts(loss)
-            goes_on = len(self._recorded) > 1 and chosen is self._recorded[1]
-            state = {**chosen.state(self.params), **(self._state if goes_on else {})}
+        training, wanted = self._training, (loss, chosen, weighted)
+        if training is None or wanted != self._training_of or not training.constants.hold():
+            self._require_derivatives()
+            trained, without_last = loss.for_end(self._parts[-1], droppable=len(self._parts) > 1)
+            chain = Chain(self._parts[:-1] if without_last else self._parts)
+            state = {**chosen.state(self.params), **(self._state if chosen is self._state_of else {})}
             check_recordable(chain, trained, chosen, target, weighted, self.params, self.grads)
-            self._training, self._training_loss, self._state = chain, trained, state
-            self._plans, self._recorded = {}, recorded
+            constants = Constants((loss, chosen, *self._parts))
+            training = Training(chain, trained, chosen, self.params, self.grads, state, constants)
+            self._training, self._training_of, self._state, self._state_of = training, wanted, state, chosen
         self.loss, self.optimizer = loss, chosen
+        return training
 
     def train_batch(
         self,
@@ -419,12 +457,16 @@ class Model:
         ValueError, TypeError, FloatingPointError
             As `fit`; after the last, parameters may have grown without bound in the steps before.
         """
-        matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
-        plan = self._plan(len(matrix), target, weight is not None)
+        if self._parts:  # what is ready changes nothing before its end
+            training, matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
+        else:
+            with _Unchanged(self):
+                training, matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
+        plan = training.plan(len(matrix), target, weight is not None)
         try:
             return plan.run(matrix, target, weight)
         except FloatingPointError:
-            raise self._diverged(f"the loss became {plan.batch.value[0]}") from None
+            raise training.diverged(f"the loss became {plan.batch.value[0]}") from None
 
     def _ready(
         self,
@@ -433,29 +475,19 @@ class Model:
         sample_weight: ArrayLike | None,
         loss: str | Loss | None,
         optimizer: str | Optimizer | None,
-    ) -> tuple[Array, Array, Array | None]:
-        """Return checked data, with the model built and prepared for them, or unchanged after an error."""
-        matrix = self._data(x)
+    ) -> tuple[Training, Array, Array, Array | None]:
+        """Build and prepare the model for these data, and return them checked, with what trains on them."""
+        matrix = convert(self._inputs(x), self.dtype)
+        if len(matrix) == 0:
+            raise ValueError("x has no rows, expected at least one")
+        check_finite(matrix, "x")
         chosen = self._choose_loss(loss)
-        with self._unchanged_by_errors():
+        if not self._parts:
             self.build(matrix.shape[1])
-            target = chosen.targets(y, self.n_out, self.dtype)
-            check_lengths(len(matrix), target, "y")
-            weight = self._weights(sample_weight, len(matrix), chosen)
-            self._prepare(chosen, optimizer, target, weight is not None)
-        return matrix, target, weight
-
-    def _plan(self, rows: int, target: Array, weighted: bool) -> Plan:
-        """Return the recorded step for batches of such data, perhaps from an earlier fit."""
-        assert self._training is not None
-        key = (rows, target.shape[1:], target.dtype, weighted)
-        plan = self._plans.pop(key, None)
-        if plan is None:
-            plan = Plan(self._step, Batch.like(self._training.workspace(rows), target, weighted))
-        self._plans[key] = plan  # the last used stands last
-        while len(self._plans) > _PLANS_KEPT:
-            del self._plans[next(iter(self._plans))]
-        return plan
+        target = chosen.targets(y, self._parts[-1].n_out, self.dtype)
+        check_lengths(len(matrix), target, "y")
+        weight = self._weights(sample_weight, len(matrix), chosen)
+        return self._prepare(chosen, optimizer, target, weight is not None), matrix, target, weight
 
     def fit(
         self,
@@ -470,6 +502,7 @@ class Model:
         sample_weight: ArrayLike | None = None,
         callbacks: Sequence[Callback] = (),
         verbose: bool | str = "auto",
+        n_threads: int | None = None,
     ) -> History:
         """Train.
 
@@ -496,6 +529,9 @@ class Model:
             Called as ``f(model, epoch, {"loss": ..., "val_loss": ...})`` after each epoch; True ends the fit.
         verbose : bool or "auto"
             Show progress: "auto" where standard error is a terminal.
+        n_threads : int or None
+            How many threads compute together: the result has the same bits for any number. None decides it from the
+            work: one for small nets, never more than the process may use or than FASTNN_NUM_THREADS says.
 
         Returns
         -------
@@ -510,8 +546,30 @@ class Model:
             When the loss becomes NaN or infinite, with the epoch and the batch. Parameters that lead there are of no
             use: those from before this fit are put back, with what the optimizer remembers.
         KeyboardInterrupt
-            On Ctrl-C, within 50 ms or when the batch that is running ends, with the parameters as they are then.
+            On Ctrl-C, within 100 ms, with the parameters as they are then: of whole batches.
         """
+        return self._fit(
+            x, y, loss, optimizer, epochs, batch_size, shuffle, validation_data, sample_weight, callbacks, verbose,
+            n_threads,
+        )  # fmt: skip
+
+    def _fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        loss: str | Loss | None,
+        optimizer: str | Optimizer | None,
+        epochs: int,
+        batch_size: int | None,
+        shuffle: bool = True,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        sample_weight: ArrayLike | None = None,
+        callbacks: Sequence[Callback] = (),
+        verbose: bool | str = "auto",
+        n_threads: int | None = None,
+        stop: Event | None = None,
+    ) -> History:
+        """Train, until another thread sets `stop`."""
         n_epochs = count("epochs", epochs)
         rows = None if batch_size is None else count("batch_size", batch_size)
         progress = Progress(n_epochs, verbose)
@@ -521,50 +579,21 @@ class Model:
         for callback in callbacks:
             if not callable(callback):
                 raise TypeError(f"callbacks holds {callback!r}, expected functions of (model, epoch, logs)")
-        validation = self._validation_inputs(validation_data)
-        with self._unchanged_by_errors():
-            matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
-            validation_target = None if validation is None else self._validation_target(*validation)
-            n_rows = min(rows or len(matrix), len(matrix))
-            plan = EpochPlan(self._plan(n_rows, target, weight is not None), matrix, target, weight)
-        seed = (self.seed * _SEEDS_APART + self._fits) % 2**64
+        validation = None if validation_data is None else self._validation_inputs(validation_data)
+        with _Unchanged(self):
+            training, matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
+            validate = None if validation is None else self._validation(training, *validation)
+            threads.check(n_threads)
+            plan = training.plan(min(rows or len(matrix), len(matrix)), target, weight is not None, False)
+            epochs_of_data = plan.epochs(matrix, target, weight)
+        order = bool(shuffle), (self.seed * _SEEDS_APART + self._fits) % 2**64
         self._fits += 1
-        before = [array.copy() for array in (self.params, *self._state.values())]
         history = self.history = History()
-        # Where nothing has to look between epochs, many of them run in one call; a progress bar looks now and then.
-        chunk = 1 if callbacks or validation is not None or progress.shown else min(n_epochs, _EPOCHS_IN_ONE_CALL)
-        stop = False
-        with progress:
-            start = time.perf_counter()
-            while len(history) < n_epochs and not stop:
-                first, begin = len(history), time.perf_counter()
-                losses_of_chunk = np.full(min(chunk, n_epochs - first), np.nan)
-                try:
-                    diverged = plan.run(shuffle, seed, first, losses_of_chunk)
-                finally:  # Ctrl-C loses no finished epoch
-                    history.loss += losses_of_chunk[~np.isnan(losses_of_chunk)].tolist()
-                    history.seconds = time.perf_counter() - start
-                if diverged is not None:
-                    where = f"in epoch {first + diverged[0] + 1}, batch {diverged[1] + 1}"
-                    raise self._diverged(f"the loss became {plan.batch.value[0]} {where}", before)
-                logs = {"loss": history.loss[-1]}
-                if validation is not None and validation_target is not None:
-                    logs["val_loss"] = self._validation_loss(validation[0], validation_target)
-                    history.val_loss.append(logs["val_loss"])
-                progress.update(len(history) - first, logs)
-                for callback in callbacks:
-                    answer = callback(self, len(history) - 1, logs)
-                    stop = stop or (isinstance(answer, (bool, np.bool_)) and bool(answer))
-                if not callbacks and validation is None and time.perf_counter() - begin < _SECONDS_BETWEEN_LOOKS:
-                    chunk *= 2
-                history.seconds = time.perf_counter() - start
-        if not np.isfinite(self.params).all():  # in the last step: no loss came after it
-            raise self._diverged(f"the parameters overflowed in epoch {len(history)}, in its last batch", before)
+        called = [partial(callback, self) for callback in callbacks]
+        run_epochs(training, epochs_of_data, history, n_epochs, order, progress, validate, called, n_threads, stop)
         return history
 
-    def _validation_inputs(self, data: tuple[ArrayLike, ArrayLike] | None) -> tuple[Array, ArrayLike] | None:
-        if data is None:
-            return None
+    def _validation_inputs(self, data: tuple[ArrayLike, ArrayLike]) -> tuple[Array, ArrayLike]:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise TypeError("validation_data is expected to be a tuple (x, y)")
         matrix = as_matrix(data[0], "validation x", self.dtype)
@@ -573,34 +602,18 @@ class Model:
         check_finite(matrix, "validation x")
         return matrix, data[1]
 
-    def _validation_target(self, x: Array, y: ArrayLike) -> Array:
+    def _validation(self, training: Training, x: Array, y: ArrayLike) -> Callable[[], float]:
+        """Return a function that computes the loss on these data."""
         assert self.loss is not None
         try:
-            self.layers[0].stages()[0].expect_features(x)
+            self._parts[0].expect_features(x)
             target = self.loss.targets(y, self.n_out, self.dtype)
             check_lengths(len(x), target, "y")
         except (TypeError, ValueError) as error:
             error.args = (f"validation data: {error}",)
             raise
-        return target
-
-    def _validation_loss(self, x: Array, target: Array) -> float:
-        assert self._training is not None
-        assert self._training_loss is not None
-        return _evaluate(self._training, self._training_loss, x, target, None, _PREDICT_ROWS)["loss"]
-
-    def _diverged(self, what: str, before: Sequence[Array] | None = None) -> FloatingPointError:
-        """Return the error of a training that left the finite numbers, having put back what is given."""
-        assert self.optimizer is not None
-        after = "training stopped before this reached the parameters"
-        if before is not None:
-            for array, old in zip((self.params, *self._state.values()), before, strict=True):
-                array[...] = old
-            self.grads[...] = 0
-            after = "the parameters are again those from before this fit"
-        lr = self.optimizer.lr
-        lower = f"lower the learning rate (now {lr:g}; try {lr / 10:g})" if lr else "look for very large numbers"
-        return FloatingPointError(f"{what}, and {after}: {lower}, and scale inputs and targets to about -1 to 1")
+        without_last = len(training.chain.parts) < len(self._parts)
+        return lambda: self._evaluate(training.loss, without_last, x, target, None, None)["loss"]
 
     # -- to look at ---------------------------------------------------------------------------------------------------
 
@@ -627,27 +640,25 @@ class Model:
         return f"<Model: {', '.join(map(repr, self.layers))}; {size}, {self.dtype}>"
 
 
+class _Unchanged:
+    """A context that puts a model and its layers back as they were where the block raises."""
+
+    def __init__(self, model: Model) -> None:
+        self._before: list[tuple[Any, dict[str, Any]]] = [(model, dict(model.__dict__))]
+        if not model._parts:
+            self._before += [(stage, dict(stage.__dict__)) for stage in model._stages()]
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is not None:
+            for part, attributes in self._before:
+                part.__dict__.clear()
+                part.__dict__.update(attributes)
+
+
 def _fill(name: str, array: Array, values: ArrayLike) -> None:
     given = np.asarray(values)
     if given.shape not in ((), array.shape):
         raise ValueError(f"Model: {name} has shape {array.shape}, got values of shape {given.shape}")
     array[...] = given
-
-
-def _outputs(chain: Chain, x: Array, rows: int) -> Array:
-    out = np.empty((len(x), chain.stages[-1].n_out), x.dtype)
-    work = chain.workspace(min(rows, len(x)), train=False)
-    for start in range(0, len(x), rows):
-        part = x[start : start + rows]
-        if len(part) < len(work.activations[0]):
-            work = work.first(len(part))
-        work.activations[0][...] = part
-        chain.forward(work)
-        out[start : start + rows] = work.activations[-1]
-    return out
-
-
-def _evaluate(chain: Chain, loss: Loss, x: Array, target: Array, weight: Array | None, rows: int) -> dict[str, float]:
-    y, target, value = _outputs(chain, x, rows), np.ascontiguousarray(target), np.zeros(1)
-    loss._value_and_grad(y, target, weight, None, value, None)
-    return {"loss": float(value[0]), **loss.metrics(y, target)}

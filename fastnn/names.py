@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from operator import index
 from typing import TypeVar
 
@@ -25,6 +24,8 @@ def lookup(kind: str, name: object, table: Mapping[str, T]) -> T:
     key = name.lower().replace("-", "_").replace(" ", "_")
     if key in table:
         return table[key]
+    from difflib import get_close_matches  # only here: what is rarely needed does not make every import longer
+
     near = get_close_matches(key, table, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(sorted(table))}"
     raise ValueError(f"unknown {kind} {name!r}: {hint}")

@@ -56,6 +56,11 @@ class Optimizer:
         """Change `params` in place."""
         raise TypeError(f"{type(self).__name__} has no update: define update(self, params, grads)")
 
+    @property
+    def plain_lr(self) -> NDArray[np.float64] | None:
+        """The cell of the learning rate where a step is params -= lr * grads and nothing else, else None."""
+        return None
+
     def state(self, params: Array) -> State:
         """Return what the optimizer remembers between steps, for a model with these parameters."""
         return {}
@@ -99,6 +104,10 @@ class SGD(Optimizer):
         if self.nesterov and not self.momentum:
             raise ValueError("SGD: nesterov=True needs a momentum above 0, such as 0.9")
         self.weight_decay = number(f"{type(self).__name__}: weight_decay", weight_decay)
+
+    @property
+    def plain_lr(self) -> NDArray[np.float64] | None:
+        return self._lr if type(self) is SGD and not self.momentum and not self.weight_decay else None
 
     def state(self, params: Array) -> State:
         return _zeros_like(params, "velocity") if self.momentum else {}

@@ -5,13 +5,34 @@ Nothing here knows a layer: a plan is given a step function, which calls kernels
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import kernels
 from fastnn._core.tape import Tape, run_epochs
 from fastnn.arena import Array, Workspace
+
+if TYPE_CHECKING:
+    from threading import Event
+
+    from fastnn._core.team import Team
+
+_FEW_BYTES = 16 * 1024
+
+
+class Constants:
+    """The attributes of layers, losses and optimizers that a recording fixes, as they are when it is made."""
+
+    def __init__(self, parts: Iterable[Any]) -> None:
+        named = [(part, name) for part in parts for name in part.constants]
+        self._parts, self._names = [part for part, _ in named], [name for _, name in named]
+        self._values = [*map(getattr, self._parts, self._names)]
+
+    def hold(self) -> bool:
+        """Whether they still are so."""
+        return self._values == [*map(getattr, self._parts, self._names)]
 
 
 class Batch:
@@ -53,6 +74,7 @@ class Plan:
         self.batch = batch
         self._step = step
         self._tapes: dict[int, Tape] = {}
+        self._small: EpochPlan | None = None
 
     def tape(self, rows: int) -> Tape:
         """Return the step for the first rows of the batch."""
@@ -72,11 +94,26 @@ class Plan:
         self.tape(len(x)).replay()
         return float(self.batch.value[0])
 
+    def epochs(self, x: Array, target: Array, weight: Array | None) -> EpochPlan:
+        """Return what goes over these data.
+
+        Few data are copied to a place whose gathers are recorded already: recording them takes longer than to train.
+        """
+        if x.nbytes > _FEW_BYTES or target.nbytes > _FEW_BYTES:
+            return EpochPlan(self, x, target, weight)
+        small = self._small
+        if small is None or len(small.index) != len(x):
+            copies = np.array(x, order="C"), np.array(target, order="C"), None if weight is None else weight.copy()
+            small = self._small = EpochPlan(self, *copies)
+        small.use(x, target, weight)
+        return small
+
 
 class EpochPlan:
     """The steps of an epoch, on rows that are gathered from where the data lie."""
 
     def __init__(self, plan: Plan, x: Array, target: Array, weight: Array | None) -> None:
+        self.data = x, target, weight
         self.batch = plan.batch
         self.rows = len(plan.batch.target)
         self.index = np.arange(len(x), dtype=np.int64)
@@ -96,7 +133,32 @@ class EpochPlan:
             k.gather_rows(weight[:, None], *where, batch.weight[:, None], tape)
         return tape
 
-    def run(self, shuffle: bool, seed: int, first_epoch: int, losses: Array) -> tuple[int, int] | None:
+    @property
+    def n_batches(self) -> int:
+        """The number of batches of an epoch."""
+        return -(-len(self.index) // self.rows)
+
+    @property
+    def chunks(self) -> int:
+        """Into how many chunks, each worth a thread, the steps of a batch can be divided."""
+        return self.gather.chunks + self.step.chunks
+
+    def use(self, x: Array, target: Array, weight: Array | None) -> None:
+        """Copy other data of the same shapes over those of this plan."""
+        for mine, array in zip(self.data, (x, target, weight), strict=True):
+            if mine is not None and array is not None:
+                mine[...] = array
+        self.index[...] = np.arange(len(self.index))  # a shuffle has left its order there
+
+    def run(
+        self,
+        shuffle: bool,
+        seed: int,
+        first_epoch: int,
+        losses: Array,
+        team: Team | None = None,
+        stop: Event | None = None,
+    ) -> tuple[int, int] | None:
         """Replay as many epochs as `losses` has places; return (epoch, batch) where the loss became non-finite."""
         tapes, where = (self.gather, self.step, self.gather_rest, self.step_rest), (self.index, self.cursor)
-        return run_epochs(*tapes, *where, self.batch.value, self.rows, shuffle, seed, first_epoch, losses)
+        return run_epochs(*tapes, *where, self.batch.value, self.rows, shuffle, seed, first_epoch, losses, team, stop)

@@ -80,13 +80,38 @@ def dense_forward(
         globals()[f"{activation}_forward"](y, y, *parameters)
 
 
-def dense_backward(x: Array, w: Array, dy: Array, dx: Array | None, dw: Array, db: Array | None) -> None:
-    """dx = dy @ w.T, dw = x.T @ dy, db = sum_i dy_i; dy is the gradient of x @ w + b; dx and db may be None."""
+def dense_backward(
+    x: Array,
+    w: Array,
+    dy: Array,
+    dx: Array | None,
+    dw: Array | None,
+    db: Array | None,
+    activation: str | None = None,
+    alpha: float = 0.0,
+) -> None:
+    """dx = (dy @ w.T) * f'(x), dw = x.T @ dy, db = sum_i dy_i; dy is the gradient of x @ w + b; each may be None.
+
+    f' is the derivative of the activation whose output x is, 1 for None.
+    """
+    if activation is not None and activation not in FROM_OUTPUT:
+        raise ValueError(f"dense_backward: activation is {activation!r}, expected None or one of {FROM_OUTPUT}")
     if dx is not None:
         np.matmul(dy, w.T, out=dx)
-    np.matmul(x.T, dy, out=dw)
+        if activation is not None:
+            parameters = (alpha,) if activation in WITH_ALPHA else ()
+            globals()[f"{activation}_backward"](x, dx, dx, *parameters)
+    if dw is not None:
+        np.matmul(x.T, dy, out=dw)
     if db is not None:
         np.add.reduce(dy, axis=0, out=db)
+
+
+def dense_sgd(x: Array, w: Array, b: Array | None, dy: Array, lr: Array) -> None:
+    """w -= lr x.T @ dy; b -= lr sum_i dy_i; dy is the gradient of x @ w + b; b may be None."""
+    w -= lr[0] * (x.T @ dy)
+    if b is not None:
+        b -= lr[0] * dy.sum(axis=0)
 
 
 # Activations

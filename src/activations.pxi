@@ -15,10 +15,11 @@ cdef int elementwise_backward(
     same_shape(kernel, "dx", dx_view, saved_name, saved_view)
     not_negative(kernel, "alpha", alpha)
     clear(&step, body, saved_view.shape[0])
+    divide(&step, 0.3 * saved_view.shape[1])
     step.x = address(saved_view)
     step.dy = <void *> address(dy_view)
     step.dx = output_address(dx_view)
-    step.rows, step.n_out = saved_view.shape[0], saved_view.shape[1]
+    step.rows, step.n_out, step.stride = saved_view.shape[0], saved_view.shape[1], saved_view.shape[1]
     step.alpha = alpha
     apart(kernel, "dx", step.dx, dx_view.nbytes, saved_name, step.x, saved_view.nbytes)
     apart(kernel, "dx", step.dx, dx_view.nbytes, "dy", step.dy, dy_view.nbytes, or_same=True)
@@ -29,7 +30,7 @@ cdef inline real identity_(real x, real alpha) noexcept nogil:
     return x
 
 cdef int identity_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map(s.x, s.y, begin * s.n_out, end * s.n_out, s.alpha, identity_)
+    map_rows(s.x, s.y, begin, end, s.n_out, s.stride, s.alpha, identity_)
     return 0
 
 def identity_forward(x, y, Tape tape=None):
@@ -41,7 +42,7 @@ cdef inline real identity_gradient(real y, real dy, real alpha) noexcept nogil:
     return dy
 
 cdef int identity_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map_pairs(s.x, s.dy, s.dx, begin * s.n_out, end * s.n_out, s.alpha, identity_gradient)
+    map_pair_rows(s.x, s.dy, s.dx, begin, end, s.n_out, s.stride, s.alpha, identity_gradient)
     return 0
 
 def identity_backward(y, dy, dx, Tape tape=None):
@@ -54,7 +55,7 @@ cdef inline real relu_(real x, real alpha) noexcept nogil:
     return 0 if x <= 0 else x          # so written, a NaN stays
 
 cdef int relu_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map(s.x, s.y, begin * s.n_out, end * s.n_out, s.alpha, relu_)
+    map_rows(s.x, s.y, begin, end, s.n_out, s.stride, s.alpha, relu_)
     return 0
 
 def relu_forward(x, y, Tape tape=None):
@@ -66,7 +67,7 @@ cdef inline real relu_gradient(real y, real dy, real alpha) noexcept nogil:
     return dy if y > 0 else 0
 
 cdef int relu_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map_pairs(s.x, s.dy, s.dx, begin * s.n_out, end * s.n_out, s.alpha, relu_gradient)
+    map_pair_rows(s.x, s.dy, s.dx, begin, end, s.n_out, s.stride, s.alpha, relu_gradient)
     return 0
 
 def relu_backward(y, dy, dx, Tape tape=None):
@@ -79,7 +80,7 @@ cdef inline real leaky_relu_(real x, real alpha) noexcept nogil:
     return x if x > 0 else alpha * x
 
 cdef int leaky_relu_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map(s.x, s.y, begin * s.n_out, end * s.n_out, s.alpha, leaky_relu_)
+    map_rows(s.x, s.y, begin, end, s.n_out, s.stride, s.alpha, leaky_relu_)
     return 0
 
 def leaky_relu_forward(x, y, double alpha=0.01, Tape tape=None):
@@ -91,7 +92,7 @@ cdef inline real leaky_relu_gradient(real y, real dy, real alpha) noexcept nogil
     return dy if y > 0 else alpha * dy
 
 cdef int leaky_relu_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map_pairs(s.x, s.dy, s.dx, begin * s.n_out, end * s.n_out, s.alpha, leaky_relu_gradient)
+    map_pair_rows(s.x, s.dy, s.dx, begin, end, s.n_out, s.stride, s.alpha, leaky_relu_gradient)
     return 0
 
 def leaky_relu_backward(y, dy, dx, double alpha=0.01, Tape tape=None):
@@ -105,7 +106,7 @@ cdef inline real elu_(real x, real alpha) noexcept nogil:
     return x if x > 0 else below
 
 cdef int elu_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map(s.x, s.y, begin * s.n_out, end * s.n_out, s.alpha, elu_)
+    map_rows(s.x, s.y, begin, end, s.n_out, s.stride, s.alpha, elu_)
     return 0
 
 def elu_forward(x, y, double alpha=1.0, Tape tape=None):
@@ -117,7 +118,7 @@ cdef inline real elu_gradient(real y, real dy, real alpha) noexcept nogil:
     return dy if y > 0 else dy * (y + alpha)
 
 cdef int elu_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map_pairs(s.x, s.dy, s.dx, begin * s.n_out, end * s.n_out, s.alpha, elu_gradient)
+    map_pair_rows(s.x, s.dy, s.dx, begin, end, s.n_out, s.stride, s.alpha, elu_gradient)
     return 0
 
 def elu_backward(y, dy, dx, double alpha=1.0, Tape tape=None):
@@ -135,7 +136,7 @@ cdef inline real selu_(real x, real alpha) noexcept nogil:
     return <real> SELU_SCALE * x if x > 0 else below
 
 cdef int selu_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map(s.x, s.y, begin * s.n_out, end * s.n_out, s.alpha, selu_)
+    map_rows(s.x, s.y, begin, end, s.n_out, s.stride, s.alpha, selu_)
     return 0
 
 def selu_forward(x, y, Tape tape=None):
@@ -147,7 +148,7 @@ cdef inline real selu_gradient(real y, real dy, real alpha) noexcept nogil:
     return dy * (<real> SELU_SCALE if y > 0 else y + <real> (SELU_SCALE * SELU_ALPHA))
 
 cdef int selu_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map_pairs(s.x, s.dy, s.dx, begin * s.n_out, end * s.n_out, s.alpha, selu_gradient)
+    map_pair_rows(s.x, s.dy, s.dx, begin, end, s.n_out, s.stride, s.alpha, selu_gradient)
     return 0
 
 def selu_backward(y, dy, dx, Tape tape=None):
@@ -164,7 +165,7 @@ cdef inline real gelu_(real x, real alpha) noexcept nogil:
     return x * normal_cdf(x)
 
 cdef int gelu_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map(s.x, s.y, begin * s.n_out, end * s.n_out, s.alpha, gelu_)
+    map_rows(s.x, s.y, begin, end, s.n_out, s.stride, s.alpha, gelu_)
     return 0
 
 def gelu_forward(x, y, Tape tape=None):
@@ -177,7 +178,7 @@ cdef inline real gelu_gradient(real x, real dy, real alpha) noexcept nogil:
     return dy * (normal_cdf(x) + x * density)
 
 cdef int gelu_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map_pairs(s.x, s.dy, s.dx, begin * s.n_out, end * s.n_out, s.alpha, gelu_gradient)
+    map_pair_rows(s.x, s.dy, s.dx, begin, end, s.n_out, s.stride, s.alpha, gelu_gradient)
     return 0
 
 def gelu_backward(x, dy, dx, Tape tape=None):
@@ -194,7 +195,7 @@ cdef inline real gelu_tanh_(real x, real alpha) noexcept nogil:
     return x * gelu_tanh_gate(x)
 
 cdef int gelu_tanh_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map(s.x, s.y, begin * s.n_out, end * s.n_out, s.alpha, gelu_tanh_)
+    map_rows(s.x, s.y, begin, end, s.n_out, s.stride, s.alpha, gelu_tanh_)
     return 0
 
 def gelu_tanh_forward(x, y, Tape tape=None):
@@ -208,7 +209,7 @@ cdef inline real gelu_tanh_gradient(real x, real dy, real alpha) noexcept nogil:
     return dy * gate * (1 + x * (1 - gate) * slope)
 
 cdef int gelu_tanh_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map_pairs(s.x, s.dy, s.dx, begin * s.n_out, end * s.n_out, s.alpha, gelu_tanh_gradient)
+    map_pair_rows(s.x, s.dy, s.dx, begin, end, s.n_out, s.stride, s.alpha, gelu_tanh_gradient)
     return 0
 
 def gelu_tanh_backward(x, dy, dx, Tape tape=None):
@@ -221,7 +222,7 @@ cdef inline real silu_(real x, real alpha) noexcept nogil:
     return x * real_sigmoid(x)
 
 cdef int silu_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map(s.x, s.y, begin * s.n_out, end * s.n_out, s.alpha, silu_)
+    map_rows(s.x, s.y, begin, end, s.n_out, s.stride, s.alpha, silu_)
     return 0
 
 def silu_forward(x, y, Tape tape=None):
@@ -234,7 +235,7 @@ cdef inline real silu_gradient(real x, real dy, real alpha) noexcept nogil:
     return dy * gate * (1 + x * (1 - gate))
 
 cdef int silu_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map_pairs(s.x, s.dy, s.dx, begin * s.n_out, end * s.n_out, s.alpha, silu_gradient)
+    map_pair_rows(s.x, s.dy, s.dx, begin, end, s.n_out, s.stride, s.alpha, silu_gradient)
     return 0
 
 def silu_backward(x, dy, dx, Tape tape=None):
@@ -247,7 +248,7 @@ cdef inline real softplus_(real x, real alpha) noexcept nogil:
     return real_softplus(x)
 
 cdef int softplus_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map(s.x, s.y, begin * s.n_out, end * s.n_out, s.alpha, softplus_)
+    map_rows(s.x, s.y, begin, end, s.n_out, s.stride, s.alpha, softplus_)
     return 0
 
 def softplus_forward(x, y, Tape tape=None):
@@ -259,7 +260,7 @@ cdef inline real softplus_gradient(real y, real dy, real alpha) noexcept nogil:
     return -dy * real_expm1(-y)
 
 cdef int softplus_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map_pairs(s.x, s.dy, s.dx, begin * s.n_out, end * s.n_out, s.alpha, softplus_gradient)
+    map_pair_rows(s.x, s.dy, s.dx, begin, end, s.n_out, s.stride, s.alpha, softplus_gradient)
     return 0
 
 def softplus_backward(y, dy, dx, Tape tape=None):
@@ -272,7 +273,7 @@ cdef inline real softsign_(real x, real alpha) noexcept nogil:
     return x / (1 + magnitude(x))
 
 cdef int softsign_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map(s.x, s.y, begin * s.n_out, end * s.n_out, s.alpha, softsign_)
+    map_rows(s.x, s.y, begin, end, s.n_out, s.stride, s.alpha, softsign_)
     return 0
 
 def softsign_forward(x, y, Tape tape=None):
@@ -285,7 +286,7 @@ cdef inline real softsign_gradient(real x, real dy, real alpha) noexcept nogil:
     return dy / (scale * scale)
 
 cdef int softsign_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map_pairs(s.x, s.dy, s.dx, begin * s.n_out, end * s.n_out, s.alpha, softsign_gradient)
+    map_pair_rows(s.x, s.dy, s.dx, begin, end, s.n_out, s.stride, s.alpha, softsign_gradient)
     return 0
 
 def softsign_backward(x, dy, dx, Tape tape=None):
@@ -297,7 +298,7 @@ cdef inline real sigmoid_(real x, real alpha) noexcept nogil:
     return real_sigmoid(x)
 
 cdef int sigmoid_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map(s.x, s.y, begin * s.n_out, end * s.n_out, s.alpha, sigmoid_)
+    map_rows(s.x, s.y, begin, end, s.n_out, s.stride, s.alpha, sigmoid_)
     return 0
 
 def sigmoid_forward(x, y, Tape tape=None):
@@ -309,7 +310,7 @@ cdef inline real sigmoid_gradient(real y, real dy, real alpha) noexcept nogil:
     return dy * y * (1 - y)
 
 cdef int sigmoid_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map_pairs(s.x, s.dy, s.dx, begin * s.n_out, end * s.n_out, s.alpha, sigmoid_gradient)
+    map_pair_rows(s.x, s.dy, s.dx, begin, end, s.n_out, s.stride, s.alpha, sigmoid_gradient)
     return 0
 
 def sigmoid_backward(y, dy, dx, Tape tape=None):
@@ -322,7 +323,7 @@ cdef inline real hard_sigmoid_(real x, real alpha) noexcept nogil:
     return 0 if y < 0 else 1 if y > 1 else y
 
 cdef int hard_sigmoid_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map(s.x, s.y, begin * s.n_out, end * s.n_out, s.alpha, hard_sigmoid_)
+    map_rows(s.x, s.y, begin, end, s.n_out, s.stride, s.alpha, hard_sigmoid_)
     return 0
 
 def hard_sigmoid_forward(x, y, Tape tape=None):
@@ -334,7 +335,7 @@ cdef inline real hard_sigmoid_gradient(real y, real dy, real alpha) noexcept nog
     return dy * <real> (1.0 / 6.0) if y > 0 and y < 1 else 0
 
 cdef int hard_sigmoid_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map_pairs(s.x, s.dy, s.dx, begin * s.n_out, end * s.n_out, s.alpha, hard_sigmoid_gradient)
+    map_pair_rows(s.x, s.dy, s.dx, begin, end, s.n_out, s.stride, s.alpha, hard_sigmoid_gradient)
     return 0
 
 def hard_sigmoid_backward(y, dy, dx, Tape tape=None):
@@ -346,7 +347,7 @@ cdef inline real tanh_(real x, real alpha) noexcept nogil:
     return real_tanh(x)
 
 cdef int tanh_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map(s.x, s.y, begin * s.n_out, end * s.n_out, s.alpha, tanh_)
+    map_rows(s.x, s.y, begin, end, s.n_out, s.stride, s.alpha, tanh_)
     return 0
 
 def tanh_forward(x, y, Tape tape=None):
@@ -358,7 +359,7 @@ cdef inline real tanh_gradient(real y, real dy, real alpha) noexcept nogil:
     return dy * (1 - y * y)
 
 cdef int tanh_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map_pairs(s.x, s.dy, s.dx, begin * s.n_out, end * s.n_out, s.alpha, tanh_gradient)
+    map_pair_rows(s.x, s.dy, s.dx, begin, end, s.n_out, s.stride, s.alpha, tanh_gradient)
     return 0
 
 def tanh_backward(y, dy, dx, Tape tape=None):
@@ -370,7 +371,7 @@ cdef inline real hard_tanh_(real x, real alpha) noexcept nogil:
     return -1 if x < -1 else 1 if x > 1 else x
 
 cdef int hard_tanh_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map(s.x, s.y, begin * s.n_out, end * s.n_out, s.alpha, hard_tanh_)
+    map_rows(s.x, s.y, begin, end, s.n_out, s.stride, s.alpha, hard_tanh_)
     return 0
 
 def hard_tanh_forward(x, y, Tape tape=None):
@@ -382,7 +383,7 @@ cdef inline real hard_tanh_gradient(real y, real dy, real alpha) noexcept nogil:
     return dy if y > -1 and y < 1 else 0
 
 cdef int hard_tanh_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map_pairs(s.x, s.dy, s.dx, begin * s.n_out, end * s.n_out, s.alpha, hard_tanh_gradient)
+    map_pair_rows(s.x, s.dy, s.dx, begin, end, s.n_out, s.stride, s.alpha, hard_tanh_gradient)
     return 0
 
 def hard_tanh_backward(y, dy, dx, Tape tape=None):
@@ -395,7 +396,7 @@ cdef inline real mish_(real x, real alpha) noexcept nogil:
     return x * real_tanh(real_softplus(x))
 
 cdef int mish_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map(s.x, s.y, begin * s.n_out, end * s.n_out, s.alpha, mish_)
+    map_rows(s.x, s.y, begin, end, s.n_out, s.stride, s.alpha, mish_)
     return 0
 
 def mish_forward(x, y, Tape tape=None):
@@ -408,7 +409,7 @@ cdef inline real mish_gradient(real x, real dy, real alpha) noexcept nogil:
     return dy * (t + x * (1 - t * t) * real_sigmoid(x))
 
 cdef int mish_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map_pairs(s.x, s.dy, s.dx, begin * s.n_out, end * s.n_out, s.alpha, mish_gradient)
+    map_pair_rows(s.x, s.dy, s.dx, begin, end, s.n_out, s.stride, s.alpha, mish_gradient)
     return 0
 
 def mish_backward(x, dy, dx, Tape tape=None):

@@ -140,3 +140,8 @@ cdef inline void clear(Step *step, Body body, Py_ssize_t units) noexcept:
     memset(step, 0, sizeof(Step))
     step.body = body
     step.units = units
+
+
+cdef inline void divide(Step *step, double nanoseconds) noexcept:
+    """Let threads share the units of a step, of which each takes about so long."""
+    step.grain = <Py_ssize_t> (5000 / nanoseconds) + 1

@@ -1,39 +1,57 @@
 # Dense: y = activation(x @ w + b); x (rows, n_in), w (n_in, n_out), b (n_out) or None, y (rows, n_out).
 #
 # The activation may be any whose derivative follows from y: forward then keeps y alone. Backward takes dy behind
-# that activation's own backward, that is, the gradient of x @ w + b; it needs x. No output may overlap an input.
+# that activation's own backward, that is, the gradient of x @ w + b; it needs x. Where x is itself the output of such
+# an activation, backward multiplies dx by its derivative on the way. No output may overlap an input.
 
 cdef extern from "gemm.h":
-    # c (m, n) = a (m, k) @ b (k, n) + bias; strides of rows and columns in elements
-    void gemm(
-        Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real *a, Py_ssize_t a_row, Py_ssize_t a_col,
-        const real *b, Py_ssize_t b_row, Py_ssize_t b_col, const real *bias, real *c, Py_ssize_t c_row
-    ) noexcept nogil
+    ctypedef struct Product:
+        Py_ssize_t m
+        Py_ssize_t n
+        Py_ssize_t k
+        const real *a
+        Py_ssize_t a_row
+        Py_ssize_t a_col
+        const real *b
+        Py_ssize_t b_row
+        Py_ssize_t b_col
+        const real *bias
+        real *c
+        Py_ssize_t c_row
+        int update
+        real rate
+        real *b_sum
+        void (*finish)(
+            const void *context, Py_ssize_t i, Py_ssize_t j, Py_ssize_t rows, Py_ssize_t columns
+        ) noexcept nogil
+        const void *context
+    void gemm(const Product *product) noexcept nogil
 
 
-cdef Body fused_activation(str name) except *:
+# The body of an activation whose derivative follows from y, or of its derivative; NULL where there is none.
+cdef Body elementwise_body(str kernel, str name, bint derivative) except *:
     if name is None or name == "identity":
         return NULL
     if name == "relu":
-        return relu_forward_body
+        return relu_backward_body if derivative else relu_forward_body
     if name == "leaky_relu":
-        return leaky_relu_forward_body
+        return leaky_relu_backward_body if derivative else leaky_relu_forward_body
     if name == "elu":
-        return elu_forward_body
+        return elu_backward_body if derivative else elu_forward_body
     if name == "selu":
-        return selu_forward_body
+        return selu_backward_body if derivative else selu_forward_body
     if name == "softplus":
-        return softplus_forward_body
+        return softplus_backward_body if derivative else softplus_forward_body
     if name == "sigmoid":
-        return sigmoid_forward_body
+        return sigmoid_backward_body if derivative else sigmoid_forward_body
     if name == "hard_sigmoid":
-        return hard_sigmoid_forward_body
+        return hard_sigmoid_backward_body if derivative else hard_sigmoid_forward_body
     if name == "tanh":
-        return tanh_forward_body
+        return tanh_backward_body if derivative else tanh_forward_body
     if name == "hard_tanh":
-        return hard_tanh_forward_body
+        return hard_tanh_backward_body if derivative else hard_tanh_forward_body
     raise ValueError(
-        f"dense_forward: activation is {name!r}, expected one whose derivative follows from y: identity, relu, "
+        f"{kernel}: activation is {name!r}, expected one whose derivative follows from y: identity, relu, "
         f"leaky_relu, elu, selu, softplus, sigmoid, hard_sigmoid, tanh or hard_tanh"
     )
 
@@ -55,19 +73,73 @@ cdef int fitting(
     return 0
 
 
+cdef enum:
+    PANEL = 32      # columns of a unit, where threads share the columns of a product
+
+# For chains of so many multiply-adds: one vector a cycle of 3 GHz, roughly.
+cdef inline double nanoseconds_per_element(Py_ssize_t inner) noexcept:
+    return 0.02 + inner / (3.0 * LANES)
+
+
+# Threads share the columns of a product where there are many for the rows, so that each packs its own part of w; else
+# they share the rows.
+cdef void divide_product(Step *step, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t inner) noexcept:
+    cdef double nanoseconds = nanoseconds_per_element(inner)
+    step.panel = PANEL if columns >= 4 * PANEL and rows <= 4 * columns else 0
+    if step.panel > 0:
+        step.units = (columns + PANEL - 1) // PANEL
+        divide(step, nanoseconds * rows * PANEL)
+    else:
+        step.units = rows
+        divide(step, nanoseconds * columns)
+
+
+# The part of a product (rows, columns) that the units [begin, end) are.
+cdef inline void part_of(
+    const Step *s, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t begin, Py_ssize_t end, Product *p, Py_ssize_t *i,
+    Py_ssize_t *j,
+) noexcept nogil:
+    memset(p, 0, sizeof(Product))
+    if s.panel > 0:
+        i[0], j[0] = 0, begin * s.panel
+        p.m, p.n = rows, min(end * s.panel, columns) - begin * s.panel
+    else:
+        i[0], j[0] = begin, 0
+        p.m, p.n = end - begin, columns
+
+
+# The elementwise step of the context, on a rectangle of its arrays.
+cdef void on_rectangle(
+    const void *context, Py_ssize_t i, Py_ssize_t j, Py_ssize_t rows, Py_ssize_t columns
+) noexcept nogil:
+    cdef const Step *whole = <const Step *> context
+    cdef Step s
+    cdef Py_ssize_t at = i * whole.stride + j
+    s.x = <const real *> whole.x + at
+    s.y = <real *> whole.y + at
+    s.dy = <real *> whole.dy + at
+    s.dx = <real *> whole.dx + at
+    s.n_out, s.stride, s.alpha = columns, whole.stride, whole.alpha
+    whole.body(&s, 0, rows)
+
+
 cdef int dense_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # units: rows of y
+    # units: rows of y, or panels of its columns
+    cdef Product p
     cdef Step activation
-    gemm(
-        end - begin, s.n_out, s.n_in, <const real *> s.x + begin * s.n_in, s.n_in, 1, <const real *> s.w, s.n_out, 1,
-        <const real *> s.b, <real *> s.y + begin * s.n_out, s.n_out,
-    )
-    if s.activation is not NULL:        # in place, on the rows that were written just now
-        activation.x = s.y
-        activation.y = s.y
-        activation.n_out = s.n_out
-        activation.alpha = s.alpha
-        s.activation(&activation, begin, end)
+    cdef Py_ssize_t i, j
+    part_of(s, s.rows, s.n_out, begin, end, &p, &i, &j)
+    p.k = s.n_in
+    p.a, p.a_row, p.a_col = <const real *> s.x + i * s.n_in, s.n_in, 1
+    p.b, p.b_row, p.b_col = <const real *> s.w + j, s.n_out, 1
+    p.bias = <const real *> s.b + j if s.b is not NULL else NULL
+    p.c, p.c_row = <real *> s.y + i * s.n_out + j, s.n_out
+    if s.activation is not NULL:        # in place, while the sums are in the cache
+        activation.body, activation.alpha = s.activation, s.alpha
+        activation.x = activation.y = activation.dy = activation.dx = p.c
+        activation.stride = s.n_out
+        p.finish, p.context = on_rectangle, &activation
+    gemm(&p)
     return 0
 
 def dense_forward(x, w, b, y, str activation=None, double alpha=0.0, Tape tape=None):
@@ -80,7 +152,8 @@ def dense_forward(x, w, b, y, str activation=None, double alpha=0.0, Tape tape=N
     fitting("dense_forward", x_view, w_view, "y", y_view)
     not_negative("dense_forward", "alpha", alpha)
     clear(&step, dense_forward_body, x_view.shape[0])
-    step.activation = fused_activation(activation)
+    divide_product(&step, x_view.shape[0], w_view.shape[1], w_view.shape[0])
+    step.activation = elementwise_body("dense_forward", activation, False)
     step.alpha = alpha
     step.x, step.w, step.y = address(x_view), address(w_view), output_address(y_view)
     step.rows, step.n_in, step.n_out = x_view.shape[0], x_view.shape[1], w_view.shape[1]
@@ -95,53 +168,71 @@ def dense_forward(x, w, b, y, str activation=None, double alpha=0.0, Tape tape=N
 
 
 cdef int dense_dx_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # dx = dy @ w.T; units: rows of dx
-    gemm(
-        end - begin, s.n_in, s.n_out, <const real *> s.dy + begin * s.n_out, s.n_out, 1, <const real *> s.w, 1, s.n_out,
-        NULL, <real *> s.dx + begin * s.n_in, s.n_in,
-    )
-    return 0
-
-
-cdef int dense_dw_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # dw = x.T @ dy; units: rows of dw
-    gemm(
-        end - begin, s.n_out, s.rows, <const real *> s.x + begin, 1, s.n_in, <const real *> s.dy, s.n_out, 1,
-        NULL, <real *> s.dw + begin * s.n_out, s.n_out,
-    )
-    return 0
-
-
-cdef int dense_db_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # db = sum of the rows of dy; units: columns
-    cdef const real *dy = <const real *> s.dy
-    cdef real *db = <real *> s.db
+    # dx = (dy @ w.T) * f'(x); units: rows of dx, or panels of its columns
+    cdef Product p
+    cdef Step derivative
     cdef Py_ssize_t i, j
-    for j in range(begin, end):
-        db[j] = 0
-    for i in range(s.rows):
-        for j in range(begin, end):
-            db[j] += dy[i * s.n_out + j]
+    part_of(s, s.rows, s.n_in, begin, end, &p, &i, &j)
+    p.k = s.n_out
+    p.a, p.a_row, p.a_col = <const real *> s.dy + i * s.n_out, s.n_out, 1
+    p.b, p.b_row, p.b_col = <const real *> s.w + j * s.n_out, 1, s.n_out
+    p.c, p.c_row = <real *> s.dx + i * s.n_in + j, s.n_in
+    if s.activation is not NULL:
+        derivative.body, derivative.alpha = s.activation, s.alpha
+        derivative.x = <const real *> s.x + i * s.n_in + j
+        derivative.y = derivative.dy = derivative.dx = p.c
+        derivative.stride = s.n_in
+        p.finish, p.context = on_rectangle, &derivative
+    gemm(&p)
     return 0
 
-def dense_backward(x, w, dy, dx, dw, db, Tape tape=None):
-    """dx = dy @ w.T, dw = x.T @ dy, db = dy.sum(0); dx and db may be None. dy is the gradient of x @ w + b."""
+
+# dw = x.T @ dy and db = the sum of the rows of dy; with lr, w and b lose lr times these instead.
+cdef int dense_dw_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # units: rows of dw; whoever computes the first one computes db, also where there is none
+    cdef Product p
+    memset(&p, 0, sizeof(p))
+    p.m, p.n, p.k = min(end, s.n_in) - begin, s.n_out, s.rows
+    p.a, p.a_row, p.a_col = <const real *> s.x + begin, 1, s.n_in
+    p.b, p.b_row, p.b_col = <const real *> s.dy, s.n_out, 1
+    p.c, p.c_row = <real *> s.dw + begin * s.n_out, s.n_out
+    if begin == 0:
+        p.b_sum = <real *> s.db
+    if s.lr is not NULL:
+        p.update, p.rate = True, <real> s.lr[0]
+    gemm(&p)
+    return 0
+
+
+def dense_backward(x, w, dy, dx, dw, db, str activation=None, double alpha=0.0, Tape tape=None):
+    """dx = (dy @ w.T) * f'(x), dw = x.T @ dy, db = dy.sum(0); each may be None. dy is the gradient of x @ w + b.
+
+    f' is the derivative of the activation whose output x is, 1 for None.
+    """
     cdef const real[:, ::1] x_view = matrix("dense_backward", "x", x)
     cdef const real[:, ::1] w_view = matrix("dense_backward", "w", w)
     cdef const real[:, ::1] dy_view = matrix("dense_backward", "dy", dy)
-    cdef real[:, ::1] dw_view = output_matrix("dense_backward", "dw", dw)
+    cdef real[:, ::1] dw_view
     cdef real[:, ::1] dx_view
     cdef real[::1] db_view
     cdef Step step
     fitting("dense_backward", x_view, w_view, "dy", dy_view)
-    same_shape("dense_backward", "dw", dw_view, "w", w_view)
-    clear(&step, dense_dw_body, w_view.shape[0])
+    not_negative("dense_backward", "alpha", alpha)
+    if dw is None and db is not None:
+        raise ValueError("dense_backward: dw is None, expected an array where db is one: they are computed together")
+    clear(&step, dense_dw_body, max(w_view.shape[0], 1))
+    step.activation = elementwise_body("dense_backward", activation, True)
+    step.alpha = alpha
     step.x, step.w, step.dy = address(x_view), address(w_view), <void *> address(dy_view)
-    step.dw = output_address(dw_view)
     step.rows, step.n_in, step.n_out = x_view.shape[0], x_view.shape[1], w_view.shape[1]
-    apart("dense_backward", "dw", step.dw, dw_view.nbytes, "x", step.x, x_view.nbytes)
-    apart("dense_backward", "dw", step.dw, dw_view.nbytes, "w", step.w, w_view.nbytes)
-    apart("dense_backward", "dw", step.dw, dw_view.nbytes, "dy", step.dy, dy_view.nbytes)
+    keep = (x, w, dy, dx, dw, db) if tape is not None else None
+    if dw is not None:
+        dw_view = output_matrix("dense_backward", "dw", dw)
+        same_shape("dense_backward", "dw", dw_view, "w", w_view)
+        step.dw = output_address(dw_view)
+        apart("dense_backward", "dw", step.dw, dw_view.nbytes, "x", step.x, x_view.nbytes)
+        apart("dense_backward", "dw", step.dw, dw_view.nbytes, "w", step.w, w_view.nbytes)
+        apart("dense_backward", "dw", step.dw, dw_view.nbytes, "dy", step.dy, dy_view.nbytes)
     if db is not None:
         db_view = output_vector("dense_backward", "db", db)
         same_length("dense_backward", "db", db_view.shape[0], "the columns of w", w_view.shape[1])
@@ -157,14 +248,45 @@ def dense_backward(x, w, dy, dx, dw, db, Tape tape=None):
         apart("dense_backward", "dx", step.dx, dx_view.nbytes, "x", step.x, x_view.nbytes)
         apart("dense_backward", "dx", step.dx, dx_view.nbytes, "w", step.w, w_view.nbytes)
         apart("dense_backward", "dx", step.dx, dx_view.nbytes, "dy", step.dy, dy_view.nbytes)
-        apart("dense_backward", "dx", step.dx, dx_view.nbytes, "dw", step.dw, dw_view.nbytes)
+        if dw is not None:
+            apart("dense_backward", "dx", step.dx, dx_view.nbytes, "dw", step.dw, dw_view.nbytes)
         if db is not None:
             apart("dense_backward", "dx", step.dx, dx_view.nbytes, "db", step.db, db_view.nbytes)
-    keep = (x, w, dy, dx, dw, db) if tape is not None else None
-    run_or_record(&step, tape, keep)
-    if db is not None:
-        step.body, step.units = dense_db_body, step.n_out
+    if dw is not None:
+        divide(&step, nanoseconds_per_element(step.rows) * step.n_out)
         run_or_record(&step, tape, keep)
     if dx is not None:
-        step.body, step.units = dense_dx_body, step.rows
+        step.body = dense_dx_body
+        divide_product(&step, step.rows, step.n_in, step.n_out)
         run_or_record(&step, tape, keep)
+
+
+def dense_sgd(x, w, b, dy, lr, Tape tape=None):
+    """w -= lr * x.T @ dy; b -= lr * dy.sum(0), unless it is None: gradients and plain SGD's step in one pass.
+
+    The bits are those of dense_backward and sgd, but the gradients are never stored.
+    """
+    cdef const real[:, ::1] x_view = matrix("dense_sgd", "x", x)
+    cdef real[:, ::1] w_view = output_matrix("dense_sgd", "w", w)
+    cdef const real[:, ::1] dy_view = matrix("dense_sgd", "dy", dy)
+    cdef real[::1] b_view
+    cdef Step step
+    fitting("dense_sgd", x_view, w_view, "dy", dy_view)
+    clear(&step, dense_dw_body, max(w_view.shape[0], 1))
+    step.x, step.dy, step.dw = address(x_view), <void *> address(dy_view), output_address(w_view)
+    step.rows, step.n_in, step.n_out = x_view.shape[0], x_view.shape[1], w_view.shape[1]
+    step.lr = read_only_cell("dense_sgd", "lr", lr)
+    step.updates = True
+    apart("dense_sgd", "w", step.dw, w_view.nbytes, "x", step.x, x_view.nbytes)
+    apart("dense_sgd", "w", step.dw, w_view.nbytes, "dy", step.dy, dy_view.nbytes)
+    apart("dense_sgd", "w", step.dw, w_view.nbytes, "lr", step.lr, sizeof(double))
+    if b is not None:
+        b_view = output_vector("dense_sgd", "b", b)
+        same_length("dense_sgd", "b", b_view.shape[0], "the columns of w", w_view.shape[1])
+        step.db = output_vector_address(b_view)
+        apart("dense_sgd", "b", step.db, b_view.nbytes, "x", step.x, x_view.nbytes)
+        apart("dense_sgd", "b", step.db, b_view.nbytes, "dy", step.dy, dy_view.nbytes)
+        apart("dense_sgd", "b", step.db, b_view.nbytes, "w", step.dw, w_view.nbytes)
+        apart("dense_sgd", "b", step.db, b_view.nbytes, "lr", step.lr, sizeof(double))
+    divide(&step, nanoseconds_per_element(step.rows) * step.n_out)
+    run_or_record(&step, tape, (x, w, b, dy, lr) if tape is not None else None)

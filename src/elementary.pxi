@@ -4,6 +4,14 @@ cdef extern from "loops.h":
     void map(
         const void *x, void *y, Py_ssize_t begin, Py_ssize_t end, double alpha, real (*f)(real, real) noexcept nogil
     ) noexcept nogil
+    void map_rows(
+        const void *x, void *y, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t columns, Py_ssize_t stride, double alpha,
+        real (*f)(real, real) noexcept nogil
+    ) noexcept nogil
+    void map_pair_rows(
+        const void *x, const void *y, void *z, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t columns, Py_ssize_t stride,
+        double alpha, real (*f)(real, real, real) noexcept nogil
+    ) noexcept nogil
     void map_pairs(
         const void *x, const void *y, void *z, Py_ssize_t begin, Py_ssize_t end, double alpha,
         real (*f)(real, real, real) noexcept nogil
@@ -30,9 +38,10 @@ cdef int elementwise_forward(str kernel, Body body, object x, object y, double a
     same_shape(kernel, "y", y_view, "x", x_view)
     not_negative(kernel, "alpha", alpha)
     clear(&step, body, x_view.shape[0])
+    divide(&step, 0.3 * x_view.shape[1])
     step.x = address(x_view)
     step.y = output_address(y_view)
-    step.rows, step.n_out = x_view.shape[0], x_view.shape[1]
+    step.rows, step.n_out, step.stride = x_view.shape[0], x_view.shape[1], x_view.shape[1]
     step.alpha = alpha
     apart(kernel, "y", step.y, y_view.nbytes, "x", step.x, x_view.nbytes, or_same=True)
     return run_or_record(&step, tape, (x, y) if tape is not None else None)
@@ -42,7 +51,7 @@ cdef inline real exp_(real x, real alpha) noexcept nogil:
     return real_exp(x)
 
 cdef int exp_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map(s.x, s.y, begin * s.n_out, end * s.n_out, 0, exp_)
+    map_rows(s.x, s.y, begin, end, s.n_out, s.stride, 0, exp_)
     return 0
 
 def exp(x, y, Tape tape=None):
@@ -54,7 +63,7 @@ cdef inline real expm1_(real x, real alpha) noexcept nogil:
     return real_expm1(x)
 
 cdef int expm1_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map(s.x, s.y, begin * s.n_out, end * s.n_out, 0, expm1_)
+    map_rows(s.x, s.y, begin, end, s.n_out, s.stride, 0, expm1_)
     return 0
 
 def expm1(x, y, Tape tape=None):
@@ -66,7 +75,7 @@ cdef inline real log_(real x, real alpha) noexcept nogil:
     return real_log(x)
 
 cdef int log_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map(s.x, s.y, begin * s.n_out, end * s.n_out, 0, log_)
+    map_rows(s.x, s.y, begin, end, s.n_out, s.stride, 0, log_)
     return 0
 
 def log(x, y, Tape tape=None):
@@ -78,7 +87,7 @@ cdef inline real log1p_(real x, real alpha) noexcept nogil:
     return real_log1p(x)
 
 cdef int log1p_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map(s.x, s.y, begin * s.n_out, end * s.n_out, 0, log1p_)
+    map_rows(s.x, s.y, begin, end, s.n_out, s.stride, 0, log1p_)
     return 0
 
 def log1p(x, y, Tape tape=None):
@@ -90,7 +99,7 @@ cdef inline real erf_(real x, real alpha) noexcept nogil:
     return real_erf(x)
 
 cdef int erf_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    map(s.x, s.y, begin * s.n_out, end * s.n_out, 0, erf_)
+    map_rows(s.x, s.y, begin, end, s.n_out, s.stride, 0, erf_)
     return 0
 
 def erf(x, y, Tape tape=None):

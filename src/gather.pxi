@@ -77,6 +77,7 @@ def gather_rows(x, index, cursor, y, Tape tape=None):
         raise ValueError(f"gather_rows: y has {y_view.shape[1]} columns, expected {x_view.shape[1]} to match x")
     check_gather("gather_rows", index_view, cursor_view, y_view.shape[0], x_view.shape[0])
     clear(&step, gather_rows_body, y_view.shape[0])
+    divide(&step, 5 + 0.1 * y_view.shape[1])
     if x_view.size > 0 and y_view.size > 0:
         if x_view.strides[0] % sizeof(real) != 0 or x_view.strides[1] % sizeof(real) != 0:
             raise ValueError("gather_rows: the strides of x are no multiples of its item size, expected whole elements")

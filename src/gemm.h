@@ -1,4 +1,5 @@
-/* The matrix product c = a @ b + bias, in tiles of c that stay in registers.
+/* The matrix product c = a @ b + bias, or the step of gradient descent c -= rate * a @ b, in tiles of c that stay in
+ * registers.
  *
  * a (m, k) and b (k, n) may have any strides, so that x, its transpose, w and its transpose are read where they lie;
  * c (m, n) has contiguous rows. Every element of c is one chain of multiply-adds, from left to right,
@@ -33,6 +34,24 @@
 #define PREFETCH(address) (void)(address)
 #define IN_ORDER(pointer) (void)(pointer)
 #endif
+
+typedef struct {
+    ptrdiff_t m, n, k;
+    const real *a; /* a[i, p] = a[i * a_row + p * a_col], i < m, p < k */
+    ptrdiff_t a_row, a_col;
+    const real *b; /* b[p, j] = b[p * b_row + j * b_col], j < n */
+    ptrdiff_t b_row, b_col;
+    const real *bias; /* (n), added at the end of the chain, or NULL */
+    real *c;          /* c[i, j] = c[i * c_row + j]; overlaps no input */
+    ptrdiff_t c_row;
+    int update; /* c = c - rate * chain, in one multiply-add; without bias and finish */
+    real rate;
+    real *b_sum; /* (n): the sum of the rows of b, from the first to the last, or, with update, minus rate times it */
+    /* Called once for each rectangle of c that is complete, while it is in the cache, or NULL. The rectangles cover c
+     * exactly once; where c is small and contiguous there is one. */
+    void (*finish)(const void *context, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns);
+    const void *context;
+} Product;
 
 /* ---- Vectors ---------------------------------------------------------------------------------------------------- */
 
@@ -127,6 +146,8 @@ typedef struct {
     ptrdiff_t c_row;
     const real *bias; /* added at the end of the chain, or NULL */
     int resume;       /* the chain starts from c instead of zero */
+    int update;
+    real rate;
     ptrdiff_t width;  /* columns in the last vector, 1..LANES */
 } Tile;
 
@@ -176,6 +197,16 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const Tile *t) {
         UNROLL for (int v = 0; v < vectors; v++) {
             const vec bias = v < last ? vec_load(t->bias + v * LANES) : vec_load_first(t->bias + v * LANES, mask);
             UNROLL for (int i = 0; i < rows; i++) sum[i][v] = sum[i][v] + bias;
+        }
+    }
+    if (t->update) {
+        const vec step = vec_broadcast(-t->rate);
+        const real *start = c;
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int v = 0; v < last; v++) sum[i][v] = vec_fma(step, sum[i][v], vec_load(start + v * LANES));
+            sum[i][last] = vec_fma(step, sum[i][last], vec_load_first(start + last * LANES, mask));
+            start += c_row;
+            IN_ORDER(start);
         }
     }
     if (LIKELY(t->width == LANES)) { /* Zen 4 stores a whole vector twice as fast as a masked one */
@@ -339,23 +370,16 @@ NOINLINE void pack(ptrdiff_t count, ptrdiff_t width, ptrdiff_t k, const real *fr
 
 /* ---- Three ways through the tiles ------------------------------------------------------------------------------- */
 
-/* t is the whole product; b_col == 1, and without masked loads n is a multiple of LANES. */
-ALWAYS_INLINE void product_in_place(ptrdiff_t m, ptrdiff_t n, Tile t) {
-    const real *const a = t.a;
-    const ptrdiff_t rows = even_part(m, TILE_ROWS);
-    for (ptrdiff_t j = 0, columns, vectors; j < n; j += columns) {
-        real *const c = t.c;
-        columns = tile_columns(rows, n - j, &vectors, &t);
-        t.a = a;
-        for (ptrdiff_t i = 0; i < m; i += rows) {
-            tile_of(smaller(rows, m - i), vectors, &t);
-            t.a += rows * t.a_row;
-            t.c += rows * t.c_row;
-        }
-        t.b += columns;
-        t.c = c + columns;
-        if (t.bias) t.bias += columns;
-    }
+/* The whole product as one tile, which the three ways cut to size. */
+ALWAYS_INLINE Tile whole_tile(const Product *p) {
+    Tile t = {p->k, p->a, p->a_row, p->a_col, p->a_row, p->b, p->b_row, p->c, p->c_row, p->bias, 0, 0, 0, LANES};
+    t.update = p->update;
+    t.rate = p->rate;
+    return t;
+}
+
+ALWAYS_INLINE void finish(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns) {
+    if (p->finish) p->finish(p->context, i, j, rows, columns);
 }
 
 /* Blocks of 256 rows of b: shorter ones load and store c more often, in longer ones a panel of b (32 KB with AVX-512)
@@ -364,24 +388,51 @@ ALWAYS_INLINE void product_in_place(ptrdiff_t m, ptrdiff_t n, Tile t) {
 #define BLOCK_A ((ptrdiff_t)(208 * 1024 / sizeof(real)))
 #define PANEL (BLOCK_K * TILE_VECTORS * (VECTOR_BYTES / sizeof(real)))
 #define CACHE_LINE ((ptrdiff_t)(64 / sizeof(real)))
+#define FINISHED_ROWS 192
+#define FINISHED ((ptrdiff_t)(32 * 1024 / sizeof(real)))
+#define RECTANGLE 128
 
-ALWAYS_INLINE void product_in_blocks(ptrdiff_t m, ptrdiff_t n, Tile t, ptrdiff_t b_col, int pack_b, real *packed_a) {
+/* b_col == 1, and without masked loads n is a multiple of LANES. */
+ALWAYS_INLINE void product_in_place(const Product *p) {
+    const ptrdiff_t m = p->m, n = p->n, rows = even_part(m, TILE_ROWS);
+    const ptrdiff_t block_m = p->finish ? FINISHED_ROWS / rows * rows : m;
+    Tile t = whole_tile(p);
+    for (ptrdiff_t i = 0; i < m; i += block_m) {
+        const ptrdiff_t height = smaller(block_m, m - i);
+        for (ptrdiff_t j = 0, columns, vectors; j < n; j += columns) {
+            columns = tile_columns(rows, n - j, &vectors, &t);
+            t.a = p->a + i * p->a_row;
+            t.b = p->b + j;
+            t.c = p->c + i * p->c_row + j;
+            if (p->bias) t.bias = p->bias + j;
+            for (ptrdiff_t h = 0; h < height; h += rows) {
+                tile_of(smaller(rows, height - h), vectors, &t);
+                t.a += rows * t.a_row;
+                t.c += rows * t.c_row;
+            }
+            finish(p, i, j, height, columns);
+        }
+    }
+}
+
+ALWAYS_INLINE void product_in_blocks(const Product *p, int pack_b, real *packed_a) {
     ALIGNED(64) real panel[PANEL];
-    const Tile whole = t;
-    const ptrdiff_t k = whole.k, rows = even_part(m, TILE_ROWS);
+    const ptrdiff_t m = p->m, n = p->n, k = p->k, b_col = p->b_col, rows = even_part(m, TILE_ROWS);
     const ptrdiff_t block_k = even_part(k, rows <= FEW_ROWS ? BLOCK_K * TILE_VECTORS / FEW_ROWS_VECTORS : BLOCK_K);
     const ptrdiff_t tiles = (m + rows - 1) / rows;
     const ptrdiff_t block_m = packed_a ? even_part(tiles, BLOCK_A / (block_k * rows)) * rows : m;
-    for (ptrdiff_t p = 0; p < k; p += block_k) {
-        t.k = smaller(block_k, k - p);
-        t.resume = p > 0;
+    Tile t = whole_tile(p);
+    for (ptrdiff_t q = 0; q < k; q += block_k) {
+        t.k = smaller(block_k, k - q);
+        t.resume = q > 0;
+        const int complete = q + t.k == k;
         for (ptrdiff_t i = 0; i < m; i += block_m) {
             const ptrdiff_t height = smaller(block_m, m - i);
-            const real *a = whole.a + i * whole.a_row + p * whole.a_col;
+            const real *a = p->a + i * p->a_row + q * p->a_col;
             if (packed_a) { /* tile after tile, each (k, rows) */
                 for (ptrdiff_t h = 0; h < height; h += rows) {
                     const ptrdiff_t count = smaller(rows, height - h);
-                    pack(count, count, t.k, a + h * whole.a_row, whole.a_row, whole.a_col, packed_a + h * t.k, rows);
+                    pack(count, count, t.k, a + h * p->a_row, p->a_row, p->a_col, packed_a + h * t.k, rows);
                 }
                 a = packed_a;
                 t.a_row = 1;
@@ -391,108 +442,149 @@ ALWAYS_INLINE void product_in_blocks(ptrdiff_t m, ptrdiff_t n, Tile t, ptrdiff_t
             for (ptrdiff_t j = 0, columns, vectors; j < n; j += columns) {
                 columns = tile_columns(rows, n - j, &vectors, &t);
                 t.a = a;
-                t.b = whole.b + p * whole.b_row + j * b_col;
-                t.b_row = whole.b_row;
-                t.c = whole.c + i * whole.c_row + j;
-                t.bias = whole.bias && p + t.k == k ? whole.bias + j : NULL;
+                t.b = p->b + q * p->b_row + j * b_col;
+                t.b_row = p->b_row;
+                t.c = p->c + i * p->c_row + j;
+                t.bias = p->bias && complete ? p->bias + j : NULL;
                 /* The next panel comes from memory, a share at a time, while the tiles of this one are at work. */
                 const real *ahead = t.b + columns * b_col;
                 ptrdiff_t lines = j + 2 * columns > n || !pack_b ? 0 : b_col == 1 ? t.k : columns;
-                const ptrdiff_t line = b_col == 1 ? columns : t.k, line_step = b_col == 1 ? whole.b_row : b_col;
+                const ptrdiff_t line = b_col == 1 ? columns : t.k, line_step = b_col == 1 ? p->b_row : b_col;
                 const ptrdiff_t share = lines ? lines * rows / height + 1 : 0;
                 if (pack_b || (!MASKED_LOADS && t.width < LANES)) {
                     t.b_row = vectors * LANES;
-                    pack(columns, MASKED_LOADS ? columns : t.b_row, t.k, t.b, b_col, whole.b_row, panel, t.b_row);
+                    pack(columns, MASKED_LOADS ? columns : t.b_row, t.k, t.b, b_col, p->b_row, panel, t.b_row);
                     t.b = panel;
                 }
                 for (ptrdiff_t h = 0; h < height; h += rows) {
                     for (ptrdiff_t s = smaller(share, lines); s > 0; s--, lines--, ahead += line_step) {
-                        for (ptrdiff_t q = 0; q < line; q += CACHE_LINE) PREFETCH(ahead + q);
+                        for (ptrdiff_t l = 0; l < line; l += CACHE_LINE) PREFETCH(ahead + l);
                     }
                     tile_of(smaller(rows, height - h), vectors, &t);
                     t.a += rows * t.a_next;
                     t.c += rows * t.c_row;
                 }
+                if (complete) finish(p, i, j, height, columns);
             }
         }
     }
 }
 
-NOINLINE void product_b_packed(ptrdiff_t m, ptrdiff_t n, Tile t, ptrdiff_t b_col, int pack_b) {
-    product_in_blocks(m, n, t, b_col, pack_b, NULL);
-}
+NOINLINE void product_b_packed(const Product *p, int pack_b) { product_in_blocks(p, pack_b, NULL); }
 
-NOINLINE void product_both_packed(ptrdiff_t m, ptrdiff_t n, Tile t, ptrdiff_t b_col, int pack_b) {
+NOINLINE void product_both_packed(const Product *p, int pack_b) {
     ALIGNED(64) real packed_a[BLOCK_A];
-    product_in_blocks(m, n, t, b_col, pack_b, packed_a);
+    product_in_blocks(p, pack_b, packed_a);
 }
 
-/* n <= TILE_ROWS columns of c, as rows of c.T (n, m) = b.T @ a.T: each vector holds one column of many rows of c. */
-NOINLINE void product_transposed(ptrdiff_t m, ptrdiff_t n, Tile t, ptrdiff_t b_col) {
+/* The columns of c from `first` on, at most TILE_ROWS, as rows of c.T (n, m) = b.T @ a.T: each vector holds one column
+ * of many rows of c. */
+NOINLINE void product_transposed(const Product *p, ptrdiff_t first) {
     ALIGNED(64) real panel[PANEL];
     ALIGNED(64) real sums[TILE_ROWS * FEW_ROWS_VECTORS * (VECTOR_BYTES / sizeof(real))];
-    const Tile whole = t;
-    const ptrdiff_t k = whole.k;
+    const ptrdiff_t m = p->m, n = p->n - first, k = p->k;
     const ptrdiff_t block_k = even_part(k, n <= FEW_ROWS ? BLOCK_K * TILE_VECTORS / FEW_ROWS_VECTORS : BLOCK_K);
-    t.a_row = b_col;
-    t.a_col = whole.b_row;
+    Tile t = whole_tile(p);
+    t.a_row = p->b_col;
+    t.a_col = p->b_row;
     t.c = sums;
     t.c_row = FEW_ROWS_VECTORS * LANES;
     t.bias = NULL;
+    t.update = 0;
     for (ptrdiff_t i = 0, columns, vectors; i < m; i += columns) {
         columns = tile_columns(n, m - i, &vectors, &t);
-        for (ptrdiff_t p = 0; p < k; p += block_k) {
-            t.k = smaller(block_k, k - p);
-            t.resume = p > 0;
-            t.a = whole.b + p * whole.b_row;
-            t.b = whole.a + i * whole.a_row + p * whole.a_col;
-            t.b_row = whole.a_col;
-            if (whole.a_row != 1 || (!MASKED_LOADS && t.width < LANES)) {
+        for (ptrdiff_t q = 0; q < k; q += block_k) {
+            t.k = smaller(block_k, k - q);
+            t.resume = q > 0;
+            t.a = p->b + first * p->b_col + q * p->b_row;
+            t.b = p->a + i * p->a_row + q * p->a_col;
+            t.b_row = p->a_col;
+            if (p->a_row != 1 || (!MASKED_LOADS && t.width < LANES)) {
                 t.b_row = vectors * LANES;
-                pack(columns, MASKED_LOADS ? columns : t.b_row, t.k, t.b, whole.a_row, whole.a_col, panel, t.b_row);
+                pack(columns, MASKED_LOADS ? columns : t.b_row, t.k, t.b, p->a_row, p->a_col, panel, t.b_row);
                 t.b = panel;
             }
             tile_of(n, vectors, &t);
         }
-        for (ptrdiff_t j = 0; whole.bias && j < n; j++) {
-            for (ptrdiff_t l = 0; l < columns; l++) sums[j * t.c_row + l] += whole.bias[j];
+        real *c = p->c + i * p->c_row + first;
+        for (ptrdiff_t j = 0; p->bias && j < n; j++) {
+            for (ptrdiff_t l = 0; l < columns; l++) sums[j * t.c_row + l] += p->bias[first + j];
         }
-        pack(n, n, columns, sums, t.c_row, 1, whole.c + i * whole.c_row, whole.c_row);
+        for (ptrdiff_t j = 0; p->update && j < n; j++) {
+            for (ptrdiff_t l = 0; l < columns; l++) {
+                sums[j * t.c_row + l] = real_fma(-p->rate, sums[j * t.c_row + l], c[l * p->c_row + j]);
+            }
+        }
+        pack(n, n, columns, sums, t.c_row, 1, c, p->c_row);
+        finish(p, i, first, columns, n);
     }
 }
 
 /* ---- The product ------------------------------------------------------------------------------------------------ */
 
-/* c (m, n) = a (m, k) @ b (k, n) + bias (n, or NULL): a[i, p] = a[i * a_row + p * a_col], b[p, j] = b[p * b_row +
- * j * b_col], c[i, j] = c[i * c_row + j]. c is overwritten and overlaps no input. Zero sizes are
- * legal. It takes at most 240 KB of stack, and none to speak of where b is read in place. */
-static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col, const real *b,
-                 ptrdiff_t b_row, ptrdiff_t b_col, const real *bias, real *c, ptrdiff_t c_row) {
-    const Tile t = {k, a, a_row, a_col, a_row, b, b_row, c, c_row, bias, 0, LANES};
-    if (m <= 0 || n <= 0) return;
-    if (k <= 0) {
-        product_in_place(m, n, t);
-        return;
-    }
-    const ptrdiff_t size = (ptrdiff_t)sizeof(real);
+ALWAYS_INLINE void product(const Product *p) {
+    const ptrdiff_t m = p->m, k = p->k, size = (ptrdiff_t)sizeof(real);
+    Product rest = *p;
     /* The last columns, where they fill little of a vector: at most half, or where a.T has to be packed at most a
      * quarter of float, an eighth of double, which is packed at half the speed. */
-    const ptrdiff_t few = n % LANES;
-    if (few > 0 && few <= (a_row == 1 ? LANES / 2 : LANES / size) && m >= LANES && m * k >= 16 * LANES) {
-        Tile last = t;
-        n -= few;
-        last.b += n * b_col;
-        last.c += n;
-        if (bias) last.bias += n;
-        product_transposed(m, few, last, b_col);
-        if (n == 0) return;
+    const ptrdiff_t few = p->n % LANES;
+    if (few > 0 && few <= (p->a_row == 1 ? LANES / 2 : LANES / size) && m >= LANES && m * k >= 16 * LANES) {
+        rest.n -= few;
+        product_transposed(p, rest.n);
+        if (rest.n == 0) return;
     }
     /* b is packed if its rows are not contiguous, or if it fills half of a 1 MB cache and is read many times. */
-    const int pack_b = b_col != 1 || (m > 2 * TILE_ROWS && n * k * size > 512 * 1024);
+    const ptrdiff_t n = rest.n;
+    const int pack_b = p->b_col != 1 || (m > 2 * TILE_ROWS && n * k * size > 512 * 1024);
     const int pack_a = m > TILE_ROWS && n > 4 * TILE_VECTORS * LANES && m * k * size > 64 * 1024;
-    if (pack_a) product_both_packed(m, n, t, b_col, pack_b);
-    else if (pack_b || (!MASKED_LOADS && n % LANES != 0)) product_b_packed(m, n, t, b_col, pack_b);
-    else product_in_place(m, n, t);
+    if (k == 0) product_in_place(&rest);
+    else if (pack_a) product_both_packed(&rest, pack_b);
+    else if (pack_b || (!MASKED_LOADS && n % LANES != 0)) product_b_packed(&rest, pack_b);
+    else product_in_place(&rest);
+}
+
+/* An update whose chains are longer than a block: they cannot wait in c, so they wait in a rectangle beside it. */
+NOINLINE void update_in_rectangles(const Product *p) {
+    ALIGNED(64) real chains[RECTANGLE * RECTANGLE];
+    for (ptrdiff_t i = 0; i < p->m; i += RECTANGLE) {
+        for (ptrdiff_t j = 0; j < p->n; j += RECTANGLE) {
+            Product part = *p;
+            real *c = p->c + i * p->c_row + j;
+            part.m = smaller(RECTANGLE, p->m - i);
+            part.n = smaller(RECTANGLE, p->n - j);
+            part.a += i * p->a_row;
+            part.b += j * p->b_col;
+            part.c = chains;
+            part.c_row = RECTANGLE;
+            part.update = 0;
+            product(&part);
+            for (ptrdiff_t h = 0; h < part.m; h++, c += p->c_row) {
+                for (ptrdiff_t l = 0; l < part.n; l++) c[l] = real_fma(-p->rate, chains[h * RECTANGLE + l], c[l]);
+            }
+        }
+    }
+}
+
+/* Zero sizes are legal. It takes at most 300 KB of stack. */
+static void gemm(const Product *p) {
+    const real one = 1;
+    Product rest = *p;
+    if (p->n <= 0) return;
+    if (p->b_sum) { /* a row of ones @ b */
+        const Product sums = {1, p->n, p->k, &one, 0, 0, p->b, p->b_row, p->b_col, NULL, p->b_sum, p->n,
+                              p->update, p->rate, NULL, NULL, NULL};
+        if (p->update && p->k > BLOCK_K / 2) update_in_rectangles(&sums);
+        else product(&sums);
+    }
+    if (p->m <= 0) return;
+    if (p->update && p->k > BLOCK_K / 2) {
+        update_in_rectangles(p);
+        return;
+    }
+    const int at_once = p->c_row == p->n && p->m * p->n <= FINISHED;
+    if (at_once) rest.finish = NULL;
+    product(&rest);
+    if (at_once) finish(p, 0, 0, p->m, p->n);
 }
 
 #endif

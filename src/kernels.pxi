@@ -15,6 +15,8 @@ if layout != FASTNN_LAYOUT:
 
 cdef extern from "simd.h":
     ctypedef float real         # or double: the build decides, and sizes are taken from C
+    Py_ssize_t LANES            # of a vector
+    real real_fma(real a, real b, real c) noexcept nogil
 
 include "arguments.pxi"
 include "elementary.pxi"

@@ -10,21 +10,40 @@
 
 #define REDUCTION_LANES 16
 
-/* y = f(x, alpha) for the elements [begin, end); y may be x */
-ALWAYS_INLINE void map(const void *x, void *y, ptrdiff_t begin, ptrdiff_t end, double alpha, real (*f)(real, real)) {
-    const real *from = (const real *)x;
-    real *to = (real *)y, a = (real)alpha;
-    INDEPENDENT
-    for (ptrdiff_t i = begin; i < end; i++) to[i] = f(from[i], a);
+/* y = f(x, alpha) for the first elements of the rows [begin, end), which begin `stride` elements apart; y may be x */
+ALWAYS_INLINE void map_rows(const void *x, void *y, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t columns, ptrdiff_t stride,
+                            double alpha, real (*f)(real, real)) {
+    const real *from = (const real *)x + begin * stride;
+    real *to = (real *)y + begin * stride, a = (real)alpha;
+    ptrdiff_t rows = end - begin;
+    if (columns == stride) columns *= rows, rows = 1;
+    for (ptrdiff_t row = 0; row < rows; row++, from += stride, to += stride) {
+        INDEPENDENT
+        for (ptrdiff_t i = 0; i < columns; i++) to[i] = f(from[i], a);
+    }
 }
 
-/* z = f(x, y, alpha) for the elements [begin, end); z may be x or y */
+/* z = f(x, y, alpha), likewise; z may be x or y */
+ALWAYS_INLINE void map_pair_rows(const void *x, const void *y, void *z, ptrdiff_t begin, ptrdiff_t end,
+                                 ptrdiff_t columns, ptrdiff_t stride, double alpha, real (*f)(real, real, real)) {
+    const real *from_x = (const real *)x + begin * stride, *from_y = (const real *)y + begin * stride;
+    real *to = (real *)z + begin * stride, a = (real)alpha;
+    ptrdiff_t rows = end - begin;
+    if (columns == stride) columns *= rows, rows = 1;
+    for (ptrdiff_t row = 0; row < rows; row++, from_x += stride, from_y += stride, to += stride) {
+        INDEPENDENT
+        for (ptrdiff_t i = 0; i < columns; i++) to[i] = f(from_x[i], from_y[i], a);
+    }
+}
+
+/* The same for the elements [begin, end) of one row. */
+ALWAYS_INLINE void map(const void *x, void *y, ptrdiff_t begin, ptrdiff_t end, double alpha, real (*f)(real, real)) {
+    map_rows(x, y, begin, end, 1, 1, alpha, f);
+}
+
 ALWAYS_INLINE void map_pairs(const void *x, const void *y, void *z, ptrdiff_t begin, ptrdiff_t end, double alpha,
                              real (*f)(real, real, real)) {
-    const real *from_x = (const real *)x, *from_y = (const real *)y;
-    real *to = (real *)z, a = (real)alpha;
-    INDEPENDENT
-    for (ptrdiff_t i = begin; i < end; i++) to[i] = f(from_x[i], from_y[i], a);
+    map_pair_rows(x, y, z, begin, end, 1, 1, alpha, f);
 }
 
 /* The sum of f(x, y) over n elements. */

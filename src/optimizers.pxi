@@ -11,7 +11,10 @@ cdef int sgd_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogi
     cdef real *velocity = <real *> s.v
     cdef real lr = <real> s.lr[0], momentum = <real> s.momentum, weight_decay = <real> s.weight_decay, g
     cdef Py_ssize_t i
-    if momentum == 0:
+    if momentum == 0 and weight_decay == 0:      # as dense_sgd does it
+        for i in range(begin, end):
+            w[i] = real_fma(-lr, dw[i], w[i])
+    elif momentum == 0:
         for i in range(begin, end):
             w[i] -= lr * decayed(dw[i], w[i], weight_decay)
     elif s.flag:
@@ -41,6 +44,8 @@ def sgd(
     not_negative("sgd", "momentum", momentum)
     not_negative("sgd", "weight_decay", weight_decay)
     clear(&step, sgd_body, w_view.shape[0])
+    divide(&step, 0.2)
+    step.updates = True
     step.w, step.dw = output_vector_address(w_view), <void *> vector_address(dw_view)
     step.lr = read_only_cell("sgd", "lr", lr)
     step.momentum, step.weight_decay, step.flag = momentum, weight_decay, nesterov
@@ -111,6 +116,8 @@ def adam(
     if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
         raise ValueError(f"adam: beta1, beta2 are {beta1}, {beta2}, expected numbers in [0, 1)")
     clear(&record, adam_body, n)
+    divide(&record, 0.5)
+    record.updates = True
     record.w, record.dw = output_vector_address(w_view), <void *> vector_address(dw_view)
     record.m, record.v = output_vector_address(m_view), output_vector_address(v_view)
     record.lr, record.step = read_only_cell("adam", "lr", lr), read_only_cell("adam", "step", step)
@@ -136,5 +143,6 @@ def increment(step, Tape tape=None):
     """step[0] += 1."""
     cdef Step record
     clear(&record, increment_body, 1)
+    record.updates = True
     record.count = cell("increment", "step", step)
     run_or_record(&record, tape, (step,) if tape is not None else None)

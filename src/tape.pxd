@@ -10,8 +10,10 @@ ctypedef int (*Body)(const Step *step, Py_ssize_t begin, Py_ssize_t end) noexcep
 
 cdef struct Step:
     Body body
-    Body activation         # fused behind a dense product, or NULL
+    Body activation         # what is fused into a dense product, or NULL: an activation, or the derivative of one
     Py_ssize_t units        # into how many independent parts the outputs can be split (rows, as a rule)
+    Py_ssize_t grain        # how many of them are worth handing to another thread (about 5 us); 0: never
+    bint updates            # writes to parameters: from here on, a training step is completed
     const void *x           # addresses of the arrays, by the names that the kernels' arguments have
     const void *w
     const void *b
@@ -34,6 +36,7 @@ cdef struct Step:
     Py_ssize_t limit        # of the numbers in index
     Py_ssize_t n_in
     Py_ssize_t n_out
+    Py_ssize_t panel        # columns of a unit, or 0 where units are rows
     Py_ssize_t stride       # of the rows and of the columns of an array that is not contiguous, in elements
     Py_ssize_t column_stride
     double alpha            # scalars that never change; those that do are read through lr and step
@@ -54,8 +57,6 @@ cdef class Tape:
 
     cdef int append(self, const Step *step, tuple arrays) except -1
     cdef int begin(self) except -1
-    cdef int play(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
-    cdef int play_in_parts(self, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t parts) noexcept nogil
     cdef int fail(self, int status) except -1
 
 cdef int run_or_record(const Step *step, Tape tape, tuple arrays) except -1

@@ -6,6 +6,8 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
+from fastnn._core.team cimport TEAM_MOST_CHUNKS, SharedTeam, Team, team_function, team_run
+
 cdef extern from *:
     """
     #include <time.h>
@@ -99,27 +101,6 @@ cdef class Tape:
         self.playing = True
         return 0
 
-    cdef int play(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-        cdef Py_ssize_t i
-        cdef int status
-        for i in range(begin, end):
-            status = self.steps[i].body(&self.steps[i], 0, self.steps[i].units)
-            if status != 0:
-                return status
-        return 0
-
-    cdef int play_in_parts(self, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t parts) noexcept nogil:
-        cdef Py_ssize_t i, part, units
-        cdef int status
-        for i in range(begin, end):
-            units = self.steps[i].units
-            for part in range(parts):
-                if units * part // parts < units * (part + 1) // parts:
-                    status = self.steps[i].body(&self.steps[i], units * part // parts, units * (part + 1) // parts)
-                    if status != 0:
-                        return status
-        return 0
-
     cdef int fail(self, int status) except -1:
         """Raise what stopped a replay."""
         error, self.error = self.error, None
@@ -129,10 +110,20 @@ cdef class Tape:
             raise IndexError("the index or the cursor of a gather has left its range since it was recorded")
         raise error
 
-    def replay(self, Py_ssize_t begin=0, end=None, Py_ssize_t parts=1):
+    @property
+    def chunks(self):
+        """Into how many chunks, each worth handing to another thread, the steps can be divided, all together."""
+        cdef Py_ssize_t i, total = 0
+        for i in range(self.length):
+            if self.steps[i].grain > 0 and self.steps[i].units >= 2 * self.steps[i].grain:
+                total += self.steps[i].units // self.steps[i].grain
+        return total
+
+    def replay(self, Py_ssize_t begin=0, end=None, Py_ssize_t parts=1, Team team=None):
         """Run the steps, or those from `begin` to `end`, without the GIL.
 
-        Each step's outputs are computed in that many parts, one after the other: the bits do not depend on it.
+        The bits depend neither on `parts` (each step's outputs are computed in that many parts, one after the other)
+        nor on `team` (threads that compute parts at the same time).
 
         Raises
         ------
@@ -142,17 +133,116 @@ cdef class Tape:
             Whatever a Python step raises.
         """
         cdef Py_ssize_t stop = self.length if end is None else end
+        cdef Player player
         cdef int status
         if not 0 <= begin <= stop <= self.length:
             raise IndexError(f"replay: steps {begin} to {stop} of a tape of {self.length}")
         if parts < 1:
             raise ValueError(f"replay: parts is {parts}, expected at least 1")
+        player_for(&player, team, None)
+        player.watching = False
         self.begin()
         with nogil:
-            status = self.play(begin, stop) if parts == 1 else self.play_in_parts(begin, stop, parts)
+            status = play(self, begin, stop, &player) if parts == 1 else play_in_parts(self, begin, stop, parts)
         self.playing = False
         if status != 0:
             self.fail(status)
+
+
+# ---- Replaying -------------------------------------------------------------------------------------------------------
+
+cdef struct Player:
+    SharedTeam *shared            # the threads that help, or NULL
+    Py_ssize_t most_chunks  # of a step
+    bint divide_all         # also steps that are not worth it
+    bint watching           # whether to look at signals
+    double looked           # when they were last looked at
+    Py_ssize_t since        # batches since then, and after how many the clock is read
+    Py_ssize_t after
+    void *stop              # a threading.Event that another thread sets, or None
+
+
+cdef enum:
+    CHUNKS_PER_THREAD = 4       # more would even out the threads' speeds better, and cost more
+    GRAINS_PER_LOOK = 256       # how much of a long step, about a millisecond of one thread, runs between two looks
+
+
+cdef int player_for(Player *player, Team helpers, object stop) except -1:
+    memset(player, 0, sizeof(Player))
+    player.watching = True
+    player.looked = seconds()
+    player.after = 1
+    player.stop = <void *> stop
+    if helpers is not None and helpers.n_threads > 1:
+        player.shared = helpers.shared
+        player.most_chunks = min(CHUNKS_PER_THREAD * helpers.n_threads, TEAM_MOST_CHUNKS)
+        player.divide_all = helpers.divide_all
+    return 0
+
+
+cdef int play(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexcept nogil:
+    """Run steps; a step that takes long is run in slices, so that signals are looked at in time."""
+    cdef const Step *s
+    cdef Py_ssize_t i, at, slice_units
+    cdef bint updating = False
+    cdef int status
+    for i in range(begin, end):
+        s = &tape.steps[i]
+        updating = updating or s.updates
+        slice_units = GRAINS_PER_LOOK * s.grain
+        if slice_units == 0 or s.units <= slice_units or updating or not player.watching:
+            status = run_units(s, 0, s.units, player)
+            if status != 0:
+                return status
+            continue
+        at = 0
+        while at < s.units:
+            status = run_units(s, at, min(at + slice_units, s.units), player)
+            if status == 0:
+                status = look(tape, player)
+            if status != 0:
+                return status
+            at += slice_units
+    return 0
+
+
+cdef inline int run_units(const Step *s, Py_ssize_t begin, Py_ssize_t end, Player *player) noexcept nogil:
+    cdef Py_ssize_t chunks
+    if player.shared is not NULL and (s.grain > 0 or player.divide_all):
+        chunks = min((end - begin) // (1 if player.divide_all else s.grain), player.most_chunks)
+        if chunks > 1:
+            return team_run(player.shared, <team_function> s.body, s, begin, end, chunks)
+    return s.body(s, begin, end)
+
+
+cdef int play_in_parts(Tape tape, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t parts) noexcept nogil:
+    cdef Py_ssize_t i, part, units
+    cdef int status
+    for i in range(begin, end):
+        units = tape.steps[i].units
+        for part in range(parts):
+            if units * part // parts < units * (part + 1) // parts:
+                status = tape.steps[i].body(&tape.steps[i], units * part // parts, units * (part + 1) // parts)
+                if status != 0:
+                    return status
+    return 0
+
+
+cdef inline int look(Tape tape, Player *player) noexcept nogil:
+    """Look at signals if the last look was long ago; what a handler raises waits in the tape."""
+    cdef double now = seconds()
+    if 0 <= now - player.looked < 0.2 * SIGNAL_INTERVAL:
+        return 0
+    player.looked = now
+    with gil:
+        try:
+            PyErr_CheckSignals()
+            if <object> player.stop is not None and (<object> player.stop).is_set():
+                raise KeyboardInterrupt
+            return 0
+        except BaseException as error:
+            tape.error = error
+            return RAISED
 
 
 cdef int call_python(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -227,6 +317,7 @@ def permutation(Py_ssize_t n, uint64_t seed, uint64_t epoch):
 def run_epochs(
     Tape gather, Tape step, Tape gather_rest, Tape step_rest, int64_t[::1] index, int64_t[::1] cursor,
     double[::1] value, Py_ssize_t batch_size, bint shuffle, uint64_t seed, Py_ssize_t first_epoch, double[::1] losses,
+    Team team=None, stop=None,
 ):
     """Replay a gather and a step per batch, without the GIL, for as many epochs as `losses` has places.
 
@@ -244,18 +335,25 @@ def run_epochs(
         (1,) the mean loss of the batch; loss kernels write it.
     losses
         (epochs,) receives the mean loss over the rows of each epoch.
+    team
+        The threads that help, or None. The bits do not depend on them.
+    stop
+        A threading.Event that ends the epochs as Ctrl-C does, or None.
 
     Returns
     -------
     tuple of int or None
         (epoch, batch), counted from 0, where the loss became NaN or infinite; None where all went well.
-        Python's signals are looked at every 50 ms at least, so that Ctrl-C raises KeyboardInterrupt from here.
+        Python's signals are looked at every 50 ms at least, so that Ctrl-C raises KeyboardInterrupt from here. A batch
+        is then left before it has changed a parameter, or completed.
     """
     cdef Py_ssize_t n = index.shape[0]
     if batch_size < 1 or n < 1 or cursor.shape[0] != 1 or value.shape[0] != 1:
         raise ValueError("run_epochs: expected rows, a batch size of at least 1, and cells of one number")
     if gather is None or step is None or not (gather_rest is None) == (step_rest is None) == (n % batch_size == 0):
         raise ValueError(f"run_epochs: expected a tape for {batch_size} rows and one for the last {n % batch_size}")
+    cdef Player player
+    player_for(&player, team, stop)
     tapes = [tape for tape in (gather, step, gather_rest, step_rest) if tape is not None]
     started = []
     try:
@@ -263,7 +361,8 @@ def run_epochs(
             (<Tape> tape).begin()
             started.append(tape)
         return run_batches(
-            gather, step, gather_rest, step_rest, index, cursor, value, batch_size, shuffle, seed, first_epoch, losses
+            gather, step, gather_rest, step_rest, index, cursor, value, batch_size, shuffle, seed, first_epoch, losses,
+            &player,
         )
     finally:
         for tape in started:
@@ -273,14 +372,12 @@ def run_epochs(
 cdef object run_batches(
     Tape gather, Tape step, Tape gather_rest, Tape step_rest, int64_t[::1] index, int64_t[::1] cursor,
     double[::1] value, Py_ssize_t batch_size, bint shuffle, uint64_t seed, Py_ssize_t first_epoch, double[::1] losses,
+    Player *player,
 ):
     cdef Py_ssize_t n = index.shape[0], n_batches = index.shape[0] // batch_size, epoch = 0, i = 0, rows
-    cdef Py_ssize_t since_look = 0, look_after = 1
-    cdef double total, now, looked
+    cdef double total, looked
     cdef int status = 0
-    cdef Tape step_of
     with nogil:
-        looked = seconds()
         for epoch in range(losses.shape[0]):
             if shuffle:
                 permute(&index[0], n, seed, first_epoch + epoch)
@@ -289,34 +386,34 @@ cdef object run_batches(
                 rows = batch_size if i < n_batches else n % batch_size
                 cursor[0] = i * batch_size
                 if i < n_batches:
-                    status = gather.play(0, gather.length)
+                    status = play(gather, 0, gather.length, player)
                     if status == 0:
-                        status = step.play(0, step.length)
+                        status = play(step, 0, step.length, player)
                 else:
-                    status = gather_rest.play(0, gather_rest.length)
+                    status = play(gather_rest, 0, gather_rest.length, player)
                     if status == 0:
-                        status = step_rest.play(0, step_rest.length)
+                        status = play(step_rest, 0, step_rest.length, player)
                 if status != 0:
                     break
                 total += value[0] * rows
-                since_look += 1
-                if since_look >= look_after:    # reading the clock at every batch would cost a small net 5 %
-                    now = seconds()
-                    if now - looked < 0.2 * SIGNAL_INTERVAL and now >= looked:
-                        look_after *= 2
-                    else:
-                        if now - looked > 0.5 * SIGNAL_INTERVAL:
-                            look_after = look_after // 2 + 1
-                        with gil:
-                            PyErr_CheckSignals()
-                        looked = now
-                        since_look = 0
+                player.since += 1
+                if player.since >= player.after:    # reading the clock at every batch would cost a small net 5 %
+                    player.since = 0
+                    looked = player.looked
+                    status = look(step, player)
+                    if player.looked == looked:     # it was too early
+                        player.after *= 2
+                    elif player.looked - looked > 0.5 * SIGNAL_INTERVAL:
+                        player.after = player.after // 2 + 1
+                    if status != 0:
+                        break
             if status != 0:
                 break
             losses[epoch] = total / n
     if status == NOT_FINITE:
         return epoch, i
-    if status != 0:         # only a step calls Python
-        step_of = step if i < n_batches else step_rest
-        step_of.fail(status)
+    if status != 0:
+        for tape in (gather, step, gather_rest, step_rest):
+            if tape is not None and (status != RAISED or (<Tape> tape).error is not None):
+                (<Tape> tape).fail(status)
     return None

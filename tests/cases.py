@@ -215,15 +215,36 @@ def dense_arguments(
 
 
 def dense_backward_arguments(
-    batch: int, n_in: int, n_out: int, dtype: type, rng: np.random.Generator, dx: bool = True, db: bool = True
+    batch: int,
+    n_in: int,
+    n_out: int,
+    dtype: type,
+    rng: np.random.Generator,
+    dx: bool = True,
+    dw: bool = True,
+    db: bool = True,
+    **rest: Any,
 ) -> Arguments:
     return {
         "x": rng.normal(size=(batch, n_in)).astype(dtype),
         "w": rng.normal(size=(n_in, n_out)).astype(dtype),
         "dy": rng.normal(size=(batch, n_out)).astype(dtype),
         "dx": unset((batch, n_in), dtype) if dx else None,
-        "dw": unset((n_in, n_out), dtype),
+        "dw": unset((n_in, n_out), dtype) if dw else None,
         "db": unset(n_out, dtype) if db else None,
+        **rest,
+    }
+
+
+def dense_sgd_arguments(
+    batch: int, n_in: int, n_out: int, dtype: type, rng: np.random.Generator, b: bool = True
+) -> Arguments:
+    return {
+        "x": rng.normal(size=(batch, n_in)).astype(dtype),
+        "w": rng.normal(size=(n_in, n_out)).astype(dtype),
+        "b": rng.normal(size=n_out).astype(dtype) if b else None,
+        "dy": rng.normal(size=(batch, n_out)).astype(dtype),
+        "lr": np.array([0.05]),
     }
 
 
@@ -232,10 +253,25 @@ def dense_forward_scale(a: SimpleNamespace) -> np.ndarray:
     return np.sqrt(a.x.shape[1] + 1) * total * (SELU_SLOPE if getattr(a, "activation", None) == "selu" else 1)
 
 
+def dense_dx_scale(a: SimpleNamespace) -> np.ndarray:
+    scale = np.sqrt(a.dy.shape[1]) * (np.abs(a.dy) @ np.abs(a.w).T)
+    if getattr(a, "activation", None) is None:
+        return scale
+    slope = np.empty_like(a.x)
+    options = (a.alpha,) if a.activation in reference.WITH_ALPHA else ()
+    getattr(reference, f"{a.activation}_backward")(a.x, np.ones_like(a.x), slope, *options)
+    # the slope is a difference of numbers of about 1; where it is 0, a NaN does not pass
+    return np.where(slope == 0, 1, scale * (np.abs(slope) + 1))
+
+
 DENSE_BACKWARD_SCALE: Mapping[str, Scale] = {
-    "dx": lambda a: np.sqrt(a.dy.shape[1]) * (np.abs(a.dy) @ np.abs(a.w).T),
+    "dx": dense_dx_scale,
     "dw": lambda a: np.sqrt(len(a.x)) * (np.abs(a.x).T @ np.abs(a.dy)),
     "db": lambda a: np.sqrt(len(a.dy)) * np.abs(a.dy).sum(axis=0),
+}
+DENSE_SGD_SCALE: Mapping[str, Scale] = {
+    "w": lambda a: np.abs(a.w) + a.lr[0] * DENSE_BACKWARD_SCALE["dw"](a),
+    "b": lambda a: np.abs(a.b) + a.lr[0] * DENSE_BACKWARD_SCALE["db"](a),
 }
 
 
@@ -255,7 +291,15 @@ def dense_backward(variant: str = "", **rest: Any) -> Case:
         return dense_backward_arguments(rows, width, n_out(width), dtype, rng, **rest)
 
     outputs = tuple(name for name in ("dx", "dw", "db") if rest.get(name, True))
-    return Case("dense_backward", make, outputs, DENSE_BACKWARD_SCALE, derivative_of="dense_forward", variant=variant)
+    of = "" if "activation" in rest else "dense_forward"
+    return Case("dense_backward", make, outputs, DENSE_BACKWARD_SCALE, derivative_of=of, variant=variant)
+
+
+def dense_sgd(variant: str = "", **rest: Any) -> Case:
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        return dense_sgd_arguments(rows, width, n_out(width), dtype, rng, **rest)
+
+    return Case("dense_sgd", make, ("w", "b") if rest.get("b", True) else ("w",), DENSE_SGD_SCALE, variant=variant)
 
 
 DENSE = (
@@ -266,6 +310,10 @@ DENSE = (
     dense_backward(),
     dense_backward("no dx", dx=False),
     dense_backward("no db", db=False),
+    dense_backward("no dw, db", dw=False, db=False),
+    *(dense_backward(name, activation=name, alpha=0.1) for name in reference.FROM_OUTPUT),
+    dense_sgd(),
+    dense_sgd("no b", b=False),
 )
 
 

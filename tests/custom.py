@@ -48,7 +48,7 @@ class TanhOfSigmoid(Layer):
         self.kernels.dense_forward(x, self.w, None, s, "sigmoid", tape=tape)
         self.kernels.tanh_backward(y, dy, dy, tape)
         self.kernels.sigmoid_backward(s, dy, dy, tape)
-        self.kernels.dense_backward(x, self.w, dy, dx, self.dw, None, tape)
+        self.kernels.dense_backward(x, self.w, dy, dx, self.dw, None, tape=tape)
 
 
 class OwnSigmoid(Layer):

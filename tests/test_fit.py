@@ -559,7 +559,7 @@ def calls_of_fit(net, n_batches):
 
 
 def test_no_python_runs_per_batch():
-    few, many = calls_of_fit(small_net(), 10), calls_of_fit(small_net(), 1000)
+    few, many = calls_of_fit(small_net(), 100), calls_of_fit(small_net(), 1000)  # both more than are copied in one go
     assert few == many
     assert few["fit"] == 1
 

@@ -63,6 +63,29 @@ def test_backward(case):
         assert_same(back[output], numerical, away_from_kinks(case, there))
 
 
+@pytest.mark.parametrize("activation", reference.FROM_OUTPUT)
+def test_dense_behind_an_activation(activation):
+    """Dx with the derivative of the activation before the product is the gradient of that activation's input."""
+    rng = random(3, 7)
+    before = FORWARDS[f"{activation}_forward"].make(3, 7, np.float64, rng)
+    options = {"alpha": before["alpha"]} if "alpha" in before else {}
+    forward, dense_forward = kernel(f"{activation}_forward", np.float64), kernel("dense_forward", np.float64)
+    forward(**before)
+    back = dense_backward_arguments(3, 7, 5, np.float64, rng, dw=False, db=False, activation=activation, **options)
+    back["x"][...] = before["y"]
+    kernel("dense_backward", np.float64)(**back)
+    x, y = np.empty((3, 7)), np.empty((3, 5))
+
+    def objective() -> float:
+        forward(**{**before, "y": x})
+        dense_forward(x, back["w"], None, y)
+        return float(np.sum(back["dy"] * y))
+
+    case = FORWARDS[f"{activation}_forward"]
+    numerical = numerical_gradient(objective, before["x"])
+    assert_same(back["dx"], numerical, away_from_kinks(case, before))
+
+
 @pytest.mark.parametrize("case", LOSSES, ids=str)
 def test_loss(case):
     arguments = case.make(3, 7, np.float64, random(3, 7))

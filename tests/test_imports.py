@@ -1,6 +1,8 @@
 """Imports inside the package point one way: from what knows more to what knows less."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,15 +15,17 @@ PACKAGE = Path(fastnn.__file__).parent
 LEVELS = (
     ("_core",),
     ("names",),
-    ("arena", "data", "kernels", "reference"),
+    ("arena", "data", "kernels", "reference", "threads"),
     ("initializers",),
     ("layer",),
     ("activations",),
     ("layers", "losses", "optimizers"),
     ("plan",),
-    ("selfcheck",),
+    ("inference", "selfcheck"),
     ("callbacks", "history", "progress"),
+    ("training",),
     ("model",),
+    ("many",),
     ("config", "datasets"),
     ("demo",),
     ("__init__",),
@@ -86,3 +90,31 @@ def test_a_plan_knows_no_layer():
 def test_layers_losses_and_optimizers_know_no_plan_and_no_tape(module):
     """They are given a tape, or None, and pass it on."""
     assert not {imported for imported, _ in imports(module)} & {"plan", "model", "_core"}
+
+
+# What costs time to import and most programs do not need, or need only later
+UNNEEDED = (
+    "numpy.random", "inspect", "dataclasses", "difflib", "importlib.resources", "importlib.metadata", "tempfile",
+    "shutil", "subprocess", "logging", "threading", "random", "secrets", "hashlib", "multiprocessing", "concurrent",
+    "argparse", "unittest", "urllib", "tqdm", "matplotlib", "pandas", "polars", "sklearn", "scipy", "fastnn.config",
+    "fastnn.datasets", "fastnn.demo", "fastnn.reference",
+)  # fmt: skip
+
+
+def test_importing_loads_nothing_unneeded_in_a_subprocess():
+    """Beyond what NumPy loads."""
+    show = "import sys, numpy; before = {*sys.modules}; import fastnn; print(*sorted({*sys.modules} - before))"
+    loaded = subprocess.run([sys.executable, "-c", show], text=True, capture_output=True, check=True).stdout.split()
+    assert "fastnn.model" in loaded
+    assert not [module for module in loaded if module.startswith(UNNEEDED)]
+
+
+def test_what_is_imported_later_is_there_all_the_same_in_a_subprocess():
+    show = (
+        "import fastnn; assert {*fastnn.__all__} <= {*dir(fastnn)}; print(fastnn.datasets.load_exam_scores()[0].shape, "
+        "fastnn.reference.relu_forward.__name__, fastnn.show_config.__name__); from fastnn import *; print(datasets)"
+    )
+    output = subprocess.run([sys.executable, "-c", show], text=True, capture_output=True, check=True).stdout
+    assert output.startswith("(25, 3) relu_forward show_config\n<module 'fastnn.datasets'")
+    with pytest.raises(AttributeError, match="module 'fastnn' has no attribute 'Nothing'"):
+        fastnn.Nothing  # noqa: B018

@@ -8,6 +8,7 @@ import pytest
 from cases import (
     CASES,
     DENSE_BACKWARD_SCALE,
+    DENSE_SGD_SCALE,
     DTYPES,
     PRODUCTS,
     SHAPES,
@@ -17,6 +18,7 @@ from cases import (
     dense_arguments,
     dense_backward_arguments,
     dense_forward_scale,
+    dense_sgd_arguments,
     kernel,
     random,
     tolerance,
@@ -24,6 +26,7 @@ from cases import (
 )
 
 from fastnn import Tape, reference
+from fastnn._core.team import Team
 
 each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "x".join(map(str, shape)))
@@ -100,22 +103,58 @@ def test_dense_backward_of_many_sizes(dtype, sizes):
 
 @each_product
 @each_dtype
+def test_dense_sgd_of_many_sizes(dtype, sizes):
+    case = Case("dense_sgd", dense_sgd_arguments, ("w", "b"), DENSE_SGD_SCALE)
+    assert_equals_reference(case, dtype, dense_sgd_arguments(*sizes, dtype, random(*sizes[:2])))
+
+
+@each_product
+@each_dtype
 def test_products_have_the_same_bits_in_any_parts(dtype, sizes):
     rng = random(*sizes[:2])
     forward = dense_arguments(*sizes, dtype, rng, activation="tanh")
-    backward = dense_backward_arguments(*sizes, dtype, rng)
+    backward = dense_backward_arguments(*sizes, dtype, rng, activation="sigmoid")
+    step = dense_sgd_arguments(*sizes, dtype, rng)
     tape = Tape()
     kernel("dense_forward", dtype)(**forward, tape=tape)
     kernel("dense_backward", dtype)(**backward, tape=tape)
-    outputs = [forward["y"], backward["dx"], backward["dw"], backward["db"]]
+    kernel("dense_sgd", dtype)(**step, tape=tape)
+    outputs = [forward["y"], backward["dx"], backward["dw"], backward["db"], step["w"], step["b"]]
+    before = [output.copy() for output in outputs]
     tape.replay()
     whole = [output.copy() for output in outputs]
-    for parts in (2, 3, 7):
-        for output in outputs:
-            output.fill(np.nan)
-        tape.replay(parts=parts)
+
+    def assert_same_again(message: str, **options) -> None:
+        for output, value in zip(outputs, before, strict=True):
+            output[...] = value
+        tape.replay(**options)
         for output, expected in zip(outputs, whole, strict=True):
-            np.testing.assert_array_equal(output.view(np.uint8), expected.view(np.uint8), err_msg=f"{parts} parts")
+            np.testing.assert_array_equal(output.view(np.uint8), expected.view(np.uint8), err_msg=message)
+
+    for parts in (2, 3, 7):
+        assert_same_again(f"{parts} parts", parts=parts)
+    for n_threads in (2, 3, 4):
+        with Team(n_threads, divide_all=True) as team:
+            assert_same_again(f"{n_threads} threads", team=team)
+
+
+@each_product
+@each_dtype
+def test_what_is_fused_into_products_has_the_bits_of_separate_passes(dtype, sizes):
+    rng = random(*sizes[:2])
+    x, dy = dense_backward_arguments(*sizes, dtype, rng)["x"], rng.normal(size=(sizes[0], sizes[2])).astype(dtype)
+    step = dense_sgd_arguments(*sizes, dtype, rng)
+    w, b, lr = step["w"].copy(), step["b"].copy(), step["lr"]
+    fused, dx, dw, db = np.empty_like(x), np.empty_like(x), np.empty_like(w), np.empty_like(b)
+    kernel("dense_backward", dtype)(x, w, dy, fused, None, None, "tanh")
+    kernel("dense_backward", dtype)(x, w, dy, dx, dw, db)
+    kernel("tanh_backward", dtype)(x, dx, dx)
+    np.testing.assert_array_equal(fused, dx)
+    kernel("dense_sgd", dtype)(x, step["w"], step["b"], dy, lr)
+    kernel("sgd", dtype)(w.reshape(-1), dw.reshape(-1), None, lr)
+    kernel("sgd", dtype)(b, db, None, lr)
+    np.testing.assert_array_equal(step["w"], w)
+    np.testing.assert_array_equal(step["b"], b)
 
 
 def special_places():

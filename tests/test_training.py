@@ -20,6 +20,7 @@ from nets import (
 )
 
 from fastnn import MSE, SGD, Adam, CrossEntropy, Dense, Model
+from fastnn._core.team import Team
 from fastnn.plan import Batch, EpochPlan
 from fastnn.reference import MLP
 
@@ -134,17 +135,17 @@ def test_ten_steps_with_weights_and_without_biases_equal_the_reference(loss, dty
 
 def eager_fit(net, x, t, loss, optimizer, epochs, batch_size, weight=None):
     """What fit does without shuffling, with each step taken instead of recorded; returns the losses of the epochs."""
-    x, t, weight = net._ready(x, t, weight, loss, optimizer)
+    training, x, t, weight = net._ready(x, t, weight, loss, optimizer)
     losses = []
     for _ in range(epochs):
         total = 0.0
         for start in range(0, len(x), batch_size):
             rows = slice(start, start + batch_size)
-            batch = Batch.like(net._training.workspace(len(x[rows])), t, weight is not None)
+            batch = Batch.like(training.chain.workspace(len(x[rows])), t, weight is not None)
             batch.work.activations[0][...], batch.target[...] = x[rows], t[rows]
             if weight is not None:
                 batch.weight[...] = weight[rows]
-            net._step(batch, None)
+            training.step(batch, None)
             total += batch.value[0] * len(x[rows])
         losses.append(total / len(x))
     return losses
@@ -163,9 +164,11 @@ def assert_eager_is_replay(make_net, x, t, loss, optimizer, weight=None):
     assert np.isfinite(history.loss).all()
     for other in (fitted, stepped):
         assert same_bits(other.params, eager.params)
-        assert same_bits(other.grads, eager.grads)
         assert other._state.keys() == eager._state.keys()
         assert all(same_bits(array, eager._state[name]) for name, array in other._state.items())
+    assert same_bits(stepped.grads, eager.grads)
+    not_stored = fitted._training.optimizer.plain_lr is not None and fitted._training.chain.can_update
+    assert same_bits(fitted.grads, np.zeros_like(eager.grads) if not_stored else eager.grads)
     assert not same_bits(eager.params, make_net().build(x.shape[1]).params)
 
 
@@ -234,16 +237,16 @@ def test_eager_is_replay_at_sizes_where_products_are_cut_into_tiles(dtype):
     assert_eager_is_replay(net, x, t, task.loss, OPTIMIZERS["nesterov"])
 
 
-# Every step in parts: what threads will do
+# Every step in parts, one after the other or by threads, however small it is
 
 
-def trained_in_parts(net, x, t, loss, optimizer, weight, parts):
-    x, t, weight = net._ready(x, t, weight, loss, optimizer)
-    plan = EpochPlan(net._plan(17, t, weight is not None), x, t, weight)
+def trained_in_parts(net, x, t, loss, optimizer, weight, parts, team=None):
+    training, x, t, weight = net._ready(x, t, weight, loss, optimizer)
+    plan = EpochPlan(training.plan(17, t, weight is not None), x, t, weight)
     for cursor in (0, 4):
         plan.cursor[0] = cursor
         for tape in (plan.gather, plan.step):
-            tape.replay(parts=parts)
+            tape.replay(parts=parts, team=team)
     arrays = [net.params, net.grads, plan.batch.value, *plan.batch.work.activations, *net._state.values()]
     return [array.copy() for array in arrays]
 
@@ -253,6 +256,11 @@ def assert_parts_give_the_same_bits(make_net, x, t, loss, optimizer, weight=None
     for parts in (2, 3, 5, 1000):
         for a, b in zip(whole, trained_in_parts(make_net(), x, t, loss(), optimizer(), weight, parts), strict=True):
             assert same_bits(a, b), f"{parts} parts"
+    for n_threads in (2, 3, 4):
+        with Team(n_threads, divide_all=True) as team:
+            shared = trained_in_parts(make_net(), x, t, loss(), optimizer(), weight, 1, team)
+        for a, b in zip(whole, shared, strict=True):
+            assert same_bits(a, b), f"{n_threads} threads"
 
 
 @each_dtype

@@ -1,0 +1,13 @@
+from types import TracebackType
+from typing import Self
+
+most_threads: int
+
+class Team:
+    n_threads: int
+    divide_all: bool
+    def __init__(self, n_threads: int, divide_all: bool = False) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...

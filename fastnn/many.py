@@ -1,0 +1,128 @@
+"""Many independent nets, trained side by side."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from inspect import signature
+from threading import Event, Lock
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from fastnn import threads
+from fastnn.data import as_rows, convert
+from fastnn.history import History
+from fastnn.losses import Loss
+from fastnn.model import Model
+from fastnn.optimizers import Optimizer
+from fastnn.progress import Progress
+
+
+def fit_many(
+    models: Iterable[Model],
+    x: ArrayLike,
+    y: ArrayLike,
+    loss: str | Loss | None = None,
+    optimizer: str | Optimizer | None = None,
+    epochs: int = 10,
+    batch_size: int | None = 32,
+    *,
+    each: Sequence[Mapping[str, Any]] | None = None,
+    n_threads: int | None = None,
+    verbose: bool | str = "auto",
+    **options: Any,
+) -> list[History]:
+    """Train independent nets side by side: seeds, folds, settings.
+
+    Every net is trained by one thread, as ``model.fit(..., n_threads=1)`` would, to the same bits.
+
+    Parameters
+    ----------
+    models : iterable of Model
+        Each once.
+    x, y, loss, optimizer, epochs, batch_size, **options
+        As in `Model.fit`, for all nets. They share the memory of x. An optimizer object is shared, too, with its
+        learning rate; what it remembers is each net's own.
+    each : sequence of mappings, or None
+        For every net, what it has of its own: ``{"optimizer": SGD(0.1)}``, or a fold, ``{"x": x[rows], "y": y[rows]}``.
+    n_threads : int or None
+        None takes as many as the process may use, and no more than there are nets.
+    verbose : bool or "auto"
+        Show how many nets are trained: "auto" where standard error is a terminal.
+
+    Returns
+    -------
+    list of History
+        In the order of the nets.
+
+    Raises
+    ------
+    ValueError, TypeError, FloatingPointError
+        What the fit of a net has raised, with its number. The other nets are trained nevertheless.
+    KeyboardInterrupt
+        On Ctrl-C: nets in training stop after a batch, others have not begun.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Dense, Model, fit_many
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> nets = [Model([Dense(8, "tanh"), Dense(1)], seed=seed) for seed in range(5)]
+    >>> histories = fit_many(nets, x, x**2, "mse", "adam", epochs=200)
+    >>> bool(max(history.loss[-1] for history in histories) < histories[0].loss[0])
+    True
+    """
+    nets = list(models)
+    own = [{} for _ in nets] if each is None else list(each)
+    _check(nets, own, options)
+    threads.check(n_threads)
+    arguments = {"loss": loss, "optimizer": optimizer, "epochs": epochs, "batch_size": batch_size, **options}
+    converted = {net.dtype: convert(as_rows(x, "x"), net.dtype) for net in nets}  # once for all nets of a dtype
+    waiting = deque(range(len(nets)))
+    histories: list[History | None] = [None] * len(nets)
+    errors: dict[int, Exception] = {}
+    stop, turn = Event(), Lock()
+
+    def work() -> None:
+        while waiting and not stop.is_set():
+            try:
+                i = waiting.popleft()
+            except IndexError:  # another thread was faster
+                return
+            net = nets[i]
+            try:
+                given = {"x": converted[net.dtype], "y": y, **arguments, **own[i]}
+                histories[i] = net._fit(**given, verbose=False, n_threads=1, stop=stop)
+                logs = {"loss": net.history.loss[-1]}
+            except Exception as error:
+                errors[i], logs = error, {}
+            with turn:
+                progress.update(1, logs)
+
+    n = min(len(nets), threads.available() if n_threads is None else n_threads)
+    progress = Progress(len(nets), verbose, "net")
+    with progress:
+        threads.together(max(n, 1), work, stop.set)
+    if errors:
+        i = min(errors)
+        failed = f" (also: {', '.join(f'models[{j}]' for j in sorted(errors) if j != i)})" if len(errors) > 1 else ""
+        errors[i].args = (f"models[{i}]: {errors[i]}{failed}",)
+        raise errors[i]
+    return [history for history in histories if history is not None]
+
+
+def _check(nets: list[Model], own: list[Mapping[str, Any]], options: Mapping[str, Any]) -> None:
+    for i, net in enumerate(nets):
+        if not isinstance(net, Model):
+            raise TypeError(f"fit_many: models[{i}] is {net!r}, expected a Model")
+    if len({id(net) for net in nets}) < len(nets):
+        raise ValueError("fit_many: the same model stands in models twice, expected each once")
+    if len(own) != len(nets):
+        raise ValueError(f"fit_many: each has {len(own)} entries, expected one for each of the {len(nets)} models")
+    for i, mapping in enumerate(own):
+        if not isinstance(mapping, Mapping):
+            raise TypeError(f"fit_many: each[{i}] is {mapping!r}, expected a mapping such as {{'optimizer': SGD(0.1)}}")
+    known = set(signature(Model.fit).parameters) - {"self", "verbose", "n_threads"}
+    for name in {name for mapping in (options, *own) for name in mapping} - known:
+        raise TypeError(f"fit_many: {name!r} is no option of a single model, expected {', '.join(sorted(known))}")

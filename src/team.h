@@ -1,0 +1,167 @@
+/* A team of threads that share out one task at a time: the leader publishes it, whoever is free claims the next chunk.
+ *
+ * A task is a range of units that is cut into chunks, which may be computed by any thread in any order. The leader takes
+ * part and never waits for a thread that has claimed nothing: a thread that sleeps, or whose core is busy elsewhere,
+ * costs nothing but its help. It only waits for chunks that are being computed.
+ *
+ * One word, the ticket, holds all that a claim depends on: which task it is (generation), into how many chunks it is
+ * cut and which one is next. A claim is one compare-and-swap; it fails if any of the three has changed. What the task
+ * is about is read behind a successful claim only: the leader replaces it when all chunks are done, not before.
+ */
+#ifndef FASTNN_TEAM_H
+#define FASTNN_TEAM_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* sched_getcpu */
+#endif
+#include "Python.h"
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__) && !defined(_WIN32)
+#include <sched.h>
+#define TEAM_SUPPORTED 1
+#else
+#define TEAM_SUPPORTED 0
+#endif
+
+#define TEAM_MOST_CHUNKS 0xffff
+#define TEAM_MOST_THREADS 256
+
+/* Computes the units [begin, end) of a task and returns 0, or anything else where it failed. */
+typedef int (*team_function)(const void *task, ptrdiff_t begin, ptrdiff_t end);
+
+#define TEAM_APART(line) char line[64] /* words that different threads write lie in cache lines of their own */
+
+typedef struct {
+    int asleep;
+    PyThread_type_lock bed; /* held, except to wake the one who waits for it */
+    TEAM_APART(behind);
+} team_member;
+
+typedef struct {
+    uint64_t ticket; /* generation, chunks, next chunk: 32, 16, 16 bits */
+    TEAM_APART(behind_ticket);
+    uint64_t done; /* chunks */
+    int status;    /* not 0: what a chunk has returned */
+    TEAM_APART(behind_done);
+    team_function function;
+    const void *task;
+    ptrdiff_t begin, units;
+    int ending;
+    int members; /* without the leader */
+    TEAM_APART(behind_task);
+    team_member member[]; /* one for each */
+} team;
+
+#if TEAM_SUPPORTED
+
+static inline void team_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
+static inline ptrdiff_t team_chunks(uint64_t ticket) { return (ptrdiff_t)(ticket >> 16 & 0xffff); }
+static inline ptrdiff_t team_next(uint64_t ticket) { return (ptrdiff_t)(ticket & 0xffff); }
+
+/* Compute a chunk, if there is one: returns 0 if not. */
+static inline int team_take(team *t) {
+    uint64_t ticket = __atomic_load_n(&t->ticket, __ATOMIC_ACQUIRE);
+    const ptrdiff_t next = team_next(ticket), chunks = team_chunks(ticket);
+    if (next >= chunks) return 0;
+    if (__atomic_compare_exchange_n(&t->ticket, &ticket, ticket + 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        /* whole and remainder: units * chunks could be too large a number */
+        const ptrdiff_t whole = t->units / chunks, rest = t->units % chunks;
+        const ptrdiff_t begin = t->begin + whole * next + rest * next / chunks;
+        const ptrdiff_t end = t->begin + whole * (next + 1) + rest * (next + 1) / chunks;
+        const int status = t->function(t->task, begin, end);
+        if (status != 0) __atomic_store_n(&t->status, status, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&t->done, 1, __ATOMIC_RELEASE);
+    }
+    return 1;
+}
+
+static inline void team_wake(team *t) {
+    for (int i = 0; i < t->members; i++) {
+        if (__atomic_load_n(&t->member[i].asleep, __ATOMIC_RELAXED) &&
+            __atomic_exchange_n(&t->member[i].asleep, 0, __ATOMIC_ACQ_REL)) {
+            PyThread_release_lock(t->member[i].bed);
+        }
+    }
+}
+
+/* The leader: have the units [begin, end) of a task computed in so many chunks, at most TEAM_MOST_CHUNKS. */
+static inline int team_run(team *t, team_function function, const void *task, ptrdiff_t begin, ptrdiff_t end,
+                    ptrdiff_t chunks) {
+    const uint64_t generation = (__atomic_load_n(&t->ticket, __ATOMIC_RELAXED) >> 32) + 1;
+    t->function = function;
+    t->task = task;
+    t->begin = begin;
+    t->units = end - begin;
+    t->status = 0;
+    t->done = 0;
+    __atomic_store_n(&t->ticket, generation << 32 | (uint64_t)chunks << 16, __ATOMIC_RELEASE);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* against team_work: either it sees the ticket, or this sees it asleep */
+    team_wake(t);
+    while (team_take(t)) {}
+    for (long spins = 0; __atomic_load_n(&t->done, __ATOMIC_ACQUIRE) < (uint64_t)chunks; spins++) {
+        if (spins < 1000) team_pause();
+        else sched_yield(); /* perhaps to the one that is waited for */
+    }
+    return t->status;
+}
+
+/* The others: help until the team ends. Between tasks they spin for some microseconds, then let others have the core
+ * for some milliseconds, then sleep. */
+static inline void team_work(team *t, int number) {
+    team_member *self = &t->member[number];
+    long idle = 0;
+    while (!__atomic_load_n(&t->ending, __ATOMIC_ACQUIRE)) {
+        if (team_take(t)) idle = 0;
+        else if (idle < 1000) team_pause(), idle++;
+        else if (idle < 6000) sched_yield(), idle++;
+        else {
+            __atomic_store_n(&self->asleep, 1, __ATOMIC_RELAXED);
+            __atomic_thread_fence(__ATOMIC_SEQ_CST);
+            const uint64_t ticket = __atomic_load_n(&t->ticket, __ATOMIC_RELAXED);
+            const int called = team_next(ticket) < team_chunks(ticket) || __atomic_load_n(&t->ending, __ATOMIC_RELAXED);
+            /* where somebody has called and also seen the flag, the lock is being released: it has to be taken */
+            if (!called || !__atomic_exchange_n(&self->asleep, 0, __ATOMIC_ACQ_REL)) {
+                PyThread_acquire_lock(self->bed, WAIT_LOCK);
+            }
+            idle = 0;
+        }
+    }
+}
+
+static inline void team_end(team *t) {
+    __atomic_store_n(&t->ending, 1, __ATOMIC_RELEASE);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    team_wake(t);
+}
+
+#else
+
+static inline int team_run(team *t, team_function function, const void *task, ptrdiff_t begin, ptrdiff_t end,
+                    ptrdiff_t chunks) {
+    (void)t, (void)chunks;
+    return function(task, begin, end);
+}
+static inline void team_work(team *t, int number) { (void)t, (void)number; }
+static inline void team_end(team *t) { (void)t; }
+
+#endif
+
+/* The processor that this thread runs on, or -1. */
+static inline int current_processor(void) {
+#ifdef __linux__
+    return sched_getcpu();
+#else
+    return -1;
+#endif
+}
+
+#endif

@@ -1,0 +1,19 @@
+"""Threads that compute the parts of a task together."""
+
+cdef extern from "team.h":
+    ctypedef int (*team_function "team_function")(const void *task, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
+    ctypedef struct SharedTeam "team":
+        pass
+    int team_run(
+        SharedTeam *t, team_function function, const void *task, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t chunks
+    ) noexcept nogil
+    enum:
+        TEAM_MOST_CHUNKS
+
+cdef class Team:
+    cdef SharedTeam *shared
+    cdef list threads
+    cdef readonly int n_threads
+    cdef readonly bint divide_all
+
+    cdef int start(self) except -1

@@ -1,0 +1,105 @@
+"""A team of Python threads that work without the GIL. team.h says how they share out a task."""
+
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
+from cpython.pythread cimport (
+    NOWAIT_LOCK, PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_release_lock,
+    PyThread_type_lock,
+)
+
+cdef extern from "team.h":
+    ctypedef struct Member "team_member":
+        PyThread_type_lock bed
+    ctypedef struct WholeTeam "team":
+        int members
+        Member *member
+    enum:
+        TEAM_SUPPORTED
+        TEAM_MOST_THREADS
+    void team_work(SharedTeam *t, int number) noexcept nogil
+    void team_end(SharedTeam *t) noexcept nogil
+    int current_processor() noexcept nogil
+
+most_threads = TEAM_MOST_THREADS if TEAM_SUPPORTED else 1
+
+
+cdef class Team:
+    """Threads that are kept while a ``with`` block runs, to help the one that runs it.
+
+    Each is put on a processor of its own, where the system allows it: two that share one would wait for each other.
+    The thread of the block is left where it is.
+
+    Parameters
+    ----------
+    n_threads : int
+        With the one that runs the block; 1 starts none.
+    divide_all : bool
+        Share out even what is too small to be worth it: for tests.
+    """
+
+    def __cinit__(self, int n_threads, bint divide_all=False):
+        if not 1 <= n_threads <= most_threads:
+            raise ValueError(f"n_threads is {n_threads}, expected 1 to {most_threads} here")
+        self.n_threads = n_threads
+        self.divide_all = divide_all
+        self.threads = []
+        self.shared = <SharedTeam *> PyMem_RawCalloc(1, sizeof(SharedTeam) + (n_threads - 1) * sizeof(Member))
+        if self.shared is NULL:
+            raise MemoryError("no memory for a team of threads")
+
+    def __dealloc__(self):
+        cdef int i
+        if self.shared is not NULL:
+            for i in range(self.n_threads - 1):
+                if (<WholeTeam *> self.shared).member[i].bed is not NULL:
+                    PyThread_free_lock((<WholeTeam *> self.shared).member[i].bed)
+            PyMem_RawFree(self.shared)
+
+    def __enter__(self):
+        if self.threads or (<WholeTeam *> self.shared).members:
+            raise RuntimeError("the team is at work already, or has ended")
+        if self.n_threads > 1:
+            self.start()
+        return self
+
+    def __exit__(self, *exception):
+        team_end(self.shared)
+        for thread in self.threads:
+            thread.join()
+
+    cdef int start(self) except -1:
+        import os
+        from threading import Thread
+
+        cdef PyThread_type_lock bed
+        cdef int i
+        processors = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        here = current_processor()
+        others = [processor for processor in processors if processor > here]    # those behind this one come first,
+        others += [processor for processor in processors if processor < here]   # so that two teams meet late
+        try:
+            for i in range(self.n_threads - 1):
+                bed = PyThread_allocate_lock()
+                if bed is NULL:
+                    raise MemoryError("no lock for a thread")
+                PyThread_acquire_lock(bed, NOWAIT_LOCK)
+                (<WholeTeam *> self.shared).member[i].bed = bed
+                (<WholeTeam *> self.shared).members = i + 1
+                thread = Thread(target=self._work, args=(i, others[i] if i < len(others) else None), daemon=True)
+                self.threads.append(thread)
+                thread.start()
+        except BaseException:
+            self.threads = [thread for thread in self.threads if thread.ident is not None]
+            self.__exit__()
+            raise
+        return 0
+
+    def _work(self, int number, processor):
+        import os
+
+        if processor is not None:
+            try:
+                os.sched_setaffinity(0, (processor,))      # of this thread alone
+            except OSError:     # a system that forbids it: the scheduler decides
+                pass
+        with nogil:
+            team_work(self.shared, number)

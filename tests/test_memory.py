@@ -1,0 +1,101 @@
+"""The memory of a process while it trains and predicts on 500 MB: the data are not copied, nor looked at in one go."""
+
+import subprocess
+import sys
+import tracemalloc
+from weakref import ref
+
+import pytest
+from nets import data, small_net
+
+from fastnn import SGD
+
+pytest.importorskip("resource", reason="needs the counters of POSIX")
+
+PROGRAM = """
+import resource, sys
+import numpy as np
+from fastnn import Dense, Model, Softmax
+
+ROWS, BATCH, UNIT = 125_000, 2048, 1 if sys.platform == "darwin" else 1024
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
+
+def used(call):
+    before = peak()
+    call()
+    return peak() - before
+
+net = Model([Dense(8, "relu"), Dense(2), Softmax()], seed=0)
+few = np.zeros((BATCH, 1000), np.float32)
+net.fit(few, np.zeros(BATCH, np.int64), batch_size=BATCH, epochs=1)  # imports and arenas
+net.evaluate(few, np.zeros(BATCH, np.int64))
+x = np.ones((ROWS, 1000), np.float32)
+labels = np.arange(ROWS) % 2
+rows = np.eye(2, dtype=np.float32)[labels]
+assert peak() > x.nbytes
+print(used(lambda: {call}))
+"""
+
+# call: the memory that it needs by right, in bytes for each of the 125,000 rows
+CALLS = {
+    "net.fit(x, labels, epochs=1, batch_size=BATCH)": 8,  # the index
+    "net.fit(x, labels, epochs=2, batch_size=BATCH, shuffle=False, sample_weight=rows[:, 0])": 8 + 4,
+    "net.fit(x, rows, epochs=1, batch_size=BATCH)": 8,
+    "net.fit(x[::-1], labels, epochs=1, batch_size=BATCH)": 8,
+    "net.predict(x)": 8,  # the outputs
+    "net.predict(x[:, ::-1])": 8,
+    "net.predict(x.view(np.int32))": 8,  # converted block by block
+    "net.evaluate(x, labels)": 8 + 8 + 8,  # the outputs, and the places of the largest of each row
+    "net.evaluate(x, rows)": 8 + 8 + 8,
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_500_megabytes_are_not_copied_in_a_subprocess(call):
+    command = [sys.executable, "-c", PROGRAM.replace("{call}", call)]
+    done = subprocess.run(command, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    arenas = 2 * 2048 * 1000 * 4 if "fit" in call else 0
+    assert int(done.stdout) <= CALLS[call] * 125_000 + arenas + 8 * 2**20
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_no_memory_is_needed_per_batch(shuffle):
+    """10 and 10,000 batches of the same data."""
+    x, t = data(rows=10_000)
+    net, peaks = small_net(), []
+    for batch_size in (1000, 1):
+        net.fit(x, t, "mse" if net.loss is None else None, SGD(1e-6), epochs=1, batch_size=batch_size, shuffle=shuffle)
+        tracemalloc.start()
+        net.fit(x, t, epochs=1, batch_size=batch_size, shuffle=shuffle)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert abs(peaks[1] - peaks[0]) < 500
+    assert max(peaks) < x.nbytes
+
+
+def test_no_memory_is_left_behind_by_steps():
+    x, t = data(rows=32)
+    net, kept = small_net(), []
+    net.train_batch(x, t, loss="mse", optimizer=SGD(1e-6))
+    tracemalloc.start()
+    for steps in (10, 1000):
+        for _ in range(steps):
+            net.train_batch(x, t)
+            net.predict(x)
+            net.predict_one(x[0])
+        kept.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert kept[1] - kept[0] < 500
+
+
+def test_no_data_are_kept_after_a_fit():
+    x, t = data(rows=10_000)
+    net = small_net()
+    net.fit(x, t, "mse", SGD(1e-6), epochs=1, validation_data=(x, t))
+    net.predict(x)
+    kept = [ref(x), ref(t)]
+    del x, t
+    assert [array() for array in kept] == [None, None]

@@ -1,0 +1,348 @@
+"""Threads: the same bits for any number, and nothing that hangs, leaks or slows down what is small."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from nets import DTYPES, each_dtype, same_bits
+
+from fastnn import SGD, Adam, Dense, Layer, Model, fit_many, threads
+from fastnn._core.tape import Tape
+from fastnn._core.team import Team, most_threads
+
+OPTIMIZERS = {"plain": lambda: SGD(0.01), "momentum": lambda: SGD(0.01, momentum=0.9), "adam": lambda: Adam(0.001)}
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processors are chosen on Linux alone")
+
+
+def wide_net(dtype="float32", seed=0):
+    """So wide that its steps are divided, in rows and in columns, with tails in both."""
+    return Model([Dense(301, "relu"), Dense(197, "tanh"), Dense(10, "softmax")], seed=seed, dtype=dtype)
+
+
+def wide_data(rows=500):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(rows, 203)).astype(np.float32), rng.integers(0, 10, rows)
+
+
+def trained(n_threads, optimizer=OPTIMIZERS["plain"], dtype="float32", batch_size=128):
+    net = wide_net(dtype)
+    net.fit(*wide_data(), optimizer=optimizer(), epochs=2, batch_size=batch_size, n_threads=n_threads)
+    return net
+
+
+@each_dtype
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_any_number_of_threads_trains_to_the_same_bits(optimizer, dtype):
+    one = trained(1, OPTIMIZERS[optimizer], dtype)
+    for n_threads in (2, 3, 4, None):
+        other = trained(n_threads, OPTIMIZERS[optimizer], dtype)
+        assert same_bits(other.params, one.params)
+        assert other.history.loss == one.history.loss
+        assert all(same_bits(array, one._state[name]) for name, array in other._state.items())
+
+
+def test_large_batches_train_to_the_same_bits():
+    """Beyond the rows for which plain SGD's step is fused into the products."""
+    assert same_bits(trained(3, batch_size=400).params, trained(1, batch_size=400).params)
+
+
+@each_dtype
+def test_any_number_of_threads_predicts_the_same_bits(dtype):
+    net, x = wide_net(dtype), wide_data(3000)[0]
+    one = net.predict(x, n_threads=1)
+    for n_threads in (2, 3, 4, None):
+        assert same_bits(net.predict(x, n_threads=n_threads), one)
+        assert same_bits(net.predict(x, batch_size=17, n_threads=n_threads), one)
+
+
+def test_steps_are_divided_where_it_is_worth_it():
+    """Else the tests above show nothing, and small nets pay for threads."""
+    net, (x, t) = wide_net(), wide_data()
+    training, x, t, _ = net._ready(x, t, None, None, None)
+    assert training.plan(128, t, False).tape(128).chunks >= 8
+    small = Model([Dense(8, "relu"), Dense(2, "softmax")], seed=0)
+    training, x, t, _ = small._ready(x[:, :4], t % 2, None, None, None)
+    assert training.plan(32, t, False).tape(32).chunks == 0
+
+
+def test_small_nets_start_no_threads(monkeypatch):
+    started = []
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: started.append(thread.name))
+    net = Model([Dense(8, "relu"), Dense(2, "softmax")], seed=0)
+    x, t = wide_data(100)
+    net.fit(x, t % 2, epochs=20, n_threads=4, verbose=False)
+    net.fit(x, t % 2, epochs=20, verbose=False)
+    net.predict(x[:20])
+    assert not started
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, "2", most_threads + 1])
+def test_wrong_numbers_of_threads_are_refused(wrong):
+    net, (x, t) = wide_net(), wide_data()
+    for call in (lambda: net.fit(x, t, n_threads=wrong), lambda: net.predict(x, n_threads=wrong)):
+        with pytest.raises((ValueError, TypeError), match="n_threads"):
+            call()
+    with pytest.raises((ValueError, TypeError), match="n_threads"):
+        fit_many([net], x, t, n_threads=wrong)
+
+
+# The team
+
+
+def test_a_team_ends_with_its_block():
+    before = threading.active_count()
+    with Team(4):
+        assert threading.active_count() == before + 3
+    assert threading.active_count() == before
+    with pytest.raises(ZeroDivisionError), Team(3):
+        raise ZeroDivisionError
+    assert threading.active_count() == before
+
+
+def test_a_team_begins_once():
+    with Team(2) as team, pytest.raises(RuntimeError, match="at work already"), team:
+        pass
+    with pytest.raises(RuntimeError, match="ended"), team:
+        pass
+
+
+@pytest.mark.parametrize("wrong", [0, -1, most_threads + 1])
+def test_wrong_sizes_of_teams_are_refused(wrong):
+    with pytest.raises(ValueError, match="n_threads"):
+        Team(wrong)
+
+
+def test_a_team_wakes_up_again():
+    """Members sleep after some milliseconds without work."""
+    net, (x, t) = wide_net(), wide_data()
+    training, x, t, _ = net._ready(x, t, None, None, None)
+    tape = training.plan(128, t, False).tape(128)
+    with Team(3, divide_all=True) as team:
+        for _ in range(10):
+            tape.replay(team=team)
+            time.sleep(0.02)
+
+
+def test_what_a_step_reports_to_another_thread_is_raised():
+    """A gather that finds its index changed fails in whichever thread computes it."""
+    from fastnn import kernels
+
+    x, index, cursor = np.ones((4000, 8), np.float32), np.arange(4000), np.zeros(1, np.int64)
+    y, tape = np.empty((4000, 8), np.float32), Tape()
+    kernels.float32.gather_rows(x, index, cursor, y, tape)
+    index[3999] = 4000
+    with Team(4, divide_all=True) as team:
+        for _ in range(20):
+            with pytest.raises(IndexError, match="gather"):
+                tape.replay(team=team)
+
+
+# What surrounds a fit
+
+
+def test_two_fits_at_once():
+    nets, expected = [wide_net() for _ in range(4)], trained(1)
+    x, t = wide_data()
+
+    def fit(net):
+        net.fit(x, t, optimizer=SGD(0.01), epochs=2, batch_size=128, n_threads=2, verbose=False)
+
+    callers = [threading.Thread(target=fit, args=(net,)) for net in nets]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert all(same_bits(net.params, expected.params) for net in nets)
+
+
+class Fails(Layer):
+    """Passes on what it gets, three times."""
+
+    calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        if self.calls > 3:
+            raise ZeroDivisionError("the fourth time")
+        return x
+
+    def backward(self, dy):
+        return dy
+
+
+def test_an_error_in_a_numpy_layer_ends_all_threads():
+    before = threading.active_count()
+    net, (x, t) = Model([Dense(301, "relu"), Fails(), Dense(197), Dense(10, "softmax")], seed=0), wide_data()
+    with pytest.raises(ZeroDivisionError, match="fourth"):
+        net.fit(x, t, batch_size=128, epochs=5, n_threads=3, verbose=False)
+    assert threading.active_count() == before
+
+
+def run(script, timeout=60):
+    return subprocess.run(
+        [sys.executable, "-c", script], timeout=timeout, check=False, capture_output=True, text=True, cwd=os.getcwd()
+    )
+
+
+PREPARE = """
+import os, sys, threading, time, signal
+import numpy as np
+from fastnn import Model, Dense, SGD, threads
+rng = np.random.default_rng(0)
+x, t = rng.normal(size=(500, 203)).astype("f"), rng.integers(0, 10, 500)
+def net(): return Model([Dense(301, "relu"), Dense(197, "tanh"), Dense(10, "softmax")], seed=0)
+def fit(model): model.fit(x, t, optimizer=SGD(0.01), epochs=2, batch_size=128, n_threads=2, verbose=False)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_fork_after_fit_in_a_subprocess():
+    script = """
+first = net(); fit(first)
+child = os.fork()
+if child == 0:
+    second = net(); fit(second)
+    os._exit(0 if (second.params == first.params).all() else 3)
+fit(net())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    result = run(PREPARE + script)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is sent in another way there")
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("batch_size", [32, None])
+def test_ctrl_c_interrupts_within_a_tenth_of_a_second_in_a_subprocess(n_threads, batch_size):
+    """Also a single batch that takes much longer; its parameters are then those from before it."""
+    script = f"""
+rng = np.random.default_rng(0)
+x, t = rng.normal(size=(60_000, 300)).astype("f"), rng.integers(0, 10, 60_000)
+model = Model([Dense(700, "relu"), Dense(700, "relu"), Dense(10, "softmax")], seed=0).build(300)
+start = model.params.copy()
+seen = []
+def send():
+    time.sleep(1.0)
+    seen.append(time.perf_counter())
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=send, daemon=True).start()
+try:
+    model.fit(x, t, optimizer=SGD(0.001), epochs=10_000, batch_size={batch_size}, n_threads={n_threads}, verbose=False)
+except KeyboardInterrupt:
+    print(time.perf_counter() - seen[0], threading.active_count(), np.isfinite(model.params).all())
+"""
+    best = min(float(run(PREPARE + script).stdout.split()[0]) for _ in range(2))  # of a machine that does other things
+    assert best < 0.1
+    assert run(PREPARE + script).stdout.split()[2] == "True"
+
+
+@linux
+def test_threads_are_as_many_as_the_process_may_use_in_a_subprocess():
+    script = "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); print(threads.available())"
+    assert run(PREPARE + script).stdout.strip() == "1"
+
+
+def test_an_environment_variable_bounds_the_threads(monkeypatch):
+    monkeypatch.setenv("FASTNN_NUM_THREADS", "1")
+    assert threads.available() == 1
+    monkeypatch.setenv("FASTNN_NUM_THREADS", "many")
+    with pytest.raises(TypeError, match="FASTNN_NUM_THREADS"):
+        threads.available()
+
+
+@pytest.mark.parametrize(("text", "expected"), [("max 100000", 10**6), ("150000 100000", 1), ("400000 100000", 4)])
+def test_the_quota_of_a_container_bounds_the_threads(text, expected, tmp_path):
+    file = tmp_path / "cpu.max"
+    file.write_text(text)
+    assert min(int(threads._quota(file)), 10**6) == min(expected, most_threads)
+    assert threads._quota(tmp_path / "none") == most_threads
+
+
+# Many nets
+
+
+def some_nets(n=5, dtype="float32"):
+    return [Model([Dense(17, "relu"), Dense(3, "softmax")], seed=seed, dtype=dtype) for seed in range(n)]
+
+
+def some_data():
+    rng = np.random.default_rng(1)
+    return rng.normal(size=(90, 6)), rng.integers(0, 3, 90)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, None])
+def test_many_nets_have_the_bits_of_single_fits(n_threads):
+    x, t = some_data()
+    nets, alone = some_nets(), some_nets()
+    histories = fit_many(nets, x, t, "cross_entropy", "adam", epochs=4, batch_size=16, n_threads=n_threads)
+    for net, single, history in zip(nets, alone, histories, strict=True):
+        assert single.fit(x, t, "cross_entropy", "adam", epochs=4, batch_size=16).loss == history.loss
+        assert net.history is history
+        assert same_bits(net.params, single.params)
+
+
+def test_many_nets_each_with_their_own_rows_and_settings():
+    x, t = some_data()
+    folds = [np.arange(90) % 3 != i for i in range(3)]
+    each = [{"x": x[rows], "y": t[rows], "optimizer": SGD(0.1 * (i + 1))} for i, rows in enumerate(folds)]
+    nets, alone = some_nets(3), some_nets(3)
+    fit_many(nets, x, t, epochs=3, each=each, n_threads=2)
+    for net, single, own in zip(nets, alone, each, strict=True):
+        single.fit(own["x"], own["y"], optimizer=own["optimizer"], epochs=3)
+        assert same_bits(net.params, single.params)
+
+
+def test_many_nets_of_both_dtypes_share_their_data():
+    x, t = some_data()
+    nets = [Model([Dense(3, "softmax")], seed=0, dtype=dtype) for dtype in DTYPES]
+    assert len(fit_many(nets, x, t, epochs=1)) == 2
+
+
+def test_an_error_of_one_net_names_it_and_the_others_are_trained():
+    x, t = some_data()
+    nets, alone = some_nets(4), some_nets(4)
+    each = [{}, {"sample_weight": [1.0]}, {}, {"y": t[:5]}]
+    with pytest.raises(ValueError, match=r"^models\[1\]: sample_weight .* \(also: models\[3\]\)$"):
+        fit_many(nets, x, t, epochs=2, each=each, n_threads=2)
+    for i in (0, 2):
+        alone[i].fit(x, t, epochs=2)
+        assert same_bits(nets[i].params, alone[i].params)
+
+
+def test_wrong_arguments_of_fit_many_are_refused():
+    x, t = some_data()
+    nets = some_nets(2)
+    for message, arguments, options in (
+        ("models.0. is 3", ([3], x, t), {}),
+        ("stands in models twice", ([nets[0], nets[0]], x, t), {}),
+        ("each has 1 entries, expected one for each of the 2", (nets, x, t), {"each": [{}]}),
+        ("each.1. is 5", (nets, x, t), {"each": [{}, 5]}),
+        ("'epoch' is no option", (nets, x, t), {"epoch": 3}),
+        ("'n_threads' is no option", (nets, x, t), {"each": [{}, {"n_threads": 2}]}),
+        ("2 dimensions", (nets, x[0], t), {}),
+    ):
+        with pytest.raises((ValueError, TypeError), match=message):
+            fit_many(*arguments, **options)
+    assert not nets[0].built
+    assert fit_many([], x, t) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is sent in another way there")
+def test_ctrl_c_ends_many_fits_in_a_subprocess():
+    script = """
+from fastnn import fit_many
+nets = [net() for _ in range(4)]
+def send():
+    time.sleep(1.0)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=send, daemon=True).start()
+try:
+    fit_many(nets, x, t, epochs=10**9, n_threads=3)
+except KeyboardInterrupt:
+    print("ended", threading.active_count() <= 2)
+"""
+    assert run(PREPARE + script).stdout.split() == ["ended", "True"]
