@@ -26,6 +26,7 @@ SHAPES = (
 )  # fmt: skip
 SHAPES_FLOAT64 = ((1, 64, 64), (32, 20, 64), (32, 64, 2), (64, 784, 128), (128, 512, 512), (512, 512, 512))
 SHARE_OF_PEAK = 0.9  # required where all three sizes are at least 64; and nowhere slower than np.matmul
+LAYER_OPS = {"dense_forward": 1, "dense_backward": 2, "dense_sgd": 1}  # with the number of their products
 ELEMENTWISE = ((32, 64), (128, 512))  # (rows, width)
 JACOBIAN = ((32, 10), (64, 64))
 RTOL = {"float32": 2e-5, "float64": 1e-12}
@@ -110,27 +111,27 @@ def kernels(dtype: str) -> Any:
 def products(m: int, k: int, n: int, dtype: str) -> dict[str, Contenders]:
     """Return the three products of a dense layer, x (m, k) and w (k, n), each with its contenders.
 
-    Those of fastnn are recorded and replayed, as `fit` does it: dx alone has no other form.
+    Those of fastnn are recorded and replayed, as `fit` does it.
     """
     rng = np.random.default_rng(0)
     x, w, dy = (rng.normal(size=shape).astype(dtype) for shape in ((m, k), (k, n), (m, n)))
     y, dw, dx = ((np.full(a.shape, np.nan, dtype), np.full(a.shape, np.nan, dtype)) for a in (dy, w, x))
-    forward, backward = fastnn.Tape(), fastnn.Tape()
-    kernels(dtype).dense_forward(x, w, None, y[1], tape=forward)
-    kernels(dtype).dense_backward(x, w, dy, dx[1], dw[1], None, tape=backward)
-    assert len(backward) == 2, "dense_backward is expected to record dw, then dx"
+    tapes = [fastnn.Tape() for _ in range(3)]
+    kernels(dtype).dense_forward(x, w, None, y[1], tape=tapes[0])
+    kernels(dtype).dense_backward(x, w, dy, None, dw[1], None, tape=tapes[1])
+    kernels(dtype).dense_backward(x, w, dy, dx[1], None, None, tape=tapes[2])
     return {
         "x @ w": {
             "matmul": (lambda: np.matmul(x, w, out=y[0]), [y[0]]),
-            "fastnn": (forward.replay, [y[1]]),
+            "fastnn": (tapes[0].replay, [y[1]]),
         },
         "x.T @ dy": {
             "matmul": (lambda: np.matmul(x.T, dy, out=dw[0]), [dw[0]]),
-            "fastnn": (lambda: backward.replay(0, 1), [dw[1]]),
+            "fastnn": (tapes[1].replay, [dw[1]]),
         },
         "dy @ w.T": {
             "matmul": (lambda: np.matmul(dy, w.T, out=dx[0]), [dx[0]]),
-            "fastnn": (lambda: backward.replay(1, 2), [dx[1]]),
+            "fastnn": (tapes[2].replay, [dx[1]]),
         },
     }
 
@@ -138,8 +139,11 @@ def products(m: int, k: int, n: int, dtype: str) -> dict[str, Contenders]:
 def layer(op: str, m: int, k: int, n: int, dtype: str) -> list[Any]:
     rng = np.random.default_rng(0)
     x, w, b, dy = (rng.normal(size=shape).astype(dtype) for shape in ((m, k), (k, n), (n,), (m, n)))
-    empty = (np.full(a.shape, np.nan, dtype) for a in (x, w, b))
-    return [x, w, b, np.full_like(dy, np.nan), "relu"] if op == "dense_forward" else [x, w, dy, *empty]
+    if op == "dense_forward":
+        return [x, w, b, np.full_like(dy, np.nan), "relu"]
+    if op == "dense_sgd":
+        return [x, w, b, dy, np.full(1, 1e-6)]
+    return [x, w, dy, *(np.full_like(array, np.nan) for array in (x, w, b))]
 
 
 def bench_products(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple[str, ...], seconds: float) -> None:
@@ -208,18 +212,18 @@ def bench_layers(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple
     rows = []
     for dtype in dtypes:
         for shape in LAYERS[:3] if chosen.smoke else LAYERS:
-            for op in ("dense_forward", "dense_backward"):
+            for op, products in LAYER_OPS.items():
                 what = f"{op} {'x'.join(map(str, shape))}"
                 if chosen.only not in what:
                     continue
                 timings = compare(what, dtype, twins(op, dtype, lambda: layer(op, *shape, dtype)), seconds)  # noqa: B023
-                flops = 2 * np.prod(shape).item() * (1 if op == "dense_forward" else 2)
+                flops = 2 * np.prod(shape).item() * products
                 report.add(timings, op=op, shape=shape, dtype=dtype, flops=flops)
                 least = (f"{timings[name].minimum * 1e6:.2f}" for name in ("fastnn", "NumPy"))
                 speed = f"{flops / timings['fastnn'].minimum / 1e9:.2f}"
                 rows.append([what, dtype, *least, speed, f"{frame.ratios(timings)['NumPy']:.2f}"])
     if rows:
-        print("\nDense layers, forward with bias and relu, backward with dx, dw and db, called from Python: µs")
+        print("\nDense layers (forward with bias and relu, backward with dx, dw and db), called from Python: µs")
         headings = ["kernel", "dtype", "fastnn", "NumPy", "fastnn GFLOP/s", "fastnn is × faster"]
         print(frame.table(headings, rows), flush=True)
 

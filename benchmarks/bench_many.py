@@ -1,9 +1,7 @@
 """Twenty nets trained at once: fastnn's fit_many on several threads against one fit after another, and others."""
 
 import argparse
-import inspect
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -40,18 +38,12 @@ def of_fastnn(workload: Workload, n: int) -> Many:
     def after_another(epochs: int, shuffle: bool) -> list[list[np.ndarray]]:
         return results(one, [trainer.fit(epochs, shuffle) for trainer in one])
 
-    # Remove the second when every fastnn has the first.
     def together(epochs: int, shuffle: bool) -> list[list[np.ndarray]]:
-        options = {name: value for name, value in many[0].options.items() if name in of_fit_many}
-        options |= {"epochs": epochs, "shuffle": shuffle, "n_threads": frame.THREADS}
-        return results(many, [np.array(history.loss) for history in fastnn.fit_many(models, x, t, **options)])
+        options = many[0].options | {"n_threads": frame.THREADS}
+        histories = fastnn.fit_many(models, x, t, epochs=epochs, shuffle=shuffle, **options)
+        return results(many, [np.array(history.loss) for history in histories])
 
-    def by_threads(epochs: int, shuffle: bool) -> list[list[np.ndarray]]:
-        with ThreadPoolExecutor(frame.THREADS) as pool:
-            return results(many, list(pool.map(lambda trainer: trainer.fit(epochs, shuffle), many)))
-
-    of_fit_many = inspect.signature(fastnn.fit_many).parameters if hasattr(fastnn, "fit_many") else {}
-    return {"one after another": after_another, frame.OURS: together if of_fit_many else by_threads}
+    return {"one after another": after_another, frame.OURS: together}
 
 
 def of_sklearn(workload: Workload, n: int) -> Many:
@@ -144,7 +136,7 @@ def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
     timings = frame.measure(calls, seconds, at_least=2 if chosen.smoke else 4)
     titles = {
         "one after another": "fastnn, one fit after another, 1 thread",
-        frame.OURS: f"fastnn, {'fit_many' if hasattr(fastnn, 'fit_many') else 'fits by Python threads'}, {how[3:]}",
+        frame.OURS: f"fastnn, fit_many, {how[3:]}",
         "scikit-learn": f"scikit-learn, joblib, {frame.THREADS} processes",
         "JAX": f"JAX, vmap in one scan, {how[3:]}",
     }

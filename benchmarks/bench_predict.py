@@ -1,10 +1,9 @@
 """Predictions: one row, 256 and 10,000, against NumPy, scikit-learn, PyTorch, JAX and onnxruntime.
 
-Everybody is given a NumPy array and gives one back.
+Everybody is given a NumPy array and gives one back. fastnn predicts on the thread that asks, whatever --threads says.
 """
 
 import argparse
-import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -32,13 +31,11 @@ def of_fastnn(weights: Weights, x: np.ndarray) -> Forms:
     net = fastnn.Model(layers, seed=0).build(x.shape[1])
     for layer, (w, b) in zip(layers, weights, strict=True):
         layer.w[...], layer.b[...] = w, b
-    # Remove the two questions when every model has both.
-    takes_threads = "n_threads" in inspect.signature(net.predict).parameters
-    threads: dict[str, Any] = {"n_threads": frame.THREADS} if takes_threads else {}
-    if len(x) > 1 or not hasattr(net, "predict_one"):
-        return {"fastnn": lambda: net.predict(x, **threads)}
-    row = x[0]
-    return {"fastnn": lambda: net.predict_one(row), "fastnn predict": lambda: net.predict(x, **threads)}
+    forms: Forms = {"fastnn": lambda: net.predict(x)}
+    if len(x) == 1:
+        row = x[0]
+        forms = {"fastnn": lambda: net.predict_one(row), "fastnn predict": forms["fastnn"]}
+    return forms
 
 
 def of_numpy(weights: Weights, x: np.ndarray) -> Forms:

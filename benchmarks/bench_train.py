@@ -8,8 +8,6 @@ import numpy as np
 from trainers import TRAINERS, FastNN, Trainer, Twin, missing
 from workloads import WORKLOADS, Workload
 
-import fastnn
-
 ONCE = {"fastnn": "fastnn, 1 epoch per fit", "JAX": "JAX, 1 epoch per call"}
 FORMS = {"PyTorch": ("PyTorch compiled", "PyTorch Sequential")}  # the fastest of them counts
 COMPILED_FLOPS = 20e6  # of a step, up to which torch.compile is faster than eager steps
@@ -40,7 +38,7 @@ def contenders(trainers: dict[str, Trainer], workload: Workload) -> dict[str, tu
     taking_part = {name: (trainer, per_call(name, workload)) for name, trainer in trainers.items()}
     if workload.steps * workload.epochs / workload.flops > 1e-5:  # else the call costs nothing beside the epoch
         taking_part |= {ONCE[name]: (trainers[name], 1) for name in ONCE if name in trainers}
-    if frame.THREADS > 1 and FastNN.TAKES_THREADS:
+    if frame.THREADS > 1:
         alone = FastNN(workload, workload.weights(), *workload.data(), threads=1)
         taking_part["fastnn, 1 thread"] = alone, workload.epochs
     return taking_part
@@ -79,7 +77,7 @@ def bench(workload: Workload, chosen: argparse.Namespace, report: frame.Report) 
     for name in sorted(timings, key=lambda name: timings[name].minimum):
         least, median = timings[name].minimum * 1e6, timings[name].median * 1e6
         if name.startswith(frame.OURS):
-            used = frame.THREADS if name != "fastnn, 1 thread" and FastNN.TAKES_THREADS else 1
+            used = 1 if name == "fastnn, 1 thread" else frame.THREADS
             shares[name] = workload.flops * workload.steps / timings[name].minimum / peak / used
         rows.append(
             [
@@ -132,8 +130,6 @@ def require(
 
 
 def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
-    if frame.THREADS > 1 and not FastNN.TAKES_THREADS:
-        print(f"fastnn {fastnn.__version__} trains with one thread: its fit takes no n_threads")
     for workload in WORKLOADS:
         if chosen.only in workload.name:
             small = replace(workload, rows=min(workload.rows, 2 * workload.batch), epochs=min(workload.epochs, 20))

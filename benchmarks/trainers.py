@@ -4,7 +4,6 @@
 the arrays w, b of each layer. benchmarks/README.md says which other forms were tried.
 """
 
-import inspect
 import warnings
 from importlib import import_module
 from typing import Any, Protocol
@@ -24,9 +23,6 @@ class Trainer(Protocol):
 class FastNN:
     """``Model.fit``, with all that it does for a user."""
 
-    # Remove when every fit takes it.
-    TAKES_THREADS = "n_threads" in inspect.signature(fastnn.Model.fit).parameters
-
     def __init__(self, workload: Workload, weights: Weights, x: np.ndarray, t: np.ndarray, threads: int) -> None:
         *hidden, last = workload.sizes[1:]
         dense = [fastnn.Dense(units, workload.hidden) for units in hidden] + [fastnn.Dense(last, workload.output)]
@@ -39,8 +35,8 @@ class FastNN:
         self.layers, self.data = dense, (x, t)
         self.options: dict[str, Any] = {
             "loss": fastnn.losses.get(workload.loss), "optimizer": optimizer, "batch_size": workload.batch,
-            "verbose": False,
-        } | ({"n_threads": threads} if self.TAKES_THREADS else {})  # fmt: skip
+            "verbose": False, "n_threads": threads,
+        }  # fmt: skip
 
     def fit(self, epochs: int, shuffle: bool) -> np.ndarray:
         return np.array(self.model.fit(*self.data, epochs=epochs, shuffle=shuffle, **self.options).loss)
