@@ -45,6 +45,7 @@ PEAK = "FMA peak"  # measured in turns with the contenders, but none of them
 NOISE = 0.03  # by how much the minima of two equally fast contenders differ here: "not slower" means within it
 _SECONDS_PER_REPEAT = 0.002  # long against the clock's steps, short against the pauses of a noisy machine
 _PEAK_BLOCKS = 4000  # of 12 multiply-adds of vectors: some 10 microseconds
+_QUIET = 0.9  # of a processor, that a contender has on a quiet machine
 _REQUIREMENTS_LISTED = 40  # beyond, only those that are missed
 
 
@@ -161,9 +162,11 @@ class Report:
         self.rows: list[dict[str, Any]] = []
         self.more: dict[str, Any] = {}
         self.required: list[dict[str, Any]] = []
+        self.processors = 1.0  # the least that fastnn has had of one
 
     def add(self, timings: Mapping[str, Timing], **what: Any) -> None:
         """Keep the times of the contenders in one row; `what` says of what."""
+        self.processors = min(self.processors, timings[OURS].processors)
         seconds = {name: asdict(timing) for name, timing in timings.items()}
         self.rows.append({**what, "seconds": seconds, "times_faster": ratios(timings)})
 
@@ -240,6 +243,11 @@ def run(description: str, benchmark: Callable[[argparse.Namespace, Report], None
         print(f"\nOf {len(report.required)} required bounds {holding} hold")
     elif report.required:
         print(f"\nRequired\n{report.requirements()}")
+    if report.processors < _QUIET and not chosen.smoke:
+        print(
+            f"\nSomething else used the processor, of which fastnn had {report.processors:.0%} at worst: "
+            "long times are too long by that, short ones are not, and ratios between them mean little."
+        )
     report.write(chosen.json, chosen.script)
     print(f"\nWritten to {chosen.json}")
     if holding < len(report.required) and not chosen.smoke:
