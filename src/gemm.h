@@ -27,11 +27,13 @@
 #define NOINLINE static __attribute__((noinline))
 #define UNROLL _Pragma("GCC unroll 16")
 #define PREFETCH(address) __builtin_prefetch(address, 0, 2) /* into the second-level cache */
+#define PREFETCH_TO_WRITE(address) __builtin_prefetch(address, 1, 3) /* into the first-level cache */
 #define IN_ORDER(pointer) __asm__("" : "+r"(pointer)) /* else GCC computes all row addresses at once and spills them */
 #else
 #define NOINLINE static
 #define UNROLL
 #define PREFETCH(address) (void)(address)
+#define PREFETCH_TO_WRITE(address) (void)(address)
 #define IN_ORDER(pointer) (void)(pointer)
 #endif
 
@@ -46,7 +48,7 @@ typedef struct {
     ptrdiff_t c_row;
     int update; /* c = c - rate * chain, in one multiply-add; without bias and finish */
     real rate;
-    real *b_sum; /* (n): the sum of the rows of b, from the first to the last, or, with update, minus rate times it */
+    real *b_sum; /* (n): the sums of the rows of b, from the first to the last (or what they update), or NULL */
     /* Called once for each rectangle of c that is complete, while it is in the cache, or NULL. The rectangles cover c
      * exactly once; where c is small and contiguous there is one. */
     void (*finish)(const void *context, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns);
@@ -120,6 +122,52 @@ ALWAYS_INLINE void vec_store_first(real *p, vec v, vec_mask count) {
 }
 #endif
 
+/* ---- Transposing -------------------------------------------------------------------------------------------------- */
+
+#if defined(__SSE2__) && !defined(FASTNN_SCALAR)
+/* Transposes in groups of 8 rows (4 of double; half of that without AVX): 16 bytes of row i and of row i + GROUP / 2
+ * share a register, so that loads do half of the shuffling. Never 64 bytes: Zen 4 shuffles and stores 32 twice as
+ * fast. */
+#define CHUNK ((int)(16 / sizeof(real)))
+#ifdef __AVX2__
+#define GROUP (2 * CHUNK)
+#define X86(name) _mm256_##name
+typedef __m256 group_single;
+typedef __m256d group_double;
+ALWAYS_INLINE group_single two_chunks(const real *first, const real *second) {
+    const group_single low = _mm256_castps128_ps256(_mm_loadu_ps((const float *)first));
+    return _mm256_blend_ps(low, _mm256_broadcast_ps((const __m128 *)second), 0xf0);
+}
+#else
+#define GROUP CHUNK
+#define X86(name) _mm_##name
+typedef __m128 group_single;
+typedef __m128d group_double;
+#define two_chunks(first, second) _mm_loadu_ps((const float *)(first))
+#endif
+
+/* column (CHUNK, GROUP) = the transpose of the CHUNK numbers from p on of each of GROUP rows. */
+ALWAYS_INLINE void transpose_chunks(const real *const row[GROUP], ptrdiff_t p, group_double column[CHUNK]) {
+#define ROWS(i) two_chunks(row[i] + p, row[(i) + GROUP - CHUNK] + p)
+#if FASTNN_DOUBLE
+    const group_double r0 = X86(castps_pd)(ROWS(0)), r1 = X86(castps_pd)(ROWS(1));
+    column[0] = X86(unpacklo_pd)(r0, r1);
+    column[1] = X86(unpackhi_pd)(r0, r1);
+#else
+    const group_single r0 = ROWS(0), r1 = ROWS(1), r2 = ROWS(2), r3 = ROWS(3);
+    const group_double low01 = X86(castps_pd)(X86(unpacklo_ps)(r0, r1));
+    const group_double low23 = X86(castps_pd)(X86(unpacklo_ps)(r2, r3));
+    const group_double high01 = X86(castps_pd)(X86(unpackhi_ps)(r0, r1));
+    const group_double high23 = X86(castps_pd)(X86(unpackhi_ps)(r2, r3));
+    column[0] = X86(unpacklo_pd)(low01, low23);
+    column[1] = X86(unpackhi_pd)(low01, low23);
+    column[2] = X86(unpacklo_pd)(high01, high23);
+    column[3] = X86(unpackhi_pd)(high01, high23);
+#endif
+#undef ROWS
+}
+#endif
+
 /* ---- One tile --------------------------------------------------------------------------------------------------- */
 
 /* A tile is up to TILE_ROWS rows of 1 or 2 vectors: 24 of 32 registers, or 12 of 16, hold its sums, the others the
@@ -139,9 +187,8 @@ typedef struct {
     ptrdiff_t k;
     const real *a;
     ptrdiff_t a_row, a_col;
-    ptrdiff_t a_next; /* between the first rows of two tiles, divided by the rows of a tile: a_row unless a is packed */
-    const real *b;    /* columns contiguous */
-    ptrdiff_t b_row;
+    const real *b; /* columns contiguous, but for a tile of dot products */
+    ptrdiff_t b_row, b_col;
     real *c;
     ptrdiff_t c_row;
     const real *bias; /* added at the end of the chain, or NULL */
@@ -171,7 +218,51 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
     }
 }
 
-ALWAYS_INLINE void tile(const int rows, const int vectors, const Tile *t) {
+#ifdef GROUP
+/* A tile of dot products reads a b whose columns, not its rows, are contiguous, and transposes it in registers. It is
+ * for few rows, which would not repay packing b. */
+#define DOT_ROWS 3
+#define DOT_GROUPS 4
+#define DOT_VECTORS (DOT_GROUPS * GROUP * (int)sizeof(real) / VECTOR_BYTES)
+typedef real group __attribute__((vector_size(16 * GROUP / CHUNK), aligned(sizeof(real)), may_alias));
+
+ALWAYS_INLINE group group_fma(group a, real s, group c) {
+    group sum;
+    UNROLL for (int lane = 0; lane < GROUP; lane++) sum[lane] = real_fma(s, a[lane], c[lane]);
+    return sum;
+}
+
+ALWAYS_INLINE void dot_sums(const int rows, const Tile *t, vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
+    group sums[DOT_ROWS][DOT_GROUPS];
+    const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_col = t->b_col, whole = t->k / CHUNK * CHUNK;
+    const real *a = t->a;
+    UNROLL for (int i = 0; i < rows; i++) memcpy(sums[i], sum[i], sizeof sums[i]);
+    for (ptrdiff_t p = 0; p < whole; p += CHUNK, a += CHUNK * a_col) {
+        UNROLL for (int g = 0; g < DOT_GROUPS; g++) {
+            const real *row[GROUP];
+            group_double column[CHUNK];
+            UNROLL for (int l = 0; l < GROUP; l++) row[l] = t->b + (g * GROUP + l) * b_col;
+            transpose_chunks(row, p, column);
+            UNROLL for (int q = 0; q < CHUNK; q++) {
+                UNROLL for (int i = 0; i < rows; i++) {
+                    sums[i][g] = group_fma((group)column[q], a[i * a_row + q * a_col], sums[i][g]);
+                }
+            }
+        }
+    }
+    for (ptrdiff_t p = whole; p < t->k; p++, a += a_col) {
+        for (int g = 0; g < DOT_GROUPS; g++) {
+            for (int l = 0; l < GROUP; l++) {
+                const real x = t->b[(g * GROUP + l) * b_col + p];
+                for (int i = 0; i < rows; i++) sums[i][g][l] = real_fma(a[i * a_row], x, sums[i][g][l]);
+            }
+        }
+    }
+    UNROLL for (int i = 0; i < rows; i++) memcpy(sum[i], sums[i], sizeof sums[i]);
+}
+#endif
+
+ALWAYS_INLINE void tile(const int rows, const int vectors, const int dots, const Tile *t) {
     const int last = vectors - 1;
     const vec_mask mask = vec_first(t->width);
     const ptrdiff_t c_row = t->c_row;
@@ -190,6 +281,10 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const Tile *t) {
         UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_broadcast(0);
     }
 
+#ifdef GROUP
+    if (dots) dot_sums(rows, t, sum);
+    else
+#endif
     if (MASKED_LOADS == 1 && t->width < LANES) tile_sums(rows, vectors, 1, mask, t, sum);
     else tile_sums(rows, vectors, MASKED_LOADS == 2, mask, t, sum);
 
@@ -227,7 +322,7 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const Tile *t) {
 
 NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
 #define SHAPE(rows, vectors) ((vectors) * (TILE_ROWS + 1) + (rows))
-#define CASE(rows, vectors) case SHAPE(rows, vectors): tile(rows, vectors, t); break;
+#define CASE(rows, vectors) case SHAPE(rows, vectors): tile(rows, vectors, 0, t); break;
 #define CASES(rows) CASE(rows, 1) CASE(rows, 2)
     switch (SHAPE(rows, vectors)) {
         CASE(1, 4) CASE(2, 4)
@@ -240,6 +335,14 @@ NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
 #undef CASE
 #undef SHAPE
 }
+
+#ifdef GROUP
+NOINLINE void tile_of_dots(ptrdiff_t rows, const Tile *t) {
+    if (rows == 1) tile(1, DOT_VECTORS, 1, t);
+    else if (rows == 2) tile(2, DOT_VECTORS, 1, t);
+    else tile(3, DOT_VECTORS, 1, t);
+}
+#endif
 
 ALWAYS_INLINE ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
@@ -260,28 +363,7 @@ ALWAYS_INLINE ptrdiff_t tile_columns(ptrdiff_t rows, ptrdiff_t left, ptrdiff_t *
 
 /* ---- Packing ---------------------------------------------------------------------------------------------------- */
 
-#if defined(__SSE2__) && !defined(FASTNN_SCALAR)
-/* Transposes in groups of 8 rows (4 of double; half of that without AVX): 16 bytes of row i and of row i + GROUP / 2
- * share a register, so that loads do half of the shuffling. Never 64 bytes: Zen 4 shuffles and stores 32 twice as
- * fast. */
-#define CHUNK ((int)(16 / sizeof(real)))
-#ifdef __AVX2__
-#define GROUP (2 * CHUNK)
-#define X86(name) _mm256_##name
-typedef __m256 group_single;
-typedef __m256d group_double;
-ALWAYS_INLINE group_single two_chunks(const real *first, const real *second) {
-    const group_single low = _mm256_castps128_ps256(_mm_loadu_ps((const float *)first));
-    return _mm256_blend_ps(low, _mm256_broadcast_ps((const __m128 *)second), 0xf0);
-}
-#else
-#define GROUP CHUNK
-#define X86(name) _mm_##name
-typedef __m128 group_single;
-typedef __m128d group_double;
-#define two_chunks(first, second) _mm_loadu_ps((const float *)(first))
-#endif
-
+#ifdef GROUP
 ALWAYS_INLINE void store_group(real *to, group_double v, ptrdiff_t count) {
     if (LIKELY(count >= GROUP)) {
         X86(storeu_pd)((double *)to, v);
@@ -316,23 +398,9 @@ ALWAYS_INLINE void pack_group(ptrdiff_t count, ptrdiff_t k, const real *from, pt
     UNROLL for (int i = 0; i < GROUP; i++) row[i] = from + (i < count ? i * from_row : 0);
     ptrdiff_t step = (k - 1) % CHUNK + 1; /* the second chunk overlaps the first, so that the last one ends at k */
     for (ptrdiff_t p = 0; p <= k - CHUNK; p += step, to += step * to_row, step = CHUNK) {
-#define ROWS(i) two_chunks(row[i] + p, row[(i) + GROUP - CHUNK] + p)
-#if FASTNN_DOUBLE
-        const group_double r0 = X86(castps_pd)(ROWS(0)), r1 = X86(castps_pd)(ROWS(1));
-        store_group(to, X86(unpacklo_pd)(r0, r1), count);
-        store_group(to + to_row, X86(unpackhi_pd)(r0, r1), count);
-#else
-        const group_single r0 = ROWS(0), r1 = ROWS(1), r2 = ROWS(2), r3 = ROWS(3);
-        const group_double low01 = X86(castps_pd)(X86(unpacklo_ps)(r0, r1));
-        const group_double low23 = X86(castps_pd)(X86(unpacklo_ps)(r2, r3));
-        const group_double high01 = X86(castps_pd)(X86(unpackhi_ps)(r0, r1));
-        const group_double high23 = X86(castps_pd)(X86(unpackhi_ps)(r2, r3));
-        store_group(to, X86(unpacklo_pd)(low01, low23), count);
-        store_group(to + to_row, X86(unpackhi_pd)(low01, low23), count);
-        store_group(to + 2 * to_row, X86(unpacklo_pd)(high01, high23), count);
-        store_group(to + 3 * to_row, X86(unpackhi_pd)(high01, high23), count);
-#endif
-#undef ROWS
+        group_double column[CHUNK];
+        transpose_chunks(row, p, column);
+        UNROLL for (int q = 0; q < CHUNK; q++) store_group(to + q * to_row, column[q], count);
     }
 }
 #endif
@@ -372,9 +440,8 @@ NOINLINE void pack(ptrdiff_t count, ptrdiff_t width, ptrdiff_t k, const real *fr
 
 /* The whole product as one tile, which the three ways cut to size. */
 ALWAYS_INLINE Tile whole_tile(const Product *p) {
-    Tile t = {p->k, p->a, p->a_row, p->a_col, p->a_row, p->b, p->b_row, p->c, p->c_row, p->bias, 0, 0, 0, LANES};
-    t.update = p->update;
-    t.rate = p->rate;
+    const Tile t = {p->k, p->a,     p->a_row, p->a_col, p->b,      p->b_row, p->b_col,
+                    p->c, p->c_row, p->bias,  0,        p->update, p->rate,  LANES};
     return t;
 }
 
@@ -382,19 +449,19 @@ ALWAYS_INLINE void finish(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t 
     if (p->finish) p->finish(p->context, i, j, rows, columns);
 }
 
-/* Blocks of 256 rows of b: shorter ones load and store c more often, in longer ones a panel of b (32 KB with AVX-512)
- * leaves the first-level cache. A packed block of a stays in the second-level cache, panel after panel. */
-#define BLOCK_K 256
-#define BLOCK_A ((ptrdiff_t)(208 * 1024 / sizeof(real)))
-#define PANEL (BLOCK_K * TILE_VECTORS * (VECTOR_BYTES / sizeof(real)))
+/* A block of b, packed into panels as wide as a tile, fills half of a second-level cache of 1 MB and streams from there
+ * without loss, while a tile's rows of a stay in the first-level cache. */
+#define BLOCK_K 384
+#define BLOCK ((ptrdiff_t)(512 * 1024 / sizeof(real)))
 #define CACHE_LINE ((ptrdiff_t)(64 / sizeof(real)))
-#define FINISHED_ROWS 192
 #define FINISHED ((ptrdiff_t)(32 * 1024 / sizeof(real)))
-#define RECTANGLE 128
+#define FINISHED_ROWS 192
+#define RECTANGLE 256
+#define NARROW_K 256
 
 /* b_col == 1, and without masked loads n is a multiple of LANES. */
-ALWAYS_INLINE void product_in_place(const Product *p) {
-    const ptrdiff_t m = p->m, n = p->n, rows = even_part(m, TILE_ROWS);
+ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t n) {
+    const ptrdiff_t m = p->m, rows = even_part(m, TILE_ROWS);
     const ptrdiff_t block_m = p->finish ? FINISHED_ROWS / rows * rows : m;
     Tile t = whole_tile(p);
     for (ptrdiff_t i = 0; i < m; i += block_m) {
@@ -415,90 +482,126 @@ ALWAYS_INLINE void product_in_place(const Product *p) {
     }
 }
 
-ALWAYS_INLINE void product_in_blocks(const Product *p, int pack_b, real *packed_a) {
-    ALIGNED(64) real panel[PANEL];
-    const ptrdiff_t m = p->m, n = p->n, k = p->k, b_col = p->b_col, rows = even_part(m, TILE_ROWS);
-    const ptrdiff_t block_k = even_part(k, rows <= FEW_ROWS ? BLOCK_K * TILE_VECTORS / FEW_ROWS_VECTORS : BLOCK_K);
-    const ptrdiff_t tiles = (m + rows - 1) / rows;
-    const ptrdiff_t block_m = packed_a ? even_part(tiles, BLOCK_A / (block_k * rows)) * rows : m;
+/* b (k, n) in panels of `panel` columns, each (k, panel). */
+NOINLINE void pack_panels(ptrdiff_t k, ptrdiff_t n, ptrdiff_t panel, const real *b, ptrdiff_t b_row, ptrdiff_t b_col,
+                          real *to) {
+    const ptrdiff_t whole = b_col == 1 ? n / panel * panel : 0;
+    for (ptrdiff_t p = 0; whole && p < k; p++) { /* row after row: the order in which they lie in memory */
+        const real *const row = b + p * b_row, *const ahead = p + 2 < k ? row + 2 * b_row : row;
+        for (ptrdiff_t j = 0; j < whole; j += panel) {
+            for (ptrdiff_t l = 0; l < panel; l += CACHE_LINE) PREFETCH(ahead + j + l);
+            for (ptrdiff_t l = 0; l < panel; l += LANES) vec_store(to + j * k + p * panel + l, vec_load(row + j + l));
+        }
+    }
+    for (ptrdiff_t j = whole; j < n; j += panel) {
+        const ptrdiff_t columns = smaller(panel, n - j);
+        const ptrdiff_t width = MASKED_LOADS ? columns : (columns + LANES - 1) / LANES * LANES;
+        pack(columns, width, k, b + j * b_col, b_col, b_row, to + j * k, panel);
+    }
+}
+
+NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) {
+    ALIGNED(64) real packed_b[BLOCK];
+    ALIGNED(64) real packed_a[BLOCK_K * TILE_ROWS];
+    const ptrdiff_t m = p->m, k = p->k, rows = even_part(m, TILE_ROWS), panel = TILE_VECTORS * LANES;
+    const ptrdiff_t block_k = even_part(k, BLOCK_K);
+    const ptrdiff_t block_n = even_part((n - first + panel - 1) / panel, BLOCK / (block_k * panel)) * panel;
+    /* Rows of a that lie a multiple of 4 KB apart would drive each other out of the first-level cache. */
+    const int pack_a = n - first > 4 * panel && (p->a_row * (ptrdiff_t)sizeof(real)) % 4096 == 0;
     Tile t = whole_tile(p);
+    t.b_row = panel;
     for (ptrdiff_t q = 0; q < k; q += block_k) {
         t.k = smaller(block_k, k - q);
         t.resume = q > 0;
         const int complete = q + t.k == k;
-        for (ptrdiff_t i = 0; i < m; i += block_m) {
-            const ptrdiff_t height = smaller(block_m, m - i);
-            const real *a = p->a + i * p->a_row + q * p->a_col;
-            if (packed_a) { /* tile after tile, each (k, rows) */
-                for (ptrdiff_t h = 0; h < height; h += rows) {
-                    const ptrdiff_t count = smaller(rows, height - h);
-                    pack(count, count, t.k, a + h * p->a_row, p->a_row, p->a_col, packed_a + h * t.k, rows);
-                }
-                a = packed_a;
-                t.a_row = 1;
-                t.a_col = rows;
-                t.a_next = t.k;
-            }
-            for (ptrdiff_t j = 0, columns, vectors; j < n; j += columns) {
-                columns = tile_columns(rows, n - j, &vectors, &t);
+        for (ptrdiff_t j = first; j < n; j += block_n) {
+            const ptrdiff_t width = smaller(block_n, n - j);
+            pack_panels(t.k, width, panel, p->b + q * p->b_row + j * p->b_col, p->b_row, p->b_col, packed_b);
+            for (ptrdiff_t i = 0; i < m; i += rows) {
+                const ptrdiff_t height = smaller(rows, m - i);
+                const real *const a = p->a + i * p->a_row + q * p->a_col, *ahead = a + rows * p->a_row;
                 t.a = a;
-                t.b = p->b + q * p->b_row + j * b_col;
-                t.b_row = p->b_row;
-                t.c = p->c + i * p->c_row + j;
-                t.bias = p->bias && complete ? p->bias + j : NULL;
-                /* The next panel comes from memory, a share at a time, while the tiles of this one are at work. */
-                const real *ahead = t.b + columns * b_col;
-                ptrdiff_t lines = j + 2 * columns > n || !pack_b ? 0 : b_col == 1 ? t.k : columns;
-                const ptrdiff_t line = b_col == 1 ? columns : t.k, line_step = b_col == 1 ? p->b_row : b_col;
-                const ptrdiff_t share = lines ? lines * rows / height + 1 : 0;
-                if (pack_b || (!MASKED_LOADS && t.width < LANES)) {
-                    t.b_row = vectors * LANES;
-                    pack(columns, MASKED_LOADS ? columns : t.b_row, t.k, t.b, b_col, p->b_row, panel, t.b_row);
-                    t.b = panel;
+                if (pack_a) {
+                    pack(height, height, t.k, a, p->a_row, p->a_col, packed_a, height);
+                    t.a = packed_a;
+                    t.a_row = 1;
+                    t.a_col = height;
                 }
-                for (ptrdiff_t h = 0; h < height; h += rows) {
+                /* The rows of a for the next tiles come from memory, a share at a time, while these are at work. */
+                ptrdiff_t lines = i + rows >= m ? 0 : p->a_col == 1 ? smaller(rows, m - i - rows) : t.k;
+                const ptrdiff_t share = lines * panel / width + 1;
+                const ptrdiff_t line = p->a_col == 1 ? t.k : 1, line_step = p->a_col == 1 ? p->a_row : p->a_col;
+                for (ptrdiff_t l = 0, columns, vectors; l < width; l += columns) {
+                    columns = smaller(panel, width - l);
+                    vectors = (columns + LANES - 1) / LANES;
+                    t.width = columns - (vectors - 1) * LANES;
+                    t.b = packed_b + l * t.k;
+                    t.c = p->c + i * p->c_row + j + l;
+                    t.bias = p->bias && complete ? p->bias + j + l : NULL;
                     for (ptrdiff_t s = smaller(share, lines); s > 0; s--, lines--, ahead += line_step) {
-                        for (ptrdiff_t l = 0; l < line; l += CACHE_LINE) PREFETCH(ahead + l);
+                        for (ptrdiff_t x = 0; x < line; x += CACHE_LINE) PREFETCH(ahead + x);
                     }
-                    tile_of(smaller(rows, height - h), vectors, &t);
-                    t.a += rows * t.a_next;
-                    t.c += rows * t.c_row;
+                    for (ptrdiff_t h = 0; h < height && l + panel < width; h++) { /* c of the next tile */
+                        PREFETCH_TO_WRITE(t.c + h * t.c_row + panel);
+                        PREFETCH_TO_WRITE(t.c + h * t.c_row + panel + CACHE_LINE);
+                    }
+                    tile_of(height, vectors, &t);
                 }
-                if (complete) finish(p, i, j, height, columns);
+                if (complete) finish(p, i, j, height, width);
             }
         }
     }
 }
 
-NOINLINE void product_b_packed(const Product *p, int pack_b) { product_in_blocks(p, pack_b, NULL); }
-
-NOINLINE void product_both_packed(const Product *p, int pack_b) {
-    ALIGNED(64) real packed_a[BLOCK_A];
-    product_in_blocks(p, pack_b, packed_a);
+#ifdef GROUP
+/* Columns up to n, a multiple of DOT_VECTORS * LANES; m <= DOT_ROWS and b_row == 1. */
+NOINLINE void product_of_dots(const Product *p, ptrdiff_t n) {
+    Tile t = whole_tile(p);
+    for (ptrdiff_t j = 0; j < n; j += DOT_VECTORS * LANES) {
+        t.b = p->b + j * p->b_col;
+        t.c = p->c + j;
+        if (p->bias) t.bias = p->bias + j;
+        tile_of_dots(p->m, &t);
+    }
+    finish(p, 0, 0, p->m, n);
 }
+#endif
 
-/* The columns of c from `first` on, at most TILE_ROWS, as rows of c.T (n, m) = b.T @ a.T: each vector holds one column
- * of many rows of c. */
+/* Columns from `first` on, at most TILE_ROWS, as rows of c.T = b.T @ a.T: each vector holds one column of many rows of
+ * c. */
 NOINLINE void product_transposed(const Product *p, ptrdiff_t first) {
-    ALIGNED(64) real panel[PANEL];
+    ALIGNED(64) real panel[NARROW_K * TILE_VECTORS * (VECTOR_BYTES / sizeof(real))];
     ALIGNED(64) real sums[TILE_ROWS * FEW_ROWS_VECTORS * (VECTOR_BYTES / sizeof(real))];
     const ptrdiff_t m = p->m, n = p->n - first, k = p->k;
-    const ptrdiff_t block_k = even_part(k, n <= FEW_ROWS ? BLOCK_K * TILE_VECTORS / FEW_ROWS_VECTORS : BLOCK_K);
     Tile t = whole_tile(p);
     t.a_row = p->b_col;
     t.a_col = p->b_row;
+    t.b_col = p->a_row;
     t.c = sums;
     t.c_row = FEW_ROWS_VECTORS * LANES;
     t.bias = NULL;
     t.update = 0;
     for (ptrdiff_t i = 0, columns, vectors; i < m; i += columns) {
         columns = tile_columns(n, m - i, &vectors, &t);
+#ifdef GROUP
+        const int dots = n <= DOT_ROWS && p->a_col == 1 && k >= 4 * CHUNK && m - i >= DOT_VECTORS * LANES;
+        if (dots) columns = DOT_VECTORS * LANES, t.width = LANES;
+#else
+        const int dots = 0;
+#endif
+        const ptrdiff_t block_k = dots ? k : even_part(k, NARROW_K * TILE_VECTORS / vectors);
         for (ptrdiff_t q = 0; q < k; q += block_k) {
             t.k = smaller(block_k, k - q);
             t.resume = q > 0;
             t.a = p->b + first * p->b_col + q * p->b_row;
             t.b = p->a + i * p->a_row + q * p->a_col;
             t.b_row = p->a_col;
+#ifdef GROUP
+            if (dots) {
+                tile_of_dots(n, &t);
+                break;
+            }
+#endif
             if (p->a_row != 1 || (!MASKED_LOADS && t.width < LANES)) {
                 t.b_row = vectors * LANES;
                 pack(columns, MASKED_LOADS ? columns : t.b_row, t.k, t.b, p->a_row, p->a_col, panel, t.b_row);
@@ -522,25 +625,37 @@ NOINLINE void product_transposed(const Product *p, ptrdiff_t first) {
 
 /* ---- The product ------------------------------------------------------------------------------------------------ */
 
-ALWAYS_INLINE void product(const Product *p) {
+NOINLINE void product(const Product *p) {
     const ptrdiff_t m = p->m, k = p->k, size = (ptrdiff_t)sizeof(real);
-    Product rest = *p;
+    ptrdiff_t n = p->n;
+    if (k == 0) {
+        product_in_place(p, n);
+        return;
+    }
+#ifdef GROUP
+    if (m <= DOT_ROWS && p->b_row == 1 && p->b_col != 1 && k >= 4 * CHUNK) {
+        const ptrdiff_t whole = n / (DOT_VECTORS * LANES) * (DOT_VECTORS * LANES);
+        if (whole > 0) product_of_dots(p, whole);
+        if (whole < n) product_in_blocks(p, whole, n);
+        return;
+    }
+#endif
     /* The last columns, where they fill little of a vector: at most half, or where a.T has to be packed at most a
      * quarter of float, an eighth of double, which is packed at half the speed. */
-    const ptrdiff_t few = p->n % LANES;
+    const ptrdiff_t few = n % LANES;
     if (few > 0 && few <= (p->a_row == 1 ? LANES / 2 : LANES / size) && m >= LANES && m * k >= 16 * LANES) {
-        rest.n -= few;
-        product_transposed(p, rest.n);
-        if (rest.n == 0) return;
+        n -= few;
+        product_transposed(p, n);
     }
-    /* b is packed if its rows are not contiguous, or if it fills half of a 1 MB cache and is read many times. */
-    const ptrdiff_t n = rest.n;
-    const int pack_b = p->b_col != 1 || (m > 2 * TILE_ROWS && n * k * size > 512 * 1024);
-    const int pack_a = m > TILE_ROWS && n > 4 * TILE_VECTORS * LANES && m * k * size > 64 * 1024;
-    if (k == 0) product_in_place(&rest);
-    else if (pack_a) product_both_packed(&rest, pack_b);
-    else if (pack_b || (!MASKED_LOADS && n % LANES != 0)) product_b_packed(&rest, pack_b);
-    else product_in_place(&rest);
+    /* b is packed if its rows are not contiguous, or if it fills half of a 1 MB cache and is read many times; without
+     * masked loads also the last columns, which fill no vector. */
+    if (p->b_col != 1 || (m > 2 * TILE_ROWS && n * k * size > 512 * 1024)) {
+        if (n > 0) product_in_blocks(p, 0, n);
+        return;
+    }
+    const ptrdiff_t whole = MASKED_LOADS ? n : n / LANES * LANES;
+    if (whole < n) product_in_blocks(p, whole, n);
+    product_in_place(p, whole);
 }
 
 /* An update whose chains are longer than a block: they cannot wait in c, so they wait in a rectangle beside it. */
@@ -571,13 +686,13 @@ static void gemm(const Product *p) {
     Product rest = *p;
     if (p->n <= 0) return;
     if (p->b_sum) { /* a row of ones @ b */
-        const Product sums = {1, p->n, p->k, &one, 0, 0, p->b, p->b_row, p->b_col, NULL, p->b_sum, p->n,
-                              p->update, p->rate, NULL, NULL, NULL};
-        if (p->update && p->k > BLOCK_K / 2) update_in_rectangles(&sums);
+        const Product sums = {1,    p->n,     p->k, &one,      0,       0,    p->b, p->b_row, p->b_col,
+                              NULL, p->b_sum, p->n, p->update, p->rate, NULL, NULL, NULL};
+        if (p->update && p->k > BLOCK_K) update_in_rectangles(&sums);
         else product(&sums);
     }
     if (p->m <= 0) return;
-    if (p->update && p->k > BLOCK_K / 2) {
+    if (p->update && p->k > BLOCK_K) {
         update_in_rectangles(p);
         return;
     }
