@@ -1,8 +1,9 @@
-"""Single kernels, called from Python: against their NumPy twins, and matrix products against np.matmul."""
+"""Single kernels: matrix products against np.matmul and the FMA peak, and all others against their NumPy twins."""
 
 import argparse
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import frame
@@ -11,11 +12,21 @@ import numpy as np
 import fastnn
 from fastnn import reference
 
-# (batch, n_in, n_out): layers of the nets that bench_train.py trains, and of larger ones.
-DENSE = (
-    (1, 64, 20), (4, 2, 8), (4, 8, 1), (32, 20, 64), (32, 64, 64), (32, 64, 2), (64, 784, 128), (64, 128, 10),
-    (128, 512, 512),
+# (batch, n_in, n_out): the layers of the nets that bench_train.py trains,
+LAYERS = (
+    (4, 2, 8), (4, 8, 4), (4, 4, 2), (32, 20, 64), (32, 64, 64), (32, 64, 2), (64, 784, 128), (64, 128, 10),
+    (128, 784, 512), (128, 512, 512), (128, 512, 10), (256, 1024, 1024), (256, 1024, 10), (32, 8, 256), (32, 256, 256),
+    (32, 256, 1), (200, 784, 100), (200, 100, 100), (200, 100, 10), (10_000, 4, 32), (10_000, 32, 16), (10_000, 16, 4),
 )  # fmt: skip
+# single rows, few outputs, squares up to the largest, and sizes that are no multiple of anything.
+SHAPES = (
+    (1, 8, 8), (1, 20, 64), (1, 64, 64), (1, 784, 128), (1, 512, 512), (1, 1024, 1024), *LAYERS,
+    (64, 128, 1), (64, 128, 2), (64, 128, 3), (256, 1024, 3), (65, 65, 65), (100, 300, 70), (64, 64, 64),
+    (128, 128, 128), (256, 256, 256), (512, 512, 512), (1024, 1024, 1024), (2048, 2048, 2048),
+)  # fmt: skip
+SHAPES_FLOAT64 = ((1, 64, 64), (32, 20, 64), (32, 64, 2), (64, 784, 128), (128, 512, 512), (512, 512, 512))
+SHARE_OF_PEAK = 0.9  # required where all three sizes are at least 64; and nowhere slower than np.matmul
+LAYER_OPS = {"dense_forward": 1, "dense_backward": 2, "dense_sgd": 1}  # with the number of their products
 ELEMENTWISE = ((32, 64), (128, 512))  # (rows, width)
 JACOBIAN = ((32, 10), (64, 64))
 RTOL = {"float32": 2e-5, "float64": 1e-12}
@@ -26,6 +37,8 @@ LOSSES = (
     "cross_entropy_from_logits", "cross_entropy_labels", "cross_entropy_labels_from_logits",
 )  # fmt: skip
 OPTIMIZERS = {"sgd": {}, "sgd with momentum": {"momentum": 0.9}, "adam": {}}
+NUMPY_HAS = {"exp": np.exp, "log": np.log, "tanh_forward": np.tanh}  # required: not slower, in float32
+FUNCTIONS = ((32, 64), (128, 512), (1000, 1000))  # their (rows, width)
 GATHER = ("gather_rows", "gather_labels")
 # All that is measured per element, with options, as `reference` lists it.
 PAIRS = [name for name in vars(reference) if name.endswith(("_forward", "_backward")) and not name.startswith("dense_")]
@@ -66,13 +79,20 @@ def arguments(op: str, rows: int, width: int, dtype: str) -> list[Any]:
     return [np.abs(normal(rows, width)) if op in ELEMENTARY else normal(rows, width), unset]
 
 
-def compare(what: str, dtype: str, contenders: Contenders, seconds: float) -> dict[str, frame.Timing]:
-    """Let each contender compute once into its own arrays, compare these, then measure."""
+def compare(
+    what: str,
+    dtype: str,
+    contenders: Contenders,
+    seconds: float,
+    besides: Mapping[str, Callable[[], object]] = MappingProxyType({}),
+) -> dict[str, frame.Timing]:
+    """Let each contender compute once into its own arrays, compare these, then measure, with others besides."""
     for call, _ in contenders.values():
         call()
     results = {name: [a for a in arrays if isinstance(a, np.ndarray)] for name, (_, arrays) in contenders.items()}
     frame.verify(f"{what} {dtype}", results, RTOL[dtype])
-    return frame.measure({name: call for name, (call, _) in contenders.items()}, seconds)
+    calls = {name: call for name, (call, _) in contenders.items()}
+    return frame.measure(calls | dict(besides), seconds, at_least=5 if seconds else 1)
 
 
 def twins(op: str, dtype: str, make: Callable[[], list[Any]], **options: Any) -> Contenders:
@@ -91,26 +111,27 @@ def kernels(dtype: str) -> Any:
 def products(m: int, k: int, n: int, dtype: str) -> dict[str, Contenders]:
     """Return the three products of a dense layer, x (m, k) and w (k, n), each with its contenders.
 
-    Those of fastnn are recorded and replayed, as `fit` does it: dx alone has no other form.
+    Those of fastnn are recorded and replayed, as `fit` does it.
     """
     rng = np.random.default_rng(0)
     x, w, dy = (rng.normal(size=shape).astype(dtype) for shape in ((m, k), (k, n), (m, n)))
     y, dw, dx = ((np.full(a.shape, np.nan, dtype), np.full(a.shape, np.nan, dtype)) for a in (dy, w, x))
-    forward, backward = fastnn.Tape(), fastnn.Tape()
-    kernels(dtype).dense_forward(x, w, None, y[1], tape=forward)
-    kernels(dtype).dense_backward(x, w, dy, dx[1], dw[1], None, tape=backward)  # two steps: dw, then dx
+    tapes = [fastnn.Tape() for _ in range(3)]
+    kernels(dtype).dense_forward(x, w, None, y[1], tape=tapes[0])
+    kernels(dtype).dense_backward(x, w, dy, None, dw[1], None, tape=tapes[1])
+    kernels(dtype).dense_backward(x, w, dy, dx[1], None, None, tape=tapes[2])
     return {
         "x @ w": {
             "matmul": (lambda: np.matmul(x, w, out=y[0]), [y[0]]),
-            "fastnn": (forward.replay, [y[1]]),
+            "fastnn": (tapes[0].replay, [y[1]]),
         },
         "x.T @ dy": {
             "matmul": (lambda: np.matmul(x.T, dy, out=dw[0]), [dw[0]]),
-            "fastnn": (lambda: backward.replay(0, 1), [dw[1]]),
+            "fastnn": (tapes[1].replay, [dw[1]]),
         },
         "dy @ w.T": {
             "matmul": (lambda: np.matmul(dy, w.T, out=dx[0]), [dx[0]]),
-            "fastnn": (lambda: backward.replay(1, 2), [dx[1]]),
+            "fastnn": (tapes[2].replay, [dx[1]]),
         },
     }
 
@@ -118,44 +139,91 @@ def products(m: int, k: int, n: int, dtype: str) -> dict[str, Contenders]:
 def layer(op: str, m: int, k: int, n: int, dtype: str) -> list[Any]:
     rng = np.random.default_rng(0)
     x, w, b, dy = (rng.normal(size=shape).astype(dtype) for shape in ((m, k), (k, n), (n,), (m, n)))
-    empty = (np.full(a.shape, np.nan, dtype) for a in (x, w, b))
-    return [x, w, b, np.full_like(dy, np.nan), "relu"] if op == "dense_forward" else [x, w, dy, *empty]
+    if op == "dense_forward":
+        return [x, w, b, np.full_like(dy, np.nan), "relu"]
+    if op == "dense_sgd":
+        return [x, w, b, dy, np.full(1, 1e-6)]
+    return [x, w, dy, *(np.full_like(array, np.nan) for array in (x, w, b))]
 
 
 def bench_products(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple[str, ...], seconds: float) -> None:
     rows = []
     for dtype in dtypes:
-        for m, k, n in DENSE[:3] if chosen.smoke else DENSE:
+        shapes = SHAPES if dtype == "float32" else SHAPES_FLOAT64
+        for m, k, n in shapes[:3] if chosen.smoke else shapes:
             for product, contenders in products(m, k, n, dtype).items():
                 what = f"{product} {m}x{k}x{n}"
                 if chosen.only not in what:
                     continue
-                timings = compare(what, dtype, contenders, seconds)
-                flops = 2 * m * k * n
-                report.add(timings, op=product, shape=[m, k, n], dtype=dtype, flops=flops)
-                speed = (f"{flops / timings[name].minimum / 1e9:.2f}" for name in ("fastnn", "matmul"))
-                rows.append([what, dtype, *speed, f"{frame.ratios(timings)['matmul']:.2f}"])
+                timings = compare(what, dtype, contenders, seconds / 2, frame.peak(dtype))
+                peak, flops = frame.peak_flops(timings, dtype), 2 * m * k * n
+                speed = {name: flops / timings[name].minimum for name in ("fastnn", "matmul")}
+                share, ratio = speed["fastnn"] / peak, frame.ratios(timings)["matmul"]
+                report.add(timings, op=product, shape=[m, k, n], dtype=dtype, flops=flops, peak=peak, share=share)
+                holds = report.require(f"{what} {dtype}: × faster than np.matmul", ratio, at_least=1 - frame.NOISE)
+                if min(m, k, n) >= 64:
+                    peak_line = f"{what} {dtype}: share of the FMA peak"
+                    holds &= report.require(peak_line, share, at_least=SHARE_OF_PEAK)
+                gigaflops = (f"{number / 1e9:.2f}" for number in (speed["fastnn"], speed["matmul"], peak))
+                rows.append([what, dtype, *gigaflops, f"{share:.3f}", f"{ratio:.2f}", "yes" if holds else "NO"])
     if rows:
-        print("\nMatrix products, x (m, k), w (k, n), as m x k x n; fastnn as a replayed step: GFLOP/s")
-        print(frame.table(["product", "dtype", "fastnn", "np.matmul", "fastnn is × faster"], rows), flush=True)
+        print(
+            "\nMatrix products, x (m, k), w (k, n), as m x k x n; fastnn as a replayed step: GFLOP/s\n"
+            f"required: not slower than np.matmul (within {frame.NOISE:.0%}, the noise of such minima); where all "
+            f"three sizes are at least 64, {SHARE_OF_PEAK:.0%} of the peak"
+        )
+        headings = [
+            "product", "dtype", "fastnn", "np.matmul", "FMA peak", "fastnn / peak", "fastnn is × faster", "holds"
+        ]  # fmt: skip
+        print(frame.table(headings, rows), flush=True)
+
+
+def bench_functions(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple[str, ...], seconds: float) -> None:
+    rows = []
+    for dtype in dtypes:
+        for op, function in NUMPY_HAS.items():
+            for shape in FUNCTIONS[: 1 if chosen.smoke else None]:
+                what = f"{function.__name__} {shape[0]}x{shape[1]}"
+                if chosen.only not in what:
+                    continue
+                x, ours = arguments(op, *shape, dtype)
+                theirs, tape = ours.copy(), fastnn.Tape()
+                getattr(kernels(dtype), op)(x, ours, tape=tape)
+                contenders: Contenders = {
+                    "NumPy": (lambda f=function, x=x, out=theirs: f(x, out=out), [theirs]),
+                    "fastnn": (tape.replay, [ours]),
+                }
+                timings = compare(what, dtype, contenders, seconds)
+                report.add(timings, op=function.__name__, shape=shape, dtype=dtype, elements=x.size)
+                ratio = frame.ratios(timings)["NumPy"]
+                bound = 1 - frame.NOISE if dtype == "float32" else None
+                holds = report.require(f"{what} {dtype}: × faster than np.{function.__name__}", ratio, at_least=bound)
+                least = (f"{timings[name].minimum / x.size * 1e9:.3f}" for name in ("fastnn", "NumPy"))
+                rows.append([what, dtype, *least, f"{ratio:.2f}", "" if bound is None else "yes" if holds else "NO"])
+    if rows:
+        print(
+            "\nThe functions that NumPy has; fastnn as a replayed step: ns per element\n"
+            f"required: in float32 not slower (within {frame.NOISE:.0%})"
+        )
+        print(frame.table(["function", "dtype", "fastnn", "NumPy", "fastnn is × faster", "holds"], rows), flush=True)
 
 
 def bench_layers(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple[str, ...], seconds: float) -> None:
     rows = []
     for dtype in dtypes:
-        for shape in DENSE[:3] if chosen.smoke else DENSE:
-            for op in ("dense_forward", "dense_backward"):
+        for shape in LAYERS[:3] if chosen.smoke else LAYERS:
+            for op, products in LAYER_OPS.items():
                 what = f"{op} {'x'.join(map(str, shape))}"
                 if chosen.only not in what:
                     continue
                 timings = compare(what, dtype, twins(op, dtype, lambda: layer(op, *shape, dtype)), seconds)  # noqa: B023
-                flops = 2 * np.prod(shape).item() * (1 if op == "dense_forward" else 2)
+                flops = 2 * np.prod(shape).item() * products
                 report.add(timings, op=op, shape=shape, dtype=dtype, flops=flops)
                 least = (f"{timings[name].minimum * 1e6:.2f}" for name in ("fastnn", "NumPy"))
                 speed = f"{flops / timings['fastnn'].minimum / 1e9:.2f}"
                 rows.append([what, dtype, *least, speed, f"{frame.ratios(timings)['NumPy']:.2f}"])
     if rows:
-        print("\nDense layers, forward with bias and relu, backward with dx, dw and db, called from Python: µs")
+        print("\nDense layers (forward with bias and relu, backward with dx, dw and db), called from Python: µs")
         headings = ["kernel", "dtype", "fastnn", "NumPy", "fastnn GFLOP/s", "fastnn is × faster"]
         print(frame.table(headings, rows), flush=True)
 
@@ -181,8 +249,8 @@ def bench_rows(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple[s
 
 def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
     dtypes = ("float32",) if chosen.quick and not chosen.smoke else ("float32", "float64")
-    seconds = 0.0 if chosen.smoke else 0.2 if chosen.quick else 0.4
-    for group in (bench_products, bench_layers, bench_rows):
+    seconds = 0.0 if chosen.smoke else 0.1 if chosen.quick else 0.4
+    for group in (bench_products, bench_functions, bench_layers, bench_rows):
         group(chosen, report, dtypes, seconds)
 
 

@@ -1,62 +1,139 @@
-"""Whole training: epochs of fit against the NumPy twin, scikit-learn, PyTorch and JAX, one thread each."""
+"""Whole training: epochs of fit against NumPy, scikit-learn, PyTorch and JAX."""
 
 import argparse
 from dataclasses import replace
 
 import frame
-from trainers import TRAINERS, cannot, missing
+import numpy as np
+from trainers import TRAINERS, FastNN, Trainer, Twin, missing
 from workloads import WORKLOADS, Workload
 
+ONCE = {"fastnn": "fastnn, 1 epoch per fit", "JAX": "JAX, 1 epoch per call"}
+FORMS = {"PyTorch": ("PyTorch compiled", "PyTorch Sequential")}  # the fastest of them counts
+COMPILED_FLOPS = 20e6  # of a step, up to which torch.compile is faster than eager steps
+STEPS_IN_PYTHON = 1000  # per call, of those who loop in Python: no call costs them more than a step
 
-def bench(workload: Workload, chosen: argparse.Namespace, report: frame.Report, left_out: dict[str, str]) -> list[str]:
-    """Verify, measure and print one workload; return what it says about the required ratios."""
-    left_out = {name: reason for name in TRAINERS if (reason := cannot(name, workload))} | left_out
-    data, verified = workload.data(), {}
-    trainers = {n: make(workload, workload.weights(), *data) for n, make in TRAINERS.items() if n not in left_out}
+
+def cannot(name: str, workload: Workload, quick: bool) -> str:
+    """Return why a contender is left out for this net, or nothing."""
+    if name == "PyTorch compiled":
+        if workload.optimizer != "sgd" or workload.flops > COMPILED_FLOPS:
+            return "slower than eager steps for this net"
+        if quick:
+            return "compiling takes long: measured without --quick"
+    if name == "PyTorch Sequential" and quick:
+        return "slower than by hand: measured without --quick"
+    return missing(name)
+
+
+def per_call(name: str, workload: Workload) -> int:
+    """Return the epochs of one call."""
+    if name in ("fastnn", "JAX"):
+        return workload.epochs
+    return min(workload.epochs, max(1, STEPS_IN_PYTHON // workload.steps))
+
+
+def contenders(trainers: dict[str, Trainer], workload: Workload) -> dict[str, tuple[Trainer, int]]:
+    """Return who takes part, each with the epochs of one call: those that loop in C also with one epoch at a time."""
+    taking_part = {name: (trainer, per_call(name, workload)) for name, trainer in trainers.items()}
+    if workload.steps * workload.epochs / workload.flops > 1e-5:  # else the call costs nothing beside the epoch
+        taking_part |= {ONCE[name]: (trainers[name], 1) for name in ONCE if name in trainers}
+    if frame.THREADS > 1:
+        alone = FastNN(workload, workload.weights(), *workload.data(), threads=1)
+        taking_part["fastnn, 1 thread"] = alone, workload.epochs
+    return taking_part
+
+
+def bench(workload: Workload, chosen: argparse.Namespace, report: frame.Report) -> None:
+    """Verify, measure and print one workload, and hold it against what is required."""
+    left_out = {name: reason for name in TRAINERS if (reason := cannot(name, workload, chosen.quick))}
+    makers = {"twin": Twin} | {name: make for name, make in TRAINERS.items() if name not in left_out}
+    data = workload.data()
+    losses: dict[str, list[np.ndarray]] = {}
+    weights: dict[str, list[np.ndarray]] = {}
+    trainers = {name: make(workload, workload.weights(), *data, frame.THREADS) for name, make in makers.items()}
     for name, trainer in trainers.items():
-        verified[name] = [trainer.fit(workload.verified, shuffle=False), *trainer.weights()]
-    frame.verify(f"{workload.name} after {workload.verified} epochs", verified, workload.rtol)
-    print(f"\n{workload}\nverified: losses and weights after {workload.verified} epochs agree to {workload.rtol:g}")
+        # JAX compiles for a number of epochs: here for the one that it is measured with, too.
+        calls = [workload.verified] if name != "JAX" else [1] * workload.verified
+        losses[name] = [np.concatenate([trainer.fit(epochs, shuffle=False) for epochs in calls])]
+        weights[name] = [array.copy() for array in trainer.weights()]
+    epochs = f"{workload.verified} epoch{'s' if workload.verified > 1 else ''}"
+    frame.verify(f"{workload.name}, losses of {epochs}", losses, workload.rtol)
+    frame.verify(f"{workload.name}, weights after {epochs}", weights, workload.weights_rtol)
+    agree = f"losses agree to {workload.rtol:g} and weights to {workload.weights_rtol:g} after {epochs}"
+    print(f"\n{workload}\nverified: {agree}")
+    del trainers["twin"]
 
-    rows, required = [], []
-    for epochs in (workload.epochs, 1):
-        seconds = 0.0 if chosen.smoke else 2.0 if chosen.quick else 10.0
-        calls = {name: lambda trainer=trainer: trainer.fit(epochs, shuffle=True) for name, trainer in trainers.items()}  # noqa: B023
-        timings = frame.measure(calls, seconds, at_least=2 if chosen.smoke else 5)
-        ratios = frame.ratios(timings)
-        form = f"{epochs} epochs per call" if epochs > 1 else "1 epoch per call"
-        for name in sorted(timings, key=lambda name: timings[name].minimum):
-            least, median = timings[name].minimum / epochs * 1e6, timings[name].median / epochs * 1e6
-            ratio = f"{ratios[name]:.2f}" if name in ratios else ""
-            rows.append([form, name, f"{least:.2f}", f"{median:.2f}", f"{least / workload.steps:.2f}", ratio])
-        report.add(
-            timings, workload=workload.name, form=form, epochs=epochs, steps=epochs * workload.steps, left_out=left_out
-        )
-        for name, least in workload.at_least.items():
-            line = f"{workload.name}, {form}: {1 / ratios[name]:.3f} of {name}'s time"
-            if epochs == 1:
-                required.append(f"{line} (to compare)")
-                continue
-            holds = ratios[name] >= least
-            line += f", required at most 1/{least:g} = {1 / least:.3f}: {'holds' if holds else 'DOES NOT HOLD'}"
-            required.append(line)
-            if not holds:
-                report.missed.append(line)
-    print(frame.table(["form", "contender", "µs/epoch", "median", "µs/step", "fastnn is × faster"], rows))
+    taking_part = contenders(trainers, workload)
+    calls = {name: lambda t=trainer, n=n: t.fit(n, workload.shuffled) for name, (trainer, n) in taking_part.items()}
+    seconds = 0.0 if chosen.smoke else 1.2 if chosen.quick else 10.0
+    timings = frame.measure(
+        calls | frame.peak("float32"), seconds, at_least=2 if chosen.smoke else 3 if chosen.quick else 5
+    )
+    peak = frame.peak_flops(timings, "float32")
+    timings = {name: timing.per(taking_part[name][1]) for name, timing in timings.items()}
+    ratios, shares = frame.ratios(timings), {}
+    rows = []
+    for name in sorted(timings, key=lambda name: timings[name].minimum):
+        least, median = timings[name].minimum * 1e6, timings[name].median * 1e6
+        if name.startswith(frame.OURS):
+            used = 1 if name == "fastnn, 1 thread" else frame.THREADS
+            shares[name] = workload.flops * workload.steps / timings[name].minimum / peak / used
+        rows.append(
+            [
+                name, str(taking_part[name][1]), f"{least:.2f}", f"{median:.2f}", f"{least / workload.steps:.3f}",
+                f"{100 * shares[name]:.1f}" if name in shares else "", f"{ratios[name]:.2f}" if name in ratios else "",
+                f"{timings[name].processors:.2f}",
+            ]
+        )  # fmt: skip
+    headings = [
+        "contender", "epochs per call", "µs/epoch", "median", "µs/step", "% of FMA peak", "fastnn is × faster",
+        "processors",
+    ]  # fmt: skip
+    print(frame.table(headings, rows))
     for name, reason in left_out.items():
         print(f"without {name}: {reason}")
-    return required
+    if workload.published:
+        many = (f"{name} {t.minimum * workload.published:.2f}" for name, t in timings.items())
+        print(f"seconds per {workload.published:,} epochs: {', '.join(many)}")
+    report.add(
+        timings, workload=workload.name, epochs=workload.epochs, steps=workload.steps, flops=workload.flops,
+        peak=peak, share_of_peak=shares, left_out=left_out,
+    )  # fmt: skip
+    require(workload, report, timings, shares)
+
+
+def require(
+    workload: Workload, report: frame.Report, timings: dict[str, frame.Timing], shares: dict[str, float]
+) -> None:
+    """Hold the ratios against those that the workload asks of one thread, or the speed-up against that of two."""
+    one_thread = frame.THREADS == 1
+    ratios = frame.ratios(timings)
+    for name, least in workload.at_least.items():
+        forms = {other: ratio for other, ratio in ratios.items() if other in (name, *FORMS.get(name, ()))}
+        if forms:
+            fastest = min(forms, key=forms.__getitem__)
+            what = f"{workload.name}, {workload.batch}: × faster than {fastest}"
+            possible = forms[fastest] / shares[frame.OURS]
+            report.require(what, forms[fastest], at_least=least if one_thread else None, possible=possible)
+    if all(name in timings for name in ONCE.values()):
+        ours, theirs = (timings[name].minimum for name in ONCE.values())
+        what = f"{workload.name}, {workload.batch}: one epoch per call for both, × faster than JAX (to compare)"
+        report.require(what, theirs / ours)
+    if workload.share and one_thread:
+        what = f"{workload.name}, {workload.batch}: share of the FMA peak"
+        report.require(what, shares[frame.OURS], at_least=workload.share)
+    if "fastnn, 1 thread" in ratios:
+        what = f"{workload.name}, {workload.batch}: × faster than with one thread"
+        bound = workload.speed_up or None if frame.THREADS == 2 else None
+        report.require(what, ratios["fastnn, 1 thread"], at_least=bound)
 
 
 def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
-    absent, required = {name: reason for name in TRAINERS if (reason := missing(name))}, []
     for workload in WORKLOADS:
         if chosen.only in workload.name:
             small = replace(workload, rows=min(workload.rows, 2 * workload.batch), epochs=min(workload.epochs, 20))
-            required += bench(small if chosen.smoke else workload, chosen, report, absent)
-    if required:
-        print("\nAn epoch of fit, required:\n" + "\n".join(required))
-    report.more["required"] = required
+            bench(small if chosen.smoke else workload, chosen, report)
 
 
 if __name__ == "__main__":

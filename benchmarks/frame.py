@@ -1,33 +1,52 @@
 """What every benchmark here does: verify first, measure the contenders in turns, print a table, write JSON.
 
-Import this module before NumPy: it sets the number of threads of every library.
+Import this module before NumPy: it sets the number of threads of every library, as ``--threads`` says.
 """
 # ruff: noqa: E402 - the libraries read these variables when they are imported
 
+import argparse
 import os
+import sys
+from pathlib import Path
 
-THREADS = 1
+
+def _threads() -> argparse.ArgumentParser:
+    """Return the part of the command line that must be known before anything else is imported."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    default = 2 if Path(sys.argv[0]).stem == "bench_many" else 1  # it compares one thread with several
+    parser.add_argument(
+        "--threads", type=int, default=default, metavar="N", help=f"of every library, by default {default}"
+    )
+    return parser
+
+
+THREADS: int = _threads().parse_known_args()[0].threads
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NPROC"):
     os.environ[_variable] = str(THREADS)
-os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads={THREADS}"
+_several = "true" if THREADS > 1 else "false"
+os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={_several} intra_op_parallelism_threads={THREADS}"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
-import argparse
 import json
 import statistics
-import sys
 import time
 import timeit
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from machine import describe
 
+import fastnn
+
 OURS = "fastnn"
+PEAK = "FMA peak"  # measured in turns with the contenders, but none of them
+NOISE = 0.03  # by how much the minima of two equally fast contenders differ here: "not slower" means within it
 _SECONDS_PER_REPEAT = 0.002  # long against the clock's steps, short against the pauses of a noisy machine
+_PEAK_BLOCKS = 4000  # of 12 multiply-adds of vectors: some 10 microseconds
+_QUIET = 0.9  # of a processor, that a contender has on a quiet machine
+_REQUIREMENTS_LISTED = 40  # beyond, only those that are missed
 
 
 class Disagreement(Exception):
@@ -81,6 +100,20 @@ class Timing:
     calls: int
     processors: float
 
+    def per(self, n: int) -> "Timing":
+        """Return the time of one of `n` things that a call does."""
+        return replace(self, minimum=self.minimum / n, median=self.median / n)
+
+
+def peak(dtype: str) -> dict[str, Callable[[], object]]:
+    """Return the contender that keeps the multiply-add units busy and does nothing else."""
+    return {PEAK: lambda: getattr(fastnn.kernels, dtype).fma_peak(_PEAK_BLOCKS)}
+
+
+def peak_flops(timings: dict[str, Timing], dtype: str) -> float:
+    """Take the peak out of what was measured: operations per second of one thread."""
+    return float(getattr(fastnn.kernels, dtype).fma_peak(_PEAK_BLOCKS) / timings.pop(PEAK).minimum)
+
 
 def measure(
     contenders: Mapping[str, Callable[[], object]], seconds: float, at_least: int = 5, at_most: int = 400
@@ -123,28 +156,65 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 class Report:
-    """What a run measured, as JSON."""
+    """What a run measured, as JSON, and what was required of it."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
         self.more: dict[str, Any] = {}
-        self.missed: list[str] = []  # what was required and does not hold: the exit code is then 1
+        self.required: list[dict[str, Any]] = []
+        self.processors = 1.0  # the least that fastnn has had of one
 
     def add(self, timings: Mapping[str, Timing], **what: Any) -> None:
         """Keep the times of the contenders in one row; `what` says of what."""
+        self.processors = min(self.processors, timings[OURS].processors)
         seconds = {name: asdict(timing) for name, timing in timings.items()}
         self.rows.append({**what, "seconds": seconds, "times_faster": ratios(timings)})
 
+    def require(
+        self,
+        what: str,
+        found: float,
+        at_least: float | None = None,
+        at_most: float | None = None,
+        possible: float | None = None,
+    ) -> bool:
+        """Hold a number against its bound; without one it is printed to compare. A missed bound is exit code 1.
+
+        `possible` is what would be found if fastnn took as long as the FMA units need, and nothing more.
+        """
+        holds = (at_least is None or found >= at_least) and (at_most is None or found <= at_most)
+        bound = f">= {at_least:g}" if at_least is not None else f"<= {at_most:g}" if at_most is not None else ""
+        self.required.append({"what": what, "required": bound, "found": found, "possible": possible, "holds": holds})
+        return holds
+
+    def requirements(self, failed_only: bool = False) -> str:
+        """Return the table of what was required and found."""
+        headings = ["", "required", "found", "most possible", "holds"]
+        rows = [
+            [
+                required["what"], required["required"], f"{required['found']:.3g}",
+                "" if required["possible"] is None else f"{required['possible']:.3g}",
+                "" if not required["required"] else "yes" if required["holds"] else "NO",
+            ]
+            for required in self.required
+            if not (failed_only and required["holds"])
+        ]  # fmt: skip
+        if all(required["possible"] is None for required in self.required):
+            headings, rows = headings[:3] + headings[4:], [row[:3] + row[4:] for row in rows]
+        return table(headings, rows)
+
     def write(self, path: Path, script: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = {"script": script, "machine": describe(THREADS), **self.more, "rows": self.rows}
+        content = {
+            "script": script, "machine": describe(THREADS), **self.more, "required": self.required, "rows": self.rows
+        }  # fmt: skip
         path.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def options(description: str) -> argparse.Namespace:
     """Read the command line that all benchmarks share."""
     script = Path(sys.argv[0]).stem
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(description=description, parents=[_threads()])
     parser.add_argument("--quick", action="store_true", help="at most a minute, with more noise")
     parser.add_argument("--only", default="", metavar="NAME", help="only what has NAME in its name")
     parser.add_argument("--json", type=Path, metavar="PATH", help=f"default: benchmarks/results/{script}.json")
@@ -152,8 +222,9 @@ def options(description: str) -> argparse.Namespace:
     chosen = parser.parse_args()
     chosen.quick |= chosen.smoke
     chosen.script = script
+    threads = f"-{THREADS}-threads" if THREADS > 1 else ""
     if chosen.json is None:
-        chosen.json = Path(__file__).parent / "results" / f"{script}{'-quick' if chosen.quick else ''}.json"
+        chosen.json = Path(__file__).parent / "results" / f"{script}{threads}{'-quick' if chosen.quick else ''}.json"
     return chosen
 
 
@@ -167,7 +238,17 @@ def run(description: str, benchmark: Callable[[argparse.Namespace, Report], None
         raise SystemExit(f"\nVerification failed, nothing more is timed.\n{error}") from None
     if not report.rows:
         raise SystemExit(f"\nNothing here has {chosen.only!r} in its name.")
+    holding = sum(required["holds"] for required in report.required)
+    if len(report.required) > _REQUIREMENTS_LISTED:
+        print(f"\nOf {len(report.required)} required bounds {holding} hold")
+    elif report.required:
+        print(f"\nRequired\n{report.requirements()}")
+    if report.processors < _QUIET and not chosen.smoke:
+        print(
+            f"\nSomething else used the processor, of which fastnn had {report.processors:.0%} at worst: "
+            "long times are too long by that, short ones are not, and ratios between them mean little."
+        )
     report.write(chosen.json, chosen.script)
     print(f"\nWritten to {chosen.json}")
-    if report.missed and not chosen.smoke:
-        raise SystemExit("\nRequired, and missed:\n" + "\n".join(report.missed))
+    if holding < len(report.required) and not chosen.smoke:
+        raise SystemExit(f"\nRequired, and missed\n{report.requirements(failed_only=True)}")

@@ -10,7 +10,7 @@ import numpy as np
 
 import fastnn
 
-_PEERS = ("scikit-learn", "torch", "jax", "jaxlib")
+_PEERS = ("scikit-learn", "torch", "jax", "jaxlib", "onnxruntime")
 
 
 def describe(threads: int) -> dict[str, str]:
@@ -19,11 +19,11 @@ def describe(threads: int) -> dict[str, str]:
     cores = len(affinity(0)) if affinity else os.cpu_count()
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
     return {
-        "processor": f"{_processor()}, {cores} cores to use, {threads} thread used",
+        "processor": f"{_processor()}, {cores} cores to use, {threads} thread{'s' if threads > 1 else ''} used",
         "instruction sets": ", ".join(fastnn.kernels.supported),
         "system": f"{platform.platform()}, Python {platform.python_version()}",
         "numpy": f"{np.__version__}, {_blas()}",
-        "fastnn": f"{fastnn.__version__}, kernels for {fastnn.kernels.selected}",
+        "fastnn": f"{fastnn.__version__}, kernels for {fastnn.kernels.selected}, in {Path(fastnn.__file__).parent}",
         "peers": ", ".join(f"{name} {version}" for name in _PEERS if (version := _version(name))) or "none",
         "load": f"{load} (1, 5, 15 minutes)",
         "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),

@@ -7,10 +7,12 @@ import numpy as np
 
 Weights = list[tuple[np.ndarray, np.ndarray]]  # of each layer: w (n_in, n_out) and b (n_out)
 
+BETA1, BETA2, EPS = 0.9, 0.999, 1e-8  # of Adam, for everybody
+
 
 @dataclass(frozen=True)
 class Workload:
-    """One net and how it is trained, by plain SGD in float32.
+    """One net and how it is trained, in float32.
 
     Attributes
     ----------
@@ -22,12 +24,25 @@ class Workload:
         Activations.
     loss : str
         "cross_entropy" with integer labels, or "mse".
+    optimizer : str
+        "sgd" without momentum, or "adam".
     epochs : int
-        In a long call of fit.
-    rtol : float
-        How far losses and weights may be from those of the NumPy twin after `verified` epochs.
+        In a call of fit.
+    shuffled : bool
+        Whether each epoch visits the rows in a new order, and so gathers them.
+    published : int
+        Other people's figures are for so many epochs: the seconds for as many are printed, too. 0 for none.
+    verified : int
+        After so many epochs losses and weights are compared with those of the NumPy twin.
+    rtol, weights_rtol : float
+        How far the losses, and the weights of each layer, may be from them. Adam makes steps of equal length from
+        gradients of any size, and so large differences from roundings where a gradient almost vanishes.
     at_least : {contender: number}
-        How many times faster than it fastnn must be in a long call.
+        How many times faster than it fastnn must be, with one thread.
+    share : float
+        Of the FMA peak that the products of a step must reach, with one thread.
+    speed_up : float
+        That two threads must bring.
     """
 
     sizes: tuple[int, ...]
@@ -36,11 +51,17 @@ class Workload:
     output: str = "softmax"
     loss: str = "cross_entropy"
     hidden: str = "relu"
+    optimizer: str = "sgd"
     lr: float = 0.05
     epochs: int = 10
-    verified: int = 2
+    shuffled: bool = True
+    published: int = 0
+    verified: int = 1
     rtol: float = 1e-3
+    weights_rtol: float = 1e-3
     at_least: Mapping[str, float] = field(default_factory=dict)
+    share: float = 0.0
+    speed_up: float = 0.0
 
     @property
     def name(self) -> str:
@@ -48,17 +69,25 @@ class Workload:
 
     @property
     def steps(self) -> int:
+        """The number of steps in an epoch."""
         return self.rows // self.batch
 
+    @property
+    def flops(self) -> int:
+        """Operations of the matrix products of a step: forward, dw and, but for the first layer, dx."""
+        products = [n_in * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True)]
+        return 2 * self.batch * (3 * sum(products) - products[0])
+
     def __str__(self) -> str:
+        order = "shuffled in each epoch" if self.shuffled else "all of them"
         return (
-            f"{self.name}, {self.hidden}, {self.output}, {self.loss}, SGD, float32: "
-            f"{self.rows} rows in batches of {self.batch}, shuffled in each epoch"
+            f"{self.name}, {self.hidden}, {self.output}, {self.loss}, {self.optimizer}, float32: "
+            f"{self.rows} rows in batches of {self.batch}, {order}"
         )
 
-    def weights(self) -> Weights:
+    def weights(self, seed: int = 1) -> Weights:
         """Return the first weights: He's for the layers."""
-        rng = np.random.default_rng(1)
+        rng = np.random.default_rng(seed)
         shapes = zip(self.sizes[:-1], self.sizes[1:], strict=True)
         return [
             (rng.normal(0, np.sqrt(2 / n_in), (n_in, n_out)).astype(np.float32), np.zeros(n_out, np.float32))
@@ -67,9 +96,6 @@ class Workload:
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
         """Return x (rows, n_in), and labels (rows,) or targets (rows, n_out) that can be learnt only in part."""
-        if self.rows == 4 and self.sizes[0] == 2:  # exclusive or
-            x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
-            return x, np.array([[0], [1], [1], [0]], np.float32)
         rng = np.random.default_rng(2)
         x = rng.normal(size=(self.rows, self.sizes[0])).astype(np.float32)
         linear = x @ rng.normal(0, 1 / np.sqrt(self.sizes[0]), (self.sizes[0], self.sizes[-1]))
@@ -78,7 +104,31 @@ class Workload:
 
 
 WORKLOADS = (
-    Workload((2, 8, 1), 4, 4, "sigmoid", "mse", epochs=1000, verified=20, at_least={"NumPy": 8}),
-    Workload((20, 64, 64, 2), 3200, 32, at_least={"NumPy": 3}),
-    Workload((784, 128, 10), 6400, 64, lr=0.01, epochs=5, at_least={"NumPy": 1}),
-)
+    Workload(
+        (2, 8, 4, 2), 4, 4, hidden="tanh", epochs=2000, verified=20,
+        at_least={"JAX": 3, "JAX, 1 epoch per call": 25, "PyTorch": 100, "scikit-learn": 60, "NumPy": 20},
+    ),
+    Workload(
+        (20, 64, 64, 2), 3200, 32, epochs=10,
+        at_least={"JAX": 2, "PyTorch": 30, "scikit-learn": 20, "NumPy": 6},
+    ),
+    Workload(
+        (784, 128, 10), 3200, 64, lr=0.01, epochs=3, share=0.75, speed_up=1.8,
+        at_least={"JAX": 1.25, "PyTorch": 3, "scikit-learn": 2.8, "NumPy": 1.5},
+    ),
+    Workload(
+        (784, 512, 512, 10), 1280, 128, lr=0.01, epochs=2, share=0.85, speed_up=1.8,
+        at_least={"JAX": 1.15, "PyTorch": 1.5, "scikit-learn": 1.6, "NumPy": 1.4},
+    ),
+    Workload(
+        (1024, 1024, 1024, 10), 1024, 256, lr=0.01, epochs=2, share=0.85, speed_up=1.8,
+        at_least={"JAX": 1.1, "PyTorch": 1.4, "scikit-learn": 1.35, "NumPy": 1.3},
+    ),
+    Workload((8, 256, 256, 1), 3200, 32, "identity", "mse", lr=0.01, epochs=4),
+    Workload((784, 100, 100, 10), 4000, 200, optimizer="adam", lr=0.001, epochs=3, weights_rtol=1e-2),
+    # The net of the benchmark that SimpleChains.jl published: 10,000 epochs.
+    Workload(
+        (4, 32, 16, 4), 10_000, 10_000, "identity", "mse", "tanh", "adam", lr=0.001,
+        epochs=20, shuffled=False, published=10_000, verified=5, weights_rtol=1e-2,
+    ),
+)  # fmt: skip

@@ -203,6 +203,10 @@ class Kernels:
     @staticmethod
     def gather_labels(x: Labels, index: Labels, cursor: Labels, y: Labels, tape: Tape | None = None) -> None: ...
 
+    # peak.pxi: no kernel, but the measure of them: runs n blocks of multiply-adds, returns the number of operations
+    @staticmethod
+    def fma_peak(n: int) -> float: ...
+
 float32: Kernels
 float64: Kernels
 built: tuple[str, ...]

@@ -1,0 +1,160 @@
+"""Twenty nets trained at once: fastnn's fit_many on several threads against one fit after another, and others."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import frame
+import numpy as np
+from trainers import FastNN, ScikitLearn, jax_state, jax_step, missing
+from workloads import Weights, Workload
+
+import fastnn
+
+NETS = 20
+WORKLOAD = Workload((20, 64, 64, 2), 3200, 32, epochs=5)
+AT_MOST = 0.55  # of the time of one fit after another, on two threads
+
+Many = dict[str, Callable[[int, bool], list[list[np.ndarray]]]]  # (epochs, shuffle) -> of each net: losses, weights
+
+
+def nets(workload: Workload, n: int) -> list[FastNN]:
+    made = [FastNN(workload, workload.weights(seed), *workload.data(), threads=1) for seed in range(n)]
+    for seed, trainer in enumerate(made):
+        trainer.model.seed = seed  # another order of rows for each net, but the same for each contender
+    return made
+
+
+def results(trainers: Sequence[Any], losses: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+    return [[np.asarray(own), *trainer.weights()] for own, trainer in zip(losses, trainers, strict=True)]
+
+
+def of_fastnn(workload: Workload, n: int) -> Many:
+    one, many = nets(workload, n), nets(workload, n)
+    models = [trainer.model for trainer in many]
+    x, t = many[0].data
+
+    def after_another(epochs: int, shuffle: bool) -> list[list[np.ndarray]]:
+        return results(one, [trainer.fit(epochs, shuffle) for trainer in one])
+
+    def together(epochs: int, shuffle: bool) -> list[list[np.ndarray]]:
+        options = many[0].options | {"n_threads": frame.THREADS}
+        histories = fastnn.fit_many(models, x, t, epochs=epochs, shuffle=shuffle, **options)
+        return results(many, [np.array(history.loss) for history in histories])
+
+    return {"one after another": after_another, frame.OURS: together}
+
+
+def of_sklearn(workload: Workload, n: int) -> Many:
+    from joblib import Parallel, delayed
+
+    trainers = [ScikitLearn(workload, workload.weights(seed), *workload.data(), threads=1) for seed in range(n)]
+    parallel = Parallel(n_jobs=frame.THREADS)  # processes, which it keeps for the next call
+
+    def train(epochs: int, shuffle: bool) -> list[list[np.ndarray]]:
+        done = parallel(delayed(fitted)(trainer, epochs, shuffle) for trainer in trainers)
+        trainers[:] = [trainer for trainer, _ in done]
+        return results(trainers, [losses for _, losses in done])
+
+    return {"scikit-learn": train}
+
+
+def fitted(trainer: ScikitLearn, epochs: int, shuffle: bool) -> tuple[ScikitLearn, np.ndarray]:
+    """Train in another process, which has a copy of the trainer, and return that."""
+    losses = trainer.fit(epochs, shuffle)
+    return trainer, losses
+
+
+def of_jax(workload: Workload, n: int) -> Many:
+    import jax
+    from jax import numpy as jnp
+
+    def train_all(states: Any, x: Any, t: Any, order: Any) -> Any:
+        def step(states: Any, rows: Any) -> Any:
+            def one(state: Any, rows: Any) -> Any:
+                return jax_step(workload, state, *(a.at[rows].get(mode="promise_in_bounds") for a in (x, t)))
+
+            return jax.vmap(one)(states, rows)
+
+        return jax.lax.scan(step, states, order)
+
+    def stacked(all_weights: list[Weights]) -> Any:
+        return jax.tree.map(lambda *arrays: jnp.stack(arrays), *(jax_state(workload, own) for own in all_weights))
+
+    run = jax.jit(train_all, donate_argnums=0)
+    x, t = (jnp.array(array) for array in workload.data())
+    states, rng = stacked([workload.weights(seed) for seed in range(n)]), np.random.default_rng(0)
+
+    def train(epochs: int, shuffle: bool) -> list[list[np.ndarray]]:
+        nonlocal states
+        order = np.tile(np.arange(workload.rows, dtype=np.int32), (epochs, n, 1))
+        if shuffle:
+            rng.permuted(order, axis=2, out=order)
+        order = order.reshape(epochs, n, workload.steps, workload.batch).transpose(0, 2, 1, 3)
+        states, losses = run(states, x, t, order.reshape(-1, n, workload.batch))
+        means = np.asarray(losses).reshape(epochs, workload.steps, n).mean(axis=1)
+        arrays = [np.asarray(array) for pair in states[0] for array in pair]
+        return [[means[:, i], *(array[i] for array in arrays)] for i in range(n)]
+
+    return {"JAX": train}
+
+
+LIBRARIES = {"fastnn": of_fastnn, "scikit-learn": of_sklearn, "JAX": of_jax}
+
+
+def same_bits(what: str, a: list[list[np.ndarray]], b: list[list[np.ndarray]]) -> None:
+    """Raise Disagreement unless every number of every net is the same."""
+    for i, (first, second) in enumerate(zip(a, b, strict=True)):
+        if any(one.tobytes() != other.tobytes() for one, other in zip(first, second, strict=True)):
+            raise frame.Disagreement(f"{what}: net {i} has other bits than the one that was trained alone")
+
+
+def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
+    how = f"on {frame.THREADS} threads"
+    workload, n = (replace(WORKLOAD, rows=64, epochs=1), 4) if chosen.smoke else (WORKLOAD, NETS)
+    what = f"{n} nets {workload.name}"
+    if chosen.only not in what:
+        return
+    left_out = {name: reason for name in LIBRARIES if (reason := missing(name))}
+    contenders: Many = {}
+    for name, make in LIBRARIES.items():
+        if name not in left_out:
+            contenders |= make(workload, n)
+    epochs = workload.epochs
+    verified = {name: train(1, False) for name, train in contenders.items()}
+    for i in range(n):
+        frame.verify(f"{what}, net {i} after 1 epoch", {name: of[i] for name, of in verified.items()}, workload.rtol)
+    for shuffle in (False, True):
+        alone, many = (contenders[name](epochs, shuffle) for name in ("one after another", frame.OURS))
+        same_bits(f"{what} {how}", alone, many)
+    print(f"\n{what}, {workload.rows} rows in batches of {workload.batch}, {epochs} epochs")
+    print(f"verified: {how} the same bits as one after another; others agree to {workload.rtol:g} after 1 epoch")
+
+    calls = {name: lambda train=train: train(epochs, True) for name, train in contenders.items()}
+    seconds = 0.0 if chosen.smoke else 15.0 if chosen.quick else 60.0
+    timings = frame.measure(calls, seconds, at_least=2 if chosen.smoke else 4)
+    titles = {
+        "one after another": "fastnn, one fit after another, 1 thread",
+        frame.OURS: f"fastnn, fit_many, {how[3:]}",
+        "scikit-learn": f"scikit-learn, joblib, {frame.THREADS} processes",
+        "JAX": f"JAX, vmap in one scan, {how[3:]}",
+    }
+    rows = []
+    alone = timings["one after another"].minimum
+    for name in sorted(timings, key=lambda name: timings[name].minimum):
+        t = timings[name]
+        times = [f"{t.minimum * 1e3:.1f}", f"{t.median * 1e3:.1f}", f"{t.minimum / alone:.3f}", f"{t.processors:.2f}"]
+        rows.append([titles[name], *times])
+    headings = ["contender", "ms", "median", "of one after another", "processors of this process"]
+    print(frame.table(headings, rows))
+    for name, reason in left_out.items():
+        print(f"without {name}: {reason}")
+    report.add(timings, nets=n, workload=workload.name, epochs=epochs, left_out=left_out)
+    part = timings[frame.OURS].minimum / alone
+    bound = AT_MOST if frame.THREADS == 2 else None
+    report.require(f"{what}, {how}: part of the time of one after another", part, at_most=bound)
+
+
+if __name__ == "__main__":
+    frame.run(__doc__, benchmark)
