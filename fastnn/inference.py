@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from fastnn import threads
 from fastnn._core.tape import Tape
 from fastnn.arena import Array
 from fastnn.data import copy_into
@@ -26,13 +27,14 @@ class Recorded:
         Where it reads the inputs and writes the outputs.
     first_x, first_y : ndarray of shape (n,)
         Their first rows.
+    tape : Tape
     run : callable
         Replays it.
     """
 
     def __init__(self, x: Array, y: Array, tape: Tape) -> None:
         self.x, self.y, self.first_x, self.first_y = x, y, x[0], y[0]
-        self.run = tape.replay
+        self.tape, self.run = tape, tape.replay
 
 
 class Block:
@@ -82,6 +84,7 @@ class Predictor:
         self._chain = chain
         self._free: list[Block] = []  # pop and append are one operation each for other threads
         self._free_rows: list[Recorded] = []
+        self._is_shareable = all(_is_ours(stage) for stage in chain.stages)  # others may remember what they saw
         self.is_current = Constants(part for part in chain.parts if _is_ours(part)).hold
 
     def one(self, row: Array, flat: bool) -> Array:
@@ -99,22 +102,43 @@ class Predictor:
         self._free_rows.append(recorded)
         return y
 
-    def some(self, x: Array, rows: int | None = None) -> Array:
+    def some(self, x: Array, rows: int | None = None, n_threads: int | None = None) -> Array:
         """Return the outputs (any, n_out) for x (any, n_in) of any dtype, computed in blocks of so many rows."""
         n = len(x)
         out = np.empty((n, self.n_out), self.dtype)
         if n == 0:
             return out
         rows = min(rows or self.rows, n)
+        block = self._take(rows)
+        n_blocks = -(-n // rows)
+        if not self._is_shareable or n_blocks == 1:
+            n_threads = 1
+        elif n_threads is None:
+            n_threads = threads.worth(block.recorded(rows).tape.work * n_blocks)
+        self._put(block, rows)
+        starts = iter(range(0, n, rows))  # whose next is one operation for other threads
+        failed: list[bool] = []
+
+        def work() -> None:
+            block = self._take(rows)
+            for start in starts:
+                block.run(x[start : start + rows], out[start : start + rows])
+                if failed:
+                    break
+            self._put(block, rows)
+
+        threads.together(min(n_threads, n_blocks), work, lambda: failed.append(True))
+        return out
+
+    def _take(self, rows: int) -> Block:
         try:
-            block = self._free.pop() if rows <= self.rows else Block(self._chain, rows)
+            return self._free.pop() if rows <= self.rows else Block(self._chain, rows)
         except IndexError:
-            block = Block(self._chain, self.rows)
-        for start in range(0, n, rows):
-            block.run(x[start : start + rows], out[start : start + rows])
+            return Block(self._chain, self.rows)
+
+    def _put(self, block: Block, rows: int) -> None:
         if rows <= self.rows:
             self._free.append(block)
-        return out
 
 
 def _is_ours(stage: Layer) -> bool:

@@ -270,7 +270,7 @@ class Model:
         self._require_derivatives()
         return self._chain.backward_of(self._eager, dy, "Model")
 
-    def predict(self, x: ArrayLike, batch_size: int | None = None) -> Array:
+    def predict(self, x: ArrayLike, batch_size: int | None = None, n_threads: int | None = None) -> Array:
         """Return the outputs for x; ``net(x)`` is the same.
 
         Parameters
@@ -279,6 +279,9 @@ class Model:
         batch_size : int or None
             How many rows are computed at a time: it bounds the memory, and changes no bit. None chooses as many as
             stay in the processor's cache.
+        n_threads : int or None
+            How many threads compute blocks at the same time. None decides it from the work. Layers from outside this
+            package are run by one: they may remember what they saw.
 
         Returns
         -------
@@ -301,8 +304,9 @@ class Model:
             return predictor.one(x, flat=False)
         matrix = self._inputs(x)
         rows = None if batch_size is None else count("batch_size", batch_size)
+        threads.check(n_threads)
         self.build(matrix.shape[1])
-        return self._current_predictor().some(matrix, rows)
+        return self._current_predictor().some(matrix, rows, n_threads)
 
     __call__ = predict
 
@@ -384,9 +388,16 @@ class Model:
         return self._evaluate(trained, without_last, matrix, target, weight, rows)
 
     def _evaluate(
-        self, loss: Loss, without_last: bool, x: Array, target: Array, weight: Array | None, rows: int | None
+        self,
+        loss: Loss,
+        without_last: bool,
+        x: Array,
+        target: Array,
+        weight: Array | None,
+        rows: int | None,
+        n_threads: int | None = None,
     ) -> dict[str, float]:
-        y, value = self._current_predictor(without_last).some(x, rows), np.empty(1)
+        y, value = self._current_predictor(without_last).some(x, rows, n_threads), np.empty(1)
         target = np.ascontiguousarray(target)
         loss._value_and_grad(y, target, weight, None, value, None)
         return {"loss": float(value[0]), **loss.metrics(y, target)}
@@ -587,8 +598,8 @@ class Model:
         validation = None if validation_data is None else self._validation_inputs(validation_data)
         with _Unchanged(self):
             training, matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
-            validate = None if validation is None else self._validation(training, *validation)
             threads.check(n_threads)
+            validate = None if validation is None else self._validation(training, *validation, n_threads)
             plan = training.plan(min(rows or len(matrix), len(matrix)), target, weight is not None, False)
             over_data = plan.take_epochs(matrix, target, weight)
         order = bool(shuffle), (self.seed * _SEEDS_APART + self._fits) % 2**64
@@ -608,7 +619,7 @@ class Model:
         check_finite(matrix, "validation x")
         return matrix, data[1]
 
-    def _validation(self, training: Training, x: Array, y: ArrayLike) -> Callable[[], float]:
+    def _validation(self, training: Training, x: Array, y: ArrayLike, n_threads: int | None) -> Callable[[], float]:
         """Return a function that computes the loss on these data."""
         assert self.loss is not None
         try:
@@ -619,7 +630,7 @@ class Model:
             error.args = (f"validation data: {error}",)
             raise
         without_last = len(training.chain.parts) < len(self._parts)
-        return lambda: self._evaluate(training.loss, without_last, x, target, None, None)["loss"]
+        return lambda: self._evaluate(training.loss, without_last, x, target, None, None, n_threads)["loss"]
 
     # -- to look at ---------------------------------------------------------------------------------------------------
 

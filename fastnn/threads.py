@@ -9,7 +9,7 @@ from pathlib import Path
 from fastnn._core.team import most_threads
 from fastnn.names import count
 
-_WORTH_STARTING = 2000  # chunks of about 5 us: below, threads take longer to start than they save
+_WORTH_STARTING = 400  # chunks of about 5 us: with fewer, threads take longer to start than they save
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of the kernel's control groups, version 2: quota and period
 
 
@@ -33,9 +33,12 @@ def chosen(n_threads: int | None, chunks: int, times: int) -> int:
     """Return how many threads shall work on a tape with so many chunks that is replayed so many times."""
     if n_threads is not None:
         return n_threads if chunks > 1 else 1
-    if chunks < 8 or chunks * times < _WORTH_STARTING:
-        return 1
-    return available()
+    return worth(chunks * times) if chunks >= 8 else 1
+
+
+def worth(chunks: float) -> int:
+    """Return how many threads are worth starting for so many chunks of work."""
+    return available() if chunks >= _WORTH_STARTING else 1
 
 
 def _quota(file: Path = _QUOTA) -> float:

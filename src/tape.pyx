@@ -119,6 +119,16 @@ cdef class Tape:
                 total += self.steps[i].units // self.steps[i].grain
         return total
 
+    @property
+    def work(self):
+        """About how long a replay takes, in chunks that are worth handing to another thread, of about 5 us."""
+        cdef Py_ssize_t i
+        cdef double total = 0
+        for i in range(self.length):
+            if self.steps[i].grain > 0:
+                total += <double> self.steps[i].units / <double> self.steps[i].grain
+        return total
+
     def replay(self, Py_ssize_t begin=0, end=None, Py_ssize_t parts=1, Team team=None):
         """Run the steps, or those from `begin` to `end`, without the GIL.
 
