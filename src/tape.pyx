@@ -149,8 +149,7 @@ cdef class Tape:
             raise IndexError(f"replay: steps {begin} to {stop} of a tape of {self.length}")
         if parts < 1:
             raise ValueError(f"replay: parts is {parts}, expected at least 1")
-        player_for(&player, team, None)
-        player.watching = False
+        player_for(&player, team)
         self.begin()
         with nogil:
             status = play(self, begin, stop, &player) if parts == 1 else play_in_parts(self, begin, stop, parts)
@@ -177,12 +176,8 @@ cdef enum:
     GRAINS_PER_LOOK = 256       # how much of a long step, about a millisecond of one thread, runs between two looks
 
 
-cdef int player_for(Player *player, Team helpers, object stop) except -1:
+cdef int player_for(Player *player, Team helpers) except -1:
     memset(player, 0, sizeof(Player))
-    player.watching = True
-    player.looked = seconds()
-    player.after = 1
-    player.stop = <void *> stop
     if helpers is not None and helpers.n_threads > 1:
         player.shared = helpers.shared
         player.most_chunks = min(CHUNKS_PER_THREAD * helpers.n_threads, TEAM_MOST_CHUNKS)
@@ -363,7 +358,11 @@ def run_epochs(
     if gather is None or step is None or not (gather_rest is None) == (step_rest is None) == (n % batch_size == 0):
         raise ValueError(f"run_epochs: expected a tape for {batch_size} rows and one for the last {n % batch_size}")
     cdef Player player
-    player_for(&player, team, stop)
+    player_for(&player, team)
+    player.watching = True
+    player.looked = seconds()
+    player.after = 1
+    player.stop = <void *> stop
     tapes = [tape for tape in (gather, step, gather_rest, step_rest) if tape is not None]
     started = []
     try:
