@@ -188,7 +188,7 @@ def bench(sizes: tuple[int, ...], rows: int, chosen: argparse.Namespace, report:
     print(frame.table(["contender", "µs", "median", "fastnn is × faster", "processors"], table))
     for name, reason in left_out.items():
         print(f"without {name}: {reason}")
-    if sizes != NETS[0] or rows != 1:
+    if sizes != NETS[0] or rows != 1 or frame.THREADS > 1:
         return
     for library, least in AT_LEAST.items():
         of_library = {name: ratio for name, ratio in ratios.items() if name.startswith(library)}

@@ -10,17 +10,13 @@ from workloads import WORKLOADS, Workload
 
 ONCE = {"fastnn": "fastnn, 1 epoch per fit", "JAX": "JAX, 1 epoch per call"}
 FORMS = {"PyTorch": ("PyTorch compiled", "PyTorch Sequential")}  # the fastest of them counts
-COMPILED_FLOPS = 20e6  # of a step, up to which torch.compile is faster than eager steps
 STEPS_IN_PYTHON = 1000  # per call, of those who loop in Python: no call costs them more than a step
 
 
-def cannot(name: str, workload: Workload, quick: bool) -> str:
-    """Return why a contender is left out for this net, or nothing."""
-    if name == "PyTorch compiled":
-        if workload.optimizer != "sgd" or workload.flops > COMPILED_FLOPS:
-            return "slower than eager steps for this net"
-        if quick:
-            return "compiling takes long: measured without --quick"
+def cannot(name: str, quick: bool) -> str:
+    """Return why a contender is left out, or nothing."""
+    if name == "PyTorch compiled" and quick:
+        return "compiling takes long: measured without --quick"
     if name == "PyTorch Sequential" and quick:
         return "slower than by hand: measured without --quick"
     return missing(name)
@@ -46,7 +42,7 @@ def contenders(trainers: dict[str, Trainer], workload: Workload) -> dict[str, tu
 
 def bench(workload: Workload, chosen: argparse.Namespace, report: frame.Report) -> None:
     """Verify, measure and print one workload, and hold it against what is required."""
-    left_out = {name: reason for name in TRAINERS if (reason := cannot(name, workload, chosen.quick))}
+    left_out = {name: reason for name in TRAINERS if (reason := cannot(name, chosen.quick))}
     makers = {"twin": Twin} | {name: make for name, make in TRAINERS.items() if name not in left_out}
     data = workload.data()
     losses: dict[str, list[np.ndarray]] = {}

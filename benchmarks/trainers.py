@@ -296,19 +296,32 @@ class PyTorchCompiled(PyTorch):
 
     def __init__(self, workload: Workload, weights: Weights, x: np.ndarray, t: np.ndarray, threads: int) -> None:
         super().__init__(workload, weights, x, t, threads)
+        torch = self.torch
+        torch._dynamo.reset()  # else the steps of the nets before count as compiling the same one again and again
         self.parameters = [parameter.detach() for parameter in self.parameters]
-        gradients_and_loss = self.torch.func.grad_and_value(self.value)
+        moments = [[torch.zeros_like(parameter) for parameter in self.parameters] for _ in range(2)]
+        self.state = (*moments, torch.zeros(()))
+        gradients_and_loss = torch.func.grad_and_value(self.value)
+        adam, lr = workload.optimizer == "adam", workload.lr
 
-        def step(parameters: list[Any], x: Any, t: Any) -> Any:
+        def step(parameters: list[Any], state: tuple[Any, ...], x: Any, t: Any) -> Any:
             gradients, loss = gradients_and_loss(parameters, x, t)
-            for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter.sub_(gradient, alpha=workload.lr)
+            if not adam:
+                for p, g in zip(parameters, gradients, strict=True):
+                    p.sub_(g, alpha=lr)
+                return loss
+            first, second, count = state
+            count.add_(1)
+            for p, g, m, v in zip(parameters, gradients, first, second, strict=True):
+                m.mul_(BETA1).add_(g, alpha=1 - BETA1)
+                v.mul_(BETA2).addcmul_(g, g, value=1 - BETA2)
+                p.sub_(lr / (1 - BETA1**count) * m / ((v / (1 - BETA2**count)).sqrt() + EPS))
             return loss
 
-        self.compiled = self.torch.compile(step, fullgraph=True, dynamic=False)
+        self.compiled = torch.compile(step, fullgraph=True, dynamic=False)
 
     def step(self, x: Any, t: Any) -> Any:
-        return self.compiled(self.parameters, x, t)
+        return self.compiled(self.parameters, self.state, x, t)
 
 
 class Jax:

@@ -164,8 +164,6 @@ workloads += [Workload((2, 8, 4, 2), 8, 4, hidden=hidden, optimizer="adam") for 
 workloads += [Workload((3, 200, 3), 64, 32), Workload((3, 9, 2), 8, 8, shuffled=False)]
 for w in workloads:
     made = {"twin": Twin} | {name: make for name, make in TRAINERS.items() if not missing(name)}
-    if w.optimizer == "adam":
-        made.pop("PyTorch compiled", None)
     trainers = {name: make(w, w.weights(), *w.data(), 1) for name, make in made.items()}
     losses = {name: [trainer.fit(3, shuffle=False)] for name, trainer in trainers.items()}
     frame.verify(str(w), losses, w.rtol)
