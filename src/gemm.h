@@ -122,6 +122,10 @@ ALWAYS_INLINE void vec_store_first(real *p, vec v, vec_mask count) {
 }
 #endif
 
+#define CACHE_LINE ((ptrdiff_t)(64 / sizeof(real)))
+
+ALWAYS_INLINE ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+
 /* ---- Transposing -------------------------------------------------------------------------------------------------- */
 
 #if defined(__SSE2__) && !defined(FASTNN_SCALAR)
@@ -146,25 +150,21 @@ typedef __m128d group_double;
 #define two_chunks(first, second) _mm_loadu_ps((const float *)(first))
 #endif
 
-/* column (CHUNK, GROUP) = the transpose of the CHUNK numbers from p on of each of GROUP rows. */
-ALWAYS_INLINE void transpose_chunks(const real *const row[GROUP], ptrdiff_t p, group_double column[CHUNK]) {
-#define ROWS(i) two_chunks(row[i] + p, row[(i) + GROUP - CHUNK] + p)
+/* column (CHUNK, GROUP) = the transpose of row; row[i] holds a chunk of row i and one of row i + GROUP - CHUNK. */
+ALWAYS_INLINE void transpose(const group_single row[CHUNK], group_double column[CHUNK]) {
 #if FASTNN_DOUBLE
-    const group_double r0 = X86(castps_pd)(ROWS(0)), r1 = X86(castps_pd)(ROWS(1));
-    column[0] = X86(unpacklo_pd)(r0, r1);
-    column[1] = X86(unpackhi_pd)(r0, r1);
+    column[0] = X86(unpacklo_pd)(X86(castps_pd)(row[0]), X86(castps_pd)(row[1]));
+    column[1] = X86(unpackhi_pd)(X86(castps_pd)(row[0]), X86(castps_pd)(row[1]));
 #else
-    const group_single r0 = ROWS(0), r1 = ROWS(1), r2 = ROWS(2), r3 = ROWS(3);
-    const group_double low01 = X86(castps_pd)(X86(unpacklo_ps)(r0, r1));
-    const group_double low23 = X86(castps_pd)(X86(unpacklo_ps)(r2, r3));
-    const group_double high01 = X86(castps_pd)(X86(unpackhi_ps)(r0, r1));
-    const group_double high23 = X86(castps_pd)(X86(unpackhi_ps)(r2, r3));
+    const group_double low01 = X86(castps_pd)(X86(unpacklo_ps)(row[0], row[1]));
+    const group_double low23 = X86(castps_pd)(X86(unpacklo_ps)(row[2], row[3]));
+    const group_double high01 = X86(castps_pd)(X86(unpackhi_ps)(row[0], row[1]));
+    const group_double high23 = X86(castps_pd)(X86(unpackhi_ps)(row[2], row[3]));
     column[0] = X86(unpacklo_pd)(low01, low23);
     column[1] = X86(unpackhi_pd)(low01, low23);
     column[2] = X86(unpacklo_pd)(high01, high23);
     column[3] = X86(unpackhi_pd)(high01, high23);
 #endif
-#undef ROWS
 }
 #endif
 
@@ -187,8 +187,8 @@ typedef struct {
     ptrdiff_t k;
     const real *a;
     ptrdiff_t a_row, a_col;
-    const real *b; /* columns contiguous, but for a tile of dot products */
-    ptrdiff_t b_row, b_col;
+    const real *b; /* columns contiguous */
+    ptrdiff_t b_row;
     real *c;
     ptrdiff_t c_row;
     const real *bias; /* added at the end of the chain, or NULL */
@@ -218,51 +218,7 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
     }
 }
 
-#ifdef GROUP
-/* A tile of dot products reads a b whose columns, not its rows, are contiguous, and transposes it in registers. It is
- * for few rows, which would not repay packing b. */
-#define DOT_ROWS 3
-#define DOT_GROUPS 4
-#define DOT_VECTORS (DOT_GROUPS * GROUP * (int)sizeof(real) / VECTOR_BYTES)
-typedef real group __attribute__((vector_size(16 * GROUP / CHUNK), aligned(sizeof(real)), may_alias));
-
-ALWAYS_INLINE group group_fma(group a, real s, group c) {
-    group sum;
-    UNROLL for (int lane = 0; lane < GROUP; lane++) sum[lane] = real_fma(s, a[lane], c[lane]);
-    return sum;
-}
-
-ALWAYS_INLINE void dot_sums(const int rows, const Tile *t, vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
-    group sums[DOT_ROWS][DOT_GROUPS];
-    const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_col = t->b_col, whole = t->k / CHUNK * CHUNK;
-    const real *a = t->a;
-    UNROLL for (int i = 0; i < rows; i++) memcpy(sums[i], sum[i], sizeof sums[i]);
-    for (ptrdiff_t p = 0; p < whole; p += CHUNK, a += CHUNK * a_col) {
-        UNROLL for (int g = 0; g < DOT_GROUPS; g++) {
-            const real *row[GROUP];
-            group_double column[CHUNK];
-            UNROLL for (int l = 0; l < GROUP; l++) row[l] = t->b + (g * GROUP + l) * b_col;
-            transpose_chunks(row, p, column);
-            UNROLL for (int q = 0; q < CHUNK; q++) {
-                UNROLL for (int i = 0; i < rows; i++) {
-                    sums[i][g] = group_fma((group)column[q], a[i * a_row + q * a_col], sums[i][g]);
-                }
-            }
-        }
-    }
-    for (ptrdiff_t p = whole; p < t->k; p++, a += a_col) {
-        for (int g = 0; g < DOT_GROUPS; g++) {
-            for (int l = 0; l < GROUP; l++) {
-                const real x = t->b[(g * GROUP + l) * b_col + p];
-                for (int i = 0; i < rows; i++) sums[i][g][l] = real_fma(a[i * a_row], x, sums[i][g][l]);
-            }
-        }
-    }
-    UNROLL for (int i = 0; i < rows; i++) memcpy(sum[i], sums[i], sizeof sums[i]);
-}
-#endif
-
-ALWAYS_INLINE void tile(const int rows, const int vectors, const int dots, const Tile *t) {
+ALWAYS_INLINE void tile(const int rows, const int vectors, const Tile *t) {
     const int last = vectors - 1;
     const vec_mask mask = vec_first(t->width);
     const ptrdiff_t c_row = t->c_row;
@@ -281,10 +237,6 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const int dots, const
         UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_broadcast(0);
     }
 
-#ifdef GROUP
-    if (dots) dot_sums(rows, t, sum);
-    else
-#endif
     if (MASKED_LOADS == 1 && t->width < LANES) tile_sums(rows, vectors, 1, mask, t, sum);
     else tile_sums(rows, vectors, MASKED_LOADS == 2, mask, t, sum);
 
@@ -322,7 +274,7 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const int dots, const
 
 NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
 #define SHAPE(rows, vectors) ((vectors) * (TILE_ROWS + 1) + (rows))
-#define CASE(rows, vectors) case SHAPE(rows, vectors): tile(rows, vectors, 0, t); break;
+#define CASE(rows, vectors) case SHAPE(rows, vectors): tile(rows, vectors, t); break;
 #define CASES(rows) CASE(rows, 1) CASE(rows, 2)
     switch (SHAPE(rows, vectors)) {
         CASE(1, 4) CASE(2, 4)
@@ -335,16 +287,6 @@ NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
 #undef CASE
 #undef SHAPE
 }
-
-#ifdef GROUP
-NOINLINE void tile_of_dots(ptrdiff_t rows, const Tile *t) {
-    if (rows == 1) tile(1, DOT_VECTORS, 1, t);
-    else if (rows == 2) tile(2, DOT_VECTORS, 1, t);
-    else tile(3, DOT_VECTORS, 1, t);
-}
-#endif
-
-ALWAYS_INLINE ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
 /* The largest of nearly equal parts of `size`, each at most `most`: 13 rows are 7 + 6, because 12 + 1 is slower. */
 ALWAYS_INLINE ptrdiff_t even_part(ptrdiff_t size, ptrdiff_t most) {
@@ -398,8 +340,10 @@ ALWAYS_INLINE void pack_group(ptrdiff_t count, ptrdiff_t k, const real *from, pt
     UNROLL for (int i = 0; i < GROUP; i++) row[i] = from + (i < count ? i * from_row : 0);
     ptrdiff_t step = (k - 1) % CHUNK + 1; /* the second chunk overlaps the first, so that the last one ends at k */
     for (ptrdiff_t p = 0; p <= k - CHUNK; p += step, to += step * to_row, step = CHUNK) {
+        group_single chunks[CHUNK];
         group_double column[CHUNK];
-        transpose_chunks(row, p, column);
+        UNROLL for (int i = 0; i < CHUNK; i++) chunks[i] = two_chunks(row[i] + p, row[i + GROUP - CHUNK] + p);
+        transpose(chunks, column);
         UNROLL for (int q = 0; q < CHUNK; q++) store_group(to + q * to_row, column[q], count);
     }
 }
@@ -440,8 +384,8 @@ NOINLINE void pack(ptrdiff_t count, ptrdiff_t width, ptrdiff_t k, const real *fr
 
 /* The whole product as one tile, which the three ways cut to size. */
 ALWAYS_INLINE Tile whole_tile(const Product *p) {
-    const Tile t = {p->k, p->a,     p->a_row, p->a_col, p->b,      p->b_row, p->b_col,
-                    p->c, p->c_row, p->bias,  0,        p->update, p->rate,  LANES};
+    const Tile t = {p->k,     p->a,    p->a_row, p->a_col,  p->b,    p->b_row, p->c,
+                    p->c_row, p->bias, 0,        p->update, p->rate, LANES};
     return t;
 }
 
@@ -452,15 +396,16 @@ ALWAYS_INLINE void finish(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t 
 /* A block of b, packed into panels as wide as a tile, fills half of a second-level cache of 1 MB and streams from there
  * without loss, while a tile's rows of a stay in the first-level cache. */
 #define BLOCK_K 384
+#define PANEL_SIZE (TILE_VECTORS * (VECTOR_BYTES / sizeof(real)))
+#define PANEL ((ptrdiff_t)PANEL_SIZE)
 #define BLOCK ((ptrdiff_t)(512 * 1024 / sizeof(real)))
-#define CACHE_LINE ((ptrdiff_t)(64 / sizeof(real)))
 #define FINISHED ((ptrdiff_t)(32 * 1024 / sizeof(real)))
 #define FINISHED_ROWS 192
-#define RECTANGLE 256
+#define RECTANGLE 96
 #define NARROW_K 256
 
 /* b_col == 1, and without masked loads n is a multiple of LANES. */
-ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t n) {
+NOINLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     const ptrdiff_t m = p->m, rows = even_part(m, TILE_ROWS);
     const ptrdiff_t block_m = p->finish ? FINISHED_ROWS / rows * rows : m;
     Tile t = whole_tile(p);
@@ -470,53 +415,61 @@ ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t n) {
             columns = tile_columns(rows, n - j, &vectors, &t);
             t.a = p->a + i * p->a_row;
             t.b = p->b + j;
-            t.c = p->c + i * p->c_row + j;
-            if (p->bias) t.bias = p->bias + j;
+            t.c = p->c + i * p->c_row + first + j;
+            if (p->bias) t.bias = p->bias + first + j;
             for (ptrdiff_t h = 0; h < height; h += rows) {
                 tile_of(smaller(rows, height - h), vectors, &t);
                 t.a += rows * t.a_row;
                 t.c += rows * t.c_row;
             }
-            finish(p, i, j, height, columns);
+            finish(p, i, first + j, height, columns);
         }
     }
 }
 
-/* b (k, n) in panels of `panel` columns, each (k, panel). */
-NOINLINE void pack_panels(ptrdiff_t k, ptrdiff_t n, ptrdiff_t panel, const real *b, ptrdiff_t b_row, ptrdiff_t b_col,
-                          real *to) {
-    const ptrdiff_t whole = b_col == 1 ? n / panel * panel : 0;
-    for (ptrdiff_t p = 0; whole && p < k; p++) { /* row after row: the order in which they lie in memory */
-        const real *const row = b + p * b_row, *const ahead = p + 2 < k ? row + 2 * b_row : row;
-        for (ptrdiff_t j = 0; j < whole; j += panel) {
-            for (ptrdiff_t l = 0; l < panel; l += CACHE_LINE) PREFETCH(ahead + j + l);
-            for (ptrdiff_t l = 0; l < panel; l += LANES) vec_store(to + j * k + p * panel + l, vec_load(row + j + l));
+/* n <= PANEL, k <= BLOCK_K: b is one panel, packed and then read in place. */
+NOINLINE void product_of_panel(const Product *p, ptrdiff_t first, ptrdiff_t n) {
+    ALIGNED(64) real panel[BLOCK_K * PANEL_SIZE];
+    Product part = *p;
+    n -= first;
+    pack(n, MASKED_LOADS ? n : (n + LANES - 1) / LANES * LANES, p->k, p->b + first * p->b_col, p->b_col, p->b_row, panel, PANEL);
+    part.b = panel;
+    part.b_row = PANEL;
+    product_in_place(&part, first, n);
+}
+
+/* The whole panels of b (k, n), b_col == 1, row after row: the order in which they lie in memory. */
+NOINLINE void pack_rows(ptrdiff_t k, ptrdiff_t n, const real *b, ptrdiff_t b_row, real *to) {
+    for (ptrdiff_t p = 0; p < k; p++, b += b_row, to += PANEL) {
+        const real *const ahead = p + 2 < k ? b + 2 * b_row : b;
+        for (ptrdiff_t j = 0; j + PANEL <= n; j += PANEL) {
+            for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) PREFETCH(ahead + j + l);
+            for (ptrdiff_t l = 0; l < PANEL; l += LANES) vec_store(to + j * k + l, vec_load(b + j + l));
         }
-    }
-    for (ptrdiff_t j = whole; j < n; j += panel) {
-        const ptrdiff_t columns = smaller(panel, n - j);
-        const ptrdiff_t width = MASKED_LOADS ? columns : (columns + LANES - 1) / LANES * LANES;
-        pack(columns, width, k, b + j * b_col, b_col, b_row, to + j * k, panel);
     }
 }
 
 NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     ALIGNED(64) real packed_b[BLOCK];
     ALIGNED(64) real packed_a[BLOCK_K * TILE_ROWS];
-    const ptrdiff_t m = p->m, k = p->k, rows = even_part(m, TILE_ROWS), panel = TILE_VECTORS * LANES;
-    const ptrdiff_t block_k = even_part(k, BLOCK_K);
-    const ptrdiff_t block_n = even_part((n - first + panel - 1) / panel, BLOCK / (block_k * panel)) * panel;
-    /* Rows of a that lie a multiple of 4 KB apart would drive each other out of the first-level cache. */
-    const int pack_a = n - first > 4 * panel && (p->a_row * (ptrdiff_t)sizeof(real)) % 4096 == 0;
+    const ptrdiff_t m = p->m, k = p->k, rows = even_part(m, TILE_ROWS);
+    const ptrdiff_t block_k = p->update ? k : even_part(k, BLOCK_K);
+    const ptrdiff_t block_n = even_part((n - first + PANEL - 1) / PANEL, BLOCK / (block_k * PANEL)) * PANEL;
+    /* The lines of a tile's rows of a drive each other out of the first-level cache where they lie a multiple of 4 KB
+     * apart; of 1 KB where a column, not a row, is contiguous, because there are k of them. */
+    const ptrdiff_t apart = p->a_col == 1 ? p->a_row * (ptrdiff_t)sizeof(real) % 4096
+                                          : p->a_col * (ptrdiff_t)sizeof(real) % 1024;
+    const int pack_a = n - first > 4 * PANEL && block_k <= BLOCK_K && apart == 0;
     Tile t = whole_tile(p);
-    t.b_row = panel;
+    t.b_row = PANEL;
     for (ptrdiff_t q = 0; q < k; q += block_k) {
         t.k = smaller(block_k, k - q);
         t.resume = q > 0;
         const int complete = q + t.k == k;
         for (ptrdiff_t j = first; j < n; j += block_n) {
             const ptrdiff_t width = smaller(block_n, n - j);
-            pack_panels(t.k, width, panel, p->b + q * p->b_row + j * p->b_col, p->b_row, p->b_col, packed_b);
+            const real *const b = p->b + q * p->b_row + j * p->b_col;
+            if (p->b_col == 1) pack_rows(t.k, width, b, p->b_row, packed_b);
             for (ptrdiff_t i = 0; i < m; i += rows) {
                 const ptrdiff_t height = smaller(rows, m - i);
                 const real *const a = p->a + i * p->a_row + q * p->a_col, *ahead = a + rows * p->a_row;
@@ -528,22 +481,27 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
                     t.a_col = height;
                 }
                 /* The rows of a for the next tiles come from memory, a share at a time, while these are at work. */
-                ptrdiff_t lines = i + rows >= m ? 0 : p->a_col == 1 ? smaller(rows, m - i - rows) : t.k;
-                const ptrdiff_t share = lines * panel / width + 1;
+                ptrdiff_t lines = i + rows >= m || width <= 4 * PANEL ? 0 : p->a_col == 1 ? smaller(rows, m - i - rows) : t.k;
+                const ptrdiff_t share = lines * PANEL / width + 1;
                 const ptrdiff_t line = p->a_col == 1 ? t.k : 1, line_step = p->a_col == 1 ? p->a_row : p->a_col;
                 for (ptrdiff_t l = 0, columns, vectors; l < width; l += columns) {
-                    columns = smaller(panel, width - l);
+                    columns = smaller(PANEL, width - l);
                     vectors = (columns + LANES - 1) / LANES;
                     t.width = columns - (vectors - 1) * LANES;
-                    t.b = packed_b + l * t.k;
+                    real *const panel = packed_b + (m > rows || p->b_col == 1 ? l * t.k : 0);
+                    if (i == 0 && (p->b_col != 1 || columns < PANEL)) {
+                        const ptrdiff_t filled = MASKED_LOADS ? columns : vectors * LANES;
+                        pack(columns, filled, t.k, b + l * p->b_col, p->b_col, p->b_row, panel, PANEL);
+                    }
+                    t.b = panel;
                     t.c = p->c + i * p->c_row + j + l;
                     t.bias = p->bias && complete ? p->bias + j + l : NULL;
                     for (ptrdiff_t s = smaller(share, lines); s > 0; s--, lines--, ahead += line_step) {
                         for (ptrdiff_t x = 0; x < line; x += CACHE_LINE) PREFETCH(ahead + x);
                     }
-                    for (ptrdiff_t h = 0; h < height && l + panel < width; h++) { /* c of the next tile */
-                        PREFETCH_TO_WRITE(t.c + h * t.c_row + panel);
-                        PREFETCH_TO_WRITE(t.c + h * t.c_row + panel + CACHE_LINE);
+                    for (ptrdiff_t h = 0; h < height && l + PANEL < width; h++) { /* c of the next tile */
+                        PREFETCH_TO_WRITE(t.c + h * t.c_row + PANEL);
+                        PREFETCH_TO_WRITE(t.c + h * t.c_row + PANEL + CACHE_LINE);
                     }
                     tile_of(height, vectors, &t);
                 }
@@ -552,20 +510,6 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
         }
     }
 }
-
-#ifdef GROUP
-/* Columns up to n, a multiple of DOT_VECTORS * LANES; m <= DOT_ROWS and b_row == 1. */
-NOINLINE void product_of_dots(const Product *p, ptrdiff_t n) {
-    Tile t = whole_tile(p);
-    for (ptrdiff_t j = 0; j < n; j += DOT_VECTORS * LANES) {
-        t.b = p->b + j * p->b_col;
-        t.c = p->c + j;
-        if (p->bias) t.bias = p->bias + j;
-        tile_of_dots(p->m, &t);
-    }
-    finish(p, 0, 0, p->m, n);
-}
-#endif
 
 /* Columns from `first` on, at most TILE_ROWS, as rows of c.T = b.T @ a.T: each vector holds one column of many rows of
  * c. */
@@ -576,32 +520,19 @@ NOINLINE void product_transposed(const Product *p, ptrdiff_t first) {
     Tile t = whole_tile(p);
     t.a_row = p->b_col;
     t.a_col = p->b_row;
-    t.b_col = p->a_row;
     t.c = sums;
     t.c_row = FEW_ROWS_VECTORS * LANES;
     t.bias = NULL;
     t.update = 0;
     for (ptrdiff_t i = 0, columns, vectors; i < m; i += columns) {
         columns = tile_columns(n, m - i, &vectors, &t);
-#ifdef GROUP
-        const int dots = n <= DOT_ROWS && p->a_col == 1 && k >= 4 * CHUNK && m - i >= DOT_VECTORS * LANES;
-        if (dots) columns = DOT_VECTORS * LANES, t.width = LANES;
-#else
-        const int dots = 0;
-#endif
-        const ptrdiff_t block_k = dots ? k : even_part(k, NARROW_K * TILE_VECTORS / vectors);
+        const ptrdiff_t block_k = even_part(k, NARROW_K * TILE_VECTORS / vectors);
         for (ptrdiff_t q = 0; q < k; q += block_k) {
             t.k = smaller(block_k, k - q);
             t.resume = q > 0;
             t.a = p->b + first * p->b_col + q * p->b_row;
             t.b = p->a + i * p->a_row + q * p->a_col;
             t.b_row = p->a_col;
-#ifdef GROUP
-            if (dots) {
-                tile_of_dots(n, &t);
-                break;
-            }
-#endif
             if (p->a_row != 1 || (!MASKED_LOADS && t.width < LANES)) {
                 t.b_row = vectors * LANES;
                 pack(columns, MASKED_LOADS ? columns : t.b_row, t.k, t.b, p->a_row, p->a_col, panel, t.b_row);
@@ -623,58 +554,150 @@ NOINLINE void product_transposed(const Product *p, ptrdiff_t first) {
     }
 }
 
+/* ---- Dot products ----------------------------------------------------------------------------------------------- */
+
+#define DOT_COLUMNS 3
+#define DOT_ROWS 4
+#define DOT_K 64
+#define DOT_BLOCK ((ptrdiff_t)1024)
+
+/* The sum of the lanes, as a tree: halves are added until one number is left. */
+ALWAYS_INLINE real vec_sum(vec v) {
+#ifdef FASTNN_SCALAR
+    return v;
+#else
+    typedef real quad __attribute__((vector_size(16)));
+    quad quads[VECTOR_BYTES / 16];
+    memcpy(quads, &v, sizeof v);
+    UNROLL for (int half = VECTOR_BYTES / 32; half > 0; half /= 2) {
+        UNROLL for (int i = 0; i < half; i++) quads[i] += quads[i + half];
+    }
+#if FASTNN_DOUBLE
+    return quads[0][0] + quads[0][1];
+#else
+    return (quads[0][0] + quads[0][2]) + (quads[0][1] + quads[0][3]);
+#endif
+#endif
+}
+
+/* c (rows, columns) = the dot products of rows of a and of columns of b; both are contiguous, and b_row lies between two
+ * columns. */
+ALWAYS_INLINE void dots(const int rows, const int columns, const Tile *t) {
+    vec sum[DOT_ROWS][DOT_COLUMNS], x[DOT_COLUMNS];
+    const ptrdiff_t a_row = t->a_row, b_row = t->b_row, whole = t->k / LANES * LANES;
+    const real *a = t->a, *b = t->b;
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < columns; j++) sum[i][j] = vec_broadcast(0);
+    for (ptrdiff_t p = 0; p < whole; p += LANES, a += LANES, b += LANES) {
+        UNROLL for (int j = 0; j < columns; j++) x[j] = vec_load(b + j * b_row);
+        UNROLL for (int i = 0; i < rows; i++) {
+            const vec s = vec_load(a + i * a_row);
+            UNROLL for (int j = 0; j < columns; j++) sum[i][j] = vec_fma(s, x[j], sum[i][j]);
+        }
+    }
+    if (whole < t->k) {
+        const vec_mask mask = vec_first(t->k - whole);
+        UNROLL for (int j = 0; j < columns; j++) x[j] = vec_load_first(b + j * b_row, mask);
+        UNROLL for (int i = 0; i < rows; i++) {
+            const vec s = vec_load_first(a + i * a_row, mask);
+            UNROLL for (int j = 0; j < columns; j++) sum[i][j] = vec_fma(s, x[j], sum[i][j]);
+        }
+    }
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int j = 0; j < columns; j++) {
+            real *const c = t->c + i * t->c_row + j, dot = vec_sum(sum[i][j]);
+            *c = t->update ? real_fma(-t->rate, dot, *c) : (t->resume ? *c + dot : dot) + (t->bias ? t->bias[j] : 0);
+        }
+    }
+}
+
+NOINLINE void dots_of(ptrdiff_t rows, ptrdiff_t columns, const Tile *t) {
+    switch (rows * (DOT_COLUMNS + 1) + columns) {
+#define CASE(rows, columns) case (rows) * (DOT_COLUMNS + 1) + (columns): dots(rows, columns, t); break;
+#define CASES(rows) CASE(rows, 1) CASE(rows, 2) CASE(rows, 3)
+        CASES(1) CASES(DOT_ROWS)
+#undef CASES
+#undef CASE
+    }
+}
+
+/* n <= DOT_COLUMNS, a_col == 1. */
+NOINLINE void product_of_dots(const Product *p) {
+    ALIGNED(64) real columns[DOT_COLUMNS * DOT_BLOCK];
+    const ptrdiff_t m = p->m, n = p->n, k = p->k;
+    Tile t = whole_tile(p);
+    for (ptrdiff_t q = 0; q < k; q += DOT_BLOCK) {
+        t.k = smaller(DOT_BLOCK, k - q);
+        t.resume = q > 0;
+        t.bias = q + t.k == k ? p->bias : NULL;
+        t.a = p->a + q;
+        t.b = p->b + q * p->b_row;
+        t.b_row = p->b_col;
+        t.c = p->c;
+        if (p->b_row != 1) {
+            pack(t.k, t.k, n, t.b, p->b_row, p->b_col, columns, DOT_BLOCK);
+            t.b = columns;
+            t.b_row = DOT_BLOCK;
+        }
+        for (ptrdiff_t i = 0, rows; i < m; i += rows) {
+            rows = m - i >= DOT_ROWS ? DOT_ROWS : 1;
+            dots_of(rows, n, &t);
+            t.a += rows * t.a_row;
+            t.c += rows * t.c_row;
+        }
+    }
+    finish(p, 0, 0, m, n);
+}
+
 /* ---- The product ------------------------------------------------------------------------------------------------ */
 
-NOINLINE void product(const Product *p) {
+NOINLINE void product_of_chains(const Product *p) {
     const ptrdiff_t m = p->m, k = p->k, size = (ptrdiff_t)sizeof(real);
     ptrdiff_t n = p->n;
     if (k == 0) {
-        product_in_place(p, n);
+        product_in_place(p, 0, n);
         return;
     }
-#ifdef GROUP
-    if (m <= DOT_ROWS && p->b_row == 1 && p->b_col != 1 && k >= 4 * CHUNK) {
-        const ptrdiff_t whole = n / (DOT_VECTORS * LANES) * (DOT_VECTORS * LANES);
-        if (whole > 0) product_of_dots(p, whole);
-        if (whole < n) product_in_blocks(p, whole, n);
-        return;
-    }
-#endif
     /* The last columns, where they fill little of a vector: at most half, or where a.T has to be packed at most a
      * quarter of float, an eighth of double, which is packed at half the speed. */
     const ptrdiff_t few = n % LANES;
-    if (few > 0 && few <= (p->a_row == 1 ? LANES / 2 : LANES / size) && m >= LANES && m * k >= 16 * LANES) {
+    if (few > 0 && few <= (p->a_row == 1 ? LANES * 3 / 4 : LANES / size) && m >= LANES && m * k >= 16 * LANES) {
         n -= few;
         product_transposed(p, n);
     }
-    /* b is packed if its rows are not contiguous, or if it fills half of a 1 MB cache and is read many times; without
-     * masked loads also the last columns, which fill no vector. */
-    if (p->b_col != 1 || (m > 2 * TILE_ROWS && n * k * size > 512 * 1024)) {
-        if (n > 0) product_in_blocks(p, 0, n);
-        return;
-    }
-    const ptrdiff_t whole = MASKED_LOADS ? n : n / LANES * LANES;
-    if (whole < n) product_in_blocks(p, whole, n);
-    product_in_place(p, whole);
+    /* b is packed if its rows are not contiguous; if it fills half of a 1 MB cache and is read many times; or if all of
+     * a, read again for every panel, would leave the first-level cache. Without masked loads so are the last columns,
+     * which fill no vector. */
+    const int large = (n > PANEL && n * k * size > 512 * 1024) || (n > 4 * PANEL && m * k * size > 64 * 1024);
+    const int pack_b = p->b_col != 1 || (m > 2 * TILE_ROWS && large);
+    const ptrdiff_t in_place = pack_b ? 0 : MASKED_LOADS ? n : n / LANES * LANES;
+    if (in_place > 0) product_in_place(p, 0, in_place);
+    if (in_place == n) return;
+    if (n - in_place <= PANEL && k <= BLOCK_K) product_of_panel(p, in_place, n);
+    else product_in_blocks(p, in_place, n);
+}
+
+ALWAYS_INLINE void product(const Product *p, int dots) {
+    if (dots) product_of_dots(p);
+    else product_of_chains(p);
 }
 
 /* An update whose chains are longer than a block: they cannot wait in c, so they wait in a rectangle beside it. */
-NOINLINE void update_in_rectangles(const Product *p) {
-    ALIGNED(64) real chains[RECTANGLE * RECTANGLE];
+NOINLINE void update_in_rectangles(const Product *p, int dots) {
+    ALIGNED(64) real chains[RECTANGLE * 2 * RECTANGLE];
     for (ptrdiff_t i = 0; i < p->m; i += RECTANGLE) {
-        for (ptrdiff_t j = 0; j < p->n; j += RECTANGLE) {
+        for (ptrdiff_t j = 0; j < p->n; j += 2 * RECTANGLE) {
             Product part = *p;
             real *c = p->c + i * p->c_row + j;
             part.m = smaller(RECTANGLE, p->m - i);
-            part.n = smaller(RECTANGLE, p->n - j);
+            part.n = smaller(2 * RECTANGLE, p->n - j);
             part.a += i * p->a_row;
             part.b += j * p->b_col;
             part.c = chains;
-            part.c_row = RECTANGLE;
+            part.c_row = 2 * RECTANGLE;
             part.update = 0;
-            product(&part);
+            product(&part, dots);
             for (ptrdiff_t h = 0; h < part.m; h++, c += p->c_row) {
-                for (ptrdiff_t l = 0; l < part.n; l++) c[l] = real_fma(-p->rate, chains[h * RECTANGLE + l], c[l]);
+                for (ptrdiff_t l = 0; l < part.n; l++) c[l] = real_fma(-p->rate, chains[h * 2 * RECTANGLE + l], c[l]);
             }
         }
     }
@@ -682,23 +705,25 @@ NOINLINE void update_in_rectangles(const Product *p) {
 
 /* Zero sizes are legal. It takes at most 300 KB of stack. */
 static void gemm(const Product *p) {
-    const real one = 1;
-    Product rest = *p;
+    const int dots = p->n <= DOT_COLUMNS && p->a_col == 1 && p->k >= DOT_K * p->n;
     if (p->n <= 0) return;
     if (p->b_sum) { /* a row of ones @ b */
+        const real one = 1;
         const Product sums = {1,    p->n,     p->k, &one, 0, 0, p->b, p->b_row, p->b_col,
                               NULL, p->b_sum, p->n, 0,    0, NULL, NULL, NULL};
-        product(&sums);
+        product_of_chains(&sums);
     }
     if (p->m <= 0) return;
-    if (p->update && p->k > BLOCK_K) {
-        update_in_rectangles(p);
-        return;
+    if (p->update && p->k > (dots ? DOT_BLOCK : BLOCK / PANEL)) {
+        update_in_rectangles(p, dots);
+    } else if (p->finish && p->c_row == p->n && p->m * p->n <= FINISHED) {
+        Product unfinished = *p;
+        unfinished.finish = NULL;
+        product(&unfinished, dots);
+        finish(p, 0, 0, p->m, p->n);
+    } else {
+        product(p, dots);
     }
-    const int at_once = p->c_row == p->n && p->m * p->n <= FINISHED;
-    if (at_once) rest.finish = NULL;
-    product(&rest);
-    if (at_once) finish(p, 0, 0, p->m, p->n);
 }
 
 #endif
