@@ -6,14 +6,19 @@
  *
  *     c[i, j] = (0 + a[i, 0] b[0, j] + a[i, 1] b[1, j] + ... + a[i, k - 1] b[k - 1, j]) + bias[j],
  *
- * whichever tile, tail or block it falls into: its bits depend neither on the tiling nor on how callers split the
- * rows of c between threads. Blocks of k continue the chain from c; nothing ever sums partial sums.
- *
- * Three ways lead through the same tiles (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication",
- * ACM TOMS 34(3), 2008, for the second):
+ * whichever tile, tail or block it falls into: its bits depend neither on the tiling nor on how callers split the rows
+ * or columns of c between threads. Blocks of k continue the chain from c; nothing sums partial sums. Four ways lead
+ * through the same tiles (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3),
+ * 2008, for the third):
  *     product_in_place    reads both operands where they lie: small and medium products;
- *     product_in_blocks   packs b, and for large products a, into the order in which tiles read them;
+ *     product_of_panel    packs b, which is no wider than a tile, and then reads it in place;
+ *     product_in_blocks   packs b block by block into the order in which tiles read it;
  *     product_transposed  for the few columns that would fill no vector: c.T = b.T @ a.T.
+ *
+ * The exception is product_of_dots: up to 3 columns and long contiguous rows of a, as in a layer with one output. A
+ * chain would need a transposed first, which costs more than the product. There an element is a dot product that runs
+ * in LANES chains, whose sums are added as a tree, one block of k after the other. What decides is n, k and a_col, and
+ * never m: rows may be split as one likes, but columns only into parts of more than 3.
  */
 #ifndef FASTNN_GEMM_H
 #define FASTNN_GEMM_H
@@ -48,9 +53,9 @@ typedef struct {
     ptrdiff_t c_row;
     int update; /* c = c - rate * chain, in one multiply-add; without bias and finish */
     real rate;
-    real *b_sum; /* (n): the sums of the rows of b, from the first to the last, or NULL */
-    /* Called once for each rectangle of c that is complete, while it is in the cache, or NULL. The rectangles cover c
-     * exactly once; where c is small and contiguous there is one. */
+    real *b_sum; /* (n): receives the sums of the rows of b, added from the first to the last, or NULL */
+    /* Called for each rectangle of c that is complete, while it is in the cache, or NULL. The rectangles cover c
+     * exactly once; a contiguous c of up to 32 KB is one rectangle. */
     void (*finish)(const void *context, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns);
     const void *context;
 } Product;
@@ -126,7 +131,7 @@ ALWAYS_INLINE void vec_store_first(real *p, vec v, vec_mask count) {
 
 ALWAYS_INLINE ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
-/* ---- Transposing -------------------------------------------------------------------------------------------------- */
+/* ---- Transposing ------------------------------------------------------------------------------------------------ */
 
 #if defined(__SSE2__) && !defined(FASTNN_SCALAR)
 /* Transposes in groups of 8 rows (4 of double; half of that without AVX): 16 bytes of row i and of row i + GROUP / 2
@@ -380,9 +385,9 @@ NOINLINE void pack(ptrdiff_t count, ptrdiff_t width, ptrdiff_t k, const real *fr
     }
 }
 
-/* ---- Three ways through the tiles ------------------------------------------------------------------------------- */
+/* ---- Four ways through the tiles ------------------------------------------------------------------------------- */
 
-/* The whole product as one tile, which the three ways cut to size. */
+/* The whole product as one tile, which the four ways cut to size. */
 ALWAYS_INLINE Tile whole_tile(const Product *p) {
     const Tile t = {p->k,     p->a,    p->a_row, p->a_col,  p->b,    p->b_row, p->c,
                     p->c_row, p->bias, 0,        p->update, p->rate, LANES};
@@ -393,18 +398,13 @@ ALWAYS_INLINE void finish(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t 
     if (p->finish) p->finish(p->context, i, j, rows, columns);
 }
 
-/* A block of b, packed into panels as wide as a tile, fills half of a second-level cache of 1 MB and streams from there
- * without loss, while a tile's rows of a stay in the first-level cache. */
+#define PANEL_COLUMNS (TILE_VECTORS * (VECTOR_BYTES / sizeof(real)))
+#define PANEL ((ptrdiff_t)PANEL_COLUMNS) /* b is packed into panels as wide as a tile, each (k, PANEL) */
 #define BLOCK_K 384
-#define PANEL_SIZE (TILE_VECTORS * (VECTOR_BYTES / sizeof(real)))
-#define PANEL ((ptrdiff_t)PANEL_SIZE)
-#define BLOCK ((ptrdiff_t)(512 * 1024 / sizeof(real)))
-#define FINISHED ((ptrdiff_t)(32 * 1024 / sizeof(real)))
-#define FINISHED_ROWS 192
-#define RECTANGLE 96
-#define NARROW_K 256
+#define FINISHED_ROWS 192 /* of a panel of c: up to 24 KB */
 
-/* b_col == 1, and without masked loads n is a multiple of LANES. */
+/* The n columns of c from `first` on; p->b begins at the first of them, with contiguous rows, which without masked
+ * loads can be read up to a multiple of LANES. */
 NOINLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     const ptrdiff_t m = p->m, rows = even_part(m, TILE_ROWS);
     const ptrdiff_t block_m = p->finish ? FINISHED_ROWS / rows * rows : m;
@@ -427,15 +427,19 @@ NOINLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     }
 }
 
-/* n <= PANEL, k <= BLOCK_K: b is one panel, packed and then read in place. */
+/* How many columns packing fills, the last ones with zeros. */
+ALWAYS_INLINE ptrdiff_t filled(ptrdiff_t columns) {
+    return MASKED_LOADS ? columns : (columns + LANES - 1) / LANES * LANES;
+}
+
+/* The n <= PANEL columns of c from `first` on; k <= BLOCK_K. */
 NOINLINE void product_of_panel(const Product *p, ptrdiff_t first, ptrdiff_t n) {
-    ALIGNED(64) real panel[BLOCK_K * PANEL_SIZE];
-    Product part = *p;
-    n -= first;
-    pack(n, MASKED_LOADS ? n : (n + LANES - 1) / LANES * LANES, p->k, p->b + first * p->b_col, p->b_col, p->b_row, panel, PANEL);
-    part.b = panel;
-    part.b_row = PANEL;
-    product_in_place(&part, first, n);
+    ALIGNED(64) real panel[BLOCK_K * PANEL_COLUMNS];
+    Product packed = *p;
+    pack(n, filled(n), p->k, p->b + first * p->b_col, p->b_col, p->b_row, panel, PANEL);
+    packed.b = panel;
+    packed.b_row = PANEL;
+    product_in_place(&packed, first, n);
 }
 
 /* The whole panels of b (k, n), b_col == 1, row after row: the order in which they lie in memory. */
@@ -449,74 +453,90 @@ NOINLINE void pack_rows(ptrdiff_t k, ptrdiff_t n, const real *b, ptrdiff_t b_row
     }
 }
 
+/* What the next tiles read of a comes from memory, a share at a time, while the present ones are at work. */
+typedef struct {
+    ptrdiff_t count, length, step;
+    const real *next;
+} Lines;
+
+ALWAYS_INLINE Lines lines_of(ptrdiff_t rows, const real *a, ptrdiff_t k, const Product *p) {
+    const int contiguous = p->a_col == 1;
+    const Lines lines = {rows == 0 || contiguous ? rows : k, contiguous ? k : 1, contiguous ? p->a_row : p->a_col, a};
+    return lines;
+}
+
+ALWAYS_INLINE void prefetch(Lines *lines, ptrdiff_t share) {
+    for (; share > 0 && lines->count > 0; share--, lines->count--, lines->next += lines->step) {
+        for (ptrdiff_t x = 0; x < lines->length; x += CACHE_LINE) PREFETCH(lines->next + x);
+    }
+}
+
+/* A block of b fills half of a second-level cache of 1 MB and streams from there without loss, panel after panel, while
+ * the rows of a of one tile stay in the first-level cache. */
+#define BLOCK ((ptrdiff_t)(512 * 1024 / sizeof(real)))
+
+/* The n columns of c from `first` on. An update cannot wait in c for its next block: then k <= BLOCK / PANEL. */
 NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     ALIGNED(64) real packed_b[BLOCK];
     ALIGNED(64) real packed_a[BLOCK_K * TILE_ROWS];
     const ptrdiff_t m = p->m, k = p->k, rows = even_part(m, TILE_ROWS);
     const ptrdiff_t block_k = p->update ? k : even_part(k, BLOCK_K);
-    const ptrdiff_t block_n = even_part((n - first + PANEL - 1) / PANEL, BLOCK / (block_k * PANEL)) * PANEL;
-    /* The lines of a tile's rows of a drive each other out of the first-level cache where they lie a multiple of 4 KB
-     * apart; of 1 KB where a column, not a row, is contiguous, because there are k of them. */
-    const ptrdiff_t apart = p->a_col == 1 ? p->a_row * (ptrdiff_t)sizeof(real) % 4096
-                                          : p->a_col * (ptrdiff_t)sizeof(real) % 1024;
-    const int pack_a = n - first > 4 * PANEL && block_k <= BLOCK_K && apart == 0;
+    const ptrdiff_t block_n = even_part((n + PANEL - 1) / PANEL, BLOCK / (block_k * PANEL)) * PANEL;
+    /* The lines of a that a tile reads drive each other out of the first-level cache where they lie a multiple of 4 KB
+     * apart; of 1 KB where columns, not rows, are contiguous, because there are k of them. */
+    const ptrdiff_t a_apart = p->a_col == 1 ? p->a_row : p->a_col * 4;
+    const int pack_a = n > 4 * PANEL && block_k <= BLOCK_K && a_apart * (ptrdiff_t)sizeof(real) % 4096 == 0;
     Tile t = whole_tile(p);
     t.b_row = PANEL;
     for (ptrdiff_t q = 0; q < k; q += block_k) {
         t.k = smaller(block_k, k - q);
         t.resume = q > 0;
         const int complete = q + t.k == k;
-        for (ptrdiff_t j = first; j < n; j += block_n) {
+        for (ptrdiff_t j = 0; j < n; j += block_n) {
             const ptrdiff_t width = smaller(block_n, n - j);
-            const real *const b = p->b + q * p->b_row + j * p->b_col;
+            const real *const b = p->b + q * p->b_row + (first + j) * p->b_col;
             if (p->b_col == 1) pack_rows(t.k, width, b, p->b_row, packed_b);
             for (ptrdiff_t i = 0; i < m; i += rows) {
                 const ptrdiff_t height = smaller(rows, m - i);
-                const real *const a = p->a + i * p->a_row + q * p->a_col, *ahead = a + rows * p->a_row;
-                t.a = a;
+                t.a = p->a + i * p->a_row + q * p->a_col;
+                Lines ahead = {0};
+                if (width > 4 * PANEL) ahead = lines_of(smaller(rows, m - i - height), t.a + height * p->a_row, t.k, p);
+                const ptrdiff_t share = ahead.count * PANEL / width + 1;
                 if (pack_a) {
-                    pack(height, height, t.k, a, p->a_row, p->a_col, packed_a, height);
+                    pack(height, height, t.k, t.a, p->a_row, p->a_col, packed_a, height);
                     t.a = packed_a;
                     t.a_row = 1;
                     t.a_col = height;
                 }
-                /* The rows of a for the next tiles come from memory, a share at a time, while these are at work. */
-                ptrdiff_t lines = i + rows >= m || width <= 4 * PANEL ? 0 : p->a_col == 1 ? smaller(rows, m - i - rows) : t.k;
-                const ptrdiff_t share = lines * PANEL / width + 1;
-                const ptrdiff_t line = p->a_col == 1 ? t.k : 1, line_step = p->a_col == 1 ? p->a_row : p->a_col;
-                for (ptrdiff_t l = 0, columns, vectors; l < width; l += columns) {
-                    columns = smaller(PANEL, width - l);
-                    vectors = (columns + LANES - 1) / LANES;
-                    t.width = columns - (vectors - 1) * LANES;
+                for (ptrdiff_t l = 0; l < width; l += PANEL) {
+                    const ptrdiff_t columns = smaller(PANEL, width - l), vectors = (columns + LANES - 1) / LANES;
                     real *const panel = packed_b + (m > rows || p->b_col == 1 ? l * t.k : 0);
                     if (i == 0 && (p->b_col != 1 || columns < PANEL)) {
-                        const ptrdiff_t filled = MASKED_LOADS ? columns : vectors * LANES;
-                        pack(columns, filled, t.k, b + l * p->b_col, p->b_col, p->b_row, panel, PANEL);
+                        pack(columns, filled(columns), t.k, b + l * p->b_col, p->b_col, p->b_row, panel, PANEL);
                     }
+                    t.width = columns - (vectors - 1) * LANES;
                     t.b = panel;
-                    t.c = p->c + i * p->c_row + j + l;
-                    t.bias = p->bias && complete ? p->bias + j + l : NULL;
-                    for (ptrdiff_t s = smaller(share, lines); s > 0; s--, lines--, ahead += line_step) {
-                        for (ptrdiff_t x = 0; x < line; x += CACHE_LINE) PREFETCH(ahead + x);
-                    }
+                    t.c = p->c + i * p->c_row + first + j + l;
+                    t.bias = p->bias && complete ? p->bias + first + j + l : NULL;
+                    prefetch(&ahead, share);
                     for (ptrdiff_t h = 0; h < height && l + PANEL < width; h++) { /* c of the next tile */
-                        PREFETCH_TO_WRITE(t.c + h * t.c_row + PANEL);
-                        PREFETCH_TO_WRITE(t.c + h * t.c_row + PANEL + CACHE_LINE);
+                        const real *const next = t.c + h * t.c_row + PANEL;
+                        for (ptrdiff_t x = 0; x < PANEL; x += CACHE_LINE) PREFETCH_TO_WRITE(next + x);
                     }
                     tile_of(height, vectors, &t);
                 }
-                if (complete) finish(p, i, j, height, width);
+                if (complete) finish(p, i, first + j, height, width);
             }
         }
     }
 }
 
-/* Columns from `first` on, at most TILE_ROWS, as rows of c.T = b.T @ a.T: each vector holds one column of many rows of
- * c. */
-NOINLINE void product_transposed(const Product *p, ptrdiff_t first) {
-    ALIGNED(64) real panel[NARROW_K * TILE_VECTORS * (VECTOR_BYTES / sizeof(real))];
+/* The n <= TILE_ROWS columns of c from `first` on, as rows of c.T = b.T @ a.T: each vector holds one column of many
+ * rows of c. */
+NOINLINE void product_transposed(const Product *p, ptrdiff_t first, ptrdiff_t n) {
+    ALIGNED(64) real panel[BLOCK_K * PANEL_COLUMNS];
     ALIGNED(64) real sums[TILE_ROWS * FEW_ROWS_VECTORS * (VECTOR_BYTES / sizeof(real))];
-    const ptrdiff_t m = p->m, n = p->n - first, k = p->k;
+    const ptrdiff_t m = p->m, k = p->k;
     Tile t = whole_tile(p);
     t.a_row = p->b_col;
     t.a_col = p->b_row;
@@ -526,7 +546,7 @@ NOINLINE void product_transposed(const Product *p, ptrdiff_t first) {
     t.update = 0;
     for (ptrdiff_t i = 0, columns, vectors; i < m; i += columns) {
         columns = tile_columns(n, m - i, &vectors, &t);
-        const ptrdiff_t block_k = even_part(k, NARROW_K * TILE_VECTORS / vectors);
+        const ptrdiff_t block_k = even_part(k, vectors <= TILE_VECTORS ? BLOCK_K : BLOCK_K / 2);
         for (ptrdiff_t q = 0; q < k; q += block_k) {
             t.k = smaller(block_k, k - q);
             t.resume = q > 0;
@@ -535,7 +555,7 @@ NOINLINE void product_transposed(const Product *p, ptrdiff_t first) {
             t.b_row = p->a_col;
             if (p->a_row != 1 || (!MASKED_LOADS && t.width < LANES)) {
                 t.b_row = vectors * LANES;
-                pack(columns, MASKED_LOADS ? columns : t.b_row, t.k, t.b, p->a_row, p->a_col, panel, t.b_row);
+                pack(columns, filled(columns), t.k, t.b, p->a_row, p->a_col, panel, t.b_row);
                 t.b = panel;
             }
             tile_of(n, vectors, &t);
@@ -558,7 +578,7 @@ NOINLINE void product_transposed(const Product *p, ptrdiff_t first) {
 
 #define DOT_COLUMNS 3
 #define DOT_ROWS 4
-#define DOT_K 64
+#define DOT_K 64 /* for each column; in shorter ones, adding the lanes costs more than transposing a */
 #define DOT_BLOCK ((ptrdiff_t)1024)
 
 /* The sum of the lanes, as a tree: halves are added until one number is left. */
@@ -580,8 +600,8 @@ ALWAYS_INLINE real vec_sum(vec v) {
 #endif
 }
 
-/* c (rows, columns) = the dot products of rows of a and of columns of b; both are contiguous, and b_row lies between two
- * columns. */
+/* c (rows, columns) = the dot products of rows of a and of columns of b; both are contiguous, and b_row lies between
+ * two columns. */
 ALWAYS_INLINE void dots(const int rows, const int columns, const Tile *t) {
     vec sum[DOT_ROWS][DOT_COLUMNS], x[DOT_COLUMNS];
     const ptrdiff_t a_row = t->a_row, b_row = t->b_row, whole = t->k / LANES * LANES;
@@ -604,8 +624,11 @@ ALWAYS_INLINE void dots(const int rows, const int columns, const Tile *t) {
     }
     UNROLL for (int i = 0; i < rows; i++) {
         UNROLL for (int j = 0; j < columns; j++) {
-            real *const c = t->c + i * t->c_row + j, dot = vec_sum(sum[i][j]);
-            *c = t->update ? real_fma(-t->rate, dot, *c) : (t->resume ? *c + dot : dot) + (t->bias ? t->bias[j] : 0);
+            real *const c = t->c + i * t->c_row + j;
+            real dot = vec_sum(sum[i][j]);
+            if (t->resume) dot = *c + dot;
+            if (t->bias) dot = dot + t->bias[j];
+            *c = t->update ? real_fma(-t->rate, dot, *c) : dot;
         }
     }
 }
@@ -620,7 +643,7 @@ NOINLINE void dots_of(ptrdiff_t rows, ptrdiff_t columns, const Tile *t) {
     }
 }
 
-/* n <= DOT_COLUMNS, a_col == 1. */
+/* n <= DOT_COLUMNS, a_col == 1; an update has k <= DOT_BLOCK. */
 NOINLINE void product_of_dots(const Product *p) {
     ALIGNED(64) real columns[DOT_COLUMNS * DOT_BLOCK];
     const ptrdiff_t m = p->m, n = p->n, k = p->k;
@@ -657,12 +680,12 @@ NOINLINE void product_of_chains(const Product *p) {
         product_in_place(p, 0, n);
         return;
     }
-    /* The last columns, where they fill little of a vector: at most half, or where a.T has to be packed at most a
-     * quarter of float, an eighth of double, which is packed at half the speed. */
+    /* The last columns, where they fill little of a vector: at most three quarters, or where a.T has to be packed at
+     * most a quarter of float, an eighth of double, which is packed at half the speed. */
     const ptrdiff_t few = n % LANES;
     if (few > 0 && few <= (p->a_row == 1 ? LANES * 3 / 4 : LANES / size) && m >= LANES && m * k >= 16 * LANES) {
         n -= few;
-        product_transposed(p, n);
+        product_transposed(p, n, few);
     }
     /* b is packed if its rows are not contiguous; if it fills half of a 1 MB cache and is read many times; or if all of
      * a, read again for every panel, would leave the first-level cache. Without masked loads so are the last columns,
@@ -672,8 +695,8 @@ NOINLINE void product_of_chains(const Product *p) {
     const ptrdiff_t in_place = pack_b ? 0 : MASKED_LOADS ? n : n / LANES * LANES;
     if (in_place > 0) product_in_place(p, 0, in_place);
     if (in_place == n) return;
-    if (n - in_place <= PANEL && k <= BLOCK_K) product_of_panel(p, in_place, n);
-    else product_in_blocks(p, in_place, n);
+    if (n - in_place <= PANEL && k <= BLOCK_K) product_of_panel(p, in_place, n - in_place);
+    else product_in_blocks(p, in_place, n - in_place);
 }
 
 ALWAYS_INLINE void product(const Product *p, int dots) {
@@ -681,33 +704,36 @@ ALWAYS_INLINE void product(const Product *p, int dots) {
     else product_of_chains(p);
 }
 
-/* An update whose chains are longer than a block: they cannot wait in c, so they wait in a rectangle beside it. */
+/* An update whose chains are longer than a block: they wait in a rectangle beside c. */
+#define RECTANGLE_ROWS 64
+#define RECTANGLE_COLUMNS 128
 NOINLINE void update_in_rectangles(const Product *p, int dots) {
-    ALIGNED(64) real chains[RECTANGLE * 2 * RECTANGLE];
-    for (ptrdiff_t i = 0; i < p->m; i += RECTANGLE) {
-        for (ptrdiff_t j = 0; j < p->n; j += 2 * RECTANGLE) {
+    ALIGNED(64) real chains[RECTANGLE_ROWS * RECTANGLE_COLUMNS];
+    for (ptrdiff_t i = 0; i < p->m; i += RECTANGLE_ROWS) {
+        for (ptrdiff_t j = 0; j < p->n; j += RECTANGLE_COLUMNS) {
             Product part = *p;
             real *c = p->c + i * p->c_row + j;
-            part.m = smaller(RECTANGLE, p->m - i);
-            part.n = smaller(2 * RECTANGLE, p->n - j);
+            part.m = smaller(RECTANGLE_ROWS, p->m - i);
+            part.n = smaller(RECTANGLE_COLUMNS, p->n - j);
             part.a += i * p->a_row;
             part.b += j * p->b_col;
             part.c = chains;
-            part.c_row = 2 * RECTANGLE;
+            part.c_row = RECTANGLE_COLUMNS;
             part.update = 0;
             product(&part, dots);
             for (ptrdiff_t h = 0; h < part.m; h++, c += p->c_row) {
-                for (ptrdiff_t l = 0; l < part.n; l++) c[l] = real_fma(-p->rate, chains[h * 2 * RECTANGLE + l], c[l]);
+                const real *const row = chains + h * RECTANGLE_COLUMNS;
+                for (ptrdiff_t l = 0; l < part.n; l++) c[l] = real_fma(-p->rate, row[l], c[l]);
             }
         }
     }
 }
 
-/* Zero sizes are legal. It takes at most 300 KB of stack. */
+/* Zero sizes are legal. It takes at most 640 KB of stack, and little where b is small and its rows are contiguous. */
 static void gemm(const Product *p) {
     const int dots = p->n <= DOT_COLUMNS && p->a_col == 1 && p->k >= DOT_K * p->n;
     if (p->n <= 0) return;
-    if (p->b_sum) { /* a row of ones @ b */
+    if (p->b_sum) { /* a row of ones @ b, just before its rows are needed in the cache */
         const real one = 1;
         const Product sums = {1,    p->n,     p->k, &one, 0, 0, p->b, p->b_row, p->b_col,
                               NULL, p->b_sum, p->n, 0,    0, NULL, NULL, NULL};
@@ -716,7 +742,7 @@ static void gemm(const Product *p) {
     if (p->m <= 0) return;
     if (p->update && p->k > (dots ? DOT_BLOCK : BLOCK / PANEL)) {
         update_in_rectangles(p, dots);
-    } else if (p->finish && p->c_row == p->n && p->m * p->n <= FINISHED) {
+    } else if (p->finish && p->c_row == p->n && p->m * p->n <= 32 * 1024 / (ptrdiff_t)sizeof(real)) {
         Product unfinished = *p;
         unfinished.finish = NULL;
         product(&unfinished, dots);
