@@ -338,18 +338,42 @@ ALWAYS_INLINE void store_group(real *to, group_double v, ptrdiff_t count) {
 #endif
 }
 
-/* to (k, count) = the transpose of from (count, k), k >= CHUNK. Missing rows of the group repeat the first one. */
-ALWAYS_INLINE void pack_group(ptrdiff_t count, ptrdiff_t k, const real *from, ptrdiff_t from_row, real *to,
-                              ptrdiff_t to_row) {
-    const real *row[GROUP];
-    UNROLL for (int i = 0; i < GROUP; i++) row[i] = from + (i < count ? i * from_row : 0);
+/* to (CHUNK, count) = the transpose of the first CHUNK numbers of each row. */
+ALWAYS_INLINE void pack_chunks(ptrdiff_t count, const real *const row[GROUP], real *to, ptrdiff_t to_row) {
+    group_single chunks[CHUNK];
+    group_double column[CHUNK];
+    UNROLL for (int i = 0; i < CHUNK; i++) chunks[i] = two_chunks(row[i], row[i + GROUP - CHUNK]);
+    transpose(chunks, column);
+    UNROLL for (int q = 0; q < CHUNK; q++) store_group(to + q * to_row, column[q], count);
+}
+
+/* to (k, GROUP) = the transpose of from (GROUP, k), k >= CHUNK. */
+ALWAYS_INLINE void pack_group(ptrdiff_t k, const real *from, ptrdiff_t from_row, real *to, ptrdiff_t to_row) {
+    const real *first = from, *second = from + (GROUP - CHUNK) * from_row;
     ptrdiff_t step = (k - 1) % CHUNK + 1; /* the second chunk overlaps the first, so that the last one ends at k */
-    for (ptrdiff_t p = 0; p <= k - CHUNK; p += step, to += step * to_row, step = CHUNK) {
-        group_single chunks[CHUNK];
-        group_double column[CHUNK];
-        UNROLL for (int i = 0; i < CHUNK; i++) chunks[i] = two_chunks(row[i] + p, row[i + GROUP - CHUNK] + p);
-        transpose(chunks, column);
-        UNROLL for (int q = 0; q < CHUNK; q++) store_group(to + q * to_row, column[q], count);
+    for (ptrdiff_t left = k; left > 0; left -= step, step = CHUNK) {
+        const real *row[GROUP];
+        UNROLL for (int i = 0; i < CHUNK; i++) {
+            row[i] = first + i * from_row;
+            row[i + GROUP - CHUNK] = second + i * from_row;
+        }
+        pack_chunks(GROUP, row, to, to_row);
+        first += step;
+        second += step;
+        to += step * to_row;
+        IN_ORDER(first);
+        IN_ORDER(second);
+    }
+}
+
+/* The same for fewer rows than GROUP; the first one stands for those that are missing. */
+ALWAYS_INLINE void pack_rest(ptrdiff_t count, ptrdiff_t k, const real *from, ptrdiff_t from_row, real *to,
+                             ptrdiff_t to_row) {
+    ptrdiff_t step = (k - 1) % CHUNK + 1;
+    for (ptrdiff_t p = 0; p < k; p += step, to += step * to_row, step = CHUNK) {
+        const real *row[GROUP];
+        UNROLL for (int i = 0; i < GROUP; i++) row[i] = from + (i < count ? i * from_row : 0) + p;
+        pack_chunks(count, row, to, to_row);
     }
 }
 #endif
@@ -374,9 +398,9 @@ NOINLINE void pack(ptrdiff_t count, ptrdiff_t width, ptrdiff_t k, const real *fr
     if (from_col == 1 && k >= CHUNK) {
         const ptrdiff_t whole = count / GROUP * GROUP;
         for (ptrdiff_t i = 0; i < whole; i += GROUP) {
-            pack_group(GROUP, k, from + i * from_row, from_row, to + i, to_row);
+            pack_group(k, from + i * from_row, from_row, to + i, to_row);
         }
-        if (whole < count) pack_group(count - whole, k, from + whole * from_row, from_row, to + whole, to_row);
+        if (whole < count) pack_rest(count - whole, k, from + whole * from_row, from_row, to + whole, to_row);
         return;
     }
 #endif
@@ -400,12 +424,12 @@ ALWAYS_INLINE void finish(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t 
 
 #define PANEL_COLUMNS (TILE_VECTORS * (VECTOR_BYTES / sizeof(real)))
 #define PANEL ((ptrdiff_t)PANEL_COLUMNS) /* b is packed into panels as wide as a tile, each (k, PANEL) */
-#define BLOCK_K 384
+#define BLOCK_K 512
 #define FINISHED_ROWS 192 /* of a panel of c: up to 24 KB */
 
 /* The n columns of c from `first` on; p->b begins at the first of them, with contiguous rows, which without masked
  * loads can be read up to a multiple of LANES. */
-NOINLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t n) {
+ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     const ptrdiff_t m = p->m, rows = even_part(m, TILE_ROWS);
     const ptrdiff_t block_m = p->finish ? FINISHED_ROWS / rows * rows : m;
     Tile t = whole_tile(p);
@@ -535,7 +559,7 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
  * rows of c. */
 NOINLINE void product_transposed(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     ALIGNED(64) real panel[BLOCK_K * PANEL_COLUMNS];
-    ALIGNED(64) real sums[TILE_ROWS * FEW_ROWS_VECTORS * (VECTOR_BYTES / sizeof(real))];
+    ALIGNED(64) real sums[TILE_ROWS * FEW_ROWS_VECTORS * (VECTOR_BYTES / sizeof(real))], before[sizeof sums / sizeof(real)];
     const ptrdiff_t m = p->m, k = p->k;
     Tile t = whole_tile(p);
     t.a_row = p->b_col;
@@ -564,10 +588,11 @@ NOINLINE void product_transposed(const Product *p, ptrdiff_t first, ptrdiff_t n)
         for (ptrdiff_t j = 0; p->bias && j < n; j++) {
             for (ptrdiff_t l = 0; l < columns; l++) sums[j * t.c_row + l] += p->bias[first + j];
         }
+        if (p->update) pack(columns, columns, n, c, p->c_row, 1, before, t.c_row);
         for (ptrdiff_t j = 0; p->update && j < n; j++) {
-            for (ptrdiff_t l = 0; l < columns; l++) {
-                sums[j * t.c_row + l] = real_fma(-p->rate, sums[j * t.c_row + l], c[l * p->c_row + j]);
-            }
+            real *const row = sums + j * t.c_row;
+            const real *const old = before + j * t.c_row;
+            for (ptrdiff_t l = 0; l < columns; l++) row[l] = real_fma(-p->rate, row[l], old[l]);
         }
         pack(n, n, columns, sums, t.c_row, 1, c, p->c_row);
         finish(p, i, first, columns, n);
@@ -676,10 +701,6 @@ NOINLINE void product_of_dots(const Product *p) {
 NOINLINE void product_of_chains(const Product *p) {
     const ptrdiff_t m = p->m, k = p->k, size = (ptrdiff_t)sizeof(real);
     ptrdiff_t n = p->n;
-    if (k == 0) {
-        product_in_place(p, 0, n);
-        return;
-    }
     /* The last columns, where they fill little of a vector: at most three quarters, or where a.T has to be packed at
      * most a quarter of float, an eighth of double, which is packed at half the speed. */
     const ptrdiff_t few = n % LANES;
@@ -691,8 +712,8 @@ NOINLINE void product_of_chains(const Product *p) {
      * a, read again for every panel, would leave the first-level cache. Without masked loads so are the last columns,
      * which fill no vector. */
     const int large = (n > PANEL && n * k * size > 512 * 1024) || (n > 4 * PANEL && m * k * size > 64 * 1024);
-    const int pack_b = p->b_col != 1 || (m > 2 * TILE_ROWS && large);
-    const ptrdiff_t in_place = pack_b ? 0 : MASKED_LOADS ? n : n / LANES * LANES;
+    const int pack_b = k > 0 && (p->b_col != 1 || (m > 2 * TILE_ROWS && large));
+    const ptrdiff_t in_place = pack_b ? 0 : MASKED_LOADS || k == 0 ? n : n / LANES * LANES;
     if (in_place > 0) product_in_place(p, 0, in_place);
     if (in_place == n) return;
     if (n - in_place <= PANEL && k <= BLOCK_K) product_of_panel(p, in_place, n - in_place);
