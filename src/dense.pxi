@@ -74,7 +74,7 @@ cdef int fitting(
 
 
 cdef enum:
-    PANEL = 32      # columns of a unit, where threads share the columns of a product
+    PANEL_COLUMNS = 32      # of a unit, where threads share the columns of a product
 
 # For chains of so many multiply-adds: one vector a cycle of 3 GHz, roughly.
 cdef inline double nanoseconds_per_element(Py_ssize_t inner) noexcept:
@@ -85,10 +85,10 @@ cdef inline double nanoseconds_per_element(Py_ssize_t inner) noexcept:
 # they share the rows.
 cdef void divide_product(Step *step, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t inner) noexcept:
     cdef double nanoseconds = nanoseconds_per_element(inner)
-    step.panel = PANEL if columns >= 4 * PANEL and rows <= 4 * columns else 0
+    step.panel = PANEL_COLUMNS if columns >= 4 * PANEL_COLUMNS and rows <= 4 * columns else 0
     if step.panel > 0:
-        step.units = (columns + PANEL - 1) // PANEL
-        divide(step, nanoseconds * rows * PANEL)
+        step.units = columns // PANEL_COLUMNS       # the last one is wider: few columns could have sums in another order
+        divide(step, nanoseconds * rows * PANEL_COLUMNS)
     else:
         step.units = rows
         divide(step, nanoseconds * columns)
@@ -102,7 +102,7 @@ cdef inline void part_of(
     memset(p, 0, sizeof(Product))
     if s.panel > 0:
         i[0], j[0] = 0, begin * s.panel
-        p.m, p.n = rows, min(end * s.panel, columns) - begin * s.panel
+        p.m, p.n = rows, (columns if end == s.units else end * s.panel) - begin * s.panel
     else:
         i[0], j[0] = begin, 0
         p.m, p.n = end - begin, columns

@@ -6,14 +6,19 @@
  *
  *     c[i, j] = (0 + a[i, 0] b[0, j] + a[i, 1] b[1, j] + ... + a[i, k - 1] b[k - 1, j]) + bias[j],
  *
- * whichever tile, tail or block it falls into: its bits depend neither on the tiling nor on how callers split the
- * rows of c between threads. Blocks of k continue the chain from c; nothing ever sums partial sums.
- *
- * Three ways lead through the same tiles (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication",
- * ACM TOMS 34(3), 2008, for the second):
+ * whichever tile, tail or block it falls into: its bits depend neither on the tiling nor on how callers split the rows
+ * or columns of c between threads. Blocks of k continue the chain from c; nothing sums partial sums. Four ways lead
+ * through the same tiles (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3),
+ * 2008, for the third):
  *     product_in_place    reads both operands where they lie: small and medium products;
- *     product_in_blocks   packs b, and for large products a, into the order in which tiles read them;
+ *     product_of_panel    packs b, which is no wider than a tile, and then reads it in place;
+ *     product_in_blocks   packs b block by block into the order in which tiles read it;
  *     product_transposed  for the few columns that would fill no vector: c.T = b.T @ a.T.
+ *
+ * The exception is product_of_dots: up to 3 columns and long contiguous rows of a, as in a layer with one output. A
+ * chain would need a transposed first, which costs more than the product. There an element is a dot product that runs
+ * in LANES chains, whose sums are added as a tree, one block of k after the other. What decides is n, k and a_col, and
+ * never m: rows may be split as one likes, but columns only into parts of more than 3.
  */
 #ifndef FASTNN_GEMM_H
 #define FASTNN_GEMM_H
@@ -49,8 +54,8 @@ typedef struct {
     int update; /* c = c - rate * chain, in one multiply-add; without bias and finish */
     real rate;
     real *b_sum; /* (n): the sums of the rows of b, from the first to the last (or what they update), or NULL */
-    /* Called once for each rectangle of c that is complete, while it is in the cache, or NULL. The rectangles cover c
-     * exactly once; where c is small and contiguous there is one. */
+    /* Called for each rectangle of c that is complete, while it is in the cache, or NULL. The rectangles cover c
+     * exactly once; a contiguous c of up to 32 KB is one rectangle. */
     void (*finish)(const void *context, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns);
     const void *context;
 } Product;
@@ -122,7 +127,11 @@ ALWAYS_INLINE void vec_store_first(real *p, vec v, vec_mask count) {
 }
 #endif
 
-/* ---- Transposing -------------------------------------------------------------------------------------------------- */
+#define CACHE_LINE ((ptrdiff_t)(64 / sizeof(real)))
+
+ALWAYS_INLINE ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+
+/* ---- Transposing ------------------------------------------------------------------------------------------------ */
 
 #if defined(__SSE2__) && !defined(FASTNN_SCALAR)
 /* Transposes in groups of 8 rows (4 of double; half of that without AVX): 16 bytes of row i and of row i + GROUP / 2
@@ -146,25 +155,21 @@ typedef __m128d group_double;
 #define two_chunks(first, second) _mm_loadu_ps((const float *)(first))
 #endif
 
-/* column (CHUNK, GROUP) = the transpose of the CHUNK numbers from p on of each of GROUP rows. */
-ALWAYS_INLINE void transpose_chunks(const real *const row[GROUP], ptrdiff_t p, group_double column[CHUNK]) {
-#define ROWS(i) two_chunks(row[i] + p, row[(i) + GROUP - CHUNK] + p)
+/* column (CHUNK, GROUP) = the transpose of row; row[i] holds a chunk of row i and one of row i + GROUP - CHUNK. */
+ALWAYS_INLINE void transpose(const group_single row[CHUNK], group_double column[CHUNK]) {
 #if FASTNN_DOUBLE
-    const group_double r0 = X86(castps_pd)(ROWS(0)), r1 = X86(castps_pd)(ROWS(1));
-    column[0] = X86(unpacklo_pd)(r0, r1);
-    column[1] = X86(unpackhi_pd)(r0, r1);
+    column[0] = X86(unpacklo_pd)(X86(castps_pd)(row[0]), X86(castps_pd)(row[1]));
+    column[1] = X86(unpackhi_pd)(X86(castps_pd)(row[0]), X86(castps_pd)(row[1]));
 #else
-    const group_single r0 = ROWS(0), r1 = ROWS(1), r2 = ROWS(2), r3 = ROWS(3);
-    const group_double low01 = X86(castps_pd)(X86(unpacklo_ps)(r0, r1));
-    const group_double low23 = X86(castps_pd)(X86(unpacklo_ps)(r2, r3));
-    const group_double high01 = X86(castps_pd)(X86(unpackhi_ps)(r0, r1));
-    const group_double high23 = X86(castps_pd)(X86(unpackhi_ps)(r2, r3));
+    const group_double low01 = X86(castps_pd)(X86(unpacklo_ps)(row[0], row[1]));
+    const group_double low23 = X86(castps_pd)(X86(unpacklo_ps)(row[2], row[3]));
+    const group_double high01 = X86(castps_pd)(X86(unpackhi_ps)(row[0], row[1]));
+    const group_double high23 = X86(castps_pd)(X86(unpackhi_ps)(row[2], row[3]));
     column[0] = X86(unpacklo_pd)(low01, low23);
     column[1] = X86(unpackhi_pd)(low01, low23);
     column[2] = X86(unpacklo_pd)(high01, high23);
     column[3] = X86(unpackhi_pd)(high01, high23);
 #endif
-#undef ROWS
 }
 #endif
 
@@ -187,8 +192,8 @@ typedef struct {
     ptrdiff_t k;
     const real *a;
     ptrdiff_t a_row, a_col;
-    const real *b; /* columns contiguous, but for a tile of dot products */
-    ptrdiff_t b_row, b_col;
+    const real *b; /* columns contiguous */
+    ptrdiff_t b_row;
     real *c;
     ptrdiff_t c_row;
     const real *bias; /* added at the end of the chain, or NULL */
@@ -218,51 +223,7 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
     }
 }
 
-#ifdef GROUP
-/* A tile of dot products reads a b whose columns, not its rows, are contiguous, and transposes it in registers. It is
- * for few rows, which would not repay packing b. */
-#define DOT_ROWS 3
-#define DOT_GROUPS 4
-#define DOT_VECTORS (DOT_GROUPS * GROUP * (int)sizeof(real) / VECTOR_BYTES)
-typedef real group __attribute__((vector_size(16 * GROUP / CHUNK), aligned(sizeof(real)), may_alias));
-
-ALWAYS_INLINE group group_fma(group a, real s, group c) {
-    group sum;
-    UNROLL for (int lane = 0; lane < GROUP; lane++) sum[lane] = real_fma(s, a[lane], c[lane]);
-    return sum;
-}
-
-ALWAYS_INLINE void dot_sums(const int rows, const Tile *t, vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
-    group sums[DOT_ROWS][DOT_GROUPS];
-    const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_col = t->b_col, whole = t->k / CHUNK * CHUNK;
-    const real *a = t->a;
-    UNROLL for (int i = 0; i < rows; i++) memcpy(sums[i], sum[i], sizeof sums[i]);
-    for (ptrdiff_t p = 0; p < whole; p += CHUNK, a += CHUNK * a_col) {
-        UNROLL for (int g = 0; g < DOT_GROUPS; g++) {
-            const real *row[GROUP];
-            group_double column[CHUNK];
-            UNROLL for (int l = 0; l < GROUP; l++) row[l] = t->b + (g * GROUP + l) * b_col;
-            transpose_chunks(row, p, column);
-            UNROLL for (int q = 0; q < CHUNK; q++) {
-                UNROLL for (int i = 0; i < rows; i++) {
-                    sums[i][g] = group_fma((group)column[q], a[i * a_row + q * a_col], sums[i][g]);
-                }
-            }
-        }
-    }
-    for (ptrdiff_t p = whole; p < t->k; p++, a += a_col) {
-        for (int g = 0; g < DOT_GROUPS; g++) {
-            for (int l = 0; l < GROUP; l++) {
-                const real x = t->b[(g * GROUP + l) * b_col + p];
-                for (int i = 0; i < rows; i++) sums[i][g][l] = real_fma(a[i * a_row], x, sums[i][g][l]);
-            }
-        }
-    }
-    UNROLL for (int i = 0; i < rows; i++) memcpy(sum[i], sums[i], sizeof sums[i]);
-}
-#endif
-
-ALWAYS_INLINE void tile(const int rows, const int vectors, const int dots, const Tile *t) {
+ALWAYS_INLINE void tile(const int rows, const int vectors, const Tile *t) {
     const int last = vectors - 1;
     const vec_mask mask = vec_first(t->width);
     const ptrdiff_t c_row = t->c_row;
@@ -281,10 +242,6 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const int dots, const
         UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_broadcast(0);
     }
 
-#ifdef GROUP
-    if (dots) dot_sums(rows, t, sum);
-    else
-#endif
     if (MASKED_LOADS == 1 && t->width < LANES) tile_sums(rows, vectors, 1, mask, t, sum);
     else tile_sums(rows, vectors, MASKED_LOADS == 2, mask, t, sum);
 
@@ -322,7 +279,7 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const int dots, const
 
 NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
 #define SHAPE(rows, vectors) ((vectors) * (TILE_ROWS + 1) + (rows))
-#define CASE(rows, vectors) case SHAPE(rows, vectors): tile(rows, vectors, 0, t); break;
+#define CASE(rows, vectors) case SHAPE(rows, vectors): tile(rows, vectors, t); break;
 #define CASES(rows) CASE(rows, 1) CASE(rows, 2)
     switch (SHAPE(rows, vectors)) {
         CASE(1, 4) CASE(2, 4)
@@ -335,16 +292,6 @@ NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
 #undef CASE
 #undef SHAPE
 }
-
-#ifdef GROUP
-NOINLINE void tile_of_dots(ptrdiff_t rows, const Tile *t) {
-    if (rows == 1) tile(1, DOT_VECTORS, 1, t);
-    else if (rows == 2) tile(2, DOT_VECTORS, 1, t);
-    else tile(3, DOT_VECTORS, 1, t);
-}
-#endif
-
-ALWAYS_INLINE ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
 /* The largest of nearly equal parts of `size`, each at most `most`: 13 rows are 7 + 6, because 12 + 1 is slower. */
 ALWAYS_INLINE ptrdiff_t even_part(ptrdiff_t size, ptrdiff_t most) {
@@ -391,16 +338,42 @@ ALWAYS_INLINE void store_group(real *to, group_double v, ptrdiff_t count) {
 #endif
 }
 
-/* to (k, count) = the transpose of from (count, k), k >= CHUNK. Missing rows of the group repeat the first one. */
-ALWAYS_INLINE void pack_group(ptrdiff_t count, ptrdiff_t k, const real *from, ptrdiff_t from_row, real *to,
-                              ptrdiff_t to_row) {
-    const real *row[GROUP];
-    UNROLL for (int i = 0; i < GROUP; i++) row[i] = from + (i < count ? i * from_row : 0);
+/* to (CHUNK, count) = the transpose of the first CHUNK numbers of each row. */
+ALWAYS_INLINE void pack_chunks(ptrdiff_t count, const real *const row[GROUP], real *to, ptrdiff_t to_row) {
+    group_single chunks[CHUNK];
+    group_double column[CHUNK];
+    UNROLL for (int i = 0; i < CHUNK; i++) chunks[i] = two_chunks(row[i], row[i + GROUP - CHUNK]);
+    transpose(chunks, column);
+    UNROLL for (int q = 0; q < CHUNK; q++) store_group(to + q * to_row, column[q], count);
+}
+
+/* to (k, GROUP) = the transpose of from (GROUP, k), k >= CHUNK. */
+ALWAYS_INLINE void pack_group(ptrdiff_t k, const real *from, ptrdiff_t from_row, real *to, ptrdiff_t to_row) {
+    const real *first = from, *second = from + (GROUP - CHUNK) * from_row;
     ptrdiff_t step = (k - 1) % CHUNK + 1; /* the second chunk overlaps the first, so that the last one ends at k */
-    for (ptrdiff_t p = 0; p <= k - CHUNK; p += step, to += step * to_row, step = CHUNK) {
-        group_double column[CHUNK];
-        transpose_chunks(row, p, column);
-        UNROLL for (int q = 0; q < CHUNK; q++) store_group(to + q * to_row, column[q], count);
+    for (ptrdiff_t left = k; left > 0; left -= step, step = CHUNK) {
+        const real *row[GROUP];
+        UNROLL for (int i = 0; i < CHUNK; i++) {
+            row[i] = first + i * from_row;
+            row[i + GROUP - CHUNK] = second + i * from_row;
+        }
+        pack_chunks(GROUP, row, to, to_row);
+        first += step;
+        second += step;
+        to += step * to_row;
+        IN_ORDER(first);
+        IN_ORDER(second);
+    }
+}
+
+/* The same for fewer rows than GROUP; the first one stands for those that are missing. */
+ALWAYS_INLINE void pack_rest(ptrdiff_t count, ptrdiff_t k, const real *from, ptrdiff_t from_row, real *to,
+                             ptrdiff_t to_row) {
+    ptrdiff_t step = (k - 1) % CHUNK + 1;
+    for (ptrdiff_t p = 0; p < k; p += step, to += step * to_row, step = CHUNK) {
+        const real *row[GROUP];
+        UNROLL for (int i = 0; i < GROUP; i++) row[i] = from + (i < count ? i * from_row : 0) + p;
+        pack_chunks(count, row, to, to_row);
     }
 }
 #endif
@@ -425,9 +398,9 @@ NOINLINE void pack(ptrdiff_t count, ptrdiff_t width, ptrdiff_t k, const real *fr
     if (from_col == 1 && k >= CHUNK) {
         const ptrdiff_t whole = count / GROUP * GROUP;
         for (ptrdiff_t i = 0; i < whole; i += GROUP) {
-            pack_group(GROUP, k, from + i * from_row, from_row, to + i, to_row);
+            pack_group(k, from + i * from_row, from_row, to + i, to_row);
         }
-        if (whole < count) pack_group(count - whole, k, from + whole * from_row, from_row, to + whole, to_row);
+        if (whole < count) pack_rest(count - whole, k, from + whole * from_row, from_row, to + whole, to_row);
         return;
     }
 #endif
@@ -436,12 +409,12 @@ NOINLINE void pack(ptrdiff_t count, ptrdiff_t width, ptrdiff_t k, const real *fr
     }
 }
 
-/* ---- Three ways through the tiles ------------------------------------------------------------------------------- */
+/* ---- Four ways through the tiles ------------------------------------------------------------------------------- */
 
-/* The whole product as one tile, which the three ways cut to size. */
+/* The whole product as one tile, which the four ways cut to size. */
 ALWAYS_INLINE Tile whole_tile(const Product *p) {
-    const Tile t = {p->k, p->a,     p->a_row, p->a_col, p->b,      p->b_row, p->b_col,
-                    p->c, p->c_row, p->bias,  0,        p->update, p->rate,  LANES};
+    const Tile t = {p->k,     p->a,    p->a_row, p->a_col,  p->b,    p->b_row, p->c,
+                    p->c_row, p->bias, 0,        p->update, p->rate, LANES};
     return t;
 }
 
@@ -449,18 +422,14 @@ ALWAYS_INLINE void finish(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t 
     if (p->finish) p->finish(p->context, i, j, rows, columns);
 }
 
-/* A block of b, packed into panels as wide as a tile, fills half of a second-level cache of 1 MB and streams from there
- * without loss, while a tile's rows of a stay in the first-level cache. */
-#define BLOCK_K 384
-#define BLOCK ((ptrdiff_t)(512 * 1024 / sizeof(real)))
-#define CACHE_LINE ((ptrdiff_t)(64 / sizeof(real)))
-#define FINISHED ((ptrdiff_t)(32 * 1024 / sizeof(real)))
-#define FINISHED_ROWS 192
-#define RECTANGLE 256
-#define NARROW_K 256
+#define PANEL_COLUMNS (TILE_VECTORS * (VECTOR_BYTES / sizeof(real)))
+#define PANEL ((ptrdiff_t)PANEL_COLUMNS) /* b is packed into panels as wide as a tile, each (k, PANEL) */
+#define BLOCK_K 512
+#define FINISHED_ROWS 192 /* of a panel of c: up to 24 KB */
 
-/* b_col == 1, and without masked loads n is a multiple of LANES. */
-ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t n) {
+/* The n columns of c from `first` on; p->b begins at the first of them, with contiguous rows, which without masked
+ * loads can be read up to a multiple of LANES. */
+ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     const ptrdiff_t m = p->m, rows = even_part(m, TILE_ROWS);
     const ptrdiff_t block_m = p->finish ? FINISHED_ROWS / rows * rows : m;
     Tile t = whole_tile(p);
@@ -470,141 +439,147 @@ ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t n) {
             columns = tile_columns(rows, n - j, &vectors, &t);
             t.a = p->a + i * p->a_row;
             t.b = p->b + j;
-            t.c = p->c + i * p->c_row + j;
-            if (p->bias) t.bias = p->bias + j;
+            t.c = p->c + i * p->c_row + first + j;
+            if (p->bias) t.bias = p->bias + first + j;
             for (ptrdiff_t h = 0; h < height; h += rows) {
                 tile_of(smaller(rows, height - h), vectors, &t);
                 t.a += rows * t.a_row;
                 t.c += rows * t.c_row;
             }
-            finish(p, i, j, height, columns);
+            finish(p, i, first + j, height, columns);
         }
     }
 }
 
-/* b (k, n) in panels of `panel` columns, each (k, panel). */
-NOINLINE void pack_panels(ptrdiff_t k, ptrdiff_t n, ptrdiff_t panel, const real *b, ptrdiff_t b_row, ptrdiff_t b_col,
-                          real *to) {
-    const ptrdiff_t whole = b_col == 1 ? n / panel * panel : 0;
-    for (ptrdiff_t p = 0; whole && p < k; p++) { /* row after row: the order in which they lie in memory */
-        const real *const row = b + p * b_row, *const ahead = p + 2 < k ? row + 2 * b_row : row;
-        for (ptrdiff_t j = 0; j < whole; j += panel) {
-            for (ptrdiff_t l = 0; l < panel; l += CACHE_LINE) PREFETCH(ahead + j + l);
-            for (ptrdiff_t l = 0; l < panel; l += LANES) vec_store(to + j * k + p * panel + l, vec_load(row + j + l));
+/* How many columns packing fills, the last ones with zeros. */
+ALWAYS_INLINE ptrdiff_t filled(ptrdiff_t columns) {
+    return MASKED_LOADS ? columns : (columns + LANES - 1) / LANES * LANES;
+}
+
+/* The n <= PANEL columns of c from `first` on; k <= BLOCK_K. */
+NOINLINE void product_of_panel(const Product *p, ptrdiff_t first, ptrdiff_t n) {
+    ALIGNED(64) real panel[BLOCK_K * PANEL_COLUMNS];
+    Product packed = *p;
+    pack(n, filled(n), p->k, p->b + first * p->b_col, p->b_col, p->b_row, panel, PANEL);
+    packed.b = panel;
+    packed.b_row = PANEL;
+    product_in_place(&packed, first, n);
+}
+
+/* The whole panels of b (k, n), b_col == 1, row after row: the order in which they lie in memory. */
+NOINLINE void pack_rows(ptrdiff_t k, ptrdiff_t n, const real *b, ptrdiff_t b_row, real *to) {
+    for (ptrdiff_t p = 0; p < k; p++, b += b_row, to += PANEL) {
+        const real *const ahead = p + 2 < k ? b + 2 * b_row : b;
+        for (ptrdiff_t j = 0; j + PANEL <= n; j += PANEL) {
+            for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) PREFETCH(ahead + j + l);
+            for (ptrdiff_t l = 0; l < PANEL; l += LANES) vec_store(to + j * k + l, vec_load(b + j + l));
         }
-    }
-    for (ptrdiff_t j = whole; j < n; j += panel) {
-        const ptrdiff_t columns = smaller(panel, n - j);
-        const ptrdiff_t width = MASKED_LOADS ? columns : (columns + LANES - 1) / LANES * LANES;
-        pack(columns, width, k, b + j * b_col, b_col, b_row, to + j * k, panel);
     }
 }
 
+/* What the next tiles read of a comes from memory, a share at a time, while the present ones are at work. */
+typedef struct {
+    ptrdiff_t count, length, step;
+    const real *next;
+} Lines;
+
+ALWAYS_INLINE Lines lines_of(ptrdiff_t rows, const real *a, ptrdiff_t k, const Product *p) {
+    const int contiguous = p->a_col == 1;
+    const Lines lines = {rows == 0 || contiguous ? rows : k, contiguous ? k : 1, contiguous ? p->a_row : p->a_col, a};
+    return lines;
+}
+
+ALWAYS_INLINE void prefetch(Lines *lines, ptrdiff_t share) {
+    for (; share > 0 && lines->count > 0; share--, lines->count--, lines->next += lines->step) {
+        for (ptrdiff_t x = 0; x < lines->length; x += CACHE_LINE) PREFETCH(lines->next + x);
+    }
+}
+
+/* A block of b fills half of a second-level cache of 1 MB and streams from there without loss, panel after panel, while
+ * the rows of a of one tile stay in the first-level cache. */
+#define BLOCK ((ptrdiff_t)(512 * 1024 / sizeof(real)))
+
+/* The n columns of c from `first` on. An update cannot wait in c for its next block: then k <= BLOCK / PANEL. */
 NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     ALIGNED(64) real packed_b[BLOCK];
     ALIGNED(64) real packed_a[BLOCK_K * TILE_ROWS];
-    const ptrdiff_t m = p->m, k = p->k, rows = even_part(m, TILE_ROWS), panel = TILE_VECTORS * LANES;
-    const ptrdiff_t block_k = even_part(k, BLOCK_K);
-    const ptrdiff_t block_n = even_part((n - first + panel - 1) / panel, BLOCK / (block_k * panel)) * panel;
-    /* Rows of a that lie a multiple of 4 KB apart would drive each other out of the first-level cache. */
-    const int pack_a = n - first > 4 * panel && (p->a_row * (ptrdiff_t)sizeof(real)) % 4096 == 0;
+    const ptrdiff_t m = p->m, k = p->k, rows = even_part(m, TILE_ROWS);
+    const ptrdiff_t block_k = p->update ? k : even_part(k, BLOCK_K);
+    const ptrdiff_t block_n = even_part((n + PANEL - 1) / PANEL, BLOCK / (block_k * PANEL)) * PANEL;
+    /* The lines of a that a tile reads drive each other out of the first-level cache where they lie a multiple of 4 KB
+     * apart; of 1 KB where columns, not rows, are contiguous, because there are k of them. */
+    const ptrdiff_t a_apart = p->a_col == 1 ? p->a_row : p->a_col * 4;
+    const int pack_a = n > 4 * PANEL && block_k <= BLOCK_K && a_apart * (ptrdiff_t)sizeof(real) % 4096 == 0;
     Tile t = whole_tile(p);
-    t.b_row = panel;
+    t.b_row = PANEL;
     for (ptrdiff_t q = 0; q < k; q += block_k) {
         t.k = smaller(block_k, k - q);
         t.resume = q > 0;
         const int complete = q + t.k == k;
-        for (ptrdiff_t j = first; j < n; j += block_n) {
+        for (ptrdiff_t j = 0; j < n; j += block_n) {
             const ptrdiff_t width = smaller(block_n, n - j);
-            pack_panels(t.k, width, panel, p->b + q * p->b_row + j * p->b_col, p->b_row, p->b_col, packed_b);
+            const real *const b = p->b + q * p->b_row + (first + j) * p->b_col;
+            if (p->b_col == 1) pack_rows(t.k, width, b, p->b_row, packed_b);
             for (ptrdiff_t i = 0; i < m; i += rows) {
                 const ptrdiff_t height = smaller(rows, m - i);
-                const real *const a = p->a + i * p->a_row + q * p->a_col, *ahead = a + rows * p->a_row;
-                t.a = a;
+                t.a = p->a + i * p->a_row + q * p->a_col;
+                Lines ahead = {0};
+                if (width > 4 * PANEL) ahead = lines_of(smaller(rows, m - i - height), t.a + height * p->a_row, t.k, p);
+                const ptrdiff_t share = ahead.count * PANEL / width + 1;
                 if (pack_a) {
-                    pack(height, height, t.k, a, p->a_row, p->a_col, packed_a, height);
+                    pack(height, height, t.k, t.a, p->a_row, p->a_col, packed_a, height);
                     t.a = packed_a;
                     t.a_row = 1;
                     t.a_col = height;
                 }
-                /* The rows of a for the next tiles come from memory, a share at a time, while these are at work. */
-                ptrdiff_t lines = i + rows >= m ? 0 : p->a_col == 1 ? smaller(rows, m - i - rows) : t.k;
-                const ptrdiff_t share = lines * panel / width + 1;
-                const ptrdiff_t line = p->a_col == 1 ? t.k : 1, line_step = p->a_col == 1 ? p->a_row : p->a_col;
-                for (ptrdiff_t l = 0, columns, vectors; l < width; l += columns) {
-                    columns = smaller(panel, width - l);
-                    vectors = (columns + LANES - 1) / LANES;
-                    t.width = columns - (vectors - 1) * LANES;
-                    t.b = packed_b + l * t.k;
-                    t.c = p->c + i * p->c_row + j + l;
-                    t.bias = p->bias && complete ? p->bias + j + l : NULL;
-                    for (ptrdiff_t s = smaller(share, lines); s > 0; s--, lines--, ahead += line_step) {
-                        for (ptrdiff_t x = 0; x < line; x += CACHE_LINE) PREFETCH(ahead + x);
+                for (ptrdiff_t l = 0; l < width; l += PANEL) {
+                    const ptrdiff_t columns = smaller(PANEL, width - l), vectors = (columns + LANES - 1) / LANES;
+                    real *const panel = packed_b + (m > rows || p->b_col == 1 ? l * t.k : 0);
+                    if (i == 0 && (p->b_col != 1 || columns < PANEL)) {
+                        pack(columns, filled(columns), t.k, b + l * p->b_col, p->b_col, p->b_row, panel, PANEL);
                     }
-                    for (ptrdiff_t h = 0; h < height && l + panel < width; h++) { /* c of the next tile */
-                        PREFETCH_TO_WRITE(t.c + h * t.c_row + panel);
-                        PREFETCH_TO_WRITE(t.c + h * t.c_row + panel + CACHE_LINE);
+                    t.width = columns - (vectors - 1) * LANES;
+                    t.b = panel;
+                    t.c = p->c + i * p->c_row + first + j + l;
+                    t.bias = p->bias && complete ? p->bias + first + j + l : NULL;
+                    prefetch(&ahead, share);
+                    for (ptrdiff_t h = 0; h < height && l + PANEL < width; h++) { /* c of the next tile */
+                        const real *const next = t.c + h * t.c_row + PANEL;
+                        for (ptrdiff_t x = 0; x < PANEL; x += CACHE_LINE) PREFETCH_TO_WRITE(next + x);
                     }
                     tile_of(height, vectors, &t);
                 }
-                if (complete) finish(p, i, j, height, width);
+                if (complete) finish(p, i, first + j, height, width);
             }
         }
     }
 }
 
-#ifdef GROUP
-/* Columns up to n, a multiple of DOT_VECTORS * LANES; m <= DOT_ROWS and b_row == 1. */
-NOINLINE void product_of_dots(const Product *p, ptrdiff_t n) {
-    Tile t = whole_tile(p);
-    for (ptrdiff_t j = 0; j < n; j += DOT_VECTORS * LANES) {
-        t.b = p->b + j * p->b_col;
-        t.c = p->c + j;
-        if (p->bias) t.bias = p->bias + j;
-        tile_of_dots(p->m, &t);
-    }
-    finish(p, 0, 0, p->m, n);
-}
-#endif
-
-/* Columns from `first` on, at most TILE_ROWS, as rows of c.T = b.T @ a.T: each vector holds one column of many rows of
- * c. */
-NOINLINE void product_transposed(const Product *p, ptrdiff_t first) {
-    ALIGNED(64) real panel[NARROW_K * TILE_VECTORS * (VECTOR_BYTES / sizeof(real))];
-    ALIGNED(64) real sums[TILE_ROWS * FEW_ROWS_VECTORS * (VECTOR_BYTES / sizeof(real))];
-    const ptrdiff_t m = p->m, n = p->n - first, k = p->k;
+/* The n <= TILE_ROWS columns of c from `first` on, as rows of c.T = b.T @ a.T: each vector holds one column of many
+ * rows of c. */
+NOINLINE void product_transposed(const Product *p, ptrdiff_t first, ptrdiff_t n) {
+    ALIGNED(64) real panel[BLOCK_K * PANEL_COLUMNS];
+    ALIGNED(64) real sums[TILE_ROWS * FEW_ROWS_VECTORS * (VECTOR_BYTES / sizeof(real))], before[sizeof sums / sizeof(real)];
+    const ptrdiff_t m = p->m, k = p->k;
     Tile t = whole_tile(p);
     t.a_row = p->b_col;
     t.a_col = p->b_row;
-    t.b_col = p->a_row;
     t.c = sums;
     t.c_row = FEW_ROWS_VECTORS * LANES;
     t.bias = NULL;
     t.update = 0;
     for (ptrdiff_t i = 0, columns, vectors; i < m; i += columns) {
         columns = tile_columns(n, m - i, &vectors, &t);
-#ifdef GROUP
-        const int dots = n <= DOT_ROWS && p->a_col == 1 && k >= 4 * CHUNK && m - i >= DOT_VECTORS * LANES;
-        if (dots) columns = DOT_VECTORS * LANES, t.width = LANES;
-#else
-        const int dots = 0;
-#endif
-        const ptrdiff_t block_k = dots ? k : even_part(k, NARROW_K * TILE_VECTORS / vectors);
+        const ptrdiff_t block_k = even_part(k, vectors <= TILE_VECTORS ? BLOCK_K : BLOCK_K / 2);
         for (ptrdiff_t q = 0; q < k; q += block_k) {
             t.k = smaller(block_k, k - q);
             t.resume = q > 0;
             t.a = p->b + first * p->b_col + q * p->b_row;
             t.b = p->a + i * p->a_row + q * p->a_col;
             t.b_row = p->a_col;
-#ifdef GROUP
-            if (dots) {
-                tile_of_dots(n, &t);
-                break;
-            }
-#endif
             if (p->a_row != 1 || (!MASKED_LOADS && t.width < LANES)) {
                 t.b_row = vectors * LANES;
-                pack(columns, MASKED_LOADS ? columns : t.b_row, t.k, t.b, p->a_row, p->a_col, panel, t.b_row);
+                pack(columns, filled(columns), t.k, t.b, p->a_row, p->a_col, panel, t.b_row);
                 t.b = panel;
             }
             tile_of(n, vectors, &t);
@@ -613,93 +588,190 @@ NOINLINE void product_transposed(const Product *p, ptrdiff_t first) {
         for (ptrdiff_t j = 0; p->bias && j < n; j++) {
             for (ptrdiff_t l = 0; l < columns; l++) sums[j * t.c_row + l] += p->bias[first + j];
         }
+        if (p->update) pack(columns, columns, n, c, p->c_row, 1, before, t.c_row);
         for (ptrdiff_t j = 0; p->update && j < n; j++) {
-            for (ptrdiff_t l = 0; l < columns; l++) {
-                sums[j * t.c_row + l] = real_fma(-p->rate, sums[j * t.c_row + l], c[l * p->c_row + j]);
-            }
+            real *const row = sums + j * t.c_row;
+            const real *const old = before + j * t.c_row;
+            for (ptrdiff_t l = 0; l < columns; l++) row[l] = real_fma(-p->rate, row[l], old[l]);
         }
         pack(n, n, columns, sums, t.c_row, 1, c, p->c_row);
         finish(p, i, first, columns, n);
     }
 }
 
-/* ---- The product ------------------------------------------------------------------------------------------------ */
+/* ---- Dot products ----------------------------------------------------------------------------------------------- */
 
-NOINLINE void product(const Product *p) {
-    const ptrdiff_t m = p->m, k = p->k, size = (ptrdiff_t)sizeof(real);
-    ptrdiff_t n = p->n;
-    if (k == 0) {
-        product_in_place(p, n);
-        return;
+#define DOT_COLUMNS 3
+#define DOT_ROWS 4
+#define DOT_K 64 /* for each column; in shorter ones, adding the lanes costs more than transposing a */
+#define DOT_BLOCK ((ptrdiff_t)1024)
+
+/* The sum of the lanes, as a tree: halves are added until one number is left. */
+ALWAYS_INLINE real vec_sum(vec v) {
+#ifdef FASTNN_SCALAR
+    return v;
+#else
+    typedef real quad __attribute__((vector_size(16)));
+    quad quads[VECTOR_BYTES / 16];
+    memcpy(quads, &v, sizeof v);
+    UNROLL for (int half = VECTOR_BYTES / 32; half > 0; half /= 2) {
+        UNROLL for (int i = 0; i < half; i++) quads[i] += quads[i + half];
     }
-#ifdef GROUP
-    if (m <= DOT_ROWS && p->b_row == 1 && p->b_col != 1 && k >= 4 * CHUNK) {
-        const ptrdiff_t whole = n / (DOT_VECTORS * LANES) * (DOT_VECTORS * LANES);
-        if (whole > 0) product_of_dots(p, whole);
-        if (whole < n) product_in_blocks(p, whole, n);
-        return;
-    }
+#if FASTNN_DOUBLE
+    return quads[0][0] + quads[0][1];
+#else
+    return (quads[0][0] + quads[0][2]) + (quads[0][1] + quads[0][3]);
 #endif
-    /* The last columns, where they fill little of a vector: at most half, or where a.T has to be packed at most a
-     * quarter of float, an eighth of double, which is packed at half the speed. */
-    const ptrdiff_t few = n % LANES;
-    if (few > 0 && few <= (p->a_row == 1 ? LANES / 2 : LANES / size) && m >= LANES && m * k >= 16 * LANES) {
-        n -= few;
-        product_transposed(p, n);
-    }
-    /* b is packed if its rows are not contiguous, or if it fills half of a 1 MB cache and is read many times; without
-     * masked loads also the last columns, which fill no vector. */
-    if (p->b_col != 1 || (m > 2 * TILE_ROWS && n * k * size > 512 * 1024)) {
-        if (n > 0) product_in_blocks(p, 0, n);
-        return;
-    }
-    const ptrdiff_t whole = MASKED_LOADS ? n : n / LANES * LANES;
-    if (whole < n) product_in_blocks(p, whole, n);
-    product_in_place(p, whole);
+#endif
 }
 
-/* An update whose chains are longer than a block: they cannot wait in c, so they wait in a rectangle beside it. */
-NOINLINE void update_in_rectangles(const Product *p) {
-    ALIGNED(64) real chains[RECTANGLE * RECTANGLE];
-    for (ptrdiff_t i = 0; i < p->m; i += RECTANGLE) {
-        for (ptrdiff_t j = 0; j < p->n; j += RECTANGLE) {
+/* c (rows, columns) = the dot products of rows of a and of columns of b; both are contiguous, and b_row lies between
+ * two columns. */
+ALWAYS_INLINE void dots(const int rows, const int columns, const Tile *t) {
+    vec sum[DOT_ROWS][DOT_COLUMNS], x[DOT_COLUMNS];
+    const ptrdiff_t a_row = t->a_row, b_row = t->b_row, whole = t->k / LANES * LANES;
+    const real *a = t->a, *b = t->b;
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < columns; j++) sum[i][j] = vec_broadcast(0);
+    for (ptrdiff_t p = 0; p < whole; p += LANES, a += LANES, b += LANES) {
+        UNROLL for (int j = 0; j < columns; j++) x[j] = vec_load(b + j * b_row);
+        UNROLL for (int i = 0; i < rows; i++) {
+            const vec s = vec_load(a + i * a_row);
+            UNROLL for (int j = 0; j < columns; j++) sum[i][j] = vec_fma(s, x[j], sum[i][j]);
+        }
+    }
+    if (whole < t->k) {
+        const vec_mask mask = vec_first(t->k - whole);
+        UNROLL for (int j = 0; j < columns; j++) x[j] = vec_load_first(b + j * b_row, mask);
+        UNROLL for (int i = 0; i < rows; i++) {
+            const vec s = vec_load_first(a + i * a_row, mask);
+            UNROLL for (int j = 0; j < columns; j++) sum[i][j] = vec_fma(s, x[j], sum[i][j]);
+        }
+    }
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int j = 0; j < columns; j++) {
+            real *const c = t->c + i * t->c_row + j;
+            real dot = vec_sum(sum[i][j]);
+            if (t->resume) dot = *c + dot;
+            if (t->bias) dot = dot + t->bias[j];
+            *c = t->update ? real_fma(-t->rate, dot, *c) : dot;
+        }
+    }
+}
+
+NOINLINE void dots_of(ptrdiff_t rows, ptrdiff_t columns, const Tile *t) {
+    switch (rows * (DOT_COLUMNS + 1) + columns) {
+#define CASE(rows, columns) case (rows) * (DOT_COLUMNS + 1) + (columns): dots(rows, columns, t); break;
+#define CASES(rows) CASE(rows, 1) CASE(rows, 2) CASE(rows, 3)
+        CASES(1) CASES(DOT_ROWS)
+#undef CASES
+#undef CASE
+    }
+}
+
+/* n <= DOT_COLUMNS, a_col == 1; an update has k <= DOT_BLOCK. */
+NOINLINE void product_of_dots(const Product *p) {
+    ALIGNED(64) real columns[DOT_COLUMNS * DOT_BLOCK];
+    const ptrdiff_t m = p->m, n = p->n, k = p->k;
+    Tile t = whole_tile(p);
+    for (ptrdiff_t q = 0; q < k; q += DOT_BLOCK) {
+        t.k = smaller(DOT_BLOCK, k - q);
+        t.resume = q > 0;
+        t.bias = q + t.k == k ? p->bias : NULL;
+        t.a = p->a + q;
+        t.b = p->b + q * p->b_row;
+        t.b_row = p->b_col;
+        t.c = p->c;
+        if (p->b_row != 1) {
+            pack(t.k, t.k, n, t.b, p->b_row, p->b_col, columns, DOT_BLOCK);
+            t.b = columns;
+            t.b_row = DOT_BLOCK;
+        }
+        for (ptrdiff_t i = 0, rows; i < m; i += rows) {
+            rows = m - i >= DOT_ROWS ? DOT_ROWS : 1;
+            dots_of(rows, n, &t);
+            t.a += rows * t.a_row;
+            t.c += rows * t.c_row;
+        }
+    }
+    finish(p, 0, 0, m, n);
+}
+
+/* ---- The product ------------------------------------------------------------------------------------------------ */
+
+NOINLINE void product_of_chains(const Product *p) {
+    const ptrdiff_t m = p->m, k = p->k, size = (ptrdiff_t)sizeof(real);
+    ptrdiff_t n = p->n;
+    /* The last columns, where they fill little of a vector: at most three quarters, or where a.T has to be packed at
+     * most a quarter of float, an eighth of double, which is packed at half the speed. */
+    const ptrdiff_t few = n % LANES;
+    if (few > 0 && few <= (p->a_row == 1 ? LANES * 3 / 4 : LANES / size) && m >= LANES && m * k >= 16 * LANES) {
+        n -= few;
+        product_transposed(p, n, few);
+    }
+    /* b is packed if its rows are not contiguous; if it fills half of a 1 MB cache and is read many times; or if all of
+     * a, read again for every panel, would leave the first-level cache. Without masked loads so are the last columns,
+     * which fill no vector. */
+    const int large = (n > PANEL && n * k * size > 512 * 1024) || (n > 4 * PANEL && m * k * size > 64 * 1024);
+    const int pack_b = k > 0 && (p->b_col != 1 || (m > 2 * TILE_ROWS && large));
+    const ptrdiff_t in_place = pack_b ? 0 : MASKED_LOADS || k == 0 ? n : n / LANES * LANES;
+    if (in_place > 0) product_in_place(p, 0, in_place);
+    if (in_place == n) return;
+    if (n - in_place <= PANEL && k <= BLOCK_K) product_of_panel(p, in_place, n - in_place);
+    else product_in_blocks(p, in_place, n - in_place);
+}
+
+ALWAYS_INLINE void product(const Product *p, int dots) {
+    if (dots) product_of_dots(p);
+    else product_of_chains(p);
+}
+
+/* An update whose chains are longer than a block: they wait in a rectangle beside c. */
+#define RECTANGLE_ROWS 64
+#define RECTANGLE_COLUMNS 128
+NOINLINE void update_in_rectangles(const Product *p, int dots) {
+    ALIGNED(64) real chains[RECTANGLE_ROWS * RECTANGLE_COLUMNS];
+    for (ptrdiff_t i = 0; i < p->m; i += RECTANGLE_ROWS) {
+        for (ptrdiff_t j = 0; j < p->n; j += RECTANGLE_COLUMNS) {
             Product part = *p;
             real *c = p->c + i * p->c_row + j;
-            part.m = smaller(RECTANGLE, p->m - i);
-            part.n = smaller(RECTANGLE, p->n - j);
+            part.m = smaller(RECTANGLE_ROWS, p->m - i);
+            part.n = smaller(RECTANGLE_COLUMNS, p->n - j);
             part.a += i * p->a_row;
             part.b += j * p->b_col;
             part.c = chains;
-            part.c_row = RECTANGLE;
+            part.c_row = RECTANGLE_COLUMNS;
             part.update = 0;
-            product(&part);
+            product(&part, dots);
             for (ptrdiff_t h = 0; h < part.m; h++, c += p->c_row) {
-                for (ptrdiff_t l = 0; l < part.n; l++) c[l] = real_fma(-p->rate, chains[h * RECTANGLE + l], c[l]);
+                const real *const row = chains + h * RECTANGLE_COLUMNS;
+                for (ptrdiff_t l = 0; l < part.n; l++) c[l] = real_fma(-p->rate, row[l], c[l]);
             }
         }
     }
 }
 
-/* Zero sizes are legal. It takes at most 300 KB of stack. */
+/* Zero sizes are legal. It takes at most 640 KB of stack, and little where b is small and its rows are contiguous. */
 static void gemm(const Product *p) {
-    const real one = 1;
-    Product rest = *p;
+    const int dots = p->n <= DOT_COLUMNS && p->a_col == 1 && p->k >= DOT_K * p->n;
     if (p->n <= 0) return;
-    if (p->b_sum) { /* a row of ones @ b */
+    if (p->b_sum) { /* a row of ones @ b, just before its rows are needed in the cache */
+        const real one = 1;
         const Product sums = {1,    p->n,     p->k, &one,      0,       0,    p->b, p->b_row, p->b_col,
                               NULL, p->b_sum, p->n, p->update, p->rate, NULL, NULL, NULL};
-        if (p->update && p->k > BLOCK_K) update_in_rectangles(&sums);
-        else product(&sums);
+        if (p->update && p->k > BLOCK / PANEL) update_in_rectangles(&sums, 0);
+        else product_of_chains(&sums);
     }
     if (p->m <= 0) return;
-    if (p->update && p->k > BLOCK_K) {
-        update_in_rectangles(p);
-        return;
+    if (p->update && p->k > (dots ? DOT_BLOCK : BLOCK / PANEL)) {
+        update_in_rectangles(p, dots);
+    } else if (p->finish && p->c_row == p->n && p->m * p->n <= 32 * 1024 / (ptrdiff_t)sizeof(real)) {
+        Product unfinished = *p;
+        unfinished.finish = NULL;
+        product(&unfinished, dots);
+        finish(p, 0, 0, p->m, p->n);
+    } else {
+        product(p, dots);
     }
-    const int at_once = p->c_row == p->n && p->m * p->n <= FINISHED;
-    if (at_once) rest.finish = NULL;
-    product(&rest);
-    if (at_once) finish(p, 0, 0, p->m, p->n);
 }
 
 #endif
