@@ -87,7 +87,7 @@ cdef void divide_product(Step *step, Py_ssize_t rows, Py_ssize_t columns, Py_ssi
     cdef double nanoseconds = nanoseconds_per_element(inner)
     step.panel = PANEL_COLUMNS if columns >= 4 * PANEL_COLUMNS and rows <= 4 * columns else 0
     if step.panel > 0:
-        step.units = columns // PANEL_COLUMNS       # the last one is wider: few columns could have sums in another order
+        step.units = columns // PANEL_COLUMNS   # the last one is wider: few columns could be summed in another order
         divide(step, nanoseconds * rows * PANEL_COLUMNS)
     else:
         step.units = rows

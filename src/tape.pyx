@@ -8,17 +8,11 @@ from libc.string cimport memset
 
 from fastnn._core.team cimport TEAM_MOST_CHUNKS, SharedTeam, Team, team_function, team_run
 
+cdef extern from "clock.h":
+    double seconds() noexcept nogil
+
 cdef extern from *:
     """
-    #include <time.h>
-
-    /* Seconds of the wall clock: only differences of it are used, to look at signals in time. */
-    static double seconds(void) {
-        struct timespec now;
-        timespec_get(&now, TIME_UTC);
-        return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-    }
-
     /* The high 64 bits of a * b: a * (b / 2^64), an integer in [0, a) for a random b. */
     static uint64_t multiply_high(uint64_t a, uint64_t b) {
     #ifdef __SIZEOF_INT128__
@@ -30,7 +24,6 @@ cdef extern from *:
     #endif
     }
     """
-    double seconds() noexcept nogil
     uint64_t multiply_high(uint64_t a, uint64_t b) noexcept nogil
 
 layout = FASTNN_LAYOUT      # kernels compare it with their own: they must have been built with the same Step

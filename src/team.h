@@ -2,7 +2,8 @@
  *
  * A task is a range of units that is cut into chunks, which may be computed by any thread in any order. The leader takes
  * part and never waits for a thread that has claimed nothing: a thread that sleeps, or whose core is busy elsewhere,
- * costs nothing but its help. It only waits for chunks that are being computed.
+ * costs nothing but its help. It only waits for chunks that are being computed. Where it had to wait for long, because
+ * somebody who computes one has lost the processor to another program, it works alone for a while.
  *
  * One word, the ticket, holds all that a claim depends on: which task it is (generation), into how many chunks it is
  * cut and which one is next. A claim is one compare-and-swap; it fails if any of the three has changed. What the task
@@ -15,6 +16,7 @@
 #define _GNU_SOURCE /* sched_getcpu */
 #endif
 #include "Python.h"
+#include "clock.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +28,8 @@
 #endif
 
 #define TEAM_MOST_CHUNKS 0xffff
+#define TEAM_PATIENCE 0.0002 /* seconds */
+#define TEAM_REST 20         /* how many times as long as it had to wait the leader works alone */
 #define TEAM_MOST_THREADS 256
 
 /* Computes the units [begin, end) of a task and returns 0, or anything else where it failed. */
@@ -48,6 +52,7 @@ typedef struct {
     team_function function;
     const void *task;
     ptrdiff_t begin, units;
+    double alone_until; /* of the clock; 0: not alone */
     int ending;
     int members; /* without the leader */
     TEAM_APART(behind_task);
@@ -96,6 +101,8 @@ static inline void team_wake(team *t) {
 /* The leader: have the units [begin, end) of a task computed in so many chunks, at most TEAM_MOST_CHUNKS. */
 static inline int team_run(team *t, team_function function, const void *task, ptrdiff_t begin, ptrdiff_t end,
                     ptrdiff_t chunks) {
+    const double start = seconds();
+    if (start < t->alone_until) return function(task, begin, end);
     const uint64_t generation = (__atomic_load_n(&t->ticket, __ATOMIC_RELAXED) >> 32) + 1;
     t->function = function;
     t->task = task;
@@ -106,11 +113,16 @@ static inline int team_run(team *t, team_function function, const void *task, pt
     __atomic_store_n(&t->ticket, generation << 32 | (uint64_t)chunks << 16, __ATOMIC_RELEASE);
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* against team_work: either it sees the ticket, or this sees it asleep */
     team_wake(t);
-    while (team_take(t)) {}
+    ptrdiff_t own = 0;
+    while (team_take(t)) own++;
+    const double finished = seconds();
     for (long spins = 0; __atomic_load_n(&t->done, __ATOMIC_ACQUIRE) < (uint64_t)chunks; spins++) {
         if (spins < 1000) team_pause();
         else sched_yield(); /* perhaps to the one that is waited for */
     }
+    /* It is fair to wait for the time of a chunk. With another program on the core of a member, it is milliseconds. */
+    const double now = seconds(), unfair = now - finished - TEAM_PATIENCE - 2 * (finished - start) / (double)(own + 1);
+    t->alone_until = unfair > 0 ? now + TEAM_REST * unfair : 0;
     return t->status;
 }
 
