@@ -559,7 +559,8 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
  * rows of c. */
 NOINLINE void product_transposed(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     ALIGNED(64) real panel[BLOCK_K * PANEL_COLUMNS];
-    ALIGNED(64) real sums[TILE_ROWS * FEW_ROWS_VECTORS * (VECTOR_BYTES / sizeof(real))], before[sizeof sums / sizeof(real)];
+    ALIGNED(64) real sums[TILE_ROWS * FEW_ROWS_VECTORS * (VECTOR_BYTES / sizeof(real))];
+    ALIGNED(64) real before[sizeof sums / sizeof(real)]; /* the update */
     const ptrdiff_t m = p->m, k = p->k;
     Tile t = whole_tile(p);
     t.a_row = p->b_col;
