@@ -13,7 +13,8 @@
  *     product_in_place    reads both operands where they lie: small and medium products;
  *     product_of_panel    packs b, which is no wider than a tile, and then reads it in place;
  *     product_in_blocks   packs b block by block into the order in which tiles read it;
- *     product_transposed  for the few columns that would fill no vector: c.T = b.T @ a.T.
+ *     product_transposed  for the few columns that would fill no vector: c.T = b.T @ a.T,
+ * and a fifth beside them, product_of_row, where one row of a meets a large b.
  *
  * The exception is product_of_dots: up to 3 columns and long contiguous rows of a, as in a layer with one output. A
  * chain would need a transposed first, which costs more than the product. There an element is a dot product that runs
@@ -451,6 +452,36 @@ ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t
     }
 }
 
+/* c += a (1, count) @ b (count, n): the chains go on with count = 1 or STREAMED_ROWS rows of b, side by side. */
+#define STREAMED_ROWS 8
+ALWAYS_INLINE void stream(const int count, ptrdiff_t n, const real *a, ptrdiff_t a_col, const real *b, ptrdiff_t b_row,
+                          real *c) {
+    vec s[STREAMED_ROWS];
+    UNROLL for (int r = 0; r < count; r++) s[r] = vec_broadcast(a[r * a_col]);
+    ptrdiff_t j = 0;
+    for (; j + LANES <= n; j += LANES) {
+        vec sum = vec_load(c + j);
+        UNROLL for (int r = 0; r < count; r++) sum = vec_fma(s[r], vec_load(b + r * b_row + j), sum);
+        vec_store(c + j, sum);
+    }
+    for (; j < n; j++) {
+        for (int r = 0; r < count; r++) c[j] = real_fma(a[r * a_col], b[r * b_row + j], c[j]);
+    }
+}
+
+/* One row of a reads all of b once. Where b is large, it comes from memory fastest from end to end of a few rows: the
+ * columns of a tile are a small part of each row, on another page each time. b_col == 1, no update. */
+NOINLINE void product_of_row(const Product *p) {
+    ptrdiff_t q = 0;
+    for (ptrdiff_t j = 0; j < p->n; j++) p->c[j] = 0;
+    for (; q + STREAMED_ROWS <= p->k; q += STREAMED_ROWS) {
+        stream(STREAMED_ROWS, p->n, p->a + q * p->a_col, p->a_col, p->b + q * p->b_row, p->b_row, p->c);
+    }
+    for (; q < p->k; q++) stream(1, p->n, p->a + q * p->a_col, p->a_col, p->b + q * p->b_row, p->b_row, p->c);
+    for (ptrdiff_t j = 0; p->bias && j < p->n; j++) p->c[j] += p->bias[j];
+    finish(p, 0, 0, 1, p->n);
+}
+
 /* How many columns packing fills, the last ones with zeros. */
 ALWAYS_INLINE ptrdiff_t filled(ptrdiff_t columns) {
     return MASKED_LOADS ? columns : (columns + LANES - 1) / LANES * LANES;
@@ -702,6 +733,10 @@ NOINLINE void product_of_dots(const Product *p) {
 NOINLINE void product_of_chains(const Product *p) {
     const ptrdiff_t m = p->m, k = p->k, size = (ptrdiff_t)sizeof(real);
     ptrdiff_t n = p->n;
+    if (m == 1 && p->b_col == 1 && !p->update && n * k * size > 64 * 1024) {
+        product_of_row(p);
+        return;
+    }
     /* The last columns, where they fill little of a vector: at most three quarters, or where a.T has to be packed at
      * most a quarter of float, an eighth of double, which is packed at half the speed. */
     const ptrdiff_t few = n % LANES;

@@ -165,7 +165,7 @@ cdef struct Player:
 
 
 cdef enum:
-    CHUNKS_PER_THREAD = 4       # more would even out the threads' speeds better, and cost more
+    CHUNKS_PER_THREAD = 3       # more would even out the threads' speeds better, and cost more
     GRAINS_PER_LOOK = 256       # how much of a long step, about a millisecond of one thread, runs between two looks
 
 

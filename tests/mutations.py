@@ -36,7 +36,7 @@ MUTATIONS = (
     ("optimizers.pxi", "rest2 * g * g", "rest2 * g", KERNELS),
     ("gather.pxi", "s.x + index[i] * s.stride", "s.x + index[begin] * s.stride", KERNELS),
     ("gemm.h", "sum[i][v] = sum[i][v] + bias", "sum[i][v] = sum[i][v] - bias", KERNELS),
-    ("gemm.h", "t.resume = p > 0", "t.resume = 0", KERNELS),
+    ("gemm.h", "t.resume = q > 0", "t.resume = 0", KERNELS),
     ("loops.h", "lanes[lane] += f(x[i], y[i])", "lanes[lane] -= f(x[i], y[i])", KERNELS),
     ("elementary.h", "l.f + low", "l.f - low", KERNELS),
     ("elementary.h", "difference - high + step", "difference - high - step", ("test_accuracy.py",)),
