@@ -25,6 +25,7 @@ cdef extern from "gemm.h":
             const void *context, Py_ssize_t i, Py_ssize_t j, Py_ssize_t rows, Py_ssize_t columns
         ) noexcept nogil
         const void *context
+        Ahead *ahead
     void gemm(const Product *product) noexcept nogil
 
 
@@ -81,16 +82,18 @@ cdef inline double nanoseconds_per_element(Py_ssize_t inner) noexcept:
     return 0.02 + inner / (3.0 * LANES)
 
 
-# Threads share the columns of a product where there are many for the rows, so that each packs its own part of w; else
-# they share the rows.
-cdef void divide_product(Step *step, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t inner) noexcept:
+# Threads share the columns of a product where there are many, so that each packs its own part of w, and so that the
+# same part of w is in the same cache forward, backward and in the step; else they share the rows.
+cdef void divide_product(
+    Step *step, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t inner, bint by_columns=False
+) noexcept:
     cdef double nanoseconds = nanoseconds_per_element(inner)
-    step.panel = PANEL_COLUMNS if columns >= 4 * PANEL_COLUMNS and rows <= 4 * columns else 0
+    step.panel = PANEL_COLUMNS if columns >= 4 * PANEL_COLUMNS and (by_columns or rows <= 4 * columns) else 0
     if step.panel > 0:
         step.units = columns // PANEL_COLUMNS   # the last one is wider: few columns could be summed in another order
         divide(step, nanoseconds * rows * PANEL_COLUMNS)
     else:
-        step.units = rows
+        step.units = max(rows, 1)       # db has columns also where dw has no rows
         divide(step, nanoseconds * columns)
 
 
@@ -100,12 +103,13 @@ cdef inline void part_of(
     Py_ssize_t *j,
 ) noexcept nogil:
     memset(p, 0, sizeof(Product))
+    p.ahead = s.ahead
     if s.panel > 0:
         i[0], j[0] = 0, begin * s.panel
         p.m, p.n = rows, (columns if end == s.units else end * s.panel) - begin * s.panel
     else:
         i[0], j[0] = begin, 0
-        p.m, p.n = end - begin, columns
+        p.m, p.n = min(end, rows) - begin, columns
 
 
 # The elementwise step of the context, on a rectangle of its arrays.
@@ -151,7 +155,7 @@ def dense_forward(x, w, b, y, str activation=None, double alpha=0.0, Tape tape=N
     cdef Step step
     fitting("dense_forward", x_view, w_view, "y", y_view)
     not_negative("dense_forward", "alpha", alpha)
-    clear(&step, dense_forward_body, x_view.shape[0])
+    clear(&step, dense_forward_body, 0)
     divide_product(&step, x_view.shape[0], w_view.shape[1], w_view.shape[0])
     step.activation = elementwise_body("dense_forward", activation, False)
     step.alpha = alpha
@@ -189,15 +193,16 @@ cdef int dense_dx_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept
 
 # dw = x.T @ dy and db = the sum of the rows of dy; with lr, w and b lose lr times these instead.
 cdef int dense_dw_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # units: rows of dw; whoever computes the first one computes db, also where there is none
+    # units: panels of columns, or rows of dw; whoever computes the first row computes db, also where there is no row
     cdef Product p
-    memset(&p, 0, sizeof(p))
-    p.m, p.n, p.k = min(end, s.n_in) - begin, s.n_out, s.rows
-    p.a, p.a_row, p.a_col = <const real *> s.x + begin, 1, s.n_in
-    p.b, p.b_row, p.b_col = <const real *> s.dy, s.n_out, 1
-    p.c, p.c_row = <real *> s.dw + begin * s.n_out, s.n_out
-    if begin == 0:
-        p.b_sum = <real *> s.db
+    cdef Py_ssize_t i, j
+    part_of(s, s.n_in, s.n_out, begin, end, &p, &i, &j)
+    p.k = s.rows
+    p.a, p.a_row, p.a_col = <const real *> s.x + i, 1, s.n_in
+    p.b, p.b_row, p.b_col = <const real *> s.dy + j, s.n_out, 1
+    p.c, p.c_row = <real *> s.dw + i * s.n_out + j, s.n_out
+    if i == 0 and s.db is not NULL:
+        p.b_sum = <real *> s.db + j
     if s.lr is not NULL:
         p.update, p.rate = True, <real> s.lr[0]
     gemm(&p)
@@ -220,7 +225,7 @@ def dense_backward(x, w, dy, dx, dw, db, str activation=None, double alpha=0.0, 
     not_negative("dense_backward", "alpha", alpha)
     if dw is None and db is not None:
         raise ValueError("dense_backward: dw is None, expected an array where db is one: they are computed together")
-    clear(&step, dense_dw_body, max(w_view.shape[0], 1))
+    clear(&step, dense_dw_body, 0)
     step.activation = elementwise_body("dense_backward", activation, True)
     step.alpha = alpha
     step.x, step.w, step.dy = address(x_view), address(w_view), <void *> address(dy_view)
@@ -253,7 +258,7 @@ def dense_backward(x, w, dy, dx, dw, db, str activation=None, double alpha=0.0, 
         if db is not None:
             apart("dense_backward", "dx", step.dx, dx_view.nbytes, "db", step.db, db_view.nbytes)
     if dw is not None:
-        divide(&step, nanoseconds_per_element(step.rows) * step.n_out)
+        divide_product(&step, step.n_in, step.n_out, step.rows, by_columns=True)
         run_or_record(&step, tape, keep)
     if dx is not None:
         step.body = dense_dx_body
@@ -272,7 +277,7 @@ def dense_sgd(x, w, b, dy, lr, Tape tape=None):
     cdef real[::1] b_view
     cdef Step step
     fitting("dense_sgd", x_view, w_view, "dy", dy_view)
-    clear(&step, dense_dw_body, max(w_view.shape[0], 1))
+    clear(&step, dense_dw_body, 0)
     step.x, step.dy, step.dw = address(x_view), <void *> address(dy_view), output_address(w_view)
     step.rows, step.n_in, step.n_out = x_view.shape[0], x_view.shape[1], w_view.shape[1]
     step.lr = read_only_cell("dense_sgd", "lr", lr)
@@ -288,5 +293,5 @@ def dense_sgd(x, w, b, dy, lr, Tape tape=None):
         apart("dense_sgd", "b", step.db, b_view.nbytes, "dy", step.dy, dy_view.nbytes)
         apart("dense_sgd", "b", step.db, b_view.nbytes, "w", step.dw, w_view.nbytes)
         apart("dense_sgd", "b", step.db, b_view.nbytes, "lr", step.lr, sizeof(double))
-    divide(&step, nanoseconds_per_element(step.rows) * step.n_out)
+    divide_product(&step, step.n_in, step.n_out, step.rows, by_columns=True)
     run_or_record(&step, tape, (x, w, b, dy, lr) if tape is not None else None)

@@ -1,13 +1,14 @@
 /* A team of threads that share out one task at a time: the leader publishes it, whoever is free claims the next chunk.
  *
- * A task is a range of units that is cut into chunks, which may be computed by any thread in any order. The leader takes
- * part and never waits for a thread that has claimed nothing: a thread that sleeps, or whose core is busy elsewhere,
+ * A task is a range of units that is cut into chunks, which may be computed by any thread in any order: the leader takes
+ * them from the front and the others from the back, so that in one task after another the same part of the memory is
+ * mostly in the same core's cache. The leader never waits for a thread that has claimed nothing: a thread that sleeps, or whose core is busy elsewhere,
  * costs nothing but its help. It only waits for chunks that are being computed. Where it had to wait for long, because
  * somebody who computes one has lost the processor to another program, it works alone for a while.
  *
- * One word, the ticket, holds all that a claim depends on: which task it is (generation), into how many chunks it is
- * cut and which one is next. A claim is one compare-and-swap; it fails if any of the three has changed. What the task
- * is about is read behind a successful claim only: the leader replaces it when all chunks are done, not before.
+ * One word, the ticket, holds all that a claim depends on: which task it is (generation), and from where to where its
+ * chunks are unclaimed. A claim is one compare-and-swap; it fails if any of the three has changed. What the task is about
+ * is read behind a successful claim only: the leader replaces it when all chunks are done, not before.
  */
 #ifndef FASTNN_TEAM_H
 #define FASTNN_TEAM_H
@@ -44,14 +45,14 @@ typedef struct {
 } team_member;
 
 typedef struct {
-    uint64_t ticket; /* generation, chunks, next chunk: 32, 16, 16 bits */
+    uint64_t ticket; /* generation, end and begin of the unclaimed chunks: 32, 16, 16 bits */
     TEAM_APART(behind_ticket);
     uint64_t done; /* chunks */
     int status;    /* not 0: what a chunk has returned */
     TEAM_APART(behind_done);
     team_function function;
     const void *task;
-    ptrdiff_t begin, units;
+    ptrdiff_t begin, units, chunks;
     double alone_until; /* of the clock; 0: not alone */
     int ending;
     int members; /* without the leader */
@@ -69,17 +70,21 @@ static inline void team_pause(void) {
 #endif
 }
 
-static inline ptrdiff_t team_chunks(uint64_t ticket) { return (ptrdiff_t)(ticket >> 16 & 0xffff); }
-static inline ptrdiff_t team_next(uint64_t ticket) { return (ptrdiff_t)(ticket & 0xffff); }
+static inline uint64_t team_ticket(uint64_t generation, ptrdiff_t first, ptrdiff_t behind) {
+    return generation << 32 | (uint64_t)behind << 16 | (uint64_t)first;
+}
+static inline ptrdiff_t team_first(uint64_t ticket) { return (ptrdiff_t)(ticket & 0xffff); }
+static inline ptrdiff_t team_behind(uint64_t ticket) { return (ptrdiff_t)(ticket >> 16 & 0xffff); }
 
 /* Compute a chunk, if there is one: returns 0 if not. */
-static inline int team_take(team *t) {
+static inline int team_take(team *t, int leads) {
     uint64_t ticket = __atomic_load_n(&t->ticket, __ATOMIC_ACQUIRE);
-    const ptrdiff_t next = team_next(ticket), chunks = team_chunks(ticket);
-    if (next >= chunks) return 0;
-    if (__atomic_compare_exchange_n(&t->ticket, &ticket, ticket + 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+    const ptrdiff_t first = team_first(ticket), behind = team_behind(ticket), next = leads ? first : behind - 1;
+    if (first >= behind) return 0;
+    const uint64_t rest_of = team_ticket(ticket >> 32, first + leads, behind - !leads);
+    if (__atomic_compare_exchange_n(&t->ticket, &ticket, rest_of, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
         /* whole and remainder: units * chunks could be too large a number */
-        const ptrdiff_t whole = t->units / chunks, rest = t->units % chunks;
+        const ptrdiff_t chunks = t->chunks, whole = t->units / chunks, rest = t->units % chunks;
         const ptrdiff_t begin = t->begin + whole * next + rest * next / chunks;
         const ptrdiff_t end = t->begin + whole * (next + 1) + rest * (next + 1) / chunks;
         const int status = t->function(t->task, begin, end);
@@ -108,13 +113,14 @@ static inline int team_run(team *t, team_function function, const void *task, pt
     t->task = task;
     t->begin = begin;
     t->units = end - begin;
+    t->chunks = chunks;
     t->status = 0;
     t->done = 0;
-    __atomic_store_n(&t->ticket, generation << 32 | (uint64_t)chunks << 16, __ATOMIC_RELEASE);
+    __atomic_store_n(&t->ticket, team_ticket(generation, 0, chunks), __ATOMIC_RELEASE);
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* against team_work: either it sees the ticket, or this sees it asleep */
     team_wake(t);
     ptrdiff_t own = 0;
-    while (team_take(t)) own++;
+    while (team_take(t, 1)) own++;
     const double finished = seconds();
     for (long spins = 0; __atomic_load_n(&t->done, __ATOMIC_ACQUIRE) < (uint64_t)chunks; spins++) {
         if (spins < 1000) team_pause();
@@ -132,14 +138,14 @@ static inline void team_work(team *t, int number) {
     team_member *self = &t->member[number];
     long idle = 0;
     while (!__atomic_load_n(&t->ending, __ATOMIC_ACQUIRE)) {
-        if (team_take(t)) idle = 0;
+        if (team_take(t, 0)) idle = 0;
         else if (idle < 1000) team_pause(), idle++;
         else if (idle < 6000) sched_yield(), idle++;
         else {
             __atomic_store_n(&self->asleep, 1, __ATOMIC_RELAXED);
             __atomic_thread_fence(__ATOMIC_SEQ_CST);
             const uint64_t ticket = __atomic_load_n(&t->ticket, __ATOMIC_RELAXED);
-            const int called = team_next(ticket) < team_chunks(ticket) || __atomic_load_n(&t->ending, __ATOMIC_RELAXED);
+            const int called = team_first(ticket) < team_behind(ticket) || __atomic_load_n(&t->ending, __ATOMIC_RELAXED);
             /* where somebody has called and also seen the flag, the lock is being released: it has to be taken */
             if (!called || !__atomic_exchange_n(&self->asleep, 0, __ATOMIC_ACQ_REL)) {
                 PyThread_acquire_lock(self->bed, WAIT_LOCK);
