@@ -25,7 +25,6 @@ cdef extern from "gemm.h":
             const void *context, Py_ssize_t i, Py_ssize_t j, Py_ssize_t rows, Py_ssize_t columns
         ) noexcept nogil
         const void *context
-        Ahead *ahead
     void gemm(const Product *product) noexcept nogil
 
 
@@ -103,7 +102,6 @@ cdef inline void part_of(
     Py_ssize_t *j,
 ) noexcept nogil:
     memset(p, 0, sizeof(Product))
-    p.ahead = s.ahead
     if s.panel > 0:
         i[0], j[0] = 0, begin * s.panel
         p.m, p.n = rows, (columns if end == s.units else end * s.panel) - begin * s.panel

@@ -87,7 +87,6 @@ def gather_rows(x, index, cursor, y, Tape tape=None):
         step.x = &x_view[0, 0]
         step.stride = x_view.strides[0] // <Py_ssize_t> sizeof(real)
         step.column_stride = x_view.strides[1] // <Py_ssize_t> sizeof(real)
-        step.itemsize = sizeof(real)
     else:
         step.units = 0
     step.y = output_address(y_view)

@@ -24,7 +24,6 @@
 #ifndef FASTNN_GEMM_H
 #define FASTNN_GEMM_H
 
-#include "ahead.h"
 #include "simd.h"
 #if defined(__SSE2__) && !defined(FASTNN_SCALAR)
 #include <immintrin.h>
@@ -60,7 +59,6 @@ typedef struct {
      * exactly once; a contiguous c of up to 32 KB is one rectangle. */
     void (*finish)(const void *context, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns);
     const void *context;
-    Ahead *ahead; /* what to bring into the cache meanwhile, or NULL */
 } Product;
 
 /* ---- Vectors ---------------------------------------------------------------------------------------------------- */
@@ -445,7 +443,6 @@ ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t
             t.c = p->c + i * p->c_row + first + j;
             if (p->bias) t.bias = p->bias + first + j;
             for (ptrdiff_t h = 0; h < height; h += rows) {
-                if (p->ahead) ask_ahead(p->ahead);
                 tile_of(smaller(rows, height - h), vectors, &t);
                 t.a += rows * t.a_row;
                 t.c += rows * t.c_row;
@@ -577,7 +574,6 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
                     t.c = p->c + i * p->c_row + first + j + l;
                     t.bias = p->bias && complete ? p->bias + first + j + l : NULL;
                     prefetch(&ahead, share);
-                    if (p->ahead) ask_ahead(p->ahead);
                     for (ptrdiff_t h = 0; h < height && l + PANEL < width; h++) { /* c of the next tile */
                         const real *const next = t.c + h * t.c_row + PANEL;
                         for (ptrdiff_t x = 0; x < PANEL; x += CACHE_LINE) PREFETCH_TO_WRITE(next + x);

@@ -7,7 +7,7 @@ from libc.math cimport NAN, pow, sqrt
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
-from fastnn._core.tape cimport FASTNN_LAYOUT, OUT_OF_RANGE, Ahead, Body, Step, Tape, run_or_record
+from fastnn._core.tape cimport FASTNN_LAYOUT, OUT_OF_RANGE, Body, Step, Tape, run_or_record
 from fastnn._core.tape import layout
 
 if layout != FASTNN_LAYOUT:

@@ -1,18 +1,7 @@
 """What a kernel fills and a tape replays."""
 
-from libc.stdint cimport int64_t
-
 cdef extern from *:
     unsigned int FASTNN_LAYOUT      # the checksum of this file, from the build
-
-cdef extern from "ahead.h":
-    ctypedef struct Ahead:
-        const char *data
-        Py_ssize_t stride
-        Py_ssize_t length
-        const int64_t *index
-        Py_ssize_t rows
-        Py_ssize_t at
 
 cdef struct Step
 
@@ -39,7 +28,6 @@ cdef struct Step:
     void *v
     const void *index
     const void *cursor
-    Ahead *ahead            # what products bring into the cache meanwhile, or NULL
     double *value
     const double *lr
     const double *step
@@ -51,7 +39,6 @@ cdef struct Step:
     Py_ssize_t panel        # columns of a unit, or 0 where units are rows
     Py_ssize_t stride       # of the rows and of the columns of an array that is not contiguous, in elements
     Py_ssize_t column_stride
-    Py_ssize_t itemsize     # of x where a gather reads it, in bytes
     double alpha            # scalars that never change; those that do are read through lr and step
     double momentum
     double beta1

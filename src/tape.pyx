@@ -162,13 +162,10 @@ cdef struct Player:
     Py_ssize_t since        # batches since then, and after how many the clock is read
     Py_ssize_t after
     void *stop              # a threading.Event that another thread sets, or None
-    Ahead ahead             # the rows of the next batch
 
 
 cdef enum:
     CHUNKS_PER_THREAD = 3       # more would even out the threads' speeds better, and cost more
-    AHEAD_AT_LEAST = 32 * 1024      # bytes of a batch: fewer are copied quickly from wherever they are,
-    AHEAD_AT_MOST = 256 * 1024      # and more would drive out of the cache what is used meanwhile
     GRAINS_PER_LOOK = 256       # how much of a long step, about a millisecond of one thread, runs between two looks
 
 
@@ -374,34 +371,14 @@ def run_epochs(
             (<Tape> tape).playing = False
 
 
-cdef void look_ahead(Tape step, Tape gather, Player *player) noexcept:
-    """Let the products of a step bring the rows of the next batch into the cache, where that is worth it.
-
-    Threads gather together instead.
-    """
-    cdef const Step *rows = &gather.steps[0]
-    cdef Py_ssize_t i, n_bytes = rows.rows * rows.n_out * rows.itemsize
-    if (
-        player.shared is not NULL or gather.length == 0 or rows.itemsize == 0 or rows.column_stride != 1
-        or not AHEAD_AT_LEAST <= n_bytes <= AHEAD_AT_MOST or rows.limit * rows.n_out * rows.itemsize < 4 * AHEAD_AT_MOST
-    ):
-        return
-    player.ahead.data = <const char *> rows.x
-    player.ahead.stride = rows.stride * rows.itemsize
-    player.ahead.length = rows.n_out * rows.itemsize
-    for i in range(step.length):
-        step.steps[i].ahead = &player.ahead
-
-
 cdef object run_batches(
     Tape gather, Tape step, Tape gather_rest, Tape step_rest, int64_t[::1] index, int64_t[::1] cursor,
     double[::1] value, Py_ssize_t batch_size, bint shuffle, uint64_t seed, Py_ssize_t first_epoch, double[::1] losses,
     Player *player,
 ):
-    cdef Py_ssize_t n = index.shape[0], n_batches = index.shape[0] // batch_size, epoch = 0, i = 0, rows, i_step
+    cdef Py_ssize_t n = index.shape[0], n_batches = index.shape[0] // batch_size, epoch = 0, i = 0, rows
     cdef double total, looked
     cdef int status = 0
-    look_ahead(step, gather, player)
     with nogil:
         for epoch in range(losses.shape[0]):
             if shuffle:
@@ -410,9 +387,6 @@ cdef object run_batches(
             for i in range(n_batches + (n % batch_size != 0)):
                 rows = batch_size if i < n_batches else n % batch_size
                 cursor[0] = i * batch_size
-                player.ahead.rows = batch_size if i + 1 < n_batches else 0
-                player.ahead.index = &index[0] + (i + 1) * batch_size
-                player.ahead.at = 0
                 if i < n_batches:
                     status = play(gather, 0, gather.length, player)
                     if status == 0:
@@ -438,9 +412,6 @@ cdef object run_batches(
             if status != 0:
                 break
             losses[epoch] = total / n
-    if player.ahead.data is not NULL:
-        for i_step in range(step.length):
-            step.steps[i_step].ahead = NULL
     if status == NOT_FINITE:
         return epoch, i
     if status != 0:
