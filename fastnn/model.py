@@ -299,7 +299,7 @@ class Model:
         predictor = self._predictor
         if (  # the usual call, which has to be fast
             predictor is not None and type(x) is ndarray and x.shape == predictor.one_row and x.dtype is predictor.dtype
-            and batch_size is None and predictor.is_current()
+            and batch_size is None and n_threads is None and predictor.is_current()
         ):  # fmt: skip
             return predictor.one(x, flat=False)
         matrix = self._inputs(x)
