@@ -124,7 +124,7 @@ WORKLOADS = (
         (1024, 1024, 1024, 10), 1024, 256, lr=0.01, epochs=2, share=0.85, speed_up=1.8,
         at_least={"JAX": 1.1, "PyTorch": 1.4, "scikit-learn": 1.35, "NumPy": 1.3},
     ),
-    Workload((8, 256, 256, 1), 3200, 32, "identity", "mse", lr=0.01, epochs=4),
+    Workload((8, 256, 256, 1), 6400, 256, "identity", "mse", lr=0.01, epochs=4),
     Workload((784, 100, 100, 10), 4000, 200, optimizer="adam", lr=0.001, epochs=3, weights_rtol=1e-2),
     # The net of the benchmark that SimpleChains.jl published: 10,000 epochs.
     Workload(

@@ -74,6 +74,7 @@ cdef int fitting(
 
 
 cdef enum:
+    LEAST_ROWS = 12         # of a chunk: in fewer, a multiply-add waits for the one before it
     PANEL_COLUMNS = 32      # of a unit, where threads share the columns of a product
 
 # For chains of so many multiply-adds: one vector a cycle of 3 GHz, roughly.
@@ -94,6 +95,7 @@ cdef void divide_product(
     else:
         step.units = max(rows, 1)       # db has columns also where dw has no rows
         divide(step, nanoseconds * columns)
+        step.grain = max(step.grain, LEAST_ROWS)
 
 
 # The part of a product (rows, columns) that the units [begin, end) are.
