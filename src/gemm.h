@@ -733,7 +733,7 @@ NOINLINE void product_of_dots(const Product *p) {
 NOINLINE void product_of_chains(const Product *p) {
     const ptrdiff_t m = p->m, k = p->k, size = (ptrdiff_t)sizeof(real);
     ptrdiff_t n = p->n;
-    if (m == 1 && p->b_col == 1 && !p->update && n * k * size > 64 * 1024) {
+    if (m == 1 && n >= 8 * LANES && p->b_col == 1 && !p->update && n * k * size > 64 * 1024) {
         product_of_row(p);
         return;
     }
