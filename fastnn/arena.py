@@ -64,6 +64,14 @@ class Workspace:
         self.activations = activations
         self.gradients = gradients
 
+    @property
+    def nbytes(self) -> int:
+        """The memory of all of them, in bytes: what is there in two places counts once."""
+        arrays = {
+            array.ctypes.data: array.nbytes for array in (*self.activations, *self.gradients) if array is not None
+        }
+        return sum(arrays.values())
+
     def first(self, rows: int) -> Workspace:
         """Return the part of this memory that the first rows use."""
         return Workspace(

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from fastnn import __version__, kernels
+from fastnn import __version__, kernels, threads
 
 
 def describe() -> str:
@@ -19,7 +19,7 @@ def describe() -> str:
             f"built:     {', '.join(kernels.built)}, each for float32 and float64",
             f"supported: {', '.join(kernels.supported)}",
             f"selected:  {kernels.selected} ({kernels.reason}; FASTNN_ISA=<name> forces another)",
-            f"threads:   1 in use, {os.cpu_count()} processors here",
+            f"threads:   at most {threads.available()} of {os.cpu_count()} processors (FASTNN_NUM_THREADS bounds them)",
         ]
     )
 

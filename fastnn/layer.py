@@ -304,8 +304,10 @@ class Chain:
 
     @property
     def can_update(self) -> bool:
-        """Whether backward can take plain SGD's step for all parameters."""
-        return all(isinstance(stage, Fused) or not stage.parameters for stage in self.stages)
+        """Whether backward can take plain SGD's step for all parameters, and nothing in between can raise."""
+        return all(
+            isinstance(stage, Fused) or (stage._is_kernel_layer and not stage.parameters) for stage in self.stages
+        )
 
     def backward(self, work: Workspace, tape: Tape | None = None, lr: Array | None = None) -> None:
         """Run backward; with a learning rate, take plain SGD's step instead of writing gradients of parameters."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from inspect import signature
 from threading import Event, Lock
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from fastnn import threads
+from fastnn.callbacks import EarlyStopping
 from fastnn.data import as_rows, convert
 from fastnn.history import History
 from fastnn.losses import Loss
@@ -43,7 +45,8 @@ def fit_many(
         Each once.
     x, y, loss, optimizer, epochs, batch_size, **options
         As in `Model.fit`, for all nets. They share the memory of x. An optimizer object is shared, too, with its
-        learning rate; what it remembers is each net's own.
+        learning rate; what it remembers is each net's own. Callbacks are shared and called from several threads, but
+        for `EarlyStopping`, of which each net gets a copy.
     each : sequence of mappings, or None
         For every net, what it has of its own: ``{"optimizer": SGD(0.1)}``, or a fold, ``{"x": x[rows], "y": y[rows]}``.
     n_threads : int or None
@@ -58,8 +61,9 @@ def fit_many(
 
     Raises
     ------
-    ValueError, TypeError, FloatingPointError
-        What the fit of a net has raised, with its number. The other nets are trained nevertheless.
+    ValueError, TypeError, FloatingPointError, RuntimeError
+        What the fit of a net has raised, with its number, as a RuntimeError where it is something else. The other nets
+        are trained nevertheless.
     KeyboardInterrupt
         On Ctrl-C: nets in training stop after a batch, others have not begun.
 
@@ -73,12 +77,16 @@ def fit_many(
     >>> bool(max(history.loss[-1] for history in histories) < histories[0].loss[0])
     True
     """
+    if not isinstance(models, Iterable):
+        raise TypeError(f"fit_many: models is {models!r}, expected a list of models")
     nets = list(models)
     own = [{} for _ in nets] if each is None else list(each)
     _check(nets, own, options)
     threads.check(n_threads)
-    arguments = {"loss": loss, "optimizer": optimizer, "epochs": epochs, "batch_size": batch_size, **options}
-    converted = {net.dtype: convert(as_rows(x, "x"), net.dtype) for net in nets}  # once for all nets of a dtype
+    arguments = {"loss": loss, "optimizer": optimizer, "epochs": epochs, "batch_size": batch_size, "callbacks": ()}
+    arguments |= options
+    sharing = {net.dtype for net, mapping in zip(nets, own, strict=True) if "x" not in mapping}
+    converted = {dtype: convert(as_rows(x, "x"), dtype) for dtype in sharing}  # once for all nets of a dtype
     waiting = deque(range(len(nets)))
     histories: list[History | None] = [None] * len(nets)
     errors: dict[int, Exception] = {}
@@ -92,7 +100,8 @@ def fit_many(
                 return
             net = nets[i]
             try:
-                given = {"x": converted[net.dtype], "y": y, **arguments, **own[i]}
+                given = {"x": converted.get(net.dtype), "y": y, **arguments, **own[i]}
+                given["callbacks"] = [copy(f) if isinstance(f, EarlyStopping) else f for f in given["callbacks"]]
                 histories[i] = net._fit(**given, verbose=False, n_threads=1, stop=stop)
                 logs = {"loss": net.history.loss[-1]}
             except Exception as error:
@@ -107,7 +116,10 @@ def fit_many(
     if errors:
         i = min(errors)
         failed = f" (also: {', '.join(f'models[{j}]' for j in sorted(errors) if j != i)})" if len(errors) > 1 else ""
-        errors[i].args = (f"models[{i}]: {errors[i]}{failed}",)
+        message = f"models[{i}]: {errors[i]}{failed}"
+        if type(errors[i]) not in (ValueError, TypeError, FloatingPointError, RuntimeError):
+            raise RuntimeError(message) from errors[i]  # its text may not be what it was made from
+        errors[i].args = (message,)
         raise errors[i]
     return [history for history in histories if history is not None]
 
@@ -118,6 +130,9 @@ def _check(nets: list[Model], own: list[Mapping[str, Any]], options: Mapping[str
             raise TypeError(f"fit_many: models[{i}] is {net!r}, expected a Model")
     if len({id(net) for net in nets}) < len(nets):
         raise ValueError("fit_many: the same model stands in models twice, expected each once")
+    stages = [id(stage) for net in nets for stage in net._stages()]
+    if len(set(stages)) < len(stages):
+        raise ValueError("fit_many: two models have a layer in common, expected models of their own layers")
     if len(own) != len(nets):
         raise ValueError(f"fit_many: each has {len(own)} entries, expected one for each of the {len(nets)} models")
     for i, mapping in enumerate(own):

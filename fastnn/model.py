@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from _thread import RLock
+from _thread import RLock, get_ident
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from operator import index
@@ -14,6 +14,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from fastnn import losses, optimizers, threads
+from fastnn._core.team import Team
 from fastnn.arena import Array, Workspace
 from fastnn.callbacks import Callback
 from fastnn.data import as_array, as_matrix, as_rows, as_weights, check_finite, check_lengths, convert, copy_into
@@ -106,6 +107,7 @@ class Model:
         self.optimizer: Optimizer | None = None
         self.history = History()
         self._fits = 0
+        self._trainer = 0  # the thread that fits
         self._state: optimizers.State = {}
         self._state_of: Optimizer | None = None
         self._params: Array | None = None
@@ -191,7 +193,8 @@ class Model:
     def grads(self) -> Array:
         """The gradients of all parameters, flat: of the last `backward` or `train_batch`.
 
-        `fit` writes them too, unless the optimizer is plain SGD: it then changes the parameters without storing them.
+        `fit` writes them too, unless the optimizer is plain SGD and batches are small: it then changes the parameters
+        without storing gradients, and what is here is older.
         """
         return self._built(self._grads)
 
@@ -208,13 +211,14 @@ class Model:
         """Leave out what belongs to this process: tapes and workspaces."""
         without = (
             "_building", "_parts", "_chain", "_predictor", "_predictor_without_last", "_training", "_training_of",
-            "_eager",
+            "_eager", "_trainer",
         )  # fmt: skip
         return {name: value for name, value in self.__dict__.items() if name not in without}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Make the layers' arrays views into the flat ones again: a copy tears them apart."""
         self.__dict__.update(state)
+        self._trainer = 0
         self._forget()
         if self._params is None or self._grads is None:
             return
@@ -586,29 +590,31 @@ class Model:
         stop: Event | None = None,
     ) -> History:
         """Train, until another thread sets `stop`."""
-        n_epochs = count("epochs", epochs)
-        rows = None if batch_size is None else count("batch_size", batch_size)
-        progress = Progress(n_epochs, verbose)
-        if not isinstance(callbacks, Iterable):
-            raise TypeError(f"callbacks is {callbacks!r}, expected a sequence of functions of (model, epoch, logs)")
-        callbacks = tuple(callbacks)
-        for callback in callbacks:
-            if not callable(callback):
-                raise TypeError(f"callbacks holds {callback!r}, expected functions of (model, epoch, logs)")
-        validation = None if validation_data is None else self._validation_inputs(validation_data)
-        with _Unchanged(self):
-            training, matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
-            threads.check(n_threads)
-            validate = None if validation is None else self._validation(training, *validation, n_threads)
-            plan = training.plan(min(rows or len(matrix), len(matrix)), target, weight is not None, False)
-            over_data = plan.take_epochs(matrix, target, weight)
-        order = bool(shuffle), (self.seed * _SEEDS_APART + self._fits) % 2**64
-        self._fits += 1
-        history = self.history = History()
-        called = [partial(callback, self) for callback in callbacks]
-        run_epochs(training, over_data, history, n_epochs, order, progress, validate, called, n_threads, stop)
-        plan.put_back(over_data)
-        return history
+        with _Alone(self):
+            n_epochs = count("epochs", epochs)
+            rows = None if batch_size is None else count("batch_size", batch_size)
+            progress = Progress(n_epochs, verbose)
+            if not isinstance(callbacks, Iterable):
+                raise TypeError(f"callbacks is {callbacks!r}, expected a sequence of functions of (model, epoch, logs)")
+            callbacks = tuple(callbacks)
+            for callback in callbacks:
+                if not callable(callback):
+                    raise TypeError(f"callbacks holds {callback!r}, expected functions of (model, epoch, logs)")
+            validation = None if validation_data is None else self._validation_inputs(validation_data)
+            with _Unchanged(self):
+                training, matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
+                threads.check(n_threads)
+                validate = None if validation is None else self._validation(training, *validation, n_threads)
+                plan = training.plan(min(rows or len(matrix), len(matrix)), target, weight is not None, False)
+                over_data = plan.take_epochs(matrix, target, weight)
+                team = Team(threads.chosen(n_threads, over_data.chunks, n_epochs * over_data.n_batches))
+            order = bool(shuffle), (self.seed * _SEEDS_APART + self._fits) % 2**64
+            self._fits += 1
+            history = self.history = History()
+            called = [partial(callback, self) for callback in callbacks]
+            run_epochs(training, over_data, history, n_epochs, order, progress, validate, called, team, stop)
+            plan.put_back(over_data)
+            return history
 
     def _validation_inputs(self, data: tuple[ArrayLike, ArrayLike]) -> tuple[Array, ArrayLike]:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
@@ -657,6 +663,21 @@ class Model:
         return f"<Model: {', '.join(map(repr, self.layers))}; {size}, {self.dtype}>"
 
 
+class _Alone:
+    """A context in which one thread trains a model: it may do so again from within, another thread may not."""
+
+    def __init__(self, model: Model) -> None:
+        self._model, self._before = model, model._trainer
+        if self._before not in (0, get_ident()):
+            raise RuntimeError("the model is being trained by another thread: train copies of it (copy.deepcopy)")
+
+    def __enter__(self) -> None:
+        self._model._trainer = get_ident()
+
+    def __exit__(self, *exception: object) -> None:
+        self._model._trainer = self._before
+
+
 class _Unchanged:
     """A context that puts a model and its layers back as they were where the block raises."""
 
@@ -670,8 +691,9 @@ class _Unchanged:
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if kind is not None:
             for part, attributes in self._before:
-                part.__dict__.clear()
-                part.__dict__.update(attributes)
+                part.__dict__.update(attributes)  # never empty in between: others may be predicting
+                for name in part.__dict__.keys() - attributes.keys():
+                    del part.__dict__[name]
 
 
 def _fill(name: str, array: Array, values: ArrayLike) -> None:

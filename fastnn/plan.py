@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from fastnn._core.team import Team
 
+_TAPES_KEPT = 8  # of one memory, for changing numbers of rows
 _FEW_BYTES = 16 * 1024  # that are copied sooner than a gather is recorded
 
 
@@ -85,6 +86,8 @@ class Plan:
             tape = Tape()
             self._step(self.batch.first(rows), tape)
             self._tapes[rows] = tape
+            if len(self._tapes) > _TAPES_KEPT:
+                del self._tapes[next(iter(self._tapes))]
         return self._tapes[rows]
 
     def run(self, x: Array, target: Array, weight: Array | None) -> float:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from fastnn._core.team import most_threads
+from fastnn._core.team import most_threads, start_threads, wait_for
 from fastnn.names import count
 
 _WORTH_STARTING = 400  # chunks of about 5 us: with fewer, threads take longer to start than they save
@@ -17,9 +18,11 @@ def available() -> int:
     """Return how many threads this process may use: never more than what FASTNN_NUM_THREADS says, where it is set."""
     affinity = getattr(os, "sched_getaffinity", None)
     processors = len(affinity(0)) if affinity else os.cpu_count() or 1
-    given = os.environ.get("FASTNN_NUM_THREADS")
+    given = os.environ.get("FASTNN_NUM_THREADS", "").strip()
     if given:
-        processors = min(processors, count("FASTNN_NUM_THREADS", int(given) if given.isdecimal() else given))
+        if not given.isdecimal() or int(given) < 1:
+            raise ValueError(f"FASTNN_NUM_THREADS is {given!r}, expected a whole number >= 1")
+        processors = min(processors, int(given))
     return max(1, min(processors, int(_quota()), most_threads))
 
 
@@ -51,13 +54,11 @@ def _quota(file: Path = _QUOTA) -> float:
 
 
 def together(n_threads: int, work: Callable[[], None], stop: Callable[[], object]) -> None:
-    """Run `work` in so many threads at once, this one among them, and wait for all.
+    """Run `work` in so many threads at once, or as many as the system allows, this one among them.
 
     Where one raises, `stop` is called, which shall let the others end, and the first error is raised here. They need
     no places of their own, as a `Team` does: nobody waits for somebody else before the end.
     """
-    from threading import Thread  # only here: most programs never need it, and it would lengthen every import
-
     errors: list[BaseException] = []
 
     def guarded() -> None:
@@ -67,17 +68,15 @@ def together(n_threads: int, work: Callable[[], None], stop: Callable[[], object
             errors.append(error)
             stop()
 
-    threads = [Thread(target=guarded, daemon=True) for _ in range(n_threads - 1)]
-    for thread in threads:
-        thread.start()
-    guarded()
+    ends: list[Any] = []
     try:
-        for thread in threads:
-            thread.join()
-    except KeyboardInterrupt as error:
+        if n_threads > 1:
+            ends = start_threads(guarded, [()] * (n_threads - 1))
+        guarded()
+        wait_for(ends, stop)
+    except BaseException as error:  # Ctrl-C in between
         errors.append(error)
         stop()
-        for thread in threads:
-            thread.join()
+        wait_for(ends)
     if errors:
         raise errors[0]

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import threads
 from fastnn._core.tape import Tape, guard
-from fastnn._core.team import Team
 from fastnn.arena import Array
 from fastnn.data import all_finite
 from fastnn.history import History
@@ -24,9 +22,12 @@ from fastnn.progress import Progress
 if TYPE_CHECKING:
     from threading import Event
 
+    from fastnn._core.team import Team
+
 _SECONDS_BETWEEN_LOOKS = 0.05  # how long epochs run in one call while a progress bar waits
 _EPOCHS_IN_ONE_CALL = 1000  # at first, then more: each has a place for its loss in memory
 _MOST_FUSED_ROWS = 256  # of a batch: beyond, a step's pass over the parameters costs little beside the products
+_BYTES_KEPT = 64 * 1024 * 1024  # of the memory of a recorded step, between fits
 _PLANS_KEPT = 4  # recorded steps, for changing numbers of rows
 
 
@@ -87,6 +88,8 @@ class Training:
         if plan is None:
             step = partial(self.step, store_gradients=store_gradients)
             plan = Plan(step, Batch.like(self.chain.workspace(rows), target, weighted))
+        if plan.batch.work.nbytes > _BYTES_KEPT:  # recording anew costs little beside such batches
+            return plan
         self._plans[key] = plan  # the last used stands last
         if len(self._plans) > _PLANS_KEPT:
             del self._plans[next(iter(self._plans))]
@@ -118,7 +121,7 @@ def run_epochs(
     progress: Progress,
     validate: Callable[[], float] | None,
     callbacks: Sequence[Callable[[int, dict[str, float]], Any]],
-    n_threads: int | None = None,
+    team: Team,
     stop_event: Event | None = None,
 ) -> None:
     """Go over the data of the plan for so many epochs, and write down what happens in the history.
@@ -131,8 +134,8 @@ def run_epochs(
         Gives the validation loss, after each epoch.
     callbacks
         Called with an epoch and its losses; True ends the fit.
-    n_threads : int or None
-        None decides it from the work.
+    team : Team
+        The threads that help: started here.
     stop_event : Event or None
         Ends the fit as Ctrl-C does, where another thread sets it.
 
@@ -146,7 +149,7 @@ def run_epochs(
     looks = validate is not None or bool(callbacks)
     chunk = 1 if looks or progress.shown else min(epochs, _EPOCHS_IN_ONE_CALL)
     stop = False
-    with progress, Team(threads.chosen(n_threads, plan.chunks, epochs * plan.n_batches)) as team:
+    with progress, team:
         start = time.perf_counter()
         while (first := len(history.loss)) < epochs and not stop:
             begin = time.perf_counter()

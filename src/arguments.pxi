@@ -145,3 +145,4 @@ cdef inline void clear(Step *step, Body body, Py_ssize_t units) noexcept:
 cdef inline void divide(Step *step, double nanoseconds) noexcept:
     """Let threads share the units of a step, of which each takes about so long."""
     step.grain = <Py_ssize_t> (5000 / nanoseconds) + 1
+    step.nanoseconds = nanoseconds

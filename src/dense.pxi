@@ -74,6 +74,7 @@ cdef int fitting(
 
 
 cdef enum:
+    FIRST_TOUCH = 1         # nanosecond per number that is written, where the system has to give the memory first
     LEAST_ROWS = 12         # of a chunk: in fewer, a multiply-add waits for the one before it
     PANEL_COLUMNS = 32      # of a unit, where threads share the columns of a product
 
@@ -92,10 +93,12 @@ cdef void divide_product(
     if step.panel > 0:
         step.units = columns // PANEL_COLUMNS   # the last one is wider: few columns could be summed in another order
         divide(step, nanoseconds * rows * PANEL_COLUMNS)
+        step.nanoseconds += FIRST_TOUCH * rows * PANEL_COLUMNS
     else:
         step.units = max(rows, 1)       # db has columns also where dw has no rows
         divide(step, nanoseconds * columns)
         step.grain = max(step.grain, LEAST_ROWS)
+        step.nanoseconds += FIRST_TOUCH * columns
 
 
 # The part of a product (rows, columns) that the units [begin, end) are.

@@ -745,9 +745,10 @@ NOINLINE void product_of_chains(const Product *p) {
         product_transposed(p, n, few);
     }
     /* b is packed if its rows are not contiguous; if it fills half of a 1 MB cache and is read many times; or if all of
-     * a, read again for every panel, would leave the first-level cache. Without masked loads so are the last columns,
+     * a, read again for every panel, would leave the first-level cache, or every other one. Without masked loads so are the last columns,
      * which fill no vector. */
-    const int large = (n > PANEL && n * k * size > 512 * 1024) || (n > 4 * PANEL && m * k * size > 64 * 1024);
+    const int large = (n > PANEL && n * k * size > 512 * 1024) || (n > 4 * PANEL && m * k * size > 64 * 1024) ||
+                      m * k * size > 8 * 1024 * 1024;
     const int pack_b = k > 0 && (p->b_col != 1 || (m > 2 * TILE_ROWS && large));
     const ptrdiff_t in_place = pack_b ? 0 : MASKED_LOADS || k == 0 ? n : n / LANES * LANES;
     if (in_place > 0) product_in_place(p, 0, in_place);

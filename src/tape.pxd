@@ -13,6 +13,7 @@ cdef struct Step:
     Body activation         # what is fused into a dense product, or NULL: an activation, or the derivative of one
     Py_ssize_t units        # into how many independent parts the outputs can be split (rows, as a rule)
     Py_ssize_t grain        # how many of them are worth handing to another thread (about 5 us); 0: never
+    double nanoseconds      # about how long one of them takes, where grain is not 0
     bint updates            # writes to parameters: from here on, a training step is completed
     const void *x           # addresses of the arrays, by the names that the kernels' arguments have
     const void *w

@@ -155,10 +155,10 @@ cdef class Tape:
 
 cdef struct Player:
     SharedTeam *shared            # the threads that help, or NULL
+    Py_ssize_t n_threads
     Py_ssize_t most_chunks  # of a step
     bint divide_all         # also steps that are not worth it
-    bint watching           # whether to look at signals
-    double looked           # when they were last looked at
+    double looked           # when signals were last looked at; 0: long ago
     Py_ssize_t since        # batches since then, and after how many the clock is read
     Py_ssize_t after
     void *stop              # a threading.Event that another thread sets, or None
@@ -166,13 +166,14 @@ cdef struct Player:
 
 cdef enum:
     CHUNKS_PER_THREAD = 3       # more would even out the threads' speeds better, and cost more
-    GRAINS_PER_LOOK = 256       # how much of a long step, about a millisecond of one thread, runs between two looks
+    MICROSECONDS_PER_LOOK = 6000   # how much of a long step, of each thread, runs between two looks at signals
 
 
 cdef int player_for(Player *player, Team helpers) except -1:
     memset(player, 0, sizeof(Player))
     if helpers is not None and helpers.n_threads > 1:
         player.shared = helpers.shared
+        player.n_threads = helpers.n_threads
         player.most_chunks = min(CHUNKS_PER_THREAD * helpers.n_threads, TEAM_MOST_CHUNKS)
         player.divide_all = helpers.divide_all
     return 0
@@ -187,8 +188,8 @@ cdef int play(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexc
     for i in range(begin, end):
         s = &tape.steps[i]
         updating = updating or s.updates
-        slice_units = GRAINS_PER_LOOK * s.grain
-        if slice_units == 0 or s.units <= slice_units or updating or not player.watching:
+        slice_units = units_per_look(s, player)
+        if s.units <= slice_units or updating:
             status = run_units(s, 0, s.units, player)
             if status != 0:
                 return status
@@ -202,6 +203,12 @@ cdef int play(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexc
                 return status
             at += slice_units
     return 0
+
+
+cdef inline Py_ssize_t units_per_look(const Step *s, Player *player) noexcept nogil:
+    if s.grain == 0:
+        return s.units
+    return max(<Py_ssize_t> (1000.0 * MICROSECONDS_PER_LOOK / s.nanoseconds), 1) * max(player.n_threads, 1)
 
 
 cdef inline int run_units(const Step *s, Py_ssize_t begin, Py_ssize_t end, Player *player) noexcept nogil:
@@ -235,7 +242,7 @@ cdef inline int look(Tape tape, Player *player) noexcept nogil:
     with gil:
         try:
             PyErr_CheckSignals()
-            if <object> player.stop is not None and (<object> player.stop).is_set():
+            if player.stop is not NULL and <object> player.stop is not None and (<object> player.stop).is_set():
                 raise KeyboardInterrupt
             return 0
         except BaseException as error:
@@ -352,7 +359,6 @@ def run_epochs(
         raise ValueError(f"run_epochs: expected a tape for {batch_size} rows and one for the last {n % batch_size}")
     cdef Player player
     player_for(&player, team)
-    player.watching = True
     player.looked = seconds()
     player.after = 1
     player.stop = <void *> stop

@@ -30,7 +30,8 @@
 
 #define TEAM_MOST_CHUNKS 0xffff
 #define TEAM_PATIENCE 0.0002 /* seconds */
-#define TEAM_REST 20         /* how many times as long as it had to wait the leader works alone */
+#define TEAM_REST 20         /* how many times as long as it had to wait the leader works alone, */
+#define TEAM_LONGEST_REST .2 /* at most, in seconds: the whole process may have been stopped */
 #define TEAM_MOST_THREADS 256
 
 /* Computes the units [begin, end) of a task and returns 0, or anything else where it failed. */
@@ -128,7 +129,8 @@ static inline int team_run(team *t, team_function function, const void *task, pt
     }
     /* It is fair to wait for the time of a chunk. With another program on the core of a member, it is milliseconds. */
     const double now = seconds(), unfair = now - finished - TEAM_PATIENCE - 2 * (finished - start) / (double)(own + 1);
-    t->alone_until = unfair > 0 ? now + TEAM_REST * unfair : 0;
+    const double rest = TEAM_REST * unfair < TEAM_LONGEST_REST ? TEAM_REST * unfair : TEAM_LONGEST_REST;
+    t->alone_until = unfair > 0 ? now + rest : 0;
     return t->status;
 }
 

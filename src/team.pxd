@@ -12,7 +12,7 @@ cdef extern from "team.h":
 
 cdef class Team:
     cdef SharedTeam *shared
-    cdef list threads
+    cdef list ends      # of the threads: locks that they release
     cdef readonly int n_threads
     cdef readonly bint divide_all
 

@@ -18,6 +18,9 @@ cdef extern from "team.h":
     void team_end(SharedTeam *t) noexcept nogil
     int current_processor() noexcept nogil
 
+cdef enum:
+    LEAST_STACK = 1024 * 1024   # bytes: a product takes most of it
+
 most_threads = TEAM_MOST_THREADS if TEAM_SUPPORTED else 1
 
 
@@ -40,7 +43,7 @@ cdef class Team:
             raise ValueError(f"n_threads is {n_threads}, expected 1 to {most_threads} here")
         self.n_threads = n_threads
         self.divide_all = divide_all
-        self.threads = []
+        self.ends = []
         self.shared = <SharedTeam *> PyMem_RawCalloc(1, sizeof(SharedTeam) + (n_threads - 1) * sizeof(Member))
         if self.shared is NULL:
             raise MemoryError("no memory for a team of threads")
@@ -54,7 +57,7 @@ cdef class Team:
             PyMem_RawFree(self.shared)
 
     def __enter__(self):
-        if self.threads or (<WholeTeam *> self.shared).members:
+        if self.ends or (<WholeTeam *> self.shared).members:
             raise RuntimeError("the team is at work already, or has ended")
         if self.n_threads > 1:
             self.start()
@@ -62,34 +65,31 @@ cdef class Team:
 
     def __exit__(self, *exception):
         team_end(self.shared)
-        for thread in self.threads:
-            thread.join()
+        wait_for(self.ends)
 
     cdef int start(self) except -1:
         import os
-        from threading import Thread
 
         cdef PyThread_type_lock bed
         cdef int i
+        for i in range(self.n_threads - 1):
+            bed = PyThread_allocate_lock()
+            if bed is NULL:
+                raise MemoryError("no lock for a thread")
+            PyThread_acquire_lock(bed, NOWAIT_LOCK)
+            (<WholeTeam *> self.shared).member[i].bed = bed
+            (<WholeTeam *> self.shared).members = i + 1
         processors = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         here = current_processor()
         others = [processor for processor in processors if processor > here]    # those behind this one come first,
         others += [processor for processor in processors if processor < here]   # so that two teams meet late
+        others += [None] * self.n_threads
         try:
-            for i in range(self.n_threads - 1):
-                bed = PyThread_allocate_lock()
-                if bed is NULL:
-                    raise MemoryError("no lock for a thread")
-                PyThread_acquire_lock(bed, NOWAIT_LOCK)
-                (<WholeTeam *> self.shared).member[i].bed = bed
-                (<WholeTeam *> self.shared).members = i + 1
-                thread = Thread(target=self._work, args=(i, others[i] if i < len(others) else None), daemon=True)
-                self.threads.append(thread)
-                thread.start()
+            self.ends = start_threads(self._work, list(zip(range(self.n_threads - 1), others, strict=False)))
         except BaseException:
-            self.threads = [thread for thread in self.threads if thread.ident is not None]
-            self.__exit__()
+            team_end(self.shared)
             raise
+        self.n_threads = len(self.ends) + 1
         return 0
 
     def _work(self, int number, processor):
@@ -102,3 +102,48 @@ cdef class Team:
                 pass
         with nogil:
             team_work(self.shared, number)
+
+
+def start_threads(function, arguments):
+    """Start a thread for each tuple of arguments, as far as the system and its stacks allow.
+
+    Returns a lock for each that has started, which it releases when it ends. (threading.Thread waits inside ``start``,
+    where an interrupt can leave it in pieces.)
+    """
+    from _thread import allocate_lock, stack_size, start_new_thread
+
+    ends = []
+    if 0 < stack_size() < LEAST_STACK:
+        return ends
+    for given in arguments:
+        end = allocate_lock()
+        end.acquire()
+        try:
+            start_new_thread(run_and_release, (end, function, given))
+        except RuntimeError:    # the system has no more of them
+            break
+        ends.append(end)
+    return ends
+
+
+def run_and_release(end, function, given):
+    try:
+        function(*given)
+    finally:
+        end.release()
+
+
+def wait_for(ends, stop=None):
+    """Wait for threads to end, also where Ctrl-C comes: `stop` is called then, and it is raised at the end."""
+    interrupt = None
+    for end in ends:
+        while True:
+            try:
+                end.acquire()
+                break
+            except KeyboardInterrupt as error:
+                interrupt = error
+                if stop is not None:
+                    stop()
+    if interrupt is not None:
+        raise interrupt

@@ -1,5 +1,6 @@
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 most_threads: int
 
@@ -11,3 +12,6 @@ class Team:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
+
+def start_threads(function: Callable[..., object], arguments: Iterable[tuple[Any, ...]]) -> list[Any]: ...
+def wait_for(ends: Iterable[Any], stop: Callable[[], object] | None = None) -> None: ...
