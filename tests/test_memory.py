@@ -5,10 +5,11 @@ import sys
 import tracemalloc
 from weakref import ref
 
+import numpy as np
 import pytest
 from nets import data, small_net
 
-from fastnn import SGD
+from fastnn import SGD, Dense, Model, training
 
 pytest.importorskip("resource", reason="needs the counters of POSIX")
 
@@ -99,3 +100,21 @@ def test_no_data_are_kept_after_a_fit():
     kept = [ref(x), ref(t)]
     del x, t
     assert [array() for array in kept] == [None, None]
+
+
+def test_large_recordings_are_not_kept_between_fits(monkeypatch):
+    net, (x, t) = Model([Dense(8, "relu"), Dense(3, "softmax")], seed=0), (np.ones((200, 40)), np.arange(200) % 3)
+    net.fit(x, t, epochs=1, batch_size=None)
+    assert len(net._training._plans) == 1
+    net._training._plans.clear()
+    monkeypatch.setattr(training, "_BYTES_KEPT", 1000)
+    net.fit(x, t, epochs=1, batch_size=None)
+    assert not net._training._plans
+
+
+def test_few_recordings_are_kept_for_last_batches_of_many_sizes():
+    net = Model([Dense(8, "relu"), Dense(3, "softmax")], seed=0)
+    for rows in range(33, 63):
+        net.fit(np.ones((rows, 4)), np.arange(rows) % 3, epochs=1, batch_size=32)
+    (plan,) = net._training._plans.values()
+    assert len(plan._tapes) <= 8
