@@ -159,6 +159,7 @@ cdef struct Player:
     Py_ssize_t most_chunks  # of a step
     bint divide_all         # also steps that are not worth it
     double looked           # when signals were last looked at; 0: long ago
+    double pace             # how many times as long as estimated long steps take here
     Py_ssize_t since        # batches since then, and after how many the clock is read
     Py_ssize_t after
     void *stop              # a threading.Event that another thread sets, or None
@@ -171,6 +172,7 @@ cdef enum:
 
 cdef int player_for(Player *player, Team helpers) except -1:
     memset(player, 0, sizeof(Player))
+    player.pace = 1
     if helpers is not None and helpers.n_threads > 1:
         player.shared = helpers.shared
         player.n_threads = helpers.n_threads
@@ -183,6 +185,7 @@ cdef int play(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexc
     """Run steps; a step that takes long is run in slices, so that signals are looked at in time."""
     cdef const Step *s
     cdef Py_ssize_t i, at, slice_units
+    cdef double began
     cdef bint updating = False
     cdef int status
     for i in range(begin, end):
@@ -196,19 +199,30 @@ cdef int play(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexc
             continue
         at = 0
         while at < s.units:
+            began = seconds()
             status = run_units(s, at, min(at + slice_units, s.units), player)
             if status == 0:
                 status = look(tape, player)
             if status != 0:
                 return status
             at += slice_units
+            if at <= s.units:
+                learn_pace(s, slice_units, seconds() - began, player)
+                slice_units = units_per_look(s, player)
     return 0
 
 
 cdef inline Py_ssize_t units_per_look(const Step *s, Player *player) noexcept nogil:
     if s.grain == 0:
         return s.units
-    return max(<Py_ssize_t> (1000.0 * MICROSECONDS_PER_LOOK / s.nanoseconds), 1) * max(player.n_threads, 1)
+    cdef double units = 1000.0 * MICROSECONDS_PER_LOOK / (s.nanoseconds * player.pace)
+    return max(<Py_ssize_t> units, 1) * max(player.n_threads, 1)
+
+
+cdef inline void learn_pace(const Step *s, Py_ssize_t units, double elapsed, Player *player) noexcept nogil:
+    """Estimates are for an optimized build and memory that is there: follow what is measured, slower than estimated."""
+    cdef double found = 1e9 * elapsed * max(player.n_threads, 1) / (units * s.nanoseconds)
+    player.pace = max(0.5 * (player.pace + found), 1)
 
 
 cdef inline int run_units(const Step *s, Py_ssize_t begin, Py_ssize_t end, Player *player) noexcept nogil:

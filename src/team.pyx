@@ -51,9 +51,8 @@ cdef class Team:
     def __dealloc__(self):
         cdef int i
         if self.shared is not NULL:
-            for i in range(self.n_threads - 1):
-                if (<WholeTeam *> self.shared).member[i].bed is not NULL:
-                    PyThread_free_lock((<WholeTeam *> self.shared).member[i].bed)
+            for i in range((<WholeTeam *> self.shared).members):    # also of threads that could not start
+                PyThread_free_lock((<WholeTeam *> self.shared).member[i].bed)
             PyMem_RawFree(self.shared)
 
     def __enter__(self):

@@ -1,8 +1,8 @@
 """What fit does around its steps: the order of rows, history, validation, callbacks, interruptions, copies, memory."""
 
+import _thread
 import copy
 import io
-import os
 import pickle
 import signal
 import sys
@@ -324,11 +324,10 @@ def test_progress_is_shown_on_a_terminal(with_tqdm, monkeypatch):
 def ctrl_c():
     """Python's own handler, also where whoever started the tests ignores SIGINT, as nohup and some services do."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield lambda: os.kill(os.getpid(), signal.SIGINT)
+    yield _thread.interrupt_main
     signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT as POSIX does")
 @pytest.mark.parametrize("callbacks", [[], [lambda *_: None]], ids=["", "callbacks"])
 @pytest.mark.parametrize("layer", [None, Scale], ids=["kernels", "numpy"])
 def test_ctrl_c_ends_a_fit_within_100_ms(layer, callbacks, ctrl_c):

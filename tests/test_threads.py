@@ -26,9 +26,6 @@ def n_threads_alive():
     return len(list(TASKS.iterdir())) if TASKS.exists() else threading.active_count()
 
 
-linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processors are chosen on Linux alone")
-
-
 def wide_net(dtype="float32", seed=0):
     """So wide that its steps are divided, in rows and in columns, with tails in both."""
     return Model([Dense(301, "relu"), Dense(197, "tanh"), Dense(10, "softmax")], seed=seed, dtype=dtype)
@@ -217,19 +214,21 @@ def run(script, timeout=60):
 
 
 PREPARE = """
-import os, sys, threading, time, signal
+import _thread, os, signal, sys, threading, time
 import numpy as np
 from fastnn import Model, Dense, SGD, threads
 rng = np.random.default_rng(0)
 x, t = rng.normal(size=(500, 203)).astype("f"), rng.integers(0, 10, 500)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where who started the tests ignores it
 def net(): return Model([Dense(301, "relu"), Dense(197, "tanh"), Dense(10, "softmax")], seed=0)
 def fit(model): model.fit(x, t, optimizer=SGD(0.01), epochs=2, batch_size=128, n_threads=2, verbose=False)
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_fork_after_fit_in_a_subprocess():
-    script = """
+if hasattr(os, "fork"):  # a system without it has nothing to break here
+
+    def test_fork_after_fit_in_a_subprocess():
+        script = """
 first = net(); fit(first)
 child = os.fork()
 if child == 0:
@@ -238,11 +237,10 @@ if child == 0:
 fit(net())
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
-    result = run(PREPARE + script)
-    assert result.returncode == 0, result.stderr
+        result = run(PREPARE + script)
+        assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is sent in another way there")
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("batch_size", [32, None])
 def test_ctrl_c_interrupts_within_a_tenth_of_a_second_in_a_subprocess(n_threads, batch_size):
@@ -256,22 +254,26 @@ seen = []
 def send():
     time.sleep(1.0)
     seen.append(time.perf_counter())
-    os.kill(os.getpid(), signal.SIGINT)
+    _thread.interrupt_main()
 threading.Thread(target=send, daemon=True).start()
 try:
     model.fit(x, t, optimizer=SGD(0.001), epochs=10_000, batch_size={batch_size}, n_threads={n_threads}, verbose=False)
 except KeyboardInterrupt:
-    print(time.perf_counter() - seen[0], np.isfinite(model.params).all())
+    whole = len(model.history) > 0 or (model.params == start).all()
+    print(time.perf_counter() - seen[0], np.isfinite(model.params).all(), whole)
 """
-    best = min(float(run(PREPARE + script).stdout.split()[0]) for _ in range(2))  # of a machine that does other things
-    assert best < 0.1
-    assert run(PREPARE + script).stdout.split()[1] == "True"
+    outputs = [run(PREPARE + script).stdout.split() for _ in range(2)]
+    assert min(float(delay) for delay, *_ in outputs) < 0.1  # the better one: a machine does other things, too
+    for _, finite, whole in outputs:
+        assert finite == "True"
+        assert batch_size is not None or whole == "True"
 
 
-@linux
-def test_threads_are_as_many_as_the_process_may_use_in_a_subprocess():
-    script = "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); print(threads.available())"
-    assert run(PREPARE + script).stdout.strip() == "1"
+if hasattr(os, "sched_setaffinity"):  # elsewhere a process may use all processors
+
+    def test_threads_are_as_many_as_the_process_may_use_in_a_subprocess():
+        script = "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); print(threads.available())"
+        assert run(PREPARE + script).stdout.strip() == "1"
 
 
 def test_an_environment_variable_bounds_the_threads(monkeypatch):
@@ -450,7 +452,6 @@ def test_wrong_arguments_of_fit_many_are_refused():
     assert fit_many([], x, t) == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is sent in another way there")
 def test_ctrl_c_ends_many_fits_in_a_subprocess():
     script = """
 from fastnn import fit_many
@@ -459,7 +460,7 @@ tasks = lambda: len(list(Path("/proc/self/task").iterdir())) if Path("/proc/self
 nets, before = [net() for _ in range(4)], tasks()
 def send():
     time.sleep(1.0)
-    os.kill(os.getpid(), signal.SIGINT)
+    _thread.interrupt_main()
 threading.Thread(target=send, daemon=True).start()
 try:
     fit_many(nets, x, t, epochs=10**9, n_threads=3)
