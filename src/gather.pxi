@@ -44,25 +44,28 @@ cdef inline const int64_t *indices(const Step *s) noexcept nogil:
 
 
 cdef extern from "loops.h":
-    void copy_row(real *y, const real *x, Py_ssize_t n) noexcept nogil
+    void gather(
+        const real *x, Py_ssize_t stride, const int64_t *index, Py_ssize_t n, Py_ssize_t columns, real *y
+    ) noexcept nogil
 
 cdef int gather_rows_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const int64_t *index = indices(s)
     cdef const real *row
-    cdef real *y
+    cdef real *y = <real *> s.y + begin * s.n_out
     cdef Py_ssize_t i, j
     if index is NULL:
         return OUT_OF_RANGE
     for i in range(begin, end):
         if not 0 <= index[i] < s.limit:
             return OUT_OF_RANGE
+    if s.column_stride == 1:
+        gather(<const real *> s.x, s.stride, index + begin, end - begin, s.n_out, y)
+        return 0
+    for i in range(begin, end):
         row = <const real *> s.x + index[i] * s.stride
-        y = <real *> s.y + i * s.n_out
-        if s.column_stride == 1:
-            copy_row(y, row, s.n_out)
-        else:
-            for j in range(s.n_out):
-                y[j] = row[j * s.column_stride]
+        for j in range(s.n_out):
+            y[j] = row[j * s.column_stride]
+        y += s.n_out
     return 0
 
 def gather_rows(x, index, cursor, y, Tape tape=None):

@@ -31,14 +31,10 @@
 
 #ifdef __GNUC__
 #define NOINLINE static __attribute__((noinline))
-#define UNROLL _Pragma("GCC unroll 16")
-#define PREFETCH(address) __builtin_prefetch(address, 0, 2) /* into the second-level cache */
 #define PREFETCH_TO_WRITE(address) __builtin_prefetch(address, 1, 3) /* into the first-level cache */
 #define IN_ORDER(pointer) __asm__("" : "+r"(pointer)) /* else GCC computes all row addresses at once and spills them */
 #else
 #define NOINLINE static
-#define UNROLL
-#define PREFETCH(address) (void)(address)
 #define PREFETCH_TO_WRITE(address) (void)(address)
 #define IN_ORDER(pointer) (void)(pointer)
 #endif
@@ -127,8 +123,6 @@ ALWAYS_INLINE void vec_store_first(real *p, vec v, vec_mask count) {
     for (ptrdiff_t lane = 0; lane < count; lane++) p[lane] = lanes[lane];
 }
 #endif
-
-#define CACHE_LINE ((ptrdiff_t)(64 / sizeof(real)))
 
 ALWAYS_INLINE ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 

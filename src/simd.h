@@ -41,10 +41,16 @@ typedef float real;
 #ifdef __GNUC__
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNROLL _Pragma("GCC unroll 16")
+#define PREFETCH(address) __builtin_prefetch(address, 0, 2) /* into the second-level cache */
 #else
 #define ALWAYS_INLINE static inline
 #define LIKELY(x) (x)
+#define UNROLL
+#define PREFETCH(address) (void)(address)
 #endif
+
+#define CACHE_LINE ((ptrdiff_t)(64 / sizeof(real)))
 
 /* The iterations of the loop that follows are independent: an output may be exactly its input. */
 #if defined(__clang__)

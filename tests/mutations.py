@@ -35,6 +35,7 @@ MUTATIONS = (
     ("optimizers.pxi", "lr * (g + momentum * velocity[i])", "lr * (g - momentum * velocity[i])", KERNELS),
     ("optimizers.pxi", "rest2 * g * g", "rest2 * g", KERNELS),
     ("gather.pxi", "s.x + index[i] * s.stride", "s.x + index[begin] * s.stride", KERNELS),
+    ("loops.h", "x + index[i + r] * stride", "x + index[i] * stride", KERNELS),
     ("gemm.h", "sum[i][v] = sum[i][v] + bias", "sum[i][v] = sum[i][v] - bias", KERNELS),
     ("gemm.h", "t.resume = q > 0", "t.resume = 0", KERNELS),
     ("loops.h", "lanes[lane] += f(x[i], y[i])", "lanes[lane] -= f(x[i], y[i])", KERNELS),

@@ -345,13 +345,19 @@ def test_rows_out_of_range_are_refused(case, dtype):
 
 
 @each_dtype
-def test_rows_are_gathered_from_any_layout(dtype):
-    x = random(9, 5).normal(size=(10, 9)).astype(dtype)
-    index, cursor = np.array([3, 0, 4]), np.array([1])
-    for name, source in {"columns": x.T, "every second": x[::2, ::2], "backwards": x[::-1, ::-1]}.items():
-        y = unset((2, source.shape[1]), dtype)
+@pytest.mark.parametrize("columns", [9, 64, 133])
+def test_rows_are_gathered_from_any_layout(columns, dtype):
+    """Long rows go eight at a time, and the last ones alone."""
+    x = random(9, 5).normal(size=(columns, columns)).astype(dtype)
+    index, cursor = random(9, columns).integers(0, columns // 2, 28), np.array([1])
+    layouts = {
+        "rows": x, "columns": x.T, "wider": x[:, 1:], "every second": x[::2, ::2], "every second row": x[::2],
+        "backwards": x[::-1, ::-1], "rows backwards": x[::-1],
+    }  # fmt: skip
+    for name, source in layouts.items():
+        y = unset((27, source.shape[1]), dtype)
         kernel("gather_rows", dtype)(source, index, cursor, y)
-        np.testing.assert_array_equal(y, source[[0, 4]], err_msg=name)
+        np.testing.assert_array_equal(y, source[index[1:]], err_msg=name)
 
 
 @each_dtype
