@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from fastnn import threads
-from fastnn._core.tape import Tape
+from fastnn._core.tape import RowFunction, Tape
 from fastnn.arena import Array
 from fastnn.data import copy_into
 from fastnn.layer import Chain, Fused, Layer
@@ -25,16 +25,11 @@ class Recorded:
     ----------
     x, y : ndarray of shape (rows, n)
         Where it reads the inputs and writes the outputs.
-    first_x, first_y : ndarray of shape (n,)
-        Their first rows.
     tape : Tape
-    run : callable
-        Replays it.
     """
 
     def __init__(self, x: Array, y: Array, tape: Tape) -> None:
-        self.x, self.y, self.first_x, self.first_y = x, y, x[0], y[0]
-        self.tape, self.run = tape, tape.replay
+        self.x, self.y, self.tape = x, y, tape
 
 
 class Block:
@@ -56,7 +51,7 @@ class Block:
         """Write the outputs for some rows into y: all that a thread needs to do for its share of many."""
         recorded = self.recorded(len(x))
         copy_into(recorded.x, x)
-        recorded.run()
+        recorded.tape.replay()
         y[...] = recorded.y
 
     def _record(self, rows: int) -> Recorded:
@@ -73,39 +68,30 @@ class Predictor:
     """What computes the outputs of a built chain, from any number of threads at once.
 
     Each call takes memory with what is recorded over it out of what is free, or makes some, and puts it back.
+
+    Attributes
+    ----------
+    is_current : callable
+        Whether it still computes what the layers are.
+    of_row : callable
+        The outputs for one row, at once, or None where `some` has to compute them (see ``RowFunction.of``).
     """
 
     def __init__(self, chain: Chain) -> None:
-        self.dtype = np.dtype(chain.stages[0].dtype.type)  # the one object that most arrays of this dtype have
-        self.n_out = chain.stages[-1].n_out
-        self.flat_row, self.one_row = (chain.stages[0].n_in,), (1, chain.stages[0].n_in)  # shapes
-        bytes_of_row = sum(array.nbytes for array in chain.workspace(1, train=False).activations)
-        self.rows = max(_LEAST_ROWS, _BLOCK_BYTES // bytes_of_row)
-        self._chain = chain
+        dtype = np.dtype(chain.stages[0].dtype.type)  # the one object that most arrays of this dtype have
+        self._chain, self._dtype, self._n_out = chain, dtype, chain.stages[-1].n_out
+        row = Block(chain, 1).recorded(1)  # of its own: memory that lies together is faster
+        self.rows = max(_LEAST_ROWS, _BLOCK_BYTES // chain.workspace(1, train=False).nbytes)
         self._free: list[Block] = []  # pop and append are one operation each for other threads
-        self._free_rows: list[Recorded] = []
         self._is_shareable = all(_is_ours(stage) for stage in chain.stages)  # others may remember what they saw
-        self.is_current = Constants(part for part in chain.parts if _is_ours(part)).hold
-
-    def one(self, row: Array, flat: bool) -> Array:
-        """Return the outputs for one row of this dtype: of shape `flat_row` where it is flat, else `one_row`."""
-        try:
-            recorded = self._free_rows.pop()
-        except IndexError:
-            recorded = Block(self._chain, 1).recorded(1)  # of its own: memory that lies together is faster
-        if flat:
-            recorded.first_x[...] = row
-        else:
-            recorded.x[...] = row
-        recorded.run()
-        y: Array = (recorded.first_y if flat else recorded.y).copy()
-        self._free_rows.append(recorded)
-        return y
+        constants = Constants(part for part in chain.parts if _is_ours(part))
+        self.is_current = constants.hold
+        self.of_row = RowFunction(row.tape, row.x, row.y, dtype, constants.hold if constants else None).of
 
     def some(self, x: Array, rows: int | None = None, n_threads: int | None = None) -> Array:
         """Return the outputs (any, n_out) for x (any, n_in) of any dtype, computed in blocks of so many rows."""
         n = len(x)
-        out = np.empty((n, self.n_out), self.dtype)
+        out = np.empty((n, self._n_out), self._dtype)
         if n == 0:
             return out
         rows = min(rows or self.rows, n)

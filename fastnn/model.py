@@ -300,12 +300,10 @@ class Model:
         -----
         Any number of threads may call it at once. Data of another dtype are converted block by block.
         """
-        predictor = self._predictor
-        if (  # the usual call, which has to be fast
-            predictor is not None and type(x) is ndarray and x.shape == predictor.one_row and x.dtype is predictor.dtype
-            and batch_size is None and n_threads is None and predictor.is_current()
-        ):  # fmt: skip
-            return predictor.one(x, flat=False)
+        if self._predictor is not None and type(x) is ndarray and batch_size is n_threads is None:
+            y = self._predictor.of_row(x, 2)  # the usual call for one row: it has to be fast
+            if y is not None:
+                return y
         matrix = self._inputs(x)
         rows = None if batch_size is None else count("batch_size", batch_size)
         threads.check(n_threads)
@@ -330,12 +328,10 @@ class Model:
         ValueError, TypeError
             For data of a wrong shape or kind.
         """
-        predictor = self._predictor
-        if (
-            predictor is not None and type(row) is ndarray and row.shape == predictor.flat_row
-            and row.dtype is predictor.dtype and predictor.is_current()
-        ):  # fmt: skip
-            return predictor.one(row, flat=True)
+        if self._predictor is not None and type(row) is ndarray:
+            y = self._predictor.of_row(row, 1)
+            if y is not None:
+                return y
         array = as_array(row, "row")
         if array.ndim != 1 or array.size != (self.n_in or array.size):
             expected = f"({self.n_in},)" if self.built else "one dimension (n_in,)"

@@ -31,6 +31,10 @@ class Constants:
         self._parts, self._names = [part for part, _ in named], [name for _, name in named]
         self._values = [*map(getattr, self._parts, self._names)]
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._parts)
+
     def hold(self) -> bool:
         """Whether they still are so."""
         try:

@@ -58,6 +58,7 @@ cdef class Tape:
 
     cdef int append(self, const Step *step, tuple arrays) except -1
     cdef int begin(self) except -1
+    cdef int run(self, bint is_short) except -1
     cdef int fail(self, int status) except -1
 
 cdef int run_or_record(const Step *step, Tape tape, tuple arrays) except -1

@@ -1,10 +1,11 @@
 """Record or run: steps, the tape that replays them without the GIL, and the loop over batches and epochs."""
 
+from cpython.buffer cimport PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from fastnn._core.team cimport TEAM_MOST_CHUNKS, SharedTeam, Team, team_function, team_run
 
@@ -94,6 +95,20 @@ cdef class Tape:
         self.playing = True
         return 0
 
+    cdef int run(self, bint is_short) except -1:
+        """Replay all steps; a short replay does not let other Python threads in."""
+        cdef Player player
+        cdef int status
+        player_for(&player, None)
+        self.begin()
+        if is_short:
+            status = play(self, 0, self.length, &player)
+        else:
+            with nogil:
+                status = play(self, 0, self.length, &player)
+        self.playing = False
+        return self.fail(status) if status != 0 else 0
+
     cdef int fail(self, int status) except -1:
         """Raise what stopped a replay."""
         error, self.error = self.error, None
@@ -149,6 +164,63 @@ cdef class Tape:
         self.playing = False
         if status != 0:
             self.fail(status)
+
+
+cdef class RowFunction:
+    """A recorded function of one row, for one thread at a time.
+
+    Parameters
+    ----------
+    tape : Tape
+    x, y : ndarray of shape (1, n)
+        Where the tape reads, and where it writes.
+    dtype : dtype
+        The one object that most arrays of the dtype of x have.
+    holds : callable or None
+        Says whether what is recorded still holds; None where it always does.
+    """
+
+    cdef Tape tape
+    cdef object kept, dtype, holds, copy, copy_flat
+    cdef char *x
+    cdef Py_ssize_t n, item_size
+    cdef bint is_short          # letting other Python threads in would take longer
+
+    def __init__(self, Tape tape, x, y, dtype, holds):
+        cdef unsigned char[::1] memory = memoryview(x).cast("B")
+        self.tape, self.kept, self.dtype, self.holds = tape, x, dtype, holds
+        self.n, self.item_size = x.shape[1], x.itemsize
+        self.x = <char *> &memory[0]
+        self.copy, self.copy_flat = y.copy, y[0].copy
+        self.is_short = tape.work < 4
+
+    def of(self, row, int n_dims):
+        """Return a new array of as many dimensions, 1 or 2, for an ndarray that is a row.
+
+        None where it is not, or of another dtype; where another thread is at it; and where nothing holds any more.
+        """
+        cdef Py_buffer buffer
+        cdef bint fits
+        cdef int last = n_dims - 1
+        if row.dtype is not self.dtype or (self.holds is not None and not self.holds()) or self.tape.playing:
+            return None     # from here on, only the replay can let other threads in
+        PyObject_GetBuffer(row, &buffer, PyBUF_STRIDED_RO)
+        fits = buffer.ndim == n_dims and buffer.shape[last] == self.n and (last == 0 or buffer.shape[0] == 1)
+        if fits:
+            self.read(<const char *> buffer.buf, buffer.strides[last])
+        PyBuffer_Release(&buffer)
+        if not fits:
+            return None
+        self.tape.run(self.is_short)
+        return self.copy_flat() if n_dims == 1 else self.copy()
+
+    cdef inline void read(self, const char *row, Py_ssize_t stride) noexcept:
+        cdef Py_ssize_t i
+        if stride == self.item_size:
+            memcpy(self.x, row, self.n * self.item_size)
+            return
+        for i in range(self.n):
+            memcpy(self.x + i * self.item_size, row + i * stride, self.item_size)
 
 
 # ---- Replaying -------------------------------------------------------------------------------------------------------

@@ -214,7 +214,8 @@ def test_threads_predict_on_one_model_at_once(layers):
         in_threads([lambda seed=seed: predict(seed) for seed in range(4)])
 
 
-def test_a_thread_predicts_while_another_is_in_the_middle_of_it():
+@pytest.mark.parametrize("first", [True, False], ids=["its first row", "a later row"])
+def test_a_thread_predicts_while_another_is_in_the_middle_of_it(first):
     """The first waits inside its forward pass until the second is through."""
     inside, go_on, gate = threading.Event(), threading.Event(), threading.Lock()
 
@@ -226,13 +227,19 @@ def test_a_thread_predicts_while_another_is_in_the_middle_of_it():
             return x * x
 
     plain, net, got = net_of("float32", Square()), net_of("float32", Waiting()).build(FEATURES), []
-    thread = threading.Thread(target=lambda: got.append(net.predict(X[:1])))
+    if not first:
+        gate.acquire()
+        net.predict_one(X[0])
+        gate.release()
+    thread = threading.Thread(target=lambda: got.extend((net.predict(X[:1]), net.predict_one(X[0]))))
     thread.start()
     assert inside.wait(30)
     assert same_bits(net.predict(X[1:2]), plain.predict(X[1:2]))
+    assert same_bits(net.predict_one(X[1]), plain.predict_one(X[1]))
     go_on.set()
     thread.join()
     assert same_bits(got[0], plain.predict(X[:1]))
+    assert same_bits(got[1], plain.predict_one(X[0]))
 
 
 def test_an_error_of_a_layer_comes_out_and_is_over():

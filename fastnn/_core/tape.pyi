@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from threading import Event
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,12 @@ class Tape:
     @property
     def work(self) -> float: ...
     def replay(self, begin: int = 0, end: int | None = None, parts: int = 1, team: Team | None = None) -> None: ...
+
+class RowFunction:
+    def __init__(
+        self, tape: Tape, x: NDArray[Any], y: NDArray[Any], dtype: np.dtype[Any], holds: Callable[[], bool] | None
+    ) -> None: ...
+    def of(self, row: NDArray[Any], n_dims: int) -> NDArray[Any] | None: ...
 
 def guard(value: NDArray[np.float64], tape: Tape | None = None) -> None: ...
 def permutation(n: int, seed: int, epoch: int) -> list[int]: ...
