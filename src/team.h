@@ -2,9 +2,10 @@
  *
  * A task is a range of units that is cut into chunks, which may be computed by any thread in any order: the leader takes
  * them from the front and the others from the back, so that in one task after another the same part of the memory is
- * mostly in the same core's cache. The leader never waits for a thread that has claimed nothing: a thread that sleeps, or whose core is busy elsewhere,
- * costs nothing but its help. It only waits for chunks that are being computed. Where it had to wait for long, because
- * somebody who computes one has lost the processor to another program, it works alone for a while.
+ * mostly in the same core's cache. The leader never waits for a thread that has claimed nothing: a thread that sleeps,
+ * or whose core is busy elsewhere, costs nothing but its help. It only waits for chunks that are being computed. Where
+ * it had to wait for long, because somebody who computes one has lost the processor to another program, it works alone
+ * for a while.
  *
  * One word, the ticket, holds all that a claim depends on: which task it is (generation), and from where to where its
  * chunks are unclaimed. A claim is one compare-and-swap; it fails if any of the three has changed. What the task is about
@@ -106,7 +107,7 @@ static inline void team_wake(team *t) {
 
 /* The leader: have the units [begin, end) of a task computed in so many chunks, at most TEAM_MOST_CHUNKS. */
 static inline int team_run(team *t, team_function function, const void *task, ptrdiff_t begin, ptrdiff_t end,
-                    ptrdiff_t chunks) {
+                           ptrdiff_t chunks) {
     const double start = seconds();
     if (start < t->alone_until) return function(task, begin, end);
     const uint64_t generation = (__atomic_load_n(&t->ticket, __ATOMIC_RELAXED) >> 32) + 1;
@@ -166,7 +167,7 @@ static inline void team_end(team *t) {
 #else
 
 static inline int team_run(team *t, team_function function, const void *task, ptrdiff_t begin, ptrdiff_t end,
-                    ptrdiff_t chunks) {
+                           ptrdiff_t chunks) {
     (void)t, (void)chunks;
     return function(task, begin, end);
 }
