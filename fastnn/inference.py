@@ -15,6 +15,7 @@ from fastnn.plan import Constants
 
 _BLOCK_BYTES = 256 * 1024  # the activations of a block: they stay in a core's second cache, with room for weights
 _LEAST_ROWS = 128  # wider nets get more memory: a block reads all weights, which fewer rows are not worth
+_COPIED_BYTES = 64 * 1024  # of a block's inputs: more are read where they lie, which takes a call from Python
 _SIZES_KEPT = 8  # recordings of one memory, for changing numbers of rows
 
 
@@ -25,11 +26,16 @@ class Recorded:
     ----------
     x, y : ndarray of shape (rows, n)
         Where it reads the inputs and writes the outputs.
+    second_x : ndarray of shape (rows, n)
+        Where the first stage writes what the second reads.
     tape : Tape
+    second : int
+        Which of its steps is the second stage's first.
     """
 
-    def __init__(self, x: Array, y: Array, tape: Tape) -> None:
-        self.x, self.y, self.tape = x, y, tape
+    def __init__(self, activations: list[Array], tape: Tape, second: int) -> None:
+        self.x, self.second_x, self.y = activations[0], activations[1], activations[-1]
+        self.tape, self.second = tape, second
 
 
 class Block:
@@ -38,6 +44,7 @@ class Block:
     def __init__(self, chain: Chain, rows: int) -> None:
         self._chain, self._work = chain, chain.workspace(rows, train=False)
         self._recorded: dict[int, Recorded] = {}
+        self._is_ours = _is_ours(chain.stages[0])  # others could write to their x
 
     def recorded(self, rows: int) -> Recorded:
         """Return the forward pass for that many rows."""
@@ -50,18 +57,23 @@ class Block:
     def run(self, x: Array, y: Array) -> None:
         """Write the outputs for some rows into y: all that a thread needs to do for its share of many."""
         recorded = self.recorded(len(x))
-        copy_into(recorded.x, x)
-        recorded.tape.replay()
+        if self._is_ours and x.nbytes > _COPIED_BYTES and x.dtype == recorded.x.dtype and _is_plain(x):
+            self._chain.stages[0]._forward(x, recorded.second_x, None)
+            recorded.tape.replay(recorded.second)
+        else:
+            copy_into(recorded.x, x)
+            recorded.tape.replay()
         y[...] = recorded.y
 
     def _record(self, rows: int) -> Recorded:
-        work, tape = self._work.first(rows), Tape()
+        work, tape, lengths = self._work.first(rows), Tape(), []
         for stage, (x, y) in zip(self._chain.stages, pairwise(work.activations), strict=True):
             if _is_ours(stage):
                 stage._forward(x, y, tape)
             else:  # of code from outside nobody knows what it depends on: it is called
                 tape.call(lambda stage=stage, x=x, y=y: stage._forward(x, y, None))  # type: ignore[misc]
-        return Recorded(work.activations[0], work.activations[-1], tape)
+            lengths.append(len(tape))
+        return Recorded(work.activations, tape, lengths[0])
 
 
 class Predictor:
@@ -132,3 +144,8 @@ def _is_ours(stage: Layer) -> bool:
     product, activation = (stage.product, stage.activation) if isinstance(stage, Fused) else (stage, None)
     code = product._forward if activation is None else product.forward_fused
     return code is not None and code.__module__.startswith("fastnn.")
+
+
+def _is_plain(x: Array) -> bool:
+    """Whether kernels can read it where it lies."""
+    return bool(x.flags.c_contiguous and x.flags.aligned)

@@ -104,6 +104,31 @@ def test_bits_do_not_depend_on_blocks(dtype):
     assert same_bits(net.predict(np.tile(X, (50, 1))), np.tile(expected, (50, 1)))
 
 
+LAYOUTS = {
+    "rows": np.ascontiguousarray,
+    "columns": np.asfortranarray,
+    "every second row": lambda x: np.repeat(x, 2, axis=0)[::2],
+    "read-only": lambda x: np.frombuffer(x.tobytes(), x.dtype).reshape(x.shape),
+    "not aligned": lambda x: np.frombuffer(b"_" + x.tobytes(), x.dtype, offset=1).reshape(x.shape),
+    "byte-swapped": lambda x: x.astype(x.dtype.newbyteorder()),
+    "float64": lambda x: x.astype("float64"),
+}
+
+
+@pytest.mark.parametrize("layers", [(), (Cube,)], ids=["ours", "of others"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_wide_rows_are_read_from_any_layout(layout, layers):
+    """Where that is possible, from where they lie."""
+    x = data(rows=300)[0].repeat(70, axis=1).astype("float32")
+    net = Model([*(kind() for kind in layers), Dense(5, "tanh"), Dense(3)], seed=0)
+    expected = np.concatenate([net.predict(row[None]) for row in x])
+    given = LAYOUTS[layout](x)
+    for n_threads in (1, 2):
+        assert same_bits(net.predict(given, n_threads=n_threads), expected)
+        assert same_bits(net.predict(given, batch_size=130, n_threads=n_threads), expected)
+    assert same_bits(given.astype("float32"), x)
+
+
 class Sizes(Layer):
     """Writes down how many rows it sees at a time."""
 
