@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
 
+_NUMBERS_PER_SUM = 4 * 1024 * 1024  # some milliseconds: signals are looked at between two
 _BYTES_PER_CHECK = 256 * 1024  # what is looked at in one go: it stays in the cache, and so does what follows from it
 
 
@@ -107,7 +108,19 @@ def all_finite(array: Array) -> bool:
     """Whether there is neither NaN nor infinity among the numbers."""
     if array.nbytes <= _BYTES_PER_CHECK:
         return _finite(array)
+    if array.flags.forc and array.dtype.isnative and all(np.isfinite(total) for total in _sums_of(array)):
+        return True
     return all(_finite(part) for _, part in parts_of(array))
+
+
+def _sums_of(array: Array) -> Iterator[Any]:
+    """Yield sums that contain every number: only finite numbers have finite sums, which may still be too large.
+
+    einsum takes a third of the time of isfinite, and a seventh of that of sum, which adds more accurately.
+    """
+    flat = array.ravel(order="K")
+    for start in range(0, flat.size, _NUMBERS_PER_SUM):
+        yield np.einsum("i->", flat[start : start + _NUMBERS_PER_SUM])
 
 
 def _finite(array: Array) -> bool:

@@ -26,6 +26,7 @@ from fastnn import (
     Softmax,
     Tanh,
 )
+from fastnn.data import check_finite
 
 ROWS = 12
 RNG = np.random.default_rng(0)
@@ -266,6 +267,31 @@ def test_a_layer_without_a_derivative_is_refused_before_the_first_step(kind):
     net.forward(X)
     assert_refused(lambda: net.backward(T), TypeError, message)
     assert same_bits(net.params, before)
+
+
+ORDERS = {"C": np.ascontiguousarray, "F": np.asfortranarray, "steps": lambda x: np.repeat(x, 2, axis=1)[:, ::2]}
+
+
+@each_dtype
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_bad_number_among_many_is_found(value, order, dtype):
+    x = np.ones((30_000, FEATURES), dtype)
+    for row, column in ((0, 0), (17_000, 2), (29_999, FEATURES - 1)):
+        bad = x.copy()
+        bad[row, column] = value
+        with pytest.raises(ValueError, match=f"^x is .* at row {row}, column {column}:"):
+            check_finite(ORDERS[order](bad), "x")
+    bad[0, 0], bad[1, 0] = np.inf, -np.inf  # whose sum is no number
+    with pytest.raises(ValueError, match=r"^x is infinite.* at row 0, column 0:"):
+        check_finite(ORDERS[order](bad), "x")
+
+
+@each_dtype
+@pytest.mark.parametrize("order", ORDERS)
+def test_numbers_whose_sum_is_too_large_are_good(order, dtype):
+    check_finite(ORDERS[order](np.full((30_000, FEATURES), np.finfo(dtype).max)), "x")
+    check_finite(np.full((30_000, FEATURES), 2**62), "x")
 
 
 # What a model is made of
