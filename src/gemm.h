@@ -187,6 +187,7 @@ ALWAYS_INLINE void transpose(const group_single row[CHUNK], group_double column[
 #define TILE_VECTORS 2
 #define FEW_ROWS 2
 #define FEW_ROWS_VECTORS 4
+#define AHEAD 16
 
 /* A tile, or a column of tiles below each other. */
 typedef struct {
@@ -202,19 +203,26 @@ typedef struct {
     int update;
     real rate;
     ptrdiff_t width;  /* columns in the last vector, 1..LANES */
+    real *copy;       /* where b is copied to by tile_copying */
 } Tile;
 
 /* The chains of one tile over all of k. */
-ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked, const vec_mask mask, const Tile *t,
-                             vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
+ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked, const int copying,
+                             const vec_mask mask, const Tile *t, vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
     const int last = vectors - 1;
     const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
     const real *a[(TILE_ROWS + 2) / 3], *b = t->b; /* every third row of a: the fewest address registers */
     UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] = t->a + i * a_row;
+    real *copy = t->copy;
     for (ptrdiff_t p = t->k; p > 0; p--) {
         vec x[FEW_ROWS_VECTORS];
         UNROLL for (int v = 0; v < last; v++) x[v] = vec_load(b + v * LANES);
         x[last] = masked ? vec_load_first(b + last * LANES, mask) : vec_load(b + last * LANES);
+        if (copying) {
+            for (ptrdiff_t l = 0; l < vectors * LANES; l += CACHE_LINE) PREFETCH(b + AHEAD * b_row + l);
+            UNROLL for (int v = 0; v < vectors; v++) vec_store(copy + v * LANES, x[v]);
+            copy += vectors * LANES;
+        }
         UNROLL for (int i = 0; i < rows; i++) {
             const vec s = vec_broadcast(a[i / 3][i % 3 * a_row]);
             UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_fma(s, x[v], sum[i][v]);
@@ -224,7 +232,7 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
     }
 }
 
-ALWAYS_INLINE void tile(const int rows, const int vectors, const Tile *t) {
+ALWAYS_INLINE void tile(const int rows, const int vectors, const int copying, const Tile *t) {
     const int last = vectors - 1;
     const vec_mask mask = vec_first(t->width);
     const ptrdiff_t c_row = t->c_row;
@@ -243,8 +251,9 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const Tile *t) {
         UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_broadcast(0);
     }
 
-    if (MASKED_LOADS == 1 && t->width < LANES) tile_sums(rows, vectors, 1, mask, t, sum);
-    else tile_sums(rows, vectors, MASKED_LOADS == 2, mask, t, sum);
+    if (copying) tile_sums(rows, vectors, 0, 1, mask, t, sum);
+    else if (MASKED_LOADS == 1 && t->width < LANES) tile_sums(rows, vectors, 1, 0, mask, t, sum);
+    else tile_sums(rows, vectors, MASKED_LOADS == 2, 0, mask, t, sum);
 
     if (t->bias) {
         UNROLL for (int v = 0; v < vectors; v++) {
@@ -280,7 +289,7 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const Tile *t) {
 
 NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
 #define SHAPE(rows, vectors) ((vectors) * (TILE_ROWS + 1) + (rows))
-#define CASE(rows, vectors) case SHAPE(rows, vectors): tile(rows, vectors, t); break;
+#define CASE(rows, vectors) case SHAPE(rows, vectors): tile(rows, vectors, 0, t); break;
 #define CASES(rows) CASE(rows, 1) CASE(rows, 2)
     switch (SHAPE(rows, vectors)) {
         CASE(1, 4) CASE(2, 4)
@@ -293,6 +302,8 @@ NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
 #undef CASE
 #undef SHAPE
 }
+
+NOINLINE void tile_copying(const Tile *t) { tile(TILE_ROWS, TILE_VECTORS, 1, t); }
 
 /* The largest of nearly equal parts of `size`, each at most `most`: 13 rows are 7 + 6, because 12 + 1 is slower. */
 ALWAYS_INLINE ptrdiff_t even_part(ptrdiff_t size, ptrdiff_t most) {
@@ -415,7 +426,7 @@ NOINLINE void pack(ptrdiff_t count, ptrdiff_t width, ptrdiff_t k, const real *fr
 /* The whole product as one tile, which the four ways cut to size. */
 ALWAYS_INLINE Tile whole_tile(const Product *p) {
     const Tile t = {p->k,     p->a,    p->a_row, p->a_col,  p->b,    p->b_row, p->c,
-                    p->c_row, p->bias, 0,        p->update, p->rate, LANES};
+                    p->c_row, p->bias, 0,        p->update, p->rate, LANES,  NULL};
     return t;
 }
 
@@ -497,17 +508,6 @@ NOINLINE void product_of_panel(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     product_in_place(&packed, first, n);
 }
 
-/* The whole panels of b (k, n), b_col == 1, row after row: the order in which they lie in memory. */
-NOINLINE void pack_rows(ptrdiff_t k, ptrdiff_t n, const real *b, ptrdiff_t b_row, real *to) {
-    for (ptrdiff_t p = 0; p < k; p++, b += b_row, to += PANEL) {
-        const real *const ahead = p + 2 < k ? b + 2 * b_row : b;
-        for (ptrdiff_t j = 0; j + PANEL <= n; j += PANEL) {
-            for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) PREFETCH(ahead + j + l);
-            for (ptrdiff_t l = 0; l < PANEL; l += LANES) vec_store(to + j * k + l, vec_load(b + j + l));
-        }
-    }
-}
-
 /* What the next tiles read of a comes from memory, a share at a time, while the present ones are at work. */
 typedef struct {
     ptrdiff_t count, length, step;
@@ -534,7 +534,8 @@ ALWAYS_INLINE void prefetch(Lines *lines, ptrdiff_t share) {
 NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     ALIGNED(64) real packed_b[BLOCK];
     ALIGNED(64) real packed_a[BLOCK_K * TILE_ROWS];
-    const ptrdiff_t m = p->m, k = p->k, rows = even_part(m, TILE_ROWS);
+    const ptrdiff_t m = p->m, k = p->k;
+    const ptrdiff_t rows = even_part(m - TILE_ROWS, TILE_ROWS); /* of all tiles but the first */
     const ptrdiff_t block_k = p->update ? k : even_part(k, BLOCK_K);
     const ptrdiff_t block_n = even_part((n + PANEL - 1) / PANEL, BLOCK / (block_k * PANEL)) * PANEL;
     /* The lines of a that a tile reads drive each other out of the first-level cache where they lie a multiple of 4 KB
@@ -542,7 +543,6 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
     const ptrdiff_t a_apart = p->a_col == 1 ? p->a_row : p->a_col * 4;
     const int pack_a = n > 4 * PANEL && block_k <= BLOCK_K && a_apart * (ptrdiff_t)sizeof(real) % 4096 == 0;
     Tile t = whole_tile(p);
-    t.b_row = PANEL;
     for (ptrdiff_t q = 0; q < k; q += block_k) {
         t.k = smaller(block_k, k - q);
         t.resume = q > 0;
@@ -550,9 +550,8 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
         for (ptrdiff_t j = 0; j < n; j += block_n) {
             const ptrdiff_t width = smaller(block_n, n - j);
             const real *const b = p->b + q * p->b_row + (first + j) * p->b_col;
-            if (p->b_col == 1) pack_rows(t.k, width, b, p->b_row, packed_b);
-            for (ptrdiff_t i = 0; i < m; i += rows) {
-                const ptrdiff_t height = smaller(rows, m - i);
+            for (ptrdiff_t i = 0, height; i < m; i += height) {
+                height = i == 0 ? smaller(m, TILE_ROWS) : smaller(rows, m - i);
                 t.a = p->a + i * p->a_row + q * p->a_col;
                 Lines ahead = {0};
                 if (width > 4 * PANEL) ahead = lines_of(smaller(rows, m - i - height), t.a + height * p->a_row, t.k, p);
@@ -565,12 +564,15 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
                 }
                 for (ptrdiff_t l = 0; l < width; l += PANEL) {
                     const ptrdiff_t columns = smaller(PANEL, width - l), vectors = (columns + LANES - 1) / LANES;
-                    real *const panel = packed_b + (m > rows || p->b_col == 1 ? l * t.k : 0);
-                    if (i == 0 && (p->b_col != 1 || columns < PANEL)) {
+                    real *const panel = packed_b + (m > height ? l * t.k : 0);
+                    const int copying = i == 0 && height == TILE_ROWS && p->b_col == 1 && columns == PANEL;
+                    if (i == 0 && !copying) {
                         pack(columns, filled(columns), t.k, b + l * p->b_col, p->b_col, p->b_row, panel, PANEL);
                     }
                     t.width = columns - (vectors - 1) * LANES;
-                    t.b = panel;
+                    t.b = copying ? b + l : panel;
+                    t.b_row = copying ? p->b_row : PANEL;
+                    t.copy = panel;
                     t.c = p->c + i * p->c_row + first + j + l;
                     t.bias = p->bias && complete ? p->bias + first + j + l : NULL;
                     prefetch(&ahead, share);
@@ -578,7 +580,8 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
                         const real *const next = t.c + h * t.c_row + PANEL;
                         for (ptrdiff_t x = 0; x < PANEL; x += CACHE_LINE) PREFETCH_TO_WRITE(next + x);
                     }
-                    tile_of(height, vectors, &t);
+                    if (copying) tile_copying(&t);
+                    else tile_of(height, vectors, &t);
                 }
                 if (complete) finish(p, i, first + j, height, width);
             }
