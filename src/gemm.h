@@ -174,152 +174,6 @@ ALWAYS_INLINE void transpose(const group_single row[CHUNK], group_double column[
 }
 #endif
 
-/* ---- One tile --------------------------------------------------------------------------------------------------- */
-
-/* A tile is up to TILE_ROWS rows of 1 or 2 vectors: 24 of 32 registers, or 12 of 16, hold its sums, the others the
- * vectors of b and one broadcast number of a. One or two rows would wait for their own sums (a multiply-add takes
- * four cycles and starts every cycle): they get 4 vectors. */
-#if defined(__AVX512F__) || defined(__aarch64__)
-#define TILE_ROWS 12
-#else
-#define TILE_ROWS 6
-#endif
-#define TILE_VECTORS 2
-#define FEW_ROWS 2
-#define FEW_ROWS_VECTORS 4
-#define AHEAD 16
-
-/* A tile, or a column of tiles below each other. */
-typedef struct {
-    ptrdiff_t k;
-    const real *a;
-    ptrdiff_t a_row, a_col;
-    const real *b; /* columns contiguous */
-    ptrdiff_t b_row;
-    real *c;
-    ptrdiff_t c_row;
-    const real *bias; /* added at the end of the chain, or NULL */
-    int resume;       /* the chain starts from c instead of zero */
-    int update;
-    real rate;
-    ptrdiff_t width;  /* columns in the last vector, 1..LANES */
-    real *copy;       /* where b is copied to by tile_copying */
-} Tile;
-
-/* The chains of one tile over all of k. */
-ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked, const int copying,
-                             const vec_mask mask, const Tile *t, vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
-    const int last = vectors - 1;
-    const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
-    const real *a[(TILE_ROWS + 2) / 3], *b = t->b; /* every third row of a: the fewest address registers */
-    UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] = t->a + i * a_row;
-    real *copy = t->copy;
-    for (ptrdiff_t p = t->k; p > 0; p--) {
-        vec x[FEW_ROWS_VECTORS];
-        UNROLL for (int v = 0; v < last; v++) x[v] = vec_load(b + v * LANES);
-        x[last] = masked ? vec_load_first(b + last * LANES, mask) : vec_load(b + last * LANES);
-        if (copying) {
-            for (ptrdiff_t l = 0; l < vectors * LANES; l += CACHE_LINE) PREFETCH(b + AHEAD * b_row + l);
-            UNROLL for (int v = 0; v < vectors; v++) vec_store(copy + v * LANES, x[v]);
-            copy += vectors * LANES;
-        }
-        UNROLL for (int i = 0; i < rows; i++) {
-            const vec s = vec_broadcast(a[i / 3][i % 3 * a_row]);
-            UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_fma(s, x[v], sum[i][v]);
-        }
-        UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] += a_col;
-        b += b_row;
-    }
-}
-
-ALWAYS_INLINE void tile(const int rows, const int vectors, const int copying, const Tile *t) {
-    const int last = vectors - 1;
-    const vec_mask mask = vec_first(t->width);
-    const ptrdiff_t c_row = t->c_row;
-    real *c = t->c;
-    vec sum[TILE_ROWS][FEW_ROWS_VECTORS];
-
-    if (t->resume) {
-        const real *start = c;
-        UNROLL for (int i = 0; i < rows; i++) {
-            UNROLL for (int v = 0; v < last; v++) sum[i][v] = vec_load(start + v * LANES);
-            sum[i][last] = vec_load_first(start + last * LANES, mask);
-            start += c_row;
-            IN_ORDER(start);
-        }
-    } else {
-        UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_broadcast(0);
-    }
-
-    if (copying) tile_sums(rows, vectors, 0, 1, mask, t, sum);
-    else if (MASKED_LOADS == 1 && t->width < LANES) tile_sums(rows, vectors, 1, 0, mask, t, sum);
-    else tile_sums(rows, vectors, MASKED_LOADS == 2, 0, mask, t, sum);
-
-    if (t->bias) {
-        UNROLL for (int v = 0; v < vectors; v++) {
-            const vec bias = v < last ? vec_load(t->bias + v * LANES) : vec_load_first(t->bias + v * LANES, mask);
-            UNROLL for (int i = 0; i < rows; i++) sum[i][v] = sum[i][v] + bias;
-        }
-    }
-    if (t->update) {
-        const vec step = vec_broadcast(-t->rate);
-        const real *start = c;
-        UNROLL for (int i = 0; i < rows; i++) {
-            UNROLL for (int v = 0; v < last; v++) sum[i][v] = vec_fma(step, sum[i][v], vec_load(start + v * LANES));
-            sum[i][last] = vec_fma(step, sum[i][last], vec_load_first(start + last * LANES, mask));
-            start += c_row;
-            IN_ORDER(start);
-        }
-    }
-    if (LIKELY(t->width == LANES)) { /* Zen 4 stores a whole vector twice as fast as a masked one */
-        UNROLL for (int i = 0; i < rows; i++) {
-            UNROLL for (int v = 0; v < vectors; v++) vec_store(c + v * LANES, sum[i][v]);
-            c += c_row;
-            IN_ORDER(c);
-        }
-    } else {
-        UNROLL for (int i = 0; i < rows; i++) {
-            UNROLL for (int v = 0; v < last; v++) vec_store(c + v * LANES, sum[i][v]);
-            vec_store_first(c + last * LANES, sum[i][last], mask);
-            c += c_row;
-            IN_ORDER(c);
-        }
-    }
-}
-
-NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
-#define SHAPE(rows, vectors) ((vectors) * (TILE_ROWS + 1) + (rows))
-#define CASE(rows, vectors) case SHAPE(rows, vectors): tile(rows, vectors, 0, t); break;
-#define CASES(rows) CASE(rows, 1) CASE(rows, 2)
-    switch (SHAPE(rows, vectors)) {
-        CASE(1, 4) CASE(2, 4)
-        CASES(1) CASES(2) CASES(3) CASES(4) CASES(5) CASES(6)
-#if TILE_ROWS == 12
-        CASES(7) CASES(8) CASES(9) CASES(10) CASES(11) CASES(12)
-#endif
-    }
-#undef CASES
-#undef CASE
-#undef SHAPE
-}
-
-NOINLINE void tile_copying(const Tile *t) { tile(TILE_ROWS, TILE_VECTORS, 1, t); }
-
-/* The largest of nearly equal parts of `size`, each at most `most`: 13 rows are 7 + 6, because 12 + 1 is slower. */
-ALWAYS_INLINE ptrdiff_t even_part(ptrdiff_t size, ptrdiff_t most) {
-    if (size <= most) return size;
-    const ptrdiff_t parts = (size + most - 1) / most;
-    return (size + parts - 1) / parts;
-}
-
-/* How many vectors the next tile has, and how many columns, at most `left`; sets the width of the last vector. */
-ALWAYS_INLINE ptrdiff_t tile_columns(ptrdiff_t rows, ptrdiff_t left, ptrdiff_t *vectors, Tile *t) {
-    *vectors = rows <= FEW_ROWS && left > 3 * LANES ? FEW_ROWS_VECTORS : left > LANES ? TILE_VECTORS : 1;
-    const ptrdiff_t columns = smaller(left, *vectors * LANES);
-    t->width = columns - (*vectors - 1) * LANES;
-    return columns;
-}
-
 /* ---- Packing ---------------------------------------------------------------------------------------------------- */
 
 #ifdef GROUP
@@ -421,12 +275,245 @@ NOINLINE void pack(ptrdiff_t count, ptrdiff_t width, ptrdiff_t k, const real *fr
     }
 }
 
+/* ---- One tile --------------------------------------------------------------------------------------------------- */
+
+/* A tile is up to TILE_ROWS rows of 1 or 2 vectors: 24 of 32 registers, or 12 of 16, hold its sums, the others the
+ * vectors of b and one broadcast number of a. One or two rows would wait for their own sums (a multiply-add takes
+ * four cycles and starts every cycle): they get 4 vectors. */
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define TILE_ROWS 12
+#ifdef GROUP
+#define FASTNN_TRANSPOSES
+#endif
+#else
+#define TILE_ROWS 6
+#endif
+#define TILE_VECTORS 2
+#define FEW_ROWS 2
+#define FEW_ROWS_VECTORS 4
+#define PANEL_COLUMNS (TILE_VECTORS * (VECTOR_BYTES / sizeof(real)))
+#define PANEL ((ptrdiff_t)PANEL_COLUMNS) /* b is packed into panels as wide as a tile, each (k, PANEL) */
+
+/* A tile, or a column of tiles below each other. */
+typedef struct {
+    ptrdiff_t k;
+    const real *a;
+    ptrdiff_t a_row, a_col;
+    const real *b; /* columns contiguous */
+    ptrdiff_t b_row;
+    real *c;
+    ptrdiff_t c_row;
+    const real *bias; /* added at the end of the chain, or NULL */
+    int resume;       /* the chain starts from c instead of zero */
+    int update;
+    real rate;
+    ptrdiff_t width;  /* columns in the last vector, 1..LANES */
+} Tile;
+
+/* One step of all chains of a tile; x is the row of b. */
+ALWAYS_INLINE void tile_step(const int rows, const int vectors, const int masked, const vec_mask mask,
+                             const real *a[(TILE_ROWS + 2) / 3], ptrdiff_t a_row, ptrdiff_t a_col, const real *b,
+                             vec x[FEW_ROWS_VECTORS], vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
+    const int last = vectors - 1;
+    UNROLL for (int v = 0; v < last; v++) x[v] = vec_load(b + v * LANES);
+    x[last] = masked ? vec_load_first(b + last * LANES, mask) : vec_load(b + last * LANES);
+    UNROLL for (int i = 0; i < rows; i++) {
+        const vec s = vec_broadcast(a[i / 3][i % 3 * a_row]);
+        UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_fma(s, x[v], sum[i][v]);
+    }
+    UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] += a_col;
+}
+
+/* The first of the tiles below each other also packs b for the others, so that loads, stores and shuffles take place
+ * beside the multiply-adds, and memory is waited for beside them. It copies rows while it reads them, or it transposes
+ * columns (FASTNN_TRANSPOSES: where 32 registers hold that beside the sums) some steps before it reads them. */
+enum { READING, COPYING, TRANSPOSING };
+typedef struct {
+    real *panel; /* (k, PANEL) */
+    const real *column; /* TRANSPOSING: step `packed` of the first of PANEL columns of b, which have b_col == 1; the */
+    ptrdiff_t apart, packed; /* panel is packed up to there, and a multiple of SPAN steps is left */
+} Packing;
+#define AHEAD 16 /* rows of b: as far as memory is away */
+
+#ifdef FASTNN_TRANSPOSES
+/* SPAN steps of GROUP columns, a line of each, are transposed at a time: where columns lie a power of two apart, more
+ * than 8 lines would drive each other out of the first-level cache. All PANEL columns take SPAN steps of the tile. */
+#define SPAN CACHE_LINE
+#define GROUP_STEPS (SPAN * GROUP / PANEL)
+#define STEP_CHUNKS (SPAN / CHUNK / GROUP_STEPS)
+#define CHUNK_LINES (GROUP * CHUNK / SPAN)
+#endif
+
+/* The chains of one tile over all of k. */
+ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked, const int way, const vec_mask mask,
+                             const Tile *t, const Packing *packing, vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
+    const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
+    const real *a[(TILE_ROWS + 2) / 3], *b = t->b; /* every third row of a: the fewest address registers */
+    real *panel = way == READING ? NULL : packing->panel;
+    vec x[FEW_ROWS_VECTORS];
+    ptrdiff_t p = t->k;
+    UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] = t->a + i * a_row;
+#ifdef FASTNN_TRANSPOSES
+    if (way == TRANSPOSING) {
+        const real *from = packing->column;
+        const ptrdiff_t from_row = packing->apart;
+        panel += packing->packed * PANEL;
+        for (int group = 0; p > packing->packed; p -= GROUP_STEPS) {
+            UNROLL for (int step = 0; step < GROUP_STEPS; step++, b += b_row) {
+                tile_step(rows, vectors, masked, mask, a, a_row, a_col, b, x, sum);
+                UNROLL for (int chunk = step * STEP_CHUNKS; chunk < (step + 1) * STEP_CHUNKS; chunk++) {
+                    const real *row[GROUP];
+                    UNROLL for (int i = 0; i < GROUP; i++) row[i] = from + i * from_row + chunk * CHUNK;
+                    UNROLL for (int i = 0; i < CHUNK_LINES; i++) PREFETCH(row[chunk * CHUNK_LINES + i] + 2 * SPAN);
+                    pack_chunks(GROUP, row, panel + chunk * CHUNK * PANEL, PANEL);
+                }
+            }
+            from += GROUP * from_row;
+            panel += GROUP;
+            if (++group == PANEL / GROUP) {
+                group = 0;
+                from += SPAN - PANEL * from_row;
+                panel += (SPAN - 1) * PANEL;
+            }
+        }
+    }
+#endif
+    for (; p > 0; p--, b += b_row) {
+        tile_step(rows, vectors, masked, mask, a, a_row, a_col, b, x, sum);
+        if (way == COPYING) {
+            for (ptrdiff_t l = 0; l < vectors * LANES; l += CACHE_LINE) PREFETCH(b + AHEAD * b_row + l);
+            UNROLL for (int v = 0; v < vectors; v++) vec_store(panel + v * LANES, x[v]);
+            panel += vectors * LANES;
+        }
+    }
+}
+
+ALWAYS_INLINE void tile(const int rows, const int vectors, const int way, const Tile *t, const Packing *packing) {
+    const int last = vectors - 1;
+    const vec_mask mask = vec_first(t->width);
+    const ptrdiff_t c_row = t->c_row;
+    real *c = t->c;
+    vec sum[TILE_ROWS][FEW_ROWS_VECTORS];
+
+    if (t->resume) {
+        const real *start = c;
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int v = 0; v < last; v++) sum[i][v] = vec_load(start + v * LANES);
+            sum[i][last] = vec_load_first(start + last * LANES, mask);
+            start += c_row;
+            IN_ORDER(start);
+        }
+    } else {
+        UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_broadcast(0);
+    }
+
+    if (way != READING) tile_sums(rows, vectors, 0, way, mask, t, packing, sum);
+    else if (MASKED_LOADS == 1 && t->width < LANES) tile_sums(rows, vectors, 1, READING, mask, t, NULL, sum);
+    else tile_sums(rows, vectors, MASKED_LOADS == 2, READING, mask, t, NULL, sum);
+
+    if (t->bias) {
+        UNROLL for (int v = 0; v < vectors; v++) {
+            const vec bias = v < last ? vec_load(t->bias + v * LANES) : vec_load_first(t->bias + v * LANES, mask);
+            UNROLL for (int i = 0; i < rows; i++) sum[i][v] = sum[i][v] + bias;
+        }
+    }
+    if (t->update) {
+        const vec step = vec_broadcast(-t->rate);
+        const real *start = c;
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int v = 0; v < last; v++) sum[i][v] = vec_fma(step, sum[i][v], vec_load(start + v * LANES));
+            sum[i][last] = vec_fma(step, sum[i][last], vec_load_first(start + last * LANES, mask));
+            start += c_row;
+            IN_ORDER(start);
+        }
+    }
+    if (LIKELY(t->width == LANES)) { /* Zen 4 stores a whole vector twice as fast as a masked one */
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int v = 0; v < vectors; v++) vec_store(c + v * LANES, sum[i][v]);
+            c += c_row;
+            IN_ORDER(c);
+        }
+    } else {
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int v = 0; v < last; v++) vec_store(c + v * LANES, sum[i][v]);
+            vec_store_first(c + last * LANES, sum[i][last], mask);
+            c += c_row;
+            IN_ORDER(c);
+        }
+    }
+}
+
+NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
+#define SHAPE(rows, vectors) ((vectors) * (TILE_ROWS + 1) + (rows))
+#define CASE(rows, vectors) case SHAPE(rows, vectors): tile(rows, vectors, READING, t, NULL); break;
+#define CASES(rows) CASE(rows, 1) CASE(rows, 2)
+    switch (SHAPE(rows, vectors)) {
+        CASE(1, 4) CASE(2, 4)
+        CASES(1) CASES(2) CASES(3) CASES(4) CASES(5) CASES(6)
+#if TILE_ROWS == 12
+        CASES(7) CASES(8) CASES(9) CASES(10) CASES(11) CASES(12)
+#endif
+    }
+#undef CASES
+#undef CASE
+#undef SHAPE
+}
+
+/* The first tile of a panel: TILE_ROWS rows, and PANEL columns of b with any strides, which are packed into `panel`. */
+NOINLINE void tile_copying(const Tile *t, const Packing *packing) {
+    tile(TILE_ROWS, TILE_VECTORS, COPYING, t, packing);
+}
+
+#ifdef FASTNN_TRANSPOSES
+NOINLINE void tile_transposing(const Tile *t, const Packing *packing) {
+    tile(TILE_ROWS, TILE_VECTORS, TRANSPOSING, t, packing);
+}
+#endif
+
+NOINLINE void tile_packing(Tile *t, const real *b, ptrdiff_t b_row, ptrdiff_t b_col, real *panel) {
+    Packing packing = {panel, b, b_col, 0};
+    if (b_col == 1) {
+        t->b = b;
+        t->b_row = b_row;
+        tile_copying(t, &packing);
+        return;
+    }
+    t->b = panel;
+    t->b_row = PANEL;
+#ifdef FASTNN_TRANSPOSES
+    if (b_row == 1 && t->k >= 2 * SPAN) {
+        packing.packed = SPAN + t->k % SPAN;
+        packing.column = b + packing.packed;
+        pack(PANEL, PANEL, packing.packed, b, b_col, b_row, panel, PANEL);
+        tile_transposing(t, &packing);
+        return;
+    }
+#endif
+    pack(PANEL, PANEL, t->k, b, b_col, b_row, panel, PANEL);
+    tile_of(TILE_ROWS, TILE_VECTORS, t);
+}
+
+/* The largest of nearly equal parts of `size`, each at most `most`: 13 rows are 7 + 6, because 12 + 1 is slower. */
+ALWAYS_INLINE ptrdiff_t even_part(ptrdiff_t size, ptrdiff_t most) {
+    if (size <= most) return size;
+    const ptrdiff_t parts = (size + most - 1) / most;
+    return (size + parts - 1) / parts;
+}
+
+/* How many vectors the next tile has, and how many columns, at most `left`; sets the width of the last vector. */
+ALWAYS_INLINE ptrdiff_t tile_columns(ptrdiff_t rows, ptrdiff_t left, ptrdiff_t *vectors, Tile *t) {
+    *vectors = rows <= FEW_ROWS && left > 3 * LANES ? FEW_ROWS_VECTORS : left > LANES ? TILE_VECTORS : 1;
+    const ptrdiff_t columns = smaller(left, *vectors * LANES);
+    t->width = columns - (*vectors - 1) * LANES;
+    return columns;
+}
+
 /* ---- Four ways through the tiles ------------------------------------------------------------------------------- */
 
 /* The whole product as one tile, which the four ways cut to size. */
 ALWAYS_INLINE Tile whole_tile(const Product *p) {
     const Tile t = {p->k,     p->a,    p->a_row, p->a_col,  p->b,    p->b_row, p->c,
-                    p->c_row, p->bias, 0,        p->update, p->rate, LANES,  NULL};
+                    p->c_row, p->bias, 0,        p->update, p->rate, LANES};
     return t;
 }
 
@@ -434,8 +521,6 @@ ALWAYS_INLINE void finish(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t 
     if (p->finish) p->finish(p->context, i, j, rows, columns);
 }
 
-#define PANEL_COLUMNS (TILE_VECTORS * (VECTOR_BYTES / sizeof(real)))
-#define PANEL ((ptrdiff_t)PANEL_COLUMNS) /* b is packed into panels as wide as a tile, each (k, PANEL) */
 #define BLOCK_K 512
 #define FINISHED_ROWS 192 /* of a panel of c: up to 24 KB */
 
@@ -565,14 +650,13 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
                 for (ptrdiff_t l = 0; l < width; l += PANEL) {
                     const ptrdiff_t columns = smaller(PANEL, width - l), vectors = (columns + LANES - 1) / LANES;
                     real *const panel = packed_b + (m > height ? l * t.k : 0);
-                    const int copying = i == 0 && height == TILE_ROWS && p->b_col == 1 && columns == PANEL;
-                    if (i == 0 && !copying) {
+                    const int packing = i == 0 && height == TILE_ROWS && columns == PANEL;
+                    if (i == 0 && !packing) {
                         pack(columns, filled(columns), t.k, b + l * p->b_col, p->b_col, p->b_row, panel, PANEL);
                     }
                     t.width = columns - (vectors - 1) * LANES;
-                    t.b = copying ? b + l : panel;
-                    t.b_row = copying ? p->b_row : PANEL;
-                    t.copy = panel;
+                    t.b = panel;
+                    t.b_row = PANEL;
                     t.c = p->c + i * p->c_row + first + j + l;
                     t.bias = p->bias && complete ? p->bias + first + j + l : NULL;
                     prefetch(&ahead, share);
@@ -580,7 +664,7 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
                         const real *const next = t.c + h * t.c_row + PANEL;
                         for (ptrdiff_t x = 0; x < PANEL; x += CACHE_LINE) PREFETCH_TO_WRITE(next + x);
                     }
-                    if (copying) tile_copying(&t);
+                    if (packing) tile_packing(&t, b + l * p->b_col, p->b_row, p->b_col, panel);
                     else tile_of(height, vectors, &t);
                 }
                 if (complete) finish(p, i, first + j, height, width);
