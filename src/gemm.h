@@ -327,13 +327,16 @@ ALWAYS_INLINE void tile_step(const int rows, const int vectors, const int masked
 /* The first of the tiles below each other also packs b for the others, so that loads, stores and shuffles take place
  * beside the multiply-adds, and memory is waited for beside them. It copies rows while it reads them, or it transposes
  * columns (FASTNN_TRANSPOSES: where 32 registers hold that beside the sums) some steps before it reads them. */
-enum { READING, COPYING, TRANSPOSING };
+enum { READING, COPYING_A_COLUMNS, COPYING_A_ROWS, COPYING_B, TRANSPOSING_B };
+#define A_SPAN 16 /* >= TILE_ROWS */
 typedef struct {
     real *panel; /* (k, PANEL) */
     const real *column; /* TRANSPOSING: step `packed` of the first of PANEL columns of b, which have b_col == 1; the */
     ptrdiff_t apart, packed; /* panel is packed up to there, and a multiple of SPAN steps is left */
 } Packing;
-#define AHEAD 16 /* rows of b: as far as memory is away */
+#define BLOCK_K 512
+#define A_APART (BLOCK_K + CACHE_LINE)
+#define AHEAD 32 /* rows of b: as far as memory is away */
 
 #ifdef FASTNN_TRANSPOSES
 /* SPAN steps of GROUP columns, a line of each, are transposed at a time: where columns lie a power of two apart, more
@@ -351,20 +354,23 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
     const real *a[(TILE_ROWS + 2) / 3], *b = t->b; /* every third row of a: the fewest address registers */
     real *panel = way == READING ? NULL : packing->panel;
     vec x[FEW_ROWS_VECTORS];
+    const real *next = way == COPYING_B ? b + AHEAD * b_row : t->a + AHEAD * a_col;
     ptrdiff_t p = t->k;
     UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] = t->a + i * a_row;
 #ifdef FASTNN_TRANSPOSES
-    if (way == TRANSPOSING) {
+    if (way == TRANSPOSING_B) {
         const real *from = packing->column;
         const ptrdiff_t from_row = packing->apart;
         panel += packing->packed * PANEL;
+        ptrdiff_t next_lines = 3 * SPAN;
         for (int group = 0; p > packing->packed; p -= GROUP_STEPS) {
+            if (p == packing->packed + 3 * SPAN) next_lines += PANEL * from_row - t->k;
             UNROLL for (int step = 0; step < GROUP_STEPS; step++, b += b_row) {
                 tile_step(rows, vectors, masked, mask, a, a_row, a_col, b, x, sum);
                 UNROLL for (int chunk = step * STEP_CHUNKS; chunk < (step + 1) * STEP_CHUNKS; chunk++) {
                     const real *row[GROUP];
                     UNROLL for (int i = 0; i < GROUP; i++) row[i] = from + i * from_row + chunk * CHUNK;
-                    UNROLL for (int i = 0; i < CHUNK_LINES; i++) PREFETCH(row[chunk * CHUNK_LINES + i] + 2 * SPAN);
+                    UNROLL for (int i = 0; i < CHUNK_LINES; i++) PREFETCH(row[chunk * CHUNK_LINES + i] + next_lines);
                     pack_chunks(GROUP, row, panel + chunk * CHUNK * PANEL, PANEL);
                 }
             }
@@ -378,10 +384,36 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
         }
     }
 #endif
+    if (way == COPYING_A_ROWS) {
+        const real *line = t->a;
+        for (; p >= A_SPAN; p -= A_SPAN) {
+            const ptrdiff_t next_lines = p > 3 * A_SPAN ? 3 * A_SPAN : 3 * A_SPAN - t->k + rows * a_row;
+            for (int i = 0; i < A_SPAN; i++, b += b_row) {
+                tile_step(rows, vectors, masked, mask, a, a_row, a_col, b, x, sum);
+                if (i < rows) {
+                    for (int l = 0; l < A_SPAN; l += LANES) vec_store(panel + i * A_APART + l, vec_load(line + i * a_row + l));
+                    PREFETCH(line + i * a_row + next_lines);
+                }
+            }
+            line += A_SPAN;
+            panel += A_SPAN;
+        }
+        if (p > 0) pack(p, p, rows, line, 1, a_row, panel, A_APART);
+    }
     for (; p > 0; p--, b += b_row) {
+        if (way == COPYING_A_COLUMNS) {
+            if (p == AHEAD) next = t->a + rows;
+            PREFETCH(next);
+            PREFETCH(next + rows - 1);
+            next += a_col;
+            memcpy(panel, a[0], rows * sizeof(real));
+            panel += rows;
+        }
         tile_step(rows, vectors, masked, mask, a, a_row, a_col, b, x, sum);
-        if (way == COPYING) {
-            for (ptrdiff_t l = 0; l < vectors * LANES; l += CACHE_LINE) PREFETCH(b + AHEAD * b_row + l);
+        if (way == COPYING_B) {
+            if (p == AHEAD) next = t->b + PANEL;
+            for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) PREFETCH(next + l);
+            next += b_row;
             UNROLL for (int v = 0; v < vectors; v++) vec_store(panel + v * LANES, x[v]);
             panel += vectors * LANES;
         }
@@ -461,12 +493,20 @@ NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
 
 /* The first tile of a panel: TILE_ROWS rows, and PANEL columns of b with any strides, which are packed into `panel`. */
 NOINLINE void tile_copying(const Tile *t, const Packing *packing) {
-    tile(TILE_ROWS, TILE_VECTORS, COPYING, t, packing);
+    tile(TILE_ROWS, TILE_VECTORS, COPYING_B, t, packing);
+}
+
+NOINLINE void tile_copying_a_columns(const Tile *t, const Packing *packing) {
+    tile(TILE_ROWS, TILE_VECTORS, COPYING_A_COLUMNS, t, packing);
+}
+
+NOINLINE void tile_copying_a_rows(const Tile *t, const Packing *packing) {
+    tile(TILE_ROWS, TILE_VECTORS, COPYING_A_ROWS, t, packing);
 }
 
 #ifdef FASTNN_TRANSPOSES
 NOINLINE void tile_transposing(const Tile *t, const Packing *packing) {
-    tile(TILE_ROWS, TILE_VECTORS, TRANSPOSING, t, packing);
+    tile(TILE_ROWS, TILE_VECTORS, TRANSPOSING_B, t, packing);
 }
 #endif
 
@@ -521,7 +561,6 @@ ALWAYS_INLINE void finish(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t 
     if (p->finish) p->finish(p->context, i, j, rows, columns);
 }
 
-#define BLOCK_K 512
 #define FINISHED_ROWS 192 /* of a panel of c: up to 24 KB */
 
 /* The n columns of c from `first` on; p->b begins at the first of them, with contiguous rows, which without masked
@@ -593,40 +632,27 @@ NOINLINE void product_of_panel(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     product_in_place(&packed, first, n);
 }
 
-/* What the next tiles read of a comes from memory, a share at a time, while the present ones are at work. */
-typedef struct {
-    ptrdiff_t count, length, step;
-    const real *next;
-} Lines;
-
-ALWAYS_INLINE Lines lines_of(ptrdiff_t rows, const real *a, ptrdiff_t k, const Product *p) {
-    const int contiguous = p->a_col == 1;
-    const Lines lines = {rows == 0 || contiguous ? rows : k, contiguous ? k : 1, contiguous ? p->a_row : p->a_col, a};
-    return lines;
-}
-
-ALWAYS_INLINE void prefetch(Lines *lines, ptrdiff_t share) {
-    for (; share > 0 && lines->count > 0; share--, lines->count--, lines->next += lines->step) {
-        for (ptrdiff_t x = 0; x < lines->length; x += CACHE_LINE) PREFETCH(lines->next + x);
-    }
-}
-
 /* A block of b fills half of a second-level cache of 1 MB and streams from there without loss, panel after panel, while
  * the rows of a of one tile stay in the first-level cache. */
-#define BLOCK ((ptrdiff_t)(512 * 1024 / sizeof(real)))
+#ifndef BLOCK_KB
+#define BLOCK_KB 512
+#endif
+#define BLOCK ((ptrdiff_t)(BLOCK_KB * 1024 / sizeof(real)))
 
 /* The n columns of c from `first` on. An update cannot wait in c for its next block: then k <= BLOCK / PANEL. */
 NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     ALIGNED(64) real packed_b[BLOCK];
-    ALIGNED(64) real packed_a[BLOCK_K * TILE_ROWS];
+    ALIGNED(64) real packed_a[TILE_ROWS * (BLOCK_K + 64 / sizeof(real))];
     const ptrdiff_t m = p->m, k = p->k;
     const ptrdiff_t rows = even_part(m - TILE_ROWS, TILE_ROWS); /* of all tiles but the first */
-    const ptrdiff_t block_k = p->update ? k : even_part(k, BLOCK_K);
+    /* a is read where it lies, except that its rows would drive each other out of the first-level cache where they lie
+     * a multiple of 4 KB apart, and that a row for each step of k would be on another page each time. Shorter blocks are
+     * wider, and what is packed of a is used more often. */
+    const int pack_a = n > 4 * PANEL && (k <= BLOCK_K || !p->update) &&
+                       (p->a_row == 1 || p->a_row * (ptrdiff_t)sizeof(real) % 4096 == 0);
+    const ptrdiff_t packed_a_row = p->a_col == 1 ? A_APART : 1, packed_a_col = p->a_col == 1 ? 1 : TILE_ROWS;
+    const ptrdiff_t block_k = p->update ? k : even_part(k, pack_a ? BLOCK_K / 2 : BLOCK_K);
     const ptrdiff_t block_n = even_part((n + PANEL - 1) / PANEL, BLOCK / (block_k * PANEL)) * PANEL;
-    /* The lines of a that a tile reads drive each other out of the first-level cache where they lie a multiple of 4 KB
-     * apart; of 1 KB where columns, not rows, are contiguous, because there are k of them. */
-    const ptrdiff_t a_apart = p->a_col == 1 ? p->a_row : p->a_col * 4;
-    const int pack_a = n > 4 * PANEL && block_k <= BLOCK_K && a_apart * (ptrdiff_t)sizeof(real) % 4096 == 0;
     Tile t = whole_tile(p);
     for (ptrdiff_t q = 0; q < k; q += block_k) {
         t.k = smaller(block_k, k - q);
@@ -638,14 +664,15 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
             for (ptrdiff_t i = 0, height; i < m; i += height) {
                 height = i == 0 ? smaller(m, TILE_ROWS) : smaller(rows, m - i);
                 t.a = p->a + i * p->a_row + q * p->a_col;
-                Lines ahead = {0};
-                if (width > 4 * PANEL) ahead = lines_of(smaller(rows, m - i - height), t.a + height * p->a_row, t.k, p);
-                const ptrdiff_t share = ahead.count * PANEL / width + 1;
-                if (pack_a) {
-                    pack(height, height, t.k, t.a, p->a_row, p->a_col, packed_a, height);
+                t.a_row = p->a_row;
+                t.a_col = p->a_col;
+                const int copy_a = pack_a && i > 0 && height == TILE_ROWS;
+                if (pack_a && !copy_a) {
+                    if (p->a_col == 1) pack(t.k, t.k, height, t.a, 1, p->a_row, packed_a, packed_a_row);
+                    else pack(height, height, t.k, t.a, 1, p->a_col, packed_a, packed_a_col);
                     t.a = packed_a;
-                    t.a_row = 1;
-                    t.a_col = height;
+                    t.a_row = packed_a_row;
+                    t.a_col = packed_a_col;
                 }
                 for (ptrdiff_t l = 0; l < width; l += PANEL) {
                     const ptrdiff_t columns = smaller(PANEL, width - l), vectors = (columns + LANES - 1) / LANES;
@@ -659,12 +686,20 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
                     t.b_row = PANEL;
                     t.c = p->c + i * p->c_row + first + j + l;
                     t.bias = p->bias && complete ? p->bias + first + j + l : NULL;
-                    prefetch(&ahead, share);
                     for (ptrdiff_t h = 0; h < height && l + PANEL < width; h++) { /* c of the next tile */
                         const real *const next = t.c + h * t.c_row + PANEL;
                         for (ptrdiff_t x = 0; x < PANEL; x += CACHE_LINE) PREFETCH_TO_WRITE(next + x);
                     }
-                    if (packing) tile_packing(&t, b + l * p->b_col, p->b_row, p->b_col, panel);
+                    if (packing) {
+                        tile_packing(&t, b + l * p->b_col, p->b_row, p->b_col, panel);
+                    } else if (copy_a && l == 0) {
+                        const Packing packing = {packed_a, NULL, 0, 0};
+                        if (p->a_col == 1) tile_copying_a_rows(&t, &packing);
+                        else tile_copying_a_columns(&t, &packing);
+                        t.a = packed_a;
+                        t.a_row = packed_a_row;
+                        t.a_col = packed_a_col;
+                    }
                     else tile_of(height, vectors, &t);
                 }
                 if (complete) finish(p, i, first + j, height, width);
