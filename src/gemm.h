@@ -360,13 +360,14 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
 #ifdef FASTNN_TRANSPOSES
     if (way == TRANSPOSING_B) {
         const real *from = packing->column;
-        const ptrdiff_t from_row = packing->apart;
+        const ptrdiff_t from_row = packing->apart, to_write = (packing->packed + SPAN / 2) * PANEL;
         panel += packing->packed * PANEL;
         ptrdiff_t next_lines = 3 * SPAN;
         for (int group = 0; p > packing->packed; p -= GROUP_STEPS) {
             if (p == packing->packed + 3 * SPAN) next_lines += PANEL * from_row - t->k;
             UNROLL for (int step = 0; step < GROUP_STEPS; step++, b += b_row) {
                 tile_step(rows, vectors, masked, mask, a, a_row, a_col, b, x, sum);
+                for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) PREFETCH_TO_WRITE(b + to_write + l);
                 UNROLL for (int chunk = step * STEP_CHUNKS; chunk < (step + 1) * STEP_CHUNKS; chunk++) {
                     const real *row[GROUP];
                     UNROLL for (int i = 0; i < GROUP; i++) row[i] = from + i * from_row + chunk * CHUNK;
