@@ -59,6 +59,7 @@ typedef struct {
      * exactly once; a contiguous c of up to 32 KB is one rectangle. */
     void (*finish)(const void *context, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns);
     const void *context;
+    int one_row; /* m is 1 and has not been split: the elements may be dot products */
 } Product;
 
 /* ---- Vectors ---------------------------------------------------------------------------------------------------- */
@@ -262,12 +263,13 @@ NOINLINE void pack(ptrdiff_t count, ptrdiff_t width, ptrdiff_t k, const real *fr
     }
 #ifdef GROUP
     if (from_col == 1 && k >= CHUNK) {
-        const ptrdiff_t whole = count / GROUP * GROUP;
-        for (ptrdiff_t i = 0; i < whole; i += GROUP) {
-            pack_group(k, from + i * from_row, from_row, to + i, to_row);
+        for (; count >= GROUP; count -= GROUP, from += GROUP * from_row, to += GROUP) {
+            pack_group(k, from, from_row, to, to_row);
         }
-        if (whole < count) pack_rest(count - whole, k, from + whole * from_row, from_row, to + whole, to_row);
-        return;
+        if (count > GROUP / 4) {
+            pack_rest(count, k, from, from_row, to, to_row);
+            return;
+        }
     }
 #endif
     for (ptrdiff_t p = 0; p < k; p++) {
@@ -413,7 +415,7 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
         tile_step(rows, vectors, masked, mask, a, a_row, a_col, b, x, sum);
         if (way == COPYING_B) {
             if (p == AHEAD) next = t->b + PANEL;
-            for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) PREFETCH(next + l);
+            for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) PREFETCH(next + l + CACHE_LINE - 1);
             next += b_row;
             UNROLL for (int v = 0; v < vectors; v++) vec_store(panel + v * LANES, x[v]);
             panel += vectors * LANES;
@@ -689,7 +691,7 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
                     t.bias = p->bias && complete ? p->bias + first + j + l : NULL;
                     for (ptrdiff_t h = 0; h < height && l + PANEL < width; h++) { /* c of the next tile */
                         const real *const next = t.c + h * t.c_row + PANEL;
-                        for (ptrdiff_t x = 0; x < PANEL; x += CACHE_LINE) PREFETCH_TO_WRITE(next + x);
+                        for (ptrdiff_t x = 0; x < PANEL; x += CACHE_LINE) PREFETCH_TO_WRITE(next + x + CACHE_LINE - 1);
                     }
                     if (packing) {
                         tile_packing(&t, b + l * p->b_col, p->b_row, p->b_col, panel);
@@ -861,9 +863,9 @@ NOINLINE void product_of_chains(const Product *p) {
         return;
     }
     /* The last columns, where they fill little of a vector: at most three quarters, or where a.T has to be packed at
-     * most a quarter of float, an eighth of double, which is packed at half the speed. */
-    const ptrdiff_t few = n % LANES;
-    if (few > 0 && few <= (p->a_row == 1 ? LANES * 3 / 4 : LANES / size) && m >= LANES && m * k >= 16 * LANES) {
+     * most half of float, an eighth of double, which is packed at half the speed. */
+    const ptrdiff_t few = n % LANES, most = p->a_row == 1 ? LANES * 3 / 4 : FASTNN_DOUBLE ? LANES / 8 : LANES / 2;
+    if (few > 0 && few <= most && m >= LANES && m * k >= 16 * LANES) {
         n -= few;
         product_transposed(p, n, few);
     }
@@ -917,11 +919,24 @@ static void gemm(const Product *p) {
     if (p->b_sum) { /* a row of ones @ b, just before its rows are needed in the cache */
         const real one = 1;
         const Product sums = {1,    p->n,     p->k, &one,      0,       0,    p->b, p->b_row, p->b_col,
-                              NULL, p->b_sum, p->n, p->update, p->rate, NULL, NULL, NULL};
+                              NULL, p->b_sum, p->n, p->update, p->rate, NULL, NULL, NULL, 0};
         if (p->update && p->k > BLOCK / PANEL) update_in_rectangles(&sums, 0);
         else product_of_chains(&sums);
     }
     if (p->m <= 0) return;
+    if (p->one_row && p->a_col == 1 && p->b_row == 1 && p->k >= DOT_K && !p->bias && !p->update) {
+        Product column = *p; /* c.T = b.T @ a.T */
+        column.m = p->n;
+        column.n = 1;
+        column.a = p->b;
+        column.a_row = p->b_col;
+        column.b = p->a;
+        column.c_row = 1;
+        column.finish = NULL;
+        product_of_dots(&column);
+        finish(p, 0, 0, 1, p->n);
+        return;
+    }
     if (p->update && p->k > (dots ? DOT_BLOCK : BLOCK / PANEL)) {
         update_in_rectangles(p, dots);
     } else if (p->finish && p->c_row == p->n && p->m * p->n <= 32 * 1024 / (ptrdiff_t)sizeof(real)) {
