@@ -284,9 +284,6 @@ NOINLINE void pack(ptrdiff_t count, ptrdiff_t width, ptrdiff_t k, const real *fr
  * four cycles and starts every cycle): they get 4 vectors. */
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define TILE_ROWS 12
-#ifdef GROUP
-#define FASTNN_TRANSPOSES
-#endif
 #else
 #define TILE_ROWS 6
 #endif
@@ -326,82 +323,93 @@ ALWAYS_INLINE void tile_step(const int rows, const int vectors, const int masked
     UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] += a_col;
 }
 
-/* The first of the tiles below each other also packs b for the others, so that loads, stores and shuffles take place
- * beside the multiply-adds, and memory is waited for beside them. It copies rows while it reads them, or it transposes
- * columns (FASTNN_TRANSPOSES: where 32 registers hold that beside the sums) some steps before it reads them. */
-enum { READING, COPYING_A_COLUMNS, COPYING_A_ROWS, COPYING_B, TRANSPOSING_B };
-#define A_SPAN 16 /* >= TILE_ROWS */
+/* The first of many tiles that read the same panel of b, or the same rows of a, packs them for the others: loads, stores
+ * and shuffles take place beside its multiply-adds, and memory is waited for beside them. */
+enum {
+    READING,
+    COPYING_B,         /* rows of b, while they are read */
+    TRANSPOSING_B,     /* columns of b, some steps before they are read */
+    COPYING_A_ROWS,    /* a_col == 1: to rows that are A_APART apart */
+    COPYING_A_COLUMNS, /* a_row == 1: to columns of TILE_ROWS */
+};
 typedef struct {
-    real *panel; /* (k, PANEL) */
-    const real *column; /* TRANSPOSING: step `packed` of the first of PANEL columns of b, which have b_col == 1; the */
-    ptrdiff_t apart, packed; /* panel is packed up to there, and a multiple of SPAN steps is left */
+    real *to;
+    const real *from;        /* TRANSPOSING_B: step `packed` of the first column; before it, the panel is packed, */
+    ptrdiff_t apart, packed; /* and from it on, a multiple of SPAN steps is left; the next column is `apart` */
 } Packing;
-#define BLOCK_K 512
-#define A_APART (BLOCK_K + CACHE_LINE)
-#define AHEAD 32 /* rows of b: as far as memory is away */
 
-#ifdef FASTNN_TRANSPOSES
+/* As far ahead as memory is away, in steps. Prefetches touch the last number of a line's length, since the first line of
+ * what lies across lines has come with its neighbour; at the end they go on with what is next in memory. */
+#define AHEAD 32
+#define LINES_AHEAD 48 /* of several lines each, along their rows */
+
 /* SPAN steps of GROUP columns, a line of each, are transposed at a time: where columns lie a power of two apart, more
- * than 8 lines would drive each other out of the first-level cache. All PANEL columns take SPAN steps of the tile. */
+ * than 8 lines would drive each other out of the first-level cache. All PANEL columns take SPAN steps of the tile. This
+ * needs 32 registers; with 16, packing beforehand is as fast. */
+#if defined(GROUP) && TILE_ROWS == 12
 #define SPAN CACHE_LINE
 #define GROUP_STEPS (SPAN * GROUP / PANEL)
 #define STEP_CHUNKS (SPAN / CHUNK / GROUP_STEPS)
 #define CHUNK_LINES (GROUP * CHUNK / SPAN)
 #endif
 
+#define BLOCK_K 512
+#define A_APART (BLOCK_K + CACHE_LINE) /* consecutive rows begin in different sets of the first-level cache */
+#define A_SPAN 16                      /* steps in which up to 16 rows of a are copied, one each */
+
 /* The chains of one tile over all of k. */
 ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked, const int way, const vec_mask mask,
                              const Tile *t, const Packing *packing, vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
     const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
     const real *a[(TILE_ROWS + 2) / 3], *b = t->b; /* every third row of a: the fewest address registers */
-    real *panel = way == READING ? NULL : packing->panel;
-    vec x[FEW_ROWS_VECTORS];
+    real *to = way == READING ? NULL : packing->to;
     const real *next = way == COPYING_B ? b + AHEAD * b_row : t->a + AHEAD * a_col;
+    vec x[FEW_ROWS_VECTORS];
     ptrdiff_t p = t->k;
     UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] = t->a + i * a_row;
-#ifdef FASTNN_TRANSPOSES
+#ifdef SPAN
     if (way == TRANSPOSING_B) {
-        const real *from = packing->column;
-        const ptrdiff_t from_row = packing->apart, to_write = (packing->packed + SPAN / 2) * PANEL;
-        panel += packing->packed * PANEL;
-        ptrdiff_t next_lines = 3 * SPAN;
-        for (int group = 0; p > packing->packed; p -= GROUP_STEPS) {
-            if (p == packing->packed + 3 * SPAN) next_lines += PANEL * from_row - t->k;
+        const real *from = packing->from;
+        const ptrdiff_t from_row = packing->apart, packed = packing->packed;
+        ptrdiff_t ahead = LINES_AHEAD;
+        to += packed * PANEL;
+        for (int group = 0; p > packed; p -= GROUP_STEPS) {
+            if (p == packed + LINES_AHEAD) ahead += PANEL * from_row - t->k; /* the next panel */
             UNROLL for (int step = 0; step < GROUP_STEPS; step++, b += b_row) {
                 tile_step(rows, vectors, masked, mask, a, a_row, a_col, b, x, sum);
-                for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) PREFETCH_TO_WRITE(b + to_write + l);
+                for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) {
+                    PREFETCH_TO_WRITE(b + (packed + SPAN / 2) * PANEL + l);
+                }
                 UNROLL for (int chunk = step * STEP_CHUNKS; chunk < (step + 1) * STEP_CHUNKS; chunk++) {
                     const real *row[GROUP];
                     UNROLL for (int i = 0; i < GROUP; i++) row[i] = from + i * from_row + chunk * CHUNK;
-                    UNROLL for (int i = 0; i < CHUNK_LINES; i++) PREFETCH(row[chunk * CHUNK_LINES + i] + next_lines);
-                    pack_chunks(GROUP, row, panel + chunk * CHUNK * PANEL, PANEL);
+                    UNROLL for (int i = 0; i < CHUNK_LINES; i++) PREFETCH(row[chunk * CHUNK_LINES + i] + ahead);
+                    pack_chunks(GROUP, row, to + chunk * CHUNK * PANEL, PANEL);
                 }
             }
             from += GROUP * from_row;
-            panel += GROUP;
+            to += GROUP;
             if (++group == PANEL / GROUP) {
                 group = 0;
                 from += SPAN - PANEL * from_row;
-                panel += (SPAN - 1) * PANEL;
+                to += (SPAN - 1) * PANEL;
             }
         }
     }
 #endif
     if (way == COPYING_A_ROWS) {
-        const real *line = t->a;
-        for (; p >= A_SPAN; p -= A_SPAN) {
-            const ptrdiff_t next_lines = p > 3 * A_SPAN ? 3 * A_SPAN : 3 * A_SPAN - t->k + rows * a_row;
+        const real *from = t->a;
+        for (; p >= A_SPAN; p -= A_SPAN, from += A_SPAN, to += A_SPAN) {
+            const ptrdiff_t ahead = p > LINES_AHEAD ? LINES_AHEAD : LINES_AHEAD - t->k + rows * a_row;
             for (int i = 0; i < A_SPAN; i++, b += b_row) {
                 tile_step(rows, vectors, masked, mask, a, a_row, a_col, b, x, sum);
-                if (i < rows) {
-                    for (int l = 0; l < A_SPAN; l += LANES) vec_store(panel + i * A_APART + l, vec_load(line + i * a_row + l));
-                    PREFETCH(line + i * a_row + next_lines);
-                }
+                if (i >= rows) continue;
+                const real *const row = from + i * a_row;
+                for (ptrdiff_t l = 0; l < A_SPAN; l += LANES) vec_store(to + i * A_APART + l, vec_load(row + l));
+                PREFETCH(row + ahead);
             }
-            line += A_SPAN;
-            panel += A_SPAN;
         }
-        if (p > 0) pack(p, p, rows, line, 1, a_row, panel, A_APART);
+        if (p > 0) pack(p, p, rows, from, 1, a_row, to, A_APART);
     }
     for (; p > 0; p--, b += b_row) {
         if (way == COPYING_A_COLUMNS) {
@@ -409,16 +417,16 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
             PREFETCH(next);
             PREFETCH(next + rows - 1);
             next += a_col;
-            memcpy(panel, a[0], rows * sizeof(real));
-            panel += rows;
+            memcpy(to, a[0], rows * sizeof(real));
+            to += rows;
         }
         tile_step(rows, vectors, masked, mask, a, a_row, a_col, b, x, sum);
         if (way == COPYING_B) {
             if (p == AHEAD) next = t->b + PANEL;
             for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) PREFETCH(next + l + CACHE_LINE - 1);
             next += b_row;
-            UNROLL for (int v = 0; v < vectors; v++) vec_store(panel + v * LANES, x[v]);
-            panel += vectors * LANES;
+            UNROLL for (int v = 0; v < vectors; v++) vec_store(to + v * LANES, x[v]);
+            to += PANEL;
         }
     }
 }
@@ -494,46 +502,61 @@ NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
 #undef SHAPE
 }
 
-/* The first tile of a panel: TILE_ROWS rows, and PANEL columns of b with any strides, which are packed into `panel`. */
-NOINLINE void tile_copying(const Tile *t, const Packing *packing) {
-    tile(TILE_ROWS, TILE_VECTORS, COPYING_B, t, packing);
-}
-
-NOINLINE void tile_copying_a_columns(const Tile *t, const Packing *packing) {
-    tile(TILE_ROWS, TILE_VECTORS, COPYING_A_COLUMNS, t, packing);
-}
-
-NOINLINE void tile_copying_a_rows(const Tile *t, const Packing *packing) {
-    tile(TILE_ROWS, TILE_VECTORS, COPYING_A_ROWS, t, packing);
-}
-
-#ifdef FASTNN_TRANSPOSES
-NOINLINE void tile_transposing(const Tile *t, const Packing *packing) {
-    tile(TILE_ROWS, TILE_VECTORS, TRANSPOSING_B, t, packing);
-}
+/* TILE_ROWS rows and PANEL columns. */
+NOINLINE void first_tile(int way, const Tile *t, const Packing *packing) {
+    switch (way) {
+#define CASE(way) case way: tile(TILE_ROWS, TILE_VECTORS, way, t, packing); break;
+        CASE(COPYING_B) CASE(COPYING_A_ROWS) CASE(COPYING_A_COLUMNS)
+#ifdef SPAN
+        CASE(TRANSPOSING_B)
 #endif
+#undef CASE
+    }
+}
 
-NOINLINE void tile_packing(Tile *t, const real *b, ptrdiff_t b_row, ptrdiff_t b_col, real *panel) {
+/* The tile packs the columns of b that it reads, which have any strides, into `panel` (k, PANEL). */
+NOINLINE void tile_packing_b(Tile *t, const real *b, ptrdiff_t b_row, ptrdiff_t b_col, real *panel) {
     Packing packing = {panel, b, b_col, 0};
+    t->b = panel;
+    t->b_row = PANEL;
     if (b_col == 1) {
         t->b = b;
         t->b_row = b_row;
-        tile_copying(t, &packing);
+        first_tile(COPYING_B, t, &packing);
         return;
     }
-    t->b = panel;
-    t->b_row = PANEL;
-#ifdef FASTNN_TRANSPOSES
+#ifdef SPAN
     if (b_row == 1 && t->k >= 2 * SPAN) {
         packing.packed = SPAN + t->k % SPAN;
-        packing.column = b + packing.packed;
+        packing.from = b + packing.packed;
         pack(PANEL, PANEL, packing.packed, b, b_col, b_row, panel, PANEL);
-        tile_transposing(t, &packing);
+        first_tile(TRANSPOSING_B, t, &packing);
         return;
     }
 #endif
     pack(PANEL, PANEL, t->k, b, b_col, b_row, panel, PANEL);
     tile_of(TILE_ROWS, TILE_VECTORS, t);
+}
+
+/* The tiles that follow read the packed rows of a. */
+ALWAYS_INLINE void read_packed_a(Tile *t, const real *packed) {
+    t->a = packed;
+    t->a_row = t->a_col == 1 ? A_APART : 1;
+    if (t->a_col != 1) t->a_col = TILE_ROWS;
+}
+
+/* The tile packs the rows of a that it reads; k <= BLOCK_K. */
+ALWAYS_INLINE void tile_packing_a(Tile *t, real *packed) {
+    const Packing packing = {packed, NULL, 0, 0};
+    first_tile(t->a_col == 1 ? COPYING_A_ROWS : COPYING_A_COLUMNS, t, &packing);
+    read_packed_a(t, packed);
+}
+
+/* The same beforehand, for up to TILE_ROWS rows. */
+ALWAYS_INLINE void pack_a(ptrdiff_t rows, Tile *t, real *packed) {
+    if (t->a_col == 1) pack(t->k, t->k, rows, t->a, 1, t->a_row, packed, A_APART);
+    else pack(rows, rows, t->k, t->a, 1, t->a_col, packed, TILE_ROWS);
+    read_packed_a(t, packed);
 }
 
 /* The largest of nearly equal parts of `size`, each at most `most`: 13 rows are 7 + 6, because 12 + 1 is slower. */
@@ -637,10 +660,7 @@ NOINLINE void product_of_panel(const Product *p, ptrdiff_t first, ptrdiff_t n) {
 
 /* A block of b fills half of a second-level cache of 1 MB and streams from there without loss, panel after panel, while
  * the rows of a of one tile stay in the first-level cache. */
-#ifndef BLOCK_KB
-#define BLOCK_KB 512
-#endif
-#define BLOCK ((ptrdiff_t)(BLOCK_KB * 1024 / sizeof(real)))
+#define BLOCK ((ptrdiff_t)(512 * 1024 / sizeof(real)))
 
 /* The n columns of c from `first` on. An update cannot wait in c for its next block: then k <= BLOCK / PANEL. */
 NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) {
@@ -648,13 +668,12 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
     ALIGNED(64) real packed_a[TILE_ROWS * (BLOCK_K + 64 / sizeof(real))];
     const ptrdiff_t m = p->m, k = p->k;
     const ptrdiff_t rows = even_part(m - TILE_ROWS, TILE_ROWS); /* of all tiles but the first */
-    /* a is read where it lies, except that its rows would drive each other out of the first-level cache where they lie
-     * a multiple of 4 KB apart, and that a row for each step of k would be on another page each time. Shorter blocks are
-     * wider, and what is packed of a is used more often. */
-    const int pack_a = n > 4 * PANEL && (k <= BLOCK_K || !p->update) &&
-                       (p->a_row == 1 || p->a_row * (ptrdiff_t)sizeof(real) % 4096 == 0);
-    const ptrdiff_t packed_a_row = p->a_col == 1 ? A_APART : 1, packed_a_col = p->a_col == 1 ? 1 : TILE_ROWS;
-    const ptrdiff_t block_k = p->update ? k : even_part(k, pack_a ? BLOCK_K / 2 : BLOCK_K);
+    /* Where many panels read the same rows of a, these are packed if they are columns in memory, another page for each
+     * step, or if they drive each other out of the first-level cache because they lie a multiple of 4 KB apart. Shorter
+     * blocks are wider, so that what is packed is read more often. */
+    const int packs_a = n > 4 * PANEL && (k <= BLOCK_K || !p->update) &&
+                        (p->a_row == 1 || (p->a_col == 1 && p->a_row * (ptrdiff_t)sizeof(real) % 4096 == 0));
+    const ptrdiff_t block_k = p->update ? k : even_part(k, packs_a ? BLOCK_K / 2 : BLOCK_K);
     const ptrdiff_t block_n = even_part((n + PANEL - 1) / PANEL, BLOCK / (block_k * PANEL)) * PANEL;
     Tile t = whole_tile(p);
     for (ptrdiff_t q = 0; q < k; q += block_k) {
@@ -669,21 +688,12 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
                 t.a = p->a + i * p->a_row + q * p->a_col;
                 t.a_row = p->a_row;
                 t.a_col = p->a_col;
-                const int copy_a = pack_a && i > 0 && height == TILE_ROWS;
-                if (pack_a && !copy_a) {
-                    if (p->a_col == 1) pack(t.k, t.k, height, t.a, 1, p->a_row, packed_a, packed_a_row);
-                    else pack(height, height, t.k, t.a, 1, p->a_col, packed_a, packed_a_col);
-                    t.a = packed_a;
-                    t.a_row = packed_a_row;
-                    t.a_col = packed_a_col;
-                }
+                const int first_packs_a = packs_a && i > 0 && height == TILE_ROWS;
+                if (packs_a && !first_packs_a) pack_a(height, &t, packed_a);
                 for (ptrdiff_t l = 0; l < width; l += PANEL) {
                     const ptrdiff_t columns = smaller(PANEL, width - l), vectors = (columns + LANES - 1) / LANES;
+                    const real *const from = b + l * p->b_col;
                     real *const panel = packed_b + (m > height ? l * t.k : 0);
-                    const int packing = i == 0 && height == TILE_ROWS && columns == PANEL;
-                    if (i == 0 && !packing) {
-                        pack(columns, filled(columns), t.k, b + l * p->b_col, p->b_col, p->b_row, panel, PANEL);
-                    }
                     t.width = columns - (vectors - 1) * LANES;
                     t.b = panel;
                     t.b_row = PANEL;
@@ -693,17 +703,14 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
                         const real *const next = t.c + h * t.c_row + PANEL;
                         for (ptrdiff_t x = 0; x < PANEL; x += CACHE_LINE) PREFETCH_TO_WRITE(next + x + CACHE_LINE - 1);
                     }
-                    if (packing) {
-                        tile_packing(&t, b + l * p->b_col, p->b_row, p->b_col, panel);
-                    } else if (copy_a && l == 0) {
-                        const Packing packing = {packed_a, NULL, 0, 0};
-                        if (p->a_col == 1) tile_copying_a_rows(&t, &packing);
-                        else tile_copying_a_columns(&t, &packing);
-                        t.a = packed_a;
-                        t.a_row = packed_a_row;
-                        t.a_col = packed_a_col;
+                    if (i == 0 && height == TILE_ROWS && columns == PANEL) {
+                        tile_packing_b(&t, from, p->b_row, p->b_col, panel);
+                    } else if (l == 0 && first_packs_a && columns == PANEL) {
+                        tile_packing_a(&t, packed_a);
+                    } else {
+                        if (i == 0) pack(columns, filled(columns), t.k, from, p->b_col, p->b_row, panel, PANEL);
+                        tile_of(height, vectors, &t);
                     }
-                    else tile_of(height, vectors, &t);
                 }
                 if (complete) finish(p, i, first + j, height, width);
             }
