@@ -12,14 +12,16 @@
  * 2008, for the third):
  *     product_in_place    reads both operands where they lie: small and medium products;
  *     product_of_panel    packs b, which is no wider than a tile, and then reads it in place;
- *     product_in_blocks   packs b block by block into the order in which tiles read it;
+ *     product_in_blocks   packs b block by block into the order in which tiles read it, in the course of the first tiles;
  *     product_transposed  for the few columns that would fill no vector: c.T = b.T @ a.T,
  * and a fifth beside them, product_of_row, where one row of a meets a large b.
  *
- * The exception is product_of_dots: up to 3 columns and long contiguous rows of a, as in a layer with one output. A
- * chain would need a transposed first, which costs more than the product. There an element is a dot product that runs
- * in LANES chains, whose sums are added as a tree, one block of k after the other. What decides is n, k and a_col, and
- * never m: rows may be split as one likes, but columns only into parts of more than 3.
+ * The exception is product_of_dots: up to 3 columns and long contiguous rows of a, as in a layer with one output; and
+ * dx of a batch of one row, whose elements are products of the row and of rows of w. A chain would need a or w transposed
+ * first, which costs more than the product. There an element is a dot product that runs in LANES chains, whose sums are
+ * added as a tree, one block of k after the other. What decides is n, k and a_col, and never m: rows may be split as one
+ * likes, but columns only into parts of more than 3. That a batch is of one row, no part of it can know: the caller says
+ * so (one_row).
  */
 #ifndef FASTNN_GEMM_H
 #define FASTNN_GEMM_H
@@ -59,7 +61,7 @@ typedef struct {
      * exactly once; a contiguous c of up to 32 KB is one rectangle. */
     void (*finish)(const void *context, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns);
     const void *context;
-    int one_row; /* m is 1 and has not been split: the elements may be dot products */
+    int one_row; /* m is 1 because there is one row, and not because rows are split: elements may be dot products */
 } Product;
 
 /* ---- Vectors ---------------------------------------------------------------------------------------------------- */
@@ -932,7 +934,7 @@ static void gemm(const Product *p) {
     }
     if (p->m <= 0) return;
     if (p->one_row && p->a_col == 1 && p->b_row == 1 && p->k >= DOT_K && !p->bias && !p->update) {
-        Product column = *p; /* c.T = b.T @ a.T */
+        Product column = *p; /* c.T = b.T @ a.T, whichever columns of c these are */
         column.m = p->n;
         column.n = 1;
         column.a = p->b;
