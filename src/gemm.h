@@ -12,16 +12,16 @@
  * 2008, for the third):
  *     product_in_place    reads both operands where they lie: small and medium products;
  *     product_of_panel    packs b, which is no wider than a tile, and then reads it in place;
- *     product_in_blocks   packs b block by block into the order in which tiles read it, in the course of the first tiles;
+ *     product_in_blocks   packs b block by block into the order in which tiles read it, while the first ones do;
  *     product_transposed  for the few columns that would fill no vector: c.T = b.T @ a.T,
  * and a fifth beside them, product_of_row, where one row of a meets a large b.
  *
- * The exception is product_of_dots: up to 3 columns and long contiguous rows of a, as in a layer with one output; and
- * dx of a batch of one row, whose elements are products of the row and of rows of w. A chain would need a or w transposed
- * first, which costs more than the product. There an element is a dot product that runs in LANES chains, whose sums are
- * added as a tree, one block of k after the other. What decides is n, k and a_col, and never m: rows may be split as one
- * likes, but columns only into parts of more than 3. That a batch is of one row, no part of it can know: the caller says
- * so (one_row).
+ * The exception is product_of_dots: up to 3 columns and long contiguous rows of a, as in a layer with one output, and
+ * dx of a batch of one row, whose elements are the products of that row and the rows of w. A chain would need a or w
+ * transposed first, which costs more than the product. There an element is a dot product that runs in LANES chains,
+ * whose sums are added as a tree, one block of k after the other. What decides is n, k and a_col, and never m: rows may
+ * be split as one likes, but columns only into parts of more than 3. No part of a product can know that there is but one
+ * row: the caller says so (one_row).
  */
 #ifndef FASTNN_GEMM_H
 #define FASTNN_GEMM_H
@@ -325,8 +325,8 @@ ALWAYS_INLINE void tile_step(const int rows, const int vectors, const int masked
     UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] += a_col;
 }
 
-/* The first of many tiles that read the same panel of b, or the same rows of a, packs them for the others: loads, stores
- * and shuffles take place beside its multiply-adds, and memory is waited for beside them. */
+/* The first of many tiles that read the same panel of b, or the same rows of a, packs them for the others: loads,
+ * stores and shuffles take place beside its multiply-adds, and memory is waited for beside them. */
 enum {
     READING,
     COPYING_B,         /* rows of b, while they are read */
@@ -340,8 +340,8 @@ typedef struct {
     ptrdiff_t apart, packed; /* and from it on, a multiple of SPAN steps is left; the next column is `apart` */
 } Packing;
 
-/* As far ahead as memory is away, in steps. Prefetches touch the last number of a line's length, since the first line of
- * what lies across lines has come with its neighbour; at the end they go on with what is next in memory. */
+/* As far ahead as memory is away, in steps. Prefetches touch the last number of a line's length, since the first line
+ * of what lies across lines has come with its neighbour; at the end they go on with what the next tile packs. */
 #define AHEAD 32
 #define LINES_AHEAD 48 /* of several lines each, along their rows */
 
@@ -660,9 +660,9 @@ NOINLINE void product_of_panel(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     product_in_place(&packed, first, n);
 }
 
-/* A block of b fills half of a second-level cache of 1 MB and streams from there without loss, panel after panel, while
- * the rows of a of one tile stay in the first-level cache. */
-#define BLOCK ((ptrdiff_t)(512 * 1024 / sizeof(real)))
+/* A block of b fills three eighths of a second-level cache of 1 MB, so that a and c pass beside it, and streams from
+ * there without loss, panel after panel, while the rows of a of one tile stay in the first-level cache. */
+#define BLOCK ((ptrdiff_t)(384 * 1024 / sizeof(real)))
 
 /* The n columns of c from `first` on. An update cannot wait in c for its next block: then k <= BLOCK / PANEL. */
 NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) {
@@ -879,8 +879,8 @@ NOINLINE void product_of_chains(const Product *p) {
         product_transposed(p, n, few);
     }
     /* b is packed if its rows are not contiguous; if it fills half of a 1 MB cache and is read many times; or if all of
-     * a, read again for every panel, would leave the first-level cache, or every other one. Without masked loads so are the last columns,
-     * which fill no vector. */
+     * a, read again for every panel, would leave the first-level cache, or every other one. Without masked loads so are
+     * the last columns, which fill no vector. */
     const int large = (n > PANEL && n * k * size > 512 * 1024) || (n > 4 * PANEL && m * k * size > 64 * 1024) ||
                       m * k * size > 8 * 1024 * 1024;
     const int pack_b = k > 0 && (p->b_col != 1 || (m > 2 * TILE_ROWS && large));
@@ -921,7 +921,7 @@ NOINLINE void update_in_rectangles(const Product *p, int dots) {
     }
 }
 
-/* Zero sizes are legal. It takes at most 640 KB of stack, and little where b is small and its rows are contiguous. */
+/* Zero sizes are legal. It takes at most 512 KB of stack, and little where b is small and its rows are contiguous. */
 static void gemm(const Product *p) {
     const int dots = p->n <= DOT_COLUMNS && p->a_col == 1 && p->k >= DOT_K * p->n;
     if (p->n <= 0) return;
