@@ -25,6 +25,7 @@ cdef extern from "gemm.h":
             const void *context, Py_ssize_t i, Py_ssize_t j, Py_ssize_t rows, Py_ssize_t columns
         ) noexcept nogil
         const void *context
+        int one_row
     void gemm(const Product *product) noexcept nogil
 
 
@@ -183,6 +184,7 @@ cdef int dense_dx_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept
     p.k = s.n_out
     p.a, p.a_row, p.a_col = <const real *> s.dy + i * s.n_out, s.n_out, 1
     p.b, p.b_row, p.b_col = <const real *> s.w + j * s.n_out, 1, s.n_out
+    p.one_row = s.rows == 1
     p.c, p.c_row = <real *> s.dx + i * s.n_in + j, s.n_in
     if s.activation is not NULL:
         derivative.body, derivative.alpha = s.activation, s.alpha

@@ -12,14 +12,16 @@
  * 2008, for the third):
  *     product_in_place    reads both operands where they lie: small and medium products;
  *     product_of_panel    packs b, which is no wider than a tile, and then reads it in place;
- *     product_in_blocks   packs b block by block into the order in which tiles read it;
+ *     product_in_blocks   packs b block by block into the order in which tiles read it, while the first ones do;
  *     product_transposed  for the few columns that would fill no vector: c.T = b.T @ a.T,
  * and a fifth beside them, product_of_row, where one row of a meets a large b.
  *
- * The exception is product_of_dots: up to 3 columns and long contiguous rows of a, as in a layer with one output. A
- * chain would need a transposed first, which costs more than the product. There an element is a dot product that runs
- * in LANES chains, whose sums are added as a tree, one block of k after the other. What decides is n, k and a_col, and
- * never m: rows may be split as one likes, but columns only into parts of more than 3.
+ * The exception is product_of_dots: up to 3 columns and long contiguous rows of a, as in a layer with one output, and
+ * dx of a batch of one row, whose elements are the products of that row and the rows of w. A chain would need a or w
+ * transposed first, which costs more than the product. There an element is a dot product that runs in LANES chains,
+ * whose sums are added as a tree, one block of k after the other. What decides is n, k and a_col, and never m: rows may
+ * be split as one likes, but columns only into parts of more than 3. No part of a product can know that there is but one
+ * row: the caller says so (one_row).
  */
 #ifndef FASTNN_GEMM_H
 #define FASTNN_GEMM_H
@@ -55,6 +57,7 @@ typedef struct {
      * exactly once; a contiguous c of up to 32 KB is one rectangle. */
     void (*finish)(const void *context, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns);
     const void *context;
+    int one_row; /* m is 1 because there is one row, and not because rows are split: elements may be dot products */
 } Product;
 
 /* ---- Vectors ---------------------------------------------------------------------------------------------------- */
@@ -168,141 +171,6 @@ ALWAYS_INLINE void transpose(const group_single row[CHUNK], group_double column[
 }
 #endif
 
-/* ---- One tile --------------------------------------------------------------------------------------------------- */
-
-/* A tile is up to TILE_ROWS rows of 1 or 2 vectors: 24 of 32 registers, or 12 of 16, hold its sums, the others the
- * vectors of b and one broadcast number of a. One or two rows would wait for their own sums (a multiply-add takes
- * four cycles and starts every cycle): they get 4 vectors. */
-#if defined(__AVX512F__) || defined(__aarch64__)
-#define TILE_ROWS 12
-#else
-#define TILE_ROWS 6
-#endif
-#define TILE_VECTORS 2
-#define FEW_ROWS 2
-#define FEW_ROWS_VECTORS 4
-
-/* A tile, or a column of tiles below each other. */
-typedef struct {
-    ptrdiff_t k;
-    const real *a;
-    ptrdiff_t a_row, a_col;
-    const real *b; /* columns contiguous */
-    ptrdiff_t b_row;
-    real *c;
-    ptrdiff_t c_row;
-    const real *bias; /* added at the end of the chain, or NULL */
-    int resume;       /* the chain starts from c instead of zero */
-    int update;
-    real rate;
-    ptrdiff_t width;  /* columns in the last vector, 1..LANES */
-} Tile;
-
-/* The chains of one tile over all of k. */
-ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked, const vec_mask mask, const Tile *t,
-                             vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
-    const int last = vectors - 1;
-    const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
-    const real *a[(TILE_ROWS + 2) / 3], *b = t->b; /* every third row of a: the fewest address registers */
-    UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] = t->a + i * a_row;
-    for (ptrdiff_t p = t->k; p > 0; p--) {
-        vec x[FEW_ROWS_VECTORS];
-        UNROLL for (int v = 0; v < last; v++) x[v] = vec_load(b + v * LANES);
-        x[last] = masked ? vec_load_first(b + last * LANES, mask) : vec_load(b + last * LANES);
-        UNROLL for (int i = 0; i < rows; i++) {
-            const vec s = vec_broadcast(a[i / 3][i % 3 * a_row]);
-            UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_fma(s, x[v], sum[i][v]);
-        }
-        UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] += a_col;
-        b += b_row;
-    }
-}
-
-ALWAYS_INLINE void tile(const int rows, const int vectors, const Tile *t) {
-    const int last = vectors - 1;
-    const vec_mask mask = vec_first(t->width);
-    const ptrdiff_t c_row = t->c_row;
-    real *c = t->c;
-    vec sum[TILE_ROWS][FEW_ROWS_VECTORS];
-
-    if (t->resume) {
-        const real *start = c;
-        UNROLL for (int i = 0; i < rows; i++) {
-            UNROLL for (int v = 0; v < last; v++) sum[i][v] = vec_load(start + v * LANES);
-            sum[i][last] = vec_load_first(start + last * LANES, mask);
-            start += c_row;
-            IN_ORDER(start);
-        }
-    } else {
-        UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_broadcast(0);
-    }
-
-    if (MASKED_LOADS == 1 && t->width < LANES) tile_sums(rows, vectors, 1, mask, t, sum);
-    else tile_sums(rows, vectors, MASKED_LOADS == 2, mask, t, sum);
-
-    if (t->bias) {
-        UNROLL for (int v = 0; v < vectors; v++) {
-            const vec bias = v < last ? vec_load(t->bias + v * LANES) : vec_load_first(t->bias + v * LANES, mask);
-            UNROLL for (int i = 0; i < rows; i++) sum[i][v] = sum[i][v] + bias;
-        }
-    }
-    if (t->update) {
-        const vec step = vec_broadcast(-t->rate);
-        const real *start = c;
-        UNROLL for (int i = 0; i < rows; i++) {
-            UNROLL for (int v = 0; v < last; v++) sum[i][v] = vec_fma(step, sum[i][v], vec_load(start + v * LANES));
-            sum[i][last] = vec_fma(step, sum[i][last], vec_load_first(start + last * LANES, mask));
-            start += c_row;
-            IN_ORDER(start);
-        }
-    }
-    if (LIKELY(t->width == LANES)) { /* Zen 4 stores a whole vector twice as fast as a masked one */
-        UNROLL for (int i = 0; i < rows; i++) {
-            UNROLL for (int v = 0; v < vectors; v++) vec_store(c + v * LANES, sum[i][v]);
-            c += c_row;
-            IN_ORDER(c);
-        }
-    } else {
-        UNROLL for (int i = 0; i < rows; i++) {
-            UNROLL for (int v = 0; v < last; v++) vec_store(c + v * LANES, sum[i][v]);
-            vec_store_first(c + last * LANES, sum[i][last], mask);
-            c += c_row;
-            IN_ORDER(c);
-        }
-    }
-}
-
-NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
-#define SHAPE(rows, vectors) ((vectors) * (TILE_ROWS + 1) + (rows))
-#define CASE(rows, vectors) case SHAPE(rows, vectors): tile(rows, vectors, t); break;
-#define CASES(rows) CASE(rows, 1) CASE(rows, 2)
-    switch (SHAPE(rows, vectors)) {
-        CASE(1, 4) CASE(2, 4)
-        CASES(1) CASES(2) CASES(3) CASES(4) CASES(5) CASES(6)
-#if TILE_ROWS == 12
-        CASES(7) CASES(8) CASES(9) CASES(10) CASES(11) CASES(12)
-#endif
-    }
-#undef CASES
-#undef CASE
-#undef SHAPE
-}
-
-/* The largest of nearly equal parts of `size`, each at most `most`: 13 rows are 7 + 6, because 12 + 1 is slower. */
-ALWAYS_INLINE ptrdiff_t even_part(ptrdiff_t size, ptrdiff_t most) {
-    if (size <= most) return size;
-    const ptrdiff_t parts = (size + most - 1) / most;
-    return (size + parts - 1) / parts;
-}
-
-/* How many vectors the next tile has, and how many columns, at most `left`; sets the width of the last vector. */
-ALWAYS_INLINE ptrdiff_t tile_columns(ptrdiff_t rows, ptrdiff_t left, ptrdiff_t *vectors, Tile *t) {
-    *vectors = rows <= FEW_ROWS && left > 3 * LANES ? FEW_ROWS_VECTORS : left > LANES ? TILE_VECTORS : 1;
-    const ptrdiff_t columns = smaller(left, *vectors * LANES);
-    t->width = columns - (*vectors - 1) * LANES;
-    return columns;
-}
-
 /* ---- Packing ---------------------------------------------------------------------------------------------------- */
 
 #ifdef GROUP
@@ -391,17 +259,315 @@ NOINLINE void pack(ptrdiff_t count, ptrdiff_t width, ptrdiff_t k, const real *fr
     }
 #ifdef GROUP
     if (from_col == 1 && k >= CHUNK) {
-        const ptrdiff_t whole = count / GROUP * GROUP;
-        for (ptrdiff_t i = 0; i < whole; i += GROUP) {
-            pack_group(k, from + i * from_row, from_row, to + i, to_row);
+        for (; count >= GROUP; count -= GROUP, from += GROUP * from_row, to += GROUP) {
+            pack_group(k, from, from_row, to, to_row);
         }
-        if (whole < count) pack_rest(count - whole, k, from + whole * from_row, from_row, to + whole, to_row);
-        return;
+        if (count > GROUP / 4) {
+            pack_rest(count, k, from, from_row, to, to_row);
+            return;
+        }
     }
 #endif
     for (ptrdiff_t p = 0; p < k; p++) {
         for (ptrdiff_t i = 0; i < count; i++) to[p * to_row + i] = from[i * from_row + p * from_col];
     }
+}
+
+/* ---- One tile --------------------------------------------------------------------------------------------------- */
+
+/* A tile is up to TILE_ROWS rows of 1 or 2 vectors: 24 of 32 registers, or 12 of 16, hold its sums, the others the
+ * vectors of b and one broadcast number of a. One or two rows would wait for their own sums (a multiply-add takes
+ * four cycles and starts every cycle): they get 4 vectors. */
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define TILE_ROWS 12
+#else
+#define TILE_ROWS 6
+#endif
+#define TILE_VECTORS 2
+#define FEW_ROWS 2
+#define FEW_ROWS_VECTORS 4
+#define PANEL_COLUMNS (TILE_VECTORS * (VECTOR_BYTES / sizeof(real)))
+#define PANEL ((ptrdiff_t)PANEL_COLUMNS) /* b is packed into panels as wide as a tile, each (k, PANEL) */
+
+/* A tile, or a column of tiles below each other. */
+typedef struct {
+    ptrdiff_t k;
+    const real *a;
+    ptrdiff_t a_row, a_col;
+    const real *b; /* columns contiguous */
+    ptrdiff_t b_row;
+    real *c;
+    ptrdiff_t c_row;
+    const real *bias; /* added at the end of the chain, or NULL */
+    int resume;       /* the chain starts from c instead of zero */
+    int update;
+    real rate;
+    ptrdiff_t width;  /* columns in the last vector, 1..LANES */
+} Tile;
+
+/* One step of all chains of a tile; x is the row of b. */
+ALWAYS_INLINE void tile_step(const int rows, const int vectors, const int masked, const vec_mask mask,
+                             const real *a[(TILE_ROWS + 2) / 3], ptrdiff_t a_row, ptrdiff_t a_col, const real *b,
+                             vec x[FEW_ROWS_VECTORS], vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
+    const int last = vectors - 1;
+    UNROLL for (int v = 0; v < last; v++) x[v] = vec_load(b + v * LANES);
+    x[last] = masked ? vec_load_first(b + last * LANES, mask) : vec_load(b + last * LANES);
+    UNROLL for (int i = 0; i < rows; i++) {
+        const vec s = vec_broadcast(a[i / 3][i % 3 * a_row]);
+        UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_fma(s, x[v], sum[i][v]);
+    }
+    UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] += a_col;
+}
+
+/* The first of many tiles that read the same panel of b, or the same rows of a, packs them for the others: loads,
+ * stores and shuffles take place beside its multiply-adds, and memory is waited for beside them. */
+enum {
+    READING,
+    COPYING_B,         /* rows of b, while they are read */
+    TRANSPOSING_B,     /* columns of b, some steps before they are read */
+    COPYING_A_ROWS,    /* a_col == 1: to rows that are A_APART apart */
+    COPYING_A_COLUMNS, /* a_row == 1: to columns of TILE_ROWS */
+};
+typedef struct {
+    real *to;
+    const real *from;        /* TRANSPOSING_B: step `packed` of the first column; before it, the panel is packed, */
+    ptrdiff_t apart, packed; /* and from it on, a multiple of SPAN steps is left; the next column is `apart` */
+} Packing;
+
+/* As far ahead as memory is away, in steps. Prefetches touch the last number of a line's length, since the first line
+ * of what lies across lines has come with its neighbour; at the end they go on with what the next tile packs. */
+#define AHEAD 32
+#define LINES_AHEAD 48 /* of several lines each, along their rows */
+
+/* SPAN steps of GROUP columns, a line of each, are transposed at a time: where columns lie a power of two apart, more
+ * than 8 lines would drive each other out of the first-level cache. All PANEL columns take SPAN steps of the tile. This
+ * needs 32 registers; with 16, packing beforehand is as fast. */
+#if defined(GROUP) && TILE_ROWS == 12
+#define SPAN CACHE_LINE
+#define GROUP_STEPS (SPAN * GROUP / PANEL)
+#define STEP_CHUNKS (SPAN / CHUNK / GROUP_STEPS)
+#define CHUNK_LINES (GROUP * CHUNK / SPAN)
+#endif
+
+#define BLOCK_K 512
+#define A_APART (BLOCK_K + CACHE_LINE) /* consecutive rows begin in different sets of the first-level cache */
+#define A_SPAN 16                      /* steps in which up to 16 rows of a are copied, one each */
+
+/* The chains of one tile over all of k. */
+ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked, const int way, const vec_mask mask,
+                             const Tile *t, const Packing *packing, vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
+    const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
+    const real *a[(TILE_ROWS + 2) / 3], *b = t->b; /* every third row of a: the fewest address registers */
+    real *to = way == READING ? NULL : packing->to;
+    const real *next = way == COPYING_B ? b + AHEAD * b_row : t->a + AHEAD * a_col;
+    vec x[FEW_ROWS_VECTORS];
+    ptrdiff_t p = t->k;
+    UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] = t->a + i * a_row;
+#ifdef SPAN
+    if (way == TRANSPOSING_B) {
+        const real *from = packing->from;
+        const ptrdiff_t from_row = packing->apart, packed = packing->packed;
+        ptrdiff_t ahead = LINES_AHEAD;
+        to += packed * PANEL;
+        for (int group = 0; p > packed; p -= GROUP_STEPS) {
+            if (p == packed + LINES_AHEAD) ahead += PANEL * from_row - t->k; /* the next panel */
+            UNROLL for (int step = 0; step < GROUP_STEPS; step++, b += b_row) {
+                tile_step(rows, vectors, masked, mask, a, a_row, a_col, b, x, sum);
+                for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) {
+                    PREFETCH_TO_WRITE(b + (packed + SPAN / 2) * PANEL + l);
+                }
+                UNROLL for (int chunk = step * STEP_CHUNKS; chunk < (step + 1) * STEP_CHUNKS; chunk++) {
+                    const real *row[GROUP];
+                    UNROLL for (int i = 0; i < GROUP; i++) row[i] = from + i * from_row + chunk * CHUNK;
+                    UNROLL for (int i = 0; i < CHUNK_LINES; i++) PREFETCH(row[chunk * CHUNK_LINES + i] + ahead);
+                    pack_chunks(GROUP, row, to + chunk * CHUNK * PANEL, PANEL);
+                }
+            }
+            from += GROUP * from_row;
+            to += GROUP;
+            if (++group == PANEL / GROUP) {
+                group = 0;
+                from += SPAN - PANEL * from_row;
+                to += (SPAN - 1) * PANEL;
+            }
+        }
+    }
+#endif
+    if (way == COPYING_A_ROWS) {
+        const real *from = t->a;
+        for (; p >= A_SPAN; p -= A_SPAN, from += A_SPAN, to += A_SPAN) {
+            const ptrdiff_t ahead = p > LINES_AHEAD ? LINES_AHEAD : LINES_AHEAD - t->k + rows * a_row;
+            for (int i = 0; i < A_SPAN; i++, b += b_row) {
+                tile_step(rows, vectors, masked, mask, a, a_row, a_col, b, x, sum);
+                if (i >= rows) continue;
+                const real *const row = from + i * a_row;
+                for (ptrdiff_t l = 0; l < A_SPAN; l += LANES) vec_store(to + i * A_APART + l, vec_load(row + l));
+                PREFETCH(row + ahead);
+            }
+        }
+        if (p > 0) pack(p, p, rows, from, 1, a_row, to, A_APART);
+    }
+    for (; p > 0; p--, b += b_row) {
+        if (way == COPYING_A_COLUMNS) {
+            if (p == AHEAD) next = t->a + rows;
+            PREFETCH(next);
+            PREFETCH(next + rows - 1);
+            next += a_col;
+            memcpy(to, a[0], rows * sizeof(real));
+            to += rows;
+        }
+        tile_step(rows, vectors, masked, mask, a, a_row, a_col, b, x, sum);
+        if (way == COPYING_B) {
+            if (p == AHEAD) next = t->b + PANEL;
+            for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) PREFETCH(next + l + CACHE_LINE - 1);
+            next += b_row;
+            UNROLL for (int v = 0; v < vectors; v++) vec_store(to + v * LANES, x[v]);
+            to += PANEL;
+        }
+    }
+}
+
+ALWAYS_INLINE void tile(const int rows, const int vectors, const int way, const Tile *t, const Packing *packing) {
+    const int last = vectors - 1;
+    const vec_mask mask = vec_first(t->width);
+    const ptrdiff_t c_row = t->c_row;
+    real *c = t->c;
+    vec sum[TILE_ROWS][FEW_ROWS_VECTORS];
+
+    if (t->resume) {
+        const real *start = c;
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int v = 0; v < last; v++) sum[i][v] = vec_load(start + v * LANES);
+            sum[i][last] = vec_load_first(start + last * LANES, mask);
+            start += c_row;
+            IN_ORDER(start);
+        }
+    } else {
+        UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_broadcast(0);
+    }
+
+    if (way != READING) tile_sums(rows, vectors, 0, way, mask, t, packing, sum);
+    else if (MASKED_LOADS == 1 && t->width < LANES) tile_sums(rows, vectors, 1, READING, mask, t, NULL, sum);
+    else tile_sums(rows, vectors, MASKED_LOADS == 2, READING, mask, t, NULL, sum);
+
+    if (t->bias) {
+        UNROLL for (int v = 0; v < vectors; v++) {
+            const vec bias = v < last ? vec_load(t->bias + v * LANES) : vec_load_first(t->bias + v * LANES, mask);
+            UNROLL for (int i = 0; i < rows; i++) sum[i][v] = sum[i][v] + bias;
+        }
+    }
+    if (t->update) {
+        const vec step = vec_broadcast(-t->rate);
+        const real *start = c;
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int v = 0; v < last; v++) sum[i][v] = vec_fma(step, sum[i][v], vec_load(start + v * LANES));
+            sum[i][last] = vec_fma(step, sum[i][last], vec_load_first(start + last * LANES, mask));
+            start += c_row;
+            IN_ORDER(start);
+        }
+    }
+    if (LIKELY(t->width == LANES)) { /* Zen 4 stores a whole vector twice as fast as a masked one */
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int v = 0; v < vectors; v++) vec_store(c + v * LANES, sum[i][v]);
+            c += c_row;
+            IN_ORDER(c);
+        }
+    } else {
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int v = 0; v < last; v++) vec_store(c + v * LANES, sum[i][v]);
+            vec_store_first(c + last * LANES, sum[i][last], mask);
+            c += c_row;
+            IN_ORDER(c);
+        }
+    }
+}
+
+NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
+#define SHAPE(rows, vectors) ((vectors) * (TILE_ROWS + 1) + (rows))
+#define CASE(rows, vectors) case SHAPE(rows, vectors): tile(rows, vectors, READING, t, NULL); break;
+#define CASES(rows) CASE(rows, 1) CASE(rows, 2)
+    switch (SHAPE(rows, vectors)) {
+        CASE(1, 4) CASE(2, 4)
+        CASES(1) CASES(2) CASES(3) CASES(4) CASES(5) CASES(6)
+#if TILE_ROWS == 12
+        CASES(7) CASES(8) CASES(9) CASES(10) CASES(11) CASES(12)
+#endif
+    }
+#undef CASES
+#undef CASE
+#undef SHAPE
+}
+
+/* TILE_ROWS rows and PANEL columns. */
+NOINLINE void first_tile(int way, const Tile *t, const Packing *packing) {
+    switch (way) {
+#define CASE(way) case way: tile(TILE_ROWS, TILE_VECTORS, way, t, packing); break;
+        CASE(COPYING_B) CASE(COPYING_A_ROWS) CASE(COPYING_A_COLUMNS)
+#ifdef SPAN
+        CASE(TRANSPOSING_B)
+#endif
+#undef CASE
+    }
+}
+
+/* The tile packs the columns of b that it reads, which have any strides, into `panel` (k, PANEL). */
+NOINLINE void tile_packing_b(Tile *t, const real *b, ptrdiff_t b_row, ptrdiff_t b_col, real *panel) {
+    Packing packing = {panel, b, b_col, 0};
+    t->b = panel;
+    t->b_row = PANEL;
+    if (b_col == 1) {
+        t->b = b;
+        t->b_row = b_row;
+        first_tile(COPYING_B, t, &packing);
+        return;
+    }
+#ifdef SPAN
+    if (b_row == 1 && t->k >= 2 * SPAN) {
+        packing.packed = SPAN + t->k % SPAN;
+        packing.from = b + packing.packed;
+        pack(PANEL, PANEL, packing.packed, b, b_col, b_row, panel, PANEL);
+        first_tile(TRANSPOSING_B, t, &packing);
+        return;
+    }
+#endif
+    pack(PANEL, PANEL, t->k, b, b_col, b_row, panel, PANEL);
+    tile_of(TILE_ROWS, TILE_VECTORS, t);
+}
+
+/* The tiles that follow read the packed rows of a. */
+ALWAYS_INLINE void read_packed_a(Tile *t, const real *packed) {
+    t->a = packed;
+    t->a_row = t->a_col == 1 ? A_APART : 1;
+    if (t->a_col != 1) t->a_col = TILE_ROWS;
+}
+
+/* The tile packs the rows of a that it reads; k <= BLOCK_K. */
+ALWAYS_INLINE void tile_packing_a(Tile *t, real *packed) {
+    const Packing packing = {packed, NULL, 0, 0};
+    first_tile(t->a_col == 1 ? COPYING_A_ROWS : COPYING_A_COLUMNS, t, &packing);
+    read_packed_a(t, packed);
+}
+
+/* The same beforehand, for up to TILE_ROWS rows. */
+ALWAYS_INLINE void pack_a(ptrdiff_t rows, Tile *t, real *packed) {
+    if (t->a_col == 1) pack(t->k, t->k, rows, t->a, 1, t->a_row, packed, A_APART);
+    else pack(rows, rows, t->k, t->a, 1, t->a_col, packed, TILE_ROWS);
+    read_packed_a(t, packed);
+}
+
+/* The largest of nearly equal parts of `size`, each at most `most`: 13 rows are 7 + 6, because 12 + 1 is slower. */
+ALWAYS_INLINE ptrdiff_t even_part(ptrdiff_t size, ptrdiff_t most) {
+    if (size <= most) return size;
+    const ptrdiff_t parts = (size + most - 1) / most;
+    return (size + parts - 1) / parts;
+}
+
+/* How many vectors the next tile has, and how many columns, at most `left`; sets the width of the last vector. */
+ALWAYS_INLINE ptrdiff_t tile_columns(ptrdiff_t rows, ptrdiff_t left, ptrdiff_t *vectors, Tile *t) {
+    *vectors = rows <= FEW_ROWS && left > 3 * LANES ? FEW_ROWS_VECTORS : left > LANES ? TILE_VECTORS : 1;
+    const ptrdiff_t columns = smaller(left, *vectors * LANES);
+    t->width = columns - (*vectors - 1) * LANES;
+    return columns;
 }
 
 /* ---- Four ways through the tiles ------------------------------------------------------------------------------- */
@@ -417,9 +583,6 @@ ALWAYS_INLINE void finish(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t 
     if (p->finish) p->finish(p->context, i, j, rows, columns);
 }
 
-#define PANEL_COLUMNS (TILE_VECTORS * (VECTOR_BYTES / sizeof(real)))
-#define PANEL ((ptrdiff_t)PANEL_COLUMNS) /* b is packed into panels as wide as a tile, each (k, PANEL) */
-#define BLOCK_K 512
 #define FINISHED_ROWS 192 /* of a panel of c: up to 24 KB */
 
 /* The n columns of c from `first` on; p->b begins at the first of them, with contiguous rows, which without masked
@@ -491,52 +654,24 @@ NOINLINE void product_of_panel(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     product_in_place(&packed, first, n);
 }
 
-/* The whole panels of b (k, n), b_col == 1, row after row: the order in which they lie in memory. */
-NOINLINE void pack_rows(ptrdiff_t k, ptrdiff_t n, const real *b, ptrdiff_t b_row, real *to) {
-    for (ptrdiff_t p = 0; p < k; p++, b += b_row, to += PANEL) {
-        const real *const ahead = p + 2 < k ? b + 2 * b_row : b;
-        for (ptrdiff_t j = 0; j + PANEL <= n; j += PANEL) {
-            for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) PREFETCH(ahead + j + l);
-            for (ptrdiff_t l = 0; l < PANEL; l += LANES) vec_store(to + j * k + l, vec_load(b + j + l));
-        }
-    }
-}
-
-/* What the next tiles read of a comes from memory, a share at a time, while the present ones are at work. */
-typedef struct {
-    ptrdiff_t count, length, step;
-    const real *next;
-} Lines;
-
-ALWAYS_INLINE Lines lines_of(ptrdiff_t rows, const real *a, ptrdiff_t k, const Product *p) {
-    const int contiguous = p->a_col == 1;
-    const Lines lines = {rows == 0 || contiguous ? rows : k, contiguous ? k : 1, contiguous ? p->a_row : p->a_col, a};
-    return lines;
-}
-
-ALWAYS_INLINE void prefetch(Lines *lines, ptrdiff_t share) {
-    for (; share > 0 && lines->count > 0; share--, lines->count--, lines->next += lines->step) {
-        for (ptrdiff_t x = 0; x < lines->length; x += CACHE_LINE) PREFETCH(lines->next + x);
-    }
-}
-
-/* A block of b fills half of a second-level cache of 1 MB and streams from there without loss, panel after panel, while
- * the rows of a of one tile stay in the first-level cache. */
-#define BLOCK ((ptrdiff_t)(512 * 1024 / sizeof(real)))
+/* A block of b fills three eighths of a second-level cache of 1 MB, so that a and c pass beside it, and streams from
+ * there without loss, panel after panel, while the rows of a of one tile stay in the first-level cache. */
+#define BLOCK ((ptrdiff_t)(384 * 1024 / sizeof(real)))
 
 /* The n columns of c from `first` on. An update cannot wait in c for its next block: then k <= BLOCK / PANEL. */
 NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     ALIGNED(64) real packed_b[BLOCK];
-    ALIGNED(64) real packed_a[BLOCK_K * TILE_ROWS];
-    const ptrdiff_t m = p->m, k = p->k, rows = even_part(m, TILE_ROWS);
-    const ptrdiff_t block_k = p->update ? k : even_part(k, BLOCK_K);
+    ALIGNED(64) real packed_a[TILE_ROWS * (BLOCK_K + 64 / sizeof(real))];
+    const ptrdiff_t m = p->m, k = p->k;
+    const ptrdiff_t rows = even_part(m - TILE_ROWS, TILE_ROWS); /* of all tiles but the first */
+    /* Where many panels read the same rows of a, these are packed if they are columns in memory, another page for each
+     * step, or if they drive each other out of the first-level cache because they lie a multiple of 4 KB apart. Shorter
+     * blocks are wider, so that what is packed is read more often. */
+    const int packs_a = n > 4 * PANEL && (k <= BLOCK_K || !p->update) &&
+                        (p->a_row == 1 || (p->a_col == 1 && p->a_row * (ptrdiff_t)sizeof(real) % 4096 == 0));
+    const ptrdiff_t block_k = p->update ? k : even_part(k, packs_a ? BLOCK_K / 2 : BLOCK_K);
     const ptrdiff_t block_n = even_part((n + PANEL - 1) / PANEL, BLOCK / (block_k * PANEL)) * PANEL;
-    /* The lines of a that a tile reads drive each other out of the first-level cache where they lie a multiple of 4 KB
-     * apart; of 1 KB where columns, not rows, are contiguous, because there are k of them. */
-    const ptrdiff_t a_apart = p->a_col == 1 ? p->a_row : p->a_col * 4;
-    const int pack_a = n > 4 * PANEL && block_k <= BLOCK_K && a_apart * (ptrdiff_t)sizeof(real) % 4096 == 0;
     Tile t = whole_tile(p);
-    t.b_row = PANEL;
     for (ptrdiff_t q = 0; q < k; q += block_k) {
         t.k = smaller(block_k, k - q);
         t.resume = q > 0;
@@ -544,35 +679,34 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
         for (ptrdiff_t j = 0; j < n; j += block_n) {
             const ptrdiff_t width = smaller(block_n, n - j);
             const real *const b = p->b + q * p->b_row + (first + j) * p->b_col;
-            if (p->b_col == 1) pack_rows(t.k, width, b, p->b_row, packed_b);
-            for (ptrdiff_t i = 0; i < m; i += rows) {
-                const ptrdiff_t height = smaller(rows, m - i);
+            for (ptrdiff_t i = 0, height; i < m; i += height) {
+                height = i == 0 ? smaller(m, TILE_ROWS) : smaller(rows, m - i);
                 t.a = p->a + i * p->a_row + q * p->a_col;
-                Lines ahead = {0};
-                if (width > 4 * PANEL) ahead = lines_of(smaller(rows, m - i - height), t.a + height * p->a_row, t.k, p);
-                const ptrdiff_t share = ahead.count * PANEL / width + 1;
-                if (pack_a) {
-                    pack(height, height, t.k, t.a, p->a_row, p->a_col, packed_a, height);
-                    t.a = packed_a;
-                    t.a_row = 1;
-                    t.a_col = height;
-                }
+                t.a_row = p->a_row;
+                t.a_col = p->a_col;
+                const int first_packs_a = packs_a && i > 0 && height == TILE_ROWS;
+                if (packs_a && !first_packs_a) pack_a(height, &t, packed_a);
                 for (ptrdiff_t l = 0; l < width; l += PANEL) {
                     const ptrdiff_t columns = smaller(PANEL, width - l), vectors = (columns + LANES - 1) / LANES;
-                    real *const panel = packed_b + (m > rows || p->b_col == 1 ? l * t.k : 0);
-                    if (i == 0 && (p->b_col != 1 || columns < PANEL)) {
-                        pack(columns, filled(columns), t.k, b + l * p->b_col, p->b_col, p->b_row, panel, PANEL);
-                    }
+                    const real *const from = b + l * p->b_col;
+                    real *const panel = packed_b + (m > height ? l * t.k : 0);
                     t.width = columns - (vectors - 1) * LANES;
                     t.b = panel;
+                    t.b_row = PANEL;
                     t.c = p->c + i * p->c_row + first + j + l;
                     t.bias = p->bias && complete ? p->bias + first + j + l : NULL;
-                    prefetch(&ahead, share);
                     for (ptrdiff_t h = 0; h < height && l + PANEL < width; h++) { /* c of the next tile */
                         const real *const next = t.c + h * t.c_row + PANEL;
-                        for (ptrdiff_t x = 0; x < PANEL; x += CACHE_LINE) PREFETCH_TO_WRITE(next + x);
+                        for (ptrdiff_t x = 0; x < PANEL; x += CACHE_LINE) PREFETCH_TO_WRITE(next + x + CACHE_LINE - 1);
                     }
-                    tile_of(height, vectors, &t);
+                    if (i == 0 && height == TILE_ROWS && columns == PANEL) {
+                        tile_packing_b(&t, from, p->b_row, p->b_col, panel);
+                    } else if (l == 0 && first_packs_a && columns == PANEL) {
+                        tile_packing_a(&t, packed_a);
+                    } else {
+                        if (i == 0) pack(columns, filled(columns), t.k, from, p->b_col, p->b_row, panel, PANEL);
+                        tile_of(height, vectors, &t);
+                    }
                 }
                 if (complete) finish(p, i, first + j, height, width);
             }
@@ -732,15 +866,15 @@ NOINLINE void product_of_chains(const Product *p) {
         return;
     }
     /* The last columns, where they fill little of a vector: at most three quarters, or where a.T has to be packed at
-     * most a quarter of float, an eighth of double, which is packed at half the speed. */
-    const ptrdiff_t few = n % LANES;
-    if (few > 0 && few <= (p->a_row == 1 ? LANES * 3 / 4 : LANES / size) && m >= LANES && m * k >= 16 * LANES) {
+     * most half of float, an eighth of double, which is packed at half the speed. */
+    const ptrdiff_t few = n % LANES, most = p->a_row == 1 ? LANES * 3 / 4 : FASTNN_DOUBLE ? LANES / 8 : LANES / 2;
+    if (few > 0 && few <= most && m >= LANES && m * k >= 16 * LANES) {
         n -= few;
         product_transposed(p, n, few);
     }
     /* b is packed if its rows are not contiguous; if it fills half of a 1 MB cache and is read many times; or if all of
-     * a, read again for every panel, would leave the first-level cache, or every other one. Without masked loads so are the last columns,
-     * which fill no vector. */
+     * a, read again for every panel, would leave the first-level cache, or every other one. Without masked loads so are
+     * the last columns, which fill no vector. */
     const int large = (n > PANEL && n * k * size > 512 * 1024) || (n > 4 * PANEL && m * k * size > 64 * 1024) ||
                       m * k * size > 8 * 1024 * 1024;
     const int pack_b = k > 0 && (p->b_col != 1 || (m > 2 * TILE_ROWS && large));
@@ -781,18 +915,31 @@ NOINLINE void update_in_rectangles(const Product *p, int dots) {
     }
 }
 
-/* Zero sizes are legal. It takes at most 640 KB of stack, and little where b is small and its rows are contiguous. */
+/* Zero sizes are legal. It takes at most 512 KB of stack, and little where b is small and its rows are contiguous. */
 static void gemm(const Product *p) {
     const int dots = p->n <= DOT_COLUMNS && p->a_col == 1 && p->k >= DOT_K * p->n;
     if (p->n <= 0) return;
     if (p->b_sum) { /* a row of ones @ b, just before its rows are needed in the cache */
         const real one = 1;
         const Product sums = {1,    p->n,     p->k, &one,      0,       0,    p->b, p->b_row, p->b_col,
-                              NULL, p->b_sum, p->n, p->update, p->rate, NULL, NULL, NULL};
+                              NULL, p->b_sum, p->n, p->update, p->rate, NULL, NULL, NULL, 0};
         if (p->update && p->k > BLOCK / PANEL) update_in_rectangles(&sums, 0);
         else product_of_chains(&sums);
     }
     if (p->m <= 0) return;
+    if (p->one_row && p->a_col == 1 && p->b_row == 1 && p->k >= DOT_K && !p->bias && !p->update) {
+        Product column = *p; /* c.T = b.T @ a.T, whichever columns of c these are */
+        column.m = p->n;
+        column.n = 1;
+        column.a = p->b;
+        column.a_row = p->b_col;
+        column.b = p->a;
+        column.c_row = 1;
+        column.finish = NULL;
+        product_of_dots(&column);
+        finish(p, 0, 0, 1, p->n);
+        return;
+    }
     if (p->update && p->k > (dots ? DOT_BLOCK : BLOCK / PANEL)) {
         update_in_rectangles(p, dots);
     } else if (p->finish && p->c_row == p->n && p->m * p->n <= 32 * 1024 / (ptrdiff_t)sizeof(real)) {
