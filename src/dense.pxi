@@ -107,7 +107,7 @@ cdef void divide_product(
         step.nanoseconds += FIRST_TOUCH * columns
 
 
-# The first rectangle of a product (rows, columns) in the units [begin, end); returns the unit that the next begins with.
+# The first rectangle of a product (rows, columns) in the units [begin, end); returns the unit where the next begins.
 cdef inline Py_ssize_t part_of(
     const Step *s, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t begin, Py_ssize_t end, Product *p, Py_ssize_t *i,
     Py_ssize_t *j,
