@@ -78,6 +78,8 @@ cdef enum:
     FIRST_TOUCH = 1         # nanosecond per number that is written, where the system has to give the memory first
     LEAST_ROWS = 12         # of a chunk: in fewer, a multiply-add waits for the one before it
     PANEL_COLUMNS = 32      # of a unit, where threads share the columns of a product
+    LONG_ROWS = 256        # of a unit, where a product takes long
+    LONG = 5000000          # nanoseconds
 
 # For chains of so many multiply-adds: one vector a cycle of 3 GHz, roughly.
 cdef inline double nanoseconds_per_element(Py_ssize_t inner) noexcept:
@@ -85,16 +87,19 @@ cdef inline double nanoseconds_per_element(Py_ssize_t inner) noexcept:
 
 
 # Threads share the columns of a product where there are many, so that each packs its own part of w, and so that the
-# same part of w is in the same cache forward, backward and in the step; else they share the rows.
+# same part of w is in the same cache forward, backward and in the step; else they share the rows. What takes long runs
+# in slices: then also rows are divided, into blocks, because a slice of few columns would read all rows for them.
 cdef void divide_product(
     Step *step, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t inner, bint by_columns=False
 ) noexcept:
     cdef double nanoseconds = nanoseconds_per_element(inner)
+    cdef Py_ssize_t blocks = max(rows // LONG_ROWS, 1) if nanoseconds * rows * columns > LONG else 1
     step.panel = PANEL_COLUMNS if columns >= 4 * PANEL_COLUMNS and (by_columns or rows <= 4 * columns) else 0
     if step.panel > 0:
-        step.units = columns // PANEL_COLUMNS   # the last one is wider: few columns could be summed in another order
-        divide(step, nanoseconds * rows * PANEL_COLUMNS)
-        step.nanoseconds += FIRST_TOUCH * rows * PANEL_COLUMNS
+        # the last panel is wider: few columns could be summed in another order
+        step.units = columns // PANEL_COLUMNS * blocks
+        divide(step, nanoseconds * rows * PANEL_COLUMNS / blocks)
+        step.nanoseconds += <double> FIRST_TOUCH * rows * PANEL_COLUMNS / blocks
     else:
         step.units = max(rows, 1)       # db has columns also where dw has no rows
         divide(step, nanoseconds * columns)
@@ -102,18 +107,28 @@ cdef void divide_product(
         step.nanoseconds += FIRST_TOUCH * columns
 
 
-# The part of a product (rows, columns) that the units [begin, end) are.
-cdef inline void part_of(
+# The first rectangle of a product (rows, columns) in the units [begin, end); returns the unit where the next begins.
+cdef inline Py_ssize_t part_of(
     const Step *s, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t begin, Py_ssize_t end, Product *p, Py_ssize_t *i,
     Py_ssize_t *j,
 ) noexcept nogil:
+    cdef Py_ssize_t panels, blocks, block, last, panel
     memset(p, 0, sizeof(Product))
-    if s.panel > 0:
-        i[0], j[0] = 0, begin * s.panel
-        p.m, p.n = rows, (columns if end == s.units else end * s.panel) - begin * s.panel
-    else:
+    if s.panel == 0:
         i[0], j[0] = begin, 0
         p.m, p.n = min(end, rows) - begin, columns
+        return end
+    panels = columns // s.panel
+    blocks = s.units // panels
+    block, panel = begin // panels, begin % panels
+    if panel == 0 and end - begin >= panels:    # whole blocks
+        last, end = end // panels, panels
+    else:
+        last, end = block + 1, min(end - block * panels, panels)
+    i[0], j[0] = rows * block // blocks, panel * s.panel
+    p.m = rows * last // blocks - i[0]
+    p.n = (columns if end == panels else end * s.panel) - j[0]
+    return (last - 1) * panels + end
 
 
 # The elementwise step of the context, on a rectangle of its arrays.
@@ -135,19 +150,20 @@ cdef int dense_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noe
     # units: rows of y, or panels of its columns
     cdef Product p
     cdef Step activation
-    cdef Py_ssize_t i, j
-    part_of(s, s.rows, s.n_out, begin, end, &p, &i, &j)
-    p.k = s.n_in
-    p.a, p.a_row, p.a_col = <const real *> s.x + i * s.n_in, s.n_in, 1
-    p.b, p.b_row, p.b_col = <const real *> s.w + j, s.n_out, 1
-    p.bias = <const real *> s.b + j if s.b is not NULL else NULL
-    p.c, p.c_row = <real *> s.y + i * s.n_out + j, s.n_out
-    if s.activation is not NULL:        # in place, while the sums are in the cache
-        activation.body, activation.alpha = s.activation, s.alpha
-        activation.x = activation.y = activation.dy = activation.dx = p.c
-        activation.stride = s.n_out
-        p.finish, p.context = on_rectangle, &activation
-    gemm(&p)
+    cdef Py_ssize_t i, j, at = begin
+    while at < end:
+        at = part_of(s, s.rows, s.n_out, at, end, &p, &i, &j)
+        p.k = s.n_in
+        p.a, p.a_row, p.a_col = <const real *> s.x + i * s.n_in, s.n_in, 1
+        p.b, p.b_row, p.b_col = <const real *> s.w + j, s.n_out, 1
+        p.bias = <const real *> s.b + j if s.b is not NULL else NULL
+        p.c, p.c_row = <real *> s.y + i * s.n_out + j, s.n_out
+        if s.activation is not NULL:        # in place, while the sums are in the cache
+            activation.body, activation.alpha = s.activation, s.alpha
+            activation.x = activation.y = activation.dy = activation.dx = p.c
+            activation.stride = s.n_out
+            p.finish, p.context = on_rectangle, &activation
+        gemm(&p)
     return 0
 
 def dense_forward(x, w, b, y, str activation=None, double alpha=0.0, Tape tape=None):
@@ -179,20 +195,21 @@ cdef int dense_dx_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept
     # dx = (dy @ w.T) * f'(x); units: rows of dx, or panels of its columns
     cdef Product p
     cdef Step derivative
-    cdef Py_ssize_t i, j
-    part_of(s, s.rows, s.n_in, begin, end, &p, &i, &j)
-    p.k = s.n_out
-    p.a, p.a_row, p.a_col = <const real *> s.dy + i * s.n_out, s.n_out, 1
-    p.b, p.b_row, p.b_col = <const real *> s.w + j * s.n_out, 1, s.n_out
-    p.one_row = s.rows == 1
-    p.c, p.c_row = <real *> s.dx + i * s.n_in + j, s.n_in
-    if s.activation is not NULL:
-        derivative.body, derivative.alpha = s.activation, s.alpha
-        derivative.x = <const real *> s.x + i * s.n_in + j
-        derivative.y = derivative.dy = derivative.dx = p.c
-        derivative.stride = s.n_in
-        p.finish, p.context = on_rectangle, &derivative
-    gemm(&p)
+    cdef Py_ssize_t i, j, at = begin
+    while at < end:
+        at = part_of(s, s.rows, s.n_in, at, end, &p, &i, &j)
+        p.k = s.n_out
+        p.a, p.a_row, p.a_col = <const real *> s.dy + i * s.n_out, s.n_out, 1
+        p.b, p.b_row, p.b_col = <const real *> s.w + j * s.n_out, 1, s.n_out
+        p.one_row = s.rows == 1
+        p.c, p.c_row = <real *> s.dx + i * s.n_in + j, s.n_in
+        if s.activation is not NULL:
+            derivative.body, derivative.alpha = s.activation, s.alpha
+            derivative.x = <const real *> s.x + i * s.n_in + j
+            derivative.y = derivative.dy = derivative.dx = p.c
+            derivative.stride = s.n_in
+            p.finish, p.context = on_rectangle, &derivative
+        gemm(&p)
     return 0
 
 
@@ -200,17 +217,18 @@ cdef int dense_dx_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept
 cdef int dense_dw_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # units: panels of columns, or rows of dw; whoever computes the first row computes db, also where there is no row
     cdef Product p
-    cdef Py_ssize_t i, j
-    part_of(s, s.n_in, s.n_out, begin, end, &p, &i, &j)
-    p.k = s.rows
-    p.a, p.a_row, p.a_col = <const real *> s.x + i, 1, s.n_in
-    p.b, p.b_row, p.b_col = <const real *> s.dy + j, s.n_out, 1
-    p.c, p.c_row = <real *> s.dw + i * s.n_out + j, s.n_out
-    if i == 0 and s.db is not NULL:
-        p.b_sum = <real *> s.db + j
-    if s.lr is not NULL:
-        p.update, p.rate = True, <real> s.lr[0]
-    gemm(&p)
+    cdef Py_ssize_t i, j, at = begin
+    while at < end:
+        at = part_of(s, s.n_in, s.n_out, at, end, &p, &i, &j)
+        p.k = s.rows
+        p.a, p.a_row, p.a_col = <const real *> s.x + i, 1, s.n_in
+        p.b, p.b_row, p.b_col = <const real *> s.dy + j, s.n_out, 1
+        p.c, p.c_row = <real *> s.dw + i * s.n_out + j, s.n_out
+        if i == 0 and s.db is not NULL:
+            p.b_sum = <real *> s.db + j
+        if s.lr is not NULL:
+            p.update, p.rate = True, <real> s.lr[0]
+        gemm(&p)
     return 0
 
 

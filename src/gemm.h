@@ -20,8 +20,8 @@
  * dx of a batch of one row, whose elements are the products of that row and the rows of w. A chain would need a or w
  * transposed first, which costs more than the product. There an element is a dot product that runs in LANES chains,
  * whose sums are added as a tree, one block of k after the other. What decides is n, k and a_col, and never m: rows may
- * be split as one likes, but columns only into parts of more than 3. No part of a product can know that there is but one
- * row: the caller says so (one_row).
+ * be split as one likes, but columns only into parts of more than 3. No part of a product can know that there is only
+ * one row: the caller says so (one_row).
  */
 #ifndef FASTNN_GEMM_H
 #define FASTNN_GEMM_H
@@ -654,9 +654,9 @@ NOINLINE void product_of_panel(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     product_in_place(&packed, first, n);
 }
 
-/* A block of b fills three eighths of a second-level cache of 1 MB, so that a and c pass beside it, and streams from
- * there without loss, panel after panel, while the rows of a of one tile stay in the first-level cache. */
-#define BLOCK ((ptrdiff_t)(384 * 1024 / sizeof(real)))
+/* A block of b fills half of a second-level cache of 1 MB and streams from there without loss, panel after panel, while
+ * the rows of a of one tile stay in the first-level cache. */
+#define BLOCK ((ptrdiff_t)(512 * 1024 / sizeof(real)))
 
 /* The n columns of c from `first` on. An update cannot wait in c for its next block: then k <= BLOCK / PANEL. */
 NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) {
@@ -669,7 +669,7 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
      * blocks are wider, so that what is packed is read more often. */
     const int packs_a = n > 4 * PANEL && (k <= BLOCK_K || !p->update) &&
                         (p->a_row == 1 || (p->a_col == 1 && p->a_row * (ptrdiff_t)sizeof(real) % 4096 == 0));
-    const ptrdiff_t block_k = p->update ? k : even_part(k, packs_a ? BLOCK_K / 2 : BLOCK_K);
+    const ptrdiff_t block_k = p->update ? k : even_part(k, packs_a ? BLOCK_K * 3 / 4 : BLOCK_K);
     const ptrdiff_t block_n = even_part((n + PANEL - 1) / PANEL, BLOCK / (block_k * PANEL)) * PANEL;
     Tile t = whole_tile(p);
     for (ptrdiff_t q = 0; q < k; q += block_k) {
@@ -695,8 +695,9 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
                     t.b_row = PANEL;
                     t.c = p->c + i * p->c_row + first + j + l;
                     t.bias = p->bias && complete ? p->bias + first + j + l : NULL;
-                    for (ptrdiff_t h = 0; h < height && l + PANEL < width; h++) { /* c of the next tile */
-                        const real *const next = t.c + h * t.c_row + PANEL;
+                    const int below = l + PANEL >= width; /* where the next tile is, whose part of c comes closer */
+                    const real *next = below ? p->c + (i + height) * p->c_row + first + j : t.c + PANEL;
+                    for (ptrdiff_t h = below ? smaller(rows, m - i - height) : height; h > 0; h--, next += t.c_row) {
                         for (ptrdiff_t x = 0; x < PANEL; x += CACHE_LINE) PREFETCH_TO_WRITE(next + x + CACHE_LINE - 1);
                     }
                     if (i == 0 && height == TILE_ROWS && columns == PANEL) {
@@ -915,7 +916,7 @@ NOINLINE void update_in_rectangles(const Product *p, int dots) {
     }
 }
 
-/* Zero sizes are legal. It takes at most 512 KB of stack, and little where b is small and its rows are contiguous. */
+/* Zero sizes are legal. It takes at most 640 KB of stack, and little where b is small and its rows are contiguous. */
 static void gemm(const Product *p) {
     const int dots = p->n <= DOT_COLUMNS && p->a_col == 1 && p->k >= DOT_K * p->n;
     if (p->n <= 0) return;
