@@ -239,12 +239,12 @@ cdef struct Player:
 
 cdef enum:
     CHUNKS_PER_THREAD = 3       # more would even out the threads' speeds better, and cost more
-    MICROSECONDS_PER_LOOK = 6000   # how much of a long step, of each thread, runs between two looks at signals
+    MICROSECONDS_PER_LOOK = 12000   # how much of a long step, of each thread, runs between two looks at signals
 
 
 cdef int player_for(Player *player, Team helpers) except -1:
     memset(player, 0, sizeof(Player))
-    player.pace = 1
+    player.pace = 2
     if helpers is not None and helpers.n_threads > 1:
         player.shared = helpers.shared
         player.n_threads = helpers.n_threads
@@ -256,32 +256,36 @@ cdef int player_for(Player *player, Team helpers) except -1:
 cdef int play(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexcept nogil:
     """Run steps; a step that takes long is run in slices, so that signals are looked at in time."""
     cdef const Step *s
-    cdef Py_ssize_t i, at, slice_units
+    cdef Py_ssize_t i, at, units
     cdef double began
     cdef bint updating = False
     cdef int status
     for i in range(begin, end):
         s = &tape.steps[i]
         updating = updating or s.updates
-        slice_units = units_per_look(s, player)
-        if s.units <= slice_units or updating:
+        if s.units <= units_per_look(s, player) or updating:
             status = run_units(s, 0, s.units, player)
             if status != 0:
                 return status
             continue
         at = 0
         while at < s.units:
+            units = even_slice(s.units - at, units_per_look(s, player))
             began = seconds()
-            status = run_units(s, at, min(at + slice_units, s.units), player)
+            status = run_units(s, at, at + units, player)
             if status == 0:
                 status = look(tape, player)
             if status != 0:
                 return status
-            at += slice_units
-            if at <= s.units:
-                learn_pace(s, slice_units, seconds() - began, player)
-                slice_units = units_per_look(s, player)
+            at += units
+            learn_pace(s, units, seconds() - began, player)
     return 0
+
+
+cdef inline Py_ssize_t even_slice(Py_ssize_t units, Py_ssize_t most) noexcept nogil:
+    """The first of equal slices: a small one at the end would read all that a product needs for little work."""
+    cdef Py_ssize_t slices = (units + most - 1) // most
+    return (units + slices - 1) // slices
 
 
 cdef inline Py_ssize_t units_per_look(const Step *s, Player *player) noexcept nogil:
