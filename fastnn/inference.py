@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from fastnn.arena import Array
 from fastnn.data import copy_into
 from fastnn.layer import Chain, Fused, Layer
 from fastnn.plan import Constants
+
+if TYPE_CHECKING:
+    from threading import Event
 
 _BLOCK_BYTES = 256 * 1024  # the activations of a block: they stay in a core's second cache, with room for weights
 _LEAST_ROWS = 128  # wider nets get more memory: a block reads all weights, which fewer rows are not worth
@@ -54,15 +58,17 @@ class Block:
             del self._recorded[next(iter(self._recorded))]
         return found
 
-    def run(self, x: Array, y: Array) -> None:
-        """Write the outputs for some rows into y: all that a thread needs to do for its share of many."""
+    def run(self, x: Array, y: Array, stop: Event | None) -> None:
+        """Write the outputs for some rows into y, unless stopped: a thread's share of many."""
         recorded = self.recorded(len(x))
         if self._is_ours and x.nbytes > _COPIED_BYTES and x.dtype == recorded.x.dtype and _is_plain(x):
-            self._chain.stages[0]._forward(x, recorded.second_x, None)
-            recorded.tape.replay(recorded.second)
+            tape = Tape()  # replays hear Ctrl-C
+            self._chain.stages[0]._forward(x, recorded.second_x, tape)
+            tape.replay(stop=stop)
+            recorded.tape.replay(recorded.second, stop=stop)
         else:
             copy_into(recorded.x, x)
-            recorded.tape.replay()
+            recorded.tape.replay(stop=stop)
         y[...] = recorded.y
 
     def _record(self, rows: int) -> Recorded:
@@ -115,17 +121,20 @@ class Predictor:
             n_threads = threads.worth(block.recorded(rows).tape.work * n_blocks)
         self._put(block, rows)
         starts = iter(range(0, n, rows))  # whose next is one operation for other threads
-        failed: list[bool] = []
+        stop = _event() if n_threads > 1 else None
 
         def work() -> None:
             block = self._take(rows)
             for start in starts:
-                block.run(x[start : start + rows], out[start : start + rows])
-                if failed:
+                block.run(x[start : start + rows], out[start : start + rows], stop)
+                if stop is not None and stop.is_set():
                     break
             self._put(block, rows)
 
-        threads.together(min(n_threads, n_blocks), work, lambda: failed.append(True))
+        if stop is None:
+            work()
+        else:
+            threads.together(min(n_threads, n_blocks), work, stop.set)
         return out
 
     def _take(self, rows: int) -> Block:
@@ -144,6 +153,12 @@ def _is_ours(stage: Layer) -> bool:
     product, activation = (stage.product, stage.activation) if isinstance(stage, Fused) else (stage, None)
     code = product._forward if activation is None else product.forward_fused
     return code is not None and code.__module__.startswith("fastnn.")
+
+
+def _event() -> Event:
+    from threading import Event  # not needed to import this package
+
+    return Event()
 
 
 def _is_plain(x: Array) -> bool:

@@ -38,9 +38,19 @@ cdef int check_gather(
 
 
 # What index and cursor hold may have changed since they were checked: a replay must not read elsewhere.
-cdef inline const int64_t *indices(const Step *s) noexcept nogil:
+cdef inline bint are_in_range(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef int64_t cursor = (<const int64_t *> s.cursor)[0]
-    return <const int64_t *> s.index + cursor if 0 <= cursor <= s.n_in - s.rows else NULL
+    cdef Py_ssize_t i
+    if not 0 <= cursor <= s.n_in - s.rows:
+        return False
+    for i in range(begin, end):
+        if not 0 <= (<const int64_t *> s.index)[cursor + i] < s.limit:
+            return False
+    return True
+
+
+cdef inline const int64_t *indices(const Step *s) noexcept nogil:
+    return <const int64_t *> s.index + (<const int64_t *> s.cursor)[0]
 
 
 cdef extern from "loops.h":
@@ -53,11 +63,8 @@ cdef int gather_rows_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexc
     cdef const real *row
     cdef real *y = <real *> s.y + begin * s.n_out
     cdef Py_ssize_t i, j
-    if index is NULL:
+    if not are_in_range(s, begin, end):
         return OUT_OF_RANGE
-    for i in range(begin, end):
-        if not 0 <= index[i] < s.limit:
-            return OUT_OF_RANGE
     if s.column_stride == 1:
         gather(<const real *> s.x, s.stride, index + begin, end - begin, s.n_out, y)
         return 0
@@ -107,11 +114,9 @@ def gather_rows(x, index, cursor, y, Tape tape=None):
 cdef int gather_labels_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const int64_t *index = indices(s)
     cdef Py_ssize_t i
-    if index is NULL:
+    if not are_in_range(s, begin, end):
         return OUT_OF_RANGE
     for i in range(begin, end):
-        if not 0 <= index[i] < s.limit:
-            return OUT_OF_RANGE
         (<int64_t *> s.y)[i] = (<const int64_t *> s.x)[index[i]]
     return 0
 

@@ -137,11 +137,12 @@ cdef class Tape:
                 total += <double> self.steps[i].units / <double> self.steps[i].grain
         return total
 
-    def replay(self, Py_ssize_t begin=0, end=None, Py_ssize_t parts=1, Team team=None):
+    def replay(self, Py_ssize_t begin=0, end=None, Py_ssize_t parts=1, Team team=None, stop=None):
         """Run the steps, or those from `begin` to `end`, without the GIL.
 
         The bits depend neither on `parts` (each step's outputs are computed in that many parts, one after the other)
-        nor on `team` (threads that compute parts at the same time).
+        nor on `team` (threads that compute parts at the same time). Where another thread sets `stop`, a
+        threading.Event, long steps end as with Ctrl-C.
 
         Raises
         ------
@@ -150,17 +151,18 @@ cdef class Tape:
         Exception
             Whatever a Python step raises.
         """
-        cdef Py_ssize_t stop = self.length if end is None else end
+        cdef Py_ssize_t behind = self.length if end is None else end
         cdef Player player
         cdef int status
-        if not 0 <= begin <= stop <= self.length:
-            raise IndexError(f"replay: steps {begin} to {stop} of a tape of {self.length}")
+        if not 0 <= begin <= behind <= self.length:
+            raise IndexError(f"replay: steps {begin} to {behind} of a tape of {self.length}")
         if parts < 1:
             raise ValueError(f"replay: parts is {parts}, expected at least 1")
         player_for(&player, team)
+        player.stop = <void *> stop
         self.begin()
         with nogil:
-            status = play(self, begin, stop, &player) if parts == 1 else play_in_parts(self, begin, stop, parts)
+            status = play(self, begin, behind, &player) if parts == 1 else play_in_parts(self, begin, behind, parts)
         self.playing = False
         if status != 0:
             self.fail(status)
@@ -231,6 +233,7 @@ cdef struct Player:
     Py_ssize_t most_chunks  # of a step
     bint divide_all         # also steps that are not worth it
     double looked           # when signals were last looked at; 0: long ago
+    double unsliced         # nanoseconds of one thread's work that run between two looks at signals
     double pace             # how many times as long as estimated long steps take here
     Py_ssize_t since        # batches since then, and after how many the clock is read
     Py_ssize_t after
@@ -245,9 +248,11 @@ cdef enum:
 cdef int player_for(Player *player, Team helpers) except -1:
     memset(player, 0, sizeof(Player))
     player.pace = 2
+    player.unsliced = 1000.0 * MICROSECONDS_PER_LOOK
     if helpers is not None and helpers.n_threads > 1:
         player.shared = helpers.shared
         player.n_threads = helpers.n_threads
+        player.unsliced *= helpers.n_threads
         player.most_chunks = min(CHUNKS_PER_THREAD * helpers.n_threads, TEAM_MOST_CHUNKS)
         player.divide_all = helpers.divide_all
     return 0
@@ -263,7 +268,7 @@ cdef int play(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexc
     for i in range(begin, end):
         s = &tape.steps[i]
         updating = updating or s.updates
-        if s.units <= units_per_look(s, player) or updating:
+        if updating or s.units * s.nanoseconds * player.pace <= player.unsliced:
             status = run_units(s, 0, s.units, player)
             if status != 0:
                 return status
@@ -289,10 +294,7 @@ cdef inline Py_ssize_t even_slice(Py_ssize_t units, Py_ssize_t most) noexcept no
 
 
 cdef inline Py_ssize_t units_per_look(const Step *s, Player *player) noexcept nogil:
-    if s.grain == 0:
-        return s.units
-    cdef double units = 1000.0 * MICROSECONDS_PER_LOOK / (s.nanoseconds * player.pace)
-    return max(<Py_ssize_t> units, 1) * max(player.n_threads, 1)
+    return max(<Py_ssize_t> (player.unsliced / (s.nanoseconds * player.pace)), player.n_threads, 1)
 
 
 cdef inline void learn_pace(const Step *s, Py_ssize_t units, double elapsed, Player *player) noexcept nogil:

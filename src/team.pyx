@@ -133,12 +133,16 @@ def run_and_release(end, function, given):
 
 
 def wait_for(ends, stop=None):
-    """Wait for threads to end, also where Ctrl-C comes: `stop` is called then, and it is raised at the end."""
+    """Wait for threads to end, also where Ctrl-C comes: `stop` is called then, and it is raised at the end.
+
+    It may be called again.
+    """
     interrupt = None
     for end in ends:
         while True:
             try:
                 end.acquire()
+                end.release()
                 break
             except KeyboardInterrupt as error:
                 interrupt = error

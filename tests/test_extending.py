@@ -780,6 +780,15 @@ def test_a_tape_that_another_thread_replays_is_left_alone():
 
 
 @pytest.mark.parametrize("labels", [False, True], ids=["gather_rows", "gather_labels"])
+def test_a_gather_of_no_rows_is_replayed(labels):
+    gather = kernels.float64.gather_labels if labels else kernels.float64.gather_rows
+    x, y = (np.arange(3), np.empty(0, int)) if labels else (np.ones((3, 2)), np.empty((0, 2)))
+    tape = Tape()
+    gather(x, np.empty(0, np.int64), np.zeros(1, np.int64), y, tape)
+    tape.replay()
+
+
+@pytest.mark.parametrize("labels", [False, True], ids=["gather_rows", "gather_labels"])
 @pytest.mark.parametrize("change", ["index", "cursor"])
 @pytest.mark.parametrize("value", [-1, 10, 2**62, -(2**62)])
 def test_a_gather_out_of_range_stops_the_replay(value, change, labels):

@@ -269,6 +269,43 @@ except KeyboardInterrupt:
         assert batch_size is not None or whole == "True"
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_ctrl_c_is_heard_within_long_layers_of_a_prediction_in_a_subprocess(order, n_threads):
+    """The first of which reads rows where they lie, if it can."""
+    script = f"""
+x = np.ones((60_000, 256), "f", order="{order}")
+model = Model([Dense(2048, "relu"), Dense(4)], seed=0).build(256)
+seen = []
+def send():
+    time.sleep(0.5)
+    seen.append(time.perf_counter())
+    _thread.interrupt_main()
+threading.Thread(target=send, daemon=True).start()
+try:
+    while True:
+        model.predict(x, batch_size=20_000, n_threads={n_threads})
+except KeyboardInterrupt:
+    print(time.perf_counter() - seen[0])
+"""
+    assert min(float(run(PREPARE + script).stdout) for _ in range(3)) < 0.1
+
+
+def test_ctrl_c_while_one_waits_for_the_others_ends_them_in_a_subprocess():
+    script = """
+stop = threading.Event()
+def work():
+    if threading.current_thread() is not threading.main_thread():
+        threading.Timer(0.3, _thread.interrupt_main).start()
+        stop.wait(50)
+try:
+    threads.together(3, work, stop.set)
+except KeyboardInterrupt:
+    print("ended", stop.is_set())
+"""
+    assert run(PREPARE + script).stdout.split() == ["ended", "True"]
+
+
 if hasattr(os, "sched_setaffinity"):  # elsewhere a process may use all processors
 
     def test_threads_are_as_many_as_the_process_may_use_in_a_subprocess():

@@ -14,7 +14,14 @@ class Tape:
     def call(self, function: Callable[[], object]) -> None: ...
     @property
     def work(self) -> float: ...
-    def replay(self, begin: int = 0, end: int | None = None, parts: int = 1, team: Team | None = None) -> None: ...
+    def replay(
+        self,
+        begin: int = 0,
+        end: int | None = None,
+        parts: int = 1,
+        team: Team | None = None,
+        stop: Event | None = None,
+    ) -> None: ...
 
 class RowFunction:
     def __init__(
