@@ -102,8 +102,7 @@ def bench(workload: Workload, chosen: argparse.Namespace, report: frame.Report) 
 def require(
     workload: Workload, report: frame.Report, timings: dict[str, frame.Timing], shares: dict[str, float]
 ) -> None:
-    """Hold the ratios against those that the workload asks of one thread, or the speed-up against that of two."""
-    one_thread = frame.THREADS == 1
+    """Hold the ratios against those that the workload asks of one thread and of two, and the speed-up of two."""
     ratios = frame.ratios(timings)
     for name, least in workload.at_least.items():
         forms = {other: ratio for other, ratio in ratios.items() if other in (name, *FORMS.get(name, ()))}
@@ -111,12 +110,12 @@ def require(
             fastest = min(forms, key=forms.__getitem__)
             what = f"{workload.name}, {workload.batch}: × faster than {fastest}"
             possible = forms[fastest] / shares[frame.OURS]
-            report.require(what, forms[fastest], at_least=least if one_thread else None, possible=possible)
+            report.require(what, forms[fastest], at_least=least if frame.THREADS <= 2 else None, possible=possible)
     if all(name in timings for name in ONCE.values()):
         ours, theirs = (timings[name].minimum for name in ONCE.values())
         what = f"{workload.name}, {workload.batch}: one epoch per call for both, × faster than JAX (to compare)"
         report.require(what, theirs / ours)
-    if workload.share and one_thread:
+    if workload.share and frame.THREADS == 1:
         what = f"{workload.name}, {workload.batch}: share of the FMA peak"
         report.require(what, shares[frame.OURS], at_least=workload.share)
     if "fastnn, 1 thread" in ratios:

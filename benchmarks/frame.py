@@ -46,7 +46,7 @@ NOISE = 0.03  # by how much the minima of two equally fast contenders differ her
 _SECONDS_PER_REPEAT = 0.002  # long against the clock's steps, short against the pauses of a noisy machine
 _PEAK_BLOCKS = 4000  # of 12 multiply-adds of vectors: some 10 microseconds
 _QUIET = 0.9  # of a processor, that a contender has on a quiet machine
-_SECONDS_TO_SLEEP = 0.05  # threads of most libraries spin for up to so long when their work is done
+_SECONDS_TO_SLEEP = 0.15  # threads of OpenBLAS spin for 0.1 s when their work is done
 _REQUIREMENTS_LISTED = 40  # beyond, only those that are missed
 
 

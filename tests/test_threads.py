@@ -226,6 +226,14 @@ def fit(model): model.fit(x, t, optimizer=SGD(0.01), epochs=2, batch_size=128, n
 def interrupt():    # a signal wakes the main thread also where it waits
     if hasattr(signal, "pthread_kill"): signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
     else: _thread.interrupt_main()
+def interrupt_in(seconds):
+    sent = []
+    def send():
+        time.sleep(seconds)
+        sent.append(time.perf_counter())
+        interrupt()
+    threading.Thread(target=send, daemon=True).start()
+    return sent
 """
 
 
@@ -254,17 +262,12 @@ rng = np.random.default_rng(0)
 x, t = rng.normal(size=(60_000, 300)).astype("f"), rng.integers(0, 10, 60_000)
 model = Model([Dense(700, "relu"), Dense(700, "relu"), Dense(10, "softmax")], seed=0).build(300)
 start = model.params.copy()
-seen = []
-def send():
-    time.sleep(1.0)
-    seen.append(time.perf_counter())
-    interrupt()
-threading.Thread(target=send, daemon=True).start()
+sent = interrupt_in(1.0)
 try:
     model.fit(x, t, optimizer=SGD(0.001), epochs=10_000, batch_size={batch_size}, n_threads={n_threads}, verbose=False)
 except KeyboardInterrupt:
     whole = len(model.history) > 0 or (model.params == start).all()
-    print(time.perf_counter() - seen[0], np.isfinite(model.params).all(), whole)
+    print(time.perf_counter() - sent[0], np.isfinite(model.params).all(), whole)
 """
     outputs = [run(PREPARE + script).stdout.split() for _ in range(2)]
     assert min(float(delay) for delay, *_ in outputs) < 0.1  # the better one: a machine does other things, too
@@ -274,40 +277,34 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_ctrl_c_is_heard_within_long_layers_of_a_prediction_in_a_subprocess(order, n_threads):
-    """The first of which reads rows where they lie, if it can."""
+def test_ctrl_c_is_heard_within_the_first_layer_of_a_prediction_in_a_subprocess(n_threads):
+    """It takes much longer than a tenth of a second, and reads the rows where they lie."""
     script = f"""
-x = np.ones((60_000, 256), "f", order="{order}")
-model = Model([Dense(2048, "relu"), Dense(4)], seed=0).build(256)
-seen = []
-def send():
-    time.sleep(0.5)
-    seen.append(time.perf_counter())
-    interrupt()
-threading.Thread(target=send, daemon=True).start()
+x = np.ones((12_000, 2048), "f")
+model = Model([Dense(2048, "relu"), Dense(4)], seed=0).build(2048)
+sent = interrupt_in(0.1)
 try:
     while True:
-        model.predict(x, batch_size=20_000, n_threads={n_threads})
+        model.predict(x, batch_size={12_000 // n_threads}, n_threads={n_threads})
 except KeyboardInterrupt:
-    print(time.perf_counter() - seen[0])
+    print(time.perf_counter() - sent[0])
 """
-    assert min(float(run(PREPARE + script).stdout) for _ in range(3)) < 0.1
+    assert min(float(run(PREPARE + script).stdout) for _ in range(2)) < 0.1
 
 
 if hasattr(signal, "pthread_kill"):  # elsewhere a wait cannot be interrupted from within the process
 
     def test_ctrl_c_while_one_waits_for_the_others_ends_them_in_a_subprocess():
         script = """
-stop, begin = threading.Event(), time.perf_counter()
+stop = threading.Event()
 def work():
     if threading.current_thread() is not threading.main_thread():
         stop.wait(50)
-threading.Timer(0.3, interrupt).start()
+sent = interrupt_in(0.3)
 try:
     threads.together(3, work, stop.set)
 except KeyboardInterrupt:
-    print("ended", stop.is_set(), time.perf_counter() - begin < 30)
+    print("ended", stop.is_set(), time.perf_counter() - sent[0] < 30)
 """
         assert run(PREPARE + script).stdout.split() == ["ended", "True", "True"]
 
@@ -501,10 +498,7 @@ from fastnn import fit_many
 from pathlib import Path
 tasks = lambda: len(list(Path("/proc/self/task").iterdir())) if Path("/proc/self/task").exists() else 1
 nets, before = [net() for _ in range(4)], tasks()
-def send():
-    time.sleep(1.0)
-    interrupt()
-threading.Thread(target=send, daemon=True).start()
+interrupt_in(1.0)
 try:
     fit_many(nets, x, t, epochs=10**9, n_threads=3)
 except KeyboardInterrupt:
