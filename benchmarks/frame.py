@@ -46,7 +46,7 @@ NOISE = 0.03  # by how much the minima of two equally fast contenders differ her
 _SECONDS_PER_REPEAT = 0.002  # long against the clock's steps, short against the pauses of a noisy machine
 _PEAK_BLOCKS = 4000  # of 12 multiply-adds of vectors: some 10 microseconds
 _QUIET = 0.9  # of a processor, that a contender has on a quiet machine
-_SECONDS_TO_SLEEP = 0.15  # threads of OpenBLAS spin for 0.1 s when their work is done
+_LONGEST_SPIN = 0.2  # seconds: threads of OpenBLAS spin for 0.1 s when their work is done
 _REQUIREMENTS_LISTED = 40  # beyond, only those that are missed
 
 
@@ -116,6 +116,16 @@ def peak_flops(timings: dict[str, Timing], dtype: str) -> float:
     return float(getattr(fastnn.kernels, dtype).fma_peak(_PEAK_BLOCKS) / timings.pop(PEAK).minimum)
 
 
+def wait_for_spinning_threads() -> None:
+    """Wait until the threads of the contender before use no processor time any more: they would take it from others."""
+    deadline = time.perf_counter() + _LONGEST_SPIN
+    used = 1.0
+    while used > 0.1 and time.perf_counter() < deadline:
+        wall, processor = time.perf_counter(), time.process_time()
+        time.sleep(0.02)  # the clock sees other threads every few milliseconds
+        used = (time.process_time() - processor) / (time.perf_counter() - wall)
+
+
 def measure(
     contenders: Mapping[str, Callable[[], object]], seconds: float, at_least: int = 5, at_most: int = 400
 ) -> dict[str, Timing]:
@@ -130,8 +140,8 @@ def measure(
     order, start, repeats = list(contenders), time.perf_counter(), 0
     while repeats < at_least or (repeats < at_most and time.perf_counter() - start < seconds):
         for name in order:
-            if THREADS > 1:  # those of the one before
-                time.sleep(_SECONDS_TO_SLEEP)
+            if THREADS > 1:
+                wait_for_spinning_threads()
             before = time.process_time()
             times[name].append(timeit.timeit(contenders[name], number=calls[name]) / calls[name])
             processor_time[name] += time.process_time() - before
