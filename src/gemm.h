@@ -339,14 +339,27 @@ typedef struct {
 #define AHEAD 32
 #define LINES_AHEAD 48 /* of several lines each, along their rows */
 
-/* SPAN steps of GROUP columns, a line of each, are transposed at a time: where columns lie a power of two apart, more
- * than 8 lines would drive each other out of the first-level cache. All PANEL columns take SPAN steps of the tile. This
- * needs 32 registers; with 16, packing beforehand is as fast. */
+/* SPAN steps of CHUNK columns, a line of each, are transposed at a time and at once: where columns lie a power of two
+ * apart, lines drive each other out of the first-level cache. All PANEL columns take SPAN steps of the tile. This needs
+ * 32 registers; with 16, packing beforehand is as fast. */
 #if defined(GROUP) && TILE_ROWS == 12
 #define SPAN CACHE_LINE
-#define GROUP_STEPS (SPAN * GROUP / PANEL)
-#define STEP_CHUNKS (SPAN / CHUNK / GROUP_STEPS)
-#define CHUNK_LINES (GROUP * CHUNK / SPAN)
+#define CHUNK_STEPS (SPAN * CHUNK / PANEL)
+
+/* to (SPAN, CHUNK) = the transpose of from (CHUNK, SPAN), without the blends of pack_chunks: while multiply-adds keep
+ * two of four units busy, more stores cost less. */
+ALWAYS_INLINE void transpose_lines(const real *from, ptrdiff_t from_row, real *to) {
+    UNROLL for (int step = 0; step < SPAN; step += GROUP, to += GROUP * PANEL) {
+        group_single row[CHUNK];
+        group_double column[CHUNK];
+        UNROLL for (int i = 0; i < CHUNK; i++) row[i] = _mm256_loadu_ps((const float *)(from + i * from_row + step));
+        transpose(row, column);
+        UNROLL for (int q = 0; q < CHUNK; q++) {
+            _mm_storeu_pd((double *)(to + q * PANEL), _mm256_castpd256_pd128(column[q]));
+            _mm_storeu_pd((double *)(to + (CHUNK + q) * PANEL), _mm256_extractf128_pd(column[q], 1));
+        }
+    }
+}
 #endif
 
 #define BLOCK_K 512
@@ -369,24 +382,20 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
         const ptrdiff_t from_row = packing->apart, packed = packing->packed;
         ptrdiff_t ahead = LINES_AHEAD;
         to += packed * PANEL;
-        for (int group = 0; p > packed; p -= GROUP_STEPS) {
+        for (int chunk = 0; p > packed; p -= CHUNK_STEPS) {
             if (p == packed + LINES_AHEAD) ahead += PANEL * from_row - t->k; /* the next panel */
-            UNROLL for (int step = 0; step < GROUP_STEPS; step++, b += b_row) {
+            UNROLL for (int step = 0; step < CHUNK_STEPS; step++, b += b_row) {
                 tile_step(rows, vectors, masked, mask, a, a_row, a_col, b, x, sum);
                 for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) {
                     PREFETCH_TO_WRITE(b + (packed + SPAN / 2) * PANEL + l);
                 }
-                UNROLL for (int chunk = step * STEP_CHUNKS; chunk < (step + 1) * STEP_CHUNKS; chunk++) {
-                    const real *row[GROUP];
-                    UNROLL for (int i = 0; i < GROUP; i++) row[i] = from + i * from_row + chunk * CHUNK;
-                    UNROLL for (int i = 0; i < CHUNK_LINES; i++) PREFETCH(row[chunk * CHUNK_LINES + i] + ahead);
-                    pack_chunks(GROUP, row, to + chunk * CHUNK * PANEL, PANEL);
-                }
             }
-            from += GROUP * from_row;
-            to += GROUP;
-            if (++group == PANEL / GROUP) {
-                group = 0;
+            UNROLL for (int i = 0; i < CHUNK; i++) PREFETCH(from + i * from_row + ahead);
+            transpose_lines(from, from_row, to);
+            from += CHUNK * from_row;
+            to += CHUNK;
+            if (++chunk == PANEL / CHUNK) {
+                chunk = 0;
                 from += SPAN - PANEL * from_row;
                 to += (SPAN - 1) * PANEL;
             }
