@@ -11,7 +11,7 @@
  * through the same tiles (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3),
  * 2008, for the third):
  *     product_in_place    reads both operands where they lie: small and medium products;
- *     product_of_panel    packs b, which is no wider than a tile, and then reads it in place;
+ *     product_of_panels   packs the columns of b that a tile reads, and reads them for all rows of a small a;
  *     product_in_blocks   packs b block by block into the order in which tiles read it, while the first ones do;
  *     product_transposed  for the few columns that would fill no vector: c.T = b.T @ a.T,
  * and a fifth beside them, product_of_row, where one row of a meets a large b.
@@ -653,14 +653,35 @@ ALWAYS_INLINE ptrdiff_t filled(ptrdiff_t columns) {
     return MASKED_LOADS ? columns : (columns + LANES - 1) / LANES * LANES;
 }
 
-/* The n <= PANEL columns of c from `first` on; k <= BLOCK_K. */
-NOINLINE void product_of_panel(const Product *p, ptrdiff_t first, ptrdiff_t n) {
+/* The n columns of c from `first` on; k <= BLOCK_K. One panel of b after the other meets all rows of a and stays in the
+ * first-level cache meanwhile. */
+NOINLINE void product_of_panels(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     ALIGNED(64) real panel[BLOCK_K * PANEL_COLUMNS];
-    Product packed = *p;
-    pack(n, filled(n), p->k, p->b + first * p->b_col, p->b_col, p->b_row, panel, PANEL);
-    packed.b = panel;
-    packed.b_row = PANEL;
-    product_in_place(&packed, first, n);
+    const ptrdiff_t m = p->m, rows = even_part(m - TILE_ROWS, TILE_ROWS); /* of all tiles but the first */
+    Tile t = whole_tile(p);
+    for (ptrdiff_t j = first, columns, vectors; j < first + n; j += columns) {
+        const real *const b = p->b + j * p->b_col;
+        columns = tile_columns(TILE_ROWS, first + n - j, &vectors, &t);
+        t.bias = p->bias ? p->bias + j : NULL;
+        for (ptrdiff_t i = 0, finished = 0; i < m;) {
+            const ptrdiff_t height = i == 0 ? smaller(m, TILE_ROWS) : smaller(rows, m - i);
+            t.a = p->a + i * p->a_row;
+            t.c = p->c + i * p->c_row + j;
+            if (i == 0 && height == TILE_ROWS && columns == PANEL) {
+                tile_packing_b(&t, b, p->b_row, p->b_col, panel);
+            } else {
+                t.b = panel;
+                t.b_row = PANEL;
+                if (i == 0) pack(columns, filled(columns), p->k, b, p->b_col, p->b_row, panel, PANEL);
+                tile_of(height, vectors, &t);
+            }
+            i += height;
+            if (i == m || i - finished >= FINISHED_ROWS) {
+                finish(p, finished, j, i - finished, columns);
+                finished = i;
+            }
+        }
+    }
 }
 
 /* A block of b fills half of a second-level cache of 1 MB and streams from there without loss, panel after panel, while
@@ -891,7 +912,8 @@ NOINLINE void product_of_chains(const Product *p) {
     const ptrdiff_t in_place = pack_b ? 0 : MASKED_LOADS || k == 0 ? n : n / LANES * LANES;
     if (in_place > 0) product_in_place(p, 0, in_place);
     if (in_place == n) return;
-    if (n - in_place <= PANEL && k <= BLOCK_K) product_of_panel(p, in_place, n - in_place);
+    const int small_a = k * PANEL * size <= 24 * 1024 && m * k * size <= 64 * 1024;
+    if (k <= BLOCK_K && (small_a || n - in_place <= PANEL)) product_of_panels(p, in_place, n - in_place);
     else product_in_blocks(p, in_place, n - in_place);
 }
 
