@@ -325,13 +325,13 @@ enum {
     READING,
     COPYING_B,         /* rows of b, while they are read */
     TRANSPOSING_B,     /* columns of b, some steps before they are read */
-    COPYING_A_ROWS,    /* a_col == 1: to rows that are A_APART apart */
+    COPYING_A_ROWS,    /* a_col == 1: to rows that are A_APART apart, some steps before they are read */
     COPYING_A_COLUMNS, /* a_row == 1: to columns of TILE_ROWS */
 };
 typedef struct {
     real *to;
-    const real *from;        /* TRANSPOSING_B: step `packed` of the first column; before it, the panel is packed, */
-    ptrdiff_t apart, packed; /* and from it on, a multiple of SPAN steps is left; the next column is `apart` */
+    const real *from;        /* step `packed` of the first row or column of several, of which the next is `apart`: */
+    ptrdiff_t apart, packed; /* before it they are packed, and a multiple of SPAN or A_SPAN steps is left */
 } Packing;
 
 /* As far ahead as memory is away, in steps. Prefetches touch the last number of a line's length, since the first line
@@ -403,18 +403,20 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
     }
 #endif
     if (way == COPYING_A_ROWS) {
-        const real *from = t->a;
-        for (; p >= A_SPAN; p -= A_SPAN, from += A_SPAN, to += A_SPAN) {
-            const ptrdiff_t ahead = p > LINES_AHEAD ? LINES_AHEAD : LINES_AHEAD - t->k + rows * a_row;
+        const real *from = packing->from;
+        const ptrdiff_t from_row = packing->apart, packed = packing->packed;
+        to += packed;
+        for (; p > packed; p -= A_SPAN, from += A_SPAN, to += A_SPAN) {
+            const ptrdiff_t left = p - packed;
+            const ptrdiff_t ahead = left > LINES_AHEAD ? LINES_AHEAD : LINES_AHEAD - t->k + rows * from_row;
             for (int i = 0; i < A_SPAN; i++, b += b_row) {
                 tile_step(rows, vectors, masked, mask, a, a_row, a_col, b, x, sum);
                 if (i >= rows) continue;
-                const real *const row = from + i * a_row;
+                const real *const row = from + i * from_row;
                 for (ptrdiff_t l = 0; l < A_SPAN; l += LANES) vec_store(to + i * A_APART + l, vec_load(row + l));
                 PREFETCH(row + ahead);
             }
         }
-        if (p > 0) pack(p, p, rows, from, 1, a_row, to, A_APART);
     }
     for (; p > 0; p--, b += b_row) {
         if (way == COPYING_A_COLUMNS) {
@@ -552,9 +554,16 @@ ALWAYS_INLINE void read_packed_a(Tile *t, const real *packed) {
 
 /* The tile packs the rows of a that it reads; k <= BLOCK_K. */
 ALWAYS_INLINE void tile_packing_a(Tile *t, real *packed) {
-    const Packing packing = {packed, NULL, 0, 0};
-    first_tile(t->a_col == 1 ? COPYING_A_ROWS : COPYING_A_COLUMNS, t, &packing);
-    read_packed_a(t, packed);
+    const int way = t->a_col == 1 ? COPYING_A_ROWS : COPYING_A_COLUMNS;
+    Packing packing = {packed, t->a, t->a_row, 0};
+    if (way == COPYING_A_ROWS) {
+        packing.packed = smaller(A_SPAN + t->k % A_SPAN, t->k);
+        packing.from += packing.packed;
+        pack(packing.packed, packing.packed, TILE_ROWS, t->a, 1, t->a_row, packed, A_APART);
+        read_packed_a(t, packed);
+    }
+    first_tile(way, t, &packing);
+    if (way != COPYING_A_ROWS) read_packed_a(t, packed);
 }
 
 /* The same beforehand, for up to TILE_ROWS rows. */
@@ -695,11 +704,10 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
     const ptrdiff_t m = p->m, k = p->k;
     const ptrdiff_t rows = even_part(m - TILE_ROWS, TILE_ROWS); /* of all tiles but the first */
     /* Where many panels read the same rows of a, these are packed if they are columns in memory, another page for each
-     * step, or if they drive each other out of the first-level cache because they lie a multiple of 4 KB apart. Shorter
-     * blocks are wider, so that what is packed is read more often. */
+     * step, or if they drive each other out of the first-level cache because they lie a multiple of 4 KB apart. */
     const int packs_a = n > 4 * PANEL && (k <= BLOCK_K || !p->update) &&
                         (p->a_row == 1 || (p->a_col == 1 && p->a_row * (ptrdiff_t)sizeof(real) % 4096 == 0));
-    const ptrdiff_t block_k = p->update ? k : even_part(k, packs_a ? BLOCK_K * 3 / 4 : BLOCK_K);
+    const ptrdiff_t block_k = p->update ? k : even_part(k, BLOCK_K);
     const ptrdiff_t block_n = even_part((n + PANEL - 1) / PANEL, BLOCK / (block_k * PANEL)) * PANEL;
     Tile t = whole_tile(p);
     for (ptrdiff_t q = 0; q < k; q += block_k) {
