@@ -14,7 +14,8 @@
  *     product_of_panels   packs the columns of b that a tile reads, and reads them for all rows of a small a;
  *     product_in_blocks   packs b block by block into the order in which tiles read it, while the first ones do;
  *     product_transposed  for the few columns that would fill no vector: c.T = b.T @ a.T,
- * and a fifth beside them, product_of_row, where one row of a meets a large b.
+ * and two beside them: product_of_row, where one row of a meets a large b, and product_of_short_chains, behind whose few
+ * steps dx of a layer of few outputs waits for memory.
  *
  * The exception is product_of_dots: up to 3 columns and long contiguous rows of a, as in a layer with one output, and
  * dx of a batch of one row, whose elements are the products of that row and the rows of w. A chain would need a or w
@@ -201,13 +202,15 @@ ALWAYS_INLINE void store_group(real *to, group_double v, ptrdiff_t count) {
 #endif
 }
 
-/* to (CHUNK, count) = the transpose of the first CHUNK numbers of each row. */
-ALWAYS_INLINE void pack_chunks(ptrdiff_t count, const real *const row[GROUP], real *to, ptrdiff_t to_row) {
+/* to (k, count) = the transpose of the first k <= CHUNK numbers of each row; CHUNK of them are read. */
+ALWAYS_INLINE void pack_chunks(ptrdiff_t count, ptrdiff_t k, const real *const row[GROUP], real *to, ptrdiff_t to_row) {
     group_single chunks[CHUNK];
     group_double column[CHUNK];
     UNROLL for (int i = 0; i < CHUNK; i++) chunks[i] = two_chunks(row[i], row[i + GROUP - CHUNK]);
     transpose(chunks, column);
-    UNROLL for (int q = 0; q < CHUNK; q++) store_group(to + q * to_row, column[q], count);
+    UNROLL for (int q = 0; q < CHUNK; q++) {
+        if (q < k) store_group(to + q * to_row, column[q], count);
+    }
 }
 
 /* to (k, GROUP) = the transpose of from (GROUP, k), k >= CHUNK. */
@@ -220,7 +223,7 @@ ALWAYS_INLINE void pack_group(ptrdiff_t k, const real *from, ptrdiff_t from_row,
             row[i] = first + i * from_row;
             row[i + GROUP - CHUNK] = second + i * from_row;
         }
-        pack_chunks(GROUP, row, to, to_row);
+        pack_chunks(GROUP, CHUNK, row, to, to_row);
         first += step;
         second += step;
         to += step * to_row;
@@ -236,7 +239,7 @@ ALWAYS_INLINE void pack_rest(ptrdiff_t count, ptrdiff_t k, const real *from, ptr
     for (ptrdiff_t p = 0; p < k; p += step, to += step * to_row, step = CHUNK) {
         const real *row[GROUP];
         UNROLL for (int i = 0; i < GROUP; i++) row[i] = from + (i < count ? i * from_row : 0) + p;
-        pack_chunks(count, row, to, to_row);
+        pack_chunks(count, CHUNK, row, to, to_row);
     }
 }
 #endif
@@ -258,6 +261,13 @@ NOINLINE void pack(ptrdiff_t count, ptrdiff_t width, ptrdiff_t k, const real *fr
         return;
     }
 #ifdef GROUP
+    if (from_col == 1 && k < CHUNK && k + from_row >= CHUNK) { /* reads on into the row that follows */
+        for (; count > GROUP; count -= GROUP, from += GROUP * from_row, to += GROUP) {
+            const real *row[GROUP];
+            UNROLL for (int i = 0; i < GROUP; i++) row[i] = from + i * from_row;
+            pack_chunks(GROUP, k, row, to, to_row);
+        }
+    }
     if (from_col == 1 && k >= CHUNK) {
         for (; count >= GROUP; count -= GROUP, from += GROUP * from_row, to += GROUP) {
             pack_group(k, from, from_row, to, to_row);
@@ -693,6 +703,52 @@ NOINLINE void product_of_panels(const Product *p, ptrdiff_t first, ptrdiff_t n) 
     }
 }
 
+/* Chains so short that c takes longer than its sums: it is written row by row. */
+#define SHORT_K 4
+#define SHORT_COLUMNS ((ptrdiff_t)(2048 / sizeof(real)))
+#define SHORT_ROWS 64 /* that are finished together */
+
+/* c (m, n) = a @ b; the rows of b are packed, SHORT_COLUMNS apart. */
+ALWAYS_INLINE void short_chains(const int k, ptrdiff_t m, ptrdiff_t n, const Tile *t) {
+    const ptrdiff_t whole = n / LANES * LANES;
+    const vec_mask mask = vec_first(n - whole);
+    const real *a = t->a;
+    real *c = t->c;
+    for (ptrdiff_t i = 0; i < m; i++, a += t->a_row, c += t->c_row) {
+        vec s[SHORT_K];
+        UNROLL for (int q = 0; q < k; q++) s[q] = vec_broadcast(a[q * t->a_col]);
+        for (ptrdiff_t j = 0; j < n; j += LANES) {
+            vec sum = vec_broadcast(0);
+            UNROLL for (int q = 0; q < k; q++) sum = vec_fma(s[q], vec_load(t->b + q * SHORT_COLUMNS + j), sum);
+            if (LIKELY(j < whole)) vec_store(c + j, sum);
+            else vec_store_first(c + j, sum, mask);
+        }
+    }
+}
+
+/* 0 < k <= SHORT_K; no bias, no update. */
+NOINLINE void product_of_short_chains(const Product *p) {
+    ALIGNED(64) real b[SHORT_K * SHORT_COLUMNS];
+    Tile t = whole_tile(p);
+    t.b = b;
+    for (ptrdiff_t j = 0, columns; j < p->n; j += columns) {
+        columns = smaller(SHORT_COLUMNS, p->n - j);
+        const ptrdiff_t width = (columns + LANES - 1) / LANES * LANES;
+        pack(columns, width, p->k, p->b + j * p->b_col, p->b_col, p->b_row, b, SHORT_COLUMNS);
+        for (ptrdiff_t i = 0, rows; i < p->m; i += rows) {
+            rows = smaller(p->m - i, SHORT_ROWS);
+            t.a = p->a + i * p->a_row;
+            t.c = p->c + i * p->c_row + j;
+            switch (p->k) {
+#define CASE(k) case k: short_chains(k, rows, columns, &t); break;
+                CASE(1) CASE(2) CASE(3) CASE(4)
+#undef CASE
+            }
+            finish(p, i, j, rows, columns);
+        }
+    }
+}
+
 /* A block of b fills half of a second-level cache of 1 MB and streams from there without loss, panel after panel, while
  * the rows of a of one tile stay in the first-level cache. */
 #define BLOCK ((ptrdiff_t)(512 * 1024 / sizeof(real)))
@@ -902,6 +958,10 @@ NOINLINE void product_of_chains(const Product *p) {
     ptrdiff_t n = p->n;
     if (m == 1 && n >= 8 * LANES && p->b_col == 1 && !p->update && n * k * size > 64 * 1024) {
         product_of_row(p);
+        return;
+    }
+    if (n > PANEL && k > 0 && k <= SHORT_K && p->b_row == 1 && !p->bias && !p->update) {
+        product_of_short_chains(p);
         return;
     }
     /* The last columns, where they fill little of a vector: at most three quarters, or where a.T has to be packed at
