@@ -349,26 +349,37 @@ typedef struct {
 #define AHEAD 32
 #define LINES_AHEAD 48 /* of several lines each, along their rows */
 
-/* SPAN steps of CHUNK columns, a line of each, are transposed at a time and at once: where columns lie a power of two
+/* SPAN steps of LINES columns, a line of each, are transposed at a time and at once: where columns lie a power of two
  * apart, lines drive each other out of the first-level cache. All PANEL columns take SPAN steps of the tile. This needs
  * 32 registers; with 16, packing beforehand is as fast. */
 #if defined(GROUP) && TILE_ROWS == 12
 #define SPAN CACHE_LINE
-#define CHUNK_STEPS (SPAN * CHUNK / PANEL)
+#define LINES 4
+#define LINES_STEPS (SPAN * LINES / PANEL)
 
-/* to (SPAN, CHUNK) = the transpose of from (CHUNK, SPAN), without the blends of pack_chunks: while multiply-adds keep
- * two of four units busy, more stores cost less. */
-ALWAYS_INLINE void transpose_lines(const real *from, ptrdiff_t from_row, real *to) {
-    UNROLL for (int step = 0; step < SPAN; step += GROUP, to += GROUP * PANEL) {
+/* to (SPAN, LINES) = the transpose of from (LINES, SPAN), beside one of LINES_STEPS steps: double takes part in each,
+ * float, whose shuffles are twice as many, is faster all at once. */
+ALWAYS_INLINE void transpose_lines(const int step, const real *from, ptrdiff_t from_row, real *to) {
+#if FASTNN_DOUBLE
+    const int part = SPAN / LINES_STEPS;
+    UNROLL for (int p = step * part; p < (step + 1) * part; p += CHUNK) {
+        const real *row[GROUP];
+        UNROLL for (int i = 0; i < GROUP; i++) row[i] = from + i * from_row + p;
+        pack_chunks(GROUP, CHUNK, row, to + p * PANEL, PANEL);
+    }
+#else
+    /* A register holds 2 chunks of one row: multiply-adds keep the units busy that would blend, but not stores. */
+    UNROLL for (int p = 0; step == LINES_STEPS - 1 && p < SPAN; p += GROUP, to += GROUP * PANEL) {
         group_single row[CHUNK];
         group_double column[CHUNK];
-        UNROLL for (int i = 0; i < CHUNK; i++) row[i] = _mm256_loadu_ps((const float *)(from + i * from_row + step));
+        UNROLL for (int i = 0; i < CHUNK; i++) row[i] = _mm256_loadu_ps(from + i * from_row + p);
         transpose(row, column);
         UNROLL for (int q = 0; q < CHUNK; q++) {
             _mm_storeu_pd((double *)(to + q * PANEL), _mm256_castpd256_pd128(column[q]));
             _mm_storeu_pd((double *)(to + (CHUNK + q) * PANEL), _mm256_extractf128_pd(column[q], 1));
         }
     }
+#endif
 }
 #endif
 
@@ -392,20 +403,21 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
         const ptrdiff_t from_row = packing->apart, packed = packing->packed;
         ptrdiff_t ahead = LINES_AHEAD;
         to += packed * PANEL;
-        for (int chunk = 0; p > packed; p -= CHUNK_STEPS) {
+        for (ptrdiff_t column = 0; p > packed; p -= LINES_STEPS) {
             if (p == packed + LINES_AHEAD) ahead += PANEL * from_row - t->k; /* the next panel */
-            UNROLL for (int step = 0; step < CHUNK_STEPS; step++, b += b_row) {
+            UNROLL for (int step = 0; step < LINES_STEPS; step++, b += b_row) {
                 tile_step(rows, vectors, masked, mask, a, a_row, a_col, b, x, sum);
                 for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) {
                     PREFETCH_TO_WRITE(b + (packed + SPAN / 2) * PANEL + l);
                 }
+                transpose_lines(step, from, from_row, to);
             }
-            UNROLL for (int i = 0; i < CHUNK; i++) PREFETCH(from + i * from_row + ahead);
-            transpose_lines(from, from_row, to);
-            from += CHUNK * from_row;
-            to += CHUNK;
-            if (++chunk == PANEL / CHUNK) {
-                chunk = 0;
+            UNROLL for (int i = 0; i < LINES; i++) PREFETCH(from + i * from_row + ahead);
+            from += LINES * from_row;
+            to += LINES;
+            column += LINES;
+            if (column == PANEL) {
+                column = 0;
                 from += SPAN - PANEL * from_row;
                 to += (SPAN - 1) * PANEL;
             }
@@ -980,8 +992,8 @@ NOINLINE void product_of_chains(const Product *p) {
     const ptrdiff_t in_place = pack_b ? 0 : MASKED_LOADS || k == 0 ? n : n / LANES * LANES;
     if (in_place > 0) product_in_place(p, 0, in_place);
     if (in_place == n) return;
-    const int small_a = k * PANEL * size <= 24 * 1024 && m * k * size <= 64 * 1024;
-    if (k <= BLOCK_K && (small_a || n - in_place <= PANEL)) product_of_panels(p, in_place, n - in_place);
+    const int small = k * PANEL * size <= 24 * 1024 && m * k * size <= 32 * 1024 && m * n * size <= 32 * 1024;
+    if (k <= BLOCK_K && (small || n - in_place <= PANEL)) product_of_panels(p, in_place, n - in_place);
     else product_in_blocks(p, in_place, n - in_place);
 }
 
