@@ -369,7 +369,7 @@ ALWAYS_INLINE void transpose_lines(const int step, const real *from, ptrdiff_t f
     }
 #else
     /* A register holds 2 chunks of one row: multiply-adds keep the units busy that would blend, but not stores. */
-    UNROLL for (int p = 0; step == LINES_STEPS - 1 && p < SPAN; p += GROUP, to += GROUP * PANEL) {
+    UNROLL for (int p = 0; step == 0 && p < SPAN; p += GROUP, to += GROUP * PANEL) {
         group_single row[CHUNK];
         group_double column[CHUNK];
         UNROLL for (int i = 0; i < CHUNK; i++) row[i] = _mm256_loadu_ps(from + i * from_row + p);
