@@ -405,7 +405,7 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
         to += packed * PANEL;
         for (ptrdiff_t column = 0; p > packed; p -= LINES_STEPS) {
             if (p == packed + LINES_AHEAD) ahead += PANEL * from_row - t->k; /* the next panel */
-            UNROLL for (int step = 0; step < LINES_STEPS; step++, b += b_row) {
+            UNROLL for (int step = 0; step < LINES_STEPS; step++, b += PANEL) {
                 tile_step(rows, vectors, masked, mask, a, a_row, a_col, b, x, sum);
                 for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) {
                     PREFETCH_TO_WRITE(b + (packed + SPAN / 2) * PANEL + l);
