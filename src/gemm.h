@@ -11,11 +11,11 @@
  * through the same tiles (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3),
  * 2008, for the third):
  *     product_in_place    reads both operands where they lie: small and medium products;
- *     product_of_panels   packs the columns of b that a tile reads, and reads them for all rows of a small a;
+ *     product_of_panels   packs as many columns of b as a tile reads, for all rows of a small a;
  *     product_in_blocks   packs b block by block into the order in which tiles read it, while the first ones do;
  *     product_transposed  for the few columns that would fill no vector: c.T = b.T @ a.T,
- * and two beside them: product_of_row, where one row of a meets a large b, and product_of_short_chains, behind whose few
- * steps dx of a layer of few outputs waits for memory.
+ * and two beside them: product_of_row, where one row of a meets a large b, and product_of_short_chains, for dx of a
+ * layer of few outputs.
  *
  * The exception is product_of_dots: up to 3 columns and long contiguous rows of a, as in a layer with one output, and
  * dx of a batch of one row, whose elements are the products of that row and the rows of w. A chain would need a or w
@@ -349,8 +349,8 @@ typedef struct {
 #define AHEAD 32
 #define LINES_AHEAD 48 /* of several lines each, along their rows */
 
-/* SPAN steps of LINES columns, a line of each, are transposed at a time and at once: where columns lie a power of two
- * apart, lines drive each other out of the first-level cache. All PANEL columns take SPAN steps of the tile. This needs
+/* SPAN steps of LINES columns, a line of each, are transposed at a time: where columns lie a power of two apart, more
+ * lines would drive each other out of the first-level cache. All PANEL columns take SPAN steps of the tile. This needs
  * 32 registers; with 16, packing beforehand is as fast. */
 #if defined(GROUP) && TILE_ROWS == 12
 #define SPAN CACHE_LINE
@@ -576,16 +576,16 @@ ALWAYS_INLINE void read_packed_a(Tile *t, const real *packed) {
 
 /* The tile packs the rows of a that it reads; k <= BLOCK_K. */
 ALWAYS_INLINE void tile_packing_a(Tile *t, real *packed) {
-    const int way = t->a_col == 1 ? COPYING_A_ROWS : COPYING_A_COLUMNS;
-    Packing packing = {packed, t->a, t->a_row, 0};
-    if (way == COPYING_A_ROWS) {
-        packing.packed = smaller(A_SPAN + t->k % A_SPAN, t->k);
-        packing.from += packing.packed;
-        pack(packing.packed, packing.packed, TILE_ROWS, t->a, 1, t->a_row, packed, A_APART);
+    const ptrdiff_t steps = t->a_col == 1 ? smaller(A_SPAN + t->k % A_SPAN, t->k) : 0;
+    const Packing packing = {packed, t->a + steps, t->a_row, steps};
+    if (t->a_col == 1) {
+        pack(steps, steps, TILE_ROWS, t->a, 1, t->a_row, packed, A_APART);
+        read_packed_a(t, packed);
+        first_tile(COPYING_A_ROWS, t, &packing);
+    } else {
+        first_tile(COPYING_A_COLUMNS, t, &packing);
         read_packed_a(t, packed);
     }
-    first_tile(way, t, &packing);
-    if (way != COPYING_A_ROWS) read_packed_a(t, packed);
 }
 
 /* The same beforehand, for up to TILE_ROWS rows. */
@@ -688,17 +688,19 @@ ALWAYS_INLINE ptrdiff_t filled(ptrdiff_t columns) {
  * first-level cache meanwhile. */
 NOINLINE void product_of_panels(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     ALIGNED(64) real panel[BLOCK_K * PANEL_COLUMNS];
-    const ptrdiff_t m = p->m, rows = even_part(m - TILE_ROWS, TILE_ROWS); /* of all tiles but the first */
+    const ptrdiff_t m = p->m;
     Tile t = whole_tile(p);
     for (ptrdiff_t j = first, columns, vectors; j < first + n; j += columns) {
         const real *const b = p->b + j * p->b_col;
         columns = tile_columns(TILE_ROWS, first + n - j, &vectors, &t);
+        const int tile_packs = m >= TILE_ROWS && columns == PANEL;
+        const ptrdiff_t rows = even_part(tile_packs ? m - TILE_ROWS : m, TILE_ROWS);
         t.bias = p->bias ? p->bias + j : NULL;
         for (ptrdiff_t i = 0, finished = 0; i < m;) {
-            const ptrdiff_t height = i == 0 ? smaller(m, TILE_ROWS) : smaller(rows, m - i);
+            const ptrdiff_t height = tile_packs && i == 0 ? TILE_ROWS : smaller(rows, m - i);
             t.a = p->a + i * p->a_row;
             t.c = p->c + i * p->c_row + j;
-            if (i == 0 && height == TILE_ROWS && columns == PANEL) {
+            if (tile_packs && i == 0) {
                 tile_packing_b(&t, b, p->b_row, p->b_col, panel);
             } else {
                 t.b = panel;
@@ -992,6 +994,7 @@ NOINLINE void product_of_chains(const Product *p) {
     const ptrdiff_t in_place = pack_b ? 0 : MASKED_LOADS || k == 0 ? n : n / LANES * LANES;
     if (in_place > 0) product_in_place(p, 0, in_place);
     if (in_place == n) return;
+    /* A panel, all of a and c stay in the first-level cache, or little of them leaves it. */
     const int small = k * PANEL * size <= 24 * 1024 && m * k * size <= 32 * 1024 && m * n * size <= 32 * 1024;
     if (k <= BLOCK_K && (small || n - in_place <= PANEL)) product_of_panels(p, in_place, n - in_place);
     else product_in_blocks(p, in_place, n - in_place);
