@@ -34,6 +34,7 @@ cdef struct Step:
     const double *step
     double *count
     Py_ssize_t rows         # sizes
+    Py_ssize_t n_index      # of index
     Py_ssize_t limit        # of the numbers in index
     Py_ssize_t n_in
     Py_ssize_t n_out
