@@ -93,9 +93,11 @@ class Layer:
         if own.keys() & {"forward", "_forward"} and not own.keys() & {"backward", "_backward"}:
             cls.backward, cls._backward = Layer.backward, Layer._backward  # type: ignore[method-assign]  # not its derivative
         if own.keys() & {"forward", "backward", "_forward", "_backward"}:  # what was allowed held for other code
-            for name in ("in_place", "saved", "fusable", "mergeable", "takes_rows", "forward_fused", "backward_fused"):
+            for name in ("in_place", "saved", "fusable", "mergeable", "forward_fused", "backward_fused"):
                 if name not in own:
                     setattr(cls, name, getattr(Layer, name))
+        if own.keys() & {"_forward", "_backward", "forward", "backward", "forward_fused", "backward_fused"}:
+            cls.takes_rows = own.get("takes_rows")
 
     # -- to be overridden ---------------------------------------------------------------------------------------------
 

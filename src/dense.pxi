@@ -16,6 +16,7 @@ cdef extern from "gemm.h":
         Py_ssize_t a_col
         const int64_t *a_rows
         const int64_t *a_cols
+        const int64_t *a_next
         const real *b
         Py_ssize_t b_row
         Py_ssize_t b_col
@@ -97,11 +98,13 @@ cdef inline void multiply_rows(const Step *s, Py_ssize_t i, Product *p) noexcept
         p.a_rows = indices(s) + i
 
 
-# Their columns from column i on, as its rows.
+# Their columns from column i on, as its rows. The rows of the next batch are asked for from memory.
 cdef inline void multiply_columns(const Step *s, Py_ssize_t i, Product *p) noexcept nogil:
     p.a, p.a_row, p.a_col = <const real *> s.x + i, 1, s.n_in
     if s.index is not NULL:
         p.a_cols = indices(s)
+        if (<const int64_t *> s.cursor)[0] + 2 * s.rows <= s.n_index:
+            p.a_next = p.a_cols + s.rows
 
 
 cdef enum:

@@ -47,6 +47,7 @@ typedef struct {
     ptrdiff_t a_row, a_col;
     const int64_t *a_rows; /* (m) or NULL: a_rows[i] stands for i, and a_col is 1: chosen rows of an array; no update */
     const int64_t *a_cols; /* (k) or NULL: a_cols[p] stands for p, and a_row is 1: their transpose */
+    const int64_t *a_next; /* (k) or NULL: a_cols of the next product, which come from memory meanwhile */
     const real *b; /* b[p, j] = b[p * b_row + j * b_col], j < n */
     ptrdiff_t b_row, b_col;
     const real *bias; /* (n), added at the end of the chain, or NULL */
@@ -296,9 +297,8 @@ typedef struct {
     ptrdiff_t k;
     const real *a;
     ptrdiff_t a_row, a_col;
-    const int64_t *a_rows, *a_cols; /* as in Product, from the first row and step on */
-    const int64_t *ahead; /* the rows that the next tile reads, as many: they come from memory now; or NULL */
-    const real *b;        /* columns contiguous */
+    const int64_t *a_rows, *a_cols, *a_next; /* as in Product, from the first row and step on */
+    const real *b;                           /* columns contiguous */
     ptrdiff_t b_row;
     real *c;
     ptrdiff_t c_row;
@@ -352,7 +352,6 @@ typedef struct {
  * of what lies across lines has come with its neighbour; at the end they go on with what the next tile packs. */
 #define AHEAD 32
 #define LINES_AHEAD 48 /* of several lines each, along their rows */
-#define ROWS_AHEAD 64  /* of rows anywhere */
 
 /* SPAN steps of GROUP columns, a line of each, are transposed at a time: where columns lie a power of two apart, more
  * than 8 lines would drive each other out of the first-level cache. All PANEL columns take SPAN steps of the tile. This
@@ -423,22 +422,11 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
         }
         if (p > 0) pack(p, p, rows, from, 1, a_row, to, A_APART);
     }
-    if (by == BY_ROWS && t->ahead) { /* these rows are read for the first time */
-        const real *const *row = a;
-        IN_ORDER(row);
-        for (; p >= A_SPAN; p -= A_SPAN) {
-            const ptrdiff_t done = t->k - p;
-            for (int i = 0; i < A_SPAN; i++, b += b_row) {
-                tile_step(rows, vectors, masked, by, mask, a, a_row, a_col, &at, b, x, sum);
-                for (ptrdiff_t l = 0; l < A_SPAN && i < rows; l += CACHE_LINE) {
-                    PREFETCH(row[i] + done + ROWS_AHEAD + l);
-                    PREFETCH(t->a + t->ahead[i] * a_row + done + l);
-                }
-            }
-        }
-    }
     for (; p > 0; p--, b += b_row) {
-        if (by == BY_COLUMNS) a[0] = t->a + t->a_cols[t->k - p] * a_col;
+        if (by == BY_COLUMNS) {
+            a[0] = t->a + t->a_cols[t->k - p] * a_col;
+            if (t->a_next) PREFETCH(t->a + t->a_next[t->k - p] * a_col + rows - 1);
+        }
         if (way == COPYING_A_COLUMNS) {
             if (p == AHEAD) next = t->a + rows;
             PREFETCH(next);
@@ -635,21 +623,17 @@ ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t
     const ptrdiff_t m = p->m, rows = even_part(m, TILE_ROWS);
     const ptrdiff_t block_m = p->finish ? FINISHED_ROWS / rows * rows : m;
     Tile t = whole_tile(p);
-    for (ptrdiff_t i = 0; p->a_rows && i < rows; i++) {
-        for (ptrdiff_t l = 0; l < smaller(p->k, ROWS_AHEAD); l += CACHE_LINE) PREFETCH(p->a + p->a_rows[i] * p->a_row + l);
-    }
     for (ptrdiff_t i = 0; i < m; i += block_m) {
         const ptrdiff_t height = smaller(block_m, m - i);
         for (ptrdiff_t j = 0, columns, vectors; j < n; j += columns) {
             columns = tile_columns(rows, n - j, &vectors, &t);
+            t.a_next = j == 0 ? p->a_next : NULL;
             t.b = p->b + j;
             t.c = p->c + i * p->c_row + first + j;
             if (p->bias) t.bias = p->bias + first + j;
             for (ptrdiff_t h = 0; h < height; h += rows) {
-                const ptrdiff_t tile_rows = smaller(rows, height - h);
                 begin_at(&t, p, i + h, 0);
-                t.ahead = p->a_rows && j == 0 ? p->a_rows + smaller(i + h + rows, m - tile_rows) : NULL;
-                tile_of(tile_rows, vectors, &t);
+                tile_of(smaller(rows, height - h), vectors, &t);
                 t.c += rows * t.c_row;
             }
             finish(p, i, first + j, height, columns);
@@ -878,6 +862,7 @@ NOINLINE void dots_of(ptrdiff_t rows, ptrdiff_t columns, const Tile *t) {
 /* n <= DOT_COLUMNS, a_col == 1; an update has k <= DOT_BLOCK. */
 NOINLINE void product_of_dots(const Product *p) {
     ALIGNED(64) real columns[DOT_COLUMNS * DOT_BLOCK];
+    ALIGNED(64) real row[DOT_BLOCK];
     const ptrdiff_t m = p->m, n = p->n, k = p->k;
     Tile t = whole_tile(p);
     for (ptrdiff_t q = 0; q < k; q += DOT_BLOCK) {
@@ -896,6 +881,8 @@ NOINLINE void product_of_dots(const Product *p) {
             rows = m - i >= DOT_ROWS && !p->a_rows ? DOT_ROWS : 1;
             begin_at(&t, p, i, q);
             if (p->a_rows) t.a += p->a_rows[i] * p->a_row;
+            for (ptrdiff_t l = 0; p->a_cols && l < t.k; l++) row[l] = t.a[t.a_cols[l]]; /* m == 1: a_row == a_col == 1 */
+            if (p->a_cols) t.a = row;
             dots_of(rows, n, &t);
             t.c += rows * t.c_row;
         }
@@ -965,12 +952,12 @@ NOINLINE void update_in_rectangles(const Product *p, int dots) {
 
 /* Zero sizes are legal. It takes at most 640 KB of stack, and little where b is small and its rows are contiguous. */
 static void gemm(const Product *p) {
-    const int dots = p->n <= DOT_COLUMNS && p->a_col == 1 && !p->a_cols && p->k >= DOT_K * p->n;
+    const int dots = p->n <= DOT_COLUMNS && p->a_col == 1 && p->k >= DOT_K * p->n;
     if (p->n <= 0) return;
     if (p->b_sum) { /* a row of ones @ b, just before its rows are needed in the cache */
         const real one = 1;
-        const Product sums = {1,         p->n, p->k,     &one, 0,         0,       NULL, NULL, p->b, p->b_row,
-                              p->b_col,  NULL, p->b_sum, p->n, p->update, p->rate, NULL, NULL, NULL, 0};
+        const Product sums = {1,        p->n,     p->k, &one,     0,    0,         NULL,    NULL, NULL, p->b,
+                              p->b_row, p->b_col, NULL, p->b_sum, p->n, p->update, p->rate, NULL, NULL, NULL, 0};
         if (p->update && p->k > BLOCK / PANEL) update_in_rectangles(&sums, 0);
         else product_of_chains(&sums);
     }
