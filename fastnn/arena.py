@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -88,7 +89,7 @@ class Workspace:
         self.activations = activations
         self.gradients = gradients
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
         """The memory of all of them, in bytes: what is there in two places counts once."""
         arrays = {
