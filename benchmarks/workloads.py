@@ -109,11 +109,11 @@ WORKLOADS = (
         at_least={"JAX": 3, "JAX, 1 epoch per call": 25, "PyTorch": 100, "scikit-learn": 60, "NumPy": 20},
     ),
     Workload(
-        (20, 64, 64, 2), 3200, 32, epochs=10,
+        (20, 64, 64, 2), 3200, 32, epochs=30,
         at_least={"JAX": 2, "PyTorch": 30, "scikit-learn": 20, "NumPy": 6},
     ),
     Workload(
-        (784, 128, 10), 3200, 64, lr=0.01, epochs=3, share=0.75, speed_up=1.8,
+        (784, 128, 10), 3200, 64, lr=0.01, epochs=6, share=0.75, speed_up=1.8,
         at_least={"JAX": 1.25, "PyTorch": 3, "scikit-learn": 2.8, "NumPy": 1.5},
     ),
     Workload(

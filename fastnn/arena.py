@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -10,6 +11,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+
+
+class Rows:
+    """Rows of an array that an index chooses: row i is ``array[index[cursor[0] + i]]``.
+
+    Dense kernels take them for x, and read as many as y has, where they lie.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> from fastnn.arena import Rows
+    >>> x, y = np.arange(6.0).reshape(3, 2), np.empty((2, 1))
+    >>> kernels.float64.dense_forward(Rows(x, np.array([0, 2, 1]), np.array([1])), np.ones((2, 1)), None, y)
+    >>> y
+    array([[9.],
+           [5.]])
+    """
+
+    __slots__ = ("array", "cursor", "index")
+
+    def __init__(self, array: Array, index: NDArray[np.int64], cursor: NDArray[np.int64]) -> None:
+        self.array, self.index, self.cursor = array, index, cursor
+
 
 _ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
@@ -55,7 +80,7 @@ class Workspace:
     Attributes
     ----------
     activations : list of ndarray
-        (rows, n) each: the input, then what each stage puts out.
+        (rows, n) each: the input, or Rows that stand for it, then what each stage puts out.
     gradients : list of ndarray or None
         The gradients of these; None for the input's, unless it was asked for.
     """
@@ -64,7 +89,7 @@ class Workspace:
         self.activations = activations
         self.gradients = gradients
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
         """The memory of all of them, in bytes: what is there in two places counts once."""
         arrays = {
@@ -78,3 +103,7 @@ class Workspace:
             [array[:rows] for array in self.activations],
             [None if array is None else array[:rows] for array in self.gradients],
         )
+
+    def reading(self, rows: Rows) -> Workspace:
+        """Return this memory with an input that is read where it lies."""
+        return Workspace([rows, *self.activations[1:]], self.gradients)  # type: ignore[list-item]  # kernels take both

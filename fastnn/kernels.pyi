@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._core.tape import Tape
+from fastnn.arena import Rows
 
 Real: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 Labels: TypeAlias = NDArray[np.int64]
@@ -26,10 +27,11 @@ class Kernels:
     @staticmethod
     def erf(x: Real, y: Real, tape: Tape | None = None) -> None: ...
 
-    # dense.pxi: x (batch, n_in), w (n_in, n_out), b (n_out) or None, y, dy (batch, n_out); dx, dw and db may be None
+    # dense.pxi: x (batch, n_in), or Rows of an array of n_in columns; w (n_in, n_out), b (n_out) or None, y, dy
+    # (batch, n_out); dx, dw and db may be None
     @staticmethod
     def dense_forward(
-        x: Real,
+        x: Real | Rows,
         w: Real,
         b: Real | None,
         y: Real,
@@ -39,7 +41,7 @@ class Kernels:
     ) -> None: ...
     @staticmethod
     def dense_backward(
-        x: Real,
+        x: Real | Rows,
         w: Real,
         dy: Real,
         dx: Real | None,
@@ -50,7 +52,7 @@ class Kernels:
         tape: Tape | None = None,
     ) -> None: ...
     @staticmethod
-    def dense_sgd(x: Real, w: Real, b: Real | None, dy: Real, lr: Cell, tape: Tape | None = None) -> None: ...
+    def dense_sgd(x: Real | Rows, w: Real, b: Real | None, dy: Real, lr: Cell, tape: Tape | None = None) -> None: ...
 
     # activations.pxi: x, y, dy, dx (batch, n); backward needs y where the derivative follows from y, else x
     @staticmethod

@@ -62,6 +62,8 @@ class Layer:
     saved: tuple[str, ...] = ("x", "y")  # what _backward reads of these two
     fusable: bool = False  # may run inside the kernel of the product before it
     mergeable: bool = False  # may be computed inside the loss behind it
+    # Whether _forward and the like may be given Rows of such an x, and so read them where they lie.
+    takes_rows: Callable[[Array], bool] | None = None
     # Kernels that can hold an activation, and the derivative of one and plain SGD's step: layers.Dense has them.
     forward_fused: Callable[[Array, Array, Any, Tape | None], None] | None = None
     backward_fused: Callable[[Array, Array, Array | None, Any, Array | None, Tape | None], None] | None = None
@@ -94,6 +96,8 @@ class Layer:
             for name in ("in_place", "saved", "fusable", "mergeable", "forward_fused", "backward_fused"):
                 if name not in own:
                     setattr(cls, name, getattr(Layer, name))
+        if own.keys() & {"_forward", "_backward", "forward", "backward", "forward_fused", "backward_fused"}:
+            cls.takes_rows = own.get("takes_rows")
 
     # -- to be overridden ---------------------------------------------------------------------------------------------
 
@@ -351,6 +355,7 @@ class Fused(Layer):
         self.before: Layer | None = None
         self.differentiated = False
         self.saved = product.saved if activation is None else ("x", "y")
+        self.takes_rows = product.takes_rows
         self.n_in, self.n_out = product.n_in, product.n_out
         if product.n_in:
             self.dtype = product.dtype

@@ -14,6 +14,7 @@ from fastnn.names import count
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
 
+_ROW_BYTES, _LANES, _MOST_UNITS = 512, 16, 256  # of x and of y, where rows are read where they lie
 _RECTIFIERS = ("relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "mish", "softplus")
 
 
@@ -88,6 +89,15 @@ class Dense(Layer):
 
     def stages(self) -> list[Layer]:
         return [self] if self.activation is None else [self, *self.activation.stages()]
+
+    def takes_rows(self, x: Array) -> bool:
+        """Whether rows of x are better read where they lie than copied: long ones, that few whole vectors need."""
+        return (
+            x.flags.c_contiguous
+            and x.strides[0] >= _ROW_BYTES
+            and self.units <= _MOST_UNITS
+            and self.units % _LANES == 0
+        )
 
     def _forward(self, x: Array, y: Array, tape: Tape | None) -> None:
         self.kernels.dense_forward(x, self.w, self.b, y, tape=tape)

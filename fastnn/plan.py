@@ -12,7 +12,7 @@ import numpy as np
 
 from fastnn import kernels
 from fastnn._core.tape import Tape, run_epochs
-from fastnn.arena import Array, Workspace
+from fastnn.arena import Array, Rows, Workspace
 
 if TYPE_CHECKING:
     from threading import Event
@@ -71,15 +71,27 @@ class Batch:
         weight = None if self.weight is None else self.weight[:rows]
         return Batch(self.work.first(rows), self.target[:rows], weight, self.value)
 
+    def reading(self, rows: Rows) -> Batch:
+        """Return this memory with rows that are read where they lie."""
+        return Batch(self.work.reading(rows), self.target, self.weight, self.value)
+
 
 Step = Callable[[Batch, Tape | None], None]
 
 
 class Plan:
-    """A step, recorded over the memory of one batch for as many rows as it has, and for fewer when they come."""
+    """A step, recorded over the memory of one batch for as many rows as it has, and for fewer when they come.
 
-    def __init__(self, step: Step, batch: Batch) -> None:
-        self.batch = batch
+    Parameters
+    ----------
+    step : callable
+    batch : Batch
+    takes_rows : callable or None
+        Says whether the step may be given Rows of such an array, in place of a batch that is gathered from it.
+    """
+
+    def __init__(self, step: Step, batch: Batch, takes_rows: Callable[[Array], bool] | None) -> None:
+        self.batch, self.takes_rows = batch, takes_rows
         self._step = step
         self._tapes: dict[int, Tape] = {}
         self._few: EpochPlan | None = None
@@ -93,6 +105,12 @@ class Plan:
             if len(self._tapes) > _TAPES_KEPT:
                 del self._tapes[next(iter(self._tapes))]
         return self._tapes[rows]
+
+    def tape_on(self, chosen: Rows, rows: int) -> Tape:
+        """Return the step for so many rows that are read where they lie."""
+        tape = Tape()
+        self._step(self.batch.first(rows).reading(chosen), tape)
+        return tape
 
     def run(self, x: Array, target: Array, weight: Array | None) -> float:
         """Take one step on data that are copied into the batch, and return the loss before it."""
@@ -124,7 +142,7 @@ class Plan:
 
 
 class EpochPlan:
-    """The steps of an epoch, on rows that are gathered from where the data lie."""
+    """The steps of an epoch, on rows that are gathered from where the data lie, or read there."""
 
     def __init__(self, plan: Plan, x: Array, target: Array, weight: Array | None) -> None:
         self.x, self.target, self.weight = x, target, weight
@@ -134,19 +152,24 @@ class EpochPlan:
         self.shuffled = False  # whether there is another order than 0, 1, 2 ... in the index
         self.cursor = np.zeros(1, np.int64)
         rest = len(x) % self.rows  # the rows of the last, shorter batch
-        self.gather, self.step = self._gather(self.rows, x, target, weight), plan.tape(self.rows)
-        self.gather_rest = self._gather(rest, x, target, weight) if rest else None
-        self.step_rest = plan.tape(rest) if rest else None
+        self.gather, self.step = self._record(plan, self.rows)
+        self.gather_rest: Tape | None = None
+        self.step_rest: Tape | None = None
+        if rest:
+            self.gather_rest, self.step_rest = self._record(plan, rest)
 
-    def _gather(self, rows: int, x: Array, target: Array, weight: Array | None) -> Tape:
-        batch = self.batch.first(rows)
-        k, tape, where = kernels.of(batch.work.activations[0].dtype), Tape(), (self.index, self.cursor)
-        k.gather_rows(x, *where, batch.work.activations[0], tape)
+    def _record(self, plan: Plan, rows: int) -> tuple[Tape, Tape]:
+        """Return what brings so many rows, and the step."""
+        x, target, weight, batch = self.x, self.target, self.weight, plan.batch.first(rows)
+        k, tape, where = kernels.of(x.dtype), Tape(), (self.index, self.cursor)
+        in_place = plan.takes_rows is not None and plan.takes_rows(x)
+        if not in_place:
+            k.gather_rows(x, *where, batch.work.activations[0], tape)
         (k.gather_labels if target.ndim == 1 else k.gather_rows)(target, *where, batch.target, tape)
         if weight is not None:
             assert batch.weight is not None
             k.gather_rows(weight[:, None], *where, batch.weight[:, None], tape)
-        return tape
+        return tape, plan.tape_on(Rows(x, *where), rows) if in_place else plan.tape(rows)
 
     @property
     def n_batches(self) -> int:

@@ -14,6 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.arena import Rows
+
 Array: TypeAlias = NDArray[np.floating[Any]]
 Labels: TypeAlias = NDArray[np.int64]
 Cell: TypeAlias = NDArray[np.float64]
@@ -63,16 +65,21 @@ def erf(x: Array, y: Array) -> None:
 # The dense layer
 
 
+def _rows(x: Array | Rows, n: int) -> Array:
+    """Return x, or the n rows of it that an index chooses."""
+    return x.array[x.index[x.cursor[0] : x.cursor[0] + n]] if isinstance(x, Rows) else x
+
+
 def dense_forward(
-    x: Array, w: Array, b: Array | None, y: Array, activation: str | None = None, alpha: float = 0.0
+    x: Array | Rows, w: Array, b: Array | None, y: Array, activation: str | None = None, alpha: float = 0.0
 ) -> None:
-    """y = f(x @ w + b); x (batch, n_in), w (n_in, n_out), b (n_out) or None, y (batch, n_out).
+    """y = f(x @ w + b); x (batch, n_in), w (n_in, n_out), b (n_out) or None, y (batch, n_out); x may be `Rows`.
 
     ``activation`` names f, one of `FROM_OUTPUT` or None; ``alpha`` is passed to leaky_relu and elu.
     """
     if activation is not None and activation not in FROM_OUTPUT:
         raise ValueError(f"dense_forward: activation is {activation!r}, expected None or one of {FROM_OUTPUT}")
-    np.matmul(x, w, out=y)
+    np.matmul(_rows(x, len(y)), w, out=y)
     if b is not None:
         y += b
     if activation is not None:
@@ -81,7 +88,7 @@ def dense_forward(
 
 
 def dense_backward(
-    x: Array,
+    x: Array | Rows,
     w: Array,
     dy: Array,
     dx: Array | None,
@@ -100,16 +107,16 @@ def dense_backward(
         np.matmul(dy, w.T, out=dx)
         if activation is not None:
             parameters = (alpha,) if activation in WITH_ALPHA else ()
-            globals()[f"{activation}_backward"](x, dx, dx, *parameters)
+            globals()[f"{activation}_backward"](_rows(x, len(dy)), dx, dx, *parameters)
     if dw is not None:
-        np.matmul(x.T, dy, out=dw)
+        np.matmul(_rows(x, len(dy)).T, dy, out=dw)
     if db is not None:
         np.add.reduce(dy, axis=0, out=db)
 
 
-def dense_sgd(x: Array, w: Array, b: Array | None, dy: Array, lr: Array) -> None:
+def dense_sgd(x: Array | Rows, w: Array, b: Array | None, dy: Array, lr: Array) -> None:
     """w -= lr x.T @ dy; b -= lr sum_i dy_i; dy is the gradient of x @ w + b; b may be None."""
-    w -= lr[0] * (x.T @ dy)
+    w -= lr[0] * (_rows(x, len(dy)).T @ dy)
     if b is not None:
         b -= lr[0] * dy.sum(axis=0)
 

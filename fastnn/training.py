@@ -87,7 +87,8 @@ class Training:
         plan = self._plans.pop(key, None)
         if plan is None:
             step = partial(self.step, store_gradients=store_gradients)
-            plan = Plan(step, Batch.like(self.chain.workspace(rows), target, weighted))
+            batch = Batch.like(self.chain.workspace(rows), target, weighted)
+            plan = Plan(step, batch, self.chain.stages[0].takes_rows)
         if plan.batch.work.nbytes > _BYTES_KEPT:  # recording anew costs little beside such batches
             return plan
         self._plans[key] = plan  # the last used stands last

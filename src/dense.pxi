@@ -3,6 +3,8 @@
 # The activation may be any whose derivative follows from y: forward then keeps y alone. Backward takes dy behind
 # that activation's own backward, that is, the gradient of x @ w + b; it needs x. Where x is itself the output of such
 # an activation, backward multiplies dx by its derivative on the way. No output may overlap an input.
+#
+# x may also be Rows of an array, chosen by an index: row i, array[index[cursor + i]], is read where it lies.
 
 cdef extern from "gemm.h":
     ctypedef struct Product:
@@ -12,6 +14,9 @@ cdef extern from "gemm.h":
         const real *a
         Py_ssize_t a_row
         Py_ssize_t a_col
+        const int64_t *a_rows
+        const int64_t *a_cols
+        const int64_t *a_next
         const real *b
         Py_ssize_t b_row
         Py_ssize_t b_col
@@ -57,28 +62,56 @@ cdef Body elementwise_body(str kernel, str name, bint derivative) except *:
     )
 
 
-cdef int fitting(
-    str kernel, const real[:, ::1] x, const real[:, ::1] w, str name, const real[:, ::1] y
-) except -1:
-    """Raise ValueError unless the shapes are those of a product x @ w and of y, or of its gradient."""
-    if w.shape[0] != x.shape[1]:
+# The array of x. Fills what the step says of it, for a product x @ w and its y, or the gradient of y.
+cdef const real[:, ::1] operand(
+    Step *step, str kernel, object x, const real[:, ::1] w, str name, const real[:, ::1] y
+) except *:
+    cdef bint are_chosen = isinstance(x, Rows)
+    cdef const real[:, ::1] array = matrix(kernel, "x", x.array if are_chosen else x)
+    step.x, step.rows, step.n_in, step.n_out = address(array), y.shape[0], array.shape[1], w.shape[1]
+    if w.shape[0] != step.n_in:
         raise ValueError(
             f"{kernel}: w has shape ({w.shape[0]}, {w.shape[1]}), "
-            f"expected ({x.shape[1]}, n_out) to match x ({x.shape[0]}, {x.shape[1]})"
+            f"expected ({step.n_in}, n_out) to match x ({array.shape[0]}, {step.n_in})"
         )
-    if y.shape[0] != x.shape[0] or y.shape[1] != w.shape[1]:
+    if y.shape[1] != step.n_out or (y.shape[0] != array.shape[0] and not are_chosen):
         raise ValueError(
             f"{kernel}: {name} has shape ({y.shape[0]}, {y.shape[1]}), "
-            f"expected ({x.shape[0]}, {w.shape[1]}) to match x and w"
+            f"expected ({'any' if are_chosen else array.shape[0]}, {step.n_out}) to match x and w"
         )
-    return 0
+    if are_chosen:
+        choose_rows(step, kernel, x.index, x.cursor, step.rows, array.shape[0])
+    return array
+
+
+# The arrays that a tape keeps of x.
+cdef tuple arrays_of(object x):
+    return (x.array, x.index, x.cursor) if isinstance(x, Rows) else (x,)
+
+
+# The rows of x from row i on, as the operand a of a product.
+cdef inline void multiply_rows(const Step *s, Py_ssize_t i, Product *p) noexcept nogil:
+    p.a, p.a_row, p.a_col = <const real *> s.x, s.n_in, 1
+    if s.index is NULL:
+        p.a += i * s.n_in
+    else:
+        p.a_rows = indices(s) + i
+
+
+# Their columns from column i on, as its rows. The rows of the next batch are asked for from memory.
+cdef inline void multiply_columns(const Step *s, Py_ssize_t i, Product *p) noexcept nogil:
+    p.a, p.a_row, p.a_col = <const real *> s.x + i, 1, s.n_in
+    if s.index is not NULL:
+        p.a_cols = indices(s)
+        if (<const int64_t *> s.cursor)[0] + 2 * s.rows <= s.n_index:
+            p.a_next = p.a_cols + s.rows
 
 
 cdef enum:
     FIRST_TOUCH = 1         # nanosecond per number that is written, where the system has to give the memory first
     LEAST_ROWS = 12         # of a chunk: in fewer, a multiply-add waits for the one before it
     PANEL_COLUMNS = 32      # of a unit, where threads share the columns of a product
-    LONG_ROWS = 256        # of a unit, where a product takes long
+    LONG_ROWS = 256         # of a unit, where a product takes long
     LONG = 5000000          # nanoseconds
 
 # For chains of so many multiply-adds: one vector a cycle of 3 GHz, roughly.
@@ -151,10 +184,12 @@ cdef int dense_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noe
     cdef Product p
     cdef Step activation
     cdef Py_ssize_t i, j, at = begin
+    if s.index is not NULL and not are_in_range(s, 0, s.rows):
+        return OUT_OF_RANGE
     while at < end:
         at = part_of(s, s.rows, s.n_out, at, end, &p, &i, &j)
         p.k = s.n_in
-        p.a, p.a_row, p.a_col = <const real *> s.x + i * s.n_in, s.n_in, 1
+        multiply_rows(s, i, &p)
         p.b, p.b_row, p.b_col = <const real *> s.w + j, s.n_out, 1
         p.bias = <const real *> s.b + j if s.b is not NULL else NULL
         p.c, p.c_row = <real *> s.y + i * s.n_out + j, s.n_out
@@ -168,19 +203,18 @@ cdef int dense_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noe
 
 def dense_forward(x, w, b, y, str activation=None, double alpha=0.0, Tape tape=None):
     """y = activation(x @ w + b); b may be None."""
-    cdef const real[:, ::1] x_view = matrix("dense_forward", "x", x)
+    cdef const real[:, ::1] x_view
     cdef const real[:, ::1] w_view = matrix("dense_forward", "w", w)
     cdef const real[::1] b_view
     cdef real[:, ::1] y_view = output_matrix("dense_forward", "y", y)
     cdef Step step
-    fitting("dense_forward", x_view, w_view, "y", y_view)
-    not_negative("dense_forward", "alpha", alpha)
     clear(&step, dense_forward_body, 0)
-    divide_product(&step, x_view.shape[0], w_view.shape[1], w_view.shape[0])
+    x_view = operand(&step, "dense_forward", x, w_view, "y", y_view)
+    not_negative("dense_forward", "alpha", alpha)
+    divide_product(&step, step.rows, step.n_out, step.n_in)
     step.activation = elementwise_body("dense_forward", activation, False)
     step.alpha = alpha
-    step.x, step.w, step.y = address(x_view), address(w_view), output_address(y_view)
-    step.rows, step.n_in, step.n_out = x_view.shape[0], x_view.shape[1], w_view.shape[1]
+    step.w, step.y = address(w_view), output_address(y_view)
     if b is not None:
         b_view = vector("dense_forward", "b", b)
         same_length("dense_forward", "b", b_view.shape[0], "the columns of w", w_view.shape[1])
@@ -188,7 +222,8 @@ def dense_forward(x, w, b, y, str activation=None, double alpha=0.0, Tape tape=N
         apart("dense_forward", "y", step.y, y_view.nbytes, "b", step.b, b_view.nbytes)
     apart("dense_forward", "y", step.y, y_view.nbytes, "x", step.x, x_view.nbytes)
     apart("dense_forward", "y", step.y, y_view.nbytes, "w", step.w, w_view.nbytes)
-    run_or_record(&step, tape, (x, w, b, y) if tape is not None else None)
+    apart_from_index("dense_forward", "y", step.y, y_view.nbytes, &step)
+    run_or_record(&step, tape, (*arrays_of(x), w, b, y) if tape is not None else None)
 
 
 cdef int dense_dx_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -218,10 +253,12 @@ cdef int dense_dw_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept
     # units: panels of columns, or rows of dw; whoever computes the first row computes db, also where there is no row
     cdef Product p
     cdef Py_ssize_t i, j, at = begin
+    if s.index is not NULL and not are_in_range(s, 0, s.rows):
+        return OUT_OF_RANGE
     while at < end:
         at = part_of(s, s.n_in, s.n_out, at, end, &p, &i, &j)
         p.k = s.rows
-        p.a, p.a_row, p.a_col = <const real *> s.x + i, 1, s.n_in
+        multiply_columns(s, i, &p)
         p.b, p.b_row, p.b_col = <const real *> s.dy + j, s.n_out, 1
         p.c, p.c_row = <real *> s.dw + i * s.n_out + j, s.n_out
         if i == 0 and s.db is not NULL:
@@ -237,23 +274,24 @@ def dense_backward(x, w, dy, dx, dw, db, str activation=None, double alpha=0.0, 
 
     f' is the derivative of the activation whose output x is, 1 for None.
     """
-    cdef const real[:, ::1] x_view = matrix("dense_backward", "x", x)
+    cdef const real[:, ::1] x_view
     cdef const real[:, ::1] w_view = matrix("dense_backward", "w", w)
     cdef const real[:, ::1] dy_view = matrix("dense_backward", "dy", dy)
     cdef real[:, ::1] dw_view
     cdef real[:, ::1] dx_view
     cdef real[::1] db_view
     cdef Step step
-    fitting("dense_backward", x_view, w_view, "dy", dy_view)
+    clear(&step, dense_dw_body, 0)
+    x_view = operand(&step, "dense_backward", x, w_view, "dy", dy_view)
     not_negative("dense_backward", "alpha", alpha)
     if dw is None and db is not None:
         raise ValueError("dense_backward: dw is None, expected an array where db is one: they are computed together")
-    clear(&step, dense_dw_body, 0)
     step.activation = elementwise_body("dense_backward", activation, True)
+    if step.activation is not NULL and step.index is not NULL:
+        raise ValueError(f"dense_backward: activation is {activation!r}, expected None where rows of x are chosen")
     step.alpha = alpha
-    step.x, step.w, step.dy = address(x_view), address(w_view), <void *> address(dy_view)
-    step.rows, step.n_in, step.n_out = x_view.shape[0], x_view.shape[1], w_view.shape[1]
-    keep = (x, w, dy, dx, dw, db) if tape is not None else None
+    step.w, step.dy = address(w_view), <void *> address(dy_view)
+    keep = (*arrays_of(x), w, dy, dx, dw, db) if tape is not None else None
     if dw is not None:
         dw_view = output_matrix("dense_backward", "dw", dw)
         same_shape("dense_backward", "dw", dw_view, "w", w_view)
@@ -261,6 +299,7 @@ def dense_backward(x, w, dy, dx, dw, db, str activation=None, double alpha=0.0, 
         apart("dense_backward", "dw", step.dw, dw_view.nbytes, "x", step.x, x_view.nbytes)
         apart("dense_backward", "dw", step.dw, dw_view.nbytes, "w", step.w, w_view.nbytes)
         apart("dense_backward", "dw", step.dw, dw_view.nbytes, "dy", step.dy, dy_view.nbytes)
+        apart_from_index("dense_backward", "dw", step.dw, dw_view.nbytes, &step)
     if db is not None:
         db_view = output_vector("dense_backward", "db", db)
         same_length("dense_backward", "db", db_view.shape[0], "the columns of w", w_view.shape[1])
@@ -269,13 +308,19 @@ def dense_backward(x, w, dy, dx, dw, db, str activation=None, double alpha=0.0, 
         apart("dense_backward", "db", step.db, db_view.nbytes, "w", step.w, w_view.nbytes)
         apart("dense_backward", "db", step.db, db_view.nbytes, "dy", step.dy, dy_view.nbytes)
         apart("dense_backward", "db", step.db, db_view.nbytes, "dw", step.dw, dw_view.nbytes)
+        apart_from_index("dense_backward", "db", step.db, db_view.nbytes, &step)
     if dx is not None:
         dx_view = output_matrix("dense_backward", "dx", dx)
-        same_shape("dense_backward", "dx", dx_view, "x", x_view)
+        if dx_view.shape[0] != step.rows or dx_view.shape[1] != step.n_in:
+            raise ValueError(
+                f"dense_backward: dx has shape ({dx_view.shape[0]}, {dx_view.shape[1]}), "
+                f"expected ({step.rows}, {step.n_in}) to match x"
+            )
         step.dx = output_address(dx_view)
         apart("dense_backward", "dx", step.dx, dx_view.nbytes, "x", step.x, x_view.nbytes)
         apart("dense_backward", "dx", step.dx, dx_view.nbytes, "w", step.w, w_view.nbytes)
         apart("dense_backward", "dx", step.dx, dx_view.nbytes, "dy", step.dy, dy_view.nbytes)
+        apart_from_index("dense_backward", "dx", step.dx, dx_view.nbytes, &step)
         if dw is not None:
             apart("dense_backward", "dx", step.dx, dx_view.nbytes, "dw", step.dw, dw_view.nbytes)
         if db is not None:
@@ -294,20 +339,20 @@ def dense_sgd(x, w, b, dy, lr, Tape tape=None):
 
     The bits are those of dense_backward and sgd, but the gradients are never stored.
     """
-    cdef const real[:, ::1] x_view = matrix("dense_sgd", "x", x)
+    cdef const real[:, ::1] x_view
     cdef real[:, ::1] w_view = output_matrix("dense_sgd", "w", w)
     cdef const real[:, ::1] dy_view = matrix("dense_sgd", "dy", dy)
     cdef real[::1] b_view
     cdef Step step
-    fitting("dense_sgd", x_view, w_view, "dy", dy_view)
     clear(&step, dense_dw_body, 0)
-    step.x, step.dy, step.dw = address(x_view), <void *> address(dy_view), output_address(w_view)
-    step.rows, step.n_in, step.n_out = x_view.shape[0], x_view.shape[1], w_view.shape[1]
+    x_view = operand(&step, "dense_sgd", x, w_view, "dy", dy_view)
+    step.dy, step.dw = <void *> address(dy_view), output_address(w_view)
     step.lr = read_only_cell("dense_sgd", "lr", lr)
     step.updates = True
     apart("dense_sgd", "w", step.dw, w_view.nbytes, "x", step.x, x_view.nbytes)
     apart("dense_sgd", "w", step.dw, w_view.nbytes, "dy", step.dy, dy_view.nbytes)
     apart("dense_sgd", "w", step.dw, w_view.nbytes, "lr", step.lr, sizeof(double))
+    apart_from_index("dense_sgd", "w", step.dw, w_view.nbytes, &step)
     if b is not None:
         b_view = output_vector("dense_sgd", "b", b)
         same_length("dense_sgd", "b", b_view.shape[0], "the columns of w", w_view.shape[1])
@@ -316,5 +361,6 @@ def dense_sgd(x, w, b, dy, lr, Tape tape=None):
         apart("dense_sgd", "b", step.db, b_view.nbytes, "dy", step.dy, dy_view.nbytes)
         apart("dense_sgd", "b", step.db, b_view.nbytes, "w", step.dw, w_view.nbytes)
         apart("dense_sgd", "b", step.db, b_view.nbytes, "lr", step.lr, sizeof(double))
+        apart_from_index("dense_sgd", "b", step.db, b_view.nbytes, &step)
     divide_product(&step, step.n_in, step.n_out, step.rows, by_columns=True)
-    run_or_record(&step, tape, (x, w, b, dy, lr) if tape is not None else None)
+    run_or_record(&step, tape, (*arrays_of(x), w, b, dy, lr) if tape is not None else None)

@@ -21,38 +21,6 @@ cdef inline Py_ssize_t sum_of_steps(const real[:, :] x, int sign) noexcept:
     return steps
 
 
-cdef int check_gather(
-    str kernel, const int64_t[::1] index, const int64_t[::1] cursor, Py_ssize_t rows, Py_ssize_t n
-) except -1:
-    cdef Py_ssize_t i
-    same_length(kernel, "cursor", cursor.shape[0], "its single number", 1)
-    if cursor[0] < 0 or cursor[0] + rows > index.shape[0]:
-        raise ValueError(
-            f"{kernel}: cursor is {cursor[0]}, expected 0 to {index.shape[0] - rows} "
-            f"for {rows} rows of an index of {index.shape[0]}"
-        )
-    for i in range(index.shape[0]):
-        if not 0 <= index[i] < n:
-            raise ValueError(f"{kernel}: index[{i}] is {index[i]}, expected a row from 0 to {n - 1} of x")
-    return 0
-
-
-# What index and cursor hold may have changed since they were checked: a replay must not read elsewhere.
-cdef inline bint are_in_range(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef int64_t cursor = (<const int64_t *> s.cursor)[0]
-    cdef Py_ssize_t i
-    if not 0 <= cursor <= s.n_in - s.rows:
-        return False
-    for i in range(begin, end):
-        if not 0 <= (<const int64_t *> s.index)[cursor + i] < s.limit:
-            return False
-    return True
-
-
-cdef inline const int64_t *indices(const Step *s) noexcept nogil:
-    return <const int64_t *> s.index + (<const int64_t *> s.cursor)[0]
-
-
 cdef extern from "loops.h":
     void gather(
         const real *x, Py_ssize_t stride, const int64_t *index, Py_ssize_t n, Py_ssize_t columns, real *y
@@ -78,8 +46,6 @@ cdef int gather_rows_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexc
 def gather_rows(x, index, cursor, y, Tape tape=None):
     """y[i] = x[index[cursor[0] + i]] for every row i of y."""
     cdef const real[:, :] x_view
-    cdef const int64_t[::1] index_view = integers("gather_rows", "index", index)
-    cdef const int64_t[::1] cursor_view = integers("gather_rows", "cursor", cursor)
     cdef real[:, ::1] y_view = output_matrix("gather_rows", "y", y)
     cdef Step step
     try:
@@ -88,8 +54,8 @@ def gather_rows(x, index, cursor, y, Tape tape=None):
         raise refuse("gather_rows", "x", x, f"a {DTYPE} array of 2 dimensions") from None
     if y_view.shape[1] != x_view.shape[1]:
         raise ValueError(f"gather_rows: y has {y_view.shape[1]} columns, expected {x_view.shape[1]} to match x")
-    check_gather("gather_rows", index_view, cursor_view, y_view.shape[0], x_view.shape[0])
     clear(&step, gather_rows_body, y_view.shape[0])
+    choose_rows(&step, "gather_rows", index, cursor, y_view.shape[0], x_view.shape[0])
     divide(&step, 5 + 0.3 * y_view.shape[1])
     if x_view.size > 0 and y_view.size > 0:
         if x_view.strides[0] % sizeof(real) != 0 or x_view.strides[1] % sizeof(real) != 0:
@@ -100,14 +66,10 @@ def gather_rows(x, index, cursor, y, Tape tape=None):
     else:
         step.units = 0
     step.y = output_address(y_view)
-    step.rows, step.n_out = y_view.shape[0], y_view.shape[1]
-    step.n_in, step.limit = index_view.shape[0], x_view.shape[0]
-    step.index = &index_view[0] if index_view.shape[0] > 0 else NULL
-    step.cursor = &cursor_view[0]
+    step.n_out = y_view.shape[1]
     if step.units > 0:
         apart("gather_rows", "y", step.y, y_view.nbytes, "x", lowest(x_view), highest(x_view) - lowest(x_view))
-    apart("gather_rows", "y", step.y, y_view.nbytes, "index", step.index, index_view.nbytes)
-    apart("gather_rows", "y", step.y, y_view.nbytes, "cursor", step.cursor, cursor_view.nbytes)
+    apart_from_index("gather_rows", "y", step.y, y_view.nbytes, &step)
     run_or_record(&step, tape, (x, index, cursor, y) if tape is not None else None)
 
 
@@ -123,22 +85,16 @@ cdef int gather_labels_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noe
 def gather_labels(x, index, cursor, y, Tape tape=None):
     """y[i] = x[index[cursor[0] + i]] for every i, for int64 labels."""
     cdef const int64_t[::1] x_view = integers("gather_labels", "x", x)
-    cdef const int64_t[::1] index_view = integers("gather_labels", "index", index)
-    cdef const int64_t[::1] cursor_view = integers("gather_labels", "cursor", cursor)
     cdef int64_t[::1] y_view
     cdef Step step
     try:
         y_view = present(y)
     except (ValueError, TypeError, BufferError):
         raise refuse("gather_labels", "y", y, "a writable C-contiguous int64 array of 1 dimension") from None
-    check_gather("gather_labels", index_view, cursor_view, y_view.shape[0], x_view.shape[0])
     clear(&step, gather_labels_body, y_view.shape[0])
+    choose_rows(&step, "gather_labels", index, cursor, y_view.shape[0], x_view.shape[0])
     step.x = &x_view[0] if x_view.shape[0] > 0 else NULL
     step.y = &y_view[0] if y_view.shape[0] > 0 else NULL
-    step.rows, step.n_in, step.limit = y_view.shape[0], index_view.shape[0], x_view.shape[0]
     apart("gather_labels", "y", step.y, y_view.nbytes, "x", step.x, x_view.nbytes)
-    step.index = &index_view[0] if index_view.shape[0] > 0 else NULL
-    step.cursor = &cursor_view[0]
-    apart("gather_labels", "y", step.y, y_view.nbytes, "index", step.index, index_view.nbytes)
-    apart("gather_labels", "y", step.y, y_view.nbytes, "cursor", step.cursor, cursor_view.nbytes)
+    apart_from_index("gather_labels", "y", step.y, y_view.nbytes, &step)
     run_or_record(&step, tape, (x, index, cursor, y) if tape is not None else None)

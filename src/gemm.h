@@ -46,6 +46,9 @@ typedef struct {
     ptrdiff_t m, n, k;
     const real *a; /* a[i, p] = a[i * a_row + p * a_col], i < m, p < k */
     ptrdiff_t a_row, a_col;
+    const int64_t *a_rows; /* (m) or NULL: a_rows[i] stands for i, and a_col is 1: chosen rows of an array; no update */
+    const int64_t *a_cols; /* (k) or NULL: a_cols[p] stands for p, and a_row is 1: their transpose */
+    const int64_t *a_next; /* (k) or NULL: a_cols of the next product, which come from memory meanwhile */
     const real *b; /* b[p, j] = b[p * b_row + j * b_col], j < n */
     ptrdiff_t b_row, b_col;
     const real *bias; /* (n), added at the end of the chain, or NULL */
@@ -304,7 +307,8 @@ typedef struct {
     ptrdiff_t k;
     const real *a;
     ptrdiff_t a_row, a_col;
-    const real *b; /* columns contiguous */
+    const int64_t *a_rows, *a_cols, *a_next; /* as in Product, from the first row and step on */
+    const real *b;                           /* columns contiguous */
     ptrdiff_t b_row;
     real *c;
     ptrdiff_t c_row;
@@ -315,18 +319,28 @@ typedef struct {
     ptrdiff_t width;  /* columns in the last vector, 1..LANES */
 } Tile;
 
+/* How many rows of a share an address register. */
+enum {
+    BY_ROWS = 1,            /* a_rows: they are anywhere, and the step is counted in another register */
+    BY_STRIDE = 3,          /* needs the fewest */
+    BY_COLUMNS = TILE_ROWS, /* a_cols: their numbers lie beside each other */
+};
+
 /* One step of all chains of a tile; x is the row of b. */
-ALWAYS_INLINE void tile_step(const int rows, const int vectors, const int masked, const vec_mask mask,
-                             const real *a[(TILE_ROWS + 2) / 3], ptrdiff_t a_row, ptrdiff_t a_col, const real *b,
+ALWAYS_INLINE void tile_step(const int rows, const int vectors, const int masked, const int by, const vec_mask mask,
+                             const real *a[TILE_ROWS], ptrdiff_t a_row, ptrdiff_t a_col, ptrdiff_t *at, const real *b,
                              vec x[FEW_ROWS_VECTORS], vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
     const int last = vectors - 1;
     UNROLL for (int v = 0; v < last; v++) x[v] = vec_load(b + v * LANES);
     x[last] = masked ? vec_load_first(b + last * LANES, mask) : vec_load(b + last * LANES);
+    const real *const *row = a;
+    if (by == BY_ROWS) IN_ORDER(row); /* else GCC spills them to vector registers, and reads these more slowly */
     UNROLL for (int i = 0; i < rows; i++) {
-        const vec s = vec_broadcast(a[i / 3][i % 3 * a_row]);
+        const vec s = vec_broadcast(by == BY_ROWS ? row[i][*at] : a[i / by][i % by * (by == BY_STRIDE ? a_row : 1)]);
         UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_fma(s, x[v], sum[i][v]);
     }
-    UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] += a_col;
+    if (by == BY_ROWS) ++*at;
+    UNROLL for (int i = 0; by != BY_ROWS && i < rows; i += by) a[i / by] += a_col;
 }
 
 /* The first of many tiles that read the same panel of b, or the same rows of a, packs them for the others: loads,
@@ -388,15 +402,16 @@ ALWAYS_INLINE void transpose_lines(const int step, const real *from, ptrdiff_t f
 #define A_SPAN 16                      /* steps in which up to 16 rows of a are copied, one each */
 
 /* The chains of one tile over all of k. */
-ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked, const int way, const vec_mask mask,
-                             const Tile *t, const Packing *packing, vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
+ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked, const int way, const int by,
+                             const vec_mask mask, const Tile *t, const Packing *packing,
+                             vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
     const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
-    const real *a[(TILE_ROWS + 2) / 3], *b = t->b; /* every third row of a: the fewest address registers */
+    const real *a[TILE_ROWS], *b = t->b;
     real *to = way == READING ? NULL : packing->to;
     const real *next = way == COPYING_B ? b + AHEAD * b_row : t->a + AHEAD * a_col;
     vec x[FEW_ROWS_VECTORS];
-    ptrdiff_t p = t->k;
-    UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] = t->a + i * a_row;
+    ptrdiff_t p = t->k, at = 0;
+    UNROLL for (int i = 0; i < rows; i += by) a[i / by] = t->a + (by == BY_ROWS ? t->a_rows[i] : i) * a_row;
 #ifdef SPAN
     if (way == TRANSPOSING_B) {
         const real *from = packing->from;
@@ -406,7 +421,7 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
         for (ptrdiff_t column = 0; p > packed; p -= LINES_STEPS) {
             if (p == packed + LINES_AHEAD) ahead += PANEL * from_row - t->k; /* the next panel */
             UNROLL for (int step = 0; step < LINES_STEPS; step++, b += PANEL) {
-                tile_step(rows, vectors, masked, mask, a, a_row, a_col, b, x, sum);
+                tile_step(rows, vectors, masked, by, mask, a, a_row, a_col, &at, b, x, sum);
                 for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) {
                     PREFETCH_TO_WRITE(b + (packed + SPAN / 2) * PANEL + l);
                 }
@@ -432,7 +447,7 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
             const ptrdiff_t left = p - packed;
             const ptrdiff_t ahead = left > LINES_AHEAD ? LINES_AHEAD : LINES_AHEAD - t->k + rows * from_row;
             for (int i = 0; i < A_SPAN; i++, b += b_row) {
-                tile_step(rows, vectors, masked, mask, a, a_row, a_col, b, x, sum);
+                tile_step(rows, vectors, masked, by, mask, a, a_row, a_col, &at, b, x, sum);
                 if (i >= rows) continue;
                 const real *const row = from + i * from_row;
                 for (ptrdiff_t l = 0; l < A_SPAN; l += LANES) vec_store(to + i * A_APART + l, vec_load(row + l));
@@ -441,6 +456,10 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
         }
     }
     for (; p > 0; p--, b += b_row) {
+        if (by == BY_COLUMNS) {
+            a[0] = t->a + t->a_cols[t->k - p] * a_col;
+            if (t->a_next) PREFETCH(t->a + t->a_next[t->k - p] * a_col + rows - 1);
+        }
         if (way == COPYING_A_COLUMNS) {
             if (p == AHEAD) next = t->a + rows;
             PREFETCH(next);
@@ -449,7 +468,7 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
             memcpy(to, a[0], rows * sizeof(real));
             to += rows;
         }
-        tile_step(rows, vectors, masked, mask, a, a_row, a_col, b, x, sum);
+        tile_step(rows, vectors, masked, by, mask, a, a_row, a_col, &at, b, x, sum);
         if (way == COPYING_B) {
             if (p == AHEAD) next = t->b + PANEL;
             for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) PREFETCH(next + l + CACHE_LINE - 1);
@@ -460,7 +479,8 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
     }
 }
 
-ALWAYS_INLINE void tile(const int rows, const int vectors, const int way, const Tile *t, const Packing *packing) {
+ALWAYS_INLINE void tile(const int rows, const int vectors, const int way, const int by, const Tile *t,
+                        const Packing *packing) {
     const int last = vectors - 1;
     const vec_mask mask = vec_first(t->width);
     const ptrdiff_t c_row = t->c_row;
@@ -479,9 +499,9 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const int way, const 
         UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_broadcast(0);
     }
 
-    if (way != READING) tile_sums(rows, vectors, 0, way, mask, t, packing, sum);
-    else if (MASKED_LOADS == 1 && t->width < LANES) tile_sums(rows, vectors, 1, READING, mask, t, NULL, sum);
-    else tile_sums(rows, vectors, MASKED_LOADS == 2, READING, mask, t, NULL, sum);
+    if (way != READING) tile_sums(rows, vectors, 0, way, by, mask, t, packing, sum);
+    else if (MASKED_LOADS == 1 && t->width < LANES) tile_sums(rows, vectors, 1, READING, by, mask, t, NULL, sum);
+    else tile_sums(rows, vectors, MASKED_LOADS == 2, READING, by, mask, t, NULL, sum);
 
     if (t->bias) {
         UNROLL for (int v = 0; v < vectors; v++) {
@@ -516,10 +536,12 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const int way, const 
 }
 
 NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
-#define SHAPE(rows, vectors) ((vectors) * (TILE_ROWS + 1) + (rows))
-#define CASE(rows, vectors) case SHAPE(rows, vectors): tile(rows, vectors, READING, t, NULL); break;
+#define SHAPE(rows, vectors, by) (((vectors) * (TILE_ROWS + 1) + (rows)) * (TILE_ROWS + 1) + (by))
+#define CASE_BY(rows, vectors, by) case SHAPE(rows, vectors, by): tile(rows, vectors, READING, by, t, NULL); break;
+#define CASE(rows, vectors) \
+    CASE_BY(rows, vectors, BY_ROWS) CASE_BY(rows, vectors, BY_STRIDE) CASE_BY(rows, vectors, BY_COLUMNS)
 #define CASES(rows) CASE(rows, 1) CASE(rows, 2)
-    switch (SHAPE(rows, vectors)) {
+    switch (SHAPE(rows, vectors, t->a_rows ? BY_ROWS : t->a_cols ? BY_COLUMNS : BY_STRIDE)) {
         CASE(1, 4) CASE(2, 4)
         CASES(1) CASES(2) CASES(3) CASES(4) CASES(5) CASES(6)
 #if TILE_ROWS == 12
@@ -528,13 +550,14 @@ NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
     }
 #undef CASES
 #undef CASE
+#undef CASE_BY
 #undef SHAPE
 }
 
 /* TILE_ROWS rows and PANEL columns. */
 NOINLINE void first_tile(int way, const Tile *t, const Packing *packing) {
     switch (way) {
-#define CASE(way) case way: tile(TILE_ROWS, TILE_VECTORS, way, t, packing); break;
+#define CASE(way) case way: tile(TILE_ROWS, TILE_VECTORS, way, BY_STRIDE, t, packing); break;
         CASE(COPYING_B) CASE(COPYING_A_ROWS) CASE(COPYING_A_COLUMNS)
 #ifdef SPAN
         CASE(TRANSPOSING_B)
@@ -614,9 +637,18 @@ ALWAYS_INLINE ptrdiff_t tile_columns(ptrdiff_t rows, ptrdiff_t left, ptrdiff_t *
 
 /* The whole product as one tile, which the four ways cut to size. */
 ALWAYS_INLINE Tile whole_tile(const Product *p) {
-    const Tile t = {p->k,     p->a,    p->a_row, p->a_col,  p->b,    p->b_row, p->c,
-                    p->c_row, p->bias, 0,        p->update, p->rate, LANES};
+    const Tile t = {p->k, p->a,     p->a_row, p->a_col, p->a_rows, p->a_cols, NULL, p->b, p->b_row,
+                    p->c, p->c_row, p->bias,  0,        p->update, p->rate,   LANES};
     return t;
+}
+
+/* Let the tile begin at row i and step q of a. */
+ALWAYS_INLINE void begin_at(Tile *t, const Product *p, ptrdiff_t i, ptrdiff_t q) {
+    t->a = p->a + (p->a_rows ? 0 : i * p->a_row) + (p->a_cols ? 0 : q * p->a_col);
+    t->a_row = p->a_row;
+    t->a_col = p->a_col;
+    if (p->a_rows) t->a_rows = p->a_rows + i;
+    if (p->a_cols) t->a_cols = p->a_cols + q;
 }
 
 ALWAYS_INLINE void finish(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns) {
@@ -635,13 +667,13 @@ ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t
         const ptrdiff_t height = smaller(block_m, m - i);
         for (ptrdiff_t j = 0, columns, vectors; j < n; j += columns) {
             columns = tile_columns(rows, n - j, &vectors, &t);
-            t.a = p->a + i * p->a_row;
+            t.a_next = j == 0 ? p->a_next : NULL;
             t.b = p->b + j;
             t.c = p->c + i * p->c_row + first + j;
             if (p->bias) t.bias = p->bias + first + j;
             for (ptrdiff_t h = 0; h < height; h += rows) {
+                begin_at(&t, p, i + h, 0);
                 tile_of(smaller(rows, height - h), vectors, &t);
-                t.a += rows * t.a_row;
                 t.c += rows * t.c_row;
             }
             finish(p, i, first + j, height, columns);
@@ -695,10 +727,11 @@ NOINLINE void product_of_panels(const Product *p, ptrdiff_t first, ptrdiff_t n) 
         columns = tile_columns(TILE_ROWS, first + n - j, &vectors, &t);
         const int tile_packs = m >= TILE_ROWS && columns == PANEL;
         const ptrdiff_t rows = even_part(tile_packs ? m - TILE_ROWS : m, TILE_ROWS);
+        t.a_next = j == first ? p->a_next : NULL;
         t.bias = p->bias ? p->bias + j : NULL;
         for (ptrdiff_t i = 0, finished = 0; i < m;) {
             const ptrdiff_t height = tile_packs && i == 0 ? TILE_ROWS : smaller(rows, m - i);
-            t.a = p->a + i * p->a_row;
+            begin_at(&t, p, i, 0);
             t.c = p->c + i * p->c_row + j;
             if (tile_packs && i == 0) {
                 tile_packing_b(&t, b, p->b_row, p->b_col, panel);
@@ -789,9 +822,7 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
             const real *const b = p->b + q * p->b_row + (first + j) * p->b_col;
             for (ptrdiff_t i = 0, height; i < m; i += height) {
                 height = i == 0 ? smaller(m, TILE_ROWS) : smaller(rows, m - i);
-                t.a = p->a + i * p->a_row + q * p->a_col;
-                t.a_row = p->a_row;
-                t.a_col = p->a_col;
+                begin_at(&t, p, i, q);
                 const int first_packs_a = packs_a && i > 0 && height == TILE_ROWS;
                 if (packs_a && !first_packs_a) pack_a(height, &t, packed_a);
                 for (ptrdiff_t l = 0; l < width; l += PANEL) {
@@ -940,13 +971,13 @@ NOINLINE void dots_of(ptrdiff_t rows, ptrdiff_t columns, const Tile *t) {
 /* n <= DOT_COLUMNS, a_col == 1; an update has k <= DOT_BLOCK. */
 NOINLINE void product_of_dots(const Product *p) {
     ALIGNED(64) real columns[DOT_COLUMNS * DOT_BLOCK];
+    ALIGNED(64) real row[DOT_BLOCK];
     const ptrdiff_t m = p->m, n = p->n, k = p->k;
     Tile t = whole_tile(p);
     for (ptrdiff_t q = 0; q < k; q += DOT_BLOCK) {
         t.k = smaller(DOT_BLOCK, k - q);
         t.resume = q > 0;
         t.bias = q + t.k == k ? p->bias : NULL;
-        t.a = p->a + q;
         t.b = p->b + q * p->b_row;
         t.b_row = p->b_col;
         t.c = p->c;
@@ -956,9 +987,12 @@ NOINLINE void product_of_dots(const Product *p) {
             t.b_row = DOT_BLOCK;
         }
         for (ptrdiff_t i = 0, rows; i < m; i += rows) {
-            rows = m - i >= DOT_ROWS ? DOT_ROWS : 1;
+            rows = m - i >= DOT_ROWS && !p->a_rows ? DOT_ROWS : 1;
+            begin_at(&t, p, i, q);
+            if (p->a_rows) t.a += p->a_rows[i] * p->a_row;
+            for (ptrdiff_t l = 0; p->a_cols && l < t.k; l++) row[l] = t.a[t.a_cols[l]]; /* m == 1: a_row == a_col == 1 */
+            if (p->a_cols) t.a = row;
             dots_of(rows, n, &t);
-            t.a += rows * t.a_row;
             t.c += rows * t.c_row;
         }
     }
@@ -969,8 +1003,9 @@ NOINLINE void product_of_dots(const Product *p) {
 
 NOINLINE void product_of_chains(const Product *p) {
     const ptrdiff_t m = p->m, k = p->k, size = (ptrdiff_t)sizeof(real);
+    const int by_index = p->a_rows || p->a_cols; /* a.T is not packed then, nor is b */
     ptrdiff_t n = p->n;
-    if (m == 1 && n >= 8 * LANES && p->b_col == 1 && !p->update && n * k * size > 64 * 1024) {
+    if (m == 1 && !by_index && n >= 8 * LANES && p->b_col == 1 && !p->update && n * k * size > 64 * 1024) {
         product_of_row(p);
         return;
     }
@@ -981,7 +1016,7 @@ NOINLINE void product_of_chains(const Product *p) {
     /* The last columns, where they fill little of a vector: at most three quarters, or where a.T has to be packed at
      * most half of float, an eighth of double, which is packed at half the speed. */
     const ptrdiff_t few = n % LANES, most = p->a_row == 1 ? LANES * 3 / 4 : FASTNN_DOUBLE ? LANES / 8 : LANES / 2;
-    if (few > 0 && few <= most && m >= LANES && m * k >= 16 * LANES) {
+    if (few > 0 && few <= most && !by_index && m >= LANES && m * k >= 16 * LANES) {
         n -= few;
         product_transposed(p, n, few);
     }
@@ -990,7 +1025,7 @@ NOINLINE void product_of_chains(const Product *p) {
      * the last columns, which fill no vector. */
     const int large = (n > PANEL && n * k * size > 512 * 1024) || (n > 4 * PANEL && m * k * size > 64 * 1024) ||
                       m * k * size > 8 * 1024 * 1024;
-    const int pack_b = k > 0 && (p->b_col != 1 || (m > 2 * TILE_ROWS && large));
+    const int pack_b = k > 0 && (p->b_col != 1 || (m > 2 * TILE_ROWS && large && !by_index));
     const ptrdiff_t in_place = pack_b ? 0 : MASKED_LOADS || k == 0 ? n : n / LANES * LANES;
     if (in_place > 0) product_in_place(p, 0, in_place);
     if (in_place == n) return;
@@ -1036,8 +1071,8 @@ static void gemm(const Product *p) {
     if (p->n <= 0) return;
     if (p->b_sum) { /* a row of ones @ b, just before its rows are needed in the cache */
         const real one = 1;
-        const Product sums = {1,    p->n,     p->k, &one,      0,       0,    p->b, p->b_row, p->b_col,
-                              NULL, p->b_sum, p->n, p->update, p->rate, NULL, NULL, NULL, 0};
+        const Product sums = {1,        p->n,     p->k, &one,     0,    0,         NULL,    NULL, NULL, p->b,
+                              p->b_row, p->b_col, NULL, p->b_sum, p->n, p->update, p->rate, NULL, NULL, NULL, 0};
         if (p->update && p->k > BLOCK / PANEL) update_in_rectangles(&sums, 0);
         else product_of_chains(&sums);
     }

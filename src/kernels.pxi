@@ -9,6 +9,7 @@ from libc.string cimport memcpy, memset
 
 from fastnn._core.tape cimport FASTNN_LAYOUT, OUT_OF_RANGE, Body, Step, Tape, run_or_record
 from fastnn._core.tape import layout
+from fastnn.arena import Rows
 
 if layout != FASTNN_LAYOUT:
     raise ImportError("fastnn is built in part only: its tape and its kernels do not fit together. Install it again")
@@ -19,6 +20,7 @@ cdef extern from "simd.h":
     real real_fma(real a, real b, real c) noexcept nogil
 
 include "arguments.pxi"
+include "index.pxi"
 include "elementary.pxi"
 include "activations.pxi"
 include "dense.pxi"

@@ -34,6 +34,7 @@ cdef struct Step:
     const double *step
     double *count
     Py_ssize_t rows         # sizes
+    Py_ssize_t n_index      # of index
     Py_ssize_t limit        # of the numbers in index
     Py_ssize_t n_in
     Py_ssize_t n_out
@@ -66,4 +67,4 @@ cdef int run_or_record(const Step *step, Tape tape, tuple arrays) except -1
 cdef enum:
     RAISED = 1          # a Python step has raised: the exception waits in the tape
     NOT_FINITE = 2      # the loss is NaN or infinite
-    OUT_OF_RANGE = 3    # a gather's index or cursor
+    OUT_OF_RANGE = 3    # the index or the cursor that chooses rows

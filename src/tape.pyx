@@ -115,7 +115,7 @@ cdef class Tape:
         if status == NOT_FINITE:
             raise FloatingPointError("the loss is not finite")
         if status == OUT_OF_RANGE:
-            raise IndexError("the index or the cursor of a gather has left its range since it was recorded")
+            raise IndexError("the index or the cursor that chooses rows has left its range since it was recorded")
         raise error
 
     @property
@@ -427,7 +427,7 @@ def run_epochs(
     index
         (n,) the order of rows: shuffled here before each epoch, by (seed, epoch) alone, or left as it is.
     cursor
-        (1,) where in `index` the batch begins; gather kernels read it.
+        (1,) where in `index` the batch begins; kernels that choose rows read it.
     value
         (1,) the mean loss of the batch; loss kernels write it.
     losses

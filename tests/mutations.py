@@ -24,6 +24,8 @@ KERNELS = ("test_kernels.py",)
 MUTATIONS = (
     ("dense.pxi", "s.x + i * s.n_in + j", "s.x + i * s.n_in", KERNELS),
     ("dense.pxi", "whole.stride + j", "whole.stride", KERNELS),
+    ("dense.pxi", "p.a_rows = indices(s) + i", "p.a_rows = indices(s)", KERNELS),
+    ("gemm.h", "t->a_rows = p->a_rows + i", "t->a_rows = p->a_rows", KERNELS),
     ("team.h", "rest * (next + 1) / chunks", "rest * next / chunks", ("test_kernels.py", "test_training.py")),
     ("dense.pxi", "s.w + j * s.n_out, 1, s.n_out", "s.w + j, 1, s.n_out", KERNELS),
     ("activations.pxi", "return dy if y > 0 else 0", "return dy if y >= 0 else 0", KERNELS),

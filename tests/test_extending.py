@@ -37,6 +37,7 @@ from fastnn import (
     kernels,
 )
 from fastnn._core.tape import guard, run_epochs
+from fastnn.arena import Rows
 
 X, T = data()
 
@@ -808,6 +809,29 @@ def test_a_gather_out_of_range_stops_the_replay(value, change, labels):
     index[5], cursor[0] = 0, 6
     tape.replay()
     np.testing.assert_array_equal(y, x[6:10])
+
+
+@pytest.mark.parametrize("change", ["index", "cursor"])
+@pytest.mark.parametrize("value", [-1, 10, 2**62, -(2**62)])
+def test_rows_out_of_range_stop_the_replay_before_anything_is_written(value, change):
+    k, rows = kernels.float64, Rows(np.ones((10, 3)), np.arange(10), np.array([3]))
+    w, b, dy, y, dw, lr = np.ones((3, 2)), np.ones(2), np.ones((4, 2)), np.zeros((4, 2)), np.zeros((3, 2)), np.ones(1)
+    tapes, outputs = [Tape(), Tape(), Tape()], [y, dw, w]
+    k.dense_forward(rows, w, b, y, tape=tapes[0])
+    k.dense_backward(rows, w, dy, None, dw, None, tape=tapes[1])
+    k.dense_sgd(rows, w, b, dy, lr, tape=tapes[2])
+    {"index": rows.index[5:6], "cursor": rows.cursor}[change][0] = value
+    for tape, output in zip(tapes, outputs, strict=True):
+        before = output.copy()
+        for parts in (1, 3):
+            with pytest.raises(IndexError, match="range"):
+                tape.replay(parts=parts)
+        np.testing.assert_array_equal(output, before)
+    rows.index[5], rows.cursor[0] = 0, 6
+    for tape in tapes:
+        tape.replay()
+    np.testing.assert_array_equal(y, np.full((4, 2), 4.0))
+    np.testing.assert_array_equal(w, np.full((3, 2), -3.0))
 
 
 def test_arrays_cannot_be_resized_while_a_tape_holds_them():

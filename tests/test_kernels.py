@@ -27,6 +27,7 @@ from cases import (
 
 from fastnn import Tape, reference
 from fastnn._core.team import Team
+from fastnn.arena import Rows
 
 each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "x".join(map(str, shape)))
@@ -155,6 +156,90 @@ def test_what_is_fused_into_products_has_the_bits_of_separate_passes(dtype, size
     kernel("sgd", dtype)(b, db, None, lr)
     np.testing.assert_array_equal(step["w"], w)
     np.testing.assert_array_equal(step["b"], b)
+
+
+def chosen(x: np.ndarray, rng: np.random.Generator) -> Rows:
+    """Rows that stand for those of x: strewn over a larger array, and one of them is there twice."""
+    index = rng.permutation(2 * len(x) + 5)[: len(x) + 3]
+    array = rng.normal(size=(2 * len(x) + 5, x.shape[1])).astype(x.dtype)
+    array[index[2 : len(x) + 2]] = x
+    if len(x) > 1:
+        index[-2], x[-1] = index[2], x[0]
+    return Rows(array, index, np.array([2]))
+
+
+@each_product
+@each_dtype
+def test_rows_that_lie_anywhere_give_the_bits_of_rows_that_are_copied(dtype, sizes):
+    rng = random(*sizes[:2])
+    of = {
+        "dense_forward": dense_arguments(*sizes, dtype, rng, activation="relu"),
+        "dense_backward": dense_backward_arguments(*sizes, dtype, rng, dx=False),
+        "dense_sgd": dense_sgd_arguments(*sizes, dtype, rng),
+    }
+    tape, outputs, expected = Tape(), [], []
+    for op, arguments in of.items():
+        rows, copies, of_reference = chosen(arguments["x"], rng), copied(arguments), copied(arguments)
+        kernel(op, dtype)(**copies)
+        expected += [copies[name] for name in ("y", "w", "b", "dw", "db") if name in copies]
+        getattr(reference, op)(**of_reference | {"x": rows})
+        twin = copied(arguments)
+        getattr(reference, op)(**twin)
+        for name, value in arrays(twin).items():
+            np.testing.assert_array_equal(of_reference[name] if name != "x" else value, value)
+        outputs += [arguments[name] for name in ("y", "w", "b", "dw", "db") if name in arguments]
+        kernel(op, dtype)(**arguments | {"x": rows}, tape=tape)
+    before = [output.copy() for output in outputs]
+
+    def assert_same(**options) -> None:
+        for output, value in zip(outputs, before, strict=True):
+            output[...] = value
+        tape.replay(**options)
+        for output, value in zip(outputs, expected, strict=True):
+            np.testing.assert_array_equal(output.view(np.uint8), value.view(np.uint8), err_msg=str(options))
+
+    for parts in (1, 2, 3, 7):
+        assert_same(parts=parts)
+    for n_threads in (2, 3, 4):
+        with Team(n_threads, divide_all=True) as team:
+            assert_same(team=team)
+
+
+@each_dtype
+@pytest.mark.parametrize("op", ["dense_forward", "dense_backward", "dense_sgd"])
+def test_wrong_rows_are_refused(op, dtype):
+    make = {
+        "dense_forward": dense_arguments, "dense_backward": dense_backward_arguments, "dense_sgd": dense_sgd_arguments
+    }[op]  # fmt: skip
+    arguments = make(4, 6, 5, dtype, random(4, 6))
+    array, index, cursor = np.ones((9, 6), dtype), np.arange(9), np.array([3])
+    for rows, message in (
+        (Rows(array[:, ::2], index, cursor), "x is .* not C-contiguous, expected a C-contiguous"),
+        (Rows(array[:, :5].copy(), index, cursor), "w has shape .* to match x"),
+        (Rows(array, index.astype(np.int32), cursor), "index is int32"),
+        (Rows(array, index, None), "cursor is NoneType"),
+        (Rows(array, index, np.array([3, 4])), "cursor has length 2, expected 1"),
+        (Rows(array, index, np.array([6])), "cursor is 6, expected 0 to 5 for 4 rows of an index of 9"),
+        (Rows(array, index, np.array([-1])), "cursor is -1"),
+        (Rows(array, index + 1, cursor), r"index\[8\] is 9, expected a row from 0 to 8 of x"),
+        (Rows(array, index - 1, cursor), r"index\[0\] is -1"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=f"{op}: {message}"):
+            kernel(op, dtype)(**arguments | {"x": rows})
+    output = {"dense_forward": "y", "dense_backward": "dw", "dense_sgd": "w"}[op]
+    memory = np.arange(64)
+    arguments[output] = memory.view(dtype)[: arguments[output].size].reshape(arguments[output].shape)
+    for place, rows in (("index", Rows(array, memory[:9], cursor)), ("cursor", Rows(array, index, memory[4:5]))):
+        with pytest.raises(ValueError, match=f"{op}: {output} overlaps {place}"):
+            kernel(op, dtype)(**arguments | {"x": rows})
+
+
+@each_dtype
+def test_rows_that_are_chosen_are_no_output_of_an_activation(dtype):
+    arguments = dense_backward_arguments(4, 6, 5, dtype, random(4, 6), activation="relu")
+    rows = Rows(np.ones((9, 6), dtype), np.arange(9), np.array([3]))
+    with pytest.raises(ValueError, match="activation is 'relu', expected None"):
+        kernel("dense_backward", dtype)(**arguments | {"x": rows})
 
 
 def special_places():

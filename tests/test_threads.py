@@ -146,7 +146,7 @@ def test_what_a_step_reports_to_another_thread_is_raised():
     index[3999] = 4000
     with Team(4, divide_all=True) as team:
         for _ in range(20):
-            with pytest.raises(IndexError, match="gather"):
+            with pytest.raises(IndexError, match="chooses rows"):
                 tape.replay(team=team)
 
 

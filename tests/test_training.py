@@ -21,7 +21,7 @@ from nets import (
 
 from fastnn import MSE, SGD, Adam, CrossEntropy, Dense, Model
 from fastnn._core.team import Team
-from fastnn.plan import Batch, EpochPlan
+from fastnn.plan import Batch, EpochPlan, Plan
 from fastnn.reference import MLP
 
 # Ten steps of whole nets, compared with fastnn.reference.MLP
@@ -291,6 +291,85 @@ def test_parts_give_the_same_bits_at_sizes_where_products_are_cut_into_tiles(dty
     x, t = rng.normal(size=(21, 130)), rng.normal(size=(21, 3))
     net = lambda: Model([Dense(70, "relu"), Dense(33, "gelu"), Dense(3)], seed=0, dtype=dtype)  # noqa: E731
     assert_parts_give_the_same_bits(net, x, t, MSE, OPTIMIZERS["momentum"])
+
+
+# Rows that the first layer reads where they lie
+
+
+def long_rows(n=70, width=130, dtype="float32"):
+    rng = np.random.default_rng(3)
+    return rng.normal(size=(n, width)).astype(dtype), rng.integers(0, 10, n)
+
+
+def fitted_to_long_rows(x, t, monkeypatch, gathered, optimizer="sgd", first=Dense, units=48, weight=None, n_threads=1):
+    """Return the net, and whether its steps gathered the rows."""
+    net = Model([first(units, "tanh"), Dense(10, "softmax")], seed=0, dtype=x.dtype)
+    steps = []
+    with monkeypatch.context() as patch:
+        take = Plan.take_epochs
+        patch.setattr(Plan, "take_epochs", lambda *arguments: steps.append(take(*arguments)) or steps[-1])
+        if gathered:
+            patch.setattr(Dense, "takes_rows", lambda self, x: False)
+        net.fit(
+            x, t, CrossEntropy(), OPTIMIZERS[optimizer](), epochs=3, batch_size=16, sample_weight=weight,
+            n_threads=n_threads,
+        )  # fmt: skip
+    gathers = {len(plan.gather) - 1 - (weight is not None) for plan in steps}  # beside those of the labels
+    return net, gathers == {1}
+
+
+@each_dtype
+@each_optimizer
+@pytest.mark.parametrize("rows", [70, 64, 3])
+def test_rows_read_where_they_lie_train_like_rows_that_are_gathered(rows, optimizer, dtype, monkeypatch):
+    x, t = long_rows(rows, dtype=dtype)
+    expected, gathers = fitted_to_long_rows(x, t, monkeypatch, True, optimizer)
+    assert gathers
+    for n_threads in (1, 2, 3):
+        net, gathers = fitted_to_long_rows(x, t, monkeypatch, False, optimizer, n_threads=n_threads)
+        assert not gathers
+        assert same_bits(net.params, expected.params)
+        assert net.history.loss == expected.history.loss
+
+
+def test_weighted_rows_are_read_where_they_lie(monkeypatch):
+    (x, t), weight = long_rows(), np.random.default_rng(4).uniform(0, 2, 70)
+    expected, _ = fitted_to_long_rows(x, t, monkeypatch, True, weight=weight)
+    net, gathers = fitted_to_long_rows(x, t, monkeypatch, False, weight=weight)
+    assert not gathers
+    assert same_bits(net.params, expected.params)
+
+
+def test_parts_of_rows_that_lie_anywhere_give_the_same_bits():
+    x, t = long_rows(21)
+    net = lambda: Model([Dense(48, "relu"), Dense(10, "softmax")], seed=0)  # noqa: E731
+    assert_parts_give_the_same_bits(net, x, t, CrossEntropy, OPTIMIZERS["momentum"])
+
+
+class Looking(Dense):
+    """Sees what the product reads."""
+
+    def forward_fused(self, x, y, activation, tape):
+        assert x.shape == (len(y), self.n_in)
+        super().forward_fused(x, y, activation, tape)
+
+
+@pytest.mark.parametrize(
+    ("data_of", "options"),
+    [
+        (lambda x: x[:, ::2], {}),
+        (np.asfortranarray, {}),
+        (lambda x: x[:, :60].copy(), {}),
+        (lambda x: x, {"units": 40}),
+        (lambda x: x, {"units": 272}),
+        (lambda x: x, {"first": Looking}),
+    ],
+    ids=["strided", "column-major", "short", "no whole vectors", "many units", "subclass"],
+)
+def test_other_rows_are_gathered(data_of, options, monkeypatch):
+    x, t = long_rows()
+    _, gathers = fitted_to_long_rows(data_of(x), t, monkeypatch, False, **options)
+    assert gathers
 
 
 # The same again
