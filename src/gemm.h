@@ -645,8 +645,6 @@ ALWAYS_INLINE Tile whole_tile(const Product *p) {
 /* Let the tile begin at row i and step q of a. */
 ALWAYS_INLINE void begin_at(Tile *t, const Product *p, ptrdiff_t i, ptrdiff_t q) {
     t->a = p->a + (p->a_rows ? 0 : i * p->a_row) + (p->a_cols ? 0 : q * p->a_col);
-    t->a_row = p->a_row;
-    t->a_col = p->a_col;
     if (p->a_rows) t->a_rows = p->a_rows + i;
     if (p->a_cols) t->a_cols = p->a_cols + q;
 }
@@ -823,6 +821,8 @@ NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) 
             for (ptrdiff_t i = 0, height; i < m; i += height) {
                 height = i == 0 ? smaller(m, TILE_ROWS) : smaller(rows, m - i);
                 begin_at(&t, p, i, q);
+                t.a_row = p->a_row;
+                t.a_col = p->a_col;
                 const int first_packs_a = packs_a && i > 0 && height == TILE_ROWS;
                 if (packs_a && !first_packs_a) pack_a(height, &t, packed_a);
                 for (ptrdiff_t l = 0; l < width; l += PANEL) {
