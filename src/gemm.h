@@ -386,7 +386,11 @@ ALWAYS_INLINE void transpose_lines(const int step, const real *from, ptrdiff_t f
     UNROLL for (int p = 0; step == 0 && p < SPAN; p += GROUP, to += GROUP * PANEL) {
         group_single row[CHUNK];
         group_double column[CHUNK];
-        UNROLL for (int i = 0; i < CHUNK; i++) row[i] = _mm256_loadu_ps(from + i * from_row + p);
+        const real *line = from + p;
+        UNROLL for (int i = 0; i < CHUNK; i++, line += from_row) {
+            IN_ORDER(line);
+            row[i] = _mm256_loadu_ps(line);
+        }
         transpose(row, column);
         UNROLL for (int q = 0; q < CHUNK; q++) {
             _mm_storeu_pd((double *)(to + q * PANEL), _mm256_castpd256_pd128(column[q]));
