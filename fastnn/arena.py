@@ -16,7 +16,7 @@ Array = NDArray[Any]
 class Rows:
     """Rows of an array that an index chooses: row i is ``array[index[cursor[0] + i]]``.
 
-    Dense kernels take them for x, and read as many as y has, where they lie.
+    Dense kernels take them for x, and read as many as y or dy has, where they lie: the array must not change meanwhile.
 
     Examples
     --------

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from fastnn.kernels import Kernels
 
 
+_READING = {"forward", "backward", "_forward", "_backward", "forward_fused", "backward_fused"}
+
+
 class Parameter:
     """What a layer declares of one of its parameters, before memory is given to it."""
 
@@ -96,8 +99,10 @@ class Layer:
             for name in ("in_place", "saved", "fusable", "mergeable", "forward_fused", "backward_fused"):
                 if name not in own:
                     setattr(cls, name, getattr(Layer, name))
-        if own.keys() & {"_forward", "_backward", "forward", "backward", "forward_fused", "backward_fused"}:
-            cls.takes_rows = own.get("takes_rows")
+        for base in cls.__mro__:  # whoever first says what reads x says also what x may be
+            if base.__dict__.keys() & _READING or "takes_rows" in base.__dict__:
+                cls.takes_rows = base.__dict__.get("takes_rows")
+                break
 
     # -- to be overridden ---------------------------------------------------------------------------------------------
 

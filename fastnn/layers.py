@@ -94,7 +94,7 @@ class Dense(Layer):
         """Whether rows of x are better read where they lie than copied: long ones, that few whole vectors need."""
         return (
             x.flags.c_contiguous
-            and x.strides[0] >= _ROW_BYTES
+            and x.shape[1] * x.itemsize >= _ROW_BYTES
             and self.units <= _MOST_UNITS
             and self.units % _LANES == 0
         )

@@ -92,7 +92,7 @@ class Plan:
 
     def __init__(self, step: Step, batch: Batch, takes_rows: Callable[[Array], bool] | None) -> None:
         self.batch, self.takes_rows = batch, takes_rows
-        self._step = step
+        self._step, self._running = step, False
         self._tapes: dict[int, Tape] = {}
         self._few: EpochPlan | None = None
 
@@ -119,8 +119,18 @@ class Plan:
         if weight is not None:
             assert self.batch.weight is not None
             self.batch.weight[...] = weight
-        self.tape(len(x)).replay()
+        with self:
+            self.tape(len(x)).replay()
         return float(self.batch.value[0])
+
+    def __enter__(self) -> None:
+        """Use the memory: by one step at a time."""
+        if self._running:
+            raise RuntimeError("the step is being replayed already: a loss or layer cannot train its own model")
+        self._running = True
+
+    def __exit__(self, *exception: object) -> None:
+        self._running = False
 
     def take_epochs(self, x: Array, target: Array, weight: Array | None) -> EpochPlan:
         """Return what goes over these data: to be put back when it has.
@@ -146,30 +156,30 @@ class EpochPlan:
 
     def __init__(self, plan: Plan, x: Array, target: Array, weight: Array | None) -> None:
         self.x, self.target, self.weight = x, target, weight
-        self.batch = plan.batch
+        self.batch, self._plan = plan.batch, plan
         self.rows = len(plan.batch.target)
+        self.in_place = plan.takes_rows is not None and plan.takes_rows(x)
         self.index = np.arange(len(x), dtype=np.int64)
         self.shuffled = False  # whether there is another order than 0, 1, 2 ... in the index
         self.cursor = np.zeros(1, np.int64)
         rest = len(x) % self.rows  # the rows of the last, shorter batch
-        self.gather, self.step = self._record(plan, self.rows)
+        self.gather, self.step = self._record(self.rows)
         self.gather_rest: Tape | None = None
         self.step_rest: Tape | None = None
         if rest:
-            self.gather_rest, self.step_rest = self._record(plan, rest)
+            self.gather_rest, self.step_rest = self._record(rest)
 
-    def _record(self, plan: Plan, rows: int) -> tuple[Tape, Tape]:
+    def _record(self, rows: int) -> tuple[Tape, Tape]:
         """Return what brings so many rows, and the step."""
-        x, target, weight, batch = self.x, self.target, self.weight, plan.batch.first(rows)
+        x, target, weight, batch = self.x, self.target, self.weight, self.batch.first(rows)
         k, tape, where = kernels.of(x.dtype), Tape(), (self.index, self.cursor)
-        in_place = plan.takes_rows is not None and plan.takes_rows(x)
-        if not in_place:
+        if not self.in_place:
             k.gather_rows(x, *where, batch.work.activations[0], tape)
         (k.gather_labels if target.ndim == 1 else k.gather_rows)(target, *where, batch.target, tape)
         if weight is not None:
             assert batch.weight is not None
             k.gather_rows(weight[:, None], *where, batch.weight[:, None], tape)
-        return tape, plan.tape_on(Rows(x, *where), rows) if in_place else plan.tape(rows)
+        return tape, self._plan.tape_on(Rows(x, *where), rows) if self.in_place else self._plan.tape(rows)
 
     @property
     def n_batches(self) -> int:
@@ -201,5 +211,7 @@ class EpochPlan:
         if self.shuffled and not shuffle:
             self.index[...] = np.arange(len(self.index))
         self.shuffled = shuffle
-        tapes, where = (self.gather, self.step, self.gather_rest, self.step_rest), (self.index, self.cursor)
-        return run_epochs(*tapes, *where, self.batch.value, self.rows, shuffle, seed, first_epoch, losses, team, stop)
+        tapes = self.gather, self.step, self.gather_rest, self.step_rest
+        where = self.index, self.cursor, self.batch.value
+        with self._plan:
+            return run_epochs(*tapes, *where, self.rows, shuffle, seed, first_epoch, losses, team, stop)

@@ -7,17 +7,14 @@ follows from y, else x. An output may be the array that it is computed from: y i
 """
 # ruff: noqa: D403 - a docstring that is a formula starts with the name of what it computes
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from fastnn.arena import Rows
+from fastnn.arena import Rows
 
 Array: TypeAlias = NDArray[np.floating[Any]]
 Labels: TypeAlias = NDArray[np.int64]
@@ -70,7 +67,7 @@ def erf(x: Array, y: Array) -> None:
 
 def _rows(x: Array | Rows, n: int) -> Array:
     """Return x, or the n rows of it that an index chooses."""
-    return x if isinstance(x, np.ndarray) else x.array[x.index[x.cursor[0] : x.cursor[0] + n]]
+    return x.array[x.index[x.cursor[0] : x.cursor[0] + n]] if isinstance(x, Rows) else x
 
 
 def dense_forward(

@@ -88,13 +88,21 @@ class Training:
         if plan is None:
             step = partial(self.step, store_gradients=store_gradients)
             batch = Batch.like(self.chain.workspace(rows), target, weighted)
-            plan = Plan(step, batch, self.chain.stages[0].takes_rows)
+            plan = Plan(step, batch, self.takes_rows)
         if plan.batch.work.nbytes > _BYTES_KEPT:  # recording anew costs little beside such batches
             return plan
         self._plans[key] = plan  # the last used stands last
         if len(self._plans) > _PLANS_KEPT:
             del self._plans[next(iter(self._plans))]
         return plan
+
+    def takes_rows(self, x: Array) -> bool:
+        """Whether batches of these data are read where they lie: they must not change in a step."""
+        takes = self.chain.stages[0].takes_rows
+        return takes is not None and takes(x) and not any(map(partial(np.may_share_memory, x), self._memory()))
+
+    def _memory(self) -> list[Array]:
+        return [*self.arrays(), self.grads]
 
     def arrays(self) -> list[Array]:
         """Return what a step changes for good."""

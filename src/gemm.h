@@ -1,8 +1,8 @@
 /* The matrix product c = a @ b + bias, or the step of gradient descent c -= rate * a @ b, in tiles of c that stay in
  * registers.
  *
- * a (m, k) and b (k, n) may have any strides, so that x, its transpose, w and its transpose are read where they lie;
- * c (m, n) has contiguous rows. Every element of c is one chain of multiply-adds, from left to right,
+ * a (m, k) and b (k, n) may have any strides, so that x, its transpose, w and its transpose are read where they lie,
+ * and rows of x may be chosen by an index; c (m, n) has contiguous rows. Every element of c is one chain of multiply-adds, from left to right,
  *
  *     c[i, j] = (0 + a[i, 0] b[0, j] + a[i, 1] b[1, j] + ... + a[i, k - 1] b[k - 1, j]) + bias[j],
  *
@@ -47,7 +47,7 @@ typedef struct {
     const real *a; /* a[i, p] = a[i * a_row + p * a_col], i < m, p < k */
     ptrdiff_t a_row, a_col;
     const int64_t *a_rows; /* (m) or NULL: a_rows[i] stands for i, and a_col is 1: chosen rows of an array; no update */
-    const int64_t *a_cols; /* (k) or NULL: a_cols[p] stands for p, and a_row is 1: their transpose */
+    const int64_t *a_cols; /* (k) or NULL: a_cols[p] stands for p, and a_row is 1: their transpose; b_col is 1 for both */
     const int64_t *a_next; /* (k) or NULL: a_cols of the next product, which come from memory meanwhile */
     const real *b; /* b[p, j] = b[p * b_row + j * b_col], j < n */
     ptrdiff_t b_row, b_col;
@@ -641,8 +641,9 @@ ALWAYS_INLINE ptrdiff_t tile_columns(ptrdiff_t rows, ptrdiff_t left, ptrdiff_t *
 
 /* The whole product as one tile, which the four ways cut to size. */
 ALWAYS_INLINE Tile whole_tile(const Product *p) {
-    const Tile t = {p->k, p->a,     p->a_row, p->a_col, p->a_rows, p->a_cols, NULL, p->b, p->b_row,
-                    p->c, p->c_row, p->bias,  0,        p->update, p->rate,   LANES};
+    const Tile t = {.k = p->k, .a = p->a, .a_row = p->a_row, .a_col = p->a_col, .a_rows = p->a_rows, .a_cols = p->a_cols,
+                    .b = p->b, .b_row = p->b_row, .c = p->c, .c_row = p->c_row, .bias = p->bias, .update = p->update,
+                    .rate = p->rate, .width = LANES};
     return t;
 }
 
@@ -994,8 +995,10 @@ NOINLINE void product_of_dots(const Product *p) {
             rows = m - i >= DOT_ROWS && !p->a_rows ? DOT_ROWS : 1;
             begin_at(&t, p, i, q);
             if (p->a_rows) t.a += p->a_rows[i] * p->a_row;
-            for (ptrdiff_t l = 0; p->a_cols && l < t.k; l++) row[l] = t.a[t.a_cols[l]]; /* m == 1: a_row == a_col == 1 */
-            if (p->a_cols) t.a = row;
+            if (p->a_cols) { /* m is 1, since a_row and a_col are */
+                for (ptrdiff_t l = 0; l < t.k; l++) row[l] = t.a[t.a_cols[l]];
+                t.a = row;
+            }
             dots_of(rows, n, &t);
             t.c += rows * t.c_row;
         }
@@ -1007,13 +1010,13 @@ NOINLINE void product_of_dots(const Product *p) {
 
 NOINLINE void product_of_chains(const Product *p) {
     const ptrdiff_t m = p->m, k = p->k, size = (ptrdiff_t)sizeof(real);
-    const int by_index = p->a_rows || p->a_cols; /* a.T is not packed then, nor is b */
+    const int by_index = p->a_rows || p->a_cols; /* a.T is not packed then, nor are whole vectors of b */
     ptrdiff_t n = p->n;
     if (m == 1 && !by_index && n >= 8 * LANES && p->b_col == 1 && !p->update && n * k * size > 64 * 1024) {
         product_of_row(p);
         return;
     }
-    if (n > PANEL && k > 0 && k <= SHORT_K && p->b_row == 1 && !p->bias && !p->update) {
+    if (n > PANEL && k > 0 && k <= SHORT_K && !by_index && p->b_row == 1 && !p->bias && !p->update) {
         product_of_short_chains(p);
         return;
     }
@@ -1075,8 +1078,8 @@ static void gemm(const Product *p) {
     if (p->n <= 0) return;
     if (p->b_sum) { /* a row of ones @ b, just before its rows are needed in the cache */
         const real one = 1;
-        const Product sums = {1,        p->n,     p->k, &one,     0,    0,         NULL,    NULL, NULL, p->b,
-                              p->b_row, p->b_col, NULL, p->b_sum, p->n, p->update, p->rate, NULL, NULL, NULL, 0};
+        const Product sums = {.m = 1, .n = p->n, .k = p->k, .a = &one, .b = p->b, .b_row = p->b_row, .b_col = p->b_col,
+                              .c = p->b_sum, .c_row = p->n, .update = p->update, .rate = p->rate};
         if (p->update && p->k > BLOCK / PANEL) update_in_rectangles(&sums, 0);
         else product_of_chains(&sums);
     }

@@ -9,14 +9,16 @@ cdef int choose_rows(
     cdef const int64_t[::1] cursor_view = integers(kernel, "cursor", cursor)
     cdef Py_ssize_t i
     same_length(kernel, "cursor", cursor_view.shape[0], "its single number", 1)
-    if cursor_view[0] < 0 or cursor_view[0] + rows > index_view.shape[0]:
+    if rows > index_view.shape[0]:
+        raise ValueError(f"{kernel}: index has length {index_view.shape[0]}, expected {rows} or more, one per row")
+    if not 0 <= cursor_view[0] <= index_view.shape[0] - rows:
         raise ValueError(
             f"{kernel}: cursor is {cursor_view[0]}, expected 0 to {index_view.shape[0] - rows} "
             f"for {rows} rows of an index of {index_view.shape[0]}"
         )
     for i in range(index_view.shape[0]):
         if not 0 <= index_view[i] < limit:
-            raise ValueError(f"{kernel}: index[{i}] is {index_view[i]}, expected a row from 0 to {limit - 1} of x")
+            raise ValueError(f"{kernel}: index[{i}] is {index_view[i]}, expected that of one of {limit} rows of x")
     step.index = &index_view[0] if index_view.shape[0] > 0 else NULL
     step.cursor = &cursor_view[0]
     step.rows, step.n_index, step.limit = rows, index_view.shape[0], limit

@@ -29,6 +29,7 @@ cdef extern from *:
 
 layout = FASTNN_LAYOUT      # kernels compare it with their own: they must have been built with the same Step
 
+cdef str LEFT_RANGE = "the index or the cursor that chooses rows has left its range since it was checked"
 cdef double SIGNAL_INTERVAL = 0.05      # seconds between two looks at signals, at most
 
 
@@ -115,7 +116,7 @@ cdef class Tape:
         if status == NOT_FINITE:
             raise FloatingPointError("the loss is not finite")
         if status == OUT_OF_RANGE:
-            raise IndexError("the index or the cursor that chooses rows has left its range since it was recorded")
+            raise IndexError(LEFT_RANGE)
         raise error
 
     @property
@@ -354,10 +355,13 @@ cdef int call_python(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept n
 
 cdef int run_or_record(const Step *step, Tape tape, tuple arrays) except -1:
     """Run the step now, on arguments checked just before, or append it to the tape, which keeps its arrays."""
+    cdef int status
     if tape is not None:
         return tape.append(step, arrays)
     with nogil:
-        step.body(step, 0, step.units)
+        status = step.body(step, 0, step.units)
+    if status == OUT_OF_RANGE:      # another thread has changed them since
+        raise IndexError(LEFT_RANGE)
     return 0
 
 
@@ -421,7 +425,7 @@ def run_epochs(
     Parameters
     ----------
     gather, step
-        What brings `batch_size` rows into the memory of the step, and the step.
+        What brings `batch_size` rows into the memory of the step, unless it reads them where they lie, and the step.
     gather_rest, step_rest
         The same for the rows that remain at the end of an epoch; None where none do.
     index

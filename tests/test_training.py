@@ -301,21 +301,19 @@ def long_rows(n=70, width=130, dtype="float32"):
     return rng.normal(size=(n, width)).astype(dtype), rng.integers(0, 10, n)
 
 
-def fitted_to_long_rows(x, t, monkeypatch, gathered, optimizer="sgd", first=Dense, units=48, weight=None, n_threads=1):
-    """Return the net, and whether its steps gathered the rows."""
+def fitted_to_long_rows(x, t, monkeypatch, gathered, optimizer="sgd", first=Dense, units=48, batch_size=16, **options):
+    """Return the net and what went over its data."""
     net = Model([first(units, "tanh"), Dense(10, "softmax")], seed=0, dtype=x.dtype)
-    steps = []
+    plans = []
     with monkeypatch.context() as patch:
         take = Plan.take_epochs
-        patch.setattr(Plan, "take_epochs", lambda *arguments: steps.append(take(*arguments)) or steps[-1])
+        patch.setattr(Plan, "take_epochs", lambda *arguments: plans.append(take(*arguments)) or plans[-1])
         if gathered:
             patch.setattr(Dense, "takes_rows", lambda self, x: False)
-        net.fit(
-            x, t, CrossEntropy(), OPTIMIZERS[optimizer](), epochs=3, batch_size=16, sample_weight=weight,
-            n_threads=n_threads,
-        )  # fmt: skip
-    gathers = {len(plan.gather) - 1 - (weight is not None) for plan in steps}  # beside those of the labels
-    return net, gathers == {1}
+        net.fit(x, t, CrossEntropy(), OPTIMIZERS[optimizer](), epochs=3, batch_size=batch_size, **options)
+    (plan,) = plans
+    assert len(plan.gather) == 1 + (not plan.in_place) + ("sample_weight" in options)
+    return net, plan
 
 
 @each_dtype
@@ -323,35 +321,51 @@ def fitted_to_long_rows(x, t, monkeypatch, gathered, optimizer="sgd", first=Dens
 @pytest.mark.parametrize("rows", [70, 64, 3])
 def test_rows_read_where_they_lie_train_like_rows_that_are_gathered(rows, optimizer, dtype, monkeypatch):
     x, t = long_rows(rows, dtype=dtype)
-    expected, gathers = fitted_to_long_rows(x, t, monkeypatch, True, optimizer)
-    assert gathers
-    for n_threads in (1, 2, 3):
-        net, gathers = fitted_to_long_rows(x, t, monkeypatch, False, optimizer, n_threads=n_threads)
-        assert not gathers
+    expected, plan = fitted_to_long_rows(x, t, monkeypatch, True, optimizer)
+    assert not plan.in_place
+    net, plan = fitted_to_long_rows(x, t, monkeypatch, False, optimizer)
+    assert plan.in_place
+    assert same_bits(net.params, expected.params)
+    assert net.history.loss == expected.history.loss
+
+
+@each_dtype
+@pytest.mark.parametrize("batch_size", [64, 270])  # SGD's step is part of backward, and is not
+def test_threads_read_rows_where_they_lie(batch_size, dtype, monkeypatch):
+    (x, t), options = long_rows(300, 784, dtype), {"units": 128, "batch_size": batch_size}
+    expected, _ = fitted_to_long_rows(x, t, monkeypatch, True, **options, n_threads=1)
+    for n_threads in (1, 2, 3, 4):
+        net, plan = fitted_to_long_rows(x, t, monkeypatch, False, **options, n_threads=n_threads)
+        assert plan.in_place
+        assert plan.chunks > 1
         assert same_bits(net.params, expected.params)
-        assert net.history.loss == expected.history.loss
 
 
 def test_weighted_rows_are_read_where_they_lie(monkeypatch):
     (x, t), weight = long_rows(), np.random.default_rng(4).uniform(0, 2, 70)
-    expected, _ = fitted_to_long_rows(x, t, monkeypatch, True, weight=weight)
-    net, gathers = fitted_to_long_rows(x, t, monkeypatch, False, weight=weight)
-    assert not gathers
+    expected, _ = fitted_to_long_rows(x, t, monkeypatch, True, sample_weight=weight)
+    net, plan = fitted_to_long_rows(x, t, monkeypatch, False, sample_weight=weight)
+    assert plan.in_place
     assert same_bits(net.params, expected.params)
 
 
 def test_parts_of_rows_that_lie_anywhere_give_the_same_bits():
     x, t = long_rows(21)
     net = lambda: Model([Dense(48, "relu"), Dense(10, "softmax")], seed=0)  # noqa: E731
+    assert net().build(130).layers[0].takes_rows(x)
     assert_parts_give_the_same_bits(net, x, t, CrossEntropy, OPTIMIZERS["momentum"])
 
 
-class Looking(Dense):
+class Look:
     """Sees what the product reads."""
 
     def forward_fused(self, x, y, activation, tape):
         assert x.shape == (len(y), self.n_in)
         super().forward_fused(x, y, activation, tape)
+
+
+class Looking(Look, Dense):
+    pass
 
 
 @pytest.mark.parametrize(
@@ -368,8 +382,37 @@ class Looking(Dense):
 )
 def test_other_rows_are_gathered(data_of, options, monkeypatch):
     x, t = long_rows()
-    _, gathers = fitted_to_long_rows(data_of(x), t, monkeypatch, False, **options)
-    assert gathers
+    _, plan = fitted_to_long_rows(data_of(x), t, monkeypatch, False, **options)
+    assert not plan.in_place
+
+
+def test_data_that_share_memory_with_the_model_are_gathered():
+    """They change in a step, before dw has read them."""
+    nets = [Model([Dense(128, "tanh"), Dense(128), Dense(4)], seed=0).build(128) for _ in range(2)]
+    t = np.random.default_rng(0).normal(size=(128, 4))
+    for layer in (1, 0):
+        for net, x in zip(nets, (nets[0].layers[layer].w, nets[1].layers[layer].w.copy()), strict=True):
+            net.fit(x, t, MSE(), SGD(0.1), epochs=1, batch_size=128)
+        assert same_bits(nets[0].params, nets[1].params)
+
+
+@pytest.mark.parametrize("units", [48, 40], ids=["in place", "gathered"])
+@pytest.mark.parametrize("way", ["fit", "train_batch"])
+def test_a_loss_cannot_train_its_own_net(units, way):
+    x, t = long_rows()
+    t = t[:, None] / 10
+
+    class Nested(MSE):
+        def value_and_grad(self, y, t):
+            if way == "fit":
+                net.fit(x[:16], t[:16], epochs=1, batch_size=16)
+            else:
+                net.train_batch(x[:16], t[:16])
+            return super().value_and_grad(y, t)
+
+    net = Model([Dense(units, "relu"), Dense(1)], seed=0)
+    with pytest.raises(RuntimeError, match="is being replayed already"):
+        net.fit(x, t, Nested(), SGD(0.01), epochs=1, batch_size=16)
 
 
 # The same again
