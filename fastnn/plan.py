@@ -114,14 +114,14 @@ class Plan:
 
     def run(self, x: Array, target: Array, weight: Array | None) -> float:
         """Take one step on data that are copied into the batch, and return the loss before it."""
-        self.batch.work.activations[0][...] = x
-        self.batch.target[...] = target
-        if weight is not None:
-            assert self.batch.weight is not None
-            self.batch.weight[...] = weight
         with self:
+            self.batch.work.activations[0][...] = x
+            self.batch.target[...] = target
+            if weight is not None:
+                assert self.batch.weight is not None
+                self.batch.weight[...] = weight
             self.tape(len(x)).replay()
-        return float(self.batch.value[0])
+            return float(self.batch.value[0])
 
     def __enter__(self) -> None:
         """Use the memory: by one step at a time."""

@@ -99,10 +99,8 @@ class Training:
     def takes_rows(self, x: Array) -> bool:
         """Whether batches of these data are read where they lie: they must not change in a step."""
         takes = self.chain.stages[0].takes_rows
-        return takes is not None and takes(x) and not any(map(partial(np.may_share_memory, x), self._memory()))
-
-    def _memory(self) -> list[Array]:
-        return [*self.arrays(), self.grads]
+        changing = (*self.arrays(), self.grads)
+        return takes is not None and takes(x) and not any(np.may_share_memory(x, array) for array in changing)
 
     def arrays(self) -> list[Array]:
         """Return what a step changes for good."""

@@ -202,7 +202,7 @@ cdef int dense_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noe
     return 0
 
 def dense_forward(x, w, b, y, str activation=None, double alpha=0.0, Tape tape=None):
-    """y = activation(x @ w + b); b may be None."""
+    """y = activation(x @ w + b); b may be None, x may be Rows."""
     cdef const real[:, ::1] x_view
     cdef const real[:, ::1] w_view = matrix("dense_forward", "w", w)
     cdef const real[::1] b_view
@@ -272,7 +272,7 @@ cdef int dense_dw_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept
 def dense_backward(x, w, dy, dx, dw, db, str activation=None, double alpha=0.0, Tape tape=None):
     """dx = (dy @ w.T) * f'(x), dw = x.T @ dy, db = dy.sum(0); each may be None. dy is the gradient of x @ w + b.
 
-    f' is the derivative of the activation whose output x is, 1 for None.
+    f' is the derivative of the activation whose output x is, 1 for None. x may be Rows, which are no such output.
     """
     cdef const real[:, ::1] x_view
     cdef const real[:, ::1] w_view = matrix("dense_backward", "w", w)
@@ -337,7 +337,7 @@ def dense_backward(x, w, dy, dx, dw, db, str activation=None, double alpha=0.0, 
 def dense_sgd(x, w, b, dy, lr, Tape tape=None):
     """w -= lr * x.T @ dy; b -= lr * dy.sum(0), unless it is None: gradients and plain SGD's step in one pass.
 
-    The bits are those of dense_backward and sgd, but the gradients are never stored.
+    The bits are those of dense_backward and sgd, but the gradients are never stored. x may be Rows.
     """
     cdef const real[:, ::1] x_view
     cdef real[:, ::1] w_view = output_matrix("dense_sgd", "w", w)

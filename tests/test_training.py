@@ -402,7 +402,7 @@ def test_a_loss_cannot_train_its_own_net(units, way):
     x, t = long_rows()
     t = t[:, None] / 10
 
-    class Nested(MSE):
+    class Nested(LogCosh):
         def value_and_grad(self, y, t):
             if way == "fit":
                 net.fit(x[:16], t[:16], epochs=1, batch_size=16)
@@ -413,6 +413,21 @@ def test_a_loss_cannot_train_its_own_net(units, way):
     net = Model([Dense(units, "relu"), Dense(1)], seed=0)
     with pytest.raises(RuntimeError, match="is being replayed already"):
         net.fit(x, t, Nested(), SGD(0.01), epochs=1, batch_size=16)
+
+
+def test_a_step_that_is_refused_leaves_the_batch_of_the_one_that_runs():
+    x, t = np.ones((4, 3)), np.ones((4, 1))
+
+    class Nested(LogCosh):
+        def value_and_grad(self, y, t):
+            with pytest.raises(RuntimeError, match="is being replayed already"):
+                net.train_batch(0 * x, 0 * t)
+            return super().value_and_grad(y, t)
+
+    net, alone = (Model([Dense(2, "tanh"), Dense(1)], seed=0) for _ in range(2))
+    losses = [model.train_batch(x, t, None, kind(), SGD(0.1)) for model, kind in ((net, Nested), (alone, LogCosh))]
+    assert losses[0] == losses[1]
+    assert same_bits(net.params, alone.params)
 
 
 # The same again
