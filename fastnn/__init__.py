@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fastnn import activations, callbacks, initializers, kernels, layers, losses, optimizers
 from fastnn._core.tape import Tape
 from fastnn.activations import (
+    CELU,
     ELU,
     GELU,
     SELU,
@@ -30,7 +31,7 @@ from fastnn.layer import Layer
 from fastnn.layers import Dense, Linear
 from fastnn.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber, Loss
 from fastnn.model import Model
-from fastnn.optimizers import SGD, Adam, Optimizer
+from fastnn.optimizers import SGD, Adam, Optimizer, RMSprop
 
 if TYPE_CHECKING:
     from fastnn import datasets, reference
@@ -53,9 +54,9 @@ else:
 
 
 __all__ = [
-    "ELU", "GELU", "MAE", "MSE", "SELU", "SGD", "Adam", "BinaryCrossEntropy", "CrossEntropy", "Dense",
+    "CELU", "ELU", "GELU", "MAE", "MSE", "SELU", "SGD", "Adam", "BinaryCrossEntropy", "CrossEntropy", "Dense",
     "EarlyStopping", "HardSigmoid", "HardTanh", "History", "Huber", "Identity", "Layer", "LeakyReLU", "Linear",
-    "LogSoftmax", "Loss", "Mish", "Model", "Optimizer", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign",
+    "LogSoftmax", "Loss", "Mish", "Model", "Optimizer", "RMSprop", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign",
     "Tanh", "Tape", "activations", "callbacks", "datasets", "fit_many", "initializers", "kernels", "layers", "losses",
     "optimizers", "reference", "show_config",
 ]  # fmt: skip

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from fastnn import kernels
 from fastnn.arena import Array
 from fastnn.layer import Layer
 from fastnn.names import lookup, number
@@ -13,16 +14,27 @@ if TYPE_CHECKING:
 
 
 class Activation(Layer):
-    """A layer without parameters that is one kernel, forward and backward."""
+    """A layer without parameters that is one kernel, forward and backward: a row of the table of activations."""
 
     kernel: ClassVar[str] = ""  # its kernels are <kernel>_forward and <kernel>_backward
-    fusable = True  # elementwise, with a derivative that follows from y: runs inside a dense product
     derivative_from: ClassVar[str] = "y"  # or "x": what its backward kernel reads
-    saved = ("y",)
     in_place = True
     mergeable = True
-    gives: ClassVar[str | None] = "numbers"
     alpha: float | None = None  # its one constant, where it has one
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Take from the table what it says of the kernel."""
+        super().__init_subclass__(**options)
+        if "kernel" not in cls.__dict__:
+            return
+        row = cls._row()
+        cls.fusable, cls.derivative_from, cls.saved = row.fusable, row.derivative_from, (row.derivative_from,)
+        if "gives" not in cls.__dict__:
+            cls.gives = "probabilities" if row.range == ("0", "1") else "numbers"
+
+    @classmethod
+    def _row(cls) -> kernels.Activation:
+        return kernels.float64.activations[cls.kernel]
 
     @property
     def constants(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -39,6 +51,16 @@ class Activation(Layer):
         saved = y if self.derivative_from == "y" else x
         backward = getattr(self.kernels, self.kernel + "_backward")
         backward(saved, dy, dx, tape=tape) if self.alpha is None else backward(saved, dy, dx, self.alpha, tape)
+
+
+class _WithAlpha(Activation):
+    """An activation with a constant of that name."""
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = number(f"{type(self).__name__}: alpha", alpha, above=0.0 if self._row().alpha_above_0 else None)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.alpha})"
 
 
 class Identity(Activation):
@@ -71,22 +93,16 @@ class LeakyReLU(Activation):
         return f"LeakyReLU({self.alpha})"
 
 
-class ELU(Activation):
-    """y = x where x > 0, else alpha * (exp(x) - 1) (Clevert, Unterthiner & Hochreiter 2016).
-
-    Parameters
-    ----------
-    alpha : float
-        At least 0: minus the limit for very negative x.
-    """
+class ELU(_WithAlpha):
+    """y = x where x > 0, else alpha * (exp(x) - 1) (Clevert, Unterthiner & Hochreiter 2016); alpha >= 0."""
 
     kernel = "elu"
 
-    def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = number("ELU: alpha", alpha)
 
-    def __repr__(self) -> str:
-        return f"ELU({self.alpha})"
+class CELU(_WithAlpha):
+    """y = x where x > 0, else alpha * (exp(x / alpha) - 1) (Barron 2017); alpha > 0."""
+
+    kernel = "celu"
 
 
 class SELU(Activation):
@@ -105,9 +121,6 @@ class GELU(Activation):
     """
 
     kernel = "gelu"
-    fusable = False
-    derivative_from = "x"
-    saved = ("x",)
 
     def __init__(self, approximate: str = "none") -> None:
         self.approximate = approximate
@@ -121,9 +134,6 @@ class SiLU(Activation):
     """y = x * sigmoid(x), also called swish (Elfwing, Uchibe & Doya 2018)."""
 
     kernel = "silu"
-    fusable = False
-    derivative_from = "x"
-    saved = ("x",)
 
 
 class Softplus(Activation):
@@ -136,23 +146,18 @@ class Softsign(Activation):
     """y = x / (1 + |x|) (Turian, Bergstra & Bengio 2009)."""
 
     kernel = "softsign"
-    fusable = False
-    derivative_from = "x"
-    saved = ("x",)
 
 
 class Sigmoid(Activation):
     """y = 1 / (1 + exp(-x)). At the end of a net with BinaryCrossEntropy, training uses the fused, stable form."""
 
     kernel = "sigmoid"
-    gives = "probabilities"
 
 
 class HardSigmoid(Activation):
     """y = x / 6 + 1/2, clipped to [0, 1]."""
 
     kernel = "hard_sigmoid"
-    gives = "probabilities"
 
 
 class Tanh(Activation):
@@ -171,9 +176,6 @@ class Mish(Activation):
     """y = x * tanh(log(1 + exp(x))) (Misra 2020)."""
 
     kernel = "mish"
-    fusable = False
-    derivative_from = "x"
-    saved = ("x",)
 
 
 class Softmax(Activation):
@@ -185,7 +187,6 @@ class Softmax(Activation):
 
     kernel = "softmax"
     gives = "class probabilities"
-    fusable = False
 
 
 class LogSoftmax(Activation):
@@ -193,28 +194,12 @@ class LogSoftmax(Activation):
 
     kernel = "log_softmax"
     gives = "class log-probabilities"
-    fusable = False
 
 
 BY_NAME: dict[str, type[Activation]] = {
-    "identity": Identity,
+    **{kind.kernel: kind for kind in (*Activation.__subclasses__(), *_WithAlpha.__subclasses__()) if kind.kernel},
     "linear": Identity,
-    "relu": ReLU,
-    "leaky_relu": LeakyReLU,
-    "elu": ELU,
-    "selu": SELU,
-    "gelu": GELU,
-    "silu": SiLU,
     "swish": SiLU,
-    "softplus": Softplus,
-    "softsign": Softsign,
-    "sigmoid": Sigmoid,
-    "hard_sigmoid": HardSigmoid,
-    "tanh": Tanh,
-    "hard_tanh": HardTanh,
-    "mish": Mish,
-    "softmax": Softmax,
-    "log_softmax": LogSoftmax,
 }
 
 

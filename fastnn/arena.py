@@ -13,29 +13,6 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 
-class Rows:
-    """Rows of an array that an index chooses: row i is ``array[index[cursor[0] + i]]``.
-
-    Dense kernels take them for x, and read as many as y or dy has, where they lie: the array must not change meanwhile.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import kernels
-    >>> from fastnn.arena import Rows
-    >>> x, y = np.arange(6.0).reshape(3, 2), np.empty((2, 1))
-    >>> kernels.float64.dense_forward(Rows(x, np.array([0, 2, 1]), np.array([1])), np.ones((2, 1)), None, y)
-    >>> y
-    array([[9.],
-           [5.]])
-    """
-
-    __slots__ = ("array", "cursor", "index")
-
-    def __init__(self, array: Array, index: NDArray[np.int64], cursor: NDArray[np.int64]) -> None:
-        self.array, self.index, self.cursor = array, index, cursor
-
-
 _ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 
@@ -104,6 +81,6 @@ class Workspace:
             [None if array is None else array[:rows] for array in self.gradients],
         )
 
-    def reading(self, rows: Rows) -> Workspace:
-        """Return this memory with an input that is read where it lies."""
+    def reading(self, rows: object) -> Workspace:
+        """Return this memory with an input that is read where it lies: `kernels.Rows`."""
         return Workspace([rows, *self.activations[1:]], self.gradients)  # type: ignore[list-item]  # kernels take both

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+_FAMILIES = ("activations", "dense", "losses", "optimizers")  # each a module per instruction set and dtype
 _INSTRUCTION_SETS = ("baseline", "avx2", "avx512")  # the most capable last
 
 if find_spec("fastnn._core.tape") is None:
@@ -21,7 +22,9 @@ if find_spec("fastnn._core.tape") is None:
         "Python from another folder."
     )
 
-built = tuple(isa for isa in _INSTRUCTION_SETS if find_spec(f"fastnn._core.float32_{isa}") is not None)
+from fastnn._core.kernel import Rows, activations_of, guard  # noqa: E402 - what is not built has been said above
+
+built = tuple(isa for isa in _INSTRUCTION_SETS if find_spec(f"fastnn._core.{_FAMILIES[0]}_float32_{isa}") is not None)
 supported: tuple[str, ...] = import_module("fastnn._core.cpu").supported()
 
 
@@ -45,8 +48,31 @@ def _select() -> tuple[str, str]:
 
 
 selected, reason = _select()
-float32 = import_module(f"fastnn._core.float32_{selected}")
-float64 = import_module(f"fastnn._core.float64_{selected}")
+class Kernels:
+    """One build: the functions compiled for one dtype and one instruction set, from the modules of all families.
+
+    Attributes
+    ----------
+    activations : dict
+        The table of activations, by name: what their derivatives follow from, their constants, what may be fused.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+        for family in _FAMILIES:
+            module = import_module(f"fastnn._core.{family}_{name}")
+            self.__dict__.update((key, value) for key, value in vars(module).items() if callable(value))
+        self.activations = activations_of(name)
+
+    def __reduce__(self) -> str:
+        return self.__name__.partition("_")[0]
+
+    def __repr__(self) -> str:
+        return f"<kernels {self.__name__}>"
+
+
+float32 = Kernels(f"float32_{selected}")
+float64 = Kernels(f"float64_{selected}")
 
 
 def of(dtype):

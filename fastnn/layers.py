@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastnn import activations
+from fastnn import activations, kernels
 from fastnn.arena import Array
 from fastnn.initializers import Initializer
 from fastnn.initializers import get as get_initializer
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from fastnn._core.tape import Tape
 
 _ROW_BYTES, _LANES, _MOST_UNITS = 512, 16, 256  # of x and of y, where rows are read where they lie
-_RECTIFIERS = ("relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "mish", "softplus")
 
 
 class Dense(Layer):
@@ -77,11 +76,8 @@ class Dense(Layer):
         self.db: Array | None = None
 
     def build(self, n_in: int) -> int:
-        default = (
-            "he_normal" if self._following in _RECTIFIERS
-            else "lecun_normal" if self._following == "selu"
-            else "glorot_uniform"
-        )  # fmt: skip
+        row = kernels.float64.activations.get(self._following or "identity")
+        default = "glorot_uniform" if row is None else row.initializer
         self.parameter("w", (n_in, self.units), self.weight_initializer or default)
         if self.bias:
             self.parameter("b", (self.units,), self.bias_initializer)
@@ -104,7 +100,7 @@ class Dense(Layer):
 
     def forward_fused(self, x: Array, y: Array, activation: activations.Activation, tape: Tape | None) -> None:
         """Write activation(x @ w + b) into y in one kernel."""
-        self.kernels.dense_forward(x, self.w, self.b, y, activation.kernel, activation.alpha or 0.0, tape)
+        self.kernels.dense_forward(x, self.w, self.b, y, activation.kernel, activation.alpha, tape)
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, tape: Tape | None) -> None:
         self.kernels.dense_backward(x, self.w, dy, dx, self.dw, self.db, tape=tape)
@@ -119,7 +115,7 @@ class Dense(Layer):
         tape: Tape | None,
     ) -> None:
         """Run backward, in the same kernels through the activation whose output x is, and plain SGD's step with lr."""
-        name, alpha = (None, 0.0) if before is None else (before.kernel, before.alpha or 0.0)
+        name, alpha = (None, None) if before is None else (before.kernel, before.alpha)
         if lr is None:
             self.kernels.dense_backward(x, self.w, dy, dx, self.dw, self.db, name, alpha, tape)
             return

@@ -118,6 +118,48 @@ class SGD(Optimizer):
         )
 
 
+class RMSprop(Optimizer):
+    """RMSprop (Tieleman & Hinton 2012), with momentum, and centered (Graves 2013): PyTorch's formulas.
+
+    g = gradient + weight_decay * w; square = alpha * square + (1 - alpha) * g^2; g /= sqrt(square) + eps; with momentum,
+    velocity = momentum * velocity + g stands for g; w -= lr * g. Centered, mean = alpha * mean + (1 - alpha) * g, and
+    square - mean^2, an estimate of the variance, stands for the square.
+
+    Parameters
+    ----------
+    lr, alpha, eps, momentum, weight_decay : float
+    centered : bool
+    """
+
+    constants = ("alpha", "eps", "momentum", "weight_decay", "centered")
+
+    def __init__(
+        self,
+        lr: float = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        centered: bool = False,
+    ) -> None:
+        super().__init__(lr)
+        self.alpha = number(f"{type(self).__name__}: alpha", alpha, below=1.0)
+        self.eps = number(f"{type(self).__name__}: eps", eps)
+        self.momentum = number(f"{type(self).__name__}: momentum", momentum, below=1.0)
+        self.weight_decay = number(f"{type(self).__name__}: weight_decay", weight_decay)
+        self.centered = bool(centered)
+
+    def state(self, params: Array) -> State:
+        names = ["square", *(["mean"] if self.centered else []), *(["velocity"] if self.momentum else [])]
+        return _zeros_like(params, *names)
+
+    def _step(self, params: Array, grads: Array, state: State, tape: Tape | None) -> None:
+        kernels.of(params.dtype).rmsprop(
+            params, grads, state["square"], state.get("mean"), state.get("velocity"), self._lr, self.alpha, self.eps,
+            self.momentum, self.weight_decay, self.centered, tape,
+        )  # fmt: skip
+
+
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019, "AdamW").
 
@@ -163,7 +205,7 @@ class Adam(Optimizer):
         )  # fmt: skip
 
 
-_BY_NAME: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": Adam}
+_BY_NAME: dict[str, type[Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": Adam}
 
 
 def get(optimizer: str | Optimizer) -> Optimizer:

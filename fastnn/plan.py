@@ -12,7 +12,8 @@ import numpy as np
 
 from fastnn import kernels
 from fastnn._core.tape import Tape, run_epochs
-from fastnn.arena import Array, Rows, Workspace
+from fastnn.arena import Array, Workspace
+from fastnn.kernels import Rows
 
 if TYPE_CHECKING:
     from threading import Event

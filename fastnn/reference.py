@@ -7,14 +7,19 @@ follows from y, else x. An output may be the array that it is computed from: y i
 """
 # ruff: noqa: D403 - a docstring that is a formula starts with the name of what it computes
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.arena import Rows
+
+if TYPE_CHECKING:
+    from fastnn.kernels import Rows
 
 Array: TypeAlias = NDArray[np.floating[Any]]
 Labels: TypeAlias = NDArray[np.int64]
@@ -23,12 +28,6 @@ Cell: TypeAlias = NDArray[np.float64]
 SELU_SCALE = 1.0507009873554805
 SELU_ALPHA = 1.6732632423543772
 GELU_TANH_CUBIC = 0.044715
-
-# Activations whose derivative follows from the output: those that dense_forward may apply in its own pass.
-FROM_OUTPUT = (
-    "identity", "relu", "leaky_relu", "elu", "selu", "softplus", "sigmoid", "hard_sigmoid", "tanh", "hard_tanh",
-)  # fmt: skip
-WITH_ALPHA = ("leaky_relu", "elu")
 
 _erf = np.frompyfunc(math.erf, 1, 1)
 _erfc = np.frompyfunc(math.erfc, 1, 1)
@@ -67,24 +66,31 @@ def erf(x: Array, y: Array) -> None:
 
 def _rows(x: Array | Rows, n: int) -> Array:
     """Return x, or the n rows of it that an index chooses."""
-    return x.array[x.index[x.cursor[0] : x.cursor[0] + n]] if isinstance(x, Rows) else x
+    return x if isinstance(x, np.ndarray) else x.array[x.index[x.cursor[0] : x.cursor[0] + n]]
+
+
+def _fused(op: str, activation: str, direction: str, alpha: float | None) -> Callable[..., None]:
+    """Return forward or backward of an activation that dense kernels may apply: elementwise, with backward from y."""
+    backward = globals().get(f"{activation}_backward")
+    if backward is None or "softmax" in activation or backward.__code__.co_varnames[0] != "y":
+        raise ValueError(f"{op}: activation is {activation!r}, expected None or one whose derivative follows from y")
+    function: Callable[..., None] = globals()[f"{activation}_{direction}"]
+    return function if alpha is None else partial(function, alpha=alpha)
 
 
 def dense_forward(
-    x: Array | Rows, w: Array, b: Array | None, y: Array, activation: str | None = None, alpha: float = 0.0
+    x: Array | Rows, w: Array, b: Array | None, y: Array, activation: str | None = None, alpha: float | None = None
 ) -> None:
     """y = f(x @ w + b); x (batch, n_in), w (n_in, n_out), b (n_out) or None, y (batch, n_out); x may be `Rows`.
 
-    ``activation`` names f, one of `FROM_OUTPUT` or None; ``alpha`` is passed to leaky_relu and elu.
+    ``activation`` names f, whose derivative follows from y; ``alpha`` is its constant, None for its default.
     """
-    if activation is not None and activation not in FROM_OUTPUT:
-        raise ValueError(f"dense_forward: activation is {activation!r}, expected None or one of {FROM_OUTPUT}")
+    f = None if activation is None else _fused("dense_forward", activation, "forward", alpha)
     np.matmul(_rows(x, len(y)), w, out=y)
     if b is not None:
         y += b
-    if activation is not None:
-        parameters = (alpha,) if activation in WITH_ALPHA else ()
-        globals()[f"{activation}_forward"](y, y, *parameters)
+    if f is not None:
+        f(y, y)
 
 
 def dense_backward(
@@ -95,19 +101,17 @@ def dense_backward(
     dw: Array | None,
     db: Array | None,
     activation: str | None = None,
-    alpha: float = 0.0,
+    alpha: float | None = None,
 ) -> None:
     """dx = (dy @ w.T) * f'(x), dw = x.T @ dy, db = sum_i dy_i; dy is the gradient of x @ w + b; each may be None.
 
     f' is the derivative of the activation whose output x is, 1 for None.
     """
-    if activation is not None and activation not in FROM_OUTPUT:
-        raise ValueError(f"dense_backward: activation is {activation!r}, expected None or one of {FROM_OUTPUT}")
+    derivative = None if activation is None else _fused("dense_backward", activation, "backward", alpha)
     if dx is not None:
         np.matmul(dy, w.T, out=dx)
-        if activation is not None:
-            parameters = (alpha,) if activation in WITH_ALPHA else ()
-            globals()[f"{activation}_backward"](_rows(x, len(dy)), dx, dx, *parameters)
+        if derivative is not None:
+            derivative(_rows(x, len(dy)), dx, dx)
     if dw is not None:
         np.matmul(_rows(x, len(dy)).T, dy, out=dw)
     if db is not None:
@@ -162,6 +166,16 @@ def elu_forward(x: Array, y: Array, alpha: float = 1.0) -> None:
 def elu_backward(y: Array, dy: Array, dx: Array, alpha: float = 1.0) -> None:
     """dx = dy where y > 0, else (y + alpha) dy; needs alpha >= 0."""
     dx[...] = np.where(y > 0, dy, (y + alpha) * dy)
+
+
+def celu_forward(x: Array, y: Array, alpha: float = 1.0) -> None:
+    """y = x where x > 0, else alpha (e^(x / alpha) - 1) (Barron 2017)."""
+    y[...] = np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha))
+
+
+def celu_backward(y: Array, dy: Array, dx: Array, alpha: float = 1.0) -> None:
+    """dx = dy where y > 0, else (y / alpha + 1) dy; needs alpha > 0."""
+    dx[...] = np.where(y > 0, dy, (y / alpha + 1) * dy)
 
 
 def selu_forward(x: Array, y: Array) -> None:
@@ -450,6 +464,43 @@ def sgd(
     w -= float(lr[0]) * g
 
 
+def rmsprop(
+    w: Array,
+    dw: Array,
+    square: Array,
+    mean: Array | None,
+    velocity: Array | None,
+    lr: Cell,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    centered: bool = False,
+) -> None:
+    """square = alpha square + (1 - alpha) g^2; w -= lr g / (sqrt(square) + eps) (Tieleman & Hinton 2012; PyTorch).
+
+    g = dw + weight_decay w. Centered, mean += (1 - alpha) (g - mean), and square - mean^2 stands for the square (Graves
+    2013). With momentum, velocity = momentum velocity + g / (...), and w -= lr velocity.
+    """
+    g = dw + weight_decay * w if weight_decay else dw
+    square *= alpha
+    square += (1 - alpha) * np.square(g)
+    variance = square
+    if centered:
+        if mean is None:
+            raise ValueError("rmsprop: mean is None, expected an array, because it is centered")
+        mean += (1 - alpha) * (g - mean)
+        variance = np.maximum(square - mean * mean, 0)
+    g = g / (np.sqrt(variance) + eps)
+    if momentum:
+        if velocity is None:
+            raise ValueError("rmsprop: velocity is None, expected an array, because momentum is not 0")
+        velocity *= momentum
+        velocity += g
+        g = velocity
+    w -= float(lr[0]) * g
+
+
 def adam(
     w: Array,
     dw: Array,
@@ -557,7 +608,7 @@ class MLP:
         for (w, b), activation in zip(self.weights, activations, strict=True):
             z = np.empty((len(x), w.shape[1]), w.dtype)
             dense_forward(x, w, b, z)
-            y = z if activation in (*FROM_OUTPUT, "softmax", "log_softmax") else np.empty_like(z)
+            y = z if globals()[f"{activation}_backward"].__code__.co_varnames[0] == "y" else np.empty_like(z)
             globals()[f"{activation}_forward"](z, y)
             saved.append((z, y))
             x = y

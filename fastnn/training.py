@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._core.tape import Tape, guard
+from fastnn import kernels
+from fastnn._core.tape import Tape
 from fastnn.arena import Array
 from fastnn.data import all_finite
 from fastnn.history import History
@@ -74,7 +75,7 @@ class Training:
         self.loss._value_and_grad(
             work.activations[-1], batch.target, batch.weight, work.gradients[-1], batch.value, tape
         )
-        guard(batch.value, tape)
+        kernels.guard(batch.value, tape)
         if lr is not None and self.chain.can_update:
             self.chain.backward(work, tape, lr)
         else:

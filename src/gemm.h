@@ -27,7 +27,7 @@
 #ifndef FASTNN_GEMM_H
 #define FASTNN_GEMM_H
 
-#include "simd.h"
+#include "math/simd.h"
 #if defined(__SSE2__) && !defined(FASTNN_SCALAR)
 #include <immintrin.h>
 #endif

@@ -176,6 +176,7 @@ ACTIVATIONS = (
     *activation("relu", kinks=(0.0,)),
     *activation("leaky_relu", kinks=(0.0,), alpha=0.1),
     *activation("elu", kinks=(0.0,), alpha=1.5, dx=lambda a: np.abs(a.dy) * (np.abs(a.y) + 1.5)),
+    *activation("celu", kinks=(0.0,), alpha=1.5, dx=lambda a: np.abs(a.dy) * (np.abs(a.y) / 1.5 + 1)),
     *activation("selu", kinks=(0.0,), dx=lambda a: np.abs(a.dy) * (np.abs(a.y) + SELU_SLOPE)),
     *activation(
         "gelu",
@@ -201,6 +202,13 @@ ACTIVATIONS = (
 
 
 # Dense
+
+# The activations that dense kernels can apply, and the constant of each that has one.
+FUSED: dict[str, dict[str, float]] = {
+    name: {} if row.alpha is None else {"alpha": 0.1}
+    for name, row in fastnn.kernels.float64.activations.items()
+    if row.fusable
+}
 
 
 def dense_arguments(
@@ -259,7 +267,7 @@ def dense_dx_scale(a: SimpleNamespace) -> np.ndarray:
     if getattr(a, "activation", None) is None:
         return scale
     slope = np.empty_like(a.x)
-    options = (a.alpha,) if a.activation in reference.WITH_ALPHA else ()
+    options = (a.alpha,) if FUSED[a.activation] else ()
     getattr(reference, f"{a.activation}_backward")(a.x, np.ones_like(a.x), slope, *options)
     # the slope is a difference of numbers of about 1; where it is 0, a NaN does not pass
     return np.where(slope == 0, 1, scale * (np.abs(slope) + 1))
@@ -306,13 +314,13 @@ def dense_sgd(variant: str = "", **rest: Any) -> Case:
 DENSE = (
     dense_forward(),
     dense_forward("no bias", bias=False),
-    *(dense_forward(name, activation=name, alpha=0.1) for name in reference.FROM_OUTPUT),
-    dense_forward("no bias, tanh", bias=False, activation="tanh", alpha=0.0),
+    *(dense_forward(name, activation=name, **options) for name, options in FUSED.items()),
+    dense_forward("no bias, tanh", bias=False, activation="tanh"),
     dense_backward(),
     dense_backward("no dx", dx=False),
     dense_backward("no db", db=False),
     dense_backward("no dw, db", dw=False, db=False),
-    *(dense_backward(name, activation=name, alpha=0.1) for name in reference.FROM_OUTPUT),
+    *(dense_backward(name, activation=name, **options) for name, options in FUSED.items()),
     dense_sgd(),
     dense_sgd("no b", b=False),
 )
@@ -509,7 +517,50 @@ def adam(variant: str, step: float, weight_decay: float = 0.0, decoupled: bool =
     return Case("adam", make, ("w", "m", "v"), {"w": w_scale, "m": m_scale, "v": v_scale}, variant=variant)
 
 
+def rmsprop(variant: str, momentum: float = 0.0, weight_decay: float = 0.0, centered: bool = False) -> Case:
+    alpha, eps = 0.9, 1e-8
+
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        w, dw, velocity = rng.normal(size=(3, rows * width)).astype(dtype)
+        mean = rng.uniform(-0.5, 0.5, rows * width).astype(dtype)
+        square = rng.uniform(1, 2, rows * width).astype(dtype)  # more than mean^2, so that the variance has digits
+        memory = {"square": square, "mean": mean if centered else None, "velocity": velocity if momentum else None}
+        options = {"momentum": momentum, "weight_decay": weight_decay, "centered": centered}
+        return {"w": w, "dw": dw, **memory, "lr": np.array([0.05]), "alpha": alpha, "eps": eps, **options}
+
+    def gradient_scale(a: SimpleNamespace) -> np.ndarray:
+        return np.abs(a.dw) + weight_decay * np.abs(a.w)
+
+    def square_scale(a: SimpleNamespace) -> np.ndarray:
+        return alpha * a.square + (1 - alpha) * np.square(gradient_scale(a))
+
+    def mean_scale(a: SimpleNamespace) -> np.ndarray:
+        return np.abs(a.mean) + (1 - alpha) * gradient_scale(a)
+
+    def velocity_scale(a: SimpleNamespace) -> np.ndarray:
+        g = a.dw + weight_decay * a.w
+        square = variance = alpha * a.square + (1 - alpha) * g * g
+        lost = 1
+        if centered:
+            variance = np.maximum(square - np.square(a.mean + (1 - alpha) * (g - a.mean)), 0)
+            lost = 1 + np.nan_to_num((square_scale(a) + np.square(mean_scale(a))) / variance)  # by the difference
+        old = momentum * np.abs(a.velocity) if momentum else 0
+        return old + lost * gradient_scale(a) / (np.sqrt(variance) + eps)
+
+    scale = {
+        "w": lambda a: np.abs(a.w) + a.lr[0] * velocity_scale(a),
+        "square": square_scale, "mean": mean_scale, "velocity": velocity_scale,
+    }  # fmt: skip
+    outputs = ("w", "square", *(["mean"] if centered else []), *(["velocity"] if momentum else []))
+    return Case("rmsprop", make, outputs, scale, variant=variant)
+
+
 OPTIMIZERS = (
+    rmsprop("all", momentum=0.9, weight_decay=0.1, centered=True),
+    rmsprop("plain"),
+    rmsprop("weight decay", weight_decay=0.1),
+    rmsprop("momentum", momentum=0.9),
+    rmsprop("centered", centered=True),
     sgd("plain"),
     sgd("weight decay", weight_decay=0.1),
     sgd("momentum", momentum=0.9),

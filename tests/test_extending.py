@@ -36,8 +36,8 @@ from fastnn import (
     Tape,
     kernels,
 )
-from fastnn._core.tape import guard, run_epochs
-from fastnn.arena import Rows
+from fastnn._core.tape import run_epochs
+from fastnn.kernels import Rows, guard
 
 X, T = data()
 

@@ -5,9 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from cases import CASES, Case, dense_arguments, dense_backward_arguments, kernel, random, unset
-
-from fastnn import reference
+from cases import CASES, FUSED, Case, dense_arguments, dense_backward_arguments, kernel, random, unset
 
 STEP = 1e-5
 TOLERANCE = 1e-7
@@ -63,7 +61,7 @@ def test_backward(case):
         assert_same(back[output], numerical, away_from_kinks(case, there))
 
 
-@pytest.mark.parametrize("activation", reference.FROM_OUTPUT)
+@pytest.mark.parametrize("activation", FUSED)
 def test_dense_behind_an_activation(activation):
     """Dx with the derivative of the activation before the product is the gradient of that activation's input."""
     rng = random(3, 7)
@@ -101,11 +99,11 @@ def test_loss(case):
     assert_same(arguments["dy"], numerical, away_from_kinks(case, arguments))
 
 
-@pytest.mark.parametrize("activation", reference.FROM_OUTPUT)
+@pytest.mark.parametrize("activation", FUSED)
 def test_dense_with_activation(activation):
     rng = random(3, 7)
-    parameters = (0.3,) if activation in reference.WITH_ALPHA else ()
-    there = dense_arguments(3, 7, 5, np.float64, rng, activation=activation, alpha=0.3)
+    parameters = FUSED[activation].values()
+    there = dense_arguments(3, 7, 5, np.float64, rng, activation=activation, **FUSED[activation])
     back = dense_backward_arguments(3, 7, 5, np.float64, rng)
     back |= {name: there[name] for name in ("x", "w")}
     dy = rng.normal(size=(3, 5))

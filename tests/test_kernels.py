@@ -27,7 +27,7 @@ from cases import (
 
 from fastnn import Tape, reference
 from fastnn._core.team import Team
-from fastnn.arena import Rows
+from fastnn.kernels import Rows
 
 each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "x".join(map(str, shape)))
@@ -218,7 +218,7 @@ def test_wrong_rows_are_refused(op, dtype):
         (Rows(array[:, :5].copy(), index, cursor), "w has shape .* to match x"),
         (Rows(array, index.astype(np.int32), cursor), "index is int32"),
         (Rows(array, index, None), "cursor is NoneType"),
-        (Rows(array, index, np.array([3, 4])), "cursor has length 2, expected 1"),
+        (Rows(array, index, np.array([3, 4])), r"cursor has shape \(2,\), expected \(1,\)"),
         (Rows(array, index, np.array([6])), "cursor is 6, expected 0 to 5 for 4 rows of an index of 9"),
         (Rows(array, index, np.array([-1])), "cursor is -1"),
         (Rows(array, index, np.array([2**63 - 1])), "cursor is 9223372036854775807"),
@@ -253,7 +253,7 @@ def special_places():
     for case in CASES:
         for name, value in arrays(case.make(3, 7, np.float64, random(3, 7))).items():
             is_input = value.dtype.kind == "f" and not np.all(np.isnan(value))
-            is_optimizer_state = case.op in ("sgd", "adam") and name in ("w", "lr", "step")
+            is_optimizer_state = case.op in ("sgd", "rmsprop", "adam") and name in ("w", "lr", "step")
             if is_input and not is_optimizer_state:
                 for special in (np.nan,) if name in ("t", "weight") else (np.nan, np.inf, -np.inf):
                     yield pytest.param(case, name, special, id=f"{case}-{name}-{special}")

@@ -18,7 +18,7 @@
 #define _GNU_SOURCE /* sched_getcpu */
 #endif
 #include "Python.h"
-#include "clock.h"
+#include "team/clock.h"
 #include <stddef.h>
 #include <stdint.h>
 

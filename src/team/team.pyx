@@ -5,7 +5,7 @@ from cpython.pythread cimport (
     NOWAIT_LOCK, PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_type_lock,
 )
 
-cdef extern from "team.h":
+cdef extern from "team/team.h":
     ctypedef struct Member "team_member":
         PyThread_type_lock bed
     ctypedef struct WholeTeam "team":

@@ -19,7 +19,7 @@
 #ifndef FASTNN_ELEMENTARY_H
 #define FASTNN_ELEMENTARY_H
 
-#include "simd.h"
+#include "math/simd.h"
 
 /* ---- helpers ---------------------------------------------------------------------------------------------------- */
 

@@ -1,6 +1,6 @@
 """Threads that compute the parts of a task together."""
 
-cdef extern from "team.h":
+cdef extern from "team/team.h":
     ctypedef int (*team_function "team_function")(const void *task, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
     ctypedef struct SharedTeam "team":
         pass

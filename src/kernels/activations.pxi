@@ -1,0 +1,309 @@
+# Activations: of each its formula, the gradient dx = dy f' from y where the derivative follows from it, so that x need
+# not be kept, else from x, their loops, and its row in the table (activation.pxi says what a row holds).
+
+
+cdef inline real identity_(real x, real alpha) noexcept nogil:
+    return x
+
+cdef inline real identity_gradient(real y, real dy, real alpha) noexcept nogil:
+    return dy
+
+cdef void identity_loop(const real *x, real *y, Rectangle shape, real alpha) noexcept nogil:
+    map_rows(x, y, shape, alpha, identity_)
+
+cdef void identity_gradient_loop(const real *y, const real *dy, real *dx, Rectangle shape, real alpha) noexcept nogil:
+    map_pair_rows(y, dy, dx, shape, alpha, identity_gradient)
+
+activation("""identity: y in [-inf, inf], from y, glorot_uniform
+    y = x.
+    dx = dy.""", identity_loop, identity_gradient_loop)
+
+
+# Nair & Hinton 2010.
+cdef inline real relu_(real x, real alpha) noexcept nogil:
+    return 0 if x <= 0 else x          # so written, a NaN stays
+
+cdef inline real relu_gradient(real y, real dy, real alpha) noexcept nogil:
+    return dy if y > 0 else 0
+
+cdef void relu_loop(const real *x, real *y, Rectangle shape, real alpha) noexcept nogil:
+    map_rows(x, y, shape, alpha, relu_)
+
+cdef void relu_gradient_loop(const real *y, const real *dy, real *dx, Rectangle shape, real alpha) noexcept nogil:
+    map_pair_rows(y, dy, dx, shape, alpha, relu_gradient)
+
+activation("""relu: y in [0, inf], from y, he_normal
+    y = max(x, 0).
+    dx = dy where y > 0, else 0.""", relu_loop, relu_gradient_loop)
+
+
+# Maas, Hannun & Ng 2013. The sign of y is that of x only for a slope that is not negative.
+cdef inline real leaky_relu_(real x, real alpha) noexcept nogil:
+    return x if x > 0 else alpha * x
+
+cdef inline real leaky_relu_gradient(real y, real dy, real alpha) noexcept nogil:
+    return dy if y > 0 else alpha * dy
+
+cdef void leaky_relu_loop(const real *x, real *y, Rectangle shape, real alpha) noexcept nogil:
+    map_rows(x, y, shape, alpha, leaky_relu_)
+
+cdef void leaky_relu_gradient_loop(const real *y, const real *dy, real *dx, Rectangle shape, real alpha) noexcept nogil:
+    map_pair_rows(y, dy, dx, shape, alpha, leaky_relu_gradient)
+
+activation("""leaky_relu(alpha: cell = 0.01 >= 0): y in [-inf, inf], from y, he_normal
+    y = x where x > 0, else alpha * x; alpha >= 0.
+    dx = dy where y > 0, else alpha * dy.""", leaky_relu_loop, leaky_relu_gradient_loop)
+
+
+# Clevert, Unterthiner & Hochreiter 2016.
+cdef inline real elu_(real x, real alpha) noexcept nogil:
+    cdef real below = alpha * real_expm1(x)
+    return x if x > 0 else below
+
+cdef inline real elu_gradient(real y, real dy, real alpha) noexcept nogil:
+    return dy if y > 0 else dy * (y + alpha)
+
+cdef void elu_loop(const real *x, real *y, Rectangle shape, real alpha) noexcept nogil:
+    map_rows(x, y, shape, alpha, elu_)
+
+cdef void elu_gradient_loop(const real *y, const real *dy, real *dx, Rectangle shape, real alpha) noexcept nogil:
+    map_pair_rows(y, dy, dx, shape, alpha, elu_gradient)
+
+activation("""elu(alpha: cell = 1.0 >= 0): y in [-alpha, inf], from y, he_normal
+    y = x where x > 0, else alpha * (exp(x) - 1); alpha >= 0.
+    dx = dy where y > 0, else dy * (y + alpha).""", elu_loop, elu_gradient_loop)
+
+
+# Barron 2017. From y: exp(x / alpha) = y / alpha + 1, as exact as that of elu.
+cdef inline real celu_(real x, real alpha) noexcept nogil:
+    cdef real below = alpha * real_expm1(x / alpha)
+    return x if x > 0 else below
+
+cdef inline real celu_gradient(real y, real dy, real alpha) noexcept nogil:
+    return dy if y > 0 else dy * (y / alpha + <real> 1)
+
+cdef void celu_loop(const real *x, real *y, Rectangle shape, real alpha) noexcept nogil:
+    map_rows(x, y, shape, alpha, celu_)
+
+cdef void celu_gradient_loop(const real *y, const real *dy, real *dx, Rectangle shape, real alpha) noexcept nogil:
+    map_pair_rows(y, dy, dx, shape, alpha, celu_gradient)
+
+activation("""celu(alpha: cell = 1.0 > 0): y in [-alpha, inf], from y, he_normal
+    y = x where x > 0, else alpha * (exp(x / alpha) - 1).
+    dx = dy where y > 0, else dy * (y / alpha + 1).""", celu_loop, celu_gradient_loop)
+
+
+# Klambauer et al. 2017, "Self-normalizing neural networks", equation 14.
+cdef double SELU_SCALE = 1.0507009873554805
+cdef double SELU_ALPHA = 1.6732632423543772
+
+
+cdef inline real selu_(real x, real alpha) noexcept nogil:
+    cdef real below = <real> (SELU_SCALE * SELU_ALPHA) * real_expm1(x)
+    return <real> SELU_SCALE * x if x > 0 else below
+
+cdef inline real selu_gradient(real y, real dy, real alpha) noexcept nogil:
+    return dy * (<real> SELU_SCALE if y > 0 else y + <real> (SELU_SCALE * SELU_ALPHA))
+
+cdef void selu_loop(const real *x, real *y, Rectangle shape, real alpha) noexcept nogil:
+    map_rows(x, y, shape, alpha, selu_)
+
+cdef void selu_gradient_loop(const real *y, const real *dy, real *dx, Rectangle shape, real alpha) noexcept nogil:
+    map_pair_rows(y, dy, dx, shape, alpha, selu_gradient)
+
+activation("""selu: y in [-1.7580993408473768, inf], from y, lecun_normal
+    y = scale * elu(x, alpha), with the scale and alpha of self-normalizing networks.
+    dx = dy * scale where y > 0, else dy * (y + scale * alpha).""", selu_loop, selu_gradient_loop)
+
+
+# Hendrycks & Gimpel 2016: x times the normal distribution's cumulative function, which erfc gives without cancellation.
+cdef inline real normal_cdf(real x) noexcept nogil:
+    return <real> 0.5 * real_erfc(<real> -0.7071067811865476 * x)
+
+
+cdef inline real gelu_(real x, real alpha) noexcept nogil:
+    return x * normal_cdf(x)
+
+cdef inline real gelu_gradient(real x, real dy, real alpha) noexcept nogil:
+    cdef real density = <real> 0.3989422804014327 * real_exp(<real> -0.5 * x * x)
+    return dy * (normal_cdf(x) + x * density)
+
+cdef void gelu_loop(const real *x, real *y, Rectangle shape, real alpha) noexcept nogil:
+    map_rows(x, y, shape, alpha, gelu_)
+
+cdef void gelu_gradient_loop(const real *x, const real *dy, real *dx, Rectangle shape, real alpha) noexcept nogil:
+    map_pair_rows(x, dy, dx, shape, alpha, gelu_gradient)
+
+activation("""gelu: y in [-0.17, inf], from x, he_normal
+    y = x * Phi(x), Phi the cumulative function of the normal distribution.
+    dx = dy * (Phi(x) + x * phi(x)), phi the normal density.""", gelu_loop, gelu_gradient_loop)
+
+
+# 1 + tanh(u) = 2 sigmoid(2u): no cancellation for negative x. 2 sqrt(2 / pi) = 1.5957691216057308.
+cdef inline real gelu_tanh_gate(real x) noexcept nogil:
+    return real_sigmoid(<real> 1.5957691216057308 * x * (<real> 1 + <real> 0.044715 * x * x))
+
+
+cdef inline real gelu_tanh_(real x, real alpha) noexcept nogil:
+    return x * gelu_tanh_gate(x)
+
+cdef inline real gelu_tanh_gradient(real x, real dy, real alpha) noexcept nogil:
+    cdef real gate = gelu_tanh_gate(x)
+    cdef real slope = <real> 1.5957691216057308 * (<real> 1 + <real> (3 * 0.044715) * x * x)
+    return dy * gate * (<real> 1 + x * (<real> 1 - gate) * slope)
+
+cdef void gelu_tanh_loop(const real *x, real *y, Rectangle shape, real alpha) noexcept nogil:
+    map_rows(x, y, shape, alpha, gelu_tanh_)
+
+cdef void gelu_tanh_gradient_loop(const real *x, const real *dy, real *dx, Rectangle shape, real alpha) noexcept nogil:
+    map_pair_rows(x, dy, dx, shape, alpha, gelu_tanh_gradient)
+
+activation("""gelu_tanh: y in [-0.1701, inf], from x, he_normal
+    y = x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))).
+    dx = dy * dy/dx of the tanh form of gelu.""", gelu_tanh_loop, gelu_tanh_gradient_loop)
+
+
+# Elfwing, Uchibe & Doya 2018; also called swish.
+cdef inline real silu_(real x, real alpha) noexcept nogil:
+    return x * real_sigmoid(x)
+
+cdef inline real silu_gradient(real x, real dy, real alpha) noexcept nogil:
+    cdef real gate = real_sigmoid(x)
+    return dy * gate * (<real> 1 + x * (<real> 1 - gate))
+
+cdef void silu_loop(const real *x, real *y, Rectangle shape, real alpha) noexcept nogil:
+    map_rows(x, y, shape, alpha, silu_)
+
+cdef void silu_gradient_loop(const real *x, const real *dy, real *dx, Rectangle shape, real alpha) noexcept nogil:
+    map_pair_rows(x, dy, dx, shape, alpha, silu_gradient)
+
+activation("""silu: y in [-0.2785, inf], from x, he_normal
+    y = x * sigmoid(x).
+    dx = dy * s * (1 + x * (1 - s)), s = sigmoid(x).""", silu_loop, silu_gradient_loop)
+
+
+# Dugas et al. 2001.
+cdef inline real softplus_(real x, real alpha) noexcept nogil:
+    return real_softplus(x)
+
+cdef inline real softplus_gradient(real y, real dy, real alpha) noexcept nogil:
+    return -dy * real_expm1(-y)
+
+cdef void softplus_loop(const real *x, real *y, Rectangle shape, real alpha) noexcept nogil:
+    map_rows(x, y, shape, alpha, softplus_)
+
+cdef void softplus_gradient_loop(const real *y, const real *dy, real *dx, Rectangle shape, real alpha) noexcept nogil:
+    map_pair_rows(y, dy, dx, shape, alpha, softplus_gradient)
+
+activation("""softplus: y in [0, inf], from y, he_normal
+    y = log(1 + exp(x)).
+    dx = dy * sigmoid(x), and sigmoid(x) = 1 - exp(-y).""", softplus_loop, softplus_gradient_loop)
+
+
+# Turian, Bergstra & Bengio 2009. From x: 1 - |y| would cancel.
+cdef inline real softsign_(real x, real alpha) noexcept nogil:
+    return x / (<real> 1 + magnitude(x))
+
+cdef inline real softsign_gradient(real x, real dy, real alpha) noexcept nogil:
+    cdef real scale = <real> 1 + magnitude(x)
+    return dy / (scale * scale)
+
+cdef void softsign_loop(const real *x, real *y, Rectangle shape, real alpha) noexcept nogil:
+    map_rows(x, y, shape, alpha, softsign_)
+
+cdef void softsign_gradient_loop(const real *x, const real *dy, real *dx, Rectangle shape, real alpha) noexcept nogil:
+    map_pair_rows(x, dy, dx, shape, alpha, softsign_gradient)
+
+activation("""softsign: y in [-1, 1], from x, glorot_uniform
+    y = x / (1 + |x|).
+    dx = dy / (1 + |x|)^2.""", softsign_loop, softsign_gradient_loop)
+
+
+cdef inline real sigmoid_(real x, real alpha) noexcept nogil:
+    return real_sigmoid(x)
+
+cdef inline real sigmoid_gradient(real y, real dy, real alpha) noexcept nogil:
+    return dy * y * (<real> 1 - y)
+
+cdef void sigmoid_loop(const real *x, real *y, Rectangle shape, real alpha) noexcept nogil:
+    map_rows(x, y, shape, alpha, sigmoid_)
+
+cdef void sigmoid_gradient_loop(const real *y, const real *dy, real *dx, Rectangle shape, real alpha) noexcept nogil:
+    map_pair_rows(y, dy, dx, shape, alpha, sigmoid_gradient)
+
+activation("""sigmoid: y in [0, 1], from y, glorot_uniform
+    y = 1 / (1 + exp(-x)).
+    dx = dy * y * (1 - y).""", sigmoid_loop, sigmoid_gradient_loop)
+
+
+cdef inline real hard_sigmoid_(real x, real alpha) noexcept nogil:
+    cdef real y = x * <real> (1.0 / 6.0) + <real> 0.5
+    return 0 if y < 0 else 1 if y > 1 else y
+
+cdef inline real hard_sigmoid_gradient(real y, real dy, real alpha) noexcept nogil:
+    return dy * <real> (1.0 / 6.0) if y > 0 and y < 1 else 0
+
+cdef void hard_sigmoid_loop(const real *x, real *y, Rectangle shape, real alpha) noexcept nogil:
+    map_rows(x, y, shape, alpha, hard_sigmoid_)
+
+cdef void hard_sigmoid_gradient_loop(
+    const real *y, const real *dy, real *dx, Rectangle shape, real alpha
+) noexcept nogil:
+    map_pair_rows(y, dy, dx, shape, alpha, hard_sigmoid_gradient)
+
+activation("""hard_sigmoid: y in [0, 1], from y, glorot_uniform
+    y = x / 6 + 1/2, clipped to [0, 1].
+    dx = dy / 6 where 0 < y < 1, else 0.""", hard_sigmoid_loop, hard_sigmoid_gradient_loop)
+
+
+cdef inline real tanh_(real x, real alpha) noexcept nogil:
+    return real_tanh(x)
+
+cdef inline real tanh_gradient(real y, real dy, real alpha) noexcept nogil:
+    return dy * (<real> 1 - y * y)
+
+cdef void tanh_loop(const real *x, real *y, Rectangle shape, real alpha) noexcept nogil:
+    map_rows(x, y, shape, alpha, tanh_)
+
+cdef void tanh_gradient_loop(const real *y, const real *dy, real *dx, Rectangle shape, real alpha) noexcept nogil:
+    map_pair_rows(y, dy, dx, shape, alpha, tanh_gradient)
+
+activation("""tanh: y in [-1, 1], from y, glorot_uniform
+    y = tanh(x).
+    dx = dy * (1 - y^2).""", tanh_loop, tanh_gradient_loop)
+
+
+cdef inline real hard_tanh_(real x, real alpha) noexcept nogil:
+    return -1 if x < -1 else 1 if x > 1 else x
+
+cdef inline real hard_tanh_gradient(real y, real dy, real alpha) noexcept nogil:
+    return dy if y > -1 and y < 1 else 0
+
+cdef void hard_tanh_loop(const real *x, real *y, Rectangle shape, real alpha) noexcept nogil:
+    map_rows(x, y, shape, alpha, hard_tanh_)
+
+cdef void hard_tanh_gradient_loop(const real *y, const real *dy, real *dx, Rectangle shape, real alpha) noexcept nogil:
+    map_pair_rows(y, dy, dx, shape, alpha, hard_tanh_gradient)
+
+activation("""hard_tanh: y in [-1, 1], from y, glorot_uniform
+    y = x, clipped to [-1, 1].
+    dx = dy where -1 < y < 1, else 0.""", hard_tanh_loop, hard_tanh_gradient_loop)
+
+
+# Misra 2020.
+cdef inline real mish_(real x, real alpha) noexcept nogil:
+    return x * real_tanh(real_softplus(x))
+
+cdef inline real mish_gradient(real x, real dy, real alpha) noexcept nogil:
+    cdef real t = real_tanh(real_softplus(x))
+    return dy * (t + x * (<real> 1 - t * t) * real_sigmoid(x))
+
+cdef void mish_loop(const real *x, real *y, Rectangle shape, real alpha) noexcept nogil:
+    map_rows(x, y, shape, alpha, mish_)
+
+cdef void mish_gradient_loop(const real *x, const real *dy, real *dx, Rectangle shape, real alpha) noexcept nogil:
+    map_pair_rows(x, dy, dx, shape, alpha, mish_gradient)
+
+activation("""mish: y in [-0.3089, inf], from x, he_normal
+    y = x * tanh(softplus(x)).
+    dx = dy * (t + x * (1 - t^2) * sigmoid(x)), t = tanh(softplus(x)).""", mish_loop, mish_gradient_loop)

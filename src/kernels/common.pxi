@@ -1,0 +1,73 @@
+# What every family of kernels begins with. A family is compiled once per instruction set and dtype (`real`).
+#
+# A kernel is a formula, a body that runs it over a range of units, and its declaration, each operation's forward
+# directly above its backward. A body reads its payload as a struct: the arguments in the order of the declaration, then
+# the sizes. It overwrites its outputs, and never allocates or raises.
+
+from libc.math cimport NAN, pow, sqrt
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy, memset
+
+from fastnn._core.kernel cimport Activation, Prepare, add_activation, declare, fuse
+from fastnn._core.tape cimport CALL_OUT_OF_RANGE, FASTNN_LAYOUT, Body, Call, call_divide
+from fastnn._core.tape import layout
+
+if layout != FASTNN_LAYOUT:
+    raise ImportError("fastnn is built in part only: its tape and its kernels do not fit together. Install it again")
+
+cdef extern from "math/simd.h":
+    ctypedef float real         # or double: the build decides, and sizes are taken from C
+    Py_ssize_t LANES            # of a vector
+    real real_fma(real a, real b, real c) noexcept nogil
+
+cdef extern from "math/elementary.h":
+    real magnitude(real x) noexcept nogil
+    real real_exp(real x) noexcept nogil
+    real real_expm1(real x) noexcept nogil
+    real real_log(real x) noexcept nogil
+    real real_log1p(real x) noexcept nogil
+    real log1p_up_to_one(real x) noexcept nogil
+    real real_tanh(real x) noexcept nogil
+    real real_sigmoid(real x) noexcept nogil
+    real real_softplus(real x) noexcept nogil
+    real real_erf(real x) noexcept nogil
+    real real_erfc(real x) noexcept nogil
+
+# Memoryviews over what a payload holds, without an object, a count or the interpreter's lock: debug builds check bounds.
+cdef extern from *:
+    """
+    #define VIEW_OF(address, item_size, dimensions, n, inner) ({                                       \\
+        __Pyx_memviewslice view;                                                                       \\
+        view.memview = (struct __pyx_memoryview_obj *)Py_None;                                         \\
+        view.data = (char *)(address);                                                                 \\
+        view.shape[0] = (n);                                                                           \\
+        view.strides[0] = (Py_ssize_t)(item_size) * ((dimensions) == 2 ? (inner) : 1);                 \\
+        view.suboffsets[0] = -1;                                                                       \\
+        if ((dimensions) == 2) {                                                                       \\
+            view.shape[1] = (inner);                                                                   \\
+            view.strides[1] = (Py_ssize_t)(item_size);                                                 \\
+            view.suboffsets[1] = -1;                                                                   \\
+        }                                                                                              \\
+        view;                                                                                          \\
+    })
+    #define vector_of(address, n) VIEW_OF(address, sizeof(real), 1, n, 1)
+    #define matrix_of(address, rows, columns) VIEW_OF(address, sizeof(real), 2, rows, columns)
+    #define labels_of(address, n) VIEW_OF(address, sizeof(int64_t), 1, n, 1)
+    """
+    real[::1] vector "vector_of"(real *address, Py_ssize_t n) noexcept nogil
+    const real[::1] input_vector "vector_of"(const real *address, Py_ssize_t n) noexcept nogil
+    real[:, ::1] matrix "matrix_of"(real *address, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil
+    const real[:, ::1] input_matrix "matrix_of"(const real *address, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil
+    int64_t[::1] output_labels "labels_of"(int64_t *address, Py_ssize_t n) noexcept nogil
+    const int64_t[::1] labels "labels_of"(const int64_t *address, Py_ssize_t n) noexcept nogil
+
+cdef str BUILD = __name__.split("_", 2)[2]      # "float32_avx512" of fastnn._core.dense_float32_avx512
+
+
+cdef object kernel(
+    str text, Body body, size_t payload_bytes, Prepare prepare=NULL, const void *context=NULL, int n_added=0
+):
+    """Make the function that `text` declares one of this module's."""
+    function = declare(__name__, sizeof(real), text, body, payload_bytes, prepare, context, n_added)
+    globals()[function.__name__] = function
+    return function

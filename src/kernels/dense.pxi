@@ -1,0 +1,335 @@
+# Dense: y = activation(x @ w + b); x (rows, n_in), w (n_in, n_out), b (n_out) or None, y (rows, n_out).
+#
+# The activation may be any whose derivative follows from y: forward then keeps y alone. Backward takes dy behind
+# that activation's own backward, that is, the gradient of x @ w + b; it needs x. Where x is itself the output of such
+# an activation, backward multiplies dx by its derivative on the way. No output may overlap an input.
+#
+# x may also be Rows of an array, chosen by an index: row i, array[index[cursor + i]], is read where it lies.
+
+cdef extern from "gemm/gemm.h":
+    ctypedef struct Product:
+        Py_ssize_t m
+        Py_ssize_t n
+        Py_ssize_t k
+        const real *a
+        Py_ssize_t a_row
+        Py_ssize_t a_col
+        const int64_t *a_rows
+        const int64_t *a_cols
+        const int64_t *a_next
+        const real *b
+        Py_ssize_t b_row
+        Py_ssize_t b_col
+        const real *bias
+        real *c
+        Py_ssize_t c_row
+        int update
+        real rate
+        real *b_sum
+        void (*finish)(
+            const void *context, Py_ssize_t i, Py_ssize_t j, Py_ssize_t rows, Py_ssize_t columns
+        ) noexcept nogil
+        const void *context
+        int one_row
+    int gemm(const Product *product) noexcept nogil      # returns 0, or CALL_NO_MEMORY
+
+
+cdef enum:
+    FIRST_TOUCH = 1         # nanosecond per number that is written, where the system has to give the memory first
+    LEAST_ROWS = 12         # of a chunk: in fewer, a multiply-add waits for the one before it
+    PANEL_COLUMNS = 32      # of a unit, where threads share the columns of a product
+    LONG_ROWS = 256         # of a unit, where a product takes long
+    LONG = 5000000          # nanoseconds
+
+# For chains of so many multiply-adds: one vector a cycle of 3 GHz, roughly.
+cdef inline double nanoseconds_per_element(Py_ssize_t inner) noexcept:
+    return 0.02 + inner / (3.0 * LANES)
+
+
+# Threads share the columns of a product where there are many, so that each packs its own part of w, and so that the
+# same part of w is in the same cache forward, backward and in the step; else they share the rows. What takes long runs
+# in slices: then also rows are divided, into blocks, because a slice of few columns would read all rows for them.
+cdef void divide_product(
+    Call *call, Py_ssize_t *panel, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t inner, bint by_columns=False
+) noexcept:
+    cdef double nanoseconds = nanoseconds_per_element(inner)
+    cdef Py_ssize_t blocks = max(rows // LONG_ROWS, 1) if nanoseconds * rows * columns > LONG else 1
+    panel[0] = PANEL_COLUMNS if columns >= 4 * PANEL_COLUMNS and (by_columns or rows <= 4 * columns) else 0
+    if panel[0] > 0:
+        # the last panel is wider: few columns could be summed in another order
+        call.units = columns // PANEL_COLUMNS * blocks
+        call_divide(call, nanoseconds * rows * PANEL_COLUMNS / blocks)
+        call.nanoseconds += <double> FIRST_TOUCH * rows * PANEL_COLUMNS / blocks
+    else:
+        call.units = max(rows, 1)       # db has columns also where dw has no rows
+        call_divide(call, nanoseconds * columns)
+        call.grain = max(call.grain, LEAST_ROWS)
+        call.nanoseconds += FIRST_TOUCH * columns
+
+
+# The first rectangle of a product (rows, columns) in the units [begin, end), of which each has `width` columns, or is a
+# row where that is 0; returns the unit where the next rectangle begins.
+cdef inline Py_ssize_t part_of(
+    Py_ssize_t units, Py_ssize_t width, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t begin, Py_ssize_t end,
+    Product *p, Py_ssize_t *i, Py_ssize_t *j,
+) noexcept nogil:
+    cdef Py_ssize_t panels, blocks, block, last, panel
+    memset(p, 0, sizeof(Product))
+    if width == 0:
+        i[0], j[0] = begin, 0
+        p.m, p.n = min(end, rows) - begin, columns
+        return end
+    panels = columns // width
+    blocks = units // panels
+    block, panel = begin // panels, begin % panels
+    if panel == 0 and end - begin >= panels:    # whole blocks
+        last, end = end // panels, panels
+    else:
+        last, end = block + 1, min(end - block * panels, panels)
+    i[0], j[0] = rows * block // blocks, panel * width
+    p.m = rows * last // blocks - i[0]
+    p.n = (columns if end == panels else end * width) - j[0]
+    return (last - 1) * panels + end
+
+
+# x of a product: rows that follow each other, or that an index chooses.
+cdef struct Operand:
+    const real *x
+    const int64_t *index        # of the rows, or NULL
+    const int64_t *next         # of as many rows behind them, which will be needed soon, or NULL
+    Py_ssize_t n_in
+
+cdef inline int choose(
+    Operand *o, const int64_t *index, const int64_t *cursor, Py_ssize_t rows, Py_ssize_t n_index, Py_ssize_t n_all
+) noexcept nogil:
+    cdef Py_ssize_t start
+    o.index = o.next = NULL
+    if index is not NULL:
+        start = start_in_range(index, cursor, rows, n_index, n_all, 0, rows)
+        if start < 0:
+            return CALL_OUT_OF_RANGE
+        o.index = index + start
+        if start + 2 * rows <= n_index:
+            o.next = o.index + rows
+    return 0
+
+
+# The rows of x from row i on, as the operand a of a product.
+cdef inline void multiply_rows(const Operand *o, Py_ssize_t i, Product *p) noexcept nogil:
+    p.a, p.a_row, p.a_col = o.x, o.n_in, 1
+    if o.index is NULL:
+        p.a += i * o.n_in
+    else:
+        p.a_rows = o.index + i
+
+
+# Their columns from column i on, as its rows. The rows of the next batch are asked for from memory.
+cdef inline void multiply_columns(const Operand *o, Py_ssize_t i, Product *p) noexcept nogil:
+    p.a, p.a_row, p.a_col = o.x + i, 1, o.n_in
+    p.a_cols, p.a_next = o.index, o.next
+
+
+cdef inline int word(const void *field, const Call *call) noexcept:
+    """Which word of the payload a field is."""
+    return <int> ((<const char *> field - <const char *> call.payload) // <Py_ssize_t> sizeof(void *))
+
+
+# What is applied to each rectangle of a product while it is in the cache: an activation, in place, or the derivative of
+# one whose output is `saved`; all arrays of the product's own shape.
+cdef struct Finish:
+    Forward activation
+    Backward derivative
+    const real *saved
+    real *y
+    Py_ssize_t stride
+    real alpha
+
+cdef void apply(
+    const void *context, Py_ssize_t i, Py_ssize_t j, Py_ssize_t rows, Py_ssize_t columns
+) noexcept nogil:
+    cdef const Finish *f = <const Finish *> context
+    cdef Py_ssize_t at = i * f.stride + j
+    cdef Rectangle shape = Rectangle(rows, columns, f.stride)
+    if f.activation is not NULL:
+        f.activation(f.y + at, f.y + at, shape, f.alpha)
+    else:
+        f.derivative(f.saved + at, f.y + at, f.y + at, shape, f.alpha)
+
+
+cdef struct DenseForward:
+    const real *x
+    const int64_t *index
+    const int64_t *cursor
+    const real *w
+    const real *b
+    real *y
+    Forward activation
+    const double *alpha
+    Py_ssize_t rows, n_in, n_index, n_all, n_out, panel
+
+cdef int dense_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # units: rows of y, or panels of its columns
+    cdef const DenseForward *s = <const DenseForward *> call.payload
+    cdef Operand x = Operand(s.x, NULL, NULL, s.n_in)
+    cdef Product p
+    cdef Finish finish
+    cdef Py_ssize_t i, j, at = begin
+    cdef int status = choose(&x, s.index, s.cursor, s.rows, s.n_index, s.n_all)
+    while at < end and status == 0:
+        at = part_of(call.units, s.panel, s.rows, s.n_out, at, end, &p, &i, &j)
+        p.k = s.n_in
+        multiply_rows(&x, i, &p)
+        p.b, p.b_row, p.b_col = s.w + j, s.n_out, 1
+        p.bias = s.b + j if s.b is not NULL else NULL
+        p.c, p.c_row = s.y + i * s.n_out + j, s.n_out
+        if s.activation is not NULL:
+            finish = Finish(s.activation, NULL, NULL, p.c, s.n_out, <real> s.alpha[0])
+            p.finish, p.context = apply, &finish
+        status = gemm(&p)
+    return status
+
+cdef Py_ssize_t prepare_dense_forward(str kernel, Call *call) except -1:
+    cdef DenseForward *s = <DenseForward *> call.payload
+    fuse(call, BUILD, kernel, word(&s.activation, call), word(&s.alpha, call), False)
+    if s.index is not NULL:
+        check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
+    divide_product(call, &s.panel, s.rows, s.n_out, s.n_in)
+    return 1
+
+kernel("""dense_forward(x: rows (rows, n_in), w: in (n_in, n_out), b: in (n_out) | None, y: out (rows, n_out),
+    activation: name = None, alpha: cell | None = None)
+
+    y = activation(x @ w + b).
+
+    The activation is one whose derivative follows from y, by its name; alpha is its constant, if it has one: by default
+    that of the activation.
+    """, dense_forward_body, sizeof(DenseForward), prepare_dense_forward, NULL, 1)
+
+
+cdef struct DenseBackward:
+    const real *x
+    const int64_t *index
+    const int64_t *cursor
+    const real *w
+    const real *dy
+    real *dx
+    real *dw
+    real *db
+    Backward activation
+    const double *alpha
+    Py_ssize_t rows, n_in, n_index, n_all, n_out, panel
+
+cdef int dense_dx_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # dx = (dy @ w.T) * f'(x); units: rows of dx, or panels of its columns
+    cdef const DenseBackward *s = <const DenseBackward *> call.payload
+    cdef Product p
+    cdef Finish finish
+    cdef Py_ssize_t i, j, at = begin
+    cdef int status = 0
+    while at < end and status == 0:
+        at = part_of(call.units, s.panel, s.rows, s.n_in, at, end, &p, &i, &j)
+        p.k = s.n_out
+        p.a, p.a_row, p.a_col = s.dy + i * s.n_out, s.n_out, 1
+        p.b, p.b_row, p.b_col = s.w + j * s.n_out, 1, s.n_out
+        p.one_row = s.rows == 1
+        p.c, p.c_row = s.dx + i * s.n_in + j, s.n_in
+        if s.activation is not NULL:
+            finish = Finish(NULL, s.activation, s.x + i * s.n_in + j, p.c, s.n_in, <real> s.alpha[0])
+            p.finish, p.context = apply, &finish
+        status = gemm(&p)
+    return status
+
+cdef int dense_dw_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const DenseBackward *s = <const DenseBackward *> call.payload
+    cdef Operand x = Operand(s.x, NULL, NULL, s.n_in)
+    cdef int status = choose(&x, s.index, s.cursor, s.rows, s.n_index, s.n_all)
+    return status or multiply_dw(
+        &x, s.dy, s.dw, s.db, NULL, s.rows, s.n_out, call.units, s.panel, begin, end
+    )
+
+# dw = x.T @ dy and db = the sum of the rows of dy; with lr, w and b lose lr times these instead. Units: panels of columns,
+# or rows of dw; whoever computes the first row computes db, also where there is no row.
+cdef inline int multiply_dw(
+    const Operand *x, const real *dy, real *dw, real *db, const double *lr, Py_ssize_t rows, Py_ssize_t n_out,
+    Py_ssize_t units, Py_ssize_t panel, Py_ssize_t begin, Py_ssize_t end,
+) noexcept nogil:
+    cdef Product p
+    cdef Py_ssize_t i, j, at = begin
+    cdef int status = 0
+    while at < end and status == 0:
+        at = part_of(units, panel, x.n_in, n_out, at, end, &p, &i, &j)
+        p.k = rows
+        multiply_columns(x, i, &p)
+        p.b, p.b_row, p.b_col = dy + j, n_out, 1
+        p.c, p.c_row = dw + i * n_out + j, n_out
+        if i == 0 and db is not NULL:
+            p.b_sum = db + j
+        if lr is not NULL:
+            p.update, p.rate = True, <real> lr[0]
+        status = gemm(&p)
+    return status
+
+cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
+    """Two calls, of which each may be left out: dw with db, then dx, because dy may be needed no more."""
+    cdef DenseBackward *s = <DenseBackward *> calls.payload
+    cdef Py_ssize_t n = 0
+    if s.dw is NULL and s.db is not NULL:
+        raise ValueError(f"{kernel}: dw is None, expected an array where db is one: they are computed together")
+    if s.index is not NULL:
+        check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
+        if s.activation is not NULL:
+            name = <object> <void *> s.activation
+            raise ValueError(f"{kernel}: activation is {name!r}, expected None where rows of x are chosen")
+    fuse(calls, BUILD, kernel, word(&s.activation, calls), word(&s.alpha, calls), True)
+    if s.dx is not NULL:
+        calls[1] = calls[0]
+        calls[1].body = dense_dx_body
+        divide_product(&calls[1], &(<DenseBackward *> calls[1].payload).panel, s.rows, s.n_in, s.n_out)
+    if s.dw is not NULL:
+        calls.bounds = NULL
+        divide_product(calls, &s.panel, s.n_in, s.n_out, s.rows, by_columns=True)
+        return 1 + (s.dx is not NULL)
+    calls[0] = calls[1]
+    return s.dx is not NULL
+
+kernel("""dense_backward(x: rows (rows, n_in), w: in (n_in, n_out), dy: in (rows, n_out), dx: out (rows, n_in) | None,
+    dw: out (n_in, n_out) | None, db: out (n_out) | None, activation: name = None, alpha: cell | None = None)
+
+    dx = (dy @ w.T) * f'(x), dw = x.T @ dy, db = dy.sum(0); dy is the gradient of x @ w + b.
+
+    f' is the derivative of the activation whose output x is, 1 for None. Rows are no such output.
+    """, dense_dw_body, sizeof(DenseBackward), prepare_dense_backward, NULL, 1)
+
+
+cdef struct DenseSGD:
+    const real *x
+    const int64_t *index
+    const int64_t *cursor
+    real *w
+    real *b
+    const real *dy
+    const double *lr
+    Py_ssize_t rows, n_in, n_index, n_all, n_out, panel
+
+cdef int dense_sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const DenseSGD *s = <const DenseSGD *> call.payload
+    cdef Operand x = Operand(s.x, NULL, NULL, s.n_in)
+    cdef int status = choose(&x, s.index, s.cursor, s.rows, s.n_index, s.n_all)
+    return status or multiply_dw(
+        &x, s.dy, s.w, s.b, s.lr, s.rows, s.n_out, call.units, s.panel, begin, end
+    )
+
+cdef Py_ssize_t prepare_dense_sgd(str kernel, Call *call) except -1:
+    cdef DenseSGD *s = <DenseSGD *> call.payload
+    if s.index is not NULL:
+        check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
+    divide_product(call, &s.panel, s.n_in, s.n_out, s.rows, by_columns=True)
+    return 1
+
+kernel("""dense_sgd(x: rows (rows, n_in), w: inout (n_in, n_out), b: inout (n_out) | None, dy: in (rows, n_out),
+    lr: cell), updates
+
+    w -= lr * x.T @ dy; b -= lr * dy.sum(0), unless it is None: gradients and plain SGD's step in one pass.
+
+    The bits are those of dense_backward and sgd, but the gradients are never stored.
+    """, dense_sgd_body, sizeof(DenseSGD), prepare_dense_sgd, NULL, 1)

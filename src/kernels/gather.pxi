@@ -1,0 +1,74 @@
+# Gather: y[i] = x[index[cursor + i]], the rows of a shuffled batch from where the user's data lie.
+# x (n, columns) of any strides, y (rows, columns), index (any) int64 with entries in 0..n-1, cursor (1) int64.
+# Units: rows.
+
+cdef extern from "math/gather.h":
+    void gather(
+        const real *x, Py_ssize_t stride, const int64_t *index, Py_ssize_t n, Py_ssize_t columns, real *y
+    ) noexcept nogil
+
+
+cdef struct GatherRows:
+    const real *x
+    Py_ssize_t stride, column_stride    # of its rows and columns, in elements
+    const int64_t *index
+    const int64_t *cursor
+    real *y
+    Py_ssize_t n, columns, n_index, rows
+
+cdef int gather_rows_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const GatherRows *s = <const GatherRows *> call.payload
+    cdef const int64_t *index = s.index
+    cdef real[:, ::1] y = matrix(s.y, s.rows, s.columns)
+    cdef Py_ssize_t i, j, start = start_in_range(index, s.cursor, s.rows, s.n_index, s.n, begin, end)
+    if start < 0:
+        return CALL_OUT_OF_RANGE
+    index += start
+    if s.column_stride == 1:
+        gather(s.x, s.stride, index + begin, end - begin, s.columns, s.y + begin * s.columns)
+        return 0
+    for i in range(begin, end):
+        for j in range(s.columns):
+            y[i, j] = s.x[index[i] * s.stride + j * s.column_stride]
+    return 0
+
+cdef Py_ssize_t prepare_gather_rows(str kernel, Call *call) except -1:
+    cdef const GatherRows *s = <const GatherRows *> call.payload
+    check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n)
+    call.units = s.rows if s.columns > 0 else 0
+    call_divide(call, 5 + 0.3 * s.columns)
+    return 1
+
+kernel("""gather_rows(x: in strided (n, columns), index: in int64 (n_index), cursor: in int64 (1), y: out (rows, columns))
+
+    y[i] = x[index[cursor[0] + i]] for every row i of y.
+    """, gather_rows_body, sizeof(GatherRows), prepare_gather_rows)
+
+
+cdef struct GatherLabels:
+    const int64_t *x
+    const int64_t *index
+    const int64_t *cursor
+    int64_t *y
+    Py_ssize_t n, n_index, rows
+
+cdef int gather_labels_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const GatherLabels *s = <const GatherLabels *> call.payload
+    cdef const int64_t[::1] x = labels(s.x, s.n)
+    cdef int64_t[::1] y = output_labels(s.y, s.rows)
+    cdef Py_ssize_t i, start = start_in_range(s.index, s.cursor, s.rows, s.n_index, s.n, begin, end)
+    if start < 0:
+        return CALL_OUT_OF_RANGE
+    for i in range(begin, end):
+        y[i] = x[s.index[start + i]]
+    return 0
+
+cdef Py_ssize_t prepare_gather_labels(str kernel, Call *call) except -1:
+    cdef const GatherLabels *s = <const GatherLabels *> call.payload
+    check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n)
+    return 1
+
+kernel("""gather_labels(x: in int64 (n), index: in int64 (n_index), cursor: in int64 (1), y: out int64 (rows)) -> rows
+
+    y[i] = x[index[cursor[0] + i]] for every i, for int64 labels.
+    """, gather_labels_body, sizeof(GatherLabels), prepare_gather_labels)

@@ -1,0 +1,28 @@
+"""What kernels are made of: declarations, and the table of activations."""
+
+from fastnn._core.tape cimport Body, Call, CallBounds
+
+# Completes the first of two calls, filled as declared, and perhaps makes a second of it; returns how many there are.
+ctypedef Py_ssize_t (*Prepare)(str kernel, Call *calls) except -1
+
+cdef class Activation:
+    cdef const void *forward_loop
+    cdef const void *backward_loop
+    cdef double default_alpha
+    cdef CallBounds[2] bounds           # of alpha, where it runs in dense_forward and in dense_backward
+    cdef object texts                   # what these keep addresses of
+    cdef readonly str name
+    cdef readonly str constant          # its declaration, or None
+    cdef readonly object alpha
+    cdef readonly tuple range
+    cdef readonly str derivative_from
+    cdef readonly str initializer
+
+cdef object declare(
+    str module, size_t item_size, str text, Body body, size_t payload_bytes, Prepare prepare=*, const void *context=*,
+    int n_added=*
+)
+cdef Activation add_activation(str build, str row, const void *forward_loop, const void *backward_loop)
+cdef int fuse(
+    Call *call, str build, str kernel, int word_of_name, int word_of_alpha, bint derivative
+) except -1

@@ -1,0 +1,136 @@
+/* Blocks of rows: what softmax and cross-entropy do to rows, whose numbers go into one maximum and one sum.
+ *
+ * A row of up to NARROW numbers is too short for a vector, or for its time to be worth the last sum over lanes, so
+ * BLOCK_ROWS such rows are copied into a buffer of columns, where a vector holds the same column of many rows. Longer
+ * rows are blocks of one row, in place. The formulas are those of map and map_pairs, with a number of each row for
+ * alpha; the order of a sum depends on n alone.
+ */
+#ifndef FASTNN_BLOCKS_H
+#define FASTNN_BLOCKS_H
+
+#include "math/loops.h"
+
+enum { NARROW = 32, BLOCK_ROWS = 64, BLOCK_SIZE = NARROW * BLOCK_ROWS };
+
+typedef struct {
+    ptrdiff_t rows, n;
+    ptrdiff_t lanes; /* of a column: the rows, filled up to whole vectors; 1 where the block is one row in place */
+    int in_columns;
+} Block;
+
+/* `narrow`, at most NARROW: up to which n columns are faster */
+ALWAYS_INLINE Block block_of_rows(ptrdiff_t begin, ptrdiff_t end, ptrdiff_t n, ptrdiff_t narrow) {
+    Block b = {1, n, 1, n <= narrow};
+    if (b.in_columns) {
+        b.rows = end - begin < BLOCK_ROWS ? end - begin : BLOCK_ROWS;
+        b.lanes = (b.rows + REDUCTION_LANES - 1) / REDUCTION_LANES * REDUCTION_LANES;
+    }
+    return b;
+}
+
+/* The rows x to work on: their columns in the buffer, or x itself. */
+ALWAYS_INLINE const real *block_input(Block b, const real *x, real *buffer) {
+    if (!b.in_columns) return x;
+    for (ptrdiff_t j = 0; j < b.n; j++) {
+        real *column = buffer + j * BLOCK_ROWS;
+        for (ptrdiff_t i = 0; i < b.rows; i++) column[i] = x[i * b.n + j];
+        for (ptrdiff_t i = b.rows; i < b.lanes; i++) column[i] = 0;
+    }
+    return buffer;
+}
+
+/* Where to write the rows y, which block_store finishes. */
+ALWAYS_INLINE real *block_output(Block b, real *y, real *buffer) { return b.in_columns ? buffer : y; }
+
+ALWAYS_INLINE void block_store(Block b, const real *buffer, real *y) {
+    if (!b.in_columns) return;
+    for (ptrdiff_t j = 0; j < b.n; j++)
+        for (ptrdiff_t i = 0; i < b.rows; i++) y[i * b.n + j] = buffer[j * BLOCK_ROWS + i];
+}
+
+ALWAYS_INLINE void block_maximum(Block b, const real *x, real *largest) {
+    if (!b.in_columns) {
+        *largest = maximum(x, b.n);
+        return;
+    }
+    for (ptrdiff_t i = 0; i < b.lanes; i++) largest[i] = -INFINITY;
+    for (ptrdiff_t j = 0; j < b.n; j++)
+        for (ptrdiff_t i = 0; i < b.lanes; i++) {
+            real x_i = x[j * BLOCK_ROWS + i];
+            largest[i] = x_i > largest[i] ? x_i : largest[i];
+        }
+}
+
+ALWAYS_INLINE void block_sum(Block b, const real *x, const real *y, real *total, real (*f)(real, real)) {
+    if (!b.in_columns) {
+        *total = sum_pairs(x, y, b.n, f);
+        return;
+    }
+    for (ptrdiff_t i = 0; i < b.lanes; i++) total[i] = 0;
+    for (ptrdiff_t j = 0; j < b.n; j++)
+        for (ptrdiff_t i = 0; i < b.lanes; i++) total[i] += f(x[j * BLOCK_ROWS + i], y[j * BLOCK_ROWS + i]);
+}
+
+/* y = f(x, alpha of the row) */
+ALWAYS_INLINE void block_map(Block b, const real *x, const real *alpha, real *y, real (*f)(real, real)) {
+    if (!b.in_columns) {
+        map(x, y, b.n, *alpha, f);
+        return;
+    }
+    for (ptrdiff_t j = 0; j < b.n; j++) {
+        INDEPENDENT
+        for (ptrdiff_t i = 0; i < b.lanes; i++) y[j * BLOCK_ROWS + i] = f(x[j * BLOCK_ROWS + i], alpha[i]);
+    }
+}
+
+ALWAYS_INLINE real first_of_pair(real x, real y) {
+    (void)y;
+    return x;
+}
+
+/* y = f(x, alpha of the row), and its sum over each row. y may be NULL where the block is one row in place. */
+ALWAYS_INLINE void block_map_and_sum(Block b, const real *x, const real *alpha, real *y, real *total,
+                                     real (*f)(real, real)) {
+    enum { TERMS = 256 };
+    if (b.in_columns || y) {
+        block_map(b, x, alpha, y, f);
+        block_sum(b, y, y, total, first_of_pair);
+        return;
+    }
+    real terms[TERMS];
+    *total = 0;
+    for (ptrdiff_t begin = 0; begin < b.n; begin += TERMS) {
+        ptrdiff_t length = b.n - begin < TERMS ? b.n - begin : TERMS;
+        map(x + begin, terms, length, *alpha, f);
+        *total += sum_pairs(terms, terms, length, first_of_pair);
+    }
+}
+
+/* z = f(x, y, alpha of the row) */
+ALWAYS_INLINE void block_map_pairs(Block b, const real *x, const real *y, const real *alpha, real *z,
+                                   real (*f)(real, real, real)) {
+    if (!b.in_columns) {
+        map_pairs(x, y, z, b.n, *alpha, f);
+        return;
+    }
+    for (ptrdiff_t j = 0; j < b.n; j++) {
+        INDEPENDENT
+        for (ptrdiff_t i = 0; i < b.lanes; i++)
+            z[j * BLOCK_ROWS + i] = f(x[j * BLOCK_ROWS + i], y[j * BLOCK_ROWS + i], alpha[i]);
+    }
+}
+
+/* The sum over each row of f(y, t, alpha of the row), in double. */
+ALWAYS_INLINE void block_sum_double(Block b, const real *y, const real *t, const real *alpha, double *total,
+                                    real (*f)(real, real, real)) {
+    if (!b.in_columns) {
+        *total = loss_and_gradient(y, t, NULL, NULL, 1, b.n, 1, *alpha, f, f);
+        return;
+    }
+    for (ptrdiff_t i = 0; i < b.lanes; i++) total[i] = 0;
+    for (ptrdiff_t j = 0; j < b.n; j++)
+        for (ptrdiff_t i = 0; i < b.lanes; i++)
+            total[i] += (double)f(y[j * BLOCK_ROWS + i], t[j * BLOCK_ROWS + i], alpha[i]);
+}
+
+#endif

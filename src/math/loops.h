@@ -1,0 +1,134 @@
+/* Loops over elements that the compiler turns into vectors, around a formula that the caller gives as a function.
+ *
+ * The function is a constant at every call, so that it is inlined. Reductions run in a fixed number of lanes: the
+ * compiler may keep them in a vector, and the order of the sum depends on the length alone.
+ */
+#ifndef FASTNN_LOOPS_H
+#define FASTNN_LOOPS_H
+
+#include "math/simd.h"
+
+#define REDUCTION_LANES 16
+
+/* Rows of so many columns, which begin `stride` elements apart. */
+typedef struct {
+    ptrdiff_t rows, columns, stride;
+} Rectangle;
+
+/* Rows without a gap are one. */
+ALWAYS_INLINE Rectangle joined(Rectangle r) {
+    if (r.columns == r.stride) {
+        r.columns *= r.rows;
+        r.rows = 1;
+    }
+    return r;
+}
+
+/* y = f(x, alpha); y may be x */
+ALWAYS_INLINE void map_rows(const real *x, real *y, Rectangle shape, real alpha, real (*f)(real, real)) {
+    const Rectangle r = joined(shape);
+    for (ptrdiff_t row = 0; row < r.rows; row++, x += r.stride, y += r.stride) {
+        INDEPENDENT
+        for (ptrdiff_t i = 0; i < r.columns; i++) y[i] = f(x[i], alpha);
+    }
+}
+
+/* z = f(x, y, alpha); z may be x or y */
+ALWAYS_INLINE void map_pair_rows(const real *x, const real *y, real *z, Rectangle shape, real alpha,
+                                 real (*f)(real, real, real)) {
+    const Rectangle r = joined(shape);
+    for (ptrdiff_t row = 0; row < r.rows; row++, x += r.stride, y += r.stride, z += r.stride) {
+        INDEPENDENT
+        for (ptrdiff_t i = 0; i < r.columns; i++) z[i] = f(x[i], y[i], alpha);
+    }
+}
+
+/* The same for n elements in a row. */
+ALWAYS_INLINE void map(const real *x, real *y, ptrdiff_t n, real alpha, real (*f)(real, real)) {
+    const Rectangle row = {1, n, n};
+    map_rows(x, y, row, alpha, f);
+}
+
+ALWAYS_INLINE void map_pairs(const real *x, const real *y, real *z, ptrdiff_t n, real alpha,
+                             real (*f)(real, real, real)) {
+    const Rectangle row = {1, n, n};
+    map_pair_rows(x, y, z, row, alpha, f);
+}
+
+/* The sum of f(x, y) over n elements. */
+ALWAYS_INLINE real sum_pairs(const real *x, const real *y, ptrdiff_t n, real (*f)(real, real)) {
+    real lanes[REDUCTION_LANES] = {0}, total = 0;
+    ptrdiff_t i = 0;
+    for (; i + REDUCTION_LANES <= n; i += REDUCTION_LANES)
+        for (int lane = 0; lane < REDUCTION_LANES; lane++) lanes[lane] += f(x[i + lane], y[i + lane]);
+    for (int lane = 0; i < n; i++, lane++) lanes[lane] += f(x[i], y[i]);
+    for (int lane = 0; lane < REDUCTION_LANES; lane++) total += lanes[lane];
+    return total;
+}
+
+/* The largest of n elements, minus infinity for none; a NaN is passed over and must be found by what follows. */
+ALWAYS_INLINE real maximum(const real *x, ptrdiff_t n) {
+    real lanes[REDUCTION_LANES], largest = -INFINITY;
+    ptrdiff_t i = 0;
+    for (int lane = 0; lane < REDUCTION_LANES; lane++) lanes[lane] = -INFINITY;
+    for (; i + REDUCTION_LANES <= n; i += REDUCTION_LANES)
+        for (int lane = 0; lane < REDUCTION_LANES; lane++)
+            lanes[lane] = x[i + lane] > lanes[lane] ? x[i + lane] : lanes[lane];
+    for (; i < n; i++) largest = x[i] > largest ? x[i] : largest;
+    for (int lane = 0; lane < REDUCTION_LANES; lane++) largest = lanes[lane] > largest ? lanes[lane] : largest;
+    return largest;
+}
+
+/* The sum of n elements, in double. */
+ALWAYS_INLINE double sum_double(const real *x, ptrdiff_t n) {
+    double lanes[REDUCTION_LANES] = {0}, total = 0;
+    ptrdiff_t i = 0;
+    for (; i + REDUCTION_LANES <= n; i += REDUCTION_LANES)
+        for (int lane = 0; lane < REDUCTION_LANES; lane++) lanes[lane] += x[i + lane];
+    for (int lane = 0; i < n; i++, lane++) lanes[lane] += x[i];
+    for (int lane = 0; lane < REDUCTION_LANES; lane++) total += lanes[lane];
+    return total;
+}
+
+/* The losses' loop: returns the sum over rows of weight * sum over n elements of f(y, t, delta), in double, and,
+ * unless dy is NULL, writes dy = scale * weight * g(y, t, delta) in the same pass. No weights mean ones. */
+ALWAYS_INLINE double loss_and_gradient(const real *all_y, const real *all_t, const real *weight, real *all_dy,
+                                       ptrdiff_t rows, ptrdiff_t n, double scale, real delta,
+                                       real (*f)(real, real, real), real (*g)(real, real, real)) {
+    enum { TERMS = 256 };
+    ptrdiff_t length = weight ? n : rows * n; /* without weights, all rows are one */
+    double total = 0;
+    for (ptrdiff_t row = 0; row < (weight ? rows : 1); row++) {
+        const real *y = all_y + row * length, *t = all_t + row * length;
+        real *dy = all_dy ? all_dy + row * length : NULL, row_scale = (real)(weight ? scale * weight[row] : scale);
+        real terms[TERMS];
+        double row_total = 0;
+        for (ptrdiff_t begin = 0; begin < length; begin += TERMS) {
+            ptrdiff_t end = length - begin < TERMS ? length : begin + TERMS;
+            if (dy) {
+                INDEPENDENT
+                for (ptrdiff_t i = begin; i < end; i++) {
+                    real y_i = y[i], t_i = t[i];
+                    terms[i - begin] = f(y_i, t_i, delta);
+                    dy[i] = row_scale * g(y_i, t_i, delta);
+                }
+            } else {
+                INDEPENDENT
+                for (ptrdiff_t i = begin; i < end; i++) terms[i - begin] = f(y[i], t[i], delta);
+            }
+            row_total += sum_double(terms, end - begin);
+        }
+        total += weight ? weight[row] * row_total : row_total;
+    }
+    return total;
+}
+
+/* The mean over `parts` (rows, or all elements) of the above, and its gradient; 0 where there is nothing. */
+ALWAYS_INLINE void mean_loss(double *value, const real *y, const real *t, const real *weight, real *dy, ptrdiff_t rows,
+                             ptrdiff_t n, ptrdiff_t parts, real delta, real (*f)(real, real, real),
+                             real (*g)(real, real, real)) {
+    double scale = parts > 0 ? 1.0 / (double)parts : 0;
+    *value = scale * loss_and_gradient(y, t, weight, dy, rows, n, scale, delta, f, g);
+}
+
+#endif

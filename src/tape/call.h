@@ -1,0 +1,80 @@
+/* A call: a kernel with its checked arguments, ready to run any number of times.
+ *
+ * The header is the same for all kernels. The payload is read as the struct that stands above the kernel's body: its
+ * arguments in the order of its declaration (addresses; what is absent is NULL), the sizes in the order in which the
+ * declaration names them, and what its family adds. Numbers are addresses, too: they are read at every run, and those
+ * that have bounds are compared with them before it. The library refuses to be imported in parts that were built with
+ * different texts of this file.
+ */
+#ifndef FASTNN_CALL_H
+#define FASTNN_CALL_H
+
+#include <stddef.h>
+
+enum {
+    CALL_WORDS = 24, /* of a payload */
+    CALL_NUMBERS = 8 /* with bounds, of one kernel */
+};
+
+/* What a body returns besides 0: why the replay stops. */
+enum {
+    CALL_RAISED = 1,        /* a Python function has raised: the exception waits in the tape */
+    CALL_NOT_FINITE = 2,    /* the loss is NaN or infinite */
+    CALL_OUT_OF_RANGE = 3,  /* the index or the cursor that chooses rows */
+    CALL_NO_MEMORY = 4,     /* for what a product packs */
+    CALL_OUT_OF_BOUNDS = 5, /* a number, as changed since it was checked */
+};
+
+typedef struct Call Call;
+
+/* Computes the units [begin, end) of the outputs. */
+typedef int (*Body)(const Call *call, ptrdiff_t begin, ptrdiff_t end);
+
+typedef struct {
+    const char *name;
+    int word; /* of the payload: its address */
+    double low, high;
+    int above, below;    /* whether the bounds themselves are excluded */
+    int array;           /* the word of an array that is absent only while the number is 0, or -1 */
+    const char *of_array;
+} CallNumber;
+
+typedef struct {
+    const char *kernel;
+    int count;
+    CallNumber number[CALL_NUMBERS];
+} CallBounds;
+
+struct Call {
+    Body body;
+    const CallBounds *bounds; /* of its numbers, or NULL */
+    ptrdiff_t units;          /* into how many independent parts the outputs can be split (rows, as a rule) */
+    ptrdiff_t grain;          /* how many of them are worth handing to another thread (about 5 us); 0: never */
+    double nanoseconds;       /* about how long one of them takes, where grain is not 0 */
+    int updates;              /* writes to parameters: from here on, a training step is completed */
+    void *payload[CALL_WORDS];
+};
+
+/* NaN is outside of all bounds. */
+static inline int call_number_holds(const Call *call, const CallNumber *n) {
+    const double value = *(const double *)call->payload[n->word];
+    if (!(n->above ? value > n->low : value >= n->low)) return 0;
+    if (!(n->below ? value < n->high : value <= n->high)) return 0;
+    return n->array < 0 || call->payload[n->array] || value == 0;
+}
+
+static inline int call_in_bounds(const Call *call) {
+    for (int i = 0; call->bounds && i < call->bounds->count; i++) {
+        if (!call_number_holds(call, &call->bounds->number[i])) return 0;
+    }
+    return 1;
+}
+
+/* Let threads share the units of a call, of which each takes about so many nanoseconds. */
+static inline void call_divide(Call *call, double nanoseconds) {
+    if (!(nanoseconds > 0)) return; /* there are none */
+    call->grain = (ptrdiff_t)(5000 / nanoseconds) + 1;
+    call->nanoseconds = nanoseconds;
+}
+
+#endif

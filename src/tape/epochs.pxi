@@ -1,0 +1,112 @@
+# The loop over batches and epochs: one call from Python, without the GIL, for as many epochs as nobody looks between.
+
+def run_epochs(
+    Tape gather, Tape step, Tape gather_rest, Tape step_rest, int64_t[::1] index, int64_t[::1] cursor,
+    double[::1] value, Py_ssize_t batch_size, bint shuffle, uint64_t seed, Py_ssize_t first_epoch, double[::1] losses,
+    Team team=None, stop=None,
+):
+    """Replay a gather and a step per batch, without the GIL, for as many epochs as `losses` has places.
+
+    Parameters
+    ----------
+    gather, step
+        What brings `batch_size` rows into the memory of the step, unless it reads them where they lie, and the step.
+    gather_rest, step_rest
+        The same for the rows that remain at the end of an epoch; None where none do.
+    index
+        (n,) the order of rows: shuffled here before each epoch, by (seed, epoch) alone, or left as it is.
+    cursor
+        (1,) where in `index` the batch begins; kernels that choose rows read it.
+    value
+        (1,) the mean loss of the batch; loss kernels write it.
+    losses
+        (epochs,) receives the mean loss over the rows of each epoch.
+    team
+        The threads that help, or None. The bits do not depend on them.
+    stop
+        A threading.Event that ends the epochs as Ctrl-C does, or None.
+
+    Returns
+    -------
+    tuple of int or None
+        (epoch, batch), counted from 0, where the loss became NaN or infinite; None where all went well.
+        Python's signals are looked at every 50 ms at least, so that Ctrl-C raises KeyboardInterrupt from here. A batch
+        is then left before it has changed a parameter, or completed.
+    """
+    cdef Py_ssize_t n = index.shape[0]
+    if batch_size < 1 or n < 1 or cursor.shape[0] != 1 or value.shape[0] != 1:
+        raise ValueError("run_epochs: expected rows, a batch size of at least 1, and cells of one number")
+    if gather is None or step is None or not (gather_rest is None) == (step_rest is None) == (n % batch_size == 0):
+        raise ValueError(f"run_epochs: expected a tape for {batch_size} rows and one for the last {n % batch_size}")
+    cdef Player player
+    player_for(&player, team)
+    player.looked = seconds()
+    player.after = 1
+    player.stop = <void *> stop
+    tapes = [tape for tape in (gather, step, gather_rest, step_rest) if tape is not None]
+    started = []
+    try:
+        for tape in tapes:
+            (<Tape> tape).begin()
+            started.append(tape)
+        return run_batches(
+            gather, step, gather_rest, step_rest, index, cursor, value, batch_size, shuffle, seed, first_epoch, losses,
+            &player,
+        )
+    finally:
+        for tape in started:
+            (<Tape> tape).playing = False
+
+
+cdef object run_batches(
+    Tape gather, Tape step, Tape gather_rest, Tape step_rest, int64_t[::1] index, int64_t[::1] cursor,
+    double[::1] value, Py_ssize_t batch_size, bint shuffle, uint64_t seed, Py_ssize_t first_epoch, double[::1] losses,
+    Player *player,
+):
+    cdef Py_ssize_t n = index.shape[0], n_batches = index.shape[0] // batch_size, epoch = 0, i = 0, rows
+    cdef double total, looked
+    cdef int status = 0
+    cdef bint gathering = False     # whether it is the gather that has failed
+    with nogil:
+        for epoch in range(losses.shape[0]):
+            if shuffle:
+                permute(&index[0], n, seed, first_epoch + epoch)
+            total = 0
+            for i in range(n_batches + (n % batch_size != 0)):
+                rows = batch_size if i < n_batches else n % batch_size
+                cursor[0] = i * batch_size
+                gathering = True
+                if i < n_batches:
+                    status = play(gather, 0, gather.length, player)
+                    if status == 0:
+                        gathering = False
+                        status = play(step, 0, step.length, player)
+                else:
+                    status = play(gather_rest, 0, gather_rest.length, player)
+                    if status == 0:
+                        gathering = False
+                        status = play(step_rest, 0, step_rest.length, player)
+                if status != 0:
+                    break
+                total += value[0] * rows
+                player.since += 1
+                if player.since >= player.after:    # reading the clock at every batch would cost a small net 5 %
+                    player.since = 0
+                    looked = player.looked
+                    status = look(step, player)
+                    if player.looked == looked:     # it was too early
+                        player.after *= 2
+                    elif player.looked - looked > 0.5 * SIGNAL_INTERVAL:
+                        player.after = player.after // 2 + 1
+                    if status != 0:
+                        break
+            if status != 0:
+                break
+            losses[epoch] = total / n
+    if status == CALL_NOT_FINITE:
+        return epoch, i
+    if status != 0:
+        if i >= n_batches and step.error is None:      # what a signal's handler raises waits in `step`
+            gather, step = gather_rest, step_rest
+        (gather if gathering else step).fail(status)
+    return None

@@ -1,0 +1,135 @@
+# The player: runs the calls of a tape one after the other, those that take long in slices between which signals are
+# looked at, and those that are worth it in chunks by several threads.
+
+cdef double SIGNAL_INTERVAL = 0.05      # seconds between two looks at signals, at most
+
+
+cdef struct Player:
+    SharedTeam *shared            # the threads that help, or NULL
+    Py_ssize_t n_threads
+    Py_ssize_t most_chunks  # of a call
+    bint divide_all         # also calls that are not worth it
+    double looked           # when signals were last looked at; 0: long ago
+    double unsliced         # nanoseconds of one thread's work that run between two looks at signals
+    double pace             # how many times as long as estimated long calls take here
+    Py_ssize_t since        # batches since then, and after how many the clock is read
+    Py_ssize_t after
+    void *stop              # a threading.Event that another thread sets, or None
+
+
+cdef enum:
+    CHUNKS_PER_THREAD = 3       # more would even out the threads' speeds better, and cost more
+    MICROSECONDS_PER_LOOK = 12000   # how much of a long call, of each thread, runs between two looks at signals
+
+
+cdef int player_for(Player *player, Team helpers) except -1:
+    memset(player, 0, sizeof(Player))
+    player.pace = 2
+    player.unsliced = 1000.0 * MICROSECONDS_PER_LOOK
+    if helpers is not None and helpers.n_threads > 1:
+        player.shared = helpers.shared
+        player.n_threads = helpers.n_threads
+        player.unsliced *= helpers.n_threads
+        player.most_chunks = min(CHUNKS_PER_THREAD * helpers.n_threads, TEAM_MOST_CHUNKS)
+        player.divide_all = helpers.divide_all
+    return 0
+
+
+cdef int play(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexcept nogil:
+    """Run calls; one that takes long is run in slices, so that signals are looked at in time."""
+    cdef const Call *call
+    cdef Py_ssize_t i, at, units
+    cdef double began
+    cdef bint updating = False
+    cdef int status
+    if not all_in_bounds(tape, begin, end):
+        return CALL_OUT_OF_BOUNDS
+    for i in range(begin, end):
+        call = &tape.calls[i]
+        updating = updating or call.updates
+        if call.bounds is not NULL and not call_in_bounds(call):    # a Python function has changed a number just now
+            return CALL_OUT_OF_BOUNDS
+        if updating or call.units * call.nanoseconds * player.pace <= player.unsliced:
+            status = run_units(call, 0, call.units, player)
+            if status != 0:
+                return status
+            continue
+        at = 0
+        while at < call.units:
+            units = even_slice(call.units - at, units_per_look(call, player))
+            began = seconds()
+            status = run_units(call, at, at + units, player)
+            if status == 0:
+                status = look(tape, player)
+            if status != 0:
+                return status
+            at += units
+            learn_pace(call, units, seconds() - began, player)
+    return 0
+
+
+cdef inline bint all_in_bounds(Tape tape, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """Whether every number holds, before the first call has changed anything."""
+    cdef Py_ssize_t i
+    if tape.n_bounded > 0:
+        for i in range(begin, end):
+            if tape.calls[i].bounds is not NULL and not call_in_bounds(&tape.calls[i]):
+                return False
+    return True
+
+
+cdef inline Py_ssize_t even_slice(Py_ssize_t units, Py_ssize_t most) noexcept nogil:
+    """The first of equal slices: a small one at the end would read all that a product needs for little work."""
+    cdef Py_ssize_t slices = (units + most - 1) // most
+    return (units + slices - 1) // slices
+
+
+cdef inline Py_ssize_t units_per_look(const Call *call, Player *player) noexcept nogil:
+    return max(<Py_ssize_t> (player.unsliced / (call.nanoseconds * player.pace)), player.n_threads, 1)
+
+
+cdef inline void learn_pace(const Call *call, Py_ssize_t units, double elapsed, Player *player) noexcept nogil:
+    """Estimates are for an optimized build and memory that is there: follow what is measured, slower than estimated."""
+    cdef double found = 1e9 * elapsed * max(player.n_threads, 1) / (units * call.nanoseconds)
+    player.pace = max(0.5 * (player.pace + found), 1)
+
+
+cdef inline int run_units(const Call *call, Py_ssize_t begin, Py_ssize_t end, Player *player) noexcept nogil:
+    cdef Py_ssize_t chunks
+    if player.shared is not NULL and (call.grain > 0 or player.divide_all):
+        chunks = min((end - begin) // (1 if player.divide_all else call.grain), player.most_chunks)
+        if chunks > 1:
+            return team_run(player.shared, <team_function> call.body, call, begin, end, chunks)
+    return call.body(call, begin, end)
+
+
+cdef int play_in_parts(Tape tape, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t parts) noexcept nogil:
+    cdef Py_ssize_t i, part, units
+    cdef int status
+    if not all_in_bounds(tape, begin, end):
+        return CALL_OUT_OF_BOUNDS
+    for i in range(begin, end):
+        units = tape.calls[i].units
+        for part in range(parts):
+            if units * part // parts < units * (part + 1) // parts:
+                status = tape.calls[i].body(&tape.calls[i], units * part // parts, units * (part + 1) // parts)
+                if status != 0:
+                    return status
+    return 0
+
+
+cdef inline int look(Tape tape, Player *player) noexcept nogil:
+    """Look at signals if the last look was long ago; what a handler raises waits in the tape."""
+    cdef double now = seconds()
+    if 0 <= now - player.looked < 0.2 * SIGNAL_INTERVAL:
+        return 0
+    player.looked = now
+    with gil:
+        try:
+            PyErr_CheckSignals()
+            if player.stop is not NULL and <object> player.stop is not None and (<object> player.stop).is_set():
+                raise KeyboardInterrupt
+            return 0
+        except BaseException as error:
+            tape.error = error
+            return CALL_RAISED

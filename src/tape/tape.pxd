@@ -1,0 +1,62 @@
+"""What a kernel fills and a tape replays."""
+
+cdef extern from *:
+    unsigned int FASTNN_LAYOUT      # the checksum of call.h and of the declarations that modules share, from the build
+
+cdef extern from "tape/call.h":
+    enum:
+        CALL_WORDS
+        CALL_NUMBERS
+        CALL_RAISED
+        CALL_NOT_FINITE
+        CALL_OUT_OF_RANGE
+        CALL_NO_MEMORY
+        CALL_OUT_OF_BOUNDS
+    ctypedef struct Call
+    ctypedef int (*Body)(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
+    ctypedef struct CallNumber:
+        const char *name
+        int word
+        double low
+        double high
+        int above
+        int below
+        int array
+        const char *of_array
+    ctypedef struct CallBounds:
+        const char *kernel
+        int count
+        CallNumber number[8]
+    ctypedef struct Call:
+        Body body
+        const CallBounds *bounds
+        Py_ssize_t units
+        Py_ssize_t grain
+        double nanoseconds
+        int updates
+        void *payload[24]
+    bint call_number_holds(const Call *call, const CallNumber *number) noexcept nogil
+    bint call_in_bounds(const Call *call) noexcept nogil
+    void call_divide(Call *call, double nanoseconds) noexcept nogil
+
+cdef class Tape:
+    cdef Call *calls
+    cdef Py_ssize_t length
+    cdef Py_ssize_t capacity
+    cdef Py_ssize_t n_bounded       # calls that have numbers with bounds
+    cdef Py_buffer *buffers         # of the arrays, exported so that nobody can resize or free them
+    cdef Py_ssize_t n_buffers
+    cdef Py_ssize_t buffer_capacity
+    cdef list kept                  # numbers and Python functions
+    cdef object error
+    cdef bint playing
+
+    cdef int reserve(self, Py_ssize_t n_calls, Py_ssize_t n_buffers) except -1
+    cdef void append(self, const Call *call) noexcept
+    cdef void hold(self, const Py_buffer *buffer) noexcept
+    cdef int begin(self) except -1
+    cdef int run(self, bint is_short) except -1
+    cdef int fail(self, int status) except -1
+
+cdef int raise_status(int status, const Call *call) except -1
+cdef object bounds_in_words(const CallNumber *number)

@@ -1,0 +1,242 @@
+"""Record or run: the tape, the player that replays it without the GIL, rows and epochs.
+
+Four concepts, of which each builds on the ones before it and has a file of its own: the tape here, then player.pxi (how
+calls are run: in slices, by threads), row_function.pxi (a replay for one row, as fast as Python calls anything),
+permutation.pxi and epochs.pxi (the loop over batches and epochs).
+"""
+
+from cpython.buffer cimport PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int64_t, uint64_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy, memset
+
+from fastnn._core.team cimport TEAM_MOST_CHUNKS, SharedTeam, Team, team_function, team_run
+
+cdef extern from "team/clock.h":
+    double seconds() noexcept nogil
+
+layout = FASTNN_LAYOUT      # kernels compare it with their own: they must have been built with the same Call
+
+
+cdef class Tape:
+    """A list of recorded kernel calls.
+
+    Pass a tape to kernels and they append themselves instead of running; ``replay`` then runs all of them, in
+    order, on the same arrays, without the GIL, checks or allocations. The tape keeps the arrays alive.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn
+    >>> x, y = np.array([[-1.0, 2.0]]), np.empty((1, 2))
+    >>> tape = fastnn.Tape()
+    >>> fastnn.kernels.float64.relu_forward(x, y, tape)
+    >>> x[0, 0] = 3.0
+    >>> tape.replay()
+    >>> y
+    array([[3., 2.]])
+    """
+
+    def __cinit__(self):
+        self.kept = []
+
+    def __dealloc__(self):
+        cdef Py_ssize_t i
+        for i in range(self.n_buffers):
+            PyBuffer_Release(&self.buffers[i])
+        free(self.buffers)
+        free(self.calls)
+
+    def __len__(self):
+        return self.length
+
+    cdef int reserve(self, Py_ssize_t n_calls, Py_ssize_t n_buffers) except -1:
+        """Make room, so that appending cannot fail half-way."""
+        cdef Py_ssize_t capacity
+        cdef void *memory
+        if self.playing:
+            raise RuntimeError("the tape is being replayed: nothing can be recorded into it now")
+        if self.length + n_calls > self.capacity:
+            capacity = 2 * self.capacity + 16
+            memory = realloc(self.calls, capacity * sizeof(Call))
+            if memory is NULL:
+                raise MemoryError(f"no memory for a tape of {capacity} calls")
+            self.calls, self.capacity = <Call *> memory, capacity
+        if self.n_buffers + n_buffers > self.buffer_capacity:
+            capacity = 2 * self.buffer_capacity + 64
+            memory = realloc(self.buffers, capacity * sizeof(Py_buffer))
+            if memory is NULL:
+                raise MemoryError(f"no memory for a tape that holds {capacity} arrays")
+            self.buffers, self.buffer_capacity = <Py_buffer *> memory, capacity
+        return 0
+
+    cdef void append(self, const Call *call) noexcept:
+        self.calls[self.length] = call[0]
+        self.length += 1
+        self.n_bounded += call.bounds is not NULL
+
+    cdef void hold(self, const Py_buffer *buffer) noexcept:
+        """Take a buffer over from whoever has acquired it."""
+        self.buffers[self.n_buffers] = buffer[0]
+        self.n_buffers += 1
+
+    def call(self, function):
+        """Append a Python function without arguments: the replay takes the GIL for it and stops where it raises."""
+        if not callable(function):
+            raise TypeError(f"Tape.call expects a function without arguments, got {type(function).__name__}")
+        cdef Call call
+        cdef PythonCall *python = <PythonCall *> call.payload
+        self.reserve(1, 0)
+        self.kept.append(function)
+        memset(&call, 0, sizeof(Call))
+        call.body = call_python
+        call.units = 1
+        python.function, python.tape = <void *> function, <void *> self
+        self.append(&call)
+
+    cdef int begin(self) except -1:
+        """Mark the tape as being replayed, by one thread and not from within."""
+        if self.playing:
+            raise RuntimeError("the tape is being replayed already")
+        self.playing = True
+        return 0
+
+    cdef int run(self, bint is_short) except -1:
+        """Replay all calls; a short replay does not let other Python threads in."""
+        cdef Player player
+        cdef int status
+        player_for(&player, None)
+        self.begin()
+        if is_short:
+            status = play(self, 0, self.length, &player)
+        else:
+            with nogil:
+                status = play(self, 0, self.length, &player)
+        self.playing = False
+        return self.fail(status) if status != 0 else 0
+
+    cdef int fail(self, int status) except -1:
+        """Raise what stopped a replay."""
+        cdef Py_ssize_t i
+        error, self.error = self.error, None
+        if status == CALL_RAISED:
+            raise error
+        for i in range(self.length):
+            if status == CALL_OUT_OF_BOUNDS and not call_in_bounds(&self.calls[i]):
+                return raise_status(status, &self.calls[i])
+        return raise_status(status, NULL)
+
+    @property
+    def chunks(self):
+        """Into how many chunks, each worth handing to another thread, the calls can be divided, all together."""
+        cdef Py_ssize_t i, total = 0
+        for i in range(self.length):
+            if self.calls[i].grain > 0 and self.calls[i].units >= 2 * self.calls[i].grain:
+                total += self.calls[i].units // self.calls[i].grain
+        return total
+
+    @property
+    def work(self):
+        """About how long a replay takes, in chunks that are worth handing to another thread, of about 5 us."""
+        cdef Py_ssize_t i
+        cdef double total = 0
+        for i in range(self.length):
+            if self.calls[i].grain > 0:
+                total += <double> self.calls[i].units / <double> self.calls[i].grain
+        return total
+
+    def replay(self, Py_ssize_t begin=0, end=None, Py_ssize_t parts=1, Team team=None, stop=None):
+        """Run the calls, or those from `begin` to `end`, without the GIL.
+
+        The bits depend neither on `parts` (each call's outputs are computed in that many parts, one after the other)
+        nor on `team` (threads that compute parts at the same time). Where another thread sets `stop`, a
+        threading.Event, long calls end as with Ctrl-C.
+
+        Raises
+        ------
+        FloatingPointError
+            Where a guarded loss is NaN or infinite: the calls behind it have not run.
+        ValueError
+            Where a number that a kernel reads has left its bounds since it was recorded.
+        IndexError
+            Where an index or a cursor has.
+        MemoryError
+            Where there is no memory for what a large product packs.
+        Exception
+            Whatever a Python function raises.
+        """
+        cdef Py_ssize_t behind = self.length if end is None else end
+        cdef Player player
+        cdef int status
+        if not 0 <= begin <= behind <= self.length:
+            raise IndexError(f"replay: calls {begin} to {behind} of a tape of {self.length}")
+        if parts < 1:
+            raise ValueError(f"replay: parts is {parts}, expected at least 1")
+        player_for(&player, team)
+        player.stop = <void *> stop
+        self.begin()
+        with nogil:
+            status = play(self, begin, behind, &player) if parts == 1 else play_in_parts(self, begin, behind, parts)
+        self.playing = False
+        if status != 0:
+            self.fail(status)
+
+
+cdef struct PythonCall:
+    void *function
+    void *tape
+
+
+cdef int call_python(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const PythonCall *python = <const PythonCall *> call.payload
+    with gil:
+        try:
+            (<object> python.function)()
+            return 0
+        except BaseException as error:
+            (<Tape> python.tape).error = error
+            return CALL_RAISED
+
+
+cdef int raise_status(int status, const Call *call) except -1:
+    """Raise what a body's status says; `call` is the one whose numbers have left their bounds, where it is known."""
+    if status == CALL_NOT_FINITE:
+        raise FloatingPointError("the loss is not finite")
+    if status == CALL_OUT_OF_RANGE:     # another thread, or a function between two calls, has changed them
+        raise IndexError("the index or the cursor that chooses rows has left its range since it was checked")
+    if status == CALL_NO_MEMORY:
+        raise MemoryError("no memory for the parts of a product that are packed, about 600 KB for each thread")
+    raise ValueError(what_left(call) if call is not NULL else "a number has left its bounds while it was read")
+
+
+cdef object what_left(const Call *call):
+    cdef const CallNumber *number = NULL
+    cdef int i
+    for i in range(call.bounds.count):
+        number = &call.bounds.number[i]
+        if not call_number_holds(call, number):
+            break
+    name, value = number.name.decode(), (<double *> call.payload[number.word])[0]
+    text = f"{call.bounds.kernel.decode()}: {name} is {value}"
+    changed = "it has been changed since the call was recorded"
+    if within(number, value):
+        array = number.of_array.decode()
+        return f"{text} and {array} is None, expected an array unless {name} is 0: {changed}, record it anew with {array}"
+    return f"{text}, expected a number {bounds_in_words(number)}: {changed}"
+
+
+cdef bint within(const CallNumber *n, double value):
+    return (value > n.low if n.above else value >= n.low) and (value < n.high if n.below else value <= n.high)
+
+
+cdef object bounds_in_words(const CallNumber *number):
+    """The bounds of a number, as error messages say them: ">= 0 and < 1"."""
+    low = f"{'>' if number.above else '>='} {number.low:g}" if number.low != -float("inf") else ""
+    high = f"{'<' if number.below else '<='} {number.high:g}" if number.high != float("inf") else ""
+    return " and ".join(filter(None, (low, high))) or "that is not NaN"
+
+
+include "player.pxi"
+include "row_function.pxi"
+include "permutation.pxi"
+include "epochs.pxi"
