@@ -21,7 +21,7 @@ if find_spec("fastnn._core.tape") is None:
         "Python from another folder."
     )
 
-built = tuple(isa for isa in _INSTRUCTION_SETS if find_spec(f"fastnn._core.float32_{isa}") is not None)
+built = tuple(isa for isa in _INSTRUCTION_SETS if find_spec(f"fastnn._core.kernels_float32_{isa}") is not None)
 supported: tuple[str, ...] = import_module("fastnn._core.cpu").supported()
 
 
@@ -45,8 +45,8 @@ def _select() -> tuple[str, str]:
 
 
 selected, reason = _select()
-float32 = import_module(f"fastnn._core.float32_{selected}")
-float64 = import_module(f"fastnn._core.float64_{selected}")
+float32 = import_module(f"fastnn._core.kernels_float32_{selected}")
+float64 = import_module(f"fastnn._core.kernels_float64_{selected}")
 
 
 def of(dtype):
