@@ -153,18 +153,21 @@ class Build(CachedBuild):
 
     def translate(self, source):
         """Return the path of the C of a Cython source."""
-        name = Path(source).stem
+        name, texts = Path(source).stem, {}
         command = [sys.executable, "-m", "cython", "-3", *(f"-X{key}={value}" for key, value in DIRECTIVES.items())]
         if name == SHARED:
             command += ["--generate-shared"]
         else:
-            command += [source, "--module-name", f"{PACKAGE}.{name}", "--shared", f"{PACKAGE}.{SHARED}"]
-            command += [*(f"-I{folder}" for folder in (*INCLUDE_DIRS, STUBS)), "-o"]
-        texts = {}
-        for path in (Path(source), *sorted(STUBS.rglob("*.pxd"))):
-            texts_of(path, texts)
-        key = key_of(version("cython"), command[1:], texts)
-        made = cached(name, ".c", key, lambda path: run(*command, str(path)))
+            for path in (Path(source), *sorted(STUBS.rglob("*.pxd"))):
+                texts_of(path, texts)
+            folders = [f"-I{folder}" for folder in (*INCLUDE_DIRS, STUBS)]
+            command += [source, "--module-name", f"{PACKAGE}.{name}", "--shared", f"{PACKAGE}.{SHARED}", *folders, "-o"]
+
+        def make(path):
+            # Cython 3.1 writes the path of the shared module into its C.
+            return run(*command, path.name, cwd=path.parent) if name == SHARED else run(*command, str(path))
+
+        made = cached(name, ".c", key_of(version("cython"), command[1:], texts), make)
         c_file = C_FILES / f"{name}.c"  # objects may contain its name, so it is the same wherever the cache is
         copy(made, c_file)
         return str(c_file)
