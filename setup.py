@@ -1,20 +1,44 @@
-"""The compiled core: one source, built once per instruction set and dtype. Everything else is in pyproject.toml.
+"""The compiled core. What it consists of stands in the tables below; everything else is in pyproject.toml.
+
+A family of kernels is translated to C once, and that C is compiled for each instruction set and dtype; what has been
+made is not made again (src/build/cached_build.py).
 
 Environment variables: FASTNN_DEBUG=1 builds with bounds checks and assertions, FASTNN_SANITIZE=1 with the address and
 undefined-behaviour sanitizers (CONTRIBUTING.md says how to run them), FASTNN_BUILDS=avx2 (or several, with commas) only
-some of the instruction sets.
+some of the instruction sets. FASTNN_CACHE is the folder for what has been made, where it is not build/objects: several
+copies of the sources may share it.
 """
 
 import os
 import platform
+import re
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from zlib import crc32
 
 from setuptools import Extension, setup
-from setuptools.command.build_ext import build_ext
 
-# The table of builds: instruction set -> compiler flags. cpu.pyx says which of them a processor supports.
+sys.path.insert(0, str(Path(__file__).parent / "src" / "build"))
+from cached_build import CachedBuild, cached, copy, key_of, run, write
+
+# The families of kernels: name -> the texts that are included, in this order, and the C sources that are linked with
+# them, built as they are. All paths of these tables are relative to src.
+COMMON = "kernels/common.pxi"
+FAMILIES = {
+    "activations": ([COMMON, "kernels/elementwise.pxi", "kernels/elementary.pxi", "kernels/activations.pxi"], []),
+    "dense": (
+        [COMMON, "kernels/elementwise.pxi", "kernels/index.pxi", "kernels/dense.pxi", "kernels/peak.pxi"],
+        ["gemm/gemm.c"],
+    ),
+    "losses": ([COMMON, "kernels/softmax.pxi", "kernels/losses.pxi"], []),
+    "optimizers": ([COMMON, "kernels/index.pxi", "kernels/optimizers.pxi", "kernels/gather.pxi"], []),
+}
+MODULES = ("team/team.pyx", "tape/tape.pyx", "kernels/kernel.pyx", "cpu.pyx")  # built once
+LAYOUT_FILES = ("tape/call.h", "tape/tape.pxd", "kernels/kernel.pxd")  # what the tape and the kernels must agree upon
+INCLUDE_DIRS = ("src",)  # of C and of Cython
+
+# Instruction set -> compiler flags. cpu.pyx says which of them a processor supports.
 if platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32":
     INSTRUCTION_SETS = {
         "baseline": ["-march=x86-64-v2"],
@@ -27,20 +51,42 @@ DTYPES = ("float32", "float64")
 if os.environ.get("FASTNN_BUILDS"):
     wanted = os.environ["FASTNN_BUILDS"].split(",")
     if not set(wanted) <= set(INSTRUCTION_SETS):
-        sys.exit(f"FASTNN_BUILDS is {','.join(wanted)}, expected some of {', '.join(INSTRUCTION_SETS)}")
+        sys.exit(f"error: FASTNN_BUILDS is {','.join(wanted)}, expected some of {', '.join(INSTRUCTION_SETS)}")
     INSTRUCTION_SETS = {isa: flags for isa, flags in INSTRUCTION_SETS.items() if isa in wanted}
 
 DEBUG = os.environ.get("FASTNN_DEBUG", "0") not in ("", "0")
 SANITIZE = os.environ.get("FASTNN_SANITIZE", "0") not in ("", "0")
-VARIANT = ("-debug" if DEBUG else "") + ("-sanitize" if SANITIZE else "")
 
 PACKAGE = "fastnn._core"
-BUILD = Path("build")
-STUBS = BUILD / "stubs"  # generated sources, laid out as the package is, because Cython finds declarations by package
+SHARED = "cython_shared"  # the module with what all others need of Cython's memoryviews
+STUBS = Path("build", "stubs")  # laid out as the package is, because Cython finds declarations by package
+C_FILES = Path("build", "cython-debug" if DEBUG else "cython")
+DIRECTIVES = {
+    "binding": True,
+    "boundscheck": DEBUG,
+    "wraparound": False,
+    "initializedcheck": DEBUG,
+    "nonecheck": False,  # the kernels' memoryviews have no object behind them
+    "cdivision": True,
+}
+
+# Cython enters what it translates into the table of modules, and into each function, under one name. The modules that
+# are compiled from a family have names of their own: the entry must go, and functions take the name of their module.
+FAMILY = """\
+cdef int take_names() except -1:
+    for value in globals().values():
+        if getattr(value, "__module__", None) == "{name}":
+            value.__module__ = __name__
+    return 0
+
+__import__("sys").modules.pop("{name}", None)
+{includes}
+take_names()
+"""
 
 
 def compiler_flags():
-    """Return the flags for compiling and for linking, the same for every build."""
+    """Return the flags for compiling and for linking, the same for every module."""
     if sys.platform == "win32":
         return ["/O2", "/fp:precise", "/std:c11"], []
     compile_flags = ["-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fvisibility=hidden"]
@@ -54,76 +100,85 @@ def compiler_flags():
     return compile_flags, link_flags
 
 
-def write(path, text):
-    """Write a generated file, and leave its time alone where nothing changed, so that nothing is built again."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)
-    return str(path)
+def stub(name):
+    return STUBS.joinpath(*PACKAGE.split("."), name)
 
 
 def extensions():
-    """Return team, tape and cpu, built once, and the kernels, built per instruction set and dtype."""
+    """Return the modules. The first source of each is Cython's."""
     compile_flags, link_flags = compiler_flags()
-    flags = write(BUILD / "flags", f"{compile_flags} {link_flags} {INSTRUCTION_SETS}\n")
-    headers = [*(str(path) for path in sorted(Path("src").glob("*.h"))), flags]
-    package = STUBS.joinpath(*PACKAGE.split("."))
-    write(package / "__init__.py", "")
-    write(package.parent / "__init__.py", "")
-    for name in ("team", "tape"):
-        write(package / f"{name}.pxd", Path(f"src/{name}.pxd").read_text())
+    layout = crc32(b"".join(Path("src", name).read_bytes() for name in LAYOUT_FILES))
 
-    layout = crc32(Path("src/tape.pxd").read_bytes())
-
-    def extension(name, source, isa_flags=(), macros=()):
+    def extension(name, *sources, isa_flags=(), macros=()):
         return Extension(
             f"{PACKAGE}.{name}",
-            [source],
-            include_dirs=["src"],
+            [source.as_posix() for source in sources],
+            include_dirs=list(INCLUDE_DIRS),
             define_macros=[("FASTNN_LAYOUT", f"{layout}u"), *macros],
-            depends=headers,
             extra_compile_args=[*compile_flags, *isa_flags],
             extra_link_args=link_flags,
         )
 
-    yield extension("cython_shared", str(package / "cython_shared.c"))  # what all of them need of Cython's memoryviews
-    yield extension("team", "src/team.pyx")
-    yield extension("tape", "src/tape.pyx")
-    yield extension("cpu", "src/cpu.pyx")
-    for isa, isa_flags in INSTRUCTION_SETS.items():
-        for dtype in DTYPES:
-            stub = write(package / f"{dtype}_{isa}.pyx", 'include "kernels.pxi"\n')
-            yield extension(f"{dtype}_{isa}", stub, isa_flags, [("FASTNN_DOUBLE", str(int(dtype == "float64")))])
+    for family, (_, c_sources) in FAMILIES.items():
+        sources = [stub(f"{family}.pyx"), *(Path("src", source) for source in c_sources)]
+        for isa, isa_flags in INSTRUCTION_SETS.items():
+            for dtype in DTYPES:
+                name = f"{family}_{dtype}_{isa}"
+                macros = [("FASTNN_DOUBLE", str(int(dtype == "float64"))), (f"PyInit_{family}", f"PyInit_{name}")]
+                yield extension(name, *sources, isa_flags=isa_flags, macros=macros)
+    for module in MODULES:
+        yield extension(Path(module).stem, Path("src", module))
+    yield extension(SHARED, stub(f"{SHARED}.pyx"))
 
 
-class ParallelBuild(build_ext):
-    """Compile as many modules at once as there are processors."""
+def write_stubs():
+    """Write what the families consist of, and the declarations of the other modules where Cython looks for them."""
+    for package in (stub("__init__.py"), stub("../__init__.py")):
+        write(package, b"")
+    for module in (Path("src", module) for module in MODULES):
+        if module.with_suffix(".pxd").exists():
+            write(stub(f"{module.stem}.pxd"), module.with_suffix(".pxd").read_bytes())
+    for family, (texts, _) in FAMILIES.items():
+        includes = "".join(f'include "{text}"\n' for text in texts)
+        write(stub(f"{family}.pyx"), FAMILY.format(name=f"{PACKAGE}.{family}", includes=includes).encode())
 
-    def finalize_options(self):
-        super().finalize_options()
-        self.parallel = self.parallel or os.cpu_count()
+
+def texts_of(path, found):
+    """Add to `found` the texts that a Cython source consists of, by their paths."""
+    if path.exists() and path not in found:
+        found[path] = path.read_bytes()
+        for name in re.findall(r"""^\s*include\s+["'](.+?)["']""", found[path].decode(), re.MULTILINE):
+            for folder in (path.parent, *INCLUDE_DIRS):
+                texts_of(Path(folder, name), found)
+    return found
 
 
-def cythonized():
-    from Cython.Build import cythonize
+class Build(CachedBuild):
+    def build_extensions(self):
+        write_stubs()
+        super().build_extensions()
 
-    return cythonize(
-        list(extensions()),
-        nthreads=os.cpu_count() if sys.platform.startswith("linux") else 0,
-        build_dir=str(BUILD / f"cython{VARIANT}"),
-        include_path=["src", str(STUBS)],
-        shared_utility_qualified_name=f"{PACKAGE}.cython_shared",
-        compiler_directives={
-            "language_level": 3,
-            "binding": True,
-            "boundscheck": DEBUG,
-            "wraparound": False,
-            "initializedcheck": DEBUG,
-            "nonecheck": DEBUG,
-            "cdivision": True,
-        },
-    )
+    def translate(self, source):
+        """Return the path of the C of a Cython source."""
+        name, texts = Path(source).stem, {}
+        command = [sys.executable, "-m", "cython", "-3", *(f"-X{key}={value}" for key, value in DIRECTIVES.items())]
+        if name == SHARED:
+            command += ["--generate-shared"]
+        else:
+            for path in (Path(source), *sorted(STUBS.rglob("*.pxd"))):
+                texts_of(path, texts)
+            folders = [f"-I{folder}" for folder in (*INCLUDE_DIRS, STUBS)]
+            command += [source, "--module-name", f"{PACKAGE}.{name}", "--shared", f"{PACKAGE}.{SHARED}", *folders, "-o"]
+
+        def make(path):
+            # Cython 3.1 writes the path of the shared module into its C.
+            return run(*command, path.name, cwd=path.parent) if name == SHARED else run(*command, str(path))
+
+        made = cached(name, ".c", key_of(version("cython"), command[1:], texts), make)
+        c_file = C_FILES / f"{name}.c"  # objects may contain its name, so it is the same wherever the cache is
+        copy(made, c_file)
+        return str(c_file)
 
 
 if __name__ == "__main__":
-    setup(ext_modules=cythonized(), cmdclass={"build_ext": ParallelBuild})
+    setup(ext_modules=list(extensions()), cmdclass={"build_ext": Build})

@@ -49,7 +49,9 @@ MUTATIONS = (
 
 
 def run(folder, *arguments):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FASTNN_")}
+    environment = {
+        name: value for name, value in os.environ.items() if name == "FASTNN_CACHE" or not name.startswith("FASTNN_")
+    }
     environment |= {
         "FASTNN_BUILDS": "avx2" if "avx2" in kernels.supported else "baseline",
         "FASTNN_DEBUG": "1",  # -O1: builds in a third of the time

@@ -57,7 +57,7 @@ def test_an_instruction_set_is_forced_in_a_subprocess(isa):
     code, output = python("-c", show, FASTNN_ISA=isa)
     assert code == 0, output
     assert f"selected:  {isa} (FASTNN_ISA asks for it" in output
-    assert output.splitlines()[-1] == f"fastnn._core.float32_{isa} fastnn._core.float64_{isa}"
+    assert output.splitlines()[-1] == f"float32_{isa} float64_{isa}"
 
 
 def test_an_unknown_instruction_set_is_an_error_in_a_subprocess():
@@ -91,13 +91,13 @@ def test_sources_that_are_not_built_say_what_to_type_in_a_subprocess(tmp_path):
 def test_a_broken_build_is_not_passed_over_in_a_subprocess(tmp_path):
     """A module that is there and cannot be loaded is an error, and no reason to take a slower one."""
     shutil.copytree(PACKAGE, tmp_path / "fastnn", ignore=shutil.ignore_patterns("__pycache__"))
-    for module in (tmp_path / "fastnn" / "_core").glob(f"float32_{fastnn.kernels.selected}.*"):
+    for module in (tmp_path / "fastnn" / "_core").glob(f"dense_float32_{fastnn.kernels.selected}.*"):
         module.write_bytes(b"no library")
     environment = {"PYTHONPATH": str(tmp_path), "FASTNN_ISA": fastnn.kernels.selected}
     code, output = python("-c", "import fastnn", cwd=tmp_path, **environment)
     assert code != 0
     assert "ImportError" in output
-    assert f"float32_{fastnn.kernels.selected}" in output
+    assert f"dense_float32_{fastnn.kernels.selected}" in output
 
 
 def test_importing_needs_numpy_alone_in_a_subprocess():
