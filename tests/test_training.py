@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from custom import Cube, LogCosh, SaturatingMSE, Scale, SignSGD, TanhOfSigmoid, TwiceSGD
+from mlp import MLP
 from nets import (
     DTYPES,
     FEATURES,
@@ -22,9 +23,8 @@ from nets import (
 from fastnn import MSE, SGD, Adam, CrossEntropy, Dense, Model
 from fastnn._core.team import Team
 from fastnn.plan import Batch, EpochPlan, Plan
-from fastnn.reference import MLP
 
-# Ten steps of whole nets, compared with fastnn.reference.MLP
+# Ten steps of whole nets, compared with the network of twins
 
 NETS = {
     "3-5-1-relu": ((3, 5, 1), ("relu", "identity")),
