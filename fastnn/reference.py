@@ -22,6 +22,7 @@ Cell: TypeAlias = NDArray[np.float64]
 SELU_SCALE = 1.0507009873554805
 SELU_ALPHA = 1.6732632423543772
 GELU_TANH_CUBIC = 0.044715
+FAR = 1000.0  # silu and mish have reached their limits there: bounded by it, an infinite x gives them, and not 0 * inf
 
 # Activations whose derivative follows from the output: those that dense_forward may apply in its own pass.
 FROM_OUTPUT = (
@@ -210,13 +211,13 @@ def _sigmoid(x: Array) -> Array:
 
 def silu_forward(x: Array, y: Array) -> None:
     """y = x sigmoid(x) (Elfwing, Uchibe & Doya 2017; as "swish" Ramachandran, Zoph & Le 2017)."""
-    y[...] = x * _sigmoid(x)
+    y[...] = np.maximum(x, -FAR) * _sigmoid(x)
 
 
 def silu_backward(x: Array, dy: Array, dx: Array) -> None:
     """dx = s (1 + x (1 - s)) dy, s = sigmoid(x)."""
     s = _sigmoid(x)
-    dx[...] = s * (1 + x * (1 - s)) * dy
+    dx[...] = s * (1 + np.clip(x, -FAR, FAR) * (1 - s)) * dy
 
 
 def _softplus(x: Array) -> Array:
@@ -286,13 +287,13 @@ def hard_tanh_backward(y: Array, dy: Array, dx: Array) -> None:
 
 def mish_forward(x: Array, y: Array) -> None:
     """y = x tanh(softplus(x)) (Misra 2019)."""
-    y[...] = x * np.tanh(_softplus(x))
+    y[...] = np.maximum(x, -FAR) * np.tanh(_softplus(x))
 
 
 def mish_backward(x: Array, dy: Array, dx: Array) -> None:
     """dx = (th + x (1 - th^2) sigmoid(x)) dy, th = tanh(softplus(x))."""
     th = np.tanh(_softplus(x))
-    dx[...] = (th + x * (1 - th * th) * _sigmoid(x)) * dy
+    dx[...] = (th + np.clip(x, -FAR, FAR) * (1 - th * th) * _sigmoid(x)) * dy
 
 
 # Softmax, over the rows of x

@@ -219,7 +219,7 @@ def gelu_tanh_backward(x, dy, dx, Tape tape=None):
 
 # Elfwing, Uchibe & Doya 2018; also called swish.
 cdef inline real silu_(real x, real alpha) noexcept nogil:
-    return x * real_sigmoid(x)
+    return real_silu(x)
 
 cdef int silu_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     map_rows(s.x, s.y, begin, end, s.n_out, s.stride, s.alpha, silu_)
@@ -231,8 +231,7 @@ def silu_forward(x, y, Tape tape=None):
 
 
 cdef inline real silu_gradient(real x, real dy, real alpha) noexcept nogil:
-    cdef real gate = real_sigmoid(x)
-    return dy * gate * (1 + x * (1 - gate))
+    return dy * real_silu_derivative(x)
 
 cdef int silu_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     map_pair_rows(s.x, s.dy, s.dx, begin, end, s.n_out, s.stride, s.alpha, silu_gradient)
@@ -393,7 +392,7 @@ def hard_tanh_backward(y, dy, dx, Tape tape=None):
 
 # Misra 2020.
 cdef inline real mish_(real x, real alpha) noexcept nogil:
-    return x * real_tanh(real_softplus(x))
+    return real_mish(x)
 
 cdef int mish_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     map_rows(s.x, s.y, begin, end, s.n_out, s.stride, s.alpha, mish_)
@@ -405,8 +404,7 @@ def mish_forward(x, y, Tape tape=None):
 
 
 cdef inline real mish_gradient(real x, real dy, real alpha) noexcept nogil:
-    cdef real t = real_tanh(real_softplus(x))
-    return dy * (t + x * (1 - t * t) * real_sigmoid(x))
+    return dy * real_mish_derivative(x)
 
 cdef int mish_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     map_pair_rows(s.x, s.dy, s.dx, begin, end, s.n_out, s.stride, s.alpha, mish_gradient)
