@@ -78,6 +78,12 @@ class ELU(Activation):
     ----------
     alpha : float
         At least 0: minus the limit for very negative x.
+
+    Notes
+    -----
+    The derivative for x < 0, alpha * exp(x), is taken from y, as y + alpha, which has the rounding error of y. Its
+    absolute error is at most epsilon * alpha: in float32 it has 5 correct digits at x = -8, 3 at -12 and 1 at -16, and
+    below -17.3 it is 0.
     """
 
     kernel = "elu"
@@ -90,7 +96,13 @@ class ELU(Activation):
 
 
 class SELU(Activation):
-    """y = scale * elu(x), with the constants that keep mean 0 and variance 1 (Klambauer et al. 2017)."""
+    """y = scale * elu(x), with the constants that keep mean 0 and variance 1 (Klambauer et al. 2017).
+
+    Notes
+    -----
+    As with `ELU`, the derivative for x < 0 is taken from y: its absolute error is at most epsilon * 1.7581, which is
+    scale times the alpha of elu.
+    """
 
     kernel = "selu"
 

@@ -114,6 +114,9 @@ def elu_forward(x, y, double alpha=1.0, Tape tape=None):
     elementwise_forward("elu_forward", elu_forward_body, x, y, alpha, tape)
 
 
+# From y, so that a dense layer need not keep its input. y rounds as a number of the size of alpha, and y + alpha has
+# that error however small it is: up to epsilon * alpha (half of it from y, the rest from rounding alpha, product and
+# sum). In float32 5 digits of it are right at x = -8, 3 at -12, 1 at -16, and below -17.3 it is 0.
 cdef inline real elu_gradient(real y, real dy, real alpha) noexcept nogil:
     return dy if y > 0 else dy * (y + alpha)
 
@@ -122,7 +125,7 @@ cdef int elu_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noex
     return 0
 
 def elu_backward(y, dy, dx, double alpha=1.0, Tape tape=None):
-    """dx = dy where y > 0, else dy * (y + alpha)."""
+    """dx = dy where y > 0, else dy * (y + alpha), whose absolute error is at most epsilon * alpha * dy."""
     elementwise_backward("elu_backward", elu_backward_body, "y", y, dy, dx, alpha, tape)
 
 
@@ -152,7 +155,7 @@ cdef int selu_backward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noe
     return 0
 
 def selu_backward(y, dy, dx, Tape tape=None):
-    """dx = dy * scale where y > 0, else dy * (y + scale * alpha)."""
+    """dx = dy * scale where y > 0, else dy * (y + scale * alpha), with an error up to epsilon * scale * alpha * dy."""
     elementwise_backward("selu_backward", selu_backward_body, "y", y, dy, dx, 0, tape)
 
 

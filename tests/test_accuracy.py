@@ -11,7 +11,7 @@ from typing import NamedTuple
 import mpmath
 import numpy as np
 import pytest
-from cases import DTYPES, kernel, unset
+from cases import DTYPES, SELU_SLOPE, kernel, unset
 
 MAX_SUBNORMALS = 2  # units of the smallest subnormal number, where the result is one
 PRECISION = 160  # bits
@@ -73,9 +73,9 @@ each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__
 each_function = pytest.mark.parametrize("name", FUNCTIONS)
 
 
-def computed(name: str, x: np.ndarray) -> np.ndarray:
+def computed(name: str, x: np.ndarray, *parameters: float) -> np.ndarray:
     y = unset(x.shape, x.dtype.type)
-    kernel(name, x.dtype.type)(x[None], y[None])
+    kernel(name, x.dtype.type)(x[None], y[None], *parameters)
     return y
 
 
@@ -187,9 +187,9 @@ DERIVATIVES = {"silu_backward": (silu_terms, 2), "mish_backward": (mish_terms, 4
 each_derivative = pytest.mark.parametrize("name", DERIVATIVES)
 
 
-def derivative(name: str, x: np.ndarray) -> np.ndarray:
+def derivative(name: str, x: np.ndarray, *parameters: float) -> np.ndarray:
     dx = unset(x.shape, x.dtype.type)
-    kernel(name, x.dtype.type)(x[None], np.ones_like(x)[None], dx[None])
+    kernel(name, x.dtype.type)(x[None], np.ones_like(x)[None], dx[None], *parameters)
     return dx
 
 
@@ -219,3 +219,31 @@ def test_derivative_float64(name, exhaustive):
         nearest, rest = nearest_and_rest([first + second for first, second in terms])
         scale = np.array([float(abs(first) + abs(second)) for first, second in terms])
     assert_epsilons(name, x, np.abs((derivative(name, x) - nearest) - rest), scale)
+
+
+# The derivative of ELU and SELU for x < 0 is y + alpha. It has the rounding error of y, near -alpha: an absolute one.
+FROM_Y_EPSILONS = 1  # times alpha
+FROM_Y_EPSILONS_OF_ONE = 0.5  # where neither alpha nor the product with it is rounded
+LOWEST = -104  # e^-104 rounds to 0 in float32
+
+
+@each_dtype
+@pytest.mark.parametrize(
+    ("name", "alpha", "parameters", "bound"),
+    [
+        ("elu", 1.0, (1.0,), FROM_Y_EPSILONS_OF_ONE),
+        ("elu", 1.5, (1.5,), FROM_Y_EPSILONS),
+        ("elu", 0.3, (0.3,), FROM_Y_EPSILONS),
+        ("selu", SELU_SLOPE, (), FROM_Y_EPSILONS),
+    ],
+)
+def test_derivative_from_y_has_an_absolute_bound(name, alpha, parameters, bound, dtype):
+    rng = np.random.default_rng(0)
+    x = np.concatenate([np.linspace(LOWEST, -1e-3, 2_000), -(2.0 ** rng.uniform(-20, 5, 2_000))]).astype(dtype)
+    y = computed(f"{name}_forward", x, *parameters)
+    got = derivative(f"{name}_backward", y, *parameters)
+    with mpmath.workprec(PRECISION):
+        nearest, rest = nearest_and_rest([alpha * mpmath.exp(number) for number in x.tolist()])
+    errors = np.abs((got - nearest) - rest) / (float(np.finfo(dtype).eps) * alpha)
+    worst = int(np.argmax(errors))
+    assert errors[worst] <= bound, f"{name} at {x[worst]!r} is off by {errors[worst]:.3f} eps alpha"
