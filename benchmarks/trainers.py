@@ -4,15 +4,19 @@
 the arrays w, b of each layer. benchmarks/README.md says which other forms were tried.
 """
 
+import sys
 import warnings
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from workloads import BETA1, BETA2, EPS, Weights, Workload
 
 import fastnn
-from fastnn import reference
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))  # of the clone that the benchmarks run from
+from mlp import MLP
 
 
 class Trainer(Protocol):
@@ -46,13 +50,13 @@ class FastNN:
 
 
 class Twin:
-    """fastnn's twin in plain NumPy, written to be read: what everybody's results are compared with."""
+    """The tests' network in plain NumPy, written to be read: what everybody's results are compared with."""
 
     def __init__(self, workload: Workload, weights: Weights, x: np.ndarray, t: np.ndarray, threads: int) -> None:
         activations = [workload.hidden] * (len(weights) - 1) + [workload.output]
         layers = [(w, b, activation) for (w, b), activation in zip(weights, activations, strict=True)]
         constants = {"beta1": BETA1, "beta2": BETA2, "eps": EPS} if workload.optimizer == "adam" else {}
-        self.net = reference.MLP(layers, workload.loss, workload.optimizer, workload.lr, **constants)
+        self.net = MLP(layers, workload.loss, workload.optimizer, workload.lr, **constants)
         self.x, self.t, self.batch = x, t, workload.batch
         self.rng, self.order = np.random.default_rng(0), np.arange(len(x))
 

@@ -94,7 +94,14 @@ class LeakyReLU(Activation):
 
 
 class ELU(_WithAlpha):
-    """y = x where x > 0, else alpha * (exp(x) - 1) (Clevert, Unterthiner & Hochreiter 2016); alpha >= 0."""
+    """y = x where x > 0, else alpha * (exp(x) - 1) (Clevert, Unterthiner & Hochreiter 2016); alpha >= 0.
+
+    Notes
+    -----
+    The derivative for x < 0, alpha * exp(x), is taken from y, as y + alpha, which has the rounding error of y. Its
+    absolute error is at most epsilon * alpha: in float32 it has 5 correct digits at x = -8, 3 at -12 and 1 at -16, and
+    below -17.3 it is 0.
+    """
 
     kernel = "elu"
 
@@ -106,7 +113,13 @@ class CELU(_WithAlpha):
 
 
 class SELU(Activation):
-    """y = scale * elu(x), with the constants that keep mean 0 and variance 1 (Klambauer et al. 2017)."""
+    """y = scale * elu(x), with the constants that keep mean 0 and variance 1 (Klambauer et al. 2017).
+
+    Notes
+    -----
+    As with `ELU`, the derivative for x < 0 is taken from y: its absolute error is at most epsilon * 1.7581, which is
+    scale times the alpha of elu.
+    """
 
     kernel = "selu"
 

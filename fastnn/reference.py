@@ -1,4 +1,4 @@
-"""The pure-NumPy twin of every kernel: the specification, and a network trained with it.
+"""The pure-NumPy twin of every kernel: the specification.
 
 Each function has the name, the arguments and the order of arguments of the kernel that it specifies (without
 ``tape``), works in the dtype of its inputs and writes into its output arguments. Shapes are row-major, batch
@@ -10,7 +10,7 @@ follows from y, else x. An output may be the array that it is computed from: y i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -28,6 +28,7 @@ Cell: TypeAlias = NDArray[np.float64]
 SELU_SCALE = 1.0507009873554805
 SELU_ALPHA = 1.6732632423543772
 GELU_TANH_CUBIC = 0.044715
+FAR = 1000.0  # silu and mish have reached their limits there: bounded by it, an infinite x gives them, and not 0 * inf
 
 _erf = np.frompyfunc(math.erf, 1, 1)
 _erfc = np.frompyfunc(math.erfc, 1, 1)
@@ -164,7 +165,10 @@ def elu_forward(x: Array, y: Array, alpha: float = 1.0) -> None:
 
 
 def elu_backward(y: Array, dy: Array, dx: Array, alpha: float = 1.0) -> None:
-    """dx = dy where y > 0, else (y + alpha) dy; needs alpha >= 0."""
+    """dx = dy where y > 0, else (y + alpha) dy; needs alpha >= 0.
+
+    y + alpha = alpha e^x has the rounding error of y: up to epsilon alpha, though it goes to 0.
+    """
     dx[...] = np.where(y > 0, dy, (y + alpha) * dy)
 
 
@@ -184,7 +188,7 @@ def selu_forward(x: Array, y: Array) -> None:
 
 
 def selu_backward(y: Array, dy: Array, dx: Array) -> None:
-    """dx = scale dy where y > 0, else (y + scale alpha) dy."""
+    """dx = scale dy where y > 0, else (y + scale alpha) dy, with an error up to epsilon scale alpha, as in elu."""
     dx[...] = np.where(y > 0, SELU_SCALE * dy, (y + SELU_SCALE * SELU_ALPHA) * dy)
 
 
@@ -225,13 +229,13 @@ def _sigmoid(x: Array) -> Array:
 
 def silu_forward(x: Array, y: Array) -> None:
     """y = x sigmoid(x) (Elfwing, Uchibe & Doya 2017; as "swish" Ramachandran, Zoph & Le 2017)."""
-    y[...] = x * _sigmoid(x)
+    y[...] = np.maximum(x, -FAR) * _sigmoid(x)
 
 
 def silu_backward(x: Array, dy: Array, dx: Array) -> None:
     """dx = s (1 + x (1 - s)) dy, s = sigmoid(x)."""
     s = _sigmoid(x)
-    dx[...] = s * (1 + x * (1 - s)) * dy
+    dx[...] = s * (1 + np.clip(x, -FAR, FAR) * (1 - s)) * dy
 
 
 def _softplus(x: Array) -> Array:
@@ -301,13 +305,13 @@ def hard_tanh_backward(y: Array, dy: Array, dx: Array) -> None:
 
 def mish_forward(x: Array, y: Array) -> None:
     """y = x tanh(softplus(x)) (Misra 2019)."""
-    y[...] = x * np.tanh(_softplus(x))
+    y[...] = np.maximum(x, -FAR) * np.tanh(_softplus(x))
 
 
 def mish_backward(x: Array, dy: Array, dx: Array) -> None:
     """dx = (th + x (1 - th^2) sigmoid(x)) dy, th = tanh(softplus(x))."""
     th = np.tanh(_softplus(x))
-    dx[...] = (th + x * (1 - th * th) * _sigmoid(x)) * dy
+    dx[...] = (th + np.clip(x, -FAR, FAR) * (1 - th * th) * _sigmoid(x)) * dy
 
 
 # Softmax, over the rows of x
@@ -546,129 +550,3 @@ def gather_rows(x: Array, index: Labels, cursor: Labels, y: Array) -> None:
 def gather_labels(x: Labels, index: Labels, cursor: Labels, y: Labels) -> None:
     """y_i = x[index[cursor + i]]; x (n), index (any), cursor (1), y (batch)."""
     y[...] = x[index[cursor[0] : cursor[0] + len(y)]]
-
-
-# A network
-
-
-class MLP:
-    """A multilayer perceptron in plain NumPy: what the compiled training is compared with.
-
-    Parameters
-    ----------
-    layers : sequence of (w, b, activation)
-        Of each dense layer the weights (n_in, n_out), the bias (n_out) or None, and the name of its activation. The
-        arrays are copied; their dtype is the dtype of the network.
-    loss : str
-        "cross_entropy" (integer labels), "binary_cross_entropy", "mse", "mae" or "huber". Cross-entropy after softmax
-        or identity and binary cross-entropy after sigmoid are computed from the logits.
-    optimizer : {"sgd", "adam"}
-    lr : float
-    **parameters
-        Further arguments of `sgd` (momentum, weight_decay, nesterov) or `adam` (beta1, beta2, eps, weight_decay,
-        decoupled).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn.reference import MLP
-    >>> model = MLP([(np.zeros((2, 3)), np.zeros(3), "softmax")], "cross_entropy", lr=0.5)
-    >>> round(model.step(np.eye(2), np.array([0, 2])), 4)
-    1.0986
-    """
-
-    def __init__(
-        self,
-        layers: Sequence[tuple[Array, Array | None, str]],
-        loss: str,
-        optimizer: str = "sgd",
-        lr: float = 0.01,
-        **parameters: Any,
-    ) -> None:
-        # One flat array for the parameters and one for the gradients, so that an optimizer is a few array operations.
-        arrays = [array for w, b, _ in layers for array in (w, b) if array is not None]
-        self.parameters = np.concatenate([array.ravel() for array in arrays])
-        self.gradients = np.zeros_like(self.parameters)
-        self.weights = _views(self.parameters, layers)
-        self.weight_gradients = _views(self.gradients, layers)
-        self.activations = [activation for _, _, activation in layers]
-        self.loss, from_logits = _loss(loss, self.activations[-1])
-        # While training, a loss that is computed from logits stands for the last activation, too.
-        self.training_activations = [*self.activations[:-1], "identity"] if from_logits else self.activations
-        self.value = np.zeros(1)
-        self.lr = np.array([lr])
-        self.count = np.zeros(1)
-        self.optimizer = optimizer
-        self.options = parameters
-        self.moments = [np.zeros_like(self.parameters) for _ in range({"sgd": 1, "adam": 2}[optimizer])]
-
-    def forward(self, x: Array, activations: Sequence[str]) -> list[tuple[Array, Array]]:
-        """Return, layer by layer, z = x @ w + b and y = f(z), which is the same array where backward needs only y."""
-        saved = []
-        for (w, b), activation in zip(self.weights, activations, strict=True):
-            z = np.empty((len(x), w.shape[1]), w.dtype)
-            dense_forward(x, w, b, z)
-            y = z if globals()[f"{activation}_backward"].__code__.co_varnames[0] == "y" else np.empty_like(z)
-            globals()[f"{activation}_forward"](z, y)
-            saved.append((z, y))
-            x = y
-        return saved
-
-    def predict(self, x: Array) -> Array:
-        """Return the output of the last layer, (batch, n_out)."""
-        return self.forward(x, self.activations)[-1][1]
-
-    def step(self, x: Array, t: NDArray[Any], weight: Array | None = None) -> float:
-        """Train on one batch and return its loss before the update."""
-        saved = self.forward(x, self.training_activations)
-        inputs = [x, *(y for _, y in saved[:-1])]
-        dy = np.empty_like(saved[-1][1])
-        self.loss(saved[-1][1], t, weight, dy, self.value)
-        for i in reversed(range(len(saved))):
-            # z is y for those activations whose backward takes y, and so it is what each backward takes.
-            globals()[f"{self.training_activations[i]}_backward"](saved[i][0], dy, dy)
-            dx = np.empty_like(inputs[i]) if i > 0 else None
-            dense_backward(inputs[i], self.weights[i][0], dy, dx, *self.weight_gradients[i])
-            if dx is not None:
-                dy = dx
-        self.update()
-        return float(self.value[0])
-
-    def update(self) -> None:
-        """Let the optimizer change the parameters."""
-        if self.optimizer == "adam":
-            m, v = self.moments
-            increment(self.count)
-            adam(self.parameters, self.gradients, m, v, self.lr, self.count, **self.options)
-        else:
-            sgd(self.parameters, self.gradients, self.moments[0], self.lr, **self.options)
-
-    def epoch(self, x: Array, t: NDArray[Any], batch_size: int, order: Labels) -> float:
-        """Train on the rows x[order], batch after batch, and return the mean loss of a row."""
-        total = 0.0
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            total += len(rows) * self.step(x[rows], t[rows])
-        return total / len(order)
-
-
-def _views(flat: Array, layers: Sequence[tuple[Array, Array | None, str]]) -> list[tuple[Array, Array | None]]:
-    """Cut ``flat`` into the shapes of each layer's w and b, in order and without a copy."""
-    views = []
-    start = 0
-    for w, b, _ in layers:
-        stop = start + w.size
-        start = stop if b is None else stop + b.size
-        views.append((flat[stop - w.size : stop].reshape(w.shape), None if b is None else flat[stop:start]))
-    return views
-
-
-def _loss(name: str, last_activation: str) -> tuple[Callable[..., None], bool]:
-    """Return the loss function for a name, and whether it takes the logits in place of the last activation's output."""
-    if name == "cross_entropy":
-        fused = last_activation in ("softmax", "identity")
-        return (cross_entropy_labels_from_logits if fused else cross_entropy_labels), fused
-    if name == "binary_cross_entropy":
-        fused = last_activation == "sigmoid"
-        return (binary_cross_entropy_from_logits if fused else binary_cross_entropy), fused
-    return {"mse": mse, "mae": mae, "huber": huber}[name], False

@@ -162,6 +162,11 @@ def gelu_tanh_slope(x: np.ndarray) -> np.ndarray:
     return np.sqrt(2 / np.pi) * (1 + 3 * reference.GELU_TANH_CUBIC * x * x)
 
 
+def size(x: np.ndarray) -> np.ndarray:
+    """The magnitude of x, but of infinities a number that the sigmoid of minus infinity, 0, can be multiplied by."""
+    return np.minimum(np.abs(x), reference.FAR)
+
+
 ELEMENTARY = (
     forward("exp", normal(10, *EXTREMES)),
     forward("expm1", normal(10, *EXTREMES)),
@@ -190,14 +195,14 @@ ACTIVATIONS = (
         y=lambda a: np.abs(a.x),
         dx=lambda a: np.abs(a.dy) * (1 + 0.5 * np.abs(a.x) * gelu_tanh_slope(a.x)),
     ),
-    *activation("silu", saved="x", dx=lambda a: np.abs(a.dy) * reference._sigmoid(a.x) * (1 + np.abs(a.x))),
+    *activation("silu", saved="x", dx=lambda a: np.abs(a.dy) * reference._sigmoid(a.x) * (1 + size(a.x))),
     *activation("softplus"),
     *activation("softsign", saved="x", kinks=(0.0,)),
     *activation("sigmoid", dx=lambda a: np.abs(a.dy) * a.y),
     *activation("hard_sigmoid", kinks=(-3.0, 3.0), y=lambda a: np.ones_like(a.x)),
     *activation("tanh", dx=lambda a: np.abs(a.dy)),
     *activation("hard_tanh", kinks=(-1.0, 1.0)),
-    *activation("mish", saved="x", dx=lambda a: np.abs(a.dy) * reference._sigmoid(a.x) * (2 + np.abs(a.x))),
+    *activation("mish", saved="x", dx=lambda a: np.abs(a.dy) * reference._sigmoid(a.x) * (2 + size(a.x))),
 )
 
 

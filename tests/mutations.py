@@ -43,6 +43,7 @@ MUTATIONS = (
     ("loops.h", "lanes[lane] += f(x[i], y[i])", "lanes[lane] -= f(x[i], y[i])", KERNELS),
     ("elementary.h", "l.f + low", "l.f - low", KERNELS),
     ("elementary.h", "difference - high + step", "difference - high - step", ("test_accuracy.py",)),
+    ("elementary.h", "real_fma(-a * s.most, s.last,", "real_fma(-a, s.most * s.last,", ("test_accuracy.py",)),
     ("tape.pyx", "total += value[0] * rows", "total += value[0] * batch_size", ("test_training.py",)),
     ("tape.pyx", "first_epoch + epoch)", "first_epoch - epoch)", ("test_fit.py",)),
 )

@@ -7,10 +7,11 @@ import sys
 
 import numpy as np
 import pytest
+from mlp import MLP
 
 import fastnn
 import fastnn.__main__ as command_line
-from fastnn.demo import demo, picture
+from fastnn.demo import BATCH_SIZE, LR, MOMENTUM, demo, picture, train_in_numpy
 
 COMMAND = [sys.executable, "-m", "fastnn"]
 
@@ -27,6 +28,19 @@ def test_the_demo_learns_digits(seed, capfd):
     assert f"{result.numpy_seconds / result.seconds:.1f} times as fast" in written.out
     assert "1,438 to learn from, 359 held out" in written.out
     assert not written.err
+
+
+def test_the_demo_trains_in_numpy_as_the_twin_of_fastnn_does():
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(2 * BATCH_SIZE + 5, 6)), rng.integers(0, 3, 2 * BATCH_SIZE + 5)
+    w1, b1, w2, b2 = parameters = [rng.normal(size=shape) for shape in ((6, 7), 7, (7, 3), 3)]
+    twin = MLP([(w1, b1, "relu"), (w2, b2, "softmax")], "cross_entropy", lr=LR, momentum=MOMENTUM)
+    orders = [rng.permutation(len(x)) for _ in range(3)]
+    for order in orders:
+        twin.epoch(x, labels, BATCH_SIZE, order)
+    train_in_numpy(parameters, x, labels, orders)
+    trained = np.concatenate([array.ravel() for array in parameters])
+    np.testing.assert_allclose(trained, twin.parameters, rtol=0, atol=1e-12 * np.abs(trained).max())
 
 
 def test_the_picture_has_two_characters_per_pixel():

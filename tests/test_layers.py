@@ -18,7 +18,21 @@ from nets import (
     small_net,
 )
 
-from fastnn import SGD, Adam, CrossEntropy, Dense, Layer, Linear, Model, ReLU, Sigmoid, Softmax, Tanh, initializers
+from fastnn import (
+    SGD,
+    Adam,
+    CrossEntropy,
+    Dense,
+    Layer,
+    Linear,
+    Model,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+    initializers,
+    kernels,
+)
 from fastnn.activations import BY_NAME
 
 X = np.random.default_rng(0).normal(size=(7, 5))

@@ -4,9 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from mlp import MLP
 from test_gradients import numerical_gradient
-
-from fastnn import reference
 
 ROUTES = [
     ("mse", "identity"),
@@ -36,7 +35,7 @@ HIDDEN = [
 ]
 
 
-def network(hidden: str, last: str, loss: str, dtype: type = np.float64, **options) -> reference.MLP:
+def network(hidden: str, last: str, loss: str, dtype: type = np.float64, **options) -> MLP:
     rng = np.random.default_rng(0)
     sizes = [4, 6, 5, 3]
     layers = [
@@ -45,7 +44,7 @@ def network(hidden: str, last: str, loss: str, dtype: type = np.float64, **optio
     ]
     layers[1] = (layers[1][0], None, hidden)
     layers[-1] = (*layers[-1][:2], last)
-    return reference.MLP(layers, loss, **options)
+    return MLP(layers, loss, **options)
 
 
 def data(loss: str, rows: int = 8, dtype: type = np.float64) -> tuple[np.ndarray, np.ndarray]:
@@ -54,7 +53,7 @@ def data(loss: str, rows: int = 8, dtype: type = np.float64) -> tuple[np.ndarray
     return rng.normal(size=(rows, 4)).astype(dtype), t
 
 
-def assert_step_follows_the_gradient(model: reference.MLP, loss: str) -> None:
+def assert_step_follows_the_gradient(model: MLP, loss: str) -> None:
     x, t = data(loss)
     weight = np.linspace(0.5, 2, len(x))
     before = model.parameters.copy()
@@ -100,7 +99,7 @@ def test_epochs_lower_the_loss(dtype, options):
 
 def test_layers_are_copied():
     w = np.ones((2, 2))
-    model = reference.MLP([(w, None, "identity")], "mse", lr=0.1)
+    model = MLP([(w, None, "identity")], "mse", lr=0.1)
     model.step(np.ones((1, 2)), np.zeros((1, 2)))
     assert np.all(w == 1)
     assert not np.any(model.weights[0][0] == 1)

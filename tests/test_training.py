@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from custom import Cube, LogCosh, SaturatingMSE, Scale, SignSGD, TanhOfSigmoid, TwiceSGD
+from mlp import MLP
 from nets import (
     DTYPES,
     FEATURES,
@@ -19,12 +20,11 @@ from nets import (
     small_net,
 )
 
-from fastnn import MSE, SGD, Adam, CrossEntropy, Dense, Model
+from fastnn import MSE, SGD, Adam, CrossEntropy, Dense, Model, RMSprop
 from fastnn._core.team import Team
 from fastnn.plan import Batch, EpochPlan, Plan
-from fastnn.reference import MLP
 
-# Ten steps of whole nets, compared with fastnn.reference.MLP
+# Ten steps of whole nets, compared with the network of twins
 
 NETS = {
     "3-5-1-relu": ((3, 5, 1), ("relu", "identity")),
@@ -46,6 +46,12 @@ RULES = {  # name: (optimizer of the net, of the reference, arguments of both)
     "momentum": (SGD, "sgd", {"lr": 0.01, "momentum": 0.9}),
     "momentum-decay": (SGD, "sgd", {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.1}),
     "nesterov": (SGD, "sgd", {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.1, "nesterov": True}),
+    "rmsprop": (RMSprop, "rmsprop", {"lr": 0.003, "alpha": 0.9, "eps": 1e-3}),
+    "rmsprop-all": (
+        RMSprop,
+        "rmsprop",
+        {"lr": 0.001, "alpha": 0.9, "eps": 1e-2, "momentum": 0.9, "weight_decay": 0.1, "centered": True},
+    ),
     # with the usual eps, 1e-8, a gradient that is a rounding error makes a step of full length
     "adam": (Adam, "adam", {"lr": 0.003, "eps": 1e-5}),
     "adam-decoupled": (Adam, "adam", {"lr": 0.003, "eps": 1e-5, "weight_decay": 0.1}),

@@ -30,6 +30,10 @@ cdef extern from "math/elementary.h":
     real real_tanh(real x) noexcept nogil
     real real_sigmoid(real x) noexcept nogil
     real real_softplus(real x) noexcept nogil
+    real real_silu(real x) noexcept nogil
+    real real_silu_derivative(real x) noexcept nogil
+    real real_mish(real x) noexcept nogil
+    real real_mish_derivative(real x) noexcept nogil
     real real_erf(real x) noexcept nogil
     real real_erfc(real x) noexcept nogil
 
