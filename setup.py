@@ -66,7 +66,7 @@ def extensions():
     """Return team, tape and cpu, built once, and the kernels, built per instruction set and dtype."""
     compile_flags, link_flags = compiler_flags()
     flags = write(BUILD / "flags", f"{compile_flags} {link_flags} {INSTRUCTION_SETS}\n")
-    headers = [*(str(path) for path in sorted(Path("src").glob("*.h"))), flags]
+    headers = [*(str(path) for path in sorted(Path("src").rglob("*.[ch]"))), flags]
     package = STUBS.joinpath(*PACKAGE.split("."))
     write(package / "__init__.py", "")
     write(package.parent / "__init__.py", "")

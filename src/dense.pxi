@@ -6,7 +6,7 @@
 #
 # x may also be Rows of an array, chosen by an index: row i, array[index[cursor + i]], is read where it lies.
 
-cdef extern from "gemm.h":
+cdef extern from "gemm/all.c":
     ctypedef struct Product:
         Py_ssize_t m
         Py_ssize_t n
