@@ -31,7 +31,7 @@ cdef extern from "gemm/all.c":
         ) noexcept nogil
         const void *context
         int one_row
-    void gemm(const Product *product) noexcept nogil
+    int gemm(const Product *product) noexcept nogil
 
 
 # The body of an activation whose derivative follows from y, or of its derivative; NULL where there is none.
@@ -184,6 +184,7 @@ cdef int dense_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noe
     cdef Product p
     cdef Step activation
     cdef Py_ssize_t i, j, at = begin
+    cdef int status
     if s.index is not NULL and not are_in_range(s, 0, s.rows):
         return OUT_OF_RANGE
     while at < end:
@@ -198,7 +199,9 @@ cdef int dense_forward_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noe
             activation.x = activation.y = activation.dy = activation.dx = p.c
             activation.stride = s.n_out
             p.finish, p.context = on_rectangle, &activation
-        gemm(&p)
+        status = gemm(&p)
+        if status != 0:
+            return status
     return 0
 
 def dense_forward(x, w, b, y, str activation=None, double alpha=0.0, Tape tape=None):
@@ -231,6 +234,7 @@ cdef int dense_dx_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept
     cdef Product p
     cdef Step derivative
     cdef Py_ssize_t i, j, at = begin
+    cdef int status
     while at < end:
         at = part_of(s, s.rows, s.n_in, at, end, &p, &i, &j)
         p.k = s.n_out
@@ -244,7 +248,9 @@ cdef int dense_dx_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept
             derivative.y = derivative.dy = derivative.dx = p.c
             derivative.stride = s.n_in
             p.finish, p.context = on_rectangle, &derivative
-        gemm(&p)
+        status = gemm(&p)
+        if status != 0:
+            return status
     return 0
 
 
@@ -253,6 +259,7 @@ cdef int dense_dw_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept
     # units: panels of columns, or rows of dw; whoever computes the first row computes db, also where there is no row
     cdef Product p
     cdef Py_ssize_t i, j, at = begin
+    cdef int status
     if s.index is not NULL and not are_in_range(s, 0, s.rows):
         return OUT_OF_RANGE
     while at < end:
@@ -265,7 +272,9 @@ cdef int dense_dw_body(const Step *s, Py_ssize_t begin, Py_ssize_t end) noexcept
             p.b_sum = <real *> s.db + j
         if s.lr is not NULL:
             p.update, p.rate = True, <real> s.lr[0]
-        gemm(&p)
+        status = gemm(&p)
+        if status != 0:
+            return status
     return 0
 
 

@@ -64,7 +64,9 @@ cdef class Tape:
 
 cdef int run_or_record(const Step *step, Tape tape, tuple arrays) except -1
 
-cdef enum:
-    RAISED = 1          # a Python step has raised: the exception waits in the tape
-    NOT_FINITE = 2      # the loss is NaN or infinite
-    OUT_OF_RANGE = 3    # the index or the cursor that chooses rows
+cdef extern from "status.h":
+    enum:
+        RAISED "FASTNN_RAISED"
+        NOT_FINITE "FASTNN_NOT_FINITE"
+        OUT_OF_RANGE "FASTNN_OUT_OF_RANGE"
+        NO_MEMORY "FASTNN_NO_MEMORY"

@@ -30,6 +30,10 @@ cdef extern from *:
 layout = FASTNN_LAYOUT      # kernels compare it with their own: they must have been built with the same Step
 
 cdef str LEFT_RANGE = "the index or the cursor that chooses rows has left its range since it was checked"
+cdef str NO_WORKSPACE = (
+    "no memory for the workspace of a product, less than 1 MB for each thread: use fewer threads, smaller batches "
+    "or less data at a time. What was being computed is incomplete"
+)
 cdef double SIGNAL_INTERVAL = 0.05      # seconds between two looks at signals, at most
 
 
@@ -117,6 +121,8 @@ cdef class Tape:
             raise FloatingPointError("the loss is not finite")
         if status == OUT_OF_RANGE:
             raise IndexError(LEFT_RANGE)
+        if status == NO_MEMORY:
+            raise MemoryError(NO_WORKSPACE)
         raise error
 
     @property
@@ -362,6 +368,8 @@ cdef int run_or_record(const Step *step, Tape tape, tuple arrays) except -1:
         status = step.body(step, 0, step.units)
     if status == OUT_OF_RANGE:      # another thread has changed them since
         raise IndexError(LEFT_RANGE)
+    if status == NO_MEMORY:
+        raise MemoryError(NO_WORKSPACE)
     return 0
 
 

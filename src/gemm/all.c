@@ -8,6 +8,7 @@
 #include "products.c"
 #include "dots.c"
 #include "gemm.c"
+#include "workspace.c"
 #include "peak.c"
 
 #endif

@@ -3,6 +3,7 @@
 #include "products.h"
 #include "pack.h"
 #include "vectors.h"
+#include "workspace.h"
 
 #define DOT_ROWS 4
 
@@ -68,9 +69,10 @@ static NOINLINE void dots_of(ptrdiff_t rows, ptrdiff_t columns, const Tile *t) {
     }
 }
 
-GEMM_API NOINLINE void product_of_dots(const Product *p) {
-    ALIGNED(64) real columns[DOT_COLUMNS * DOT_BLOCK];
-    ALIGNED(64) real row[DOT_BLOCK];
+GEMM_API NOINLINE int product_of_dots(const Product *p) {
+    const int packs = p->b_row != 1 || p->a_cols;
+    Workspace *const memory = packs ? workspace() : NULL;
+    if (packs && !memory) return FASTNN_NO_MEMORY;
     const ptrdiff_t m = p->m, n = p->n, k = p->k;
     Tile t = whole_tile(p);
     for (ptrdiff_t q = 0; q < k; q += DOT_BLOCK) {
@@ -81,8 +83,8 @@ GEMM_API NOINLINE void product_of_dots(const Product *p) {
         t.b_row = p->b_col;
         t.c = p->c;
         if (p->b_row != 1) {
-            pack(t.k, t.k, n, t.b, p->b_row, p->b_col, columns, DOT_BLOCK);
-            t.b = columns;
+            pack(t.k, t.k, n, t.b, p->b_row, p->b_col, memory->b, DOT_BLOCK);
+            t.b = memory->b;
             t.b_row = DOT_BLOCK;
         }
         for (ptrdiff_t i = 0, rows; i < m; i += rows) {
@@ -90,12 +92,13 @@ GEMM_API NOINLINE void product_of_dots(const Product *p) {
             begin_at(&t, p, i, q);
             if (p->a_rows) t.a += p->a_rows[i] * p->a_row;
             if (p->a_cols) { /* m is 1, since a_row and a_col are */
-                for (ptrdiff_t l = 0; l < t.k; l++) row[l] = t.a[t.a_cols[l]];
-                t.a = row;
+                for (ptrdiff_t l = 0; l < t.k; l++) memory->a[l] = t.a[t.a_cols[l]];
+                t.a = memory->a;
             }
             dots_of(rows, n, &t);
             t.c += rows * t.c_row;
         }
     }
     finish(p, 0, 0, m, n);
+    return 0;
 }

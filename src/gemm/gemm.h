@@ -29,6 +29,7 @@
 #define FASTNN_GEMM_H
 
 #include "simd.h"
+#include "status.h"
 
 /* Functions that one source of this folder offers to others, but the library to nobody. all.c makes them static. */
 #ifndef GEMM_API
@@ -61,7 +62,8 @@ typedef struct {
     int one_row; /* m is 1 because there is one row, and not because rows are split: elements may be dot products */
 } Product;
 
-/* Zero sizes are legal. */
-GEMM_API void gemm(const Product *product);
+/* Returns 0, or FASTNN_NO_MEMORY where a thread cannot have the workspace that large products need: c is undefined
+ * then. Zero sizes are legal. It takes less than 16 KB of stack, beside what `finish` takes. */
+GEMM_API int gemm(const Product *product);
 
 #endif

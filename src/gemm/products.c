@@ -10,6 +10,7 @@
 #include "products.h"
 #include "pack.h"
 #include "vectors.h"
+#include "workspace.h"
 
 /* The largest of nearly equal parts of `size`, each at most `most`: 13 rows are 7 + 6, because 12 + 1 is slower. */
 ALWAYS_INLINE ptrdiff_t even_part(ptrdiff_t size, ptrdiff_t most) {
@@ -89,8 +90,13 @@ ALWAYS_INLINE ptrdiff_t filled(ptrdiff_t columns) {
 
 /* The n columns of c from `first` on; k <= BLOCK_K. One panel of b after the other meets all rows of a and stays in the
  * first-level cache meanwhile. */
-static NOINLINE void product_of_panels(const Product *p, ptrdiff_t first, ptrdiff_t n) {
-    ALIGNED(64) real panel[BLOCK_K * PANEL_COLUMNS];
+#define SMALL_PANEL 32 /* rows of a panel on the stack: the smallest products need no workspace */
+static NOINLINE int product_of_panels(const Product *p, ptrdiff_t first, ptrdiff_t n) {
+    ALIGNED(64) real small_panel[SMALL_PANEL * PANEL_COLUMNS];
+    const int is_small = p->k <= SMALL_PANEL;
+    Workspace *const memory = is_small ? NULL : workspace();
+    if (!is_small && !memory) return FASTNN_NO_MEMORY;
+    real *const panel = is_small ? small_panel : memory->b;
     const ptrdiff_t m = p->m;
     Tile t = whole_tile(p);
     for (ptrdiff_t j = first, columns, vectors; j < first + n; j += columns) {
@@ -119,6 +125,7 @@ static NOINLINE void product_of_panels(const Product *p, ptrdiff_t first, ptrdif
             }
         }
     }
+    return 0;
 }
 
 /* Chains so short that c takes longer than its sums: it is written row by row. */
@@ -168,9 +175,10 @@ static NOINLINE void product_of_short_chains(const Product *p) {
 }
 
 /* The n columns of c from `first` on. An update cannot wait in c for its next block: then k <= BLOCK / PANEL. */
-static NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) {
-    ALIGNED(64) real packed_b[BLOCK];
-    ALIGNED(64) real packed_a[TILE_ROWS * (BLOCK_K + 64 / sizeof(real))];
+static NOINLINE int product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) {
+    Workspace *const memory = workspace();
+    if (!memory) return FASTNN_NO_MEMORY;
+    real *const packed_b = memory->b, *const packed_a = memory->a;
     const ptrdiff_t m = p->m, k = p->k;
     const ptrdiff_t rows = even_part(m - TILE_ROWS, TILE_ROWS); /* of all tiles but the first */
     /* Where many panels read the same rows of a, these are packed if they are columns in memory, another page for each
@@ -221,12 +229,16 @@ static NOINLINE void product_in_blocks(const Product *p, ptrdiff_t first, ptrdif
             }
         }
     }
+    return 0;
 }
 
 /* The n <= TILE_ROWS columns of c from `first` on, as rows of c.T = b.T @ a.T: each vector holds one column of many
  * rows of c. */
-static NOINLINE void product_transposed(const Product *p, ptrdiff_t first, ptrdiff_t n) {
-    ALIGNED(64) real panel[BLOCK_K * PANEL_COLUMNS];
+static NOINLINE int product_transposed(const Product *p, ptrdiff_t first, ptrdiff_t n) {
+    const int packs = p->a_row != 1 || !MASKED_LOADS;
+    Workspace *const memory = packs ? workspace() : NULL;
+    if (packs && !memory) return FASTNN_NO_MEMORY;
+    real *const panel = packs ? memory->b : NULL;
     ALIGNED(64) real sums[TILE_ROWS * FEW_ROWS_VECTORS * (VECTOR_BYTES / sizeof(real))];
     ALIGNED(64) real before[sizeof sums / sizeof(real)]; /* the update */
     const ptrdiff_t m = p->m, k = p->k;
@@ -266,26 +278,27 @@ static NOINLINE void product_transposed(const Product *p, ptrdiff_t first, ptrdi
         pack(n, n, columns, sums, t.c_row, 1, c, p->c_row);
         finish(p, i, first, columns, n);
     }
+    return 0;
 }
 
-GEMM_API NOINLINE void product_of_chains(const Product *p) {
+GEMM_API NOINLINE int product_of_chains(const Product *p) {
     const ptrdiff_t m = p->m, k = p->k, size = (ptrdiff_t)sizeof(real);
     const int by_index = p->a_rows || p->a_cols; /* a.T is not packed then, nor are whole vectors of b */
     ptrdiff_t n = p->n;
     if (m == 1 && !by_index && n >= 8 * LANES && p->b_col == 1 && !p->update && n * k * size > 64 * 1024) {
         product_of_row(p);
-        return;
+        return 0;
     }
     if (n > PANEL && k > 0 && k <= SHORT_K && !by_index && p->b_row == 1 && !p->bias && !p->update) {
         product_of_short_chains(p);
-        return;
+        return 0;
     }
     /* The last columns, where they fill little of a vector: at most three quarters, or where a.T has to be packed at
      * most half of float, an eighth of double, which is packed at half the speed. */
     const ptrdiff_t few = n % LANES, most = p->a_row == 1 ? LANES * 3 / 4 : FASTNN_DOUBLE ? LANES / 8 : LANES / 2;
     if (few > 0 && few <= most && !by_index && m >= LANES && m * k >= 16 * LANES) {
         n -= few;
-        product_transposed(p, n, few);
+        if (product_transposed(p, n, few) != 0) return FASTNN_NO_MEMORY;
     }
     /* b is packed if its rows are not contiguous; if it fills half of a 1 MB cache and is read many times; or if all of
      * a, read again for every panel, would leave the first-level cache, or every other one. Without masked loads so are
@@ -295,9 +308,9 @@ GEMM_API NOINLINE void product_of_chains(const Product *p) {
     const int pack_b = k > 0 && (p->b_col != 1 || (m > 2 * TILE_ROWS && large && !by_index));
     const ptrdiff_t in_place = pack_b ? 0 : MASKED_LOADS || k == 0 ? n : n / LANES * LANES;
     if (in_place > 0) product_in_place(p, 0, in_place);
-    if (in_place == n) return;
+    if (in_place == n) return 0;
     /* A panel, all of a and c stay in the first-level cache, or little of them leaves it. */
     const int small = k * PANEL * size <= 24 * 1024 && m * k * size <= 32 * 1024 && m * n * size <= 32 * 1024;
-    if (k <= BLOCK_K && (small || n - in_place <= PANEL)) product_of_panels(p, in_place, n - in_place);
-    else product_in_blocks(p, in_place, n - in_place);
+    if (k <= BLOCK_K && (small || n - in_place <= PANEL)) return product_of_panels(p, in_place, n - in_place);
+    return product_in_blocks(p, in_place, n - in_place);
 }

@@ -1,23 +1,19 @@
 /* Whole products: as chains, in tiles, or as dot products. Both take updates only where chains need not wait in c for
- * their next block; gemm.c looks after the others. */
+ * their next block; gemm.c looks after the others. Both return what gemm returns. */
 #ifndef FASTNN_GEMM_PRODUCTS_H
 #define FASTNN_GEMM_PRODUCTS_H
 
 #include "tile.h"
 
-/* A block of b fills half of a second-level cache of 1 MB and streams from there without loss, panel after panel, while
- * the rows of a of one tile stay in the first-level cache. */
-#define BLOCK ((ptrdiff_t)(512 * 1024 / sizeof(real)))
-
 /* An update has k <= BLOCK / PANEL. */
-GEMM_API void product_of_chains(const Product *p);
+GEMM_API int product_of_chains(const Product *p);
 
 #define DOT_COLUMNS 3
 #define DOT_K 64 /* for each column; in shorter ones, adding the lanes costs more than transposing a */
 #define DOT_BLOCK ((ptrdiff_t)1024)
 
 /* n <= DOT_COLUMNS, a_col == 1; an update has k <= DOT_BLOCK. */
-GEMM_API void product_of_dots(const Product *p);
+GEMM_API int product_of_dots(const Product *p);
 
 /* The whole product as one tile, which those who lead a product through tiles cut to size. */
 ALWAYS_INLINE Tile whole_tile(const Product *p) {
