@@ -29,7 +29,7 @@ FAMILIES = {
     "activations": ([COMMON, "kernels/elementwise.pxi", "kernels/elementary.pxi", "kernels/activations.pxi"], []),
     "dense": (
         [COMMON, "kernels/elementwise.pxi", "kernels/index.pxi", "kernels/dense.pxi", "kernels/peak.pxi"],
-        ["gemm/gemm.c"],
+        [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "dots", "gemm", "peak")],
     ),
     "losses": ([COMMON, "kernels/softmax.pxi", "kernels/losses.pxi"], []),
     "optimizers": ([COMMON, "kernels/index.pxi", "kernels/optimizers.pxi", "kernels/gather.pxi"], []),

@@ -353,7 +353,7 @@ def test_where_no_thread_can_be_started_one_does_the_work(monkeypatch):
 
 
 def test_threads_with_small_stacks_are_not_started():
-    before = threading.stack_size(256 * 1024)
+    before = threading.stack_size(64 * 1024)
     try:
         with Team(3) as team:
             assert team.n_threads == 1

@@ -19,7 +19,7 @@ cdef extern from "team/team.h":
     int current_processor() noexcept nogil
 
 cdef enum:
-    LEAST_STACK = 1024 * 1024   # bytes: a product takes most of it
+    LEAST_STACK = 128 * 1024    # bytes: a loss takes 48 KB, what Python does before it most of the others
 
 most_threads = TEAM_MOST_THREADS if TEAM_SUPPORTED else 1
 

@@ -1,0 +1,104 @@
+/* Dot products: an element runs in LANES chains, whose sums are added as a tree, one block of k after the other. A
+ * chain would need a or w transposed first, which costs more than the product. */
+#include "products.h"
+#include "pack.h"
+#include "vectors.h"
+#include "workspace.h"
+
+#define DOT_ROWS 4
+
+/* The sum of the lanes, as a tree: halves are added until one number is left. */
+ALWAYS_INLINE real vec_sum(vec v) {
+#ifdef FASTNN_SCALAR
+    return v;
+#else
+    typedef real quad __attribute__((vector_size(16)));
+    quad quads[VECTOR_BYTES / 16];
+    memcpy(quads, &v, sizeof v);
+    UNROLL for (int half = VECTOR_BYTES / 32; half > 0; half /= 2) {
+        UNROLL for (int i = 0; i < half; i++) quads[i] += quads[i + half];
+    }
+#if FASTNN_DOUBLE
+    return quads[0][0] + quads[0][1];
+#else
+    return (quads[0][0] + quads[0][2]) + (quads[0][1] + quads[0][3]);
+#endif
+#endif
+}
+
+/* c (rows, columns) = the dot products of rows of a and of columns of b; both are contiguous, and b_row lies between
+ * two columns. */
+ALWAYS_INLINE void dots(const int rows, const int columns, const Tile *t) {
+    vec sum[DOT_ROWS][DOT_COLUMNS], x[DOT_COLUMNS];
+    const ptrdiff_t a_row = t->a_row, b_row = t->b_row, whole = t->k / LANES * LANES;
+    const real *a = t->a, *b = t->b;
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < columns; j++) sum[i][j] = vec_broadcast(0);
+    for (ptrdiff_t p = 0; p < whole; p += LANES, a += LANES, b += LANES) {
+        UNROLL for (int j = 0; j < columns; j++) x[j] = vec_load(b + j * b_row);
+        UNROLL for (int i = 0; i < rows; i++) {
+            const vec s = vec_load(a + i * a_row);
+            UNROLL for (int j = 0; j < columns; j++) sum[i][j] = vec_fma(s, x[j], sum[i][j]);
+        }
+    }
+    if (whole < t->k) {
+        const vec_mask mask = vec_first(t->k - whole);
+        UNROLL for (int j = 0; j < columns; j++) x[j] = vec_load_first(b + j * b_row, mask);
+        UNROLL for (int i = 0; i < rows; i++) {
+            const vec s = vec_load_first(a + i * a_row, mask);
+            UNROLL for (int j = 0; j < columns; j++) sum[i][j] = vec_fma(s, x[j], sum[i][j]);
+        }
+    }
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int j = 0; j < columns; j++) {
+            real *const c = t->c + i * t->c_row + j;
+            real dot = vec_sum(sum[i][j]);
+            if (t->resume) dot = *c + dot;
+            if (t->bias) dot = dot + t->bias[j];
+            *c = t->update ? real_fma(-t->rate, dot, *c) : dot;
+        }
+    }
+}
+
+static NOINLINE void dots_of(ptrdiff_t rows, ptrdiff_t columns, const Tile *t) {
+    switch (rows * (DOT_COLUMNS + 1) + columns) {
+#define CASE(rows, columns) case (rows) * (DOT_COLUMNS + 1) + (columns): dots(rows, columns, t); break;
+#define CASES(rows) CASE(rows, 1) CASE(rows, 2) CASE(rows, 3)
+        CASES(1) CASES(DOT_ROWS)
+#undef CASES
+#undef CASE
+    }
+}
+
+GEMM_API NOINLINE int product_of_dots(const Product *p) {
+    const int packs = p->b_row != 1 || p->a_cols;
+    Workspace *const memory = packs ? workspace() : NULL;
+    if (packs && !memory) return CALL_NO_MEMORY;
+    const ptrdiff_t m = p->m, n = p->n, k = p->k;
+    Tile t = whole_tile(p);
+    for (ptrdiff_t q = 0; q < k; q += DOT_BLOCK) {
+        t.k = smaller(DOT_BLOCK, k - q);
+        t.resume = q > 0;
+        t.bias = q + t.k == k ? p->bias : NULL;
+        t.b = p->b + q * p->b_row;
+        t.b_row = p->b_col;
+        t.c = p->c;
+        if (p->b_row != 1) {
+            pack(t.k, t.k, n, t.b, p->b_row, p->b_col, memory->b, DOT_BLOCK);
+            t.b = memory->b;
+            t.b_row = DOT_BLOCK;
+        }
+        for (ptrdiff_t i = 0, rows; i < m; i += rows) {
+            rows = m - i >= DOT_ROWS && !p->a_rows ? DOT_ROWS : 1;
+            begin_at(&t, p, i, q);
+            if (p->a_rows) t.a += p->a_rows[i] * p->a_row;
+            if (p->a_cols) { /* m is 1, since a_row and a_col are */
+                for (ptrdiff_t l = 0; l < t.k; l++) memory->a[l] = t.a[t.a_cols[l]];
+                t.a = memory->a;
+            }
+            dots_of(rows, n, &t);
+            t.c += rows * t.c_row;
+        }
+    }
+    finish(p, 0, 0, m, n);
+    return 0;
+}

@@ -1,0 +1,69 @@
+/* The matrix product c = a @ b + bias, or the step of gradient descent c -= rate * a @ b, in tiles of c that stay in
+ * registers.
+ *
+ * a (m, k) and b (k, n) may have any strides, so that x, its transpose, w and its transpose are read where they lie,
+ * and rows of x may be chosen by an index; c (m, n) has contiguous rows. Every element of c is one chain of
+ * multiply-adds, from left to right,
+ *
+ *     c[i, j] = (0 + a[i, 0] b[0, j] + a[i, 1] b[1, j] + ... + a[i, k - 1] b[k - 1, j]) + bias[j],
+ *
+ * whichever tile, tail or block it falls into: its bits depend neither on the tiling nor on how callers split the rows
+ * or columns of c between threads. Blocks of k continue the chain from c; nothing sums partial sums. The exception are
+ * dot products (dots.c): up to 3 columns and long contiguous rows of a, as in a layer with one output, and dx of a
+ * batch of one row. What decides is n, k and a_col, and never m: rows may be split as one likes, but columns only into
+ * parts of more than 3. No part of a product can know that there is only one row: the caller says so (one_row).
+ *
+ * From the bottom to the top:
+ *     vectors.h    one vector: multiply-adds, loads and stores of its first lanes
+ *     transpose.h  groups of rows, transposed in registers
+ *     pack         parts of a and b, copied into the order in which tiles read them
+ *     tile         one tile of c, all instructions of which are known when it is compiled
+ *     workspace    the memory of a thread that packing needs
+ *     products     the ways that lead a product through the tiles
+ *     dots         dot products
+ *     gemm.c       which way a product takes
+ * and peak, the most multiply-adds that any of this could do. The sources are compiled once for each instruction set
+ * and dtype, each by itself: the tiles, which take most of that time, only where they have changed.
+ */
+#ifndef FASTNN_GEMM_H
+#define FASTNN_GEMM_H
+
+#include "math/simd.h"
+#include "tape/call.h"
+
+/* Functions that one source of this folder offers to others, but the library to nobody. */
+#ifndef GEMM_API
+#if defined(__GNUC__) && !defined(_WIN32)
+#define GEMM_API __attribute__((visibility("hidden")))
+#else
+#define GEMM_API
+#endif
+#endif
+
+typedef struct {
+    ptrdiff_t m, n, k;
+    const real *a; /* a[i, p] = a[i * a_row + p * a_col], i < m, p < k */
+    ptrdiff_t a_row, a_col;
+    const int64_t *a_rows; /* (m) or NULL: a_rows[i] stands for i, and a_col is 1: chosen rows of an array; no update */
+    const int64_t *a_cols; /* (k) or NULL: a_cols[p] stands for p, and a_row is 1: their transpose; b_col 1 for both */
+    const int64_t *a_next; /* (k) or NULL: a_cols of the next product, which come from memory meanwhile */
+    const real *b; /* b[p, j] = b[p * b_row + j * b_col], j < n */
+    ptrdiff_t b_row, b_col;
+    const real *bias; /* (n), added at the end of the chain, or NULL */
+    real *c;          /* c[i, j] = c[i * c_row + j]; overlaps no input */
+    ptrdiff_t c_row;
+    int update; /* c = c - rate * chain, in one multiply-add; without bias and finish */
+    real rate;
+    real *b_sum; /* (n): the sums of the rows of b, from the first to the last (or what they update), or NULL */
+    /* Called for each rectangle of c that is complete, while it is in the cache, or NULL. The rectangles cover c
+     * exactly once; a contiguous c of up to 32 KB is one rectangle. */
+    void (*finish)(const void *context, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns);
+    const void *context;
+    int one_row; /* m is 1 because there is one row, and not because rows are split: elements may be dot products */
+} Product;
+
+/* Returns 0, or CALL_NO_MEMORY where a thread cannot have the workspace that large products need: c is undefined
+ * then. Zero sizes are legal. It takes less than 16 KB of stack, beside what `finish` takes. */
+GEMM_API int gemm(const Product *product);
+
+#endif

@@ -1,0 +1,316 @@
+/* The ways that lead a product through the tiles (Goto and van de Geijn, "Anatomy of high-performance matrix
+ * multiplication", ACM TOMS 34(3), 2008, for the third):
+ *     product_in_place    reads both operands where they lie: small and medium products;
+ *     product_of_panels   packs as many columns of b as a tile reads, for all rows of a small a;
+ *     product_in_blocks   packs b block by block into the order in which tiles read it, while the first ones do;
+ *     product_transposed  for the few columns that would fill no vector: c.T = b.T @ a.T,
+ * two beside them: product_of_row, where one row of a meets a large b, and product_of_short_chains, for dx of a layer
+ * of few outputs; and which of them a product takes.
+ */
+#include "products.h"
+#include "pack.h"
+#include "vectors.h"
+#include "workspace.h"
+
+/* The largest of nearly equal parts of `size`, each at most `most`: 13 rows are 7 + 6, because 12 + 1 is slower. */
+ALWAYS_INLINE ptrdiff_t even_part(ptrdiff_t size, ptrdiff_t most) {
+    if (size <= most) return size;
+    const ptrdiff_t parts = (size + most - 1) / most;
+    return (size + parts - 1) / parts;
+}
+
+/* How many vectors the next tile has, and how many columns, at most `left`; sets the width of the last vector. */
+ALWAYS_INLINE ptrdiff_t tile_columns(ptrdiff_t rows, ptrdiff_t left, ptrdiff_t *vectors, Tile *t) {
+    *vectors = rows <= FEW_ROWS && left > 3 * LANES ? FEW_ROWS_VECTORS : left > LANES ? TILE_VECTORS : 1;
+    const ptrdiff_t columns = smaller(left, *vectors * LANES);
+    t->width = columns - (*vectors - 1) * LANES;
+    return columns;
+}
+
+#define FINISHED_ROWS 192 /* of a panel of c: up to 24 KB */
+
+/* The n columns of c from `first` on; p->b begins at the first of them, with contiguous rows, which without masked
+ * loads can be read up to a multiple of LANES. */
+ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t n) {
+    const ptrdiff_t m = p->m, rows = even_part(m, TILE_ROWS);
+    const ptrdiff_t block_m = p->finish ? FINISHED_ROWS / rows * rows : m;
+    Tile t = whole_tile(p);
+    for (ptrdiff_t i = 0; i < m; i += block_m) {
+        const ptrdiff_t height = smaller(block_m, m - i);
+        for (ptrdiff_t j = 0, columns, vectors; j < n; j += columns) {
+            columns = tile_columns(rows, n - j, &vectors, &t);
+            t.a_next = j == 0 ? p->a_next : NULL;
+            t.b = p->b + j;
+            t.c = p->c + i * p->c_row + first + j;
+            if (p->bias) t.bias = p->bias + first + j;
+            for (ptrdiff_t h = 0; h < height; h += rows) {
+                begin_at(&t, p, i + h, 0);
+                tile_of(smaller(rows, height - h), vectors, &t);
+                t.c += rows * t.c_row;
+            }
+            finish(p, i, first + j, height, columns);
+        }
+    }
+}
+
+/* c += a (1, count) @ b (count, n): the chains go on with count = 1 or STREAMED_ROWS rows of b, side by side. */
+#define STREAMED_ROWS 8
+ALWAYS_INLINE void stream(const int count, ptrdiff_t n, const real *a, ptrdiff_t a_col, const real *b, ptrdiff_t b_row,
+                          real *c) {
+    vec s[STREAMED_ROWS];
+    UNROLL for (int r = 0; r < count; r++) s[r] = vec_broadcast(a[r * a_col]);
+    ptrdiff_t j = 0;
+    for (; j + LANES <= n; j += LANES) {
+        vec sum = vec_load(c + j);
+        UNROLL for (int r = 0; r < count; r++) sum = vec_fma(s[r], vec_load(b + r * b_row + j), sum);
+        vec_store(c + j, sum);
+    }
+    for (; j < n; j++) {
+        for (int r = 0; r < count; r++) c[j] = real_fma(a[r * a_col], b[r * b_row + j], c[j]);
+    }
+}
+
+/* One row of a reads all of b once. Where b is large, it comes from memory fastest from end to end of a few rows: the
+ * columns of a tile are a small part of each row, on another page each time. b_col == 1, no update. */
+static NOINLINE void product_of_row(const Product *p) {
+    ptrdiff_t q = 0;
+    for (ptrdiff_t j = 0; j < p->n; j++) p->c[j] = 0;
+    for (; q + STREAMED_ROWS <= p->k; q += STREAMED_ROWS) {
+        stream(STREAMED_ROWS, p->n, p->a + q * p->a_col, p->a_col, p->b + q * p->b_row, p->b_row, p->c);
+    }
+    for (; q < p->k; q++) stream(1, p->n, p->a + q * p->a_col, p->a_col, p->b + q * p->b_row, p->b_row, p->c);
+    for (ptrdiff_t j = 0; p->bias && j < p->n; j++) p->c[j] += p->bias[j];
+    finish(p, 0, 0, 1, p->n);
+}
+
+/* How many columns packing fills, the last ones with zeros. */
+ALWAYS_INLINE ptrdiff_t filled(ptrdiff_t columns) {
+    return MASKED_LOADS ? columns : (columns + LANES - 1) / LANES * LANES;
+}
+
+/* The n columns of c from `first` on; k <= BLOCK_K. One panel of b after the other meets all rows of a and stays in the
+ * first-level cache meanwhile. */
+#define SMALL_PANEL 32 /* rows of a panel on the stack: the smallest products need no workspace */
+static NOINLINE int product_of_panels(const Product *p, ptrdiff_t first, ptrdiff_t n) {
+    ALIGNED(64) real small_panel[SMALL_PANEL * PANEL_COLUMNS];
+    const int is_small = p->k <= SMALL_PANEL;
+    Workspace *const memory = is_small ? NULL : workspace();
+    if (!is_small && !memory) return CALL_NO_MEMORY;
+    real *const panel = is_small ? small_panel : memory->b;
+    const ptrdiff_t m = p->m;
+    Tile t = whole_tile(p);
+    for (ptrdiff_t j = first, columns, vectors; j < first + n; j += columns) {
+        const real *const b = p->b + j * p->b_col;
+        columns = tile_columns(TILE_ROWS, first + n - j, &vectors, &t);
+        const int tile_packs = m >= TILE_ROWS && columns == PANEL;
+        const ptrdiff_t rows = even_part(tile_packs ? m - TILE_ROWS : m, TILE_ROWS);
+        t.a_next = j == first ? p->a_next : NULL;
+        t.bias = p->bias ? p->bias + j : NULL;
+        for (ptrdiff_t i = 0, finished = 0; i < m;) {
+            const ptrdiff_t height = tile_packs && i == 0 ? TILE_ROWS : smaller(rows, m - i);
+            begin_at(&t, p, i, 0);
+            t.c = p->c + i * p->c_row + j;
+            if (tile_packs && i == 0) {
+                tile_packing_b(&t, b, p->b_row, p->b_col, panel);
+            } else {
+                t.b = panel;
+                t.b_row = PANEL;
+                if (i == 0) pack(columns, filled(columns), p->k, b, p->b_col, p->b_row, panel, PANEL);
+                tile_of(height, vectors, &t);
+            }
+            i += height;
+            if (i == m || i - finished >= FINISHED_ROWS) {
+                finish(p, finished, j, i - finished, columns);
+                finished = i;
+            }
+        }
+    }
+    return 0;
+}
+
+/* Chains so short that c takes longer than its sums: it is written row by row. */
+#define SHORT_K 4
+#define SHORT_COLUMNS ((ptrdiff_t)(2048 / sizeof(real)))
+#define SHORT_ROWS 64 /* that are finished together */
+
+/* c (m, n) = a @ b; the rows of b are packed, SHORT_COLUMNS apart. */
+ALWAYS_INLINE void short_chains(const int k, ptrdiff_t m, ptrdiff_t n, const Tile *t) {
+    const ptrdiff_t whole = n / LANES * LANES;
+    const vec_mask mask = vec_first(n - whole);
+    const real *a = t->a;
+    real *c = t->c;
+    for (ptrdiff_t i = 0; i < m; i++, a += t->a_row, c += t->c_row) {
+        vec s[SHORT_K];
+        UNROLL for (int q = 0; q < k; q++) s[q] = vec_broadcast(a[q * t->a_col]);
+        for (ptrdiff_t j = 0; j < n; j += LANES) {
+            vec sum = vec_broadcast(0);
+            UNROLL for (int q = 0; q < k; q++) sum = vec_fma(s[q], vec_load(t->b + q * SHORT_COLUMNS + j), sum);
+            if (LIKELY(j < whole)) vec_store(c + j, sum);
+            else vec_store_first(c + j, sum, mask);
+        }
+    }
+}
+
+/* 0 < k <= SHORT_K; no bias, no update. */
+static NOINLINE void product_of_short_chains(const Product *p) {
+    ALIGNED(64) real b[SHORT_K * SHORT_COLUMNS];
+    Tile t = whole_tile(p);
+    t.b = b;
+    for (ptrdiff_t j = 0, columns; j < p->n; j += columns) {
+        columns = smaller(SHORT_COLUMNS, p->n - j);
+        const ptrdiff_t width = (columns + LANES - 1) / LANES * LANES;
+        pack(columns, width, p->k, p->b + j * p->b_col, p->b_col, p->b_row, b, SHORT_COLUMNS);
+        for (ptrdiff_t i = 0, rows; i < p->m; i += rows) {
+            rows = smaller(p->m - i, SHORT_ROWS);
+            t.a = p->a + i * p->a_row;
+            t.c = p->c + i * p->c_row + j;
+            switch (p->k) {
+#define CASE(k) case k: short_chains(k, rows, columns, &t); break;
+                CASE(1) CASE(2) CASE(3) CASE(4)
+#undef CASE
+            }
+            finish(p, i, j, rows, columns);
+        }
+    }
+}
+
+/* The n columns of c from `first` on. An update cannot wait in c for its next block: then k <= BLOCK / PANEL. */
+static NOINLINE int product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) {
+    Workspace *const memory = workspace();
+    if (!memory) return CALL_NO_MEMORY;
+    real *const packed_b = memory->b, *const packed_a = memory->a;
+    const ptrdiff_t m = p->m, k = p->k;
+    const ptrdiff_t rows = even_part(m - TILE_ROWS, TILE_ROWS); /* of all tiles but the first */
+    /* Where many panels read the same rows of a, these are packed if they are columns in memory, another page for each
+     * step, or if they drive each other out of the first-level cache because they lie a multiple of 4 KB apart. */
+    const int packs_a = n > 4 * PANEL && (k <= BLOCK_K || !p->update) &&
+                        (p->a_row == 1 || (p->a_col == 1 && p->a_row * (ptrdiff_t)sizeof(real) % 4096 == 0));
+    const ptrdiff_t block_k = p->update ? k : even_part(k, BLOCK_K);
+    const ptrdiff_t block_n = even_part((n + PANEL - 1) / PANEL, BLOCK / (block_k * PANEL)) * PANEL;
+    Tile t = whole_tile(p);
+    for (ptrdiff_t q = 0; q < k; q += block_k) {
+        t.k = smaller(block_k, k - q);
+        t.resume = q > 0;
+        const int complete = q + t.k == k;
+        for (ptrdiff_t j = 0; j < n; j += block_n) {
+            const ptrdiff_t width = smaller(block_n, n - j);
+            const real *const b = p->b + q * p->b_row + (first + j) * p->b_col;
+            for (ptrdiff_t i = 0, height; i < m; i += height) {
+                height = i == 0 ? smaller(m, TILE_ROWS) : smaller(rows, m - i);
+                begin_at(&t, p, i, q);
+                t.a_row = p->a_row;
+                t.a_col = p->a_col;
+                const int first_packs_a = packs_a && i > 0 && height == TILE_ROWS;
+                if (packs_a && !first_packs_a) pack_a(height, &t, packed_a);
+                for (ptrdiff_t l = 0; l < width; l += PANEL) {
+                    const ptrdiff_t columns = smaller(PANEL, width - l), vectors = (columns + LANES - 1) / LANES;
+                    const real *const from = b + l * p->b_col;
+                    real *const panel = packed_b + (m > height ? l * t.k : 0);
+                    t.width = columns - (vectors - 1) * LANES;
+                    t.b = panel;
+                    t.b_row = PANEL;
+                    t.c = p->c + i * p->c_row + first + j + l;
+                    t.bias = p->bias && complete ? p->bias + first + j + l : NULL;
+                    const int below = l + PANEL >= width; /* where the next tile is, whose part of c comes closer */
+                    const real *next = below ? p->c + (i + height) * p->c_row + first + j : t.c + PANEL;
+                    for (ptrdiff_t h = below ? smaller(rows, m - i - height) : height; h > 0; h--, next += t.c_row) {
+                        for (ptrdiff_t x = 0; x < PANEL; x += CACHE_LINE) PREFETCH_TO_WRITE(next + x + CACHE_LINE - 1);
+                    }
+                    if (i == 0 && height == TILE_ROWS && columns == PANEL) {
+                        tile_packing_b(&t, from, p->b_row, p->b_col, panel);
+                    } else if (l == 0 && first_packs_a && columns == PANEL) {
+                        tile_packing_a(&t, packed_a);
+                    } else {
+                        if (i == 0) pack(columns, filled(columns), t.k, from, p->b_col, p->b_row, panel, PANEL);
+                        tile_of(height, vectors, &t);
+                    }
+                }
+                if (complete) finish(p, i, first + j, height, width);
+            }
+        }
+    }
+    return 0;
+}
+
+/* The n <= TILE_ROWS columns of c from `first` on, as rows of c.T = b.T @ a.T: each vector holds one column of many
+ * rows of c. */
+static NOINLINE int product_transposed(const Product *p, ptrdiff_t first, ptrdiff_t n) {
+    const int packs = p->a_row != 1 || !MASKED_LOADS;
+    Workspace *const memory = packs ? workspace() : NULL;
+    if (packs && !memory) return CALL_NO_MEMORY;
+    real *const panel = packs ? memory->b : NULL;
+    ALIGNED(64) real sums[TILE_ROWS * FEW_ROWS_VECTORS * (VECTOR_BYTES / sizeof(real))];
+    ALIGNED(64) real before[sizeof sums / sizeof(real)]; /* the update */
+    const ptrdiff_t m = p->m, k = p->k;
+    Tile t = whole_tile(p);
+    t.a_row = p->b_col;
+    t.a_col = p->b_row;
+    t.c = sums;
+    t.c_row = FEW_ROWS_VECTORS * LANES;
+    t.bias = NULL;
+    t.update = 0;
+    for (ptrdiff_t i = 0, columns, vectors; i < m; i += columns) {
+        columns = tile_columns(n, m - i, &vectors, &t);
+        const ptrdiff_t block_k = even_part(k, vectors <= TILE_VECTORS ? BLOCK_K : BLOCK_K / 2);
+        for (ptrdiff_t q = 0; q < k; q += block_k) {
+            t.k = smaller(block_k, k - q);
+            t.resume = q > 0;
+            t.a = p->b + first * p->b_col + q * p->b_row;
+            t.b = p->a + i * p->a_row + q * p->a_col;
+            t.b_row = p->a_col;
+            if (p->a_row != 1 || (!MASKED_LOADS && t.width < LANES)) {
+                t.b_row = vectors * LANES;
+                pack(columns, filled(columns), t.k, t.b, p->a_row, p->a_col, panel, t.b_row);
+                t.b = panel;
+            }
+            tile_of(n, vectors, &t);
+        }
+        real *c = p->c + i * p->c_row + first;
+        for (ptrdiff_t j = 0; p->bias && j < n; j++) {
+            for (ptrdiff_t l = 0; l < columns; l++) sums[j * t.c_row + l] += p->bias[first + j];
+        }
+        if (p->update) pack(columns, columns, n, c, p->c_row, 1, before, t.c_row);
+        for (ptrdiff_t j = 0; p->update && j < n; j++) {
+            real *const row = sums + j * t.c_row;
+            const real *const old = before + j * t.c_row;
+            for (ptrdiff_t l = 0; l < columns; l++) row[l] = real_fma(-p->rate, row[l], old[l]);
+        }
+        pack(n, n, columns, sums, t.c_row, 1, c, p->c_row);
+        finish(p, i, first, columns, n);
+    }
+    return 0;
+}
+
+GEMM_API NOINLINE int product_of_chains(const Product *p) {
+    const ptrdiff_t m = p->m, k = p->k, size = (ptrdiff_t)sizeof(real);
+    const int by_index = p->a_rows || p->a_cols; /* a.T is not packed then, nor are whole vectors of b */
+    ptrdiff_t n = p->n;
+    if (m == 1 && !by_index && n >= 8 * LANES && p->b_col == 1 && !p->update && n * k * size > 64 * 1024) {
+        product_of_row(p);
+        return 0;
+    }
+    if (n > PANEL && k > 0 && k <= SHORT_K && !by_index && p->b_row == 1 && !p->bias && !p->update) {
+        product_of_short_chains(p);
+        return 0;
+    }
+    /* The last columns, where they fill little of a vector: at most three quarters, or where a.T has to be packed at
+     * most half of float, an eighth of double, which is packed at half the speed. */
+    const ptrdiff_t few = n % LANES, most = p->a_row == 1 ? LANES * 3 / 4 : FASTNN_DOUBLE ? LANES / 8 : LANES / 2;
+    if (few > 0 && few <= most && !by_index && m >= LANES && m * k >= 16 * LANES) {
+        n -= few;
+        if (product_transposed(p, n, few) != 0) return CALL_NO_MEMORY;
+    }
+    /* b is packed if its rows are not contiguous; if it fills half of a 1 MB cache and is read many times; or if all of
+     * a, read again for every panel, would leave the first-level cache, or every other one. Without masked loads so are
+     * the last columns, which fill no vector. */
+    const int large = (n > PANEL && n * k * size > 512 * 1024) || (n > 4 * PANEL && m * k * size > 64 * 1024) ||
+                      m * k * size > 8 * 1024 * 1024;
+    const int pack_b = k > 0 && (p->b_col != 1 || (m > 2 * TILE_ROWS && large && !by_index));
+    const ptrdiff_t in_place = pack_b ? 0 : MASKED_LOADS || k == 0 ? n : n / LANES * LANES;
+    if (in_place > 0) product_in_place(p, 0, in_place);
+    if (in_place == n) return 0;
+    /* A panel, all of a and c stay in the first-level cache, or little of them leaves it. */
+    const int small = k * PANEL * size <= 24 * 1024 && m * k * size <= 32 * 1024 && m * n * size <= 32 * 1024;
+    if (k <= BLOCK_K && (small || n - in_place <= PANEL)) return product_of_panels(p, in_place, n - in_place);
+    return product_in_blocks(p, in_place, n - in_place);
+}

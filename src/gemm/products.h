@@ -1,0 +1,37 @@
+/* Whole products: as chains, in tiles, or as dot products. Both take updates only where chains need not wait in c for
+ * their next block; gemm.c looks after the others. Both return what gemm returns. */
+#ifndef FASTNN_GEMM_PRODUCTS_H
+#define FASTNN_GEMM_PRODUCTS_H
+
+#include "tile.h"
+
+/* An update has k <= BLOCK / PANEL. */
+GEMM_API int product_of_chains(const Product *p);
+
+#define DOT_COLUMNS 3
+#define DOT_K 64 /* for each column; in shorter ones, adding the lanes costs more than transposing a */
+#define DOT_BLOCK ((ptrdiff_t)1024)
+
+/* n <= DOT_COLUMNS, a_col == 1; an update has k <= DOT_BLOCK. */
+GEMM_API int product_of_dots(const Product *p);
+
+/* The whole product as one tile, which those who lead a product through tiles cut to size. */
+ALWAYS_INLINE Tile whole_tile(const Product *p) {
+    const Tile t = {.k = p->k, .a = p->a, .a_row = p->a_row, .a_col = p->a_col, .a_rows = p->a_rows,
+                    .a_cols = p->a_cols, .b = p->b, .b_row = p->b_row, .c = p->c, .c_row = p->c_row, .bias = p->bias,
+                    .update = p->update, .rate = p->rate, .width = LANES};
+    return t;
+}
+
+/* Let the tile begin at row i and step q of a. */
+ALWAYS_INLINE void begin_at(Tile *t, const Product *p, ptrdiff_t i, ptrdiff_t q) {
+    t->a = p->a + (p->a_rows ? 0 : i * p->a_row) + (p->a_cols ? 0 : q * p->a_col);
+    if (p->a_rows) t->a_rows = p->a_rows + i;
+    if (p->a_cols) t->a_cols = p->a_cols + q;
+}
+
+ALWAYS_INLINE void finish(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns) {
+    if (p->finish) p->finish(p->context, i, j, rows, columns);
+}
+
+#endif

@@ -1,0 +1,303 @@
+/* One tile of c, for each number of rows and vectors a function whose loops are unrolled and whose sums are registers.
+ * The compiler takes longer for this file than for all others. */
+#include "tile.h"
+#include "pack.h"
+#include "transpose.h"
+
+/* How many rows of a share an address register. */
+enum {
+    BY_ROWS = 1,            /* a_rows: they are anywhere, and the step is counted in another register */
+    BY_STRIDE = 3,          /* needs the fewest */
+    BY_COLUMNS = TILE_ROWS, /* a_cols: their numbers lie beside each other */
+};
+
+/* One step of all chains of a tile; x is the row of b. */
+ALWAYS_INLINE void tile_step(const int rows, const int vectors, const int masked, const int by, const vec_mask mask,
+                             const real *a[TILE_ROWS], ptrdiff_t a_row, ptrdiff_t a_col, ptrdiff_t *at, const real *b,
+                             vec x[FEW_ROWS_VECTORS], vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
+    const int last = vectors - 1;
+    UNROLL for (int v = 0; v < last; v++) x[v] = vec_load(b + v * LANES);
+    x[last] = masked ? vec_load_first(b + last * LANES, mask) : vec_load(b + last * LANES);
+    const real *const *row = a;
+    if (by == BY_ROWS) IN_ORDER(row); /* else GCC spills them to vector registers, and reads these more slowly */
+    UNROLL for (int i = 0; i < rows; i++) {
+        const vec s = vec_broadcast(by == BY_ROWS ? row[i][*at] : a[i / by][i % by * (by == BY_STRIDE ? a_row : 1)]);
+        UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_fma(s, x[v], sum[i][v]);
+    }
+    if (by == BY_ROWS) ++*at;
+    UNROLL for (int i = 0; by != BY_ROWS && i < rows; i += by) a[i / by] += a_col;
+}
+
+/* The first of many tiles that read the same panel of b, or the same rows of a, packs them for the others: loads,
+ * stores and shuffles take place beside its multiply-adds, and memory is waited for beside them. */
+enum {
+    READING,
+    COPYING_B,         /* rows of b, while they are read */
+    TRANSPOSING_B,     /* columns of b, some steps before they are read */
+    COPYING_A_ROWS,    /* a_col == 1: to rows that are A_APART apart, some steps before they are read */
+    COPYING_A_COLUMNS, /* a_row == 1: to columns of TILE_ROWS */
+};
+typedef struct {
+    real *to;
+    const real *from;        /* step `packed` of the first row or column of several, of which the next is `apart`: */
+    ptrdiff_t apart, packed; /* before it they are packed, and a multiple of SPAN or A_SPAN steps is left */
+} Packing;
+
+/* As far ahead as memory is away, in steps. Prefetches touch the last number of a line's length, since the first line
+ * of what lies across lines has come with its neighbour; at the end they go on with what the next tile packs. */
+#define AHEAD 32
+#define LINES_AHEAD 48 /* of several lines each, along their rows */
+
+/* SPAN steps of LINES columns, a line of each, are transposed at a time: where columns lie a power of two apart, more
+ * lines would drive each other out of the first-level cache. All PANEL columns take SPAN steps of the tile. This needs
+ * 32 registers; with 16, packing beforehand is as fast. */
+#if defined(GROUP) && TILE_ROWS == 12
+#define SPAN CACHE_LINE
+#define LINES 4
+#define LINES_STEPS (SPAN * LINES / PANEL)
+
+/* to (SPAN, LINES) = the transpose of from (LINES, SPAN), beside one of LINES_STEPS steps: double takes part in each,
+ * float, whose shuffles are twice as many, is faster all at once. */
+ALWAYS_INLINE void transpose_lines(const int step, const real *from, ptrdiff_t from_row, real *to) {
+#if FASTNN_DOUBLE
+    const int part = SPAN / LINES_STEPS;
+    UNROLL for (int p = step * part; p < (step + 1) * part; p += CHUNK) {
+        const real *row[GROUP];
+        UNROLL for (int i = 0; i < GROUP; i++) row[i] = from + i * from_row + p;
+        pack_chunks(GROUP, CHUNK, row, to + p * PANEL, PANEL);
+    }
+#else
+    /* A register holds 2 chunks of one row: multiply-adds keep the units busy that would blend, but not stores. */
+    UNROLL for (int p = 0; step == 0 && p < SPAN; p += GROUP, to += GROUP * PANEL) {
+        group_single row[CHUNK];
+        group_double column[CHUNK];
+        const real *line = from + p;
+        UNROLL for (int i = 0; i < CHUNK; i++, line += from_row) {
+            IN_ORDER(line);
+            row[i] = _mm256_loadu_ps(line);
+        }
+        transpose(row, column);
+        UNROLL for (int q = 0; q < CHUNK; q++) {
+            _mm_storeu_pd((double *)(to + q * PANEL), _mm256_castpd256_pd128(column[q]));
+            _mm_storeu_pd((double *)(to + (CHUNK + q) * PANEL), _mm256_extractf128_pd(column[q], 1));
+        }
+    }
+#endif
+}
+#endif
+
+#define A_SPAN 16                      /* steps in which up to 16 rows of a are copied, one each */
+
+/* The chains of one tile over all of k. */
+ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked, const int way, const int by,
+                             const vec_mask mask, const Tile *t, const Packing *packing,
+                             vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
+    const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
+    const real *a[TILE_ROWS], *b = t->b;
+    real *to = way == READING ? NULL : packing->to;
+    const real *next = way == COPYING_B ? b + AHEAD * b_row : t->a + AHEAD * a_col;
+    vec x[FEW_ROWS_VECTORS];
+    ptrdiff_t p = t->k, at = 0;
+    UNROLL for (int i = 0; i < rows; i += by) a[i / by] = t->a + (by == BY_ROWS ? t->a_rows[i] : i) * a_row;
+#ifdef SPAN
+    if (way == TRANSPOSING_B) {
+        const real *from = packing->from;
+        const ptrdiff_t from_row = packing->apart, packed = packing->packed;
+        ptrdiff_t ahead = LINES_AHEAD;
+        to += packed * PANEL;
+        for (ptrdiff_t column = 0; p > packed; p -= LINES_STEPS) {
+            if (p == packed + LINES_AHEAD) ahead += PANEL * from_row - t->k; /* the next panel */
+            UNROLL for (int step = 0; step < LINES_STEPS; step++, b += PANEL) {
+                tile_step(rows, vectors, masked, by, mask, a, a_row, a_col, &at, b, x, sum);
+                for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) {
+                    PREFETCH_TO_WRITE(b + (packed + SPAN / 2) * PANEL + l);
+                }
+                transpose_lines(step, from, from_row, to);
+            }
+            UNROLL for (int i = 0; i < LINES; i++) PREFETCH(from + i * from_row + ahead);
+            from += LINES * from_row;
+            to += LINES;
+            column += LINES;
+            if (column == PANEL) {
+                column = 0;
+                from += SPAN - PANEL * from_row;
+                to += (SPAN - 1) * PANEL;
+            }
+        }
+    }
+#endif
+    if (way == COPYING_A_ROWS) {
+        const real *from = packing->from;
+        const ptrdiff_t from_row = packing->apart, packed = packing->packed;
+        to += packed;
+        for (; p > packed; p -= A_SPAN, from += A_SPAN, to += A_SPAN) {
+            const ptrdiff_t left = p - packed;
+            const ptrdiff_t ahead = left > LINES_AHEAD ? LINES_AHEAD : LINES_AHEAD - t->k + rows * from_row;
+            for (int i = 0; i < A_SPAN; i++, b += b_row) {
+                tile_step(rows, vectors, masked, by, mask, a, a_row, a_col, &at, b, x, sum);
+                if (i >= rows) continue;
+                const real *const row = from + i * from_row;
+                for (ptrdiff_t l = 0; l < A_SPAN; l += LANES) vec_store(to + i * A_APART + l, vec_load(row + l));
+                PREFETCH(row + ahead);
+            }
+        }
+    }
+    for (; p > 0; p--, b += b_row) {
+        if (by == BY_COLUMNS) {
+            a[0] = t->a + t->a_cols[t->k - p] * a_col;
+            if (t->a_next) PREFETCH(t->a + t->a_next[t->k - p] * a_col + rows - 1);
+        }
+        if (way == COPYING_A_COLUMNS) {
+            if (p == AHEAD) next = t->a + rows;
+            PREFETCH(next);
+            PREFETCH(next + rows - 1);
+            next += a_col;
+            memcpy(to, a[0], rows * sizeof(real));
+            to += rows;
+        }
+        tile_step(rows, vectors, masked, by, mask, a, a_row, a_col, &at, b, x, sum);
+        if (way == COPYING_B) {
+            if (p == AHEAD) next = t->b + PANEL;
+            for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) PREFETCH(next + l + CACHE_LINE - 1);
+            next += b_row;
+            UNROLL for (int v = 0; v < vectors; v++) vec_store(to + v * LANES, x[v]);
+            to += PANEL;
+        }
+    }
+}
+
+ALWAYS_INLINE void tile(const int rows, const int vectors, const int way, const int by, const Tile *t,
+                        const Packing *packing) {
+    const int last = vectors - 1;
+    const vec_mask mask = vec_first(t->width);
+    const ptrdiff_t c_row = t->c_row;
+    real *c = t->c;
+    vec sum[TILE_ROWS][FEW_ROWS_VECTORS];
+
+    if (t->resume) {
+        const real *start = c;
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int v = 0; v < last; v++) sum[i][v] = vec_load(start + v * LANES);
+            sum[i][last] = vec_load_first(start + last * LANES, mask);
+            start += c_row;
+            IN_ORDER(start);
+        }
+    } else {
+        UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_broadcast(0);
+    }
+
+    if (way != READING) tile_sums(rows, vectors, 0, way, by, mask, t, packing, sum);
+    else if (MASKED_LOADS == 1 && t->width < LANES) tile_sums(rows, vectors, 1, READING, by, mask, t, NULL, sum);
+    else tile_sums(rows, vectors, MASKED_LOADS == 2, READING, by, mask, t, NULL, sum);
+
+    if (t->bias) {
+        UNROLL for (int v = 0; v < vectors; v++) {
+            const vec bias = v < last ? vec_load(t->bias + v * LANES) : vec_load_first(t->bias + v * LANES, mask);
+            UNROLL for (int i = 0; i < rows; i++) sum[i][v] = sum[i][v] + bias;
+        }
+    }
+    if (t->update) {
+        const vec step = vec_broadcast(-t->rate);
+        const real *start = c;
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int v = 0; v < last; v++) sum[i][v] = vec_fma(step, sum[i][v], vec_load(start + v * LANES));
+            sum[i][last] = vec_fma(step, sum[i][last], vec_load_first(start + last * LANES, mask));
+            start += c_row;
+            IN_ORDER(start);
+        }
+    }
+    if (LIKELY(t->width == LANES)) { /* Zen 4 stores a whole vector twice as fast as a masked one */
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int v = 0; v < vectors; v++) vec_store(c + v * LANES, sum[i][v]);
+            c += c_row;
+            IN_ORDER(c);
+        }
+    } else {
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int v = 0; v < last; v++) vec_store(c + v * LANES, sum[i][v]);
+            vec_store_first(c + last * LANES, sum[i][last], mask);
+            c += c_row;
+            IN_ORDER(c);
+        }
+    }
+}
+
+GEMM_API NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
+#define SHAPE(rows, vectors, by) (((vectors) * (TILE_ROWS + 1) + (rows)) * (TILE_ROWS + 1) + (by))
+#define CASE_BY(rows, vectors, by) case SHAPE(rows, vectors, by): tile(rows, vectors, READING, by, t, NULL); break;
+#define CASE(rows, vectors) \
+    CASE_BY(rows, vectors, BY_ROWS) CASE_BY(rows, vectors, BY_STRIDE) CASE_BY(rows, vectors, BY_COLUMNS)
+#define CASES(rows) CASE(rows, 1) CASE(rows, 2)
+    switch (SHAPE(rows, vectors, t->a_rows ? BY_ROWS : t->a_cols ? BY_COLUMNS : BY_STRIDE)) {
+        CASE(1, 4) CASE(2, 4)
+        CASES(1) CASES(2) CASES(3) CASES(4) CASES(5) CASES(6)
+#if TILE_ROWS == 12
+        CASES(7) CASES(8) CASES(9) CASES(10) CASES(11) CASES(12)
+#endif
+    }
+#undef CASES
+#undef CASE
+#undef CASE_BY
+#undef SHAPE
+}
+
+/* TILE_ROWS rows and PANEL columns. */
+static NOINLINE void first_tile(int way, const Tile *t, const Packing *packing) {
+    switch (way) {
+#define CASE(way) case way: tile(TILE_ROWS, TILE_VECTORS, way, BY_STRIDE, t, packing); break;
+        CASE(COPYING_B) CASE(COPYING_A_ROWS) CASE(COPYING_A_COLUMNS)
+#ifdef SPAN
+        CASE(TRANSPOSING_B)
+#endif
+#undef CASE
+    }
+}
+
+GEMM_API NOINLINE void tile_packing_b(Tile *t, const real *b, ptrdiff_t b_row, ptrdiff_t b_col, real *panel) {
+    Packing packing = {panel, b, b_col, 0};
+    t->b = panel;
+    t->b_row = PANEL;
+    if (b_col == 1) {
+        t->b = b;
+        t->b_row = b_row;
+        first_tile(COPYING_B, t, &packing);
+        return;
+    }
+#ifdef SPAN
+    if (b_row == 1 && t->k >= 2 * SPAN) {
+        packing.packed = SPAN + t->k % SPAN;
+        packing.from = b + packing.packed;
+        pack(PANEL, PANEL, packing.packed, b, b_col, b_row, panel, PANEL);
+        first_tile(TRANSPOSING_B, t, &packing);
+        return;
+    }
+#endif
+    pack(PANEL, PANEL, t->k, b, b_col, b_row, panel, PANEL);
+    tile_of(TILE_ROWS, TILE_VECTORS, t);
+}
+
+/* The tiles that follow read the packed rows of a. */
+ALWAYS_INLINE void read_packed_a(Tile *t, const real *packed) {
+    t->a = packed;
+    t->a_row = t->a_col == 1 ? A_APART : 1;
+    if (t->a_col != 1) t->a_col = TILE_ROWS;
+}
+
+GEMM_API void tile_packing_a(Tile *t, real *packed) {
+    const ptrdiff_t steps = t->a_col == 1 ? smaller(A_SPAN + t->k % A_SPAN, t->k) : 0;
+    const Packing packing = {packed, t->a + steps, t->a_row, steps};
+    if (t->a_col == 1) {
+        pack(steps, steps, TILE_ROWS, t->a, 1, t->a_row, packed, A_APART);
+        read_packed_a(t, packed);
+        first_tile(COPYING_A_ROWS, t, &packing);
+    } else {
+        first_tile(COPYING_A_COLUMNS, t, &packing);
+        read_packed_a(t, packed);
+    }
+}
+
+GEMM_API void pack_a(ptrdiff_t rows, Tile *t, real *packed) {
+    if (t->a_col == 1) pack(t->k, t->k, rows, t->a, 1, t->a_row, packed, A_APART);
+    else pack(rows, rows, t->k, t->a, 1, t->a_col, packed, TILE_ROWS);
+    read_packed_a(t, packed);
+}

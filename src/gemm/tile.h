@@ -1,0 +1,55 @@
+/* One tile of c: its size, what it reads and writes, and what else the first of many tiles does for the others. */
+#ifndef FASTNN_GEMM_TILE_H
+#define FASTNN_GEMM_TILE_H
+
+#include "gemm.h"
+
+/* A tile is up to TILE_ROWS rows of 1 or 2 vectors: 24 of 32 registers, or 12 of 16, hold its sums, the others the
+ * vectors of b and one broadcast number of a. One or two rows would wait for their own sums (a multiply-add takes
+ * four cycles and starts every cycle): they get 4 vectors. */
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define TILE_ROWS 12
+#else
+#define TILE_ROWS 6
+#endif
+#define TILE_VECTORS 2
+#define FEW_ROWS 2
+#define FEW_ROWS_VECTORS 4
+#define PANEL_COLUMNS (TILE_VECTORS * (VECTOR_BYTES / sizeof(real)))
+#define PANEL ((ptrdiff_t)PANEL_COLUMNS) /* b is packed into panels as wide as a tile, each (k, PANEL) */
+#define BLOCK_K 512
+#define A_APART (BLOCK_K + CACHE_LINE) /* consecutive rows begin in different sets of the first-level cache */
+
+/* A tile, or a column of tiles below each other. */
+typedef struct {
+    ptrdiff_t k;
+    const real *a;
+    ptrdiff_t a_row, a_col;
+    const int64_t *a_rows, *a_cols, *a_next; /* as in Product, from the first row and step on */
+    const real *b;                           /* columns contiguous */
+    ptrdiff_t b_row;
+    real *c;
+    ptrdiff_t c_row;
+    const real *bias; /* added at the end of the chain, or NULL */
+    int resume;       /* the chain starts from c instead of zero */
+    int update;
+    real rate;
+    ptrdiff_t width;  /* columns in the last vector, 1..LANES */
+} Tile;
+
+/* c (rows, columns) of a tile of up to TILE_ROWS rows and 1 or TILE_VECTORS vectors, or up to FEW_ROWS rows and
+ * FEW_ROWS_VECTORS vectors. */
+GEMM_API void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t);
+
+/* The first of many tiles that read the same panel of b, or the same rows of a, packs them for the others: this one
+ * has TILE_ROWS rows and PANEL columns, and packs the columns of b, which have any strides, into `panel` (k, PANEL). */
+GEMM_API void tile_packing_b(Tile *t, const real *b, ptrdiff_t b_row, ptrdiff_t b_col, real *panel);
+
+/* This one packs its TILE_ROWS rows of a into `packed`, TILE_ROWS * A_APART numbers, where the tiles that follow read
+ * them; k <= BLOCK_K. */
+GEMM_API void tile_packing_a(Tile *t, real *packed);
+
+/* The same beforehand, for up to TILE_ROWS rows. */
+GEMM_API void pack_a(ptrdiff_t rows, Tile *t, real *packed);
+
+#endif

@@ -1,0 +1,88 @@
+/* One vector of `real`: multiply-adds, broadcasts, and loads and stores of its first lanes; and what keeps the compiler
+ * from undoing the order in which they are written. */
+#ifndef FASTNN_GEMM_VECTORS_H
+#define FASTNN_GEMM_VECTORS_H
+
+#include "math/simd.h"
+#if defined(__SSE2__) && !defined(FASTNN_SCALAR)
+#include <immintrin.h>
+#endif
+
+#ifdef __GNUC__
+#define NOINLINE __attribute__((noinline))
+#define PREFETCH_TO_WRITE(address) __builtin_prefetch(address, 1, 3) /* into the first-level cache */
+#define IN_ORDER(pointer) __asm__("" : "+r"(pointer)) /* else GCC computes all row addresses at once and spills them */
+#else
+#define NOINLINE
+#define PREFETCH_TO_WRITE(address) (void)(address)
+#define IN_ORDER(pointer) (void)(pointer)
+#endif
+
+#ifdef FASTNN_SCALAR
+#define vec_fma(a, b, c) real_fma(a, b, c)
+#define vec_broadcast(x) (x)
+#else
+/* One vfmadd instruction (GCC 12 and Clang 14 recognize the loop), or a multiplication and an addition. */
+ALWAYS_INLINE vec vec_fma(vec a, vec b, vec c) {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+    vec sum;
+    UNROLL for (int lane = 0; lane < (int)LANES; lane++) sum[lane] = real_fma(a[lane], b[lane], c[lane]);
+    return sum;
+#else
+    return a * b + c;
+#endif
+}
+
+ALWAYS_INLINE vec vec_broadcast(real x) { return x - (vec){0}; /* x + 0 would turn -0 into 0 */ }
+#endif
+
+ALWAYS_INLINE vec vec_load(const real *p) { return *(const vec *)p; }
+ALWAYS_INLINE void vec_store(real *p, vec v) { *(vec *)p = v; }
+
+/* The first lanes of a vector, chosen by vec_first(count), 0 <= count <= LANES; memory beyond them is not touched.
+ * MASKED_LOADS is 2 where a masked load costs what a whole one costs, 1 where it costs a little more (10 % of a tile
+ * with AVX2), and 0 where it is so slow that the tail of b is packed instead. */
+#if defined(__AVX512F__) && !defined(FASTNN_SCALAR)
+#define MASKED_LOADS 2
+#define vec_first(count) ((vec_mask)((1u << (count)) - 1))
+#if FASTNN_DOUBLE
+typedef __mmask8 vec_mask;
+#define vec_load_first(p, mask) ((vec)_mm512_maskz_loadu_pd(mask, p))
+#define vec_store_first(p, v, mask) _mm512_mask_storeu_pd(p, mask, (__m512d)(v))
+#else
+typedef __mmask16 vec_mask;
+#define vec_load_first(p, mask) ((vec)_mm512_maskz_loadu_ps(mask, p))
+#define vec_store_first(p, v, mask) _mm512_mask_storeu_ps(p, mask, (__m512)(v))
+#endif
+#elif defined(__AVX2__) && !defined(FASTNN_SCALAR)
+#define MASKED_LOADS 1
+typedef __m256i vec_mask;
+#if FASTNN_DOUBLE
+#define vec_first(count) _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3))
+#define vec_load_first(p, mask) ((vec)_mm256_maskload_pd(p, mask))
+#define vec_store_first(p, v, mask) _mm256_maskstore_pd(p, mask, (__m256d)(v))
+#else
+#define vec_first(count) _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+#define vec_load_first(p, mask) ((vec)_mm256_maskload_ps(p, mask))
+#define vec_store_first(p, v, mask) _mm256_maskstore_ps(p, mask, (__m256)(v))
+#endif
+#else
+#define MASKED_LOADS 0
+#define vec_first(count) (count)
+typedef ptrdiff_t vec_mask;
+ALWAYS_INLINE vec vec_load_first(const real *p, vec_mask count) {
+    if (LIKELY(count == LANES)) return vec_load(p);
+    real lanes[VECTOR_BYTES / sizeof(real)] = {0};
+    for (ptrdiff_t lane = 0; lane < count; lane++) lanes[lane] = p[lane];
+    return vec_load(lanes);
+}
+ALWAYS_INLINE void vec_store_first(real *p, vec v, vec_mask count) {
+    real lanes[VECTOR_BYTES / sizeof(real)];
+    vec_store(lanes, v);
+    for (ptrdiff_t lane = 0; lane < count; lane++) p[lane] = lanes[lane];
+}
+#endif
+
+ALWAYS_INLINE ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+
+#endif
