@@ -22,17 +22,16 @@ from setuptools import Extension, setup
 sys.path.insert(0, str(Path(__file__).parent / "src" / "build"))
 from cached_build import CachedBuild, cached, copy, key_of, run, write
 
-# The families of kernels: name -> the texts that are included, in this order, and the C sources that are linked with
-# them, built as they are. All paths of these tables are relative to src.
-COMMON = "kernels/common.pxi"
+# The families of kernels: name -> the texts of src/kernels that are included, in this order, and the C sources that are
+# linked with them, built as they are. All other paths of these tables are relative to src.
 FAMILIES = {
-    "activations": ([COMMON, "kernels/elementwise.pxi", "kernels/elementary.pxi", "kernels/activations.pxi"], []),
+    "activations": (["common", "rectangle", "elementwise", "elementary", "activations"], []),
     "dense": (
-        [COMMON, "kernels/elementwise.pxi", "kernels/index.pxi", "kernels/dense.pxi", "kernels/peak.pxi"],
+        ["common", "rectangle", "index", "dense", "peak"],
         [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "dots", "gemm", "peak")],
     ),
-    "losses": ([COMMON, "kernels/softmax.pxi", "kernels/losses.pxi"], []),
-    "optimizers": ([COMMON, "kernels/index.pxi", "kernels/optimizers.pxi", "kernels/gather.pxi"], []),
+    "losses": (["common", "softmax", "losses"], []),
+    "optimizers": (["common", "index", "optimizers", "gather"], []),
 }
 MODULES = ("team/team.pyx", "tape/tape.pyx", "kernels/kernel.pyx", "cpu.pyx")  # built once
 LAYOUT_FILES = ("tape/call.h", "tape/tape.pxd", "kernels/kernel.pxd")  # what the tape and the kernels must agree upon
@@ -139,7 +138,7 @@ def write_stubs():
         if module.with_suffix(".pxd").exists():
             write(stub(f"{module.stem}.pxd"), module.with_suffix(".pxd").read_bytes())
     for family, (texts, _) in FAMILIES.items():
-        includes = "".join(f'include "{text}"\n' for text in texts)
+        includes = "".join(f'include "kernels/{text}.pxi"\n' for text in texts)
         write(stub(f"{family}.pyx"), FAMILY.format(name=f"{PACKAGE}.{family}", includes=includes).encode())
 
 

@@ -1,23 +1,5 @@
 # Elementwise kernels: y = f(x) and dx = dy f'(x or y), for f of one number and perhaps one constant; x, y, dy, dx
-# (rows, n); y may be x, dx may be dy. The loop of a formula works on rectangles: of whole arrays here, and of what a
-# dense product has in the cache.
-
-cdef extern from "math/loops.h":
-    ctypedef struct Rectangle:
-        Py_ssize_t rows
-        Py_ssize_t columns
-        Py_ssize_t stride       # from row to row, in elements
-    void map_rows(
-        const real *x, real *y, Rectangle shape, real alpha, real (*f)(real, real) noexcept nogil
-    ) noexcept nogil
-    void map_pair_rows(
-        const real *x, const real *y, real *z, Rectangle shape, real alpha, real (*f)(real, real, real) noexcept nogil
-    ) noexcept nogil
-
-# y = f(x), and dx = dy f'(saved), where saved is x or y
-ctypedef void (*Forward)(const real *x, real *y, Rectangle shape, real alpha) noexcept nogil
-ctypedef void (*Backward)(const real *saved, const real *dy, real *dx, Rectangle shape, real alpha) noexcept nogil
-
+# (rows, n); y may be x, dx may be dy. Units: rows.
 
 cdef struct Elementwise:
     const real *x
