@@ -22,7 +22,7 @@ if find_spec("fastnn._core.tape") is None:
         "Python from another folder."
     )
 
-from fastnn._core.kernel import Rows, activations_of, guard  # noqa: E402 - what is not built has been said above
+from fastnn._core.kernel import activations_of  # noqa: E402 - what is not built has been said above
 
 built = tuple(isa for isa in _INSTRUCTION_SETS if find_spec(f"fastnn._core.{_FAMILIES[0]}_float32_{isa}") is not None)
 supported: tuple[str, ...] = import_module("fastnn._core.cpu").supported()
@@ -48,6 +48,8 @@ def _select() -> tuple[str, str]:
 
 
 selected, reason = _select()
+
+
 class Kernels:
     """One build: the functions compiled for one dtype and one instruction set, from the modules of all families.
 

@@ -121,9 +121,9 @@ class SGD(Optimizer):
 class RMSprop(Optimizer):
     """RMSprop (Tieleman & Hinton 2012), with momentum, and centered (Graves 2013): PyTorch's formulas.
 
-    g = gradient + weight_decay * w; square = alpha * square + (1 - alpha) * g^2; g /= sqrt(square) + eps; with momentum,
-    velocity = momentum * velocity + g stands for g; w -= lr * g. Centered, mean = alpha * mean + (1 - alpha) * g, and
-    square - mean^2, an estimate of the variance, stands for the square.
+    g = gradient + weight_decay * w; square = alpha * square + (1 - alpha) * g^2; g /= sqrt(square) + eps; with
+    momentum, velocity = momentum * velocity + g stands for g; w -= lr * g. Centered, mean = alpha * mean +
+    (1 - alpha) * g, and square - mean^2, an estimate of the variance, stands for the square.
 
     Parameters
     ----------

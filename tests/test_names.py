@@ -1,79 +1,140 @@
-"""The kernels, their types, their reference and the table of cases list the same functions with the same arguments."""
+"""The kernels, their types, their twins, the table of cases and the classes list the same operations and arguments."""
 
-import ast
 import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import stubs
 from cases import CASES, DTYPES, kernel, random
+from completeness import missing, twins
 
 import fastnn
-from fastnn import reference
 
-STUB = Path(fastnn.__file__).with_name("kernels.pyi")
-NO_KERNELS = {"fma_peak"}  # measures the processor: there is nothing to compare it with
-
-
-def signature_of(function: ast.FunctionDef) -> list[tuple[str, object]]:
-    """Names and defaults of the arguments; `inspect.Parameter.empty` stands for no default."""
-    names = [argument.arg for argument in function.args.args]
-    defaults = [ast.literal_eval(default) for default in function.args.defaults]
-    return list(zip(names, [inspect.Parameter.empty] * (len(names) - len(defaults)) + defaults, strict=True))
-
-
-def stubs() -> dict[str, ast.FunctionDef]:
-    (kernels,) = [node for node in ast.parse(STUB.read_text()).body if isinstance(node, ast.ClassDef)]
-    functions = [node for node in kernels.body if isinstance(node, ast.FunctionDef)]
-    listed = {function.name: function for function in functions if not function.name.startswith("_")}
-    assert set(listed) >= NO_KERNELS
-    return {name: function for name, function in listed.items() if name not in NO_KERNELS}
-
-
-def references() -> dict[str, object]:
-    functions = inspect.getmembers(reference, inspect.isfunction)
-    return {name: function for name, function in functions if not name.startswith("_")}
+DECLARED = stubs.declared()
+TESTS, PACKAGE = Path(__file__).parent, Path(fastnn.__file__).parent
 
 
 def arguments_of(function: object) -> list[tuple[str, object]]:
     return [(name, parameter.default) for name, parameter in inspect.signature(function).parameters.items()]
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
-def test_kernels_are_those_of_the_stub(dtype):
-    functions = inspect.getmembers(getattr(fastnn.kernels, dtype.__name__), inspect.isroutine)
-    assert {name for name, _ in functions if not name.startswith("_")} == set(stubs()) | NO_KERNELS
+def test_nothing_is_missing():
+    assert missing() == []
 
 
-def test_references_are_those_of_the_stub():
-    assert set(references()) == set(stubs())
+# What an operation consists of, as texts of this project: deleting any one of them must be noticed, by name
+EDITS = {
+    "celu, formula and row": ("kernel", "celu", None),
+    "celu, twins": ("fastnn/reference.py", "celu", r"def celu_\w+\(.*?\n\n\n"),
+    "celu, twin of backward": ("fastnn/reference.py", "celu_backward", r"def celu_backward\(.*?\n\n\n"),
+    "celu, case": ("tests/cases.py", "celu", r' *\*activation\("celu".*?\n'),
+    "celu, types": ("fastnn/kernels.pyi", "celu", r"    @staticmethod\n    def celu_\w+\(.*?\n"),
+    "celu, class": ("fastnn/activations.py", "CELU", r"class CELU\(.*?\n\n\n"),
+    "celu, export": ("fastnn/__init__.py", "CELU", r'    CELU,\n|"CELU", '),
+    "rmsprop, kernel": ("kernel", "rmsprop", None),
+    "rmsprop, twin": ("fastnn/reference.py", "rmsprop", r"def rmsprop\(.*?\n\n\n"),
+    "rmsprop, case": ("tests/cases.py", "rmsprop", r" +rmsprop\(\".*?\n"),
+    "rmsprop, types": ("fastnn/kernels.pyi", "rmsprop", r"    @staticmethod\n    def rmsprop\(.*?\) -> None: \.\.\.\n"),
+    "rmsprop, class": ("fastnn/optimizers.py", "RMSprop", r"class RMSprop\(.*?\n\n\n"),
+    "rmsprop, name": ("fastnn/optimizers.py", "rmsprop", r'"rmsprop": RMSprop, '),
+    "rmsprop, export": ("fastnn/__init__.py", "RMSprop", r", RMSprop|\"RMSprop\", "),
+}
+
+# As if the sources of the core did not have it
+WITHOUT_KERNELS = """
+from fastnn import kernels
+for build in (kernels.float32, kernels.float64):
+    for name in [name for name in vars(build) if name.startswith({word!r})]:
+        delattr(build, name)
+    build.activations.pop({word!r}, None)
+"""
 
 
-def test_cases_are_those_of_the_stub():
-    assert {case.op for case in CASES} == set(stubs())
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """The package and the tables of the tests, to be changed."""
+    folder = tmp_path_factory.mktemp("copy")
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PACKAGE, folder / "fastnn", ignore=ignored)
+    (folder / "tests").mkdir()
+    for name in ("cases.py", "stubs.py", "completeness.py"):
+        shutil.copy(TESTS / name, folder / "tests" / name)
+    return folder
 
 
-@pytest.mark.parametrize("name", stubs())
+def complaints(folder: Path, before: str = "") -> str:
+    script = f"{before}\nfrom completeness import missing\nprint(*missing(), sep='\\n')"
+    paths = os.pathsep.join([str(folder / "tests"), str(folder)])
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", script],
+        cwd=folder, env={**os.environ, "PYTHONPATH": paths}, text=True, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+def test_a_copy_lacks_nothing_in_a_subprocess(copy):
+    assert complaints(copy) == ""
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_what_is_deleted_is_named_in_a_subprocess(edit, copy):
+    file, word, pattern = EDITS[edit]
+    if file == "kernel":
+        assert word in complaints(copy, WITHOUT_KERNELS.format(word=word))
+        return
+    path = copy / file
+    text = path.read_text(encoding="utf-8")
+    less = re.sub(pattern, "", text, flags=re.DOTALL)
+    assert less != text
+    path.write_text(less, encoding="utf-8")
+    try:
+        assert word in complaints(copy)
+    finally:
+        path.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", DECLARED)
 def test_arguments(name):
-    stub = signature_of(stubs()[name])
-    assert stub[-1] == ("tape", None)
-    assert arguments_of(references()[name]) == stub[:-1]
+    declared = [
+        (argument.name, inspect.Parameter.empty if argument.default is None else eval(argument.default))
+        for argument in DECLARED[name].arguments
+        if argument.role != "absent"
+    ]
+    assert arguments_of(twins()[name]) == declared
     for dtype in DTYPES:
-        assert arguments_of(kernel(name, dtype)) == stub
+        assert arguments_of(kernel(name, dtype)) == [*declared, ("tape", None)]
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_docstrings_tell_of_every_argument(name):
+    text = kernel(name, DTYPES[0]).__doc__
+    assert DECLARED[name].summary in text
+    for argument in DECLARED[name].arguments:
+        if argument.role != "absent":
+            assert f"\n{argument.name} : {argument.type}\n" in text
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_arguments_of_cases(case):
     names = list(case.make(3, 7, DTYPES[0], random(3, 7)))
-    expected = [name for name, _ in arguments_of(references()[case.op])]
+    expected = [name for name, _ in arguments_of(twins()[case.op])]
     assert names == expected[: len(names)]
-    assert set(case.outputs) <= set(names)
+    written = {argument.name for argument in DECLARED[case.op].arguments if argument.role in ("out", "inout")}
+    assert set(case.outputs) <= written
 
 
-@pytest.mark.parametrize("name", stubs())
+@pytest.mark.parametrize("name", DECLARED)
 def test_same_arguments_may_be_none(name):
-    in_stub = [argument.arg for argument in stubs()[name].args.args if "None" in ast.unparse(argument.annotation)]
-    parameters = inspect.signature(references()[name]).parameters
-    assert [*[key for key, value in parameters.items() if "None" in str(value.annotation)], "tape"] == in_stub
+    parameters = inspect.signature(twins()[name]).parameters
+    of_twin = [key for key, value in parameters.items() if "None" in str(value.annotation)]
+    declared = [argument.name for argument in DECLARED[name].arguments if "None" in argument.type]
+    assert of_twin == declared
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)

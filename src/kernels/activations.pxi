@@ -74,7 +74,8 @@ cdef void elu_gradient_loop(const real *y, const real *dy, real *dx, Rectangle s
 
 activation("""elu(alpha: cell = 1.0 >= 0): y in [-alpha, inf], from y, he_normal
     y = x where x > 0, else alpha * (exp(x) - 1); alpha >= 0.
-    dx = dy where y > 0, else dy * (y + alpha), whose absolute error is at most epsilon * alpha * dy.""", elu_loop, elu_gradient_loop)
+    dx = dy where y > 0, else dy * (y + alpha), whose absolute error is at most epsilon * alpha * dy.""",
+    elu_loop, elu_gradient_loop)
 
 
 # Barron 2017. From y: exp(x / alpha) = y / alpha + 1, as exact as that of elu.
@@ -116,7 +117,8 @@ cdef void selu_gradient_loop(const real *y, const real *dy, real *dx, Rectangle 
 
 activation("""selu: y in [-1.7580993408473768, inf], from y, lecun_normal
     y = scale * elu(x, alpha), with the scale and alpha of self-normalizing networks.
-    dx = dy * scale where y > 0, else dy * (y + scale * alpha), with an error up to epsilon * scale * alpha * dy.""", selu_loop, selu_gradient_loop)
+    dx = dy * scale where y > 0, else dy * (y + scale * alpha), with an error up to epsilon * scale * alpha * dy.""",
+    selu_loop, selu_gradient_loop)
 
 
 # Hendrycks & Gimpel 2016: x times the normal distribution's cumulative function, which erfc gives without cancellation.

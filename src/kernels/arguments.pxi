@@ -22,7 +22,7 @@ cdef extern from "Python.h":
         double ob_fval
 
 cdef enum:
-    SHORT_BYTES = 65536     # in all arrays together, up to which a call is so short that it keeps the interpreter's lock
+    SHORT_BYTES = 65536     # in all arrays together, up to which a call is too short to let other Python threads in
 
 cdef double ZERO = 0.0
 cdef double NOWHERE = 0.0   # what an array of no bytes has for an address: NULL is an array that is absent

@@ -37,7 +37,8 @@ cdef extern from "math/elementary.h":
     real real_erf(real x) noexcept nogil
     real real_erfc(real x) noexcept nogil
 
-# Memoryviews over what a payload holds, without an object, a count or the interpreter's lock: debug builds check bounds.
+# Memoryviews over what a payload holds, without an object, a count or the interpreter's lock: debug builds check their
+# bounds.
 cdef extern from *:
     """
     #define VIEW_OF(address, item_size, dimensions, n, inner) ({                                       \\

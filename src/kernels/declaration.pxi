@@ -15,8 +15,9 @@
 # -> n: 0.2         its units, and the nanoseconds of one (followed by sizes to multiply them by), where threads may
 #                   share them; "updates" where it writes to parameters
 #
-# The payload has a word for each argument (strided: three; rows: those of the array, the index and the cursor), then one
-# for each symbol in the order of their first appearance, then the context that `declare` is given, if there is one.
+# The payload has a word for each argument (strided: three; rows: those of the array, the index and the cursor), then
+# one for each symbol in the order of their first appearance, then the context that `declare` is given, if there is
+# one, and what `prepare` adds.
 
 cdef enum:
     MOST_ARGUMENTS = 16     # with the tape, and the hidden ones of rows
@@ -73,6 +74,9 @@ cdef object ARGUMENT = re.compile(
     r"(?P<strided> strided)?(?: \((?P<shape>[\w, ]*)\))?(?P<others>(?: \| \w+(?: if \w+ == 0)?)*)"
     r"(?: = (?P<default>[\w.+-]+))?(?P<bounds>(?: [<>]=? [\d.e+-]+)*)(?:, |$)"
 )
+cdef object REMARKS = {
+    "in": "Read.", "rows": "Read.", "out": "Written.", "inout": "Read and written.", "cell": "Read at every run.",
+}
 cdef object DTYPES = {b"f": "float32", b"d": "float64", b"q": "int64"}
 cdef dict PARSED = {}       # by their texts: those of float32 are those of float64
 
@@ -133,8 +137,7 @@ class DeclaredArgument:
 
     @property
     def remark(self):
-        read = {"in": "Read.", "rows": "Read.", "out": "Written.", "inout": "Read and written.", "cell": "Read at every run."}
-        parts = [read.get(self.role, "")]
+        parts = [REMARKS.get(self.role, "")]
         if self.bounds:
             parts[0] = f"{' and '.join(map(' '.join, self.bounds))}. {parts[0]}"
         if self.same_as:
@@ -160,7 +163,7 @@ cdef object declare(
     kernel.body, kernel.prepare, kernel.context = body, prepare, context
     words = kernel.first_size + kernel.n_sizes + (context is not NULL) + n_added
     if not 8 * words == payload_bytes <= 8 * CALL_WORDS:
-        raise SystemError(f"{kernel.name}: its declaration has {words} words of {CALL_WORDS}, its struct {payload_bytes / 8}")
+        raise SystemError(f"{kernel.name}: {words} words are declared, of {CALL_WORDS}, its struct has {payload_bytes / 8}")
     return kernel.function(module)
 
 

@@ -201,8 +201,8 @@ kernel("""dense_forward(x: rows (rows, n_in), w: in (n_in, n_out), b: in (n_out)
 
     y = activation(x @ w + b).
 
-    The activation is one whose derivative follows from y, by its name; alpha is its constant, if it has one: by default
-    that of the activation.
+    The activation is one whose derivative follows from y, by its name; alpha is its constant, if it has one, by
+    default its own.
     """, dense_forward_body, sizeof(DenseForward), prepare_dense_forward, NULL, 1)
 
 
@@ -272,7 +272,6 @@ cdef inline int multiply_dw(
 cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
     """Two calls, of which each may be left out: dw with db, then dx, because dy may be needed no more."""
     cdef DenseBackward *s = <DenseBackward *> calls.payload
-    cdef Py_ssize_t n = 0
     if s.dw is NULL and s.db is not NULL:
         raise ValueError(f"{kernel}: dw is None, expected an array where db is one: they are computed together")
     if s.index is not NULL:
@@ -289,8 +288,10 @@ cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
         calls.bounds = NULL
         divide_product(calls, &s.panel, s.n_in, s.n_out, s.rows, by_columns=True)
         return 1 + (s.dx is not NULL)
+    if s.dx is NULL:
+        return 0
     calls[0] = calls[1]
-    return s.dx is not NULL
+    return 1
 
 kernel("""dense_backward(x: rows (rows, n_in), w: in (n_in, n_out), dy: in (rows, n_out), dx: out (rows, n_in) | None,
     dw: out (n_in, n_out) | None, db: out (n_out) | None, activation: name = None, alpha: cell | None = None)

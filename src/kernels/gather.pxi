@@ -39,7 +39,8 @@ cdef Py_ssize_t prepare_gather_rows(str kernel, Call *call) except -1:
     call_divide(call, 5 + 0.3 * s.columns)
     return 1
 
-kernel("""gather_rows(x: in strided (n, columns), index: in int64 (n_index), cursor: in int64 (1), y: out (rows, columns))
+kernel("""gather_rows(x: in strided (n, columns), index: in int64 (n_index), cursor: in int64 (1),
+    y: out (rows, columns))
 
     y[i] = x[index[cursor[0] + i]] for every row i of y.
     """, gather_rows_body, sizeof(GatherRows), prepare_gather_rows)

@@ -1,14 +1,14 @@
 """What kernels are made of, built once for all of them.
 
-A kernel declares its arguments in one text; from it follow the checks, the messages, the signature, the docstring and the
-payload that its body reads. The files, each of which builds on the ones before it: declaration.pxi (the text and what it
-becomes), refusals.pxi (error messages), arguments.pxi (one function that takes the arguments of any kernel, and runs or
-records), activation.pxi (the table of activations). Rows and the guard of the loss stand here.
+A kernel declares its arguments in one text; from it follow the checks, the messages, the signature, the docstring and
+the payload that its body reads. The files, each of which builds on the ones before it: declaration.pxi (the text and
+what it becomes), refusals.pxi (error messages), arguments.pxi (one function that takes the arguments of any kernel, and
+runs or records), activation.pxi (the table of activations). Rows and the guard of the loss stand here.
 """
 
 from cpython.buffer cimport PyBuffer_Release
 from cpython.object cimport PyObject
-from libc.string cimport memset, strcmp
+from libc.string cimport memset
 
 import re
 from sys import intern

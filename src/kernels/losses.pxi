@@ -174,7 +174,8 @@ cdef inline real cross_entropy_gradient(real y, real t, real delta) noexcept nog
 cdef int cross_entropy_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const TargetLoss *s = <const TargetLoss *> call.payload
     mean_loss(
-        s.value, s.y, s.t, s.weight, s.dy, s.rows, s.n, s.rows, <real> s.delta[0], cross_entropy_, cross_entropy_gradient
+        s.value, s.y, s.t, s.weight, s.dy, s.rows, s.n, s.rows, <real> s.delta[0], cross_entropy_,
+        cross_entropy_gradient,
     )
     return 0
 
@@ -315,6 +316,7 @@ cdef int cross_entropy_labels_from_logits_body(const Call *call, Py_ssize_t begi
     return 0
 
 label_loss(
-    "cross_entropy_labels_from_logits", "The mean over rows of -log(softmax(y)_t), t the row's label, without overflow or log(0).",
+    "cross_entropy_labels_from_logits",
+    "The mean over rows of -log(softmax(y)_t), t the row's label, without overflow or log(0).",
     cross_entropy_labels_from_logits_body,
 )

@@ -49,8 +49,8 @@ cdef int sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept n
             w[i] -= lr * velocity[i]
     return 0
 
-kernel("""sgd(w: inout (n), dw: in (n), velocity: inout (n) | None if momentum == 0, lr: cell, momentum: cell = 0.0 >= 0,
-    weight_decay: cell = 0.0 >= 0, nesterov: flag = False) -> n: 0.2, updates
+kernel("""sgd(w: inout (n), dw: in (n), velocity: inout (n) | None if momentum == 0, lr: cell,
+    momentum: cell = 0.0 >= 0, weight_decay: cell = 0.0 >= 0, nesterov: flag = False) -> n: 0.2, updates
 
     Stochastic gradient descent (Sutskever et al. 2013, in PyTorch's form).
 
@@ -101,8 +101,8 @@ kernel("""rmsprop(w: inout (n), dw: in (n), square: inout (n), mean: inout (n) |
 
     RMSprop (Tieleman & Hinton 2012; Graves 2013 for the centered form), in PyTorch's form.
 
-    g = dw + weight_decay * w; square = alpha * square + (1 - alpha) * g^2; centered, mean += (1 - alpha) * (g - mean) and
-    variance = square - mean^2, else variance = square; g /= sqrt(variance) + eps; with momentum,
+    g = dw + weight_decay * w; square = alpha * square + (1 - alpha) * g^2; variance = square, or, centered,
+    mean += (1 - alpha) * (g - mean) and variance = square - mean^2; g /= sqrt(variance) + eps; with momentum,
     velocity = momentum * velocity + g stands for g; w -= lr * g.
     """, rmsprop_body, sizeof(RMSprop))
 

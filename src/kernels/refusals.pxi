@@ -45,9 +45,8 @@ cdef object of_other_shape(Kernel k, int i, Py_buffer *buffer, Frame *f):
         if by >= 0 and by != i and <object> k.arguments[by].name not in deciding:
             deciding.append(<object> k.arguments[by].name)
     text = f"({', '.join(expected)}{',' if len(expected) == 1 else ''})"
-    return ValueError(
-        f"{name_of(k, i)} has shape {got}, expected {text}" + (f" to match {' and '.join(deciding)}" if deciding else "")
-    )
+    match = f" to match {' and '.join(deciding)}" if deciding else ""
+    return ValueError(f"{name_of(k, i)} has shape {got}, expected {text}{match}")
 
 
 cdef object size_name(Kernel k, int size):

@@ -224,7 +224,7 @@ cdef object what_left(const Call *call):
     changed = "it has been changed since the call was recorded"
     if within(number, value):
         array = number.of_array.decode()
-        return f"{text} and {array} is None, expected an array unless {name} is 0: {changed}, record it anew with {array}"
+        return f"{text} and {array} is None, expected an array unless {name} is 0: {changed}; record it with {array}"
     return f"{text}, expected a number {bounds_in_words(number)}: {changed}"
 
 
