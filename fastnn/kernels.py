@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+__all__ = ["Activation", "Rows", "built", "float32", "float64", "guard", "of", "reason", "selected", "supported"]
+
 _FAMILIES = ("activations", "dense", "losses", "optimizers")  # each a module per instruction set and dtype
 _INSTRUCTION_SETS = ("baseline", "avx2", "avx512")  # the most capable last
 
@@ -22,7 +24,7 @@ if find_spec("fastnn._core.tape") is None:
         "Python from another folder."
     )
 
-from fastnn._core.kernel import activations_of  # noqa: E402 - what is not built has been said above
+from fastnn._core.kernel import Activation, Rows, activations_of, guard  # noqa: E402 - what is not built has been said
 
 built = tuple(isa for isa in _INSTRUCTION_SETS if find_spec(f"fastnn._core.{_FAMILIES[0]}_float32_{isa}") is not None)
 supported: tuple[str, ...] = import_module("fastnn._core.cpu").supported()

@@ -293,10 +293,8 @@ def test_orthogonal_weights_have_orthonormal_rows_or_columns(sizes):
 @pytest.mark.parametrize("activation", [None, *ACTIVATIONS])
 def test_default_initializer_follows_the_activation(activation):
     known = {None: "glorot_uniform", "relu": "he_normal", "selu": "lecun_normal", "tanh": "glorot_uniform"}
-    table = kernels.float64.activations
-    expected = (
-        known.get(activation) or table[BY_NAME[activation].kernel if activation in BY_NAME else activation].initializer
-    )
+    kernel = BY_NAME[activation].kernel if activation in BY_NAME else activation
+    expected = known.get(activation) or kernels.float64.activations[kernel].initializer
     assert same_bits(weights(activation=activation), weights(activation=activation, weight_initializer=expected))
     if activation is not None:
         layer = Dense(300)

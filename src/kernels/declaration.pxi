@@ -163,7 +163,7 @@ cdef object declare(
     kernel.body, kernel.prepare, kernel.context = body, prepare, context
     words = kernel.first_size + kernel.n_sizes + (context is not NULL) + n_added
     if not 8 * words == payload_bytes <= 8 * CALL_WORDS:
-        raise SystemError(f"{kernel.name}: {words} words are declared, of {CALL_WORDS}, its struct has {payload_bytes / 8}")
+        raise SystemError(f"{kernel.name}: {words} words are declared, its struct has {payload_bytes / 8}")
     return kernel.function(module)
 
 

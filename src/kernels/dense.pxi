@@ -247,8 +247,8 @@ cdef int dense_dw_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexc
         &x, s.dy, s.dw, s.db, NULL, s.rows, s.n_out, call.units, s.panel, begin, end
     )
 
-# dw = x.T @ dy and db = the sum of the rows of dy; with lr, w and b lose lr times these instead. Units: panels of columns,
-# or rows of dw; whoever computes the first row computes db, also where there is no row.
+# dw = x.T @ dy and db = the sum of the rows of dy; with lr, w and b lose lr times these instead. Units: panels of
+# columns, or rows of dw; whoever computes the first row computes db, also where there is no row.
 cdef inline int multiply_dw(
     const Operand *x, const real *dy, real *dw, real *db, const double *lr, Py_ssize_t rows, Py_ssize_t n_out,
     Py_ssize_t units, Py_ssize_t panel, Py_ssize_t begin, Py_ssize_t end,
