@@ -57,6 +57,6 @@ __all__ = [
     "CELU", "ELU", "GELU", "MAE", "MSE", "SELU", "SGD", "Adam", "BinaryCrossEntropy", "CrossEntropy", "Dense",
     "EarlyStopping", "HardSigmoid", "HardTanh", "History", "Huber", "Identity", "Layer", "LeakyReLU", "Linear",
     "LogSoftmax", "Loss", "Mish", "Model", "Optimizer", "RMSprop", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus",
-    "Softsign", "Tanh", "Tape", "activations", "callbacks", "datasets", "fit_many", "initializers", "kernels", "layers", "losses",
-    "optimizers", "reference", "show_config",
+    "Softsign", "Tanh", "Tape", "activations", "callbacks", "datasets", "fit_many", "initializers", "kernels",
+    "layers", "losses", "optimizers", "reference", "show_config",
 ]  # fmt: skip

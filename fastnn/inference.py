@@ -34,7 +34,7 @@ class Recorded:
         Where the first stage writes what the second reads.
     tape : Tape
     second : int
-        Which of its steps is the second stage's first.
+        Which of its calls is the second stage's first.
     """
 
     def __init__(self, activations: list[Array], tape: Tape, second: int) -> None:

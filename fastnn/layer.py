@@ -31,7 +31,7 @@ class Parameter:
 
 
 class Layer:
-    """A step from an array (rows, n_in) to an array (rows, n_out), and back for its gradient.
+    """A function from an array (rows, n_in) to an array (rows, n_out), and back for its gradient.
 
     A layer of your own is a subclass with two methods, in one of two ways:
 

@@ -189,7 +189,7 @@ class EpochPlan:
 
     @property
     def chunks(self) -> int:
-        """Into how many chunks, each worth a thread, the steps of a batch can be divided."""
+        """Into how many chunks, each worth a thread, the calls of a batch can be divided."""
         return self.gather.chunks + self.step.chunks
 
     def use(self, x: Array, target: Array, weight: Array | None) -> None:

@@ -72,10 +72,12 @@ cdef void elu_loop(const real *x, real *y, Rectangle shape, real alpha) noexcept
 cdef void elu_gradient_loop(const real *y, const real *dy, real *dx, Rectangle shape, real alpha) noexcept nogil:
     map_pair_rows(y, dy, dx, shape, alpha, elu_gradient)
 
-activation("""elu(alpha: cell = 1.0 >= 0): y in [-alpha, inf], from y, he_normal
+activation(
+    """elu(alpha: cell = 1.0 >= 0): y in [-alpha, inf], from y, he_normal
     y = x where x > 0, else alpha * (exp(x) - 1); alpha >= 0.
     dx = dy where y > 0, else dy * (y + alpha), whose absolute error is at most epsilon * alpha * dy.""",
-    elu_loop, elu_gradient_loop)
+    elu_loop, elu_gradient_loop,
+)
 
 
 # Barron 2017. From y: exp(x / alpha) = y / alpha + 1, as exact as that of elu.
@@ -115,10 +117,12 @@ cdef void selu_loop(const real *x, real *y, Rectangle shape, real alpha) noexcep
 cdef void selu_gradient_loop(const real *y, const real *dy, real *dx, Rectangle shape, real alpha) noexcept nogil:
     map_pair_rows(y, dy, dx, shape, alpha, selu_gradient)
 
-activation("""selu: y in [-1.7580993408473768, inf], from y, lecun_normal
+activation(
+    """selu: y in [-1.7580993408473768, inf], from y, lecun_normal
     y = scale * elu(x, alpha), with the scale and alpha of self-normalizing networks.
     dx = dy * scale where y > 0, else dy * (y + scale * alpha), with an error up to epsilon * scale * alpha * dy.""",
-    selu_loop, selu_gradient_loop)
+    selu_loop, selu_gradient_loop,
+)
 
 
 # Hendrycks & Gimpel 2016: x times the normal distribution's cumulative function, which erfc gives without cancellation.

@@ -10,8 +10,10 @@ cdef object described(Kernel k, int i):
     if a.role == NUMBER:
         text = "a number, or a float64 array of shape (1,)"
     else:
-        layout = f"{'writable ' if a.written else ''}{'' if a.strided else 'C-contiguous '}"
-        text = f"a {layout}{DTYPES[bytes([a.code])]} array of {a.n_dims} dimension{'s' if a.n_dims > 1 else ''}"
+        fixed = a.n_dims == 1 and a.size[0] < 0
+        layout = f"{'writable ' if a.written else ''}{'' if a.strided or fixed else 'C-contiguous '}"
+        shape = f"shape ({a.length[0]},)" if fixed else f"{a.n_dims} dimension{'s' if a.n_dims > 1 else ''}"
+        text = f"a {layout}{DTYPES[bytes([a.code])]} array of {shape}"
     return text + (" or None" if a.optional and a.unless < 0 else "")
 
 
@@ -42,11 +44,20 @@ cdef object of_other_shape(Kernel k, int i, Py_buffer *buffer, Frame *f):
             continue
         by = f.decided_by[a.size[d]]
         expected.append(str(f.size[a.size[d]]) if by >= 0 and by != i else size_name(k, a.size[d]))
-        if by >= 0 and by != i and <object> k.arguments[by].name not in deciding:
-            deciding.append(<object> k.arguments[by].name)
+        if by >= 0 and by != i and by not in deciding:
+            deciding.append(by)
     text = f"({', '.join(expected)}{',' if len(expected) == 1 else ''})"
-    match = f" to match {' and '.join(deciding)}" if deciding else ""
+    match = f" to match {' and '.join([with_shape(k, by, f) for by in deciding])}" if deciding else ""
     return ValueError(f"{name_of(k, i)} has shape {got}, expected {text}{match}")
+
+
+cdef object with_shape(Kernel k, int i, Frame *f):
+    cdef int b, d
+    shapes = [
+        tuple([f.buffer[b].shape[d] for d in range(f.buffer[b].ndim)])
+        for b in range(f.n_buffers) if f.argument[b] == i
+    ]
+    return f"{<object> k.arguments[i].name} {shapes[0]}"
 
 
 cdef object size_name(Kernel k, int size):
