@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 
@@ -19,8 +18,8 @@ _INSTRUCTION_SETS = ("baseline", "avx2", "avx512")  # the most capable last
 
 if find_spec("fastnn._core.tape") is None:
     raise ImportError(
-        f"fastnn is imported from {Path(__file__).parent}, where its compiled core has not been built. "
-        f"Type `pip install -e .` in {Path(__file__).parents[1]} to build it there, or `pip install .` and start "
+        f"fastnn is imported from {os.path.dirname(__file__)}, where its compiled core has not been built. "
+        f"Type `pip install -e .` in {os.path.dirname(os.path.dirname(__file__))} to build it there, or `pip install .` and start "
         "Python from another folder."
     )
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from fastnn._core.team import most_threads, start_threads, wait_for
 from fastnn.names import count
 
 _WORTH_STARTING = 400  # chunks of about 5 us: with fewer, threads take longer to start than they save
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of the kernel's control groups, version 2: quota and period
+_QUOTA = "/sys/fs/cgroup/cpu.max"  # of the kernel's control groups, version 2: quota and period
 
 
 def available() -> int:
@@ -44,10 +43,11 @@ def worth(chunks: float) -> int:
     return available() if chunks >= _WORTH_STARTING else 1
 
 
-def _quota(file: Path = _QUOTA) -> float:
+def _quota(file: str | os.PathLike[str] = _QUOTA) -> float:
     """Return how many processors' time a container may use, which a processor count does not say."""
     try:
-        quota, period = file.read_text().split()
+        with open(file, encoding="ascii") as text:
+            quota, period = text.read().split()
     except (OSError, ValueError):
         return float(most_threads)
     return float(most_threads) if quota == "max" else max(1.0, int(quota) / int(period))

@@ -87,7 +87,7 @@ def main(word=""):
     chosen = [mutation for mutation in MUTATIONS if word in mutation[0] or word in mutation[1]]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve() / "project"
-        ignored = shutil.ignore_patterns(".*", "build", "*.so", "__pycache__", "*.egg-info", "benchmarks")
+        ignored = shutil.ignore_patterns(".*", "*.so", "__pycache__", "*.egg-info", "benchmarks")
         shutil.copytree(ROOT, folder, ignore=ignored)
         build(folder)
         for tests in sorted({tests for *_, tests in chosen}):

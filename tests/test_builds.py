@@ -1,5 +1,6 @@
 """The builds: each instruction set passes the tests in a process of its own, and what cannot be imported says why."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -112,3 +113,84 @@ def test_importing_leaves_floating_point_as_it_was_in_a_subprocess():
     assert (code, output.strip()) == (0, "True 0.0")
     code, output = python("-c", "import fastnn; print(2.0**-1060 / 2 == 2.0**-1061 != 0)")
     assert (code, output.strip()) == (0, "True")
+
+
+def test_modules_and_kernels_have_names_of_their_own():
+    """The C of a family is compiled to several modules, and knows the name of none."""
+    loaded = {name: module for name, module in sys.modules.items() if name.startswith("fastnn._core.")}
+    assert {name: (module.__name__, module.__spec__.name) for name, module in loaded.items()} == {
+        name: (name, name) for name in loaded
+    }
+    for module in (fastnn.kernels.float32, fastnn.kernels.float64):
+        assert module.exp.__module__ in loaded
+        assert module.exp is loaded[module.exp.__module__].exp
+
+
+@pytest.fixture
+def cached_build(tmp_path, monkeypatch):
+    """The part of the build that keeps what has been made, with a cache of its own."""
+    pytest.importorskip("setuptools")
+    spec = importlib.util.spec_from_file_location("cached_build", TESTS.parent / "src" / "build" / "cached_build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "CACHE", tmp_path / "cache")
+    return module
+
+
+def test_objects_are_found_by_all_that_shapes_them(cached_build):
+    key = cached_build.object_key
+    command = ["gcc", "-O3", "-Isrc", "-DFASTNN_DOUBLE=1"]
+    first = key(b"gcc 12", command, b"int one = 1;")
+    assert first == key(b"gcc 12", command, b"int one = 1;")
+    assert first == key(b"gcc 12", ["gcc", "-O3", "-Ianother"], b"int one = 1;")  # what was read shows their effect
+    assert first != key(b"gcc 13", command, b"int one = 1;")
+    assert first != key(b"gcc 12", command, b"int one = 2;")
+    assert first != key(b"gcc 12", [*command, "-march=x86-64-v3"], b"int one = 1;")
+    assert first != key(b"gcc 12", ["clang", *command[1:]], b"int one = 1;")
+
+
+def test_what_is_in_the_cache_is_not_made_again(cached_build):
+    made = []
+
+    def make(path):
+        made.append(path.name)
+        path.write_text(str(len(made)))
+
+    paths = [cached_build.cached("dense", ".o", key, make) for key in ("a", "b", "a")]
+    assert made == ["dense.o", "dense.o"]
+    assert [path.read_text() for path in paths] == ["1", "2", "1"]
+
+
+def test_what_fails_leaves_nothing_in_the_cache(cached_build):
+    def fail(path):
+        path.write_text("half of it")
+        raise RuntimeError("no more space")
+
+    with pytest.raises(RuntimeError, match="no more space"):
+        cached_build.cached("dense", ".o", "a", fail)
+    assert not list(cached_build.CACHE.iterdir())
+
+
+def test_the_cache_keeps_what_was_used_last(cached_build):
+    for number in range(cached_build.KEPT + 3):
+        path = cached_build.cached("dense", ".o", f"key{number}", lambda path: path.write_text(""))
+        cached_build.cached("dense.tile", ".o", "other", lambda path: path.write_text(""))
+        os.utime(path, (number, number))
+    cached_build.cached("dense", ".o", "key3", lambda path: path.write_text(""))  # used now
+    for number in range(cached_build.KEPT - 1):
+        path = cached_build.cached("dense", ".o", f"later{number}", lambda path: path.write_text(""))
+    left = {path.name for path in cached_build.CACHE.iterdir()}
+    assert len(left) == cached_build.KEPT + 1
+    assert {"dense-key3.o", "dense.tile-other.o"} <= left
+
+
+def test_a_missing_compiler_says_what_to_install(cached_build):
+    with pytest.raises(Exception, match=r"`no-compiler` is not found.*apt install gcc python3-dev"):
+        cached_build.identify(["no-compiler"])
+
+
+def test_an_unknown_build_is_an_error_in_a_subprocess():
+    pytest.importorskip("setuptools")
+    code, output = python("setup.py", "--version", FASTNN_BUILDS="avx2,nonsense")
+    assert code != 0
+    assert output.splitlines()[-1].startswith("error: FASTNN_BUILDS is avx2,nonsense, expected some of baseline")
