@@ -16,11 +16,12 @@ __all__ = ["Activation", "Rows", "built", "float32", "float64", "guard", "of", "
 _FAMILIES = ("activations", "dense", "losses", "optimizers")  # each a module per instruction set and dtype
 _INSTRUCTION_SETS = ("baseline", "avx2", "avx512")  # the most capable last
 
+_FOLDER = os.path.dirname(__file__)  # without pathlib, which takes as long to import as this package
+
 if find_spec("fastnn._core.tape") is None:
     raise ImportError(
-        f"fastnn is imported from {os.path.dirname(__file__)}, where its compiled core has not been built. "
-        f"Type `pip install -e .` in {os.path.dirname(os.path.dirname(__file__))} to build it there, or `pip install .` and start "
-        "Python from another folder."
+        f"fastnn is imported from {_FOLDER}, where its compiled core has not been built. Type `pip install -e .` in "
+        f"{os.path.dirname(_FOLDER)} to build it there, or `pip install .` and start Python from another folder."
     )
 
 from fastnn._core.kernel import Activation, Rows, activations_of, guard  # noqa: E402 - what is not built has been said

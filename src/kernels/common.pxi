@@ -20,6 +20,16 @@ cdef extern from "math/simd.h":
     Py_ssize_t LANES            # of a vector
     real real_fma(real a, real b, real c) noexcept nogil
 
+# Formulas of one number and of two, with a constant: loops inline what they are given.
+ctypedef real (*Formula)(real x, real alpha) noexcept nogil
+ctypedef real (*PairFormula)(real x, real y, real alpha) noexcept nogil
+
+# What payloads hold, by the roles of the arguments; what is absent is NULL.
+ctypedef const real *Input
+ctypedef real *Output
+ctypedef const double *Number
+ctypedef const int64_t *Labels
+
 cdef extern from "math/elementary.h":
     real magnitude(real x) noexcept nogil
     real real_exp(real x) noexcept nogil

@@ -157,14 +157,12 @@ cdef void apply(
 
 
 cdef struct DenseForward:
-    const real *x
-    const int64_t *index
-    const int64_t *cursor
-    const real *w
-    const real *b
-    real *y
+    Input x
+    Labels index, cursor
+    Input w, b
+    Output y
     Forward activation
-    const double *alpha
+    Number alpha
     Py_ssize_t rows, n_in, n_index, n_all, n_out, panel
 
 cdef int dense_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -207,16 +205,12 @@ kernel("""dense_forward(x: rows (rows, n_in), w: in (n_in, n_out), b: in (n_out)
 
 
 cdef struct DenseBackward:
-    const real *x
-    const int64_t *index
-    const int64_t *cursor
-    const real *w
-    const real *dy
-    real *dx
-    real *dw
-    real *db
+    Input x
+    Labels index, cursor
+    Input w, dy
+    Output dx, dw, db
     Backward activation
-    const double *alpha
+    Number alpha
     Py_ssize_t rows, n_in, n_index, n_all, n_out, panel
 
 cdef int dense_dx_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -303,13 +297,11 @@ kernel("""dense_backward(x: rows (rows, n_in), w: in (n_in, n_out), dy: in (rows
 
 
 cdef struct DenseSGD:
-    const real *x
-    const int64_t *index
-    const int64_t *cursor
-    real *w
-    real *b
-    const real *dy
-    const double *lr
+    Input x
+    Labels index, cursor
+    Output w, b
+    Input dy
+    Number lr
     Py_ssize_t rows, n_in, n_index, n_all, n_out, panel
 
 cdef int dense_sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:

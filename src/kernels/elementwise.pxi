@@ -2,9 +2,9 @@
 # (rows, n); y may be x, dx may be dy. Units: rows.
 
 cdef struct Elementwise:
-    const real *x
-    real *y
-    const double *alpha
+    Input x
+    Output y
+    Number alpha
     Py_ssize_t rows, n
     Forward loop
 
@@ -15,10 +15,9 @@ cdef int elementwise_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) no
 
 
 cdef struct ElementwiseGradient:
-    const real *saved
-    const real *dy
-    real *dx
-    const double *alpha
+    Input saved, dy
+    Output dx
+    Number alpha
     Py_ssize_t rows, n
     Backward loop
 

@@ -9,11 +9,10 @@ cdef extern from "math/gather.h":
 
 
 cdef struct GatherRows:
-    const real *x
+    Input x
     Py_ssize_t stride, column_stride    # of its rows and columns, in elements
-    const int64_t *index
-    const int64_t *cursor
-    real *y
+    Labels index, cursor
+    Output y
     Py_ssize_t n, columns, n_index, rows
 
 cdef int gather_rows_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -47,9 +46,7 @@ kernel("""gather_rows(x: in strided (n, columns), index: in int64 (n_index), cur
 
 
 cdef struct GatherLabels:
-    const int64_t *x
-    const int64_t *index
-    const int64_t *cursor
+    Labels x, index, cursor
     int64_t *y
     Py_ssize_t n, n_index, rows
 

@@ -5,29 +5,30 @@
 cdef extern from "math/blocks.h":
     void block_sum_double(
         Block b, const real *y, const real *t, const real *alpha, double *total,
-        real (*f)(real, real, real) noexcept nogil
+        PairFormula f
     ) noexcept nogil
 
 cdef extern from "math/loops.h":
-    void map_pairs(
-        const real *x, const real *y, real *z, Py_ssize_t n, real alpha, real (*f)(real, real, real) noexcept nogil
-    ) noexcept nogil
-    void mean_loss(
-        double *value, const real *y, const real *t, const real *weight, real *dy, Py_ssize_t rows, Py_ssize_t n,
-        Py_ssize_t parts, real delta, real (*f)(real, real, real) noexcept nogil,
-        real (*g)(real, real, real) noexcept nogil
-    ) noexcept nogil
+    void map_pairs(const real *x, const real *y, real *z, Py_ssize_t n, real alpha, PairFormula f) noexcept nogil
 
 
 # Of all losses whose targets have the shape of the predictions
 cdef struct TargetLoss:
-    const real *y
-    const real *t
-    const real *weight
-    real *dy
+    Input y, t, weight
+    Output dy
     double *value
-    const double *delta
+    Number delta
     Py_ssize_t rows, n
+
+# The loss that is the mean over so many parts of the sum of f over all numbers, and its gradient from g.
+cdef extern from *:
+    """
+    #define LOSS_OF_NUMBERS(s, parts, f, g) \\
+        mean_loss((s)->value, (s)->y, (s)->t, (s)->weight, (s)->dy, (s)->rows, (s)->n, parts, (real)(s)->delta[0], f, g)
+    """
+    void loss_of_numbers "LOSS_OF_NUMBERS"(
+        const TargetLoss *s, Py_ssize_t parts, PairFormula f, PairFormula g
+    ) noexcept nogil
 
 cdef int target_loss(str name, str summary, Body body, str delta="delta: absent") except -1:
     kernel(f"""{name}(y: in (rows, n), t: in (rows, n), weight: in (rows) | None, dy: out (rows, n) | None,
@@ -37,10 +38,10 @@ cdef int target_loss(str name, str summary, Body body, str delta="delta: absent"
 
 # Of all losses whose targets are labels
 cdef struct LabelLoss:
-    const real *y
-    const int64_t *t
-    const real *weight
-    real *dy
+    Input y
+    Labels t
+    Input weight
+    Output dy
     double *value
     Py_ssize_t rows, n
 
@@ -66,9 +67,7 @@ cdef inline real mse_gradient(real y, real t, real delta) noexcept nogil:
 
 cdef int mse_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const TargetLoss *s = <const TargetLoss *> call.payload
-    mean_loss(
-        s.value, s.y, s.t, s.weight, s.dy, s.rows, s.n, s.rows * s.n, <real> s.delta[0], mse_, mse_gradient
-    )
+    loss_of_numbers(s, s.rows * s.n, mse_, mse_gradient)
     return 0
 
 target_loss("mse", "The mean of (y - t)^2 over rows and columns.", mse_body)
@@ -82,9 +81,7 @@ cdef inline real mae_gradient(real y, real t, real delta) noexcept nogil:
 
 cdef int mae_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const TargetLoss *s = <const TargetLoss *> call.payload
-    mean_loss(
-        s.value, s.y, s.t, s.weight, s.dy, s.rows, s.n, s.rows * s.n, <real> s.delta[0], mae_, mae_gradient
-    )
+    loss_of_numbers(s, s.rows * s.n, mae_, mae_gradient)
     return 0
 
 target_loss("mae", "The mean of |y - t| over rows and columns.", mae_body)
@@ -103,9 +100,7 @@ cdef inline real huber_gradient(real y, real t, real delta) noexcept nogil:
 
 cdef int huber_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const TargetLoss *s = <const TargetLoss *> call.payload
-    mean_loss(
-        s.value, s.y, s.t, s.weight, s.dy, s.rows, s.n, s.rows * s.n, <real> s.delta[0], huber_, huber_gradient
-    )
+    loss_of_numbers(s, s.rows * s.n, huber_, huber_gradient)
     return 0
 
 target_loss(
@@ -130,10 +125,7 @@ cdef inline real binary_cross_entropy_gradient(real y, real t, real delta) noexc
 
 cdef int binary_cross_entropy_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const TargetLoss *s = <const TargetLoss *> call.payload
-    mean_loss(
-        s.value, s.y, s.t, s.weight, s.dy, s.rows, s.n, s.rows * s.n, <real> s.delta[0], binary_cross_entropy_,
-        binary_cross_entropy_gradient,
-    )
+    loss_of_numbers(s, s.rows * s.n, binary_cross_entropy_, binary_cross_entropy_gradient)
     return 0
 
 target_loss(
@@ -152,10 +144,7 @@ cdef inline real binary_cross_entropy_from_logits_gradient(real y, real t, real 
 
 cdef int binary_cross_entropy_from_logits_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const TargetLoss *s = <const TargetLoss *> call.payload
-    mean_loss(
-        s.value, s.y, s.t, s.weight, s.dy, s.rows, s.n, s.rows * s.n, <real> s.delta[0],
-        binary_cross_entropy_from_logits_, binary_cross_entropy_from_logits_gradient,
-    )
+    loss_of_numbers(s, s.rows * s.n, binary_cross_entropy_from_logits_, binary_cross_entropy_from_logits_gradient)
     return 0
 
 target_loss(
@@ -173,10 +162,7 @@ cdef inline real cross_entropy_gradient(real y, real t, real delta) noexcept nog
 
 cdef int cross_entropy_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const TargetLoss *s = <const TargetLoss *> call.payload
-    mean_loss(
-        s.value, s.y, s.t, s.weight, s.dy, s.rows, s.n, s.rows, <real> s.delta[0], cross_entropy_,
-        cross_entropy_gradient,
-    )
+    loss_of_numbers(s, s.rows, cross_entropy_, cross_entropy_gradient)
     return 0
 
 target_loss("cross_entropy", "The mean over rows of -sum_j t_j log(y_j), y clipped below at eps.", cross_entropy_body)

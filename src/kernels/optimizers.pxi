@@ -1,5 +1,6 @@
 # Optimizers: w -= what follows from dw, over one flat array of parameters; w, dw and what they remember (n), all apart.
-# Numbers are cells, read at every run, so that a schedule needs no new recording. Units: elements.
+# Numbers are cells, read at every run, so that a schedule needs no new recording. Units: elements. What is the same for
+# all elements stands in integers: the compiler makes a loop for each case then, and vectors of all of them.
 
 cdef extern from *:
     """
@@ -12,41 +13,33 @@ cdef extern from *:
     real square_root(real x) noexcept nogil
 
 
+cdef inline real not_negative(real x) noexcept nogil:
+    return 0 if x < 0 else x
+
 cdef inline real decayed(real dw, real w, real weight_decay) noexcept nogil:
     return dw + weight_decay * w if weight_decay != 0 else dw       # 0 * infinity would be NaN
 
 
 cdef struct SGD:
-    real *w
-    const real *dw
-    real *velocity
-    const double *lr
-    const double *momentum
-    const double *weight_decay
+    Output w
+    Input dw
+    Output velocity
+    Number lr, momentum, weight_decay
     Py_ssize_t nesterov, n
 
 cdef int sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const SGD *s = <const SGD *> call.payload
     cdef real[::1] w = vector(s.w, s.n), velocity = vector(s.velocity, s.n)
     cdef const real[::1] dw = input_vector(s.dw, s.n)
-    cdef real lr = <real> s.lr[0], weight_decay = <real> s.weight_decay[0], g
-    cdef real momentum = <real> s.momentum[0] if s.velocity is not NULL else 0
+    cdef real lr = <real> s.lr[0], momentum = <real> s.momentum[0], weight_decay = <real> s.weight_decay[0], g
+    cdef bint nesterov = s.nesterov, moving = s.velocity is not NULL and momentum != 0
     cdef Py_ssize_t i
-    if momentum == 0 and weight_decay == 0:     # to the bit what a product that updates w itself does
-        for i in range(begin, end):
-            w[i] = real_fma(-lr, dw[i], w[i])
-    elif momentum == 0:
-        for i in range(begin, end):
-            w[i] -= lr * decayed(dw[i], w[i], weight_decay)
-    elif s.nesterov:
-        for i in range(begin, end):
-            g = decayed(dw[i], w[i], weight_decay)
+    for i in range(begin, end):
+        g = decayed(dw[i], w[i], weight_decay)
+        if moving:
             velocity[i] = momentum * velocity[i] + g
-            w[i] -= lr * (g + momentum * velocity[i])
-    else:
-        for i in range(begin, end):
-            velocity[i] = momentum * velocity[i] + decayed(dw[i], w[i], weight_decay)
-            w[i] -= lr * velocity[i]
+            g = g + momentum * velocity[i] if nesterov else velocity[i]
+        w[i] = real_fma(-lr, g, w[i])       # to the bit what a product that updates w itself does
     return 0
 
 kernel("""sgd(w: inout (n), dw: in (n), velocity: inout (n) | None if momentum == 0, lr: cell,
@@ -60,16 +53,10 @@ kernel("""sgd(w: inout (n), dw: in (n), velocity: inout (n) | None if momentum =
 
 
 cdef struct RMSprop:
-    real *w
-    const real *dw
-    real *square
-    real *mean
-    real *velocity
-    const double *lr
-    const double *alpha
-    const double *eps
-    const double *momentum
-    const double *weight_decay
+    Output w
+    Input dw
+    Output square, mean, velocity
+    Number lr, alpha, eps, momentum, weight_decay
     Py_ssize_t centered, n
 
 cdef int rmsprop_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -78,20 +65,18 @@ cdef int rmsprop_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexce
     cdef real[::1] mean = vector(s.mean, s.n), velocity = vector(s.velocity, s.n)
     cdef const real[::1] dw = input_vector(s.dw, s.n)
     cdef real lr = <real> s.lr[0], alpha = <real> s.alpha[0], rest = <real> (1 - s.alpha[0]), eps = <real> s.eps[0]
-    cdef real momentum = <real> s.momentum[0] if s.velocity is not NULL else 0
-    cdef real weight_decay = <real> s.weight_decay[0], g, variance
-    cdef bint centered = s.centered
+    cdef real momentum = <real> s.momentum[0], weight_decay = <real> s.weight_decay[0], g, variance
+    cdef bint centered = s.centered, moving = s.velocity is not NULL and momentum != 0
     cdef Py_ssize_t i
     for i in range(begin, end):
         g = decayed(dw[i], w[i], weight_decay)
-        variance = square[i] = alpha * square[i] + rest * g * g
+        square[i] = variance = alpha * square[i] + rest * g * g
         if centered:
             mean[i] += rest * (g - mean[i])
-            variance -= mean[i] * mean[i]
-            variance = 0 if variance < 0 else variance      # by rounding
+            variance = not_negative(variance - mean[i] * mean[i])
         g /= square_root(variance) + eps
-        if momentum != 0:
-            g = velocity[i] = momentum * velocity[i] + g
+        if moving:
+            velocity[i] = g = momentum * velocity[i] + g
         w[i] -= lr * g
     return 0
 
@@ -108,16 +93,10 @@ kernel("""rmsprop(w: inout (n), dw: in (n), square: inout (n), mean: inout (n) |
 
 
 cdef struct Adam:
-    real *w
-    const real *dw
-    real *m
-    real *v
-    const double *lr
-    const double *step
-    const double *beta1
-    const double *beta2
-    const double *eps
-    const double *weight_decay
+    Output w
+    Input dw
+    Output m, v
+    Number lr, step, beta1, beta2, eps, weight_decay
     Py_ssize_t decoupled, n
 
 cdef int adam_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:

@@ -5,12 +5,8 @@ cdef extern from "math/loops.h":
         Py_ssize_t rows
         Py_ssize_t columns
         Py_ssize_t stride       # from row to row, in elements
-    void map_rows(
-        const real *x, real *y, Rectangle shape, real alpha, real (*f)(real, real) noexcept nogil
-    ) noexcept nogil
-    void map_pair_rows(
-        const real *x, const real *y, real *z, Rectangle shape, real alpha, real (*f)(real, real, real) noexcept nogil
-    ) noexcept nogil
+    void map_rows(const real *x, real *y, Rectangle shape, real alpha, Formula f) noexcept nogil
+    void map_pair_rows(const real *x, const real *y, real *z, Rectangle shape, real alpha, PairFormula f) noexcept nogil
 
 # y = f(x), and dx = dy f'(saved), where saved is x or y
 ctypedef void (*Forward)(const real *x, real *y, Rectangle shape, real alpha) noexcept nogil

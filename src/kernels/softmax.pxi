@@ -15,23 +15,17 @@ cdef extern from "math/blocks.h":
     real *block_output(Block b, real *y, real *buffer) noexcept nogil
     void block_store(Block b, const real *buffer, real *y) noexcept nogil
     void block_maximum(Block b, const real *x, real *largest) noexcept nogil
-    void block_sum(
-        Block b, const real *x, const real *y, real *total, real (*f)(real, real) noexcept nogil
-    ) noexcept nogil
-    void block_map(
-        Block b, const real *x, const real *alpha, real *y, real (*f)(real, real) noexcept nogil
-    ) noexcept nogil
+    void block_sum(Block b, const real *x, const real *y, real *total, Formula f) noexcept nogil
+    void block_map(Block b, const real *x, const real *alpha, real *y, Formula f) noexcept nogil
     void block_map_pairs(
-        Block b, const real *x, const real *y, const real *alpha, real *z, real (*f)(real, real, real) noexcept nogil
+        Block b, const real *x, const real *y, const real *alpha, real *z, PairFormula f
     ) noexcept nogil
-    void block_map_and_sum(
-        Block b, const real *x, const real *alpha, real *y, real *total, real (*f)(real, real) noexcept nogil
-    ) noexcept nogil
+    void block_map_and_sum(Block b, const real *x, const real *alpha, real *y, real *total, Formula f) noexcept nogil
     real first_of_pair(real x, real y) noexcept nogil
 
 
 cdef extern from "math/loops.h":
-    void map(const real *x, real *y, Py_ssize_t n, real alpha, real (*f)(real, real) noexcept nogil) noexcept nogil
+    void map(const real *x, real *y, Py_ssize_t n, real alpha, Formula f) noexcept nogil
 
 
 cdef inline real product_(real x, real y) noexcept nogil:
@@ -48,8 +42,8 @@ cdef inline real log_(real x, real alpha) noexcept nogil:
 
 
 cdef struct RowsForward:
-    const real *x
-    real *y
+    Input x
+    Output y
     Py_ssize_t rows, n
 
 cdef int softmax_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -80,9 +74,8 @@ cdef inline real softmax_gradient(real y, real dy, real inner) noexcept nogil:
     return y * (dy - inner)
 
 cdef struct RowsBackward:
-    const real *y
-    const real *dy
-    real *dx
+    Input y, dy
+    Output dx
     Py_ssize_t rows, n
 
 cdef int softmax_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -111,8 +104,8 @@ kernel("""softmax_backward(y: in (rows, n), dy: in (rows, n), dx: out (rows, n) 
 
 
 cdef struct Jacobian:
-    const real *y
-    real *jacobian
+    Input y
+    Output jacobian
     Py_ssize_t rows, n
 
 cdef int softmax_jacobian_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
