@@ -4,6 +4,13 @@
 #include "pack.h"
 #include "transpose.h"
 
+/* The loop over k as it is written, and no second or third one for each condition and each stride of 1 in it: GCC finds
+ * no registers for the addresses of these, and they take twice as long. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("no-unswitch-loops", "no-version-loops-for-strides")
+#endif
+
 /* How many rows of a share an address register. */
 enum {
     BY_ROWS = 1,            /* a_rows: they are anywhere, and the step is counted in another register */
@@ -301,3 +308,7 @@ GEMM_API void pack_a(ptrdiff_t rows, Tile *t, real *packed) {
     else pack(rows, rows, t->k, t->a, 1, t->a_col, packed, TILE_ROWS);
     read_packed_a(t, packed);
 }
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif

@@ -22,9 +22,18 @@
 #define vec_fma(a, b, c) real_fma(a, b, c)
 #define vec_broadcast(x) (x)
 #else
-/* One vfmadd instruction (GCC 12 and Clang 14 recognize the loop), or a multiplication and an addition. */
+/* One instruction, or a multiplication and an addition. GCC 12 and Clang 14 also make one of the loop, but only where
+ * they optimize. */
 ALWAYS_INLINE vec vec_fma(vec a, vec b, vec c) {
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#if defined(__AVX512F__) && FASTNN_DOUBLE
+    return (vec)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__AVX512F__)
+    return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__) && defined(__FMA__) && FASTNN_DOUBLE
+    return (vec)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif defined(__AVX2__) && defined(__FMA__)
+    return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__FMA__) || defined(__ARM_FEATURE_FMA)
     vec sum;
     UNROLL for (int lane = 0; lane < (int)LANES; lane++) sum[lane] = real_fma(a[lane], b[lane], c[lane]);
     return sum;
