@@ -28,6 +28,7 @@ SHAPES_FLOAT64 = ((1, 64, 64), (32, 20, 64), (32, 64, 2), (64, 784, 128), (128, 
 SHARE_OF_PEAK = 0.9  # required where all three sizes are at least 64; and nowhere slower than np.matmul
 LAYER_OPS = {"dense_forward": 1, "dense_backward": 2, "dense_sgd": 1}  # with the number of their products
 ELEMENTWISE = ((32, 64), (128, 512))  # (rows, width)
+DTYPES_SHAPE = (32, 256)  # of float32 and float64, in the second-level cache
 JACOBIAN = ((32, 10), (64, 64))
 RTOL = {"float32": 2e-5, "float64": 1e-12}
 
@@ -36,10 +37,14 @@ LOSSES = (
     "mse", "mae", "huber", "binary_cross_entropy", "binary_cross_entropy_from_logits", "cross_entropy",
     "cross_entropy_from_logits", "cross_entropy_labels", "cross_entropy_labels_from_logits",
 )  # fmt: skip
-OPTIMIZERS = {"sgd": {}, "sgd with momentum": {"momentum": 0.9}, "adam": {}}
+OPTIMIZERS = {
+    "sgd": {}, "sgd with momentum": {"momentum": 0.9}, "rmsprop": {},
+    "rmsprop centered, with momentum": {"centered": True, "momentum": 0.9}, "adam": {},
+}  # fmt: skip
 NUMPY_HAS = {"exp": np.exp, "log": np.log, "tanh_forward": np.tanh}  # required: not slower, in float32
 FUNCTIONS = ((32, 64), (128, 512), (1000, 1000))  # their (rows, width)
 GATHER = ("gather_rows", "gather_labels")
+FLOAT32_SHARE = 0.9  # of the time in float64, at most: arithmetic takes half of it, sums in double, as losses have, all
 # All that is measured per element, with options, as `reference` lists it.
 PAIRS = [name for name in vars(reference) if name.endswith(("_forward", "_backward")) and not name.startswith("dense_")]
 ROWS: dict[str, dict[str, float]] = {
@@ -73,6 +78,9 @@ def arguments(op: str, rows: int, width: int, dtype: str) -> list[Any]:
         return [normal(9 * rows, width), rng.integers(0, 9 * rows, rows), np.zeros(1, int), unset]
     if op == "sgd":
         return [normal(rows * width), normal(rows * width), np.zeros(rows * width, dtype), np.full(1, 1e-6)]
+    if op == "rmsprop":
+        moments = np.zeros((3, rows * width), dtype)
+        return [normal(rows * width), normal(rows * width), *moments, np.full(1, 1e-6)]
     if op == "adam":
         moments = np.zeros((2, rows * width), dtype)
         return [normal(rows * width), normal(rows * width), *moments, np.full(1, 1e-6), np.ones(1)]
@@ -247,10 +255,32 @@ def bench_rows(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple[s
         print(frame.table(["kernel", "dtype", "fastnn", "NumPy", "fastnn is × faster"], rows), flush=True)
 
 
+def bench_dtypes(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple[str, ...], seconds: float) -> None:
+    """Measure kernels of float32 in turns with those of float64: literals that are double show as time only."""
+    rows = []
+    for name in (*ELEMENTARY, *PAIRS, *LOSSES):
+        if chosen.only not in name or name == "cross_entropy_labels":  # reads one number of each row
+            continue
+        tapes = {}
+        for dtype in ("float32", "float64"):
+            tapes[dtype] = fastnn.Tape()
+            getattr(kernels(dtype), name)(*arguments(name, *DTYPES_SHAPE, dtype), tape=tapes[dtype])
+        turns = {dtype: tape.replay for dtype, tape in tapes.items()}
+        timings = frame.measure(turns, seconds / 2, at_least=5 if seconds else 1)
+        share = timings["float32"].minimum / timings["float64"].minimum
+        holds = report.require(f"{name}: time in float32 / in float64", share, at_most=FLOAT32_SHARE)
+        rows.append(
+            [name, *(f"{t.minimum * 1e6:.2f}" for t in timings.values()), f"{share:.2f}", "yes" if holds else "NO"]
+        )
+    if rows:
+        print(f"\nElementwise kernels, softmax and losses as replayed steps, {DTYPES_SHAPE[0]}x{DTYPES_SHAPE[1]}: µs")
+        print(frame.table(["kernel", "float32", "float64", "float32 / float64", "holds"], rows), flush=True)
+
+
 def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
     dtypes = ("float32",) if chosen.quick and not chosen.smoke else ("float32", "float64")
     seconds = 0.0 if chosen.smoke else 0.1 if chosen.quick else 0.4
-    for group in (bench_products, bench_functions, bench_layers, bench_rows):
+    for group in (bench_products, bench_functions, bench_layers, bench_rows, bench_dtypes):
         group(chosen, report, dtypes, seconds)
 
 
