@@ -28,6 +28,7 @@ SHAPES_FLOAT64 = ((1, 64, 64), (32, 20, 64), (32, 64, 2), (64, 784, 128), (128, 
 SHARE_OF_PEAK = 0.9  # required where all three sizes are at least 64; and nowhere slower than np.matmul
 LAYER_OPS = {"dense_forward": 1, "dense_backward": 2, "dense_sgd": 1}  # with the number of their products
 ELEMENTWISE = ((32, 64), (128, 512))  # (rows, width)
+DTYPES_SHAPE = (32, 256)  # of float32 and float64, in the second-level cache
 JACOBIAN = ((32, 10), (64, 64))
 RTOL = {"float32": 2e-5, "float64": 1e-12}
 
@@ -50,6 +51,7 @@ CALLS_AT_ONCE = 100
 NUMPY_HAS = {"exp": np.exp, "log": np.log, "tanh_forward": np.tanh}  # required: not slower, in float32
 FUNCTIONS = ((32, 64), (128, 512), (1000, 1000))  # their (rows, width)
 GATHER = ("gather_rows", "gather_labels")
+FLOAT32_SHARE = 0.9  # of the time in float64, at most: arithmetic takes half of it, sums in double, as losses have, all
 # All that is measured per element, with options, as `reference` lists it.
 PAIRS = [name for name in vars(reference) if name.endswith(("_forward", "_backward")) and not name.startswith("dense_")]
 ROWS: dict[str, dict[str, float]] = {
@@ -181,7 +183,7 @@ def bench_products(chosen: argparse.Namespace, report: frame.Report, dtypes: tup
                 rows.append([what, dtype, *gigaflops, f"{share:.3f}", f"{ratio:.2f}", "yes" if holds else "NO"])
     if rows:
         print(
-            "\nMatrix products, x (m, k), w (k, n), as m x k x n; fastnn as a replayed step: GFLOP/s\n"
+            "\nMatrix products, x (m, k), w (k, n), as m x k x n; fastnn as a replayed call: GFLOP/s\n"
             f"required: not slower than np.matmul (within {frame.NOISE:.0%}, the noise of such minima); where all "
             f"three sizes are at least 64, {SHARE_OF_PEAK:.0%} of the peak"
         )
@@ -215,7 +217,7 @@ def bench_functions(chosen: argparse.Namespace, report: frame.Report, dtypes: tu
                 rows.append([what, dtype, *least, f"{ratio:.2f}", "" if bound is None else "yes" if holds else "NO"])
     if rows:
         print(
-            "\nThe functions that NumPy has; fastnn as a replayed step: ns per element\n"
+            "\nThe functions that NumPy has; fastnn as a replayed call: ns per element\n"
             f"required: in float32 not slower (within {frame.NOISE:.0%})"
         )
         print(frame.table(["function", "dtype", "fastnn", "NumPy", "fastnn is × faster", "holds"], rows), flush=True)
@@ -288,10 +290,32 @@ def bench_calls(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple[
         print(frame.table(["kernel", "dtype", "fastnn", "an empty lambda", "shall be at most"], rows), flush=True)
 
 
+def bench_dtypes(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple[str, ...], seconds: float) -> None:
+    """Measure kernels of float32 in turns with those of float64: literals that are double show as time only."""
+    rows = []
+    for name in (*ELEMENTARY, *PAIRS, *LOSSES):
+        if chosen.only not in name or name == "cross_entropy_labels":  # reads one number of each row
+            continue
+        tapes = {}
+        for dtype in ("float32", "float64"):
+            tapes[dtype] = fastnn.Tape()
+            getattr(kernels(dtype), name)(*arguments(name, *DTYPES_SHAPE, dtype), tape=tapes[dtype])
+        turns = {dtype: tape.replay for dtype, tape in tapes.items()}
+        timings = frame.measure(turns, seconds / 2, at_least=5 if seconds else 1)
+        share = timings["float32"].minimum / timings["float64"].minimum
+        holds = report.require(f"{name}: time in float32 / in float64", share, at_most=FLOAT32_SHARE)
+        rows.append(
+            [name, *(f"{t.minimum * 1e6:.2f}" for t in timings.values()), f"{share:.2f}", "yes" if holds else "NO"]
+        )
+    if rows:
+        print(f"\nElementwise kernels, softmax and losses as replayed calls, {DTYPES_SHAPE[0]}x{DTYPES_SHAPE[1]}: µs")
+        print(frame.table(["kernel", "float32", "float64", "float32 / float64", "holds"], rows), flush=True)
+
+
 def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
     dtypes = ("float32",) if chosen.quick and not chosen.smoke else ("float32", "float64")
     seconds = 0.0 if chosen.smoke else 0.1 if chosen.quick else 0.4
-    for group in (bench_products, bench_functions, bench_layers, bench_rows, bench_calls):
+    for group in (bench_products, bench_functions, bench_layers, bench_rows, bench_dtypes, bench_calls):
         group(chosen, report, dtypes, seconds)
 
 

@@ -106,6 +106,8 @@ def test_bench_kernels(tmp_path: Path) -> None:
     assert products | functions | {"dense_forward", "tanh_backward", "mse", "adam", "gather_rows"} <= ops
     assert {row["dtype"] for row in report["rows"]} == {"float32", "float64"}
     assert all(heading in printed for heading in ("GFLOP/s", "ns per element", "fastnn is × faster"))
+    bounds = {r["what"]: r["required"] for r in report["required"]}
+    assert bounds["tanh_backward: time in float32 / in float64"] == "<= 0.9"
 
 
 def test_every_kernel_is_measured(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ made from a copy of the same sources is found again.
 """
 
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -21,6 +22,7 @@ from setuptools.errors import CompileError, PlatformError
 
 CACHE = Path(os.environ.get("FASTNN_CACHE") or Path("build", "objects")).absolute()
 KEPT = 8  # files of one name in the cache, those that have been used last: it stays small, and an edit can be undone
+LINKED = Path("build", "linked.json")  # the objects of the modules in the package, which are stripped themselves
 
 INSTALL = (
     "Install a C compiler and Python's headers: `apt install gcc python3-dev` (Debian, Ubuntu), "
@@ -117,6 +119,7 @@ class CachedBuild(build_ext):
     """Build all modules at the same time. The first source of each is one that `translate` makes C of."""
 
     def build_extensions(self):
+        self.identity, self.linked = b"", {}
         processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         pool = ThreadPoolExecutor(self.parallel or processors)
         try:
@@ -142,8 +145,11 @@ class CachedBuild(build_ext):
             [pool.submit(self.compile, ext, source, c_files.get(source)) for source in ext.sources]
             for ext in self.extensions
         ]
-        for job in [pool.submit(self.link, *pair) for pair in zip(self.extensions, objects, strict=True)]:
-            job.result()
+        links = [pool.submit(self.link, *pair) for pair in zip(self.extensions, objects, strict=True)]
+        for ext, link, jobs in zip(self.extensions, links, objects, strict=True):
+            link.result()
+            paths = [os.path.relpath(job.result()) for job in jobs]
+            self.linked[ext.name] = {"flags": ext.extra_compile_args, "objects": paths}
 
     def compile(self, ext, source, translated):
         """Return the path of the object of a C source, or of what has been translated to C."""
@@ -183,6 +189,12 @@ class CachedBuild(build_ext):
         for target, module in modules:
             copy(Path(module), Path(target))
         remove_others(target for target, _ in modules)
+        for ext, (target, _) in zip(self.extensions, modules, strict=True):
+            if ext.name in self.linked:
+                self.linked[ext.name]["sha256"] = hashlib.sha256(Path(target).read_bytes()).hexdigest()
+        compiler = self.identity.decode(errors="replace").partition("\n")[0]
+        entries = {"compiler": compiler, "command": self.compiler.compiler_so, "modules": self.linked}
+        write(LINKED, json.dumps(entries, indent=1).encode())
 
     def get_source_files(self):
         return []  # MANIFEST.in names them

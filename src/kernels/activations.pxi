@@ -100,16 +100,13 @@ activation("""celu(alpha: cell = 1.0 > 0): y in [-alpha, inf], from y, he_normal
 
 
 # Klambauer et al. 2017, "Self-normalizing neural networks", equation 14.
-cdef double SELU_SCALE = 1.0507009873554805
-cdef double SELU_ALPHA = 1.6732632423543772
-
-
+# scale = 1.0507009873554805, and scale * alpha = 1.7580993408473768
 cdef inline real selu_(real x, real alpha) noexcept nogil:
-    cdef real below = <real> (SELU_SCALE * SELU_ALPHA) * real_expm1(x)
-    return <real> SELU_SCALE * x if x > 0 else below
+    cdef real below = <real> 1.7580993408473768 * real_expm1(x)
+    return <real> 1.0507009873554805 * x if x > 0 else below
 
 cdef inline real selu_gradient(real y, real dy, real alpha) noexcept nogil:
-    return dy * (<real> SELU_SCALE if y > 0 else y + <real> (SELU_SCALE * SELU_ALPHA))
+    return dy * (<real> 1.0507009873554805 if y > 0 else y + <real> 1.7580993408473768)
 
 cdef void selu_loop(const real *x, real *y, Rectangle shape, real alpha) noexcept nogil:
     map_rows(x, y, shape, alpha, selu_)

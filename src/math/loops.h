@@ -66,14 +66,18 @@ ALWAYS_INLINE real sum_pairs(const real *x, const real *y, ptrdiff_t n, real (*f
     return total;
 }
 
-/* The largest of n elements, minus infinity for none; a NaN is passed over and must be found by what follows. */
+/* The largest of n elements, minus infinity for none; a NaN is passed over and must be found by what follows. The lanes
+ * are vectors here, because the compiler makes vectors of sums in lanes, but not of choices. */
 ALWAYS_INLINE real maximum(const real *x, ptrdiff_t n) {
+    enum { VECTORS = REDUCTION_LANES / LANES };
     real lanes[REDUCTION_LANES], largest = -INFINITY;
+    vec vectors[VECTORS];
     ptrdiff_t i = 0;
     for (int lane = 0; lane < REDUCTION_LANES; lane++) lanes[lane] = -INFINITY;
+    memcpy(vectors, lanes, sizeof vectors);
     for (; i + REDUCTION_LANES <= n; i += REDUCTION_LANES)
-        for (int lane = 0; lane < REDUCTION_LANES; lane++)
-            lanes[lane] = x[i + lane] > lanes[lane] ? x[i + lane] : lanes[lane];
+        UNROLL for (int v = 0; v < VECTORS; v++) vectors[v] = greater(*(const vec *)(x + i + v * LANES), vectors[v]);
+    memcpy(lanes, vectors, sizeof lanes);
     for (; i < n; i++) largest = x[i] > largest ? x[i] : largest;
     for (int lane = 0; lane < REDUCTION_LANES; lane++) largest = lanes[lane] > largest ? lanes[lane] : largest;
     return largest;

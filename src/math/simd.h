@@ -88,4 +88,14 @@ typedef real vec __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real))
 #endif
 #define LANES ((ptrdiff_t)(VECTOR_BYTES / sizeof(real)))
 
+/* x > y ? x : y, in each lane: GCC 12 has this form for numbers only. */
+#if defined(FASTNN_SCALAR)
+ALWAYS_INLINE vec greater(vec x, vec y) { return x > y ? x : y; }
+#else
+ALWAYS_INLINE vec greater(vec x, vec y) {
+    __typeof__(x > y) x_is = x > y; /* lanes of ones, or of zeros */
+    return (vec)(((__typeof__(x_is))x & x_is) | ((__typeof__(x_is))y & ~x_is));
+}
+#endif
+
 #endif

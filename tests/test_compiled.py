@@ -1,0 +1,354 @@
+"""The compiled code: formulas are in vectors as wide as the instruction set has them, and in the dtype of the kernel.
+
+Neither shows in a result. A literal 1 in a formula of float32 makes it a double, and takes up to 3 times as long; a
+formula that is not inlined into its loop runs for one number at a time, and takes up to 20 times as long. So this reads
+the objects that the modules beside the sources were linked from, as objdump shows them, for all instruction sets, also
+those that this processor does not have. What is looked at follows from the kernels that there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import disassembly
+import pytest
+from disassembly import Function, Instruction
+
+import fastnn
+from fastnn import kernels
+
+ROOT = Path(fastnn.__file__).parents[1]
+LINKED = ROOT / "build" / "linked.json"  # written by src/build/cached_build.py
+DTYPES = ("float32", "float64")
+BUILDS = [(dtype, isa) for isa in kernels.built for dtype in DTYPES]
+WIDEST = {"baseline": "xmm", "avx2": "ymm", "avx512": "zmm"}
+
+# Kernels whose functions are not named after them.
+ELSEWHERE = {"dense_backward": ("dense_dx_body", "dense_dw_body")}
+
+WITHOUT_ARITHMETIC = {
+    "identity_loop": "copies",
+    "identity_gradient_loop": "copies",
+    "elementwise_body": "calls the loop of its kernel",
+    "elementwise_gradient_body": "calls the loop of its kernel",
+    "dense_forward_body": "calls gemm, whose functions are looked at, too",
+    "dense_dx_body": "calls gemm",
+    "dense_dw_body": "calls gemm",
+    "dense_sgd_body": "calls gemm",
+    "gather_rows_body": "copies",
+    "gather_labels_body": "copies integers",
+    "increment_body": "adds to one number",
+    "cross_entropy_labels_body": "reads one number of each row",
+}
+
+# How many loops over elements there are, where that is more than one: each must be vectors.
+LOOPS = {"sgd_body": 4, "rmsprop_body": 4}
+
+# What may be called, apart from what the C library does to memory.
+CALLS = {
+    "elementwise_body": {"": "the loop of its kernel, by its address, once for all rows"},
+    "elementwise_gradient_body": {"": "the loop of its kernel, by its address, once for all rows"},
+    "dense_forward_body": {"gemm": "a whole product"},
+    "dense_dx_body": {"gemm": "a whole product"},
+    "dense_dw_body": {"gemm": "a whole product"},
+    "dense_sgd_body": {"gemm": "a whole product"},
+    "adam_body": {"pow": "the corrections, once for all parameters"},
+}
+MEMORY = {"memcpy", "memmove", "memset"}
+
+# What a float32 build may do in double. Numbers that come as cells are double, and are made `real` before the loop.
+OUTSIDE_LOOPS = {
+    "elementwise_body": {"scalar conversion"},
+    "elementwise_gradient_body": {"scalar conversion"},
+    "sgd_body": {"scalar conversion"},
+    "rmsprop_body": {"scalar conversion", "scalar arithmetic"},  # 1 - alpha
+    "adam_body": {"scalar conversion", "scalar arithmetic"},  # the corrections
+    "increment_body": {"scalar arithmetic"},  # a step is counted in double
+    "fma_peak_loop": {"scalar conversion", "scalar arithmetic"},  # the number of operations
+}
+ANYWHERE = {
+    "dense_forward_body": {"scalar conversion"},  # alpha and lr, for each rectangle of a product
+    "dense_dx_body": {"scalar conversion"},
+    "dense_sgd_body": {"scalar conversion"},
+}
+# Losses are summed in double; the weights of rows and the mean are numbers of a row. A formula in double would be
+# vectors that multiply, divide, or go back to float32.
+LOSSES = {"scalar conversion", "scalar arithmetic", "packed sum"}
+# By their instructions: the weights of rows, divided by the number of rows, which GCC does for several rows at once.
+ONLY = {"cross_entropy_from_logits_body": {"divpd", "vdivpd", "cvtpd2ps", "vcvtpd2ps", "vcvtpd2psx", "vcvtpd2psy"}}
+
+
+@cache
+def linked() -> dict:
+    """Return what the build wrote down, or skip the test: installed modules, say, have no objects beside them."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        pytest.skip("this reads instructions of x86-64")
+    if shutil.which("objdump") is None:
+        pytest.skip("there is no objdump: it comes with binutils")
+    if not LINKED.exists():
+        pytest.skip(f"there are no objects beside {ROOT / 'fastnn'}: it has not been built in place")
+    entries = json.loads(LINKED.read_text())
+    if "clang" in entries["compiler"] or not entries["modules"]:
+        pytest.skip(f"this knows the code of GCC, and the compiler was {entries['compiler'] or 'another one'}")
+    return entries
+
+
+@cache
+def objects(dtype: str, isa: str) -> tuple[Path, ...]:
+    """Return the objects of all families in one build, which is an optimized one, or skip the test."""
+    paths = []
+    for name, entry in linked()["modules"].items():
+        if not name.endswith(f"_{dtype}_{isa}"):
+            continue
+        (module,) = ROOT.joinpath(*name.split(".")).parent.glob(f"{name.rpartition('.')[2]}.*")
+        if hashlib.sha256(module.read_bytes()).hexdigest() != entry["sha256"]:
+            pytest.skip(f"{module} is not the one that was last built in place: build it again")
+        if "-O3" not in entry["flags"]:
+            pytest.skip("this is a build for debugging, without optimization")
+        paths += [ROOT / path for path in entry["objects"]]
+    assert paths, f"{LINKED} has no modules for {dtype} and {isa}"
+    if missing := [path for path in paths if not path.exists()]:
+        pytest.skip(f"{missing[0]} has been removed: build again")
+    return tuple(paths)
+
+
+@cache
+def functions(dtype: str, isa: str) -> dict[str, list[Function]]:
+    """Return the functions of one build that compute: the loops and bodies of kernels, and what is written in C."""
+    found: dict[str, list[Function]] = {}
+    for path in objects(dtype, isa):
+        for name, parts in disassembly.disassemble(path).items():
+            if name.endswith(("_loop", "_body")) or written_in_c(path):
+                found.setdefault(name, []).extend(parts)
+    return found
+
+
+def written_in_c(path: Path) -> bool:
+    return "." in path.stem  # of dense_float32_avx2.tile-<key>.o
+
+
+@cache
+def kernel_names() -> tuple[str, ...]:
+    return tuple(name for name, _ in inspect.getmembers(kernels.float32, inspect.isroutine) if not name.startswith("_"))
+
+
+def functions_of(kernel: str) -> tuple[str, ...]:
+    """Return the names that the functions of a kernel may have."""
+    operation, _, direction = kernel.rpartition("_")
+    row = kernels.float64.activations.get(operation)
+    if row is not None and row.elementwise:
+        return (f"{operation}_loop",) if direction == "forward" else (f"{operation}_gradient_loop",)
+    return ELSEWHERE.get(kernel, (f"{kernel}_loop", f"{kernel}_body"))
+
+
+@cache
+def losses() -> set[str]:
+    names = [name for name in kernel_names() if "value" in inspect.signature(getattr(kernels.float32, name)).parameters]
+    return {function for name in names for function in functions_of(name)}
+
+
+def loops_of_loss(name: str) -> int:
+    """A loss whose targets have the shape of the predictions has a loop with the gradient, and one without."""
+    return 2 if name in losses() and "labels" not in name and name != "cross_entropy_from_logits_body" else 1
+
+
+def without_vectors(name: str, parts: list[Function], dtype: str, isa: str) -> Iterator[str]:
+    """Say which loops of a function compute, and not in vectors of full width.
+
+    A loop over vectors may leave its last elements to another, which is then about as long, and whatever GCC has
+    unrolled altogether stands in no loop.
+    """
+    full, whole, partial = WIDEST[isa], [], []
+    outside = sum(i.arithmetic(dtype) == full for part in parts for i in part.instructions)
+    for loop in (loop for part in parts for loop in part.innermost_loops):
+        registers = [register for i in loop if (register := i.arithmetic(dtype))]
+        n_full = registers.count(full)
+        outside -= n_full
+        if n_full:
+            whole.append(n_full)
+        elif registers:
+            partial.append((len(registers), loop[0].address))
+    advice = "is the formula inlined, without a branch or a store on a condition?"
+    if not whole and not outside:
+        yield f"no {dtype} arithmetic in {full}, the vectors of {isa}; {advice}"
+        return
+    least = LOOPS.get(name, loops_of_loss(name))
+    if len(whole) < least and not outside:
+        yield f"{len(whole)} loops over vectors ({full}), expected {least}; {advice}"
+    whole = sorted([*whole, *[outside] * (outside > 0)])
+    for count, address in sorted(partial, reverse=True):
+        partner = next((n for n in whole if 4 * n >= 3 * count), None)
+        if partner is None:
+            yield f"the loop at {address:x} has {count} operations on {dtype}, but none on {full}; {advice}"
+        else:
+            whole.remove(partner)
+
+
+def called(name: str, parts: list[Function]) -> Iterator[str]:
+    """Say what a function calls and should not."""
+    allowed = MEMORY | CALLS.get(name, {}).keys()
+    for part in parts:
+        for i in part.calls:
+            if i.symbol not in allowed:
+                yield f"calls {i.symbol or 'an address'} ({i}): a formula must be inlined into its loop"
+
+
+def stored_under_mask(parts: list[Function]) -> Iterator[str]:
+    """Say where a loop stores only some numbers of a vector.
+
+    Where there is no memory to store to, as in an array that is None, this takes hundreds of cycles, even if nothing is
+    stored.
+    """
+    for loop in (loop for part in parts for loop in part.innermost_loops):
+        for i in loop:
+            if i.stores_under_mask:
+                yield f"stores under a mask ({i}): give each form a loop of its own"
+                break
+
+
+def allowed_in_double(name: str, in_loop: bool) -> set[str]:
+    if name in losses():
+        return LOSSES
+    return ANYWHERE.get(name, set()) | (set() if in_loop else OUTSIDE_LOOPS.get(name, set()))
+
+
+def in_double(name: str, parts: list[Function]) -> Iterator[str]:
+    """Say what a function of a float32 build computes in double and should not."""
+    found: dict[str, Instruction] = {}
+    for part in parts:
+        in_loops = {i.address for loop in part.innermost_loops for i in loop}
+        for i in part.instructions:
+            allowed = allowed_in_double(name, i.address in in_loops)
+            if i.double and i.double not in allowed and i.mnemonic not in ONLY.get(name, ()):
+                found.setdefault(i.double, i)
+    if found:
+        instructions = ", ".join(f"{kind} ({i})" for kind, i in sorted(found.items()))
+        yield f"computes in double: {instructions}; write literals as <real> 1, and constants as literals"
+
+
+def faults(name: str, parts: list[Function], dtype: str, isa: str) -> list[str]:
+    found = [*called(name, parts), *stored_under_mask(parts)]
+    if name not in WITHOUT_ARITHMETIC:
+        found += without_vectors(name, parts, dtype, isa)
+    if dtype == "float32":
+        found += in_double(name, parts)
+    return [f"{name} ({dtype}, {isa}): {fault}" for fault in found]
+
+
+@pytest.mark.parametrize(("dtype", "isa"), BUILDS)
+def test_kernels_compute_in_full_vectors_of_their_dtype(dtype: str, isa: str) -> None:
+    compiled = functions(dtype, isa)
+    names = [name for name in compiled if name.endswith(("_loop", "_body"))]
+    found = [fault for name in names for fault in faults(name, compiled[name], dtype, isa)]
+    assert not found, f"{linked()['compiler']}\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize(("dtype", "isa"), BUILDS)
+def test_products_compute_in_full_vectors_of_their_dtype(dtype: str, isa: str) -> None:
+    compiled, found = functions(dtype, isa), []
+    for name in [name for name in compiled if not name.endswith(("_loop", "_body"))]:
+        registers = {i.arithmetic(dtype) for part in compiled[name] for i in part.instructions} - {""}
+        if registers and WIDEST[isa] not in registers:
+            found.append(f"{name}: no {dtype} arithmetic in {WIDEST[isa]}")
+        if dtype == "float32":
+            found += [f"{name}: {fault}" for fault in in_double(name, compiled[name])]
+    assert {"tile_of", "dots_of"} <= compiled.keys()
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(("dtype", "isa"), BUILDS)
+def test_every_kernel_has_a_function_that_is_looked_at(dtype: str, isa: str) -> None:
+    compiled = functions(dtype, isa).keys()
+    for kernel in kernel_names():
+        names = functions_of(kernel)
+        assert compiled & set(names), f"{kernel}: found no {' or '.join(names)}; ELSEWHERE says how others are named"
+        assert kernel not in ELSEWHERE or set(names) <= compiled
+    for table in (WITHOUT_ARITHMETIC, LOOPS, CALLS, OUTSIDE_LOOPS, ANYWHERE, ONLY):
+        assert table.keys() <= compiled, "an exception for what is not there"
+
+
+# What loops.h and blocks.h give to bodies that consist of several such loops, each in a function of its own.
+LOOPS_ALONE = """
+#include "math/blocks.h"
+real maximum_loop(const real *x, ptrdiff_t n) { return maximum(x, n); }
+real sum_loop(const real *x, ptrdiff_t n) { return sum_pairs(x, x, n, first_of_pair); }
+void column_maximum_loop(Block b, const real *x, real *y) { b.in_columns = 1; block_maximum(b, x, y); }
+void column_sum_loop(Block b, const real *x, real *y) { b.in_columns = 1; block_sum(b, x, x, y, first_of_pair); }
+"""
+
+# The faults that this is for, beside what is right.
+FAULTY = """
+#include "math/loops.h"
+static inline real right(real x, real alpha) { return x * ((real)1 - x) + alpha; }
+void right_loop(const real *x, real *y, Rectangle shape, real alpha) { map_rows(x, y, shape, alpha, right); }
+static inline real doubled(real x, real alpha) { return x * (1.0 - x) + alpha; }
+void doubled_loop(const real *x, real *y, Rectangle shape, real alpha) { map_rows(x, y, shape, alpha, doubled); }
+static inline real widened(real x, real alpha) { return x + 0.1; }
+void widened_loop(const real *x, real *y, Rectangle shape, real alpha) { map_rows(x, y, shape, alpha, widened); }
+__attribute__((noinline)) static real apart(real x, real alpha) { return x * ((real)1 - x) + alpha; }
+void apart_loop(const real *x, real *y, Rectangle shape, real alpha) { map_rows(x, y, shape, alpha, apart); }
+double exp(double);
+static inline real from_library(real x, real alpha) { return x * (real)exp(x); }
+void library_loop(const real *x, real *y, Rectangle shape, real alpha) { map_rows(x, y, shape, alpha, from_library); }
+void recurrent_loop(const real *x, real *y, Rectangle shape, real alpha) {
+    map_rows(x, y, shape, alpha, right);
+    for (ptrdiff_t i = 1; i < shape.rows; i++) y[i] = y[i - 1] * ((real)1 - x[i]) + alpha * x[i] - y[i] * x[i - 1];
+}
+void stores_loop(real *x, const real *y, real *z, ptrdiff_t n, real alpha) {
+    for (ptrdiff_t i = 0; i < n; i++) {
+        x[i] = alpha * x[i] + y[i];
+        if (x[i] > 0) z[i] += x[i];
+    }
+}
+"""
+
+
+def compiled_from(text: str, dtype: str, isa: str, folder: Path) -> dict[str, list[Function]]:
+    """Return the functions of C, compiled as the build has compiled its own."""
+    objects(dtype, isa)  # skips where these do not count
+    entries = linked()
+    if shutil.which(entries["command"][0]) is None:
+        pytest.skip(f"there is no {entries['command'][0]}, which has compiled this")
+    flags = entries["modules"][f"fastnn._core.losses_{dtype}_{isa}"]["flags"]
+    source, made = folder / "text.c", folder / "text.o"
+    source.write_text(text)
+    macro = f"-DFASTNN_DOUBLE={int(dtype == 'float64')}"
+    subprocess.run(
+        [*entries["command"], *flags, macro, f"-I{ROOT / 'src'}", "-c", str(source), "-o", str(made)], check=True
+    )
+    return disassembly.disassemble(made)
+
+
+@pytest.mark.parametrize(("dtype", "isa"), BUILDS)
+def test_the_loops_that_bodies_share_are_vectors(dtype: str, isa: str, tmp_path: Path) -> None:
+    compiled = compiled_from(LOOPS_ALONE, dtype, isa, tmp_path)
+    assert len(compiled) == LOOPS_ALONE.count("_loop(")
+    found = [fault for name in compiled for fault in faults(name, compiled[name], dtype, isa)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(("dtype", "isa"), BUILDS)
+def test_faults_are_found(dtype: str, isa: str, tmp_path: Path) -> None:
+    compiled = compiled_from(FAULTY, dtype, isa, tmp_path)
+    found = {name: faults(name, compiled[name], dtype, isa) for name in compiled if name.endswith("_loop")}
+    assert len(found) == FAULTY.count("_loop(")
+    assert found["right_loop"] == []
+    for name in ("doubled_loop", "widened_loop"):
+        if dtype == "float32":
+            assert any("computes in double: packed " in fault for fault in found[name]), found[name]
+        else:
+            assert found[name] == []
+    assert any("calls apart (call" in fault for fault in found["apart_loop"])
+    assert any(f"no {dtype} arithmetic in {WIDEST[isa]}" in fault for fault in found["apart_loop"])
+    assert any("calls exp (" in fault for fault in found["library_loop"])
+    assert any("operations on" in fault for fault in found["recurrent_loop"])
+    masked = f"no {dtype} arithmetic" if isa == "baseline" else "stores under a mask"
+    assert any(masked in fault for fault in found["stores_loop"])
