@@ -1,116 +1,294 @@
-"""The test of the tests: flip a sign in the compiled core, build it, and the suite must fail.
+"""The test of the tests: change a sign in the compiled core, and the suite must fail.
 
     python tests/mutations.py [word]
 
-Copies the project to a temporary folder, makes one change of MUTATIONS at a time (those whose file or text contains
-the word), builds one instruction set without optimization and runs the tests named there. Prints which mutants are
-found and exits with 1 if one survives, or if a change no longer applies because the source has another text.
+Copies the project, builds all changes of MUTATIONS into one library, where the environment variable FASTNN_MUTANT says
+which of them is in force, and runs the tests that must find it for each of them (or for those whose file or text
+contains the word). Then the same for DEFECTS, errors that the sanitizers and the bounds checks are for, with the
+checked build. Exits with 1 if a mutant survives, or if a change no longer applies because the source has another text.
 """
 
 import os
-import shutil
+import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from itertools import zip_longest
 from pathlib import Path
+
+import pytest
+from _pytest.runner import runtestprotocol
+from checked import CHECKED, build, copy_project, environment, under_sanitizers
 
 from fastnn import kernels
 
-ROOT = Path(__file__).resolve().parents[1]
-KERNELS = ("test_kernels.py",)
+KERNELS = "test_kernels.py::test_"
+EQUALS = f"{KERNELS}equals_reference"
+SIZES = f"{KERNELS}dense_forward_of_many_sizes|{KERNELS}dense_backward_of_many_sizes"
+STEPS = f"{KERNELS}dense_sgd_of_many_sizes"
+PARTS = f"{KERNELS}products_have_the_same_bits_in_any_parts"
+ROWS = f"{KERNELS}rows_that_lie_anywhere_give_the_bits_of_rows_that_are_copied"
+GATHER = f"{KERNELS}rows_are_gathered_from_any_layout"
+STACKS = "test_stacks.py::test_"
+ACCURACY = "test_accuracy.py::test_float"
+CALLS = "test_calls.py::test_"
+BOUNDS = f"{CALLS}a_number_outside_of_its_bounds_is_refused"
 
-# (file in src, text that stands there, what it becomes, the tests that must find it)
+# (file in src, what stands there once, with «an expression ⇒ what it becomes», how the node ids of the tests begin that
+# must find it; several with "|")
 MUTATIONS = (
-    ("dense.pxi", "s.x + i * s.n_in + j", "s.x + i * s.n_in", KERNELS),
-    ("dense.pxi", "whole.stride + j", "whole.stride", KERNELS),
-    ("dense.pxi", "p.a_rows = indices(s) + i", "p.a_rows = indices(s)", KERNELS),
-    ("gemm/products.h", "t->a_rows = p->a_rows + i", "t->a_rows = p->a_rows", KERNELS),
-    ("team.h", "rest * (next + 1) / chunks", "rest * next / chunks", ("test_kernels.py", "test_training.py")),
-    ("dense.pxi", "s.w + j * s.n_out, 1, s.n_out", "s.w + j, 1, s.n_out", KERNELS),
-    ("activations.pxi", "return dy if y > 0 else 0", "return dy if y >= 0 else 0", KERNELS),
-    ("activations.pxi", "return dy * (1 - y * y)", "return dy * (1 + y * y)", KERNELS),
-    ("activations.pxi", "return dy * y * (1 - y)", "return dy * y * (y - 1)", KERNELS),
-    ("softmax.pxi", "return y * (dy - inner)", "return y * (dy + inner)", KERNELS),
-    ("losses.pxi", "return 2 * (y - t)", "return 2 * (t - y)", KERNELS),
-    ("losses.pxi", "[at + t[row + i]] -= scale[i]", "[at + t[row + i]] += scale[i]", KERNELS),
-    ("optimizers.pxi", "lr * (g + momentum * velocity[i])", "lr * (g - momentum * velocity[i])", KERNELS),
-    ("optimizers.pxi", "rest2 * g * g", "rest2 * g", KERNELS),
-    ("gather.pxi", "s.x + index[i] * s.stride", "s.x + index[begin] * s.stride", KERNELS),
-    ("loops.h", "x + index[i + r] * stride", "x + index[i] * stride", KERNELS),
-    ("gemm/tile.c", "sum[i][v] = sum[i][v] + bias", "sum[i][v] = sum[i][v] - bias", KERNELS),
-    ("gemm/products.c", "t.resume = q > 0", "t.resume = 0", KERNELS),
-    ("loops.h", "lanes[lane] += f(x[i], y[i])", "lanes[lane] -= f(x[i], y[i])", KERNELS),
-    ("elementary.h", "l.f + low", "l.f - low", KERNELS),
-    ("elementary.h", "difference - high + step", "difference - high - step", ("test_accuracy.py",)),
-    ("elementary.h", "real_fma(-a * s.most, s.last,", "real_fma(-a, s.most * s.last,", ("test_accuracy.py",)),
-    ("tape.pyx", "total += value[0] * rows", "total += value[0] * batch_size", ("test_training.py",)),
-    ("tape.pyx", "first_epoch + epoch)", "first_epoch - epoch)", ("test_fit.py",)),
-)
+    # dense: where parts of a product begin
+    ("kernels/dense.pxi", "at = «i * f.stride + j ⇒ i * f.stride»", SIZES),
+    ("kernels/dense.pxi", "p.a += «i * o.n_in ⇒ 0»", PARTS),
+    ("kernels/dense.pxi", "p.a_rows = «o.index + i ⇒ o.index»", ROWS),
+    ("kernels/dense.pxi", "s.w + «j * s.n_out ⇒ j», 1, s.n_out", PARTS),
+    ("kernels/dense.pxi", "p.b_sum = «db + j ⇒ db»", PARTS),
+    ("kernels/dense.pxi", "p.m = rows * last // blocks - «i[0] ⇒ i[0] - 1»", SIZES),
+    ("kernels/dense.pxi", "return «(last - 1) * panels + end ⇒ last * panels + end»", PARTS),
+    ("kernels/dense.pxi", "p.update, p.rate = True, «<real> lr[0] ⇒ -<real> lr[0]»", STEPS),
+    ("kernels/index.pxi", "for i in range(«begin ⇒ end», end)", "test_extending.py::test_rows_out_of_range"),
+    ("gemm/products.h", "t->a_rows = «p->a_rows + i ⇒ p->a_rows»", ROWS),
+    ("gemm/products.h", "t->a_cols = «p->a_cols + q ⇒ p->a_cols»", ROWS),
+    # the product
+    ("gemm/tile.c", "sum[i][v] = sum[i][v] + «bias ⇒ -bias»", SIZES),
+    ("gemm/products.c", "t.resume = «q > 0 ⇒ 0»;\n        const int complete", SIZES),
+    ("gemm/products.c", "t.resume = «q > 0 ⇒ 0»;\n            t.a = p->b", f"{SIZES}|{STEPS}"),
+    ("gemm/dots.c", "if (t->resume) dot = «*c + dot ⇒ dot»", SIZES),
+    ("gemm/dots.c", "t.bias = «q + t.k == k ? p->bias : NULL ⇒ p->bias»", SIZES),
+    ("gemm/gemm.c", "c[l] = real_fma(«-p->rate ⇒ p->rate», row[l]", STEPS),
+    ("gemm/pack.c", "to[p * to_row + i] = «from[i * from_row + p * from_col] ⇒ from[i * from_row]»", SIZES),
+    ("gemm/workspace.c", "(&workspace_key, «free ⇒ NULL»)", f"{STACKS}a_thread_that_ends"),
+    ("gemm/products.c", "if («!memory ⇒ 0») return CALL_NO_MEMORY;\n    real *const pack", f"{STACKS}no_memory"),
+    # threads
+    ("team/team.h", "+ «rest * (next + 1) / chunks ⇒ rest * next / chunks»", PARTS),
+    # formulas
+    ("kernels/activations.pxi", "return dy if «y > 0 ⇒ y >= 0» else 0\n", f"{EQUALS}[relu_backward"),
+    ("kernels/activations.pxi", "dy * («<real> 1 - y * y ⇒ <real> 1 + y * y»)", f"{EQUALS}[tanh_backward"),
+    ("kernels/activations.pxi", "dy * y * («<real> 1 - y ⇒ y - <real> 1»)", f"{EQUALS}[sigmoid_backward"),
+    ("kernels/activations.pxi", "real_expm1(«x / alpha ⇒ x»)", f"{EQUALS}[celu_forward"),
+    ("kernels/activations.pxi", "dy * («y / alpha ⇒ y» + <real> 1)", f"{EQUALS}[celu_backward"),
+    ("kernels/activations.pxi", "normal_cdf(x) + «x * density ⇒ density»", f"{EQUALS}[gelu_backward"),
+    ("kernels/softmax.pxi", "return y * («dy - inner ⇒ dy + inner»)", f"{EQUALS}[softmax_backward"),
+    ("kernels/softmax.pxi", "dy - «real_exp(y) ⇒ y» * total", f"{EQUALS}[log_softmax_backward"),
+    ("kernels/losses.pxi", "return <real> 2 * («y - t ⇒ t - y»)", f"{EQUALS}[mse"),
+    ("kernels/losses.pxi", "outside if «distance > delta ⇒ distance < delta» else", f"{EQUALS}[huber"),
+    ("kernels/losses.pxi", "t[row + i]] -= «scale[i] ⇒ -scale[i]»", f"{EQUALS}[cross_entropy_labels_from"),
+    ("kernels/losses.pxi", "if «t[i] < 0 ⇒ False» or t[i] >= s.n", f"{KERNELS}a_label_that_leaves"),
+    ("math/loops.h", "(weight ? scale * «weight[row] ⇒ 1» : scale)", f"{EQUALS}[mse"),
+    ("math/loops.h", "lanes[lane] += «f(x[i], y[i]) ⇒ -f(x[i], y[i])»", f"{EQUALS}[softmax_backward"),
+    ("kernels/optimizers.pxi", "g = g + «momentum * velocity[i] ⇒ -momentum * velocity[i]» if nesterov", f"{EQUALS}[sgd"),
+    ("kernels/optimizers.pxi", "dw + «weight_decay * w ⇒ weight_decay» if", f"{EQUALS}[sgd"),
+    ("kernels/optimizers.pxi", "* v[i] + «rest2 * g * g ⇒ rest2 * g»", f"{EQUALS}[adam"),
+    ("kernels/optimizers.pxi", "<real> (s.lr[0] / «correction1 ⇒ correction2»)", f"{EQUALS}[adam"),
+    ("kernels/optimizers.pxi", "alpha * square[i] + «rest * g * g ⇒ rest * g»", f"{EQUALS}[rmsprop"),
+    ("kernels/optimizers.pxi", "not_negative(variance - «mean[i] * mean[i] ⇒ mean[i]»)", f"{EQUALS}[rmsprop"),
+    ("math/elementary.h", "LN2_HIGH, «l.f + low ⇒ l.f - low»", f"{ACCURACY}64[log]"),
+    ("math/elementary.h", "«difference - high + step ⇒ difference - high - step»", f"{ACCURACY}32[expm1]"),
+    (
+        "math/elementary.h",
+        "«real_fma(-a * s.most, s.last, at_least(x, -REAL(0.0))) ⇒ "
+        "real_fma(-a, s.most * s.last, at_least(x, -REAL(0.0)))»",
+        f"{ACCURACY}32[silu_forward]",
+    ),
+    # rows by an index
+    ("kernels/gather.pxi", "s.x[«index[i] ⇒ index[begin]» * s.stride", GATHER),
+    ("math/gather.h", "row[r] = x + index[«i + r ⇒ i»] * stride", GATHER),
+    # arguments
+    ("kernels/arguments.pxi", "if «low < other_high ⇒ low == other_low» and", f"{KERNELS}partial_overlap"),
+    ("kernels/arguments.pxi", "and «other_low < high ⇒ other_low <= high»:", "test_layers.py"),
+    ("kernels/arguments.pxi", "low[0] += «b.strides[d] * (b.shape[d] - 1) ⇒ 0»", f"{KERNELS}an_output_that_overlaps"),
+    ("kernels/arguments.pxi", "elif «f.size[size] != length ⇒ False»", f"{KERNELS}wrong_array"),
+    ("kernels/arguments.pxi", "and «b.strides[d] != expected ⇒ False»", f"{KERNELS}wrong_array"),
+    ("kernels/arguments.pxi", "«address[0] > a.low ⇒ address[0] >= a.low» if a.above", BOUNDS),
+    ("kernels/arguments.pxi", "«address[0] < a.high ⇒ address[0] <= a.high» if a.below", BOUNDS),
+    ("kernels/arguments.pxi", "a.unless >= 0 and «payload[a.word] is NULL ⇒ False»", f"{CALLS}a_centered"),
+    ("kernels/activation.pxi", "if «name is not None ⇒ False» else &ZERO", f"{CALLS}the_constant"),
+    # replays
+    ("tape/call.h", "n->above ? «value > n->low ⇒ value >= n->low»", f"{BOUNDS}|{CALLS}the_constant"),
+    ("tape/call.h", "n->array] || «value == 0 ⇒ 1»", f"{CALLS}momentum_that_leaves_0"),
+    ("tape/player.pxi", "call.bounds is not NULL and «not call_in_bounds(call) ⇒ False»", f"{CALLS}a_number_that"),
+    ("tape/player.pxi", "if «tape.n_bounded > 0 ⇒ False»", BOUNDS),
+    ("tape/epochs.pxi", "total += value[0] * «rows ⇒ batch_size»", "test_training.py::test_the_loss_of_an_epoch"),
+    ("tape/epochs.pxi", "seed, «first_epoch + epoch ⇒ first_epoch - epoch»)", "test_fit.py::test_the_order_depends"),
+    ("tape/permutation.pxi", "index[i] = «index[j] ⇒ index[i]»", "test_fit.py::test_each_epoch_visits"),
+    ("tape/row_function.pxi", "row + «i * stride ⇒ i * self.item_size»", "test_inference.py::test_one_row_in_any"),
+)  # fmt: skip
+
+# What only the checked build can find, with what its message must name: numbers beyond an array in a body, which cannot
+# raise (once where all results are right), and in a loop of C; and a sum that overflows, with the right result.
+DEFECTS = (
+    ("kernels/optimizers.pxi", "w[«i ⇒ i + 1»] = real_fma(-lr, g, w[i])", f"{EQUALS}[sgd", "IndexError"),
+    (
+        "kernels/optimizers.pxi", 'return «0 ⇒ <int> (0 * w[s.n])»\n\nkernel("""sgd(',
+        f"{EQUALS}[sgd", "PytestUnraisableExceptionWarning",
+    ),
+    ("math/gather.h", "for (; «i < n ⇒ i <= n»; i++, y +=", f"{EQUALS}[gather", "heap-buffer-overflow"),
+    (
+        "math/gather.h", "y, x + «index[i] ⇒ (int64_t)((uint64_t)(index[i] + INT64_MAX) - INT64_MAX)» * stride",
+        f"{EQUALS}[gather", "signed integer overflow",
+    ),
+)  # fmt: skip
+
+CHANGE = re.compile(r"(.*)«(.+) ⇒ (.+)»(.*)", re.DOTALL)
+SECONDS = 300  # for the tests of one mutant: one that never ends is found, too
+
+HEADER = """\
+#ifndef MUTANT_H
+#define MUTANT_H
+#include <pthread.h>
+#include <stdlib.h>
+
+static int fastnn_mutant; /* from 1; 0: none */
+
+static void choose_mutant(void) {
+    const char *const number = getenv("FASTNN_MUTANT");
+    fastnn_mutant = number ? atoi(number) : 0;
+}
+
+/* When it is loaded, and in every process that is forked from this one. */
+__attribute__((constructor)) static void watch_mutant(void) {
+    choose_mutant();
+    pthread_atfork(NULL, NULL, choose_mutant);
+}
+#endif
+"""
+IN_C = '#include "mutant.h"\n'
+IN_CYTHON = 'cdef extern from "mutant.h":\n    int fastnn_mutant\n\n'
 
 
-def run(folder, *arguments):
-    environment = {
-        name: value for name, value in os.environ.items() if name == "FASTNN_CACHE" or not name.startswith("FASTNN_")
-    }
-    environment |= {
-        "FASTNN_BUILDS": "avx2" if "avx2" in kernels.supported else "baseline",
-        "FASTNN_DEBUG": "1",  # -O1: builds in a third of the time
-        "PYTHONPATH": str(folder),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    command = [sys.executable, *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-    )
+def mutate(folder, mutations):
+    """Apply all changes at once; the number of each is its place in the table, from 1."""
+    found, gone = {}, []
+    for number, (file, change, *_) in enumerate(mutations, 1):
+        before, old, new, after = CHANGE.fullmatch(change).groups()
+        text, place = (folder / "src" / file).read_text(encoding="utf-8"), before + old + after
+        if text.count(place) != 1:
+            gone.append(f"{file}: {place!r} stands there {text.count(place)} times: change the mutation, too")
+            continue
+        if Path(file).suffix in (".c", ".h"):
+            choice = f"(fastnn_mutant == {number} ? ({new}) : ({old}))"
+        else:
+            choice = f"(({new}) if fastnn_mutant == {number} else ({old}))"
+        start = text.index(place) + len(before)
+        found.setdefault(file, []).append((start, start + len(old), choice))
+    if gone:
+        sys.exit("\n".join(gone))
+    (folder / "src" / "mutant.h").write_text(HEADER, encoding="utf-8")
+    for file, changes in found.items():
+        path = folder / "src" / file
+        text = path.read_text(encoding="utf-8")
+        for start, end, choice in sorted(changes, reverse=True):
+            text = text[:start] + choice + text[end:]
+        path.write_text((IN_C if path.suffix in (".c", ".h") else IN_CYTHON) + text, encoding="utf-8")
 
 
-def build(folder):
-    done = run(folder, "setup.py", "--quiet", "build_ext", "--inplace")
-    if done.returncode != 0:
-        sys.exit(f"the build failed:\n{done.stdout}")
-    where = run(folder, "-c", "import fastnn; print(fastnn.__file__)").stdout.strip()
-    if where != str(folder / "fastnn" / "__init__.py"):
-        sys.exit(f"the tests would import {where}, expected the copy in {folder}")
+class OneProcessEach:
+    """A plugin of pytest: collects the tests once, then runs those of each mutant in a process forked from this one."""
+
+    def __init__(self, mutations, numbers, at_once=2):
+        self.mutations, self.numbers, self.at_once, self.survivors = mutations, numbers, at_once, []
+
+    def pytest_runtestloop(self, session):
+        """Run the tests of all mutants without one first: they must pass."""
+        tests = {number: self.tests_of(session, number) for number in self.numbers}
+        everything = {item.nodeid: item for items in tests.values() for item in items}
+        none = [(0, [*everything.values()][i :: self.at_once]) for i in range(self.at_once)]
+        waiting, running = [*none, *tests.items()], {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < self.at_once:
+                    number, items = waiting.pop(0)
+                    output = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+                    running[self.start(number, items, output)] = number, output, time.perf_counter()
+                process, status = os.wait()
+                number, output, start = running.pop(process)
+                with output:
+                    output.seek(0)
+                    self.report(number, status, output.read(), time.perf_counter() - start)
+        finally:
+            for process in running:
+                os.kill(process, signal.SIGKILL)
+        return True
+
+    def tests_of(self, session, number):
+        beginnings = [f"tests/{test}" for test in self.mutations[number - 1][2].split("|")]
+        items = [item for item in session.items if item.nodeid.startswith(tuple(beginnings))]
+        if not all(any(item.nodeid.startswith(beginning) for item in items) for beginning in beginnings):
+            pytest.exit(f"no tests begin with one of {', '.join(beginnings)}", returncode=2)
+        return items
+
+    def start(self, number, items, output):
+        """Fork; the child ends with 0 if all tests pass, with 1 after the first that fails, or however it breaks."""
+        sys.stdout.flush()
+        os.environ["FASTNN_MUTANT"] = str(number)
+        process = os.fork()
+        if process:
+            return process
+        signal.alarm(SECONDS if number else 0)
+        for stream in (1, 2):
+            os.dup2(output.fileno(), stream)
+        for item, following in zip_longest(items, items[1:]):
+            for report in runtestprotocol(item, nextitem=following, log=False):
+                if report.failed:
+                    print(f"{item.nodeid}\n{report.longreprtext}", flush=True)
+                    os._exit(1)
+        os._exit(0)
+
+    def report(self, number, status, output, seconds):
+        code = os.waitstatus_to_exitcode(status)
+        if number == 0:
+            if code != 0:
+                pytest.exit(f"the tests fail without any mutation:\n{output}", returncode=2)
+            print(f"{seconds:5.1f} s  no mutant: the tests pass", flush=True)
+            return
+        file, change, tests, *messages = self.mutations[number - 1]
+        lines = [line for line in output.splitlines() if not messages or messages[0] in line]
+        if code == 0:
+            how = f"SURVIVES {tests.replace('|', ', ')}"
+        elif messages and not lines:
+            how = f"SURVIVES as to its message, {messages[0]}: the tests fail with\n{output}"
+        else:
+            how = f"found: {lines[0]}" if code == 1 else f"found: the process ends with {code}"
+        if how.startswith("SURVIVES"):
+            self.survivors.append(f"{file}: {change} {how}")
+        print(f"{seconds:5.1f} s  {file}: {change}\n         {how}", flush=True)
 
 
-def passes(folder, tests):
-    options = ("-q", "-x", "--tb=line", "-p", "no:cacheprovider")
-    done = run(folder, "-m", "pytest", *options, *(f"tests/{name}" for name in tests))
-    if done.returncode not in (0, 1):
-        sys.exit(f"the tests did not run:\n{done.stdout}")
-    return done.returncode == 0, done.stdout
+def run_in_copy(table, *numbers):
+    """What the copy's process does: run the tests, and exit with 1 if a mutant survives."""
+    mutations = globals()[table]
+    plugin = OneProcessEach(mutations, [int(number) for number in numbers])
+    files = sorted({f"tests/{test.split('::')[0]}" for n in plugin.numbers for test in mutations[n - 1][2].split("|")})
+    code = pytest.main(["-qq", "-s", "-p", "no:cacheprovider", "-p", "no:faulthandler", *files], plugins=[plugin])
+    if code == 0:
+        print("\n".join(plugin.survivors) or f"all {len(plugin.numbers)} of {table} are found", flush=True)
+    return 1 if plugin.survivors else int(code)
+
+
+def check(folder, table, word, isa, variables, **how):
+    """Build all mutants of a table and run the tests for those that the word chooses. Returns whether all are found."""
+    mutations = globals()[table]
+    chosen = [str(n) for n, (file, change, *_) in enumerate(mutations, 1) if word in file or word in change]
+    start = time.perf_counter()
+    copy_project(folder)
+    mutate(folder, mutations)
+    build(folder, isa, **how)
+    print(f"{time.perf_counter() - start:5.1f} s  {table}: built for {isa}", flush=True)
+    command = [sys.executable, "tests/mutations.py", "--in-copy", table, *chosen]
+    return not chosen or subprocess.run(command, cwd=folder, env=variables(folder), check=False).returncode == 0
 
 
 def main(word=""):
-    survivors = []
-    chosen = [mutation for mutation in MUTATIONS if word in mutation[0] or word in mutation[1]]
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name).resolve() / "project"
-        ignored = shutil.ignore_patterns(".*", "*.so", "__pycache__", "*.egg-info", "benchmarks")
-        shutil.copytree(ROOT, folder, ignore=ignored)
-        build(folder)
-        for tests in sorted({tests for *_, tests in chosen}):
-            passed, output = passes(folder, tests)
-            if not passed:
-                sys.exit(f"the tests fail without any mutation:\n{output}")
-        for file, old, new, tests in chosen:
-            start, source = time.perf_counter(), folder / "src" / file
-            text = source.read_text(encoding="utf-8")
-            if old not in text:
-                survivors.append(f"{file}: {old!r} stands there no more: change the mutation, too")
-                continue
-            source.write_text(text.replace(old, new), encoding="utf-8")
-            build(folder)
-            survived, output = passes(folder, tests)
-            if survived:
-                survivors.append(f"{file}: {old!r} -> {new!r} passes {', '.join(tests)}")
-            found = "SURVIVES" if survived else next(s for s in output.splitlines()[::-1] if s.startswith("FAILED"))
-            print(f"{time.perf_counter() - start:5.1f} s  {file}: {new}\n         {found[:150]}", flush=True)
-            source.write_text(text, encoding="utf-8")
-    print("\n".join(survivors) or f"all {len(chosen)} mutants are found")
-    return 1 if survivors else 0
+        folder = Path(name).resolve()
+        # without optimization, it builds in a third of the time
+        isa = "avx2" if "avx2" in kernels.supported else "baseline"
+        found = check(folder / "mutants", "MUTATIONS", word, isa, environment, FASTNN_DEBUG="1")
+        found &= check(folder / "defects", "DEFECTS", word, kernels.selected, under_sanitizers, **CHECKED)
+    return 0 if found else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:2]))
+    sys.exit(run_in_copy(*sys.argv[2:]) if sys.argv[1:2] == ["--in-copy"] else main(*sys.argv[1:2]))

@@ -334,6 +334,21 @@ def test_an_output_that_overlaps_another_array_is_refused(case, output, other, d
         np.testing.assert_array_equal(memory, before)
 
 
+@each_dtype
+def test_an_output_that_overlaps_rows_that_run_backwards_is_refused(dtype):
+    """Where an array begins is not where its memory does."""
+    memory, index, cursor = np.ones((8, 2), dtype), np.array([0, 1]), np.array([0])
+    for x, y in (
+        (memory[5::-1], memory[:2]),
+        (memory[5::-1], memory[4:6]),
+        (memory[5:1:-1, ::-1], memory[2:4]),
+    ):
+        with pytest.raises(ValueError, match=r"^gather_rows: y overlaps x in memory"):
+            kernel("gather_rows", dtype)(x, index, cursor, y)
+    kernel("gather_rows", dtype)(memory[5:1:-1], index, cursor, memory[:2])
+    kernel("gather_rows", dtype)(memory[5:1:-1], index, cursor, memory[6:])
+
+
 def longer(case: Case, i: int, value: np.ndarray) -> np.ndarray | None:
     """One row more, where it is not the first argument, by which others are measured. A batch may have any length."""
     is_measure = i == 0 and case.op != "increment"
@@ -417,6 +432,23 @@ def test_labels_out_of_range_are_refused(case, dtype, label):
     arguments["t"][2] = label
     with pytest.raises(ValueError, match=rf"^{case.op}: t\[2\] is {label}"):
         case.kernel(dtype)(*arguments.values())
+
+
+@pytest.mark.parametrize("label", [-1, 7, 2**40])
+@each_dtype
+@each_case([case for case in CASES if "labels" in case.op and "cross" in case.op])
+def test_a_label_that_leaves_its_range_makes_the_loss_nan(case, dtype, label):
+    """Where it has been changed since it was recorded: its row has no gradient, nothing beyond is read or written."""
+    arguments, tape = case.make(3, 7, dtype, random(3, 7)), Tape()
+    expected = copied(arguments)
+    case.kernel(dtype)(*expected.values())
+    case.kernel(dtype)(*arguments.values(), tape=tape)
+    arguments["t"][1] = label
+    tape.replay()
+    assert np.isnan(arguments["value"][0])
+    if arguments["dy"] is not None:
+        expected["dy"][1] = 0
+        np.testing.assert_array_equal(arguments["dy"], expected["dy"])
 
 
 @each_dtype
