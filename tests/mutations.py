@@ -78,7 +78,7 @@ MUTATIONS = (
     ("kernels/losses.pxi", "if «t[i] < 0 ⇒ False» or t[i] >= s.n", f"{KERNELS}a_label_that_leaves"),
     ("math/loops.h", "(weight ? scale * «weight[row] ⇒ 1» : scale)", f"{EQUALS}[mse"),
     ("math/loops.h", "lanes[lane] += «f(x[i], y[i]) ⇒ -f(x[i], y[i])»", f"{EQUALS}[softmax_backward"),
-    ("kernels/optimizers.pxi", "g = g + «momentum * velocity[i] ⇒ -momentum * velocity[i]» if nesterov", f"{EQUALS}[sgd"),
+    ("kernels/optimizers.pxi", "g + «momentum * velocity[i] ⇒ -momentum * velocity[i]» if nesterov", f"{EQUALS}[sgd"),
     ("kernels/optimizers.pxi", "dw + «weight_decay * w ⇒ weight_decay» if", f"{EQUALS}[sgd"),
     ("kernels/optimizers.pxi", "* v[i] + «rest2 * g * g ⇒ rest2 * g»", f"{EQUALS}[adam"),
     ("kernels/optimizers.pxi", "<real> (s.lr[0] / «correction1 ⇒ correction2»)", f"{EQUALS}[adam"),
