@@ -77,8 +77,8 @@ cdef inline real deviation(real square, real mean) noexcept nogil:
     cdef real variance = square - mean * mean
     return square_root(0 if variance < 0 else variance)     # by rounding
 
-# A loop for each form: a store that depends on a condition is no vector in x86-64-v2, and one under a mask in AVX2, which
-# takes hundreds of cycles where there is no memory, as in an array that is None.
+# A loop for each form: a store that depends on a condition is no vector in x86-64-v2, and one under a mask in AVX2,
+# which takes hundreds of cycles where there is no memory, as in an array that is None.
 cdef int rmsprop_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const RMSprop *s = <const RMSprop *> call.payload
     cdef real[::1] w = vector(s.w, s.n), square = vector(s.square, s.n)
