@@ -1,4 +1,4 @@
-"""Optimizers and activations that follow PyTorch's formulas give its numbers, as version 2.13 printed them in float64."""
+"""Optimizers and activations that follow PyTorch's formulas give its numbers, as version 2.13 printed them."""
 
 import numpy as np
 import pytest
