@@ -54,10 +54,12 @@ class Activation(Layer):
 
 
 class _WithAlpha(Activation):
-    """An activation with a constant of that name."""
+    """An activation with a constant of that name, by default that of the table: 1 for elu and celu."""
 
-    def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = number(f"{type(self).__name__}: alpha", alpha, above=0.0 if self._row().alpha_above_0 else None)
+    def __init__(self, alpha: float | None = None) -> None:
+        row = self._row()
+        given = row.alpha if alpha is None else alpha
+        self.alpha = number(f"{type(self).__name__}: alpha", given, above=0.0 if row.alpha_above_0 else None)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.alpha})"

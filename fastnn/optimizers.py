@@ -123,7 +123,8 @@ class RMSprop(Optimizer):
 
     g = gradient + weight_decay * w; square = alpha * square + (1 - alpha) * g^2; g /= sqrt(square) + eps; with
     momentum, velocity = momentum * velocity + g stands for g; w -= lr * g. Centered, mean = alpha * mean +
-    (1 - alpha) * g, and square - mean^2, an estimate of the variance, stands for the square.
+    (1 - alpha) * g, and square - mean^2, an estimate of the variance, stands for the square (0 where rounding makes it
+    less).
 
     Parameters
     ----------

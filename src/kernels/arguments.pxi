@@ -11,6 +11,7 @@ cdef extern from "Python.h":
     PyObject *Py_None
     void Py_DECREF(PyObject *object)
     void PyErr_Clear()
+    bint PyErr_ExceptionMatches(object kinds)
     PyObject *PyTuple_GET_ITEM(PyObject *tuple, Py_ssize_t i)
     Py_ssize_t PyTuple_GET_SIZE(PyObject *tuple)
     int PyUnicode_Compare(PyObject *a, PyObject *b) except? -1
@@ -129,6 +130,8 @@ cdef inline int take(Kernel k, Frame *f) except -1:
             payload[a.word] = &ZERO
         elif value is not Py_None and not isinstance(<object> value, Tape):
             raise TypeError(f"{k.name}: tape is {type(<object> value).__name__}, expected a Tape or None")
+    if k.bounds.count > 0:
+        check_bounds(k, f)
     for i in range(k.n_arguments):
         a = &k.arguments[i]
         if a.unless >= 0 and payload[a.word] is NULL and is_set(k, f, a.unless):
@@ -153,8 +156,7 @@ cdef int take_array(Kernel k, Frame *f, int i, bint are_chosen) except -1:
     cdef Py_ssize_t length
     cdef int d, size
     if PyObject_GetBuffer(f.value[i], b, PyBUF_FORMAT | PyBUF_STRIDES | (PyBUF_WRITABLE if a.written else 0)) != 0:
-        PyErr_Clear()
-        raise refused(k, i, <object> f.value[i])
+        return refuse_or_raise(k, i, f.value[i])
     f.argument[f.n_buffers] = i
     f.n_buffers += 1
     if not is_of_kind(a, b):
@@ -206,8 +208,7 @@ cdef int take_number(Kernel k, Frame *f, int i) except -1:
     cdef bint is_array = not PyFloat_Check(value) and PyObject_CheckBuffer(value)
     if is_array:
         if PyObject_GetBuffer(value, b, PyBUF_FORMAT | PyBUF_STRIDES) != 0:
-            PyErr_Clear()
-            raise refused(k, i, <object> value)
+            return refuse_or_raise(k, i, value)
         if b.ndim == 0:     # a number of NumPy's
             is_array = False
             PyBuffer_Release(b)
@@ -221,18 +222,38 @@ cdef int take_number(Kernel k, Frame *f, int i) except -1:
         address = <double *> b.buf
     else:
         if not PyFloat_Check(value):
-            value = NULL if PyUnicode_Check(value) else PyNumber_Float(value)
+            if PyUnicode_Check(value):
+                raise refused(k, i, <object> value)
+            value = PyNumber_Float(value)
             if value is NULL:
-                PyErr_Clear()
-                raise refused(k, i, <object> f.value[i])
+                return refuse_or_raise(k, i, f.value[i])
             f.number[f.n_numbers] = f.value[i] = value
             f.n_numbers += 1
         address = &(<PyFloatObject *> value).ob_fval
     f.call[0].payload[a.word] = address
-    if not ((address[0] > a.low if a.above else address[0] >= a.low)
-            and (address[0] < a.high if a.below else address[0] <= a.high)):
-        if a.low != -float("inf") or a.high != float("inf"):    # without bounds it may be NaN
-            raise out_of_bounds(k, i, address[0])
+    return 0
+
+
+cdef int refuse_or_raise(Kernel k, int i, PyObject *value) except -1:
+    """Raise the error for what is no array or no number; other errors, and Ctrl-C, stay what they are."""
+    if not PyErr_ExceptionMatches((TypeError, ValueError, OverflowError, BufferError)):
+        return -1
+    PyErr_Clear()
+    raise refused(k, i, <object> value)
+
+
+cdef inline int check_bounds(Kernel k, Frame *f) except -1:
+    """Behind all arguments: to take one can run code that changes another."""
+    cdef const Argument *a
+    cdef double number
+    cdef int i
+    for i in range(k.n_arguments):
+        a = &k.arguments[i]
+        if a.role == NUMBER and a.is_bounded and f.call[0].payload[a.word] is not NULL:
+            number = (<double *> f.call[0].payload[a.word])[0]
+            if not ((number > a.low if a.above else number >= a.low)
+                    and (number < a.high if a.below else number <= a.high)):
+                raise out_of_bounds(k, i, number)
     return 0
 
 

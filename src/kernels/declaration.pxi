@@ -53,6 +53,7 @@ cdef struct Argument:
     double high
     bint above
     bint below
+    bint is_bounded                     # else it may be NaN, too
     int word                            # of the payload
     PyObject *name
     PyObject *default                   # NULL: the argument is required
@@ -169,6 +170,7 @@ cdef object declare(
 
 cdef int set_bounds(Argument *a, bounds) except -1:
     a.low, a.high, a.above, a.below = -float("inf"), float("inf"), False, False
+    a.is_bounded = len(bounds) > 0
     for sign, number in bounds:
         if sign[0] == ">":
             a.low, a.above = float(number), sign == ">"

@@ -87,8 +87,8 @@ kernel("""rmsprop(w: inout (n), dw: in (n), square: inout (n), mean: inout (n) |
     RMSprop (Tieleman & Hinton 2012; Graves 2013 for the centered form), in PyTorch's form.
 
     g = dw + weight_decay * w; square = alpha * square + (1 - alpha) * g^2; variance = square, or, centered,
-    mean += (1 - alpha) * (g - mean) and variance = square - mean^2; g /= sqrt(variance) + eps; with momentum,
-    velocity = momentum * velocity + g stands for g; w -= lr * g.
+    mean += (1 - alpha) * (g - mean) and variance = square - mean^2 (0 where rounding makes it less);
+    g /= sqrt(variance) + eps; with momentum, velocity = momentum * velocity + g stands for g; w -= lr * g.
     """, rmsprop_body, sizeof(RMSprop))
 
 

@@ -13,7 +13,8 @@ cdef object described(Kernel k, int i):
         fixed = a.n_dims == 1 and a.size[0] < 0
         layout = f"{'writable ' if a.written else ''}{'' if a.strided or fixed else 'C-contiguous '}"
         shape = f"shape ({a.length[0]},)" if fixed else f"{a.n_dims} dimension{'s' if a.n_dims > 1 else ''}"
-        text = f"a {layout}{DTYPES[bytes([a.code])]} array of {shape}"
+        article = "an" if a.code == b"q" and not layout else "a"
+        text = f"{article} {layout}{DTYPES[bytes([a.code])]} array of {shape}"
     return text + (" or None" if a.optional and a.unless < 0 else "")
 
 
@@ -26,7 +27,7 @@ cdef object refused(Kernel k, int i, object value):
             got += "" if value.flags.c_contiguous else ", not C-contiguous"
             got += "" if value.flags.writeable else ", read-only"
             got += "" if value.flags.aligned else ", misaligned"
-    elif isinstance(value, (str, int, float)):
+    elif isinstance(value, (str, float)) or (isinstance(value, int) and value.bit_length() < 100):
         got = repr(value)
     kind = ValueError if hasattr(value, "dtype") else TypeError
     return kind(f"{name_of(k, i)} is {got}, expected {described(k, i)}")

@@ -104,17 +104,19 @@ cdef inline int run_units(const Call *call, Py_ssize_t begin, Py_ssize_t end, Pl
 
 
 cdef int play_in_parts(Tape tape, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t parts) noexcept nogil:
-    cdef Py_ssize_t i, part, units
+    cdef Py_ssize_t i, part, units, n
     cdef int status
     if not all_in_bounds(tape, begin, end):
         return CALL_OUT_OF_BOUNDS
     for i in range(begin, end):
+        if not call_in_bounds(&tape.calls[i]):
+            return CALL_OUT_OF_BOUNDS
         units = tape.calls[i].units
-        for part in range(parts):
-            if units * part // parts < units * (part + 1) // parts:
-                status = tape.calls[i].body(&tape.calls[i], units * part // parts, units * (part + 1) // parts)
-                if status != 0:
-                    return status
+        n = min(parts, units)
+        for part in range(n):
+            status = tape.calls[i].body(&tape.calls[i], units * part // n, units * (part + 1) // n)
+            if status != 0:
+                return status
     return 0
 
 
