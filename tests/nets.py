@@ -21,6 +21,7 @@ from fastnn import (
     Loss,
     Model,
     Optimizer,
+    RMSprop,
     Sigmoid,
     Softmax,
 )
@@ -92,6 +93,8 @@ OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {
     "momentum": lambda: SGD(lr=0.05, momentum=0.9),
     "momentum-decay": lambda: SGD(lr=0.05, momentum=0.9, weight_decay=0.01),
     "nesterov": lambda: SGD(lr=0.05, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "rmsprop": lambda: RMSprop(lr=0.01),
+    "rmsprop-all": lambda: RMSprop(lr=0.01, momentum=0.9, weight_decay=0.1, centered=True),
     "adam": lambda: Adam(lr=0.01),
     "adam-decoupled": lambda: Adam(lr=0.01, weight_decay=0.1),
     "adam-coupled": lambda: Adam(lr=0.01, weight_decay=0.1, decoupled=False),

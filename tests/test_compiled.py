@@ -16,6 +16,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import disassembly
@@ -108,9 +109,10 @@ def objects(dtype: str, isa: str) -> tuple[Path, ...]:
     for name, entry in linked()["modules"].items():
         if not name.endswith(f"_{dtype}_{isa}"):
             continue
-        (module,) = ROOT.joinpath(*name.split(".")).parent.glob(f"{name.rpartition('.')[2]}.*")
-        if hashlib.sha256(module.read_bytes()).hexdigest() != entry["sha256"]:
-            pytest.skip(f"{module} is not the one that was last built in place: build it again")
+        spec = find_spec(name)
+        assert spec is not None, f"{name} was built, and is not there"
+        if hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest() != entry["sha256"]:
+            pytest.skip(f"{spec.origin} is not the one that was last built in place: build it again")
         if "-O3" not in entry["flags"]:
             pytest.skip("this is a build for debugging, without optimization")
         paths += [ROOT / path for path in entry["objects"]]

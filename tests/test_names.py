@@ -12,6 +12,7 @@ import pytest
 import stubs
 from cases import CASES, DTYPES, kernel, random
 from completeness import missing, twins
+from nets import OPTIMIZERS
 
 import fastnn
 
@@ -97,6 +98,11 @@ def test_what_is_deleted_is_named_in_a_subprocess(edit, copy):
         assert word in complaints(copy)
     finally:
         path.write_text(text, encoding="utf-8")
+
+
+def test_every_optimizer_is_trained_with():
+    trained = {type(make()) for make in OPTIMIZERS.values()}
+    assert {*fastnn.optimizers._BY_NAME.values()} <= trained
 
 
 @pytest.mark.parametrize("name", DECLARED)

@@ -6,17 +6,17 @@
 /* to (k, GROUP) = the transpose of from (GROUP, k), k >= CHUNK. */
 ALWAYS_INLINE void pack_group(ptrdiff_t k, const real *from, ptrdiff_t from_row, real *to, ptrdiff_t to_row) {
     const real *first = from, *second = from + (GROUP - CHUNK) * from_row;
-    ptrdiff_t step = (k - 1) % CHUNK + 1; /* the second chunk overlaps the first, so that the last one ends at k */
-    for (ptrdiff_t left = k; left > 0; left -= step, step = CHUNK) {
+    ptrdiff_t part = (k - 1) % CHUNK + 1; /* the second chunk overlaps the first, so that the last one ends at k */
+    for (ptrdiff_t left = k; left > 0; left -= part, part = CHUNK) {
         const real *row[GROUP];
         UNROLL for (int i = 0; i < CHUNK; i++) {
             row[i] = first + i * from_row;
             row[i + GROUP - CHUNK] = second + i * from_row;
         }
         pack_chunks(GROUP, CHUNK, row, to, to_row);
-        first += step;
-        second += step;
-        to += step * to_row;
+        first += part;
+        second += part;
+        to += part * to_row;
         IN_ORDER(first);
         IN_ORDER(second);
     }
@@ -25,8 +25,8 @@ ALWAYS_INLINE void pack_group(ptrdiff_t k, const real *from, ptrdiff_t from_row,
 /* The same for fewer rows than GROUP; the first one stands for those that are missing. */
 ALWAYS_INLINE void pack_rest(ptrdiff_t count, ptrdiff_t k, const real *from, ptrdiff_t from_row, real *to,
                              ptrdiff_t to_row) {
-    ptrdiff_t step = (k - 1) % CHUNK + 1;
-    for (ptrdiff_t p = 0; p < k; p += step, to += step * to_row, step = CHUNK) {
+    ptrdiff_t part = (k - 1) % CHUNK + 1;
+    for (ptrdiff_t p = 0; p < k; p += part, to += part * to_row, part = CHUNK) {
         const real *row[GROUP];
         UNROLL for (int i = 0; i < GROUP; i++) row[i] = from + (i < count ? i * from_row : 0) + p;
         pack_chunks(count, CHUNK, row, to, to_row);

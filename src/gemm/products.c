@@ -182,7 +182,7 @@ static NOINLINE int product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff
     const ptrdiff_t m = p->m, k = p->k;
     const ptrdiff_t rows = even_part(m - TILE_ROWS, TILE_ROWS); /* of all tiles but the first */
     /* Where many panels read the same rows of a, these are packed if they are columns in memory, another page for each
-     * step, or if they drive each other out of the first-level cache because they lie a multiple of 4 KB apart. */
+     * term, or if they drive each other out of the first-level cache because they lie a multiple of 4 KB apart. */
     const int packs_a = n > 4 * PANEL && (k <= BLOCK_K || !p->update) &&
                         (p->a_row == 1 || (p->a_col == 1 && p->a_row * (ptrdiff_t)sizeof(real) % 4096 == 0));
     const ptrdiff_t block_k = p->update ? k : even_part(k, BLOCK_K);

@@ -23,7 +23,7 @@ ALWAYS_INLINE Tile whole_tile(const Product *p) {
     return t;
 }
 
-/* Let the tile begin at row i and step q of a. */
+/* Let the tile begin at row i and term q of a. */
 ALWAYS_INLINE void begin_at(Tile *t, const Product *p, ptrdiff_t i, ptrdiff_t q) {
     t->a = p->a + (p->a_rows ? 0 : i * p->a_row) + (p->a_cols ? 0 : q * p->a_col);
     if (p->a_rows) t->a_rows = p->a_rows + i;

@@ -13,13 +13,13 @@
 
 /* How many rows of a share an address register. */
 enum {
-    BY_ROWS = 1,            /* a_rows: they are anywhere, and the step is counted in another register */
+    BY_ROWS = 1,            /* a_rows: they are anywhere, and the term is counted in another register */
     BY_STRIDE = 3,          /* needs the fewest */
     BY_COLUMNS = TILE_ROWS, /* a_cols: their numbers lie beside each other */
 };
 
-/* One step of all chains of a tile; x is the row of b. */
-ALWAYS_INLINE void tile_step(const int rows, const int vectors, const int masked, const int by, const vec_mask mask,
+/* One term of all chains of a tile; x is the row of b. */
+ALWAYS_INLINE void tile_term(const int rows, const int vectors, const int masked, const int by, const vec_mask mask,
                              const real *a[TILE_ROWS], ptrdiff_t a_row, ptrdiff_t a_col, ptrdiff_t *at, const real *b,
                              vec x[FEW_ROWS_VECTORS], vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
     const int last = vectors - 1;
@@ -40,42 +40,42 @@ ALWAYS_INLINE void tile_step(const int rows, const int vectors, const int masked
 enum {
     READING,
     COPYING_B,         /* rows of b, while they are read */
-    TRANSPOSING_B,     /* columns of b, some steps before they are read */
-    COPYING_A_ROWS,    /* a_col == 1: to rows that are A_APART apart, some steps before they are read */
+    TRANSPOSING_B,     /* columns of b, some terms before they are read */
+    COPYING_A_ROWS,    /* a_col == 1: to rows that are A_APART apart, some terms before they are read */
     COPYING_A_COLUMNS, /* a_row == 1: to columns of TILE_ROWS */
 };
 typedef struct {
     real *to;
-    const real *from;        /* step `packed` of the first row or column of several, of which the next is `apart`: */
-    ptrdiff_t apart, packed; /* before it they are packed, and a multiple of SPAN or A_SPAN steps is left */
+    const real *from;        /* term `packed` of the first row or column of several, of which the next is `apart`: */
+    ptrdiff_t apart, packed; /* before it they are packed, and a multiple of SPAN or A_SPAN terms is left */
 } Packing;
 
-/* As far ahead as memory is away, in steps. Prefetches touch the last number of a line's length, since the first line
+/* As far ahead as memory is away, in terms. Prefetches touch the last number of a line's length, since the first line
  * of what lies across lines has come with its neighbour; at the end they go on with what the next tile packs. */
 #define AHEAD 32
 #define LINES_AHEAD 48 /* of several lines each, along their rows */
 
-/* SPAN steps of LINES columns, a line of each, are transposed at a time: where columns lie a power of two apart, more
- * lines would drive each other out of the first-level cache. All PANEL columns take SPAN steps of the tile. This needs
+/* SPAN terms of LINES columns, a line of each, are transposed at a time: where columns lie a power of two apart, more
+ * lines would drive each other out of the first-level cache. All PANEL columns take SPAN terms of the tile. This needs
  * 32 registers; with 16, packing beforehand is as fast. */
 #if defined(GROUP) && TILE_ROWS == 12
 #define SPAN CACHE_LINE
 #define LINES 4
-#define LINES_STEPS (SPAN * LINES / PANEL)
+#define LINES_TERMS (SPAN * LINES / PANEL)
 
-/* to (SPAN, LINES) = the transpose of from (LINES, SPAN), beside one of LINES_STEPS steps: double takes part in each,
+/* to (SPAN, LINES) = the transpose of from (LINES, SPAN), beside one of LINES_TERMS terms: double takes part in each,
  * float, whose shuffles are twice as many, is faster all at once. */
-ALWAYS_INLINE void transpose_lines(const int step, const real *from, ptrdiff_t from_row, real *to) {
+ALWAYS_INLINE void transpose_lines(const int term, const real *from, ptrdiff_t from_row, real *to) {
 #if FASTNN_DOUBLE
-    const int part = SPAN / LINES_STEPS;
-    UNROLL for (int p = step * part; p < (step + 1) * part; p += CHUNK) {
+    const int part = SPAN / LINES_TERMS;
+    UNROLL for (int p = term * part; p < (term + 1) * part; p += CHUNK) {
         const real *row[GROUP];
         UNROLL for (int i = 0; i < GROUP; i++) row[i] = from + i * from_row + p;
         pack_chunks(GROUP, CHUNK, row, to + p * PANEL, PANEL);
     }
 #else
     /* A register holds 2 chunks of one row: multiply-adds keep the units busy that would blend, but not stores. */
-    UNROLL for (int p = 0; step == 0 && p < SPAN; p += GROUP, to += GROUP * PANEL) {
+    UNROLL for (int p = 0; term == 0 && p < SPAN; p += GROUP, to += GROUP * PANEL) {
         group_single row[CHUNK];
         group_double column[CHUNK];
         const real *line = from + p;
@@ -93,7 +93,7 @@ ALWAYS_INLINE void transpose_lines(const int step, const real *from, ptrdiff_t f
 }
 #endif
 
-#define A_SPAN 16                      /* steps in which up to 16 rows of a are copied, one each */
+#define A_SPAN 16                      /* terms in which up to 16 rows of a are copied, one each */
 
 /* The chains of one tile over all of k. */
 ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked, const int way, const int by,
@@ -112,14 +112,14 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
         const ptrdiff_t from_row = packing->apart, packed = packing->packed;
         ptrdiff_t ahead = LINES_AHEAD;
         to += packed * PANEL;
-        for (ptrdiff_t column = 0; p > packed; p -= LINES_STEPS) {
+        for (ptrdiff_t column = 0; p > packed; p -= LINES_TERMS) {
             if (p == packed + LINES_AHEAD) ahead += PANEL * from_row - t->k; /* the next panel */
-            UNROLL for (int step = 0; step < LINES_STEPS; step++, b += PANEL) {
-                tile_step(rows, vectors, masked, by, mask, a, a_row, a_col, &at, b, x, sum);
+            UNROLL for (int term = 0; term < LINES_TERMS; term++, b += PANEL) {
+                tile_term(rows, vectors, masked, by, mask, a, a_row, a_col, &at, b, x, sum);
                 for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) {
                     PREFETCH_TO_WRITE(b + (packed + SPAN / 2) * PANEL + l);
                 }
-                transpose_lines(step, from, from_row, to);
+                transpose_lines(term, from, from_row, to);
             }
             UNROLL for (int i = 0; i < LINES; i++) PREFETCH(from + i * from_row + ahead);
             from += LINES * from_row;
@@ -141,7 +141,7 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
             const ptrdiff_t left = p - packed;
             const ptrdiff_t ahead = left > LINES_AHEAD ? LINES_AHEAD : LINES_AHEAD - t->k + rows * from_row;
             for (int i = 0; i < A_SPAN; i++, b += b_row) {
-                tile_step(rows, vectors, masked, by, mask, a, a_row, a_col, &at, b, x, sum);
+                tile_term(rows, vectors, masked, by, mask, a, a_row, a_col, &at, b, x, sum);
                 if (i >= rows) continue;
                 const real *const row = from + i * from_row;
                 for (ptrdiff_t l = 0; l < A_SPAN; l += LANES) vec_store(to + i * A_APART + l, vec_load(row + l));
@@ -162,7 +162,7 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
             memcpy(to, a[0], rows * sizeof(real));
             to += rows;
         }
-        tile_step(rows, vectors, masked, by, mask, a, a_row, a_col, &at, b, x, sum);
+        tile_term(rows, vectors, masked, by, mask, a, a_row, a_col, &at, b, x, sum);
         if (way == COPYING_B) {
             if (p == AHEAD) next = t->b + PANEL;
             for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) PREFETCH(next + l + CACHE_LINE - 1);
@@ -291,10 +291,10 @@ ALWAYS_INLINE void read_packed_a(Tile *t, const real *packed) {
 }
 
 GEMM_API void tile_packing_a(Tile *t, real *packed) {
-    const ptrdiff_t steps = t->a_col == 1 ? smaller(A_SPAN + t->k % A_SPAN, t->k) : 0;
-    const Packing packing = {packed, t->a + steps, t->a_row, steps};
+    const ptrdiff_t terms = t->a_col == 1 ? smaller(A_SPAN + t->k % A_SPAN, t->k) : 0;
+    const Packing packing = {packed, t->a + terms, t->a_row, terms};
     if (t->a_col == 1) {
-        pack(steps, steps, TILE_ROWS, t->a, 1, t->a_row, packed, A_APART);
+        pack(terms, terms, TILE_ROWS, t->a, 1, t->a_row, packed, A_APART);
         read_packed_a(t, packed);
         first_tile(COPYING_A_ROWS, t, &packing);
     } else {

@@ -25,7 +25,7 @@ typedef struct {
     ptrdiff_t k;
     const real *a;
     ptrdiff_t a_row, a_col;
-    const int64_t *a_rows, *a_cols, *a_next; /* as in Product, from the first row and step on */
+    const int64_t *a_rows, *a_cols, *a_next; /* as in Product, from the first row and term on */
     const real *b;                           /* columns contiguous */
     ptrdiff_t b_row;
     real *c;
