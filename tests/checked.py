@@ -48,7 +48,6 @@ def under_sanitizers(folder, options=""):
         LD_PRELOAD=" ".join(found),
         ASAN_OPTIONS=f"detect_leaks=0{options}",  # the interpreter keeps memory until it ends
         UBSAN_OPTIONS=f"print_stacktrace=1{options}",
-        PYTHONMALLOC="malloc",  # each object, a float among them, lies between red zones
     )
 
 
