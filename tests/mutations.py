@@ -108,7 +108,7 @@ MUTATIONS = (
     # replays
     ("tape/call.h", "n->above ? «value > n->low ⇒ value >= n->low»", f"{BOUNDS}|{CALLS}the_constant"),
     ("tape/call.h", "n->array] || «value == 0 ⇒ 1»", f"{CALLS}momentum_that_leaves_0"),
-    ("tape/player.pxi", "call.bounds is not NULL and «not call_in_bounds(call) ⇒ False»", f"{CALLS}a_number_that"),
+    ("tape/player.pxi", "tape.calls_python and «not call_in_bounds(call) ⇒ False»", f"{CALLS}a_number_that"),
     ("tape/player.pxi", "if «tape.n_bounded > 0 ⇒ False»", BOUNDS),
     ("tape/epochs.pxi", "total += value[0] * «rows ⇒ batch_size»", "test_training.py::test_the_loss_of_an_epoch"),
     ("tape/epochs.pxi", "seed, «first_epoch + epoch ⇒ first_epoch - epoch»)", "test_fit.py::test_the_order_depends"),

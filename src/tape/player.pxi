@@ -47,7 +47,7 @@ cdef int play(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexc
     for i in range(begin, end):
         call = &tape.calls[i]
         updating = updating or call.updates
-        if call.bounds is not NULL and not call_in_bounds(call):    # a Python function has changed a number just now
+        if tape.calls_python and not call_in_bounds(call):      # a function has changed a number just now
             return CALL_OUT_OF_BOUNDS
         if updating or call.units * call.nanoseconds * player.pace <= player.unsliced:
             status = run_units(call, 0, call.units, player)

@@ -44,6 +44,7 @@ cdef class Tape:
     cdef Py_ssize_t length
     cdef Py_ssize_t capacity
     cdef Py_ssize_t n_bounded       # calls that have numbers with bounds
+    cdef bint calls_python          # functions that could change these
     cdef Py_buffer *buffers         # of the arrays, exported so that nobody can resize or free them
     cdef Py_ssize_t n_buffers
     cdef Py_ssize_t buffer_capacity

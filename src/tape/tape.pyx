@@ -93,6 +93,7 @@ cdef class Tape:
         call.units = 1
         python.function, python.tape = <void *> function, <void *> self
         self.append(&call)
+        self.calls_python = True
 
     cdef int begin(self) except -1:
         """Mark the tape as being replayed, by one thread and not from within."""
