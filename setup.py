@@ -94,7 +94,7 @@ def compiler_flags():
     link_flags = [] if DEBUG or SANITIZE or sys.platform == "darwin" else ["-s"]
     if SANITIZE:
         sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
-        compile_flags += sanitizers
+        compile_flags += [*sanitizers, "-fno-wrapv"]  # Python's flags define what a signed sum that overflows is
         link_flags += sanitizers
     return compile_flags, link_flags
 

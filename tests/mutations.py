@@ -117,17 +117,17 @@ MUTATIONS = (
 )  # fmt: skip
 
 # What only the checked build can find, with what its message must name: numbers beyond an array in a body, which cannot
-# raise (once where all results are right), and in a loop of C; and a shift by more than there are bits.
+# raise (once where all results are right), and in a loop of C; and a sum that overflows, with the right result.
 DEFECTS = (
     ("kernels/optimizers.pxi", "w[«i ⇒ i + 1»] = real_fma(-lr, g, w[i])", f"{EQUALS}[sgd", "IndexError"),
     (
         "kernels/optimizers.pxi", 'return «0 ⇒ <int> (0 * w[s.n])»\n\nkernel("""sgd(',
-        f"{EQUALS}[sgd", "PytestUnraisableExceptionWarning",
+        f"{EQUALS}[sgd", "PytestUnraisableExceptionWarning: Exception ignored",
     ),
     ("math/gather.h", "for (; «i < n ⇒ i <= n»; i++, y +=", f"{EQUALS}[gather", "heap-buffer-overflow"),
     (
-        "math/gather.h", "y, x + «index[i] ⇒ index[i] << (columns + 64)» * stride",
-        f"{EQUALS}[gather", "shift exponent",
+        "math/gather.h", "y, x + «index[i] ⇒ index[i] + (stride + INT64_MAX == n)» * stride",
+        f"{EQUALS}[gather", "signed integer overflow",
     ),
 )  # fmt: skip
 
