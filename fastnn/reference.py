@@ -61,6 +61,11 @@ def erf(x: Array, y: Array) -> None:
     y[...] = _erf(x)
 
 
+def add(x: Array, z: Array, y: Array) -> None:
+    """y = x + z; x, z, y (batch, n)."""
+    np.add(x, z, out=y)
+
+
 # The dense layer
 
 
@@ -344,6 +349,37 @@ def log_softmax_backward(y: Array, dy: Array, dx: Array) -> None:
     dx[...] = dy - np.exp(y) * np.sum(dy, axis=1, keepdims=True)
 
 
+# Dropout
+
+
+def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The output function of SplitMix64 (Steele, Lea & Flood 2014)."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def _dropout_bits(rows: int, n: int, seed: float, count: float) -> NDArray[np.uint32]:
+    """32 random bits for each element: a key of SplitMix64 for each row, both halves of which mix the columns."""
+    step = np.uint64(0x9E3779B97F4A7C15)
+    key = _mixed(np.array([int(seed)], np.uint64) + _mixed(np.array([int(count)], np.uint64) + step))
+    keys = _mixed(key + np.arange(1, rows + 1, dtype=np.uint64) * step)[:, None]
+    bits = np.arange(n, dtype=np.uint32) + keys.astype(np.uint32)
+    bits = (bits ^ (bits >> np.uint32(16))) * np.uint32(0x7FEB352D)
+    bits ^= (keys >> np.uint64(32)).astype(np.uint32)
+    bits = (bits ^ (bits >> np.uint32(15))) * np.uint32(0x846CA68B)
+    return bits ^ (bits >> np.uint32(16))
+
+
+def dropout(x: Array, y: Array, rate: float, seed: float, count: float) -> None:
+    """y = x / (1 - rate) with probability 1 - rate, else 0 (Srivastava et al. 2014, inverted); x, y (batch, n).
+
+    Which elements are kept follows from seed, count, row and column alone: dx is the same function of dy.
+    """
+    kept = _dropout_bits(*x.shape, seed, count) >= np.uint32(2**32 * rate)
+    y[...] = np.where(kept, x / (1 - rate), 0)
+
+
 # Losses: value = sum_i weight_i l_i / rows, a missing weight is 1; dy, which may be None, is its gradient
 
 
@@ -536,6 +572,72 @@ def adam(
 def increment(step: Cell) -> None:
     """step += 1."""
     step += 1
+
+
+# What is done to gradients, and to parameters beside an optimizer's step: total, g, x, y (n); numbers written are (1)
+
+SQUARES = 4096  # elements of a block
+
+
+def accumulate(total: Array, g: Array) -> None:
+    """total += g."""
+    total += g
+
+
+def scale(g: Array, factor: float) -> None:
+    """g *= factor; g is not touched where factor is 1."""
+    if factor != 1:
+        g *= factor
+
+
+def clip_values(g: Array, limit: float) -> None:
+    """g = min(max(g, -limit), limit)."""
+    np.clip(g, -limit, limit, out=g)
+
+
+def block_squares(g: Array, sums: Cell) -> None:
+    """sums_i = the sum of g^2 over the i-th 4096 elements, in float64; sums (blocks)."""
+    for i in range(len(sums)):
+        sums[i] = np.square(g[i * SQUARES : (i + 1) * SQUARES], dtype=np.float64).sum()
+
+
+def norm_factor(sums: Cell, limit: float, norm: Cell, factor: Cell) -> None:
+    """norm = sqrt(sum_i sums_i), finite, and factor = min(1, limit / norm) (Pascanu, Mikolov & Bengio 2013)."""
+    norm[0] = np.sqrt(sums.sum())
+    factor[0] = limit / norm[0] if norm[0] > limit else 1
+    if not np.isfinite(norm[0]):
+        raise FloatingPointError("norm_factor: the norm is not finite")
+
+
+def guard_numbers(g: Array) -> None:
+    """Refuse NaN and infinities in g."""
+    if not np.isfinite(g).all():
+        raise FloatingPointError("guard_numbers: g is not finite")
+
+
+def clear(x: Array) -> None:
+    """x = 0."""
+    x[...] = 0
+
+
+def approach(x: Array, y: Array, rate: float) -> None:
+    """x += rate (y - x), exactly y for a rate of 1 (averages of parameters: Polyak & Juditsky 1992)."""
+    if rate == 1:
+        x[...] = y
+    else:
+        x += rate * (y - x)
+
+
+def multiply_numbers(a: float, b: float, product: Cell) -> None:
+    """product = a b."""
+    product[0] = a * b
+
+
+def every(count: Cell, k: float) -> None:
+    """count += 1, and 0 again at k; what a replay does behind it is done at every k-th run."""
+    count += 1
+    if not count[0] < k:
+        count[0] = 0
 
 
 # Batches

@@ -167,12 +167,18 @@ def size(x: np.ndarray) -> np.ndarray:
     return np.minimum(np.abs(x), reference.FAR)
 
 
+def add_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+    x, z = rng.normal(size=(2, rows, width)).astype(dtype)
+    return {"x": x, "z": z, "y": unset((rows, width), dtype)}
+
+
 ELEMENTARY = (
     forward("exp", normal(10, *EXTREMES)),
     forward("expm1", normal(10, *EXTREMES)),
     forward("log", uniform(1e-3, 10, 1.0, 1e-30, 1e30)),
     forward("log1p", uniform(-0.99, 10, 0.0, 1e-6, -1e-6, 1e30)),
     forward("erf", normal(2, *EXTREMES)),
+    Case("add", add_arguments, ("y",), {"y": lambda a: np.abs(a.x) + np.abs(a.z)}, alias=("x", "y")),
 )
 
 # dx = (1 - y^2) dy and the like lose the relative accuracy of 1 - y^2, which their scale here has not.
@@ -370,6 +376,19 @@ SOFTMAX = (
     ),
     log_softmax,
     backward(log_softmax, "y", lambda a: np.abs(a.dy) + np.exp(a.y) * row_sum(a.dy)),
+)
+
+
+# Dropout
+
+
+def dropout(variant: str = "", **numbers: float) -> Case:
+    return forward("dropout", normal(3), parameters=numbers, variant=variant)
+
+
+DROPOUT = (
+    dropout(rate=0.3, seed=2.0**53 - 2, count=1000.0),
+    dropout("most", rate=0.9, seed=12345678.0, count=6.0),
 )
 
 
@@ -579,6 +598,53 @@ OPTIMIZERS = (
 )
 
 
+# What is done to gradients and to parameters beside an optimizer's step
+
+
+def flat(
+    op: str, outputs: tuple[str, ...], *arrays: str, variant: str = "", scale: Scale | None = None, **numbers: Any
+):
+    """The row of a kernel of flat arrays, which are all inputs, the first also an output, and of numbers."""
+
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        made = rng.normal(size=(len(arrays), rows * width)).astype(dtype)
+        return {**dict(zip(arrays, made, strict=True)), **numbers}
+
+    return Case(op, make, outputs, {} if scale is None else {arrays[0]: scale}, variant=variant)
+
+
+def block_squares_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+    n = rows * width
+    return {"g": rng.normal(size=n).astype(dtype), "sums": unset(-(-n // reference.SQUARES), np.float64)}
+
+
+def norm_factor_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+    sums = rng.uniform(1, 9, rows)
+    return {"sums": sums, "limit": 0.5, "norm": unset(1, np.float64), "factor": unset(1, np.float64)}
+
+
+TRANSFORMS = (
+    flat("accumulate", ("total",), "total", "g", scale=lambda a: np.abs(a.total) + np.abs(a.g)),
+    flat("scale", ("g",), "g", factor=0.3),
+    flat("scale", ("g",), "g", factor=1.0, variant="by 1"),
+    flat("clip_values", ("g",), "g", limit=0.7),
+    Case("block_squares", block_squares_arguments, ("sums",)),
+    Case("norm_factor", norm_factor_arguments, ("norm", "factor")),
+    flat("guard_numbers", (), "g"),
+    Case("clear", lambda rows, width, dtype, rng: {"x": unset(rows * width, dtype)}, ("x",)),
+    flat("approach", ("x",), "x", "y", rate=0.3, scale=lambda a: np.abs(a.x) + a.rate * (np.abs(a.x) + np.abs(a.y))),
+    flat("approach", ("x",), "x", "y", rate=1.0, variant="by 1"),
+    Case(
+        "multiply_numbers",
+        lambda rows, width, dtype, rng: {"a": rows + 0.5, "b": -width / 3, "product": unset(1, np.float64)},
+        ("product",),
+    ),
+    Case("every", lambda rows, width, dtype, rng: {"count": np.array([1.0]), "k": 4.0}, ("count",)),
+)
+
+GUARDS = {"norm_factor", "guard_numbers"}  # which raise an error where their inputs are not finite
+
+
 # Batches
 
 
@@ -601,4 +667,4 @@ GATHER = (
     Case("gather_labels", gather_label_arguments, ("y",)),
 )
 
-CASES = (*ELEMENTARY, *DENSE, *ACTIVATIONS, *SOFTMAX, *LOSSES, *OPTIMIZERS, *GATHER)
+CASES = (*ELEMENTARY, *DENSE, *ACTIVATIONS, *SOFTMAX, *DROPOUT, *LOSSES, *OPTIMIZERS, *TRANSFORMS, *GATHER)

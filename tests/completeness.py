@@ -13,7 +13,8 @@ from cases import CASES
 import fastnn
 from fastnn import activations, kernels, optimizers, reference
 
-INSIDE_OTHERS = {"dense_sgd", "increment"}  # kernels that update parameters and are no optimizer of their own
+# Kernels that update parameters, or what a training step remembers, and are no optimizer of their own
+INSIDE_OTHERS = {"dense_sgd", "increment", "accumulate", "approach", "every"}
 
 
 def twins() -> dict[str, object]:

@@ -37,6 +37,7 @@ from fastnn import (
     kernels,
 )
 from fastnn._core.tape import run_epochs
+from fastnn._core.team import Team
 from fastnn.kernels import Rows, guard
 
 X, T = data()
@@ -869,6 +870,62 @@ def test_a_guard_stops_where_the_value_is_not_finite(value):
     assert seen == [1]
     with pytest.raises(ValueError, match=r"guard: value has shape \(2,\), expected \(1,\)"):
         guard(np.zeros(2))
+
+
+@pytest.mark.parametrize("options", [{}, {"parts": 3}, {"team": 2}], ids=str)
+def test_every_ends_a_replay_that_is_not_the_kth(options):
+    """And nothing is wrong: the calls behind it run every k-th time."""
+    k, (before, count, behind), tape = kernels.float64, np.zeros((3, 1)), Tape()
+    k.increment(before, tape)
+    k.every(count, 3, tape)
+    k.increment(behind, tape)
+    with Team(options.get("team", 1), divide_all=True) as team:
+        for i in range(1, 10):
+            tape.replay(**options | ({"team": team} if "team" in options else {}))
+            assert (before[0], count[0], behind[0]) == (i, i % 3, i // 3)
+    tape.replay(2)  # what lies behind alone
+    assert behind[0] == 4
+
+
+def test_every_is_read_again_at_every_run():
+    k, (count, behind), times, tape = kernels.float64, np.zeros((2, 1)), np.array([4.0]), Tape()
+    k.every(count, times, tape)
+    k.increment(behind, tape)
+    for _ in range(3):
+        tape.replay()
+    times[0] = 2  # fewer than have been counted
+    tape.replay()
+    assert (count[0], behind[0]) == (0, 1)
+
+
+def test_without_a_tape_every_only_counts():
+    count = np.zeros(1)
+    for i in range(1, 8):
+        kernels.float32.every(count, 4)
+        assert count[0] == i % 4
+
+
+def test_every_counts_the_batches_of_all_epochs():
+    """What gathers may end, too: the step follows."""
+    k, (count, gathered, behind), losses = kernels.float64, np.zeros((3, 1)), np.zeros(4)
+    gather, step = Tape(), Tape()
+    k.every(gathered, 1000, gather)
+    k.every(count, 3, step)
+    k.increment(behind, step)
+    arguments = {
+        "gather": gather, "step": step, "gather_rest": gather, "step_rest": step, "index": np.arange(10),
+        "cursor": np.zeros(1, np.int64), "value": np.ones(1), "batch_size": 4, "shuffle": True, "seed": 0,
+        "first_epoch": 0, "losses": losses,
+    }  # fmt: skip
+    with pytest.raises(RuntimeError, match="being replayed"):
+        run_epochs(**arguments)
+    gather_rest, step_rest = Tape(), Tape()
+    k.every(gathered, 1000, gather_rest)
+    k.every(count, 3, step_rest)
+    k.increment(behind, step_rest)
+    assert run_epochs(**arguments | {"gather_rest": gather_rest, "step_rest": step_rest}) is None
+    assert (gathered[0], count[0], behind[0]) == (12, 0, 4)
+    assert (losses == 1).all()
 
 
 @pytest.mark.parametrize(

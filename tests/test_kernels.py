@@ -10,6 +10,7 @@ from cases import (
     DENSE_BACKWARD_SCALE,
     DENSE_SGD_SCALE,
     DTYPES,
+    GUARDS,
     PRODUCTS,
     SHAPES,
     Arguments,
@@ -36,6 +37,11 @@ each_product = pytest.mark.parametrize("sizes", PRODUCTS, ids=lambda sizes: "x".
 
 def each_case(cases=CASES):
     return pytest.mark.parametrize("case", cases, ids=str)
+
+
+def shapes_of(case: Case) -> dict[str, tuple[str, ...]]:
+    """The symbols of the shapes of all arguments."""
+    return {argument.name: argument.shape for argument in case.kernel(np.float64).__self__.declared.arguments}
 
 
 def first_of_each_op():
@@ -253,6 +259,8 @@ def special_places():
     for case in CASES:
         for name, value in arrays(case.make(3, 7, np.float64, random(3, 7))).items():
             is_input = value.dtype.kind == "f" and not np.all(np.isnan(value))
+            if case.op in GUARDS:
+                continue
             is_optimizer_state = case.op in ("sgd", "rmsprop", "adam") and name in ("w", "lr", "step")
             if is_input and not is_optimizer_state:
                 for special in (np.nan,) if name in ("t", "weight") else (np.nan, np.inf, -np.inf):
@@ -351,7 +359,7 @@ def test_an_output_that_overlaps_rows_that_run_backwards_is_refused(dtype):
 
 def longer(case: Case, i: int, value: np.ndarray) -> np.ndarray | None:
     """One row more, where it is not the first argument, by which others are measured. A batch may have any length."""
-    is_measure = i == 0 and case.op != "increment"
+    is_measure = i == 0 and case.op not in ("increment", "every", "multiply_numbers")
     if is_measure or (case.op.startswith("gather") and i != 2):
         return None
     return np.resize(value, (len(value) + 1, *value.shape[1:]))
@@ -506,6 +514,194 @@ def test_dense_refuses_activations_that_need_their_input(dtype, name):
             dense_forward(*dense_arguments(3, 2, 4, dtype, random(3, 2), activation=name).values())
 
 
+# Dropout
+
+
+def mask(rows: int, n: int, rate: float, seed: float = 1.0, count: float = 0.0, dtype: type = np.float32) -> np.ndarray:
+    """Where dropout keeps what it is given."""
+    y = np.empty((rows, n), dtype)
+    kernel("dropout", dtype)(np.ones((rows, n), dtype), y, rate, seed, count)
+    return y != 0
+
+
+@each_dtype
+def test_dropout_keeps_what_its_twin_keeps(dtype):
+    """To the bit, beyond a vector and for seeds and counts of all 53 bits; and so do both dtypes."""
+    for seed, count in ((0.0, 0.0), (2.0**53 - 1, 1.0), (1.0, 2.0**53 - 1), (12345.7, 3.2)):
+        bits = reference._dropout_bits(37, 1003, seed, count)
+        for rate in (0.0, 2.0**-32, 0.1, 0.5, 1 - 2.0**-20):
+            np.testing.assert_array_equal(mask(37, 1003, rate, seed, count, dtype), bits >= int(2**32 * rate))
+
+
+@each_dtype
+def test_dropout_at_a_rate_of_0_is_a_copy(dtype):
+    x = random(17, 33).normal(size=(17, 33)).astype(dtype)
+    x[3, :3], y = (np.nan, np.inf, -0.0), unset((17, 33), dtype)
+    kernel("dropout", dtype)(x, y, 0.0, 1.0, 2.0)
+    np.testing.assert_array_equal(x, y)
+    assert np.signbit(y[3, 2])
+
+
+@each_dtype
+def test_dropout_does_not_pass_what_it_drops(dtype):
+    x, y = np.resize(np.array([np.nan, np.inf, -np.inf], dtype), (20, 50)), unset((20, 50), dtype)
+    kernel("dropout", dtype)(x, y, 0.5, 1.0, 2.0)
+    kept = mask(20, 50, 0.5, 1.0, 2.0)
+    np.testing.assert_array_equal(y, np.where(kept, x, 0))
+
+
+def deviations(kept: np.ndarray, rate: float) -> float:
+    """By how many standard deviations the number of what is kept differs from what is expected."""
+    return abs(kept.sum() - kept.size * (1 - rate)) / np.sqrt(kept.size * rate * (1 - rate))
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.1, 0.5, 0.9])
+def test_dropout_keeps_as_many_as_chance_would(rate):
+    """All together, in each row, each column and each call, with the variance of independent draws."""
+    calls = np.stack([mask(400, 500, rate, count=count) for count in range(20)])
+    assert deviations(calls, rate) < 4
+    for axes in ((1, 2), (0, 2), (0, 1)):
+        sums, n = calls.sum(axis=axes), calls.size // calls.shape[({0, 1, 2} - {*axes}).pop()]
+        z = (sums - n * (1 - rate)) / np.sqrt(n * rate * (1 - rate))
+        assert np.abs(z).max() < 5
+        if z.size >= 100:
+            assert 0.7 < z.var() < 1.3
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_what_dropout_keeps_says_nothing_of_what_is_beside_it(rate):
+    """Neighbouring rows, columns, calls and seeds, and those at distances that are powers of 2, are not correlated."""
+    here = mask(600, 700, rate) - (1 - rate)
+    others = {
+        **{f"{d} rows": (here[d:], here[:-d]) for d in (1, 2, 4, 16, 64, 256)},
+        **{f"{d} columns": (here[:, d:], here[:, :-d]) for d in (1, 2, 4, 8, 16, 64, 256, 512)},
+        "a row and a column": (here[1:, 1:], here[:-1, :-1]),
+        "a row and a column back": (here[1:, :-1], here[:-1, 1:]),
+        **{f"{d} calls": (here, mask(600, 700, rate, count=float(d)) - (1 - rate)) for d in (1, 2, 256, 2**40)},
+        **{f"{d} seeds": (here, mask(600, 700, rate, seed=1.0 + d) - (1 - rate)) for d in (1, 2, 256, 2**40)},
+        "a seed and a call": (here, mask(600, 700, rate, seed=0.0, count=1.0) - (1 - rate)),
+    }
+    for name, (a, b) in others.items():
+        correlation = np.mean(a * b) / (rate * (1 - rate))
+        assert abs(correlation) * np.sqrt(a.size) < 4.5, name
+
+
+def test_no_two_rows_of_dropout_are_the_same_in_another_place():
+    rows = np.packbits(np.lib.stride_tricks.sliding_window_view(mask(200, 1024, 0.5), 64, axis=1), axis=-1)
+    windows = rows.reshape(-1, 8).copy().view(np.uint64)
+    assert len(np.unique(windows)) == windows.size
+
+
+# What is done to gradients
+
+
+@each_dtype
+def test_numbers_that_are_not_finite_are_guarded(dtype):
+    """Wherever they stand, in vectors or behind them; also in parts."""
+    for n in (1, 5, 16, 37, 4099):
+        g, tape = np.full(n, np.finfo(dtype).max, dtype), Tape()
+        g[::2] *= -1
+        kernel("guard_numbers", dtype)(g)
+        kernel("guard_numbers", dtype)(g, tape)
+        for i in {0, n // 2, n - 1}:
+            for wrong in (np.nan, np.inf, -np.inf):
+                here, g[i] = g[i], wrong
+                with pytest.raises(FloatingPointError, match="not finite"):
+                    kernel("guard_numbers", dtype)(g)
+                with pytest.raises(FloatingPointError, match="not finite"):
+                    reference.guard_numbers(g)
+                for parts in (1, 3):
+                    with pytest.raises(FloatingPointError, match="not finite"):
+                        tape.replay(parts=parts)
+                g[i] = here
+        tape.replay()
+
+
+def norm_of(g: np.ndarray, limit: float) -> tuple[float, float]:
+    sums, norm, factor = np.empty(-(-g.size // reference.SQUARES)), np.empty(1), np.empty(1)
+    kernel("block_squares", g.dtype.type)(g, sums)
+    kernel("norm_factor", g.dtype.type)(sums, limit, norm, factor)
+    return float(norm[0]), float(factor[0])
+
+
+@each_dtype
+def test_the_norm_of_a_gradient_and_the_factor_that_limits_it(dtype):
+    for n in (0, 1, 4095, 4096, 4097, 50_000):
+        g = random(n, 1).normal(size=n).astype(dtype)
+        expected = float(np.linalg.norm(g.astype(np.float64)))
+        for limit in (1e-3, 1.0, max(expected, 1.0), 1e9):
+            norm, factor = norm_of(g, limit)
+            assert norm == pytest.approx(expected, rel=1e-12)
+            assert factor == (limit / norm if norm > limit else 1)
+    large = np.full(10, 1e30, dtype)  # whose squares are no numbers of float32
+    norm, _ = norm_of(large, 1.0)
+    assert norm == pytest.approx(1e30 * 10**0.5, rel=1e-6)
+
+
+@each_dtype
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_a_norm_that_is_not_finite_stops_what_follows(dtype, wrong):
+    g, sums, (norm, factor, count), tape = np.ones(5000, dtype), np.empty(2), np.zeros((3, 1)), Tape()
+    kernel("block_squares", dtype)(g, sums, tape)
+    kernel("norm_factor", dtype)(sums, 1.0, norm, factor, tape)
+    kernel("increment", dtype)(count, tape)
+    tape.replay()
+    g[4321] = wrong
+    with pytest.raises(FloatingPointError, match="not finite"):
+        tape.replay()
+    assert count[0] == 1
+    with pytest.raises(FloatingPointError, match="not finite"):
+        norm_of(g, 1.0)
+    with pytest.raises(FloatingPointError, match="not finite"):
+        reference.norm_factor(sums, 1.0, norm, factor)
+
+
+@each_dtype
+def test_sums_of_blocks_are_one_for_each_block(dtype):
+    for n, blocks in ((0, 1), (1, 0), (4096, 2), (4097, 1)):
+        with pytest.raises(
+            ValueError, match=rf"^block_squares: sums has shape \({blocks},\), expected \({-(-n // 4096)},\)"
+        ):
+            kernel("block_squares", dtype)(np.ones(n, dtype), np.ones(blocks))
+
+
+@each_dtype
+def test_a_scale_of_1_touches_nothing(dtype):
+    g = np.frombuffer(
+        np.array([0x7FF0000000000001], np.uint64).tobytes(), dtype
+    ).copy()  # a NaN that signals, in float64
+    before = g.tobytes()
+    kernel("scale", dtype)(g, 1.0)
+    assert g.tobytes() == before
+
+
+@each_dtype
+def test_an_approach_at_a_rate_of_1_is_a_copy(dtype):
+    x, y = np.array([1e30, np.nan, np.inf, 1.0], dtype), np.array([1e-30, 2.0, 3.0, np.nan], dtype)
+    kernel("approach", dtype)(x, y, 1.0)
+    np.testing.assert_array_equal(x, y)
+
+
+@each_dtype
+@each_case()
+def test_same_bits_in_any_parts(case, dtype):
+    """One after the other, or by threads at the same time."""
+    made = case.make(37, 130, dtype, random(37, 130))
+    whole = copied(made)
+    case.kernel(dtype)(*whole.values())
+    for options in ({"parts": 2}, {"parts": 7}, {"parts": 50}, {"team": 3}):
+        divided, tape = copied(made), Tape()
+        case.kernel(dtype)(*divided.values(), tape=tape)
+        if "team" in options:
+            with Team(options["team"], divide_all=True) as team:
+                tape.replay(team=team)
+        else:
+            tape.replay(**options)
+        for output in case.outputs:
+            same = divided[output].view(np.uint8), whole[output].view(np.uint8)
+            np.testing.assert_array_equal(*same, err_msg=f"{output} {options}")
+
+
 @each_dtype
 def test_products_without_a_common_dimension_are_the_bias(dtype):
     b, y = np.arange(3, dtype=dtype), unset((2, 3), dtype)
@@ -530,11 +726,12 @@ def test_loss_of_no_rows_is_zero(case, dtype):
 
 
 @each_dtype
-@each_case([case for case in first_of_each_op() if case.alias])
+@each_case([case for case in first_of_each_op() if case.alias and len(case.outputs) == 1 and case.op != "dropout"])
 def test_same_bits_for_every_place_in_a_vector(case, dtype):
     """A row's result does not depend on where the row stands: vectors and the rest of a loop compute the same."""
     arguments = case.make(1, 19, dtype, random(1, 19))
-    repeated = {**arguments, **{name: np.repeat(value, 37, axis=0) for name, value in arrays(arguments).items()}}
+    of_rows = [name for name, shape in shapes_of(case).items() if shape[:1] == ("rows",)]
+    repeated = {**arguments, **{name: np.repeat(arguments[name], 37, axis=0) for name in of_rows}}
     (output,) = case.outputs
     case.kernel(dtype)(*arguments.values())
     case.kernel(dtype)(*repeated.values())

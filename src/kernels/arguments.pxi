@@ -328,7 +328,7 @@ cdef int run(Frame *f, Py_ssize_t n_calls) except -1:
         with nogil:
             for i in range(n_calls):
                 status = status or f.call[i].body(&f.call[i], 0, f.call[i].units)
-    return raise_status(status, NULL) if status != 0 else 0
+    return raise_status(status, NULL) if status != 0 and status != CALL_END else 0
 
 
 cdef int record(Kernel k, Frame *f, Tape tape, Py_ssize_t n_calls) except -1:

@@ -4,12 +4,14 @@
 # directly above its backward. A body reads its payload as a struct: the arguments in the order of the declaration, then
 # the sizes. It overwrites its outputs, and never allocates or raises.
 
-from libc.math cimport NAN, pow, sqrt
-from libc.stdint cimport int64_t
+from libc.math cimport NAN, isfinite, pow, sqrt
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fastnn._core.kernel cimport Activation, Prepare, add_activation, declare, fuse
-from fastnn._core.tape cimport CALL_OUT_OF_RANGE, FASTNN_LAYOUT, Body, Call, call_divide
+from fastnn._core.tape cimport (
+    CALL_END, CALL_NOT_FINITE, CALL_OUT_OF_RANGE, FASTNN_LAYOUT, Body, Call, call_divide,
+)
 from fastnn._core.tape import layout
 
 if layout != FASTNN_LAYOUT:

@@ -1,4 +1,4 @@
-# exp, log and their kin, elementwise.
+# exp, log and their kin, and sums, elementwise.
 
 
 cdef inline real exp_(real x, real alpha) noexcept nogil:
@@ -44,3 +44,15 @@ cdef void erf_loop(const real *x, real *y, Rectangle shape, real alpha) noexcept
     map_rows(x, y, shape, alpha, erf_)
 
 elementwise("erf", "alpha: absent", "y = erf(x), the error function.", erf_loop)
+
+
+cdef inline real sum_(real x, real z, real alpha) noexcept nogil:
+    return x + z
+
+cdef void add_loop(const real *x, const real *z, real *y, Rectangle shape, real alpha) noexcept nogil:
+    map_pair_rows(x, z, y, shape, alpha, sum_)
+
+kernel("""add(x: in (rows, n), z: in (rows, n), y: out (rows, n) | x, alpha: absent) -> rows: 0.3 n
+
+    y = x + z.
+    """, elementwise_gradient_body, sizeof(ElementwiseGradient), NULL, <const void *> add_loop)

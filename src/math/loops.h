@@ -94,6 +94,17 @@ ALWAYS_INLINE double sum_double(const real *x, ptrdiff_t n) {
     return total;
 }
 
+/* The sum of the squares of n elements, in double. */
+ALWAYS_INLINE double sum_squares(const real *x, ptrdiff_t n) {
+    double lanes[REDUCTION_LANES] = {0}, total = 0;
+    ptrdiff_t i = 0;
+    for (; i + REDUCTION_LANES <= n; i += REDUCTION_LANES)
+        for (int lane = 0; lane < REDUCTION_LANES; lane++) lanes[lane] += (double)x[i + lane] * (double)x[i + lane];
+    for (int lane = 0; i < n; i++, lane++) lanes[lane] += (double)x[i] * (double)x[i];
+    for (int lane = 0; lane < REDUCTION_LANES; lane++) total += lanes[lane];
+    return total;
+}
+
 /* The losses' loop: returns the sum over rows of weight * sum over n elements of f(y, t, delta), in double, and,
  * unless dy is NULL, writes dy = scale * weight * g(y, t, delta) in the same pass. No weights mean ones. */
 ALWAYS_INLINE double loss_and_gradient(const real *all_y, const real *all_t, const real *weight, real *all_dy,

@@ -16,13 +16,14 @@ enum {
     CALL_NUMBERS = 8 /* with bounds, of one kernel */
 };
 
-/* What a body returns besides 0: why the replay stops. */
+/* What a body returns besides 0: why the replay stops. All but CALL_END are errors. */
 enum {
     CALL_RAISED = 1,        /* a Python function has raised: the exception waits in the tape */
-    CALL_NOT_FINITE = 2,    /* the loss is NaN or infinite */
+    CALL_NOT_FINITE = 2,    /* the loss, or what else is guarded, is NaN or infinite */
     CALL_OUT_OF_RANGE = 3,  /* the index or the cursor that chooses rows */
     CALL_NO_MEMORY = 4,     /* for what a product packs */
     CALL_OUT_OF_BOUNDS = 5, /* a number, as changed since it was checked */
+    CALL_END = 6,           /* the calls behind are not run this time, and nothing is wrong */
 };
 
 typedef struct Call Call;

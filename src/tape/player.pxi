@@ -36,7 +36,10 @@ cdef int player_for(Player *player, Team helpers) except -1:
 
 
 cdef int play(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexcept nogil:
-    """Run calls; one that takes long is run in slices, so that signals are looked at in time."""
+    """Run calls; one that takes long is run in slices, so that signals are looked at in time.
+
+    Returns 0 also where a call has ended the replay before its last one.
+    """
     cdef const Call *call
     cdef Py_ssize_t i, at, units
     cdef double began
@@ -52,7 +55,7 @@ cdef int play(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexc
         if updating or call.units * call.nanoseconds * player.pace <= player.unsliced:
             status = run_units(call, 0, call.units, player)
             if status != 0:
-                return status
+                return error_of(status)
             continue
         at = 0
         while at < call.units:
@@ -62,10 +65,15 @@ cdef int play(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexc
             if status == 0:
                 status = look(tape, player)
             if status != 0:
-                return status
+                return error_of(status)
             at += units
             learn_pace(call, units, seconds() - began, player)
     return 0
+
+
+cdef inline int error_of(int status) noexcept nogil:
+    """0 where the status of a body says that nothing is wrong."""
+    return 0 if status == CALL_END else status
 
 
 cdef inline bint all_in_bounds(Tape tape, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -116,7 +124,7 @@ cdef int play_in_parts(Tape tape, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t p
         for part in range(n):
             status = tape.calls[i].body(&tape.calls[i], units * part // n, units * (part + 1) // n)
             if status != 0:
-                return status
+                return error_of(status)
     return 0
 
 

@@ -12,6 +12,7 @@ cdef extern from "tape/call.h":
         CALL_OUT_OF_RANGE
         CALL_NO_MEMORY
         CALL_OUT_OF_BOUNDS
+        CALL_END
     ctypedef struct Call
     ctypedef int (*Body)(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
     ctypedef struct CallNumber:

@@ -147,7 +147,7 @@ cdef class Tape:
         return total
 
     def replay(self, Py_ssize_t begin=0, end=None, Py_ssize_t parts=1, Team team=None, stop=None):
-        """Run the calls, or those from `begin` to `end`, without the GIL.
+        """Run the calls, or those from `begin` to `end`, without the GIL; a call of `every` may end them before that.
 
         The bits depend neither on `parts` (each call's outputs are computed in that many parts, one after the other)
         nor on `team` (threads that compute parts at the same time). Where another thread sets `stop`, a
@@ -156,7 +156,7 @@ cdef class Tape:
         Raises
         ------
         FloatingPointError
-            Where a guarded loss is NaN or infinite: the calls behind it have not run.
+            Where a guarded loss, or a guarded gradient, is NaN or infinite: the calls behind it have not run.
         ValueError
             Where a number that a kernel reads has left its bounds since it was recorded.
         IndexError
@@ -202,7 +202,7 @@ cdef int call_python(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcep
 cdef int raise_status(int status, const Call *call) except -1:
     """Raise what a body's status says; `call` is the one whose numbers have left their bounds, where it is known."""
     if status == CALL_NOT_FINITE:
-        raise FloatingPointError("the loss is not finite")
+        raise FloatingPointError("the loss is not finite, or the gradient")
     if status == CALL_OUT_OF_RANGE:     # another thread, or a function between two calls, has changed them
         raise IndexError("the index or the cursor that chooses rows has left its range since it was checked")
     if status == CALL_NO_MEMORY:

@@ -1,0 +1,219 @@
+# What is done to gradients, and to parameters beside the step of an optimizer, over flat arrays (n): sums over several
+# batches, scales and limits, running averages. Units: elements, where nothing else is said.
+
+cdef extern from "math/loops.h":
+    double sum_squares(const real *x, Py_ssize_t n) noexcept nogil
+    real sum_pairs(const real *x, const real *y, Py_ssize_t n, Formula f) noexcept nogil
+
+
+cdef struct Accumulate:
+    Output total
+    Input g
+    Py_ssize_t n
+
+cdef int accumulate_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const Accumulate *s = <const Accumulate *> call.payload
+    cdef real[::1] total = vector(s.total, s.n)
+    cdef const real[::1] g = input_vector(s.g, s.n)
+    cdef Py_ssize_t i
+    for i in range(begin, end):
+        total[i] += g[i]
+    return 0
+
+kernel("""accumulate(total: inout (n), g: in (n)) -> n: 0.2, updates
+
+    total += g.
+    """, accumulate_body, sizeof(Accumulate))
+
+
+cdef struct Scale:
+    Output g
+    Number factor
+    Py_ssize_t n
+
+cdef int scale_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const Scale *s = <const Scale *> call.payload
+    cdef real[::1] g = vector(s.g, s.n)
+    cdef real factor = <real> s.factor[0]
+    cdef Py_ssize_t i
+    if s.factor[0] == 1:        # as that of a norm within its limit, nearly always
+        return 0
+    for i in range(begin, end):
+        g[i] *= factor
+    return 0
+
+kernel("""scale(g: inout (n), factor: cell) -> n: 0.2
+
+    g *= factor; nothing is read or written where the factor is 1.
+    """, scale_body, sizeof(Scale))
+
+
+cdef struct ClipValues:
+    Output g
+    Number limit
+    Py_ssize_t n
+
+cdef int clip_values_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const ClipValues *s = <const ClipValues *> call.payload
+    cdef real[::1] g = vector(s.g, s.n)
+    cdef real limit = <real> s.limit[0]
+    cdef Py_ssize_t i
+    for i in range(begin, end):
+        g[i] = limit if g[i] > limit else -limit if g[i] < -limit else g[i]     # so written, a NaN stays
+    return 0
+
+kernel("""clip_values(g: inout (n), limit: cell > 0) -> n: 0.2
+
+    g = min(max(g, -limit), limit); a NaN stays.
+    """, clip_values_body, sizeof(ClipValues))
+
+
+# The norm of a gradient in two kernels, so that threads share the first: its sums, over blocks of one length, do not
+# depend on how many threads there are. The squares are in double, too: of float32 they would overflow beyond 1.8e19.
+cdef enum:
+    SQUARES = 4096      # elements of a block
+
+cdef struct BlockSquares:
+    Input g
+    double *sums
+    Py_ssize_t n, blocks
+
+cdef int block_squares_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # units: blocks
+    cdef const BlockSquares *s = <const BlockSquares *> call.payload
+    cdef Py_ssize_t i
+    for i in range(begin, end):
+        s.sums[i] = sum_squares(s.g + i * SQUARES, min(s.n - i * SQUARES, <Py_ssize_t> SQUARES))
+    return 0
+
+cdef Py_ssize_t check_blocks(str kernel, Call *call) except -1:
+    cdef const BlockSquares *s = <const BlockSquares *> call.payload
+    blocks = (s.n + SQUARES - 1) // SQUARES
+    if s.blocks != blocks:
+        raise ValueError(
+            f"{kernel}: sums has shape ({s.blocks},), expected ({blocks},), one for each {SQUARES} of {s.n} numbers"
+        )
+    return 1
+
+kernel("""block_squares(g: in (n), sums: out float64 (blocks)) -> blocks: 800
+
+    sums[i] = the sum of g^2 over elements 4096 i to 4096 (i + 1), in double.
+    """, block_squares_body, sizeof(BlockSquares), check_blocks)
+
+
+cdef struct NormFactor:
+    const double *sums
+    Number limit
+    double *norm
+    double *factor
+    Py_ssize_t blocks
+
+cdef int norm_factor_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const NormFactor *s = <const NormFactor *> call.payload
+    cdef double total = 0
+    cdef Py_ssize_t i
+    for i in range(s.blocks):
+        total += s.sums[i]
+    s.norm[0] = sqrt(total)
+    s.factor[0] = s.limit[0] / s.norm[0] if s.norm[0] > s.limit[0] else 1
+    return 0 if isfinite(s.norm[0]) else CALL_NOT_FINITE
+
+# Pascanu, Mikolov & Bengio 2013.
+kernel("""norm_factor(sums: in float64 (blocks), limit: cell > 0, norm: out float64 (1), factor: out float64 (1))
+
+    norm = sqrt(sum(sums)), factor = min(1, limit / norm): times factor, a gradient whose squares have these sums has
+    at most the norm `limit` (Pascanu, Mikolov & Bengio 2013). Stop where the norm is NaN or infinite.
+    """, norm_factor_body, sizeof(NormFactor))
+
+
+cdef inline real difference_(real x, real y) noexcept nogil:
+    return x - y
+
+cdef struct GuardNumbers:
+    Input g
+    Py_ssize_t n
+
+cdef int guard_numbers_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const GuardNumbers *s = <const GuardNumbers *> call.payload
+    cdef const real *g = s.g + begin
+    return 0 if sum_pairs(g, g, end - begin, difference_) == 0 else CALL_NOT_FINITE     # of others, g - g is NaN
+
+kernel("""guard_numbers(g: in (n)) -> n: 0.2
+
+    Stop where any number of g is NaN or infinite.
+    """, guard_numbers_body, sizeof(GuardNumbers))
+
+
+cdef struct Clear:
+    Output x
+    Py_ssize_t n
+
+cdef int clear_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const Clear *s = <const Clear *> call.payload
+    memset(s.x + begin, 0, (end - begin) * sizeof(real))
+    return 0
+
+kernel("""clear(x: out (n)) -> n: 0.1
+
+    x = 0.
+    """, clear_body, sizeof(Clear))
+
+
+cdef struct Approach:
+    Output x
+    Input y
+    Number rate
+    Py_ssize_t n
+
+cdef int approach_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const Approach *s = <const Approach *> call.payload
+    cdef real[::1] x = vector(s.x, s.n)
+    cdef const real[::1] y = input_vector(s.y, s.n)
+    cdef real rate = <real> s.rate[0]
+    cdef Py_ssize_t i
+    if s.rate[0] == 1:          # x + (y - x) would be rounded
+        memcpy(s.x + begin, s.y + begin, (end - begin) * sizeof(real))
+        return 0
+    for i in range(begin, end):
+        x[i] = real_fma(rate, y[i] - x[i], x[i])
+    return 0
+
+# Polyak & Juditsky 1992.
+kernel("""approach(x: inout (n), y: in (n), rate: cell >= 0 <= 1) -> n: 0.2, updates
+
+    x += rate * (y - x), and x = y where the rate is 1: running averages of parameters, target networks.
+    """, approach_body, sizeof(Approach))
+
+
+cdef struct MultiplyNumbers:
+    Number a, b
+    double *product
+
+cdef int multiply_numbers_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const MultiplyNumbers *s = <const MultiplyNumbers *> call.payload
+    s.product[0] = s.a[0] * s.b[0]
+    return 0
+
+kernel("""multiply_numbers(a: cell, b: cell, product: out float64 (1))
+
+    product[0] = a * b.
+    """, multiply_numbers_body, sizeof(MultiplyNumbers))
+
+
+cdef struct Every:
+    double *count
+    Number k
+
+cdef int every_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const Every *s = <const Every *> call.payload
+    s.count[0] += 1
+    if s.count[0] < s.k[0]:
+        return CALL_END
+    s.count[0] = 0
+    return 0
+
+kernel("""every(count: inout float64 (1), k: cell >= 1), updates
+
+    count[0] += 1. Where that is less than k, a replay ends here, and nothing is wrong; else count[0] = 0, and it goes on
+    with the calls behind: they run every k-th time. Without a tape it only counts.
+    """, every_body, sizeof(Every))
