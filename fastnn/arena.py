@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -51,36 +50,21 @@ class Arena:
         ]
 
 
-class Workspace:
-    """The memory of one pass over a chain for some rows.
+class Memory:
+    """The arrays of layers that belong together.
 
     Attributes
     ----------
-    activations : list of ndarray
-        (rows, n) each: the input, or Rows that stand for it, then what each stage puts out.
-    gradients : list of ndarray or None
-        The gradients of these; None for the input's, unless it was asked for.
+    params, grads : ndarray
+        All parameters and their gradients, flat.
+    states : list of ndarray
+        What is kept between steps and not trained, flat, one array for each dtype.
+    without_gradients : str or None
+        Why `grads` are not those of the last step, where they are not.
     """
 
-    def __init__(self, activations: list[Array], gradients: list[Array | None]) -> None:
-        self.activations = activations
-        self.gradients = gradients
+    __slots__ = ("__weakref__", "grads", "params", "states", "without_gradients")
 
-    @cached_property
-    def nbytes(self) -> int:
-        """The memory of all of them, in bytes: what is there in two places counts once."""
-        arrays = {
-            array.ctypes.data: array.nbytes for array in (*self.activations, *self.gradients) if array is not None
-        }
-        return sum(arrays.values())
-
-    def first(self, rows: int) -> Workspace:
-        """Return the part of this memory that the first rows use."""
-        return Workspace(
-            [array[:rows] for array in self.activations],
-            [None if array is None else array[:rows] for array in self.gradients],
-        )
-
-    def reading(self, rows: object) -> Workspace:
-        """Return this memory with an input that is read where it lies: `kernels.Rows`."""
-        return Workspace([rows, *self.activations[1:]], self.gradients)  # type: ignore[list-item]  # kernels take both
+    def __init__(self, params: Array, grads: Array, states: list[Array]) -> None:
+        self.params, self.grads, self.states = params, grads, states
+        self.without_gradients: str | None = None

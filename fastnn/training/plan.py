@@ -1,6 +1,7 @@
 """A training step recorded over fixed memory, and its replay for every batch of an epoch.
 
-Nothing here knows a layer: a plan is given a step function, which calls kernels and passes a tape on to them.
+Nothing here knows a layer: a plan is given a step function, which calls kernels and passes a tape on to them. It keeps
+what is recorded, and never the function, which knows more than the plan does.
 """
 
 from __future__ import annotations
@@ -11,21 +12,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import kernels
-from fastnn._core.tape import Tape, run_epochs
-from fastnn.arena import Array, Workspace
+from fastnn._core.tape import Claim, Tape, run_epochs
+from fastnn.arena import Array
 from fastnn.kernels import Rows
 
 if TYPE_CHECKING:
     from threading import Event
 
     from fastnn._core.team import Team
+    from fastnn.layers.chain import Pass
 
 _TAPES_KEPT = 8  # of one memory, for changing numbers of rows
 _FEW_BYTES = 16 * 1024  # that are copied sooner than a gather is recorded
+_NOT_FROM_WITHIN = "the step is being replayed already: a loss or layer cannot train its own model"
 
 
 class Constants:
     """The attributes of layers, losses and optimizers that a recording fixes, as they are when it is made."""
+
+    __slots__ = ("_names", "_parts", "_values")
 
     def __init__(self, parts: Iterable[Any]) -> None:
         named = [(part, name) for part in parts for name in part.constants]
@@ -39,7 +44,7 @@ class Constants:
     def hold(self) -> bool:
         """Whether they still are so."""
         try:
-            return not self._parts or self._values == [*map(getattr, self._parts, self._names)]
+            return self._values == [*map(getattr, self._parts, self._names)]
         except ValueError:  # arrays, and not the same objects as before
             return False
 
@@ -49,7 +54,7 @@ class Batch:
 
     Attributes
     ----------
-    work : Workspace
+    work : Pass
         Its first activation holds the rows.
     target : ndarray of shape (rows, n) or (rows,)
     weight : ndarray of shape (rows,) or None
@@ -57,18 +62,22 @@ class Batch:
         The mean loss.
     """
 
-    def __init__(self, work: Workspace, target: Array, weight: Array | None, value: Array) -> None:
+    __slots__ = ("target", "value", "weight", "work")
+
+    def __init__(self, work: Pass, target: Array, weight: Array | None, value: Array) -> None:
         self.work, self.target, self.weight, self.value = work, target, weight, value
 
     @classmethod
-    def like(cls, work: Workspace, target: Array, weighted: bool) -> Batch:
+    def like(cls, work: Pass, target: Array, weighted: bool) -> Batch:
         """Return memory for as many rows as `work` has, and for targets and weights of the same kind."""
-        rows, dtype = len(work.activations[0]), work.activations[0].dtype
+        rows, dtype = work.rows, work.activations[-1].dtype
         weight = np.ones(rows, dtype) if weighted else None
         return cls(work, np.zeros((rows, *target.shape[1:]), target.dtype), weight, np.zeros(1))
 
     def first(self, rows: int) -> Batch:
         """Return the part of this memory that the first rows use."""
+        if rows == self.work.rows:
+            return self
         weight = None if self.weight is None else self.weight[:rows]
         return Batch(self.work.first(rows), self.target[:rows], weight, self.value)
 
@@ -77,7 +86,7 @@ class Batch:
         return Batch(self.work.reading(rows), self.target, self.weight, self.value)
 
 
-Step = Callable[[Batch, Tape | None], None]
+Step = Callable[[Batch, Tape], None]
 
 
 class Plan:
@@ -85,64 +94,56 @@ class Plan:
 
     Parameters
     ----------
-    step : callable
     batch : Batch
     takes_rows : callable or None
         Says whether the step may be given Rows of such an array, in place of a batch that is gathered from it.
     """
 
-    def __init__(self, step: Step, batch: Batch, takes_rows: Callable[[Array], bool] | None) -> None:
+    def __init__(self, batch: Batch, takes_rows: Callable[[Array], bool] | None) -> None:
         self.batch, self.takes_rows = batch, takes_rows
-        self._step, self._running = step, False
+        self.claim = Claim(_NOT_FROM_WITHIN, nested=_NOT_FROM_WITHIN)
         self._tapes: dict[int, Tape] = {}
         self._few: EpochPlan | None = None
 
-    def tape(self, rows: int) -> Tape:
+    def tape(self, rows: int, step: Step) -> Tape:
         """Return the step for the first rows of the batch."""
-        if rows not in self._tapes:
+        tape = self._tapes.get(rows)
+        if tape is None:
             tape = Tape()
-            self._step(self.batch.first(rows), tape)
+            step(self.batch.first(rows), tape)
             self._tapes[rows] = tape
             if len(self._tapes) > _TAPES_KEPT:
                 del self._tapes[next(iter(self._tapes))]
-        return self._tapes[rows]
-
-    def tape_on(self, chosen: Rows, rows: int) -> Tape:
-        """Return the step for so many rows that are read where they lie."""
-        tape = Tape()
-        self._step(self.batch.first(rows).reading(chosen), tape)
         return tape
 
-    def run(self, x: Array, target: Array, weight: Array | None) -> float:
+    def run(self, x: Array, target: Array, weight: Array | None, step: Step) -> float:
         """Take one step on data that are copied into the batch, and return the loss before it."""
-        with self:
-            self.batch.work.activations[0][...] = x
-            self.batch.target[...] = target
-            if weight is not None:
-                assert self.batch.weight is not None
-                self.batch.weight[...] = weight
-            self.tape(len(x)).replay()
-            return float(self.batch.value[0])
+        return self.claim.run(self._run, x, target, weight, self.tape(len(x), step))
 
-    def __enter__(self) -> None:
-        """Use the memory: by one step at a time."""
-        if self._running:
-            raise RuntimeError("the step is being replayed already: a loss or layer cannot train its own model")
-        self._running = True
+    def _run(self, x: Array, target: Array, weight: Array | None, tape: Tape) -> float:
+        rows, batch = len(x), self.batch
+        if rows == batch.work.rows:
+            batch.work.activations[0][...] = x
+            batch.target[...] = target
+        else:
+            batch.work.activations[0][:rows] = x
+            batch.target[:rows] = target
+        if weight is not None:
+            assert batch.weight is not None
+            batch.weight[:rows] = weight
+        tape.replay()
+        return float(batch.value[0])
 
-    def __exit__(self, *exception: object) -> None:
-        self._running = False
-
-    def take_epochs(self, x: Array, target: Array, weight: Array | None) -> EpochPlan:
+    def take_epochs(self, x: Array, target: Array, weight: Array | None, step: Step) -> EpochPlan:
         """Return what goes over these data: to be put back when it has.
 
         Few data are copied to a place whose gathers are recorded already: to record them takes longer than to train.
         """
         if x.nbytes > _FEW_BYTES or target.nbytes > _FEW_BYTES:
-            return EpochPlan(self, x, target, weight)
+            return EpochPlan(self, x, target, weight, step)
         few, self._few = self._few, None  # a fit that a callback begins needs its own
         if few is None or len(few.index) != len(x):
-            return EpochPlan(self, x.copy(), target.copy(), None if weight is None else weight.copy())
+            return EpochPlan(self, x.copy(), target.copy(), None if weight is None else weight.copy(), step)
         few.use(x, target, weight)
         return few
 
@@ -155,32 +156,36 @@ class Plan:
 class EpochPlan:
     """The steps of an epoch, on rows that are gathered from where the data lie, or read there."""
 
-    def __init__(self, plan: Plan, x: Array, target: Array, weight: Array | None) -> None:
+    def __init__(self, plan: Plan, x: Array, target: Array, weight: Array | None, step: Step) -> None:
         self.x, self.target, self.weight = x, target, weight
-        self.batch, self._plan = plan.batch, plan
+        self.batch, self._claim = plan.batch, plan.claim
         self.rows = len(plan.batch.target)
         self.in_place = plan.takes_rows is not None and plan.takes_rows(x)
         self.index = np.arange(len(x), dtype=np.int64)
         self.shuffled = False  # whether there is another order than 0, 1, 2 ... in the index
         self.cursor = np.zeros(1, np.int64)
         rest = len(x) % self.rows  # the rows of the last, shorter batch
-        self.gather, self.step = self._record(self.rows)
+        self.gather, self.step = self._record(plan, self.rows, step)
         self.gather_rest: Tape | None = None
         self.step_rest: Tape | None = None
         if rest:
-            self.gather_rest, self.step_rest = self._record(rest)
+            self.gather_rest, self.step_rest = self._record(plan, rest, step)
 
-    def _record(self, rows: int) -> tuple[Tape, Tape]:
+    def _record(self, plan: Plan, rows: int, step: Step) -> tuple[Tape, Tape]:
         """Return what brings so many rows, and the step."""
         x, target, weight, batch = self.x, self.target, self.weight, self.batch.first(rows)
-        k, tape, where = kernels.of(x.dtype), Tape(), (self.index, self.cursor)
+        k, tape, index, cursor = kernels.of(x.dtype), Tape(), self.index, self.cursor
         if not self.in_place:
-            k.gather_rows(x, *where, batch.work.activations[0], tape)
-        (k.gather_labels if target.ndim == 1 else k.gather_rows)(target, *where, batch.target, tape)
+            k.gather_rows(x, index, cursor, batch.work.activations[0], tape)
+        (k.gather_labels if target.ndim == 1 else k.gather_rows)(target, index, cursor, batch.target, tape)
         if weight is not None:
             assert batch.weight is not None
-            k.gather_rows(weight[:, None], *where, batch.weight[:, None], tape)
-        return tape, self._plan.tape_on(Rows(x, *where), rows) if self.in_place else self._plan.tape(rows)
+            k.gather_rows(weight[:, None], index, cursor, batch.weight[:, None], tape)
+        if not self.in_place:
+            return tape, plan.tape(rows, step)
+        own = Tape()
+        step(batch.reading(Rows(x, index, cursor)), own)
+        return tape, own
 
     @property
     def n_batches(self) -> int:
@@ -208,11 +213,11 @@ class EpochPlan:
         team: Team | None = None,
         stop: Event | None = None,
     ) -> tuple[int, int] | None:
-        """Replay as many epochs as `losses` has places; return (epoch, batch) where the loss became non-finite."""
+        """Replay as many epochs as `losses` has places; return (epoch, batch) where a number became non-finite."""
         if self.shuffled and not shuffle:
             self.index[...] = np.arange(len(self.index))
         self.shuffled = shuffle
-        tapes = self.gather, self.step, self.gather_rest, self.step_rest
-        where = self.index, self.cursor, self.batch.value
-        with self._plan:
-            return run_epochs(*tapes, *where, self.rows, shuffle, seed, first_epoch, losses, team, stop)
+        return self._claim.run(
+            run_epochs, self.gather, self.step, self.gather_rest, self.step_rest, self.index, self.cursor,
+            self.batch.value, self.rows, shuffle, seed, first_epoch, losses, team, stop,
+        )  # fmt: skip

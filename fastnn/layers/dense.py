@@ -1,18 +1,16 @@
-"""Layers with parameters."""
+"""The dense layer."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from fastnn import activations, kernels
+from fastnn import kernels
 from fastnn.arena import Array
+from fastnn.checks import count, flag
 from fastnn.initializers import Initializer
 from fastnn.initializers import get as get_initializer
-from fastnn.layer import Layer
-from fastnn.names import count
-
-if TYPE_CHECKING:
-    from fastnn._core.tape import Tape
+from fastnn.layers import activations
+from fastnn.layers.contract import Code, Layer, Run
 
 _ROW_BYTES, _LANES, _MOST_UNITS = 512, 16, 256  # of x and of y, where rows are read where they lie
 
@@ -37,8 +35,8 @@ class Dense(Layer):
     ----------
     w, dw : ndarray of shape (n_in, units)
         The weights and their gradient: views into the memory of the model.
-    b, db : ndarray of shape (units,) or None
-        The biases and their gradient.
+    b, db : ndarray of shape (units,)
+        The biases and their gradient; None without a bias.
 
     Examples
     --------
@@ -51,10 +49,12 @@ class Dense(Layer):
     ((5, 3), (3, 2), (2,))
     """
 
-    saved = ("x",)
+    code = Code(saved=("x",), multiplies=True)
     gives = "numbers"
     w: Array
     dw: Array
+    b: Array
+    db: Array
 
     def __init__(
         self,
@@ -67,13 +67,11 @@ class Dense(Layer):
     ) -> None:
         self.units = count("Dense: units", units)
         self.activation = None if activation is None else activations.get(activation)
-        self.bias = bool(bias)
+        self.bias = flag("Dense: bias", bias)
         self.weight_initializer = (
             weight_initializer if weight_initializer is None else get_initializer(weight_initializer)
         )
         self.bias_initializer = get_initializer(bias_initializer)
-        self.b: Array | None = None
-        self.db: Array | None = None
 
     def build(self, n_in: int) -> int:
         row = kernels.float64.activations.get(self._following or "identity")
@@ -81,10 +79,10 @@ class Dense(Layer):
         self.parameter("w", (n_in, self.units), self.weight_initializer or default)
         if self.bias:
             self.parameter("b", (self.units,), self.bias_initializer)
-        return self.units
+        return self.units if self.activation is None else self.build_child(self.activation, self.units)
 
-    def stages(self) -> list[Layer]:
-        return [self] if self.activation is None else [self, *self.activation.stages()]
+    def in_a_row(self) -> Sequence[Layer]:
+        return (self,) if self.activation is None else (self, self.activation)
 
     def takes_rows(self, x: Array) -> bool:
         """Whether rows of x are better read where they lie than copied: long ones, that few whole vectors need."""
@@ -95,33 +93,38 @@ class Dense(Layer):
             and self.units % _LANES == 0
         )
 
-    def _forward(self, x: Array, y: Array, tape: Tape | None) -> None:
-        self.kernels.dense_forward(x, self.w, self.b, y, tape=tape)
+    def _forward(self, x: Array, y: Array, run: Run) -> None:
+        self.kernels.dense_forward(x, self.w, self.b, y, tape=run.tape)
 
-    def forward_fused(self, x: Array, y: Array, activation: activations.Activation, tape: Tape | None) -> None:
-        """Write activation(x @ w + b) into y in one kernel."""
-        self.kernels.dense_forward(x, self.w, self.b, y, activation.kernel, activation.alpha, tape)
-
-    def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, tape: Tape | None) -> None:
-        self.kernels.dense_backward(x, self.w, dy, dx, self.dw, self.db, tape=tape)
-
-    def backward_fused(
+    def forward_fused(
         self,
         x: Array,
-        dy: Array,
-        dx: Array | None,
-        before: activations.Activation | None,
-        lr: Array | None,
-        tape: Tape | None,
+        y: Array,
+        activation: activations.Activation | None,
+        run: Run,
+        factor: Array | None = None,
+        offset: Array | None = None,
+    ) -> None:
+        """Write activation(factor * (x @ w + b) + offset) into y in one kernel."""
+        name, alpha = (None, None) if activation is None else (activation.kernel, activation.alpha_cell)
+        self.kernels.dense_forward(x, self.w, self.b, y, name, alpha, factor, offset, tape=run.tape)
+
+    def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
+        self.backward_fused(x, dy, dx, None, None, run)
+
+    def backward_fused(
+        self, x: Array, dy: Array, dx: Array | None, before: activations.Activation | None, lr: Array | None, run: Run
     ) -> None:
         """Run backward, in the same kernels through the activation whose output x is, and plain SGD's step with lr."""
-        name, alpha = (None, None) if before is None else (before.kernel, before.alpha)
-        if lr is None:
-            self.kernels.dense_backward(x, self.w, dy, dx, self.dw, self.db, name, alpha, tape)
+        name, alpha = (None, None) if before is None else (before.kernel, before.alpha_cell)
+        k, w = self.kernels, self.w
+        if run.trains and lr is None:
+            k.dense_backward(x, w, dy, dx, self.dw, self.db, name, alpha, run.tape)
             return
         if dx is not None:  # from the weights as they are before the step
-            self.kernels.dense_backward(x, self.w, dy, dx, None, None, name, alpha, tape)
-        self.kernels.dense_sgd(x, self.w, self.b, dy, lr, tape)
+            k.dense_backward(x, w, dy, dx, None, None, name, alpha, run.tape)
+        if run.trains:
+            k.dense_sgd(x, w, self.b, dy, lr, run.tape)
 
     @property
     def title(self) -> str:

@@ -2,64 +2,62 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from fastnn import kernels
 from fastnn.arena import Array
-from fastnn.layer import Layer
-from fastnn.names import lookup, number
-
-if TYPE_CHECKING:
-    from fastnn._core.tape import Tape
+from fastnn.checks import lookup
+from fastnn.layers.contract import Code, Layer, Run
+from fastnn.settings import Cell, Number
 
 
 class Activation(Layer):
     """A layer without parameters that is one kernel, forward and backward: a row of the table of activations."""
 
     kernel: ClassVar[str] = ""  # its kernels are <kernel>_forward and <kernel>_backward
-    derivative_from: ClassVar[str] = "y"  # or "x": what its backward kernel reads
-    in_place = True
-    mergeable = True
-    alpha: float | None = None  # its one constant, where it has one
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        """Take from the table what it says of the kernel."""
-        super().__init_subclass__(**options)
-        if "kernel" not in cls.__dict__:
-            return
-        row = cls._row()
-        cls.fusable, cls.derivative_from, cls.saved = row.fusable, row.derivative_from, (row.derivative_from,)
-        if "gives" not in cls.__dict__:
-            cls.gives = "probabilities" if row.range == ("0", "1") else "numbers"
+    constant: ClassVar[str] = ""  # the name of its one constant, where it has one
 
     @classmethod
     def _row(cls) -> kernels.Activation:
         return kernels.float64.activations[cls.kernel]
 
     @property
-    def constants(self) -> tuple[str, ...]:  # type: ignore[override]
-        """What a recording fixes."""
-        return () if self.alpha is None else ("alpha",)
+    def code(self) -> Code:  # type: ignore[override]
+        """What its row of the table allows."""
+        row = kernels.float64.activations[self.kernel]
+        return Code((row.derivative_from,), in_place=True, fusable=row.fusable, mergeable=True)
 
-    def _forward(self, x: Array, y: Array, tape: Tape | None) -> None:
+    @property
+    def gives(self) -> str | None:  # type: ignore[override]
+        """What losses of probabilities must know of its outputs."""
+        return "probabilities" if kernels.float64.activations[self.kernel].range == ("0", "1") else "numbers"
+
+    @property
+    def alpha_cell(self) -> Cell | None:
+        """What kernels read of its constant."""
+        return self.cell(self.constant) if self.constant else None
+
+    def _forward(self, x: Array, y: Array, run: Run) -> None:
         forward = getattr(self.kernels, self.kernel + "_forward")
-        forward(x, y, tape=tape) if self.alpha is None else forward(x, y, self.alpha, tape)
+        constants = [self.cell(self.constant)] if self.constant else []
+        forward(x, y, *constants, tape=run.tape)
 
-    def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, tape: Tape | None) -> None:
+    def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         if dx is None:
             return
-        saved = y if self.derivative_from == "y" else x
-        backward = getattr(self.kernels, self.kernel + "_backward")
-        backward(saved, dy, dx, tape=tape) if self.alpha is None else backward(saved, dy, dx, self.alpha, tape)
+        saved = y if kernels.float64.activations[self.kernel].derivative_from == "y" else x
+        constants = [self.cell(self.constant)] if self.constant else []
+        getattr(self.kernels, self.kernel + "_backward")(saved, dy, dx, *constants, tape=run.tape)
 
 
 class _WithAlpha(Activation):
     """An activation with a constant of that name, by default that of the table: 1 for elu and celu."""
 
+    constant = "alpha"
+    alpha: Any = Number()
+
     def __init__(self, alpha: float | None = None) -> None:
-        row = self._row()
-        given = row.alpha if alpha is None else alpha
-        self.alpha = number(f"{type(self).__name__}: alpha", given, above=0.0 if row.alpha_above_0 else None)
+        self.alpha = self._row().alpha if alpha is None else alpha
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.alpha})"
@@ -87,12 +85,14 @@ class LeakyReLU(Activation):
     """
 
     kernel = "leaky_relu"
+    constant = "negative_slope"
+    negative_slope: Any = Number()
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.alpha = number("LeakyReLU: negative_slope", negative_slope)
+        self.negative_slope = negative_slope
 
     def __repr__(self) -> str:
-        return f"LeakyReLU({self.alpha})"
+        return f"LeakyReLU({self.negative_slope})"
 
 
 class ELU(_WithAlpha):
@@ -112,6 +112,7 @@ class CELU(_WithAlpha):
     """y = x where x > 0, else alpha * (exp(x / alpha) - 1) (Barron 2017); alpha > 0."""
 
     kernel = "celu"
+    alpha: Any = Number(above=0.0)
 
 
 class SELU(Activation):
@@ -135,11 +136,14 @@ class GELU(Activation):
         "tanh" is the form x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) of the same paper.
     """
 
-    kernel = "gelu"
-
     def __init__(self, approximate: str = "none") -> None:
         self.approximate = approximate
-        self.kernel = lookup("form of GELU", approximate, {"none": "gelu", "tanh": "gelu_tanh"})  # type: ignore[misc]
+        self._form = lookup("form of GELU", approximate, {"none": "gelu", "tanh": "gelu_tanh"})
+
+    @property
+    def kernel(self) -> str:  # type: ignore[override]
+        """That of the form."""
+        return self._form
 
     def __repr__(self) -> str:
         return "GELU()" if self.approximate == "none" else f"GELU({self.approximate!r})"
@@ -211,8 +215,14 @@ class LogSoftmax(Activation):
     gives = "class log-probabilities"
 
 
+def _named() -> list[type[Activation]]:
+    kinds = (*Activation.__subclasses__(), *_WithAlpha.__subclasses__())
+    return [kind for kind in kinds if kind.kernel]
+
+
 BY_NAME: dict[str, type[Activation]] = {
-    **{kind.kernel: kind for kind in (*Activation.__subclasses__(), *_WithAlpha.__subclasses__()) if kind.kernel},
+    **{kind.kernel: kind for kind in _named() if isinstance(kind.kernel, str)},
+    "gelu": GELU,
     "linear": Identity,
     "swish": SiLU,
 }

@@ -1,0 +1,33 @@
+"""Layers: what a model consists of."""
+
+from fastnn.layers.activations import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
+    Activation,
+    HardSigmoid,
+    HardTanh,
+    Identity,
+    LeakyReLU,
+    LogSoftmax,
+    Mish,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Softsign,
+    Tanh,
+)
+from fastnn.layers.containers import Residual, Sequential
+from fastnn.layers.contract import Code, Layer, Run
+from fastnn.layers.dense import Dense, Linear
+from fastnn.layers.dropout import Dropout
+from fastnn.layers.normalization import BatchNorm, LayerNorm
+
+__all__ = [
+    "CELU", "ELU", "GELU", "SELU", "Activation", "BatchNorm", "Code", "Dense", "Dropout", "HardSigmoid", "HardTanh",
+    "Identity", "Layer", "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "Mish", "ReLU", "Residual", "Run",
+    "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign", "Tanh",
+]  # fmt: skip

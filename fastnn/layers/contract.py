@@ -1,0 +1,435 @@
+"""The contract of a layer: what it declares, what it computes, and what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from operator import index
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn import initializers, kernels
+from fastnn.arena import Array, Memory
+from fastnn.checks import as_matrix, flag
+from fastnn.settings import Forms, Part, fixed_settings
+
+if TYPE_CHECKING:
+    from weakref import ReferenceType
+
+    from fastnn.kernels import Kernels
+    from fastnn.layers.chain import Inner
+
+_NUMPY_FORMS: dict[type, LayerForms] = {}
+
+
+class Code(NamedTuple):
+    """What the kernels of a layer allow: it holds for the code of the class that declares it, and of no subclass's own.
+
+    Attributes
+    ----------
+    saved : tuple of str
+        What ``_backward`` reads of "x" and "y".
+    in_place : bool
+        y may be x, and dx may be dy.
+    fusable : bool
+        It may run inside the kernel of the product before it, and its derivative inside the one behind.
+    mergeable : bool
+        It may be computed inside the loss behind it.
+    scales : bool
+        It gives each column a factor and an offset, which the product before it may apply.
+    multiplies : bool
+        It is a product whose kernels can hold an activation (``forward_fused``), and the derivative of one and plain
+        SGD's step (``backward_fused``).
+    """
+
+    saved: tuple[str, ...] = ("x", "y")
+    in_place: bool = False
+    fusable: bool = False
+    mergeable: bool = False
+    scales: bool = False
+    multiplies: bool = False
+
+
+_PLAIN = Code()
+_OF_THE_CONTRACT = {"_declared", "_eager", "_owner", "_memory", "_gradients", "_following", "kernels", "dtype", "label"}
+
+
+class Declared:
+    """An array that a layer declares, before memory is given to it."""
+
+    __slots__ = ("dtype", "initializer", "kind", "role", "shape")
+
+    def __init__(self, role: str, shape: tuple[Any, ...], initializer: Any, kind: str, dtype: Any) -> None:
+        self.role, self.shape, self.initializer, self.kind, self.dtype = role, shape, initializer, kind, dtype
+
+
+class Run:
+    """One pass over one stage: where it is recorded, and the memory of this batch.
+
+    Attributes
+    ----------
+    tape : Tape or None
+        For the kernels that the layer calls.
+    rows : int
+        Of this batch.
+    scratch : dict of ndarray
+        What the layer has declared, for the rows of this batch.
+    trains : bool
+        Whether gradients of the layer's own parameters are wanted.
+    inner : Inner or None
+        The layers inside this one, in a row: to be called as they are needed.
+    """
+
+    __slots__ = ("inner", "rows", "scratch", "tape", "trains")
+
+    def __init__(self, tape: Any, rows: int, scratch: dict[str, Array], trains: bool, inner: Inner | None) -> None:
+        self.tape, self.rows, self.scratch, self.trains, self.inner = tape, rows, scratch, trains, inner
+
+
+class Layer(Part):
+    """A function from an array (rows, n_in) to an array (rows, n_out), and back for its gradient.
+
+    A layer of your own is a subclass with two methods, in one of two forms:
+
+    * in NumPy: ``forward(self, x)`` returns y; ``backward(self, dy)`` returns dx. Training calls them once per batch.
+    * from kernels: ``_forward(self, x, y, run)`` writes y, ``_backward(self, x, y, dy, dx, run)`` writes dx unless
+      it is None, and may overwrite dy. All they do is call ``self.kernels`` with ``tape=run.tape``; training then
+      replays them without Python. Neither changes anything but outputs and scratch; ``_after_batch(self, run)`` may.
+
+    The more derived definition decides which form a class uses. ``super().forward(x)`` is what the base class computes,
+    its activation included.
+
+    Where it has parameters, or a number of outputs that differs from its inputs, it also has ``build(self, n_in)``,
+    which declares arrays and returns the number of outputs: ``self.parameter(name, shape, initializer)`` what is
+    trained, ``self.state(name, shape, initializer)`` what is kept between steps and saved, but not trained,
+    ``self.scratch(name, shape)`` what lasts from forward to backward. A parameter "w" and its gradient are then the
+    arrays ``self.w`` and ``self.dw``; a NumPy ``backward`` fills the latter in place.
+
+    Layers that it holds in attributes, lists or dicts are its children: trained, counted, shown and copied with it.
+
+    Attributes
+    ----------
+    trainable : bool
+        False freezes the parameters of this layer and of those inside: no optimizer changes them, and their gradients
+        are 0. It may be set at any time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Layer
+    >>> class Scale(Layer):
+    ...     def build(self, n_in):
+    ...         self.parameter("s", (n_in,), "ones")
+    ...         return n_in
+    ...     def forward(self, x):
+    ...         self.x = x
+    ...         return x * self.s
+    ...     def backward(self, dy):
+    ...         self.ds[:] = (dy * self.x).sum(axis=0)
+    ...         return dy * self.s
+    """
+
+    code: Code = _PLAIN
+    gives: ClassVar[str | None] = None  # what losses of probabilities must know; None: not known
+
+    constants = ("trainable",)
+    trainable: bool = True
+    label = ""  # the name in messages: type and position in the model
+    n_in = 0  # 0 until the layer is built
+    n_out = 0
+    dtype: np.dtype[Any]
+    kernels: Kernels
+    _declared: dict[str, Declared]
+    _following: str | None = None  # the name of the activation that follows, for the default initializer
+    _eager: Any = None  # the memory of the last forward by hand
+    _owner: ReferenceType[object] | None = None  # the model whose memory the parameters are in
+    _memory: Memory | None = None
+    _gradients: dict[str, Array]
+
+    # -- to be overridden ---------------------------------------------------------------------------------------------
+
+    def build(self, n_in: int) -> int:
+        """Declare what the layer needs for `n_in` inputs and return the number of outputs.
+
+        By default a layer declares nothing of its own, and its children stand in a row.
+        """
+        for child in self.children():
+            n_in = self.build_child(child, n_in)
+        return n_in
+
+    def children(self) -> Sequence[Layer]:
+        """Return the layers inside this one, in order: by default all that it holds in attributes, lists and dicts."""
+        return list(held_layers(self))
+
+    def for_prediction(self) -> Layer | None:
+        """Return what stands for this layer in a prediction: itself, another layer, or nothing."""
+        return self
+
+    def _forward(self, x: Array, y: Array, run: Run) -> None:
+        raise TypeError(f"{self.title} has no forward: define forward(x), or _forward(x, y, run)")
+
+    def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
+        raise TypeError(f"{self.title} has no derivative: define backward(dy), or _backward(x, y, dy, dx, run)")
+
+    def _after_batch(self, run: Run) -> None:
+        """Change states: counters and running averages, once per batch of a training."""
+
+    def forward(self, x: Any) -> Any:
+        """Return y for x of shape (rows, n_in), and keep what `backward` needs: the kernels of this layer, run now.
+
+        The first call decides the number of inputs where the layer stands alone; it then has float64 parameters for
+        float64 data and float32 ones for all other.
+        """
+        from fastnn.layers.chain import eager_forward
+
+        matrix = as_matrix(x, f"{self.title}: x", dtype=self.dtype if self.n_in else None)
+        if not self.n_in:
+            from fastnn.layers.tree import build_alone
+
+            build_alone(self, matrix.shape[1], matrix.dtype)
+        self.expect_features(matrix)
+        return eager_forward(self, matrix)
+
+    def backward(self, dy: Any) -> Any:
+        """Return dx for the last `forward`, and write the gradients of the parameters."""
+        from fastnn.layers.chain import eager_backward
+
+        if not self.differentiable:
+            raise no_derivative(self)
+        if self._eager is None:
+            raise RuntimeError(f"{self.title}: backward needs a forward before it")
+        return eager_backward(self, dy)
+
+    # -- what a layer calls in build ----------------------------------------------------------------------------------
+
+    def parameter(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        initializer: str | initializers.Initializer = "glorot_uniform",
+        kind: str | None = None,
+    ) -> None:
+        """Declare what is trained: ``self.<name>`` and its gradient ``self.d<name>``.
+
+        Parameters
+        ----------
+        name : str
+        shape : tuple of int
+        initializer : str or callable
+        kind : str or None
+            What an optimizer's groups may name: None is "weights" for two dimensions, else "biases".
+        """
+        self._declare("parameter", name, shape, initializer, kind or ("weights" if len(shape) > 1 else "biases"), None)
+
+    def state(
+        self, name: str, shape: tuple[int, ...], initializer: str | initializers.Initializer = "zeros", dtype: Any = None
+    ) -> None:
+        """Declare what is kept between steps and saved with the model, but not trained: ``self.<name>``.
+
+        Its dtype is that of the model, or "float64".
+        """
+        self._declare("state", name, shape, initializer, "state", None if dtype is None else np.dtype(dtype))
+
+    def scratch(self, name: str, shape: tuple[int | str, ...], dtype: Any = None) -> None:
+        """Declare memory from forward to backward of one batch: ``run.scratch[name]``.
+
+        The first size may be "rows", the number of rows of the batch.
+        """
+        self._declare("scratch", name, shape, None, "scratch", None if dtype is None else np.dtype(dtype))
+
+    def _declare(self, role: str, name: str, shape: Any, initializer: Any, kind: str, dtype: Any) -> None:
+        taken = {*self._declared, *("d" + other for other in self._declared)}
+        if not name.isidentifier() or {name, "d" + name} & taken or hasattr(Layer, name) or hasattr(Layer, "d" + name):
+            raise ValueError(f"{self.title}: the {role} name {name!r} is taken, or no name, here")
+        if not isinstance(shape, (tuple, list)) or not shape:
+            raise ValueError(f"{self.title}: the shape of {name} is {shape!r}, expected a tuple such as (n_in,)")
+        initializer = None if initializer is None else initializers.get(initializer)
+        self._declared[name] = Declared(role, tuple(shape), initializer, kind, dtype)
+
+    def build_child(self, child: Layer, n_in: int) -> int:
+        """Build a layer inside this one for `n_in` inputs, and return its number of outputs."""
+        return build_layer(child, n_in)
+
+    # -- what a model asks --------------------------------------------------------------------------------------------
+
+    @property
+    def title(self) -> str:
+        """The name in messages."""
+        return self.label or type(self).__name__
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """The layer's own parameters by name: empty until it is built."""
+        return self._arrays("parameter")
+
+    @property
+    def states(self) -> dict[str, Array]:
+        """What the layer itself keeps between steps, by name: empty until it is built."""
+        return self._arrays("state")
+
+    def _arrays(self, role: str) -> dict[str, Array]:
+        found = self.__dict__.get("_declared", {})
+        return {
+            name: self.__dict__[name]
+            for name, declared in found.items()
+            if declared.role == role and name in self.__dict__
+        }
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether there is a backward for the forward."""
+        return forms(type(self)).differentiable
+
+    def in_a_row(self) -> Sequence[Layer]:
+        """Return the layers that run one after the other in the place of this one."""
+        return (self,)
+
+    def expect_features(self, x: Array) -> None:
+        """Raise ValueError unless x has the right number of columns."""
+        if x.shape[1] != self.n_in:
+            raise ValueError(f"{self.title} expects {self.n_in} features, got x of shape {x.shape}")
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the gradient of a parameter."""
+        if name[:1] == "d" and name[1:] in self.__dict__.get("_gradients", ()):
+            memory = self.__dict__["_memory"]
+            if memory.without_gradients is not None:
+                raise RuntimeError(f"{self.title}: no {name}: {memory.without_gradients}")
+            return self.__dict__["_gradients"][name[1:]]
+        raise AttributeError(f"{self.title} has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Copy into an array that is declared instead of replacing it: it is a view into memory that the model owns."""
+        own = self.__dict__
+        declared = own.get("_declared", ())
+        if self.n_in and (name in declared or name[1:] in declared) and "_gradients" in own:
+            view = own.get(name)
+            if view is None and name[:1] == "d":
+                view = own["_gradients"].get(name[1:])
+            if view is not None:
+                if view is not value:
+                    array = np.asarray(value)
+                    if array.shape != view.shape:
+                        raise ValueError(f"{self.title}: {name} has shape {array.shape}, expected {view.shape}")
+                    view[...] = array
+                return
+        elif name == "trainable":
+            value = flag(f"{self.title}: trainable", value)
+        elif self.n_in and name in fixed_settings(type(self)) and name not in declared:
+            raise AttributeError(
+                f"{self.title}: {name} is fixed since the layer was built for {self.n_in} inputs: make a new layer"
+            )
+        super().__setattr__(name, value)
+
+    def __getstate__(self) -> Any:
+        """Leave out what belongs to a process or to the last forward."""
+        without = ("kernels", "_eager", "_owner", "_memory", "_gradients")
+        return {name: value for name, value in super().__getstate__().items() if name not in without}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self.n_in:
+            self.__dict__["kernels"] = kernels.of(self.dtype)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class LayerForms:
+    """Which form the layers of a class have, and whether they have a derivative."""
+
+    __slots__ = ("allows", "differentiable", "is_numpy")
+
+    def __init__(self, kind: type[Layer]) -> None:
+        forward, backward = Forms(kind, Layer, "forward", "_forward"), Forms(kind, Layer, "backward", "_backward")
+        mro = kind.__mro__
+        of_forward, of_backward = (len(mro) if f.cls is None else mro.index(f.cls) for f in (forward, backward))
+        name = kind.__name__
+        if forward.cls is None:
+            raise TypeError(f"{name} has no forward: define forward(x), or _forward(x, y, run)")
+        self.is_numpy = forward.is_numpy or (backward.is_numpy and of_backward < of_forward)
+        if forward.is_kernels and backward.is_kernels and of_forward < of_backward:
+            raise TypeError(
+                f"{name} overrides _forward alone, and {backward.cls.__name__}._backward is not its derivative: "  # type: ignore[union-attr]
+                "override _backward, too, or write forward and backward in NumPy"
+            )
+        if forward.is_numpy and backward.is_kernels and of_backward < of_forward:
+            raise TypeError(
+                f"{name} defines _backward over a forward in NumPy: write backward(dy) in NumPy, or _forward from kernels"
+            )
+        if self.is_numpy:
+            self.differentiable = backward.is_numpy and of_backward <= of_forward
+        else:
+            self.differentiable = backward.is_kernels
+        # What is allowed holds for the class that says so, and for those below that change no code.
+        own = min(i for i, cls in enumerate(mro) if cls.__dict__.keys() & _METHODS or cls is Layer)
+        self.allows = any("code" in cls.__dict__ for cls in mro[: own + 1] if cls is not Layer)
+        fused = mro[own].__dict__.keys() & {"forward_fused", "backward_fused"}
+        if fused and not self.allows:
+            raise TypeError(
+                f"{mro[own].__name__} defines {' and '.join(sorted(fused))} without a word that they may be used: add "
+                "code = Code(multiplies=True)"
+            )
+
+
+_METHODS = {"forward", "backward", "_forward", "_backward", "forward_fused", "backward_fused", "factors"}
+
+
+def forms(kind: type[Layer]) -> LayerForms:
+    """Return which form the layers of a class have: decided once, by the more derived definition."""
+    found = _NUMPY_FORMS.get(kind)
+    if found is None:
+        found = _NUMPY_FORMS[kind] = LayerForms(kind)
+    return found
+
+
+def code_of(layer: Layer) -> Code:
+    """Return what the kernels of a layer allow: little, where a subclass has code of its own."""
+    return layer.code if forms(type(layer)).allows else _PLAIN
+
+
+def no_derivative(layer: Layer) -> TypeError:
+    return TypeError(f"{layer.title} has no derivative: define backward(dy), or _backward(x, y, dy, dx, run)")
+
+
+def held_layers(part: object) -> Iterator[Layer]:
+    """Yield the layers that an object holds in its attributes, in lists, tuples and dicts there, in order."""
+    for name, value in vars(part).items():
+        if name not in _OF_THE_CONTRACT:
+            yield from _layers_in(value)
+
+
+def _layers_in(value: object) -> Iterator[Layer]:
+    if isinstance(value, Layer):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _layers_in(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _layers_in(item)
+
+
+def build_layer(layer: Layer, n_in: int) -> int:
+    """Let a layer, and those inside it, declare their arrays for so many inputs; return the number of outputs."""
+    before = layer.__dict__.get("_declared", {})
+    layer.__dict__["_declared"] = {}
+    arrays = {name for name, value in layer.__dict__.items() if isinstance(value, np.ndarray)}
+    n_out = layer.build(n_in)
+    try:
+        if isinstance(n_out, bool) or index(n_out) < 1:
+            raise TypeError
+    except TypeError:
+        raise ValueError(f"{layer.title}: build returned {n_out!r}, expected the number of outputs") from None
+    layer.__dict__["n_in"], layer.__dict__["n_out"] = n_in, int(n_out)
+    declared = layer.__dict__["_declared"]
+    for name, value in layer.__dict__.items():
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and name not in arrays and name not in declared:
+            raise ValueError(
+                f"{layer.title}: build made the array {name} itself, which nobody would train or save: declare it by "
+                f"self.parameter({name!r}, {value.shape}), or by self.state if it is not trained"
+            )
+    for name in before.keys() - declared.keys():
+        layer.__dict__.pop(name, None)
+    return int(n_out)

@@ -1,0 +1,161 @@
+"""Normalization: of columns over a batch, and of rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastnn.arena import Array
+from fastnn.layers.contract import Code, Layer, Run
+from fastnn.settings import Number
+
+
+class BatchNorm(Layer):
+    """y = (x - mean) / sqrt(variance + eps) * scale + shift, with mean and variance of each column over the batch.
+
+    A prediction takes running averages of them instead (Ioffe & Szegedy 2015): behind a `Dense` they are a factor and
+    an offset of each column, in the same kernel. After each batch of a training, mean += momentum * (that of the batch
+    - mean), and likewise the variance, of which the unbiased one is taken, as PyTorch does.
+
+    Parameters
+    ----------
+    momentum : float
+        How much the last batch counts: 0.1 as in PyTorch, which is 0.9 in Keras.
+    eps : float
+
+    Attributes
+    ----------
+    scale, shift : ndarray of shape (n_in,)
+        Trained; an optimizer's groups call them "norms".
+    mean, variance : ndarray of shape (n_in,)
+        The running averages.
+
+    Examples
+    --------
+    >>> from fastnn import BatchNorm, Dense, Model, ReLU
+    >>> net = Model([Dense(64, bias=False), BatchNorm(), ReLU(), Dense(10, "softmax")], seed=0)
+    """
+
+    code = Code(saved=("x",))
+    gives = "numbers"
+    momentum: Any = Number(below=1.0 + 2**-52)
+    eps: Any = Number(above=0.0)
+    scale: Array
+    shift: Array
+    mean: Array
+    variance: Array
+
+    def __init__(self, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        self.momentum, self.eps = momentum, eps
+
+    def build(self, n_in: int) -> int:
+        self.parameter("scale", (n_in,), "ones", "norms")
+        self.parameter("shift", (n_in,), "zeros", "norms")
+        self.state("mean", (n_in,), "zeros")
+        self.state("variance", (n_in,), "ones")
+        self.scratch("batch_mean", (n_in,))
+        self.scratch("batch_variance", (n_in,))
+        return n_in
+
+    def for_prediction(self) -> Layer:
+        return _Scaling(self)
+
+    def _forward(self, x: Array, y: Array, run: Run) -> None:
+        own = run.scratch
+        self.kernels.batch_norm_forward(
+            x, self.scale, self.shift, y, own["batch_mean"], own["batch_variance"], self.cell("eps"), run.tape
+        )
+
+    def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
+        own = run.scratch
+        self.kernels.batch_norm_backward(
+            x, dy, self.scale, own["batch_mean"], own["batch_variance"], dx, self.dscale, self.dshift,
+            self.cell("eps"), run.tape,
+        )  # fmt: skip
+
+    def _after_batch(self, run: Run) -> None:
+        own = run.scratch
+        self.kernels.batch_norm_averages(
+            self.mean, self.variance, own["batch_mean"], own["batch_variance"], self.cell("momentum"), run.rows, run.tape
+        )
+
+    def __repr__(self) -> str:
+        return "BatchNorm()"
+
+
+class _Scaling(Layer):
+    """What a `BatchNorm` is in a prediction: a factor and an offset of each column, from what it holds at each call."""
+
+    code = Code(saved=(), in_place=True, scales=True)
+
+    def __init__(self, norm: BatchNorm) -> None:
+        self.__dict__.update(norm=norm, kernels=norm.kernels, dtype=norm.dtype, label=norm.label)
+        self.__dict__["_declared"] = {}
+        self.scratch("factor", (norm.n_in,))
+        self.scratch("offset", (norm.n_in,))
+        self.__dict__.update(n_in=norm.n_in, n_out=norm.n_out, _gradients={})
+
+    def children(self) -> list[Layer]:
+        return []
+
+    def factors(self, run: Run) -> tuple[Array, Array]:
+        """Record what computes the factors and offsets, and return the arrays that will hold them."""
+        norm, factor, offset = self.__dict__["norm"], run.scratch["factor"], run.scratch["offset"]
+        self.kernels.batch_norm_factors(
+            norm.scale, norm.shift, norm.mean, norm.variance, factor, offset, norm.cell("eps"), run.tape
+        )
+        return factor, offset
+
+    def _forward(self, x: Array, y: Array, run: Run) -> None:
+        factor, offset = self.factors(run)
+        self.kernels.scale_columns(x, factor, offset, y, run.tape)
+
+
+class LayerNorm(Layer):
+    """y = (x - mean) / sqrt(variance + eps) * scale + shift, mean and variance of each row (Ba, Kiros & Hinton 2016).
+
+    Parameters
+    ----------
+    eps : float
+
+    Attributes
+    ----------
+    scale, shift : ndarray of shape (n_in,)
+        Trained; an optimizer's groups call them "norms".
+
+    Examples
+    --------
+    >>> from fastnn import Dense, LayerNorm, Model, ReLU
+    >>> net = Model([Dense(64), LayerNorm(), ReLU(), Dense(10, "softmax")], seed=0)
+    """
+
+    code = Code(saved=("x",))
+    gives = "numbers"
+    eps: Any = Number(above=0.0)
+    scale: Array
+    shift: Array
+
+    def __init__(self, eps: float = 1e-5) -> None:
+        self.eps = eps
+
+    def build(self, n_in: int) -> int:
+        self.parameter("scale", (n_in,), "ones", "norms")
+        self.parameter("shift", (n_in,), "zeros", "norms")
+        self.scratch("mean", ("rows",))
+        self.scratch("inverse", ("rows",))
+        return n_in
+
+    def _forward(self, x: Array, y: Array, run: Run) -> None:
+        own = run.scratch
+        self.kernels.layer_norm_forward(
+            x, self.scale, self.shift, y, own["mean"], own["inverse"], self.cell("eps"), run.tape
+        )
+
+    def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
+        own, k = run.scratch, self.kernels
+        if run.trains:
+            k.layer_norm_gradients(x, dy, own["mean"], own["inverse"], self.dscale, self.dshift, run.tape)
+        if dx is not None:
+            k.layer_norm_backward(x, dy, self.scale, own["mean"], own["inverse"], dx, run.tape)
+
+    def __repr__(self) -> str:
+        return "LayerNorm()"

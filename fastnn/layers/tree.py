@@ -1,0 +1,276 @@
+"""The layers of a model: a tree, in which a layer may hold others, and the memory that they share."""
+
+from __future__ import annotations
+
+from _thread import RLock
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+from weakref import ref
+
+import numpy as np
+
+from fastnn import kernels
+from fastnn.arena import Arena, Array, Memory
+from fastnn.layers.contract import Layer, build_layer, forms, held_layers
+
+
+class Entry:
+    """A parameter of a tree.
+
+    Attributes
+    ----------
+    name : str
+        Its place: "0.w", or "2.1.b" where the layer stands inside another.
+    layer : Layer
+    kind : str
+        "weights", "biases" or "norms", or what its layer says.
+    start, stop : int
+        Where it lies in the flat arrays.
+    """
+
+    __slots__ = ("kind", "layer", "name", "start", "stop")
+
+    def __init__(self, name: str, layer: Layer, kind: str, start: int, stop: int) -> None:
+        self.name, self.layer, self.kind, self.start, self.stop = name, layer, kind, start, stop
+
+
+class Tree:
+    """Layers in a row and all that are inside them, with their memory once they are built."""
+
+    def __init__(self, layers: Iterable[Layer], dtype: np.dtype[Any]) -> None:
+        self.layers = _checked(layers)
+        self.dtype = dtype
+        self.forget()
+        _label(self.layers)
+        if len({id(layer) for layer in self.all}) < len(self.all):
+            raise ValueError("Model: the same layer stands in it twice, expected a new layer in every place")
+
+    def forget(self) -> None:
+        """Drop what was made for the present memory."""
+        self._building = RLock()  # several threads may need the model for the first time
+        self.all: tuple[Layer, ...] = tuple(walk(self.layers))
+        self._memory: Memory | None = None
+
+    @property
+    def built(self) -> bool:
+        """Whether the number of inputs is known and the parameters exist."""
+        return self.layers[-1].n_out > 0
+
+    @property
+    def memory(self) -> Memory:
+        """The memory, made this tree's own where the arrays came from elsewhere."""
+        if self._memory is None:
+            with self._building:
+                if self._memory is None:
+                    self._memory = give_memory(self.all, self.dtype, None)
+        return self._memory
+
+    def build(self, n_in: int, seed: int, owner: object) -> None:
+        """Create the parameters for so many inputs, where there are none; after an error all is as it was."""
+        with self._building:
+            if self.built:
+                return
+            for layer in self.all:
+                other = layer._owner and layer._owner()
+                if other is not None and other is not owner:
+                    raise ValueError(
+                        f"{layer.title} is part of another model, which would lose it: use copy.deepcopy(layer)"
+                    )
+            before = [(layer, dict(layer.__dict__)) for layer in self.all]
+            try:
+                self._memory = build_all(self.layers, self.all, n_in, self.dtype, np.random.default_rng([seed, 0]))
+                self.own(owner)
+            except BaseException:
+                self._memory = None
+                self._put_back(before)
+                raise
+
+    def own(self, owner: object) -> None:
+        """Write down whose the layers are."""
+        whose = ref(owner)
+        for layer in self.all:
+            layer.__dict__["_owner"] = whose
+
+    def unbuild(self, before: list[tuple[Layer, dict[str, Any]]]) -> None:
+        """Forget a build behind which something failed: nothing was there before it."""
+        self._memory = None
+        self._put_back(before)
+
+    def attributes(self) -> list[tuple[Layer, dict[str, Any]]]:
+        """Return what the layers hold: what `unbuild` needs."""
+        return [(layer, dict(layer.__dict__)) for layer in self.all]
+
+    def _put_back(self, before: list[tuple[Layer, dict[str, Any]]]) -> None:
+        for layer, attributes in before:
+            layer.__dict__.update(attributes)  # never empty in between: others may be predicting
+            for name in layer.__dict__.keys() - attributes.keys():
+                del layer.__dict__[name]
+
+    def entries(self) -> list[Entry]:
+        """Return all parameters, in the order in which they lie."""
+        found: list[Entry] = []
+        at = 0
+        for place, layer in places(self.layers):
+            for name, array in layer.parameters.items():
+                kind = layer._declared[name].kind
+                found.append(Entry(f"{place}.{name}", layer, kind, at, at + array.size))
+                at += array.size
+        return found
+
+    def trained(self) -> dict[int, bool]:
+        """Return whether the parameters of each layer are trained, by its id: not where one around it is frozen."""
+        return dict(_trained(self.layers, True))
+
+
+def _trained(layers: Iterable[Layer], trains: bool) -> Iterator[tuple[int, bool]]:
+    for layer in layers:
+        own = trains and layer.trainable
+        yield id(layer), own
+        yield from _trained(layer.children(), own)
+
+
+def walk(layers: Iterable[Layer]) -> Iterator[Layer]:
+    """Yield layers and all inside them, each before what is inside it."""
+    for layer in layers:
+        yield layer
+        yield from walk(layer.children())
+
+
+def places(layers: Iterable[Layer], before: str = "") -> Iterator[tuple[str, Layer]]:
+    """Yield layers and all inside them with their places: "0", "2.1"."""
+    for i, layer in enumerate(layers):
+        yield f"{before}{i}", layer
+        yield from places(layer.children(), f"{before}{i}.")
+
+
+def _checked(layers: Iterable[Layer]) -> tuple[Layer, ...]:
+    if not isinstance(layers, Iterable):
+        raise TypeError(f"Model: layers is {layers!r}, expected a list of layers such as [Dense(8), Dense(1)]")
+    found = tuple(layers)
+    if not found:
+        raise ValueError("Model: layers is empty, expected at least one layer")
+    for i, layer in enumerate(found):
+        _check(layer, f"layers[{i}]")
+    return found
+
+
+def _check(layer: object, where: str) -> None:
+    """Raise TypeError unless it is a layer whose children are all layers, and all that it holds are children."""
+    if not isinstance(layer, Layer):
+        raise TypeError(f"Model: {where} is {layer!r}, expected a layer such as Dense(8)")
+    children = layer.children()
+    ids = {id(child) for child in children}
+    for held in _deeply_held(layer):
+        if id(held) not in ids:
+            raise TypeError(
+                f"Model: {where}, {layer!r}, holds {held!r}, whose parameters a model would not train: "
+                "let its children() return it, or hold it in an attribute, a list or a dict of the layer"
+            )
+    for i, child in enumerate(children):
+        _check(child, f"child {i} of {where}")
+
+
+def _deeply_held(layer: Layer) -> Iterator[Layer]:
+    """Yield also the layers that it holds where its children are not looked for: in sets and in other objects."""
+    yield from held_layers(layer)
+    for value in vars(layer).values():
+        if isinstance(value, (set, frozenset)):
+            yield from (item for item in value if isinstance(item, Layer))
+        elif not isinstance(value, (Layer, type, Memory)) and hasattr(value, "__dict__"):
+            yield from (item for item in held_layers(value) if not callable(value))
+
+
+def _label(layers: Sequence[Layer], of: str = "") -> None:
+    for i, layer in enumerate(layers):
+        name = type(layer).__name__
+        number = f" {i + 1}" if not of or len(layers) > 1 else ""
+        layer.__dict__["label"] = f"{name}{number}{f' of {of}' if of else ''}"
+        children = layer.children()
+        if children:
+            _label(children, layer.label)
+
+
+def build_alone(layer: Layer, n_in: int, dtype: np.dtype[Any]) -> None:
+    """Build a layer that no model holds."""
+    found = tuple(walk([layer]))
+    build_all([layer], found, n_in, dtype, np.random.default_rng())
+
+
+def build_all(
+    layers: Sequence[Layer], every: Sequence[Layer], n_in: int, dtype: np.dtype[Any], rng: np.random.Generator
+) -> Memory:
+    """Let layers in a row declare their arrays, then give memory to these."""
+    _tell_what_follows(layers)
+    for layer in layers:
+        n_in = build_layer(layer, n_in)
+    for layer in every:
+        if not layer.n_in:
+            raise ValueError(f"{layer.title}: it was not built: the layer around it must call self.build_child for it")
+    return give_memory(every, dtype, rng)
+
+
+def _tell_what_follows(layers: Iterable[Layer]) -> None:
+    """Tell each layer which activation comes behind it: the default initializer of weights depends on it."""
+    row = [element for layer in layers for element in _row(layer)]
+    for element, following in pairwise([*row, None]):
+        assert element is not None
+        element.__dict__["_following"] = getattr(following, "kernel", None)
+
+
+def _row(layer: Layer) -> Iterator[Layer]:
+    for element in layer.in_a_row():
+        if element is not layer:
+            yield from _row(element)
+            continue
+        yield layer
+        if len(layer.in_a_row()) == 1:
+            _tell_what_follows(layer.children())
+
+
+def give_memory(every: Sequence[Layer], dtype: np.dtype[Any], rng: np.random.Generator | None) -> Memory:
+    """Give memory to what the layers have declared. What they hold already of the right shapes is kept.
+
+    Without a generator, they hold all of it.
+    """
+    declared = [(layer, name, array) for layer in every for name, array in layer._declared.items()]
+    trained = [(layer, name, array) for layer, name, array in declared if array.role == "parameter"]
+    shapes = [array.shape for _, _, array in trained]
+    params, grads = Arena(shapes, dtype, padded=False), Arena(shapes, dtype, padded=False)
+    kept: dict[np.dtype[Any], list[Any]] = {}
+    for layer, name, array in declared:
+        if array.role == "state":
+            kept.setdefault(array.dtype or dtype, []).append((layer, name, array))
+    states = {own: Arena([array.shape for _, _, array in found], own, padded=True) for own, found in kept.items()}
+    memory = Memory(params.flat, grads.flat, [arena.flat for arena in states.values()])
+    for layer in every:
+        layer.__dict__["dtype"], layer.__dict__["kernels"] = dtype, kernels.of(dtype)
+        layer.__dict__["_memory"], layer.__dict__["_gradients"] = memory, {}
+    for (layer, name, array), view, grad in zip(trained, params.views, grads.views, strict=True):
+        _fill(layer, name, array, view, rng)
+        layer.__dict__["_gradients"][name] = grad
+    for own, found in kept.items():
+        for (layer, name, array), view in zip(found, states[own].views, strict=True):
+            _fill(layer, name, array, view, rng)
+    return memory
+
+
+def _fill(layer: Layer, name: str, declared: Any, view: Array, rng: np.random.Generator | None) -> None:
+    if rng is not None:
+        value = declared.initializer(declared.shape, rng)
+        if np.shape(value) != declared.shape:
+            raise ValueError(
+                f"{layer.title}: the initializer of {name} returned shape {np.shape(value)}, expected {declared.shape}"
+            )
+    held = layer.__dict__.get(name)
+    if held is not None:
+        value = np.asarray(held)
+        if value.shape != declared.shape:
+            raise ValueError(f"{layer.title}: {name} has shape {value.shape}, expected {declared.shape} here")
+    view[...] = value
+    layer.__dict__[name] = view
+
+
+def numpy_layers(every: Iterable[Layer]) -> list[Layer]:
+    """Return those whose code is NumPy."""
+    return [layer for layer in every if forms(type(layer)).is_numpy]

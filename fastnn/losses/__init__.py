@@ -1,0 +1,41 @@
+"""Losses: what training makes small."""
+
+from __future__ import annotations
+
+from fastnn.checks import lookup
+from fastnn.losses.classification import BinaryCrossEntropy, CrossEntropy
+from fastnn.losses.contract import Loss
+from fastnn.losses.regression import MAE, MSE, Huber
+
+__all__ = ["MAE", "MSE", "BinaryCrossEntropy", "CrossEntropy", "Huber", "Loss", "get"]
+
+_BY_NAME: dict[str, type[Loss]] = {
+    "mse": MSE,
+    "mean_squared_error": MSE,
+    "mae": MAE,
+    "mean_absolute_error": MAE,
+    "huber": Huber,
+    "binary_cross_entropy": BinaryCrossEntropy,
+    "binary_crossentropy": BinaryCrossEntropy,
+    "bce": BinaryCrossEntropy,
+    "log_loss": BinaryCrossEntropy,
+    "cross_entropy": CrossEntropy,
+    "crossentropy": CrossEntropy,
+    "sparse_categorical_crossentropy": CrossEntropy,
+    "categorical_crossentropy": CrossEntropy,
+}
+
+
+def get(loss: str | Loss) -> Loss:
+    """Return a new loss of that name, or the loss itself.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, with the near ones.
+    """
+    if isinstance(loss, Loss):
+        return loss
+    if isinstance(loss, type) and issubclass(loss, Loss):
+        return loss()
+    return lookup("loss", loss, _BY_NAME)()

@@ -1,0 +1,131 @@
+"""Losses of probabilities: cross-entropies."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn.arena import Array
+from fastnn.checks import as_array, check_finite, flag, parts_of
+from fastnn.layers.contract import Layer, code_of
+from fastnn.losses.contract import Loss
+
+
+class _Likelihood(Loss):
+    """A loss of probabilities: it merges with the activation that makes them."""
+
+    expects: ClassVar[tuple[str, ...]] = ()  # what the last stage may give
+    constants = ("from_logits",)
+
+    def __init__(self, from_logits: bool = False) -> None:
+        self.from_logits = flag(f"{type(self).__name__}: from_logits", from_logits)
+
+    def for_end(self, last: Layer, droppable: bool) -> tuple[Loss, bool]:
+        kind = type(self).__name__
+        if self.from_logits:
+            if last.gives in (*self.expects, "class log-probabilities"):
+                raise ValueError(f"{self} expects logits, but the net ends in {last!r}: use {kind}()")
+            return self, False
+        plain = not self.is_numpy and type(self)._value_and_grad is Loss._value_and_grad
+        of_logits = type(self).__new__(type(self))  # the same loss, of what comes before the last layer
+        object.__setattr__(of_logits, "_cells", self._cells)
+        of_logits.__dict__.update(self.__dict__)
+        of_logits.from_logits = True
+        if plain and code_of(last).mergeable and getattr(last, "kernel", None) in self.fuses and droppable:
+            return of_logits, True
+        if plain and last.gives == "class log-probabilities" and "log_softmax" in self.fuses:
+            return of_logits, False  # the softmax of log-probabilities is their exponential: nothing changes
+        if last.gives in (None, *self.expects):
+            return self, False
+        raise ValueError(
+            f"{self} expects probabilities, but the net does not end in {self.fuses[0]} but in {last!r}: "
+            f"add {self.fuses[0]} at its end, or use {kind}(from_logits=True) for one that ends in logits"
+        )
+
+
+class BinaryCrossEntropy(_Likelihood):
+    """Mean of -t log(p) - (1 - t) log(1 - p) over rows and columns, for targets t in [0, 1].
+
+    Parameters
+    ----------
+    from_logits : bool
+        Whether the net gives logits y instead of p = sigmoid(y). A net that ends in a sigmoid needs no such word: it
+        is trained from its logits, which is stable and cannot take log(0).
+    """
+
+    fuses = ("sigmoid",)
+    expects = ("probabilities", "class probabilities")
+
+    def _kernel_name(self, t: Array) -> str:
+        return "binary_cross_entropy" + ("_from_logits" if self.from_logits else "")
+
+    def targets(self, t: ArrayLike, n_out: int, dtype: np.dtype[Any]) -> Array:
+        array = super().targets(t, n_out, dtype)
+        if array.size and not (array.min() >= 0 and array.max() <= 1):
+            row = int(np.argmax(((array < 0) | (array > 1)).any(axis=1)))
+            raise ValueError(
+                f"y is {array[row]} at row {row}, expected numbers from 0 to 1 for {self}: map labels to 0 and 1"
+            )
+        return array
+
+    def metrics(self, y: Array, t: Array) -> dict[str, float]:
+        return {"accuracy": float(np.mean((y > (0 if self.from_logits else 0.5)) == (t > 0.5)))} if y.size else {}
+
+
+class CrossEntropy(_Likelihood):
+    """Mean over rows of -log(p_t) for a label t, or of -sum_j t_j log(p_j) for a row of probabilities t.
+
+    Parameters
+    ----------
+    from_logits : bool
+        Whether the net gives logits y instead of p = softmax(y). A net that ends in a softmax needs no such word: it
+        is trained from its logits, which is stable and cannot take log(0).
+    """
+
+    fuses = ("softmax", "log_softmax")
+    expects = ("class probabilities", "probabilities")
+
+    def _kernel_name(self, t: Array) -> str:
+        return "cross_entropy" + ("_labels" if t.ndim == 1 else "") + ("_from_logits" if self.from_logits else "")
+
+    def targets(self, t: ArrayLike, n_out: int, dtype: np.dtype[Any]) -> Array:
+        """Return int64 labels of shape (rows,), or probabilities of shape (rows, n_out)."""
+        if n_out == 1:
+            raise ValueError("CrossEntropy needs one output per class, got 1: use BinaryCrossEntropy, or 2 outputs")
+        array = as_array(t, "y")
+        if array.ndim == 2 and array.shape[1] == 1:
+            array = array[:, 0]
+        if array.ndim == 1:
+            return _labels(array, n_out)
+        array = super().targets(array, n_out, dtype)
+        for start, part in parts_of(array):
+            wrong = (part < 0).any(axis=1) | (np.abs(part.sum(axis=1, dtype=np.float64) - 1) > 1e-3)
+            if wrong.any():
+                row = start + int(np.argmax(wrong))
+                raise ValueError(
+                    f"y is {array[row]} at row {row}, expected probabilities (numbers >= 0 with sum 1) or whole labels"
+                )
+        return array
+
+    def metrics(self, y: Array, t: Array) -> dict[str, float]:
+        labels = t if t.ndim == 1 else t.argmax(axis=1)
+        return {"accuracy": float(np.mean(y.argmax(axis=1) == labels))} if len(y) else {}
+
+
+def _labels(array: Array, n_classes: int) -> Array:
+    usual = array.dtype == np.int64 and array.flags.c_contiguous and array.flags.aligned and array.size
+    if usual and np.maximum.reduce(array.view(np.uint64)) < n_classes:  # without a sign, numbers below 0 are huge
+        return array
+    if array.dtype.kind == "f":
+        check_finite(array, "y")
+        fractional = array != np.floor(array)
+        if fractional.any():
+            row = int(np.argmax(fractional))
+            raise ValueError(f"y is {array[row]} at row {row}, expected whole labels from 0 to {n_classes - 1}")
+    if array.size and not (array.min() >= 0 and array.max() < n_classes):
+        row = int(np.argmax((array < 0) | (array >= n_classes)))
+        expected = f"labels from 0 to {n_classes - 1} for a net of {n_classes} outputs"
+        raise ValueError(f"y is {array[row]} at row {row}, expected {expected}")
+    return np.ascontiguousarray(array, dtype=np.int64)

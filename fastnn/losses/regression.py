@@ -1,0 +1,42 @@
+"""Losses of numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastnn.losses.contract import Loss
+from fastnn.settings import Cell, Number
+
+
+class MSE(Loss):
+    """Mean squared error: the mean of (y - t)^2 over rows and columns."""
+
+    kernel = "mse"
+
+
+class MAE(Loss):
+    """Mean absolute error: the mean of |y - t| over rows and columns. The derivative at 0 is 0."""
+
+    kernel = "mae"
+
+
+class Huber(Loss):
+    """Mean of d^2 / 2 where |d| <= delta, else delta * (|d| - delta / 2), d = y - t (Huber 1964).
+
+    Parameters
+    ----------
+    delta : float
+        Above 0: where the square ends, in the units of y.
+    """
+
+    kernel = "huber"
+    delta: Any = Number(above=0.0)
+
+    def __init__(self, delta: float = 1.0) -> None:
+        self.delta = delta
+
+    def _numbers(self) -> tuple[Cell, ...]:
+        return (self.cell("delta"),)
+
+    def __repr__(self) -> str:
+        return f"Huber({self.delta})"

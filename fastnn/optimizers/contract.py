@@ -1,0 +1,231 @@
+"""The contract of an optimizer: what it remembers, and what a step does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from fastnn.arena import Arena, Array
+from fastnn.checks import lookup
+from fastnn.optimizers.groups import Group
+from fastnn.optimizers.transforms import Accumulate, ClipLayerNorm, ClipNorm, ClipValue, Transform
+from fastnn.settings import Cell, Forms, Number, Part
+
+if TYPE_CHECKING:
+    from fastnn._core.tape import Tape
+    from fastnn.model import Model
+
+State = dict[str, Array]
+
+_FORMS: dict[type, bool] = {}
+
+
+class _Shorthand:
+    """An argument that stands for a transform: setting it changes, adds or removes that."""
+
+    def __init__(self, kind: type[Any], setting: str, nothing: Any) -> None:
+        self._kind, self._setting, self._nothing = kind, setting, nothing
+
+    def __get__(self, optimizer: Any, kind: type | None = None) -> Any:
+        if optimizer is None:
+            return self
+        for transform in optimizer.transforms:
+            if type(transform) is self._kind:
+                return getattr(transform, self._setting)
+        return self._nothing
+
+    def __set__(self, optimizer: Any, value: Any) -> None:
+        made = None if value == self._nothing else self._kind(value)
+        others = [transform for transform in optimizer.transforms if type(transform) is not self._kind]
+        optimizer.transforms = others if made is None else sorted([*others, made], key=lambda part: part.order)
+
+
+class Optimizer(Part):
+    """How parameters follow from gradients.
+
+    An optimizer of your own is a subclass with ``update(self, params, grads)``, in NumPy, which changes the flat array
+    `params` in place; ``self.lr`` is the learning rate. It is called once per step, or once for each group of
+    parameters, whose numbers it then sees as its own. What it remembers are the arrays that ``init(self, params)``
+    returns, by name: ``self.memory[name]`` in `update`. ``super().update(params, grads)`` is the step of the base class.
+
+    Parameters
+    ----------
+    lr : float
+        The learning rate. It may be set at any time, also by a callback during ``fit``, as all numbers may.
+    groups : sequence of Group
+        Parameters with a learning rate or a weight decay of their own.
+    decay : {"all", "weights"}
+        What weight decay is for: "weights" leaves biases and norms out. The default is PyTorch's.
+    clip_value : float or None
+        Each number of the gradient is clipped to this size.
+    clip_layer_norm, clip_norm : float or None
+        The gradient of each layer, or that of all parameters, is scaled to this norm where it is larger.
+    accumulate : int
+        One step for so many batches, with the mean of their gradients.
+    transforms : sequence of Transform
+        What else is done to gradients, behind these.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Optimizer
+    >>> class SignSGD(Optimizer):
+    ...     def update(self, params, grads):
+    ...         params -= self.lr * np.sign(grads)
+    """
+
+    __slots__ = ("_bound",)
+    _bound: State | None
+
+    constants = ("fixed",)
+    lr: Any = Number()
+    clip_value: Any = _Shorthand(ClipValue, "limit", None)
+    clip_layer_norm: Any = _Shorthand(ClipLayerNorm, "limit", None)
+    clip_norm: Any = _Shorthand(ClipNorm, "limit", None)
+    accumulate: Any = _Shorthand(Accumulate, "batches", 1)
+    groups: tuple[Group, ...] = ()
+    transforms: tuple[Transform, ...] = ()
+    decay: str = "all"
+
+    def __init__(
+        self,
+        lr: float = 0.01,
+        *,
+        groups: Iterable[Group] = (),
+        decay: str = "all",
+        clip_value: float | None = None,
+        clip_layer_norm: float | None = None,
+        clip_norm: float | None = None,
+        accumulate: int = 1,
+        transforms: Iterable[Transform] = (),
+    ) -> None:
+        self.lr, self.decay, self.groups, self.transforms = lr, decay, groups, transforms
+        self.accumulate, self.clip_value = accumulate, clip_value
+        self.clip_layer_norm, self.clip_norm = clip_layer_norm, clip_norm
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        kind = type(self).__name__
+        if name == "decay":
+            value = lookup(f"{kind}: decay", value, {"all": "all", "weights": "weights"})
+        elif name in ("groups", "transforms"):
+            expected: type[Any] = Group if name == "groups" else Transform
+            if not isinstance(value, Iterable) or not all(isinstance(part, expected) for part in (value := [*value])):
+                raise TypeError(f"{kind}: {name} is {value!r}, expected a list of {expected.__name__}")
+            value = tuple(value)
+        super().__setattr__(name, value)
+
+    # -- to be overridden ---------------------------------------------------------------------------------------------
+
+    def init(self, params: Array) -> State:
+        """Return what the optimizer remembers between steps, for these parameters: arrays of their shape, or counters."""
+        return {}
+
+    def update(self, params: Any, grads: Any) -> None:
+        """Change `params` in place: the kernels of this optimizer, run now."""
+        state = self._bound
+        if state is None:  # by hand, on arrays that no model owns
+            alone = self.__dict__.setdefault("_alone", {})
+            state = alone.setdefault((params.shape, params.dtype), None) or self.init(params)
+            alone[params.shape, params.dtype] = state
+        self._advance(state, params, None)
+        self._step(params, grads, state, None)
+
+    def _advance(self, state: State, params: Array, tape: Tape | None) -> None:
+        """Count on: once per step."""
+
+    def _step(self, params: Array, grads: Array, state: State, tape: Tape | None) -> None:
+        raise TypeError(f"{type(self).__name__} has no update: define update(self, params, grads)")
+
+    # -- what a training asks -----------------------------------------------------------------------------------------
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """What a recording fixes: what its numbers switch on and off."""
+        return ()
+
+    @property
+    def plain_lr(self) -> Cell | None:
+        """The cell of the learning rate where a step is params -= lr * grads and nothing else, else None."""
+        return None
+
+    @property
+    def memory(self) -> State:
+        """What it remembers of the parameters that `update` is given now."""
+        return {} if self._bound is None else self._bound
+
+    @property
+    def is_numpy(self) -> bool:
+        """Whether its code is NumPy."""
+        kind = type(self)
+        if kind not in _FORMS:
+            form = Forms(kind, Optimizer, "update", "_step")
+            if form.cls is None:
+                raise TypeError(f"{kind.__name__} has no update: define update(self, params, grads)")
+            _FORMS[kind] = form.is_numpy
+        return _FORMS[kind]
+
+    @property
+    def fixed(self) -> tuple[Any, ...]:
+        """All that a recording fixes."""
+        parts = (*self.groups, *self.transforms)
+        return (self.structure, self.decay, parts, *[part.structure for part in parts])
+
+    def step(self, net: Model) -> None:
+        """Take one step on the gradients ``net.grads``, as they are now, and let layers change their states.
+
+        Raises
+        ------
+        FloatingPointError
+            Where a gradient is NaN or infinite: nothing has been changed.
+        """
+        net.step(self)
+
+    def inner(self) -> dict[str, Optimizer]:
+        """Return the optimizers that it holds in attributes: those it wraps."""
+        return {name: value for name, value in self.__dict__.items() if isinstance(value, Optimizer)}
+
+    def remembers(self, params: Array) -> State:
+        """Return all that is remembered for these parameters, also by the optimizers that it holds and by transforms."""
+        state = dict(self.init(params))
+        for name, inner in self.inner().items():
+            state.update((f"{name}.{key}", array) for key, array in inner.remembers(params).items())
+        for i, transform in enumerate(self.transforms):
+            state.update((f"transforms.{i}.{key}", array) for key, array in transform.init(params).items())
+        return state
+
+    def bound(self, state: State, cells: dict[str, Cell], before: str = "") -> Optimizer:
+        """Return this optimizer with what it remembers of some parameters, and with their numbers in place of its own.
+
+        It has the same attributes, and the same ones in future.
+        """
+        kind = type(self)
+        view: Optimizer = object.__new__(kind)
+        own = {name[len(before) :]: array for name, array in state.items() if name.startswith(before)}
+        object.__setattr__(view, "_cells", {**self._cells, **{k: cell for k, cell in cells.items() if k in self._cells}})
+        object.__setattr__(view, "_bound", own)
+        inner = self.inner()
+        attributes = self.__dict__
+        if inner:
+            attributes = {**attributes, **{n: part.bound(own, {}, f"{n}.") for n, part in inner.items()}}
+            for part in inner:
+                cells_of_part = attributes[part]._cells
+                object.__setattr__(attributes[part], "_cells", {n: c.copy() for n, c in cells_of_part.items()})
+        object.__setattr__(view, "__dict__", attributes)
+        return view
+
+    def __new__(cls, *args: Any, **options: Any) -> Any:
+        optimizer = super().__new__(cls)
+        object.__setattr__(optimizer, "_bound", None)
+        return optimizer
+
+    def __getstate__(self) -> Any:
+        return {name: value for name, value in super().__getstate__().items() if name != "_alone"}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(lr={self.lr:g})"
+
+
+def zeros_like(params: Array, *names: str) -> State:
+    """Return arrays of zeros of the shape of the parameters, by name."""
+    arena = Arena([params.shape] * len(names), params.dtype, padded=True)
+    return dict(zip(names, arena.views, strict=True))

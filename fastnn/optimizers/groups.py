@@ -1,0 +1,81 @@
+"""Groups: parameters with a learning rate or a weight decay of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastnn.checks import number
+from fastnn.settings import Cell, Number, Part
+
+if TYPE_CHECKING:
+    from fastnn.layers import Layer
+    from fastnn.layers.tree import Entry
+
+_KINDS = ("weights", "biases", "norms")
+
+
+class Group(Part):
+    """Parameters that an optimizer treats in their own way.
+
+    Parameters
+    ----------
+    which : str or Layer
+        A kind ("weights", "biases" or "norms"), a pattern for names such as "0.w" or "2.*", or a layer: all that is in
+        it. A parameter belongs to the first group that names it.
+    lr_factor : float
+        Multiplies the learning rate.
+    weight_decay : float or None
+        In place of the optimizer's, unless it is None.
+
+    Examples
+    --------
+    >>> from fastnn import Adam, Group
+    >>> optimizer = Adam(1e-3, weight_decay=0.01, groups=[Group("biases", weight_decay=0.0), Group("0.*", lr_factor=0.1)])
+    """
+
+    lr_factor: Any = Number()
+    which: Any
+
+    def __init__(self, which: str | Layer, lr_factor: float = 1.0, weight_decay: float | None = None) -> None:
+        self.which, self.lr_factor, self.weight_decay = which, lr_factor, weight_decay
+
+    @property
+    def weight_decay(self) -> float | None:
+        """In place of the optimizer's, unless it is None."""
+        cell = self._cells.get("weight_decay")
+        return None if cell is None else float(cell[0])
+
+    @weight_decay.setter
+    def weight_decay(self, value: float | None) -> None:
+        import numpy as np
+
+        if value is None:
+            self._cells.pop("weight_decay", None)
+        else:
+            checked = number("Group: weight_decay", value)
+            self._cells.setdefault("weight_decay", np.zeros(1))[0] = checked
+
+    @property
+    def decay_cell(self) -> Cell | None:
+        """What kernels read of the weight decay."""
+        return self._cells.get("weight_decay")
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """What a recording fixes."""
+        return self.which, "weight_decay" in self._cells
+
+    def holds(self, entry: Entry) -> bool:
+        """Whether a parameter is one of them."""
+        if not isinstance(self.which, str):
+            from fastnn.layers.tree import walk
+
+            return any(layer is entry.layer for layer in walk([self.which]))
+        if self.which in _KINDS:
+            return entry.kind == self.which
+        from fnmatch import fnmatchcase  # only here: what is rarely needed does not make every import longer
+
+        return fnmatchcase(entry.name, self.which)
+
+    def __repr__(self) -> str:
+        return f"Group({self.which!r}, lr_factor={self.lr_factor:g}, weight_decay={self.weight_decay})"

@@ -1,0 +1,175 @@
+"""An optimizer at work on the parameters of a model: group by group, slice by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import kernels
+from fastnn.arena import Array, Memory
+from fastnn.optimizers.contract import Optimizer, State
+from fastnn.optimizers.transforms import Slice
+from fastnn.settings import Cell
+
+if TYPE_CHECKING:
+    from fastnn._core.tape import Tape
+    from fastnn.layers.tree import Entry
+
+_NO_DECAY = np.zeros(1)
+
+
+class Update:
+    """What an optimizer does to the parameters of one model in one step.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    memory : Memory
+        The parameters and their gradients.
+    entries : sequence of Entry
+        The parameters that are trained.
+    state : dict of ndarray
+        What the optimizer remembers of them.
+    """
+
+    def __init__(self, optimizer: Optimizer, memory: Memory, entries: Iterable[Entry], state: State) -> None:
+        self.optimizer, self.state = optimizer, state
+        self._params, self._grads, self._entries = memory.params, memory.grads, list(entries)
+        for i, group in enumerate(optimizer.groups):
+            if not any(group.holds(entry) for entry in self._entries):
+                names = ", ".join(entry.name for entry in self._entries)
+                raise ValueError(f"{optimizer}: groups[{i}], {group!r}, names no parameter that is trained: {names}")
+
+    def record(self, tape: Tape, done: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+        """Record a step for all layers but those, by id, whose parameters backward has changed already."""
+        entries = [entry for entry in self._entries if id(entry.layer) not in done]
+        if not entries:
+            return
+        optimizer = self.optimizer
+        if optimizer.transforms:
+            self._transform(entries, tape)
+        is_numpy = optimizer.is_numpy
+        if not is_numpy:
+            optimizer._advance(self.state, self._params, tape)
+        groups: dict[tuple[Any, ...], list[Entry]] = {}
+        for entry in entries:
+            groups.setdefault(self._numbers_of(entry), []).append(entry)
+        calls: list[Callable[[], None]] = []
+        for numbers, members in groups.items():
+            cells = self._cells(numbers, tape)
+            slices = _slices(members)
+            if is_numpy:
+                calls.append(self._in_numpy(cells, slices))
+                continue
+            for start, stop in slices:
+                state = self._part(start, stop)
+                view = optimizer.bound(state, cells) if cells else optimizer
+                view._step(self._params[start:stop], self._grads[start:stop], state, tape)
+        if is_numpy:
+            tape.call(lambda: self._call(calls))
+
+    def _numbers_of(self, entry: Entry) -> tuple[Any, ...]:
+        """What tells a parameter's numbers from the optimizer's own: its group, and whether decay is not for it."""
+        optimizer = self.optimizer
+        group = next((i for i, group in enumerate(optimizer.groups) if group.holds(entry)), None)
+        own_decay = group is not None and optimizer.groups[group].decay_cell is not None
+        return group, optimizer.decay == "weights" and entry.kind in ("biases", "norms") and not own_decay
+
+    def _cells(self, numbers: tuple[Any, ...], tape: Tape) -> dict[str, Cell]:
+        group, without_decay = numbers
+        cells: dict[str, Cell] = {}
+        if without_decay:
+            cells["weight_decay"] = _NO_DECAY
+        if group is not None:
+            part = self.optimizer.groups[group]
+            cells["lr"] = np.zeros(1)
+            k = kernels.of(self._params.dtype)
+            k.multiply_numbers(self.optimizer.cell("lr"), part.cell("lr_factor"), cells["lr"], tape)
+            if part.decay_cell is not None:
+                cells["weight_decay"] = part.decay_cell
+        return cells
+
+    def _part(self, start: int, stop: int) -> State:
+        """What is remembered of some parameters, and of all."""
+        n = self._params.size
+        return {name: array[start:stop] if array.shape == (n,) else array for name, array in self.state.items()}
+
+    def _transform(self, entries: list[Entry], tape: Tape) -> None:
+        slices = [Slice(self._grads[start:stop], start, stop) for start, stop in _slices(entries)]
+        layers = [
+            [self._grads[start:stop] for start, stop in _slices(list(members))]
+            for _, members in groupby(entries, key=lambda entry: id(entry.layer))
+        ]
+        for i, transform in enumerate(self.optimizer.transforms):
+            if transform.is_numpy:
+                tape.call(_with_flat(transform.apply, [part.grads for part in slices]))
+                continue
+            before = f"transforms.{i}."
+            state = {name[len(before) :]: array for name, array in self.state.items() if name.startswith(before)}
+            transform._apply(slices, layers, state, tape)
+
+    def _in_numpy(self, cells: dict[str, Cell], slices: list[tuple[int, int]]) -> Callable[[], None]:
+        """Return what calls the optimizer once, with one flat array of parameters."""
+        optimizer, params, grads = self.optimizer, self._params, self._grads
+        if len(slices) == 1:
+            (start, stop), index = slices[0], None
+        else:
+            index = np.concatenate([np.arange(start, stop) for start, stop in slices])
+
+        def call() -> None:
+            if index is None:
+                view = optimizer.bound(self._part(start, stop), cells)
+                view.update(params[start:stop], grads[start:stop])
+            else:
+                n = params.size
+                state = {name: array[index] if array.shape == (n,) else array for name, array in self.state.items()}
+                view, flat = optimizer.bound(state, cells), params[index]
+                view.update(flat, grads[index])
+                params[index] = flat
+                for name, array in self.state.items():
+                    if array.shape == (n,):
+                        array[index] = state[name]
+            if optimizer.inner():  # the attributes are a copy then
+                own = {name: value for name, value in view.__dict__.items() if not isinstance(value, Optimizer)}
+                optimizer.__dict__.update(own)
+
+        return call
+
+    def _call(self, calls: list[Callable[[], None]]) -> None:
+        """Call the optimizer for each group: counters advance once, from the same number for all."""
+        counters = [array for array in self.state.values() if array.shape != self._params.shape]
+        before = [array.copy() for array in counters]
+        for i, call in enumerate(calls):
+            if i > 0:
+                for array, value in zip(counters, before, strict=True):
+                    array[...] = value
+            call()
+
+
+def _slices(entries: list[Entry]) -> list[tuple[int, int]]:
+    """Return where parameters lie, those that lie side by side as one."""
+    found: list[tuple[int, int]] = []
+    for entry in entries:
+        if found and found[-1][1] == entry.start:
+            found[-1] = found[-1][0], entry.stop
+        else:
+            found.append((entry.start, entry.stop))
+    return found
+
+
+def _with_flat(apply: Callable[[Array], None], arrays: list[Array]) -> Callable[[], None]:
+    def call() -> None:
+        if len(arrays) == 1:
+            apply(arrays[0])
+            return
+        flat = np.concatenate(arrays)
+        apply(flat)
+        at = 0
+        for array in arrays:
+            array[...] = flat[at : at + array.size]
+            at += array.size
+
+    return call

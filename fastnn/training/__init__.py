@@ -1,0 +1,1 @@
+"""Training: the step, its recording, the epochs of a fit, and who is told of them."""

@@ -1,0 +1,86 @@
+"""Forward, backward and step one by one: parts of a recording over memory that is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from numpy.typing import ArrayLike
+
+from fastnn._core.tape import Tape
+from fastnn.arena import Array, Memory
+from fastnn.checks import copy_into
+from fastnn.layers.chain import Chain, Pass, checked_gradient
+from fastnn.layers.contract import Layer
+from fastnn.training.plan import Constants
+
+_SIZES_KEPT = 8  # recordings for changing numbers of rows
+
+
+class _Recorded:
+    """What is recorded for one number of rows."""
+
+    __slots__ = ("after", "backward", "forward", "memory")
+
+    def __init__(self, memory: Pass, forward: Tape) -> None:
+        self.memory, self.forward = memory, forward
+        self.backward: Tape | None = None
+        self.after: Tape | None = None
+
+
+class ByHand:
+    """The passes of a model that somebody takes one by one, in training form."""
+
+    def __init__(self, layers: Sequence[Layer], n_in: int, memory: Memory, constants: Constants) -> None:
+        self._chain, self._memory = Chain(layers, n_in), memory
+        self._constants = constants
+        self._recorded: dict[int, _Recorded] = {}
+        self._last: _Recorded | None = None
+
+    def is_current(self) -> bool:
+        """Whether what is recorded still holds."""
+        return self._constants.hold()
+
+    def forward(self, x: Array) -> Array:
+        """Return the outputs, and keep what backward needs."""
+        recorded = self._recorded.pop(len(x), None)
+        if recorded is None:
+            memory, tape = self._chain.memory(len(x), input_gradient=True), Tape()
+            self._chain.forward(memory, tape)
+            recorded = _Recorded(memory, tape)
+        self._recorded[len(x)] = recorded  # the last used stands last
+        if len(self._recorded) > _SIZES_KEPT:
+            del self._recorded[next(iter(self._recorded))]
+        self._last = None  # until this pass has ended well
+        copy_into(recorded.memory.activations[0], x)
+        recorded.forward.replay()
+        self._last = recorded
+        return recorded.memory.activations[-1].copy()
+
+    def backward(self, dy: ArrayLike) -> Array:
+        """Write the gradients for the last forward, and return that of x."""
+        recorded = self._last
+        if recorded is None:
+            raise RuntimeError("backward needs a forward before it")
+        first, last = recorded.memory.gradients[0], recorded.memory.gradients[-1]
+        assert first is not None
+        assert last is not None
+        given = checked_gradient(dy, last, "Model")
+        self._memory.without_gradients = None
+        if recorded.backward is None:
+            tape = Tape()
+            self._chain.backward(recorded.memory, tape)
+            recorded.backward = tape
+        last[...] = given
+        recorded.backward.replay()
+        return first.copy()
+
+    def after_batch(self) -> None:
+        """Let layers change their states for the last forward, once."""
+        recorded, self._last = self._last, None
+        if recorded is None or not self._chain.changing:
+            return
+        if recorded.after is None:
+            tape = Tape()
+            self._chain.after_batch(recorded.memory, tape)
+            recorded.after = tape
+        recorded.after.replay()

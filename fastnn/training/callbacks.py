@@ -1,0 +1,106 @@
+"""What a fit calls after every epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.checks import count, flag, lookup, number
+
+if TYPE_CHECKING:
+    from fastnn.model import Model
+
+# A function of (model, epoch, logs), called after each epoch, which is counted from 0. The logs hold "loss" and,
+# with validation data, "val_loss"; a callback may add numbers of its own, which those behind it see. One that returns
+# True ends the fit. Where it has a method `end`, that is called with the model however the fit ends.
+Callback = Callable[["Model", int, Mapping[str, float]], Any]
+
+
+class EarlyStopping:
+    """End a fit when a number has not become better for some epochs, and return to the best state.
+
+    However the fit ends, by this callback, at its last epoch, by another callback, by an error or by Ctrl-C, the model
+    is then as it was at the best number: its parameters, the states of its layers and what its optimizer remembers.
+
+    Parameters
+    ----------
+    patience : int
+        How many epochs to wait for a better one.
+    min_delta : float
+        By how much better a number must be to count as better for the patience.
+    restore_best : bool
+        Whether the model gets the state of the best epoch back when the fit ends.
+    monitor : str or None
+        The logged number to watch. None is the validation loss where there is one, else the training loss.
+    mode : {"min", "max"}
+        Whether smaller is better.
+
+    Notes
+    -----
+    Where the training loss is watched, the loss that the history holds for an epoch is that of the model at its end,
+    for which the data are gone over once more; else it is the mean over the epoch's batches, each before its step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Dense, EarlyStopping, Model
+    >>> x = np.linspace(-1, 1, 40)[:, None]
+    >>> net = Model([Dense(8, "tanh"), Dense(1)], seed=0)
+    >>> history = net.fit(x, x**2, epochs=500, validation_data=(x[::3], x[::3]**2), callbacks=[EarlyStopping(3, 1e-3)])
+    >>> len(history) < 500
+    True
+    """
+
+    def __init__(
+        self,
+        patience: int = 5,
+        min_delta: float = 0.0,
+        restore_best: bool = True,
+        monitor: str | None = None,
+        mode: str = "min",
+    ) -> None:
+        self.patience = count("EarlyStopping: patience", patience)
+        self.min_delta = number("EarlyStopping: min_delta", min_delta)
+        self.restore_best = flag("EarlyStopping: restore_best", restore_best)
+        self.monitor = monitor
+        self.mode = lookup("EarlyStopping: mode", mode, {"min": "min", "max": "max"})
+        self._begin()
+
+    def _begin(self) -> None:
+        self.best, self.best_epoch = np.inf if self.mode == "min" else -np.inf, -1
+        self._reached, self._last_better, self._best_state = self.best, -1, None
+
+    @property
+    def holds_best(self) -> bool:
+        """Whether there is a state to return to."""
+        return self.restore_best and self._best_state is not None
+
+    def watches_training_loss(self, validates: bool) -> bool:
+        """Whether the loss over the training data, at the end of each epoch, is what counts."""
+        return self.monitor == "loss" or (self.monitor is None and not validates)
+
+    def __call__(self, model: Model, epoch: int, logs: Mapping[str, float]) -> bool:
+        if epoch == 0:  # a new fit
+            self._begin()
+        name = self.monitor or ("val_loss" if "val_loss" in logs else "loss")
+        if name not in logs:
+            raise ValueError(
+                f"EarlyStopping: monitor is {name!r}, expected one that is logged: {', '.join(sorted(logs))}"
+            )
+        value = float(logs[name])
+        sign = 1 if self.mode == "min" else -1
+        if sign * value < sign * self.best:
+            self.best, self.best_epoch = value, epoch
+            if self.restore_best:
+                self._best_state = model.snapshot()
+        if sign * value < sign * self._reached - self.min_delta:
+            self._reached, self._last_better = value, epoch
+        return epoch - self._last_better >= self.patience
+
+    def end(self, model: Model) -> None:
+        """Give the best state back."""
+        state, self._best_state = self._best_state, None
+        if self.restore_best and state is not None:
+            model.restore(state)

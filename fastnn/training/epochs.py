@@ -1,0 +1,132 @@
+"""The epochs of a fit: what is replayed between two looks, what is written down, who is told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn._core.team import Team
+from fastnn.checks import all_finite
+from fastnn.training.callbacks import EarlyStopping
+from fastnn.training.history import History
+from fastnn.training.plan import EpochPlan
+from fastnn.training.progress import Progress
+from fastnn.training.step import Training
+
+if TYPE_CHECKING:
+    from threading import Event
+
+_SECONDS_BETWEEN_LOOKS = 0.05  # how long epochs run in one call while a progress bar waits
+_EPOCHS_IN_ONE_CALL = 1000  # at first, then more: each has a place for its loss in memory
+
+
+class Fit:
+    """One fit, and what it asks of the model.
+
+    Parameters
+    ----------
+    history : History
+    epochs : int
+    order : tuple of bool and int
+        Whether rows are shuffled, and the seed of it.
+    progress : Progress
+    callbacks : sequence of callables
+        Called with a model, an epoch and its losses; True ends the fit.
+    model : Any
+        What they are called with.
+    renew : callable
+        Return the training and its plan as they are to be from now on: after callbacks, which may change numbers,
+        structure and data.
+    training_loss, validation_loss : callable or None
+        The losses over the training and the validation data, as the model is now.
+    put_back : callable
+        Give the model the state from before this fit.
+    stop : Event or None
+        Ends the fit as Ctrl-C does, where another thread sets it.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        epochs: int,
+        order: tuple[bool, int],
+        progress: Progress,
+        callbacks: Sequence[Callable[..., Any]],
+        model: Any,
+        renew: Callable[[bool], tuple[Training, EpochPlan]],
+        training_loss: Callable[[], float] | None,
+        validation_loss: Callable[[], float] | None,
+        put_back: Callable[[], None],
+        stop: Event | None,
+    ) -> None:
+        self.history, self.epochs, self.order, self.progress = history, epochs, order, progress
+        self.callbacks, self.model, self.renew, self.put_back = callbacks, model, renew, put_back
+        self.training_loss, self.validation_loss, self.stop = training_loss, validation_loss, stop
+        # Callbacks of this package leave the data alone; of others nobody knows.
+        self._may_change_data = any(type(callback) is not EarlyStopping for callback in callbacks)
+
+    def run(self, training: Training, plan: EpochPlan, team: Team) -> tuple[Training, EpochPlan]:
+        """Go over the data, and return what went over them last."""
+        history, progress = self.history, self.progress
+        # Where nothing has to look between epochs, many run in one call; a progress bar looks now and then.
+        looks = self.validation_loss is not None or bool(self.callbacks)
+        chunk = 1 if looks or progress.shown else min(self.epochs, _EPOCHS_IN_ONE_CALL)
+        stopped, what = False, None
+        with progress, team:
+            start = time.perf_counter()
+            while len(history.loss) < self.epochs and not stopped and what is None:
+                begin = time.perf_counter()
+                what = self._epochs(training, plan, min(chunk, self.epochs - len(history.loss)), team)
+                history.seconds = time.perf_counter() - start
+                if what is None and looks:
+                    stopped = self._look()
+                    training, plan = self.renew(self._may_change_data)
+                elif what is None:
+                    progress.update(len(history.loss) - progress.done, {"loss": history.loss[-1]})
+                    if history.seconds + start - begin < _SECONDS_BETWEEN_LOOKS:
+                        chunk *= 2
+            history.seconds = time.perf_counter() - start
+        if what is None and not all_finite(training.memory.params):  # in the last step: no loss came after it
+            what = f"the parameters overflowed in epoch {len(history.loss)}, in its last batch"
+        if what is not None:
+            self.put_back()
+            kept = [callback for callback in self.callbacks if getattr(callback, "holds_best", False)]
+            after = "the model is again as EarlyStopping has kept it" if kept else (
+                "the parameters are again those from before this fit"
+            )
+            raise training.diverged(what, after)
+        return training, plan
+
+    def _epochs(self, training: Training, plan: EpochPlan, n: int, team: Team) -> str | None:
+        """Replay n epochs, and say what has become NaN or infinite, if anything has."""
+        history, first = self.history, len(self.history.loss)
+        losses = np.full(n, np.nan)
+        try:
+            diverged = plan.run(*self.order, first, losses, team, self.stop)
+        except FloatingPointError as error:  # of a loss in NumPy
+            return str(error)
+        finally:  # Ctrl-C loses no finished epoch
+            history.loss += losses.tolist() if losses[-1] == losses[-1] else [x for x in losses.tolist() if x == x]
+        if diverged is None:
+            return None
+        what = training.what_diverged(float(plan.batch.value[0]))
+        return f"{what} in epoch {first + diverged[0] + 1}, batch {diverged[1] + 1}"
+
+    def _look(self) -> bool:
+        """Evaluate, write down, tell everybody; return whether one wants to stop."""
+        history = self.history
+        if self.training_loss is not None:
+            history.loss[-1] = self.training_loss()
+        logs = {"loss": history.loss[-1]}
+        if self.validation_loss is not None:
+            logs["val_loss"] = self.validation_loss()
+            history.val_loss.append(logs["val_loss"])
+        self.progress.update(1, logs)
+        stopped = False
+        for callback in self.callbacks:
+            answer = callback(self.model, len(history.loss) - 1, logs)
+            stopped = stopped or (isinstance(answer, (bool, np.bool_)) and bool(answer))
+        return stopped

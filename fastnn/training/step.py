@@ -1,0 +1,134 @@
+"""The training step: the only one there is, and what is recorded of it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastnn import kernels
+from fastnn._core.tape import Tape
+from fastnn.arena import Array, Memory
+from fastnn.layers.chain import Chain
+from fastnn.losses import Loss
+from fastnn.optimizers import Optimizer
+from fastnn.optimizers.update import Update
+from fastnn.training.plan import Batch, Constants, Plan
+
+if TYPE_CHECKING:
+    from typing import Any
+
+_MOST_FUSED_ROWS = 256  # of a batch: beyond, a step's pass over the parameters costs little beside the products
+_BYTES_KEPT = 64 * 1024 * 1024  # of the memory of a recorded step, between fits
+_PLANS_KEPT = 4  # recorded steps, for changing numbers of rows
+_NOT_STORED = (
+    "the last training took plain SGD's step in the same pass as backward, without storing gradients: train_batch, or "
+    "forward and backward, stores them"
+)
+
+
+class Training:
+    """What trains together, and its recordings.
+
+    Attributes
+    ----------
+    chain : Chain
+        Without the last activation of the net where the loss contains it.
+    loss : Loss
+        Of what this chain puts out: of logits where it contains the activation.
+    update : Update
+        What the optimizer does.
+    memory : Memory
+    constants : Constants
+    """
+
+    def __init__(self, chain: Chain, loss: Loss, update: Update, memory: Memory, constants: Constants) -> None:
+        self.chain, self.loss, self.update, self.memory, self.constants = chain, loss, update, memory, constants
+        self._plans: dict[Any, Plan] = {}
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """What changes the parameters."""
+        return self.update.optimizer
+
+    def step(self, batch: Batch, tape: Tape | None, store_gradients: bool = True) -> None:
+        """Record the training step, or take it.
+
+        Where gradients need not be stored, and the optimizer is plain SGD, backward changes parameters itself.
+        """
+        if tape is None:
+            tape = Tape()
+            self.step(batch, tape, store_gradients)
+            tape.replay()
+            return
+        memory, work = self.memory, batch.work
+        before, memory.without_gradients = memory.without_gradients, None  # layers ask for them while they record
+        try:
+            self.chain.forward(work, tape)
+            y, dy = work.activations[-1], work.gradients[-1]
+            self.loss.compute(y, batch.target, batch.weight, dy, batch.value, tape)
+            kernels.guard(batch.value, tape)
+            done = self.fused(len(batch.target), store_gradients)
+            self.chain.backward(work, tape, self.update.optimizer.plain_lr if done else None)
+            if store_gradients and memory.grads.size:
+                kernels.of(memory.grads.dtype).guard_numbers(memory.grads, tape)
+            self.chain.after_batch(work, tape)
+            self.update.record(tape, done)
+        finally:
+            memory.without_gradients = before
+
+    def fused(self, rows: int, store_gradients: bool) -> set[int]:
+        """Return the layers, by id, whose parameters backward changes itself."""
+        if store_gradients or rows > _MOST_FUSED_ROWS or self.update.optimizer.plain_lr is None:
+            return set()
+        return self.chain.updated_in_backward()
+
+    def plan(self, rows: int, target: Array, weighted: bool, store_gradients: bool = True) -> Plan:
+        """Return the recorded step for batches of such data, perhaps from an earlier fit."""
+        key = (rows, target.shape[1:], target.dtype, weighted, store_gradients)
+        plan = self._plans.pop(key, None)
+        if plan is None:
+            plan = Plan(Batch.like(self.chain.memory(rows), target, weighted), self.takes_rows())
+            if plan.batch.work.nbytes > _BYTES_KEPT:  # recording anew costs little beside such batches
+                return plan
+        self._plans[key] = plan  # the last used stands last
+        if len(self._plans) > _PLANS_KEPT:
+            del self._plans[next(iter(self._plans))]
+        return plan
+
+    def stepping(self, rows: int, store_gradients: bool) -> Any:
+        """Return the step to record, and write down whether it stores gradients."""
+        fused = self.fused(rows, store_gradients)
+        self.memory.without_gradients = _NOT_STORED if fused else None
+        return partial(self.step, store_gradients=store_gradients)
+
+    def takes_rows(self) -> Any:
+        """Return what says whether batches of data are read where they lie: they must not change in a step."""
+        stages = self.chain.stages
+        takes = stages[0].takes_rows if stages else None
+        if takes is None:
+            return None
+        changing = self.changing()
+
+        def may_read(x: Array) -> bool:
+            return takes(x) and not any(np.may_share_memory(x, array) for array in changing)
+
+        return may_read
+
+    def changing(self) -> list[Array]:
+        """Return what a step changes."""
+        memory = self.memory
+        return [memory.params, memory.grads, *memory.states, *self.update.state.values()]
+
+    def diverged(self, what: str, after: str) -> FloatingPointError:
+        """Return the error of a training that left the finite numbers."""
+        lr = self.update.optimizer.lr
+        lower = f"lower the learning rate (now {lr:g}; try {lr / 10:g})" if lr else "look for very large numbers"
+        return FloatingPointError(f"{what}, and {after}: {lower}, and scale inputs and targets to about -1 to 1")
+
+    def what_diverged(self, value: float) -> str:
+        """Say which number has left the finite ones."""
+        if np.isfinite(value):
+            return f"the gradients became infinite or NaN where the loss is {value:g}"
+        return f"the loss became {value}"

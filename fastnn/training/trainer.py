@@ -1,0 +1,430 @@
+"""What a model trains with: its loss and optimizer, what is recorded for them, and the state that they change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn import losses, optimizers, threads
+from fastnn._core.tape import Claim, Tape
+from fastnn._core.team import Team
+from fastnn.arena import Array
+from fastnn.checks import as_matrix, as_weights, check_finite, check_lengths, convert, count, flag
+from fastnn.inference import Predictors
+from fastnn.kernels import of as kernels_of
+from fastnn.layers.chain import Chain
+from fastnn.layers.contract import forms, no_derivative
+from fastnn.layers.tree import Tree
+from fastnn.losses import Loss
+from fastnn.optimizers import Optimizer
+from fastnn.optimizers.update import Update
+from fastnn.training.by_hand import ByHand
+from fastnn.training.callbacks import Callback
+from fastnn.training.epochs import Fit
+from fastnn.training.history import History
+from fastnn.training.plan import Constants, EpochPlan
+from fastnn.training.progress import Progress
+from fastnn.training.selfcheck import check_recordable
+from fastnn.training.state import Snapshot, State
+from fastnn.training.step import Training
+
+if TYPE_CHECKING:
+    from threading import Event
+
+_SEEDS_APART = 1_000_003  # fits of one model shuffle by neighbouring seeds, and models by distant ones
+_BY_ANOTHER = "the model is being trained by another thread: train copies of it (copy.deepcopy)"
+_BY_LAST = {"softmax": "cross_entropy", "log_softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}
+
+
+class Trainer:
+    """The training of the layers of one model.
+
+    Attributes
+    ----------
+    tree : Tree
+    predictors : Predictors
+        What computes outputs for losses over validation data.
+    seed : int
+    loss, optimizer : object or None
+        Of the last training.
+    history : History
+        Of the last fit.
+    """
+
+    def __init__(self, tree: Tree, predictors: Predictors, seed: int, owner: Callable[[], Any]) -> None:
+        self.tree, self.predictors, self.seed, self._owner = tree, predictors, seed, owner
+        self.loss: Loss | None = None
+        self.optimizer: Optimizer | None = None
+        self.history = History()
+        self.state = State()
+        self._named: dict[str, Optimizer] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop what was made for the present memory."""
+        self.claim = Claim(_BY_ANOTHER)
+        self._training: Training | None = None
+        self._training_of: tuple[Any, ...] = ()  # the loss, the optimizer, and whether there are weights
+        self._by_hand: ByHand | None = None
+        self._steps: tuple[Optimizer, Constants, Tape] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        memories = [(part, dict(arrays)) for part, arrays in self.state.memories.items()]
+        kept = {name: getattr(self, name) for name in ("seed", "loss", "optimizer", "history", "_named")}
+        return {**kept, "memories": memories, "fits": self.state.fits}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.state = State()
+        self.state.fits = np.array(state.pop("fits"))
+        for optimizer, arrays in state.pop("memories"):
+            self.state.memories[optimizer] = arrays
+        self.__dict__.update(state)
+        self.forget()
+
+    # -- what to train with -------------------------------------------------------------------------------------------
+
+    def choose_loss(self, loss: str | Loss | None) -> Loss:
+        """Return the loss that is asked for: by default that of the last training, or what fits the last activation."""
+        if loss is None:
+            if self.loss is not None:
+                return self.loss
+            last = self.tree.last
+            return losses.get(_BY_LAST.get(str(getattr(last, "kernel", None)), "mse"))
+        chosen = losses.get(loss)
+        if isinstance(loss, str) and self.loss is not None and chosen.same_settings(self.loss):
+            return self.loss  # for which a step may be recorded already
+        return chosen
+
+    def choose_optimizer(self, optimizer: str | Optimizer | None) -> Optimizer:
+        """Return the optimizer that is asked for: a name means the model's own optimizer of that name."""
+        if optimizer is None:
+            return self.optimizer or self.choose_optimizer("adam")
+        if not isinstance(optimizer, str):
+            return optimizers.get(optimizer)
+        if optimizer not in self._named:
+            self._named[optimizer] = optimizers.get(optimizer)
+        return self._named[optimizer]
+
+    def _weights(self, sample_weight: ArrayLike | None, n: int, loss: Loss) -> Array | None:
+        if sample_weight is None:
+            return None
+        weight = as_weights(sample_weight, n, self.tree.dtype)
+        if not loss.takes_weights:
+            raise TypeError(f"{loss} takes no sample_weight: give its value_and_grad a third parameter, weight")
+        return weight
+
+    def require_derivatives(self) -> None:
+        """Raise TypeError unless every layer has a backward."""
+        for layer in self.tree.all:
+            if not forms(type(layer)).differentiable:
+                raise no_derivative(layer)
+
+    def _chain_for(self, loss: Loss) -> tuple[Chain, Loss]:
+        """Return what is trained, and the loss behind it: which may contain the last activation."""
+        tree = self.tree
+        trained, without_last = loss.for_end(tree.last, droppable=tree.may_drop_last)
+        layers = tree.without_last if without_last else tree.layers
+        return Chain(layers, tree.n_in), trained
+
+    def _prepared(self, loss: Loss, optimizer: Optimizer, target: Array, weighted: bool) -> Training:
+        """Make ready to train with this loss and optimizer: the last thing that may fail before the first step."""
+        training, wanted = self._training, (loss, optimizer, weighted)
+        if training is None or wanted != self._training_of or not training.constants.hold():
+            self.require_derivatives()
+            tree = self.tree
+            chain, trained = self._chain_for(loss)
+            state, memory = self.state.of(optimizer, tree.memory), tree.memory
+            update = Update(optimizer, memory, self._trained_entries(), state)
+            check_recordable(chain, trained, optimizer, target, weighted, memory)
+            training = Training(chain, trained, update, memory, Constants((loss, optimizer, *tree.all)))
+            self._training, self._training_of = training, wanted
+        self.loss, self.optimizer = loss, optimizer
+        return training
+
+    def _trained_entries(self) -> list[Any]:
+        trained = self.tree.trained()
+        return [entry for entry in self.tree.entries() if trained[id(entry.layer)]]
+
+    # -- training -----------------------------------------------------------------------------------------------------
+
+    def _ready(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        loss: str | Loss | None,
+        optimizer: str | Optimizer | None,
+        more: Callable[[Training], Any] | None = None,
+    ) -> tuple[Training, Array, Array, Array | None, Any]:
+        """Build and prepare the model for these data, and return them checked, with what trains on them.
+
+        A model that this builds is as it was where something fails, also in `more`.
+        """
+        tree = self.tree
+        if tree.built:
+            return self._checked(x, y, sample_weight, loss, optimizer, more)
+        before, own = tree.attributes(), (self.loss, self.optimizer)
+        try:
+            return self._checked(x, y, sample_weight, loss, optimizer, more)
+        except BaseException:
+            if tree.built:
+                self._training, (self.loss, self.optimizer) = None, own
+                tree.unbuild(before)
+            raise
+
+    def _checked(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        loss: str | Loss | None,
+        optimizer: str | Optimizer | None,
+        more: Callable[[Training], Any] | None,
+    ) -> tuple[Training, Array, Array, Array | None, Any]:
+        tree = self.tree
+        matrix = convert(tree.inputs(x), tree.dtype)
+        if len(matrix) == 0:
+            raise ValueError("x has no rows, expected at least one")
+        check_finite(matrix, "x")
+        chosen = self.choose_loss(loss)
+        rule = self.choose_optimizer(optimizer)
+        if not tree.built:
+            tree.build(matrix.shape[1], self.seed, self._owner())
+        target = chosen.targets(y, tree.n_out, tree.dtype)
+        check_lengths(len(matrix), target, "y")
+        weight = self._weights(sample_weight, len(matrix), chosen)
+        training = self._prepared(chosen, rule, target, weight is not None)
+        return training, matrix, target, weight, None if more is None else more(training)
+
+    def train_batch(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        loss: str | Loss | None,
+        optimizer: str | Optimizer | None,
+    ) -> float:
+        """Take one step, and return the loss before it."""
+        training, matrix, target, weight, _ = self._ready(x, y, sample_weight, loss, optimizer)
+        rows = len(matrix)
+        plan = training.plan(rows, target, weight is not None)
+        training.memory.without_gradients = None
+        try:
+            return plan.run(matrix, target, weight, training.step)
+        except FloatingPointError as error:
+            value = float(plan.batch.value[0])
+            what = str(error) if "gradient is not finite" in str(error) else training.what_diverged(value)
+            raise training.diverged(what, "training stopped before this reached the parameters") from None
+
+    def fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        loss: str | Loss | None,
+        optimizer: str | Optimizer | None,
+        epochs: int,
+        batch_size: int | None,
+        shuffle: bool = True,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        sample_weight: ArrayLike | None = None,
+        callbacks: Sequence[Callback] = (),
+        verbose: bool | str = "auto",
+        n_threads: int | None = None,
+        stop: Event | None = None,
+    ) -> History:
+        """Train, until another thread sets `stop`."""
+        n_epochs, is_shuffled = count("epochs", epochs), flag("shuffle", shuffle)
+        rows = None if batch_size is None else count("batch_size", batch_size)
+        progress = Progress(n_epochs, verbose)
+        called = _callables(callbacks)
+        validation = None if validation_data is None else self._validation_inputs(validation_data)
+        threads.check(n_threads)
+        validated = None if validation is None else partial(self._validation, *validation, n_threads=n_threads)
+        training, matrix, target, weight, validate = self._ready(
+            x, y, sample_weight, loss, optimizer, validated
+        )
+        plan = training.plan(min(rows or len(matrix), len(matrix)), target, weight is not None, False)
+        size = plan.batch.work.rows
+        over_data = plan.take_epochs(matrix, target, weight, training.stepping(size, False))
+        team = Team(threads.chosen(n_threads, over_data.chunks, n_epochs * over_data.n_batches))
+        fits = self.state.fits
+        order = is_shuffled, (self.seed * _SEEDS_APART + int(fits[0])) % 2**64
+        before = Snapshot(self.state, self.tree.memory)
+        fits[0] += 1
+        history = self.history = History()
+
+        def renew(changed: bool) -> tuple[Training, EpochPlan]:
+            nonlocal training, over_data, matrix, target, weight
+            if changed:  # by a callback: the data are read anew
+                matrix, target, weight = self._read_anew(x, y, sample_weight, len(matrix), training)
+                if over_data.x is not matrix or over_data.target is not target:
+                    over_data.use(matrix, target, weight)
+            if self.optimizer is not training.optimizer or not training.constants.hold():
+                assert self.loss is not None
+                assert self.optimizer is not None
+                training = self._prepared(self.loss, self.optimizer, target, weight is not None)
+                over_data = training.plan(size, target, weight is not None, False).take_epochs(
+                    matrix, target, weight, training.stepping(size, False)
+                )
+            return training, over_data
+
+        training_loss = None
+        if any(_watches_training_loss(callback, validate is not None) for callback in called):
+            training_loss = partial(self._training_loss, training, matrix, target, weight, n_threads)
+        fit = Fit(
+            history, n_epochs, order, progress, called, self._owner(), renew, training_loss, validate,
+            partial(before.restore, self.state, self.tree.memory), stop,
+        )  # fmt: skip
+        try:
+            training, over_data = fit.run(training, over_data, team)
+        finally:
+            for callback in called:
+                end = getattr(callback, "end", None)
+                if end is not None:
+                    end(fit.model)
+        plan.put_back(over_data)
+        return history
+
+    def _read_anew(
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, n: int, training: Training
+    ) -> tuple[Array, Array, Array | None]:
+        """Return the data as they are now, after callbacks that may have changed them."""
+        assert self.loss is not None
+        matrix = convert(self.tree.inputs(x), self.tree.dtype)
+        check_finite(matrix, "x")
+        target = self.loss.targets(y, self.tree.n_out, self.tree.dtype)
+        if len(matrix) != n or len(target) != n:
+            raise ValueError(f"a callback changed the number of rows from {n} to {len(matrix)} of x, {len(target)} of y")
+        return matrix, target, self._weights(sample_weight, n, self.loss)
+
+    def _validation_inputs(self, data: tuple[ArrayLike, ArrayLike]) -> tuple[Array, ArrayLike]:
+        if not isinstance(data, (tuple, list)) or len(data) != 2:
+            raise TypeError("validation_data is expected to be a tuple (x, y)")
+        matrix = as_matrix(data[0], "validation x", self.tree.dtype)
+        if len(matrix) == 0:
+            raise ValueError("validation x has no rows, expected at least one")
+        check_finite(matrix, "validation x")
+        return matrix, data[1]
+
+    def _validation(self, x: Array, y: ArrayLike, training: Training, n_threads: int | None) -> Callable[[], float]:
+        """Return a function that computes the loss on these data."""
+        assert self.loss is not None
+        try:
+            self.tree.layers[0].expect_features(x)
+            target = self.loss.targets(y, self.tree.n_out, self.tree.dtype)
+            check_lengths(len(x), target, "y")
+        except (TypeError, ValueError) as error:
+            error.args = (f"validation data: {error}",)
+            raise
+        return partial(self._loss_now, x, target, None, n_threads)
+
+    def _training_loss(
+        self, training: Training, x: Array, target: Array, weight: Array | None, n_threads: int | None
+    ) -> float:
+        return self._loss_now(x, target, weight, n_threads)
+
+    def _loss_now(self, x: Array, target: Array, weight: Array | None, n_threads: int | None) -> float:
+        assert self.loss is not None
+        return self.value(self.loss, x, target, weight, None, n_threads)["loss"]
+
+    # -- evaluation ---------------------------------------------------------------------------------------------------
+
+    def evaluate(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        loss: str | Loss | None,
+        sample_weight: ArrayLike | None,
+        batch_size: int | None,
+    ) -> dict[str, float]:
+        """Return the loss on other data and what else says how good predictions are."""
+        tree = self.tree
+        matrix = tree.inputs(x)
+        if len(matrix) == 0:
+            raise ValueError("x has no rows, expected at least one")
+        check_finite(matrix, "x", tree.dtype)
+        rows = None if batch_size is None else count("batch_size", batch_size)
+        used = self.choose_loss(loss)
+        built, before = tree.built, [] if tree.built else tree.attributes()
+        try:
+            if not built:
+                tree.build(matrix.shape[1], self.seed, self._owner())
+            used.for_end(tree.last, droppable=tree.may_drop_last)
+            target = used.targets(y, tree.n_out, tree.dtype)
+            check_lengths(len(matrix), target, "y")
+            weight = self._weights(sample_weight, len(matrix), used)
+        except BaseException:
+            if not built:
+                tree.unbuild(before)
+            raise
+        return self.value(used, matrix, target, weight, rows)
+
+    def value(
+        self,
+        loss: Loss,
+        x: Array,
+        target: Array,
+        weight: Array | None,
+        rows: int | None,
+        n_threads: int | None = None,
+    ) -> dict[str, float]:
+        """Return the loss over checked data, and its metrics."""
+        tree = self.tree
+        used, without_last = loss.for_end(tree.last, droppable=tree.may_drop_last)
+        y, value = self.predictors.current(without_last).some(x, rows, n_threads), np.empty(1)
+        target = np.ascontiguousarray(target)
+        used.compute(y, target, weight, None, value, None)
+        return {"loss": float(value[0]), **used.metrics(y, target)}
+
+    # -- by hand ------------------------------------------------------------------------------------------------------
+
+    def passes(self) -> ByHand:
+        """Return what takes passes one by one."""
+        passes = self._by_hand
+        if passes is None or not passes.is_current():
+            tree = self.tree
+            passes = ByHand(tree.layers, tree.n_in, tree.memory, Constants(tree.all))
+            self._by_hand = passes
+        return passes
+
+    def step(self, optimizer: Optimizer) -> None:
+        """Take a step of this optimizer on the gradients as they are."""
+        recorded = self._steps
+        if recorded is None or recorded[0] is not optimizer or not recorded[1].hold():
+            memory, tape = self.tree.memory, Tape()
+            update = Update(optimizer, memory, self._trained_entries(), self.state.of(optimizer, memory))
+            if memory.grads.size:
+                kernels_of(memory.grads.dtype).guard_numbers(memory.grads, tape)
+            update.record(tape)
+            self._steps = recorded = optimizer, Constants((optimizer, *self.tree.all)), tape
+        if self.tree.memory.without_gradients is not None:
+            raise RuntimeError(f"step: no gradients: {self.tree.memory.without_gradients}")
+        try:
+            recorded[2].replay()
+        except FloatingPointError:
+            raise FloatingPointError(
+                "step: a gradient is NaN or infinite: nothing was changed; lower the learning rate, or clip"
+            ) from None
+        if self._by_hand is not None:
+            self._by_hand.after_batch()
+
+
+def _callables(callbacks: Any) -> tuple[Any, ...]:
+    if not isinstance(callbacks, Iterable):
+        raise TypeError(f"callbacks is {callbacks!r}, expected a sequence of functions of (model, epoch, logs)")
+    found = tuple(callbacks)
+    for callback in found:
+        if not callable(callback):
+            raise TypeError(f"callbacks holds {callback!r}, expected functions of (model, epoch, logs)")
+    return found
+
+
+def _watches_training_loss(callback: Any, validates: bool) -> bool:
+    watches = getattr(callback, "watches_training_loss", None)
+    return watches is not None and bool(watches(validates))
+
+
