@@ -1,11 +1,14 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Event
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._core.team import Team
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 class Tape:
     def __len__(self) -> int: ...
@@ -46,3 +49,11 @@ def run_epochs(
     team: Team | None = None,
     stop: Event | None = None,
 ) -> tuple[int, int] | None: ...
+
+class Claim:
+    def __init__(self, excluded: str, nested: str | None = None) -> None: ...
+    @property
+    def taken(self) -> bool: ...
+    def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+def copy_arrays(targets: Iterable[NDArray[Any]], sources: Iterable[NDArray[Any]]) -> None: ...

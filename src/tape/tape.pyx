@@ -2,19 +2,34 @@
 
 Four concepts, of which each builds on the ones before it and has a file of its own: the tape here, then player.pxi (how
 calls are run: in slices, by threads), row_function.pxi (a replay for one row, as fast as Python calls anything),
-permutation.pxi and epochs.pxi (the loop over batches and epochs).
+permutation.pxi and epochs.pxi (the loop over batches and epochs). Beside them stands what an interrupt must not tear
+apart: claim.pxi (one thread at a time) and copies.pxi (several arrays at once).
 """
 
-from cpython.buffer cimport PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_FULL_RO, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset, strcmp
 
 from fastnn._core.team cimport TEAM_MOST_CHUNKS, SharedTeam, Team, team_function, team_run
 
 cdef extern from "team/clock.h":
     double seconds() noexcept nogil
+
+cdef extern from "team/owner.h":
+    ctypedef struct Owner "owner":
+        pass
+    bint owner_exists(const Owner *owner) noexcept
+    bint owner_is_here(const Owner *owner) noexcept
+    void owner_take(Owner *owner) noexcept
+    void owner_give_back(Owner *owner) noexcept
+    int owner_watch_forks() noexcept
+
+if owner_watch_forks() != 0:
+    raise MemoryError("no memory to be told of forks")
 
 layout = FASTNN_LAYOUT      # kernels compare it with their own: they must have been built with the same Call
 
@@ -244,3 +259,5 @@ include "player.pxi"
 include "row_function.pxi"
 include "permutation.pxi"
 include "epochs.pxi"
+include "claim.pxi"
+include "copies.pxi"
