@@ -4,34 +4,42 @@ __version__ = "0.1.0"
 
 from typing import TYPE_CHECKING
 
-from fastnn import activations, callbacks, initializers, kernels, layers, losses, optimizers
+from fastnn import initializers, kernels, layers, losses, optimizers
 from fastnn._core.tape import Tape
-from fastnn.activations import (
+from fastnn.layers import (
     CELU,
     ELU,
     GELU,
     SELU,
+    BatchNorm,
+    Dense,
+    Dropout,
     HardSigmoid,
     HardTanh,
     Identity,
+    Layer,
+    LayerNorm,
     LeakyReLU,
+    Linear,
     LogSoftmax,
     Mish,
     ReLU,
+    Residual,
+    Sequential,
     Sigmoid,
     SiLU,
     Softmax,
     Softplus,
     Softsign,
     Tanh,
+    activations,
 )
-from fastnn.callbacks import EarlyStopping
-from fastnn.history import History
-from fastnn.layer import Layer
-from fastnn.layers import Dense, Linear
 from fastnn.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber, Loss
 from fastnn.model import Model
-from fastnn.optimizers import SGD, Adam, Optimizer, RMSprop
+from fastnn.optimizers import SGD, Adam, AdamW, Group, Optimizer, RMSprop
+from fastnn.training import callbacks
+from fastnn.training.callbacks import EarlyStopping
+from fastnn.training.history import History
 
 if TYPE_CHECKING:
     from fastnn import datasets, reference
@@ -54,9 +62,10 @@ else:
 
 
 __all__ = [
-    "CELU", "ELU", "GELU", "MAE", "MSE", "SELU", "SGD", "Adam", "BinaryCrossEntropy", "CrossEntropy", "Dense",
-    "EarlyStopping", "HardSigmoid", "HardTanh", "History", "Huber", "Identity", "Layer", "LeakyReLU", "Linear",
-    "LogSoftmax", "Loss", "Mish", "Model", "Optimizer", "RMSprop", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus",
-    "Softsign", "Tanh", "Tape", "activations", "callbacks", "datasets", "fit_many", "initializers", "kernels",
-    "layers", "losses", "optimizers", "reference", "show_config",
+    "CELU", "ELU", "GELU", "MAE", "MSE", "SELU", "SGD", "Adam", "AdamW", "BatchNorm", "BinaryCrossEntropy",
+    "CrossEntropy", "Dense", "Dropout", "EarlyStopping", "Group", "HardSigmoid", "HardTanh", "History", "Huber",
+    "Identity", "Layer", "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "Loss", "Mish", "Model", "Optimizer",
+    "RMSprop", "ReLU", "Residual", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign", "Tanh", "Tape",
+    "activations", "callbacks", "datasets", "fit_many", "initializers", "kernels", "layers", "losses", "optimizers",
+    "reference", "show_config",
 ]  # fmt: skip

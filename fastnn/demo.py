@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.activations import Softmax
+from fastnn.layers import Softmax
 from fastnn.arena import Array
 from fastnn.datasets import load_digits
 from fastnn.layers import Dense

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import threads
 from fastnn._core.tape import RowFunction, Tape
 from fastnn.arena import Array
-from fastnn.data import copy_into
-from fastnn.layer import Chain, Fused, Layer
-from fastnn.plan import Constants
+from fastnn.checks import copy_into
+from fastnn.layers.chain import Chain, Product, Stage
+from fastnn.layers.tree import Tree
 
 if TYPE_CHECKING:
     from threading import Event
@@ -38,7 +37,7 @@ class Recorded:
     """
 
     def __init__(self, activations: list[Array], tape: Tape, second: int) -> None:
-        self.x, self.second_x, self.y = activations[0], activations[1], activations[-1]
+        self.x, self.second_x, self.y = activations[0], activations[min(1, len(activations) - 1)], activations[-1]
         self.tape, self.second = tape, second
 
 
@@ -46,9 +45,9 @@ class Block:
     """The memory of a forward pass, and what is recorded over its first rows. One thread may use it at a time."""
 
     def __init__(self, chain: Chain, rows: int) -> None:
-        self._chain, self._work = chain, chain.workspace(rows, train=False)
+        self._chain, self._work = chain, chain.memory(rows, train=False)
         self._recorded: dict[int, Recorded] = {}
-        self._is_ours = _is_ours(chain.stages[0])  # others could write to their x
+        self._is_ours = bool(chain.stages) and _is_ours(chain.stages[0])  # others could write to their x
 
     def recorded(self, rows: int) -> Recorded:
         """Return the forward pass for that many rows."""
@@ -63,7 +62,7 @@ class Block:
         recorded = self.recorded(len(x))
         if self._is_ours and x.nbytes > _COPIED_BYTES and x.dtype == recorded.x.dtype and _is_plain(x):
             tape = Tape()  # replays hear Ctrl-C
-            self._chain.stages[0]._forward(x, recorded.second_x, tape)
+            self._chain.forward_one(self._work.first(len(x)), 0, x, recorded.second_x, tape)
             tape.replay(stop=stop)
             recorded.tape.replay(recorded.second, stop=stop)
         else:
@@ -72,14 +71,17 @@ class Block:
         y[...] = recorded.y
 
     def _record(self, rows: int) -> Recorded:
-        work, tape, lengths = self._work.first(rows), Tape(), []
-        for stage, (x, y) in zip(self._chain.stages, pairwise(work.activations), strict=True):
+        work, tape, chain = self._work.first(rows), Tape(), self._chain
+        activations, second = work.activations, 0
+        for i, stage in enumerate(chain.stages):
+            x, y = activations[i], activations[i + 1]
             if _is_ours(stage):
-                stage._forward(x, y, tape)
+                chain.forward_one(work, i, x, y, tape)
             else:  # of code from outside nobody knows what it depends on: it is called
-                tape.call(lambda stage=stage, x=x, y=y: stage._forward(x, y, None))  # type: ignore[misc]
-            lengths.append(len(tape))
-        return Recorded(work.activations, tape, lengths[0])
+                tape.call(lambda i=i, x=x, y=y: chain.forward_one(work, i, x, y, None))  # type: ignore[misc]
+            if i == 0:
+                second = len(tape)
+        return Recorded(activations, tape, second)
 
 
 class Predictor:
@@ -89,22 +91,18 @@ class Predictor:
 
     Attributes
     ----------
-    is_current : callable
-        Whether it still computes what the layers are.
     of_row : callable
         The outputs for one row, at once, or None where `some` has to compute them (see ``RowFunction.of``).
     """
 
     def __init__(self, chain: Chain) -> None:
-        dtype = np.dtype(chain.stages[0].dtype.type)  # the one object that most arrays of this dtype have
-        self._chain, self._dtype, self._n_out = chain, dtype, chain.stages[-1].n_out
+        dtype = np.dtype(chain.dtype.type)  # the one object that most arrays of this dtype have
+        self._chain, self._dtype, self._n_out = chain, dtype, chain.n_out
         row = Block(chain, 1).recorded(1)  # of its own: memory that lies together is faster
-        self.rows = max(_LEAST_ROWS, _BLOCK_BYTES // chain.workspace(1, train=False).nbytes)
+        self.rows = max(_LEAST_ROWS, _BLOCK_BYTES // max(1, chain.memory(1, train=False).nbytes))
         self._free: list[Block] = []  # pop and append are one operation each for other threads
-        self._is_shareable = all(_is_ours(stage) for stage in chain.stages)  # others may remember what they saw
-        constants = Constants(part for part in chain.parts if _is_ours(part))
-        self.is_current = constants.hold
-        self.of_row = RowFunction(row.tape, row.x, row.y, dtype, constants.hold if constants else None).of
+        self._is_shareable = all(map(_is_ours, chain.stages))  # others may remember what they saw
+        self.of_row = RowFunction(row.tape, row.x, row.y, dtype, None).of
 
     def some(self, x: Array, rows: int | None = None, n_threads: int | None = None) -> Array:
         """Return the outputs (any, n_out) for x (any, n_in) of any dtype, computed in blocks of so many rows."""
@@ -148,11 +146,37 @@ class Predictor:
             self._free.append(block)
 
 
-def _is_ours(stage: Layer) -> bool:
-    """Whether what runs is code of this package, which depends on its arguments and the layer's constants alone."""
-    product, activation = (stage.product, stage.activation) if isinstance(stage, Fused) else (stage, None)
-    code = product._forward if activation is None else product.forward_fused
-    return code is not None and code.__module__.startswith("fastnn.")
+class Predictors:
+    """What computes the outputs of the layers of a model: of all, or of all but the last for losses that contain it."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self.whole: Predictor | None = None
+        self._without_last: Predictor | None = None
+
+    def current(self, without_last: bool = False) -> Predictor:
+        """Return what computes them."""
+        found = self._without_last if without_last else self.whole
+        if found is None:
+            tree = self._tree
+            found = Predictor(Chain(tree.layers, tree.n_in, predicting=True, without_last=without_last))
+            if without_last:
+                self._without_last = found
+            else:
+                self.whole = found
+        return found
+
+
+def _is_ours(stage: Stage) -> bool:
+    """Whether what runs is code of this package, which depends on its arguments and on cells alone."""
+    if stage.may_raise:
+        return False
+    layer: Any = stage.layer
+    is_fused = isinstance(stage, Product) and (stage.activation is not None or stage.scaling is not None)
+    code = layer.forward_fused if is_fused else layer._forward
+    return code.__module__.startswith("fastnn.") and (
+        stage.inner is None or (not stage.inner.may_raise and all(map(_is_ours, stage.inner.stages)))
+    )
 
 
 def _event() -> Event:

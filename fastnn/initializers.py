@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.names import lookup
+from fastnn.checks import lookup
 
 if TYPE_CHECKING:  # numpy.random takes longer to import than all of this package
     from numpy.random import Generator

@@ -12,13 +12,13 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from fastnn import threads
-from fastnn.callbacks import EarlyStopping
-from fastnn.data import as_rows, convert
-from fastnn.history import History
+from fastnn.training.callbacks import EarlyStopping
+from fastnn.checks import as_rows, convert
+from fastnn.training.history import History
 from fastnn.losses import Loss
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer
-from fastnn.progress import Progress
+from fastnn.training.progress import Progress
 
 
 def fit_many(

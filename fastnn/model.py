@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from _thread import RLock, get_ident
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 from operator import index
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -14,25 +12,22 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from fastnn import losses, optimizers, threads
-from fastnn._core.team import Team
-from fastnn.arena import Array, Workspace
-from fastnn.callbacks import Callback
-from fastnn.data import as_array, as_matrix, as_rows, as_weights, check_finite, check_lengths, convert, copy_into
-from fastnn.history import History
-from fastnn.inference import Predictor
-from fastnn.layer import Chain, Layer, bind, build_layers
+from fastnn.arena import Array
+from fastnn.checks import as_array, count
+from fastnn.inference import Predictors
+from fastnn.layers.contract import Layer, no_derivative
+from fastnn.layers.tree import Tree, walk
 from fastnn.losses import Loss
-from fastnn.names import count
 from fastnn.optimizers import Optimizer
-from fastnn.plan import Constants
-from fastnn.progress import Progress
-from fastnn.selfcheck import check_recordable
-from fastnn.training import Training, run_epochs
+from fastnn.training.callbacks import Callback
+from fastnn.training.history import History
+from fastnn.training.state import Snapshot, approach
+from fastnn.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from threading import Event
 
-_SEEDS_APART = 1_000_003  # fits of one model shuffle by neighbouring seeds, and models by distant ones
+_SETTABLE = {"params", "grads", "loss", "optimizer", "history"}
 
 
 class Model:
@@ -67,113 +62,85 @@ class Model:
     array([0, 1, 1, 0])
     """
 
-    def __init__(self, layers: Sequence[Layer], seed: int | None = None, dtype: Any = "float32") -> None:
-        if not isinstance(layers, Iterable):
-            raise TypeError(f"Model: layers is {layers!r}, expected a list of layers such as [Dense(8), Dense(1)]")
-        self.layers = tuple(layers)
-        if not self.layers:
-            raise ValueError("Model: layers is empty, expected at least one layer")
-        for i, layer in enumerate(self.layers):
-            if not isinstance(layer, Layer):
-                raise TypeError(f"Model: layers[{i}] is {layer!r}, expected a layer such as Dense(8)")
-            inner = [
-                value for value in vars(layer).values() if isinstance(value, Layer) and value not in layer.stages()
-            ]
-            if inner:
-                raise TypeError(
-                    f"Model: layers[{i}], {layer!r}, holds {inner[0]!r}, whose parameters a model would not train: "
-                    "put layers into the model's list, and parameters into build"
-                )
-        stages = [stage for layer in self.layers for stage in layer.stages()]
-        if len({id(stage) for stage in stages}) < len(stages):
-            raise ValueError("Model: the same layer stands in it twice, expected a new layer in every place")
-        try:
-            self.dtype = np.dtype(object if dtype is None else dtype)
-        except TypeError:
-            self.dtype = np.dtype(object)
-        if self.dtype not in (np.float32, np.float64):
-            raise ValueError(f"Model: dtype is {dtype!r}, expected 'float32' or 'float64'")
-        try:
-            self.seed = int(np.random.SeedSequence().entropy) % 2**63 if seed is None else index(seed)  # type: ignore[arg-type]
-        except TypeError:
-            raise TypeError(f"Model: seed is {seed!r}, expected a whole number >= 0 or None") from None
-        if self.seed < 0:
-            raise ValueError(f"Model: seed is {seed}, expected a whole number >= 0")
-        for i, layer in enumerate(self.layers):
-            layer.label = f"{type(layer).__name__} {i + 1}"
-            for stage in layer.stages():
-                stage.label = layer.label if stage is layer else f"{type(stage).__name__} of {layer.label}"
-        self.loss: Loss | None = None
-        self.optimizer: Optimizer | None = None
-        self.history = History()
-        self._fits = 0
-        self._trainer = 0  # the thread that fits
-        self._state: optimizers.State = {}
-        self._state_of: Optimizer | None = None
-        self._params: Array | None = None
-        self._grads: Array | None = None
-        self._forget()
+    def __init__(self, layers: Iterable[Layer], seed: int | None = None, dtype: Any = "float32") -> None:
+        self._tree = Tree(layers, _checked_dtype(dtype))
+        self._seed = _checked_seed(seed)
+        self._begin()
+        self._trainer = Trainer(self._tree, self._predictors, self._seed, ref(self))
+
+    def _begin(self) -> None:
+        self._predictors = Predictors(self._tree)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name[0] != "_" and name not in _SETTABLE and type(self).__module__.startswith("fastnn."):
+            fixed = name in ("layers", "dtype", "seed")
+            hint = "it is fixed: make a new Model" if fixed else f"it has {', '.join(sorted(_SETTABLE))}"
+            raise AttributeError(f"Model: {name} cannot be set: {hint}")
+        object.__setattr__(self, name, value)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers, in order."""
+        return self._tree.layers
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the parameters and of all computation."""
+        return self._tree.dtype
+
+    @property
+    def seed(self) -> int:
+        """What decides the first weights and the order of rows."""
+        return self._seed
+
+    @property
+    def loss(self) -> Loss | None:
+        """The loss of the last training, and of the next one if no other is named."""
+        return self._trainer.loss
+
+    @loss.setter
+    def loss(self, loss: str | Loss | None) -> None:
+        self._trainer.loss = None if loss is None else losses.get(loss)
+
+    @property
+    def optimizer(self) -> Optimizer | None:
+        """The optimizer of the last training, and of the next one if no other is named."""
+        return self._trainer.optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: str | Optimizer | None) -> None:
+        self._trainer.optimizer = None if optimizer is None else self._trainer.choose_optimizer(optimizer)
+
+    @property
+    def history(self) -> History:
+        """That of the last fit; also after an interruption."""
+        return self._trainer.history
 
     # -- memory -------------------------------------------------------------------------------------------------------
-
-    def _forget(self) -> None:
-        """Drop what was made for the present memory."""
-        self._building = RLock()  # several threads may need the model for the first time
-        self._parts: tuple[Layer, ...] = ()  # the stages of all layers, once they are built
-        self._chain: Chain | None = None
-        self._predictor: Predictor | None = None
-        self._predictor_without_last: Predictor | None = None  # for losses that contain the last stage
-        self._training: Training | None = None
-        self._training_of: tuple[Any, ...] = ()  # the loss, the optimizer, and whether there are weights
-        self._eager: Workspace | None = None
 
     @property
     def built(self) -> bool:
         """Whether the number of inputs is known and the parameters exist."""
-        return self._params is not None
+        return self._tree.built
 
     def build(self, n_in: int) -> Model:
         """Create the parameters for `n_in` inputs; the first data do so otherwise."""
-        n_in = count("Model: n_in", n_in)
-        with self._building:
-            if self._params is None:
-                self._build(n_in)
-        if n_in != self.n_in:
-            raise ValueError(f"Model: already built for {self.n_in} features, got {n_in}")
+        n_in, tree = count("Model: n_in", n_in), self._tree
+        if not tree.built:
+            tree.build(n_in, self._seed, self)
+        if n_in != tree.n_in:
+            raise ValueError(f"Model: already built for {tree.n_in} features, got {n_in}")
         return self
-
-    def _build(self, n_in: int) -> None:
-        for stage in self._stages():
-            owner = stage._owner and stage._owner()
-            if owner is not None and owner is not self:
-                raise ValueError(
-                    f"{stage.title} is part of another model, which would lose it: use copy.deepcopy(layer)"
-                )
-        with _Unchanged(self):
-            rng = np.random.default_rng([self.seed, 0])
-            params, self._grads = build_layers(self.layers, n_in, self.dtype, rng)
-            self._adopt()
-            self._params = params  # the last: other threads go by it
-
-    def _adopt(self) -> None:
-        """Make the built layers this model's own."""
-        self._parts = tuple(self._stages())
-        self._chain = Chain(self._parts)
-        for stage in self._parts:
-            stage._owner = ref(self)
-
-    def _stages(self) -> Sequence[Layer]:
-        return self._parts or [stage for layer in self.layers for stage in layer.stages()]
 
     @property
     def n_in(self) -> int:
         """The number of inputs: 0 until the model is built."""
-        return self._stages()[0].n_in
+        return self._tree.n_in
 
     @property
     def n_out(self) -> int:
         """The number of outputs: 0 until the model is built."""
-        return self._stages()[-1].n_out
+        return self._tree.n_out
 
     @property
     def n_parameters(self) -> int:
@@ -183,7 +150,8 @@ class Model:
     @property
     def params(self) -> Array:
         """All parameters, flat."""
-        return self._built(self._params)
+        self._require_built()
+        return self._own().params
 
     @params.setter
     def params(self, values: ArrayLike) -> None:
@@ -191,75 +159,113 @@ class Model:
 
     @property
     def grads(self) -> Array:
-        """The gradients of all parameters, flat: of the last `backward` or `train_batch`.
+        """The gradients of all parameters, flat: of the last `backward`, `train_batch` or `fit`.
 
-        `fit` writes them too, unless the optimizer is plain SGD and batches are small: it then changes the parameters
-        without storing gradients, and what is here is older.
+        Raises
+        ------
+        RuntimeError
+            Where `fit` has not stored them: the optimizer was plain SGD and batches were small, so that it changed the
+            parameters in the same pass as it computed gradients.
         """
-        return self._built(self._grads)
+        self._require_built()
+        memory = self._own()
+        if memory.without_gradients is not None:
+            raise RuntimeError(f"no gradients: {memory.without_gradients}")
+        return memory.grads
 
     @grads.setter
     def grads(self, values: ArrayLike) -> None:
-        _fill("grads", self.grads, values)
+        self._require_built()
+        memory = self._own()
+        _fill("grads", memory.grads, values)
+        memory.without_gradients = None
 
-    def _built(self, array: Array | None) -> Array:
-        if array is None:
+    def _require_built(self) -> None:
+        if not self._tree.built:
             raise RuntimeError("the model has no parameters yet: call build(n_in), fit or predict first")
-        return array
+
+    def _own(self) -> Any:
+        """Return the memory of the model: its own from now on, where the arrays were those of a file or another process."""
+        tree = self._tree
+        if not tree.is_own:
+            tree.memory  # noqa: B018 - taken over here
+            self._begin()
+            self._trainer.predictors = self._predictors
+        return tree.memory
+
+    def snapshot(self) -> Snapshot:
+        """Return a copy of all that training changes: for `restore`.
+
+        That are the parameters, the states of layers, what optimizers remember, and what randomness follows from.
+        """
+        self._require_built()
+        return Snapshot(self._trainer.state, self._own())
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Put a snapshot of this model, or of one of the same sizes, back.
+
+        What an optimizer remembers that has been used only since then begins anew.
+        """
+        if not isinstance(snapshot, Snapshot):
+            raise TypeError(f"restore: got {type(snapshot).__name__}, expected what snapshot() returns")
+        self._require_built()
+        self._trainer.claim.run(snapshot.restore, self._trainer.state, self._own())
+
+    def copy_from(self, other: Model) -> None:
+        """Take over the parameters and the states of layers of a model of the same layers."""
+        self._approach(other, 1.0)
+
+    def soft_update(self, other: Model, tau: float) -> None:
+        """Come nearer to the parameters and states of another model: p += tau * (those of `other` - p).
+
+        Parameters
+        ----------
+        other : Model
+            Of the same layers.
+        tau : float
+            From 0 to 1: 1 is `copy_from`.
+        """
+        self._approach(other, tau)
+
+    def _approach(self, other: Model, tau: float) -> None:
+        if not isinstance(other, Model):
+            raise TypeError(f"got {other!r}, expected a Model of the same layers")
+        if not self.built and other.built:
+            self.build(other.n_in)
+        self._require_built()
+        other._require_built()
+        self._own()
+        other._own()
+        pairs = self._tree.states_with(other._tree)
+        self._trainer.claim.run(approach, pairs, tau)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what belongs to this process: tapes and workspaces."""
-        without = (
-            "_building", "_parts", "_chain", "_predictor", "_predictor_without_last", "_training", "_training_of",
-            "_eager", "_trainer",
-        )  # fmt: skip
-        return {name: value for name, value in self.__dict__.items() if name not in without}
+        """Leave out what belongs to this process: memory as a whole, tapes, plans. Each array is stored once."""
+        trainer = self._trainer.__getstate__()
+        return {**self.__dict__, "_tree": (self.layers, self.dtype), "_trainer": trainer, "_predictors": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Make the layers' arrays views into the flat ones again: a copy tears them apart."""
-        self.__dict__.update(state)
-        self._trainer = 0
-        self._forget()
-        if self._params is None or self._grads is None:
-            return
-        at = 0
-        for stage in self._stages():
-            bind(stage)
-            for name, parameter in stage._declared.items():
-                size = int(np.prod(parameter.shape))
-                for key, flat in ((name, self._params), ("d" + name, self._grads)):
-                    stage.__dict__[key] = flat[at : at + size].reshape(parameter.shape)
-                at += size
-        self._adopt()
+        """Take the arrays over: those that cannot be written to when it is trained, and until then where they lie."""
+        layers, dtype = state["_tree"]
+        object.__setattr__(self, "_tree", Tree(layers, dtype))
+        self.__dict__.update((name, value) for name, value in state.items() if name not in ("_tree", "_trainer"))
+        self._begin()
+        self._trainer = Trainer(self._tree, self._predictors, self._seed, ref(self))
+        self._trainer.__setstate__(state["_trainer"])
+        if self._tree.built:
+            self._tree.adopt(self)
 
     # -- one pass -----------------------------------------------------------------------------------------------------
 
-    def _inputs(self, x: ArrayLike) -> Array:
-        """Return x as (rows, n_in), of any dtype, not yet checked for NaN, and without a build."""
-        matrix = as_rows(x, "x")
-        if matrix.shape[1] == 0:
-            raise ValueError(f"x has shape {matrix.shape}, expected at least one column")
-        if self._parts:
-            self._parts[0].expect_features(matrix)
-        return matrix
-
-    def _data(self, x: ArrayLike) -> Array:
-        """Return x as (rows, n_in), of any dtype, with rows and without NaN."""
-        matrix = self._inputs(x)
-        if len(matrix) == 0:
-            raise ValueError("x has no rows, expected at least one")
-        check_finite(matrix, "x", self.dtype)
-        return matrix
-
     def forward(self, x: ArrayLike) -> Array:
-        """Return the outputs (rows, n_out) for x (rows, n_in), and keep what `backward` needs."""
-        matrix = self._inputs(x)
+        """Return the outputs (rows, n_out) for x (rows, n_in), as in training, and keep what `backward` needs.
+
+        A layer such as `Dropout` computes what it computes in training: `predict` is for outputs alone.
+        """
+        matrix = self._tree.inputs(x)
         self.build(matrix.shape[1])
-        assert self._chain is not None
-        self._eager = self._chain.workspace(len(matrix), input_gradient=True)
-        copy_into(self._eager.activations[0], matrix)
-        self._chain.forward(self._eager)
-        return self._eager.activations[-1].copy()
+        self._own()
+        return self._trainer.claim.run(self._trainer.passes().forward, matrix)
 
     def backward(self, dy: ArrayLike) -> Array:
         """Write the gradients of the parameters for the last `forward`, and return that of x.
@@ -269,10 +275,25 @@ class Model:
         dy : array_like of shape (rows, n_out)
             The gradient of what is made small with respect to the outputs.
         """
-        if self._eager is None or self._chain is None:
+        for layer in self._tree.all:
+            if not layer.differentiable:
+                raise no_derivative(layer)
+        if not self.built:
             raise RuntimeError("backward needs a forward before it")
-        self._require_derivatives()
-        return self._chain.backward_of(self._eager, dy, "Model")
+        return self._trainer.claim.run(self._trainer.passes().backward, dy)
+
+    def step(self, optimizer: Optimizer | None = None) -> None:
+        """Take one step of an optimizer on the gradients as they are: ``optimizer.step(net)`` is the same.
+
+        Parameters
+        ----------
+        optimizer : Optimizer or None
+            None is that of the last training.
+        """
+        self._require_built()
+        self._own()
+        chosen = self._trainer.choose_optimizer(optimizer)
+        self._trainer.claim.run(self._trainer.step, chosen)
 
     def predict(self, x: ArrayLike, batch_size: int | None = None, n_threads: int | None = None) -> Array:
         """Return the outputs for x; ``net(x)`` is the same.
@@ -300,15 +321,16 @@ class Model:
         -----
         Any number of threads may call it at once. Data of another dtype are converted block by block.
         """
-        if self._predictor is not None and type(x) is ndarray and batch_size is n_threads is None:
-            y = self._predictor.of_row(x, 2)  # the usual call for one row: it has to be fast
+        predictor = self._predictors.whole
+        if predictor is not None and type(x) is ndarray and batch_size is n_threads is None:
+            y = predictor.of_row(x, 2)  # the usual call for one row: it has to be fast
             if y is not None:
                 return y
-        matrix = self._inputs(x)
+        matrix = self._tree.inputs(x)
         rows = None if batch_size is None else count("batch_size", batch_size)
         threads.check(n_threads)
         self.build(matrix.shape[1])
-        return self._current_predictor().some(matrix, rows, n_threads)
+        return self._predictors.current().some(matrix, rows, n_threads)
 
     __call__ = predict
 
@@ -328,8 +350,9 @@ class Model:
         ValueError, TypeError
             For data of a wrong shape or kind.
         """
-        if self._predictor is not None and type(row) is ndarray:
-            y = self._predictor.of_row(row, 1)
+        predictor = self._predictors.whole
+        if predictor is not None and type(row) is ndarray:
+            y = predictor.of_row(row, 1)
             if y is not None:
                 return y
         array = as_array(row, "row")
@@ -338,17 +361,6 @@ class Model:
             raise ValueError(f"row has shape {array.shape}, expected {expected}; predict takes several rows")
         outputs: Array = self.predict(array[None, :])[0]
         return outputs
-
-    def _current_predictor(self, without_last: bool = False) -> Predictor:
-        """Return what computes the outputs of all stages, or of all but the last, as they are now."""
-        predictor = self._predictor_without_last if without_last else self._predictor
-        if predictor is None or not predictor.is_current():
-            predictor = Predictor(Chain(self._parts[:-1] if without_last else self._parts))
-            if without_last:
-                self._predictor_without_last = predictor
-            else:
-                self._predictor = predictor
-        return predictor
 
     def evaluate(
         self,
@@ -376,75 +388,9 @@ class Model:
         dict
             {"loss": ...}, with "accuracy" for a cross-entropy.
         """
-        matrix = self._data(x)
-        rows = None if batch_size is None else count("batch_size", batch_size)
-        used = self._choose_loss(loss)
-        with _Unchanged(self):
-            self.build(matrix.shape[1])
-            trained, without_last = used.for_end(self._parts[-1], droppable=len(self._parts) > 1)
-            target = used.targets(y, self.n_out, self.dtype)
-            check_lengths(len(matrix), target, "y")
-            weight = self._weights(sample_weight, len(matrix), used)
-        return self._evaluate(trained, without_last, matrix, target, weight, rows)
-
-    def _evaluate(
-        self,
-        loss: Loss,
-        without_last: bool,
-        x: Array,
-        target: Array,
-        weight: Array | None,
-        rows: int | None,
-        n_threads: int | None = None,
-    ) -> dict[str, float]:
-        y, value = self._current_predictor(without_last).some(x, rows, n_threads), np.empty(1)
-        target = np.ascontiguousarray(target)
-        loss._value_and_grad(y, target, weight, None, value, None)
-        return {"loss": float(value[0]), **loss.metrics(y, target)}
+        return self._trainer.evaluate(x, y, loss, sample_weight, batch_size)
 
     # -- training -----------------------------------------------------------------------------------------------------
-
-    def _choose_loss(self, loss: str | Loss | None) -> Loss:
-        if loss is not None:
-            chosen = losses.get(loss)
-            if isinstance(loss, str) and type(chosen) is type(self.loss) and vars(chosen) == vars(self.loss):
-                assert self.loss is not None
-                return self.loss  # for which a step may be recorded already
-            return chosen
-        if self.loss is not None:
-            return self.loss
-        last = getattr(self.layers[-1].stages()[-1], "kernel", None)
-        by_last = {"softmax": "cross_entropy", "log_softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}
-        return losses.get(by_last.get(str(last), "mse"))
-
-    def _weights(self, sample_weight: ArrayLike | None, n: int, loss: Loss) -> Array | None:
-        weight = as_weights(sample_weight, n, self.dtype)
-        if weight is not None and not loss.takes_weights:
-            raise TypeError(f"{loss} takes no sample_weight: give its value_and_grad a third parameter, weight")
-        return weight
-
-    def _require_derivatives(self) -> None:
-        for stage in self._stages():
-            if not stage.differentiable:
-                raise TypeError(
-                    f"{stage.title} has no derivative: define backward(dy), or _backward(x, y, dy, dx, tape)"
-                )
-
-    def _prepare(self, loss: Loss, optimizer: str | Optimizer | None, target: Array, weighted: bool) -> Training:
-        """Make ready to train with this loss and optimizer: the last thing that may fail before the first step."""
-        chosen = optimizers.get(optimizer) if optimizer is not None else self.optimizer or optimizers.get("adam")
-        training, wanted = self._training, (loss, chosen, weighted)
-        if training is None or wanted != self._training_of or not training.constants.hold():
-            self._require_derivatives()
-            trained, without_last = loss.for_end(self._parts[-1], droppable=len(self._parts) > 1)
-            chain = Chain(self._parts[:-1] if without_last else self._parts)
-            state = {**chosen.state(self.params), **(self._state if chosen is self._state_of else {})}
-            check_recordable(chain, trained, chosen, target, weighted, self.params, self.grads)
-            constants = Constants((loss, chosen, *self._parts))
-            training = Training(chain, trained, chosen, self.params, self.grads, state, constants)
-            self._training, self._training_of, self._state, self._state_of = training, wanted, state, chosen
-        self.loss, self.optimizer = loss, chosen
-        return training
 
     def train_batch(
         self,
@@ -473,37 +419,10 @@ class Model:
         ValueError, TypeError, FloatingPointError
             As `fit`; after the last, parameters may have grown without bound in the steps before.
         """
-        if self._parts:  # a built model is changed when nothing can fail any more
-            training, matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
-        else:
-            with _Unchanged(self):
-                training, matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
-        plan = training.plan(len(matrix), target, weight is not None)
-        try:
-            return plan.run(matrix, target, weight)
-        except FloatingPointError:
-            raise training.diverged(f"the loss became {plan.batch.value[0]}") from None
-
-    def _ready(
-        self,
-        x: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None,
-        loss: str | Loss | None,
-        optimizer: str | Optimizer | None,
-    ) -> tuple[Training, Array, Array, Array | None]:
-        """Build and prepare the model for these data, and return them checked, with what trains on them."""
-        matrix = convert(self._inputs(x), self.dtype)
-        if len(matrix) == 0:
-            raise ValueError("x has no rows, expected at least one")
-        check_finite(matrix, "x")
-        chosen = self._choose_loss(loss)
-        if not self._parts:
-            self.build(matrix.shape[1])
-        target = chosen.targets(y, self._parts[-1].n_out, self.dtype)
-        check_lengths(len(matrix), target, "y")
-        weight = self._weights(sample_weight, len(matrix), chosen)
-        return self._prepare(chosen, optimizer, target, weight is not None), matrix, target, weight
+        trainer = self._trainer
+        if not self._tree.is_own:
+            self._own()
+        return trainer.claim.run(trainer.train_batch, x, y, sample_weight, loss, optimizer)
 
     def fit(
         self,
@@ -569,70 +488,12 @@ class Model:
             n_threads,
         )  # fmt: skip
 
-    def _fit(
-        self,
-        x: ArrayLike,
-        y: ArrayLike,
-        loss: str | Loss | None,
-        optimizer: str | Optimizer | None,
-        epochs: int,
-        batch_size: int | None,
-        shuffle: bool = True,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
-        sample_weight: ArrayLike | None = None,
-        callbacks: Sequence[Callback] = (),
-        verbose: bool | str = "auto",
-        n_threads: int | None = None,
-        stop: Event | None = None,
-    ) -> History:
+    def _fit(self, *arguments: Any, stop: Event | None = None, **options: Any) -> History:
         """Train, until another thread sets `stop`."""
-        with _Alone(self):
-            n_epochs = count("epochs", epochs)
-            rows = None if batch_size is None else count("batch_size", batch_size)
-            progress = Progress(n_epochs, verbose)
-            if not isinstance(callbacks, Iterable):
-                raise TypeError(f"callbacks is {callbacks!r}, expected a sequence of functions of (model, epoch, logs)")
-            callbacks = tuple(callbacks)
-            for callback in callbacks:
-                if not callable(callback):
-                    raise TypeError(f"callbacks holds {callback!r}, expected functions of (model, epoch, logs)")
-            validation = None if validation_data is None else self._validation_inputs(validation_data)
-            with _Unchanged(self):
-                training, matrix, target, weight = self._ready(x, y, sample_weight, loss, optimizer)
-                threads.check(n_threads)
-                validate = None if validation is None else self._validation(training, *validation, n_threads)
-                plan = training.plan(min(rows or len(matrix), len(matrix)), target, weight is not None, False)
-                over_data = plan.take_epochs(matrix, target, weight)
-                team = Team(threads.chosen(n_threads, over_data.chunks, n_epochs * over_data.n_batches))
-            order = bool(shuffle), (self.seed * _SEEDS_APART + self._fits) % 2**64
-            self._fits += 1
-            history = self.history = History()
-            called = [partial(callback, self) for callback in callbacks]
-            run_epochs(training, over_data, history, n_epochs, order, progress, validate, called, team, stop)
-            plan.put_back(over_data)
-            return history
-
-    def _validation_inputs(self, data: tuple[ArrayLike, ArrayLike]) -> tuple[Array, ArrayLike]:
-        if not isinstance(data, (tuple, list)) or len(data) != 2:
-            raise TypeError("validation_data is expected to be a tuple (x, y)")
-        matrix = as_matrix(data[0], "validation x", self.dtype)
-        if len(matrix) == 0:
-            raise ValueError("validation x has no rows, expected at least one")
-        check_finite(matrix, "validation x")
-        return matrix, data[1]
-
-    def _validation(self, training: Training, x: Array, y: ArrayLike, n_threads: int | None) -> Callable[[], float]:
-        """Return a function that computes the loss on these data."""
-        assert self.loss is not None
-        try:
-            self._parts[0].expect_features(x)
-            target = self.loss.targets(y, self.n_out, self.dtype)
-            check_lengths(len(x), target, "y")
-        except (TypeError, ValueError) as error:
-            error.args = (f"validation data: {error}",)
-            raise
-        without_last = len(training.chain.parts) < len(self._parts)
-        return lambda: self._evaluate(training.loss, without_last, x, target, None, None, n_threads)["loss"]
+        trainer = self._trainer
+        if not self._tree.is_own:
+            self._own()
+        return trainer.claim.run(trainer.fit, *arguments, stop=stop, **options)
 
     # -- to look at ---------------------------------------------------------------------------------------------------
 
@@ -640,12 +501,11 @@ class Model:
         """Print a table of the layers, their outputs and numbers of parameters."""
         rows = [("layer", "output", "parameters")]
         for i, layer in enumerate(self.layers):
-            stages = layer.stages()
-            count = sum(array.size for stage in stages for array in stage.parameters.values())
+            count = sum(array.size for inner in walk([layer]) for array in inner.parameters.values())
             rows.append(
                 (
                     f"{i + 1}  {layer!r}",
-                    f"(rows, {stages[-1].n_out})" if self.built else "?",
+                    f"(rows, {layer.n_out})" if self.built else "?",
                     f"{count:,}" if self.built else "?",
                 )
             )
@@ -659,37 +519,26 @@ class Model:
         return f"<Model: {', '.join(map(repr, self.layers))}; {size}, {self.dtype}>"
 
 
-class _Alone:
-    """A context in which one thread trains a model: it may do so again from within, another thread may not."""
-
-    def __init__(self, model: Model) -> None:
-        self._model, self._before = model, model._trainer
-        if self._before not in (0, get_ident()):
-            raise RuntimeError("the model is being trained by another thread: train copies of it (copy.deepcopy)")
-
-    def __enter__(self) -> None:
-        self._model._trainer = get_ident()
-
-    def __exit__(self, *exception: object) -> None:
-        self._model._trainer = self._before
+def _checked_dtype(dtype: Any) -> np.dtype[Any]:
+    try:
+        found = np.dtype(object if dtype is None else dtype)
+    except TypeError:
+        found = np.dtype(object)
+    if found not in (np.float32, np.float64):
+        raise ValueError(f"Model: dtype is {dtype!r}, expected 'float32' or 'float64'")
+    return found
 
 
-class _Unchanged:
-    """A context that puts a model and its layers back as they were where the block raises."""
-
-    def __init__(self, model: Model) -> None:
-        self._before: list[tuple[Any, dict[str, Any]]] = [(model, dict(model.__dict__))]
-        if not model._parts:
-            self._before += [(stage, dict(stage.__dict__)) for stage in model._stages()]
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if kind is not None:
-            for part, attributes in self._before:
-                part.__dict__.update(attributes)  # never empty in between: others may be predicting
-                for name in part.__dict__.keys() - attributes.keys():
-                    del part.__dict__[name]
+def _checked_seed(seed: int | None) -> int:
+    if seed is None:
+        return int(np.random.SeedSequence().entropy) % 2**63  # type: ignore[arg-type]
+    try:
+        found = index(seed)
+    except TypeError:
+        raise TypeError(f"Model: seed is {seed!r}, expected a whole number >= 0 or None") from None
+    if found < 0:
+        raise ValueError(f"Model: seed is {seed}, expected a whole number >= 0")
+    return found
 
 
 def _fill(name: str, array: Array, values: ArrayLike) -> None:

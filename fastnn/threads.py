@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastnn._core.team import most_threads, start_threads, wait_for
-from fastnn.names import count
+from fastnn.checks import count
 
 _WORTH_STARTING = 400  # chunks of about 5 us: with fewer, threads take longer to start than they save
 _QUOTA = "/sys/fs/cgroup/cpu.max"  # of the kernel's control groups, version 2: quota and period

@@ -308,6 +308,8 @@ class Chain:
         Take what stands for each layer in a prediction.
     as_kernels : Layer or None
         Take this one as the kernels of its base class, also where its own code is NumPy: that is what calls it.
+    without_last : bool
+        Leave out the last element of the row, which the loss contains.
 
     Attributes
     ----------
@@ -324,8 +326,10 @@ class Chain:
         trains: bool = True,
         predicting: bool = False,
         as_kernels: Layer | None = None,
+        without_last: bool = False,
     ) -> None:
-        self.stages = _stages(list(_row(layers, trains, predicting, as_kernels)), predicting)
+        row = list(_row(layers, trains, predicting, as_kernels))
+        self.stages = _stages(row[:-1] if without_last else row, predicting)
         self.dtype = layers[0].dtype if layers else np.dtype(np.float32)
         self.n_in = n_in
         self.n_out = self.stages[-1].n_out if self.stages else n_in
@@ -399,6 +403,15 @@ class Chain:
         for i, stage in enumerate(self.stages):
             stage.forward(activations[i], activations[i + 1], self._run(memory, i, tape))
 
+    def forward_one(self, memory: Pass, i: int, x: Array, y: Array, tape: Tape | None) -> None:
+        """Run one stage, on these arrays."""
+        self.stages[i].forward(x, y, self._run(memory, i, tape))
+
+    def backward_one(self, memory: Pass, i: int, dy: Array, dx: Array | None, tape: Tape | None) -> None:
+        """Run the backward of one stage."""
+        x, y = memory.activations[i : i + 2]
+        self.stages[i].backward(x, y, dy, dx, self._run(memory, i, tape), None)
+
     def backward(self, memory: Pass, tape: Tape | None = None, lr: Array | None = None) -> None:
         """Write the gradients of what is trained; with a learning rate, products take plain SGD's step instead."""
         activations, gradients = memory.activations, memory.gradients
@@ -431,6 +444,11 @@ class Chain:
         last[...] = checked_gradient(dy, last, name)
         self.backward(memory)
         return first.copy()
+
+
+def elements(layers: Sequence[Layer]) -> list[Layer]:
+    """Return what runs one after the other in the place of layers, those in NumPy whole."""
+    return [layer for layer, _, _ in _row(layers, True, False, None)]
 
 
 def checked_gradient(dy: ArrayLike, last: Array, name: str) -> Array:

@@ -188,6 +188,10 @@ class Layer(Part):
             from fastnn.layers.tree import build_alone
 
             build_alone(self, matrix.shape[1], matrix.dtype)
+        elif self._memory is None:  # it was pickled, or copied, alone
+            from fastnn.layers.tree import give_memory, walk
+
+            give_memory(tuple(walk([self])), self.dtype, None)
         self.expect_features(matrix)
         return eager_forward(self, matrix)
 

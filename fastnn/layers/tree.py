@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from _thread import RLock
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 from weakref import ref
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastnn import kernels
 from fastnn.arena import Arena, Array, Memory
-from fastnn.layers.contract import Layer, build_layer, forms, held_layers
+from fastnn.checks import as_rows
+from fastnn.layers.chain import elements
+from fastnn.layers.contract import Layer, build_layer, held_layers
 
 
 class Entry:
@@ -58,6 +62,30 @@ class Tree:
         return self.layers[-1].n_out > 0
 
     @property
+    def n_in(self) -> int:
+        """The number of inputs: 0 until the layers are built."""
+        return self.layers[0].n_in
+
+    @property
+    def n_out(self) -> int:
+        """The number of outputs: 0 until the layers are built."""
+        return self.layers[-1].n_out
+
+    @cached_property
+    def row(self) -> list[Layer]:
+        """What runs one after the other."""
+        return elements(self.layers)
+
+    def inputs(self, x: ArrayLike) -> Array:
+        """Return x as (rows, n_in), of any dtype, not yet checked for NaN, and without a build."""
+        matrix = as_rows(x, "x")
+        if matrix.shape[1] == 0:
+            raise ValueError(f"x has shape {matrix.shape}, expected at least one column")
+        if self.built:
+            self.layers[0].expect_features(matrix)
+        return matrix
+
+    @property
     def memory(self) -> Memory:
         """The memory, made this tree's own where the arrays came from elsewhere."""
         if self._memory is None:
@@ -91,6 +119,31 @@ class Tree:
         whose = ref(owner)
         for layer in self.all:
             layer.__dict__["_owner"] = whose
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the arrays of the layers are this tree's own, or there are none yet."""
+        return self._memory is not None or not self.built
+
+    def adopt(self, owner: object) -> None:
+        """Take layers over that were built elsewhere: arrays that cannot be written to only when it is trained."""
+        arrays = [array for layer in self.all for array in (*layer.parameters.values(), *layer.states.values())]
+        if all(array.flags.writeable for array in arrays):
+            self._memory = give_memory(self.all, self.dtype, None)
+        self.own(owner)
+
+    def states_with(self, other: Tree) -> list[tuple[Array, Array]]:
+        """Return pairs of the arrays that mean the same in two trees of the same layers, but for counters and keys."""
+        pairs = [(self.memory.params, other.memory.params)]
+        for mine, its in zip(self.all, other.all, strict=False):
+            pairs += [
+                (array, its.states[name])
+                for name, array in mine.states.items()
+                if mine._declared[name].dtype is None and name in its.states
+            ]
+        if len(self.all) != len(other.all) or any(a.shape != b.shape or a.dtype != b.dtype for a, b in pairs):
+            raise ValueError("the other model has other layers or another dtype, expected the same")
+        return pairs
 
     def unbuild(self, before: list[tuple[Layer, dict[str, Any]]]) -> None:
         """Forget a build behind which something failed: nothing was there before it."""
@@ -269,8 +322,3 @@ def _fill(layer: Layer, name: str, declared: Any, view: Array, rng: np.random.Ge
             raise ValueError(f"{layer.title}: {name} has shape {value.shape}, expected {declared.shape} here")
     view[...] = value
     layer.__dict__[name] = view
-
-
-def numpy_layers(every: Iterable[Layer]) -> list[Layer]:
-    """Return those whose code is NumPy."""
-    return [layer for layer in every if forms(type(layer)).is_numpy]

@@ -109,9 +109,10 @@ class Optimizer(Part):
             value = lookup(f"{kind}: decay", value, {"all": "all", "weights": "weights"})
         elif name in ("groups", "transforms"):
             expected: type[Any] = Group if name == "groups" else Transform
-            if not isinstance(value, Iterable) or not all(isinstance(part, expected) for part in (value := [*value])):
+            parts = tuple(value) if isinstance(value, Iterable) else (None,)
+            if not all(isinstance(part, expected) for part in parts):
                 raise TypeError(f"{kind}: {name} is {value!r}, expected a list of {expected.__name__}")
-            value = tuple(value)
+            value = parts
         super().__setattr__(name, value)
 
     # -- to be overridden ---------------------------------------------------------------------------------------------

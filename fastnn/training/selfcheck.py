@@ -7,30 +7,38 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from fastnn._core.tape import Tape
-from fastnn.arena import Array
-from fastnn.layer import Chain, Layer
+from fastnn.arena import Array, Memory
+from fastnn.layers.chain import Chain
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
-from fastnn.plan import Batch
+from fastnn.training.plan import Batch
 
 _ROWS = 8  # enough for a batch to look like one
+_CODE = {"_forward", "_backward", "_value_and_grad", "_step", "_advance", "forward_fused", "backward_fused"}
 
 
 def check_recordable(
-    chain: Chain, loss: Loss, optimizer: Optimizer, target: Array, weighted: bool, params: Array, grads: Array
+    chain: Chain, loss: Loss, optimizer: Optimizer, target: Array, weighted: bool, memory: Memory
 ) -> None:
     """Raise RuntimeError where a layer, loss or optimizer made of kernels computes outside of them.
 
     Parts of this package are tested, and parts written in NumPy are called at every batch: neither is run here. The
     parameters and gradients are as they were afterwards.
     """
-    batch = Batch.like(chain.workspace(min(_ROWS, len(target)), input_gradient=True), target, weighted)
-    batch.target[...] = target[:_ROWS]
-    before = grads.copy()
+    foreign = [i for i, stage in enumerate(chain.stages) if not stage.may_raise and _is_foreign(stage.layer)]
+    check_loss = _is_foreign(loss) and not loss.is_numpy
+    check_optimizer = _is_foreign(optimizer) and not optimizer.is_numpy
+    if not (foreign or check_loss or check_optimizer):
+        return
+    rows = min(_ROWS, len(target))
+    batch = Batch.like(chain.memory(rows, input_gradient=True), target, weighted)
+    batch.target[...] = target[:rows]
+    before, why = memory.grads.copy(), memory.without_gradients
+    memory.without_gradients = None
     try:
-        for i, stage in enumerate(chain.stages):
-            _check_stage(stage, batch, i)
-        if _is_foreign(loss, "_value_and_grad", Loss):
+        for i in foreign:
+            _check_stage(chain, batch, i)
+        if check_loss:
             y, dy = batch.work.activations[-1], batch.work.gradients[-1]
             assert dy is not None
             _check_recorded(
@@ -39,37 +47,41 @@ def check_recordable(
                 [y] if batch.weight is None else [y, batch.weight],
                 [batch.value, dy],
             )
-        if _is_foreign(optimizer, "_step", Optimizer):
-            own, state = params.copy(), optimizer.state(params)
+        if check_optimizer:
+            own, state = memory.params.copy(), optimizer.init(memory.params)
             _check_recorded(
                 f"{optimizer}: _step",
-                lambda tape: optimizer._step(own, grads, state, tape),
-                [grads],
+                lambda tape: optimizer._step(own, memory.grads, state, tape),
+                [memory.grads],
                 [],
                 [own, *state.values()],
             )
     finally:
-        grads[...] = before
+        memory.grads[...], memory.without_gradients = before, why
 
 
-def _check_stage(stage: Layer, batch: Batch, i: int) -> None:
-    (x, y), (dx, dy) = batch.work.activations[i : i + 2], batch.work.gradients[i : i + 2]
+def _check_stage(chain: Chain, batch: Batch, i: int) -> None:
+    stage, work = chain.stages[i], batch.work
+    (x, y), (dx, dy) = work.activations[i : i + 2], work.gradients[i : i + 2]
     assert dx is not None
     assert dy is not None
-    if _is_foreign(stage, "_forward", Layer):
-        _check_recorded(f"{stage.title}: _forward", lambda tape: stage._forward(x, y, tape), [x], [y])
-    if _is_foreign(stage, "_backward", Layer):
-        stage._forward(x, y, None)
-        name = f"{stage.title}: _backward"
-        own = [stage.__dict__["d" + parameter] for parameter in stage.parameters]
-        _check_recorded(name, lambda tape: stage._backward(x, y, dy, dx, tape), [dy], [dx, *own])
-        if i == 0:  # as training calls the first stage
-            _check_recorded(name, lambda tape: stage._backward(x, y, dy, None, tape), [dy], own)
+    title = stage.layer.title
+    _check_recorded(f"{title}: _forward", lambda tape: chain.forward_one(work, i, x, y, tape), [x], [y])
+    chain.forward_one(work, i, x, y, None)
+    own = list(stage.layer._gradients.values())
+    _check_recorded(f"{title}: _backward", lambda tape: chain.backward_one(work, i, dy, dx, tape), [dy], [dx, *own])
+    if i == 0:  # as training calls the first stage
+        _check_recorded(f"{title}: _backward", lambda tape: chain.backward_one(work, i, dy, None, tape), [dy], own)
 
 
-def _is_foreign(part: object, method: str, base: type) -> bool:
-    of_package = type(part).__module__.split(".")[0] == "fastnn"
-    return not of_package and getattr(type(part), method) is not getattr(base, method)
+def _is_foreign(part: object) -> bool:
+    """Whether code of it is not this package's."""
+    for cls in type(part).__mro__:
+        if cls.__module__.split(".")[0] == "fastnn":
+            return False
+        if cls.__dict__.keys() & _CODE:
+            return True
+    return False
 
 
 def _check_recorded(

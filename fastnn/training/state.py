@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from fastnn import kernels
 from fastnn._core.tape import copy_arrays
 from fastnn.arena import Array, Memory
+from fastnn.checks import number
 from fastnn.optimizers import Optimizer
 
 
@@ -68,3 +70,15 @@ class Snapshot:
                 targets.append(array)
                 sources.append(kept.get(name, begun.get(name, array)))
         copy_arrays(targets, sources)
+
+
+def approach(pairs: Sequence[tuple[Array, Array]], tau: float) -> None:
+    """Let each first array come nearer to the second, by a part of the difference; 1 copies all at once."""
+    part = number("soft_update: tau", tau)
+    if part > 1:
+        raise ValueError(f"soft_update: tau is {tau}, expected a number from 0 to 1")
+    if part == 1:
+        copy_arrays([target for target, _ in pairs], [source for _, source in pairs])
+        return
+    for target, source in pairs:
+        kernels.of(target.dtype).approach(target.reshape(-1), source.reshape(-1), part)

@@ -92,7 +92,7 @@ class Trainer:
         if loss is None:
             if self.loss is not None:
                 return self.loss
-            last = self.tree.last
+            last = self.tree.row[-1]
             return losses.get(_BY_LAST.get(str(getattr(last, "kernel", None)), "mse"))
         chosen = losses.get(loss)
         if isinstance(loss, str) and self.loss is not None and chosen.same_settings(self.loss):
@@ -126,9 +126,8 @@ class Trainer:
     def _chain_for(self, loss: Loss) -> tuple[Chain, Loss]:
         """Return what is trained, and the loss behind it: which may contain the last activation."""
         tree = self.tree
-        trained, without_last = loss.for_end(tree.last, droppable=tree.may_drop_last)
-        layers = tree.without_last if without_last else tree.layers
-        return Chain(layers, tree.n_in), trained
+        trained, without_last = loss.for_end(tree.row[-1], droppable=len(tree.row) > 1)
+        return Chain(tree.layers, tree.n_in, without_last=without_last), trained
 
     def _prepared(self, loss: Loss, optimizer: Optimizer, target: Array, weighted: bool) -> Training:
         """Make ready to train with this loss and optimizer: the last thing that may fail before the first step."""
@@ -353,7 +352,7 @@ class Trainer:
         try:
             if not built:
                 tree.build(matrix.shape[1], self.seed, self._owner())
-            used.for_end(tree.last, droppable=tree.may_drop_last)
+            used.for_end(tree.row[-1], droppable=len(tree.row) > 1)
             target = used.targets(y, tree.n_out, tree.dtype)
             check_lengths(len(matrix), target, "y")
             weight = self._weights(sample_weight, len(matrix), used)
@@ -374,7 +373,7 @@ class Trainer:
     ) -> dict[str, float]:
         """Return the loss over checked data, and its metrics."""
         tree = self.tree
-        used, without_last = loss.for_end(tree.last, droppable=tree.may_drop_last)
+        used, without_last = loss.for_end(tree.row[-1], droppable=len(tree.row) > 1)
         y, value = self.predictors.current(without_last).some(x, rows, n_threads), np.empty(1)
         target = np.ascontiguousarray(target)
         used.compute(y, target, weight, None, value, None)
