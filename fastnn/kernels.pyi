@@ -116,6 +116,62 @@ class Kernels:
     @staticmethod
     def dropout(x: Real, y: Real, rate: Number, seed: Number, count: Number, tape: Tape | None = None) -> None: ...
     @staticmethod
+    def batch_norm_forward(
+        x: Real,
+        scale: Real,
+        shift: Real,
+        y: Real,
+        mean: Real,
+        variance: Real,
+        eps: Number = 1e-5,
+        tape: Tape | None = None,
+    ) -> None: ...
+    @staticmethod
+    def batch_norm_backward(
+        x: Real,
+        dy: Real,
+        scale: Real,
+        mean: Real,
+        variance: Real,
+        dx: Real | None,
+        dscale: Real,
+        dshift: Real,
+        eps: Number = 1e-5,
+        tape: Tape | None = None,
+    ) -> None: ...
+    @staticmethod
+    def batch_norm_factors(
+        scale: Real,
+        shift: Real,
+        mean: Real,
+        variance: Real,
+        factor: Real,
+        offset: Real,
+        eps: Number = 1e-5,
+        tape: Tape | None = None,
+    ) -> None: ...
+    @staticmethod
+    def scale_columns(x: Real, factor: Real, offset: Real, y: Real, tape: Tape | None = None) -> None: ...
+    @staticmethod
+    def layer_norm_forward(
+        x: Real,
+        scale: Real,
+        shift: Real,
+        y: Real,
+        mean: Real,
+        inverse: Real,
+        eps: Number = 1e-5,
+        tape: Tape | None = None,
+    ) -> None: ...
+    @staticmethod
+    def layer_norm_backward(
+        x: Real, dy: Real, scale: Real, mean: Real, inverse: Real, dx: Real, tape: Tape | None = None
+    ) -> None: ...
+    @staticmethod
+    def layer_norm_gradients(
+        x: Real, dy: Real, mean: Real, inverse: Real, dscale: Real, dshift: Real, tape: Tape | None = None
+    ) -> None: ...
+    @staticmethod
     def dense_forward(
         x: Real | Rows,
         w: Real,

@@ -376,8 +376,95 @@ def dropout(x: Array, y: Array, rate: float, seed: float, count: float) -> None:
 
     Which elements are kept follows from seed, count, row and column alone: dx is the same function of dy.
     """
-    kept = _dropout_bits(*x.shape, seed, count) >= np.uint32(2**32 * rate)
+    kept = _dropout_bits(len(x), x.shape[1], seed, count) >= np.uint32(2**32 * rate)
     y[...] = np.where(kept, x / (1 - rate), 0)
+
+
+# Normalization: x, y, dy, dx (batch, n), scale, shift, dscale, dshift (n); no rows have the mean 0 and the variance 0
+
+
+def _mean(x: Array, axis: int) -> Array:
+    """The mean along an axis, which stays; 0 of no numbers."""
+    total: Array = x.sum(axis=axis, keepdims=True)
+    return total / max(x.shape[axis], 1)
+
+
+def batch_norm_forward(
+    x: Array, scale: Array, shift: Array, y: Array, mean: Array, variance: Array, eps: float = 1e-5
+) -> None:
+    """y = (x - mean) / sqrt(variance + eps) * scale + shift (Ioffe & Szegedy 2015); mean, variance (n), over the batch.
+
+    The variance is the biased one, the mean of (x - mean)^2.
+    """
+    mean[...] = _mean(x, 0)[0]
+    variance[...] = _mean(np.square(x - mean), 0)[0]
+    y[...] = (x - mean) * (scale / np.sqrt(variance + eps)) + shift
+
+
+def batch_norm_backward(
+    x: Array,
+    dy: Array,
+    scale: Array,
+    mean: Array,
+    variance: Array,
+    dx: Array | None,
+    dscale: Array,
+    dshift: Array,
+    eps: float = 1e-5,
+) -> None:
+    """dshift = sum_i dy_i, dscale = sum_i dy_i xhat_i, dx = scale inverse (dy - dshift / batch - xhat dscale / batch).
+
+    xhat = (x - mean) inverse, inverse = 1 / sqrt(variance + eps); dx may be None.
+    """
+    inverse = 1 / np.sqrt(variance + eps)
+    xhat = (x - mean) * inverse
+    dshift[...] = dy.sum(axis=0)
+    dscale[...] = (dy * xhat).sum(axis=0)
+    if dx is not None:
+        rows = max(len(x), 1)
+        dx[...] = scale * inverse * (dy - dshift / rows - xhat * (dscale / rows))
+
+
+def batch_norm_factors(
+    scale: Array, shift: Array, mean: Array, variance: Array, factor: Array, offset: Array, eps: float = 1e-5
+) -> None:
+    """factor = scale / sqrt(variance + eps), offset = shift - mean factor; all (n)."""
+    factor[...] = scale / np.sqrt(variance + eps)
+    offset[...] = shift - mean * factor
+
+
+def scale_columns(x: Array, factor: Array, offset: Array, y: Array) -> None:
+    """y = x factor + offset; x, y (batch, n), factor, offset (n)."""
+    y[...] = x * factor + offset
+
+
+def layer_norm_forward(
+    x: Array, scale: Array, shift: Array, y: Array, mean: Array, inverse: Array, eps: float = 1e-5
+) -> None:
+    """y = (x - mean) inverse scale + shift, inverse = 1 / sqrt(variance + eps) (Ba, Kiros & Hinton 2016).
+
+    The mean and the variance, which is the mean of (x - mean)^2, are those of each row; mean, inverse (batch).
+    """
+    mean[...] = _mean(x, 1)[:, 0]
+    centered = x - mean[:, None]
+    inverse[...] = 1 / np.sqrt(_mean(np.square(centered), 1)[:, 0] + eps)
+    y[...] = centered * inverse[:, None] * scale + shift
+
+
+def layer_norm_backward(x: Array, dy: Array, scale: Array, mean: Array, inverse: Array, dx: Array) -> None:
+    """dx = inverse (g - mean_j g - xhat mean_j (g xhat)), g = dy scale, xhat = (x - mean) inverse; dx may be dy.
+
+    `layer_norm_gradients` reads dy, too: where dx is dy, it comes first.
+    """
+    g = dy * scale
+    xhat = (x - mean[:, None]) * inverse[:, None]
+    dx[...] = inverse[:, None] * (g - _mean(g, 1) - xhat * _mean(g * xhat, 1))
+
+
+def layer_norm_gradients(x: Array, dy: Array, mean: Array, inverse: Array, dscale: Array, dshift: Array) -> None:
+    """dshift = sum_i dy_i, dscale = sum_i dy_i xhat_i, xhat = (x - mean) inverse; before dy is overwritten."""
+    dshift[...] = dy.sum(axis=0)
+    dscale[...] = (dy * ((x - mean[:, None]) * inverse[:, None])).sum(axis=0)
 
 
 # Losses: value = sum_i weight_i l_i / rows, a missing weight is 1; dy, which may be None, is its gradient

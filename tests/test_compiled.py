@@ -83,6 +83,9 @@ OUTSIDE_LOOPS = {
     "dropout_body": {"scalar conversion", "scalar arithmetic"},  # the threshold and 1 / (1 - rate)
     "scale_body": {"scalar conversion", "scalar arithmetic"},  # whether the factor is 1
     "clip_values_body": {"scalar conversion"},
+    "batch_norm_forward_body": {"scalar conversion"},  # eps
+    "batch_norm_backward_body": {"scalar conversion"},
+    "batch_norm_factors_body": {"scalar conversion"},
     "approach_body": {"scalar conversion", "scalar arithmetic"},
     "norm_factor_body": {"scalar arithmetic"},
     "multiply_numbers_body": {"scalar arithmetic"},
@@ -91,6 +94,7 @@ OUTSIDE_LOOPS = {
 }
 ANYWHERE = {
     "norm_factor_body": {"scalar arithmetic", "packed sum"},
+    "layer_norm_forward_body": {"packed sum", "scalar arithmetic", "scalar conversion"},  # mean and variance of a row
     "dense_forward_body": {"scalar conversion"},  # alpha and lr, for each rectangle of a product
     "dense_dx_body": {"scalar conversion"},
     "dense_sgd_body": {"scalar conversion"},

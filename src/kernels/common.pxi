@@ -49,6 +49,16 @@ cdef extern from "math/elementary.h":
     real real_erf(real x) noexcept nogil
     real real_erfc(real x) noexcept nogil
 
+cdef extern from *:
+    """
+    #if FASTNN_DOUBLE
+    #define square_root sqrt
+    #else
+    #define square_root sqrtf
+    #endif
+    """
+    real square_root(real x) noexcept nogil
+
 # Memoryviews over what a payload holds, without an object, a count or the interpreter's lock: debug builds check their
 # bounds.
 cdef extern from *:

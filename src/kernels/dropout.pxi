@@ -1,5 +1,5 @@
-# Dropout: y = x / (1 - rate) or 0, by a mask that is computed where it is needed and never stored; x, y (rows, n), and y
-# may be x. Units: rows.
+# Dropout: y = x / (1 - rate) or 0, by a mask that is computed where it is needed and never stored; x, y (rows, n), and
+# y may be x. Units: rows.
 
 cdef extern from "math/dropout.h":
     uint64_t dropout_key(uint64_t seed, uint64_t count) noexcept nogil

@@ -2,17 +2,6 @@
 # Numbers are cells, read at every run, so that a schedule needs no new recording. Units: elements. What is the same for
 # all elements stands in integers: the compiler makes a loop for each case then, and vectors of all of them.
 
-cdef extern from *:
-    """
-    #if FASTNN_DOUBLE
-    #define square_root sqrt
-    #else
-    #define square_root sqrtf
-    #endif
-    """
-    real square_root(real x) noexcept nogil
-
-
 cdef inline real not_negative(real x) noexcept nogil:
     return 0 if x < 0 else x
 

@@ -214,6 +214,6 @@ cdef int every_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept
 
 kernel("""every(count: inout float64 (1), k: cell >= 1), updates
 
-    count[0] += 1. Where that is less than k, a replay ends here, and nothing is wrong; else count[0] = 0, and it goes on
-    with the calls behind: they run every k-th time. Without a tape it only counts.
+    count[0] += 1. Where that is less than k, a replay ends here, and nothing is wrong; else count[0] = 0, and it goes
+    on with the calls behind: they run every k-th time. Without a tape it only counts.
     """, every_body, sizeof(Every))

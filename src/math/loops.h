@@ -43,6 +43,15 @@ ALWAYS_INLINE void map_pair_rows(const real *x, const real *y, real *z, Rectangl
     }
 }
 
+/* y = f(x, a, b), where a and b have a number for each column; y may be x */
+ALWAYS_INLINE void map_columns(const real *x, const real *a, const real *b, real *y, Rectangle r,
+                               real (*f)(real, real, real)) {
+    for (ptrdiff_t row = 0; row < r.rows; row++, x += r.stride, y += r.stride) {
+        INDEPENDENT
+        for (ptrdiff_t j = 0; j < r.columns; j++) y[j] = f(x[j], a[j], b[j]);
+    }
+}
+
 /* The same for n elements in a row. */
 ALWAYS_INLINE void map(const real *x, real *y, ptrdiff_t n, real alpha, real (*f)(real, real)) {
     const Rectangle row = {1, n, n};

@@ -1,0 +1,288 @@
+# Normalization: of each column over the rows of a batch, or of each row by itself, then y = xhat * scale + shift;
+# x, y, dy, dx (rows, n), scale, shift, dscale, dshift (n). dx may be dy.
+#
+# Units of what sums over rows: UNIT columns. The rows are the loop outside, and vectors run along the columns, COLUMNS
+# of them at a time, so that their sums stay in the first-level cache; each column's sum runs in the order of the rows.
+
+cdef extern from "math/loops.h":
+    double sum_double(const real *x, Py_ssize_t n) noexcept nogil
+
+cdef extern from "math/normalization.h":
+    void column_gradients(
+        const real *x, const real *dy, const real *mean, const real *factor, const real *shift, const real *slope,
+        real *dx, Py_ssize_t n
+    ) noexcept nogil
+    double sum_centered_squares(const real *x, Py_ssize_t n, real center) noexcept nogil
+    void sum_row_gradients(
+        const real *x, const real *dy, const real *scale, Py_ssize_t n, real mean, real inverse, real *sum,
+        real *product
+    ) noexcept nogil
+    void row_gradients(
+        const real *x, const real *dy, const real *scale, real *dx, Py_ssize_t n, real mean, real factor, real shift,
+        real slope
+    ) noexcept nogil
+
+
+cdef enum:
+    UNIT = 16           # columns: in fewer, threads would read the same cache lines
+    COLUMNS = 128       # of what is summed at a time
+
+cdef void divide_columns(Call *call, Py_ssize_t rows, Py_ssize_t n, double nanoseconds) noexcept:
+    """So many nanoseconds for each element."""
+    call.units = (n + UNIT - 1) // UNIT
+    call_divide(call, nanoseconds * rows * UNIT)
+
+
+cdef struct BatchNormForward:
+    Input x, scale, shift
+    Output y, mean, variance
+    Number eps
+    Py_ssize_t rows, n
+
+cdef int batch_norm_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const BatchNormForward *s = <const BatchNormForward *> call.payload
+    cdef const real[:, ::1] x = input_matrix(s.x, s.rows, s.n)
+    cdef const real[::1] scale = input_vector(s.scale, s.n), shift = input_vector(s.shift, s.n)
+    cdef real[:, ::1] y = matrix(s.y, s.rows, s.n)
+    cdef real[::1] mean = vector(s.mean, s.n), variance = vector(s.variance, s.n)
+    cdef real[COLUMNS] total, squares, center, factor
+    cdef real count = <real> max(s.rows, 1), eps = <real> s.eps[0], d
+    cdef Py_ssize_t at = begin * UNIT, behind = min(end * UNIT, s.n), n, i, j
+    while at < behind:
+        n = min(<Py_ssize_t> COLUMNS, behind - at)
+        memset(total, 0, sizeof(total))
+        for i in range(s.rows):
+            for j in range(n):
+                total[j] += x[i, at + j]
+        for j in range(n):
+            center[j] = total[j] / count
+        memset(total, 0, sizeof(total))
+        memset(squares, 0, sizeof(squares))
+        for i in range(s.rows):
+            for j in range(n):
+                d = x[i, at + j] - center[j]
+                total[j] += d
+                squares[j] += d * d
+        # The mean of what is left corrects that of large numbers, whose sum was rounded, and the squares about it.
+        for j in range(n):
+            d = total[j] / count
+            d = d if d - d == 0 else 0      # of an infinite mean
+            center[j] += d
+            mean[at + j] = center[j]
+            d = squares[j] / count - d * d
+            variance[at + j] = d = 0 if d < 0 else d
+            factor[j] = scale[at + j] / square_root(d + eps)
+        for i in range(s.rows):
+            for j in range(n):
+                y[i, at + j] = real_fma(x[i, at + j] - center[j], factor[j], shift[at + j])
+        at += n
+    return 0
+
+cdef Py_ssize_t prepare_batch_norm_forward(str kernel, Call *call) except -1:
+    cdef const BatchNormForward *s = <const BatchNormForward *> call.payload
+    divide_columns(call, s.rows, s.n, 0.5)
+    return 1
+
+# Ioffe & Szegedy 2015.
+kernel("""batch_norm_forward(x: in (rows, n), scale: in (n), shift: in (n), y: out (rows, n), mean: out (n),
+    variance: out (n), eps: cell = 1e-5 > 0)
+
+    y = (x - mean) / sqrt(variance + eps) * scale + shift, with the mean and the variance of each column over the rows
+    (the biased one: the mean of (x - mean)^2).
+    """, batch_norm_forward_body, sizeof(BatchNormForward), prepare_batch_norm_forward)
+
+
+cdef struct BatchNormBackward:
+    Input x, dy, scale, mean, variance
+    Output dx, dscale, dshift
+    Number eps
+    Py_ssize_t rows, n
+
+cdef int batch_norm_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const BatchNormBackward *s = <const BatchNormBackward *> call.payload
+    cdef const real[:, ::1] x = input_matrix(s.x, s.rows, s.n), dy = input_matrix(s.dy, s.rows, s.n)
+    cdef const real[::1] scale = input_vector(s.scale, s.n), variance = input_vector(s.variance, s.n)
+    cdef const real[::1] mean = input_vector(s.mean, s.n)
+    cdef real[::1] dscale = vector(s.dscale, s.n), dshift = vector(s.dshift, s.n)
+    cdef real[COLUMNS] total, products, inverse, factor, shift, slope
+    cdef real count = <real> max(s.rows, 1), eps = <real> s.eps[0]
+    cdef Py_ssize_t at = begin * UNIT, behind = min(end * UNIT, s.n), n, i, j
+    while at < behind:
+        n = min(<Py_ssize_t> COLUMNS, behind - at)
+        memset(total, 0, sizeof(total))
+        memset(products, 0, sizeof(products))
+        for j in range(n):
+            inverse[j] = <real> 1 / square_root(variance[at + j] + eps)
+        for i in range(s.rows):
+            for j in range(n):
+                total[j] += dy[i, at + j]
+                products[j] += dy[i, at + j] * ((x[i, at + j] - mean[at + j]) * inverse[j])
+        for j in range(n):
+            dshift[at + j] = total[j]
+            dscale[at + j] = products[j]
+            factor[j] = scale[at + j] * inverse[j]
+            shift[j] = total[j] / count
+            slope[j] = products[j] / count * inverse[j]
+        if s.dx is not NULL:
+            for i in range(s.rows):
+                column_gradients(
+                    s.x + i * s.n + at, s.dy + i * s.n + at, s.mean + at, factor, shift, slope, s.dx + i * s.n + at, n
+                )
+        at += n
+    return 0
+
+cdef Py_ssize_t prepare_batch_norm_backward(str kernel, Call *call) except -1:
+    cdef const BatchNormBackward *s = <const BatchNormBackward *> call.payload
+    divide_columns(call, s.rows, s.n, 0.7)
+    return 1
+
+kernel("""batch_norm_backward(x: in (rows, n), dy: in (rows, n), scale: in (n), mean: in (n), variance: in (n),
+    dx: out (rows, n) | dy | None, dscale: out (n), dshift: out (n), eps: cell = 1e-5 > 0)
+
+    dshift = sum(dy), dscale = sum(dy * xhat), each over the rows, xhat = (x - mean) / sqrt(variance + eps), and
+    dx = scale / sqrt(variance + eps) * (dy - dshift / rows - xhat * dscale / rows).
+    """, batch_norm_backward_body, sizeof(BatchNormBackward), prepare_batch_norm_backward)
+
+
+cdef struct BatchNormFactors:
+    Input scale, shift, mean, variance
+    Output factor, offset
+    Number eps
+    Py_ssize_t n
+
+cdef int batch_norm_factors_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const BatchNormFactors *s = <const BatchNormFactors *> call.payload
+    cdef const real[::1] scale = input_vector(s.scale, s.n), shift = input_vector(s.shift, s.n)
+    cdef const real[::1] mean = input_vector(s.mean, s.n), variance = input_vector(s.variance, s.n)
+    cdef real[::1] factor = vector(s.factor, s.n), offset = vector(s.offset, s.n)
+    cdef real eps = <real> s.eps[0], f
+    cdef Py_ssize_t j
+    for j in range(begin, end):
+        factor[j] = f = scale[j] / square_root(variance[j] + eps)
+        offset[j] = real_fma(-mean[j], f, shift[j])
+    return 0
+
+kernel("""batch_norm_factors(scale: in (n), shift: in (n), mean: in (n), variance: in (n), factor: out (n),
+    offset: out (n), eps: cell = 1e-5 > 0) -> n: 1
+
+    factor = scale / sqrt(variance + eps), offset = shift - mean * factor: with a mean and a variance that are given,
+    y = x * factor + offset.
+    """, batch_norm_factors_body, sizeof(BatchNormFactors))
+
+
+cdef struct ScaleColumns:
+    Input x, factor, offset
+    Output y
+    Py_ssize_t rows, n
+
+cdef int scale_columns_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const ScaleColumns *s = <const ScaleColumns *> call.payload
+    cdef Rectangle shape = Rectangle(end - begin, s.n, s.n)
+    map_columns(s.x + begin * s.n, s.factor, s.offset, s.y + begin * s.n, shape, scaled_and_shifted)
+    return 0
+
+kernel("""scale_columns(x: in (rows, n), factor: in (n), offset: in (n), y: out (rows, n) | x) -> rows: 0.3 n
+
+    y = x * factor + offset, which have a number for each column.
+    """, scale_columns_body, sizeof(ScaleColumns))
+
+
+cdef struct LayerNormForward:
+    Input x, scale, shift
+    Output y, mean, inverse
+    Number eps
+    Py_ssize_t rows, n
+
+cdef int layer_norm_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const LayerNormForward *s = <const LayerNormForward *> call.payload
+    cdef const real[:, ::1] x = input_matrix(s.x, s.rows, s.n)
+    cdef const real[::1] scale = input_vector(s.scale, s.n), shift = input_vector(s.shift, s.n)
+    cdef real[:, ::1] y = matrix(s.y, s.rows, s.n)
+    cdef real[::1] means = vector(s.mean, s.rows), inverses = vector(s.inverse, s.rows)
+    cdef double count = max(s.n, 1)
+    cdef real mean, inverse
+    cdef Py_ssize_t i, j
+    for i in range(begin, end):
+        means[i] = mean = <real> (sum_double(s.x + i * s.n, s.n) / count)
+        inverses[i] = inverse = <real> (1 / sqrt(sum_centered_squares(s.x + i * s.n, s.n, mean) / count + s.eps[0]))
+        for j in range(s.n):
+            y[i, j] = real_fma((x[i, j] - mean) * inverse, scale[j], shift[j])
+    return 0
+
+# Ba, Kiros & Hinton 2016.
+kernel("""layer_norm_forward(x: in (rows, n), scale: in (n), shift: in (n), y: out (rows, n), mean: out (rows),
+    inverse: out (rows), eps: cell = 1e-5 > 0) -> rows: 0.5 n
+
+    y = (x - mean) * inverse * scale + shift, inverse = 1 / sqrt(variance + eps), with the mean and the variance of each
+    row (the mean of (x - mean)^2).
+    """, layer_norm_forward_body, sizeof(LayerNormForward))
+
+
+cdef struct LayerNormBackward:
+    Input x, dy, scale, mean, inverse
+    Output dx
+    Py_ssize_t rows, n
+
+cdef int layer_norm_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const LayerNormBackward *s = <const LayerNormBackward *> call.payload
+    cdef const real[::1] means = input_vector(s.mean, s.rows), inverses = input_vector(s.inverse, s.rows)
+    cdef real count = <real> max(s.n, 1), total, product, inverse
+    cdef Py_ssize_t i, at
+    for i in range(begin, end):
+        at, inverse = i * s.n, inverses[i]
+        sum_row_gradients(s.x + at, s.dy + at, s.scale, s.n, means[i], inverse, &total, &product)
+        row_gradients(
+            s.x + at, s.dy + at, s.scale, s.dx + at, s.n, means[i], inverse, total / count,
+            product / count * inverse,
+        )
+    return 0
+
+kernel("""layer_norm_backward(x: in (rows, n), dy: in (rows, n), scale: in (n), mean: in (rows), inverse: in (rows),
+    dx: out (rows, n) | dy) -> rows: 0.5 n
+
+    dx = inverse * (g - mean(g) - xhat * mean(g * xhat)), g = dy * scale, xhat = (x - mean) * inverse, means over a row.
+
+    layer_norm_gradients needs dy, too: where dx is dy, it comes first.
+    """, layer_norm_backward_body, sizeof(LayerNormBackward))
+
+
+cdef struct LayerNormGradients:
+    Input x, dy, mean, inverse
+    Output dscale, dshift
+    Py_ssize_t rows, n
+
+cdef int layer_norm_gradients_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const LayerNormGradients *s = <const LayerNormGradients *> call.payload
+    cdef const real[:, ::1] x = input_matrix(s.x, s.rows, s.n), dy = input_matrix(s.dy, s.rows, s.n)
+    cdef const real[::1] means = input_vector(s.mean, s.rows), inverses = input_vector(s.inverse, s.rows)
+    cdef real[::1] dscale = vector(s.dscale, s.n), dshift = vector(s.dshift, s.n)
+    cdef real[COLUMNS] total, products
+    cdef real mean, inverse
+    cdef Py_ssize_t at = begin * UNIT, behind = min(end * UNIT, s.n), n, i, j
+    while at < behind:
+        n = min(<Py_ssize_t> COLUMNS, behind - at)
+        memset(total, 0, sizeof(total))
+        memset(products, 0, sizeof(products))
+        for i in range(s.rows):
+            mean, inverse = means[i], inverses[i]
+            for j in range(n):
+                total[j] += dy[i, at + j]
+                products[j] += dy[i, at + j] * ((x[i, at + j] - mean) * inverse)
+        for j in range(n):
+            dshift[at + j] = total[j]
+            dscale[at + j] = products[j]
+        at += n
+    return 0
+
+cdef Py_ssize_t prepare_layer_norm_gradients(str kernel, Call *call) except -1:
+    cdef const LayerNormGradients *s = <const LayerNormGradients *> call.payload
+    divide_columns(call, s.rows, s.n, 0.3)
+    return 1
+
+kernel("""layer_norm_gradients(x: in (rows, n), dy: in (rows, n), mean: in (rows), inverse: in (rows), dscale: out (n),
+    dshift: out (n))
+
+    dshift = sum(dy), dscale = sum(dy * xhat), each over the rows, xhat = (x - mean) * inverse.
+
+    It comes before a layer_norm_backward that overwrites dy.
+    """, layer_norm_gradients_body, sizeof(LayerNormGradients), prepare_layer_norm_gradients)

@@ -1,0 +1,61 @@
+/* Normalization: what is done to one row, or to some columns of one, where an output may be an input, and sums over a
+ * row in a fixed number of lanes.
+ */
+#ifndef FASTNN_NORMALIZATION_H
+#define FASTNN_NORMALIZATION_H
+
+#include "math/loops.h"
+
+/* dx = factor * (dy - shift - (x - mean) * slope), with a number of each for every column; dx may be dy */
+ALWAYS_INLINE void column_gradients(const real *x, const real *dy, const real *mean, const real *factor,
+                                    const real *shift, const real *slope, real *dx, ptrdiff_t n) {
+    INDEPENDENT
+    for (ptrdiff_t j = 0; j < n; j++) dx[j] = factor[j] * real_fma(mean[j] - x[j], slope[j], dy[j] - shift[j]);
+}
+
+/* The sum of (x - center)^2 over n elements, in double. */
+ALWAYS_INLINE double sum_centered_squares(const real *x, ptrdiff_t n, real center) {
+    double lanes[REDUCTION_LANES] = {0}, total = 0;
+    ptrdiff_t i = 0;
+    for (; i + REDUCTION_LANES <= n; i += REDUCTION_LANES)
+        for (int lane = 0; lane < REDUCTION_LANES; lane++) {
+            const real d = x[i + lane] - center;
+            lanes[lane] += d * d;
+        }
+    for (int lane = 0; i < n; i++, lane++) {
+        const real d = x[i] - center;
+        lanes[lane] += d * d;
+    }
+    for (int lane = 0; lane < REDUCTION_LANES; lane++) total += lanes[lane];
+    return total;
+}
+
+/* The sums of g = dy * scale, and of g * (x - mean) * inverse, over n elements. */
+ALWAYS_INLINE void sum_row_gradients(const real *x, const real *dy, const real *scale, ptrdiff_t n, real mean,
+                                     real inverse, real *sum, real *product) {
+    real sums[REDUCTION_LANES] = {0}, products[REDUCTION_LANES] = {0};
+    ptrdiff_t i = 0;
+    for (; i + REDUCTION_LANES <= n; i += REDUCTION_LANES) {
+        for (int lane = 0; lane < REDUCTION_LANES; lane++) sums[lane] += dy[i + lane] * scale[i + lane];
+        for (int lane = 0; lane < REDUCTION_LANES; lane++)
+            products[lane] += dy[i + lane] * scale[i + lane] * ((x[i + lane] - mean) * inverse);
+    }
+    for (int lane = 0; i < n; i++, lane++) {
+        sums[lane] += dy[i] * scale[i];
+        products[lane] += dy[i] * scale[i] * ((x[i] - mean) * inverse);
+    }
+    *sum = *product = 0;
+    for (int lane = 0; lane < REDUCTION_LANES; lane++) {
+        *sum += sums[lane];
+        *product += products[lane];
+    }
+}
+
+/* dx = factor * (dy * scale - shift - (x - mean) * slope); dx may be dy */
+ALWAYS_INLINE void row_gradients(const real *x, const real *dy, const real *scale, real *dx, ptrdiff_t n, real mean,
+                                 real factor, real shift, real slope) {
+    INDEPENDENT
+    for (ptrdiff_t j = 0; j < n; j++) dx[j] = factor * real_fma(mean - x[j], slope, dy[j] * scale[j] - shift);
+}
+
+#endif
