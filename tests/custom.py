@@ -39,27 +39,27 @@ class TanhOfSigmoid(Layer):
         self.parameter("w", (n_in, 6), "glorot_normal")
         return 6
 
-    def _forward(self, x, y, tape):
-        self.kernels.dense_forward(x, self.w, None, y, "sigmoid", tape=tape)
-        self.kernels.tanh_forward(y, y, tape)
+    def _forward(self, x, y, run):
+        self.kernels.dense_forward(x, self.w, None, y, "sigmoid", tape=run.tape)
+        self.kernels.tanh_forward(y, y, run.tape)
 
-    def _backward(self, x, y, dy, dx, tape):
+    def _backward(self, x, y, dy, dx, run):
         s = np.empty_like(y)
-        self.kernels.dense_forward(x, self.w, None, s, "sigmoid", tape=tape)
-        self.kernels.tanh_backward(y, dy, dy, tape)
-        self.kernels.sigmoid_backward(s, dy, dy, tape)
-        self.kernels.dense_backward(x, self.w, dy, dx, self.dw, None, tape=tape)
+        self.kernels.dense_forward(x, self.w, None, s, "sigmoid", tape=run.tape)
+        self.kernels.tanh_backward(y, dy, dy, run.tape)
+        self.kernels.sigmoid_backward(s, dy, dy, run.tape)
+        self.kernels.dense_backward(x, self.w, dy, dx, self.dw, None, tape=run.tape)
 
 
 class OwnSigmoid(Layer):
     """The sigmoid, from kernels: of a layer from outside, a loss does not know what it puts out."""
 
-    def _forward(self, x, y, tape):
-        self.kernels.sigmoid_forward(x, y, tape)
+    def _forward(self, x, y, run):
+        self.kernels.sigmoid_forward(x, y, run.tape)
 
-    def _backward(self, x, y, dy, dx, tape):
+    def _backward(self, x, y, dy, dx, run):
         if dx is not None:
-            self.kernels.sigmoid_backward(y, dy, dx, tape)
+            self.kernels.sigmoid_backward(y, dy, dx, run.tape)
 
 
 class LogCosh(Loss):
@@ -93,5 +93,5 @@ class TwiceSGD(Optimizer):
 
     def _step(self, params, grads, state, tape):
         k = kernels.of(params.dtype)
-        k.sgd(params, grads, None, self._lr, tape=tape)
-        k.sgd(params, grads, None, self._lr, tape=tape)
+        k.sgd(params, grads, None, self.cell("lr"), tape=tape)
+        k.sgd(params, grads, None, self.cell("lr"), tape=tape)

@@ -12,6 +12,7 @@ from fastnn import (
     MSE,
     SGD,
     Adam,
+    AdamW,
     BinaryCrossEntropy,
     CrossEntropy,
     Dense,
@@ -25,7 +26,7 @@ from fastnn import (
     Sigmoid,
     Softmax,
 )
-from fastnn.activations import BY_NAME
+from fastnn.layers.activations import BY_NAME
 
 DTYPES = ("float32", "float64")
 FEATURES, OUTPUTS = 4, 3
@@ -96,8 +97,8 @@ OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {
     "rmsprop": lambda: RMSprop(lr=0.01),
     "rmsprop-all": lambda: RMSprop(lr=0.01, momentum=0.9, weight_decay=0.1, centered=True),
     "adam": lambda: Adam(lr=0.01),
-    "adam-decoupled": lambda: Adam(lr=0.01, weight_decay=0.1),
-    "adam-coupled": lambda: Adam(lr=0.01, weight_decay=0.1, decoupled=False),
+    "adam-decoupled": lambda: AdamW(lr=0.01, weight_decay=0.1),
+    "adam-coupled": lambda: Adam(lr=0.01, weight_decay=0.1),
 }
 
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
@@ -121,6 +122,11 @@ def data(task: Task = TASKS[0], rows: int = 21, seed: int = 0) -> tuple[np.ndarr
     rng = np.random.default_rng([seed, rows])
     x = rng.normal(size=(rows, FEATURES))
     return x, task.targets(rng.normal(size=(rows, OUTPUTS)), rng)
+
+
+def memory_of(net: Model) -> dict[str, np.ndarray]:
+    """What the model's optimizer remembers."""
+    return net._trainer.state.memories.get(net.optimizer, {})
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:

@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 from custom import Scale, SignSGD
-from nets import FEATURES, OUTPUTS, each_dtype, same_bits
+from nets import FEATURES, OUTPUTS, each_dtype, memory_of, same_bits
 
 from fastnn import (
     MSE,
@@ -26,7 +26,7 @@ from fastnn import (
     Softmax,
     Tanh,
 )
-from fastnn.data import check_finite
+from fastnn.checks import check_finite
 
 ROWS = 12
 RNG = np.random.default_rng(0)
@@ -118,11 +118,11 @@ def everything_of(net):
     """What a model knows, as bytes and identities."""
     if not net.built:
         assert net.n_in == 0
-        assert all(stage.parameters == {} for layer in net.layers for stage in layer.stages())
+        assert all(stage.parameters == {} for layer in net.layers for stage in [layer, *layer.children()])
         return net.loss, net.optimizer, net._fits, net.history
-    arrays = {"params": net.params, "grads": net.grads, **net._state}
+    arrays = {"params": net.params, "grads": net.grads, **memory_of(net)}
     values = {name: array.tobytes() for name, array in arrays.items()}
-    return net.loss, net.optimizer, net._fits, net.history, net._training, values
+    return net.loss, net.optimizer, net._fits, net.history, net._trainer._training, values
 
 
 def assert_refused(call, error, message):
@@ -250,8 +250,8 @@ class OneWay(Layer):
 
 
 class OneWayOfKernels(Layer):
-    def _forward(self, x, y, tape):
-        self.kernels.relu_forward(x, y, tape)
+    def _forward(self, x, y, run):
+        self.kernels.relu_forward(x, y, run.tape)
 
 
 @pytest.mark.parametrize("kind", [OneWay, OneWayOfKernels])

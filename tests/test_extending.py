@@ -318,32 +318,32 @@ def test_a_layer_of_kernels_has_the_gradient_of_its_formula():
 
 
 class NumPyInForward(Layer):
-    def _forward(self, x, y, tape):
+    def _forward(self, x, y, run):
         y[...] = np.maximum(x, 0)
 
-    def _backward(self, x, y, dy, dx, tape):
-        self.kernels.relu_backward(y, dy, dx, tape=tape)
+    def _backward(self, x, y, dy, dx, run):
+        self.kernels.relu_backward(y, dy, dx, tape=run.tape)
 
 
 class ForgottenTape(NumPyInForward):
     _backward = NumPyInForward._backward
 
-    def _forward(self, x, y, tape):
+    def _forward(self, x, y, run):
         self.kernels.relu_forward(x, y)
 
 
 class HalfInNumPy(NumPyInForward):
     _backward = NumPyInForward._backward
 
-    def _forward(self, x, y, tape):
-        self.kernels.relu_forward(np.abs(x), y, tape)
+    def _forward(self, x, y, run):
+        self.kernels.relu_forward(np.abs(x), y, run.tape)
 
 
 class NumPyInBackward(Layer):
-    def _forward(self, x, y, tape):
-        self.kernels.relu_forward(x, y, tape)
+    def _forward(self, x, y, run):
+        self.kernels.relu_forward(x, y, run.tape)
 
-    def _backward(self, x, y, dy, dx, tape):
+    def _backward(self, x, y, dy, dx, run):
         if dx is not None:
             dx[...] = dy * (y > 0)
 
@@ -410,9 +410,9 @@ class Steeper(ReLU):
 class Twice(ReLU):
     """max(max(x, 0), 0) by kernels: as ReLU, but counted."""
 
-    def _forward(self, x, y, tape):
+    def _forward(self, x, y, run):
         Twice.calls += 1
-        super()._forward(x, y, tape)
+        super()._forward(x, y, run)
 
     _backward = ReLU._backward
 
@@ -528,11 +528,11 @@ def log_softmax(x):
 class OwnLogSoftmax(LogSoftmax):
     """The same, by its own calls of the kernels."""
 
-    def _forward(self, x, y, tape):
-        self.kernels.log_softmax_forward(x, y, tape)
+    def _forward(self, x, y, run):
+        self.kernels.log_softmax_forward(x, y, run.tape)
 
-    def _backward(self, x, y, dy, dx, tape):
-        self.kernels.log_softmax_backward(y, dy, dx, tape)
+    def _backward(self, x, y, dy, dx, run):
+        self.kernels.log_softmax_backward(y, dy, dx, run.tape)
 
 
 @pytest.mark.parametrize("rows", [False, True], ids=["labels", "rows"])
@@ -574,7 +574,7 @@ def test_a_loss_refuses_what_are_no_probabilities_for_it(kind, loss):
 
 
 def set_slope(net):
-    net.layers[1].alpha = 0.3
+    net.layers[1].negative_slope = 0.3
 
 
 def set_delta(net):

@@ -14,7 +14,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from custom import Scale, SignSGD
-from nets import OPTIMIZERS, OUTPUTS, TASK, data, same_bits, small_net
+from nets import OPTIMIZERS, OUTPUTS, TASK, data, memory_of, same_bits, small_net
 
 from fastnn import MSE, SGD, Dense, EarlyStopping, Layer, Loss, Model, Optimizer
 from fastnn._core.tape import permutation
@@ -364,7 +364,7 @@ def test_ctrl_c_ends_a_fit_within_100_ms(layer, callbacks, ctrl_c):
 def assert_usable(net, x, t):
     assert np.isfinite(net.params).all()
     assert np.isfinite(net.predict(x)).all()
-    net._state.clear() if isinstance(net.optimizer, SignSGD) else None
+    memory_of(net).clear() if isinstance(net.optimizer, SignSGD) else None
     assert len(net.fit(x, t, "mse", SGD(1e-3), epochs=3)) == 3
 
 
@@ -470,7 +470,7 @@ def test_parameters_stay_finite_where_a_gradient_overflows(epochs):
     with pytest.raises(FloatingPointError, match="again those from before this fit"):
         net.fit(np.full((2, 3), 1e-36), np.zeros(2), "mae", SGD(1.0, momentum=0.5), epochs=epochs)
     assert same_bits(net.params, before)
-    assert not net._state["velocity"].any()
+    assert not memory_of(net)["velocity"].any()
 
 
 def turns_of_another_thread(function):

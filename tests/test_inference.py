@@ -9,7 +9,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from custom import Cube, OwnSigmoid, Scale
-from nets import FEATURES, OUTPUTS, data, each_dtype, same_bits, small_net
+from nets import FEATURES, OUTPUTS, data, each_dtype, memory_of, same_bits, small_net
 
 from fastnn import SGD, CrossEntropy, Dense, Layer, LeakyReLU, Model, Softmax
 
@@ -293,10 +293,10 @@ class Power(Layer):
 
     times = 1
 
-    def _forward(self, x, y, tape):
-        self.kernels.identity_forward(x, y, tape=tape)
+    def _forward(self, x, y, run):
+        self.kernels.identity_forward(x, y, tape=run.tape)
         for _ in range(self.times):
-            self.kernels.softplus_forward(y, y, tape=tape)
+            self.kernels.softplus_forward(y, y, tape=run.tape)
 
 
 class Outside(Layer):
@@ -304,7 +304,7 @@ class Outside(Layer):
 
     slope = 2.0
 
-    def _forward(self, x, y, tape):
+    def _forward(self, x, y, run):
         np.multiply(x, self.slope, out=y)
 
 
@@ -443,7 +443,7 @@ def test_evaluate_with_a_loss_that_contains_the_last_layer_shows_changes():
     before = net.evaluate(X, labels)
     fresh.build(FEATURES)
     for model in (net, fresh):
-        model.layers[1].alpha = 0.9
+        model.layers[1].negative_slope = 0.9
     assert net.evaluate(X, labels) == fresh.evaluate(X, labels) != before
     value, _ = CrossEntropy().value_and_grad(net.predict(X), labels)
     assert net.evaluate(X, labels)["loss"] == pytest.approx(value, rel=1e-5)

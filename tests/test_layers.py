@@ -33,7 +33,7 @@ from fastnn import (
     initializers,
     kernels,
 )
-from fastnn.activations import BY_NAME
+from fastnn.layers.activations import BY_NAME
 
 X = np.random.default_rng(0).normal(size=(7, 5))
 
@@ -332,7 +332,7 @@ def away_from_kinks(net: Model, x: np.ndarray) -> np.ndarray:
     """The rows of x for which no layer of the net receives a number close to a kink."""
     good = np.ones(len(x), bool)
     net.build(x.shape[1])
-    for stage in (stage for layer in net.layers for stage in layer.stages()):
+    for stage in net._tree.all:
         good &= (np.abs(x[:, :, None] - KINKS) > 1e-3).all(axis=(1, 2)) | (stage.parameters != {})
         x = x @ stage.w + stage.b if stage.parameters else stage.forward(x)
     return good

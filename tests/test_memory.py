@@ -105,16 +105,16 @@ def test_no_data_are_kept_after_a_fit():
 def test_large_recordings_are_not_kept_between_fits(monkeypatch):
     net, (x, t) = Model([Dense(8, "relu"), Dense(3, "softmax")], seed=0), (np.ones((200, 40)), np.arange(200) % 3)
     net.fit(x, t, epochs=1, batch_size=None)
-    assert len(net._training._plans) == 1
-    net._training._plans.clear()
+    assert len(net._trainer._training._plans) == 1
+    net._trainer._training._plans.clear()
     monkeypatch.setattr(training, "_BYTES_KEPT", 1000)
     net.fit(x, t, epochs=1, batch_size=None)
-    assert not net._training._plans
+    assert not net._trainer._training._plans
 
 
 def test_few_recordings_are_kept_for_last_batches_of_many_sizes():
     net = Model([Dense(8, "relu"), Dense(3, "softmax")], seed=0)
     for rows in range(33, 63):
         net.fit(np.ones((rows, 4)), np.arange(rows) % 3, epochs=1, batch_size=32)
-    (plan,) = net._training._plans.values()
+    (plan,) = net._trainer._training._plans.values()
     assert len(plan._tapes) <= 8

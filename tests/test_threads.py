@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nets import DTYPES, each_dtype, same_bits
+from nets import DTYPES, each_dtype, memory_of, same_bits
 
 from fastnn import SGD, Adam, Dense, EarlyStopping, Layer, Model, fit_many, threads
 from fastnn._core.tape import Tape
@@ -51,7 +51,7 @@ def test_any_number_of_threads_trains_to_the_same_bits(optimizer, dtype):
         other = trained(n_threads, OPTIMIZERS[optimizer], dtype)
         assert same_bits(other.params, one.params)
         assert other.history.loss == one.history.loss
-        assert all(same_bits(array, one._state[name]) for name, array in other._state.items())
+        assert all(same_bits(array, memory_of(one)[name]) for name, array in memory_of(other).items())
 
 
 def test_large_batches_train_to_the_same_bits():

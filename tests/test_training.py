@@ -5,6 +5,7 @@ import pytest
 from custom import Cube, LogCosh, SaturatingMSE, Scale, SignSGD, TanhOfSigmoid, TwiceSGD
 from mlp import MLP
 from nets import (
+    memory_of,
     DTYPES,
     FEATURES,
     OPTIMIZERS,
@@ -22,7 +23,7 @@ from nets import (
 
 from fastnn import MSE, SGD, Adam, CrossEntropy, Dense, Model, RMSprop
 from fastnn._core.team import Team
-from fastnn.plan import Batch, EpochPlan, Plan
+from fastnn.training.plan import Batch, EpochPlan, Plan
 
 # Ten steps of whole nets, compared with the network of twins
 
@@ -170,8 +171,8 @@ def assert_eager_is_replay(make_net, x, t, loss, optimizer, weight=None):
     assert np.isfinite(history.loss).all()
     for other in (fitted, stepped):
         assert same_bits(other.params, eager.params)
-        assert other._state.keys() == eager._state.keys()
-        assert all(same_bits(array, eager._state[name]) for name, array in other._state.items())
+        assert memory_of(other).keys() == memory_of(eager).keys()
+        assert all(same_bits(array, memory_of(eager)[name]) for name, array in memory_of(other).items())
     assert same_bits(stepped.grads, eager.grads)
     not_stored = fitted._training.optimizer.plain_lr is not None and fitted._training.chain.can_update
     assert same_bits(fitted.grads, np.zeros_like(eager.grads) if not_stored else eager.grads)
@@ -253,7 +254,7 @@ def trained_in_parts(net, x, t, loss, optimizer, weight, parts, team=None):
         plan.cursor[0] = cursor
         for tape in (plan.gather, plan.step):
             tape.replay(parts=parts, team=team)
-    arrays = [net.params, net.grads, plan.batch.value, *plan.batch.work.activations, *net._state.values()]
+    arrays = [net.params, net.grads, plan.batch.value, *plan.batch.work.activations, *memory_of(net).values()]
     return [array.copy() for array in arrays]
 
 
@@ -626,11 +627,11 @@ def test_the_name_of_a_loss_means_the_one_that_a_model_has_if_it_is_the_same():
     x, t = data()
     net = small_net()
     net.train_batch(x, t, loss="huber")
-    loss, training = net.loss, net._training
+    loss, training = net.loss, net._trainer._training
     net.train_batch(x, t, loss="huber")
     net.fit(x, t, "huber", epochs=1)
     assert net.loss is loss
-    assert net._training is training
+    assert net._trainer._training is training
     loss.delta = 0.5
     net.train_batch(x, t, loss="huber")
     assert net.loss is not loss

@@ -79,6 +79,8 @@ class Dense(Layer):
         self.parameter("w", (n_in, self.units), self.weight_initializer or default)
         if self.bias:
             self.parameter("b", (self.units,), self.bias_initializer)
+        else:
+            self.__dict__["b"] = self.__dict__["db"] = None
         return self.units if self.activation is None else self.build_child(self.activation, self.units)
 
     def in_a_row(self) -> Sequence[Layer]:
@@ -107,7 +109,8 @@ class Dense(Layer):
     ) -> None:
         """Write activation(factor * (x @ w + b) + offset) into y in one kernel."""
         name, alpha = (None, None) if activation is None else (activation.kernel, activation.alpha_cell)
-        self.kernels.dense_forward(x, self.w, self.b, y, name, alpha, factor, offset, tape=run.tape)
+        scaling = {} if factor is None else {"factor": factor, "offset": offset}
+        self.kernels.dense_forward(x, self.w, self.b, y, name, alpha, **scaling, tape=run.tape)
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         self.backward_fused(x, dy, dx, None, None, run)
