@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from fastnn import threads
 from fastnn._core.tape import RowFunction, Tape
 from fastnn.arena import Array
 from fastnn.checks import copy_into
-from fastnn.layers.chain import Chain, Product, Stage
+from fastnn.layers.chain import Chain
 from fastnn.layers.tree import Tree
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Block:
     def __init__(self, chain: Chain, rows: int) -> None:
         self._chain, self._work = chain, chain.memory(rows, train=False)
         self._recorded: dict[int, Recorded] = {}
-        self._is_ours = bool(chain.stages) and _is_ours(chain.stages[0])  # others could write to their x
+        self._is_ours = bool(chain.stages) and chain.stages[0].is_ours  # others could write to their x
 
     def recorded(self, rows: int) -> Recorded:
         """Return the forward pass for that many rows."""
@@ -75,7 +75,7 @@ class Block:
         activations, second = work.activations, 0
         for i, stage in enumerate(chain.stages):
             x, y = activations[i], activations[i + 1]
-            if _is_ours(stage):
+            if stage.is_ours:
                 chain.forward_one(work, i, x, y, tape)
             else:  # of code from outside nobody knows what it depends on: it is called
                 tape.call(lambda i=i, x=x, y=y: chain.forward_one(work, i, x, y, None))  # type: ignore[misc]
@@ -101,7 +101,7 @@ class Predictor:
         row = Block(chain, 1).recorded(1)  # of its own: memory that lies together is faster
         self.rows = max(_LEAST_ROWS, _BLOCK_BYTES // max(1, chain.memory(1, train=False).nbytes))
         self._free: list[Block] = []  # pop and append are one operation each for other threads
-        self._is_shareable = all(map(_is_ours, chain.stages))  # others may remember what they saw
+        self._is_shareable = chain.is_ours  # others may remember what they saw
         self.of_row = RowFunction(row.tape, row.x, row.y, dtype, None).of
 
     def some(self, x: Array, rows: int | None = None, n_threads: int | None = None) -> Array:
@@ -165,18 +165,6 @@ class Predictors:
             else:
                 self.whole = found
         return found
-
-
-def _is_ours(stage: Stage) -> bool:
-    """Whether what runs is code of this package, which depends on its arguments and on cells alone."""
-    if stage.may_raise:
-        return False
-    layer: Any = stage.layer
-    is_fused = isinstance(stage, Product) and (stage.activation is not None or stage.scaling is not None)
-    code = layer.forward_fused if is_fused else layer._forward
-    return code.__module__.startswith("fastnn.") and (
-        stage.inner is None or (not stage.inner.may_raise and all(map(_is_ours, stage.inner.stages)))
-    )
 
 
 def _event() -> Event:

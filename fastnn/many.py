@@ -130,7 +130,7 @@ def _check(nets: list[Model], own: list[Mapping[str, Any]], options: Mapping[str
             raise TypeError(f"fit_many: models[{i}] is {net!r}, expected a Model")
     if len({id(net) for net in nets}) < len(nets):
         raise ValueError("fit_many: the same model stands in models twice, expected each once")
-    stages = [id(stage) for net in nets for stage in net._stages()]
+    stages = [id(stage) for net in nets for stage in net._tree.all]
     if len(set(stages)) < len(stages):
         raise ValueError("fit_many: two models have a layer in common, expected models of their own layers")
     if len(own) != len(nets):

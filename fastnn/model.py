@@ -252,7 +252,7 @@ class Model:
         self._begin()
         self._trainer = Trainer(self._tree, self._predictors, self._seed, ref(self))
         self._trainer.__setstate__(state["_trainer"])
-        if self._tree.built:
+        if layers[-1].n_out:
             self._tree.adopt(self)
 
     # -- one pass -----------------------------------------------------------------------------------------------------

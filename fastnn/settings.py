@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ _CONFUSIONS = {
     "learning_rate": "lr", "rate_of_learning": "lr", "beta_1": "beta1", "beta_2": "beta2", "epsilon": "eps",
     "requires_grad": "trainable", "kernel_initializer": "weight_initializer", "use_bias": "bias", "units_": "units",
 }  # fmt: skip
-_VARARGS = 4  # a flag of code objects
+_TAKES_OPTIONS = 8  # a flag of code objects: **options
+_PLAIN = (bool, int, float, str)
 _KNOWN: dict[type, frozenset[str]] = {}  # of each class, the names that it has
 _FIXED: dict[type, frozenset[str]] = {}
 
@@ -123,6 +125,15 @@ def fixed_settings(kind: type) -> frozenset[str]:
     return _FIXED[kind]
 
 
+def fixed_in_recording(part: Part) -> Iterable[str]:
+    """Return the attributes of a part that a recording fixes: of one whose kernels are a user's, all plain ones."""
+    kind = type(part)
+    if _is_ours(kind) or getattr(part, "is_numpy", False):
+        return part.constants
+    plain = (name for name, value in part.__dict__.items() if name[0] != "_" and isinstance(value, _PLAIN))
+    return dict.fromkeys((*part.constants, *plain))
+
+
 def _is_ours(kind: type) -> bool:
     return kind.__module__.partition(".")[0] == "fastnn"
 
@@ -135,7 +146,7 @@ def _settings_of(kind: type) -> set[str]:
         if code is not None and _is_ours(base):
             n = code.co_argcount + code.co_kwonlyargcount
             found.update(code.co_varnames[1:n])
-            if not code.co_flags & _VARARGS:
+            if not code.co_flags & _TAKES_OPTIONS:
                 break
     return found
 

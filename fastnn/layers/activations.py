@@ -136,14 +136,12 @@ class GELU(Activation):
         "tanh" is the form x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) of the same paper.
     """
 
+    kernel = "gelu"
+
     def __init__(self, approximate: str = "none") -> None:
         self.approximate = approximate
-        self._form = lookup("form of GELU", approximate, {"none": "gelu", "tanh": "gelu_tanh"})
-
-    @property
-    def kernel(self) -> str:  # type: ignore[override]
-        """That of the form."""
-        return self._form
+        forms = {"none": "gelu", "tanh": "gelu_tanh"}
+        self.__dict__["kernel"] = lookup("form of GELU", approximate, forms)
 
     def __repr__(self) -> str:
         return "GELU()" if self.approximate == "none" else f"GELU({self.approximate!r})"
@@ -215,14 +213,8 @@ class LogSoftmax(Activation):
     gives = "class log-probabilities"
 
 
-def _named() -> list[type[Activation]]:
-    kinds = (*Activation.__subclasses__(), *_WithAlpha.__subclasses__())
-    return [kind for kind in kinds if kind.kernel]
-
-
 BY_NAME: dict[str, type[Activation]] = {
-    **{kind.kernel: kind for kind in _named() if isinstance(kind.kernel, str)},
-    "gelu": GELU,
+    **{kind.kernel: kind for kind in (*Activation.__subclasses__(), *_WithAlpha.__subclasses__()) if kind.kernel},
     "linear": Identity,
     "swish": SiLU,
 }

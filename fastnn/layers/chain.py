@@ -127,6 +127,7 @@ class Stage:
     layers: tuple[Layer, ...]
     has_parameters: bool  # that are trained: in it, or inside
     may_raise = False  # Python code runs in it
+    is_ours: bool  # what runs is code of this package, which depends on its arguments and on cells alone
     takes_rows: Callable[[Array], bool] | None = None
 
     def __init__(self, layer: Layer, trains: bool, predicting: bool) -> None:
@@ -136,6 +137,7 @@ class Stage:
         self.n_in, self.n_out = layer.n_in, layer.n_out
         children = layer.children()
         self.inner = Chain(children, self.n_in, trains, predicting) if children else None
+        self.is_ours = _is_ours(layer._forward) and (self.inner is None or self.inner.is_ours)
         self.has_parameters = trains and (bool(layer.parameters) or (self.inner is not None and self.inner.lowest >= 0))
         self.changes = type(layer)._after_batch is not Layer._after_batch or (
             self.inner is not None and bool(self.inner.changing)
@@ -160,6 +162,7 @@ class NumpyStage(Stage):
     """A layer in NumPy: called between kernels."""
 
     may_raise = True
+    is_ours = False
 
     def __init__(self, layer: Layer, trains: bool, predicting: bool) -> None:
         self.layer, self.layers, self.trains = layer, (layer,), trains
@@ -241,6 +244,10 @@ class NumpyStage(Stage):
                 eager_after_batch(layer)
 
 
+def _is_ours(code: Any) -> bool:
+    return bool(code.__module__.startswith("fastnn."))
+
+
 def _predict(layer: Layer, x: Array) -> Any:
     _PREDICTING.set(True)
     return layer.forward(x)
@@ -277,6 +284,8 @@ class Product(Stage):
         self.before: Layer | None = None
         self.differentiated = self.in_place = self.changes = False
         self.saved = code.saved if activation is None else ("x", "y")
+        is_fused = scaling is not None or activation is not None
+        self.is_ours = _is_ours(layer.forward_fused if is_fused else layer._forward)
         self.takes_rows = getattr(layer, "takes_rows", None)
         self.n_in, self.n_out, self.inner = layer.n_in, layer.units, None
 
@@ -397,6 +406,11 @@ class Chain:
         stage, inner = self.stages[i], memory.inner[i]
         bound = None if inner is None or stage.inner is None else Inner(stage.inner, inner, tape)
         return Run(tape, memory.rows, memory.scratch[i].arrays, stage.trains, bound)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether all that runs is code of this package."""
+        return all(stage.is_ours for stage in self.stages)
 
     def forward(self, memory: Pass, tape: Tape | None = None) -> None:
         activations = memory.activations

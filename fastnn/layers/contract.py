@@ -285,6 +285,11 @@ class Layer(Part):
         """Whether there is a backward for the forward."""
         return forms(type(self)).differentiable
 
+    @property
+    def is_numpy(self) -> bool:
+        """Whether its code is NumPy."""
+        return forms(type(self)).is_numpy
+
     def in_a_row(self) -> Sequence[Layer]:
         """Return the layers that run one after the other in the place of this one."""
         return (self,)

@@ -55,11 +55,7 @@ class Tree:
         self._building = RLock()  # several threads may need the model for the first time
         self.all: tuple[Layer, ...] = tuple(walk(self.layers))
         self._memory: Memory | None = None
-
-    @property
-    def built(self) -> bool:
-        """Whether the number of inputs is known and the parameters exist."""
-        return self.layers[-1].n_out > 0
+        self.built = False  # whether the number of inputs is known and the parameters exist: set last
 
     @property
     def n_in(self) -> int:
@@ -105,13 +101,13 @@ class Tree:
                     raise ValueError(
                         f"{layer.title} is part of another model, which would lose it: use copy.deepcopy(layer)"
                     )
-            before = [(layer, dict(layer.__dict__)) for layer in self.all]
+            before = self.attributes()
             try:
                 self._memory = build_all(self.layers, self.all, n_in, self.dtype, np.random.default_rng([seed, 0]))
                 self.own(owner)
+                self.built = True  # the last: other threads go by it
             except BaseException:
-                self._memory = None
-                self._put_back(before)
+                self.unbuild(before)
                 raise
 
     def own(self, owner: object) -> None:
@@ -131,6 +127,7 @@ class Tree:
         if all(array.flags.writeable for array in arrays):
             self._memory = give_memory(self.all, self.dtype, None)
         self.own(owner)
+        self.built = True
 
     def states_with(self, other: Tree) -> list[tuple[Array, Array]]:
         """Return pairs of the arrays that mean the same in two trees of the same layers, but for counters and keys."""
@@ -147,18 +144,15 @@ class Tree:
 
     def unbuild(self, before: list[tuple[Layer, dict[str, Any]]]) -> None:
         """Forget a build behind which something failed: nothing was there before it."""
-        self._memory = None
-        self._put_back(before)
-
-    def attributes(self) -> list[tuple[Layer, dict[str, Any]]]:
-        """Return what the layers hold: what `unbuild` needs."""
-        return [(layer, dict(layer.__dict__)) for layer in self.all]
-
-    def _put_back(self, before: list[tuple[Layer, dict[str, Any]]]) -> None:
+        self.built, self._memory = False, None
         for layer, attributes in before:
             layer.__dict__.update(attributes)  # never empty in between: others may be predicting
             for name in layer.__dict__.keys() - attributes.keys():
                 del layer.__dict__[name]
+
+    def attributes(self) -> list[tuple[Layer, dict[str, Any]]]:
+        """Return what the layers hold: what `unbuild` needs."""
+        return [(layer, dict(layer.__dict__)) for layer in self.all]
 
     def entries(self) -> list[Entry]:
         """Return all parameters, in the order in which they lie."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from numpy.typing import ArrayLike
 
@@ -45,7 +45,7 @@ class ByHand:
         recorded = self._recorded.pop(len(x), None)
         if recorded is None:
             memory, tape = self._chain.memory(len(x), input_gradient=True), Tape()
-            self._chain.forward(memory, tape)
+            self._record(tape, lambda tape: self._chain.forward(memory, tape))
             recorded = _Recorded(memory, tape)
         self._recorded[len(x)] = recorded  # the last used stands last
         if len(self._recorded) > _SIZES_KEPT:
@@ -55,6 +55,13 @@ class ByHand:
         recorded.forward.replay()
         self._last = recorded
         return recorded.memory.activations[-1].copy()
+
+    def _record(self, tape: Tape, compute: Callable[[Tape | None], None]) -> None:
+        """Record, or, where code from outside decides by itself what it computes, call it."""
+        if all(stage.is_ours or stage.may_raise for stage in self._chain.stages):
+            compute(tape)
+        else:
+            tape.call(lambda: compute(None))
 
     def backward(self, dy: ArrayLike) -> Array:
         """Write the gradients for the last forward, and return that of x."""
@@ -68,7 +75,7 @@ class ByHand:
         self._memory.without_gradients = None
         if recorded.backward is None:
             tape = Tape()
-            self._chain.backward(recorded.memory, tape)
+            self._record(tape, lambda tape: self._chain.backward(recorded.memory, tape))
             recorded.backward = tape
         last[...] = given
         recorded.backward.replay()

@@ -74,21 +74,18 @@ class Fit:
         # Where nothing has to look between epochs, many run in one call; a progress bar looks now and then.
         looks = self.validation_loss is not None or bool(self.callbacks)
         chunk = 1 if looks or progress.shown else min(self.epochs, _EPOCHS_IN_ONE_CALL)
-        stopped, what = False, None
+        stopped, what, self._start = False, None, time.perf_counter()
         with progress, team:
-            start = time.perf_counter()
             while len(history.loss) < self.epochs and not stopped and what is None:
                 begin = time.perf_counter()
                 what = self._epochs(training, plan, min(chunk, self.epochs - len(history.loss)), team)
-                history.seconds = time.perf_counter() - start
                 if what is None and looks:
                     stopped = self._look()
                     training, plan = self.renew(self._may_change_data)
                 elif what is None:
                     progress.update(len(history.loss) - progress.done, {"loss": history.loss[-1]})
-                    if history.seconds + start - begin < _SECONDS_BETWEEN_LOOKS:
+                    if time.perf_counter() - begin < _SECONDS_BETWEEN_LOOKS:
                         chunk *= 2
-            history.seconds = time.perf_counter() - start
         if what is None and not all_finite(training.memory.params):  # in the last step: no loss came after it
             what = f"the parameters overflowed in epoch {len(history.loss)}, in its last batch"
         if what is not None:
@@ -110,6 +107,7 @@ class Fit:
             return str(error)
         finally:  # Ctrl-C loses no finished epoch
             history.loss += losses.tolist() if losses[-1] == losses[-1] else [x for x in losses.tolist() if x == x]
+            history.seconds = time.perf_counter() - self._start
         if diverged is None:
             return None
         what = training.what_diverged(float(plan.batch.value[0]))
@@ -129,4 +127,5 @@ class Fit:
         for callback in self.callbacks:
             answer = callback(self.model, len(history.loss) - 1, logs)
             stopped = stopped or (isinstance(answer, (bool, np.bool_)) and bool(answer))
+        history.seconds = time.perf_counter() - self._start
         return stopped

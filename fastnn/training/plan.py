@@ -15,6 +15,7 @@ from fastnn import kernels
 from fastnn._core.tape import Claim, Tape, run_epochs
 from fastnn.arena import Array
 from fastnn.kernels import Rows
+from fastnn.settings import fixed_in_recording
 
 if TYPE_CHECKING:
     from threading import Event
@@ -33,7 +34,7 @@ class Constants:
     __slots__ = ("_names", "_parts", "_values")
 
     def __init__(self, parts: Iterable[Any]) -> None:
-        named = [(part, name) for part in parts for name in part.constants]
+        named = [(part, name) for part in parts for name in fixed_in_recording(part)]
         self._parts, self._names = [part for part, _ in named], [name for _, name in named]
         self._values = [*map(getattr, self._parts, self._names)]
 
