@@ -385,8 +385,8 @@ def dropout(x: Array, y: Array, rate: float, seed: float, count: float) -> None:
 
 def _mean(x: Array, axis: int) -> Array:
     """The mean along an axis, which stays; 0 of no numbers."""
-    total: Array = x.sum(axis=axis, keepdims=True)
-    return total / max(x.shape[axis], 1)
+    mean: Array = x.sum(axis=axis, keepdims=True) / max(x.shape[axis], 1)
+    return mean
 
 
 def batch_norm_forward(
