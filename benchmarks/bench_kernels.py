@@ -310,7 +310,7 @@ def bench_rows(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple[s
                 rows.append([what, dtype, *least, f"{frame.ratios(timings)['NumPy']:.2f}"])
     if rows:
         print(
-            "\nActivations, softmax, normalization, losses with gradient, batches, dropout, optimizers, what is done to "
+            "\nActivations, softmax, normalization, losses with gradient, batches, dropout, optimizers, transforms of "
             "gradients, called from Python: ns per element"
         )
         print(frame.table(["kernel", "dtype", "fastnn", "NumPy", "fastnn is × faster"], rows), flush=True)
