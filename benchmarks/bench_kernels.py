@@ -52,11 +52,17 @@ NUMPY_HAS = {"exp": np.exp, "log": np.log, "tanh_forward": np.tanh}  # required:
 FUNCTIONS = ((32, 64), (128, 512), (1000, 1000))  # their (rows, width)
 GATHER = ("gather_rows", "gather_labels")
 FLOAT32_SHARE = 0.9  # of the time in float64, at most: arithmetic takes half of it, sums in double, as losses have, all
+NUMBERS = ("multiply_numbers", "every")  # of single numbers: an element is a call
+TRANSFORMS: dict[str, dict[str, float]] = {
+    "accumulate": {}, "scale": {"factor": 0.999}, "clip_values": {"limit": 0.7}, "block_squares": {}, "norm_factor": {},
+    "guard_numbers": {}, "clear": {}, "approach": {"rate": 0.01}, "multiply_numbers": {}, "every": {"k": 4},
+}  # fmt: skip
+COLUMNS = ("batch_norm_factors", "layer_norm_gradients", "scale_columns")
 # All that is measured per element, with options, as `reference` lists it.
 PAIRS = [name for name in vars(reference) if name.endswith(("_forward", "_backward")) and not name.startswith("dense_")]
 ROWS: dict[str, dict[str, float]] = {
-    name: {} for name in (*ELEMENTARY, *PAIRS, "softmax_jacobian", *LOSSES, *GATHER)
-} | OPTIMIZERS
+    name: {} for name in (*ELEMENTARY, "add", *PAIRS, "softmax_jacobian", *COLUMNS, *LOSSES, *GATHER)
+} | {"dropout": {"rate": 0.5, "seed": 1, "count": 2}, **OPTIMIZERS, **TRANSFORMS}
 
 Contenders = dict[str, tuple[Callable[[], object], list[Any]]]  # what to call, and the arrays it writes to or reads
 
@@ -72,6 +78,12 @@ def arguments(op: str, rows: int, width: int, dtype: str) -> list[Any]:
     if op in LOSSES:
         t = rng.integers(0, width, rows) if "labels" in op else rng.uniform(0, 1, (rows, width)).astype(dtype)
         return [rng.uniform(0.05, 0.95, (rows, width)).astype(dtype), t, None, unset, np.zeros(1)]
+    if op == "add":
+        return [normal(rows, width), normal(rows, width), unset]
+    if "_norm_" in op or op == "scale_columns":
+        return normalization(op, rows, width, dtype, normal)
+    if op in TRANSFORMS:
+        return transformed(op, rows * width, dtype, normal)
     if op.endswith("_backward"):
         forward = arguments(op.replace("backward", "forward"), rows, width, dtype)
         getattr(reference, op.replace("backward", "forward"))(*forward)
@@ -92,6 +104,42 @@ def arguments(op: str, rows: int, width: int, dtype: str) -> list[Any]:
         moments = np.zeros((2, rows * width), dtype)
         return [normal(rows * width), normal(rows * width), *moments, np.full(1, 1e-6), np.ones(1)]
     return [np.abs(normal(rows, width)) if op in ELEMENTARY else normal(rows, width), unset]
+
+
+def normalization(op: str, rows: int, width: int, dtype: str, normal: Callable[..., np.ndarray]) -> list[Any]:
+    x, dy, scale, shift = normal(rows, width), normal(rows, width), normal(width), normal(width)
+    if op == "scale_columns":
+        return [x, scale, shift, np.full_like(x, np.nan)]
+    forward = [
+        x,
+        scale,
+        shift,
+        np.full_like(x, np.nan),
+        *(np.empty(width if op[0] == "b" else rows, dtype) for _ in "mv"),
+    ]
+    if op.endswith("_forward"):
+        return forward
+    getattr(reference, op.partition("_norm_")[0] + "_norm_forward")(*forward)
+    moments, of_columns = forward[4:], [np.full_like(scale, np.nan) for _ in range(2)]
+    return {
+        "batch_norm_backward": [x, dy, scale, *moments, np.full_like(x, np.nan), *of_columns],
+        "batch_norm_factors": [scale, shift, *moments, *of_columns],
+        "layer_norm_backward": [x, dy, scale, *moments, np.full_like(x, np.nan)],
+        "layer_norm_gradients": [x, dy, *moments, *of_columns],
+    }[op]
+
+
+def transformed(op: str, n: int, dtype: str, normal: Callable[..., np.ndarray]) -> list[Any]:
+    """Make what goes before the options."""
+    if op in ("accumulate", "approach"):
+        return [normal(n), normal(n)]
+    if op == "norm_factor":
+        return [np.ones(-(-n // reference.SQUARES)), 1.0, np.empty(1), np.empty(1)]
+    if op == "block_squares":
+        return [normal(n), np.empty(-(-n // reference.SQUARES))]
+    if op in NUMBERS:
+        return [2.0, 3.0, np.empty(1)] if op == "multiply_numbers" else [np.zeros(1)]
+    return [normal(n)]
 
 
 def compare(
@@ -254,11 +302,17 @@ def bench_rows(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple[s
                 contenders = twins(op, dtype, lambda: arguments(op, *shape, dtype), **options)  # noqa: B023
                 timings = compare(what, dtype, contenders, seconds)
                 elements = shape[0] * {"gather_labels": 1, "softmax_jacobian": shape[1] ** 2}.get(op, shape[1])
+                elements = {"batch_norm_factors": shape[1], "norm_factor": 1, **dict.fromkeys(NUMBERS, 1)}.get(
+                    op, elements
+                )
                 report.add(timings, op=name, shape=shape, dtype=dtype, elements=elements)
                 least = (f"{timings[n].minimum / elements * 1e9:.3f}" for n in ("fastnn", "NumPy"))
                 rows.append([what, dtype, *least, f"{frame.ratios(timings)['NumPy']:.2f}"])
     if rows:
-        print("\nActivations, softmax, losses with gradient, optimizers, batches, called from Python: ns per element")
+        print(
+            "\nActivations, softmax, normalization, losses with gradient, batches, dropout, optimizers, transforms of "
+            "gradients, called from Python: ns per element"
+        )
         print(frame.table(["kernel", "dtype", "fastnn", "NumPy", "fastnn is × faster"], rows), flush=True)
 
 

@@ -179,6 +179,8 @@ class Kernels:
         y: Real,
         activation: str | None = None,
         alpha: Number | None = None,
+        factor: Real | None = None,
+        offset: Real | None = None,
         tape: Tape | None = None,
     ) -> None: ...
     @staticmethod

@@ -84,16 +84,29 @@ def _fused(op: str, activation: str, direction: str, alpha: float | None) -> Cal
 
 
 def dense_forward(
-    x: Array | Rows, w: Array, b: Array | None, y: Array, activation: str | None = None, alpha: float | None = None
+    x: Array | Rows,
+    w: Array,
+    b: Array | None,
+    y: Array,
+    activation: str | None = None,
+    alpha: float | None = None,
+    factor: Array | None = None,
+    offset: Array | None = None,
 ) -> None:
     """y = f(x @ w + b); x (batch, n_in), w (n_in, n_out), b (n_out) or None, y (batch, n_out); x may be `Rows`.
 
-    ``activation`` names f, whose derivative follows from y; ``alpha`` is its constant, None for its default.
+    ``activation`` names f, whose derivative follows from y; ``alpha`` is its constant, None for its default. With
+    ``factor`` and ``offset`` (n_out), y = f((x @ w + b) factor + offset).
     """
+    if (factor is None) != (offset is None):
+        missing, given = ("factor", "offset") if factor is None else ("offset", "factor")
+        raise ValueError(f"dense_forward: {missing} is None, expected an array where {given} is one: both or neither")
     f = None if activation is None else _fused("dense_forward", activation, "forward", alpha)
     np.matmul(_rows(x, len(y)), w, out=y)
     if b is not None:
         y += b
+    if factor is not None and offset is not None:
+        scale_columns(y, factor, offset, y)
     if f is not None:
         f(y, y)
 
@@ -385,8 +398,8 @@ def dropout(x: Array, y: Array, rate: float, seed: float, count: float) -> None:
 
 def _mean(x: Array, axis: int) -> Array:
     """The mean along an axis, which stays; 0 of no numbers."""
-    total: Array = x.sum(axis=axis, keepdims=True)
-    return total / max(x.shape[axis], 1)
+    mean: Array = x.sum(axis=axis, keepdims=True) / max(x.shape[axis], 1)
+    return mean
 
 
 def batch_norm_forward(

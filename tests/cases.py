@@ -3,6 +3,7 @@
 A row is a `Case`. Most tests of single kernels are loops over `CASES`: a new kernel needs a new row and no new test.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -270,6 +271,8 @@ def dense_sgd_arguments(
 
 def dense_forward_scale(a: SimpleNamespace) -> np.ndarray:
     total = np.abs(a.x) @ np.abs(a.w) + (0 if a.b is None else np.abs(a.b))
+    if getattr(a, "factor", None) is not None:
+        total = total * np.abs(a.factor) + np.abs(a.offset)
     return np.sqrt(a.x.shape[1] + 1) * total * (SELU_SLOPE if getattr(a, "activation", None) == "selu" else 1)
 
 
@@ -299,9 +302,13 @@ def n_out(width: int) -> int:
     return 2 * width // 3 + 1
 
 
-def dense_forward(variant: str = "", **rest: Any) -> Case:
+def dense_forward(variant: str = "", scaled: bool = False, **rest: Any) -> Case:
     def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
-        return dense_arguments(rows, width, n_out(width), dtype, rng, **rest)
+        made = dense_arguments(rows, width, n_out(width), dtype, rng, **rest)
+        if scaled:
+            made = {"activation": None, "alpha": None, **made}
+            made |= dict(zip(("factor", "offset"), rng.normal(size=(2, n_out(width))).astype(dtype), strict=True))
+        return {name: made[name] for name in inspect.signature(reference.dense_forward).parameters if name in made}
 
     return Case("dense_forward", make, ("y",), {"y": dense_forward_scale}, variant=variant)
 
@@ -327,6 +334,9 @@ DENSE = (
     dense_forward("no bias", bias=False),
     *(dense_forward(name, activation=name, **options) for name, options in FUSED.items()),
     dense_forward("no bias, tanh", bias=False, activation="tanh"),
+    dense_forward("scaled", scaled=True),
+    dense_forward("no bias, scaled, relu", bias=False, scaled=True, activation="relu"),
+    dense_forward("scaled, elu", scaled=True, activation="elu", alpha=0.3),
     dense_backward(),
     dense_backward("no dx", dx=False),
     dense_backward("no db", db=False),

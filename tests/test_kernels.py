@@ -15,12 +15,14 @@ from cases import (
     SHAPES,
     Arguments,
     Case,
+    batch_norm_arguments,
     copied,
     dense_arguments,
     dense_backward_arguments,
     dense_forward_scale,
     dense_sgd_arguments,
     kernel,
+    layer_norm_backward_arguments,
     random,
     tolerance,
     unset,
@@ -162,6 +164,43 @@ def test_what_is_fused_into_products_has_the_bits_of_separate_passes(dtype, size
     kernel("sgd", dtype)(b, db, None, lr)
     np.testing.assert_array_equal(step["w"], w)
     np.testing.assert_array_equal(step["b"], b)
+
+
+@each_product
+@each_dtype
+def test_what_scales_the_columns_of_a_product_has_the_bits_of_separate_passes(dtype, sizes):
+    """In any parts, with and without an activation, and with rows that an index chooses."""
+    rng = random(*sizes[:2])
+    arguments = dense_arguments(*sizes, dtype, rng)
+    x, w, b, y = arguments.values()
+    factor, offset = rng.normal(size=(2, sizes[2])).astype(dtype)
+    expected = {None: np.empty_like(y), "tanh": np.empty_like(y), "elu": np.empty_like(y)}
+    for activation, values in expected.items():
+        kernel("dense_forward", dtype)(x, w, b, values)
+        kernel("scale_columns", dtype)(values, factor, offset, values)
+        if activation is not None:
+            kernel(f"{activation}_forward", dtype)(values, values)
+    for activation, values in expected.items():
+        for rows in (x, Rows(np.concatenate([x[:1], x]), np.arange(1, len(x) + 1), np.array([0]))):
+            tape = Tape()
+            kernel("dense_forward", dtype)(rows, w, b, y, activation, factor=factor, offset=offset, tape=tape)
+            for options in ({}, {"parts": 2}, {"parts": 7}):
+                y[...] = np.nan
+                tape.replay(**options)
+                np.testing.assert_array_equal(y, values, err_msg=f"{activation} {options}")
+        with Team(3, divide_all=True) as team:
+            y[...] = np.nan
+            tape.replay(team=team)
+            np.testing.assert_array_equal(y, values, err_msg=f"{activation}")
+
+
+@each_dtype
+def test_dense_takes_a_factor_and_an_offset_or_neither(dtype):
+    arguments, array = dense_arguments(3, 4, 5, dtype, random(3, 4)), np.ones(5, dtype)
+    for dense_forward in (kernel("dense_forward", dtype), reference.dense_forward):
+        for given, missing in (("factor", "offset"), ("offset", "factor")):
+            with pytest.raises(ValueError, match=f"^dense_forward: {missing} is None, expected an array where {given}"):
+                dense_forward(**arguments, **{given: array})
 
 
 def chosen(x: np.ndarray, rng: np.random.Generator) -> Rows:
@@ -590,6 +629,74 @@ def test_no_two_rows_of_dropout_are_the_same_in_another_place():
     rows = np.packbits(np.lib.stride_tricks.sliding_window_view(mask(200, 1024, 0.5), 64, axis=1), axis=-1)
     windows = rows.reshape(-1, 8).copy().view(np.uint64)
     assert len(np.unique(windows)) == windows.size
+
+
+# Normalization
+
+
+@each_dtype
+@pytest.mark.parametrize("op", ["batch_norm_forward", "layer_norm_forward"])
+def test_the_moments_of_numbers_far_from_0_are_those_of_their_differences(op, dtype):
+    """Sums of such numbers are rounded, so that their mean alone would be wrong by much of the deviation."""
+    rng = random(3000, 40)
+    x = (1000 + rng.normal(size=(3000, 40) if op[0] == "b" else (40, 3000))).astype(dtype)
+    n, rows = x.shape[1], len(x)
+    y, mean, other = unset(x.shape, dtype), *unset((2, n if op[0] == "b" else rows), dtype)
+    kernel(op, dtype)(x, np.ones(n, dtype), np.zeros(n, dtype), y, mean, other, 1e-5)
+    axis = 0 if op[0] == "b" else 1
+    exact = x.astype(np.longdouble)
+    variance = exact.var(axis=axis)
+    of_variance = variance if op[0] == "b" else 1 / np.sqrt(variance + 1e-5)
+    rounding = 4000 * np.finfo(dtype).eps
+    np.testing.assert_allclose(mean, exact.mean(axis=axis), rtol=0, atol=rounding)
+    np.testing.assert_allclose(other, of_variance, rtol=1e-5 if dtype is np.float32 else 1e-12)
+    normalized = (exact - exact.mean(axis=axis, keepdims=True)) / np.sqrt(exact.var(axis=axis, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(y, normalized, rtol=0, atol=2 * rounding)
+
+
+@each_dtype
+def test_columns_of_one_number_have_no_variance(dtype):
+    x = np.repeat(np.array([[0.1, 1e-20, 12345.678, -3e6, 0.0]], dtype), 1000, axis=0)
+    y, mean, variance = unset(x.shape, dtype), *unset((2, 5), dtype)
+    kernel("batch_norm_forward", dtype)(x, np.ones(5, dtype), np.arange(5, dtype=dtype), y, mean, variance)
+    np.testing.assert_allclose(mean, x[0], rtol=4 * np.finfo(dtype).eps)
+    assert (variance >= 0).all()
+    assert (variance <= np.square(np.finfo(dtype).eps * np.abs(x[0]))).all()
+
+
+@each_dtype
+def test_a_batch_without_rows_has_a_mean_and_a_variance_of_0(dtype):
+    arguments = batch_norm_arguments(0, 21, dtype, random(0, 21))
+    kernel("batch_norm_forward", dtype)(**arguments)
+    assert (arguments["mean"] == 0).all()
+    assert (arguments["variance"] == 0).all()
+
+
+@each_dtype
+def test_layer_norm_backward_may_overwrite_what_its_gradients_have_read(dtype):
+    back = layer_norm_backward_arguments(17, 33, dtype, random(17, 33))
+    x, dy, scale, mean, inverse, dx = back.values()
+    dscale, dshift, expected = unset(33, dtype), unset(33, dtype), unset(33, dtype)
+    kernel("layer_norm_gradients", dtype)(x, dy, mean, inverse, expected, dshift)
+    kernel("layer_norm_backward", dtype)(x, dy, scale, mean, inverse, dx)
+    tape = Tape()
+    kernel("layer_norm_gradients", dtype)(x, dy, mean, inverse, dscale, dshift, tape)
+    kernel("layer_norm_backward", dtype)(x, dy, scale, mean, inverse, dy, tape)
+    tape.replay()
+    np.testing.assert_array_equal(dscale, expected)
+    np.testing.assert_array_equal(dy, dx)
+
+
+@each_dtype
+@pytest.mark.parametrize("rows", [2, 64, 300])
+def test_a_normalization_that_is_given_its_moments_is_one_of_columns(rows, dtype):
+    arguments = batch_norm_arguments(rows, 37, dtype, random(rows, 37))
+    kernel("batch_norm_forward", dtype)(**arguments)
+    x, scale, shift, y, mean, variance, eps = arguments.values()
+    factor, offset, again = unset(37, dtype), unset(37, dtype), unset(x.shape, dtype)
+    kernel("batch_norm_factors", dtype)(scale, shift, mean, variance, factor, offset, eps)
+    kernel("scale_columns", dtype)(x, factor, offset, again)
+    np.testing.assert_allclose(again, y, rtol=0, atol=100 * np.finfo(dtype).eps)
 
 
 # What is done to gradients

@@ -1,4 +1,5 @@
-# Dense: y = activation(x @ w + b); x (rows, n_in), w (n_in, n_out), b (n_out) or None, y (rows, n_out).
+# Dense: y = activation(x @ w + b); x (rows, n_in), w (n_in, n_out), b (n_out) or None, y (rows, n_out). Forward can scale
+# and shift the columns before the activation: what a normalization with given moments is.
 #
 # The activation may be any whose derivative follows from y: forward then keeps y alone. Backward takes dy behind
 # that activation's own backward, that is, the gradient of x @ w + b; it needs x. Where x is itself the output of such
@@ -135,7 +136,8 @@ cdef inline int word(const void *field, const Call *call) noexcept:
 
 
 # What is applied to each rectangle of a product while it is in the cache: an activation, in place, or the derivative of
-# one whose output is `saved`; all arrays of the product's own shape.
+# one whose output is `saved`; all arrays of the product's own shape. Before an activation, perhaps, a factor and an
+# offset of each column.
 cdef struct Finish:
     Forward activation
     Backward derivative
@@ -143,6 +145,8 @@ cdef struct Finish:
     real *y
     Py_ssize_t stride
     real alpha
+    const real *factor
+    const real *offset
 
 cdef void apply(
     const void *context, Py_ssize_t i, Py_ssize_t j, Py_ssize_t rows, Py_ssize_t columns
@@ -155,6 +159,16 @@ cdef void apply(
     else:
         f.derivative(f.saved + at, f.y + at, f.y + at, shape, f.alpha)
 
+cdef void apply_scaled(
+    const void *context, Py_ssize_t i, Py_ssize_t j, Py_ssize_t rows, Py_ssize_t columns
+) noexcept nogil:
+    cdef const Finish *f = <const Finish *> context
+    cdef real *y = f.y + i * f.stride + j
+    cdef Rectangle shape = Rectangle(rows, columns, f.stride)
+    map_columns(y, f.factor + j, f.offset + j, y, shape, scaled_and_shifted)
+    if f.activation is not NULL:
+        f.activation(y, y, shape, f.alpha)
+
 
 cdef struct DenseForward:
     Input x
@@ -163,6 +177,7 @@ cdef struct DenseForward:
     Output y
     Forward activation
     Number alpha
+    Input factor, offset
     Py_ssize_t rows, n_in, n_index, n_all, n_out, panel
 
 cdef int dense_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -180,14 +195,20 @@ cdef int dense_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
         p.b, p.b_row, p.b_col = s.w + j, s.n_out, 1
         p.bias = s.b + j if s.b is not NULL else NULL
         p.c, p.c_row = s.y + i * s.n_out + j, s.n_out
-        if s.activation is not NULL:
-            finish = Finish(s.activation, NULL, NULL, p.c, s.n_out, <real> s.alpha[0])
+        if s.factor is not NULL:
+            finish = Finish(s.activation, NULL, NULL, p.c, s.n_out, <real> s.alpha[0], s.factor + j, s.offset + j)
+            p.finish, p.context = apply_scaled, &finish
+        elif s.activation is not NULL:
+            finish = Finish(s.activation, NULL, NULL, p.c, s.n_out, <real> s.alpha[0], NULL, NULL)
             p.finish, p.context = apply, &finish
         status = gemm(&p)
     return status
 
 cdef Py_ssize_t prepare_dense_forward(str kernel, Call *call) except -1:
     cdef DenseForward *s = <DenseForward *> call.payload
+    if (s.factor is NULL) != (s.offset is NULL):
+        missing, given = ("factor", "offset") if s.factor is NULL else ("offset", "factor")
+        raise ValueError(f"{kernel}: {missing} is None, expected an array where {given} is one: both or neither")
     fuse(call, BUILD, kernel, word(&s.activation, call), word(&s.alpha, call), False)
     if s.index is not NULL:
         check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
@@ -195,12 +216,13 @@ cdef Py_ssize_t prepare_dense_forward(str kernel, Call *call) except -1:
     return 1
 
 kernel("""dense_forward(x: rows (rows, n_in), w: in (n_in, n_out), b: in (n_out) | None, y: out (rows, n_out),
-    activation: name = None, alpha: cell | None = None)
+    activation: name = None, alpha: cell | None = None, factor: in (n_out) | None = None,
+    offset: in (n_out) | None = None)
 
-    y = activation(x @ w + b).
+    y = activation(x @ w + b), or activation((x @ w + b) * factor + offset).
 
     The activation is one whose derivative follows from y, by its name; alpha is its constant, if it has one, by
-    default its own.
+    default its own. Factor and offset are both given or neither; the bits are those of scale_columns.
     """, dense_forward_body, sizeof(DenseForward), prepare_dense_forward, NULL, 1)
 
 
@@ -228,7 +250,7 @@ cdef int dense_dx_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexc
         p.one_row = s.rows == 1
         p.c, p.c_row = s.dx + i * s.n_in + j, s.n_in
         if s.activation is not NULL:
-            finish = Finish(NULL, s.activation, s.x + i * s.n_in + j, p.c, s.n_in, <real> s.alpha[0])
+            finish = Finish(NULL, s.activation, s.x + i * s.n_in + j, p.c, s.n_in, <real> s.alpha[0], NULL, NULL)
             p.finish, p.context = apply, &finish
         status = gemm(&p)
     return status

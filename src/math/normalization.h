@@ -30,19 +30,30 @@ ALWAYS_INLINE double sum_centered_squares(const real *x, ptrdiff_t n, real cente
     return total;
 }
 
-/* The sums of g = dy * scale, and of g * (x - mean) * inverse, over n elements. */
+/* The sums of g = dy * scale, and of g * (x - mean) * inverse, over n elements. The lanes are vectors here, because the
+ * compiler makes vectors of the lanes of one sum, but not of two. */
 ALWAYS_INLINE void sum_row_gradients(const real *x, const real *dy, const real *scale, ptrdiff_t n, real mean,
                                      real inverse, real *sum, real *product) {
-    real sums[REDUCTION_LANES] = {0}, products[REDUCTION_LANES] = {0};
+    enum { VECTORS = REDUCTION_LANES / LANES };
+    real sums[REDUCTION_LANES], products[REDUCTION_LANES];
+    vec sum_of[VECTORS], product_of[VECTORS];
     ptrdiff_t i = 0;
+    memset(sum_of, 0, sizeof sum_of);
+    memset(product_of, 0, sizeof product_of);
     for (; i + REDUCTION_LANES <= n; i += REDUCTION_LANES) {
-        for (int lane = 0; lane < REDUCTION_LANES; lane++) sums[lane] += dy[i + lane] * scale[i + lane];
-        for (int lane = 0; lane < REDUCTION_LANES; lane++)
-            products[lane] += dy[i + lane] * scale[i + lane] * ((x[i + lane] - mean) * inverse);
+        UNROLL for (int v = 0; v < VECTORS; v++) {
+            const ptrdiff_t at = i + v * LANES;
+            const vec g = *(const vec *)(dy + at) * *(const vec *)(scale + at);
+            sum_of[v] += g;
+            product_of[v] += g * ((*(const vec *)(x + at) - mean) * inverse);
+        }
     }
+    memcpy(sums, sum_of, sizeof sums);
+    memcpy(products, product_of, sizeof products);
     for (int lane = 0; i < n; i++, lane++) {
-        sums[lane] += dy[i] * scale[i];
-        products[lane] += dy[i] * scale[i] * ((x[i] - mean) * inverse);
+        const real g = dy[i] * scale[i];
+        sums[lane] += g;
+        products[lane] += g * ((x[i] - mean) * inverse);
     }
     *sum = *product = 0;
     for (int lane = 0; lane < REDUCTION_LANES; lane++) {
