@@ -92,7 +92,7 @@ CHANGES = {
     "eps of layer norm": ([LayerNorm], MSE, rule(SGD), "layer", "eps", 0.5),
     "delta": ([], Huber, rule(SGD), "loss", "delta", 0.1),
     "lr_factor": ([], MSE, rule(SGD, groups=[Group("0.w")]), "group", "lr_factor", 3.0),
-    "weight_decay of a group": ([], MSE, rule(SGD, groups=[Group("0.w", weight_decay=0.1)]), "group", "weight_decay", 1.0),
+    "weight_decay of a group": ([], MSE, rule(SGD, groups=[Group("0.w", 1.0, 0.1)]), "group", "weight_decay", 1.0),
     "first weight_decay of a group": ([], MSE, rule(SGD, groups=[Group("0.w")]), "group", "weight_decay", 1.0),
     "pattern of a group": ([], MSE, rule(SGD, groups=[Group("0.w", lr_factor=0.0)]), "group", "which", "1.*"),
     "decay": ([LayerNorm], MSE, rule(AdamW, weight_decay=0.5), "optimizer", "decay", "weights"),
@@ -166,8 +166,8 @@ def test_the_momentum_of_batch_norm_takes_effect_at_the_next_step():
 
 def test_a_number_reads_as_it_was_set():
     for part, name, value in (
-        (SGD(), "momentum", 0.9), (Adam(), "beta1", 0.5), (LeakyReLU(), "negative_slope", 0.2), (Dropout(), "rate", 0.1),
-        (Huber(), "delta", 3), (Group("0.w"), "lr_factor", np.float32(2)), (ClipNorm(1), "limit", np.array(5.0)),
+        (SGD(), "momentum", 0.9), (Adam(), "beta1", 0.5), (LeakyReLU(), "negative_slope", 0.2),
+        (Dropout(), "rate", 0.1), (Huber(), "delta", 3), (Group("0.w"), "lr_factor", np.float32(2)), (ClipNorm(1), "limit", np.array(5.0)),
     ):  # fmt: skip
         setattr(part, name, value)
         assert getattr(part, name) == value
@@ -227,7 +227,7 @@ def test_bounds_are_checked_where_a_number_is_set(part, name, value, message):
         (lambda: SGD(0.1, nesterov="no"), TypeError, "SGD: nesterov is 'no', expected True or False"),
         (lambda: SGD(0.1, nesterov=True), ValueError, "nesterov=True needs a momentum"),
         (lambda: SGD(0.1, learning_rate=0.1), TypeError, "learning_rate"),
-        (lambda: SGD(0.1, decay="biases"), ValueError, "SGD: decay 'biases'.* expected one of all, weights|did you mean"),
+        (lambda: SGD(0.1, decay="biases"), ValueError, "SGD: decay 'biases'.* expected one of all, weights"),
         (lambda: SGD(0.1, groups=[Dense(3)]), TypeError, "SGD: groups is .*, expected a list of Group"),
         (lambda: SGD(0.1, groups=Group("0.w")), TypeError, "SGD: groups is .*, expected a list of Group"),
         (lambda: SGD(0.1, transforms=[1.0]), TypeError, "SGD: transforms is .*, expected a list of Transform"),
@@ -239,8 +239,8 @@ def test_bounds_are_checked_where_a_number_is_set(part, name, value, message):
         (lambda: Adam(0.1, decoupled="no"), TypeError, "Adam: decoupled is 'no', expected True or False"),
         (lambda: RMSprop(0.1, centered="no"), TypeError, "RMSprop: centered is 'no', expected True or False"),
         (lambda: Dropout("0.5"), TypeError, "Dropout: rate is '0.5', expected a number"),
-        (lambda: BinaryCrossEntropy("yes"), TypeError, "BinaryCrossEntropy: from_logits is 'yes', expected True or False"),
-        (lambda: EarlyStopping(restore_best="no"), TypeError, "EarlyStopping: restore_best is 'no', expected True or False"),
+        (lambda: BinaryCrossEntropy("yes"), TypeError, "BinaryCrossEntropy: from_logits is 'yes', expected True"),
+        (lambda: EarlyStopping(restore_best="no"), TypeError, "EarlyStopping: restore_best is 'no', expected True"),
         (lambda: EarlyStopping(mode="most"), ValueError, "EarlyStopping: mode 'most'.*(max|min)"),
         (lambda: EarlyStopping(patience=True), TypeError, "EarlyStopping: patience is True, expected a whole number"),
         (lambda: Sequential([]), ValueError, "Sequential: layers is empty"),
@@ -370,7 +370,7 @@ def test_a_loss_may_be_told_of_logits_at_any_time():
     expected = (np.logaddexp(0, logits) - t * logits).mean()
     assert net.train_batch(X, t) == pytest.approx(expected, rel=1e-12)
     net.loss.from_logits = False
-    with pytest.raises(ValueError, match="BinaryCrossEntropy.* expects probabilities"):
+    with pytest.raises(ValueError, match=r"BinaryCrossEntropy.* expects probabilities"):
         net.train_batch(X, t)
 
 
@@ -403,6 +403,17 @@ def preset(layer, **arrays):
     return layer
 
 
+class Holder(Layer):
+    def __init__(self, layer):
+        self.inner = [layer]
+
+    def forward(self, x):
+        return self.inner[0].forward(x)
+
+    def backward(self, dy):
+        return self.inner[0].backward(dy)
+
+
 W, B = np.arange(12.0).reshape(FEATURES, 3), [1.0, 2.0, 3.0]
 ONES, TWOS = np.full(FEATURES, 1.0), np.full(FEATURES, 2.0)
 
@@ -418,17 +429,6 @@ def test_weights_that_are_set_before_the_build_are_kept(around, copied, dtype):
     net.params = np.zeros(15)
     np.testing.assert_array_equal(W, np.arange(12.0).reshape(FEATURES, 3))  # the user's own array is left alone
     assert not net.predict(X).any()
-
-
-class Holder(Layer):
-    def __init__(self, layer):
-        self.inner = [layer]
-
-    def forward(self, x):
-        return self.inner[0].forward(x)
-
-    def backward(self, dy):
-        return self.inner[0].backward(dy)
 
 
 def test_a_list_of_weights_will_do():
