@@ -39,6 +39,7 @@ from fastnn import (
 from fastnn._core.tape import run_epochs
 from fastnn._core.team import Team
 from fastnn.kernels import Rows, guard
+from fastnn.layers.chain import Chain
 
 X, T = data()
 
@@ -171,9 +172,12 @@ def test_a_numpy_layer_may_add_to_its_gradient():
     assert same_bits(nets[0].grads, nets[1].grads)
     alone = [net.layers[1] for net in copy.deepcopy(nets)]
     for layer in alone:
+        chain = Chain([layer], layer.n_in)
+        memory = chain.memory(len(X), input_gradient=True)
+        memory.activations[0][...], memory.gradients[-1][...] = X[:, [0, 1, 2, 3, 0]], X[:, :1]
         for _ in range(2):
-            layer._forward(X[:, [0, 1, 2, 3, 0]], np.empty((len(X), 5)), None)
-            layer._backward(X[:, :1] * np.ones(5), None, X[:, :1] * np.ones(5), np.empty((len(X), 5)), None)
+            chain.forward(memory)
+            chain.backward(memory)
     assert same_bits(alone[0].ds, alone[1].ds)
 
 
@@ -224,21 +228,36 @@ def test_what_a_numpy_loss_returns_is_checked(result, message):
         Model([Dense(OUTPUTS)], seed=0).fit(X, T, WrongLoss(), batch_size=None)
 
 
-def test_a_layer_inside_another_is_refused():
+class Around(Layer):
+    """A layer around another one, held as it is told to."""
+
+    def __init__(self, hold):
+        self.inner = hold(Dense(3))
+
+    def forward(self, x):
+        for layer in self.inner if isinstance(self.inner, (list, set)) else [self.inner]:
+            x = layer.forward(x)
+        return x
+
+    def backward(self, dy):
+        for layer in self.inner if isinstance(self.inner, (list, set)) else [self.inner]:
+            dy = layer.backward(dy)
+        return dy
+
+
+@pytest.mark.parametrize("hold", [lambda layer: layer, lambda layer: [layer]], ids=["attribute", "list"])
+def test_a_layer_inside_another_is_trained(hold):
+    plain, around = (Model([layer, Dense(OUTPUTS)], seed=0) for layer in (Dense(3), Around(hold)))
+    for net in (plain, around):
+        net.fit(X, T, "mse", epochs=2)
+    assert same_bits(around.params, plain.params)
+    assert same_bits(around.grads, plain.grads)
+
+
+def test_a_layer_inside_another_that_is_not_found_is_refused():
     """Its parameters would be in no model."""
-
-    class Around(Layer):
-        def __init__(self):
-            self.inner = Dense(3)
-
-        def forward(self, x):
-            return self.inner.forward(x)
-
-        def backward(self, dy):
-            return self.inner.backward(dy)
-
     with pytest.raises(TypeError, match=r"Around.*Dense|Dense.*Around"):
-        Model([Around(), Dense(OUTPUTS)])
+        Model([Around(lambda layer: {layer}), Dense(OUTPUTS)])
 
 
 def test_the_layers_of_a_model_stay():
@@ -418,12 +437,17 @@ class Twice(ReLU):
 
 
 class Shifted(Dense):
-    """x @ w + b + 1, in NumPy."""
+    """tanh(x @ w + b + 1), in NumPy: the activation is part of the layer."""
 
     def forward(self, x):
-        return x @ self.w + self.b + 1
+        self.x, self.y = x, np.tanh(x @ self.w + self.b + 1)
+        return self.y
 
-    _backward = Dense._backward
+    def backward(self, dy):
+        dy = dy * (1 - self.y**2)
+        self.dw[:] = self.x.T @ dy
+        self.db[:] = dy.sum(axis=0)
+        return dy @ self.w.T
 
 
 class Tempered(Softmax):
@@ -449,12 +473,21 @@ class Squeezed(Sigmoid):
         return dy * self.y * (1 - self.y) / 2
 
 
-@pytest.mark.parametrize("way", ["forward", "_forward"])
-def test_the_derivative_of_another_forward_is_not_inherited(way):
-    half = {"forward": lambda self, x: np.tanh(x / 2), "_forward": lambda self, x, y, tape: None}
-    kind = type("HalfTanh", (Tanh,), {way: half[way]})
+@pytest.mark.parametrize(
+    ("name", "forward", "message"),
+    [
+        ("forward", lambda self, x: np.tanh(x / 2), r"HalfTanh 2 has no derivative: define backward\(dy\)"),
+        (
+            "_forward",
+            lambda self, x, y, run: None,
+            r"HalfTanh overrides _forward alone, and .*\._backward is not its derivative: override _backward, too",
+        ),
+    ],
+)
+def test_the_derivative_of_another_forward_is_not_inherited(name, forward, message):
+    kind = type("HalfTanh", (Tanh,), {name: forward})
     net = Model([Dense(5), kind()], seed=0)
-    with pytest.raises(TypeError, match=r"HalfTanh 2 has no derivative: define backward\(dy\)"):
+    with pytest.raises(TypeError, match=message):
         net.fit(X, np.zeros((len(X), 5)), "mse")
     assert not net.built
 
@@ -631,7 +664,9 @@ def test_a_subclass_that_overrides_nothing_runs_as_its_base():
     for net in (plain, named):
         net.fit(X, T, "mse", epochs=2)
     assert same_bits(plain.params, named.params)
-    assert [type(stage) for stage in named._chain.stages] == [type(stage) for stage in plain._chain.stages]
+    stages = [[type(stage) for stage in net._trainer._training.chain.stages] for net in (plain, named)]
+    assert stages[0] == stages[1]
+    assert len(stages[0]) == 2  # the activation runs inside the product
 
 
 # Tapes
