@@ -151,6 +151,16 @@ class Kernels:
         tape: Tape | None = None,
     ) -> None: ...
     @staticmethod
+    def batch_norm_averages(
+        mean: Real,
+        variance: Real,
+        batch_mean: Real,
+        batch_variance: Real,
+        momentum: Number = 0.1,
+        rows: Number = 1.0,
+        tape: Tape | None = None,
+    ) -> None: ...
+    @staticmethod
     def scale_columns(x: Real, factor: Real, offset: Real, y: Real, tape: Tape | None = None) -> None: ...
     @staticmethod
     def layer_norm_forward(

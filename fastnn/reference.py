@@ -446,6 +446,14 @@ def batch_norm_factors(
     offset[...] = shift - mean * factor
 
 
+def batch_norm_averages(
+    mean: Array, variance: Array, batch_mean: Array, batch_variance: Array, momentum: float = 0.1, rows: float = 1.0
+) -> None:
+    """mean += momentum (batch_mean - mean), variance likewise, of the unbiased one of a batch of so many rows."""
+    mean += momentum * (batch_mean - mean)
+    variance += momentum * (batch_variance * (rows / (rows - 1) if rows > 1 else 1) - variance)
+
+
 def scale_columns(x: Array, factor: Array, offset: Array, y: Array) -> None:
     """y = x factor + offset; x, y (batch, n), factor, offset (n)."""
     y[...] = x * factor + offset

@@ -440,6 +440,12 @@ def batch_norm_factors_arguments(rows: int, width: int, dtype: type, rng: np.ran
     return {**of_forward, "factor": unset(width, dtype), "offset": unset(width, dtype), "eps": there["eps"]}
 
 
+def batch_norm_averages_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+    means, variances = rng.normal(size=(2, width)).astype(dtype), rng.uniform(0.5, 2, (2, width)).astype(dtype)
+    arrays = {"mean": means[0], "variance": variances[0], "batch_mean": means[1], "batch_variance": variances[1]}
+    return {**arrays, "momentum": 0.3, "rows": float(rows)}
+
+
 def scale_columns_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
     x, (factor, offset) = rng.normal(size=(rows, width)), rng.normal(size=(2, width))
     of_columns = {"factor": factor.astype(dtype), "offset": offset.astype(dtype)}
@@ -552,6 +558,12 @@ NORMALIZATION = (
         batch_norm_factors_arguments,
         ("factor", "offset"),
         {"offset": lambda a: np.abs(a.shift) + np.abs(a.mean * a.scale) / np.sqrt(a.variance + a.eps)},
+    ),
+    Case(
+        "batch_norm_averages",
+        batch_norm_averages_arguments,
+        ("mean", "variance"),
+        {"mean": lambda a: np.abs(a.mean) + np.abs(a.batch_mean)},
     ),
     Case(
         "scale_columns",

@@ -170,6 +170,34 @@ kernel("""batch_norm_factors(scale: in (n), shift: in (n), mean: in (n), varianc
     """, batch_norm_factors_body, sizeof(BatchNormFactors))
 
 
+cdef struct BatchNormAverages:
+    Output mean, variance
+    Input batch_mean, batch_variance
+    Number momentum, rows
+    Py_ssize_t n
+
+cdef int batch_norm_averages_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const BatchNormAverages *s = <const BatchNormAverages *> call.payload
+    cdef real[::1] mean = vector(s.mean, s.n), variance = vector(s.variance, s.n)
+    cdef const real[::1] batch_mean = input_vector(s.batch_mean, s.n)
+    cdef const real[::1] batch_variance = input_vector(s.batch_variance, s.n)
+    cdef double rows = s.rows[0]
+    cdef real momentum = <real> s.momentum[0], unbiased = <real> (rows / (rows - 1) if rows > 1 else 1.0)
+    cdef Py_ssize_t j
+    for j in range(begin, end):
+        mean[j] += momentum * (batch_mean[j] - mean[j])
+        variance[j] += momentum * (unbiased * batch_variance[j] - variance[j])
+    return 0
+
+kernel("""batch_norm_averages(mean: inout (n), variance: inout (n), batch_mean: in (n), batch_variance: in (n),
+    momentum: cell = 0.1 >= 0 <= 1, rows: cell = 1.0 >= 0) -> n: 1, updates
+
+    mean += momentum * (batch_mean - mean), variance += momentum * (batch_variance * rows / (rows - 1) - variance).
+
+    The variance of a batch of so many rows is the biased one; of a single row it is taken as it is.
+    """, batch_norm_averages_body, sizeof(BatchNormAverages))
+
+
 cdef struct ScaleColumns:
     Input x, factor, offset
     Output y
