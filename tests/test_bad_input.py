@@ -119,10 +119,10 @@ def everything_of(net):
     if not net.built:
         assert net.n_in == 0
         assert all(stage.parameters == {} for layer in net.layers for stage in [layer, *layer.children()])
-        return net.loss, net.optimizer, net._fits, net.history
+        return net.loss, net.optimizer, net._trainer.state.fits.tobytes(), net.history
     arrays = {"params": net.params, "grads": net.grads, **memory_of(net)}
     values = {name: array.tobytes() for name, array in arrays.items()}
-    return net.loss, net.optimizer, net._fits, net.history, net._trainer._training, values
+    return net.loss, net.optimizer, net._trainer.state.fits.tobytes(), net.history, net._trainer._training, values
 
 
 def assert_refused(call, error, message):
