@@ -14,7 +14,7 @@ import fastnn
 from fastnn import activations, kernels, optimizers, reference
 
 # Kernels that update parameters, or what a training step remembers, and are no optimizer of their own
-INSIDE_OTHERS = {"dense_sgd", "increment", "accumulate", "approach", "every"}
+INSIDE_OTHERS = {"dense_sgd", "increment", "accumulate", "approach", "every", "batch_norm_averages"}
 
 
 def twins() -> dict[str, object]:
@@ -43,7 +43,7 @@ def missing() -> list[str]:
         if name not in kernels.float64.activations:
             found.append(f"{name}: no row in the table of activations, in src/kernels")
         if name not in by_kernel:
-            found.append(f"{name}: no class in fastnn/activations.py has this kernel")
+            found.append(f"{name}: no class in fastnn/layers/activations.py has this kernel")
         elif getattr(fastnn, by_kernel[name].__name__, None) is not by_kernel[name]:
             found.append(f"{by_kernel[name].__name__}: fastnn/__init__.py does not export it")
     rules = {name for name, declaration in declared.items() if declaration.updates} - INSIDE_OTHERS
@@ -51,7 +51,7 @@ def missing() -> list[str]:
         if name not in rules:
             found.append(f"{name}: no kernel of an optimizer, in src/kernels/optimizers.pxi")
         if name not in optimizers._BY_NAME:
-            found.append(f"{name}: no name in fastnn/optimizers.py")
+            found.append(f"{name}: no name in fastnn/optimizers/__init__.py")
         elif getattr(fastnn, optimizers._BY_NAME[name].__name__, None) is not optimizers._BY_NAME[name]:
             found.append(f"{optimizers._BY_NAME[name].__name__}: fastnn/__init__.py does not export it")
     return found + [

@@ -11,19 +11,15 @@ import fastnn
 
 PACKAGE = Path(fastnn.__file__).parent
 
-# A module may import those of the lines above its own.
+# A module may import those of the lines above its own; a package stands for all modules in it.
 LEVELS = (
     ("arena",),  # of numpy alone: the compiled kernels import it
     ("_core",),
-    ("names",),
-    ("data", "kernels", "reference", "threads"),
-    ("initializers",),
-    ("layer",),
-    ("activations",),
-    ("layers", "losses", "optimizers"),
-    ("plan",),
-    ("inference", "selfcheck"),
-    ("callbacks", "history", "progress"),
+    ("checks",),
+    ("kernels", "reference", "threads", "settings", "initializers"),
+    ("layers",),
+    ("losses", "optimizers"),
+    ("inference",),
     ("training",),
     ("model",),
     ("many",),
@@ -32,9 +28,16 @@ LEVELS = (
     ("__init__",),
     ("__main__",),
 )
-LEVEL = {module: level for level, modules in enumerate(LEVELS) for module in modules}
-LEAVES = ("callbacks", "history", "progress")  # a fit reports to these: they know nothing of how it trains
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
+LEAVES = ("training.callbacks", "training.history", "training.progress")  # they know nothing of how a fit trains
+FILES = {
+    path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+MODULES = [module for module in FILES if module != "_core"]
+PARTS = [module for module in MODULES if module.partition(".")[0] in ("layers", "losses", "optimizers")]
+# Inside a package, where a layer that runs alone asks for what a model asks for
+LATE = {("layers.contract", "layers.chain"), ("layers.contract", "layers.tree")}
 
 
 def is_type_checking(node):
@@ -49,48 +52,86 @@ def nodes_at_run_time(node):
             yield from nodes_at_run_time(child)
 
 
+def module_of(dotted):
+    """The module that a dotted name below this package means: that of the name itself, or the one that holds it."""
+    while dotted not in FILES and "." in dotted and dotted.partition(".")[0] != "_core":
+        dotted = dotted.rpartition(".")[0]
+    return dotted
+
+
 def imports(module):
     """Pairs (module of this package, name that is imported from it or None)."""
-    for node in nodes_at_run_time(ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))):
+    for node in nodes_at_run_time(ast.parse(FILES[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                if alias.name.split(".")[0] == "fastnn":
-                    yield [*alias.name.split("."), "__init__"][1], None
+                package, _, rest = alias.name.partition(".")
+                if package == "fastnn":
+                    yield module_of(rest or "__init__"), None
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module}: relative import"
-            package, *rest = (node.module or "").split(".")
-            if package == "fastnn" and rest:
-                yield from ((rest[0], alias.name) for alias in node.names)
-            elif package == "fastnn":
+            package, _, rest = (node.module or "").partition(".")
+            if package == "fastnn":
                 for alias in node.names:
-                    yield (alias.name if alias.name in LEVEL else "__init__"), alias.name
+                    if rest:
+                        yield module_of(f"{rest}.{alias.name}"), alias.name
+                    else:
+                        yield (alias.name if alias.name in LEVEL else "__init__"), alias.name
+
+
+def level_of(module):
+    return LEVEL[module.partition(".")[0]]
+
+
+def imports_inside(module):
+    """The modules of its own package that a module imports."""
+    package = module.partition(".")[0]
+    return {name for name, _ in imports(module) if "." in name and name.partition(".")[0] == package}
 
 
 def test_every_module_has_its_level():
-    assert set(MODULES) == set(LEVEL) - {"_core"}
+    assert {module.partition(".")[0] for module in FILES} == set(LEVEL)
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_point_to_lower_levels(module):
     for imported, name in imports(module):
-        if (imported, name) != ("__init__", "__version__"):
-            assert LEVEL[imported] < LEVEL[module], f"fastnn.{module} imports fastnn.{imported}"
+        if (imported, name) == ("__init__", "__version__") or imported in imports_inside(module):
+            continue
+        assert level_of(imported) < level_of(module), f"fastnn.{module} imports fastnn.{imported}"
+
+
+def test_imports_inside_a_package_make_no_circle():
+    """Each module stands behind those that it imports in some order."""
+    waiting = {
+        module: {name for name in imports_inside(module) if (module, name) not in LATE}
+        for module in MODULES
+        if "." in module
+    }
+    while waiting:
+        ready = {module for module, names in waiting.items() if not names & waiting.keys()}
+        assert ready, f"in a circle: {', '.join(waiting)}"
+        waiting = {module: names for module, names in waiting.items() if module not in ready}
+
+
+def test_late_imports_are_still_there():
+    assert {(module, name) for module, name in LATE if name in imports_inside(module)} == LATE
 
 
 @pytest.mark.parametrize("module", LEAVES)
 def test_leaves_know_only_arrays(module):
-    assert {imported for imported, _ in imports(module)} <= {"arena", "names"}
+    assert {imported for imported, _ in imports(module)} <= {"arena", "checks"}
 
 
 def test_a_plan_knows_no_layer():
     """It is given a step function."""
-    assert not {imported for imported, _ in imports("plan") if LEVEL[imported] >= LEVEL["layer"]}
+    assert not {imported for imported, _ in imports("training.plan") if level_of(imported) >= LEVEL["layers"]}
 
 
-@pytest.mark.parametrize("module", ["layer", "layers", "activations", "losses", "optimizers"])
+@pytest.mark.parametrize("module", PARTS)
 def test_layers_losses_and_optimizers_know_no_plan_and_no_tape(module):
     """They are given a tape, or None, and pass it on."""
-    assert not {imported for imported, _ in imports(module)} & {"plan", "model", "_core"}
+    known = {imported.partition(".")[0] for imported, _ in imports(module)}
+    assert not known & {"training", "inference", "model", "_core"}
 
 
 # What costs time to import and most programs do not need, or need only later
