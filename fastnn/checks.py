@@ -190,8 +190,11 @@ def _finite(array: Array) -> bool:
 
 def check_finite(array: Array, name: str, dtype: np.dtype[Any] | None = None) -> None:
     """Raise ValueError with the place of the first NaN or infinity, or number that is too large for the dtype."""
-    if (dtype is None or array.dtype == dtype) and all_finite(array):
-        return
+    if dtype is None or array.dtype == dtype:
+        if array.nbytes <= _BYTES_PER_CHECK and 0 not in np.isfinite(array).tobytes():  # as in `_finite`
+            return
+        if all_finite(array):
+            return
     for start, part in parts_of(array):
         numbers = part if dtype is None else convert(part, dtype)
         if not _finite(numbers):

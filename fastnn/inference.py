@@ -10,7 +10,7 @@ from fastnn import threads
 from fastnn._core.tape import RowFunction, Tape
 from fastnn.arena import Array
 from fastnn.checks import copy_into
-from fastnn.layers.chain import Chain
+from fastnn.layers.chain import Chain, elements
 from fastnn.layers.tree import Tree
 
 if TYPE_CHECKING:
@@ -159,7 +159,8 @@ class Predictors:
         found = self._without_last if without_last else self.whole
         if found is None:
             tree = self._tree
-            found = Predictor(Chain(tree.layers, tree.n_in, predicting=True, without_last=without_last))
+            row = elements(tree.layers, predicting=True)
+            found = Predictor(Chain(row[:-1] if without_last else row, tree.n_in, tree.dtype, predicting=True))
             if without_last:
                 self._without_last = found
             else:

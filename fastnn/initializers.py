@@ -86,7 +86,7 @@ def orthogonal(shape: tuple[int, ...], rng: Generator) -> NDArray[Any]:
     return (q if n_in >= n_out else q.T)[: shape[0]].reshape(shape)
 
 
-_BY_NAME: dict[str, Initializer] = {
+BY_NAME: dict[str, Initializer] = {
     "zeros": zeros,
     "ones": ones,
     "normal": normal,
@@ -106,4 +106,4 @@ _BY_NAME: dict[str, Initializer] = {
 
 def get(initializer: str | Initializer) -> Initializer:
     """Return the initializer of that name, or the function itself."""
-    return initializer if callable(initializer) else lookup("initializer", initializer, _BY_NAME)
+    return initializer if callable(initializer) else lookup("initializer", initializer, BY_NAME)

@@ -15,7 +15,7 @@ from fastnn import losses, optimizers, threads
 from fastnn.arena import Array
 from fastnn.checks import as_array, count
 from fastnn.inference import Predictors
-from fastnn.layers.contract import Layer, no_derivative
+from fastnn.layers.contract import Layer
 from fastnn.layers.tree import Tree, walk
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
@@ -275,9 +275,7 @@ class Model:
         dy : array_like of shape (rows, n_out)
             The gradient of what is made small with respect to the outputs.
         """
-        for layer in self._tree.all:
-            if not layer.differentiable:
-                raise no_derivative(layer)
+        self._trainer.require_derivatives()
         if not self.built:
             raise RuntimeError("backward needs a forward before it")
         return self._trainer.claim.run(self._trainer.passes().backward, dy)

@@ -14,8 +14,8 @@ Cell = NDArray[np.float64]
 
 # What users of other libraries write, and what it is called here.
 _CONFUSIONS = {
-    "learning_rate": "lr", "rate_of_learning": "lr", "beta_1": "beta1", "beta_2": "beta2", "epsilon": "eps",
-    "requires_grad": "trainable", "kernel_initializer": "weight_initializer", "use_bias": "bias", "units_": "units",
+    "learning_rate": "lr", "beta_1": "beta1", "beta_2": "beta2", "epsilon": "eps",
+    "alpha": "negative_slope", "requires_grad": "trainable", "kernel_initializer": "weight_initializer", "use_bias": "bias",
 }  # fmt: skip
 _TAKES_OPTIONS = 8  # a flag of code objects: **options
 _PLAIN = (bool, int, float, str)
@@ -46,11 +46,13 @@ class Number:
             ) from None
 
     def __set__(self, part: Any, value: object) -> None:
-        checked = number(f"{type(part).__name__}: {self._name}", value, above=self._above, below=self._below)
+        above = self._above
+        if type(value) is not float or not ((value >= 0 if above is None else value > above) and value < self._below):
+            value = number(f"{type(part).__name__}: {self._name}", value, above=above, below=self._below)
         if self._name in part._cells:
-            part._cells[self._name][0] = checked
+            part._cells[self._name][0] = value
         else:
-            part._cells[self._name] = np.array([checked])
+            part._cells[self._name] = np.array([value])
 
 
 class Part:
@@ -69,6 +71,12 @@ class Part:
         part = super().__new__(cls)
         object.__setattr__(part, "_cells", {})
         return part
+
+    def _set_numbers(self, **values: object) -> None:
+        """Set several at once, as `setattr` does."""
+        kind = type(self)
+        for name, value in values.items():
+            getattr(kind, name).__set__(self, value)
 
     def cell(self, name: str) -> Cell:
         """Return the cell of a number: what kernels read."""
@@ -93,8 +101,10 @@ class Part:
             return
         from difflib import get_close_matches  # only here: what is rarely needed does not make every import longer
 
-        near = get_close_matches(name, _KNOWN[kind], n=3, cutoff=0.6)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(sorted(_settings_of(kind)))}"
+        settings = {known for known in _KNOWN[kind] if isinstance(getattr(kind, known, None), Number)}
+        settings |= _settings_of(kind)
+        near = get_close_matches(name, settings, n=3, cutoff=0.6)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(sorted(settings)) or 'no settings'}"
         raise AttributeError(f"{kind.__name__} has no {name}: {hint}")
 
     def same_settings(self, other: object) -> bool:
@@ -126,9 +136,8 @@ def fixed_settings(kind: type) -> frozenset[str]:
 
 
 def fixed_in_recording(part: Part) -> Iterable[str]:
-    """Return the attributes of a part that a recording fixes: of one whose kernels are a user's, all plain ones."""
-    kind = type(part)
-    if _is_ours(kind) or getattr(part, "is_numpy", False):
+    """Return the attributes of a user's part that a recording fixes: where it is made of kernels, all plain ones."""
+    if getattr(part, "is_numpy", False):
         return part.constants
     plain = (name for name, value in part.__dict__.items() if name[0] != "_" and isinstance(value, _PLAIN))
     return dict.fromkeys((*part.constants, *plain))

@@ -20,8 +20,9 @@ from fastnn.layers.activations import (
     Softsign,
     Tanh,
 )
+from fastnn.layers.chain import Run
 from fastnn.layers.containers import Residual, Sequential
-from fastnn.layers.contract import Code, Layer, Run
+from fastnn.layers.contract import Code, Layer
 from fastnn.layers.dense import Dense, Linear
 from fastnn.layers.dropout import Dropout
 from fastnn.layers.normalization import BatchNorm, LayerNorm

@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 from fastnn import kernels
 from fastnn.arena import Array
 from fastnn.checks import lookup
-from fastnn.layers.contract import Code, Layer, Run
-from fastnn.settings import Cell, Number
+from fastnn.layers.chain import Run
+from fastnn.layers.contract import Code, Layer
+from fastnn.settings import Number
 
 
 class Activation(Layer):
     """A layer without parameters that is one kernel, forward and backward: a row of the table of activations."""
 
-    kernel: ClassVar[str] = ""  # its kernels are <kernel>_forward and <kernel>_backward
     constant: ClassVar[str] = ""  # the name of its one constant, where it has one
 
     @classmethod
@@ -31,11 +31,6 @@ class Activation(Layer):
     def gives(self) -> str | None:  # type: ignore[override]
         """What losses of probabilities must know of its outputs."""
         return "probabilities" if kernels.float64.activations[self.kernel].range == ("0", "1") else "numbers"
-
-    @property
-    def alpha_cell(self) -> Cell | None:
-        """What kernels read of its constant."""
-        return self.cell(self.constant) if self.constant else None
 
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         forward = getattr(self.kernels, self.kernel + "_forward")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar, copy_context
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from fastnn.arena import Arena, Array
 from fastnn.checks import as_matrix, read_only
-from fastnn.layers.contract import Code, Layer, Run, code_of, forms
+from fastnn.layers.contract import PLAIN, Code, Layer, LayerForms, forms
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
@@ -54,7 +53,7 @@ class Pass:
         That of the layers inside each stage.
     """
 
-    __slots__ = ("activations", "gradients", "inner", "rows", "scratch")
+    __slots__ = ("activations", "gradients", "inner", "nbytes", "rows", "scratch")
 
     def __init__(
         self,
@@ -66,14 +65,7 @@ class Pass:
     ) -> None:
         self.rows, self.activations, self.gradients = rows, activations, gradients
         self.scratch, self.inner = scratch, inner
-
-    @property
-    def nbytes(self) -> int:
-        """The memory of all of them, in bytes: what is there in two places counts once."""
-        arrays = [array for array in (*self.activations, *self.gradients) if array is not None]
-        arrays += [array for scratch in self.scratch for array in scratch.arrays.values()]
-        own = sum({array.ctypes.data: array.nbytes for array in arrays}.values())
-        return own + sum(inner.nbytes for inner in self.inner if inner is not None)
+        self.nbytes = 0  # of all of them together, where they were made
 
     def first(self, rows: int) -> Pass:
         """Return the part of this memory that the first rows use."""
@@ -94,6 +86,29 @@ class Pass:
     def reading(self, rows: object) -> Pass:
         """Return this memory with an input that is read where it lies: `kernels.Rows`."""
         return Pass(self.rows, [rows, *self.activations[1:]], self.gradients, self.scratch, self.inner)  # type: ignore[list-item]  # kernels take both
+
+
+class Run:
+    """One pass over one stage: where it is recorded, and the memory of this batch.
+
+    Attributes
+    ----------
+    tape : Tape or None
+        For the kernels that the layer calls.
+    rows : int
+        Of this batch.
+    scratch : dict of ndarray
+        What the layer has declared, for the rows of this batch.
+    trains : bool
+        Whether gradients of the layer's own parameters are wanted.
+    inner : Inner or None
+        The layers inside this one, in a row: to be called as they are needed.
+    """
+
+    __slots__ = ("inner", "rows", "scratch", "tape", "trains")
+
+    def __init__(self, tape: Any, rows: int, scratch: dict[str, Array], trains: bool, inner: Inner | None) -> None:
+        self.tape, self.rows, self.scratch, self.trains, self.inner = tape, rows, scratch, trains, inner
 
 
 class Inner:
@@ -129,19 +144,23 @@ class Stage:
     may_raise = False  # Python code runs in it
     is_ours: bool  # what runs is code of this package, which depends on its arguments and on cells alone
     takes_rows: Callable[[Array], bool] | None = None
+    has_scratch = True  # its layers may have declared memory from forward to backward
 
-    def __init__(self, layer: Layer, trains: bool, predicting: bool) -> None:
-        code = code_of(layer)
-        self.layer, self.layers, self.trains = layer, (layer,), trains
-        self.saved, self.in_place = code.saved, code.in_place
+    def __init__(self, element: Element, trains: bool, predicting: bool) -> None:
+        self.layer = layer = element.layer
+        self.layers, self.trains = (layer,), trains
+        self.saved, self.in_place = element.code.saved, element.code.in_place
         self.n_in, self.n_out = layer.n_in, layer.n_out
-        children = layer.children()
-        self.inner = Chain(children, self.n_in, trains, predicting) if children else None
-        self.is_ours = _is_ours(layer._forward) and (self.inner is None or self.inner.is_ours)
-        self.has_parameters = trains and (bool(layer.parameters) or (self.inner is not None and self.inner.lowest >= 0))
-        self.changes = type(layer)._after_batch is not Layer._after_batch or (
-            self.inner is not None and bool(self.inner.changing)
-        )
+        self.inner = inner = None
+        if layer._children:
+            row = elements(layer._children, predicting, around=element.around)
+            self.inner = inner = Chain(row, self.n_in, layer.dtype, predicting)
+        self.is_ours = _is_ours(layer._forward) and (inner is None or inner.is_ours)
+        self.has_parameters = trains and bool(layer._gradients)
+        self.changes = type(layer)._after_batch is not Layer._after_batch
+        if inner is not None:
+            self.has_parameters = self.has_parameters or inner.lowest >= 0
+            self.changes = self.changes or bool(inner.changing)
 
     def forward(self, x: Array, y: Array, run: Run) -> None:
         self.layer._forward(x, y, run)
@@ -149,7 +168,7 @@ class Stage:
     def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run, lr: Array | None) -> None:
         self.layer._backward(x, y, dy, dx, run)
         if not self.trains:  # code of others does not ask
-            for gradient in self.layer.__dict__["_gradients"].values():
+            for gradient in self.layer._gradients.values():
                 self.layer.kernels.clear(gradient.reshape(-1), run.tape)
 
     def after_batch(self, run: Run) -> None:
@@ -164,12 +183,14 @@ class NumpyStage(Stage):
     may_raise = True
     is_ours = False
 
-    def __init__(self, layer: Layer, trains: bool, predicting: bool) -> None:
-        self.layer, self.layers, self.trains = layer, (layer,), trains
-        self.saved, self.in_place = Code().saved, False
+    def __init__(self, element: Element, trains: bool, predicting: bool) -> None:
+        self.layer = layer = element.layer
+        self.layers, self.trains = (layer,), trains
+        self.saved, self.in_place = element.code.saved, False
         self.n_in, self.n_out, self.inner = layer.n_in, layer.n_out, None
-        self.has_parameters = trains and any(own.parameters for own in _inside(layer))
-        self.changes = any(type(own)._after_batch is not Layer._after_batch for own in _inside(layer))
+        self._inside = [layer, *_inside(layer)]
+        self.has_parameters = trains and any(own._gradients and own.trainable for own in self._inside)
+        self.changes = any(type(own)._after_batch is not Layer._after_batch for own in self._inside)
         self._predicting = predicting
         self._names: set[str] | None = None
 
@@ -212,9 +233,9 @@ class NumpyStage(Stage):
         result = self.layer.backward(read_only(dy))
         if self._names is None:
             self._look_for_gradients(gradients)
-        if not self.trains:
-            for layer in _inside(self.layer):
-                for gradient in layer.__dict__["_gradients"].values():
+        for layer in self._inside:
+            if not (self.trains and layer.trainable):
+                for gradient in layer._gradients.values():
                     gradient[...] = 0
         if dx is None:
             return
@@ -232,14 +253,15 @@ class NumpyStage(Stage):
                 continue
             for other, value in own.items():
                 is_new = other not in self.layer._declared and isinstance(value, np.ndarray)
-                if is_new and value.shape == gradient.shape and "d" in other and name in other and value.any():
+                is_near = "d" in other.lower() and name.lower() in other.lower()
+                if is_new and is_near and value.shape == gradient.shape and value.any():
                     raise AttributeError(
                         f"{self.layer.title}: backward stores {other}, and nothing in d{name}, which is where the "
                         f"gradient of {name} is expected: write self.d{name}[...] = ..."
                     )
 
     def _after_batch(self) -> None:
-        for layer in _inside(self.layer):
+        for layer in self._inside:
             if layer._eager is not None:
                 eager_after_batch(layer)
 
@@ -254,8 +276,8 @@ def _predict(layer: Layer, x: Array) -> Any:
 
 
 def _inside(layer: Layer) -> Iterator[Layer]:
-    yield layer
-    for child in layer.children():
+    for child in layer._children:
+        yield child
         yield from _inside(child)
 
 
@@ -276,31 +298,31 @@ class Product(Stage):
         Whether the product that follows does so for `activation`.
     """
 
-    def __init__(self, layer: Any, trains: bool, scaling: Layer | None, activation: Layer | None) -> None:
-        code = code_of(layer)
-        self.layer, self.scaling, self.activation = layer, scaling, activation
-        self.layers = tuple(part for part in (layer, scaling, activation) if part is not None)
+    def __init__(self, element: Element, trains: bool, scaling: Layer | None, activation: Layer | None) -> None:
+        self.layer: Any = element.layer
+        self.layers = (self.layer,) if scaling is None else (self.layer, scaling)
+        self.scaling, self.activation, self.has_scratch = scaling, activation, scaling is not None
         self.trains = self.has_parameters = trains
         self.before: Layer | None = None
         self.differentiated = self.in_place = self.changes = False
-        self.saved = code.saved if activation is None else ("x", "y")
+        self.saved = element.code.saved if activation is None else ("x", "y")
         is_fused = scaling is not None or activation is not None
-        self.is_ours = _is_ours(layer.forward_fused if is_fused else layer._forward)
-        self.takes_rows = getattr(layer, "takes_rows", None)
-        self.n_in, self.n_out, self.inner = layer.n_in, layer.units, None
+        self.is_ours = _is_ours(self.layer.forward_fused if is_fused else self.layer._forward)
+        self.takes_rows = self.layer.takes_rows if element.reads_rows else None
+        self.n_in, self.n_out, self.inner = self.layer.n_in, self.layer.units, None
 
     def forward(self, x: Array, y: Array, run: Run) -> None:
         if self.scaling is not None:
             self.layer.forward_fused(x, y, self.activation, run, *self.scaling.factors(run))  # type: ignore[attr-defined]
         elif self.activation is not None:
-            self.layer.forward_fused(x, y, self.activation, run)  # type: ignore[attr-defined]
+            self.layer.forward_fused(x, y, self.activation, run)
         else:
             self.layer._forward(x, y, run)
 
     def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run, lr: Array | None) -> None:
         if self.activation is not None and not self.differentiated:
             self.activation._backward(y, y, dy, dy, run)
-        self.layer.backward_fused(x, dy, dx, self.before, lr, run)  # type: ignore[attr-defined]
+        self.layer.backward_fused(x, dy, dx, self.before, lr, run)
 
 
 class Chain:
@@ -308,17 +330,12 @@ class Chain:
 
     Parameters
     ----------
-    layers : sequence of Layer
-        Built.
+    row : sequence of Element
+        Of layers that are built.
     n_in : int
-    trains : bool
-        Whether what is not frozen is trained.
+    dtype : dtype
     predicting : bool
-        Take what stands for each layer in a prediction.
-    as_kernels : Layer or None
-        Take this one as the kernels of its base class, also where its own code is NumPy: that is what calls it.
-    without_last : bool
-        Leave out the last element of the row, which the loss contains.
+        Whether these stand for layers in a prediction.
 
     Attributes
     ----------
@@ -326,91 +343,85 @@ class Chain:
         The first stage whose parameters are trained, where backward ends; -1 where there is none.
     changing : list of int
         The stages that change states behind a batch.
+    may_raise : bool
+        Whether Python code runs in one of them.
+    is_ours : bool
+        Whether all that runs is code of this package.
     """
 
-    def __init__(
-        self,
-        layers: Sequence[Layer],
-        n_in: int,
-        trains: bool = True,
-        predicting: bool = False,
-        as_kernels: Layer | None = None,
-        without_last: bool = False,
-    ) -> None:
-        row = list(_row(layers, trains, predicting, as_kernels))
-        self.stages = _stages(row[:-1] if without_last else row, predicting)
-        self.dtype = layers[0].dtype if layers else np.dtype(np.float32)
-        self.n_in = n_in
+    def __init__(self, row: Sequence[Element], n_in: int, dtype: np.dtype[Any], predicting: bool = False) -> None:
+        self.stages = _stages(row, predicting)
+        self.dtype, self.n_in = dtype, n_in
         self.n_out = self.stages[-1].n_out if self.stages else n_in
-        self.lowest = next((i for i, stage in enumerate(self.stages) if stage.has_parameters), -1)
-        self.changing = [i for i, stage in enumerate(self.stages) if stage.changes]
-        self.may_raise = any(
-            stage.may_raise or (stage.inner is not None and stage.inner.may_raise) for stage in self.stages
-        )
+        self.lowest, self.may_raise, self.is_ours = -1, False, True
+        self.changing: list[int] = []
+        for i, stage in enumerate(self.stages):
+            if stage.has_parameters and self.lowest < 0:
+                self.lowest = i
+            if stage.changes:
+                self.changing.append(i)
+            self.may_raise = self.may_raise or stage.may_raise or (stage.inner is not None and stage.inner.may_raise)
+            self.is_ours = self.is_ours and stage.is_ours
 
     def memory(self, rows: int, input_gradient: bool = False, train: bool = True, is_inner: bool = False) -> Pass:
         """Return memory for `rows` rows; with ``train=False`` there is none for gradients.
 
         That of a chain inside a stage is given its input, and where to write the gradient of that.
         """
-        stages = self.stages
-        widths = [self.n_in, *[stage.n_out for stage in stages]]
-        y_is_x = [False] + [
-            stage.in_place and "x" not in stage.saved and "y" not in before.saved for before, stage in pairwise(stages)
-        ]
-        shapes = [(rows, n) for n, same in zip(widths[1:], y_is_x, strict=False) if not same]
-        if not is_inner:
-            shapes.insert(0, (rows, widths[0]))
-        lowest = -1 if input_gradient else self.lowest if self.lowest >= 0 else len(stages)
-        wanted = [i for i in range(len(stages) - 1, lowest, -1) if not (is_inner and i == 0)] if train else []
-        last = train and lowest < len(stages)
-        if last:
-            shapes.append((rows, widths[-1]))
-        shapes += [(rows, widths[i]) for i in wanted if not stages[i].in_place]
-        own = iter(Arena(shapes, self.dtype, padded=True).views)
-        activations: list[Any] = [None if is_inner else next(own)]
-        for _, same in zip(stages, y_is_x, strict=False):
-            activations.append(activations[-1] if same else next(own))
-        gradients: list[Array | None] = [None] * len(widths)
-        if last:
-            gradients[-1] = next(own)
-            for i in wanted:
-                gradients[i] = gradients[i + 1] if stages[i].in_place else next(own)
-        return Pass(
-            rows,
-            activations,
-            gradients,
-            [self._scratch(stage, rows) for stage in stages],
-            [
-                None if stage.inner is None else stage.inner.memory(rows, i > lowest, train, is_inner=True)
-                for i, stage in enumerate(stages)
-            ],
-        )
+        stages, n = self.stages, len(self.stages)
+        lowest = -1 if input_gradient else self.lowest if self.lowest >= 0 else n
+        with_gradients = train and lowest < n
+        shapes = [] if is_inner else [(rows, self.n_in)]
+        places: list[int] = [-1 if is_inner else 0]  # of each activation among the shapes
+        for i, stage in enumerate(stages):
+            before = stages[i - 1] if i > 0 else None
+            is_x = before is not None and stage.in_place and "x" not in stage.saved and "y" not in before.saved
+            if not is_x:
+                shapes.append((rows, stage.n_out))
+            places.append(places[-1] if is_x else len(shapes) - 1)
+        places_of_gradients: list[int] = [-1] * (n + 1)
+        if with_gradients:
+            shapes.append((rows, self.n_out))
+            places_of_gradients[n] = len(shapes) - 1
+            for i in range(n - 1, lowest, -1):
+                if is_inner and i == 0:  # it is given
+                    continue
+                if not stages[i].in_place:
+                    shapes.append((rows, stages[i].n_in))
+                places_of_gradients[i] = places_of_gradients[i + 1] if stages[i].in_place else len(shapes) - 1
+        arena = Arena(shapes, self.dtype, padded=True)
+        views: list[Any] = [*arena.views, None]
+        scratch, inner, nbytes = [], [], 0
+        for view in arena.views:
+            nbytes += view.nbytes
+        for i, stage in enumerate(stages):
+            own = self._scratch(stage, rows) if stage.has_scratch else _NO_SCRATCH
+            scratch.append(own)
+            for array in own.arrays.values():
+                nbytes += array.nbytes
+            below = None if stage.inner is None else stage.inner.memory(rows, i > lowest, train, is_inner=True)
+            inner.append(below)
+            nbytes += 0 if below is None else below.nbytes
+        get = views.__getitem__
+        made = Pass(rows, [*map(get, places)], [*map(get, places_of_gradients)], scratch, inner)
+        made.nbytes = nbytes
+        return made
 
     def _scratch(self, stage: Stage, rows: int) -> Scratch:
-        declared = {
-            name: array
-            for layer in stage.layers
-            for name, array in layer._declared.items()
-            if array.role == "scratch"
-        }
-        if not declared:
-            return _NO_SCRATCH
-        arrays = {}
-        for name, array in declared.items():
-            shape = tuple(rows if size == "rows" else size for size in array.shape)
-            arrays[name] = Arena([shape], array.dtype or self.dtype, padded=True).views[0]
-        return Scratch(arrays, frozenset(name for name, array in declared.items() if array.shape[0] == "rows"))
+        arrays, of_rows = {}, set()
+        for layer in stage.layers:
+            for name, declared in layer._declared.items():
+                if declared.role == "scratch":
+                    shape = tuple(rows if size == "rows" else size for size in declared.shape)
+                    arrays[name] = Arena([shape], declared.dtype or self.dtype, padded=True).views[0]
+                    if declared.shape[0] == "rows":
+                        of_rows.add(name)
+        return Scratch(arrays, frozenset(of_rows))
 
     def _run(self, memory: Pass, i: int, tape: Tape | None) -> Run:
         stage, inner = self.stages[i], memory.inner[i]
         bound = None if inner is None or stage.inner is None else Inner(stage.inner, inner, tape)
         return Run(tape, memory.rows, memory.scratch[i].arrays, stage.trains, bound)
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether all that runs is code of this package."""
-        return all(stage.is_ours for stage in self.stages)
 
     def forward(self, memory: Pass, tape: Tape | None = None) -> None:
         activations = memory.activations
@@ -448,7 +459,11 @@ class Chain:
         """
         if self.may_raise:
             return set()
-        return {id(stage.layer) for stage in self.stages if isinstance(stage, Product) and stage.trains}
+        found = set()
+        for stage in self.stages:
+            if isinstance(stage, Product) and stage.trains:
+                found.add(id(stage.layer))
+        return found
 
     def backward_of(self, memory: Pass, dy: ArrayLike, name: str) -> Array:
         """Run backward for a gradient that a person gives, and return that of the input."""
@@ -460,11 +475,6 @@ class Chain:
         return first.copy()
 
 
-def elements(layers: Sequence[Layer]) -> list[Layer]:
-    """Return what runs one after the other in the place of layers, those in NumPy whole."""
-    return [layer for layer, _, _ in _row(layers, True, False, None)]
-
-
 def checked_gradient(dy: ArrayLike, last: Array, name: str) -> Array:
     """Return the gradient of the outputs, of the right dtype and shape."""
     matrix = as_matrix(dy, f"{name}: dy", dtype=last.dtype)
@@ -473,47 +483,89 @@ def checked_gradient(dy: ArrayLike, last: Array, name: str) -> Array:
     return matrix
 
 
-def _row(
-    layers: Sequence[Layer], trains: bool, predicting: bool, as_kernels: Layer | None
-) -> Iterator[tuple[Layer, bool, bool]]:
-    """Yield what runs in the place of layers, each with whether it is trained, and whether its code is NumPy."""
+class Element:
+    """What runs in the place of a layer, or of a part of it.
+
+    Attributes
+    ----------
+    layer : Layer
+    is_numpy : bool
+        Whether its code is NumPy.
+    code : Code
+        What its kernels allow.
+    around : tuple of Layer
+        Itself and the layers that it is in: frozen, where one of them is.
+    """
+
+    __slots__ = ("around", "code", "is_numpy", "layer", "reads_rows")
+
+    def __init__(self, layer: Layer, form: LayerForms, as_kernels: bool, around: tuple[Layer, ...]) -> None:
+        self.layer, self.around, self.reads_rows = layer, around, form.reads_rows
+        self.is_numpy = form.is_numpy and not as_kernels
+        self.code: Code = layer.code if form.allows and not self.is_numpy else PLAIN
+
+
+def elements(
+    layers: Sequence[Layer],
+    predicting: bool = False,
+    as_kernels: Layer | None = None,
+    around: tuple[Layer, ...] = (),
+) -> list[Element]:
+    """Return what runs one after the other in the place of layers.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+    predicting : bool
+        Take what stands for each layer in a prediction.
+    as_kernels : Layer or None
+        Take this one as the kernels of its base class, also where its own code is NumPy: that is what calls it.
+    around : tuple of Layer
+        What the layers are in.
+    """
+    found: list[Element] = []
     for layer in layers:
-        own = trains and layer.trainable
         stand_in = layer.for_prediction() if predicting else layer
         if stand_in is None:
             continue
-        if forms(type(stand_in)).is_numpy and stand_in is not as_kernels:
-            yield stand_in, own, True
+        form, outer = forms(type(stand_in)), (*around, layer)
+        if form.is_numpy and stand_in is not as_kernels:
+            found.append(Element(stand_in, form, False, outer))
             continue
-        for element in stand_in.in_a_row():
-            if element is stand_in:
-                yield stand_in, own, False
+        for part in stand_in.in_a_row() if stand_in._children else (stand_in,):
+            if part is stand_in:
+                found.append(Element(stand_in, form, True, outer))
             else:
-                yield from _row([element], own, predicting, None)
+                found += elements((part,), predicting, None, outer)
+    return found
 
 
-def _stages(row: list[tuple[Layer, bool, bool]], predicting: bool) -> list[Stage]:
+def _stages(row: Sequence[Element], predicting: bool) -> list[Stage]:
     """Return the stages of what stands in a row, with what can run in one kernel made one."""
     stages: list[Stage] = []
-    i = 0
-    while i < len(row):
-        layer, trains, is_numpy = row[i]
+    i, n = 0, len(row)
+    while i < n:
+        element = row[i]
+        trains = True
+        for layer in element.around:
+            trains = trains and layer.trainable
         i += 1
-        if is_numpy:
-            stages.append(NumpyStage(layer, trains, predicting))
+        if element.is_numpy:
+            stages.append(NumpyStage(element, trains, predicting))
             continue
-        if not code_of(layer).multiplies:
-            stages.append(Stage(layer, trains, predicting))
+        if not element.code.multiplies:
+            stages.append(Stage(element, trains, predicting))
             continue
         scaling, activation = None, None
-        if i < len(row) and not row[i][2] and code_of(row[i][0]).scales:
-            scaling, i = row[i][0], i + 1
-        if i < len(row) and not row[i][2] and code_of(row[i][0]).fusable:
-            activation, i = row[i][0], i + 1
-        stages.append(Product(layer, trains, scaling, activation))
-    for before, stage in pairwise(stages):
-        if isinstance(before, Product) and isinstance(stage, Product) and before.activation is not None:
-            stage.before, before.differentiated = before.activation, True
+        if i < n and row[i].code.scales:
+            scaling, i = row[i].layer, i + 1
+        if i < n and row[i].code.fusable:
+            activation, i = row[i].layer, i + 1
+        product = Product(element, trains, scaling, activation)
+        before = stages[-1] if stages else None
+        if isinstance(before, Product) and before.activation is not None:
+            product.before, before.differentiated = before.activation, True
+        stages.append(product)
     return stages
 
 
@@ -521,7 +573,8 @@ def _stages(row: list[tuple[Layer, bool, bool]], predicting: bool) -> list[Stage
 
 
 def _alone(layer: Layer, predicting: bool) -> Chain:
-    return Chain([layer], layer.n_in, predicting=predicting, as_kernels=layer)
+    row = elements((layer,), predicting, layer)
+    return Chain(row, layer.n_in, layer.dtype, predicting)
 
 
 def eager_forward(layer: Layer, x: Array) -> Array:

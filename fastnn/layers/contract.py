@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from weakref import ReferenceType
 
     from fastnn.kernels import Kernels
-    from fastnn.layers.chain import Inner
+    from fastnn.layers.chain import Run
 
 _NUMPY_FORMS: dict[type, LayerForms] = {}
 
@@ -51,8 +51,8 @@ class Code(NamedTuple):
     multiplies: bool = False
 
 
-_PLAIN = Code()
-_OF_THE_CONTRACT = {"_declared", "_eager", "_owner", "_memory", "_gradients", "_following", "kernels", "dtype", "label"}
+PLAIN = Code()
+_OF_THE_CONTRACT = {"_children", "_declared", "_eager", "_owner", "_memory", "_gradients", "_following", "kernels", "dtype", "label"}
 
 
 class Declared:
@@ -62,29 +62,6 @@ class Declared:
 
     def __init__(self, role: str, shape: tuple[Any, ...], initializer: Any, kind: str, dtype: Any) -> None:
         self.role, self.shape, self.initializer, self.kind, self.dtype = role, shape, initializer, kind, dtype
-
-
-class Run:
-    """One pass over one stage: where it is recorded, and the memory of this batch.
-
-    Attributes
-    ----------
-    tape : Tape or None
-        For the kernels that the layer calls.
-    rows : int
-        Of this batch.
-    scratch : dict of ndarray
-        What the layer has declared, for the rows of this batch.
-    trains : bool
-        Whether gradients of the layer's own parameters are wanted.
-    inner : Inner or None
-        The layers inside this one, in a row: to be called as they are needed.
-    """
-
-    __slots__ = ("inner", "rows", "scratch", "tape", "trains")
-
-    def __init__(self, tape: Any, rows: int, scratch: dict[str, Array], trains: bool, inner: Inner | None) -> None:
-        self.tape, self.rows, self.scratch, self.trains, self.inner = tape, rows, scratch, trains, inner
 
 
 class Layer(Part):
@@ -130,10 +107,11 @@ class Layer(Part):
     ...         return dy * self.s
     """
 
-    code: Code = _PLAIN
+    code: Code = PLAIN
     gives: ClassVar[str | None] = None  # what losses of probabilities must know; None: not known
 
     constants = ("trainable",)
+    kernel: str = ""  # of an activation: its kernels are <kernel>_forward and <kernel>_backward
     trainable: bool = True
     label = ""  # the name in messages: type and position in the model
     n_in = 0  # 0 until the layer is built
@@ -146,6 +124,7 @@ class Layer(Part):
     _owner: ReferenceType[object] | None = None  # the model whose memory the parameters are in
     _memory: Memory | None = None
     _gradients: dict[str, Array]
+    _children: tuple[Layer, ...] = ()  # what `children` returned when the layer came into a model
 
     # -- to be overridden ---------------------------------------------------------------------------------------------
 
@@ -154,7 +133,7 @@ class Layer(Part):
 
         By default a layer declares nothing of its own, and its children stand in a row.
         """
-        for child in self.children():
+        for child in self._children:
             n_in = self.build_child(child, n_in)
         return n_in
 
@@ -189,8 +168,9 @@ class Layer(Part):
 
             build_alone(self, matrix.shape[1], matrix.dtype)
         elif self._memory is None:  # it was pickled, or copied, alone
-            from fastnn.layers.tree import give_memory, walk
+            from fastnn.layers.tree import give_memory, settle, walk
 
+            settle(self)
             give_memory(tuple(walk([self])), self.dtype, None)
         self.expect_features(matrix)
         return eager_forward(self, matrix)
@@ -243,13 +223,15 @@ class Layer(Part):
         self._declare("scratch", name, shape, None, "scratch", None if dtype is None else np.dtype(dtype))
 
     def _declare(self, role: str, name: str, shape: Any, initializer: Any, kind: str, dtype: Any) -> None:
-        taken = {*self._declared, *("d" + other for other in self._declared)}
-        if not name.isidentifier() or {name, "d" + name} & taken or hasattr(Layer, name) or hasattr(Layer, "d" + name):
+        declared, gradient = self._declared, "d" + name
+        is_taken = name in declared or gradient in declared or (name[:1] == "d" and name[1:] in declared)
+        if is_taken or not name.isidentifier() or hasattr(Layer, name) or hasattr(Layer, gradient):
             raise ValueError(f"{self.title}: the {role} name {name!r} is taken, or no name, here")
         if not isinstance(shape, (tuple, list)) or not shape:
             raise ValueError(f"{self.title}: the shape of {name} is {shape!r}, expected a tuple such as (n_in,)")
-        initializer = None if initializer is None else initializers.get(initializer)
-        self._declared[name] = Declared(role, tuple(shape), initializer, kind, dtype)
+        if initializer is not None and not callable(initializer):
+            initializer = initializers.BY_NAME.get(initializer) or initializers.get(initializer)
+        declared[name] = Declared(role, tuple(shape), initializer, kind, dtype)
 
     def build_child(self, child: Layer, n_in: int) -> int:
         """Build a layer inside this one for `n_in` inputs, and return its number of outputs."""
@@ -329,11 +311,15 @@ class Layer(Part):
             raise AttributeError(
                 f"{self.title}: {name} is fixed since the layer was built for {self.n_in} inputs: make a new layer"
             )
+        elif self.n_in and (isinstance(value, Layer) or isinstance(own.get(name), Layer)) and name[0] != "_":
+            raise AttributeError(
+                f"{self.title}: {name} is a layer inside it, which is fixed since it was built: make a new layer"
+            )
         super().__setattr__(name, value)
 
     def __getstate__(self) -> Any:
         """Leave out what belongs to a process or to the last forward."""
-        without = ("kernels", "_eager", "_owner", "_memory", "_gradients")
+        without = ("kernels", "_eager", "_owner", "_memory", "_gradients", "_children")
         return {name: value for name, value in super().__getstate__().items() if name not in without}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -348,7 +334,7 @@ class Layer(Part):
 class LayerForms:
     """Which form the layers of a class have, and whether they have a derivative."""
 
-    __slots__ = ("allows", "differentiable", "is_numpy")
+    __slots__ = ("allows", "differentiable", "is_numpy", "reads_rows")
 
     def __init__(self, kind: type[Layer]) -> None:
         forward, backward = Forms(kind, Layer, "forward", "_forward"), Forms(kind, Layer, "backward", "_backward")
@@ -372,8 +358,9 @@ class LayerForms:
         else:
             self.differentiable = backward.is_kernels
         # What is allowed holds for the class that says so, and for those below that change no code.
-        own = min(i for i, cls in enumerate(mro) if cls.__dict__.keys() & _METHODS or cls is Layer)
+        own = next(i for i, cls in enumerate(mro) if cls.__dict__.keys() & _METHODS or cls is Layer)
         self.allows = any("code" in cls.__dict__ for cls in mro[: own + 1] if cls is not Layer)
+        self.reads_rows = any("takes_rows" in cls.__dict__ for cls in mro[: own + 1])
         fused = mro[own].__dict__.keys() & {"forward_fused", "backward_fused"}
         if fused and not self.allows:
             raise TypeError(
@@ -393,9 +380,9 @@ def forms(kind: type[Layer]) -> LayerForms:
     return found
 
 
-def code_of(layer: Layer) -> Code:
-    """Return what the kernels of a layer allow: little, where a subclass has code of its own."""
-    return layer.code if forms(type(layer)).allows else _PLAIN
+def merges(layer: Layer) -> bool:
+    """Whether a loss behind the layer may contain it: not where a subclass has code of its own."""
+    return forms(type(layer)).allows and layer.code.mergeable
 
 
 def no_derivative(layer: Layer) -> TypeError:
@@ -422,23 +409,37 @@ def _layers_in(value: object) -> Iterator[Layer]:
 
 def build_layer(layer: Layer, n_in: int) -> int:
     """Let a layer, and those inside it, declare their arrays for so many inputs; return the number of outputs."""
-    before = layer.__dict__.get("_declared", {})
-    layer.__dict__["_declared"] = {}
-    arrays = {name for name, value in layer.__dict__.items() if isinstance(value, np.ndarray)}
+    own = layer.__dict__
+    before = own.get("_declared", ())
+    own["_declared"] = declared = {}
+    is_foreign = not type(layer).__module__.startswith("fastnn.")
+    arrays = {id(array) for _, array in _arrays_in(own)} if is_foreign else ()
     n_out = layer.build(n_in)
     try:
         if isinstance(n_out, bool) or index(n_out) < 1:
             raise TypeError
     except TypeError:
         raise ValueError(f"{layer.title}: build returned {n_out!r}, expected the number of outputs") from None
-    layer.__dict__["n_in"], layer.__dict__["n_out"] = n_in, int(n_out)
-    declared = layer.__dict__["_declared"]
-    for name, value in layer.__dict__.items():
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and name not in arrays and name not in declared:
-            raise ValueError(
-                f"{layer.title}: build made the array {name} itself, which nobody would train or save: declare it by "
-                f"self.parameter({name!r}, {value.shape}), or by self.state if it is not trained"
-            )
-    for name in before.keys() - declared.keys():
-        layer.__dict__.pop(name, None)
-    return int(n_out)
+    own["n_in"], own["n_out"] = n_in, int(n_out)
+    if is_foreign:
+        for name, array in _arrays_in(own):
+            if id(array) not in arrays and name not in declared:
+                raise ValueError(
+                    f"{layer.title}: build made the array {name} itself, which nobody would train or save: declare it "
+                    f"by self.parameter({name!r}, {array.shape}), or by self.state if it is not trained"
+                )
+    for name in before:
+        if name not in declared:
+            own.pop(name, None)
+    return own["n_out"]  # type: ignore[no-any-return]
+
+
+def _arrays_in(attributes: dict[str, Any]) -> Iterator[tuple[str, Array]]:
+    """Yield arrays of numbers among attributes, and in lists, tuples and dicts there, by the names of the attributes."""
+    for name, value in attributes.items():
+        if name in _OF_THE_CONTRACT:
+            continue
+        items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else (value,)
+        for item in items:
+            if isinstance(item, np.ndarray) and item.dtype.kind == "f":
+                yield name, item

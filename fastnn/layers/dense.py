@@ -10,7 +10,8 @@ from fastnn.checks import count, flag
 from fastnn.initializers import Initializer
 from fastnn.initializers import get as get_initializer
 from fastnn.layers import activations
-from fastnn.layers.contract import Code, Layer, Run
+from fastnn.layers.chain import Run
+from fastnn.layers.contract import Code, Layer
 
 _ROW_BYTES, _LANES, _MOST_UNITS = 512, 16, 256  # of x and of y, where rows are read where they lie
 
@@ -79,6 +80,8 @@ class Dense(Layer):
         self.parameter("w", (n_in, self.units), self.weight_initializer or default)
         if self.bias:
             self.parameter("b", (self.units,), self.bias_initializer)
+        elif self.__dict__.get("b") is not None:
+            raise ValueError(f"{self.title}: b was set, but bias is False: there is none")
         else:
             self.__dict__["b"] = self.__dict__["db"] = None
         return self.units if self.activation is None else self.build_child(self.activation, self.units)
@@ -108,7 +111,7 @@ class Dense(Layer):
         offset: Array | None = None,
     ) -> None:
         """Write activation(factor * (x @ w + b) + offset) into y in one kernel."""
-        name, alpha = (None, None) if activation is None else (activation.kernel, activation.alpha_cell)
+        name, alpha = (None, None) if activation is None else (activation.kernel, activation._cells.get(activation.constant))
         scaling = {} if factor is None else {"factor": factor, "offset": offset}
         self.kernels.dense_forward(x, self.w, self.b, y, name, alpha, **scaling, tape=run.tape)
 
@@ -119,7 +122,7 @@ class Dense(Layer):
         self, x: Array, dy: Array, dx: Array | None, before: activations.Activation | None, lr: Array | None, run: Run
     ) -> None:
         """Run backward, in the same kernels through the activation whose output x is, and plain SGD's step with lr."""
-        name, alpha = (None, None) if before is None else (before.kernel, before.alpha_cell)
+        name, alpha = (None, None) if before is None else (before.kernel, before._cells.get(before.constant))
         k, w = self.kernels, self.w
         if run.trains and lr is None:
             k.dense_backward(x, w, dy, dx, self.dw, self.db, name, alpha, run.tape)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.arena import Array
-from fastnn.layers.contract import Code, Layer, Run
+from fastnn.layers.chain import Run
+from fastnn.layers.contract import Code, Layer
 from fastnn.settings import Number
 
 

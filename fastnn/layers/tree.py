@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from _thread import RLock
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
-from itertools import pairwise
+from math import prod
 from typing import Any
 from weakref import ref
 
@@ -15,6 +14,7 @@ from numpy.typing import ArrayLike
 from fastnn import kernels
 from fastnn.arena import Arena, Array, Memory
 from fastnn.checks import as_rows
+from fastnn.initializers import zeros
 from fastnn.layers.chain import elements
 from fastnn.layers.contract import Layer, build_layer, held_layers
 
@@ -31,12 +31,15 @@ class Entry:
         "weights", "biases" or "norms", or what its layer says.
     start, stop : int
         Where it lies in the flat arrays.
+    trains : bool
+        Whether it is trained: neither its layer nor one around that is frozen.
     """
 
-    __slots__ = ("kind", "layer", "name", "start", "stop")
+    __slots__ = ("kind", "layer", "name", "start", "stop", "trains")
 
-    def __init__(self, name: str, layer: Layer, kind: str, start: int, stop: int) -> None:
+    def __init__(self, name: str, layer: Layer, kind: str, start: int, stop: int, trains: bool) -> None:
         self.name, self.layer, self.kind, self.start, self.stop = name, layer, kind, start, stop
+        self.trains = trains
 
 
 class Tree:
@@ -44,16 +47,15 @@ class Tree:
 
     def __init__(self, layers: Iterable[Layer], dtype: np.dtype[Any]) -> None:
         self.layers = _checked(layers)
-        self.dtype = dtype
-        self.forget()
+        self.dtype, self.kernels = dtype, kernels.of(dtype)
         _label(self.layers)
+        self.all: tuple[Layer, ...] = tuple(walk(self.layers))
         if len({id(layer) for layer in self.all}) < len(self.all):
             raise ValueError("Model: the same layer stands in it twice, expected a new layer in every place")
-
-    def forget(self) -> None:
-        """Drop what was made for the present memory."""
+        self.elements = elements(self.layers)  # what runs one after the other
+        self.last = self.elements[-1].layer
+        self.without_derivative = [layer for layer in self.all if not layer.differentiable]
         self._building = RLock()  # several threads may need the model for the first time
-        self.all: tuple[Layer, ...] = tuple(walk(self.layers))
         self._memory: Memory | None = None
         self.built = False  # whether the number of inputs is known and the parameters exist: set last
 
@@ -66,11 +68,6 @@ class Tree:
     def n_out(self) -> int:
         """The number of outputs: 0 until the layers are built."""
         return self.layers[-1].n_out
-
-    @cached_property
-    def row(self) -> list[Layer]:
-        """What runs one after the other."""
-        return elements(self.layers)
 
     def inputs(self, x: ArrayLike) -> Array:
         """Return x as (rows, n_in), of any dtype, not yet checked for NaN, and without a build."""
@@ -95,19 +92,22 @@ class Tree:
         with self._building:
             if self.built:
                 return
+            before = []
             for layer in self.all:
-                other = layer._owner and layer._owner()
+                own = layer.__dict__
+                other = own["_owner"]() if "_owner" in own else None
                 if other is not None and other is not owner:
                     raise ValueError(
                         f"{layer.title} is part of another model, which would lose it: use copy.deepcopy(layer)"
                     )
-            before = self.attributes()
+                before.append((layer, dict(own)))
+            self._before = before
             try:
-                self._memory = build_all(self.layers, self.all, n_in, self.dtype, np.random.default_rng([seed, 0]))
-                self.own(owner)
+                rng = np.random.default_rng([seed, 0])
+                self._memory = build_all(self.layers, self.all, n_in, self.dtype, rng, ref(owner))
                 self.built = True  # the last: other threads go by it
             except BaseException:
-                self.unbuild(before)
+                self.unbuild()
                 raise
 
     def own(self, owner: object) -> None:
@@ -142,53 +142,38 @@ class Tree:
             raise ValueError("the other model has other layers or another dtype, expected the same")
         return pairs
 
-    def unbuild(self, before: list[tuple[Layer, dict[str, Any]]]) -> None:
-        """Forget a build behind which something failed: nothing was there before it."""
+    def unbuild(self) -> None:
+        """Forget a build behind which something failed: the layers are as they were before it."""
         self.built, self._memory = False, None
-        for layer, attributes in before:
+        for layer, attributes in self._before:
             layer.__dict__.update(attributes)  # never empty in between: others may be predicting
             for name in layer.__dict__.keys() - attributes.keys():
                 del layer.__dict__[name]
 
-    def attributes(self) -> list[tuple[Layer, dict[str, Any]]]:
-        """Return what the layers hold: what `unbuild` needs."""
-        return [(layer, dict(layer.__dict__)) for layer in self.all]
-
     def entries(self) -> list[Entry]:
         """Return all parameters, in the order in which they lie."""
         found: list[Entry] = []
-        at = 0
-        for place, layer in places(self.layers):
-            for name, array in layer.parameters.items():
-                kind = layer._declared[name].kind
-                found.append(Entry(f"{place}.{name}", layer, kind, at, at + array.size))
-                at += array.size
+        _add_entries(found, self.layers, "", True)
         return found
 
-    def trained(self) -> dict[int, bool]:
-        """Return whether the parameters of each layer are trained, by its id: not where one around it is frozen."""
-        return dict(_trained(self.layers, True))
 
-
-def _trained(layers: Iterable[Layer], trains: bool) -> Iterator[tuple[int, bool]]:
-    for layer in layers:
+def _add_entries(found: list[Entry], layers: Sequence[Layer], before: str, trains: bool) -> None:
+    for i, layer in enumerate(layers):
         own = trains and layer.trainable
-        yield id(layer), own
-        yield from _trained(layer.children(), own)
+        for name, declared in layer._declared.items():
+            if declared.role == "parameter":
+                start = found[-1].stop if found else 0
+                stop = start + prod(declared.shape)
+                found.append(Entry(f"{before}{i}.{name}", layer, declared.kind, start, stop, own))
+        if layer._children:
+            _add_entries(found, layer._children, f"{before}{i}.", own)
 
 
 def walk(layers: Iterable[Layer]) -> Iterator[Layer]:
     """Yield layers and all inside them, each before what is inside it."""
     for layer in layers:
         yield layer
-        yield from walk(layer.children())
-
-
-def places(layers: Iterable[Layer], before: str = "") -> Iterator[tuple[str, Layer]]:
-    """Yield layers and all inside them with their places: "0", "2.1"."""
-    for i, layer in enumerate(layers):
-        yield f"{before}{i}", layer
-        yield from places(layer.children(), f"{before}{i}.")
+        yield from walk(layer._children)
 
 
 def _checked(layers: Iterable[Layer]) -> tuple[Layer, ...]:
@@ -206,7 +191,7 @@ def _check(layer: object, where: str) -> None:
     """Raise TypeError unless it is a layer whose children are all layers, and all that it holds are children."""
     if not isinstance(layer, Layer):
         raise TypeError(f"Model: {where} is {layer!r}, expected a layer such as Dense(8)")
-    children = layer.children()
+    children = layer.__dict__["_children"] = tuple(layer.children())
     ids = {id(child) for child in children}
     for held in _deeply_held(layer):
         if id(held) not in ids:
@@ -233,19 +218,28 @@ def _label(layers: Sequence[Layer], of: str = "") -> None:
         name = type(layer).__name__
         number = f" {i + 1}" if not of or len(layers) > 1 else ""
         layer.__dict__["label"] = f"{name}{number}{f' of {of}' if of else ''}"
-        children = layer.children()
-        if children:
-            _label(children, layer.label)
+        if layer._children:
+            _label(layer._children, layer.label)
 
 
 def build_alone(layer: Layer, n_in: int, dtype: np.dtype[Any]) -> None:
     """Build a layer that no model holds."""
-    found = tuple(walk([layer]))
-    build_all([layer], found, n_in, dtype, np.random.default_rng())
+    settle(layer)
+    build_all([layer], tuple(walk([layer])), n_in, dtype, np.random.default_rng(), None)
+
+
+def settle(layer: Layer) -> None:
+    """Write down which layers are inside a layer that no model holds."""
+    _check(layer, layer.title)
 
 
 def build_all(
-    layers: Sequence[Layer], every: Sequence[Layer], n_in: int, dtype: np.dtype[Any], rng: np.random.Generator
+    layers: Sequence[Layer],
+    every: Sequence[Layer],
+    n_in: int,
+    dtype: np.dtype[Any],
+    rng: np.random.Generator,
+    owner: Any,
 ) -> Memory:
     """Let layers in a row declare their arrays, then give memory to these."""
     _tell_what_follows(layers)
@@ -254,25 +248,33 @@ def build_all(
     for layer in every:
         if not layer.n_in:
             raise ValueError(f"{layer.title}: it was not built: the layer around it must call self.build_child for it")
-    return give_memory(every, dtype, rng)
+    memory = give_memory(every, dtype, rng)
+    if owner is not None:
+        for layer in every:
+            layer.__dict__["_owner"] = owner
+    return memory
 
 
-def _tell_what_follows(layers: Iterable[Layer]) -> None:
+def _tell_what_follows(layers: Sequence[Layer]) -> None:
     """Tell each layer which activation comes behind it: the default initializer of weights depends on it."""
-    row = [element for layer in layers for element in _row(layer)]
-    for element, following in pairwise([*row, None]):
-        assert element is not None
-        element.__dict__["_following"] = getattr(following, "kernel", None)
+    row: list[Layer] = []
+    _add_row(row, layers)
+    following = None
+    for layer in reversed(row):
+        layer.__dict__["_following"] = following
+        following = layer.kernel
 
 
-def _row(layer: Layer) -> Iterator[Layer]:
-    for element in layer.in_a_row():
-        if element is not layer:
-            yield from _row(element)
-            continue
-        yield layer
-        if len(layer.in_a_row()) == 1:
-            _tell_what_follows(layer.children())
+def _add_row(row: list[Layer], layers: Sequence[Layer]) -> None:
+    for layer in layers:
+        elements = layer.in_a_row() if layer._children else (layer,)
+        for element in elements:
+            if element is layer:
+                row.append(layer)
+                if layer._children and len(elements) == 1:
+                    _tell_what_follows(layer._children)
+            else:
+                _add_row(row, (element,))
 
 
 def give_memory(every: Sequence[Layer], dtype: np.dtype[Any], rng: np.random.Generator | None) -> Memory:
@@ -280,36 +282,45 @@ def give_memory(every: Sequence[Layer], dtype: np.dtype[Any], rng: np.random.Gen
 
     Without a generator, they hold all of it.
     """
-    declared = [(layer, name, array) for layer in every for name, array in layer._declared.items()]
-    trained = [(layer, name, array) for layer, name, array in declared if array.role == "parameter"]
-    shapes = [array.shape for _, _, array in trained]
-    params, grads = Arena(shapes, dtype, padded=False), Arena(shapes, dtype, padded=False)
-    kept: dict[np.dtype[Any], list[Any]] = {}
-    for layer, name, array in declared:
-        if array.role == "state":
-            kept.setdefault(array.dtype or dtype, []).append((layer, name, array))
-    states = {own: Arena([array.shape for _, _, array in found], own, padded=True) for own, found in kept.items()}
-    memory = Memory(params.flat, grads.flat, [arena.flat for arena in states.values()])
+    k = kernels.of(dtype)
+    arrays: dict[Any, list[Any]] = {"parameter": []}  # parameters, and states by their dtypes
     for layer in every:
-        layer.__dict__["dtype"], layer.__dict__["kernels"] = dtype, kernels.of(dtype)
-        layer.__dict__["_memory"], layer.__dict__["_gradients"] = memory, {}
-    for (layer, name, array), view, grad in zip(trained, params.views, grads.views, strict=True):
-        _fill(layer, name, array, view, rng)
-        layer.__dict__["_gradients"][name] = grad
-    for own, found in kept.items():
-        for (layer, name, array), view in zip(found, states[own].views, strict=True):
-            _fill(layer, name, array, view, rng)
+        own = layer.__dict__
+        own["dtype"], own["kernels"], own["_gradients"] = dtype, k, {}
+        for name, declared in own["_declared"].items():
+            if declared.role == "parameter":
+                arrays["parameter"].append((layer, name, declared))
+            elif declared.role == "state":
+                arrays.setdefault(declared.dtype or dtype, []).append((layer, name, declared))
+    made: dict[Any, Arena] = {}
+    for key, found in arrays.items():
+        shapes = []
+        for _, _, declared in found:
+            shapes.append(declared.shape)
+        made[key] = Arena(shapes, dtype if key == "parameter" else key, padded=key != "parameter")
+        for (layer, name, declared), view in zip(found, made[key].views, strict=True):
+            _fill(layer, name, declared, view, rng)
+    params = made.pop("parameter")
+    grads = Arena([view.shape for view in params.views], dtype, padded=False)
+    for (layer, name, _), view in zip(arrays["parameter"], grads.views, strict=True):
+        layer.__dict__["_gradients"][name] = view
+    memory = Memory(params.flat, grads.flat, [arena.flat for arena in made.values()])
+    for layer in every:
+        layer.__dict__["_memory"] = memory
     return memory
 
 
 def _fill(layer: Layer, name: str, declared: Any, view: Array, rng: np.random.Generator | None) -> None:
+    held = layer.__dict__.get(name)
+    if held is None and declared.initializer is zeros:  # as memory is
+        layer.__dict__[name] = view
+        return
     if rng is not None:
         value = declared.initializer(declared.shape, rng)
         if np.shape(value) != declared.shape:
             raise ValueError(
                 f"{layer.title}: the initializer of {name} returned shape {np.shape(value)}, expected {declared.shape}"
             )
-    held = layer.__dict__.get(name)
     if held is not None:
         value = np.asarray(held)
         if value.shape != declared.shape:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastnn.arena import Array
 from fastnn.checks import as_array, check_finite, flag, parts_of
-from fastnn.layers.contract import Layer, code_of
+from fastnn.layers.contract import Layer, merges
 from fastnn.losses.contract import Loss
 
 
@@ -33,7 +33,7 @@ class _Likelihood(Loss):
         object.__setattr__(of_logits, "_cells", self._cells)
         of_logits.__dict__.update(self.__dict__)
         of_logits.from_logits = True
-        if plain and code_of(last).mergeable and getattr(last, "kernel", None) in self.fuses and droppable:
+        if plain and merges(last) and last.kernel in self.fuses and droppable:
             return of_logits, True
         if plain and last.gives == "class log-probabilities" and "log_softmax" in self.fuses:
             return of_logits, False  # the softmax of log-probabilities is their exponential: nothing changes

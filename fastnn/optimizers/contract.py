@@ -35,9 +35,36 @@ class _Shorthand:
         return self._nothing
 
     def __set__(self, optimizer: Any, value: Any) -> None:
-        made = None if value == self._nothing else self._kind(value)
+        is_nothing = value is self._nothing or (type(value) is int and value == self._nothing)
+        made = None if is_nothing else self._kind(value)
         others = [transform for transform in optimizer.transforms if type(transform) is not self._kind]
         optimizer.transforms = others if made is None else sorted([*others, made], key=lambda part: part.order)
+
+
+class _Parts:
+    """A sequence of parts of one kind: checked where it is set, and read where it lies, in the optimizer's own dict."""
+
+    def __init__(self, kind: type[Any]) -> None:
+        self._kind = kind
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __set__(self, optimizer: Any, value: Any) -> None:
+        parts = tuple(value) if isinstance(value, Iterable) else (None,)
+        for part in parts:
+            if not isinstance(part, self._kind):
+                raise TypeError(
+                    f"{type(optimizer).__name__}: {self._name} is {value!r}, expected a list of {self._kind.__name__}"
+                )
+        optimizer.__dict__[self._name] = parts
+
+
+# What stands for an argument that is not given
+_NOTHING: dict[str, Any] = {
+    "decay": "all", "groups": (), "transforms": (), "accumulate": 1, "clip_value": None, "clip_layer_norm": None,
+    "clip_norm": None,
+}  # fmt: skip
 
 
 class Optimizer(Part):
@@ -83,9 +110,8 @@ class Optimizer(Part):
     clip_layer_norm: Any = _Shorthand(ClipLayerNorm, "limit", None)
     clip_norm: Any = _Shorthand(ClipNorm, "limit", None)
     accumulate: Any = _Shorthand(Accumulate, "batches", 1)
-    groups: tuple[Group, ...] = ()
-    transforms: tuple[Transform, ...] = ()
-    decay: str = "all"
+    groups: Any = _Parts(Group)
+    transforms: Any = _Parts(Transform)
 
     def __init__(
         self,
@@ -99,21 +125,14 @@ class Optimizer(Part):
         accumulate: int = 1,
         transforms: Iterable[Transform] = (),
     ) -> None:
-        self.lr, self.decay, self.groups, self.transforms = lr, decay, groups, transforms
-        self.accumulate, self.clip_value = accumulate, clip_value
-        self.clip_layer_norm, self.clip_norm = clip_layer_norm, clip_norm
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        kind = type(self).__name__
-        if name == "decay":
-            value = lookup(f"{kind}: decay", value, {"all": "all", "weights": "weights"})
-        elif name in ("groups", "transforms"):
-            expected: type[Any] = Group if name == "groups" else Transform
-            parts = tuple(value) if isinstance(value, Iterable) else (None,)
-            if not all(isinstance(part, expected) for part in parts):
-                raise TypeError(f"{kind}: {name} is {value!r}, expected a list of {expected.__name__}")
-            value = parts
-        super().__setattr__(name, value)
+        self.lr = lr
+        given = {
+            "decay": decay, "groups": groups, "transforms": transforms, "accumulate": accumulate,
+            "clip_value": clip_value, "clip_layer_norm": clip_layer_norm, "clip_norm": clip_norm,
+        }  # fmt: skip
+        for name, value in given.items():
+            if value is not _NOTHING[name]:
+                setattr(self, name, value)
 
     # -- to be overridden ---------------------------------------------------------------------------------------------
 
@@ -145,6 +164,16 @@ class Optimizer(Part):
         return ()
 
     @property
+    def decay(self) -> str:
+        """What weight decay is for: "all", or "weights"."""
+        return str(self.__dict__.get("_decay", "all"))
+
+    @decay.setter
+    def decay(self, value: str) -> None:
+        kinds = {"all": "all", "weights": "weights"}
+        self.__dict__["_decay"] = lookup(f"{type(self).__name__}: decay", value, kinds)
+
+    @property
     def plain_lr(self) -> Cell | None:
         """The cell of the learning rate where a step is params -= lr * grads and nothing else, else None."""
         return None
@@ -168,8 +197,10 @@ class Optimizer(Part):
     @property
     def fixed(self) -> tuple[Any, ...]:
         """All that a recording fixes."""
-        parts = (*self.groups, *self.transforms)
-        return (self.structure, self.decay, parts, *[part.structure for part in parts])
+        own = self.__dict__
+        parts = (*own["groups"], *own["transforms"])
+        fixed = (self.structure, own.get("_decay"), parts)
+        return (*fixed, *[part.structure for part in parts]) if parts else fixed
 
     def step(self, net: Model) -> None:
         """Take one step on the gradients ``net.grads``, as they are now, and let layers change their states.
@@ -217,6 +248,7 @@ class Optimizer(Part):
     def __new__(cls, *args: Any, **options: Any) -> Any:
         optimizer = super().__new__(cls)
         object.__setattr__(optimizer, "_bound", None)
+        optimizer.__dict__.update(groups=(), transforms=())
         return optimizer
 
     def __getstate__(self) -> Any:

@@ -43,19 +43,22 @@ class SGD(Optimizer):
         **options: Any,
     ) -> None:
         super().__init__(lr, **options)
-        self.momentum, self.weight_decay = momentum, weight_decay
+        self._set_numbers(momentum=momentum, weight_decay=weight_decay)
         self.nesterov = flag("SGD: nesterov", nesterov)
         if self.nesterov and not self.momentum:
             raise ValueError("SGD: nesterov=True needs a momentum above 0, such as 0.9")
 
     @property
     def structure(self) -> tuple[Any, ...]:
-        return self.momentum != 0, self.nesterov, self.weight_decay != 0
+        cells = self._cells
+        return cells["momentum"][0] != 0, self.nesterov, cells["weight_decay"][0] != 0
 
     @property
     def plain_lr(self) -> Cell | None:
-        is_plain = type(self) is SGD and not (self.momentum or self.weight_decay or self.groups or self.transforms)
-        return self.cell("lr") if is_plain else None
+        cells = self._cells
+        if type(self) is not SGD or self.groups or self.transforms or cells["momentum"][0] or cells["weight_decay"][0]:
+            return None
+        return cells["lr"]
 
     def init(self, params: Array) -> State:
         return zeros_like(params, "velocity") if self.momentum else {}
@@ -99,12 +102,12 @@ class RMSprop(Optimizer):
         **options: Any,
     ) -> None:
         super().__init__(lr, **options)
-        self.alpha, self.eps, self.momentum, self.weight_decay = alpha, eps, momentum, weight_decay
+        self._set_numbers(alpha=alpha, eps=eps, momentum=momentum, weight_decay=weight_decay)
         self.centered = flag("RMSprop: centered", centered)
 
     @property
     def structure(self) -> tuple[Any, ...]:
-        return self.momentum != 0, self.centered
+        return self._cells["momentum"][0] != 0, self.centered
 
     def init(self, params: Array) -> State:
         names = ["square", *(["mean"] if self.centered else []), *(["velocity"] if self.momentum else [])]
@@ -151,7 +154,7 @@ class Adam(Optimizer):
         **options: Any,
     ) -> None:
         super().__init__(lr, **options)
-        self.beta1, self.beta2, self.eps, self.weight_decay = beta1, beta2, eps, weight_decay
+        self._set_numbers(beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
         self.decoupled = flag(f"{type(self).__name__}: decoupled", decoupled)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -30,22 +30,25 @@ class Update:
     memory : Memory
         The parameters and their gradients.
     entries : sequence of Entry
-        The parameters that are trained.
+        All parameters: the gradients of those that are frozen become 0.
     state : dict of ndarray
         What the optimizer remembers of them.
     """
 
-    def __init__(self, optimizer: Optimizer, memory: Memory, entries: Iterable[Entry], state: State) -> None:
+    def __init__(self, optimizer: Optimizer, memory: Memory, entries: Sequence[Entry], state: State) -> None:
         self.optimizer, self.state = optimizer, state
-        self._params, self._grads, self._entries = memory.params, memory.grads, list(entries)
+        self._params, self._grads = memory.params, memory.grads
+        self._entries = clear_frozen(memory, entries)
         for i, group in enumerate(optimizer.groups):
-            if not any(group.holds(entry) for entry in self._entries):
-                names = ", ".join(entry.name for entry in self._entries)
-                raise ValueError(f"{optimizer}: groups[{i}], {group!r}, names no parameter that is trained: {names}")
+            if not any(map(group.holds, entries)):
+                names = ", ".join(entry.name for entry in entries)
+                raise ValueError(f"{optimizer}: groups[{i}], {group!r}, names no parameter of this model: {names}")
 
     def record(self, tape: Tape, done: set[int] = frozenset()) -> None:  # type: ignore[assignment]
         """Record a step for all layers but those, by id, whose parameters backward has changed already."""
-        entries = [entry for entry in self._entries if id(entry.layer) not in done]
+        entries = self._entries
+        if done:
+            entries = [entry for entry in entries if id(entry.layer) not in done]
         if not entries:
             return
         optimizer = self.optimizer
@@ -55,8 +58,11 @@ class Update:
         if not is_numpy:
             optimizer._advance(self.state, self._params, tape)
         groups: dict[tuple[Any, ...], list[Entry]] = {}
-        for entry in entries:
-            groups.setdefault(self._numbers_of(entry), []).append(entry)
+        if optimizer.groups or optimizer.decay != "all":
+            for entry in entries:
+                groups.setdefault(self._numbers_of(entry), []).append(entry)
+        else:
+            groups[None, False] = entries
         calls: list[Callable[[], None]] = []
         for numbers, members in groups.items():
             cells = self._cells(numbers, tape)
@@ -147,6 +153,17 @@ class Update:
                 for array, value in zip(counters, before, strict=True):
                     array[...] = value
             call()
+
+
+def clear_frozen(memory: Memory, entries: Sequence[Entry]) -> list[Entry]:
+    """Return the parameters that are trained; the gradients of the others become 0, which nothing writes to."""
+    trained = []
+    for entry in entries:
+        if entry.trains:
+            trained.append(entry)
+        else:
+            memory.grads[entry.start : entry.stop] = 0
+    return trained
 
 
 def _slices(entries: list[Entry]) -> list[tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from numpy.typing import ArrayLike
 
@@ -10,7 +10,6 @@ from fastnn._core.tape import Tape
 from fastnn.arena import Array, Memory
 from fastnn.checks import copy_into
 from fastnn.layers.chain import Chain, Pass, checked_gradient
-from fastnn.layers.contract import Layer
 from fastnn.training.plan import Constants
 
 _SIZES_KEPT = 8  # recordings for changing numbers of rows
@@ -30,9 +29,8 @@ class _Recorded:
 class ByHand:
     """The passes of a model that somebody takes one by one, in training form."""
 
-    def __init__(self, layers: Sequence[Layer], n_in: int, memory: Memory, constants: Constants) -> None:
-        self._chain, self._memory = Chain(layers, n_in), memory
-        self._constants = constants
+    def __init__(self, chain: Chain, memory: Memory, constants: Constants) -> None:
+        self._chain, self._memory, self._constants = chain, memory, constants
         self._recorded: dict[int, _Recorded] = {}
         self._last: _Recorded | None = None
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.checks import count, flag, lookup, number
+from fastnn.settings import Part
 
 if TYPE_CHECKING:
     from fastnn.model import Model
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 Callback = Callable[["Model", int, Mapping[str, float]], Any]
 
 
-class EarlyStopping:
+class EarlyStopping(Part):
     """End a fit when a number has not become better for some epochs, and return to the best state.
 
     However the fit ends, by this callback, at its last epoch, by another callback, by an error or by Ctrl-C, the model
@@ -52,6 +53,9 @@ class EarlyStopping:
     >>> len(history) < 500
     True
     """
+
+    best: float
+    best_epoch: int
 
     def __init__(
         self,

@@ -83,7 +83,8 @@ class Fit:
                     stopped = self._look()
                     training, plan = self.renew(self._may_change_data)
                 elif what is None:
-                    progress.update(len(history.loss) - progress.done, {"loss": history.loss[-1]})
+                    if progress.shown:
+                        progress.update(len(history.loss) - progress.done, {"loss": history.loss[-1]})
                     if time.perf_counter() - begin < _SECONDS_BETWEEN_LOOKS:
                         chunk *= 2
         if what is None and not all_finite(training.memory.params):  # in the last step: no loss came after it

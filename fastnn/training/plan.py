@@ -34,8 +34,13 @@ class Constants:
     __slots__ = ("_names", "_parts", "_values")
 
     def __init__(self, parts: Iterable[Any]) -> None:
-        named = [(part, name) for part in parts for name in fixed_in_recording(part)]
-        self._parts, self._names = [part for part, _ in named], [name for _, name in named]
+        self._parts: list[Any] = []
+        self._names: list[str] = []
+        for part in parts:
+            is_ours = type(part).__module__.startswith("fastnn.")
+            for name in part.constants if is_ours else fixed_in_recording(part):
+                self._parts.append(part)
+                self._names.append(name)
         self._values = [*map(getattr, self._parts, self._names)]
 
     def __bool__(self) -> bool:
@@ -77,8 +82,6 @@ class Batch:
 
     def first(self, rows: int) -> Batch:
         """Return the part of this memory that the first rows use."""
-        if rows == self.work.rows:
-            return self
         weight = None if self.weight is None else self.weight[:rows]
         return Batch(self.work.first(rows), self.target[:rows], weight, self.value)
 
@@ -111,7 +114,7 @@ class Plan:
         tape = self._tapes.get(rows)
         if tape is None:
             tape = Tape()
-            step(self.batch.first(rows), tape)
+            step(self.batch if rows == self.batch.work.rows else self.batch.first(rows), tape)
             self._tapes[rows] = tape
             if len(self._tapes) > _TAPES_KEPT:
                 del self._tapes[next(iter(self._tapes))]
@@ -174,7 +177,9 @@ class EpochPlan:
 
     def _record(self, plan: Plan, rows: int, step: Step) -> tuple[Tape, Tape]:
         """Return what brings so many rows, and the step."""
-        x, target, weight, batch = self.x, self.target, self.weight, self.batch.first(rows)
+        x, target, weight, batch = self.x, self.target, self.weight, self.batch
+        if rows != self.rows:
+            batch = batch.first(rows)
         k, tape, index, cursor = kernels.of(x.dtype), Tape(), self.index, self.cursor
         if not self.in_place:
             k.gather_rows(x, index, cursor, batch.work.activations[0], tape)

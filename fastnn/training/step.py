@@ -46,6 +46,8 @@ class Training:
     def __init__(self, chain: Chain, loss: Loss, update: Update, memory: Memory, constants: Constants) -> None:
         self.chain, self.loss, self.update, self.memory, self.constants = chain, loss, update, memory, constants
         self._plans: dict[Any, Plan] = {}
+        self._plain_lr = update.optimizer.plain_lr
+        self._in_backward = set() if self._plain_lr is None else chain.updated_in_backward()
 
     @property
     def optimizer(self) -> Optimizer:
@@ -70,7 +72,7 @@ class Training:
             self.loss.compute(y, batch.target, batch.weight, dy, batch.value, tape)
             kernels.guard(batch.value, tape)
             done = self.fused(len(batch.target), store_gradients)
-            self.chain.backward(work, tape, self.update.optimizer.plain_lr if done else None)
+            self.chain.backward(work, tape, self._plain_lr if done else None)
             if store_gradients and memory.grads.size:
                 kernels.of(memory.grads.dtype).guard_numbers(memory.grads, tape)
             self.chain.after_batch(work, tape)
@@ -80,9 +82,7 @@ class Training:
 
     def fused(self, rows: int, store_gradients: bool) -> set[int]:
         """Return the layers, by id, whose parameters backward changes itself."""
-        if store_gradients or rows > _MOST_FUSED_ROWS or self.update.optimizer.plain_lr is None:
-            return set()
-        return self.chain.updated_in_backward()
+        return set() if store_gradients or rows > _MOST_FUSED_ROWS else self._in_backward
 
     def plan(self, rows: int, target: Array, weighted: bool, store_gradients: bool = True) -> Plan:
         """Return the recorded step for batches of such data, perhaps from an earlier fit."""

@@ -15,13 +15,12 @@ from fastnn._core.team import Team
 from fastnn.arena import Array
 from fastnn.checks import as_matrix, as_weights, check_finite, check_lengths, convert, count, flag
 from fastnn.inference import Predictors
-from fastnn.kernels import of as kernels_of
 from fastnn.layers.chain import Chain
-from fastnn.layers.contract import forms, no_derivative
+from fastnn.layers.contract import no_derivative
 from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
-from fastnn.optimizers.update import Update
+from fastnn.optimizers.update import Update, clear_frozen
 from fastnn.training.by_hand import ByHand
 from fastnn.training.callbacks import Callback
 from fastnn.training.epochs import Fit
@@ -92,8 +91,7 @@ class Trainer:
         if loss is None:
             if self.loss is not None:
                 return self.loss
-            last = self.tree.row[-1]
-            return losses.get(_BY_LAST.get(str(getattr(last, "kernel", None)), "mse"))
+            return losses.get(_BY_LAST.get(self.tree.last.kernel, "mse"))
         chosen = losses.get(loss)
         if isinstance(loss, str) and self.loss is not None and chosen.same_settings(self.loss):
             return self.loss  # for which a step may be recorded already
@@ -119,15 +117,8 @@ class Trainer:
 
     def require_derivatives(self) -> None:
         """Raise TypeError unless every layer has a backward."""
-        for layer in self.tree.all:
-            if not forms(type(layer)).differentiable:
-                raise no_derivative(layer)
-
-    def _chain_for(self, loss: Loss) -> tuple[Chain, Loss]:
-        """Return what is trained, and the loss behind it: which may contain the last activation."""
-        tree = self.tree
-        trained, without_last = loss.for_end(tree.row[-1], droppable=len(tree.row) > 1)
-        return Chain(tree.layers, tree.n_in, without_last=without_last), trained
+        for layer in self.tree.without_derivative:
+            raise no_derivative(layer)
 
     def _prepared(self, loss: Loss, optimizer: Optimizer, target: Array, weighted: bool) -> Training:
         """Make ready to train with this loss and optimizer: the last thing that may fail before the first step."""
@@ -135,18 +126,15 @@ class Trainer:
         if training is None or wanted != self._training_of or not training.constants.hold():
             self.require_derivatives()
             tree = self.tree
-            chain, trained = self._chain_for(loss)
-            state, memory = self.state.of(optimizer, tree.memory), tree.memory
-            update = Update(optimizer, memory, self._trained_entries(), state)
+            row, memory = tree.elements, tree.memory
+            trained, without_last = loss.for_end(tree.last, droppable=len(row) > 1)
+            chain = Chain(row[:-1] if without_last else row, tree.n_in, tree.dtype)
+            update = Update(optimizer, memory, tree.entries(), self.state.of(optimizer, memory))
             check_recordable(chain, trained, optimizer, target, weighted, memory)
             training = Training(chain, trained, update, memory, Constants((loss, optimizer, *tree.all)))
             self._training, self._training_of = training, wanted
         self.loss, self.optimizer = loss, optimizer
         return training
-
-    def _trained_entries(self) -> list[Any]:
-        trained = self.tree.trained()
-        return [entry for entry in self.tree.entries() if trained[id(entry.layer)]]
 
     # -- training -----------------------------------------------------------------------------------------------------
 
@@ -157,7 +145,7 @@ class Trainer:
         sample_weight: ArrayLike | None,
         loss: str | Loss | None,
         optimizer: str | Optimizer | None,
-        more: Callable[[Training], Any] | None = None,
+        more: Callable[[Loss], Any] | None = None,
     ) -> tuple[Training, Array, Array, Array | None, Any]:
         """Build and prepare the model for these data, and return them checked, with what trains on them.
 
@@ -166,13 +154,13 @@ class Trainer:
         tree = self.tree
         if tree.built:
             return self._checked(x, y, sample_weight, loss, optimizer, more)
-        before, own = tree.attributes(), (self.loss, self.optimizer)
+        own = self.loss, self.optimizer
         try:
             return self._checked(x, y, sample_weight, loss, optimizer, more)
         except BaseException:
             if tree.built:
                 self._training, (self.loss, self.optimizer) = None, own
-                tree.unbuild(before)
+                tree.unbuild()
             raise
 
     def _checked(
@@ -182,7 +170,7 @@ class Trainer:
         sample_weight: ArrayLike | None,
         loss: str | Loss | None,
         optimizer: str | Optimizer | None,
-        more: Callable[[Training], Any] | None,
+        more: Callable[[Loss], Any] | None,
     ) -> tuple[Training, Array, Array, Array | None, Any]:
         tree = self.tree
         matrix = convert(tree.inputs(x), tree.dtype)
@@ -194,10 +182,11 @@ class Trainer:
         if not tree.built:
             tree.build(matrix.shape[1], self.seed, self._owner())
         target = chosen.targets(y, tree.n_out, tree.dtype)
-        check_lengths(len(matrix), target, "y")
-        weight = self._weights(sample_weight, len(matrix), chosen)
-        training = self._prepared(chosen, rule, target, weight is not None)
-        return training, matrix, target, weight, None if more is None else more(training)
+        if len(target) != len(matrix):
+            check_lengths(len(matrix), target, "y")
+        weight = None if sample_weight is None else self._weights(sample_weight, len(matrix), chosen)
+        extra = None if more is None else more(chosen)
+        return self._prepared(chosen, rule, target, weight is not None), matrix, target, weight, extra
 
     def train_batch(
         self,
@@ -239,9 +228,10 @@ class Trainer:
         n_epochs, is_shuffled = count("epochs", epochs), flag("shuffle", shuffle)
         rows = None if batch_size is None else count("batch_size", batch_size)
         progress = Progress(n_epochs, verbose)
-        called = _callables(callbacks)
+        called = () if callbacks == () else _callables(callbacks)
         validation = None if validation_data is None else self._validation_inputs(validation_data)
-        threads.check(n_threads)
+        if n_threads is not None:
+            threads.check(n_threads)
         validated = None if validation is None else partial(self._validation, *validation, n_threads=n_threads)
         training, matrix, target, weight, validate = self._ready(
             x, y, sample_weight, loss, optimizer, validated
@@ -252,7 +242,8 @@ class Trainer:
         team = Team(threads.chosen(n_threads, over_data.chunks, n_epochs * over_data.n_batches))
         fits = self.state.fits
         order = is_shuffled, (self.seed * _SEEDS_APART + int(fits[0])) % 2**64
-        before = Snapshot(self.state, self.tree.memory)
+        memory = training.memory
+        before = Snapshot(self.state, memory)
         fits[0] += 1
         history = self.history = History()
 
@@ -262,7 +253,8 @@ class Trainer:
                 matrix, target, weight = self._read_anew(x, y, sample_weight, len(matrix), training)
                 if over_data.x is not matrix or over_data.target is not target:
                     over_data.use(matrix, target, weight)
-            if self.optimizer is not training.optimizer or not training.constants.hold():
+            wanted = self.loss, self.optimizer, weight is not None
+            if wanted != self._training_of or not training.constants.hold():
                 assert self.loss is not None
                 assert self.optimizer is not None
                 training = self._prepared(self.loss, self.optimizer, target, weight is not None)
@@ -273,10 +265,10 @@ class Trainer:
 
         training_loss = None
         if any(_watches_training_loss(callback, validate is not None) for callback in called):
-            training_loss = partial(self._training_loss, training, matrix, target, weight, n_threads)
+            training_loss = lambda: self._loss_now(matrix, target, weight, n_threads)  # noqa: E731 - the data may change
         fit = Fit(
             history, n_epochs, order, progress, called, self._owner(), renew, training_loss, validate,
-            partial(before.restore, self.state, self.tree.memory), stop,
+            partial(before.restore, self.state, memory), stop,
         )  # fmt: skip
         try:
             training, over_data = fit.run(training, over_data, team)
@@ -309,22 +301,16 @@ class Trainer:
         check_finite(matrix, "validation x")
         return matrix, data[1]
 
-    def _validation(self, x: Array, y: ArrayLike, training: Training, n_threads: int | None) -> Callable[[], float]:
+    def _validation(self, x: Array, y: ArrayLike, loss: Loss, n_threads: int | None) -> Callable[[], float]:
         """Return a function that computes the loss on these data."""
-        assert self.loss is not None
         try:
             self.tree.layers[0].expect_features(x)
-            target = self.loss.targets(y, self.tree.n_out, self.tree.dtype)
+            target = loss.targets(y, self.tree.n_out, self.tree.dtype)
             check_lengths(len(x), target, "y")
         except (TypeError, ValueError) as error:
             error.args = (f"validation data: {error}",)
             raise
         return partial(self._loss_now, x, target, None, n_threads)
-
-    def _training_loss(
-        self, training: Training, x: Array, target: Array, weight: Array | None, n_threads: int | None
-    ) -> float:
-        return self._loss_now(x, target, weight, n_threads)
 
     def _loss_now(self, x: Array, target: Array, weight: Array | None, n_threads: int | None) -> float:
         assert self.loss is not None
@@ -348,17 +334,17 @@ class Trainer:
         check_finite(matrix, "x", tree.dtype)
         rows = None if batch_size is None else count("batch_size", batch_size)
         used = self.choose_loss(loss)
-        built, before = tree.built, [] if tree.built else tree.attributes()
+        built = tree.built
         try:
             if not built:
                 tree.build(matrix.shape[1], self.seed, self._owner())
-            used.for_end(tree.row[-1], droppable=len(tree.row) > 1)
+            used.for_end(tree.last, droppable=len(tree.elements) > 1)
             target = used.targets(y, tree.n_out, tree.dtype)
             check_lengths(len(matrix), target, "y")
             weight = self._weights(sample_weight, len(matrix), used)
         except BaseException:
             if not built:
-                tree.unbuild(before)
+                tree.unbuild()
             raise
         return self.value(used, matrix, target, weight, rows)
 
@@ -373,7 +359,7 @@ class Trainer:
     ) -> dict[str, float]:
         """Return the loss over checked data, and its metrics."""
         tree = self.tree
-        used, without_last = loss.for_end(tree.row[-1], droppable=len(tree.row) > 1)
+        used, without_last = loss.for_end(tree.last, droppable=len(tree.elements) > 1)
         y, value = self.predictors.current(without_last).some(x, rows, n_threads), np.empty(1)
         target = np.ascontiguousarray(target)
         used.compute(y, target, weight, None, value, None)
@@ -386,7 +372,8 @@ class Trainer:
         passes = self._by_hand
         if passes is None or not passes.is_current():
             tree = self.tree
-            passes = ByHand(tree.layers, tree.n_in, tree.memory, Constants(tree.all))
+            clear_frozen(tree.memory, tree.entries())
+            passes = ByHand(Chain(tree.elements, tree.n_in, tree.dtype), tree.memory, Constants(tree.all))
             self._by_hand = passes
         return passes
 
@@ -395,9 +382,9 @@ class Trainer:
         recorded = self._steps
         if recorded is None or recorded[0] is not optimizer or not recorded[1].hold():
             memory, tape = self.tree.memory, Tape()
-            update = Update(optimizer, memory, self._trained_entries(), self.state.of(optimizer, memory))
+            update = Update(optimizer, memory, self.tree.entries(), self.state.of(optimizer, memory))
             if memory.grads.size:
-                kernels_of(memory.grads.dtype).guard_numbers(memory.grads, tape)
+                self.tree.kernels.guard_numbers(memory.grads, tape)
             update.record(tape)
             self._steps = recorded = optimizer, Constants((optimizer, *self.tree.all)), tape
         if self.tree.memory.without_gradients is not None:
