@@ -349,9 +349,12 @@ class LayerForms:
                 f"{name} overrides _forward alone, and {backward.cls.__name__}._backward is not its derivative: "  # type: ignore[union-attr]
                 "override _backward, too, or write forward and backward in NumPy"
             )
-        if forward.is_numpy and backward.is_kernels and of_backward < of_forward:
+        is_mixed = forward.cls is backward.cls and forward.is_numpy != backward.is_numpy
+        if is_mixed or (forward.is_numpy and backward.is_kernels and of_backward < of_forward):
+            of_forward_is = "forward in NumPy" if forward.is_numpy else "_forward from kernels"
             raise TypeError(
-                f"{name} defines _backward over a forward in NumPy: write backward(dy) in NumPy, or _forward from kernels"
+                f"{name} has a {of_forward_is} and another form of backward: write forward and backward in NumPy, or "
+                "_forward and _backward from kernels"
             )
         if self.is_numpy:
             self.differentiable = backward.is_numpy and of_backward <= of_forward
