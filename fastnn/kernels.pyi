@@ -189,9 +189,10 @@ class Kernels:
         y: Real,
         activation: str | None = None,
         alpha: Number | None = None,
+        tape: Tape | None = None,
+        *,
         factor: Real | None = None,
         offset: Real | None = None,
-        tape: Tape | None = None,
     ) -> None: ...
     @staticmethod
     def dense_backward(

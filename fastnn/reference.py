@@ -90,6 +90,7 @@ def dense_forward(
     y: Array,
     activation: str | None = None,
     alpha: float | None = None,
+    *,
     factor: Array | None = None,
     offset: Array | None = None,
 ) -> None:

@@ -88,8 +88,10 @@ def type_of(argument) -> str:
 
 
 def function_of(declaration) -> str:
-    arguments = [type_of(argument) for argument in declaration.arguments if argument.role != "absent"]
-    arguments.append("tape: Tape | None = None")
+    visible = [argument for argument in declaration.arguments if argument.role != "absent"]
+    arguments = [*(type_of(argument) for argument in visible if not argument.by_name), "tape: Tape | None = None"]
+    by_name = [type_of(argument) for argument in visible if argument.by_name]
+    arguments += ["*", *by_name] if by_name else []
     for text in (
         f"    def {declaration.name}({', '.join(arguments)}) -> None: ...",
         f"    def {declaration.name}(\n        {', '.join(arguments)}\n    ) -> None: ...",

@@ -217,11 +217,12 @@ def first_cases() -> list[Case]:
 @pytest.mark.parametrize("case", first_cases(), ids=str)
 def test_wrong_calls_name_the_kernel_and_what_it_expects(case):
     function, made = case.kernel(np.float64), case.make(3, 7, np.float64, random(3, 7))
-    names = [*inspect.signature(function).parameters]
-    first = next(iter(made))
+    parameters = inspect.signature(function).parameters
+    names, first = [*parameters], next(iter(made))
+    most = sum(parameter.kind is not inspect.Parameter.KEYWORD_ONLY for parameter in parameters.values())
     every = ", ".join(names)
     for call, message in (
-        (lambda: function(*[None] * (len(names) + 1)), f"{len(names) + 1} arguments, expected at most {len(names)}"),
+        (lambda: function(*[None] * (most + 1)), f"{most + 1} arguments, expected at most {most}: {names[0]}"),
         (lambda: function(**made, nonsense=1), f"unknown argument 'nonsense', expected {every}"),
         (lambda: function(made[first], **made), f"{first} is given twice, expected {every}"),
         (lambda: function(**{name: value for name, value in made.items() if name != first}), f"{first} is missing"),

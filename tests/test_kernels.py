@@ -77,8 +77,8 @@ def assert_close(got: np.ndarray, expected: np.ndarray, scale: np.ndarray, dtype
 def assert_equals_reference(case: Case, dtype: type, arguments: Arguments) -> Arguments:
     """Call kernel and reference with copies of the arguments, compare all arrays, return those of the kernel."""
     got, expected = copied(arguments), copied(arguments)
-    case.reference()(*expected.values())
-    case.kernel(dtype)(*got.values())
+    case.reference()(**expected)
+    case.kernel(dtype)(**got)
     for name, value in arrays(arguments).items():
         if name not in case.outputs:
             np.testing.assert_array_equal(got[name], value, err_msg=f"{case.op} changed its input {name}")
@@ -322,7 +322,7 @@ def test_read_only_inputs(case, dtype):
     arguments = case.make(3, 7, dtype, random(3, 7))
     for name, value in arrays(arguments).items():
         value.flags.writeable = name in case.outputs
-    case.kernel(dtype)(*arguments.values())
+    case.kernel(dtype)(**arguments)
 
 
 @each_shape
@@ -333,8 +333,8 @@ def test_aliased(case, dtype, shape):
     arguments = case.make(*shape, dtype, random(*shape))
     apart, aliased = copied(arguments), copied(arguments)
     aliased[output] = aliased[source]
-    case.kernel(dtype)(*apart.values())
-    case.kernel(dtype)(*aliased.values())
+    case.kernel(dtype)(**apart)
+    case.kernel(dtype)(**aliased)
     np.testing.assert_array_equal(aliased[output], apart[output])
 
 
@@ -347,7 +347,7 @@ def test_partial_overlap_is_refused(case, dtype):
     memory[:3] = arguments[source]
     arguments[source], arguments[output] = memory[:3], memory[1:]
     with pytest.raises(ValueError, match=f"^{case.op}: {output} overlaps {source}"):
-        case.kernel(dtype)(*arguments.values())
+        case.kernel(dtype)(**arguments)
 
 
 def overlapping_pairs():
@@ -377,7 +377,7 @@ def test_an_output_that_overlaps_another_array_is_refused(case, output, other, d
         ways = [f"{output} overlaps {other}", *([f"{other} overlaps {output}"] if other in case.outputs else [])]
         before = memory.copy()
         with pytest.raises(ValueError, match=f"^{case.op}: ({'|'.join(ways)}) in memory, expected separate arrays"):
-            case.kernel(dtype)(*arguments.values())
+            case.kernel(dtype)(**arguments)
         np.testing.assert_array_equal(memory, before)
 
 
@@ -446,7 +446,7 @@ def test_wrong_array_is_refused(case, i, name, change, dtype):
     arguments = case.make(3, 7, dtype, random(3, 7))
     arguments[name] = change(case, i, arguments[name])
     with pytest.raises(ValueError, match=rf"^{case.op}: {name}\b"):
-        case.kernel(dtype)(*arguments.values())
+        case.kernel(dtype)(**arguments)
 
 
 @each_dtype
@@ -456,7 +456,7 @@ def test_read_only_outputs_are_refused(case, dtype):
         arguments = case.make(3, 7, dtype, random(3, 7))
         arguments[name].flags.writeable = False
         with pytest.raises(ValueError, match=rf"^{case.op}: {name}\b"):
-            case.kernel(dtype)(*arguments.values())
+            case.kernel(dtype)(**arguments)
 
 
 @each_dtype
@@ -468,7 +468,7 @@ def test_none_is_refused_where_an_array_is_required(case, dtype):
         if required:
             arguments = {**case.make(3, 7, dtype, random(3, 7)), name: None}
             with pytest.raises(TypeError, match=rf"^{case.op}: {name}\b"):
-                case.kernel(dtype)(*arguments.values())
+                case.kernel(dtype)(**arguments)
 
 
 @pytest.mark.parametrize("label", [-1, 7, 2**40])
@@ -478,7 +478,7 @@ def test_labels_out_of_range_are_refused(case, dtype, label):
     arguments = case.make(3, 7, dtype, random(3, 7))
     arguments["t"][2] = label
     with pytest.raises(ValueError, match=rf"^{case.op}: t\[2\] is {label}"):
-        case.kernel(dtype)(*arguments.values())
+        case.kernel(dtype)(**arguments)
 
 
 @pytest.mark.parametrize("label", [-1, 7, 2**40])
@@ -488,8 +488,8 @@ def test_a_label_that_leaves_its_range_makes_the_loss_nan(case, dtype, label):
     """Where it has been changed since it was recorded: its row has no gradient, nothing beyond is read or written."""
     arguments, tape = case.make(3, 7, dtype, random(3, 7)), Tape()
     expected = copied(arguments)
-    case.kernel(dtype)(*expected.values())
-    case.kernel(dtype)(*arguments.values(), tape=tape)
+    case.kernel(dtype)(**expected)
+    case.kernel(dtype)(**arguments, tape=tape)
     arguments["t"][1] = label
     tape.replay()
     assert np.isnan(arguments["value"][0])
@@ -508,7 +508,7 @@ def test_rows_out_of_range_are_refused(case, dtype):
         else:
             arguments["cursor"][0] = change["cursor"]
         with pytest.raises(ValueError, match=f"^{case.op}: "):
-            case.kernel(dtype)(*arguments.values())
+            case.kernel(dtype)(**arguments)
 
 
 @each_dtype
@@ -795,10 +795,10 @@ def test_same_bits_in_any_parts(case, dtype):
     """One after the other, or by threads at the same time."""
     made = case.make(37, 130, dtype, random(37, 130))
     whole = copied(made)
-    case.kernel(dtype)(*whole.values())
+    case.kernel(dtype)(**whole)
     for options in ({"parts": 2}, {"parts": 7}, {"parts": 50}, {"team": 3}):
         divided, tape = copied(made), Tape()
-        case.kernel(dtype)(*divided.values(), tape=tape)
+        case.kernel(dtype)(**divided, tape=tape)
         if "team" in options:
             with Team(options["team"], divide_all=True) as team:
                 tape.replay(team=team)
@@ -828,7 +828,7 @@ def test_gradients_of_no_rows_are_zero(dtype):
 @each_case([case for case in CASES if "value" in case.outputs])
 def test_loss_of_no_rows_is_zero(case, dtype):
     arguments = case.make(0, 4, dtype, random(0, 4))
-    case.kernel(dtype)(*arguments.values())
+    case.kernel(dtype)(**arguments)
     assert arguments["value"][0] == 0
 
 
@@ -840,6 +840,6 @@ def test_same_bits_for_every_place_in_a_vector(case, dtype):
     of_rows = [name for name, shape in shapes_of(case).items() if shape[:1] == ("rows",)]
     repeated = {**arguments, **{name: np.repeat(arguments[name], 37, axis=0) for name in of_rows}}
     (output,) = case.outputs
-    case.kernel(dtype)(*arguments.values())
-    case.kernel(dtype)(*repeated.values())
+    case.kernel(dtype)(**arguments)
+    case.kernel(dtype)(**repeated)
     np.testing.assert_array_equal(repeated[output], np.repeat(arguments[output], 37, axis=0))

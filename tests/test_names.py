@@ -114,7 +114,13 @@ def test_arguments(name):
     ]
     assert arguments_of(twins()[name]) == declared
     for dtype in DTYPES:
-        assert arguments_of(kernel(name, dtype)) == [*declared, ("tape", None)]
+        by_name = [argument.name for argument in DECLARED[name].arguments if argument.by_name]
+        in_place = len(declared) - len(by_name)
+        expected = [*declared[:in_place], ("tape", None), *declared[in_place:]]
+        assert arguments_of(kernel(name, dtype)) == expected
+        for function in (kernel(name, dtype), twins()[name]):
+            parameters = inspect.signature(function).parameters.values()
+            assert [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY] == by_name
 
 
 @pytest.mark.parametrize("name", DECLARED)

@@ -62,7 +62,7 @@ cdef inline int place(Kernel k, Frame *f, PyObject **given, Py_ssize_t n_given, 
     """Find the value of every argument."""
     cdef Py_ssize_t i, j
     cdef PyObject *name
-    if n_given > k.n_visible:
+    if n_given > k.n_in_place:
         raise wrong_call(k, n_given, None, False)
     memset(f.value, 0, k.n_arguments * sizeof(PyObject *))
     for i in range(n_given):

@@ -11,6 +11,7 @@
 # rows              an array that is read, or Rows of one
 # cell              a number, read at every run: a float, or a float64 array of shape (1,); bounds behind the default
 # absent            0, without an argument: what this kernel has not and its relatives have
+# *                 what follows is given by its name only: in place, the tape comes before it
 # flag              true or false, and name, a string or None that the kernel looks up: both fixed when it is recorded
 # -> n: 0.2         its units, and the nanoseconds of one (followed by sizes to multiply them by), where threads may
 #                   share them; "updates" where it writes to parameters
@@ -93,16 +94,22 @@ class Declared:
         self.name, arguments, self.units, cost, times, updates = match.groups()
         self.nanoseconds, self.times, self.updates = float(cost or 0), (times or "").split(), updates is not None
         self.summary = "\n".join(line.strip() for line in summary.strip().splitlines())
-        self.arguments, at = [], 0
+        self.arguments, at, by_name = [], 0, False
         while at < len(arguments):
+            if arguments.startswith("*, ", at):
+                at, by_name = at + len("*, "), True
             match = ARGUMENT.match(arguments, at)
             if match is None:
                 raise SyntaxError(f"{self.name}: no declaration of an argument: {arguments[at:]}")
-            self.arguments.append(DeclaredArgument(match))
+            self.arguments.append(DeclaredArgument(match, by_name))
             at = match.end()
         visible = [argument for argument in self.arguments if argument.role != "absent"]
-        shown = [argument.name + ("" if argument.default is None else f"={argument.default}") for argument in visible]
-        lines = [f"{self.name}({', '.join([*shown, 'tape=None'])})\n--\n\n{self.summary}\n\nParameters\n----------"]
+        shown, behind = [], []
+        for argument in visible:
+            default = "" if argument.default is None else f"={argument.default}"
+            (behind if argument.by_name else shown).append(f"{argument.name}{default}")
+        shown += ["tape=None", *(["*", *behind] if behind else [])]
+        lines = [f"{self.name}({', '.join(shown)})\n--\n\n{self.summary}\n\nParameters\n----------"]
         for argument in visible:
             lines += [f"{argument.name} : {argument.type}", *[f"    {text}" for text in [argument.remark] if text]]
         lines.append("tape : Tape or None\n    Records the call instead of running it.")
@@ -112,7 +119,8 @@ class Declared:
 class DeclaredArgument:
     """One argument of a declaration."""
 
-    def __init__(self, match):
+    def __init__(self, match, by_name=False):
+        self.by_name = by_name
         for field, value in match.groupdict().items():
             setattr(self, field, value)
         self.strided = self.strided is not None
@@ -186,6 +194,7 @@ cdef class Kernel:
     cdef int n_arguments
     cdef int[16] place                  # of the visible arguments, in order
     cdef int n_visible
+    cdef int n_in_place                 # of them, in which the others are not: they are given by their names only
     cdef int n_sizes
     cdef int first_size                 # the word of the first size
     cdef CallBounds bounds
@@ -206,6 +215,7 @@ cdef class Kernel:
     cdef int fill(self, declared, size_t item_size) except -1:
         cdef Argument *a
         cdef int word = 0, i
+        cdef list by_name = []
         self.name, self.declared, self.texts = declared.name, declared, []
         sizes, names = [], [argument.name for argument in declared.arguments]
         self.bounds.kernel = self.keep(declared.name)
@@ -233,8 +243,11 @@ cdef class Kernel:
             if argument.role == "absent":
                 a.role, a.hidden = ABSENT, True
                 continue
-            self.place[self.n_visible] = self.n_arguments - 1
-            self.n_visible += 1
+            if argument.by_name:
+                by_name.append(self.n_arguments - 1)
+            else:
+                self.place[self.n_visible] = self.n_arguments - 1
+                self.n_visible += 1
             a.optional = argument.optional
             if argument.role == "cell":
                 a.role = NUMBER
@@ -257,6 +270,10 @@ cdef class Kernel:
         a.default = self.keep_object(None)
         self.place[self.n_visible] = self.n_arguments - 1
         self.n_visible += 1
+        self.n_in_place = self.n_visible
+        for i in by_name:
+            self.place[self.n_visible] = i
+            self.n_visible += 1
         self.first_size, self.n_sizes = word, len(sizes)
         self.units = sizes.index(declared.units) if declared.units else -1
         self.nanoseconds, self.updates, self.n_times = declared.nanoseconds, declared.updates, len(declared.times)

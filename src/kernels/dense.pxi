@@ -1,5 +1,5 @@
-# Dense: y = activation(x @ w + b); x (rows, n_in), w (n_in, n_out), b (n_out) or None, y (rows, n_out). Forward can scale
-# and shift the columns before the activation: what a normalization with given moments is.
+# Dense: y = activation(x @ w + b); x (rows, n_in), w (n_in, n_out), b (n_out) or None, y (rows, n_out). Forward can
+# scale and shift the columns before the activation: what a normalization with given moments is.
 #
 # The activation may be any whose derivative follows from y: forward then keeps y alone. Backward takes dy behind
 # that activation's own backward, that is, the gradient of x @ w + b; it needs x. Where x is itself the output of such
@@ -216,7 +216,7 @@ cdef Py_ssize_t prepare_dense_forward(str kernel, Call *call) except -1:
     return 1
 
 kernel("""dense_forward(x: rows (rows, n_in), w: in (n_in, n_out), b: in (n_out) | None, y: out (rows, n_out),
-    activation: name = None, alpha: cell | None = None, factor: in (n_out) | None = None,
+    activation: name = None, alpha: cell | None = None, *, factor: in (n_out) | None = None,
     offset: in (n_out) | None = None)
 
     y = activation(x @ w + b), or activation((x @ w + b) * factor + offset).

@@ -95,7 +95,8 @@ cdef object wrong_call(Kernel k, Py_ssize_t n_given, object keyword, bint twice)
     """The error for arguments that are too many, unknown or given twice."""
     cdef int i
     names = [<object> k.arguments[k.place[i]].name for i in range(k.n_visible)]
-    if n_given > k.n_visible:
-        return TypeError(f"{k.name}: {n_given} arguments, expected at most {k.n_visible}: {', '.join(names)}")
+    if n_given > k.n_in_place:
+        names = names[:k.n_in_place]
+        return TypeError(f"{k.name}: {n_given} arguments, expected at most {k.n_in_place}: {', '.join(names)}")
     what = f"{keyword} is given twice" if twice else f"unknown argument {keyword!r}"
     return TypeError(f"{k.name}: {what}, expected {', '.join(names)}")
