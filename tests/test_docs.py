@@ -41,7 +41,7 @@ def test_examples_of_docstrings(test):
 
 def test_examples_are_found_also_in_compiled_modules():
     names = {parameter.id for parameter in examples()}
-    assert {"fastnn._core.tape.Tape", "fastnn.layers.Dense", "fastnn.model.Model"} <= names
+    assert {"fastnn._core.tape.Tape", "fastnn.layers.dense.Dense", "fastnn.model.Model"} <= names
 
 
 def code_blocks(text):

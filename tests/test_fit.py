@@ -255,7 +255,7 @@ def test_fits_on_few_data_follow_the_data(name, shuffle):
         x, t = data(task, rows=rows, seed=seed)
         weight = np.linspace(0, 1, rows) if seed % 2 else None
         few.fit(x, t, task.loss() if seed == 0 else None, optimizers[0], 2, 5, shuffle, sample_weight=weight)
-        many._training = None  # nothing recorded is left
+        many._trainer._training = None  # nothing recorded is left
         many.fit(x, t, task.loss() if seed == 0 else None, optimizers[1], 2, 5, shuffle, sample_weight=weight)
         x[...] = np.nan  # not read any more
         assert same_bits(few.params, many.params)

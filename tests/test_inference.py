@@ -318,7 +318,7 @@ class Offset(Square):
 
 
 def set_slope(net):
-    net.layers[-2].alpha = 0.7
+    net.layers[-2].negative_slope = 0.7
 
 
 def set_weights(net):
@@ -389,10 +389,11 @@ def test_a_change_of_an_own_layer_shows_in_the_next_prediction(kind, name, value
 class OwnProduct(Dense):
     """Has a kernel call of its own for the product that runs with the activation behind it."""
 
+    code = Dense.code
     factor = 1.0
 
-    def forward_fused(self, x, y, activation, tape):
-        self.kernels.dense_forward(x, self.w * np.float32(self.factor), self.b, y, activation.kernel, tape=tape)
+    def forward_fused(self, x, y, activation, run, *scaling):
+        self.kernels.dense_forward(x, self.w * np.float32(self.factor), self.b, y, activation.kernel, tape=run.tape)
 
 
 def test_a_product_of_ones_own_that_runs_with_an_activation_is_called():

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from nets import data, small_net
 
-from fastnn import SGD, Dense, Model, training
+from fastnn import SGD, Dense, Model
+from fastnn.training import step
 
 pytest.importorskip("resource", reason="needs the counters of POSIX")
 
@@ -107,7 +108,7 @@ def test_large_recordings_are_not_kept_between_fits(monkeypatch):
     net.fit(x, t, epochs=1, batch_size=None)
     assert len(net._trainer._training._plans) == 1
     net._trainer._training._plans.clear()
-    monkeypatch.setattr(training, "_BYTES_KEPT", 1000)
+    monkeypatch.setattr(step, "_BYTES_KEPT", 1000)
     net.fit(x, t, epochs=1, batch_size=None)
     assert not net._trainer._training._plans
 
