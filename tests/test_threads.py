@@ -292,6 +292,37 @@ except KeyboardInterrupt:
     assert min(float(run(PREPARE + script).stdout) for _ in range(2)) < 0.1
 
 
+LONG_CALLS = {
+    "dense_forward": "k.dense_forward(x, w, None, y, 'tanh')",
+    "dense_backward": "k.dense_backward(x, w, y, dx, dw, None)",
+    "elementwise": "k.gelu_forward(z, dz)",
+    "permutation": "permutation(10_000_000, 0, 0)",
+    "shuffling": "run_epochs(Tape(), Tape(), None, None, index, *cells, len(index), True, 0, 0, np.empty(1))",
+}
+
+
+@pytest.mark.parametrize("call", LONG_CALLS)
+def test_ctrl_c_is_heard_within_long_eager_calls_in_a_subprocess(call):
+    """They take much longer than a tenth of a second."""
+    script = f"""
+from fastnn import Tape, kernels
+from fastnn._core.tape import permutation, run_epochs
+k, n = kernels.float32, 1500
+if {call!r}.startswith("dense"):
+    x, w, y, dx, dw = (np.ones(shape, "f") for shape in ((9000, n), (n, n), (9000, n), (9000, n), (n, n)))
+elif {call!r} == "elementwise":
+    z, dz = np.ones((2, 20_000, 2_000), "f")
+index, cells = np.arange(30_000_000), (np.zeros(1, np.int64), np.zeros(1))
+sent = interrupt_in(0.1)
+try:
+    while True:
+        {LONG_CALLS[call]}
+except KeyboardInterrupt:
+    print(time.perf_counter() - sent[0])
+"""
+    assert min(float(run(PREPARE + script).stdout) for _ in range(3)) < 0.1
+
+
 if hasattr(signal, "pthread_kill"):  # elsewhere a wait cannot be interrupted from within the process
 
     def test_ctrl_c_while_one_waits_for_the_others_ends_them_in_a_subprocess():

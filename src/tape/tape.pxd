@@ -59,5 +59,6 @@ cdef class Tape:
     cdef int run(self, bint is_short) except -1
     cdef int fail(self, int status) except -1
 
+cdef int run_now(const Call *calls, Py_ssize_t n_calls) except -1
 cdef int raise_status(int status, const Call *call) except -1
 cdef object bounds_in_words(const CallNumber *number)

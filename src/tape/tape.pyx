@@ -8,7 +8,7 @@ apart: claim.pxi (one thread at a time) and copies.pxi (several arrays at once).
 
 from cpython.buffer cimport PyBUF_FULL_RO, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawMalloc
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, realloc
@@ -167,6 +167,9 @@ cdef class Tape:
         The bits depend neither on `parts` (each call's outputs are computed in that many parts, one after the other)
         nor on `team` (threads that compute parts at the same time). Where another thread sets `stop`, a
         threading.Event, long calls end as with Ctrl-C.
+
+        Signals are looked at within calls that take long, so that Ctrl-C is heard in 100 ms, but not from the first
+        call on that updates parameters: it is completed, with all behind it. A loss is not interrupted either.
 
         Raises
         ------
