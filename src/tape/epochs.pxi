@@ -44,19 +44,19 @@ def run_epochs(
     player.looked = seconds()
     player.after = 1
     player.stop = <void *> stop
-    tapes = [tape for tape in (gather, step, gather_rest, step_rest) if tape is not None]
-    started = []
+    cdef list tapes = [tape for tape in (gather, step, gather_rest, step_rest) if tape is not None]
+    cdef Py_ssize_t i, begun = 0
     try:
-        for tape in tapes:
-            (<Tape> tape).begin()
-            started.append(tape)
+        for i in range(len(tapes)):
+            (<Tape> tapes[i]).begin()
+            begun += 1
         return run_batches(
             gather, step, gather_rest, step_rest, index, cursor, value, batch_size, shuffle, seed, first_epoch, losses,
             &player,
         )
     finally:
-        for tape in started:
-            (<Tape> tape).playing = False
+        for i in range(begun):
+            owner_give_back(&(<Tape> tapes[i]).replayer)
 
 
 cdef object run_batches(

@@ -26,7 +26,7 @@ cdef int player_for(Player *player, Team helpers) except -1:
     memset(player, 0, sizeof(Player))
     player.pace = 2
     player.unsliced = 1000.0 * MICROSECONDS_PER_LOOK
-    if helpers is not None and helpers.n_threads > 1:
+    if helpers is not None and helpers.n_threads > 1 and team_is_whole(helpers.shared):
         player.shared = helpers.shared
         player.n_threads = helpers.n_threads
         player.unsliced *= helpers.n_threads
