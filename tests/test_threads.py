@@ -647,3 +647,56 @@ except KeyboardInterrupt:
     print("ended", tasks() <= before)
 """
     assert run(PREPARE + script).stdout.split() == ["ended", "True"]
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_many_nets_are_trained_while_the_calling_thread_waits(n_threads):
+    callers = set()
+
+    def callback(model, epoch, logs):
+        callers.add(threading.get_ident())
+
+    fit_many(some_nets(), *some_data(), epochs=2, callbacks=[callback], n_threads=n_threads)
+    assert threading.get_ident() not in callers
+
+
+if hasattr(signal, "setitimer"):
+
+    @pytest.mark.parametrize("n_threads", [1, 3])
+    def test_a_time_limit_is_no_failure_of_a_net_in_a_subprocess(n_threads):
+        """What the handler of a signal raises first ends all fits, and is raised: also where more of them come."""
+        script = f"""
+from fastnn import fit_many
+from pathlib import Path
+tasks = lambda: len(list(Path("/proc/self/task").iterdir())) if Path("/proc/self/task").exists() else 1
+limits = []
+def handler(number, frame):
+    if len(limits) < 3:     # while threads complete a batch
+        limits.append(TimeoutError())
+        raise limits[-1]
+signal.signal(signal.SIGALRM, handler)
+nets, before = [net() for _ in range(4)], tasks()
+signal.setitimer(signal.ITIMER_REAL, 1.0, 0.001)
+try:
+    fit_many(nets, x, t, epochs=10**9, n_threads={n_threads})
+except TimeoutError as error:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    time.sleep(0.2)
+    print(error is limits[0], tasks() <= before, [len(model.history) > 0 for model in nets].count(True))
+"""
+        assert run(PREPARE + script).stdout.split() == ["True", "True", str(n_threads)]
+
+    def test_a_time_limit_ends_a_prediction_by_threads_in_a_subprocess():
+        script = """
+def handler(number, frame):
+    raise TimeoutError
+signal.signal(signal.SIGALRM, handler)
+big, model = np.ones((200_000, 203), "f"), net().build(203)
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+try:
+    while True:
+        model.predict(big, n_threads=2)
+except TimeoutError:
+    print("ended")
+"""
+        assert run(PREPARE + script).stdout.split() == ["ended"]

@@ -153,20 +153,31 @@ def run_and_release(end, function, given):
 
 
 def wait_for(ends, stop=None):
-    """Wait for threads to end, also where Ctrl-C comes: `stop` is called then, and it is raised at the end.
+    """Wait for threads to end, also where a signal's handler raises, as for Ctrl-C: `stop` is called then.
 
-    It may be called again.
+    The first that is raised is raised at the end. It may be called again.
     """
-    interrupt = None
+    cdef bint stopping = False
+    first = None
     for end in ends:
         while True:
             try:
+                if stopping:
+                    stop()
+                    stopping = False
                 end.acquire()
                 end.release()
                 break
-            except KeyboardInterrupt as error:
-                interrupt = error
-                if stop is not None:
-                    stop()
-    if interrupt is not None:
-        raise interrupt
+            except BaseException as error:
+                if first is None:
+                    first = error
+                stopping = stop is not None
+    if first is not None:
+        raise first
+
+
+def run_threads(function, arguments, stop):
+    """Start threads and wait for them, so that no signal falls in between; return how many could be started."""
+    ends = start_threads(function, arguments)
+    wait_for(ends, stop)
+    return len(ends)
