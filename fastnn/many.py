@@ -37,7 +37,8 @@ def fit_many(
 ) -> list[History]:
     """Train independent nets side by side: seeds, folds, settings.
 
-    Every net is trained by one thread, as ``model.fit(..., n_threads=1)`` would, to the same bits.
+    Every net is trained by one thread, as ``model.fit(..., n_threads=1)`` would, to the same bits. The calling thread
+    waits meanwhile.
 
     Parameters
     ----------
@@ -65,7 +66,8 @@ def fit_many(
         What the fit of a net has raised, with its number, as a RuntimeError where it is something else. The other nets
         are trained nevertheless.
     KeyboardInterrupt
-        On Ctrl-C: nets in training stop after a batch, others have not begun.
+        On Ctrl-C: nets in training stop after a batch, others have not begun. So it is with whatever else the handler
+        of a signal raises.
 
     Examples
     --------
@@ -112,7 +114,7 @@ def fit_many(
     n = min(len(nets), threads.available() if n_threads is None else n_threads)
     progress = Progress(len(nets), verbose, "net")
     with progress:
-        threads.together(max(n, 1), work, stop.set)
+        threads.together(max(n, 1), work, stop.set, helps=False)
     if errors:
         i = min(errors)
         failed = f" (also: {', '.join(f'models[{j}]' for j in sorted(errors) if j != i)})" if len(errors) > 1 else ""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from fastnn._core.team import most_threads, start_threads, wait_for
+from fastnn._core.team import most_threads, run_threads, start_threads, wait_for
 from fastnn.checks import count
 
 _WORTH_STARTING = 400  # chunks of about 5 us: with fewer, threads take longer to start than they save
@@ -53,11 +53,14 @@ def _quota(file: str | os.PathLike[str] = _QUOTA) -> float:
     return float(most_threads) if quota == "max" else max(1.0, int(quota) / int(period))
 
 
-def together(n_threads: int, work: Callable[[], None], stop: Callable[[], object]) -> None:
+def together(n_threads: int, work: Callable[[], None], stop: Callable[[], object], helps: bool = True) -> None:
     """Run `work` in so many threads at once, or as many as the system allows, this one among them.
 
     Where one raises, `stop` is called, which shall let the others end, and the first error is raised here. They need
     no places of their own, as a `Team` does: nobody waits for somebody else before the end.
+
+    Where this thread does not help, it waits, unless no other can be started: what a signal's handler raises is then
+    no error of the work. It is raised here, whatever else is.
     """
     errors: list[BaseException] = []
 
@@ -70,13 +73,14 @@ def together(n_threads: int, work: Callable[[], None], stop: Callable[[], object
 
     ends: list[Any] = []
     try:
-        if n_threads > 1:
-            ends = start_threads(guarded, [()] * (n_threads - 1))
-        guarded()
-        wait_for(ends, stop)
-    except BaseException as error:  # Ctrl-C in between
-        errors.append(error)
+        if helps or run_threads(guarded, [()] * n_threads, stop) == 0:
+            if n_threads > 1:
+                ends = start_threads(guarded, [()] * (n_threads - 1))
+            guarded()
+            wait_for(ends, stop)
+    except BaseException:  # of a signal's handler, as on Ctrl-C
         stop()
         wait_for(ends)
+        raise
     if errors:
         raise errors[0]

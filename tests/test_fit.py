@@ -17,7 +17,7 @@ from custom import Scale, SignSGD
 from nets import OPTIMIZERS, OUTPUTS, TASK, data, memory_of, same_bits, small_net
 
 from fastnn import MSE, SGD, Dense, EarlyStopping, Layer, Loss, Model, Optimizer
-from fastnn._core.tape import permutation
+from fastnn._core.tape import Tape, permutation, run_epochs
 
 # The order of rows
 
@@ -95,6 +95,50 @@ def test_all_orders_are_equally_likely():
     counts = Counter(tuple(permutation(4, 1, epoch)) for epoch in range(4800))
     assert len(counts) == 24
     assert sum((count - 200) ** 2 / 200 for count in counts.values()) < 50
+
+
+def mix(z):
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+    return z ^ (z >> 31)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 1000, 65_536, 65_537, 65_538, 131_074])
+def test_the_order_is_that_of_fisher_and_yates(n):
+    """Also where it is made in several parts, between which signals are looked at."""
+    state, order = mix((5 + mix(7 + 0x9E3779B97F4A7C15)) % 2**64), list(range(n))
+    for i in range(n - 1, 0, -1):
+        j = (i + 1) * mix((state + i * 0x9E3779B97F4A7C15) % 2**64) >> 64
+        order[i], order[j] = order[j], order[i]
+    assert permutation(n, 5, 7) == order
+
+
+if hasattr(signal, "setitimer"):
+
+    def test_an_interrupt_while_rows_are_shuffled_leaves_out_the_epoch():
+        """The next one puts them in its own order."""
+        n, losses, calls = 3_000_000, np.full(1, np.nan), []
+        index, cursor, value = np.arange(n), np.zeros(1, np.int64), np.zeros(1)
+        gather, step = Tape(), Tape()
+        gather.call(lambda: calls.append(1))
+        arguments = gather, step, None, None, index, cursor, value, n, True, 5, 7, losses
+
+        def handler(number, frame):
+            raise ZeroDivisionError
+
+        before = signal.signal(signal.SIGALRM, handler)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+            with pytest.raises(ZeroDivisionError):
+                run_epochs(*arguments)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        assert not calls
+        assert np.isnan(losses).all()
+        assert run_epochs(*arguments) is None
+        assert calls == [1]
+        assert index.tolist() == permutation(n, 5, 7)
 
 
 def test_features_targets_and_weights_of_a_row_stay_together():

@@ -9,7 +9,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from custom import Cube, OwnSigmoid, Scale
-from nets import FEATURES, OUTPUTS, data, each_dtype, memory_of, same_bits, small_net
+from nets import FEATURES, OUTPUTS, data, each_dtype, same_bits, small_net
 
 from fastnn import SGD, CrossEntropy, Dense, Layer, LeakyReLU, Model, Softmax
 

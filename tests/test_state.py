@@ -145,7 +145,7 @@ def test_the_best_of_a_net_of_many_that_fails_is_kept_too():
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
 @pytest.mark.parametrize("batch_size", [4, None])
-@pytest.mark.parametrize("ending", ["last epoch", "early stopping", "an error"])
+@pytest.mark.parametrize("ending", ["last epoch", "early stopping", "an error", "an error behind"])
 def test_without_validation_the_model_evaluates_to_the_best_loss_of_the_history(ending, batch_size, weighted):
     """Whose losses are then those at the end of each epoch; a large step makes them rise and fall."""
     epochs, before, behind, patience, error = ENDINGS[ending]
@@ -153,7 +153,7 @@ def test_without_validation_the_model_evaluates_to_the_best_loss_of_the_history(
     net = net_of()
     with suppress(ZeroDivisionError if error else ()):
         net.fit(
-            X, T, "mse", SGD(0.4, momentum=0.5), epochs=min(epochs, 30), batch_size=batch_size, sample_weight=weight,
+            X, T, "mse", SGD(0.1, momentum=0.5), epochs=min(epochs, 30), batch_size=batch_size, sample_weight=weight,
             callbacks=[*before, EarlyStopping(patience), *behind],
         )  # fmt: skip
     assert net.evaluate(X, T, sample_weight=weight)["loss"] == min(net.history.loss)
@@ -353,7 +353,7 @@ def bytes_of(net):
 def test_a_pickle_is_as_large_as_its_arrays(use, dtype):
     net = wide_net(dtype=dtype)
     USES[use](net)
-    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+    for protocol in range(3, pickle.HIGHEST_PROTOCOL + 1):  # those before know no bytes
         assert len(pickle.dumps(net, protocol)) <= 1.1 * bytes_of(net)
 
 
@@ -522,7 +522,7 @@ LIVES = {
     "fit with an optimizer in numpy": partial(fitted, optimizer=SignSGD(0.01)),
     "fit with a wrapping optimizer": partial(fitted, optimizer=Wrapping(0.01)),
     "fit with groups and transforms": partial(fitted, optimizer=Adam(0.1, groups=[Group("0.w")], clip_norm=1.0)),
-    "a callback that raised": partial(fitted, callbacks=[raise_after(1, ZeroDivisionError())]),
+    "a callback that raised": partial(fitted, callbacks=[lambda model, epoch, logs: 1 / 0]),
     "a callback that fits": partial(fitted, callbacks=[lambda model, epoch, logs: model.train_batch(X, T)]),
     "divergence": partial(fitted, optimizer=SGD(1e300)),
     "wrong data": partial(fitted, loss="cross_entropy"),
@@ -533,7 +533,7 @@ LIVES = {
     "layers by hand": lambda net: (fitted(net), net.layers[0].backward(net.layers[0].forward(X))),
 }
 NETS = {
-    "kernels": lambda: net_of(),
+    "kernels": net_of,
     "numpy": lambda: net_of(layers=[Scale(), Cube()]),
     "holding": lambda: net_of(layers=[Holding(), Residual([Holding()])]),
     "failing": lambda: net_of(layers=[Failing()]),
@@ -554,7 +554,7 @@ def no_collector():
 @pytest.mark.usefixtures("no_collector")
 def test_a_model_is_freed_when_the_last_name_goes(life, net):
     model = NETS[net]()
-    with suppress(ZeroDivisionError, FloatingPointError, ValueError):
+    with suppress(ZeroDivisionError, FloatingPointError, ValueError, RuntimeError), np.errstate(over="ignore"):
         LIVES[life](model)
     kept = [ref(model), ref(model.layers[0])]
     if model.built:

@@ -238,6 +238,116 @@ def interrupt_in(seconds):
 
 
 if hasattr(os, "fork"):  # a system without it has nothing to break here
+    FORK = """
+def exit_code_of_child(function):   # 1 where it raises
+    child = os.fork()
+    if child == 0:
+        code = 1
+        signal.alarm(30)
+        try:
+            code = 0 if function() else 3
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+"""
+
+    def test_a_child_that_is_forked_in_a_callback_goes_on_with_the_fit_in_a_subprocess():
+        """Alone: the threads that help do not exist there. Its bits are the same, and so are those of another fit."""
+        script = """
+expected, model = net(), net()
+fit(expected)
+code = []
+def callback(model, epoch, logs):
+    if epoch == 0:
+        code.append(os.fork())
+        if code[0] == 0:
+            signal.alarm(30)
+try:
+    model.fit(x, t, optimizer=SGD(0.01), epochs=2, batch_size=128, n_threads=2, verbose=False, callbacks=[callback])
+    same = (model.params == expected.params).all()
+    fit(model), fit(expected)
+    same = same and (model.params == expected.params).all()
+finally:
+    if code[0] == 0:
+        os._exit(0 if same else 3)
+print(os.waitstatus_to_exitcode(os.waitpid(code[0], 0)[1]), same)
+"""
+        result = run(PREPARE + script)
+        assert result.stdout.split() == ["0", "True"], result.stderr
+
+    def test_a_child_that_is_forked_within_a_replay_goes_on_with_it_in_a_subprocess():
+        script = """
+from fastnn import Tape, kernels
+from fastnn._core.team import Team
+k, tape, children = kernels.float32, Tape(), []
+x, y, z = (np.ones((4000, 50), "f") for _ in range(3))
+k.relu_forward(x, y, tape)
+tape.call(lambda: children.append(os.fork()))
+k.tanh_forward(y, z, tape)
+with Team(3, divide_all=True) as team:
+    tape.replay(team=team)
+    if children[0] == 0:
+        signal.alarm(30)
+    right = (z == z[0, 0]).all() and z[0, 0] == np.tanh(np.float32(1))
+    tape.replay(0, 1, team=team)
+if children[0] == 0:
+    os._exit(0 if right else 3)
+print(os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]))
+"""
+        result = run(PREPARE + script)
+        assert result.stdout.split() == ["0"], result.stderr
+
+    def test_a_child_is_free_to_replay_what_another_thread_was_replaying_in_a_subprocess():
+        """What the thread replays that has forked, it still replays there."""
+        script = """
+from fastnn import Tape
+inside, done, first, second = threading.Event(), threading.Event(), Tape(), Tape()
+def wait():
+    inside.set()
+    done.wait()
+def is_free(tape):
+    try:
+        tape.replay(0, 0)
+        tape.call(int)
+        return True
+    except RuntimeError as error:
+        return "being replayed" not in str(error)
+first.call(wait)
+thread = threading.Thread(target=first.replay)
+thread.start()
+inside.wait()
+print(is_free(first), exit_code_of_child(lambda: is_free(first)))
+second.call(lambda: print(is_free(second), exit_code_of_child(lambda: not is_free(second) and is_free(first))))
+second.replay()
+done.set()
+thread.join()
+print(is_free(first))
+"""
+        result = run(PREPARE + FORK + script)
+        assert result.stdout.split() == ["False", "0", "False", "0", "True"], result.stderr
+
+    def test_a_child_predicts_with_a_model_that_another_thread_uses_in_a_subprocess():
+        """Of one row, too, whose recording one thread at a time may use."""
+        script = """
+model = Model([Dense(700, "relu"), Dense(700, "relu"), Dense(10, "softmax")], seed=0)
+model.build(203)
+few, one = model.predict(x), model.predict_one(x[0])
+done = threading.Event()
+def use():
+    while not done.is_set():
+        model.predict_one(x[0])
+        model.predict(x, n_threads=2)
+thread = threading.Thread(target=use)
+thread.start()
+def child():
+    return (model.predict(x) == few).all() and (model.predict_one(x[0]) == one).all()
+codes = [exit_code_of_child(child) for _ in range(20)]
+done.set()
+thread.join()
+print(set(codes))
+"""
+        result = run(PREPARE + FORK + script)
+        assert result.stdout.split() == ["{0}"], result.stderr
 
     def test_fork_after_fit_in_a_subprocess():
         script = """
@@ -290,6 +400,37 @@ except KeyboardInterrupt:
     print(time.perf_counter() - sent[0])
 """
     assert min(float(run(PREPARE + script).stdout) for _ in range(2)) < 0.1
+
+
+LONG_CALLS = {
+    "dense_forward": "k.dense_forward(x, w, None, y, 'tanh')",
+    "dense_backward": "k.dense_backward(x, w, y, dx, dw, None)",
+    "elementwise": "k.gelu_forward(z, dz)",
+    "permutation": "permutation(10_000_000, 0, 0)",
+    "shuffling": "run_epochs(Tape(), Tape(), None, None, index, *cells, len(index), True, 0, 0, np.empty(1))",
+}
+
+
+@pytest.mark.parametrize("call", LONG_CALLS)
+def test_ctrl_c_is_heard_within_long_eager_calls_in_a_subprocess(call):
+    """They take much longer than a tenth of a second."""
+    script = f"""
+from fastnn import Tape, kernels
+from fastnn._core.tape import permutation, run_epochs
+k, n = kernels.float32, 1500
+if {call!r}.startswith("dense"):
+    x, w, y, dx, dw = (np.ones(shape, "f") for shape in ((9000, n), (n, n), (9000, n), (9000, n), (n, n)))
+elif {call!r} == "elementwise":
+    z, dz = np.ones((2, 20_000, 2_000), "f")
+index, cells = np.arange(30_000_000), (np.zeros(1, np.int64), np.zeros(1))
+sent = interrupt_in(0.1)
+try:
+    while True:
+        {LONG_CALLS[call]}
+except KeyboardInterrupt:
+    print(time.perf_counter() - sent[0])
+"""
+    assert min(float(run(PREPARE + script).stdout) for _ in range(3)) < 0.1
 
 
 if hasattr(signal, "pthread_kill"):  # elsewhere a wait cannot be interrupted from within the process
@@ -506,3 +647,56 @@ except KeyboardInterrupt:
     print("ended", tasks() <= before)
 """
     assert run(PREPARE + script).stdout.split() == ["ended", "True"]
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_many_nets_are_trained_while_the_calling_thread_waits(n_threads):
+    callers = set()
+
+    def callback(model, epoch, logs):
+        callers.add(threading.get_ident())
+
+    fit_many(some_nets(), *some_data(), epochs=2, callbacks=[callback], n_threads=n_threads)
+    assert threading.get_ident() not in callers
+
+
+if hasattr(signal, "setitimer"):
+
+    @pytest.mark.parametrize("n_threads", [1, 3])
+    def test_a_time_limit_is_no_failure_of_a_net_in_a_subprocess(n_threads):
+        """What the handler of a signal raises first ends all fits, and is raised: also where more of them come."""
+        script = f"""
+from fastnn import fit_many
+from pathlib import Path
+tasks = lambda: len(list(Path("/proc/self/task").iterdir())) if Path("/proc/self/task").exists() else 1
+limits = []
+def handler(number, frame):
+    if len(limits) < 3:     # while threads complete a batch
+        limits.append(TimeoutError())
+        raise limits[-1]
+signal.signal(signal.SIGALRM, handler)
+nets, before = [net() for _ in range(4)], tasks()
+signal.setitimer(signal.ITIMER_REAL, 1.0, 0.001)
+try:
+    fit_many(nets, x, t, epochs=10**9, n_threads={n_threads})
+except TimeoutError as error:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    time.sleep(0.2)
+    print(error is limits[0], tasks() <= before, [len(model.history) > 0 for model in nets].count(True))
+"""
+        assert run(PREPARE + script).stdout.split() == ["True", "True", str(n_threads)]
+
+    def test_a_time_limit_ends_a_prediction_by_threads_in_a_subprocess():
+        script = """
+def handler(number, frame):
+    raise TimeoutError
+signal.signal(signal.SIGALRM, handler)
+big, model = np.ones((200_000, 203), "f"), net().build(203)
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+try:
+    while True:
+        model.predict(big, n_threads=2)
+except TimeoutError:
+    print("ended")
+"""
+        assert run(PREPARE + script).stdout.split() == ["ended"]

@@ -321,13 +321,10 @@ cdef int run(Frame *f, Py_ssize_t n_calls) except -1:
     cdef int status = 0
     for i in range(f.n_buffers):
         n_bytes += f.buffer[i].len
-    if n_bytes <= SHORT_BYTES:
-        for i in range(n_calls):
-            status = status or f.call[i].body(&f.call[i], 0, f.call[i].units)
-    else:
-        with nogil:
-            for i in range(n_calls):
-                status = status or f.call[i].body(&f.call[i], 0, f.call[i].units)
+    if n_bytes > SHORT_BYTES:
+        return run_now(f.call, n_calls)
+    for i in range(n_calls):
+        status = status or f.call[i].body(&f.call[i], 0, f.call[i].units)
     return raise_status(status, NULL) if status != 0 and status != CALL_END else 0
 
 

@@ -31,7 +31,8 @@ def run_epochs(
     tuple of int or None
         (epoch, batch), counted from 0, where the loss became NaN or infinite; None where all went well.
         Python's signals are looked at every 50 ms at least, so that Ctrl-C raises KeyboardInterrupt from here. A batch
-        is then left before it has changed a parameter, or completed.
+        is then left before it has changed a parameter, or completed: calls that update parameters are not interrupted.
+        While rows are shuffled, nothing of the epoch has run, and the next epoch shuffles them anew.
     """
     cdef Py_ssize_t n = index.shape[0]
     if batch_size < 1 or n < 1 or cursor.shape[0] != 1 or value.shape[0] != 1:
@@ -43,19 +44,19 @@ def run_epochs(
     player.looked = seconds()
     player.after = 1
     player.stop = <void *> stop
-    tapes = [tape for tape in (gather, step, gather_rest, step_rest) if tape is not None]
-    started = []
+    cdef list tapes = [tape for tape in (gather, step, gather_rest, step_rest) if tape is not None]
+    cdef Py_ssize_t i, begun = 0
     try:
-        for tape in tapes:
-            (<Tape> tape).begin()
-            started.append(tape)
+        for i in range(len(tapes)):
+            (<Tape> tapes[i]).begin()
+            begun += 1
         return run_batches(
             gather, step, gather_rest, step_rest, index, cursor, value, batch_size, shuffle, seed, first_epoch, losses,
             &player,
         )
     finally:
-        for tape in started:
-            (<Tape> tape).playing = False
+        for i in range(begun):
+            owner_give_back(&(<Tape> tapes[i]).replayer)
 
 
 cdef object run_batches(
@@ -70,7 +71,9 @@ cdef object run_batches(
     with nogil:
         for epoch in range(losses.shape[0]):
             if shuffle:
-                permute(&index[0], n, seed, first_epoch + epoch)
+                status = permute(&index[0], n, seed, first_epoch + epoch, step, player)
+                if status != 0:
+                    break
             total = 0
             for i in range(n_batches + (n % batch_size != 0)):
                 rows = batch_size if i < n_batches else n % batch_size

@@ -23,25 +23,67 @@ cdef inline uint64_t mix(uint64_t z) noexcept nogil:
     return z ^ (z >> 31)
 
 
-cdef void permute(int64_t *index, Py_ssize_t n, uint64_t seed, uint64_t epoch) noexcept nogil:
-    """Fill `index` with the permutation of 0..n-1 that belongs to (seed, epoch): Fisher and Yates, from a counter."""
+cdef enum:
+    ROWS_PER_LOOK = 65536   # that are put in order before the clock is read: a millisecond where they miss the cache
+
+
+cdef int permute(
+    int64_t *index, Py_ssize_t n, uint64_t seed, uint64_t epoch, Tape tape, Player *player
+) noexcept nogil:
+    """Fill `index` with the permutation of 0..n-1 that belongs to (seed, epoch): Fisher and Yates, from a counter.
+
+    Signals are looked at as in a replay of the tape. Where it stops, `index` holds neither this order nor the last one.
+    """
     cdef uint64_t state = mix(seed + mix(epoch + <uint64_t> 0x9E3779B97F4A7C15))
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i, j, at, stop
     cdef int64_t last
-    for i in range(n):
-        index[i] = i
-    for i in range(n - 1, 0, -1):
-        j = <Py_ssize_t> multiply_high(i + 1, mix(state + <uint64_t> i * <uint64_t> 0x9E3779B97F4A7C15))
-        last = index[i]
-        index[i] = index[j]
-        index[j] = last
+    cdef int status
+    at = 0
+    while at < n:
+        stop = min(at + ROWS_PER_LOOK, n)
+        for i in range(at, stop):
+            index[i] = i
+        at = stop
+        if at < n:
+            status = look(tape, player)
+            if status != 0:
+                return status
+    at = n - 1
+    while at > 0:
+        stop = max(at - ROWS_PER_LOOK, 0)
+        for i in range(at, stop, -1):
+            j = <Py_ssize_t> multiply_high(i + 1, mix(state + <uint64_t> i * <uint64_t> 0x9E3779B97F4A7C15))
+            last = index[i]
+            index[i] = index[j]
+            index[j] = last
+        at = stop
+        if at > 0:
+            status = look(tape, player)
+            if status != 0:
+                return status
+    return 0
 
 
 def permutation(Py_ssize_t n, uint64_t seed, uint64_t epoch):
     """The order in which ``run_epochs`` visits n rows in an epoch, as a list of n numbers."""
-    import array
-
-    cdef int64_t[::1] index = array.array("q", bytes(8 * n))
-    if n > 0:
-        permute(&index[0], n, seed, epoch)
-    return list(index)
+    cdef Player player
+    cdef Tape tape = Tape()
+    cdef Py_ssize_t at
+    cdef int status
+    cdef int64_t *index = <int64_t *> PyMem_RawMalloc(max(n, 1) * sizeof(int64_t))
+    if index is NULL:
+        raise MemoryError(f"no memory for a permutation of {n} rows")
+    player_for(&player, None)
+    try:
+        with nogil:
+            status = permute(index, n, seed, epoch, tape, &player)
+        if status != 0:
+            tape.fail(status)
+        order = []
+        for at in range(n):
+            if at % ROWS_PER_LOOK == 0:
+                PyErr_CheckSignals()
+            order.append(index[at])
+        return order
+    finally:
+        PyMem_RawFree(index)

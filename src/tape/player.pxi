@@ -1,5 +1,5 @@
 # The player: runs the calls of a tape one after the other, those that take long in slices between which signals are
-# looked at, and those that are worth it in chunks by several threads.
+# looked at, and those that are worth it in chunks by several threads. Eager calls that take long run here, too.
 
 cdef double SIGNAL_INTERVAL = 0.05      # seconds between two looks at signals, at most
 
@@ -26,7 +26,7 @@ cdef int player_for(Player *player, Team helpers) except -1:
     memset(player, 0, sizeof(Player))
     player.pace = 2
     player.unsliced = 1000.0 * MICROSECONDS_PER_LOOK
-    if helpers is not None and helpers.n_threads > 1:
+    if helpers is not None and helpers.n_threads > 1 and team_is_whole(helpers.shared):
         player.shared = helpers.shared
         player.n_threads = helpers.n_threads
         player.unsliced *= helpers.n_threads
@@ -41,8 +41,7 @@ cdef int play(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexc
     Returns 0 also where a call has ended the replay before its last one.
     """
     cdef const Call *call
-    cdef Py_ssize_t i, at, units
-    cdef double began
+    cdef Py_ssize_t i
     cdef bint updating = False
     cdef int status
     if not all_in_bounds(tape, begin, end):
@@ -52,28 +51,93 @@ cdef int play(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexc
         updating = updating or call.updates
         if tape.calls_python and not call_in_bounds(call):      # a function has changed a number just now
             return CALL_OUT_OF_BOUNDS
-        if updating or call.units * call.nanoseconds * player.pace <= player.unsliced:
+        if updating or not takes_long(call, player):
             status = run_units(call, 0, call.units, player)
-            if status != 0:
-                return error_of(status)
-            continue
-        at = 0
-        while at < call.units:
-            units = even_slice(call.units - at, units_per_look(call, player))
-            began = seconds()
-            status = run_units(call, at, at + units, player)
-            if status == 0:
-                status = look(tape, player)
-            if status != 0:
-                return error_of(status)
-            at += units
-            learn_pace(call, units, seconds() - began, player)
+        else:
+            status = run_in_slices(call, tape, player)
+        if status != 0:
+            return error_of(status)
     return 0
 
 
 cdef inline int error_of(int status) noexcept nogil:
     """0 where the status of a body says that nothing is wrong."""
     return 0 if status == CALL_END else status
+
+
+cdef inline bint takes_long(const Call *call, const Player *player) noexcept nogil:
+    return call.units * call.nanoseconds * player.pace > player.unsliced
+
+
+cdef int run_in_slices(const Call *call, Tape tape, Player *player) noexcept nogil:
+    cdef Py_ssize_t units, at = 0
+    cdef double began
+    cdef int status
+    while at < call.units:
+        units = even_slice(call.units - at, units_per_look(call, player))
+        began = seconds()
+        status = run_units(call, at, at + units, player)
+        if status == 0:
+            status = look(tape, player)
+        if status != 0:
+            return status
+        at += units
+        learn_pace(call, units, seconds() - began, player)
+    return 0
+
+
+cdef int run_now_in_slices(const Call *call, Tape tape, Player *player) noexcept nogil:
+    """As above, in slices as long as Ctrl-C allows: for dw of many rows, each slice reads nearly all of x and dy.
+
+    A slice grows while it is short, whatever its units take: where short slices are the reason for their taking long,
+    to make them shorter would make it worse.
+    """
+    cdef Py_ssize_t units, most = units_per_look(call, player), at = 0
+    cdef double began, elapsed
+    cdef int status
+    while at < call.units:
+        units = even_slice(call.units - at, most)
+        began = seconds()
+        status = call.body(call, at, at + units)
+        elapsed = seconds() - began
+        if status == 0:
+            status = look(tape, player)
+        if status != 0:
+            return status
+        at += units
+        if elapsed < 0.9 * SIGNAL_INTERVAL:
+            most = units + units // 2 + 1
+        elif elapsed > 1.4 * SIGNAL_INTERVAL:
+            most = max(<Py_ssize_t> (units * SIGNAL_INTERVAL / elapsed), 1)
+        else:
+            most = units
+    return 0
+
+
+cdef int run_now(const Call *calls, Py_ssize_t n_calls) except -1:
+    """Run calls without a tape and without the GIL; those that take long in slices, as if they were on one."""
+    cdef Player player
+    cdef Tape tape = None       # where what a signal's handler raises can wait
+    cdef Py_ssize_t i
+    cdef bint updating = False
+    cdef int status = 0
+    player_for(&player, None)
+    for i in range(n_calls):
+        if takes_long(&calls[i], &player) and tape is None:
+            tape = Tape()
+    with nogil:
+        for i in range(n_calls):
+            updating = updating or calls[i].updates
+            if updating or tape is None or not takes_long(&calls[i], &player):
+                status = calls[i].body(&calls[i], 0, calls[i].units)
+            else:
+                status = run_now_in_slices(&calls[i], tape, &player)
+            if status != 0:
+                break
+    status = error_of(status)
+    if status == 0:
+        return 0
+    return raise_status(status, NULL) if tape is None else tape.fail(status)
 
 
 cdef inline bint all_in_bounds(Tape tape, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:

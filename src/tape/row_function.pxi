@@ -36,7 +36,9 @@ cdef class RowFunction:
         cdef Py_buffer buffer
         cdef bint fits
         cdef int last = n_dims - 1
-        if row.dtype is not self.dtype or (self.holds is not None and not self.holds()) or self.tape.playing:
+        if row.dtype is not self.dtype or (self.holds is not None and not self.holds()):
+            return None
+        if owner_exists(&self.tape.replayer):
             return None     # from here on, only the replay can let other threads in
         PyObject_GetBuffer(row, &buffer, PyBUF_STRIDED_RO)
         fits = buffer.ndim == n_dims and buffer.shape[last] == self.n and (last == 0 or buffer.shape[0] == 1)

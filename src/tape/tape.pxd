@@ -40,6 +40,10 @@ cdef extern from "tape/call.h":
     bint call_in_bounds(const Call *call) noexcept nogil
     void call_divide(Call *call, double nanoseconds) noexcept nogil
 
+cdef extern from "team/owner.h":
+    ctypedef struct Owner "owner":
+        pass
+
 cdef class Tape:
     cdef Call *calls
     cdef Py_ssize_t length
@@ -51,7 +55,7 @@ cdef class Tape:
     cdef Py_ssize_t buffer_capacity
     cdef list kept                  # numbers and Python functions
     cdef object error
-    cdef bint playing
+    cdef Owner replayer             # the thread that replays it
 
     cdef int reserve(self, Py_ssize_t n_calls, Py_ssize_t n_buffers) except -1
     cdef void append(self, const Call *call) noexcept
@@ -60,5 +64,6 @@ cdef class Tape:
     cdef int run(self, bint is_short) except -1
     cdef int fail(self, int status) except -1
 
+cdef int run_now(const Call *calls, Py_ssize_t n_calls) except -1
 cdef int raise_status(int status, const Call *call) except -1
 cdef object bounds_in_words(const CallNumber *number)

@@ -8,20 +8,18 @@ apart: claim.pxi (one thread at a time) and copies.pxi (several arrays at once).
 
 from cpython.buffer cimport PyBUF_FULL_RO, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawMalloc
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove, memset, strcmp
 
-from fastnn._core.team cimport TEAM_MOST_CHUNKS, SharedTeam, Team, team_function, team_run
+from fastnn._core.team cimport TEAM_MOST_CHUNKS, SharedTeam, Team, team_function, team_is_whole, team_run
 
 cdef extern from "team/clock.h":
     double seconds() noexcept nogil
 
 cdef extern from "team/owner.h":
-    ctypedef struct Owner "owner":
-        pass
     bint owner_exists(const Owner *owner) noexcept
     bint owner_is_here(const Owner *owner) noexcept
     void owner_take(Owner *owner) noexcept
@@ -69,7 +67,7 @@ cdef class Tape:
         """Make room, so that appending cannot fail half-way."""
         cdef Py_ssize_t capacity
         cdef void *memory
-        if self.playing:
+        if owner_exists(&self.replayer):
             raise RuntimeError("the tape is being replayed: nothing can be recorded into it now")
         if self.length + n_calls > self.capacity:
             capacity = 2 * self.capacity + 16
@@ -112,9 +110,10 @@ cdef class Tape:
 
     cdef int begin(self) except -1:
         """Mark the tape as being replayed, by one thread and not from within."""
-        if self.playing:
+        if owner_exists(&self.replayer):
             raise RuntimeError("the tape is being replayed already")
-        self.playing = True
+        owner_take(&self.replayer)
+        self.error = None       # of a replay that a fork has left behind
         return 0
 
     cdef int run(self, bint is_short) except -1:
@@ -128,7 +127,7 @@ cdef class Tape:
         else:
             with nogil:
                 status = play(self, 0, self.length, &player)
-        self.playing = False
+        owner_give_back(&self.replayer)
         return self.fail(status) if status != 0 else 0
 
     cdef int fail(self, int status) except -1:
@@ -168,6 +167,9 @@ cdef class Tape:
         nor on `team` (threads that compute parts at the same time). Where another thread sets `stop`, a
         threading.Event, long calls end as with Ctrl-C.
 
+        Signals are looked at within calls that take long, so that Ctrl-C is heard in 100 ms, but not from the first
+        call on that updates parameters: it is completed, with all behind it. A loss is not interrupted either.
+
         Raises
         ------
         FloatingPointError
@@ -193,7 +195,7 @@ cdef class Tape:
         self.begin()
         with nogil:
             status = play(self, begin, behind, &player) if parts == 1 else play_in_parts(self, begin, behind, parts)
-        self.playing = False
+        owner_give_back(&self.replayer)
         if status != 0:
             self.fail(status)
 

@@ -3,7 +3,8 @@
  * In a child of fork there is one thread, the one that has forked, under the same identity. What it had it still has,
  * because its frames go on there; what other threads had is free, because they do not exist there. So an owner is a
  * thread and a generation: how many forks lie between the process that loaded the module and this one. Each module
- * that includes this file counts for itself. All that is here is done with the GIL, or alone after a fork.
+ * counts for itself, and owners of one mean nothing to another. A module that asks for them watches forks from its
+ * import on. All that is here is done with the GIL, or alone after a fork.
  */
 #ifndef FASTNN_OWNER_H
 #define FASTNN_OWNER_H

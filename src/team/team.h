@@ -57,10 +57,15 @@ typedef struct {
     ptrdiff_t begin, units, chunks;
     double alone_until; /* of the clock; 0: not alone */
     int ending;
-    int members; /* without the leader */
+    int members;                /* without the leader */
+    const uint64_t *generation; /* how many forks lie behind this process (owner.h), */
+    uint64_t generation_of;     /* and behind the one that has the members */
     TEAM_APART(behind_task);
     team_member member[]; /* one for each */
 } team;
+
+/* Whether its members exist: not in a child of fork, where a team is its leader alone. */
+static inline int team_is_whole(const team *t) { return *t->generation == t->generation_of; }
 
 #if TEAM_SUPPORTED
 
@@ -109,7 +114,7 @@ static inline void team_wake(team *t) {
 static inline int team_run(team *t, team_function function, const void *task, ptrdiff_t begin, ptrdiff_t end,
                            ptrdiff_t chunks) {
     const double start = seconds();
-    if (start < t->alone_until) return function(task, begin, end);
+    if (start < t->alone_until || !team_is_whole(t)) return function(task, begin, end);
     const uint64_t generation = (__atomic_load_n(&t->ticket, __ATOMIC_RELAXED) >> 32) + 1;
     t->function = function;
     t->task = task;

@@ -7,6 +7,7 @@ cdef extern from "team/team.h":
     int team_run(
         SharedTeam *t, team_function function, const void *task, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t chunks
     ) noexcept nogil
+    bint team_is_whole(const SharedTeam *t) noexcept nogil
     enum:
         TEAM_MOST_CHUNKS
 
@@ -16,4 +17,5 @@ cdef class Team:
     cdef readonly int n_threads
     cdef readonly bint divide_all
 
+    cdef void belong_here(self) noexcept
     cdef int start(self) except -1

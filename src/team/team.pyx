@@ -4,11 +4,14 @@ from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from cpython.pythread cimport (
     NOWAIT_LOCK, PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_type_lock,
 )
+from libc.stdint cimport uint64_t
 
 cdef extern from "team/team.h":
     ctypedef struct Member "team_member":
         PyThread_type_lock bed
     ctypedef struct WholeTeam "team":
+        const uint64_t *generation
+        uint64_t generation_of
         int members
         Member *member
     enum:
@@ -17,6 +20,13 @@ cdef extern from "team/team.h":
     void team_work(SharedTeam *t, int number) noexcept nogil
     void team_end(SharedTeam *t) noexcept nogil
     int current_processor() noexcept nogil
+
+cdef extern from "team/owner.h":
+    uint64_t owner_generation
+    int owner_watch_forks() noexcept
+
+if owner_watch_forks() != 0:
+    raise MemoryError("no memory to be told of forks")
 
 cdef enum:
     LEAST_STACK = 128 * 1024    # bytes: a loss takes 48 KB, what Python does before it most of the others
@@ -28,7 +38,8 @@ cdef class Team:
     """Threads that are kept while a ``with`` block runs, to help the one that runs it.
 
     Each is put on a processor of its own, where the system allows it: two that share one would wait for each other.
-    The thread of the block is left where it is.
+    The thread of the block is left where it is. In a child of fork that goes on with the block, that thread is alone:
+    the others do not exist there, and nobody waits for them.
 
     Parameters
     ----------
@@ -47,13 +58,16 @@ cdef class Team:
         self.shared = <SharedTeam *> PyMem_RawCalloc(1, sizeof(SharedTeam) + (n_threads - 1) * sizeof(Member))
         if self.shared is NULL:
             raise MemoryError("no memory for a team of threads")
+        self.belong_here()
 
     def __dealloc__(self):
         cdef int i
-        if self.shared is not NULL:
+        if self.shared is NULL:
+            return
+        if team_is_whole(self.shared):      # in a child of fork, beds may be in pieces
             for i in range((<WholeTeam *> self.shared).members):    # also of threads that could not start
                 PyThread_free_lock((<WholeTeam *> self.shared).member[i].bed)
-            PyMem_RawFree(self.shared)
+        PyMem_RawFree(self.shared)
 
     def __enter__(self):
         if self.ends or (<WholeTeam *> self.shared).members:
@@ -63,14 +77,20 @@ cdef class Team:
         return self
 
     def __exit__(self, *exception):
-        team_end(self.shared)
-        wait_for(self.ends)
+        if team_is_whole(self.shared):
+            team_end(self.shared)
+            wait_for(self.ends)
+
+    cdef void belong_here(self) noexcept:
+        (<WholeTeam *> self.shared).generation = &owner_generation
+        (<WholeTeam *> self.shared).generation_of = owner_generation
 
     cdef int start(self) except -1:
         import os
 
         cdef PyThread_type_lock bed
         cdef int i
+        self.belong_here()      # not where the team was made: there may be a fork in between
         for i in range(self.n_threads - 1):
             bed = PyThread_allocate_lock()
             if bed is NULL:
@@ -133,20 +153,31 @@ def run_and_release(end, function, given):
 
 
 def wait_for(ends, stop=None):
-    """Wait for threads to end, also where Ctrl-C comes: `stop` is called then, and it is raised at the end.
+    """Wait for threads to end, also where a signal's handler raises, as for Ctrl-C: `stop` is called then.
 
-    It may be called again.
+    The first that is raised is raised at the end. It may be called again.
     """
-    interrupt = None
+    cdef bint stopping = False
+    first = None
     for end in ends:
         while True:
             try:
+                if stopping:
+                    stop()
+                    stopping = False
                 end.acquire()
                 end.release()
                 break
-            except KeyboardInterrupt as error:
-                interrupt = error
-                if stop is not None:
-                    stop()
-    if interrupt is not None:
-        raise interrupt
+            except BaseException as error:
+                if first is None:
+                    first = error
+                stopping = stop is not None
+    if first is not None:
+        raise first
+
+
+def run_threads(function, arguments, stop):
+    """Start threads and wait for them, so that no signal falls in between; return how many could be started."""
+    ends = start_threads(function, arguments)
+    wait_for(ends, stop)
+    return len(ends)
