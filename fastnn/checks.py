@@ -16,7 +16,6 @@ _NUMBERS_PER_SUM = 4 * 1024 * 1024  # some milliseconds: signals are looked at b
 _BYTES_PER_CHECK = 256 * 1024  # what is looked at in one go: it stays in the cache, and so does what follows from it
 
 
-
 def lookup(kind: str, name: object, table: Mapping[str, T]) -> T:
     """Return ``table[name]``.
 

@@ -104,7 +104,9 @@ class Part:
         settings = {known for known in _KNOWN[kind] if isinstance(getattr(kind, known, None), Number)}
         settings |= _settings_of(kind)
         near = get_close_matches(name, settings, n=3, cutoff=0.6)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(sorted(settings)) or 'no settings'}"
+        hint = (
+            f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(sorted(settings)) or 'no settings'}"
+        )
         raise AttributeError(f"{kind.__name__} has no {name}: {hint}")
 
     def same_settings(self, other: object) -> bool:

@@ -25,7 +25,9 @@ class Sequential(Layer):
 
     def __init__(self, layers: Iterable[Layer]) -> None:
         if not isinstance(layers, Iterable):
-            raise TypeError(f"{type(self).__name__}: layers is {layers!r}, expected a list of layers such as [Dense(8)]")
+            raise TypeError(
+                f"{type(self).__name__}: layers is {layers!r}, expected a list of layers such as [Dense(8)]"
+            )
         self.layers = tuple(layers)
         if not self.layers:
             raise ValueError(f"{type(self).__name__}: layers is empty, expected at least one layer")

@@ -52,7 +52,18 @@ class Code(NamedTuple):
 
 
 PLAIN = Code()
-_OF_THE_CONTRACT = {"_children", "_declared", "_eager", "_owner", "_memory", "_gradients", "_following", "kernels", "dtype", "label"}
+_OF_THE_CONTRACT = {
+    "_children",
+    "_declared",
+    "_eager",
+    "_owner",
+    "_memory",
+    "_gradients",
+    "_following",
+    "kernels",
+    "dtype",
+    "label",
+}
 
 
 class Declared:
@@ -207,7 +218,11 @@ class Layer(Part):
         self._declare("parameter", name, shape, initializer, kind or ("weights" if len(shape) > 1 else "biases"), None)
 
     def state(
-        self, name: str, shape: tuple[int, ...], initializer: str | initializers.Initializer = "zeros", dtype: Any = None
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        initializer: str | initializers.Initializer = "zeros",
+        dtype: Any = None,
     ) -> None:
         """Declare what is kept between steps and saved with the model, but not trained: ``self.<name>``.
 

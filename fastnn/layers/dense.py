@@ -111,7 +111,9 @@ class Dense(Layer):
         offset: Array | None = None,
     ) -> None:
         """Write activation(factor * (x @ w + b) + offset) into y in one kernel."""
-        name, alpha = (None, None) if activation is None else (activation.kernel, activation._cells.get(activation.constant))
+        name, alpha = (
+            (None, None) if activation is None else (activation.kernel, activation._cells.get(activation.constant))
+        )
         scaling = {} if factor is None else {"factor": factor, "offset": offset}
         self.kernels.dense_forward(x, self.w, self.b, y, name, alpha, **scaling, tape=run.tape)
 

@@ -76,7 +76,13 @@ class BatchNorm(Layer):
     def _after_batch(self, run: Run) -> None:
         own = run.scratch
         self.kernels.batch_norm_averages(
-            self.mean, self.variance, own["batch_mean"], own["batch_variance"], self.cell("momentum"), run.rows, run.tape
+            self.mean,
+            self.variance,
+            own["batch_mean"],
+            own["batch_variance"],
+            self.cell("momentum"),
+            run.rows,
+            run.tape,
         )
 
     def __repr__(self) -> str:

@@ -233,7 +233,9 @@ class Optimizer(Part):
         kind = type(self)
         view: Optimizer = object.__new__(kind)
         own = {name[len(before) :]: array for name, array in state.items() if name.startswith(before)}
-        object.__setattr__(view, "_cells", {**self._cells, **{k: cell for k, cell in cells.items() if k in self._cells}})
+        object.__setattr__(
+            view, "_cells", {**self._cells, **{k: cell for k, cell in cells.items() if k in self._cells}}
+        )
         object.__setattr__(view, "_bound", own)
         inner = self.inner()
         attributes = self.__dict__

@@ -92,8 +92,10 @@ class Fit:
         if what is not None:
             self.put_back()
             kept = [callback for callback in self.callbacks if getattr(callback, "holds_best", False)]
-            after = "the model is again as EarlyStopping has kept it" if kept else (
-                "the parameters are again those from before this fit"
+            after = (
+                "the model is again as EarlyStopping has kept it"
+                if kept
+                else ("the parameters are again those from before this fit")
             )
             raise training.diverged(what, after)
         return training, plan

@@ -233,9 +233,7 @@ class Trainer:
         if n_threads is not None:
             threads.check(n_threads)
         validated = None if validation is None else partial(self._validation, *validation, n_threads=n_threads)
-        training, matrix, target, weight, validate = self._ready(
-            x, y, sample_weight, loss, optimizer, validated
-        )
+        training, matrix, target, weight, validate = self._ready(x, y, sample_weight, loss, optimizer, validated)
         plan = training.plan(min(rows or len(matrix), len(matrix)), target, weight is not None, False)
         size = plan.batch.work.rows
         over_data = plan.take_epochs(matrix, target, weight, training.stepping(size, False))
@@ -289,7 +287,9 @@ class Trainer:
         check_finite(matrix, "x")
         target = self.loss.targets(y, self.tree.n_out, self.tree.dtype)
         if len(matrix) != n or len(target) != n:
-            raise ValueError(f"a callback changed the number of rows from {n} to {len(matrix)} of x, {len(target)} of y")
+            raise ValueError(
+                f"a callback changed the number of rows from {n} to {len(matrix)} of x, {len(target)} of y"
+            )
         return matrix, target, self._weights(sample_weight, n, self.loss)
 
     def _validation_inputs(self, data: tuple[ArrayLike, ArrayLike]) -> tuple[Array, ArrayLike]:
@@ -412,5 +412,3 @@ def _callables(callbacks: Any) -> tuple[Any, ...]:
 def _watches_training_loss(callback: Any, validates: bool) -> bool:
     watches = getattr(callback, "watches_training_loss", None)
     return watches is not None and bool(watches(validates))
-
-

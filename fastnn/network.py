@@ -1,0 +1,250 @@
+"""What a model holds: layers in a row, their memory and their state, and copies of these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import index
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn.arena import Array, Memory
+from fastnn.checks import count
+from fastnn.inference import Predictors
+from fastnn.layers.contract import Layer
+from fastnn.layers.tree import Tree, walk
+from fastnn.training.state import Snapshot, approach
+from fastnn.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_SETTABLE = {"params", "grads", "loss", "optimizer"}
+
+
+class Network:
+    """Layers in a row with their memory: what `Model` trains and runs."""
+
+    def __init__(self, layers: Iterable[Layer], seed: int | None = None, dtype: Any = "float32") -> None:
+        self._tree = Tree(layers, _checked_dtype(dtype))
+        self._seed = _checked_seed(seed)
+        self._begin()
+        self._trainer = Trainer(self._tree, self._predictors, self._seed, ref(self))
+
+    def _begin(self) -> None:
+        self._predictors = Predictors(self._tree)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name[0] != "_" and name not in _SETTABLE and type(self).__module__.startswith("fastnn."):
+            fixed = name in ("layers", "dtype", "seed")
+            hint = "it is fixed: make a new Model" if fixed else f"it has {', '.join(sorted(_SETTABLE))}"
+            raise AttributeError(f"Model: {name} cannot be set: {hint}")
+        object.__setattr__(self, name, value)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers, in order."""
+        return self._tree.layers
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the parameters and of all computation."""
+        return self._tree.dtype
+
+    @property
+    def seed(self) -> int:
+        """What decides the first weights and the order of rows."""
+        return self._seed
+
+    # -- memory -------------------------------------------------------------------------------------------------------
+
+    @property
+    def built(self) -> bool:
+        """Whether the number of inputs is known and the parameters exist."""
+        return self._tree.built
+
+    def build(self, n_in: int) -> Self:
+        """Create the parameters for `n_in` inputs; the first data do so otherwise."""
+        n_in, tree = count("Model: n_in", n_in), self._tree
+        if not tree.built:
+            tree.build(n_in, self._seed, self)
+        if n_in != tree.n_in:
+            raise ValueError(f"Model: already built for {tree.n_in} features, got {n_in}")
+        return self
+
+    @property
+    def n_in(self) -> int:
+        """The number of inputs: 0 until the model is built."""
+        return self._tree.n_in
+
+    @property
+    def n_out(self) -> int:
+        """The number of outputs: 0 until the model is built."""
+        return self._tree.n_out
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of parameters."""
+        return self.params.size
+
+    @property
+    def params(self) -> Array:
+        """All parameters, flat."""
+        self._require_built()
+        return self._own().params
+
+    @params.setter
+    def params(self, values: ArrayLike) -> None:
+        _fill("params", self.params, values)
+
+    @property
+    def grads(self) -> Array:
+        """The gradients of all parameters, flat: of the last `backward`, `train_batch` or `fit`.
+
+        Raises
+        ------
+        RuntimeError
+            Where `fit` has not stored them: the optimizer was plain SGD and batches were small, so that it changed the
+            parameters in the same pass as it computed gradients.
+        """
+        self._require_built()
+        memory = self._own()
+        if memory.without_gradients is not None:
+            raise RuntimeError(f"no gradients: {memory.without_gradients}")
+        return memory.grads
+
+    @grads.setter
+    def grads(self, values: ArrayLike) -> None:
+        self._require_built()
+        memory = self._own()
+        _fill("grads", memory.grads, values)
+        memory.without_gradients = None
+
+    def _require_built(self) -> None:
+        if not self._tree.built:
+            raise RuntimeError("the model has no parameters yet: call build(n_in), fit or predict first")
+
+    def _own(self) -> Memory:
+        """Return the memory of the model: its own from now on, where the arrays were those of a file or another process."""
+        tree = self._tree
+        if not tree.is_own:
+            tree.memory  # noqa: B018 - taken over here
+            self._begin()
+            self._trainer.predictors = self._predictors
+        return tree.memory
+
+    def snapshot(self) -> Snapshot:
+        """Return a copy of all that training changes: for `restore`.
+
+        That are the parameters, the states of layers, what optimizers remember, and what randomness follows from.
+        """
+        self._require_built()
+        return Snapshot(self._trainer.state, self._own())
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Put a snapshot of this model, or of one of the same sizes, back.
+
+        What an optimizer remembers that has been used only since then begins anew.
+        """
+        if not isinstance(snapshot, Snapshot):
+            raise TypeError(f"restore: got {type(snapshot).__name__}, expected what snapshot() returns")
+        self._require_built()
+        self._trainer.claim.run(snapshot.restore, self._trainer.state, self._own())
+
+    def copy_from(self, other: Network) -> None:
+        """Take over the parameters and the states of layers of a model of the same layers."""
+        self._approach(other, 1.0)
+
+    def soft_update(self, other: Network, tau: float) -> None:
+        """Come nearer to the parameters and states of another model: p += tau * (those of `other` - p).
+
+        Parameters
+        ----------
+        other : Model
+            Of the same layers.
+        tau : float
+            From 0 to 1: 1 is `copy_from`.
+        """
+        self._approach(other, tau)
+
+    def _approach(self, other: Network, tau: float) -> None:
+        if not isinstance(other, Network):
+            raise TypeError(f"got {other!r}, expected a Model of the same layers")
+        if not self.built and other.built:
+            self.build(other.n_in)
+        self._require_built()
+        other._require_built()
+        self._own()
+        other._own()
+        pairs = self._tree.states_with(other._tree)
+        self._trainer.claim.run(approach, pairs, tau)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what belongs to this process: memory as a whole, tapes, plans. Each array is stored once."""
+        trainer = self._trainer.__getstate__()
+        return {**self.__dict__, "_tree": (self.layers, self.dtype), "_trainer": trainer, "_predictors": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the arrays over: those that cannot be written to when it is trained, and until then where they lie."""
+        layers, dtype = state["_tree"]
+        object.__setattr__(self, "_tree", Tree(layers, dtype))
+        self.__dict__.update((name, value) for name, value in state.items() if name not in ("_tree", "_trainer"))
+        self._begin()
+        self._trainer = Trainer(self._tree, self._predictors, self._seed, ref(self))
+        self._trainer.__setstate__(state["_trainer"])
+        if layers[-1].n_out:
+            self._tree.adopt(self)
+
+    # -- to look at ---------------------------------------------------------------------------------------------------
+
+    def summary(self) -> None:
+        """Print a table of the layers, their outputs and numbers of parameters."""
+        rows = [("layer", "output", "parameters")]
+        for i, layer in enumerate(self.layers):
+            count = sum(array.size for inner in walk([layer]) for array in inner.parameters.values())
+            rows.append(
+                (
+                    f"{i + 1}  {layer!r}",
+                    f"(rows, {layer.n_out})" if self.built else "?",
+                    f"{count:,}" if self.built else "?",
+                )
+            )
+        widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
+        total = f"{self.n_in} inputs, {self.n_parameters:,} parameters" if self.built else "not built yet"
+        print("\n".join([*lines[:1], "-" * len(lines[0]), *lines[1:], "-" * len(lines[0]), f"{total}, {self.dtype}"]))
+
+    def __repr__(self) -> str:
+        size = f"{self.n_in} inputs, {self.n_parameters:,} parameters" if self.built else "not built yet"
+        return f"<Model: {', '.join(map(repr, self.layers))}; {size}, {self.dtype}>"
+
+
+def _checked_dtype(dtype: Any) -> np.dtype[Any]:
+    try:
+        found = np.dtype(object if dtype is None else dtype)
+    except TypeError:
+        found = np.dtype(object)
+    if found not in (np.float32, np.float64):
+        raise ValueError(f"Model: dtype is {dtype!r}, expected 'float32' or 'float64'")
+    return found
+
+
+def _checked_seed(seed: int | None) -> int:
+    if seed is None:
+        return int(np.random.SeedSequence().entropy) % 2**63  # type: ignore[arg-type]
+    try:
+        found = index(seed)
+    except TypeError:
+        raise TypeError(f"Model: seed is {seed!r}, expected a whole number >= 0 or None") from None
+    if found < 0:
+        raise ValueError(f"Model: seed is {seed}, expected a whole number >= 0")
+    return found
+
+
+def _fill(name: str, array: Array, values: ArrayLike) -> None:
+    given = np.asarray(values)
+    if given.shape not in ((), array.shape):
+        raise ValueError(f"Model: {name} has shape {array.shape}, got values of shape {given.shape}")
+    array[...] = given
