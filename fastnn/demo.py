@@ -9,10 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.layers import Softmax
 from fastnn.arena import Array
 from fastnn.datasets import load_digits
-from fastnn.layers import Dense
+from fastnn.layers import Dense, Softmax
 from fastnn.losses import CrossEntropy
 from fastnn.model import Model
 from fastnn.optimizers import SGD

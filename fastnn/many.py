@@ -12,12 +12,12 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from fastnn import threads
-from fastnn.training.callbacks import EarlyStopping
 from fastnn.checks import as_rows, convert
-from fastnn.training.history import History
 from fastnn.losses import Loss
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer
+from fastnn.training.callbacks import EarlyStopping
+from fastnn.training.history import History
 from fastnn.training.progress import Progress
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from numpy import ndarray
 from numpy.typing import ArrayLike
@@ -16,9 +16,6 @@ from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.training.callbacks import Callback
 from fastnn.training.history import History
-
-if TYPE_CHECKING:
-    from threading import Event
 
 
 class Model(Network):
@@ -302,14 +299,16 @@ class Model(Network):
         KeyboardInterrupt
             On Ctrl-C, within 100 ms, with the parameters as they are then: of whole batches.
         """
-        return self._fit(
-            x, y, loss, optimizer, epochs, batch_size, shuffle, validation_data, sample_weight, callbacks, verbose,
-            n_threads,
-        )  # fmt: skip
-
-    def _fit(self, *arguments: Any, stop: Event | None = None, **options: Any) -> History:
-        """Train, until another thread sets `stop`."""
-        trainer = self._trainer
         if not self._tree.is_own:
             self._own()
-        return trainer.claim.run(trainer.fit, *arguments, stop=stop, **options)
+        trainer = self._trainer
+        return trainer.claim.run(
+            trainer.fit, x, y, loss, optimizer, epochs, batch_size, shuffle, validation_data, sample_weight, callbacks,
+            verbose, n_threads,
+        )  # fmt: skip
+
+    def _fit(self, **options: Any) -> History:
+        """Train as `fit` does, until another thread sets `stop`."""
+        if not self._tree.is_own:
+            self._own()
+        return self._trainer.claim.run(self._trainer.fit, **options)

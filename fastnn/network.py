@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from operator import index
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 from weakref import ref
 
 import numpy as np
@@ -18,9 +18,7 @@ from fastnn.layers.tree import Tree, walk
 from fastnn.training.state import Snapshot, approach
 from fastnn.training.trainer import Trainer
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
+Self = TypeVar("Self", bound="Network")
 _SETTABLE = {"params", "grads", "loss", "optimizer"}
 
 
@@ -65,7 +63,7 @@ class Network:
         """Whether the number of inputs is known and the parameters exist."""
         return self._tree.built
 
-    def build(self, n_in: int) -> Self:
+    def build(self: Self, n_in: int) -> Self:
         """Create the parameters for `n_in` inputs; the first data do so otherwise."""
         n_in, tree = count("Model: n_in", n_in), self._tree
         if not tree.built:
@@ -127,7 +125,7 @@ class Network:
             raise RuntimeError("the model has no parameters yet: call build(n_in), fit or predict first")
 
     def _own(self) -> Memory:
-        """Return the memory of the model: its own from now on, where the arrays were those of a file or another process."""
+        """Return the memory: the model's own from now on, where the arrays were those of a file or another process."""
         tree = self._tree
         if not tree.is_own:
             tree.memory  # noqa: B018 - taken over here

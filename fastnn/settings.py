@@ -15,7 +15,8 @@ Cell = NDArray[np.float64]
 # What users of other libraries write, and what it is called here.
 _CONFUSIONS = {
     "learning_rate": "lr", "beta_1": "beta1", "beta_2": "beta2", "epsilon": "eps",
-    "alpha": "negative_slope", "requires_grad": "trainable", "kernel_initializer": "weight_initializer", "use_bias": "bias",
+    "alpha": "negative_slope", "requires_grad": "trainable", "kernel_initializer": "weight_initializer",
+    "use_bias": "bias",
 }  # fmt: skip
 _TAKES_OPTIONS = 8  # a flag of code objects: **options
 _PLAIN = (bool, int, float, str)
@@ -165,7 +166,7 @@ def _settings_of(kind: type) -> set[str]:
 def _names_of(kind: type) -> frozenset[str]:
     names = _settings_of(kind).union(dir(kind))
     for base in kind.__mro__:
-        names.update(base.__dict__.get("__annotations__", ()))
+        names.update(vars(base).get("__annotations__", ()))
     return frozenset(names)
 
 
@@ -192,7 +193,8 @@ class Forms:
             if self.cls is None and (numpy_name in own or kernel_name in own):
                 self.cls, self.is_numpy, self.is_kernels = cls, numpy_name in own, kernel_name in own
             elif self.is_kernels and numpy_name in own:
+                name = self.cls.__name__ if self.cls is not None else ""
                 raise TypeError(
-                    f"{self.cls.__name__} defines {kernel_name} over the {numpy_name} in NumPy of {cls.__name__}: "  # type: ignore[union-attr]
+                    f"{name} defines {kernel_name} over the {numpy_name} in NumPy of {cls.__name__}: "
                     f"override {numpy_name}, or derive from a class that is made of kernels"
                 )

@@ -226,7 +226,9 @@ def get(activation: str | Layer) -> Layer:
     if isinstance(activation, Layer):
         return activation
     if isinstance(activation, type) and issubclass(activation, Layer):
-        return activation()
+        made: Layer = activation()
+        return made
     if activation == "gelu_tanh":
         return GELU("tanh")
-    return lookup("activation", activation, BY_NAME)()
+    found: Layer = lookup("activation", activation, BY_NAME)()
+    return found

@@ -16,7 +16,7 @@ from fastnn.layers.contract import PLAIN, Code, Layer, LayerForms, forms
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
 
-# Whether layers that a layer in NumPy calls compute a prediction: true in a context of its own, which ends with the call.
+# Whether layers that a layer in NumPy calls compute a prediction: in a context of its own, which ends with the call.
 _PREDICTING: ContextVar[bool] = ContextVar("fastnn_predicting", default=False)
 
 
@@ -313,7 +313,7 @@ class Product(Stage):
 
     def forward(self, x: Array, y: Array, run: Run) -> None:
         if self.scaling is not None:
-            self.layer.forward_fused(x, y, self.activation, run, *self.scaling.factors(run))  # type: ignore[attr-defined]
+            self.layer.forward_fused(x, y, self.activation, run, *self.scaling.factors(run))
         elif self.activation is not None:
             self.layer.forward_fused(x, y, self.activation, run)
         else:

@@ -7,7 +7,6 @@ from operator import index
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fastnn import initializers, kernels
 from fastnn.arena import Array, Memory
@@ -429,7 +428,8 @@ def build_layer(layer: Layer, n_in: int) -> int:
     """Let a layer, and those inside it, declare their arrays for so many inputs; return the number of outputs."""
     own = layer.__dict__
     before = own.get("_declared", ())
-    own["_declared"] = declared = {}
+    declared: dict[str, Declared] = {}
+    own["_declared"] = declared
     is_foreign = not type(layer).__module__.startswith("fastnn.")
     arrays = {id(array) for _, array in _arrays_in(own)} if is_foreign else ()
     n_out = layer.build(n_in)
@@ -453,7 +453,7 @@ def build_layer(layer: Layer, n_in: int) -> int:
 
 
 def _arrays_in(attributes: dict[str, Any]) -> Iterator[tuple[str, Array]]:
-    """Yield arrays of numbers among attributes, and in lists, tuples and dicts there, by the names of the attributes."""
+    """Yield arrays of numbers among attributes, and in lists, tuples and dicts there, with the attributes' names."""
     for name, value in attributes.items():
         if name in _OF_THE_CONTRACT:
             continue

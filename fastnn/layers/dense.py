@@ -131,7 +131,7 @@ class Dense(Layer):
             return
         if dx is not None:  # from the weights as they are before the step
             k.dense_backward(x, w, dy, dx, None, None, name, alpha, run.tape)
-        if run.trains:
+        if run.trains and lr is not None:
             k.dense_sgd(x, w, self.b, dy, lr, run.tape)
 
     @property

@@ -37,5 +37,7 @@ def get(loss: str | Loss) -> Loss:
     if isinstance(loss, Loss):
         return loss
     if isinstance(loss, type) and issubclass(loss, Loss):
-        return loss()
-    return lookup("loss", loss, _BY_NAME)()
+        made: Loss = loss()
+        return made
+    found: Loss = lookup("loss", loss, _BY_NAME)()
+    return found

@@ -73,7 +73,7 @@ class Optimizer(Part):
     An optimizer of your own is a subclass with ``update(self, params, grads)``, in NumPy, which changes the flat array
     `params` in place; ``self.lr`` is the learning rate. It is called once per step, or once for each group of
     parameters, whose numbers it then sees as its own. What it remembers are the arrays that ``init(self, params)``
-    returns, by name: ``self.memory[name]`` in `update`. ``super().update(params, grads)`` is the step of the base class.
+    returns, by name: ``self.memory[name]`` in `update`. ``super().update(params, grads)`` is the step of the base.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class Optimizer(Part):
     # -- to be overridden ---------------------------------------------------------------------------------------------
 
     def init(self, params: Array) -> State:
-        """Return what the optimizer remembers between steps, for these parameters: arrays of their shape, or counters."""
+        """Return what the optimizer remembers between steps, for these parameters: arrays as they are, or counters."""
         return {}
 
     def update(self, params: Any, grads: Any) -> None:
@@ -217,7 +217,7 @@ class Optimizer(Part):
         return {name: value for name, value in self.__dict__.items() if isinstance(value, Optimizer)}
 
     def remembers(self, params: Array) -> State:
-        """Return all that is remembered for these parameters, also by the optimizers that it holds and by transforms."""
+        """Return all that is remembered of these parameters, also by the optimizers that it holds and by transforms."""
         state = dict(self.init(params))
         for name, inner in self.inner().items():
             state.update((f"{name}.{key}", array) for key, array in inner.remembers(params).items())

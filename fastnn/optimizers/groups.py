@@ -30,7 +30,7 @@ class Group(Part):
     Examples
     --------
     >>> from fastnn import Adam, Group
-    >>> optimizer = Adam(1e-3, weight_decay=0.01, groups=[Group("biases", weight_decay=0.0), Group("0.*", lr_factor=0.1)])
+    >>> optimizer = Adam(1e-3, weight_decay=0.01, groups=[Group("biases", weight_decay=0), Group("0.*", 0.1)])
     """
 
     lr_factor: Any = Number()

@@ -21,8 +21,8 @@ _BLOCK = 4096  # numbers whose squares are summed in one go: what `block_squares
 class Transform(Part):
     """What changes gradients on their way to an optimizer: one of its `transforms`.
 
-    One of your own is a subclass with ``apply(self, grads)``, in NumPy, which changes the flat array of all gradients in
-    place; or, from kernels, with ``_apply(self, slices, layers, state, tape)``.
+    One of your own is a subclass with ``apply(self, grads)``, in NumPy, which changes the flat array of all gradients
+    in place; or, from kernels, with ``_apply(self, slices, layers, state, tape)``.
 
     Examples
     --------

@@ -12,6 +12,7 @@ from fastnn.settings import Part
 
 if TYPE_CHECKING:
     from fastnn.model import Model
+    from fastnn.training.state import Snapshot
 
 # A function of (model, epoch, logs), called after each epoch, which is counted from 0. The logs hold "loss" and,
 # with validation data, "val_loss"; a callback may add numbers of its own, which those behind it see. One that returns
@@ -74,7 +75,8 @@ class EarlyStopping(Part):
 
     def _begin(self) -> None:
         self.best, self.best_epoch = np.inf if self.mode == "min" else -np.inf, -1
-        self._reached, self._last_better, self._best_state = self.best, -1, None
+        self._reached, self._last_better = self.best, -1
+        self._best_state: Snapshot | None = None
 
     @property
     def holds_best(self) -> bool:
