@@ -116,14 +116,24 @@ def fit_many(
     with progress:
         threads.together(max(n, 1), work, stop.set, helps=False)
     if errors:
-        i = min(errors)
-        failed = f" (also: {', '.join(f'models[{j}]' for j in sorted(errors) if j != i)})" if len(errors) > 1 else ""
-        message = f"models[{i}]: {errors[i]}{failed}"
-        if type(errors[i]) not in (ValueError, TypeError, FloatingPointError, RuntimeError):
-            raise RuntimeError(message) from errors[i]  # its text may not be what it was made from
-        errors[i].args = (message,)
-        raise errors[i]
+        try:
+            raise _error_of(errors)
+        finally:
+            errors.clear()  # its traceback holds this frame, which would hold it
     return [history for history in histories if history is not None]
+
+
+def _error_of(errors: dict[int, Exception]) -> Exception:
+    """Return the error of the first net that failed, with the numbers of all."""
+    i = min(errors)
+    failed = f" (also: {', '.join(f'models[{j}]' for j in sorted(errors) if j != i)})" if len(errors) > 1 else ""
+    message = f"models[{i}]: {errors[i]}{failed}"
+    if type(errors[i]) in (ValueError, TypeError, FloatingPointError, RuntimeError):
+        errors[i].args = (message,)
+        return errors[i]
+    found = RuntimeError(message)  # the text of others may not be what they were made from
+    found.__cause__ = errors[i]
+    return found
 
 
 def _check(nets: list[Model], own: list[Mapping[str, Any]], options: Mapping[str, Any]) -> None:

@@ -129,6 +129,7 @@ class Network:
         tree = self._tree
         if not tree.is_own:
             tree.memory  # noqa: B018 - taken over here
+            self._trainer.state.own()
             self._begin()
             self._trainer.predictors = self._predictors
         return tree.memory

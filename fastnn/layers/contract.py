@@ -313,6 +313,9 @@ class Layer(Part):
             if view is None and name[:1] == "d":
                 view = own["_gradients"].get(name[1:])
             if view is not None:
+                if not view.flags.writeable and self._owner is not None:  # it lies in a file, or in another process
+                    self._owner()._own()  # type: ignore[attr-defined,union-attr]
+                    view = own[name]
                 if view is not value:
                     array = np.asarray(value)
                     if array.shape != view.shape:
@@ -339,7 +342,7 @@ class Layer(Part):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if self.n_in:
-            self.__dict__["kernels"] = kernels.of(self.dtype)
+            self.__dict__.update(kernels=kernels.of(self.dtype), _gradients={})
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

@@ -42,8 +42,9 @@ class ByHand:
         """Return the outputs, and keep what backward needs."""
         recorded = self._recorded.pop(len(x), None)
         if recorded is None:
-            memory, tape = self._chain.memory(len(x), input_gradient=True), Tape()
-            self._record(tape, lambda tape: self._chain.forward(memory, tape))
+            chain, tape = self._chain, Tape()
+            memory = chain.memory(len(x), input_gradient=True)
+            self._record(tape, lambda tape: chain.forward(memory, tape))
             recorded = _Recorded(memory, tape)
         self._recorded[len(x)] = recorded  # the last used stands last
         if len(self._recorded) > _SIZES_KEPT:
@@ -72,8 +73,8 @@ class ByHand:
         given = checked_gradient(dy, last, "Model")
         self._memory.without_gradients = None
         if recorded.backward is None:
-            tape = Tape()
-            self._record(tape, lambda tape: self._chain.backward(recorded.memory, tape))
+            chain, memory, tape = self._chain, recorded.memory, Tape()
+            self._record(tape, lambda tape: chain.backward(memory, tape))
             recorded.backward = tape
         last[...] = given
         recorded.backward.replay()

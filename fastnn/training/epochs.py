@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -126,9 +127,16 @@ class Fit:
             logs["val_loss"] = self.validation_loss()
             history.val_loss.append(logs["val_loss"])
         self.progress.update(1, logs)
-        stopped = False
-        for callback in self.callbacks:
-            answer = callback(self.model, len(history.loss) - 1, logs)
+        stopped, epoch = False, len(history.loss) - 1
+        for i, callback in enumerate(self.callbacks):
+            try:
+                answer = callback(self.model, epoch, logs)
+            except BaseException:
+                for other in self.callbacks[i:]:  # they have not seen an epoch that the history holds
+                    if isinstance(other, EarlyStopping):
+                        with suppress(Exception):
+                            other(self.model, epoch, logs)
+                raise
             stopped = stopped or (isinstance(answer, (bool, np.bool_)) and bool(answer))
         history.seconds = time.perf_counter() - self._start
         return stopped

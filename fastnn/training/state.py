@@ -36,6 +36,13 @@ class State:
         self.memories[optimizer] = state
         return state
 
+    def own(self) -> None:
+        """Copy what cannot be written to: arrays of a file or of another process."""
+        for arrays in self.memories.values():
+            for name, array in arrays.items():
+                if not array.flags.writeable:
+                    arrays[name] = array.copy()
+
     def arrays(self, memory: Memory) -> list[Array]:
         """Return all but the memory of optimizers."""
         return [memory.params, *memory.states, self.fits]

@@ -103,9 +103,12 @@ class Trainer:
             return self.optimizer or self.choose_optimizer("adam")
         if not isinstance(optimizer, str):
             return optimizers.get(optimizer)
-        if optimizer not in self._named:
-            self._named[optimizer] = optimizers.get(optimizer)
-        return self._named[optimizer]
+        own = self._named.get(optimizer)
+        if own is None:
+            made = optimizers.get(optimizer)  # names differ in case, and there are synonyms
+            same = [other for other in self._named.values() if type(other) is type(made)]
+            own = self._named[optimizer] = same[0] if same else made
+        return own
 
     def _weights(self, sample_weight: ArrayLike | None, n: int, loss: Loss) -> Array | None:
         if sample_weight is None:
@@ -271,10 +274,7 @@ class Trainer:
         try:
             training, over_data = fit.run(training, over_data, team)
         finally:
-            for callback in called:
-                end = getattr(callback, "end", None)
-                if end is not None:
-                    end(fit.model)
+            _end(called, fit.model)
         plan.put_back(over_data)
         return history
 
@@ -407,6 +407,18 @@ def _callables(callbacks: Any) -> tuple[Any, ...]:
         if not callable(callback):
             raise TypeError(f"callbacks holds {callback!r}, expected functions of (model, epoch, logs)")
     return found
+
+
+def _end(callbacks: Sequence[Any], model: Any) -> None:
+    """Tell the callbacks that a fit has ended: each, whatever others raise."""
+    for i, callback in enumerate(callbacks):
+        end = getattr(callback, "end", None)
+        if end is not None:
+            try:
+                end(model)
+            except BaseException:
+                _end(callbacks[i + 1 :], model)
+                raise
 
 
 def _watches_training_loss(callback: Any, validates: bool) -> bool:
