@@ -411,6 +411,14 @@ def test_a_net_can_follow_another_slowly(tau, dtype):
     assert same_bits(target.predict(X), fresh.predict(X))
 
 
+def test_a_net_that_follows_itself_stays():
+    net = trained(0)
+    before = state_of(net)
+    net.copy_from(net)
+    net.soft_update(net, 0.5)
+    assert same_state(state_of(net), before)
+
+
 def test_a_net_that_is_not_built_yet_is_built():
     online, target = trained(0), net_of(seed=1)
     target.copy_from(online)

@@ -30,6 +30,7 @@ from fastnn import (
     Sequential,
     Softmax,
     Tanh,
+    kernels,
 )
 from fastnn._core.team import Team
 from fastnn.layers.contract import Code
@@ -106,7 +107,8 @@ class Gate(Layer):
 
     def build(self, n_in):
         self.scratch("gate", ("rows", n_in))
-        self.scratch("dgate", ("rows", n_in))
+        self.scratch("slope", ("rows", n_in))
+        self.scratch("bounded", ("rows", n_in))
         assert self.build_child(self.inner, n_in) == n_in
         return n_in
 
@@ -117,14 +119,14 @@ class Gate(Layer):
         self.kernels.add(y, gate, y, run.tape)
 
     def _backward(self, x, y, dy, dx, run):
-        gate, dgate = run.scratch["gate"], run.scratch["dgate"]
+        gate, slope = run.scratch["gate"], run.scratch["slope"]
         if run.inner.dy is not None:
             self.kernels.sigmoid_backward(gate, dy, run.inner.dy, run.tape)
-            run.inner.backward(dgate)
+            run.inner.backward(slope)
         if dx is not None:
-            self.kernels.tanh_forward(x, gate, run.tape)
-            self.kernels.tanh_backward(gate, dy, dx, run.tape)
-            self.kernels.add(dx, dgate, dx, run.tape)
+            self.kernels.tanh_forward(x, run.scratch["bounded"], run.tape)
+            self.kernels.tanh_backward(run.scratch["bounded"], dy, dx, run.tape)
+            self.kernels.add(dx, slope, dx, run.tape)
 
 
 def two(n=5):
@@ -152,10 +154,12 @@ LAYERS = {
     "sequential": lambda: [Sequential(two()), Sequential([Tanh(), Dense(OUTPUTS)])],
     "nested": lambda: [
         Sequential([Dense(5), BatchNorm(), Sequential([Tanh(), Dropout(0.2)])]),
-        Residual([Sequential([LayerNorm(), Dense(5, "tanh")]), Residual([Dropout(0.1), Dense(5, "tanh"), BatchNorm()])]),
+        Residual([Sequential([LayerNorm(), Dense(5, "tanh")]), Residual([Dropout(0.1), Dense(5), BatchNorm()])]),
         Dense(OUTPUTS),
     ],
-    "numpy inside": lambda: [Residual([Scale(), Dense(FEATURES, "tanh"), Cube()]), Sequential([Scale(), Dense(OUTPUTS)])],
+    "numpy inside": lambda: [
+        Residual([Scale(), Dense(FEATURES, "tanh"), Cube()]), Sequential([Scale(), Dense(OUTPUTS)]),
+    ],
     "numpy around": lambda: [Holding([Dense(5), BatchNorm()]), Tanh(), Dense(OUTPUTS)],
     "in attributes": lambda: [InAttributes(two()), Dense(OUTPUTS)],
     "in a list": lambda: [Dense(4, "tanh"), Holding(two()), Dense(OUTPUTS)],
@@ -163,12 +167,15 @@ LAYERS = {
     "in a list of dicts": lambda: [InAListOfDicts(two()), Dense(OUTPUTS)],
     "branches": lambda: [Branches(Dense(5, "tanh"), Sequential([Dense(3), Dense(5)])), Dense(OUTPUTS)],
     "numpy around everything": lambda: [
-        Holding([Residual([Dense(FEATURES, "tanh")]), Sequential([Dropout(0.2), Scale(), LayerNorm()])]), Dense(OUTPUTS),
+        Holding([Residual([Dense(FEATURES, "tanh")]), Sequential([Dropout(0.2), Scale(), LayerNorm()])]),
+        Dense(OUTPUTS),
     ],
     "numpy around numpy": lambda: [Holding([Holding(two()), Cube()]), Dense(OUTPUTS)],
     "activation of dense": lambda: [Dense(5, Sequential([BatchNorm(), Tanh()])), Dense(OUTPUTS, LayerNorm())],
     "kernels around": lambda: [Dense(5), Gate(Dense(5)), Dense(OUTPUTS)],
-    "kernels around all": lambda: [Dense(5), Gate(Sequential([Dense(6, "tanh"), Dropout(0.2), Dense(5)])), Dense(OUTPUTS)],
+    "kernels around all": lambda: [
+        Dense(5), Gate(Sequential([Dense(6, "tanh"), Dropout(0.2), Dense(5)])), Dense(OUTPUTS),
+    ],
 }  # fmt: skip
 each_layers = pytest.mark.parametrize("name", LAYERS)
 
@@ -435,11 +442,6 @@ class AsAKey(InASet):
         self.inner = {layer: 1}
 
 
-class InAClosure(InASet):
-    def __init__(self, layer):
-        self.inner = layer.forward
-
-
 class NotItsChild(InASet):
     def __init__(self, layer):
         self.inner = layer
@@ -456,7 +458,6 @@ HIDDEN = [
     InAListOfSets,
     InAListOfObjects,
     AsAKey,
-    InAClosure,
     NotItsChild,
 ]
 
@@ -561,6 +562,30 @@ def test_states_are_not_changed_by_a_batch_whose_step_is_refused():
     with pytest.raises(FloatingPointError):
         net.train_batch(X, T)
     assert layer.count[0] == 1
+
+
+def test_backward_may_overwrite_its_scratch():
+    """Which is written anew by each forward."""
+
+    class Overwriting(Layer):
+        def build(self, n_in):
+            self.scratch("bounded", ("rows", n_in))
+            return n_in
+
+        def _forward(self, x, y, run):
+            self.kernels.tanh_forward(x, run.scratch["bounded"], run.tape)
+            self.kernels.identity_forward(run.scratch["bounded"], y, tape=run.tape)
+
+        def _backward(self, x, y, dy, dx, run):
+            bounded = run.scratch["bounded"]
+            if dx is not None:
+                self.kernels.tanh_backward(bounded, dy, dx, run.tape)
+                self.kernels.scale(bounded.reshape(-1), 0.0, run.tape)
+
+    own, other = (Model([Dense(5), layer, Dense(OUTPUTS)], seed=0) for layer in (Overwriting(), Tanh()))
+    for net in (own, other):
+        net.fit(X, T, "mse", SGD(0.1), epochs=2, batch_size=8)
+    np.testing.assert_allclose(own.params, other.params, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("declare", ["parameter", "state", "scratch"])
@@ -800,10 +825,10 @@ class DoubledKernels(Dense):
 
     def _forward(self, x, y, run):
         super()._forward(x, y, run)
-        self.kernels.add(y, y, y, run.tape)
+        self.kernels.scale(y.reshape(-1), 2.0, run.tape)
 
     def _backward(self, x, y, dy, dx, run):
-        self.kernels.add(dy, dy, dy, run.tape)
+        self.kernels.scale(dy.reshape(-1), 2.0, run.tape)
         super()._backward(x, y, dy, dx, run)
 
 
@@ -889,7 +914,7 @@ def test_super_is_the_layer_that_it_derives_from(form, first):
         for layers in ([FORMS[form][0]()], FORMS[form][1]())
     )
     np.testing.assert_allclose(own.predict(X), other.predict(X), rtol=1e-12, atol=1e-13)
-    history = [net.fit(X, T, "mse", SGD(0.02), epochs=4, batch_size=8, shuffle=False).loss for net in (own, other)]
+    history = [net.fit(X, T, "mse", SGD(0.003), epochs=4, batch_size=8, shuffle=False).loss for net in (own, other)]
     np.testing.assert_allclose(*history, rtol=1e-11)
     np.testing.assert_allclose(own.params, other.params, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(own.predict(X), other.predict(X), rtol=1e-10, atol=1e-12)
@@ -918,12 +943,7 @@ class DoubledMSEOfKernels(MSE):
     def _value_and_grad(self, y, t, weight, dy, value, tape):
         super()._value_and_grad(y, t, weight, dy, value, tape)
         if dy is not None:
-            self.kernels_of(y).add(dy, dy, dy, tape)
-
-    def kernels_of(self, y):
-        from fastnn import kernels
-
-        return kernels.of(y.dtype)
+            kernels.of(y.dtype).scale(dy.reshape(-1), 2.0, tape)
 
 
 class NumPyOverKernelsMSE(DoubledMSEOfKernels):
@@ -1009,7 +1029,7 @@ LAYER_ERRORS = {
         layer_with(Scale, "_forward", "_backward"),
         r"Own defines _forward over the forward in NumPy",
     ),
-    "_backward over numpy": (layer_with(Scale, "_backward"), r"Own defines _backward over .*forward in NumPy"),
+    "_backward over numpy": (layer_with(Scale, "_backward"), r"Own defines _backward over the backward in NumPy"),
     "fused without permission": (
         layer_with(Dense, "forward_fused", "backward_fused"),
         r"Own defines backward_fused and forward_fused without .*code = Code\(multiplies=True\)",
@@ -1026,11 +1046,8 @@ def made(kind):
 @pytest.mark.parametrize("name", LAYER_ERRORS)
 def test_a_form_of_a_layer_that_cannot_be_meant_is_an_error_at_the_build(name, around):
     kind, message = LAYER_ERRORS[name]
-    net = Model([*around(made(kind)), Dense(OUTPUTS)], seed=0)
-    for method in (lambda: net.build(FEATURES), lambda: net.predict(X), lambda: net.fit(X, T, "mse")):
-        with pytest.raises(TypeError, match=message):
-            method()
-        assert not net.built
+    with pytest.raises(TypeError, match=message):
+        Model([*around(made(kind)), Dense(OUTPUTS)], seed=0).build(FEATURES)
 
 
 def test_a_derivative_that_is_missing_is_an_error_where_it_is_needed():
@@ -1167,7 +1184,9 @@ kept = net.snapshot()
 net.restore(kept)
 other = Model([Dense(2)], seed=1)
 loss: float = other.train_batch(x, np.c_[x, x], loss="mse", optimizer=ClippedAdam(0.1))
-other.soft_update(other, 0.5)
+copied = Model([Dense(2)], seed=2)
+copied.copy_from(other)
+copied.soft_update(other, 0.5)
 sgd = SGD(0.1, momentum=0.9)
 sgd.momentum = 0.5
 fit_many([other], x, np.c_[x, x], epochs=1)
