@@ -47,7 +47,7 @@ def products(sizes, dtype):
 
 def call(op, dtype, arguments):
     arguments = copied(arguments)
-    kernel(op, dtype)(*arguments.values())
+    kernel(op, dtype)(**arguments)
     return arguments
 
 def bits(arguments):
@@ -133,7 +133,7 @@ def fails(function):
         return "no memory for the workspace of a product" in str(error)
 
 def attempt():
-    found = [fails(lambda: kernel(op, dtype)(*arguments.values())) for op, arguments in calls]
+    found = [fails(lambda: kernel(op, dtype)(**arguments)) for op, arguments in calls]
     found += [fails(tape.replay) for tape in tapes]
     found += [fails(lambda: tape.replay(team=team)) for tape in tapes]
     kernel("dense_forward", dtype)(**small)     # packs nothing
