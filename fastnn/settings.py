@@ -110,16 +110,6 @@ class Part:
         )
         raise AttributeError(f"{kind.__name__} has no {name}: {hint}")
 
-    def same_settings(self, other: object) -> bool:
-        """Whether the other is of the same kind, with the same settings."""
-        return (
-            isinstance(other, Part)
-            and type(self) is type(other)
-            and self.__dict__ == other.__dict__
-            and {name: cell.item() for name, cell in self._cells.items()}
-            == {name: cell.item() for name, cell in other._cells.items()}
-        )
-
     def __getstate__(self) -> Any:
         return {**self.__dict__, "_cells": {name: cell.item() for name, cell in self._cells.items()}}
 

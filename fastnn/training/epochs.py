@@ -67,7 +67,7 @@ class Fit:
         self.callbacks, self.model, self.renew, self.put_back = callbacks, model, renew, put_back
         self.training_loss, self.validation_loss, self.stop = training_loss, validation_loss, stop
         # Callbacks of this package leave the data alone; of others nobody knows.
-        self._may_change_data = any(type(callback) is not EarlyStopping for callback in callbacks)
+        self._may_change_data = bool(callbacks) and any(type(callback) is not EarlyStopping for callback in callbacks)
 
     def run(self, training: Training, plan: EpochPlan, team: Team) -> tuple[Training, EpochPlan]:
         """Go over the data, and return what went over them last."""
@@ -104,7 +104,8 @@ class Fit:
     def _epochs(self, training: Training, plan: EpochPlan, n: int, team: Team) -> str | None:
         """Replay n epochs, and say what has become NaN or infinite, if anything has."""
         history, first = self.history, len(self.history.loss)
-        losses = np.full(n, np.nan)
+        losses = np.empty(n)
+        losses.fill(np.nan)
         try:
             diverged = plan.run(*self.order, first, losses, team, self.stop)
         except FloatingPointError as error:  # of a loss in NumPy

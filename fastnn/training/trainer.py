@@ -61,6 +61,7 @@ class Trainer:
         self.history = History()
         self.state = State()
         self._named: dict[str, Optimizer] = {}
+        self._named_losses: dict[str, Loss] = {}
         self.forget()
 
     def forget(self) -> None:
@@ -73,29 +74,36 @@ class Trainer:
 
     def __getstate__(self) -> dict[str, Any]:
         memories = [(part, dict(arrays)) for part, arrays in self.state.memories.items()]
-        kept = {name: getattr(self, name) for name in ("seed", "loss", "optimizer", "history", "_named")}
+        kept = {
+            name: getattr(self, name) for name in ("seed", "loss", "optimizer", "history", "_named", "_named_losses")
+        }
         return {**kept, "memories": memories, "fits": self.state.fits}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.state = State()
         self.state.fits = np.array(state.pop("fits"))
         for optimizer, arrays in state.pop("memories"):
-            self.state.memories[optimizer] = arrays
+            self.state.memories.set(optimizer, arrays)
         self.__dict__.update(state)
         self.forget()
 
     # -- what to train with -------------------------------------------------------------------------------------------
 
     def choose_loss(self, loss: str | Loss | None) -> Loss:
-        """Return the loss that is asked for: by default that of the last training, or what fits the last activation."""
+        """Return the loss that is asked for: a name means the model's own loss of that name.
+
+        By default it is that of the last training, or what fits the last activation.
+        """
         if loss is None:
             if self.loss is not None:
                 return self.loss
             return losses.get(_BY_LAST.get(self.tree.last.kernel, "mse"))
-        chosen = losses.get(loss)
-        if isinstance(loss, str) and self.loss is not None and chosen.same_settings(self.loss):
-            return self.loss  # for which a step may be recorded already
-        return chosen
+        if not isinstance(loss, str):
+            return losses.get(loss)
+        own = self._named_losses.get(loss)
+        if own is None:
+            own = self._named_losses[loss] = losses.get(loss)
+        return own
 
     def choose_optimizer(self, optimizer: str | Optimizer | None) -> Optimizer:
         """Return the optimizer that is asked for: a name means the model's own optimizer of that name."""
@@ -184,7 +192,7 @@ class Trainer:
         rule = self.choose_optimizer(optimizer)
         if not tree.built:
             tree.build(matrix.shape[1], self.seed, self._owner())
-        target = chosen.targets(y, tree.n_out, tree.dtype)
+        target = chosen.targets(y, tree.layers[-1].n_out, tree.dtype)
         if len(target) != len(matrix):
             check_lengths(len(matrix), target, "y")
         weight = None if sample_weight is None else self._weights(sample_weight, len(matrix), chosen)
@@ -228,7 +236,8 @@ class Trainer:
         stop: Event | None = None,
     ) -> History:
         """Train, until another thread sets `stop`."""
-        n_epochs, is_shuffled = count("epochs", epochs), flag("shuffle", shuffle)
+        n_epochs = count("epochs", epochs)
+        is_shuffled = shuffle if isinstance(shuffle, bool) else flag("shuffle", shuffle)
         rows = None if batch_size is None else count("batch_size", batch_size)
         progress = Progress(n_epochs, verbose)
         called = () if callbacks == () else _callables(callbacks)
@@ -265,7 +274,7 @@ class Trainer:
             return training, over_data
 
         training_loss = None
-        if any(_watches_training_loss(callback, validate is not None) for callback in called):
+        if called and any(_watches_training_loss(callback, validate is not None) for callback in called):
             training_loss = lambda: self._loss_now(matrix, target, weight, n_threads)  # noqa: E731 - the data may change
         fit = Fit(
             history, n_epochs, order, progress, called, self._owner(), renew, training_loss, validate,
