@@ -57,7 +57,7 @@ TRANSFORMS: dict[str, dict[str, float]] = {
     "accumulate": {}, "scale": {"factor": 0.999}, "clip_values": {"limit": 0.7}, "block_squares": {}, "norm_factor": {},
     "guard_numbers": {}, "clear": {}, "approach": {"rate": 0.01}, "multiply_numbers": {}, "every": {"k": 4},
 }  # fmt: skip
-COLUMNS = ("batch_norm_factors", "layer_norm_gradients", "scale_columns")
+COLUMNS = ("batch_norm_factors", "batch_norm_averages", "layer_norm_gradients", "scale_columns")
 # All that is measured per element, with options, as `reference` lists it.
 PAIRS = [name for name in vars(reference) if name.endswith(("_forward", "_backward")) and not name.startswith("dense_")]
 ROWS: dict[str, dict[str, float]] = {
@@ -124,6 +124,7 @@ def normalization(op: str, rows: int, width: int, dtype: str, normal: Callable[.
     return {
         "batch_norm_backward": [x, dy, scale, *moments, np.full_like(x, np.nan), *of_columns],
         "batch_norm_factors": [scale, shift, *moments, *of_columns],
+        "batch_norm_averages": [normal(width), np.abs(normal(width)), *moments, 0.1, float(rows)],
         "layer_norm_backward": [x, dy, scale, *moments, np.full_like(x, np.nan)],
         "layer_norm_gradients": [x, dy, *moments, *of_columns],
     }[op]

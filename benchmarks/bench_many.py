@@ -20,10 +20,8 @@ Many = dict[str, Callable[[int, bool], list[list[np.ndarray]]]]  # (epochs, shuf
 
 
 def nets(workload: Workload, n: int) -> list[FastNN]:
-    made = [FastNN(workload, workload.weights(seed), *workload.data(), threads=1) for seed in range(n)]
-    for seed, trainer in enumerate(made):
-        trainer.model.seed = seed  # another order of rows for each net, but the same for each contender
-    return made
+    """Make nets of which each has another order of rows, but the same for each contender."""
+    return [FastNN(workload, workload.weights(seed), *workload.data(), threads=1, seed=seed) for seed in range(n)]
 
 
 def results(trainers: Sequence[Any], losses: Sequence[np.ndarray]) -> list[list[np.ndarray]]:

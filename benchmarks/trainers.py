@@ -27,10 +27,12 @@ class Trainer(Protocol):
 class FastNN:
     """``Model.fit``, with all that it does for a user."""
 
-    def __init__(self, workload: Workload, weights: Weights, x: np.ndarray, t: np.ndarray, threads: int) -> None:
+    def __init__(
+        self, workload: Workload, weights: Weights, x: np.ndarray, t: np.ndarray, threads: int, seed: int = 0
+    ) -> None:
         *hidden, last = workload.sizes[1:]
         dense = [fastnn.Dense(units, workload.hidden) for units in hidden] + [fastnn.Dense(last, workload.output)]
-        self.model = fastnn.Model(dense, seed=0).build(workload.sizes[0])
+        self.model = fastnn.Model(dense, seed=seed).build(workload.sizes[0])
         for layer, (w, b) in zip(dense, weights, strict=True):
             layer.w[...], layer.b[...] = w, b
         optimizer = fastnn.SGD(workload.lr)

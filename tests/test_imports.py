@@ -21,6 +21,7 @@ LEVELS = (
     ("losses", "optimizers"),
     ("inference",),
     ("training",),
+    ("network",),
     ("model",),
     ("many",),
     ("config", "datasets"),
