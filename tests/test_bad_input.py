@@ -322,6 +322,8 @@ def test_numbers_whose_sum_is_too_large_are_good(order, dtype):
         (lambda: SGD(float("nan")), ValueError, "SGD: lr is nan, expected a finite number >= 0"),
         (lambda: SGD(float("inf")), ValueError, "SGD: lr is inf, expected a finite number >= 0"),
         (lambda: SGD("fast"), TypeError, "SGD: lr is 'fast', expected a number"),
+        (lambda: SGD("0.1"), TypeError, r"SGD: lr is '0\.1', expected a number"),
+        (lambda: SGD(True), TypeError, "SGD: lr is True, expected a number"),
         (lambda: SGD(momentum=1.0), ValueError, r"SGD: momentum is 1\.0, expected a finite number >= 0 and < 1"),
         (lambda: SGD(weight_decay=-1), ValueError, "SGD: weight_decay is -1, expected a finite number >= 0"),
         (lambda: Adam(beta2=1), ValueError, "Adam: beta2 is 1, expected a finite number >= 0 and < 1"),

@@ -86,6 +86,7 @@ OUTSIDE_LOOPS = {
     "batch_norm_forward_body": {"scalar conversion"},  # eps
     "batch_norm_backward_body": {"scalar conversion"},
     "batch_norm_factors_body": {"scalar conversion"},
+    "batch_norm_averages_body": {"scalar conversion", "scalar arithmetic"},  # momentum, and rows / (rows - 1)
     "approach_body": {"scalar conversion", "scalar arithmetic"},
     "norm_factor_body": {"scalar arithmetic"},
     "multiply_numbers_body": {"scalar arithmetic"},
