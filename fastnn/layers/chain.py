@@ -298,7 +298,7 @@ class Product(Stage):
         Whether the product that follows does so for `activation`.
     """
 
-    def __init__(self, element: Element, trains: bool, scaling: Layer | None, activation: Layer | None) -> None:
+    def __init__(self, element: Element, trains: bool, scaling: Any, activation: Layer | None) -> None:
         self.layer: Any = element.layer
         self.layers = (self.layer,) if scaling is None else (self.layer, scaling)
         self.scaling, self.activation, self.has_scratch = scaling, activation, scaling is not None
@@ -525,10 +525,14 @@ def elements(
     """
     found: list[Element] = []
     for layer in layers:
-        stand_in = layer.for_prediction() if predicting else layer
-        if stand_in is None:
-            continue
-        form, outer = forms(type(stand_in)), (*around, layer)
+        form, outer = forms(type(layer)), (*around, layer)
+        stand_in = layer
+        if predicting and (layer is as_kernels or not form.predicts_as_itself):
+            found_for_prediction = layer.for_prediction()
+            if found_for_prediction is None:
+                continue
+            stand_in = found_for_prediction
+            form = forms(type(stand_in))
         if form.is_numpy and stand_in is not as_kernels:
             found.append(Element(stand_in, form, False, outer))
             continue

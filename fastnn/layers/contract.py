@@ -51,7 +51,7 @@ class Code(NamedTuple):
 
 
 PLAIN = Code()
-_OF_THE_CONTRACT = {
+OF_THE_CONTRACT = {
     "_children",
     "_declared",
     "_eager",
@@ -164,7 +164,7 @@ class Layer(Part):
     def _after_batch(self, run: Run) -> None:
         """Change states: counters and running averages, once per batch of a training."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Array:
         """Return y for x of shape (rows, n_in), and keep what `backward` needs: the kernels of this layer, run now.
 
         The first call decides the number of inputs where the layer stands alone; it then has float64 parameters for
@@ -185,7 +185,7 @@ class Layer(Part):
         self.expect_features(matrix)
         return eager_forward(self, matrix)
 
-    def backward(self, dy: Any) -> Any:
+    def backward(self, dy: Any) -> Array:
         """Return dx for the last `forward`, and write the gradients of the parameters."""
         from fastnn.layers.chain import eager_backward
 
@@ -249,6 +249,8 @@ class Layer(Part):
 
     def build_child(self, child: Layer, n_in: int) -> int:
         """Build a layer inside this one for `n_in` inputs, and return its number of outputs."""
+        if not any(child is own for own in self._children):
+            raise ValueError(f"{self.title}: build made {child!r}, which a model would not train: make it in __init__")
         return build_layer(child, n_in)
 
     # -- what a model asks --------------------------------------------------------------------------------------------
@@ -295,13 +297,14 @@ class Layer(Part):
         if x.shape[1] != self.n_in:
             raise ValueError(f"{self.title} expects {self.n_in} features, got x of shape {x.shape}")
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Array:
         """Return the gradient of a parameter."""
         if name[:1] == "d" and name[1:] in self.__dict__.get("_gradients", ()):
             memory = self.__dict__["_memory"]
             if memory.without_gradients is not None:
                 raise RuntimeError(f"{self.title}: no {name}: {memory.without_gradients}")
-            return self.__dict__["_gradients"][name[1:]]
+            gradient: Array = self.__dict__["_gradients"][name[1:]]
+            return gradient
         raise AttributeError(f"{self.title} has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -314,7 +317,7 @@ class Layer(Part):
                 view = own["_gradients"].get(name[1:])
             if view is not None:
                 if not view.flags.writeable and self._owner is not None:  # it lies in a file, or in another process
-                    self._owner()._own()  # type: ignore[attr-defined,union-attr]
+                    self._owner()._own()  # type: ignore[attr-defined]
                     view = own[name]
                 if view is not value:
                     array = np.asarray(value)
@@ -351,7 +354,7 @@ class Layer(Part):
 class LayerForms:
     """Which form the layers of a class have, and whether they have a derivative."""
 
-    __slots__ = ("allows", "differentiable", "is_numpy", "reads_rows")
+    __slots__ = ("allows", "differentiable", "is_numpy", "predicts_as_itself", "reads_rows")
 
     def __init__(self, kind: type[Layer]) -> None:
         forward, backward = Forms(kind, Layer, "forward", "_forward"), Forms(kind, Layer, "backward", "_backward")
@@ -380,6 +383,8 @@ class LayerForms:
         # What is allowed holds for the class that says so, and for those below that change no code.
         own = next(i for i, cls in enumerate(mro) if cls.__dict__.keys() & _METHODS or cls is Layer)
         self.allows = any("code" in cls.__dict__ for cls in mro[: own + 1] if cls is not Layer)
+        # What stands for a class in predictions stands for none that computes something else.
+        self.predicts_as_itself = not any("for_prediction" in cls.__dict__ for cls in mro[: own + 1])
         self.reads_rows = any("takes_rows" in cls.__dict__ for cls in mro[: own + 1])
         fused = mro[own].__dict__.keys() & {"forward_fused", "backward_fused"}
         if fused and not self.allows:
@@ -412,7 +417,7 @@ def no_derivative(layer: Layer) -> TypeError:
 def held_layers(part: object) -> Iterator[Layer]:
     """Yield the layers that an object holds in its attributes, in lists, tuples and dicts there, in order."""
     for name, value in vars(part).items():
-        if name not in _OF_THE_CONTRACT:
+        if name not in OF_THE_CONTRACT:
             yield from _layers_in(value)
 
 
@@ -458,7 +463,7 @@ def build_layer(layer: Layer, n_in: int) -> int:
 def _arrays_in(attributes: dict[str, Any]) -> Iterator[tuple[str, Array]]:
     """Yield arrays of numbers among attributes, and in lists, tuples and dicts there, with the attributes' names."""
     for name, value in attributes.items():
-        if name in _OF_THE_CONTRACT:
+        if name in OF_THE_CONTRACT:
             continue
         items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else (value,)
         for item in items:

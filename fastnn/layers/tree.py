@@ -16,7 +16,9 @@ from fastnn.arena import Arena, Array, Memory
 from fastnn.checks import as_rows
 from fastnn.initializers import zeros
 from fastnn.layers.chain import elements
-from fastnn.layers.contract import Layer, build_layer, held_layers
+from fastnn.layers.contract import OF_THE_CONTRACT, Layer, build_layer
+
+_PLAIN = (str, bytes, int, float, type(None), type, np.ndarray)
 
 
 class Entry:
@@ -204,13 +206,30 @@ def _check(layer: object, where: str) -> None:
 
 
 def _deeply_held(layer: Layer) -> Iterator[Layer]:
-    """Yield also the layers that it holds where its children are not looked for: in sets and in other objects."""
-    yield from held_layers(layer)
-    for value in vars(layer).values():
-        if isinstance(value, (set, frozenset)):
-            yield from (item for item in value if isinstance(item, Layer))
-        elif not isinstance(value, (Layer, type, Memory)) and hasattr(value, "__dict__"):
-            yield from (item for item in held_layers(value) if not callable(value))
+    """Yield the layers that it holds anywhere, also where children are not looked for: in sets and other objects."""
+    seen: set[int] = set()
+    for name, value in vars(layer).items():
+        if name not in OF_THE_CONTRACT:
+            yield from _layers_in(value, seen)
+
+
+def _layers_in(value: object, seen: set[int]) -> Iterator[Layer]:
+    if isinstance(value, Layer):
+        yield value
+        return
+    if isinstance(value, _PLAIN) or id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, dict):
+        items: Iterable[Any] = [*value.keys(), *value.values()]
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        items = value
+    elif hasattr(value, "__dict__") and not callable(value):
+        items = vars(value).values()
+    else:
+        return
+    for item in items:
+        yield from _layers_in(item, seen)
 
 
 def _label(layers: Sequence[Layer], of: str = "") -> None:

@@ -39,7 +39,7 @@ class Loss(Part):
     fuses: ClassVar[tuple[str, ...]] = ()  # the activations at the end of a net that `from_logits` replaces
     from_logits: bool = False
 
-    def value_and_grad(self, y: Any, t: Any) -> Any:
+    def value_and_grad(self, y: Any, t: Any) -> tuple[Any, Array]:
         """Return the loss of predictions y for targets t, and its gradient with respect to y: its kernel, run now."""
         y = np.ascontiguousarray(as_matrix(y, "y"))
         dy, value = np.empty_like(y), np.empty(1)

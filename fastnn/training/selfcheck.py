@@ -70,12 +70,16 @@ def _check_stage(chain: Chain, batch: Batch, i: int) -> None:
     assert dx is not None
     assert dy is not None
     title = stage.layer.title
-    _check_recorded(f"{title}: _forward", lambda tape: chain.forward_one(work, i, x, y, tape), [x], [y])
-    chain.forward_one(work, i, x, y, None)
     own = list(stage.layer._gradients.values())
-    _check_recorded(f"{title}: _backward", lambda tape: chain.backward_one(work, i, dy, dx, tape), [dy], [dx, *own])
+
+    def both(tape: Tape | None, dx: Array | None) -> None:
+        chain.forward_one(work, i, x, y, tape)
+        chain.backward_one(work, i, dy, dx, tape)
+
+    _check_recorded(f"{title}: _forward", lambda tape: chain.forward_one(work, i, x, y, tape), [x], [y])
+    _check_recorded(f"{title}: _backward", lambda tape: both(tape, dx), [x, dy], [dx, *own])
     if i == 0:  # as training calls the first stage
-        _check_recorded(f"{title}: _backward", lambda tape: chain.backward_one(work, i, dy, None, tape), [dy], own)
+        _check_recorded(f"{title}: _backward", lambda tape: both(tape, None), [x, dy], own)
 
 
 def _is_foreign(part: object) -> bool:

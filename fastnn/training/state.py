@@ -65,7 +65,7 @@ class State:
 
     def own(self) -> None:
         """Copy what cannot be written to: arrays of a file or of another process."""
-        for _, arrays in self.memories.items():
+        for _, arrays in self.memories.items():  # noqa: PERF102 - no dict
             for name, array in arrays.items():
                 if not array.flags.writeable:
                     arrays[name] = array.copy()
@@ -85,8 +85,8 @@ class Snapshot:
         self._memories = Memories()
         for own, arrays in state.memories._kept:
             copies = {}
-            for name in arrays:
-                copies[name] = arrays[name].copy()
+            for name, array in arrays.items():
+                copies[name] = array.copy()
             self._memories._kept.append((own, copies))
 
     def restore(self, state: State, memory: Memory) -> None:
@@ -115,4 +115,6 @@ def approach(pairs: Sequence[tuple[Array, Array]], tau: float) -> None:
         copy_arrays([target for target, _ in pairs], [source for _, source in pairs])
         return
     for target, source in pairs:
+        if target is source:  # a model that follows itself
+            continue
         kernels.of(target.dtype).approach(target.reshape(-1), source.reshape(-1), part)

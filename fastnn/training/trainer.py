@@ -25,7 +25,7 @@ from fastnn.training.by_hand import ByHand
 from fastnn.training.callbacks import Callback
 from fastnn.training.epochs import Fit
 from fastnn.training.history import History
-from fastnn.training.plan import Constants, EpochPlan
+from fastnn.training.plan import Constants, EpochPlan, Plan
 from fastnn.training.progress import Progress
 from fastnn.training.selfcheck import check_recordable
 from fastnn.training.state import Snapshot, State
@@ -61,7 +61,7 @@ class Trainer:
         self.history = History()
         self.state = State()
         self._named: dict[str, Optimizer] = {}
-        self._named_losses: dict[str, Loss] = {}
+        self._named_losses: dict[str, tuple[Loss, object]] = {}
         self.forget()
 
     def forget(self) -> None:
@@ -90,9 +90,9 @@ class Trainer:
     # -- what to train with -------------------------------------------------------------------------------------------
 
     def choose_loss(self, loss: str | Loss | None) -> Loss:
-        """Return the loss that is asked for: a name means the model's own loss of that name.
+        """Return the loss that is asked for: by default that of the last training, or what fits the last activation.
 
-        By default it is that of the last training, or what fits the last activation.
+        A name means the one that the model has, for which a step may be recorded already, as long as it is unchanged.
         """
         if loss is None:
             if self.loss is not None:
@@ -100,9 +100,10 @@ class Trainer:
             return losses.get(_BY_LAST.get(self.tree.last.kernel, "mse"))
         if not isinstance(loss, str):
             return losses.get(loss)
-        own = self._named_losses.get(loss)
-        if own is None:
-            own = self._named_losses[loss] = losses.get(loss)
+        own, settings = self._named_losses.get(loss, (None, None))
+        if own is None or settings != own.settings():  # it has been changed since
+            own = losses.get(loss)
+            self._named_losses[loss] = own, own.settings()
         return own
 
     def choose_optimizer(self, optimizer: str | Optimizer | None) -> Optimizer:
@@ -149,6 +150,20 @@ class Trainer:
 
     # -- training -----------------------------------------------------------------------------------------------------
 
+    def _as_it_was(self, begin: Callable[[], Any]) -> Any:
+        """Call what begins a training; where it fails, a model that it has built is as it was."""
+        tree = self.tree
+        if tree.built:
+            return begin()
+        own = self.loss, self.optimizer
+        try:
+            return begin()
+        except BaseException:
+            if tree.built:
+                self._training, (self.loss, self.optimizer) = None, own
+                tree.unbuild()
+            raise
+
     def _ready(
         self,
         x: ArrayLike,
@@ -158,31 +173,7 @@ class Trainer:
         optimizer: str | Optimizer | None,
         more: Callable[[Loss], Any] | None = None,
     ) -> tuple[Training, Array, Array, Array | None, Any]:
-        """Build and prepare the model for these data, and return them checked, with what trains on them.
-
-        A model that this builds is as it was where something fails, also in `more`.
-        """
-        tree = self.tree
-        if tree.built:
-            return self._checked(x, y, sample_weight, loss, optimizer, more)
-        own = self.loss, self.optimizer
-        try:
-            return self._checked(x, y, sample_weight, loss, optimizer, more)
-        except BaseException:
-            if tree.built:
-                self._training, (self.loss, self.optimizer) = None, own
-                tree.unbuild()
-            raise
-
-    def _checked(
-        self,
-        x: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None,
-        loss: str | Loss | None,
-        optimizer: str | Optimizer | None,
-        more: Callable[[Loss], Any] | None,
-    ) -> tuple[Training, Array, Array, Array | None, Any]:
+        """Build and prepare the model for these data, and return them checked, with what trains on them."""
         tree = self.tree
         matrix = convert(tree.inputs(x), tree.dtype)
         if len(matrix) == 0:
@@ -208,12 +199,17 @@ class Trainer:
         optimizer: str | Optimizer | None,
     ) -> float:
         """Take one step, and return the loss before it."""
-        training, matrix, target, weight, _ = self._ready(x, y, sample_weight, loss, optimizer)
-        rows = len(matrix)
-        plan = training.plan(rows, target, weight is not None)
+
+        def begin() -> tuple[Training, Array, Array, Array | None, Plan]:
+            training, matrix, target, weight, _ = self._ready(x, y, sample_weight, loss, optimizer)
+            plan = training.plan(len(matrix), target, weight is not None)
+            plan.tape(len(matrix), training.step)
+            return training, matrix, target, weight, plan
+
+        training, matrix, target, weight, plan = self._as_it_was(begin)
         training.memory.without_gradients = None
         try:
-            return plan.run(matrix, target, weight, training.step)
+            return float(plan.run(matrix, target, weight, training.step))
         except FloatingPointError as error:
             value = float(plan.batch.value[0])
             what = str(error) if "gradient is not finite" in str(error) else training.what_diverged(value)
@@ -245,10 +241,16 @@ class Trainer:
         if n_threads is not None:
             threads.check(n_threads)
         validated = None if validation is None else partial(self._validation, *validation, n_threads=n_threads)
-        training, matrix, target, weight, validate = self._ready(x, y, sample_weight, loss, optimizer, validated)
-        plan = training.plan(min(rows or len(matrix), len(matrix)), target, weight is not None, False)
+
+        def begin() -> tuple[Any, Plan, EpochPlan]:
+            ready = self._ready(x, y, sample_weight, loss, optimizer, validated)
+            training, matrix, target, weight, _ = ready
+            plan = training.plan(min(rows or len(matrix), len(matrix)), target, weight is not None, False)
+            step = training.stepping(plan.batch.work.rows, False)
+            return ready, plan, plan.take_epochs(matrix, target, weight, step)
+
+        (training, matrix, target, weight, validate), plan, over_data = self._as_it_was(begin)
         size = plan.batch.work.rows
-        over_data = plan.take_epochs(matrix, target, weight, training.stepping(size, False))
         team = Team(threads.chosen(n_threads, over_data.chunks, n_epochs * over_data.n_batches))
         fits = self.state.fits
         order = is_shuffled, (self.seed * _SEEDS_APART + int(fits[0])) % 2**64
