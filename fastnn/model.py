@@ -223,8 +223,8 @@ class Model(Network):
         x, y, sample_weight
             As in `fit`.
         loss, optimizer : str or object
-            None takes those of the last training. Pass the same optimizer object again, or none, so that its
-            momentum goes on.
+            None takes those of the last training. What an optimizer remembers goes on where the same object, the same
+            name or none is passed again, also after steps of others.
 
         Returns
         -------
@@ -233,7 +233,8 @@ class Model(Network):
         Raises
         ------
         ValueError, TypeError, FloatingPointError
-            As `fit`; after the last, parameters may have grown without bound in the steps before.
+            As `fit`; the last also for a gradient that is NaN or infinite. Nothing is changed then, but parameters
+            may have grown without bound in the steps before.
         """
         trainer = self._trainer
         if not self._tree.is_own:
@@ -264,8 +265,8 @@ class Model(Network):
         y : array_like of shape (rows, n_out) or (rows,)
             Targets; labels for `CrossEntropy`; 1-D ones are a column where the net has one output.
         loss, optimizer : str or object
-            By default those of the last training, at first the loss that fits the last activation, and Adam. An
-            optimizer object that is passed again goes on with its momentum.
+            By default those of the last training, at first the loss that fits the last activation, and Adam. A name
+            means the model's own optimizer of that name. One that is used again goes on with what it remembers.
         epochs : int
             How often to go over all rows.
         batch_size : int or None
@@ -273,11 +274,15 @@ class Model(Network):
         shuffle : bool
             Whether each epoch visits the rows in a new order.
         validation_data : tuple (x, y) or None
-            Evaluated after every epoch into ``history.val_loss``.
+            Evaluated after every epoch into ``history.val_loss``. They must not change before the fit ends.
         sample_weight : array_like of shape (rows,) or None
             Multiplies the loss of each row; the mean is still over the number of rows.
         callbacks : sequence of callables
-            Called as ``f(model, epoch, {"loss": ..., "val_loss": ...})`` after each epoch; True ends the fit.
+            Called as ``f(model, epoch, {"loss": ..., "val_loss": ...})`` after each epoch; True ends the fit. Where it
+            has a method ``end(model)``, that is called however the fit ends. What it changes in x, y and sample_weight
+            is seen from the next epoch on, for data of any size, dtype and kind; the number of rows must stay. So
+            data are checked, and where needed converted, once per epoch where there are other callbacks than
+            `EarlyStopping`.
         verbose : bool or "auto"
             Show progress: "auto" where standard error is a terminal.
         n_threads : int or None
@@ -297,7 +302,8 @@ class Model(Network):
             When the loss becomes NaN or infinite, with the epoch and the batch. Parameters that lead there are of no
             use: those from before this fit are put back, with what the optimizer remembers.
         KeyboardInterrupt
-            On Ctrl-C, within 100 ms, with the parameters as they are then: of whole batches.
+            On Ctrl-C, within 100 ms, with the parameters as they are then: of whole batches. Only a change of the
+            parameters that has begun, and the loss of one batch, are finished first.
         """
         if not self._tree.is_own:
             self._own()

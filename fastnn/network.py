@@ -101,6 +101,8 @@ class Network:
     def grads(self) -> Array:
         """The gradients of all parameters, flat: of the last `backward`, `train_batch` or `fit`.
 
+        A step leaves them as the optimizer's clipping and accumulation have made them.
+
         Raises
         ------
         RuntimeError

@@ -82,7 +82,8 @@ class Layer(Part):
     * in NumPy: ``forward(self, x)`` returns y; ``backward(self, dy)`` returns dx. Training calls them once per batch.
     * from kernels: ``_forward(self, x, y, run)`` writes y, ``_backward(self, x, y, dy, dx, run)`` writes dx unless
       it is None, and may overwrite dy. All they do is call ``self.kernels`` with ``tape=run.tape``; training then
-      replays them without Python. Neither changes anything but outputs and scratch; ``_after_batch(self, run)`` may.
+      replays them without Python. Neither changes anything but outputs and scratch; kernels that change states stand
+      in ``_after_batch(self, run)``.
 
     The more derived definition decides which form a class uses. ``super().forward(x)`` is what the base class computes,
     its activation included.

@@ -11,7 +11,8 @@ class History:
     Attributes
     ----------
     loss : list of float
-        The mean over the rows of an epoch, each at the time of its batch.
+        The mean over the rows of an epoch, each at the time of its batch; where `EarlyStopping` watches it, that over
+        all rows at the end of the epoch.
     val_loss : list of float
         The loss on the validation data after each epoch; empty without such data.
     seconds : float
