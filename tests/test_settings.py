@@ -165,10 +165,15 @@ def test_the_momentum_of_batch_norm_takes_effect_at_the_next_step():
 
 
 def test_a_number_reads_as_it_was_set():
-    for part, name, value in (
-        (SGD(), "momentum", 0.9), (Adam(), "beta1", 0.5), (LeakyReLU(), "negative_slope", 0.2),
-        (Dropout(), "rate", 0.1), (Huber(), "delta", 3), (Group("0.w"), "lr_factor", np.float32(2)), (ClipNorm(1), "limit", np.array(5.0)),
-    ):  # fmt: skip
+    for part, name, value in [
+        (SGD(), "momentum", 0.9),
+        (Adam(), "beta1", 0.5),
+        (LeakyReLU(), "negative_slope", 0.25),
+        (Dropout(), "rate", 0.1),
+        (Huber(), "delta", 3),
+        (Group("0.w"), "lr_factor", np.float32(2)),
+        (ClipNorm(1), "limit", np.array(5.0)),
+    ]:
         setattr(part, name, value)
         assert getattr(part, name) == value
         assert type(getattr(part, name)) is float
