@@ -43,7 +43,7 @@ def net_of(layers=(), seed=0):
 
 def state_of(net, optimizer):
     states = [array for layer in net._tree.all for array in layer.states.values()]
-    memory = net._trainer.state.memories.get(optimizer, {})
+    memory = net._trainer.state.memories.get(optimizer)
     return {"params": net.params, "states": np.concatenate(states), **memory}
 
 
@@ -65,7 +65,7 @@ class Trained:
         net.train_batch(X, T, loss="mse", optimizer=optimizer)
 
     def steps(self, net, optimizer):
-        return int(net._trainer.state.memories[optimizer]["step"][0])
+        return int(net._trainer.state.memories.get(optimizer)["step"][0])
 
     def assert_consistent(self):
         """All numbers are those behind the same step."""

@@ -447,6 +447,7 @@ def test_what_an_optimizer_remembers_lasts_while_both_live():
     assert len(net._trainer.state.memories) == 2
     del optimizer
     assert len(net._trainer.state.memories) == 1
+    assert moments() is None
 
 
 def test_a_step_that_fails_for_memory_loses_nothing(monkeypatch):
