@@ -1207,8 +1207,8 @@ def test_a_users_program_runs_in_a_subprocess(user_program):
 
 @pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="needs mypy")
 def test_a_users_program_is_well_typed_in_a_subprocess(user_program, tmp_path):
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", user_program]
+    options = ["--strict", "--follow-imports=silent", "--cache-dir", tmp_path / "cache"]  # errors of this file alone
+    command = [sys.executable, "-m", "mypy", *options, user_program]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
-    own = [line for line in done.stdout.splitlines() if "user.py" in line]
-    assert not own, "\n".join(own)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "Success: no issues found in 1 source file" in done.stdout
