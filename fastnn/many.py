@@ -88,6 +88,8 @@ def fit_many(
     arguments = {"loss": loss, "optimizer": optimizer, "epochs": epochs, "batch_size": batch_size, "callbacks": ()}
     arguments |= options
     sharing = {net.dtype for net, mapping in zip(nets, own, strict=True) if "x" not in mapping}
+    if not all(isinstance(callback, EarlyStopping) for callback in options.get("callbacks", ())):
+        sharing = set()  # others may change x: each net reads it itself
     converted = {dtype: convert(as_rows(x, "x"), dtype) for dtype in sharing}  # once for all nets of a dtype
     waiting = deque(range(len(nets)))
     histories: list[History | None] = [None] * len(nets)
@@ -102,7 +104,7 @@ def fit_many(
                 return
             net = nets[i]
             try:
-                given = {"x": converted.get(net.dtype), "y": y, **arguments, **own[i]}
+                given = {"x": converted.get(net.dtype, x), "y": y, **arguments, **own[i]}
                 given["callbacks"] = [copy(f) if isinstance(f, EarlyStopping) else f for f in given["callbacks"]]
                 histories[i] = net._fit(**given, verbose=False, n_threads=1, stop=stop)
                 logs = {"loss": net.history.loss[-1]}

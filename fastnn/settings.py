@@ -112,7 +112,7 @@ class Part:
 
     def settings(self) -> object:
         """Return what it is set to: to be compared."""
-        return dict(self.__dict__), [*map(float, self._cells.values())]
+        return dict(self.__dict__), [cell.tobytes() for cell in self._cells.values()]
 
     def __getstate__(self) -> Any:
         return {**self.__dict__, "_cells": {name: cell.item() for name, cell in self._cells.items()}}

@@ -12,7 +12,7 @@ import pytest
 import fastnn
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-NAMES = ["xor", "and_gate", "exam_scores", "digits"]
+NAMES = ["xor", "and_gate", "exam_scores", "digits", "actor_critic"]
 
 
 @pytest.fixture

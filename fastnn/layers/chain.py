@@ -207,10 +207,11 @@ class NumpyStage(Stage):
             run.tape.call(lambda: self._backward(dy, dx))
 
     def after_batch(self, run: Run) -> None:
+        own = Run(None, run.rows, run.scratch, run.trains, None)
         if run.tape is None:
-            self._after_batch()
+            self._after_batch(own)
         else:
-            run.tape.call(self._after_batch)
+            run.tape.call(lambda: self._after_batch(own))
 
     def _forward(self, x: Array, y: Array) -> None:
         given = read_only(x)
@@ -260,7 +261,10 @@ class NumpyStage(Stage):
                         f"gradient of {name} is expected: write self.d{name}[...] = ..."
                     )
 
-    def _after_batch(self) -> None:
+    def _after_batch(self, run: Run) -> None:
+        """Let all layers change their states that have been run by hand, and this one."""
+        if self.layer._eager is None:
+            self.layer._after_batch(run)
         for layer in self._inside:
             if layer._eager is not None:
                 eager_after_batch(layer)
@@ -298,8 +302,10 @@ class Product(Stage):
         Whether the product that follows does so for `activation`.
     """
 
+    layer: Any
+
     def __init__(self, element: Element, trains: bool, scaling: Any, activation: Layer | None) -> None:
-        self.layer: Any = element.layer
+        self.layer = element.layer
         self.layers = (self.layer,) if scaling is None else (self.layer, scaling)
         self.scaling, self.activation, self.has_scratch = scaling, activation, scaling is not None
         self.trains = self.has_parameters = trains
@@ -450,7 +456,11 @@ class Chain:
     def after_batch(self, memory: Pass, tape: Tape | None = None) -> None:
         """Let layers change their states."""
         for i in self.changing:
-            self.stages[i].after_batch(self._run(memory, i, tape))
+            self.after_batch_of(memory, i, tape)
+
+    def after_batch_of(self, memory: Pass, i: int, tape: Tape | None) -> None:
+        """Let one stage change its states."""
+        self.stages[i].after_batch(self._run(memory, i, tape))
 
     def updated_in_backward(self) -> set[int]:
         """Return which layers, by id, backward can train by itself, with plain SGD's step.

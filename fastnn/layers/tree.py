@@ -18,7 +18,7 @@ from fastnn.initializers import zeros
 from fastnn.layers.chain import elements
 from fastnn.layers.contract import OF_THE_CONTRACT, Layer, build_layer
 
-_PLAIN = (str, bytes, int, float, type(None), type, np.ndarray)
+_PLAIN = (str, bytes, int, float, type(None), type, type(np), np.ndarray)
 
 
 class Entry:
@@ -224,7 +224,7 @@ def _layers_in(value: object, seen: set[int]) -> Iterator[Layer]:
         items: Iterable[Any] = [*value.keys(), *value.values()]
     elif isinstance(value, (list, tuple, set, frozenset)):
         items = value
-    elif hasattr(value, "__dict__") and not callable(value):
+    elif hasattr(value, "__dict__"):
         items = vars(value).values()
     else:
         return

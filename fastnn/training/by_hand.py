@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from numpy.typing import ArrayLike
 
@@ -18,12 +19,11 @@ _SIZES_KEPT = 8  # recordings for changing numbers of rows
 class _Recorded:
     """What is recorded for one number of rows."""
 
-    __slots__ = ("after", "backward", "forward", "memory")
+    __slots__ = ("backward", "forward", "memory")
 
     def __init__(self, memory: Pass, forward: Tape) -> None:
         self.memory, self.forward = memory, forward
         self.backward: Tape | None = None
-        self.after: Tape | None = None
 
 
 class ByHand:
@@ -32,7 +32,8 @@ class ByHand:
     def __init__(self, chain: Chain, memory: Memory, constants: Constants) -> None:
         self._chain, self._memory, self._constants = chain, memory, constants
         self._recorded: dict[int, _Recorded] = {}
-        self._last: _Recorded | None = None
+        self._last: _Recorded | None = None  # which backward is for
+        self._pending: list[_Recorded] = []  # for which layers have not changed their states yet
 
     def is_current(self) -> bool:
         """Whether what is recorded still holds."""
@@ -50,9 +51,11 @@ class ByHand:
         if len(self._recorded) > _SIZES_KEPT:
             del self._recorded[next(iter(self._recorded))]
         self._last = None  # until this pass has ended well
+        self._pending.clear()
         copy_into(recorded.memory.activations[0], x)
         recorded.forward.replay()
         self._last = recorded
+        self._pending.append(recorded)
         return recorded.memory.activations[-1].copy()
 
     def _record(self, tape: Tape, compute: Callable[[Tape | None], None]) -> None:
@@ -80,13 +83,11 @@ class ByHand:
         recorded.backward.replay()
         return first.copy()
 
-    def after_batch(self) -> None:
-        """Let layers change their states for the last forward, once."""
-        recorded, self._last = self._last, None
-        if recorded is None or not self._chain.changing:
-            return
-        if recorded.after is None:
-            tape = Tape()
-            self._chain.after_batch(recorded.memory, tape)
-            recorded.after = tape
-        recorded.after.replay()
+    def recorded_pending(self) -> object:
+        """Return the last forward, if layers have not changed their states for it yet."""
+        return self._pending[0] if self._pending and self._chain.changing else None
+
+    def record_after_batch(self, recorded: Any, tape: Tape) -> None:
+        """Record what changes the states of layers for a forward, once."""
+        self._chain.after_batch(recorded.memory, tape)
+        tape.call(self._pending.clear)  # no Python code, in which an interrupt could fall

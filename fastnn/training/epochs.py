@@ -106,6 +106,7 @@ class Fit:
         history, first = self.history, len(self.history.loss)
         losses = np.empty(n)
         losses.fill(np.nan)
+        training.begins(plan.rows, False)
         try:
             diverged = plan.run(*self.order, first, losses, team, self.stop)
         except FloatingPointError as error:  # of a loss in NumPy

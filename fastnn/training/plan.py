@@ -203,12 +203,14 @@ class EpochPlan:
         """Into how many chunks, each worth a thread, the calls of a batch can be divided."""
         return self.gather.chunks + self.step.chunks
 
-    def use(self, x: Array, target: Array, weight: Array | None) -> None:
-        """Copy other data of the same shapes over those of this plan."""
-        self.x[...] = x
-        self.target[...] = target
-        if self.weight is not None:
-            self.weight[...] = weight
+    def use(self, x: Array, target: Array, weight: Array | None) -> bool:
+        """Copy other data of the same shapes over those of this plan; return whether these could be written to."""
+        for own, given in ((self.x, x), (self.target, target), (self.weight, weight)):
+            if own is not given and own is not None:
+                if not own.flags.writeable:
+                    return False
+                own[...] = given
+        return True
 
     def run(
         self,

@@ -11,11 +11,22 @@ from fastnn._core.tape import Tape
 from fastnn.arena import Array, Memory
 from fastnn.layers.chain import Chain
 from fastnn.losses import Loss
-from fastnn.optimizers import Optimizer
+from fastnn.optimizers import Optimizer, Transform
+from fastnn.optimizers.transforms import Slice
 from fastnn.training.plan import Batch
 
 _ROWS = 8  # enough for a batch to look like one
-_CODE = {"_forward", "_backward", "_value_and_grad", "_step", "_advance", "forward_fused", "backward_fused"}
+_CODE = {
+    "_forward",
+    "_backward",
+    "_after_batch",
+    "_apply",
+    "_value_and_grad",
+    "_step",
+    "_advance",
+    "forward_fused",
+    "backward_fused",
+}
 
 
 def check_recordable(
@@ -26,7 +37,7 @@ def check_recordable(
     Parts of this package are tested, and parts written in NumPy are called at every batch: neither is run here. The
     parameters and gradients are as they were afterwards.
     """
-    parts = [loss, optimizer]
+    parts = [loss, optimizer, *optimizer.transforms]
     for stage in chain.stages:
         parts += stage.layers
     if all(map(str.startswith, [type(part).__module__ for part in parts], repeat("fastnn."))):
@@ -53,13 +64,15 @@ def check_recordable(
             )
         if check_optimizer:
             own, state = memory.params.copy(), optimizer.init(memory.params)
-            _check_recorded(
-                f"{optimizer}: _step",
-                lambda tape: optimizer._step(own, memory.grads, state, tape),
-                [memory.grads],
-                [],
-                [own, *state.values()],
-            )
+
+            def step(tape: Tape | None) -> None:
+                optimizer._advance(state, own, tape)
+                optimizer._step(own, memory.grads, state, tape)
+
+            _check_recorded(f"{optimizer}: _step", step, [memory.grads], [], [own, *state.values()])
+        for transform in optimizer.transforms:
+            if _is_foreign(transform) and not transform.is_numpy:
+                _check_transform(transform, memory)
     finally:
         memory.grads[...], memory.without_gradients = before, why
 
@@ -80,6 +93,23 @@ def _check_stage(chain: Chain, batch: Batch, i: int) -> None:
     _check_recorded(f"{title}: _backward", lambda tape: both(tape, dx), [x, dy], [dx, *own])
     if i == 0:  # as training calls the first stage
         _check_recorded(f"{title}: _backward", lambda tape: both(tape, None), [x, dy], own)
+    if i in chain.changing:
+        states = list(stage.layer.states.values())
+        before = [array.copy() for array in states]
+        try:
+            _check_recorded(f"{title}: _after_batch", lambda tape: chain.after_batch_of(work, i, tape), [], [], states)
+        finally:
+            for array, value in zip(states, before, strict=True):
+                array[...] = value
+
+
+def _check_transform(transform: Transform, memory: Memory) -> None:
+    grads, state = memory.grads, transform.init(memory.params)
+
+    def apply(tape: Tape | None) -> None:
+        transform._apply([Slice(grads, 0, grads.size)], [[grads]], state, tape)  # type: ignore[arg-type]
+
+    _check_recorded(f"{type(transform).__name__}: _apply", apply, [], [], [grads, *state.values()])
 
 
 def _is_foreign(part: object) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
-from weakref import ref
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
@@ -17,55 +17,30 @@ from fastnn.optimizers import Optimizer
 Arrays = dict[str, Array]
 
 
-class Memories:
-    """What optimizers remember of the parameters of one model: of each as long as both live."""
-
-    def __init__(self) -> None:
-        self._kept: list[tuple[ref[Optimizer], Arrays]] = []
-
-    def get(self, optimizer: Optimizer | None) -> Arrays:
-        """Return what one remembers: nothing, where it has not been used."""
-        for own, arrays in self._kept:
-            if own() is optimizer:
-                return arrays
-        return {}
-
-    def set(self, optimizer: Optimizer, arrays: Arrays) -> None:
-        """Write down what one remembers."""
-        others = [(own, kept) for own, kept in self._kept if own() not in (None, optimizer)]
-        self._kept = [*others, (ref(optimizer), arrays)]
-
-    def items(self) -> Iterator[tuple[Optimizer, Arrays]]:
-        """Yield all optimizers that live, with what they remember."""
-        for own, arrays in self._kept:
-            optimizer = own()
-            if optimizer is not None:
-                yield optimizer, arrays
-
-
 class State:
     """What a step changes: parameters, states of layers, memory of optimizers, numbers that randomness follows from.
 
     Attributes
     ----------
-    memories : Memories
+    memories : WeakKeyDictionary
+        Of each optimizer that has been used, what it remembers: as long as both live.
     fits : ndarray of shape (1,)
         How many fits have begun: the order of rows follows from it.
     """
 
     def __init__(self) -> None:
-        self.memories = Memories()
+        self.memories: WeakKeyDictionary[Optimizer, Arrays] = WeakKeyDictionary()
         self.fits = np.zeros(1)
 
     def of(self, optimizer: Optimizer, memory: Memory) -> Arrays:
         """Return what an optimizer remembers, begun anew where it has no memory of these parameters yet."""
-        state = {**optimizer.remembers(memory.params), **self.memories.get(optimizer)}
-        self.memories.set(optimizer, state)
+        state = {**optimizer.remembers(memory.params), **self.memories.get(optimizer, {})}
+        self.memories[optimizer] = state
         return state
 
     def own(self) -> None:
         """Copy what cannot be written to: arrays of a file or of another process."""
-        for _, arrays in self.memories.items():  # noqa: PERF102 - no dict
+        for arrays in self.memories.values():
             for name, array in arrays.items():
                 if not array.flags.writeable:
                     arrays[name] = array.copy()
@@ -82,12 +57,12 @@ class Snapshot:
         self._arrays: list[Any] = []
         for array in state.arrays(memory):
             self._arrays.append(array.copy())
-        self._memories = Memories()
-        for own, arrays in state.memories._kept:
+        self._memories: list[tuple[ref[Optimizer], Arrays]] = []
+        for own, arrays in [*state.memories.data.items()]:  # type: ignore[attr-defined]
             copies = {}
             for name, array in arrays.items():
                 copies[name] = array.copy()
-            self._memories._kept.append((own, copies))
+            self._memories.append((own, copies))
 
     def restore(self, state: State, memory: Memory) -> None:
         """Put it back, in one call, so that no interrupt falls in between.
@@ -97,8 +72,9 @@ class Snapshot:
         targets, sources = state.arrays(memory), list(self._arrays)
         if [array.shape for array in targets] != [array.shape for array in sources]:
             raise ValueError("restore: the snapshot is of a model of other sizes")
-        for optimizer, arrays in state.memories.items():
-            kept = self._memories.get(optimizer)
+        known = {own(): arrays for own, arrays in self._memories}
+        for optimizer, arrays in [*state.memories.items()]:
+            kept = known.get(optimizer, {})
             begun = optimizer.remembers(memory.params) if kept.keys() < arrays.keys() else {}
             for name, array in arrays.items():
                 targets.append(array)

@@ -97,11 +97,13 @@ class Training:
             del self._plans[next(iter(self._plans))]
         return plan
 
-    def stepping(self, rows: int, store_gradients: bool) -> Any:
-        """Return the step to record, and write down whether it stores gradients."""
-        fused = self.fused(rows, store_gradients)
-        self.memory.without_gradients = _NOT_STORED if fused else None
+    def stepping(self, store_gradients: bool) -> Any:
+        """Return the step to record."""
         return partial(self.step, store_gradients=store_gradients)
+
+    def begins(self, rows: int, store_gradients: bool) -> None:
+        """Write down, before steps are taken, whether they store gradients."""
+        self.memory.without_gradients = _NOT_STORED if self.fused(rows, store_gradients) else None
 
     def takes_rows(self) -> Any:
         """Return what says whether batches of data are read where they lie: they must not change in a step."""

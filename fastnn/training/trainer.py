@@ -70,7 +70,7 @@ class Trainer:
         self._training: Training | None = None
         self._training_of: tuple[Any, ...] = ()  # the loss, the optimizer, and whether there are weights
         self._by_hand: ByHand | None = None
-        self._steps: tuple[Optimizer, Constants, Tape] | None = None
+        self._steps: tuple[Optimizer, Any, Constants, Tape] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         memories = [(part, dict(arrays)) for part, arrays in self.state.memories.items()]
@@ -83,7 +83,7 @@ class Trainer:
         self.state = State()
         self.state.fits = np.array(state.pop("fits"))
         for optimizer, arrays in state.pop("memories"):
-            self.state.memories.set(optimizer, arrays)
+            self.state.memories[optimizer] = arrays
         self.__dict__.update(state)
         self.forget()
 
@@ -246,8 +246,7 @@ class Trainer:
             ready = self._ready(x, y, sample_weight, loss, optimizer, validated)
             training, matrix, target, weight, _ = ready
             plan = training.plan(min(rows or len(matrix), len(matrix)), target, weight is not None, False)
-            step = training.stepping(plan.batch.work.rows, False)
-            return ready, plan, plan.take_epochs(matrix, target, weight, step)
+            return ready, plan, plan.take_epochs(matrix, target, weight, training.stepping(False))
 
         (training, matrix, target, weight, validate), plan, over_data = self._as_it_was(begin)
         size = plan.batch.work.rows
@@ -262,16 +261,20 @@ class Trainer:
         def renew(changed: bool) -> tuple[Training, EpochPlan]:
             nonlocal training, over_data, matrix, target, weight
             if changed:  # by a callback: the data are read anew
-                matrix, target, weight = self._read_anew(x, y, sample_weight, len(matrix), training)
-                if over_data.x is not matrix or over_data.target is not target:
-                    over_data.use(matrix, target, weight)
+                matrix, target, weight = self._read_anew(x, y, sample_weight, len(matrix))
+                if validation_data is not None:
+                    assert self.loss is not None
+                    inputs = self._validation_inputs(validation_data)
+                    fit.validation_loss = self._validation(*inputs, self.loss, n_threads)
+                if not over_data.use(matrix, target, weight):
+                    over_data = plan.take_epochs(matrix, target, weight, training.stepping(False))
             wanted = self.loss, self.optimizer, weight is not None
             if wanted != self._training_of or not training.constants.hold():
                 assert self.loss is not None
                 assert self.optimizer is not None
                 training = self._prepared(self.loss, self.optimizer, target, weight is not None)
                 over_data = training.plan(size, target, weight is not None, False).take_epochs(
-                    matrix, target, weight, training.stepping(size, False)
+                    matrix, target, weight, training.stepping(False)
                 )
             return training, over_data
 
@@ -290,7 +293,7 @@ class Trainer:
         return history
 
     def _read_anew(
-        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, n: int, training: Training
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, n: int
     ) -> tuple[Array, Array, Array | None]:
         """Return the data as they are now, after callbacks that may have changed them."""
         assert self.loss is not None
@@ -390,24 +393,27 @@ class Trainer:
 
     def step(self, optimizer: Optimizer) -> None:
         """Take a step of this optimizer on the gradients as they are."""
+        passes = self._by_hand
+        pending = None if passes is None else passes.recorded_pending()
         recorded = self._steps
-        if recorded is None or recorded[0] is not optimizer or not recorded[1].hold():
+        is_this = recorded is not None and recorded[0] is optimizer and recorded[1] is pending
+        if recorded is None or not is_this or not recorded[2].hold():
             memory, tape = self.tree.memory, Tape()
             update = Update(optimizer, memory, self.tree.entries(), self.state.of(optimizer, memory))
             if memory.grads.size:
                 self.tree.kernels.guard_numbers(memory.grads, tape)
+            if passes is not None and pending is not None:
+                passes.record_after_batch(pending, tape)  # in one replay with the step: both are done, or neither
             update.record(tape)
-            self._steps = recorded = optimizer, Constants((optimizer, *self.tree.all)), tape
+            self._steps = recorded = optimizer, pending, Constants((optimizer, *self.tree.all)), tape
         if self.tree.memory.without_gradients is not None:
             raise RuntimeError(f"step: no gradients: {self.tree.memory.without_gradients}")
         try:
-            recorded[2].replay()
+            recorded[3].replay()
         except FloatingPointError:
             raise FloatingPointError(
                 "step: a gradient is NaN or infinite: nothing was changed; lower the learning rate, or clip"
             ) from None
-        if self._by_hand is not None:
-            self._by_hand.after_batch()
 
 
 def _callables(callbacks: Any) -> tuple[Any, ...]:
