@@ -126,7 +126,7 @@ def data(task: Task = TASKS[0], rows: int = 21, seed: int = 0) -> tuple[np.ndarr
 
 def memory_of(net: Model) -> dict[str, np.ndarray]:
     """What the model's optimizer remembers."""
-    return {} if net.optimizer is None else net._trainer.state.memories.get(net.optimizer, {})
+    return {} if net.optimizer is None else net._trainer.state.memories.get(net.optimizer) or {}
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:

@@ -344,7 +344,7 @@ USES = {
 
 def bytes_of(net):
     own = [array for layer in net._tree.all for array in layer.states.values()]
-    memories = [array for arrays in net._trainer.state.memories.values() for array in arrays.values()]
+    memories = [array for _, arrays in net._trainer.state.memories.items() for array in arrays.values()]
     return sum(array.nbytes for array in (net.params, *own, *memories))
 
 

@@ -302,13 +302,13 @@ def give_memory(every: Sequence[Layer], dtype: np.dtype[Any], rng: np.random.Gen
     Without a generator, they hold all of it.
     """
     k = kernels.of(dtype)
-    arrays: dict[Any, list[Any]] = {"parameter": []}  # parameters, and states by their dtypes
+    arrays: dict[Any, list[Any]] = {None: []}  # parameters, and states by their dtypes
     for layer in every:
         own = layer.__dict__
         own["dtype"], own["kernels"], own["_gradients"] = dtype, k, {}
         for name, declared in own["_declared"].items():
             if declared.role == "parameter":
-                arrays["parameter"].append((layer, name, declared))
+                arrays[None].append((layer, name, declared))
             elif declared.role == "state":
                 arrays.setdefault(declared.dtype or dtype, []).append((layer, name, declared))
     made: dict[Any, Arena] = {}
@@ -316,12 +316,12 @@ def give_memory(every: Sequence[Layer], dtype: np.dtype[Any], rng: np.random.Gen
         shapes = []
         for _, _, declared in found:
             shapes.append(declared.shape)
-        made[key] = Arena(shapes, dtype if key == "parameter" else key, padded=key != "parameter")
+        made[key] = Arena(shapes, key or dtype, padded=key is not None)
         for (layer, name, declared), view in zip(found, made[key].views, strict=True):
             _fill(layer, name, declared, view, rng)
-    params = made.pop("parameter")
+    params = made.pop(None)
     grads = Arena([view.shape for view in params.views], dtype, padded=False)
-    for (layer, name, _), view in zip(arrays["parameter"], grads.views, strict=True):
+    for (layer, name, _), view in zip(arrays[None], grads.views, strict=True):
         layer.__dict__["_gradients"][name] = view
     memory = Memory(params.flat, grads.flat, [arena.flat for arena in made.values()])
     for layer in every:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from operator import setitem
 from typing import Any
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 import numpy as np
 
@@ -17,30 +19,63 @@ from fastnn.optimizers import Optimizer
 Arrays = dict[str, Array]
 
 
+class Memories:
+    """What optimizers remember of the parameters of one model: of each as long as both live."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[ref[Optimizer], list[Any]]] = []
+
+    def get(self, optimizer: Optimizer | None) -> Arrays | None:
+        """Return what one remembers, or None where it has not been used."""
+        for own, cell in self._kept:
+            if optimizer is not None and own() is optimizer:
+                arrays: Arrays = cell[0]
+                return arrays
+        return None
+
+    def set(self, optimizer: Optimizer, arrays: Arrays) -> None:
+        """Write down what one remembers."""
+        cell: list[Any] = [arrays]
+        # What is called when it dies is no Python code, in which an exception of a signal's handler would be lost.
+        entry = ref(optimizer, partial(setitem, cell, 0)), cell
+        self._kept = [*((own, kept) for own, kept in self._kept if own() not in (None, optimizer)), entry]
+
+    def items(self) -> list[tuple[Optimizer, Arrays]]:
+        """Return all that live, with what they remember."""
+        found = []
+        for own, cell in self._kept:
+            optimizer = own()
+            if optimizer is not None:
+                found.append((optimizer, cell[0]))
+        return found
+
+    def __len__(self) -> int:
+        return len(self.items())
+
+
 class State:
     """What a step changes: parameters, states of layers, memory of optimizers, numbers that randomness follows from.
 
     Attributes
     ----------
-    memories : WeakKeyDictionary
-        Of each optimizer that has been used, what it remembers: as long as both live.
+    memories : Memories
     fits : ndarray of shape (1,)
         How many fits have begun: the order of rows follows from it.
     """
 
     def __init__(self) -> None:
-        self.memories: WeakKeyDictionary[Optimizer, Arrays] = WeakKeyDictionary()
+        self.memories = Memories()
         self.fits = np.zeros(1)
 
     def of(self, optimizer: Optimizer, memory: Memory) -> Arrays:
         """Return what an optimizer remembers, begun anew where it has no memory of these parameters yet."""
-        state = {**optimizer.remembers(memory.params), **self.memories.get(optimizer, {})}
-        self.memories[optimizer] = state
+        state = {**optimizer.remembers(memory.params), **(self.memories.get(optimizer) or {})}
+        self.memories.set(optimizer, state)
         return state
 
     def own(self) -> None:
         """Copy what cannot be written to: arrays of a file or of another process."""
-        for arrays in self.memories.values():
+        for _, arrays in self.memories.items():  # noqa: PERF102 - no dict
             for name, array in arrays.items():
                 if not array.flags.writeable:
                     arrays[name] = array.copy()
@@ -58,11 +93,11 @@ class Snapshot:
         for array in state.arrays(memory):
             self._arrays.append(array.copy())
         self._memories: list[tuple[ref[Optimizer], Arrays]] = []
-        for own, arrays in [*state.memories.data.items()]:  # type: ignore[attr-defined]
+        for optimizer, arrays in state.memories.items():
             copies = {}
             for name, array in arrays.items():
                 copies[name] = array.copy()
-            self._memories.append((own, copies))
+            self._memories.append((ref(optimizer), copies))
 
     def restore(self, state: State, memory: Memory) -> None:
         """Put it back, in one call, so that no interrupt falls in between.
@@ -73,7 +108,7 @@ class Snapshot:
         if [array.shape for array in targets] != [array.shape for array in sources]:
             raise ValueError("restore: the snapshot is of a model of other sizes")
         known = {own(): arrays for own, arrays in self._memories}
-        for optimizer, arrays in [*state.memories.items()]:
+        for optimizer, arrays in state.memories.items():
             kept = known.get(optimizer, {})
             begun = optimizer.remembers(memory.params) if kept.keys() < arrays.keys() else {}
             for name, array in arrays.items():

@@ -83,7 +83,7 @@ class Trainer:
         self.state = State()
         self.state.fits = np.array(state.pop("fits"))
         for optimizer, arrays in state.pop("memories"):
-            self.state.memories[optimizer] = arrays
+            self.state.memories.set(optimizer, arrays)
         self.__dict__.update(state)
         self.forget()
 
