@@ -188,7 +188,7 @@ class NumpyStage(Stage):
         self.layers, self.trains = (layer,), trains
         self.saved, self.in_place = element.code.saved, False
         self.n_in, self.n_out, self.inner = layer.n_in, layer.n_out, None
-        self._inside = [layer, *_inside(layer)]
+        self._inside = [layer, *inside(layer)]
         self.has_parameters = trains and any(own._gradients and own.trainable for own in self._inside)
         self.changes = any(type(own)._after_batch is not Layer._after_batch for own in self._inside)
         self._predicting = predicting
@@ -279,10 +279,11 @@ def _predict(layer: Layer, x: Array) -> Any:
     return layer.forward(x)
 
 
-def _inside(layer: Layer) -> Iterator[Layer]:
+def inside(layer: Layer) -> Iterator[Layer]:
+    """Yield the layers inside a layer, and those inside them."""
     for child in layer._children:
         yield child
-        yield from _inside(child)
+        yield from inside(child)
 
 
 class Product(Stage):

@@ -39,8 +39,8 @@ class Fit:
     model : Any
         What they are called with.
     renew : callable
-        Return the training and its plan as they are to be from now on: after callbacks, which may change numbers,
-        structure and data.
+        Return the training, its plan and the validation loss as they are to be from now on: after callbacks, which
+        may change numbers, structure and data.
     training_loss, validation_loss : callable or None
         The losses over the training and the validation data, as the model is now.
     put_back : callable
@@ -57,7 +57,7 @@ class Fit:
         progress: Progress,
         callbacks: Sequence[Callable[..., Any]],
         model: Any,
-        renew: Callable[[bool], tuple[Training, EpochPlan]],
+        renew: Callable[[bool], tuple[Training, EpochPlan, Callable[[], float] | None]],
         training_loss: Callable[[], float] | None,
         validation_loss: Callable[[], float] | None,
         put_back: Callable[[], None],
@@ -82,7 +82,7 @@ class Fit:
                 what = self._epochs(training, plan, min(chunk, self.epochs - len(history.loss)), team)
                 if what is None and looks:
                     stopped = self._look()
-                    training, plan = self.renew(self._may_change_data)
+                    training, plan, self.validation_loss = self.renew(self._may_change_data)
                 elif what is None:
                     if progress.shown:
                         progress.update(len(history.loss) - progress.done, {"loss": history.loss[-1]})

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn._core.tape import Tape
 from fastnn.arena import Array, Memory
-from fastnn.layers.chain import Chain
+from fastnn.layers.chain import Chain, inside
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer, Transform
 from fastnn.optimizers.transforms import Slice
@@ -94,7 +94,7 @@ def _check_stage(chain: Chain, batch: Batch, i: int) -> None:
     if i == 0:  # as training calls the first stage
         _check_recorded(f"{title}: _backward", lambda tape: both(tape, None), [x, dy], own)
     if i in chain.changing:
-        states = list(stage.layer.states.values())
+        states = [array for layer in (stage.layer, *inside(stage.layer)) for array in layer.states.values()]
         before = [array.copy() for array in states]
         try:
             _check_recorded(f"{title}: _after_batch", lambda tape: chain.after_batch_of(work, i, tape), [], [], states)

@@ -258,14 +258,14 @@ class Trainer:
         fits[0] += 1
         history = self.history = History()
 
-        def renew(changed: bool) -> tuple[Training, EpochPlan]:
-            nonlocal training, over_data, matrix, target, weight
+        def renew(changed: bool) -> tuple[Training, EpochPlan, Callable[[], float] | None]:
+            nonlocal training, over_data, matrix, target, weight, validate
             if changed:  # by a callback: the data are read anew
                 matrix, target, weight = self._read_anew(x, y, sample_weight, len(matrix))
                 if validation_data is not None:
                     assert self.loss is not None
                     inputs = self._validation_inputs(validation_data)
-                    fit.validation_loss = self._validation(*inputs, self.loss, n_threads)
+                    validate = self._validation(*inputs, self.loss, n_threads)
                 if not over_data.use(matrix, target, weight):
                     over_data = plan.take_epochs(matrix, target, weight, training.stepping(False))
             wanted = self.loss, self.optimizer, weight is not None
@@ -276,7 +276,7 @@ class Trainer:
                 over_data = training.plan(size, target, weight is not None, False).take_epochs(
                     matrix, target, weight, training.stepping(False)
                 )
-            return training, over_data
+            return training, over_data, validate
 
         training_loss = None
         if called and any(_watches_training_loss(callback, validate is not None) for callback in called):
