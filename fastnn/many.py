@@ -47,7 +47,7 @@ def fit_many(
     x, y, loss, optimizer, epochs, batch_size, **options
         As in `Model.fit`, for all nets. They share the memory of x. An optimizer object is shared, too, with its
         learning rate; what it remembers is each net's own. Callbacks are shared and called from several threads, but
-        for `EarlyStopping`, of which each net gets a copy. They must not change x.
+        for `EarlyStopping`, of which each net gets a copy.
     each : sequence of mappings, or None
         For every net, what it has of its own: ``{"optimizer": SGD(0.1)}``, or a fold, ``{"x": x[rows], "y": y[rows]}``.
     n_threads : int or None

@@ -274,13 +274,14 @@ class Model(Network):
         shuffle : bool
             Whether each epoch visits the rows in a new order.
         validation_data : tuple (x, y) or None
-            Evaluated after every epoch into ``history.val_loss``. They must not change before the fit ends.
+            Evaluated after every epoch into ``history.val_loss``.
         sample_weight : array_like of shape (rows,) or None
             Multiplies the loss of each row; the mean is still over the number of rows.
         callbacks : sequence of callables
             Called as ``f(model, epoch, {"loss": ..., "val_loss": ...})`` after each epoch; True ends the fit. Where it
-            has a method ``end(model)``, that is called however the fit ends. What it changes in x, y and sample_weight
-            is seen from the next epoch on, for data of any size, dtype and kind; the number of rows must stay. So
+            has a method ``end(model)``, that is called however the fit ends. What it changes in x, y, sample_weight
+            and validation_data is seen from the next epoch on, of any size, dtype and kind; the number of rows must
+            stay. So
             data are checked, and where needed converted, once per epoch where there are other callbacks than
             `EarlyStopping`.
         verbose : bool or "auto"
