@@ -82,6 +82,14 @@ def test_bench_many(tmp_path: Path) -> None:
     assert required["required"] == "<= 0.55"
 
 
+def test_bench_steps(tmp_path: Path) -> None:
+    printed, report = run("bench_steps.py", tmp_path)
+    check_rows(report)
+    assert "the same bits in both ways" in printed
+    (required,) = report["required"]
+    assert required["required"] == "<= 1.2"
+
+
 def test_other_bits_are_refused() -> None:
     code = """
 import frame

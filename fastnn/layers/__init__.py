@@ -20,12 +20,12 @@ from fastnn.layers.activations import (
     Softsign,
     Tanh,
 )
-from fastnn.layers.chain import Run
 from fastnn.layers.containers import Residual, Sequential
 from fastnn.layers.contract import Code, Layer
 from fastnn.layers.dense import Dense, Linear
 from fastnn.layers.dropout import Dropout
 from fastnn.layers.normalization import BatchNorm, LayerNorm
+from fastnn.layers.passes import Run
 
 __all__ = [
     "CELU", "ELU", "GELU", "SELU", "Activation", "BatchNorm", "Code", "Dense", "Dropout", "HardSigmoid", "HardTanh",

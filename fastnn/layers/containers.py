@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from fastnn.arena import Array
-from fastnn.layers.chain import Run
 from fastnn.layers.contract import Code, Layer
+from fastnn.layers.passes import Run
 
 
 class Sequential(Layer):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from weakref import ReferenceType
 
     from fastnn.kernels import Kernels
-    from fastnn.layers.chain import Run
+    from fastnn.layers.passes import Run
 
 _NUMPY_FORMS: dict[type, LayerForms] = {}
 

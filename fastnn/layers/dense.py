@@ -10,8 +10,8 @@ from fastnn.checks import count, flag
 from fastnn.initializers import Initializer
 from fastnn.initializers import get as get_initializer
 from fastnn.layers import activations
-from fastnn.layers.chain import Run
 from fastnn.layers.contract import Code, Layer
+from fastnn.layers.passes import Run
 
 _ROW_BYTES, _LANES, _MOST_UNITS = 512, 16, 256  # of x and of y, where rows are read where they lie
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.arena import Array
-from fastnn.layers.chain import Run
 from fastnn.layers.contract import Code, Layer
+from fastnn.layers.passes import Run
 from fastnn.settings import Number
 
 

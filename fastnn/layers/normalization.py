@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from fastnn.arena import Array
-from fastnn.layers.chain import Run
 from fastnn.layers.contract import Code, Layer
+from fastnn.layers.passes import Run
 from fastnn.settings import Number
 
 

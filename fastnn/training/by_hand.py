@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from fastnn._core.tape import Tape
 from fastnn.arena import Array, Memory
 from fastnn.checks import copy_into
-from fastnn.layers.chain import Chain, Pass, checked_gradient
+from fastnn.layers.chain import Chain, checked_gradient
+from fastnn.layers.passes import Pass
 from fastnn.training.plan import Constants
 
 _SIZES_KEPT = 8  # recordings for changing numbers of rows

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from fastnn._core.team import Team
-    from fastnn.layers.chain import Pass
+    from fastnn.layers.passes import Pass
 
 _TAPES_KEPT = 8  # of one memory, for changing numbers of rows
 _FEW_BYTES = 16 * 1024  # that are copied sooner than a gather is recorded

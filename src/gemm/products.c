@@ -27,13 +27,20 @@ ALWAYS_INLINE ptrdiff_t tile_columns(ptrdiff_t rows, ptrdiff_t left, ptrdiff_t *
     return columns;
 }
 
-#define FINISHED_ROWS 192 /* of a panel of c: up to 24 KB */
+/* How many rows of a panel of c are finished together: up to 24 KB. Long rows lie in pages of their own, of which a core
+ * knows few at a time, and, at multiples of 4 KB, in the same few lines of its first cache. */
+#define FINISHED_ROWS 192
+#define LONG_ROW 2048 /* bytes */
+#define FINISHED_LONG_ROWS 24
+ALWAYS_INLINE ptrdiff_t finished_rows(const Product *p) {
+    return p->c_row * (ptrdiff_t)sizeof(real) < LONG_ROW ? FINISHED_ROWS : FINISHED_LONG_ROWS;
+}
 
 /* The n columns of c from `first` on; p->b begins at the first of them, with contiguous rows, which without masked
  * loads can be read up to a multiple of LANES. */
 ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     const ptrdiff_t m = p->m, rows = even_part(m, TILE_ROWS);
-    const ptrdiff_t block_m = p->finish ? FINISHED_ROWS / rows * rows : m;
+    const ptrdiff_t block_m = p->finish ? finished_rows(p) / rows * rows : m;
     Tile t = whole_tile(p);
     for (ptrdiff_t i = 0; i < m; i += block_m) {
         const ptrdiff_t height = smaller(block_m, m - i);
@@ -97,7 +104,7 @@ static NOINLINE int product_of_panels(const Product *p, ptrdiff_t first, ptrdiff
     Workspace *const memory = is_small ? NULL : workspace();
     if (!is_small && !memory) return CALL_NO_MEMORY;
     real *const panel = is_small ? small_panel : memory->b;
-    const ptrdiff_t m = p->m;
+    const ptrdiff_t m = p->m, together = finished_rows(p);
     Tile t = whole_tile(p);
     for (ptrdiff_t j = first, columns, vectors; j < first + n; j += columns) {
         const real *const b = p->b + j * p->b_col;
@@ -119,7 +126,7 @@ static NOINLINE int product_of_panels(const Product *p, ptrdiff_t first, ptrdiff
                 tile_of(height, vectors, &t);
             }
             i += height;
-            if (i == m || i - finished >= FINISHED_ROWS) {
+            if (i == m || i - finished >= together) {
                 finish(p, finished, j, i - finished, columns);
                 finished = i;
             }
