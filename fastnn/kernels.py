@@ -13,7 +13,7 @@ import numpy as np
 
 __all__ = ["Activation", "Rows", "built", "float32", "float64", "guard", "of", "reason", "selected", "supported"]
 
-_FAMILIES = ("activations", "dense", "losses", "optimizers")  # each a module per instruction set and dtype
+_FAMILIES = ("activations", "dense", "layers", "losses", "optimizers")  # each a module per instruction set and dtype
 _INSTRUCTION_SETS = ("baseline", "avx2", "avx512")  # the most capable last
 
 _FOLDER = os.path.dirname(__file__)  # without pathlib, which takes as long to import as this package
