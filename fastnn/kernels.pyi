@@ -114,6 +114,33 @@ class Kernels:
     @staticmethod
     def mish_backward(x: Real, dy: Real, dx: Real, tape: Tape | None = None) -> None: ...
     @staticmethod
+    def dense_forward(
+        x: Real | Rows,
+        w: Real,
+        b: Real | None,
+        y: Real,
+        activation: str | None = None,
+        alpha: Number | None = None,
+        tape: Tape | None = None,
+        *,
+        factor: Real | None = None,
+        offset: Real | None = None,
+    ) -> None: ...
+    @staticmethod
+    def dense_backward(
+        x: Real | Rows,
+        w: Real,
+        dy: Real,
+        dx: Real | None,
+        dw: Real | None,
+        db: Real | None,
+        activation: str | None = None,
+        alpha: Number | None = None,
+        tape: Tape | None = None,
+    ) -> None: ...
+    @staticmethod
+    def dense_sgd(x: Real | Rows, w: Real, b: Real | None, dy: Real, lr: Number, tape: Tape | None = None) -> None: ...
+    @staticmethod
     def dropout(x: Real, y: Real, rate: Number, seed: Number, count: Number, tape: Tape | None = None) -> None: ...
     @staticmethod
     def batch_norm_forward(
@@ -181,33 +208,6 @@ class Kernels:
     def layer_norm_gradients(
         x: Real, dy: Real, mean: Real, inverse: Real, dscale: Real, dshift: Real, tape: Tape | None = None
     ) -> None: ...
-    @staticmethod
-    def dense_forward(
-        x: Real | Rows,
-        w: Real,
-        b: Real | None,
-        y: Real,
-        activation: str | None = None,
-        alpha: Number | None = None,
-        tape: Tape | None = None,
-        *,
-        factor: Real | None = None,
-        offset: Real | None = None,
-    ) -> None: ...
-    @staticmethod
-    def dense_backward(
-        x: Real | Rows,
-        w: Real,
-        dy: Real,
-        dx: Real | None,
-        dw: Real | None,
-        db: Real | None,
-        activation: str | None = None,
-        alpha: Number | None = None,
-        tape: Tape | None = None,
-    ) -> None: ...
-    @staticmethod
-    def dense_sgd(x: Real | Rows, w: Real, b: Real | None, dy: Real, lr: Number, tape: Tape | None = None) -> None: ...
     @staticmethod
     def softmax_forward(x: Real, y: Real, tape: Tape | None = None) -> None: ...
     @staticmethod

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn.arena import Array, Memory
-from fastnn.checks import count
+from fastnn.checks import as_array, count
 from fastnn.inference import Predictors
 from fastnn.layers.contract import Layer
 from fastnn.layers.tree import Tree, walk
@@ -142,7 +142,7 @@ class Network:
         That are the parameters, the states of layers, what optimizers remember, and what randomness follows from.
         """
         self._require_built()
-        return Snapshot(self._trainer.state, self._own())
+        return Snapshot(self._trainer.state, self._own(), self._tree.signature())
 
     def restore(self, snapshot: Snapshot) -> None:
         """Put a snapshot of this model, or of one of the same sizes, back.
@@ -152,7 +152,7 @@ class Network:
         if not isinstance(snapshot, Snapshot):
             raise TypeError(f"restore: got {type(snapshot).__name__}, expected what snapshot() returns")
         self._require_built()
-        self._trainer.claim.run(snapshot.restore, self._trainer.state, self._own())
+        self._trainer.claim.run(snapshot.restore, self._trainer.state, self._own(), self._tree.signature())
 
     def copy_from(self, other: Network) -> None:
         """Take over the parameters and the states of layers of a model of the same layers."""
@@ -181,6 +181,9 @@ class Network:
         other._own()
         pairs = self._tree.states_with(other._tree)
         self._trainer.claim.run(approach, pairs, tau)
+
+    def __copy__(self) -> None:
+        raise TypeError("a copy of a model that shares its layers would take them from it: use copy.deepcopy")
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process: memory as a whole, tapes, plans. Each array is stored once."""
@@ -245,7 +248,7 @@ def _checked_seed(seed: int | None) -> int:
 
 
 def _fill(name: str, array: Array, values: ArrayLike) -> None:
-    given = np.asarray(values)
+    given = as_array(values, f"Model: {name}")
     if given.shape not in ((), array.shape):
         raise ValueError(f"Model: {name} has shape {array.shape}, got values of shape {given.shape}")
     array[...] = given

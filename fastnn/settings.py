@@ -81,7 +81,11 @@ class Part:
 
     def cell(self, name: str) -> Cell:
         """Return the cell of a number: what kernels read."""
-        return self._cells[name]
+        try:
+            return self._cells[name]
+        except KeyError:
+            kind = type(self).__name__
+            raise AttributeError(f"{kind} has no {name} yet: its __init__ must call super().__init__") from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         kind = type(self)

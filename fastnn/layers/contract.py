@@ -306,7 +306,11 @@ class Layer(Part):
                 raise RuntimeError(f"{self.title}: no {name}: {memory.without_gradients}")
             gradient: Array = self.__dict__["_gradients"][name[1:]]
             return gradient
-        raise AttributeError(f"{self.title} has no attribute {name!r}")
+        title = self.__dict__.get("label") or type(self).__name__
+        hint = ""
+        if name in fixed_settings(type(self)):
+            hint = f": {type(self).__name__}.__init__ must call super().__init__"
+        raise AttributeError(f"{title} has no attribute {name!r}{hint}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Copy into an array that is declared instead of replacing it: it is a view into memory that the model owns."""
@@ -326,6 +330,8 @@ class Layer(Part):
                         raise ValueError(f"{self.title}: {name} has shape {array.shape}, expected {view.shape}")
                     view[...] = array
                 return
+        elif name in ("n_in", "n_out", "dtype") and self.n_in and value != getattr(self, name):
+            raise AttributeError(f"{self.title}: {name} is fixed since the layer was built for {self.n_in} inputs")
         elif name == "trainable":
             value = flag(f"{self.title}: trainable", value)
         elif self.n_in and name in fixed_settings(type(self)) and name not in declared:

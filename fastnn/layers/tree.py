@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import kernels
 from fastnn.arena import Arena, Array, Memory
-from fastnn.checks import as_rows
+from fastnn.checks import as_array, as_rows
 from fastnn.initializers import zeros
 from fastnn.layers.chain import elements
 from fastnn.layers.contract import OF_THE_CONTRACT, Layer, build_layer
@@ -94,6 +94,7 @@ class Tree:
         with self._building:
             if self.built:
                 return
+            self.require_same()
             before = []
             for layer in self.all:
                 own = layer.__dict__
@@ -133,16 +134,24 @@ class Tree:
 
     def states_with(self, other: Tree) -> list[tuple[Array, Array]]:
         """Return pairs of the arrays that mean the same in two trees of the same layers, but for counters and keys."""
+        if self.dtype != other.dtype or self.signature() != other.signature():
+            raise ValueError(
+                "the other model has other layers or another dtype, expected the same: "
+                f"{self.signature()} here, {other.signature()} there"
+            )
         pairs = [(self.memory.params, other.memory.params)]
-        for mine, its in zip(self.all, other.all, strict=False):
+        for mine, its in zip(self.all, other.all, strict=True):
             pairs += [
-                (array, its.states[name])
-                for name, array in mine.states.items()
-                if mine._declared[name].dtype is None and name in its.states
+                (array, its.states[name]) for name, array in mine.states.items() if mine._declared[name].dtype is None
             ]
-        if len(self.all) != len(other.all) or any(a.shape != b.shape or a.dtype != b.dtype for a, b in pairs):
-            raise ValueError("the other model has other layers or another dtype, expected the same")
         return pairs
+
+    def signature(self) -> list[tuple[str, dict[str, tuple[int, ...]]]]:
+        """Return the kinds of all layers, with the shapes of what they hold."""
+        return [
+            (type(layer).__name__, {name: array.shape for name, array in (layer.parameters | layer.states).items()})
+            for layer in self.all
+        ]
 
     def unbuild(self) -> None:
         """Forget a build behind which something failed: the layers are as they were before it."""
@@ -151,6 +160,15 @@ class Tree:
             layer.__dict__.update(attributes)  # never empty in between: others may be predicting
             for name in layer.__dict__.keys() - attributes.keys():
                 del layer.__dict__[name]
+
+    def require_same(self) -> None:
+        """Raise ValueError where a layer holds others than when the model was made: nobody would train these."""
+        for layer in self.all:
+            if not type(layer).__module__.startswith("fastnn.") and tuple(layer.children()) != layer._children:
+                raise ValueError(
+                    f"{layer.title} holds other layers than when the model was made, which would not be trained: make "
+                    "a new model"
+                )
 
     def entries(self) -> list[Entry]:
         """Return all parameters, in the order in which they lie."""
@@ -340,8 +358,10 @@ def _fill(layer: Layer, name: str, declared: Any, view: Array, rng: np.random.Ge
             raise ValueError(
                 f"{layer.title}: the initializer of {name} returned shape {np.shape(value)}, expected {declared.shape}"
             )
+    if layer.__dict__.get("d" + name) is not None:
+        raise ValueError(f"{layer.title}: d{name} was set before the build, which makes it: set it behind backward")
     if held is not None:
-        value = np.asarray(held)
+        value = as_array(held, f"{layer.title}: {name}")
         if value.shape != declared.shape:
             raise ValueError(f"{layer.title}: {name} has shape {value.shape}, expected {declared.shape} here")
     view[...] = value

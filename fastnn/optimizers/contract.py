@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastnn.arena import Arena, Array
 from fastnn.checks import lookup
 from fastnn.optimizers.groups import Group
@@ -90,7 +92,7 @@ class Optimizer(Part):
     accumulate : int
         One step for so many batches, with the mean of their gradients.
     transforms : sequence of Transform
-        What else is done to gradients, behind these.
+        What else is done to gradients, behind these. The attribute holds them all, and setting it replaces all.
 
     Examples
     --------
@@ -210,22 +212,51 @@ class Optimizer(Part):
         FloatingPointError
             Where a gradient is NaN or infinite: nothing has been changed.
         """
+        if not hasattr(net, "step"):
+            raise TypeError(f"{type(self).__name__}.step: got {net!r}, expected a Model")
         net.step(self)
 
     def inner(self) -> dict[str, Optimizer]:
         """Return the optimizers that it holds in attributes: those it wraps."""
-        return {name: value for name, value in self.__dict__.items() if isinstance(value, Optimizer)}
+        found = {}
+        for name, value in self.__dict__.items():
+            if isinstance(value, Optimizer):
+                found[name] = value
+            elif name[0] != "_" and isinstance(value, (list, tuple, dict)):
+                items = value.values() if isinstance(value, dict) else value
+                if any(isinstance(item, Optimizer) for item in items):
+                    raise TypeError(
+                        f"{type(self).__name__}: {name} holds optimizers in a {type(value).__name__}, where what they "
+                        "remember would be nobody's: hold each in an attribute of its own"
+                    )
+        return found
 
     def remembers(self, params: Array) -> State:
         """Return all that is remembered of these parameters, also by the optimizers that it holds and by transforms."""
-        state = dict(self.init(params))
+        state = _checked_memory(type(self).__name__, self.init(params))
         for name, inner in self.inner().items():
+            if inner.groups or inner.transforms or inner.decay != "all":
+                raise ValueError(
+                    f"{type(self).__name__}: {name}, {inner!r}, has groups, transforms or a decay of its own, which do "
+                    f"nothing inside another optimizer: give them to {type(self).__name__}"
+                )
             state.update((f"{name}.{key}", array) for key, array in inner.remembers(params).items())
-        for i, transform in enumerate(self.transforms):
-            state.update((f"transforms.{i}.{key}", array) for key, array in transform.init(params).items())
+        for name, transform in self.named_transforms():
+            made = _checked_memory(type(transform).__name__, transform.init(params))
+            state.update((f"{name}.{key}", array) for key, array in made.items())
         return state
 
-    def bound(self, state: State, cells: dict[str, Cell], before: str = "") -> Optimizer:
+    def named_transforms(self) -> list[tuple[str, Transform]]:
+        """Return the transforms, each with the name of what it remembers."""
+        kinds: dict[str, int] = {}
+        found = []
+        for transform in self.transforms:
+            kind = type(transform).__name__
+            kinds[kind] = kinds.get(kind, 0) + 1
+            found.append((f"transforms.{kind}.{kinds[kind]}", transform))
+        return found
+
+    def bound(self, state: State, cells: dict[str, Cell], before: str = "") -> Any:
         """Return this optimizer with what it remembers of some parameters, and with their numbers in place of its own.
 
         It has the same attributes, and the same ones in future.
@@ -241,9 +272,6 @@ class Optimizer(Part):
         attributes = self.__dict__
         if inner:
             attributes = {**attributes, **{n: part.bound(own, {}, f"{n}.") for n, part in inner.items()}}
-            for part in inner:
-                cells_of_part = attributes[part]._cells
-                object.__setattr__(attributes[part], "_cells", {n: c.copy() for n, c in cells_of_part.items()})
         object.__setattr__(view, "__dict__", attributes)
         return view
 
@@ -258,6 +286,14 @@ class Optimizer(Part):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(lr={self.lr:g})"
+
+
+def _checked_memory(kind: str, made: object) -> State:
+    """Return what an `init` has returned, if it is arrays by name."""
+    is_right = isinstance(made, dict) and all(isinstance(array, np.ndarray) for array in made.values())
+    if not is_right or not all(array.flags.c_contiguous for array in made.values()):  # type: ignore[attr-defined]
+        raise TypeError(f"{kind}: init returned {made!r}, expected a dict of contiguous arrays by name")
+    return dict(made)  # type: ignore[call-overload,no-any-return]
 
 
 def zeros_like(params: Array, *names: str) -> State:

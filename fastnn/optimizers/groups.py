@@ -37,7 +37,7 @@ class Group(Part):
     which: Any
 
     def __init__(self, which: str | Layer, lr_factor: float = 1.0, weight_decay: float | None = None) -> None:
-        if not isinstance(which, (str, Part)):
+        if not (isinstance(which, str) or hasattr(which, "build_child")):
             raise TypeError(f"Group: which is {which!r}, expected a kind ({', '.join(_KINDS)}), a pattern or a layer")
         self.which, self.lr_factor, self.weight_decay = which, lr_factor, weight_decay
 

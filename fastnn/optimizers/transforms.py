@@ -35,11 +35,30 @@ class Transform(Part):
     >>> optimizer = SGD(0.1, transforms=[Noise()])
     """
 
+    __slots__ = ("_bound",)
+    _bound: dict[str, Array]
+
     order = 4  # among the transforms that an optimizer's arguments make
 
     def init(self, params: Array) -> dict[str, Array]:
-        """Return what it remembers between steps: arrays of the shape of `params`, or counters."""
+        """Return what it remembers between steps: arrays of the shape of `params`, or counters.
+
+        They are ``self.memory`` in `apply`.
+        """
         return {}
+
+    @property
+    def memory(self) -> dict[str, Array]:
+        """What it remembers of the gradients that `apply` is given now."""
+        return getattr(self, "_bound", {})
+
+    def bound(self, state: dict[str, Array]) -> Any:
+        """Return this transform, with the same attributes, and with what it remembers."""
+        view: Transform = object.__new__(type(self))
+        object.__setattr__(view, "_cells", self._cells)
+        object.__setattr__(view, "_bound", state)
+        object.__setattr__(view, "__dict__", self.__dict__)
+        return view
 
     def apply(self, grads: Any) -> None:
         """Change the gradients in place."""

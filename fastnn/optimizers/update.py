@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import kernels
-from fastnn.arena import Array, Memory
+from fastnn.arena import Memory
 from fastnn.optimizers.contract import Optimizer, State
-from fastnn.optimizers.transforms import Slice
+from fastnn.optimizers.transforms import Slice, Transform
 from fastnn.settings import Cell
 
 if TYPE_CHECKING:
@@ -43,6 +43,15 @@ class Update:
             if not any(map(group.holds, entries)):
                 names = ", ".join(entry.name for entry in entries)
                 raise ValueError(f"{optimizer}: groups[{i}], {group!r}, names no parameter of this model: {names}")
+            if group.decay_cell is not None and "weight_decay" not in optimizer._cells:
+                raise ValueError(f"{optimizer}: groups[{i}] has a weight_decay, which this optimizer has not")
+        if optimizer.decay != "all" and "weight_decay" not in optimizer._cells:
+            raise ValueError(f"{optimizer}: decay is {optimizer.decay!r}, but this optimizer has no weight_decay")
+        for entry in entries if optimizer.transforms else ():
+            if not entry.trains:  # what was begun for a layer before it was frozen
+                for name, array in state.items():
+                    if name.startswith("transforms.") and array.shape == self._params.shape:
+                        array[entry.start : entry.stop] = 0
 
     def record(self, tape: Tape, done: set[int] = frozenset()) -> None:  # type: ignore[assignment]
         """Record a step for all layers but those, by id, whose parameters backward has changed already."""
@@ -109,13 +118,16 @@ class Update:
             [self._grads[start:stop] for start, stop in _slices(list(members))]
             for _, members in groupby(entries, key=lambda entry: id(entry.layer))
         ]
-        for i, transform in enumerate(self.optimizer.transforms):
-            if transform.is_numpy:
-                tape.call(_with_flat(transform.apply, [part.grads for part in slices]))
+        k = kernels.of(self._grads.dtype)
+        for name, transform in self.optimizer.named_transforms():
+            before = f"{name}."
+            state = {key[len(before) :]: array for key, array in self.state.items() if key.startswith(before)}
+            if not transform.is_numpy:
+                transform._apply(slices, layers, state, tape)
                 continue
-            before = f"transforms.{i}."
-            state = {name[len(before) :]: array for name, array in self.state.items() if name.startswith(before)}
-            transform._apply(slices, layers, state, tape)
+            tape.call(_with_flat(transform, state, slices, self._params.size))
+            for part in slices:  # what it has made of the gradients
+                k.guard_numbers(part.grads, tape)
 
     def _in_numpy(self, cells: dict[str, Cell], slices: list[tuple[int, int]]) -> Callable[[], None]:
         """Return what calls the optimizer once, with one flat array of parameters."""
@@ -128,12 +140,12 @@ class Update:
         def call() -> None:
             if index is None:
                 view = optimizer.bound(self._part(start, stop), cells)
-                view.update(params[start:stop], grads[start:stop])
+                _require_in_place(view, "update", view.update(params[start:stop], grads[start:stop]))
             else:
                 n = params.size
                 state = {name: array[index] if array.shape == (n,) else array for name, array in self.state.items()}
                 view, flat = optimizer.bound(state, cells), params[index]
-                view.update(flat, grads[index])
+                _require_in_place(view, "update", view.update(flat, grads[index]))
                 params[index] = flat
                 for name, array in self.state.items():
                     if array.shape == (n,):
@@ -177,16 +189,27 @@ def _slices(entries: list[Entry]) -> list[tuple[int, int]]:
     return found
 
 
-def _with_flat(apply: Callable[[Array], None], arrays: list[Array]) -> Callable[[], None]:
+def _with_flat(transform: Transform, state: State, slices: Sequence[Slice], n: int) -> Callable[[], None]:
+    """Return what calls a transform in NumPy with one flat array of the gradients, and what it remembers of them."""
+    index = np.concatenate([np.arange(part.start, part.stop) for part in slices])
+    is_whole = len(slices) == 1
+
     def call() -> None:
-        if len(arrays) == 1:
-            apply(arrays[0])
-            return
-        flat = np.concatenate(arrays)
-        apply(flat)
+        flat = slices[0].grads if is_whole else np.concatenate([part.grads for part in slices])
+        own = {name: array[index] if array.shape == (n,) else array for name, array in state.items()}
+        view = transform.bound(own)
+        _require_in_place(transform, "apply", view.apply(flat))
+        for name, array in state.items():
+            if array.shape == (n,):
+                array[index] = own[name]
         at = 0
-        for array in arrays:
-            array[...] = flat[at : at + array.size]
-            at += array.size
+        for part in slices if not is_whole else ():
+            part.grads[...] = flat[at : at + part.grads.size]
+            at += part.grads.size
 
     return call
+
+
+def _require_in_place(part: object, name: str, returned: object) -> None:
+    if returned is not None:
+        raise TypeError(f"{type(part).__name__}: {name} returned {type(returned).__name__}: change the array in place")

@@ -59,6 +59,11 @@ class ByHand:
         self._pending.append(recorded)
         return recorded.memory.activations[-1].copy()
 
+    def end_batch(self) -> None:
+        """Forget the last forward, where a step has changed what its backward would compute from."""
+        if self._chain.changing:
+            self._last = None
+
     def _record(self, tape: Tape, compute: Callable[[Tape | None], None]) -> None:
         """Record, or, where code from outside decides by itself what it computes, call it."""
         if all(stage.is_ours or stage.may_raise for stage in self._chain.stages):
@@ -70,7 +75,7 @@ class ByHand:
         """Write the gradients for the last forward, and return that of x."""
         recorded = self._last
         if recorded is None:
-            raise RuntimeError("backward needs a forward before it")
+            raise RuntimeError("backward needs a forward before it: since the last step, where layers change with it")
         first, last = recorded.memory.gradients[0], recorded.memory.gradients[-1]
         assert first is not None
         assert last is not None

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.checks import count, flag, lookup, number
-from fastnn.settings import Part
+from fastnn.checks import count, flag, lookup
+from fastnn.settings import Number, Part
 
 if TYPE_CHECKING:
     from fastnn.model import Model
@@ -55,6 +55,7 @@ class EarlyStopping(Part):
     True
     """
 
+    min_delta: Any = Number()
     best: float
     best_epoch: int
 
@@ -66,12 +67,21 @@ class EarlyStopping(Part):
         monitor: str | None = None,
         mode: str = "min",
     ) -> None:
-        self.patience = count("EarlyStopping: patience", patience)
-        self.min_delta = number("EarlyStopping: min_delta", min_delta)
-        self.restore_best = flag("EarlyStopping: restore_best", restore_best)
-        self.monitor = monitor
-        self.mode = lookup("EarlyStopping: mode", mode, {"min": "min", "max": "max"})
+        self.patience, self.min_delta, self.restore_best = patience, min_delta, restore_best
+        self.monitor, self.mode = monitor, mode
         self._begin()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        where = f"EarlyStopping: {name}"
+        if name == "patience":
+            value = count(where, value)
+        elif name == "restore_best":
+            value = flag(where, value)
+        elif name == "mode":
+            value = lookup(where, value, {"min": "min", "max": "max"})
+        elif name == "monitor" and not (value is None or (isinstance(value, str) and value)):
+            raise TypeError(f"{where} is {value!r}, expected the name of a logged number, or None")
+        super().__setattr__(name, value)
 
     def _begin(self) -> None:
         self.best, self.best_epoch = np.inf if self.mode == "min" else -np.inf, -1
@@ -95,7 +105,10 @@ class EarlyStopping(Part):
             raise ValueError(
                 f"EarlyStopping: monitor is {name!r}, expected one that is logged: {', '.join(sorted(logs))}"
             )
-        value = float(logs[name])
+        try:
+            value = float(logs[name])
+        except (TypeError, ValueError):
+            raise TypeError(f"EarlyStopping: {name} is logged as {logs[name]!r}, expected a number") from None
         sign = 1 if self.mode == "min" else -1
         if sign * value < sign * self.best:
             self.best, self.best_epoch = value, epoch
@@ -104,6 +117,9 @@ class EarlyStopping(Part):
         if sign * value < sign * self._reached - self.min_delta:
             self._reached, self._last_better = value, epoch
         return epoch - self._last_better >= self.patience
+
+    def __repr__(self) -> str:
+        return f"EarlyStopping(patience={self.patience}, monitor={self.monitor!r})"
 
     def end(self, model: Model) -> None:
         """Give the best state back."""

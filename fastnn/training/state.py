@@ -69,7 +69,10 @@ class State:
 
     def of(self, optimizer: Optimizer, memory: Memory) -> Arrays:
         """Return what an optimizer remembers, begun anew where it has no memory of these parameters yet."""
-        state = {**optimizer.remembers(memory.params), **(self.memories.get(optimizer) or {})}
+        state = optimizer.remembers(memory.params)
+        for name, array in (self.memories.get(optimizer) or {}).items():
+            if name in state or not name.startswith("transforms."):  # a transform that has gone has left nothing
+                state[name] = array
         self.memories.set(optimizer, state)
         return state
 
@@ -88,7 +91,8 @@ class State:
 class Snapshot:
     """A copy of the state of a model, which `Model.restore` puts back."""
 
-    def __init__(self, state: State, memory: Memory) -> None:
+    def __init__(self, state: State, memory: Memory, signature: object) -> None:
+        self._signature = signature
         self._arrays: list[Any] = []
         for array in state.arrays(memory):
             self._arrays.append(array.copy())
@@ -99,14 +103,20 @@ class Snapshot:
                 copies[name] = array.copy()
             self._memories.append((ref(optimizer), copies))
 
-    def restore(self, state: State, memory: Memory) -> None:
+    def __reduce__(self) -> str:
+        raise TypeError("a snapshot belongs to a model of this process: pickle the model")
+
+    def __deepcopy__(self, memo: object) -> Snapshot:
+        return self  # nothing changes it
+
+    def restore(self, state: State, memory: Memory, signature: object) -> None:
         """Put it back, in one call, so that no interrupt falls in between.
 
         An optimizer that has been used since then begins anew.
         """
+        if signature is not self._signature and signature != self._signature:
+            raise ValueError(f"restore: the snapshot is of a model of other sizes, or of other layers: {self._signature}, expected {signature}")
         targets, sources = state.arrays(memory), list(self._arrays)
-        if [array.shape for array in targets] != [array.shape for array in sources]:
-            raise ValueError("restore: the snapshot is of a model of other sizes")
         known = {own(): arrays for own, arrays in self._memories}
         for optimizer, arrays in state.memories.items():
             kept = known.get(optimizer, {})

@@ -22,7 +22,7 @@ from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.update import Update, clear_frozen
 from fastnn.training.by_hand import ByHand
-from fastnn.training.callbacks import Callback
+from fastnn.training.callbacks import Callback, EarlyStopping
 from fastnn.training.epochs import Fit
 from fastnn.training.history import History
 from fastnn.training.plan import Constants, EpochPlan, Plan
@@ -138,6 +138,7 @@ class Trainer:
         if training is None or wanted != self._training_of or not training.constants.hold():
             self.require_derivatives()
             tree = self.tree
+            tree.require_same()
             row, memory = tree.elements, tree.memory
             trained, without_last = loss.for_end(tree.last, droppable=len(row) > 1)
             chain = Chain(row[:-1] if without_last else row, tree.n_in, tree.dtype)
@@ -208,6 +209,8 @@ class Trainer:
 
         training, matrix, target, weight, plan = self._as_it_was(begin)
         training.memory.without_gradients = None
+        if self._by_hand is not None:
+            self._by_hand.end_batch()
         try:
             return float(plan.run(matrix, target, weight, training.step))
         except FloatingPointError as error:
@@ -237,6 +240,9 @@ class Trainer:
         rows = None if batch_size is None else count("batch_size", batch_size)
         progress = Progress(n_epochs, verbose)
         called = () if callbacks == () else _callables(callbacks)
+        for callback in called:
+            if isinstance(callback, EarlyStopping) and callback.monitor == "val_loss" and validation_data is None:
+                raise ValueError(f"{callback!r}: val_loss is watched, but there is no validation_data")
         validation = None if validation_data is None else self._validation_inputs(validation_data)
         if n_threads is not None:
             threads.check(n_threads)
@@ -254,8 +260,10 @@ class Trainer:
         fits = self.state.fits
         order = is_shuffled, (self.seed * _SEEDS_APART + int(fits[0])) % 2**64
         memory = training.memory
-        before = Snapshot(self.state, memory)
+        before = Snapshot(self.state, memory, None)
         fits[0] += 1
+        if self._by_hand is not None:
+            self._by_hand.end_batch()
         history = self.history = History()
 
         def renew(changed: bool) -> tuple[Training, EpochPlan, Callable[[], float] | None]:
@@ -283,7 +291,7 @@ class Trainer:
             training_loss = lambda: self._loss_now(matrix, target, weight, n_threads)  # noqa: E731 - the data may change
         fit = Fit(
             history, n_epochs, order, progress, called, self._owner(), renew, training_loss, validate,
-            partial(before.restore, self.state, memory), stop,
+            partial(before.restore, self.state, memory, None), stop,
         )  # fmt: skip
         try:
             training, over_data = fit.run(training, over_data, team)
@@ -414,6 +422,8 @@ class Trainer:
             raise FloatingPointError(
                 "step: a gradient is NaN or infinite: nothing was changed; lower the learning rate, or clip"
             ) from None
+        if passes is not None:
+            passes.end_batch()
 
 
 def _callables(callbacks: Any) -> tuple[Any, ...]:
