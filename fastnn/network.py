@@ -182,8 +182,11 @@ class Network:
         pairs = self._tree.states_with(other._tree)
         self._trainer.claim.run(approach, pairs, tau)
 
-    def __copy__(self) -> None:
-        raise TypeError("a copy of a model that shares its layers would take them from it: use copy.deepcopy")
+    def __copy__(self: Self) -> Self:
+        """Return a model of its own: one that shared the layers would take them from this one."""
+        from copy import deepcopy  # only here: what is rarely needed does not make every import longer
+
+        return deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process: memory as a whole, tapes, plans. Each array is stored once."""

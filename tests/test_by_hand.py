@@ -471,3 +471,13 @@ def test_the_optimizer_of_ones_own_steps_by_hand():
         step_by_hand(nets[0], X, T, MSE(), rule)
         nets[1].train_batch(X, T, loss="mse", optimizer=nets[1].optimizer or SignSGD(0.01))
     assert same_bits(nets[0].params, nets[1].params)
+
+
+def test_a_step_ends_what_backward_could_be_for():
+    """Where layers change with it: another mask than that of the forward would be taken."""
+    net = Model([Dense(50), Dropout(0.5), Dense(OUTPUTS)], seed=0, dtype="float64").build(FEATURES)
+    for step in (lambda: SGD(0.0).step(net), lambda: net.train_batch(X, T, loss="mse", optimizer=SGD(0.0))):
+        net.backward(np.ones_like(net.forward(X)))
+        step()
+        with pytest.raises(RuntimeError, match="backward needs a forward before it"):
+            net.backward(T)

@@ -1212,3 +1212,43 @@ def test_a_users_program_is_well_typed_in_a_subprocess(user_program, tmp_path):
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Success: no issues found in 1 source file" in done.stdout
+
+
+class Tripled(Sequential):
+    """Three times what its layers give, from kernels."""
+
+    def _forward(self, x, y, run):
+        self.kernels.identity_forward(run.inner.forward(x), y, tape=run.tape)
+        self.kernels.scale(y.reshape(-1), 3.0, run.tape)
+
+    def _backward(self, x, y, dy, dx, run):
+        self.kernels.identity_forward(dy, run.inner.dy, tape=run.tape)
+        self.kernels.scale(run.inner.dy.reshape(-1), 3.0, run.tape)
+        run.inner.backward(dx)
+
+
+def test_a_container_with_code_of_its_own_runs_it():
+    plain, tripled = (Model([kind([Dense(2, bias=False)])], seed=0, dtype="float64") for kind in (Sequential, Tripled))
+    np.testing.assert_allclose(tripled.predict(X), 3 * plain.predict(X), rtol=1e-15)
+    for net in (plain, tripled):
+        net.forward(X)
+        net.backward(np.ones((len(X), 2)))
+    np.testing.assert_allclose(tripled.grads, 3 * plain.grads, rtol=1e-14)
+
+
+def test_layers_in_a_list_cannot_be_exchanged_behind_the_models_back():
+    class Holding(Layer):
+        def __init__(self):
+            self.held = [Dense(5)]
+
+        def forward(self, x):
+            return self.held[0].forward(x)
+
+        def backward(self, dy):
+            return self.held[0].backward(dy)
+
+    holding = Holding()
+    net = Model([holding, Dense(OUTPUTS)], seed=0).build(FEATURES)
+    holding.held[0] = Dense(5)
+    with pytest.raises(ValueError, match="Holding 1 holds other layers than when the model was made"):
+        net.fit(X, T, "mse")

@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from custom import SignSGD
 from nets import FEATURES, OUTPUTS, data, each_dtype, memory_of, same_bits
 
 from fastnn import (
@@ -692,3 +693,74 @@ def test_steps_in_parts_give_the_same_bits(name, dtype):
         results.append(net.params.copy())
     assert not same_bits(results[0], Model([Dense(1)], seed=0, dtype=dtype).build(4).params)
     assert all(same_bits(result, results[0]) for result in results)
+
+
+class Halved(Transform):
+    """Halves gradients, and counts how often, in NumPy."""
+
+    def init(self, params):
+        return {"seen": np.zeros_like(params), "times": np.zeros(1)}
+
+    def apply(self, grads):
+        self.memory["seen"][...] += grads
+        self.memory["times"][0] += 1
+        grads *= 0.5
+
+
+def test_a_transform_in_numpy_remembers_what_its_init_returns():
+    nets = [net_of() for _ in range(2)]
+    rules = [SGD(0.2, transforms=[Halved()]), SGD(0.1)]
+    for net, rule in zip(nets, rules, strict=True):
+        for _ in range(3):
+            net.train_batch(X, T, loss="mse", optimizer=rule)
+    np.testing.assert_allclose(nets[0].params, nets[1].params, rtol=1e-12)
+    memory = nets[0]._trainer.state.memories.get(rules[0])
+    assert memory["transforms.Halved.1.times"] == 3
+    assert memory["transforms.Halved.1.seen"].any()
+
+
+def test_a_sum_that_was_begun_is_forgotten_where_gradients_are_not_accumulated_any_more():
+    net, rule = net_of(), SGD(0.1, accumulate=2)
+    net.train_batch(100 * X, T, loss="mse", optimizer=rule)
+    rule.accumulate = 1
+    net.train_batch(X, T)
+    rule.accumulate, before = 2, net.params.copy()
+    net.train_batch(X, T)
+    assert same_bits(net.params, before)
+
+
+class Returning(Optimizer):
+    def update(self, params, grads):
+        return params - self.lr * grads
+
+
+class Around(Optimizer):
+    def __init__(self, inner):
+        super().__init__(0.1)
+        self.inner = inner
+
+    def update(self, params, grads):
+        self.inner.update(params, grads)
+
+
+class NoDecay(SignSGD):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "error", "message"),
+    [
+        (Returning(0.1), TypeError, "update returned ndarray: change the array in place"),
+        (Around(SGD(0.1, clip_norm=1.0)), ValueError, "inner, SGD.*do nothing inside another optimizer"),
+        (Around([SGD(0.1)]), TypeError, "inner holds optimizers in a list"),
+        (NoDecay(0.1, groups=[Group("weights", weight_decay=0.5)]), ValueError, "weight_decay, which this optimizer"),
+        (NoDecay(0.1, decay="weights"), ValueError, "this optimizer has no weight_decay"),
+    ],
+    ids=["returns", "inner settings", "in a list", "group's decay", "decay"],
+)
+def test_what_would_be_without_effect_is_refused(optimizer, error, message):
+    net = net_of().build(FEATURES)
+    before = net.params.copy()
+    with pytest.raises(error, match=message):
+        net.train_batch(X, T, loss="mse", optimizer=optimizer)
+    assert same_bits(net.params, before)

@@ -720,3 +720,13 @@ def test_a_net_is_trained_in_workers_of_joblib_in_a_subprocess():
     results = joblib.Parallel(n_jobs=2)(joblib.delayed(train_in_a_worker)(net) for _ in range(2))
     net.fit(WIDE_X, WIDE_T, epochs=1)
     assert all(same_bits(result, net.params) for result in results)
+
+
+@pytest.mark.parametrize("follow", ["copy_from", "restore"])
+def test_a_model_of_as_many_parameters_but_other_layers_is_refused(follow):
+    """Its flat arrays would fit, and mean something else."""
+    net, other = (Model([Dense(n)], seed=0).build(m) for n, m in ((4, 2), (3, 3)))
+    before = state_of(net)
+    with pytest.raises(ValueError, match=r"other (sizes or )?layers"):
+        net.copy_from(other) if follow == "copy_from" else net.restore(other.snapshot())
+    assert same_state(state_of(net), before)

@@ -134,7 +134,7 @@ class Tree:
 
     def states_with(self, other: Tree) -> list[tuple[Array, Array]]:
         """Return pairs of the arrays that mean the same in two trees of the same layers, but for counters and keys."""
-        if self.dtype != other.dtype or self.signature() != other.signature():
+        if self.signature() != other.signature():
             raise ValueError(
                 "the other model has other layers or another dtype, expected the same: "
                 f"{self.signature()} here, {other.signature()} there"
@@ -146,9 +146,9 @@ class Tree:
             ]
         return pairs
 
-    def signature(self) -> list[tuple[str, dict[str, tuple[int, ...]]]]:
-        """Return the kinds of all layers, with the shapes of what they hold."""
-        return [
+    def signature(self) -> tuple[str, list[tuple[str, dict[str, tuple[int, ...]]]]]:
+        """Return the dtype, and the kinds of all layers with the shapes of what they hold."""
+        return self.dtype.name, [
             (type(layer).__name__, {name: array.shape for name, array in (layer.parameters | layer.states).items()})
             for layer in self.all
         ]

@@ -115,7 +115,9 @@ class Snapshot:
         An optimizer that has been used since then begins anew.
         """
         if signature is not self._signature and signature != self._signature:
-            raise ValueError(f"restore: the snapshot is of a model of other sizes, or of other layers: {self._signature}, expected {signature}")
+            raise ValueError(
+                f"restore: the snapshot is of a model of other sizes or layers: {self._signature}, expected {signature}"
+            )
         targets, sources = state.arrays(memory), list(self._arrays)
         known = {own(): arrays for own, arrays in self._memories}
         for optimizer, arrays in state.memories.items():
