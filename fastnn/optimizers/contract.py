@@ -106,7 +106,7 @@ class Optimizer(Part):
     __slots__ = ("_bound",)
     _bound: State | None
 
-    constants = ("fixed",)
+    constants = ("_fixed",)
     lr: Any = Number()
     clip_value: Any = _Shorthand(ClipValue, "limit", None)
     clip_layer_norm: Any = _Shorthand(ClipLayerNorm, "limit", None)
@@ -197,7 +197,7 @@ class Optimizer(Part):
         return _FORMS[kind]
 
     @property
-    def fixed(self) -> tuple[Any, ...]:
+    def _fixed(self) -> tuple[Any, ...]:
         """All that a recording fixes."""
         own = self.__dict__
         parts = (*own["groups"], *own["transforms"])
@@ -216,7 +216,7 @@ class Optimizer(Part):
             raise TypeError(f"{type(self).__name__}.step: got {net!r}, expected a Model")
         net.step(self)
 
-    def inner(self) -> dict[str, Optimizer]:
+    def _inner_optimizers(self) -> dict[str, Optimizer]:
         """Return the optimizers that it holds in attributes: those it wraps."""
         found = {}
         for name, value in self.__dict__.items():
@@ -231,22 +231,22 @@ class Optimizer(Part):
                     )
         return found
 
-    def remembers(self, params: Array) -> State:
+    def _remembers(self, params: Array) -> State:
         """Return all that is remembered of these parameters, also by the optimizers that it holds and by transforms."""
         state = _checked_memory(type(self).__name__, self.init(params))
-        for name, inner in self.inner().items():
+        for name, inner in self._inner_optimizers().items():
             if inner.groups or inner.transforms or inner.decay != "all":
                 raise ValueError(
                     f"{type(self).__name__}: {name}, {inner!r}, has groups, transforms or a decay of its own, which do "
                     f"nothing inside another optimizer: give them to {type(self).__name__}"
                 )
-            state.update((f"{name}.{key}", array) for key, array in inner.remembers(params).items())
-        for name, transform in self.named_transforms():
+            state.update((f"{name}.{key}", array) for key, array in inner._remembers(params).items())
+        for name, transform in self._named_transforms():
             made = _checked_memory(type(transform).__name__, transform.init(params))
             state.update((f"{name}.{key}", array) for key, array in made.items())
         return state
 
-    def named_transforms(self) -> list[tuple[str, Transform]]:
+    def _named_transforms(self) -> list[tuple[str, Transform]]:
         """Return the transforms, each with the name of what it remembers."""
         kinds: dict[str, int] = {}
         found = []
@@ -256,7 +256,7 @@ class Optimizer(Part):
             found.append((f"transforms.{kind}.{kinds[kind]}", transform))
         return found
 
-    def bound(self, state: State, cells: dict[str, Cell], before: str = "") -> Any:
+    def _bind(self, state: State, cells: dict[str, Cell], before: str = "") -> Any:
         """Return this optimizer with what it remembers of some parameters, and with their numbers in place of its own.
 
         It has the same attributes, and the same ones in future.
@@ -268,10 +268,10 @@ class Optimizer(Part):
             view, "_cells", {**self._cells, **{k: cell for k, cell in cells.items() if k in self._cells}}
         )
         object.__setattr__(view, "_bound", own)
-        inner = self.inner()
+        inner = self._inner_optimizers()
         attributes = self.__dict__
         if inner:
-            attributes = {**attributes, **{n: part.bound(own, {}, f"{n}.") for n, part in inner.items()}}
+            attributes = {**attributes, **{n: part._bind(own, {}, f"{n}.") for n, part in inner.items()}}
         object.__setattr__(view, "__dict__", attributes)
         return view
 

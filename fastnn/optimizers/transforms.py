@@ -52,7 +52,7 @@ class Transform(Part):
         """What it remembers of the gradients that `apply` is given now."""
         return getattr(self, "_bound", {})
 
-    def bound(self, state: dict[str, Array]) -> Any:
+    def _bind(self, state: dict[str, Array]) -> Any:
         """Return this transform, with the same attributes, and with what it remembers."""
         view: Transform = object.__new__(type(self))
         object.__setattr__(view, "_cells", self._cells)

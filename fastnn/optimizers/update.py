@@ -81,7 +81,7 @@ class Update:
                 continue
             for start, stop in slices:
                 state = self._part(start, stop)
-                view = optimizer.bound(state, cells) if cells else optimizer
+                view = optimizer._bind(state, cells) if cells else optimizer
                 view._step(self._params[start:stop], self._grads[start:stop], state, tape)
         if is_numpy:
             tape.call(lambda: self._call(calls))
@@ -119,7 +119,7 @@ class Update:
             for _, members in groupby(entries, key=lambda entry: id(entry.layer))
         ]
         k = kernels.of(self._grads.dtype)
-        for name, transform in self.optimizer.named_transforms():
+        for name, transform in self.optimizer._named_transforms():
             before = f"{name}."
             state = {key[len(before) :]: array for key, array in self.state.items() if key.startswith(before)}
             if not transform.is_numpy:
@@ -139,18 +139,18 @@ class Update:
 
         def call() -> None:
             if index is None:
-                view = optimizer.bound(self._part(start, stop), cells)
+                view = optimizer._bind(self._part(start, stop), cells)
                 _require_in_place(view, "update", view.update(params[start:stop], grads[start:stop]))
             else:
                 n = params.size
                 state = {name: array[index] if array.shape == (n,) else array for name, array in self.state.items()}
-                view, flat = optimizer.bound(state, cells), params[index]
+                view, flat = optimizer._bind(state, cells), params[index]
                 _require_in_place(view, "update", view.update(flat, grads[index]))
                 params[index] = flat
                 for name, array in self.state.items():
                     if array.shape == (n,):
                         array[index] = state[name]
-            if optimizer.inner():  # the attributes are a copy then
+            if optimizer._inner_optimizers():  # the attributes are a copy then
                 own = {name: value for name, value in view.__dict__.items() if not isinstance(value, Optimizer)}
                 optimizer.__dict__.update(own)
 
@@ -197,7 +197,7 @@ def _with_flat(transform: Transform, state: State, slices: Sequence[Slice], n: i
     def call() -> None:
         flat = slices[0].grads if is_whole else np.concatenate([part.grads for part in slices])
         own = {name: array[index] if array.shape == (n,) else array for name, array in state.items()}
-        view = transform.bound(own)
+        view = transform._bind(own)
         _require_in_place(transform, "apply", view.apply(flat))
         for name, array in state.items():
             if array.shape == (n,):

@@ -69,7 +69,7 @@ class State:
 
     def of(self, optimizer: Optimizer, memory: Memory) -> Arrays:
         """Return what an optimizer remembers, begun anew where it has no memory of these parameters yet."""
-        state = optimizer.remembers(memory.params)
+        state = optimizer._remembers(memory.params)
         for name, array in (self.memories.get(optimizer) or {}).items():
             if name in state or not name.startswith("transforms."):  # a transform that has gone has left nothing
                 state[name] = array
@@ -122,7 +122,7 @@ class Snapshot:
         known = {own(): arrays for own, arrays in self._memories}
         for optimizer, arrays in state.memories.items():
             kept = known.get(optimizer, {})
-            begun = optimizer.remembers(memory.params) if kept.keys() < arrays.keys() else {}
+            begun = optimizer._remembers(memory.params) if kept.keys() < arrays.keys() else {}
             for name, array in arrays.items():
                 targets.append(array)
                 sources.append(kept.get(name, begun.get(name, array)))
