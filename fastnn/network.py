@@ -173,10 +173,14 @@ class Network:
     def _approach(self, other: Network, tau: float) -> None:
         if not isinstance(other, Network):
             raise TypeError(f"got {other!r}, expected a Model of the same layers")
-        if not self.built and other.built:
-            self.build(other.n_in)
-        self._require_built()
         other._require_built()
+        if not self.built:
+            self._tree.build(other.n_in, self._seed, self)
+            try:
+                self._tree.states_with(other._tree)
+            except ValueError:
+                self._tree.unbuild()
+                raise
         self._own()
         other._own()
         pairs = self._tree.states_with(other._tree)

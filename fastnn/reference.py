@@ -452,7 +452,8 @@ def batch_norm_averages(
 ) -> None:
     """mean += momentum (batch_mean - mean), variance likewise, of the unbiased one of a batch of so many rows."""
     mean += momentum * (batch_mean - mean)
-    variance += momentum * (batch_variance * (rows / (rows - 1) if rows > 1 else 1) - variance)
+    if rows > 1:
+        variance += momentum * (batch_variance * rows / (rows - 1) - variance)
 
 
 def scale_columns(x: Array, factor: Array, offset: Array, y: Array) -> None:

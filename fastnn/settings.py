@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checks import number
+from fastnn.checks import flag, number
 
 Cell = NDArray[np.float64]
 
@@ -19,7 +19,7 @@ _CONFUSIONS = {
     "use_bias": "bias",
 }  # fmt: skip
 _TAKES_OPTIONS = 8  # a flag of code objects: **options
-_PLAIN = (bool, int, float, str)
+_PLAIN = (bool, int, float, str, type(None), np.generic, tuple, list)
 _KNOWN: dict[type, frozenset[str]] = {}  # of each class, the names that it has
 _FIXED: dict[type, frozenset[str]] = {}
 
@@ -54,6 +54,16 @@ class Number:
             part._cells[self._name][0] = value
         else:
             part._cells[self._name] = np.array([value])
+
+
+class Flag:
+    """A setting that is True or False."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __set__(self, part: Any, value: object) -> None:
+        part.__dict__[self._name] = flag(f"{type(part).__name__}: {self._name}", value)
 
 
 class Part:

@@ -536,3 +536,15 @@ def test_a_layer_belongs_to_one_model():
 def test_nesterov_needs_momentum():
     with pytest.raises(ValueError, match="SGD: nesterov=True needs a momentum above 0"):
         SGD(0.1, nesterov=True)
+
+
+def test_data_that_are_resized_in_a_callback_end_the_fit():
+    x, t = np.random.default_rng(0).normal(size=(400, FEATURES)), np.zeros((400, OUTPUTS))
+
+    def resize(model, epoch, logs):
+        x.resize((10, FEATURES), refcheck=False)
+        t.resize((10, OUTPUTS), refcheck=False)
+
+    net = Model([Dense(OUTPUTS)], seed=0, dtype="float64")
+    with pytest.raises(ValueError, match="a callback changed the number of rows from 400 to 10"):
+        net.fit(x, t, "mse", SGD(0.1), epochs=5, callbacks=[resize])

@@ -1252,3 +1252,48 @@ def test_layers_in_a_list_cannot_be_exchanged_behind_the_models_back():
     holding.held[0] = Dense(5)
     with pytest.raises(ValueError, match="Holding 1 holds other layers than when the model was made"):
         net.fit(X, T, "mse")
+
+
+class Twice(Layer):
+    """Runs the layer inside it as often as it is told."""
+
+    def __init__(self, times):
+        self.inner, self.times = Dense(FEATURES), times
+
+    def build(self, n_in):
+        return self.build_child(self.inner, n_in)
+
+    def forward(self, x):
+        for _ in range(self.times):
+            x = self.inner.forward(x)
+        return x
+
+    def backward(self, dy):
+        for _ in range(self.times):
+            dy = self.inner.backward(dy)
+        return dy
+
+
+def test_a_layer_that_is_run_twice_in_one_forward_is_refused():
+    """What it keeps for backward is that of the last run."""
+    with pytest.raises(ValueError, match=r"Dense of Twice 1 .* was run 2 times in one forward of Twice 1"):
+        Model([Twice(2), Dense(OUTPUTS)], seed=0).fit(X, T, "mse")
+
+
+def test_a_layer_that_is_not_run_in_a_batch_is_not_trained_by_it():
+    twice = Twice(1)
+    net = Model([twice, Dense(OUTPUTS)], seed=0, dtype="float64")
+    net.train_batch(X, T, loss="mse", optimizer=SGD(0.1))
+    before = twice.inner.w.copy()
+    twice.times = 0
+    net.train_batch(X, T)
+    assert same_bits(twice.inner.w, before)
+    assert not twice.inner.dw.any()
+
+
+def test_a_single_row_says_nothing_of_the_variance():
+    norm = BatchNorm()
+    net = Model([norm, Dense(OUTPUTS)], seed=0, dtype="float64").build(FEATURES)
+    net.train_batch(X[:1], T[:1], loss="mse", optimizer=SGD(0.0))
+    np.testing.assert_array_equal(norm.variance, 1)
+    np.testing.assert_allclose(norm.mean, 0.1 * X[0], rtol=1e-12)

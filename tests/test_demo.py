@@ -21,7 +21,7 @@ def test_the_demo_learns_digits(seed, capfd):
     result = demo(seed)
     assert result.accuracy >= 0.97
     assert result.numpy_accuracy >= 0.97
-    assert result.seconds <= 5
+    assert result.seconds <= 5 or "asan" in os.environ.get("LD_PRELOAD", "")  # with sanitizers, times mean nothing
     written = capfd.readouterr()
     assert f"fastnn  test accuracy {result.accuracy:.4f}" in written.out
     assert f"NumPy   test accuracy {result.numpy_accuracy:.4f}" in written.out

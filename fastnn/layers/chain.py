@@ -103,7 +103,15 @@ class NumpyStage(Stage):
         if self._predicting:
             result = np.asarray(copy_context().run(_predict, self.layer, given))
         else:
+            for layer in self._inside:  # those that are not run have nothing to differentiate, and no batch
+                layer.__dict__.update(_eager=None, _runs=0)
             result = np.asarray(self.layer.forward(given))
+            for layer in self._inside:
+                if layer._runs > 1:
+                    raise ValueError(
+                        f"{layer.title} was run {layer._runs} times in one forward of {self.layer.title}, but its "
+                        "gradients would be those of the last run alone: use a layer for each"
+                    )
         if result.shape != y.shape:
             raise ValueError(
                 f"{self.layer.title}: forward returned shape {result.shape} for x {x.shape}, expected {y.shape}; "
@@ -112,10 +120,10 @@ class NumpyStage(Stage):
         y[...] = result
 
     def _backward(self, dy: Array, dx: Array | None) -> None:
-        own = self.layer.__dict__
-        gradients = own["_gradients"]
-        for gradient in gradients.values():  # so that += works, and what is forgotten is 0
-            gradient[...] = 0
+        gradients = self.layer._gradients
+        for layer in self._inside:
+            for gradient in layer._gradients.values():  # so that += works, and what is forgotten is 0
+                gradient[...] = 0
         result = self.layer.backward(read_only(dy))
         if self._names is None:
             self._look_for_gradients(gradients)
@@ -485,7 +493,7 @@ def eager_forward(layer: Layer, x: Array) -> Array:
     memory.activations[0][...] = x
     chain.forward(memory)
     if not predicting:
-        layer.__dict__["_eager"] = memory
+        layer.__dict__.update(_eager=memory, _runs=layer._runs + 1)
     return memory.activations[-1].copy()
 
 

@@ -132,6 +132,7 @@ class Layer(Part):
     _declared: dict[str, Declared]
     _following: str | None = None  # the name of the activation that follows, for the default initializer
     _eager: Any = None  # the memory of the last forward by hand
+    _runs: int = 0  # how many there have been in one forward of the layer around
     _owner: ReferenceType[object] | None = None  # the model whose memory the parameters are in
     _memory: Memory | None = None
     _gradients: dict[str, Array]
@@ -215,7 +216,9 @@ class Layer(Part):
         kind : str or None
             What an optimizer's groups may name: None is "weights" for two dimensions, else "biases".
         """
-        self._declare("parameter", name, shape, initializer, kind or ("weights" if len(shape) > 1 else "biases"), None)
+        if kind is None:
+            kind = "weights" if isinstance(shape, (tuple, list)) and len(shape) > 1 else "biases"
+        self._declare("parameter", name, shape, initializer, kind, None)
 
     def state(
         self,
@@ -346,7 +349,7 @@ class Layer(Part):
 
     def __getstate__(self) -> Any:
         """Leave out what belongs to a process or to the last forward."""
-        without = ("kernels", "_eager", "_owner", "_memory", "_gradients", "_children")
+        without = ("kernels", "_eager", "_runs", "_owner", "_memory", "_gradients", "_children")
         return {name: value for name, value in super().__getstate__().items() if name not in without}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -146,11 +146,10 @@ class Tree:
             ]
         return pairs
 
-    def signature(self) -> tuple[str, list[tuple[str, dict[str, tuple[int, ...]]]]]:
-        """Return the dtype, and the kinds of all layers with the shapes of what they hold."""
+    def signature(self) -> tuple[str, list[dict[str, tuple[int, ...]]]]:
+        """Return the dtype, and the shapes of what each layer holds."""
         return self.dtype.name, [
-            (type(layer).__name__, {name: array.shape for name, array in (layer.parameters | layer.states).items()})
-            for layer in self.all
+            {name: array.shape for name, array in (layer.parameters | layer.states).items()} for layer in self.all
         ]
 
     def unbuild(self) -> None:

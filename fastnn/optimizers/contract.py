@@ -126,7 +126,14 @@ class Optimizer(Part):
         clip_norm: float | None = None,
         accumulate: int = 1,
         transforms: Iterable[Transform] = (),
+        **unknown: Any,
     ) -> None:
+        for name in unknown:
+            try:
+                self._require_known(name)
+            except AttributeError as error:
+                raise TypeError(str(error)) from None
+            raise TypeError(f"{type(self).__name__}: {name} is no argument")
         self.lr = lr
         given = {
             "decay": decay, "groups": groups, "transforms": transforms, "accumulate": accumulate,

@@ -8,9 +8,8 @@ import numpy as np
 
 from fastnn import kernels
 from fastnn.arena import Array
-from fastnn.checks import flag
 from fastnn.optimizers.contract import Optimizer, State, zeros_like
-from fastnn.settings import Cell, Number
+from fastnn.settings import Cell, Flag, Number
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
@@ -33,6 +32,7 @@ class SGD(Optimizer):
 
     momentum: Any = Number(below=1.0)
     weight_decay: Any = Number()
+    nesterov: Any = Flag()
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class SGD(Optimizer):
     ) -> None:
         super().__init__(lr, **options)
         self._set_numbers(momentum=momentum, weight_decay=weight_decay)
-        self.nesterov = flag("SGD: nesterov", nesterov)
+        self.nesterov = nesterov
         if self.nesterov and not self.momentum:
             raise ValueError("SGD: nesterov=True needs a momentum above 0, such as 0.9")
 
@@ -90,6 +90,7 @@ class RMSprop(Optimizer):
     eps: Any = Number()
     momentum: Any = Number(below=1.0)
     weight_decay: Any = Number()
+    centered: Any = Flag()
 
     def __init__(
         self,
@@ -103,7 +104,7 @@ class RMSprop(Optimizer):
     ) -> None:
         super().__init__(lr, **options)
         self._set_numbers(alpha=alpha, eps=eps, momentum=momentum, weight_decay=weight_decay)
-        self.centered = flag("RMSprop: centered", centered)
+        self.centered = centered
 
     @property
     def structure(self) -> tuple[Any, ...]:
@@ -142,6 +143,7 @@ class Adam(Optimizer):
     beta2: Any = Number(below=1.0)
     eps: Any = Number()
     weight_decay: Any = Number()
+    decoupled: Any = Flag()
 
     def __init__(
         self,
@@ -155,7 +157,7 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(lr, **options)
         self._set_numbers(beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
-        self.decoupled = flag(f"{type(self).__name__}: decoupled", decoupled)
+        self.decoupled = decoupled
 
     @property
     def structure(self) -> tuple[Any, ...]:

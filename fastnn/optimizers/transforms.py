@@ -10,7 +10,7 @@ import numpy as np
 from fastnn import kernels
 from fastnn.arena import Arena, Array
 from fastnn.checks import count
-from fastnn.settings import Cell, Forms, Number, Part
+from fastnn.settings import Cell, Forms, Number, Part, fixed_in_recording
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
@@ -72,8 +72,10 @@ class Transform(Part):
 
     @property
     def structure(self) -> tuple[Any, ...]:
-        """What a recording fixes."""
-        return ()
+        """What a recording fixes: of one whose kernels are a user's, all plain attributes."""
+        if type(self).__module__.startswith("fastnn.") or self.is_numpy:
+            return ()
+        return tuple(repr(getattr(self, name)) for name in fixed_in_recording(self))
 
     @property
     def is_numpy(self) -> bool:

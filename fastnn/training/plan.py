@@ -41,7 +41,8 @@ class Constants:
             for name in part.constants if is_ours else fixed_in_recording(part):
                 self._parts.append(part)
                 self._names.append(name)
-        self._values = [*map(getattr, self._parts, self._names)]
+        values = map(getattr, self._parts, self._names)
+        self._values = [value.copy() if type(value) is list else value for value in values]
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -162,6 +163,7 @@ class EpochPlan:
 
     def __init__(self, plan: Plan, x: Array, target: Array, weight: Array | None, step: Step) -> None:
         self.x, self.target, self.weight = x, target, weight
+        self._where = [array.ctypes.data for array in (x, target, weight) if array is not None]
         self.batch, self._claim = plan.batch, plan.claim
         self.rows = len(plan.batch.target)
         self.in_place = plan.takes_rows is not None and plan.takes_rows(x)
@@ -204,7 +206,12 @@ class EpochPlan:
         return self.gather.chunks + self.step.chunks
 
     def use(self, x: Array, target: Array, weight: Array | None) -> bool:
-        """Copy other data of the same shapes over those of this plan; return whether these could be written to."""
+        """Copy other data of the same shapes over those of this plan.
+
+        Returns whether that is possible: not where these cannot be written to, or lie elsewhere, having been resized.
+        """
+        if self._where != [array.ctypes.data for array in (self.x, self.target, self.weight) if array is not None]:
+            return False
         for own, given in ((self.x, x), (self.target, target), (self.weight, weight)):
             if own is not given and own is not None:
                 if not own.flags.writeable:

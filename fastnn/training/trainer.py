@@ -255,7 +255,7 @@ class Trainer:
             return ready, plan, plan.take_epochs(matrix, target, weight, training.stepping(False))
 
         (training, matrix, target, weight, validate), plan, over_data = self._as_it_was(begin)
-        size = plan.batch.work.rows
+        size, n_rows = plan.batch.work.rows, len(matrix)
         team = Team(threads.chosen(n_threads, over_data.chunks, n_epochs * over_data.n_batches))
         fits = self.state.fits
         order = is_shuffled, (self.seed * _SEEDS_APART + int(fits[0])) % 2**64
@@ -269,7 +269,7 @@ class Trainer:
         def renew(changed: bool) -> tuple[Training, EpochPlan, Callable[[], float] | None]:
             nonlocal training, over_data, matrix, target, weight, validate
             if changed:  # by a callback: the data are read anew
-                matrix, target, weight = self._read_anew(x, y, sample_weight, len(matrix))
+                matrix, target, weight = self._read_anew(x, y, sample_weight, n_rows)
                 if validation_data is not None:
                     assert self.loss is not None
                     inputs = self._validation_inputs(validation_data)

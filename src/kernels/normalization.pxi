@@ -183,10 +183,11 @@ cdef int batch_norm_averages_body(const Call *call, Py_ssize_t begin, Py_ssize_t
     cdef const real[::1] batch_variance = input_vector(s.batch_variance, s.n)
     cdef double rows = s.rows[0]
     cdef real momentum = <real> s.momentum[0], unbiased = <real> (rows / (rows - 1) if rows > 1 else 1.0)
+    cdef real of_variance = momentum if rows > 1 else 0     # a single row says nothing of it
     cdef Py_ssize_t j
     for j in range(begin, end):
         mean[j] += momentum * (batch_mean[j] - mean[j])
-        variance[j] += momentum * (unbiased * batch_variance[j] - variance[j])
+        variance[j] += of_variance * (unbiased * batch_variance[j] - variance[j])
     return 0
 
 kernel("""batch_norm_averages(mean: inout (n), variance: inout (n), batch_mean: in (n), batch_variance: in (n),
@@ -194,7 +195,7 @@ kernel("""batch_norm_averages(mean: inout (n), variance: inout (n), batch_mean: 
 
     mean += momentum * (batch_mean - mean), variance += momentum * (batch_variance * rows / (rows - 1) - variance).
 
-    The variance of a batch of so many rows is the biased one; of a single row it is taken as it is.
+    The variance of a batch of so many rows is the biased one. A single row leaves the average of variances as it is.
     """, batch_norm_averages_body, sizeof(BatchNormAverages))
 
 
