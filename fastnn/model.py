@@ -78,8 +78,8 @@ class Model(Network):
     def forward(self, x: ArrayLike) -> Array:
         """Return the outputs (rows, n_out) for x (rows, n_in), as in training, and keep what `backward` needs.
 
-        A layer such as `Dropout` computes what it computes in training: `predict` is for outputs alone. Forwards without
-        a step between them belong to one batch: they leave out the same numbers, and the step counts the last one.
+        A layer such as `Dropout` computes what it computes in training: `predict` is for outputs alone. Without a step
+        between them, forwards belong to one batch: they leave out the same numbers, and the step counts the last one.
         """
         matrix = self._tree.inputs(x)
         self.build(matrix.shape[1])
