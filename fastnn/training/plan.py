@@ -205,13 +205,12 @@ class EpochPlan:
         """Into how many chunks, each worth a thread, the calls of a batch can be divided."""
         return self.gather.chunks + self.step.chunks
 
-    def use(self, x: Array, target: Array, weight: Array | None) -> bool:
-        """Copy other data of the same shapes over those of this plan.
+    def has_moved(self) -> bool:
+        """Whether the data lie elsewhere than what is recorded reads: they have been resized."""
+        return self._where != [array.ctypes.data for array in (self.x, self.target, self.weight) if array is not None]
 
-        Returns whether that is possible: not where these cannot be written to, or lie elsewhere, having been resized.
-        """
-        if self._where != [array.ctypes.data for array in (self.x, self.target, self.weight) if array is not None]:
-            return False
+    def use(self, x: Array, target: Array, weight: Array | None) -> bool:
+        """Copy other data of the same shapes over those of this plan; return whether these can be written to."""
         for own, given in ((self.x, x), (self.target, target), (self.weight, weight)):
             if own is not given and own is not None:
                 if not own.flags.writeable:

@@ -93,15 +93,11 @@ class Snapshot:
 
     def __init__(self, state: State, memory: Memory, signature: object) -> None:
         self._signature = signature
-        self._arrays: list[Any] = []
-        for array in state.arrays(memory):
-            self._arrays.append(array.copy())
+        self._arrays = [memory.params.copy(), *[array.copy() for array in memory.states], state.fits.copy()]
         self._memories: list[tuple[ref[Optimizer], Arrays]] = []
-        for optimizer, arrays in state.memories.items():
-            copies = {}
-            for name, array in arrays.items():
-                copies[name] = array.copy()
-            self._memories.append((ref(optimizer), copies))
+        for own, cell in state.memories._kept:
+            if own() is not None:
+                self._memories.append((own, {name: array.copy() for name, array in cell[0].items()}))
 
     def __reduce__(self) -> str:
         raise TypeError("a snapshot belongs to a model of this process: pickle the model")

@@ -274,7 +274,7 @@ class Trainer:
                     assert self.loss is not None
                     inputs = self._validation_inputs(validation_data)
                     validate = self._validation(*inputs, self.loss, n_threads)
-                if not over_data.use(matrix, target, weight):
+                if over_data.has_moved() or not over_data.use(matrix, target, weight):
                     over_data = plan.take_epochs(matrix, target, weight, training.stepping(False))
             wanted = self.loss, self.optimizer, weight is not None
             if wanted != self._training_of or not training.constants.hold():
