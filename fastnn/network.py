@@ -142,7 +142,8 @@ class Network:
         That are the parameters, the states of layers, what optimizers remember, and what randomness follows from.
         """
         self._require_built()
-        return Snapshot(self._trainer.state, self._own(), self._tree.signature())
+        trainer = self._trainer
+        return trainer.claim.run(Snapshot, trainer.state, self._own(), self._tree.signature())
 
     def restore(self, snapshot: Snapshot) -> None:
         """Put a snapshot of this model, or of one of the same sizes, back.

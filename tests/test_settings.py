@@ -745,3 +745,44 @@ def test_arrays_that_were_there_before_are_no_fault():
     np.testing.assert_allclose(
         net.predict(X), net.layers[1].forward((X - X.mean(axis=0)).astype("f")), rtol=1e-4, atol=1e-6
     )
+
+
+class Declaring(Layer):
+    """Declares what it is told to."""
+
+    def __init__(self, *declared):
+        self.declared = declared
+
+    def build(self, n_in):
+        self.parameter(*self.declared)
+        return n_in
+
+    def forward(self, x):
+        return x
+
+    def backward(self, dy):
+        return dy
+
+
+@pytest.mark.parametrize("shape", [3, (2.5,), (-1,), ("rows", 2), (True,)], ids=str)
+def test_a_shape_that_is_none_is_refused_by_name(shape):
+    with pytest.raises(ValueError, match="Declaring 1: the shape of g is"):
+        Model([Declaring("g", shape)], seed=0).build(FEATURES)
+
+
+def test_a_parameter_needs_an_initializer():
+    with pytest.raises(TypeError, match="Declaring 1: the initializer of g is None"):
+        Model([Declaring("g", (2,), None)], seed=0).build(FEATURES)
+
+
+def test_a_layer_inside_itself_is_refused():
+    inside = Sequential([Dense(3)])
+    inside.layers = (inside,)
+    with pytest.raises(ValueError, match="is inside itself"):
+        Model([inside], seed=0)
+
+
+def test_a_class_is_no_callback():
+    net = Model([Dense(OUTPUTS)], seed=0)
+    with pytest.raises(TypeError, match=r"callbacks holds .*EarlyStopping"):
+        net.fit(X, T, "mse", callbacks=[EarlyStopping])

@@ -247,6 +247,12 @@ class Layer(Part):
             raise ValueError(f"{self.title}: the {role} name {name!r} is taken, or no name, here")
         if not isinstance(shape, (tuple, list)) or not shape:
             raise ValueError(f"{self.title}: the shape of {name} is {shape!r}, expected a tuple such as (n_in,)")
+        for i, size in enumerate(shape):
+            is_size = isinstance(size, (int, np.integer)) and not isinstance(size, bool) and size >= 0
+            if not is_size and not (role == "scratch" and i == 0 and size == "rows"):
+                raise ValueError(f"{self.title}: the shape of {name} is {shape!r}, expected whole numbers >= 0")
+        if initializer is None and role != "scratch":
+            raise TypeError(f"{self.title}: the initializer of {name} is None, expected a name or a function")
         if initializer is not None and not callable(initializer):
             initializer = initializers.BY_NAME.get(initializer) or initializers.get(initializer)
         declared[name] = Declared(role, tuple(shape), initializer, kind, dtype)

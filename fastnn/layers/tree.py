@@ -206,10 +206,12 @@ def _checked(layers: Iterable[Layer]) -> tuple[Layer, ...]:
     return found
 
 
-def _check(layer: object, where: str) -> None:
+def _check(layer: object, where: str, around: tuple[Layer, ...] = ()) -> None:
     """Raise TypeError unless it is a layer whose children are all layers, and all that it holds are children."""
     if not isinstance(layer, Layer):
         raise TypeError(f"Model: {where} is {layer!r}, expected a layer such as Dense(8)")
+    if any(layer is other for other in around):
+        raise ValueError(f"Model: {where} is inside itself")
     children = layer.__dict__["_children"] = tuple(layer.children())
     ids = {id(child) for child in children}
     for held in _deeply_held(layer):
@@ -219,7 +221,7 @@ def _check(layer: object, where: str) -> None:
                 "let its children() return it, or hold it in an attribute, a list or a dict of the layer"
             )
     for i, child in enumerate(children):
-        _check(child, f"child {i} of {where}")
+        _check(child, f"child {i} of {where}", (*around, layer))
 
 
 def _deeply_held(layer: Layer) -> Iterator[Layer]:

@@ -73,8 +73,8 @@ class Group(Part):
             from fastnn.layers.tree import walk
 
             return any(layer is entry.layer for layer in walk([self.which]))
-        if self.which in _KINDS:
-            return entry.kind == self.which
+        if entry.kind == self.which:
+            return True
         from fnmatch import fnmatchcase  # only here: what is rarely needed does not make every import longer
 
         return fnmatchcase(entry.name, self.which)

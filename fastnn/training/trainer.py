@@ -431,7 +431,7 @@ def _callables(callbacks: Any) -> tuple[Any, ...]:
         raise TypeError(f"callbacks is {callbacks!r}, expected a sequence of functions of (model, epoch, logs)")
     found = tuple(callbacks)
     for callback in found:
-        if not callable(callback):
+        if not callable(callback) or isinstance(callback, type):
             raise TypeError(f"callbacks holds {callback!r}, expected functions of (model, epoch, logs)")
     return found
 
