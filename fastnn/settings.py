@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checks import flag, number
+from fastnn.checks import flag, lookup, number
 
 Cell = NDArray[np.float64]
 
@@ -22,6 +22,7 @@ _TAKES_OPTIONS = 8  # a flag of code objects: **options
 _PLAIN = (bool, int, float, str, type(None), np.generic, tuple, list)
 _KNOWN: dict[type, frozenset[str]] = {}  # of each class, the names that it has
 _FIXED: dict[type, frozenset[str]] = {}
+_FORMS: dict[tuple[type, type, str], Forms] = {}
 
 
 class Number:
@@ -137,6 +138,21 @@ class Part:
         self.__dict__.update((name, value) for name, value in state.items() if name != "_cells")
 
 
+def made(what: str, given: object, base: type, by_name: Mapping[str, Callable[[], Any]]) -> Any:
+    """Return a part: itself, a new one of its class, or a new one of that name.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown name, with the near ones, and for what is none of these.
+    """
+    if isinstance(given, base):
+        return given
+    if isinstance(given, type) and issubclass(given, base):
+        return given()
+    return lookup(what, given, by_name)()
+
+
 def fixed_settings(kind: type) -> frozenset[str]:
     """Return the settings of a class that are no numbers: what it is built with."""
     if kind not in _FIXED:
@@ -176,6 +192,15 @@ def _names_of(kind: type) -> frozenset[str]:
     for base in kind.__mro__:
         names.update(vars(base).get("__annotations__", ()))
     return frozenset(names)
+
+
+def forms_of(kind: type, base: type, numpy_name: str, kernel_name: str) -> Forms:
+    """Return which of two forms of a method a class uses: decided once."""
+    key = kind, base, numpy_name
+    found = _FORMS.get(key)
+    if found is None:
+        found = _FORMS[key] = Forms(kind, base, numpy_name, kernel_name)
+    return found
 
 
 class Forms:

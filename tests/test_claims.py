@@ -12,6 +12,7 @@ from inspect import signature
 
 import numpy as np
 import pytest
+from forks import EXIT_CODE_OF_CHILD
 
 from fastnn._core.tape import Claim, copy_arrays
 
@@ -147,20 +148,12 @@ def run(script, timeout=60):
     )
 
 
-FORK = """
-import os, threading
+FORK = (
+    EXIT_CODE_OF_CHILD
+    + """
+import threading
 from fastnn._core.tape import Claim
 claim = Claim("taken")
-
-def exit_code_of_child(function):
-    child = os.fork()
-    if child == 0:
-        code = 99
-        try:
-            code = function()
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 def elsewhere(function):
     results = []
@@ -187,6 +180,7 @@ def while_another_thread_has_it(function):
     thread.join()
     return result
 """
+)
 
 
 if hasattr(os, "fork"):  # a system without it leaves nothing behind

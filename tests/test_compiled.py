@@ -109,36 +109,47 @@ ONLY = {"cross_entropy_from_logits_body": {"divpd", "vdivpd", "cvtpd2ps", "vcvtp
 
 @cache
 def linked() -> dict:
-    """Return what the build wrote down, or skip the test: installed modules, say, have no objects beside them."""
+    """Return what the build in place wrote down."""
+    return json.loads(LINKED.read_text())
+
+
+@cache
+def why_not(dtype: str, isa: str) -> str:
+    """Say why the instructions that run here cannot be read, where they cannot: .ci/run refuses that."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
-        pytest.skip("this reads instructions of x86-64")
+        return "this reads instructions of x86-64"
     if shutil.which("objdump") is None:
-        pytest.skip("there is no objdump: it comes with binutils")
+        return "there is no objdump: it comes with binutils"
     if not LINKED.exists():
-        pytest.skip(f"there are no objects beside {ROOT / 'fastnn'}: it has not been built in place")
-    entries = json.loads(LINKED.read_text())
-    if "clang" in entries["compiler"] or not entries["modules"]:
-        pytest.skip(f"this knows the code of GCC, and the compiler was {entries['compiler'] or 'another one'}")
-    return entries
+        return f"there are no objects beside {ROOT / 'fastnn'}: it has not been built in place"
+    compiler, command = linked()["compiler"], linked()["command"][0]
+    if "clang" in compiler or not linked()["modules"] or shutil.which(command) is None:
+        return f"this knows the code of GCC, the compiler was {compiler or 'another one'}, and {command} may be gone"
+    for name, entry in modules_of(dtype, isa).items():
+        spec = find_spec(name)
+        assert spec is not None, f"{name} was built, and is not there"
+        if hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest() != entry["sha256"]:
+            return f"{spec.origin} is not the one that was last built in place: build it again"
+        if "-O3" not in entry["flags"]:
+            return "this is a build for debugging, without optimization"
+        for path in entry["objects"]:
+            if not (ROOT / path).exists():
+                return f"{path} has been removed: build again"
+    return ""
+
+
+def modules_of(dtype: str, isa: str) -> dict:
+    """Return the modules of all families in one build, by their names."""
+    return {name: entry for name, entry in linked()["modules"].items() if name.endswith(f"_{dtype}_{isa}")}
 
 
 @cache
 def objects(dtype: str, isa: str) -> tuple[Path, ...]:
-    """Return the objects of all families in one build, which is an optimized one, or skip the test."""
-    paths = []
-    for name, entry in linked()["modules"].items():
-        if not name.endswith(f"_{dtype}_{isa}"):
-            continue
-        spec = find_spec(name)
-        assert spec is not None, f"{name} was built, and is not there"
-        if hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest() != entry["sha256"]:
-            pytest.skip(f"{spec.origin} is not the one that was last built in place: build it again")
-        if "-O3" not in entry["flags"]:
-            pytest.skip("this is a build for debugging, without optimization")
-        paths += [ROOT / path for path in entry["objects"]]
+    """Return the objects of all families in one build, or skip the test where they do not count."""
+    if why := why_not(dtype, isa):
+        pytest.skip(why)
+    paths = [ROOT / path for entry in modules_of(dtype, isa).values() for path in entry["objects"]]
     assert paths, f"{LINKED} has no modules for {dtype} and {isa}"
-    if missing := [path for path in paths if not path.exists()]:
-        pytest.skip(f"{missing[0]} has been removed: build again")
     return tuple(paths)
 
 
@@ -337,8 +348,6 @@ def compiled_from(text: str, dtype: str, isa: str, folder: Path) -> dict[str, li
     """Return the functions of C, compiled as the build has compiled its own."""
     objects(dtype, isa)  # skips where these do not count
     entries = linked()
-    if shutil.which(entries["command"][0]) is None:
-        pytest.skip(f"there is no {entries['command'][0]}, which has compiled this")
     flags = entries["modules"][f"fastnn._core.losses_{dtype}_{isa}"]["flags"]
     source, made = folder / "text.c", folder / "text.o"
     source.write_text(text)

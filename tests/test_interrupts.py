@@ -12,6 +12,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from custom import Scale
+from forks import EXIT_CODE_OF_CHILD
 from nets import FEATURES, OUTPUTS, data, each_dtype, same_bits
 
 from fastnn import (
@@ -206,7 +207,9 @@ def run(script, timeout=60):
     )
 
 
-PREPARE = """
+PREPARE = (
+    EXIT_CODE_OF_CHILD
+    + """
 import os, signal, sys, threading, time
 import numpy as np
 from fastnn import Adam, Dense, Model, SGD
@@ -227,17 +230,9 @@ def delay_of(function, seconds):
             function()
     except KeyboardInterrupt:
         return time.perf_counter() - sent[0]
-def exit_code_of_child(function):
-    child = os.fork()
-    if child == 0:
-        code = 99
-        try:
-            code = function()
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 x, t = np.random.default_rng(0).normal(size=(2, 50, 3))
 """
+)
 
 LONG = {
     "shuffling": """

@@ -786,3 +786,22 @@ def test_a_class_is_no_callback():
     net = Model([Dense(OUTPUTS)], seed=0)
     with pytest.raises(TypeError, match=r"callbacks holds .*EarlyStopping"):
         net.fit(X, T, "mse", callbacks=[EarlyStopping])
+
+
+@pytest.mark.parametrize("name", ["dw", "db"])
+def test_a_gradient_that_is_set_before_the_build_is_refused(name):
+    """The build makes it: what was set would be lost."""
+    layer = Dense(5)
+    setattr(layer, name, np.ones(5))
+    with pytest.raises(ValueError, match=rf"Dense 1 .*: {name} was set before the build"):
+        Model([layer], seed=0).build(FEATURES)
+
+
+@pytest.mark.parametrize("value", [1j, None])
+def test_what_are_no_real_numbers_are_no_weights(value):
+    layer = Dense(5)
+    Model([layer], seed=0).build(FEATURES)
+    before = layer.w.copy()
+    with pytest.raises(TypeError, match=r"Dense 1 .*: w is"):
+        layer.w = np.full((FEATURES, 5), value)
+    assert same_bits(layer.w, before)

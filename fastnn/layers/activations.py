@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 from fastnn import kernels
@@ -9,7 +10,7 @@ from fastnn.arena import Array
 from fastnn.checks import lookup
 from fastnn.layers.contract import Code, Layer
 from fastnn.layers.passes import Run
-from fastnn.settings import Number
+from fastnn.settings import Number, made
 
 
 class Activation(Layer):
@@ -223,12 +224,5 @@ def get(activation: str | Layer) -> Layer:
     ValueError
         For an unknown name, with the near ones.
     """
-    if isinstance(activation, Layer):
-        return activation
-    if isinstance(activation, type) and issubclass(activation, Layer):
-        made: Layer = activation()
-        return made
-    if activation == "gelu_tanh":
-        return GELU("tanh")
-    found: Layer = lookup("activation", activation, BY_NAME)()
+    found: Layer = made("activation", activation, Layer, {**BY_NAME, "gelu_tanh": partial(GELU, "tanh")})
     return found

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn import initializers, kernels
 from fastnn.arena import Array, Memory
-from fastnn.checks import as_matrix, flag
+from fastnn.checks import as_array, as_matrix, flag
 from fastnn.settings import Forms, Part, fixed_settings
 
 if TYPE_CHECKING:
@@ -51,18 +51,9 @@ class Code(NamedTuple):
 
 
 PLAIN = Code()
-OF_THE_CONTRACT = {
-    "_children",
-    "_declared",
-    "_eager",
-    "_owner",
-    "_memory",
-    "_gradients",
-    "_following",
-    "kernels",
-    "dtype",
-    "label",
-}
+OF_THE_CONTRACT = {  # attributes that hold no layer of a user's
+    "_children", "_declared", "_eager", "_owner", "_memory", "_gradients", "_following", "kernels", "dtype", "label",
+}  # fmt: skip
 
 
 class Declared:
@@ -334,7 +325,7 @@ class Layer(Part):
                     self._owner()._own()  # type: ignore[attr-defined]
                     view = own[name]
                 if view is not value:
-                    array = np.asarray(value)
+                    array = as_array(value, f"{self.title}: {name}")
                     if array.shape != view.shape:
                         raise ValueError(f"{self.title}: {name} has shape {array.shape}, expected {view.shape}")
                     view[...] = array

@@ -349,6 +349,8 @@ def give_memory(every: Sequence[Layer], dtype: np.dtype[Any], rng: np.random.Gen
 
 
 def _fill(layer: Layer, name: str, declared: Any, view: Array, rng: np.random.Generator | None) -> None:
+    if layer.__dict__.get("d" + name) is not None:
+        raise ValueError(f"{layer.title}: d{name} was set before the build, which makes it: set it behind backward")
     held = layer.__dict__.get(name)
     if held is None and declared.initializer is zeros:  # as memory is
         layer.__dict__[name] = view
@@ -359,8 +361,6 @@ def _fill(layer: Layer, name: str, declared: Any, view: Array, rng: np.random.Ge
             raise ValueError(
                 f"{layer.title}: the initializer of {name} returned shape {np.shape(value)}, expected {declared.shape}"
             )
-    if layer.__dict__.get("d" + name) is not None:
-        raise ValueError(f"{layer.title}: d{name} was set before the build, which makes it: set it behind backward")
     if held is not None:
         value = as_array(held, f"{layer.title}: {name}")
         if value.shape != declared.shape:

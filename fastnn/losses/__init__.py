@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fastnn.checks import lookup
 from fastnn.losses.classification import BinaryCrossEntropy, CrossEntropy
 from fastnn.losses.contract import Loss
 from fastnn.losses.regression import MAE, MSE, Huber
+from fastnn.settings import made
 
 __all__ = ["MAE", "MSE", "BinaryCrossEntropy", "CrossEntropy", "Huber", "Loss", "get"]
 
@@ -34,10 +34,5 @@ def get(loss: str | Loss) -> Loss:
     ValueError
         For an unknown name, with the near ones.
     """
-    if isinstance(loss, Loss):
-        return loss
-    if isinstance(loss, type) and issubclass(loss, Loss):
-        made: Loss = loss()
-        return made
-    found: Loss = lookup("loss", loss, _BY_NAME)()
+    found: Loss = made("loss", loss, Loss, _BY_NAME)
     return found

@@ -10,14 +10,11 @@ from numpy.typing import ArrayLike
 from fastnn import kernels
 from fastnn.arena import Array
 from fastnn.checks import all_finite, as_array, as_matrix, check_finite, convert, read_only
-from fastnn.settings import Cell, Forms, Part
+from fastnn.settings import Cell, Part, forms_of
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
     from fastnn.layers.contract import Layer
-
-
-_FORMS: dict[type, bool] = {}
 
 
 class Loss(Part):
@@ -123,10 +120,7 @@ class Loss(Part):
     @property
     def is_numpy(self) -> bool:
         """Whether its code is NumPy."""
-        kind = type(self)
-        if kind not in _FORMS:
-            _FORMS[kind] = Forms(kind, Loss, "value_and_grad", "_value_and_grad").is_numpy
-        return _FORMS[kind]
+        return forms_of(type(self), Loss, "value_and_grad", "_value_and_grad").is_numpy
 
     @property
     def takes_weights(self) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fastnn.checks import lookup
 from fastnn.optimizers.contract import Optimizer
 from fastnn.optimizers.groups import Group
 from fastnn.optimizers.rules import SGD, Adam, AdamW, RMSprop
 from fastnn.optimizers.transforms import Accumulate, ClipLayerNorm, ClipNorm, ClipValue, Transform
+from fastnn.settings import made
 
 __all__ = [
     "SGD", "Accumulate", "Adam", "AdamW", "ClipLayerNorm", "ClipNorm", "ClipValue", "Group", "Optimizer", "RMSprop",
@@ -24,8 +24,5 @@ def get(optimizer: str | Optimizer) -> Optimizer:
     ValueError
         For an unknown name, with the near ones.
     """
-    if isinstance(optimizer, Optimizer):
-        return optimizer
-    if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
-        return optimizer()
-    return lookup("optimizer", optimizer, _BY_NAME)()
+    found: Optimizer = made("optimizer", optimizer, Optimizer, _BY_NAME)
+    return found

@@ -11,15 +11,13 @@ from fastnn.arena import Arena, Array
 from fastnn.checks import lookup
 from fastnn.optimizers.groups import Group
 from fastnn.optimizers.transforms import Accumulate, ClipLayerNorm, ClipNorm, ClipValue, Transform
-from fastnn.settings import Cell, Forms, Number, Part
+from fastnn.settings import Cell, Number, Part, forms_of
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
     from fastnn.model import Model
 
 State = dict[str, Array]
-
-_FORMS: dict[type, bool] = {}
 
 
 class _Shorthand:
@@ -195,13 +193,10 @@ class Optimizer(Part):
     @property
     def is_numpy(self) -> bool:
         """Whether its code is NumPy."""
-        kind = type(self)
-        if kind not in _FORMS:
-            form = Forms(kind, Optimizer, "update", "_step")
-            if form.cls is None:
-                raise TypeError(f"{kind.__name__} has no update: define update(self, params, grads)")
-            _FORMS[kind] = form.is_numpy
-        return _FORMS[kind]
+        form = forms_of(type(self), Optimizer, "update", "_step")
+        if form.cls is None:
+            raise TypeError(f"{type(self).__name__} has no update: define update(self, params, grads)")
+        return form.is_numpy
 
     @property
     def _fixed(self) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from fastnn import kernels
 from fastnn.arena import Arena, Array
 from fastnn.checks import count
-from fastnn.settings import Cell, Forms, Number, Part, fixed_in_recording
+from fastnn.settings import Cell, Number, Part, fixed_in_recording, forms_of
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
@@ -80,7 +80,7 @@ class Transform(Part):
     @property
     def is_numpy(self) -> bool:
         """Whether its code is NumPy."""
-        return Forms(type(self), Transform, "apply", "_apply").is_numpy
+        return forms_of(type(self), Transform, "apply", "_apply").is_numpy
 
 
 class Slice:

@@ -267,7 +267,7 @@ class Trainer:
         history = self.history = History()
 
         def renew(changed: bool) -> tuple[Training, EpochPlan, Callable[[], float] | None]:
-            nonlocal training, over_data, matrix, target, weight, validate
+            nonlocal training, plan, over_data, matrix, target, weight, validate
             if changed:  # by a callback: the data are read anew
                 matrix, target, weight = self._read_anew(x, y, sample_weight, n_rows)
                 if validation_data is not None:
@@ -281,9 +281,8 @@ class Trainer:
                 assert self.loss is not None
                 assert self.optimizer is not None
                 training = self._prepared(self.loss, self.optimizer, target, weight is not None)
-                over_data = training.plan(size, target, weight is not None, False).take_epochs(
-                    matrix, target, weight, training.stepping(False)
-                )
+                plan = training.plan(size, target, weight is not None, False)
+                over_data = plan.take_epochs(matrix, target, weight, training.stepping(False))
             return training, over_data, validate
 
         training_loss = None
