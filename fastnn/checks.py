@@ -1,19 +1,14 @@
-"""What people hand in, checked: names, numbers, and data as the kernels need them."""
+"""Settings that people hand in, checked: names, numbers, truth values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from operator import index
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-Array = NDArray[Any]
 T = TypeVar("T")
-
-_NUMBERS_PER_SUM = 4 * 1024 * 1024  # some milliseconds: signals are looked at between two
-_BYTES_PER_CHECK = 256 * 1024  # what is looked at in one go: it stays in the cache, and so does what follows from it
 
 
 def lookup(kind: str, name: object, table: Mapping[str, T]) -> T:
@@ -72,156 +67,3 @@ def flag(where: str, value: object) -> bool:
     if not (isinstance(value, (bool, np.bool_)) or (isinstance(value, int) and value in (0, 1))):
         raise TypeError(f"{where} is {value!r}, expected True or False")
     return bool(value)
-
-
-def as_array(data: ArrayLike, name: str) -> Array:
-    """Return `data` as an array of numbers of the machine's byte order.
-
-    Lists, data frames, read-only, strided and byte-swapped arrays are welcome; a copy is made only where needed.
-
-    Raises
-    ------
-    TypeError
-        For objects, text, dates and complex numbers.
-    ValueError
-        For ragged lists and for masked arrays in which something is masked.
-    """
-    if type(data) is np.ndarray and data.dtype.kind in "fiub" and data.dtype.isnative:
-        return data
-    if isinstance(data, np.ma.MaskedArray):
-        if np.ma.is_masked(data):
-            raise ValueError(f"{name} has masked entries: fill or drop them first")
-        data = data.data
-    try:
-        array = np.asarray(data)
-    except ValueError as error:
-        raise ValueError(f"{name} is no rectangular array of numbers: {error}") from None
-    if array.dtype.kind == "c":
-        raise TypeError(
-            f"{name} is complex ({array.dtype}), expected real numbers: pass .real, or both parts as columns"
-        )
-    if array.dtype.kind not in "fiub":
-        what = f"{type(data).__name__} of dtype {array.dtype}"
-        if hasattr(data, "toarray"):
-            raise TypeError(f"{name} is a sparse {what}, expected a dense array: pass {name}.toarray()")
-        raise TypeError(
-            f"{name} is {what}, expected numbers: encode text and categories as numbers, and convert the rest, "
-            "for example with .astype(float)"
-        )
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    return array
-
-
-def as_rows(data: ArrayLike, name: str) -> Array:
-    """Return `data` as an array (rows, columns) of numbers of any dtype."""
-    array = as_array(data, name)
-    if array.ndim != 2:
-        hint = f"; one row is {name}[None, :], one column {name}[:, None]" if array.ndim == 1 else ""
-        raise ValueError(f"{name} has shape {array.shape}, expected 2 dimensions (rows, columns){hint}")
-    return array
-
-
-def as_matrix(data: ArrayLike, name: str, dtype: np.dtype[Any] | None = None) -> Array:
-    """Return `data` as a float array (rows, columns): float64 stays float64 without a `dtype`, all else is float32."""
-    array = as_rows(data, name)
-    if dtype is None:
-        dtype = np.dtype(np.float64 if array.dtype == np.float64 else np.float32)
-    return convert(array, dtype)
-
-
-def convert(array: Array, dtype: np.dtype[Any]) -> Array:
-    """Return the array in that dtype, itself where it has it already and lies on whole elements."""
-    if array.dtype == dtype:
-        flags = array.flags
-        whole = flags.c_contiguous or all(stride % dtype.itemsize == 0 for stride in array.strides)
-        if whole and flags.aligned:
-            return array
-    with np.errstate(over="ignore"):  # what overflows is found as infinite, with its place
-        return array.astype(dtype)
-
-
-def copy_into(y: Array, x: Array) -> None:
-    """Write x into y, in the dtype of y: what is too large for it becomes infinite."""
-    if x.dtype == y.dtype:
-        y[...] = x
-    else:
-        with np.errstate(over="ignore"):
-            y[...] = x
-
-
-def read_only(array: Array) -> Array:
-    """Return a view that cannot be written to: what code of others may look at."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def parts_of(array: Array) -> Iterator[tuple[int, Array]]:
-    """Yield (first row, some rows) of all rows, so few at a time that what is computed from them takes no memory."""
-    rows = max(1, _BYTES_PER_CHECK * len(array) // max(1, array.nbytes))
-    for start in range(0, len(array), rows):
-        yield start, array[start : start + rows]
-
-
-def all_finite(array: Array) -> bool:
-    """Whether there is neither NaN nor infinity among the numbers."""
-    if array.nbytes <= _BYTES_PER_CHECK:
-        return _finite(array)
-    if array.flags.forc and array.dtype.isnative and all(np.isfinite(total) for total in _sums_of(array)):
-        return True
-    return all(_finite(part) for _, part in parts_of(array))
-
-
-def _sums_of(array: Array) -> Iterator[Any]:
-    """Yield sums that contain every number: only finite numbers have finite sums, which may still be too large.
-
-    einsum takes a third of the time of isfinite, or of sum, which adds more accurately.
-    """
-    flat = array.ravel(order="K")
-    for start in range(0, flat.size, _NUMBERS_PER_SUM):
-        yield np.einsum("i->", flat[start : start + _NUMBERS_PER_SUM])
-
-
-def _finite(array: Array) -> bool:
-    return 0 not in np.isfinite(array).tobytes()  # for few numbers a third of the time of all()
-
-
-def check_finite(array: Array, name: str, dtype: np.dtype[Any] | None = None) -> None:
-    """Raise ValueError with the place of the first NaN or infinity, or number that is too large for the dtype."""
-    if dtype is None or array.dtype == dtype:
-        if array.nbytes <= _BYTES_PER_CHECK and 0 not in np.isfinite(array).tobytes():  # as in `_finite`
-            return
-        if all_finite(array):
-            return
-    for start, part in parts_of(array):
-        numbers = part if dtype is None else convert(part, dtype)
-        if not _finite(numbers):
-            row, *column = (int(i) for i in np.argwhere(~np.isfinite(numbers))[0])
-            value = part[(row, *column)]
-            place = f"row {start + row}" + (f", column {column[0]}" if column else "")
-            what = "NaN" if np.isnan(value) else f"infinite, or too large for {numbers.dtype}"
-            raise ValueError(f"{name} is {what} at {place}: fill in, clip or drop such rows before training")
-
-
-def check_lengths(n: int, other: Array, name: str) -> None:
-    """Raise ValueError unless there is one row of `other` for each of the n of x."""
-    if len(other) != n:
-        raise ValueError(f"{name} has {len(other)} rows, expected {n} to match x")
-
-
-def as_weights(weights: ArrayLike | None, n: int, dtype: np.dtype[Any]) -> Array | None:
-    """Return weights of rows as (n,), or None."""
-    if weights is None:
-        return None
-    array = as_array(weights, "sample_weight")
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        raise ValueError(f"sample_weight has shape {array.shape}, expected one number per row: ({n},)")
-    check_lengths(n, array, "sample_weight")
-    array = np.ascontiguousarray(convert(array, dtype))
-    check_finite(array, "sample_weight")
-    if (array < 0).any():
-        raise ValueError(f"sample_weight is negative at row {int(np.argmax(array < 0))}, expected numbers >= 0")
-    return array

@@ -9,7 +9,7 @@ import numpy as np
 from fastnn import threads
 from fastnn._core.tape import RowFunction, Tape
 from fastnn.arena import Array
-from fastnn.checks import copy_into
+from fastnn.arrays import copy_into
 from fastnn.layers.chain import Chain, elements
 from fastnn.layers.tree import Tree
 

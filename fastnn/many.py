@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from fastnn import threads
-from fastnn.checks import as_rows, convert
+from fastnn.arrays import as_rows, convert
 from fastnn.losses import Loss
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer

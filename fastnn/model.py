@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from fastnn import losses, threads
 from fastnn.arena import Array
-from fastnn.checks import as_array, count
+from fastnn.arrays import as_array
+from fastnn.checks import count
 from fastnn.losses import Loss
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer

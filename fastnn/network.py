@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn.arena import Array, Memory
-from fastnn.checks import as_array, count
+from fastnn.arrays import as_array
+from fastnn.checks import count
 from fastnn.inference import Predictors
 from fastnn.layers.contract import Layer
 from fastnn.layers.tree import Tree, walk

@@ -26,7 +26,7 @@ from fastnn import (
     Softmax,
     Tanh,
 )
-from fastnn.checks import check_finite
+from fastnn.arrays import check_finite
 
 ROWS = 12
 RNG = np.random.default_rng(0)

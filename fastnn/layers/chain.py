@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn.arena import Arena, Array
-from fastnn.checks import as_matrix, read_only
+from fastnn.arrays import as_matrix, read_only
 from fastnn.layers.contract import PLAIN, Code, Layer, LayerForms, forms
 from fastnn.layers.passes import NO_SCRATCH, Inner, Pass, Run, Scratch
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from fastnn import initializers, kernels
 from fastnn.arena import Array, Memory
-from fastnn.checks import as_array, as_matrix, flag
+from fastnn.arrays import as_array, as_matrix
+from fastnn.checks import flag
 from fastnn.settings import Forms, Part, fixed_settings
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import kernels
 from fastnn.arena import Arena, Array, Memory
-from fastnn.checks import as_array, as_rows
+from fastnn.arrays import as_array, as_rows
 from fastnn.initializers import zeros
 from fastnn.layers.chain import elements
 from fastnn.layers.contract import OF_THE_CONTRACT, Layer, build_layer

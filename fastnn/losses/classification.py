@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn.arena import Array
-from fastnn.checks import as_array, check_finite, flag, parts_of
+from fastnn.arrays import as_array, check_finite, parts_of
+from fastnn.checks import flag
 from fastnn.layers.contract import Layer, merges
 from fastnn.losses.contract import Loss
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import kernels
 from fastnn.arena import Array
-from fastnn.checks import all_finite, as_array, as_matrix, check_finite, convert, read_only
+from fastnn.arrays import all_finite, as_array, as_matrix, check_finite, convert, read_only
 from fastnn.settings import Cell, Part, forms_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastnn._core.tape import Tape
 from fastnn.arena import Array, Memory
-from fastnn.checks import copy_into
+from fastnn.arrays import copy_into
 from fastnn.layers.chain import Chain, checked_gradient
 from fastnn.layers.passes import Pass
 from fastnn.training.plan import Constants

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn._core.team import Team
-from fastnn.checks import all_finite
+from fastnn.arrays import all_finite
 from fastnn.training.callbacks import EarlyStopping
 from fastnn.training.history import History
 from fastnn.training.plan import EpochPlan

@@ -13,7 +13,8 @@ from fastnn import losses, optimizers, threads
 from fastnn._core.tape import Claim, Tape
 from fastnn._core.team import Team
 from fastnn.arena import Array
-from fastnn.checks import as_matrix, as_weights, check_finite, check_lengths, convert, count, flag
+from fastnn.arrays import as_matrix, as_weights, check_finite, check_lengths, convert
+from fastnn.checks import count, flag
 from fastnn.inference import Predictors
 from fastnn.layers.chain import Chain
 from fastnn.layers.contract import no_derivative
