@@ -150,18 +150,14 @@ def check_lengths(n: int, other: Array, name: str) -> None:
         raise ValueError(f"{name} has {len(other)} rows, expected {n} to match x")
 
 
-def as_weights(weights: ArrayLike | None, n: int, dtype: np.dtype[Any]) -> Array | None:
-    """Return weights of rows as (n,), or None."""
-    if weights is None:
-        return None
-    array = as_array(weights, "sample_weight")
+def as_weights(weights: ArrayLike, n: int, dtype: np.dtype[Any], name: str = "sample_weight") -> Array:
+    """Return finite weights of rows as (n,)."""
+    array = as_array(weights, name)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise ValueError(f"sample_weight has shape {array.shape}, expected one number per row: ({n},)")
-    check_lengths(n, array, "sample_weight")
+        raise ValueError(f"{name} has shape {array.shape}, expected one number per row: ({n},)")
+    check_lengths(n, array, name)
     array = np.ascontiguousarray(convert(array, dtype))
-    check_finite(array, "sample_weight")
-    if (array < 0).any():
-        raise ValueError(f"sample_weight is negative at row {int(np.argmax(array < 0))}, expected numbers >= 0")
+    check_finite(array, name)
     return array

@@ -188,7 +188,7 @@ class Model(Network):
         sample_weight: ArrayLike | None = None,
         batch_size: int | None = None,
     ) -> dict[str, float]:
-        """Return the loss on other data and, for a cross-entropy, the accuracy.
+        """Return the loss on other data and, for a cross-entropy, accuracies.
 
         Parameters
         ----------
@@ -197,14 +197,19 @@ class Model(Network):
         loss : str, Loss or None
             None takes that of the last training, or what fits the last activation.
         sample_weight : array_like of shape (rows,) or None
-            Of the loss; the accuracy is not weighted.
+            What the rows weigh, relative to each other, as in `fit`: the loss is Σ weight * loss / Σ weight, and
+            accuracies follow the same rule.
         batch_size : int or None
             How many rows are computed at a time; None chooses, as in `predict`.
 
         Returns
         -------
         dict
-            {"loss": ...}, with "accuracy" for a cross-entropy.
+            {"loss": ...}, for `CrossEntropy` with "accuracy": the share of rows whose largest output is that of their
+            class. For `BinaryCrossEntropy` with one output, "accuracy" is the share of rows on the right side of 0.5.
+            With several outputs that share of all entries is "binary_accuracy", which is high wherever most targets
+            are 0; where every row of targets is one class (a 1 among zeros), there is also "accuracy", by the largest
+            output.
         """
         return self._trainer.evaluate(x, y, loss, sample_weight, batch_size)
 
@@ -222,8 +227,12 @@ class Model(Network):
 
         Parameters
         ----------
-        x, y, sample_weight
+        x, y
             As in `fit`.
+        sample_weight : array_like of shape (rows,) or None
+            Multiplies the loss of each row, as it is: the loss of the batch is Σ weight * loss / rows. It may be
+            negative (advantages). One step cannot know what the other rows weigh, so a weight means something else
+            than in `fit`: its size counts, and rows of weight 0 count as rows; NaN in them is refused.
         loss, optimizer : str or object
             None takes those of the last training. What an optimizer remembers goes on where the same object, the same
             name or none is passed again, also after steps of others.
@@ -252,7 +261,7 @@ class Model(Network):
         epochs: int = 10,
         batch_size: int | None = 32,
         shuffle: bool = True,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[ArrayLike, ...] | None = None,
         sample_weight: ArrayLike | None = None,
         callbacks: Sequence[Callback] = (),
         verbose: bool | str = "auto",
@@ -275,10 +284,13 @@ class Model(Network):
             Rows per step; None for all. The last batch of an epoch may be smaller.
         shuffle : bool
             Whether each epoch visits the rows in a new order.
-        validation_data : tuple (x, y) or None
-            Evaluated after every epoch into ``history.val_loss``.
+        validation_data : tuple (x, y), (x, y, sample_weight), or None
+            Evaluated after every epoch into ``history.val_loss``, weighted as in `evaluate`.
         sample_weight : array_like of shape (rows,) or None
-            Multiplies the loss of each row; the mean is still over the number of rows.
+            What the rows weigh, relative to each other: numbers >= 0. A row of weight 2 counts as two rows. One of
+            weight 0 is left out, whatever it holds, NaN too: the epoch has no step for it. The weights of the others
+            are scaled to mean 1, and the loss of a batch is Σ weight * loss / rows. A loss of your own that takes no
+            weights can do with those that are all 0 or 1.
         callbacks : sequence of callables
             Called as ``f(model, epoch, {"loss": ..., "val_loss": ...})`` after each epoch; True ends the fit. Where it
             has a method ``end(model)``, that is called however the fit ends. What it changes in x, y, sample_weight

@@ -30,6 +30,7 @@ from fastnn.layers.activations import BY_NAME
 
 DTYPES = ("float32", "float64")
 FEATURES, OUTPUTS = 4, 3
+_STEP = 1e-5  # of a numerical derivative
 
 # Every activation that has a name, once; synonyms are tested on their own.
 ACTIVATIONS = ("gelu_tanh", *{kind: name for name, kind in reversed(BY_NAME.items())}.values())
@@ -132,3 +133,16 @@ def memory_of(net: Model) -> dict[str, np.ndarray]:
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     """Equal bit for bit: also the signs of zeros, and NaN is equal to itself."""
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def numerical_gradient(objective: Callable[[], float], x: np.ndarray) -> np.ndarray:
+    """The central differences of the objective, which reads x, with respect to every number of x."""
+    gradient = np.empty_like(x)
+    for i in np.ndindex(x.shape):
+        here = x[i]
+        x[i] = here + _STEP
+        above, distance = objective(), x[i]
+        x[i] = here - _STEP
+        gradient[i] = (above - objective()) / (distance - x[i])
+        x[i] = here
+    return gradient

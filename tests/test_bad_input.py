@@ -84,6 +84,7 @@ BAD = {
     "logits after softmax": ({"loss": CrossEntropy(from_logits=True)}, ValueError, "expects logits, but the net ends"),
     "weights too few": ({"sample_weight": [1.0] * 11}, ValueError, "sample_weight has 11 rows, expected 12 to match x"),
     "weights negative": ({"sample_weight": -np.ones(ROWS)}, ValueError, "sample_weight is negative at row 0.*>= 0"),
+    "weights all 0": ({"sample_weight": [0] * 12}, ValueError, "sample_weight is 0 in all rows, expected one above 0"),
     "weights NaN": ({"sample_weight": [np.nan] * 12}, ValueError, "sample_weight is NaN at row 0"),
     "weights of rank 2": ({"sample_weight": P}, ValueError, r"sample_weight has shape \(12, 3\), expected .*\(12,\)"),
     "weights text": ({"sample_weight": ["a"] * 12}, TypeError, "sample_weight is list of dtype <U1, expected numbers"),
@@ -105,9 +106,13 @@ BAD = {
     "callbacks of no functions": ({"callbacks": [1]}, TypeError, "callbacks holds 1, expected functions of"),
     "validation no tuple": ({"validation_data": X}, TypeError, r"validation_data is .*expected .*tuple \(x, y\)"),
     "validation wide": ({"validation_data": (X[:, :3], LABELS)}, ValueError, r"validation data: Dense 1 .*\(12, 3\)"),
-    "validation x NaN": ({"validation_data": (changed(X, np.nan), LABELS)}, ValueError, "validation x is NaN at row 3"),
-    "validation empty": ({"validation_data": (X[:0], LABELS[:0])}, ValueError, "validation x has no rows"),
+    "validation x NaN": ({"validation_data": (changed(X, np.nan), LABELS)}, ValueError, "validation data: x is NaN at"),
+    "validation empty": ({"validation_data": (X[:0], LABELS[:0])}, ValueError, "validation data: x has no rows"),
     "validation y shorter": ({"validation_data": (X, LABELS[1:])}, ValueError, "validation data: y has 11 rows, e"),
+    "validation of four": ({"validation_data": (X, LABELS, None, None)}, TypeError, r"\(x, y\), or \(x, y, sample_w"),
+    "validation weights": (
+        {"validation_data": (X, LABELS, -np.ones(ROWS))}, ValueError, "validation data: sample_weight is negative at",
+    ),
     "validation y out of range": ({"validation_data": (X, LABELS + 1)}, ValueError, "validation data: y is 3 at row 2"),
 }  # fmt: skip
 
@@ -158,8 +163,10 @@ def test_fit_refuses(name, trained):
 
 
 OF_ONE_STEP = {"x", "y", "sample_weight", "loss", "optimizer"}
-TRAIN_BATCH = [name for name, (arguments, *_) in BAD.items() if set(arguments) <= OF_ONE_STEP]
-EVALUATE = [name for name in TRAIN_BATCH if "optimizer" not in BAD[name][0]]
+OF_KNOWN_DATA = ("weights negative", "weights all 0")  # a single step takes weights as they are
+ONE_STEP = [name for name, (arguments, *_) in BAD.items() if set(arguments) <= OF_ONE_STEP]
+TRAIN_BATCH = [name for name in ONE_STEP if name not in OF_KNOWN_DATA]
+EVALUATE = [name for name in ONE_STEP if "optimizer" not in BAD[name][0]]
 PREDICT = [name for name in EVALUATE if set(BAD[name][0]) == {"x"} and name not in ("x NaN", "x inf", "x too large")]
 
 
@@ -238,7 +245,7 @@ class Unweighted(Loss):
 def test_weights_for_a_loss_that_takes_none_are_refused():
     net = Model([Dense(3)], seed=0)
     message = "Unweighted.* takes no sample_weight: give its value_and_grad a third parameter, weight"
-    assert_refused(lambda: net.fit(X, T, Unweighted(), sample_weight=np.ones(ROWS)), TypeError, message)
+    assert_refused(lambda: net.fit(X, T, Unweighted(), sample_weight=np.arange(ROWS)), TypeError, message)
     assert not net.built
 
 

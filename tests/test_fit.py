@@ -213,12 +213,12 @@ def test_evaluate_is_the_loss_of_the_predictions(name):
     assert result["loss"] == pytest.approx(value, rel=1e-12)
     assert net.evaluate(x, t, task.loss(), batch_size=7) == result
     weighted = net.evaluate(x, t, task.loss(), sample_weight=np.r_[2.0, np.zeros(1299)])
-    assert weighted["loss"] == pytest.approx(2 / 1300 * net.evaluate(x[:1], t[:1], task.loss())["loss"], rel=1e-12)
+    assert weighted == net.evaluate(x[:1], t[:1], task.loss())
     if "softmax" in name or "rows" in name:
         labels = t if t.ndim == 1 else t.argmax(axis=1)
         assert result["accuracy"] == np.mean(net.predict(x).argmax(axis=1) == labels)
     elif "bce" in name:
-        assert result["accuracy"] == np.mean((net.predict(x) > 0.5) == (t > 0.5))
+        assert result["binary_accuracy"] == np.mean((net.predict(x) > 0.5) == (t > 0.5))
     else:
         assert result.keys() == {"loss"}
 

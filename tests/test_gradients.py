@@ -1,30 +1,16 @@
 """The kernels' derivatives are those of the kernels' values: central differences in float64, away from kinks."""
 
-from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from cases import CASES, FUSED, Case, dense_arguments, dense_backward_arguments, kernel, random, unset
+from nets import numerical_gradient
 
-STEP = 1e-5
 TOLERANCE = 1e-7
 LOSSES = [case for case in CASES if case.derivative_of == case.op and "dy" in case.outputs]
 BACKWARDS = [case for case in CASES if case.derivative_of not in ("", case.op)]
 FORWARDS = {case.op: case for case in reversed(CASES)}
-
-
-def numerical_gradient(objective: Callable[[], float], x: np.ndarray) -> np.ndarray:
-    """The central differences of the objective, which reads x, with respect to every number of x."""
-    gradient = np.empty_like(x)
-    for i in np.ndindex(x.shape):
-        here = x[i]
-        x[i] = here + STEP
-        above, distance = objective(), x[i]
-        x[i] = here - STEP
-        gradient[i] = (above - objective()) / (distance - x[i])
-        x[i] = here
-    return gradient
 
 
 def away_from_kinks(case: Case, arguments: dict) -> np.ndarray | bool:

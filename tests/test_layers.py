@@ -14,6 +14,7 @@ from nets import (
     each_dtype,
     each_task,
     layer_of,
+    numerical_gradient,
     same_bits,
     small_net,
 )
@@ -324,7 +325,6 @@ def test_layers_of_a_net_begin_with_different_weights():
 
 # Gradients: central differences of whole little nets in float64, of every activation with every loss
 
-STEP = 1e-5
 KINKS = np.array([-3.0, -1.0, 0.0, 1.0, 3.0])  # where derivatives of activations jump
 
 
@@ -345,18 +345,6 @@ def problem(activation, task):
     x = x[away_from_kinks(net, x)][:6]
     assert len(x) == 6
     return net, x, task.targets(net.predict(x), rng)
-
-
-def numerical_gradient(objective, at: np.ndarray) -> np.ndarray:
-    gradient = np.empty_like(at)
-    for i in np.ndindex(at.shape):
-        here = at[i]
-        at[i] = here + STEP
-        above, distance = objective(), at[i]
-        at[i] = here - STEP
-        gradient[i] = (above - objective()) / (distance - at[i])
-        at[i] = here
-    return gradient
 
 
 def assert_same_gradient(got, numerical):

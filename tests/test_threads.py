@@ -71,10 +71,10 @@ def test_any_number_of_threads_predicts_the_same_bits(dtype):
 def test_steps_are_divided_where_it_is_worth_it():
     """Else the tests above show nothing, and small nets pay for threads."""
     net, (x, t) = wide_net(), wide_data()
-    training, x, t, *_ = net._trainer._ready(x, t, None, None, None)
+    training, (x, t, *_), _ = net._trainer._ready(x, t, None, None, None)
     assert training.plan(128, t, False).tape(128, training.step).chunks >= 8
     small = Model([Dense(8, "relu"), Dense(2, "softmax")], seed=0)
-    training, x, t, *_ = small._trainer._ready(x[:, :4], t % 2, None, None, None)
+    training, (x, t, *_), _ = small._trainer._ready(x[:, :4], t % 2, None, None, None)
     assert training.plan(32, t, False).tape(32, training.step).chunks == 0
 
 
@@ -128,7 +128,7 @@ def test_wrong_sizes_of_teams_are_refused(wrong):
 def test_a_team_wakes_up_again():
     """Members sleep after some milliseconds without work."""
     net, (x, t) = wide_net(), wide_data()
-    training, x, t, *_ = net._trainer._ready(x, t, None, None, None)
+    training, (x, t, *_), _ = net._trainer._ready(x, t, None, None, None)
     tape = training.plan(128, t, False).tape(128, training.step)
     with Team(3, divide_all=True) as team:
         for _ in range(10):

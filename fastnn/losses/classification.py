@@ -54,6 +54,11 @@ class BinaryCrossEntropy(_Likelihood):
     from_logits : bool
         Whether the net gives logits y instead of p = sigmoid(y). A net that ends in a sigmoid needs no such word: it
         is trained from its logits, which is stable and cannot take log(0).
+
+    Notes
+    -----
+    `Model.evaluate` gives "accuracy" for one output. For several it gives "binary_accuracy", the share of right
+    entries, and "accuracy", the share of rows whose largest output is right, where every row of targets is one class.
     """
 
     fuses = ("sigmoid",)
@@ -71,8 +76,16 @@ class BinaryCrossEntropy(_Likelihood):
             )
         return array
 
-    def metrics(self, y: Array, t: Array) -> dict[str, float]:
-        return {"accuracy": float(np.mean((y > (0 if self.from_logits else 0.5)) == (t > 0.5)))} if y.size else {}
+    def metrics(self, y: Array, t: Array, weight: Array | None = None) -> dict[str, float]:
+        if not y.size:
+            return {}
+        right = (y > (0 if self.from_logits else 0.5)) == (t > 0.5)
+        if y.shape[1] == 1:
+            return {"accuracy": _mean(right, weight)}
+        found = {"binary_accuracy": _mean(right, weight)}
+        if ((t == 0) | (t == 1)).all() and (t.sum(axis=1) == 1).all():
+            found["accuracy"] = _mean(y.argmax(axis=1) == t.argmax(axis=1), weight)
+        return found
 
 
 class CrossEntropy(_Likelihood):
@@ -110,9 +123,16 @@ class CrossEntropy(_Likelihood):
                 )
         return array
 
-    def metrics(self, y: Array, t: Array) -> dict[str, float]:
+    def metrics(self, y: Array, t: Array, weight: Array | None = None) -> dict[str, float]:
         labels = t if t.ndim == 1 else t.argmax(axis=1)
-        return {"accuracy": float(np.mean(y.argmax(axis=1) == labels))} if len(y) else {}
+        return {"accuracy": _mean(y.argmax(axis=1) == labels, weight)} if len(y) else {}
+
+
+def _mean(right: Array, weight: Array | None) -> float:
+    """Return the mean over rows, and over columns where there are some."""
+    if weight is None:
+        return float(right.mean())
+    return float(np.average(right.reshape(len(right), -1).mean(axis=1), weights=weight))
 
 
 def _labels(array: Array, n_classes: int) -> Array:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import kernels
 from fastnn.arena import Array
-from fastnn.arrays import all_finite, as_array, as_matrix, check_finite, convert, read_only
+from fastnn.arrays import all_finite, as_array, as_matrix, as_weights, check_finite, convert, read_only
 from fastnn.settings import Cell, Part, forms_of
 
 if TYPE_CHECKING:
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 
 class Loss(Part):
-    """What training makes small: the weighted mean over rows of each row's loss.
+    """What training makes small: the mean over rows of weight * the row's loss.
 
     A loss of your own is a subclass with ``value_and_grad(self, y, t)``, which returns the mean over the rows and its
-    gradient with respect to y, both from NumPy; with a third parameter, ``weight``, it can take sample weights.
+    gradient with respect to y, both from NumPy. With a third parameter, ``weight`` of shape (rows,), it can take
+    weights: it multiplies each row's loss by its weight, and still divides by the number of rows. `fit` and `evaluate`
+    scale weights to mean 1 before, so that this is the weighted mean over the data.
 
     Examples
     --------
@@ -36,13 +38,28 @@ class Loss(Part):
     fuses: ClassVar[tuple[str, ...]] = ()  # the activations at the end of a net that `from_logits` replaces
     from_logits: bool = False
 
-    def value_and_grad(self, y: Any, t: Any) -> tuple[Any, Array]:
-        """Return the loss of predictions y for targets t, and its gradient with respect to y: its kernel, run now."""
-        y = np.ascontiguousarray(as_matrix(y, "y"))
-        dy, value = np.empty_like(y), np.empty(1)
-        target = np.ascontiguousarray(self.targets(t, y.shape[1], y.dtype))
-        self._value_and_grad(y, target, None, dy, value, None)
-        return float(value[0]), dy
+    if TYPE_CHECKING:  # one of your own may have no weight
+
+        def value_and_grad(self, *arguments: Any, **options: Any) -> tuple[Any, Array]: ...
+
+    else:
+
+        def value_and_grad(self, y, t, weight=None):
+            """Return the loss of predictions y for targets t, and its gradient with respect to y: its kernel, run now.
+
+            Parameters
+            ----------
+            y, t
+                Predictions of shape (rows, n), and targets as in `Model.fit`.
+            weight : array_like of shape (rows,) or None
+                Multiplies each row's loss; the mean is still over the number of rows.
+            """
+            y = np.ascontiguousarray(as_matrix(y, "y"))
+            dy, value = np.empty_like(y), np.empty(1)
+            target = np.ascontiguousarray(self.targets(t, y.shape[1], y.dtype))
+            factor = None if weight is None else as_weights(weight, len(y), y.dtype, "weight")
+            self._value_and_grad(y, target, factor, dy, value, None)
+            return float(value[0]), dy
 
     def _value_and_grad(
         self, y: Array, t: Array, weight: Array | None, dy: Array | None, value: Array, tape: Tape | None
@@ -73,8 +90,8 @@ class Loss(Part):
             self._in_numpy(y, t, weight, dy, value)
 
     def _in_numpy(self, y: Array, t: Array, weight: Array | None, dy: Array | None, value: Array) -> None:
-        arguments = [read_only(array) for array in (y, t, weight) if array is not None]
-        result, gradient = self.value_and_grad(*arguments)
+        factor = {} if weight is None else {"weight": read_only(weight)}
+        result, gradient = self.value_and_grad(read_only(y), read_only(t), **factor)
         if np.shape(result) != ():
             raise ValueError(f"{self}: the value has shape {np.shape(result)}, expected one number")
         if np.shape(gradient) != y.shape:
@@ -113,9 +130,17 @@ class Loss(Part):
         """
         return self, False
 
-    def metrics(self, y: Array, t: Array) -> dict[str, float]:
-        """Return what besides the loss says how good predictions are."""
+    def metrics(self, y: Array, t: Array, weight: Array | None = None) -> dict[str, float]:
+        """Return what besides the loss says how good predictions are: weighted means over the rows."""
         return {}
+
+    def metrics_of(self, y: Array, t: Array, weight: Array | None) -> dict[str, float]:
+        """Return the metrics, weighted where there are weights."""
+        if weight is None:
+            return self.metrics(y, t)
+        if not takes_weight(type(self).metrics):
+            raise TypeError(f"{self}: metrics takes no sample_weight: give it a third parameter, weight")
+        return self.metrics(y, t, weight)
 
     @property
     def is_numpy(self) -> bool:
@@ -125,10 +150,25 @@ class Loss(Part):
     @property
     def takes_weights(self) -> bool:
         """Whether rows can be weighted."""
-        if not self.is_numpy:
-            return True
-        code = getattr(type(self).value_and_grad, "__code__", None)
-        return code is not None and "weight" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        return not self.is_numpy or takes_weight(type(self).value_and_grad)
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether its code cannot do without weights."""
+        return self.is_numpy and takes_weight(type(self).value_and_grad, without_default=True)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({'from_logits=True' if self.from_logits else ''})"
+
+
+def takes_weight(function: Any, without_default: bool = False) -> bool:
+    """Whether a function has a parameter `weight`, one without a default value where that is asked."""
+    code = getattr(function, "__code__", None)
+    if code is None or "weight" not in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+        return False
+    place = code.co_varnames.index("weight")
+    if place < code.co_argcount:
+        has_default = place >= code.co_argcount - len(function.__defaults__ or ())
+    else:
+        has_default = "weight" in (function.__kwdefaults__ or {})
+    return not (without_default and has_default)

@@ -210,12 +210,13 @@ class EpochPlan:
         return self._where != [array.ctypes.data for array in (self.x, self.target, self.weight) if array is not None]
 
     def use(self, x: Array, target: Array, weight: Array | None) -> bool:
-        """Copy other data of the same shapes over those of this plan; return whether these can be written to."""
+        """Copy other data over those of this plan; return whether they have these shapes and can be written to."""
         for own, given in ((self.x, x), (self.target, target), (self.weight, weight)):
-            if own is not given and own is not None:
-                if not own.flags.writeable:
-                    return False
-                own[...] = given
+            if own is given:
+                continue
+            if own is None or given is None or own.shape != given.shape or not own.flags.writeable:
+                return False
+            own[...] = given
         return True
 
     def run(

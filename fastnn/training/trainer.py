@@ -13,7 +13,6 @@ from fastnn import losses, optimizers, threads
 from fastnn._core.tape import Claim, Tape
 from fastnn._core.team import Team
 from fastnn.arena import Array
-from fastnn.arrays import as_matrix, as_weights, check_finite, check_lengths, convert
 from fastnn.checks import count, flag
 from fastnn.inference import Predictors
 from fastnn.layers.chain import Chain
@@ -24,6 +23,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.optimizers.update import Update, clear_frozen
 from fastnn.training.by_hand import ByHand
 from fastnn.training.callbacks import Callback, EarlyStopping
+from fastnn.training.data import Data, read
 from fastnn.training.epochs import Fit
 from fastnn.training.history import History
 from fastnn.training.plan import Constants, EpochPlan, Plan
@@ -120,14 +120,6 @@ class Trainer:
             own = self._named[optimizer] = same[0] if same else made
         return own
 
-    def _weights(self, sample_weight: ArrayLike | None, n: int, loss: Loss) -> Array | None:
-        if sample_weight is None:
-            return None
-        weight = as_weights(sample_weight, n, self.tree.dtype)
-        if not loss.takes_weights:
-            raise TypeError(f"{loss} takes no sample_weight: give its value_and_grad a third parameter, weight")
-        return weight
-
     def require_derivatives(self) -> None:
         """Raise TypeError unless every layer has a backward."""
         for layer in self.tree.without_derivative:
@@ -141,7 +133,7 @@ class Trainer:
             tree = self.tree
             tree.require_same()
             row, memory = tree.elements, tree.memory
-            trained, without_last = loss.for_end(tree.last, droppable=len(row) > 1)
+            trained, without_last = self._for_end(loss)
             chain = Chain(row[:-1] if without_last else row, tree.n_in, tree.dtype)
             update = Update(optimizer, memory, tree.entries(), self.state.of(optimizer, memory))
             check_recordable(chain, trained, optimizer, target, weighted, memory)
@@ -153,7 +145,7 @@ class Trainer:
     # -- training -----------------------------------------------------------------------------------------------------
 
     def _as_it_was(self, begin: Callable[[], Any]) -> Any:
-        """Call what begins a training; where it fails, a model that it has built is as it was."""
+        """Call what may build the model; where it fails, a model that it has built is as it was."""
         tree = self.tree
         if tree.built:
             return begin()
@@ -166,6 +158,9 @@ class Trainer:
                 tree.unbuild()
             raise
 
+    def _build(self, n_in: int) -> None:
+        self.tree.build(n_in, self.seed, self._owner())
+
     def _ready(
         self,
         x: ArrayLike,
@@ -173,24 +168,14 @@ class Trainer:
         sample_weight: ArrayLike | None,
         loss: str | Loss | None,
         optimizer: str | Optimizer | None,
+        known: bool = False,
         more: Callable[[Loss], Any] | None = None,
-    ) -> tuple[Training, Array, Array, Array | None, Any]:
+    ) -> tuple[Training, Data, Any]:
         """Build and prepare the model for these data, and return them checked, with what trains on them."""
-        tree = self.tree
-        matrix = convert(tree.inputs(x), tree.dtype)
-        if len(matrix) == 0:
-            raise ValueError("x has no rows, expected at least one")
-        check_finite(matrix, "x")
-        chosen = self.choose_loss(loss)
-        rule = self.choose_optimizer(optimizer)
-        if not tree.built:
-            tree.build(matrix.shape[1], self.seed, self._owner())
-        target = chosen.targets(y, tree.layers[-1].n_out, tree.dtype)
-        if len(target) != len(matrix):
-            check_lengths(len(matrix), target, "y")
-        weight = None if sample_weight is None else self._weights(sample_weight, len(matrix), chosen)
+        chosen, rule = self.choose_loss(loss), self.choose_optimizer(optimizer)
+        data = read(self.tree, x, y, sample_weight, chosen, self._build, known)
         extra = None if more is None else more(chosen)
-        return self._prepared(chosen, rule, target, weight is not None), matrix, target, weight, extra
+        return self._prepared(chosen, rule, data[1], data[2] is not None), data, extra
 
     def train_batch(
         self,
@@ -203,7 +188,7 @@ class Trainer:
         """Take one step, and return the loss before it."""
 
         def begin() -> tuple[Training, Array, Array, Array | None, Plan]:
-            training, matrix, target, weight, _ = self._ready(x, y, sample_weight, loss, optimizer)
+            training, (matrix, target, weight, _), _ = self._ready(x, y, sample_weight, loss, optimizer)
             plan = training.plan(len(matrix), target, weight is not None)
             plan.tape(len(matrix), training.step)
             return training, matrix, target, weight, plan
@@ -228,7 +213,7 @@ class Trainer:
         epochs: int,
         batch_size: int | None,
         shuffle: bool = True,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[ArrayLike, ...] | None = None,
         sample_weight: ArrayLike | None = None,
         callbacks: Sequence[Callback] = (),
         verbose: bool | str = "auto",
@@ -244,19 +229,15 @@ class Trainer:
         for callback in called:
             if isinstance(callback, EarlyStopping) and callback.monitor == "val_loss" and validation_data is None:
                 raise ValueError(f"{callback!r}: val_loss is watched, but there is no validation_data")
-        validation = None if validation_data is None else self._validation_inputs(validation_data)
         if n_threads is not None:
             threads.check(n_threads)
-        validated = None if validation is None else partial(self._validation, *validation, n_threads=n_threads)
+        validated = None if validation_data is None else partial(self._validation, validation_data, n_threads)
 
         def begin() -> tuple[Any, Plan, EpochPlan]:
-            ready = self._ready(x, y, sample_weight, loss, optimizer, validated)
-            training, matrix, target, weight, _ = ready
-            plan = training.plan(min(rows or len(matrix), len(matrix)), target, weight is not None, False)
-            return ready, plan, plan.take_epochs(matrix, target, weight, training.stepping(False))
+            ready = self._ready(x, y, sample_weight, loss, optimizer, True, validated)
+            return ready, *self._plans(ready[0], ready[1], rows)
 
-        (training, matrix, target, weight, validate), plan, over_data = self._as_it_was(begin)
-        size, n_rows = plan.batch.work.rows, len(matrix)
+        (training, data, validate), plan, over_data = self._as_it_was(begin)
         team = Team(threads.chosen(n_threads, over_data.chunks, n_epochs * over_data.n_batches))
         fits = self.state.fits
         order = is_shuffled, (self.seed * _SEEDS_APART + int(fits[0])) % 2**64
@@ -268,27 +249,25 @@ class Trainer:
         history = self.history = History()
 
         def renew(changed: bool) -> tuple[Training, EpochPlan, Callable[[], float] | None]:
-            nonlocal training, plan, over_data, matrix, target, weight, validate
+            nonlocal training, plan, over_data, data, validate
+            assert self.loss is not None
+            assert self.optimizer is not None
+            holds = True
             if changed:  # by a callback: the data are read anew
-                matrix, target, weight = self._read_anew(x, y, sample_weight, n_rows)
-                if validation_data is not None:
-                    assert self.loss is not None
-                    inputs = self._validation_inputs(validation_data)
-                    validate = self._validation(*inputs, self.loss, n_threads)
-                if over_data.has_moved() or not over_data.use(matrix, target, weight):
-                    over_data = plan.take_epochs(matrix, target, weight, training.stepping(False))
-            wanted = self.loss, self.optimizer, weight is not None
+                data = read(self.tree, x, y, sample_weight, self.loss, self._build, True, data[3])
+                if validated is not None:
+                    validate = validated(self.loss)
+                holds = not over_data.has_moved() and over_data.use(*data[:3])
+            wanted = self.loss, self.optimizer, data[2] is not None
             if wanted != self._training_of or not training.constants.hold():
-                assert self.loss is not None
-                assert self.optimizer is not None
-                training = self._prepared(self.loss, self.optimizer, target, weight is not None)
-                plan = training.plan(size, target, weight is not None, False)
-                over_data = plan.take_epochs(matrix, target, weight, training.stepping(False))
+                training, holds = self._prepared(self.loss, self.optimizer, data[1], data[2] is not None), False
+            if not holds:
+                plan, over_data = self._plans(training, data, rows)
             return training, over_data, validate
 
         training_loss = None
         if called and any(_watches_training_loss(callback, validate is not None) for callback in called):
-            training_loss = lambda: self._loss_now(matrix, target, weight, n_threads)  # noqa: E731 - the data may change
+            training_loss = lambda: self._loss_now(data, n_threads)  # noqa: E731 - the data may change
         fit = Fit(
             history, n_epochs, order, progress, called, self._owner(), renew, training_loss, validate,
             partial(before.restore, self.state, memory, None), stop,
@@ -300,43 +279,27 @@ class Trainer:
         plan.put_back(over_data)
         return history
 
-    def _read_anew(
-        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, n: int
-    ) -> tuple[Array, Array, Array | None]:
-        """Return the data as they are now, after callbacks that may have changed them."""
-        assert self.loss is not None
-        matrix = convert(self.tree.inputs(x), self.tree.dtype)
-        check_finite(matrix, "x")
-        target = self.loss.targets(y, self.tree.n_out, self.tree.dtype)
-        if len(matrix) != n or len(target) != n:
-            raise ValueError(
-                f"a callback changed the number of rows from {n} to {len(matrix)} of x, {len(target)} of y"
-            )
-        return matrix, target, self._weights(sample_weight, n, self.loss)
+    def _plans(self, training: Training, data: Data, rows: int | None) -> tuple[Plan, EpochPlan]:
+        """Return the recorded step for batches of so many rows, or of all, and what goes over these data."""
+        matrix, target, weight, _ = data
+        plan = training.plan(min(rows or len(matrix), len(matrix)), target, weight is not None, False)
+        return plan, plan.take_epochs(matrix, target, weight, training.stepping(False))
 
-    def _validation_inputs(self, data: tuple[ArrayLike, ArrayLike]) -> tuple[Array, ArrayLike]:
-        if not isinstance(data, (tuple, list)) or len(data) != 2:
-            raise TypeError("validation_data is expected to be a tuple (x, y)")
-        matrix = as_matrix(data[0], "validation x", self.tree.dtype)
-        if len(matrix) == 0:
-            raise ValueError("validation x has no rows, expected at least one")
-        check_finite(matrix, "validation x")
-        return matrix, data[1]
-
-    def _validation(self, x: Array, y: ArrayLike, loss: Loss, n_threads: int | None) -> Callable[[], float]:
+    def _validation(self, given: Any, n_threads: int | None, loss: Loss) -> Callable[[], float]:
         """Return a function that computes the loss on these data."""
+        if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+            raise TypeError("validation_data is expected to be a tuple (x, y), or (x, y, sample_weight)")
+        x, y, *weight = given
         try:
-            self.tree.layers[0].expect_features(x)
-            target = loss.targets(y, self.tree.n_out, self.tree.dtype)
-            check_lengths(len(x), target, "y")
+            data = read(self.tree, x, y, weight[0] if weight else None, loss, self._build, True)
         except (TypeError, ValueError) as error:
             error.args = (f"validation data: {error}",)
             raise
-        return partial(self._loss_now, x, target, None, n_threads)
+        return partial(self._loss_now, data, n_threads)
 
-    def _loss_now(self, x: Array, target: Array, weight: Array | None, n_threads: int | None) -> float:
+    def _loss_now(self, data: Data, n_threads: int | None) -> float:
         assert self.loss is not None
-        return self.value(self.loss, x, target, weight, None, n_threads)["loss"]
+        return self._evaluated(self.loss, data, None, n_threads)[0]
 
     # -- evaluation ---------------------------------------------------------------------------------------------------
 
@@ -349,43 +312,24 @@ class Trainer:
         batch_size: int | None,
     ) -> dict[str, float]:
         """Return the loss on other data and what else says how good predictions are."""
-        tree = self.tree
-        matrix = tree.inputs(x)
-        if len(matrix) == 0:
-            raise ValueError("x has no rows, expected at least one")
-        check_finite(matrix, "x", tree.dtype)
         rows = None if batch_size is None else count("batch_size", batch_size)
-        used = self.choose_loss(loss)
-        built = tree.built
-        try:
-            if not built:
-                tree.build(matrix.shape[1], self.seed, self._owner())
-            used.for_end(tree.last, droppable=len(tree.elements) > 1)
-            target = used.targets(y, tree.n_out, tree.dtype)
-            check_lengths(len(matrix), target, "y")
-            weight = self._weights(sample_weight, len(matrix), used)
-        except BaseException:
-            if not built:
-                tree.unbuild()
-            raise
-        return self.value(used, matrix, target, weight, rows)
+        chosen = self.choose_loss(loss)
+        used, _ = self._for_end(chosen)
+        data = self._as_it_was(lambda: read(self.tree, x, y, sample_weight, chosen, self._build, True, converted=False))
+        value, outputs = self._evaluated(chosen, data, rows)
+        return {"loss": value, **used.metrics_of(outputs, data[1], data[2])}
 
-    def value(
-        self,
-        loss: Loss,
-        x: Array,
-        target: Array,
-        weight: Array | None,
-        rows: int | None,
-        n_threads: int | None = None,
-    ) -> dict[str, float]:
-        """Return the loss over checked data, and its metrics."""
-        tree = self.tree
-        used, without_last = loss.for_end(tree.last, droppable=len(tree.elements) > 1)
+    def _for_end(self, loss: Loss) -> tuple[Loss, bool]:
+        return loss.for_end(self.tree.last, droppable=len(self.tree.elements) > 1)
+
+    def _evaluated(self, loss: Loss, data: Data, rows: int | None, n_threads: int | None = None) -> tuple[float, Array]:
+        """Return the loss over checked data, and the outputs that it is computed from."""
+        x, target, weight, _ = data
+        used, without_last = self._for_end(loss)
         y, value = self.predictors.current(without_last).some(x, rows, n_threads), np.empty(1)
-        target = np.ascontiguousarray(target)
-        used.compute(y, target, weight, None, value, None)
-        return {"loss": float(value[0]), **used.metrics(y, target)}
+        factor = None if weight is None else weight.astype(y.dtype, copy=False)
+        used.compute(y, np.ascontiguousarray(target), factor, None, value, None)
+        return float(value[0]), y
 
     # -- by hand ------------------------------------------------------------------------------------------------------
 
