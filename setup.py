@@ -25,14 +25,14 @@ from cached_build import CachedBuild, cached, copy, key_of, run, write
 # The families of kernels: name -> the texts of src/kernels that are included, in this order, and the C sources that are
 # linked with them, built as they are. All other paths of these tables are relative to src.
 FAMILIES = {
-    "activations": (["common", "rectangle", "elementwise", "elementary", "activations"], []),
+    "activations": (["common", "rectangle", "elementwise", "activations"], []),
     "dense": (
         ["common", "rectangle", "index", "dense", "peak"],
         [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "dots", "gemm", "peak")],
     ),
-    "layers": (["common", "rectangle", "dropout", "normalization"], []),
-    "losses": (["common", "softmax", "losses"], []),
-    "optimizers": (["common", "index", "optimizers", "transforms", "gather"], []),
+    "layers": (["common", "views", "rectangle", "dropout", "normalization", "elementwise", "elementary"], []),
+    "losses": (["common", "views", "softmax", "losses"], []),
+    "optimizers": (["common", "views", "index", "optimizers", "transforms", "gather"], []),
 }
 MODULES = ("team/team.pyx", "tape/tape.pyx", "kernels/kernel.pyx", "cpu.pyx")  # built once
 LAYOUT_FILES = ("tape/call.h", "tape/tape.pxd", "kernels/kernel.pxd")  # what the tape and the kernels must agree upon

@@ -31,15 +31,16 @@ LINKED = ROOT / "build" / "linked.json"  # written by src/build/cached_build.py
 DTYPES = ("float32", "float64")
 BUILDS = [(dtype, isa) for isa in kernels.built for dtype in DTYPES]
 WIDEST = {"baseline": "xmm", "avx2": "ymm", "avx512": "zmm"}
+BYTES = {"xmm": 16, "ymm": 32, "zmm": 64}
+LANES = {(isa, dtype): BYTES[WIDEST[isa]] // (4 if dtype == "float32" else 8) for isa in WIDEST for dtype in DTYPES}
 
 # Kernels whose functions are not named after them.
 ELSEWHERE = {"dense_backward": ("dense_dx_body", "dense_dw_body")}
 
 WITHOUT_ARITHMETIC = {
     "identity_loop": "copies",
-    "identity_gradient_loop": "copies",
     "elementwise_body": "calls the loop of its kernel",
-    "elementwise_gradient_body": "calls the loop of its kernel",
+    "gradient_body": "calls the loop of its kernel",
     "dense_forward_body": "calls gemm, whose functions are looked at, too",
     "dense_dx_body": "calls gemm",
     "dense_dw_body": "calls gemm",
@@ -63,7 +64,7 @@ IN_DOUBLE = {"block_squares_body": "squares of float32 would overflow"}
 # What may be called, apart from what the C library does to memory.
 CALLS = {
     "elementwise_body": {"": "the loop of its kernel, by its address, once for all rows"},
-    "elementwise_gradient_body": {"": "the loop of its kernel, by its address, once for all rows"},
+    "gradient_body": {"": "the loop of its kernel, by its address, once for all rows"},
     "dense_forward_body": {"gemm": "a whole product"},
     "dense_dx_body": {"gemm": "a whole product"},
     "dense_dw_body": {"gemm": "a whole product"},
@@ -75,7 +76,7 @@ MEMORY = {"memcpy", "memmove", "memset"}
 # What a float32 build may do in double. Numbers that come as cells are double, and are made `real` before the loop.
 OUTSIDE_LOOPS = {
     "elementwise_body": {"scalar conversion"},
-    "elementwise_gradient_body": {"scalar conversion"},
+    "gradient_body": {"scalar conversion"},
     "sgd_body": {"scalar conversion"},
     "rmsprop_body": {"scalar conversion", "scalar arithmetic"},  # 1 - alpha
     "adam_body": {"scalar conversion", "scalar arithmetic"},  # the corrections
@@ -178,7 +179,7 @@ def functions_of(kernel: str) -> tuple[str, ...]:
     operation, _, direction = kernel.rpartition("_")
     row = kernels.float64.activations.get(operation)
     if row is not None and row.elementwise:
-        return (f"{operation}_loop",) if direction == "forward" else (f"{operation}_gradient_loop",)
+        return (f"{operation}_loop",)
     return ELSEWHERE.get(kernel, (f"{kernel}_loop", f"{kernel}_body"))
 
 
@@ -188,16 +189,23 @@ def losses() -> set[str]:
     return {function for name in names for function in functions_of(name)}
 
 
-def loops_of_loss(name: str) -> int:
-    """A loss whose targets have the shape of the predictions has a loop with the gradient, and one without."""
-    return 2 if name in losses() and "labels" not in name and name != "cross_entropy_from_logits_body" else 1
+def loops_of(name: str) -> int:
+    """Say how many loops there are: two in an activation, for y and for dx, and two in a loss whose targets have the
+    shape of the predictions, with the gradient and without.
+    """
+    if name in LOOPS:
+        return LOOPS[name]
+    if name in losses():
+        return 1 if "labels" in name or name == "cross_entropy_from_logits_body" else 2
+    return 2 if name.removesuffix("_loop") in kernels.float64.activations else 1
 
 
 def without_vectors(name: str, parts: list[Function], dtype: str, isa: str) -> Iterator[str]:
     """Say which loops of a function compute, and not in vectors of full width.
 
     A loop over vectors may leave its last elements to another, which is then about as long, and whatever GCC has
-    unrolled altogether stands in no loop.
+    unrolled altogether stands in no loop. What a row leaves is often one shorter vector, then single numbers, one after
+    the other: where GCC has moved the test of the loop over rows, that looks like a loop of its own.
     """
     full, whole, partial = WIDEST[isa], [], []
     outside = sum(i.arithmetic(dtype) == full for part in parts for i in part.instructions)
@@ -208,12 +216,14 @@ def without_vectors(name: str, parts: list[Function], dtype: str, isa: str) -> I
         if n_full:
             whole.append(n_full)
         elif registers:
-            partial.append((len(registers), loop[0].address))
+            shorter = max(registers.count(register) for register in ("xmm", "ymm"))
+            is_rest = len(registers) <= LANES[isa, dtype] * shorter
+            partial.append((shorter if is_rest else len(registers), loop[0].address))
     advice = "is the formula inlined, without a branch or a store on a condition?"
     if not whole and not outside:
         yield f"no {dtype} arithmetic in {full}, the vectors of {isa}; {advice}"
         return
-    least = LOOPS.get(name, loops_of_loss(name))
+    least = loops_of(name)
     if len(whole) < least and not outside:
         yield f"{len(whole)} loops over vectors ({full}), expected {least}; {advice}"
     whole = sorted([*whole, *[outside] * (outside > 0)])

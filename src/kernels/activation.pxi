@@ -45,7 +45,7 @@ cdef class Activation:
 
     @property
     def elementwise(self):
-        return self.forward_loop is not NULL
+        return self.loop is not NULL
 
     @property
     def fusable(self):
@@ -59,10 +59,10 @@ cdef class Activation:
         return f"<activation {self.name}>"
 
 
-cdef Activation add_activation(str build, str row, const void *forward_loop, const void *backward_loop):
-    """Add a row to the table of a build; without loops, the activation is none of single numbers."""
+cdef Activation add_activation(str build, str row, const void *loop):
+    """Add a row to the table of a build; without a loop, the activation is none of single numbers."""
     cdef Activation activation = Activation(row)
-    activation.forward_loop, activation.backward_loop = forward_loop, backward_loop
+    activation.loop = loop
     TABLES.setdefault(build, {})[activation.name] = activation
     return activation
 
@@ -84,7 +84,7 @@ cdef int fuse(
     if payload[word_of_name] is not NULL:
         name = <object> payload[word_of_name]
         activation = fusable(build, kernel, name)
-        payload[word_of_name] = <void *> (activation.backward_loop if derivative else activation.forward_loop)
+        payload[word_of_name] = <void *> activation.loop
         if has_alpha and activation.alpha is not None:
             bounds = &activation.bounds[derivative]
             if bounds.count == 0:

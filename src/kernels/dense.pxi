@@ -9,29 +9,16 @@
 
 cdef extern from "gemm/gemm.h":
     ctypedef struct Product:
-        Py_ssize_t m
-        Py_ssize_t n
-        Py_ssize_t k
-        const real *a
-        Py_ssize_t a_row
-        Py_ssize_t a_col
-        const int64_t *a_rows
-        const int64_t *a_cols
-        const int64_t *a_next
-        const real *b
-        Py_ssize_t b_row
-        Py_ssize_t b_col
-        const real *bias
-        real *c
-        Py_ssize_t c_row
-        int update
+        Py_ssize_t m, n, k, a_row, a_col, b_row, b_col, c_row
+        Input a, b, bias
+        Labels a_rows, a_cols, a_next
+        Output c, b_sum
+        bint update, one_row
         real rate
-        real *b_sum
         void (*finish)(
             const void *context, Py_ssize_t i, Py_ssize_t j, Py_ssize_t rows, Py_ssize_t columns
         ) noexcept nogil
         const void *context
-        int one_row
     int gemm(const Product *product) noexcept nogil      # returns 0, or CALL_NO_MEMORY
 
 
@@ -135,39 +122,28 @@ cdef inline int word(const void *field, const Call *call) noexcept:
     return <int> ((<const char *> field - <const char *> call.payload) // <Py_ssize_t> sizeof(void *))
 
 
-# What is applied to each rectangle of a product while it is in the cache: an activation, in place, or the derivative of
-# one whose output is `saved`; all arrays of the product's own shape. Before an activation, perhaps, a factor and an
-# offset of each column.
+# What is applied to each rectangle of a product while it is in the cache, all arrays of the product's own shape: perhaps
+# a factor and an offset of each column, then an activation, in place, or the derivative of one whose output is `saved`.
 cdef struct Finish:
-    Forward activation
-    Backward derivative
-    const real *saved
-    real *y
+    Loop loop
+    Input saved
+    Output y
     Py_ssize_t stride
     real alpha
-    const real *factor
-    const real *offset
+    Input factor, offset
 
 cdef void apply(
     const void *context, Py_ssize_t i, Py_ssize_t j, Py_ssize_t rows, Py_ssize_t columns
 ) noexcept nogil:
     cdef const Finish *f = <const Finish *> context
     cdef Py_ssize_t at = i * f.stride + j
-    cdef Rectangle shape = Rectangle(rows, columns, f.stride)
-    if f.activation is not NULL:
-        f.activation(f.y + at, f.y + at, shape, f.alpha)
-    else:
-        f.derivative(f.saved + at, f.y + at, f.y + at, shape, f.alpha)
-
-cdef void apply_scaled(
-    const void *context, Py_ssize_t i, Py_ssize_t j, Py_ssize_t rows, Py_ssize_t columns
-) noexcept nogil:
-    cdef const Finish *f = <const Finish *> context
-    cdef real *y = f.y + i * f.stride + j
-    cdef Rectangle shape = Rectangle(rows, columns, f.stride)
-    map_columns(y, f.factor + j, f.offset + j, y, shape, scaled_and_shifted)
-    if f.activation is not NULL:
-        f.activation(y, y, shape, f.alpha)
+    cdef Piece piece = Piece(f.y + at, NULL, f.y + at, Rectangle(rows, columns, f.stride), f.alpha)
+    if f.saved is not NULL:
+        piece.x, piece.dy = f.saved + at, piece.y
+    if f.factor is not NULL:
+        map_columns(piece.y, f.factor + j, f.offset + j, piece.y, piece.shape, scaled_and_shifted)
+    if f.loop is not NULL:
+        f.loop(&piece)
 
 
 cdef struct DenseForward:
@@ -175,7 +151,7 @@ cdef struct DenseForward:
     Labels index, cursor
     Input w, b
     Output y
-    Forward activation
+    Loop activation
     Number alpha
     Input factor, offset
     Py_ssize_t rows, n_in, n_index, n_all, n_out, panel
@@ -195,11 +171,10 @@ cdef int dense_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
         p.b, p.b_row, p.b_col = s.w + j, s.n_out, 1
         p.bias = s.b + j if s.b is not NULL else NULL
         p.c, p.c_row = s.y + i * s.n_out + j, s.n_out
-        if s.factor is not NULL:
-            finish = Finish(s.activation, NULL, NULL, p.c, s.n_out, <real> s.alpha[0], s.factor + j, s.offset + j)
-            p.finish, p.context = apply_scaled, &finish
-        elif s.activation is not NULL:
-            finish = Finish(s.activation, NULL, NULL, p.c, s.n_out, <real> s.alpha[0], NULL, NULL)
+        if s.activation is not NULL or s.factor is not NULL:
+            finish = Finish(s.activation, NULL, p.c, s.n_out, <real> s.alpha[0], s.factor, s.offset)
+            if s.factor is not NULL:
+                finish.factor, finish.offset = s.factor + j, s.offset + j
             p.finish, p.context = apply, &finish
         status = gemm(&p)
     return status
@@ -231,7 +206,7 @@ cdef struct DenseBackward:
     Labels index, cursor
     Input w, dy
     Output dx, dw, db
-    Backward activation
+    Loop activation
     Number alpha
     Py_ssize_t rows, n_in, n_index, n_all, n_out, panel
 
@@ -250,7 +225,7 @@ cdef int dense_dx_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexc
         p.one_row = s.rows == 1
         p.c, p.c_row = s.dx + i * s.n_in + j, s.n_in
         if s.activation is not NULL:
-            finish = Finish(NULL, s.activation, s.x + i * s.n_in + j, p.c, s.n_in, <real> s.alpha[0], NULL, NULL)
+            finish = Finish(s.activation, s.x + i * s.n_in + j, p.c, s.n_in, <real> s.alpha[0], NULL, NULL)
             p.finish, p.context = apply, &finish
         status = gemm(&p)
     return status

@@ -6,8 +6,7 @@ from fastnn._core.tape cimport Body, Call, CallBounds
 ctypedef Py_ssize_t (*Prepare)(str kernel, Call *calls) except -1
 
 cdef class Activation:
-    cdef const void *forward_loop
-    cdef const void *backward_loop
+    cdef const void *loop               # of y, and of dx where it is given dy; NULL for none of single numbers
     cdef double default_alpha
     cdef CallBounds[2] bounds           # of alpha, where it runs in dense_forward and in dense_backward
     cdef object texts                   # what these keep addresses of
@@ -22,7 +21,7 @@ cdef object declare(
     str module, size_t item_size, str text, Body body, size_t payload_bytes, Prepare prepare=*, const void *context=*,
     int n_added=*
 )
-cdef Activation add_activation(str build, str row, const void *forward_loop, const void *backward_loop)
+cdef Activation add_activation(str build, str row, const void *loop)
 cdef int fuse(
     Call *call, str build, str kernel, int word_of_name, int word_of_alpha, bint derivative
 ) except -1

@@ -186,5 +186,5 @@ kernel("""log_softmax_backward(y: in (rows, n), dy: in (rows, n), dx: out (rows,
 
 
 # Rows of the table of activations whose numbers follow from whole rows: they run in no product.
-add_activation(BUILD, "softmax: y in [0, 1], from y, glorot_uniform", NULL, NULL)
-add_activation(BUILD, "log_softmax: y in [-inf, 0], from y, glorot_uniform", NULL, NULL)
+add_activation(BUILD, "softmax: y in [0, 1], from y, glorot_uniform", NULL)
+add_activation(BUILD, "log_softmax: y in [-inf, 0], from y, glorot_uniform", NULL)

@@ -43,6 +43,33 @@ ALWAYS_INLINE void map_pair_rows(const real *x, const real *y, real *z, Rectangl
     }
 }
 
+/* What a loop runs over: of all arrays the same rectangle. */
+typedef struct {
+    const real *x, *dy;
+    real *y;
+    Rectangle shape;
+    real alpha;
+} Piece;
+
+/* y = f(x, alpha), or, where there is a dy, y = gradient(x, dy, alpha); y may be x or dy */
+ALWAYS_INLINE void map_piece(const Piece *p, real (*f)(real, real), real (*gradient)(real, real, real)) {
+    if (p->dy)
+        map_pair_rows(p->x, p->dy, p->y, p->shape, p->alpha, gradient);
+    else
+        map_rows(p->x, p->y, p->shape, p->alpha, f);
+}
+
+/* y = f(x); y may be x */
+ALWAYS_INLINE void map_function(const Piece *p, real (*f)(real)) {
+    const Rectangle r = joined(p->shape);
+    const real *x = p->x;
+    real *y = p->y;
+    for (ptrdiff_t row = 0; row < r.rows; row++, x += r.stride, y += r.stride) {
+        INDEPENDENT
+        for (ptrdiff_t i = 0; i < r.columns; i++) y[i] = f(x[i]);
+    }
+}
+
 /* y = f(x, a, b), where a and b have a number for each column; y may be x */
 ALWAYS_INLINE void map_columns(const real *x, const real *a, const real *b, real *y, Rectangle r,
                                real (*f)(real, real, real)) {
