@@ -222,9 +222,14 @@ def test_backward_refuses():
 @pytest.mark.parametrize(
     ("layers", "loss", "error", "message"),
     [
-        ([Dense(3)], "cross_entropy", ValueError, r"expects prob.*add softmax.*CrossEntropy\(from_logits=True\)"),
+        (
+            [Dense(3)],
+            "cross_entropy",
+            ValueError,
+            r"expects prob.*end it with Softmax.*CrossEntropy\(from_logits=True\)",
+        ),
         ([Dense(3, "relu")], "cross_entropy", ValueError, "expects probabilities"),
-        ([Dense(3)], "bce", ValueError, r"expects probabilities.*add sigmoid.*BinaryCrossEntropy\(from_logits=True\)"),
+        ([Dense(3)], "bce", ValueError, r"expects prob.*end it with Sigmoid.*Entropy\(from_logits=True\)"),
         ([Dense(3, "sigmoid")], BinaryCrossEntropy(from_logits=True), ValueError, "expects logits.* ends in Sigmoid"),
         ([Dense(1), Softmax()], "cross_entropy", ValueError, "needs one output per class, got 1: use Binary"),
     ],

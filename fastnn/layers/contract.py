@@ -93,6 +93,10 @@ class Layer(Part):
     trainable : bool
         False freezes the parameters of this layer and of those inside: no optimizer changes them, and their gradients
         are 0. It may be set at any time.
+    gives : str or None
+        What the outputs mean, for a cross-entropy behind: "numbers", "probabilities" (each from 0 to 1), "class
+        probabilities" (of a row with sum 1) or "class log-probabilities". None, that of a layer of your own which does
+        not say it, is accepted by all.
 
     Examples
     --------

@@ -51,7 +51,6 @@ class Dense(Layer):
     """
 
     code = Code(saved=("x",), multiplies=True)
-    gives = "numbers"
     w: Array
     dw: Array
     b: Array
@@ -73,6 +72,11 @@ class Dense(Layer):
             weight_initializer if weight_initializer is None else get_initializer(weight_initializer)
         )
         self.bias_initializer = get_initializer(bias_initializer)
+
+    @property
+    def gives(self) -> str | None:  # type: ignore[override]
+        """What the activation gives."""
+        return "numbers" if self.activation is None else self.activation.gives
 
     def build(self, n_in: int) -> int:
         row = kernels.float64.activations.get(self._following or "identity")

@@ -31,17 +31,13 @@ class Dropout(Layer):
     """
 
     code = Code(saved=(), in_place=True)
+    gives = "numbers"
     rate: Any = Number(below=1.0)
     key: Array
     batches: Array
 
     def __init__(self, rate: float = 0.5) -> None:
         self.rate = rate
-
-    @property
-    def gives(self) -> str | None:  # type: ignore[override]
-        """What it gives is what it is given."""
-        return "numbers"
 
     def build(self, n_in: int) -> int:
         self.state("key", (1,), _draw, dtype="float64")

@@ -18,17 +18,18 @@ class _Likelihood(Loss):
     """A loss of probabilities: it merges with the activation that makes them."""
 
     expects: ClassVar[tuple[str, ...]] = ()  # what the last stage may give
+    expected: ClassVar[str] = "probabilities"
+    ends: ClassVar[str] = ""  # how a net for it ends
     constants = ("from_logits",)
 
     def __init__(self, from_logits: bool = False) -> None:
         self.from_logits = flag(f"{type(self).__name__}: from_logits", from_logits)
 
     def for_end(self, last: Layer, droppable: bool) -> tuple[Loss, bool]:
-        kind = type(self).__name__
         if self.from_logits:
-            if last.gives in (*self.expects, "class log-probabilities"):
-                raise ValueError(f"{self} expects logits, but the net ends in {last!r}: use {kind}()")
-            return self, False
+            if last.gives in (None, "numbers"):
+                return self, False
+            raise self._wrong_end(last)
         plain = not self.is_numpy and type(self)._value_and_grad is Loss._value_and_grad
         of_logits = type(self).__new__(type(self))  # the same loss, of what comes before the last layer
         object.__setattr__(of_logits, "_cells", self._cells)
@@ -40,9 +41,21 @@ class _Likelihood(Loss):
             return of_logits, False  # the softmax of log-probabilities is their exponential: nothing changes
         if last.gives in (None, *self.expects):
             return self, False
-        raise ValueError(
-            f"{self} expects probabilities, but the net does not end in {self.fuses[0]} but in {last!r}: "
-            f"add {self.fuses[0]} at its end, or use {kind}(from_logits=True) for one that ends in logits"
+        raise self._wrong_end(last)
+
+    def _wrong_end(self, last: Layer) -> ValueError:
+        name = type(self).__name__
+        without = f"leave {last!r} out" if last.kernel else ""
+        if not self.from_logits:
+            return ValueError(
+                f"{self} expects {self.expected}, but the net ends in {last!r}: end it with {self.ends}, or "
+                f"{without and without + ' and '}use {name}(from_logits=True)"
+            )
+        fits = last.gives in self.expects or (last.gives == "class log-probabilities" and "log_softmax" in self.fuses)
+        cures = [cure for cure in (without, f"use {name}()" if fits else "") if cure]
+        return ValueError(
+            f"{self} expects logits, but the net ends in {last!r}: "
+            + (" or ".join(cures) or "end it with a Dense without an activation")
         )
 
 
@@ -59,10 +72,15 @@ class BinaryCrossEntropy(_Likelihood):
     -----
     `Model.evaluate` gives "accuracy" for one output. For several it gives "binary_accuracy", the share of right
     entries, and "accuracy", the share of rows whose largest output is right, where every row of targets is one class.
+
+    The net may also end in softmax or hard sigmoid. The latter gives probabilities of exactly 0 and 1, whose loss is
+    that of the nearest probability beside them, and where it is flat a row has no gradient: it trains, but what is far
+    on the wrong side stays there.
     """
 
     fuses = ("sigmoid",)
     expects = ("probabilities", "class probabilities")
+    ends = "Sigmoid()"
 
     def _kernel_name(self, t: Array) -> str:
         return "binary_cross_entropy" + ("_from_logits" if self.from_logits else "")
@@ -96,10 +114,17 @@ class CrossEntropy(_Likelihood):
     from_logits : bool
         Whether the net gives logits y instead of p = softmax(y). A net that ends in a softmax needs no such word: it
         is trained from its logits, which is stable and cannot take log(0).
+
+    Notes
+    -----
+    A net that ends in anything else is refused: of numbers that do not sum to 1, such as those of a sigmoid, the loss
+    is small where all are 1. That the outputs of a layer of your own are probabilities, its ``gives`` says (`Layer`).
     """
 
     fuses = ("softmax", "log_softmax")
-    expects = ("class probabilities", "probabilities")
+    expects = ("class probabilities",)
+    expected = "probabilities of classes, which sum to 1"
+    ends = "Softmax() (where a row may be of several classes, with Sigmoid() and BinaryCrossEntropy())"
 
     def _kernel_name(self, t: Array) -> str:
         return "cross_entropy" + ("_labels" if t.ndim == 1 else "") + ("_from_logits" if self.from_logits else "")
