@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn.arena import Array
+from fastnn.tables import Names, SparseRows, is_sparse, table_of
+from fastnn.values import Place, numbers_of
 
 _NUMBERS_PER_SUM = 4 * 1024 * 1024  # some milliseconds: signals are looked at between two
 _BYTES_PER_CHECK = 256 * 1024  # what is looked at in one go: it stays in the cache, and so does what follows from it
@@ -17,12 +19,13 @@ _BYTES_PER_CHECK = 256 * 1024  # what is looked at in one go: it stays in the ca
 def as_array(data: ArrayLike, name: str) -> Array:
     """Return `data` as an array of numbers of the machine's byte order.
 
-    Lists, data frames, read-only, strided and byte-swapped arrays are welcome; a copy is made only where needed.
+    Lists, data frames and their columns, sparse matrices, objects that are numbers, read-only, strided and byte-swapped
+    arrays are welcome; a copy is made only where needed.
 
     Raises
     ------
     TypeError
-        For objects, text, dates and complex numbers.
+        For what is no array, and for text, dates, complex numbers and other objects.
     ValueError
         For ragged lists and for masked arrays in which something is masked.
     """
@@ -32,39 +35,55 @@ def as_array(data: ArrayLike, name: str) -> Array:
         if np.ma.is_masked(data):
             raise ValueError(f"{name} has masked entries: fill or drop them first")
         data = data.data
-    try:
-        array = np.asarray(data)
-    except ValueError as error:
-        raise ValueError(f"{name} is no rectangular array of numbers: {error}") from None
-    if array.dtype.kind == "c":
-        raise TypeError(
-            f"{name} is complex ({array.dtype}), expected real numbers: pass .real, or both parts as columns"
-        )
-    if array.dtype.kind not in "fiub":
-        what = f"{type(data).__name__} of dtype {array.dtype}"
-        if hasattr(data, "toarray"):
-            raise TypeError(f"{name} is a sparse {what}, expected a dense array: pass {name}.toarray()")
-        raise TypeError(
-            f"{name} is {what}, expected numbers: encode text and categories as numbers, and convert the rest, "
-            "for example with .astype(float)"
-        )
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    return array
+    table = table_of(data)
+    if table is not None:
+        return table.matrix(name)
+    return numbers_of(data.toarray() if is_sparse(data) else data, Place(name))  # type: ignore[union-attr]
 
 
-def as_rows(data: ArrayLike, name: str) -> Array:
-    """Return `data` as an array (rows, columns) of numbers of any dtype."""
-    array = as_array(data, name)
+def as_rows(data: ArrayLike, name: str, dtype: np.dtype[Any] | None = None, names: Names | None = None) -> Array:
+    """Return `data` as an array (rows, columns) of numbers of any dtype.
+
+    Parameters
+    ----------
+    data : array_like
+    name : str
+        What errors call it.
+    dtype : dtype or None
+        Of what has to be copied from data frames and sparse matrices.
+    names : sequence of str or None
+        The order of the columns, where they have names.
+    """
+    if type(data) is np.ndarray:
+        array = as_array(data, name)
+    else:
+        table = table_of(data)
+        if table is not None:
+            array = table.matrix(name, dtype, table.order(names, name))
+        elif dtype is not None and is_sparse(data):
+            return SparseRows(data, name).astype(dtype)
+        else:
+            array = as_array(data, name)
     if array.ndim != 2:
-        hint = f"; one row is {name}[None, :], one column {name}[:, None]" if array.ndim == 1 else ""
+        hint = _row_or_column(data, Place(name).argument) if array.ndim == 1 else ""
         raise ValueError(f"{name} has shape {array.shape}, expected 2 dimensions (rows, columns){hint}")
     return array
 
 
+def _row_or_column(data: Any, argument: str) -> str:
+    """Return how one dimension becomes two, as code that runs."""
+    if type(data) is np.ndarray:
+        row, column = f"{argument}[None, :]", f"{argument}[:, None]"
+    elif hasattr(data, "to_frame"):
+        row, column = f"{argument}.to_numpy()[None, :]", f"{argument}.to_frame()"
+    else:
+        row, column = f"[{argument}]", f"[[value] for value in {argument}]"
+    return f"; one row is {row}, one column {column}"
+
+
 def as_matrix(data: ArrayLike, name: str, dtype: np.dtype[Any] | None = None) -> Array:
     """Return `data` as a float array (rows, columns): float64 stays float64 without a `dtype`, all else is float32."""
-    array = as_rows(data, name)
+    array = as_rows(data, name, dtype)
     if dtype is None:
         dtype = np.dtype(np.float64 if array.dtype == np.float64 else np.float32)
     return convert(array, dtype)
@@ -77,16 +96,16 @@ def convert(array: Array, dtype: np.dtype[Any]) -> Array:
         whole = flags.c_contiguous or all(stride % dtype.itemsize == 0 for stride in array.strides)
         if whole and flags.aligned:
             return array
-    with np.errstate(over="ignore"):  # what overflows is found as infinite, with its place
+    with np.errstate(all="ignore"):  # what overflows is found as infinite, with its place
         return array.astype(dtype)
 
 
 def copy_into(y: Array, x: Array) -> None:
-    """Write x into y, in the dtype of y: what is too large for it becomes infinite."""
+    """Write x into y, in the dtype of y: what is too large for it becomes infinite, whatever `numpy.errstate` says."""
     if x.dtype == y.dtype:
         y[...] = x
     else:
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             y[...] = x
 
 
@@ -127,9 +146,14 @@ def _finite(array: Array) -> bool:
     return 0 not in np.isfinite(array).tobytes()  # for few numbers a third of the time of all()
 
 
-def check_finite(array: Array, name: str, dtype: np.dtype[Any] | None = None) -> None:
-    """Raise ValueError with the place of the first NaN or infinity, or number that is too large for the dtype."""
-    if dtype is None or array.dtype == dtype:
+def check_finite(
+    array: Array, name: str, dtype: np.dtype[Any] | None = None, labels: Sequence[Any] | None = None
+) -> None:
+    """Raise ValueError with the place of the first NaN or infinity, or number that is too large for the dtype.
+
+    Columns are called by their labels, where there are any.
+    """
+    if (dtype is None or array.dtype == dtype) and type(array) is np.ndarray:
         if array.nbytes <= _BYTES_PER_CHECK and 0 not in np.isfinite(array).tobytes():  # as in `_finite`
             return
         if all_finite(array):
@@ -139,7 +163,9 @@ def check_finite(array: Array, name: str, dtype: np.dtype[Any] | None = None) ->
         if not _finite(numbers):
             row, *column = (int(i) for i in np.argwhere(~np.isfinite(numbers))[0])
             value = part[(row, *column)]
-            place = f"row {start + row}" + (f", column {column[0]}" if column else "")
+            place = f"row {start + row}"
+            if column:
+                place += f", column {column[0] if labels is None else repr(labels[column[0]])}"
             what = "NaN" if np.isnan(value) else f"infinite, or too large for {numbers.dtype}"
             raise ValueError(f"{name} is {what} at {place}: fill in, clip or drop such rows before training")
 

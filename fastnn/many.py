@@ -12,7 +12,6 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from fastnn import threads
-from fastnn.arrays import as_rows, convert
 from fastnn.losses import Loss
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer
@@ -87,10 +86,10 @@ def fit_many(
     threads.check(n_threads)
     arguments = {"loss": loss, "optimizer": optimizer, "epochs": epochs, "batch_size": batch_size, "callbacks": ()}
     arguments |= options
-    sharing = {net.dtype for net, mapping in zip(nets, own, strict=True) if "x" not in mapping}
+    sharing = {_key(net): net for net, mapping in zip(nets, own, strict=True) if "x" not in mapping}
     if not all(isinstance(callback, EarlyStopping) for callback in options.get("callbacks", ())):
-        sharing = set()  # others may change x: each net reads it itself
-    converted = {dtype: convert(as_rows(x, "x"), dtype) for dtype in sharing}  # once for all nets of a dtype
+        sharing = {}  # others may change x: each net reads it itself
+    converted = {key: net._tree.shared_inputs(x) for key, net in sharing.items()}  # once for all nets of a kind
     waiting = deque(range(len(nets)))
     histories: list[History | None] = [None] * len(nets)
     errors: dict[int, Exception] = {}
@@ -104,7 +103,7 @@ def fit_many(
                 return
             net = nets[i]
             try:
-                given = {"x": converted.get(net.dtype, x), "y": y, **arguments, **own[i]}
+                given = {"x": converted.get(_key(net), x), "y": y, **arguments, **own[i]}
                 given["callbacks"] = [copy(f) if isinstance(f, EarlyStopping) else f for f in given["callbacks"]]
                 histories[i] = net._fit(**given, verbose=False, n_threads=1, stop=stop)
                 logs = {"loss": net.history.loss[-1]}
@@ -123,6 +122,11 @@ def fit_many(
         finally:
             errors.clear()  # its traceback holds this frame, which would hold it
     return [history for history in histories if history is not None]
+
+
+def _key(net: Model) -> object:
+    """What nets have in common that can share what is made of x."""
+    return net.dtype, net.feature_names
 
 
 def _error_of(errors: dict[int, Exception]) -> Exception:

@@ -15,6 +15,7 @@ from fastnn.checks import count
 from fastnn.losses import Loss
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
+from fastnn.tables import Named, row_names
 from fastnn.training.callbacks import Callback
 from fastnn.training.history import History
 
@@ -82,10 +83,14 @@ class Model(Network):
         A layer such as `Dropout` computes what it computes in training: `predict` is for outputs alone. Without a step
         between them, forwards belong to one batch: they leave out the same numbers, and the step counts the last one.
         """
-        matrix = self._tree.inputs(x)
+        tree = self._tree
+        matrix = tree.inputs(x)
+        tree.check_table(matrix, x)
         self.build(matrix.shape[1])
         self._own()
-        return self._trainer.claim.run(self._trainer.passes().forward, matrix)
+        outputs = self._trainer.claim.run(self._trainer.passes().forward, matrix)
+        tree.take_names(x)
+        return outputs
 
     def backward(self, dy: ArrayLike) -> Array:
         """Write the gradients of the parameters for the last `forward`, and return that of x.
@@ -144,11 +149,15 @@ class Model(Network):
             y = predictor.of_row(x, 2)  # the usual call for one row: it has to be fast
             if y is not None:
                 return y
-        matrix = self._tree.inputs(x)
+        tree = self._tree
+        matrix = tree.inputs_by_blocks(x)
         rows = None if batch_size is None else count("batch_size", batch_size)
         threads.check(n_threads)
+        tree.look_at_inputs(matrix, x)
         self.build(matrix.shape[1])
-        return self._predictors.current().some(matrix, rows, n_threads)
+        outputs = self._predictors.current().some(matrix, rows, n_threads)
+        tree.take_names(x)
+        return outputs
 
     __call__ = predict
 
@@ -173,11 +182,14 @@ class Model(Network):
             y = predictor.of_row(row, 1)
             if y is not None:
                 return y
-        array = as_array(row, "row")
+        array, names = as_array(row, "row"), row_names(row)
+        if names is not None:
+            Named(array[None, :], names).order(self.feature_names, "row")  # says what is wrong with them
         if array.ndim != 1 or array.size != (self.n_in or array.size):
             expected = f"({self.n_in},)" if self.built else "one dimension (n_in,)"
             raise ValueError(f"row has shape {array.shape}, expected {expected}; predict takes several rows")
-        outputs: Array = self.predict(array[None, :])[0]
+        one = array[None, :] if names is None else Named(array[None, :], names)
+        outputs: Array = self.predict(one)[0]  # type: ignore[arg-type]
         return outputs
 
     def evaluate(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn.arena import Array, Memory
-from fastnn.arrays import as_array
+from fastnn.arrays import as_array, copy_into
 from fastnn.checks import count
 from fastnn.inference import Predictors
 from fastnn.layers.contract import Layer
@@ -82,6 +82,14 @@ class Network:
     def n_out(self) -> int:
         """The number of outputs: 0 until the model is built."""
         return self._tree.n_out
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """The names of the columns of x, from the first data frame that had names; None without one.
+
+        Columns of later frames are taken by their names, whatever their order; those of arrays by their place.
+        """
+        return self._tree.feature_names
 
     @property
     def n_parameters(self) -> int:
@@ -187,6 +195,7 @@ class Network:
         other._own()
         pairs = self._tree.states_with(other._tree)
         self._trainer.claim.run(approach, pairs, tau)
+        self._tree.feature_names = self._tree.feature_names or other._tree.feature_names
 
     def __copy__(self: Self) -> Self:
         """Return a model of its own: one that shared the layers would take them from this one."""
@@ -197,12 +206,14 @@ class Network:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process: memory as a whole, tapes, plans. Each array is stored once."""
         trainer = self._trainer.__getstate__()
-        return {**self.__dict__, "_tree": (self.layers, self.dtype), "_trainer": trainer, "_predictors": None}
+        tree = self.layers, self.dtype, self.feature_names
+        return {**self.__dict__, "_tree": tree, "_trainer": trainer, "_predictors": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the arrays over: those that cannot be written to when it is trained, and until then where they lie."""
-        layers, dtype = state["_tree"]
+        layers, dtype, names = state["_tree"]
         object.__setattr__(self, "_tree", Tree(layers, dtype))
+        self._tree.feature_names = names
         self.__dict__.update((name, value) for name, value in state.items() if name not in ("_tree", "_trainer"))
         self._begin()
         self._trainer = Trainer(self._tree, self._predictors, self._seed, ref(self))
@@ -260,4 +271,4 @@ def _fill(name: str, array: Array, values: ArrayLike) -> None:
     given = as_array(values, f"Model: {name}")
     if given.shape not in ((), array.shape):
         raise ValueError(f"Model: {name} has shape {array.shape}, got values of shape {given.shape}")
-    array[...] = given
+    copy_into(array, given)

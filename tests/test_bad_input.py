@@ -2,8 +2,13 @@
 
 import copy
 import gc
+import io
 import re
 import warnings
+from array import array
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,6 +47,10 @@ def changed(array, value, at=(3, 1)):
     return array
 
 
+OBJECTS = X.astype(object)
+OBJECTS[3, 1] = 10**400
+
+
 def classifier():
     return Model([Dense(8, "relu"), Dense(OUTPUTS), Softmax()], seed=0)
 
@@ -51,16 +60,30 @@ BAD = {
     "x of rank 1": ({"x": X[:, 0]}, ValueError, r"x has shape \(12,\), expected 2 dimensions.*x\[:, None\]"),
     "x of rank 3": ({"x": X[None]}, ValueError, r"x has shape \(1, 12, 4\), expected 2 dimensions"),
     "x a number": ({"x": 1.0}, ValueError, r"x has shape \(\), expected 2 dimensions"),
-    "x None": ({"x": None}, TypeError, "x is NoneType of dtype object, expected numbers"),
+    "x None": ({"x": None}, TypeError, "^x is None, expected numbers: pass an array, a list of rows or a data frame"),
+    "x a dict": ({"x": {"a": X[:, 0]}}, TypeError, r"^x is a dict, .*np\.column_stack\(list\(x\.values\(\)\)\)"),
+    "x a set": ({"x": {1.0, 2.0}}, TypeError, r"^x is a set, .*no order.*sorted\(x\)"),
+    "x a generator": ({"x": (row for row in X)}, TypeError, r"^x is a generator, .*pass list\(x\)"),
+    "x an iterator": ({"x": map(list, X)}, TypeError, r"^x is a map, .*pass list\(x\)"),
+    "x values of a dict": ({"x": {0: X[0]}.values()}, TypeError, r"^x is a dict_values, .*pass list\(x\)"),
+    "x a file name": ({"x": "data.csv"}, TypeError, r"^x is 'data\.csv', .*name of a file.*np\.loadtxt\('data\.csv'"),
+    "x a path": ({"x": Path("data.csv")}, TypeError, r"^x is PosixPath\('data\.csv'\), .*name of a file"),
+    "x an open file": ({"x": io.StringIO("1,2")}, TypeError, r"^x is a StringIO, .*np\.loadtxt\(x, delimiter"),
+    "x a function": ({"x": np.random.rand}, TypeError, r"^x is a .*, expected an array.*: pass what it returns: x\(\)"),
+    "x an object": ({"x": object()}, TypeError, r"^x holds object objects .*, expected numbers"),
+    "x records": ({"x": np.zeros(3, "f4,f4")}, TypeError, r"^x holds records .*structured_to_unstructured\(x\)"),
+    "x rows of dicts": ({"x": [{"a": 1.0}] * 12}, TypeError, r"^x holds dict objects .*pandas\.DataFrame\(x\)"),
     "x empty": ({"x": X[:0], "y": LABELS[:0]}, ValueError, "x has no rows, expected at least one"),
     "x without columns": ({"x": X[:, :0]}, ValueError, r"x has shape \(12, 0\), expected at least one column"),
     "x NaN": ({"x": changed(X, np.nan)}, ValueError, "x is NaN at row 3, column 1: fill in, clip or drop"),
     "x inf": ({"x": changed(X, -np.inf)}, ValueError, "x is infinite.* at row 3, column 1"),
     "x too large": ({"x": changed(X, 1e300)}, ValueError, "x is .*too large for float32 at row 3, column 1"),
-    "x complex": ({"x": X + 0j}, TypeError, r"x is complex \(complex128\), expected real numbers"),
-    "x objects": ({"x": X.astype(object)}, TypeError, "x is ndarray of dtype object, expected numbers"),
-    "x text": ({"x": X.astype(str)}, TypeError, "x is ndarray of dtype <U.*, expected numbers: encode text"),
-    "x dates": ({"x": X.astype("datetime64[s]")}, TypeError, "x is ndarray of dtype datetime64.*expected numbers"),
+    "x complex": ({"x": X + 0j}, TypeError, r"x holds complex numbers \(dtype complex128.*, expected real numbers"),
+    "x of which one is text": ({"x": changed(X, "a")}, TypeError, r"x holds text .*'a' at row 3, column 1.*: encode"),
+    "x of which one is huge": ({"x": OBJECTS}, ValueError, r"x is 1000.* at row 3, column 1, which no float64 holds"),
+    "x numbers as text": ({"x": X.astype(str)}, TypeError, r"x holds text \(dtype <U.*np\.asarray\(x, float\)"),
+    "x dates": ({"x": X.astype("M8[s]")}, TypeError, r"x holds dates \(dtype datetime64.*np\.timedelta64\(1, 's'\)"),
+    "x durations": ({"x": X.astype("m8[s]")}, TypeError, r"x holds durations .*: .*x / np\.timedelta64\(1, 's'\)"),
     "x ragged": ({"x": [[1, 2, 3, 4], [1, 2]]}, ValueError, "x is no rectangular array of numbers"),
     "x masked": ({"x": np.ma.masked_less(X, 0)}, ValueError, "x has masked entries: fill or drop them first"),
     "y longer": ({"y": np.r_[LABELS, 0]}, ValueError, "y has 13 rows, expected 12 to match x"),
@@ -70,14 +93,17 @@ BAD = {
     "y huge": ({"y": LABELS.astype("u8") + 2**63}, ValueError, "y is .* at row 0, expected labels from 0 to 2"),
     "y fractional": ({"y": changed(LABELS, 0.5)}, ValueError, r"y is 0\.5 at row 3, expected whole labels from 0 to 2"),
     "y NaN": ({"y": changed(LABELS, np.nan)}, ValueError, "y is NaN at row 3: fill in"),
-    "y text": ({"y": LABELS.astype(str)}, TypeError, "y is ndarray of dtype <U.*, expected numbers"),
-    "y None": ({"y": None}, TypeError, "y is NoneType of dtype object, expected numbers"),
-    "y complex": ({"y": LABELS + 0j}, TypeError, "y is complex"),
+    "y text": ({"y": LABELS.astype(str)}, TypeError, r"y holds text .*np\.asarray\(y, float\)"),
+    "y names": ({"y": list("abc" * 4)}, TypeError, r"y holds text .*'a' at row 0.*np\.unique\(y, return_inv"),
+    "y None": ({"y": None}, TypeError, "y is None, expected numbers"),
+    "y a generator": ({"y": iter(LABELS)}, TypeError, r"^y is a .*iterator, .*pass list\(y\)"),
+    "y complex": ({"y": LABELS + 0j}, TypeError, "y holds complex numbers"),
     "y wide": ({"y": P[:, :2]}, ValueError, r"y has shape \(12, 2\), expected \(rows, 3\) for a net of 3 outputs"),
     "y of rank 3": ({"y": P[None]}, ValueError, r"y has shape \(1, 12, 3\), expected \(rows, 3\)"),
     "y no probabilities": ({"y": changed(P, 2.0)}, ValueError, "y is .* at row 3, expected probabilities"),
     "y negative probability": ({"y": P - [[0.6, 0, -0.6]]}, ValueError, "y is .* at row .*expected probabilities"),
     "mse of labels": ({"loss": "mse"}, ValueError, r"y has shape \(12,\), expected \(rows, 3\).*labels.*CrossEntropy"),
+    "mse of one number": ({"loss": "mse", "y": T[:, 0]}, ValueError, r"expected \(rows, 3\) .*: 3 numbers for"),
     "mse NaN": ({"loss": "mse", "y": changed(T, np.nan)}, ValueError, "y is NaN at row 3, column 1"),
     "mse inf": ({"loss": "mse", "y": changed(T, np.inf)}, ValueError, "y is infinite.* at row 3, column 1"),
     "bce above 1": ({"loss": "bce", "y": changed(P, 1.5)}, ValueError, "y is .* at row 3, expected numbers from 0"),
@@ -87,7 +113,8 @@ BAD = {
     "weights all 0": ({"sample_weight": [0] * 12}, ValueError, "sample_weight is 0 in all rows, expected one above 0"),
     "weights NaN": ({"sample_weight": [np.nan] * 12}, ValueError, "sample_weight is NaN at row 0"),
     "weights of rank 2": ({"sample_weight": P}, ValueError, r"sample_weight has shape \(12, 3\), expected .*\(12,\)"),
-    "weights text": ({"sample_weight": ["a"] * 12}, TypeError, "sample_weight is list of dtype <U1, expected numbers"),
+    "weights text": ({"sample_weight": ["a"] * 12}, TypeError, "sample_weight holds text"),
+    "weights of classes": ({"sample_weight": {0: 1.0}}, TypeError, r"sample_weight\[label\] for label in y"),
     "loss misspelt": ({"loss": "cros_entropy"}, ValueError, "unknown loss 'cros_entropy': did you mean cross_entropy"),
     "loss unknown": ({"loss": "zzz"}, ValueError, "unknown loss 'zzz': expected one of .*huber.*mse"),
     "loss no loss": ({"loss": 3}, TypeError, r"loss is 3, expected a name \(.*mse.*\) or an object"),
@@ -403,13 +430,60 @@ def frame(module, array):
     return pytest.importorskip(module).DataFrame(columns)
 
 
+def nullable(array):
+    return frame("pandas", array).astype({"c0": "Int8", "c1": "Float32", "c2": "Int64", "c3": "Float64"})
+
+
+def decimals(numbers):
+    return np.array([[Decimal(value) for value in row] for row in numbers.tolist()], object)
+
+
+def of_many_kinds(array):
+    """Columns of objects, of Decimals, of a sparse and of a nullable dtype."""
+    pandas = pytest.importorskip("pandas")
+    columns = {
+        "c0": array[:, 0].astype(int).astype(object),
+        "c1": decimals(array)[:, 1],
+        "c2": pandas.arrays.SparseArray(array[:, 2]),
+        "c3": pandas.array(array[:, 3], dtype="Int16"),
+    }
+    return pandas.DataFrame(columns)
+
+
+def of_polars(array):
+    polars = pytest.importorskip("polars")
+    kinds = zip(
+        frame("polars", array), (polars.Int8, polars.Decimal(10, 2), polars.Float32, polars.Int128), strict=True
+    )
+    return polars.DataFrame([column.cast(kind) for column, kind in kinds])
+
+
+def sparse(kind):
+    def make(array):
+        return getattr(pytest.importorskip("scipy.sparse"), kind)(array)
+
+    return make
+
+
 FORMS = {
     "lists": lambda a: a.tolist(),
     "tuples": lambda a: tuple(map(tuple, a.tolist())),
     "list of arrays": list,
     "pandas": lambda a: frame("pandas", a),
     "pandas of several dtypes": lambda a: frame("pandas", a).astype({"c0": "int64", "c1": "float32"}),
+    "pandas of nullable dtypes": nullable,
+    "pandas after convert_dtypes": lambda a: frame("pandas", a).convert_dtypes(),
+    "pandas of objects": lambda a: frame("pandas", a).astype(object),
+    "pandas of many kinds": of_many_kinds,
+    "pandas with numbers as names": lambda a: frame("pandas", a).set_axis(range(FEATURES), axis=1),
     "polars": lambda a: frame("polars", a),
+    "polars of many kinds": of_polars,
+    **{kind: sparse(kind) for kind in ("csr_matrix", "csc_array", "coo_array", "lil_array", "dok_array", "bsr_matrix")},
+    "objects": lambda a: a.astype(object),
+    "Decimals": decimals,
+    "lists of Fractions": lambda a: [list(map(Fraction, row)) for row in a.tolist()],
+    "memoryview": lambda a: memoryview(a.copy()),
+    "arrays of Python": lambda a: [array("d", row) for row in a.tolist()],
     "Fortran": np.asfortranarray,
     "strided": strided,
     "backwards": lambda a: a[::-1, ::-1].copy()[::-1, ::-1],
@@ -453,7 +527,14 @@ VECTORS = {
     "list": lambda a: a.tolist(),
     "pandas": lambda a: series("pandas", a),
     "pandas with another index": lambda a: series("pandas", a).set_axis(range(len(a), 0, -1)),
+    "pandas nullable": lambda a: series("pandas", a).astype("Int64"),
+    "pandas objects": lambda a: series("pandas", a).astype(object),
+    "pandas Decimals": lambda a: series("pandas", list(map(Decimal, a.tolist()))),
+    "pandas frame": lambda a: series("pandas", a).to_frame("label"),
     "polars": lambda a: series("polars", a),
+    "polars frame": lambda a: series("polars", a).to_frame(),
+    "objects": lambda a: a.astype(object),
+    "array of Python": lambda a: array("q", a.tolist()),
     "strided": lambda a: np.repeat(a, 2)[::2],
     "backwards": lambda a: a[::-1].copy()[::-1],
     "read-only": read_only,

@@ -16,7 +16,10 @@ LEVELS = (
     ("arena",),  # of numpy alone
     ("_core",),
     ("checks",),
+    ("values",),
+    ("tables",),
     ("arrays",),
+    ("digits",),
     ("kernels", "reference", "threads", "settings", "initializers"),
     ("layers",),
     ("losses", "optimizers"),

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn import initializers, kernels
 from fastnn.arena import Array, Memory
-from fastnn.arrays import as_array, as_matrix
+from fastnn.arrays import as_array, as_matrix, copy_into
 from fastnn.checks import flag
 from fastnn.settings import Forms, Part, fixed_settings
 
@@ -333,7 +333,7 @@ class Layer(Part):
                     array = as_array(value, f"{self.title}: {name}")
                     if array.shape != view.shape:
                         raise ValueError(f"{self.title}: {name} has shape {array.shape}, expected {view.shape}")
-                    view[...] = array
+                    copy_into(view, array)
                 return
         elif name in ("n_in", "n_out", "dtype") and self.n_in and value != getattr(self, name):
             raise AttributeError(f"{self.title}: {name} is fixed since the layer was built for {self.n_in} inputs")

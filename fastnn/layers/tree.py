@@ -13,10 +13,12 @@ from numpy.typing import ArrayLike
 
 from fastnn import kernels
 from fastnn.arena import Arena, Array, Memory
-from fastnn.arrays import as_array, as_rows
+from fastnn.arrays import as_array, as_rows, check_finite, convert, copy_into
+from fastnn.digits import Digits
 from fastnn.initializers import zeros
 from fastnn.layers.chain import elements
 from fastnn.layers.contract import OF_THE_CONTRACT, Layer, build_layer
+from fastnn.tables import Named, Names, SparseRows, is_sparse, labels_of, names_of, table_of
 
 _PLAIN = (str, bytes, int, float, type(None), type, type(np), np.ndarray)
 
@@ -60,6 +62,8 @@ class Tree:
         self._building = RLock()  # several threads may need the model for the first time
         self._memory: Memory | None = None
         self.built = False  # whether the number of inputs is known and the parameters exist: set last
+        self.feature_names: Names | None = None  # of the columns, from the first data frame that had any
+        self.digits = Digits(dtype)
 
     @property
     def n_in(self) -> int:
@@ -72,13 +76,62 @@ class Tree:
         return self.layers[-1].n_out
 
     def inputs(self, x: ArrayLike) -> Array:
-        """Return x as (rows, n_in), of any dtype, not yet checked for NaN, and without a build."""
-        matrix = as_rows(x, "x")
-        if matrix.shape[1] == 0:
-            raise ValueError(f"x has shape {matrix.shape}, expected at least one column")
-        if self.built:
-            self.layers[0].expect_features(matrix)
+        """Return x as (rows, n_in), of any dtype, not yet checked for NaN, and without a build.
+
+        Columns that have names stand in the order of the model's.
+        """
+        matrix: Array = self._fitting(as_rows(x, "x", self.dtype, self.feature_names))
         return matrix
+
+    def inputs_by_blocks(self, x: ArrayLike) -> Any:
+        """Return what `inputs` does, or, of sparse rows, what gives some at a time."""
+        return self._fitting(SparseRows(x, "x")) if is_sparse(x) else self.inputs(x)
+
+    def shared_inputs(self, x: ArrayLike) -> Any:
+        """Return x as several models can read it: of this dtype, in this order, with its names."""
+        given = as_rows(x, "x", self.dtype, self.feature_names)
+        names = self.feature_names or names_of(x)
+        self.digits.look(given, x, "x", self.labels(x))
+        matrix = convert(given, self.dtype)
+        return matrix if names is None or table_of(x) is None else Named(matrix, names)
+
+    def _fitting(self, x: Any) -> Any:
+        if x.shape[1] == 0:
+            raise ValueError(f"x has shape {x.shape}, expected at least one column")
+        if self.built:
+            self.layers[0].expect_features(x)
+        return x
+
+    def labels(self, x: ArrayLike) -> Sequence[Any] | None:
+        """Return what errors call the columns of x, as `inputs` returns them, if they have any names."""
+        return self.feature_names or (None if type(x) is np.ndarray else labels_of(x))
+
+    def look_at_inputs(self, matrix: Any, x: ArrayLike) -> None:
+        """Check x for a prediction: what is missing in a table is an error, lost digits are a warning."""
+        if type(x) is np.ndarray and x.dtype == self.dtype:
+            return
+        self.check_table(matrix, x)
+        if type(matrix) is np.ndarray:
+            self.digits.look(matrix, x, "x", self.labels(x), often=True)
+
+    def check_table(self, matrix: Array, x: ArrayLike) -> None:
+        """Raise ValueError where something is missing in a data frame: an array's NaN passes through predictions."""
+        if type(x) is not np.ndarray:
+            labels = labels_of(x)
+            if labels is not None:
+                check_finite(matrix, "x", self.dtype, self.feature_names or labels)
+
+    def look(self, x: Any, given_x: ArrayLike, y: Array, given_y: ArrayLike, often: bool = False) -> None:
+        """Warn once where a column of x or y loses the digits that tell its rows apart."""
+        if type(x) is np.ndarray:  # a column with a zero in it, as those of sparse rows, loses none
+            self.digits.look(x, given_x, "x", self.labels(given_x), often)
+        if y.dtype == self.dtype:
+            self.digits.look(y, given_y, "y", None if type(given_y) is np.ndarray else labels_of(given_y), often)
+
+    def take_names(self, x: ArrayLike) -> None:
+        """Remember the names of the columns of x, if they are the first."""
+        if self.feature_names is None and type(x) is not np.ndarray:
+            self.feature_names = names_of(x)
 
     @property
     def memory(self) -> Memory:
@@ -365,5 +418,5 @@ def _fill(layer: Layer, name: str, declared: Any, view: Array, rng: np.random.Ge
         value = as_array(held, f"{layer.title}: {name}")
         if value.shape != declared.shape:
             raise ValueError(f"{layer.title}: {name} has shape {value.shape}, expected {declared.shape} here")
-    view[...] = value
+    copy_into(view, np.asarray(value))
     layer.__dict__[name] = view

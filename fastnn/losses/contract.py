@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike
 
 from fastnn import kernels
 from fastnn.arena import Array
-from fastnn.arrays import all_finite, as_array, as_matrix, as_weights, check_finite, convert, read_only
+from fastnn.arrays import all_finite, as_array, as_matrix, as_weights, check_finite, convert, copy_into, read_only
 from fastnn.settings import Cell, Part, forms_of
+from fastnn.tables import labels_of
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
@@ -98,7 +99,7 @@ class Loss(Part):
             raise ValueError(f"{self}: the gradient has shape {np.shape(gradient)}, expected {y.shape} as y has")
         value[0] = result
         if dy is not None:
-            dy[...] = gradient
+            copy_into(dy, np.asarray(gradient))
             if np.isfinite(result) and not all_finite(dy):
                 raise FloatingPointError(f"{self}: the gradient is not finite, where the value is {result}")
 
@@ -114,10 +115,10 @@ class Loss(Part):
         if array.ndim == 1 and n_out == 1:
             array = array[:, None]
         if array.ndim != 2 or array.shape[1] != n_out:
-            hint = "" if array.ndim != 1 else "; labels of classes need CrossEntropy()"
+            hint = _shape_hint(array, n_out) if array.ndim == 1 else ""
             raise ValueError(f"y has shape {array.shape}, expected (rows, {n_out}) for a net of {n_out} outputs{hint}")
         array = convert(array, dtype)
-        check_finite(array, "y")
+        check_finite(array, "y", None, None if type(t) is np.ndarray else labels_of(t))
         return array
 
     def for_end(self, last: Layer, droppable: bool) -> tuple[Loss, bool]:
@@ -159,6 +160,14 @@ class Loss(Part):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({'from_logits=True' if self.from_logits else ''})"
+
+
+def _shape_hint(y: Array, n_out: int) -> str:
+    """Return what a person may have meant by one number per row."""
+    hint = f": {n_out} numbers for each row; for one number per row the net ends in Dense(1)"
+    if y.size and y.dtype.kind in "iu" and y.min() >= 0 and y.max() < n_out:
+        hint += "; labels of classes need CrossEntropy()"
+    return hint
 
 
 def takes_weight(function: Any, without_default: bool = False) -> bool:

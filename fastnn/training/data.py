@@ -44,7 +44,8 @@ def read(
         Whether x and weights are returned in the dtype of the net. Otherwise x is as it is, and weights are float64.
     """
     dtype = tree.dtype
-    matrix = tree.inputs(x)
+    matrix: Any = tree.inputs(x) if converted or sample_weight is not None else tree.inputs_by_blocks(x)
+    tree.take_names(x)
     if len(matrix) == 0:
         raise ValueError("x has no rows, expected at least one")
     if n is not None and len(matrix) != n:
@@ -53,14 +54,17 @@ def read(
     if known and sample_weight is not None:
         weights = Weights(sample_weight, n)
         matrix, y = weights.hide(matrix), weights.hide(as_array(y, "y"))
+    given = matrix
     if converted:
-        matrix = convert(matrix, dtype)
-    check_finite(matrix, "x", None if converted else dtype)
+        matrix = convert(given, dtype)
+    check_finite(matrix, "x", None if converted else dtype, tree.labels(x))
     if not tree.built:
         build(matrix.shape[1])
     target = loss.targets(y, tree.layers[-1].n_out, dtype)
     if len(target) != n:
         check_lengths(n, target, "y")
+    if matrix is not x or target is not y:
+        tree.look(given, x, target, y, often=not known)
     if weights is not None:
         return (
             weights.counted(matrix),

@@ -145,15 +145,14 @@ class Trainer:
     # -- training -----------------------------------------------------------------------------------------------------
 
     def _as_it_was(self, begin: Callable[[], Any]) -> Any:
-        """Call what may build the model; where it fails, a model that it has built is as it was."""
+        """Call what may build the model and give it names of columns; where it fails, these are as they were."""
         tree = self.tree
-        if tree.built:
-            return begin()
-        own = self.loss, self.optimizer
+        was_built, names, own = tree.built, tree.feature_names, (self.loss, self.optimizer)
         try:
             return begin()
         except BaseException:
-            if tree.built:
+            tree.feature_names = names
+            if tree.built and not was_built:
                 self._training, (self.loss, self.optimizer) = None, own
                 tree.unbuild()
             raise

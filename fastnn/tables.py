@@ -1,0 +1,249 @@
+"""Tables as people have them: data frames, whose columns have names, and sparse rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from fastnn.arena import Array
+from fastnn.values import Place, numbers_of
+
+Names = tuple[str, ...]
+
+_SHOWN = 5  # names in an error
+
+
+class Table:
+    """Columns with labels, of the same length.
+
+    Attributes
+    ----------
+    labels : list
+        In the order of the columns; they are names where all are text.
+    rows : int
+    """
+
+    labels: list[Any]
+    rows: int
+
+    def columns(self) -> Iterator[Any]:
+        """Yield the columns, in order: arrays, or what `numbers_of` takes."""
+        raise NotImplementedError
+
+    def whole(self) -> Array | None:
+        """Return all as one matrix, if it is one and holds numbers, without a copy."""
+        raise NotImplementedError
+
+    @property
+    def names(self) -> Names | None:
+        """The names of the columns, if they have any."""
+        named = bool(self.labels) and all(isinstance(label, str) for label in self.labels)
+        return tuple(map(str, self.labels)) if named else None
+
+    def order(self, names: Names | None, name: str) -> list[int] | None:
+        """Return where the columns of these names stand; None where they are in order, or have no names.
+
+        Raises
+        ------
+        ValueError
+            For a name that stands there twice, and for names that are missing or unknown.
+        """
+        own = self.names
+        if own is None or own == names:
+            return None
+        argument = Place(name).argument
+        where = {label: i for i, label in enumerate(own)}
+        if len(where) < len(own):
+            twice = [label for i, label in enumerate(own) if where[label] != i]
+            raise ValueError(
+                f"{name} has more than one column named {_listed(twice)}: rename them; {argument}.to_numpy() goes by "
+                "place instead"
+            )
+        if names is None:
+            return None
+        missing, unknown = [label for label in names if label not in where], [*where.keys() - {*names}]
+        if not missing and not unknown:
+            return [where[label] for label in names]
+        unknown.sort(key=where.__getitem__)
+        lacks = f" lacks {_columns(missing)}" if missing else ""
+        has = f"{' and' if missing else ''} has {_columns(unknown)} that the model does not know" if unknown else ""
+        cure = "rename or add them" if missing else f"pass {argument}[list(net.feature_names)]"
+        raise ValueError(
+            f"{name}{lacks}{has}: {cure}. It was first given columns named {_listed(names)} (net.feature_names); "
+            f"{argument}.to_numpy() goes by place instead"
+        )
+
+    def matrix(self, name: str, dtype: np.dtype[Any] | None = None, order: Sequence[int] | None = None) -> Array:
+        """Return the numbers as (rows, columns): as they lie, or copied column by column into one array of the dtype.
+
+        Without a dtype it is the one that holds all columns.
+
+        Raises
+        ------
+        TypeError, ValueError
+            With the names of columns that hold no numbers.
+        """
+        whole = self.whole() if order is None else None
+        if whole is not None:
+            return whole
+        numbers = self._numbers(name)
+        if dtype is None:
+            columns = list(numbers)
+            dtype = np.result_type(*columns) if columns else np.dtype(np.float64)
+            numbers = iter(columns)
+        matrix = np.empty((self.rows, len(self.labels)), dtype)
+        targets = range(len(self.labels)) if order is None else np.argsort(order)
+        with np.errstate(all="ignore"):  # what is too large is found as infinite, with its place
+            for i, column in zip(targets, numbers, strict=True):
+                matrix[:, i] = column
+        return matrix
+
+    def _numbers(self, name: str) -> Iterator[Array]:
+        """Yield the numbers of each column."""
+        columns = self.columns()
+        for i, column in enumerate(columns):
+            try:
+                numbers = numbers_of(column, Place(name, self.labels[i]))
+            except (TypeError, ValueError) as error:
+                rest = zip(self.labels[i + 1 :], columns, strict=True)
+                also = [label for label, column in rest if not _holds_numbers(column, label)]
+                if also:
+                    error.args = (f"{error} (also: {_listed(also)})",)
+                raise
+            yield numbers
+
+    def column(self, i: int, name: str) -> Array:
+        """Return the numbers of one column."""
+        return numbers_of(next(islice(self.columns(), i, None)), Place(name, self.labels[i]))
+
+
+class Named(Table):
+    """A matrix whose columns have names."""
+
+    def __init__(self, matrix: Array, names: Sequence[Any]) -> None:
+        self._matrix, self.labels, self.rows = matrix, list(names), len(matrix)
+
+    def columns(self) -> Iterator[Any]:
+        return iter(self._matrix.T)
+
+    def whole(self) -> Array | None:
+        return self._matrix
+
+
+class _PandasTable(Table):
+    def __init__(self, frame: Any) -> None:
+        self._frame, self.labels, self.rows = frame, list(frame.columns), len(frame)
+
+    def columns(self) -> Iterator[Any]:
+        return map(itemgetter(1), self._frame.items())
+
+    def whole(self) -> Array | None:
+        first = self._frame[:2]
+        one, two = np.asarray(first), np.asarray(first)
+        if one.dtype.kind not in "fiub" or one.ctypes.data != two.ctypes.data:  # two copies, and not the same memory
+            return None
+        return np.asarray(self._frame)
+
+
+class _PolarsTable(Table):
+    def __init__(self, frame: Any) -> None:
+        self._frame, self.labels, self.rows = frame, list(frame.columns), len(frame)
+
+    def columns(self) -> Iterator[Any]:
+        return iter(self._frame.get_columns())
+
+    def whole(self) -> Array | None:
+        try:
+            matrix: Array = self._frame.to_numpy(allow_copy=False)
+        except RuntimeError:
+            return None
+        return matrix if matrix.dtype.kind in "fiub" else None
+
+
+class SparseRows:
+    """A sparse matrix of SciPy, of which some rows at a time become an array.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : dtype
+    nbytes : int
+        Of all rows as an array.
+    """
+
+    def __init__(self, matrix: Any, name: str) -> None:
+        if len(matrix.shape) != 2:
+            raise ValueError(f"{name} has shape {matrix.shape}, expected 2 dimensions (rows, columns)")
+        self._rows = matrix.tocsr()
+        numbers_of(self._rows.data[:1], Place(name))  # what they are is seen on one
+        self.shape: tuple[int, int] = matrix.shape
+        self.dtype = matrix.dtype
+        self.nbytes = self.shape[0] * self.shape[1] * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> Array:
+        found: Array = self._rows[rows].toarray()
+        return found
+
+    def astype(self, dtype: np.dtype[Any]) -> Array:
+        """Return all rows as an array: what is not zero is converted first, so that there is one of that size."""
+        with np.errstate(all="ignore"):
+            matrix: Array = self._rows.astype(dtype).toarray()
+        return matrix
+
+
+def table_of(data: Any) -> Table | None:
+    """Return a data frame of pandas, of polars, or one that looks like theirs, as a table; None for all else."""
+    if isinstance(data, Table):
+        return data
+    if hasattr(data, "get_columns") and hasattr(data, "to_numpy"):
+        return _PolarsTable(data)
+    return _PandasTable(data) if hasattr(data, "iloc") and hasattr(data, "columns") else None
+
+
+def is_sparse(data: Any) -> bool:
+    """Whether it is a sparse matrix or array of SciPy, or one that looks like theirs."""
+    return hasattr(data, "toarray") and hasattr(data, "nnz")
+
+
+def labels_of(data: Any) -> list[Any] | None:
+    """Return the labels of the columns of a data frame."""
+    table = table_of(data)
+    return None if table is None else table.labels
+
+
+def names_of(data: Any) -> Names | None:
+    """Return the names of the columns of a data frame."""
+    table = table_of(data)
+    return None if table is None else table.names
+
+
+def row_names(row: Any) -> Names | None:
+    """Return the names of the numbers of one row of a data frame: its index, if that is text."""
+    if not hasattr(row, "iloc") or hasattr(row, "columns"):
+        return None
+    return Named(np.empty((0, 0)), row.index).names
+
+
+def _holds_numbers(column: Any, label: object) -> bool:
+    try:
+        numbers_of(column, Place("x", label))
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _columns(labels: Sequence[str]) -> str:
+    return f"the column{'s' * (len(labels) > 1)} {_listed(labels)}"
+
+
+def _listed(labels: Sequence[Any]) -> str:
+    more = len(labels) - _SHOWN
+    shown = ", ".join(repr(label) for label in labels[:_SHOWN])
+    return f"{shown} and {more} more" if more > 0 else shown
