@@ -199,7 +199,7 @@ def test_history_plot():
 
 def test_history_plot_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r'pip install "fastnn\[plot\]"'):
+    with pytest.raises(ImportError, match="needs matplotlib: pip install matplotlib"):
         small_net().fit(*data(), "mse", epochs=1).plot()
 
 

@@ -38,13 +38,13 @@ class History:
         Raises
         ------
         ImportError
-            Without matplotlib: ``pip install "fastnn[plot]"``.
+            Without matplotlib, with what installs it.
         """
         if ax is None:
             try:
                 from matplotlib import pyplot
             except ImportError:
-                raise ImportError('history.plot() needs matplotlib: pip install "fastnn[plot]"') from None
+                raise ImportError("history.plot() needs matplotlib: pip install matplotlib") from None
             ax = pyplot.subplots()[1]
         epochs = range(1, len(self) + 1)
         ax.plot(epochs, self.loss, label="training loss")
