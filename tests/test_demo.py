@@ -4,6 +4,7 @@ import os
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,13 +12,14 @@ from mlp import MLP
 
 import fastnn
 import fastnn.__main__ as command_line
-from fastnn.demo import BATCH_SIZE, LR, MOMENTUM, demo, picture, train_in_numpy
+from fastnn.demo import BATCH_SIZE, LR, MOMENTUM, ONE_THREAD, demo, picture, train_in_numpy
 
 COMMAND = [sys.executable, "-m", "fastnn"]
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_demo_learns_digits(seed, capfd):
+def test_the_demo_learns_digits(seed, capfd, monkeypatch):
+    monkeypatch.setattr("fastnn.demo.TIMES", 2)
     result = demo(seed)
     assert result.accuracy >= 0.97
     assert result.numpy_accuracy >= 0.97
@@ -26,6 +28,7 @@ def test_the_demo_learns_digits(seed, capfd):
     assert f"fastnn  test accuracy {result.accuracy:.4f}" in written.out
     assert f"NumPy   test accuracy {result.numpy_accuracy:.4f}" in written.out
     assert f"{result.numpy_seconds / result.seconds:.1f} times as fast" in written.out
+    assert f"one thread each, in turns; seconds are processor time, the least of 2 trainings" in written.out
     assert "1,438 to learn from, 359 held out" in written.out
     assert not written.err
 
@@ -41,6 +44,35 @@ def test_the_demo_trains_in_numpy_as_the_twin_of_fastnn_does():
     train_in_numpy(parameters, x, labels, orders)
     trained = np.concatenate([array.ravel() for array in parameters])
     np.testing.assert_allclose(trained, twin.parameters, rtol=0, atol=1e-12 * np.abs(trained).max())
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="only Linux counts the threads of a process")
+def test_numpy_uses_one_thread_in_a_subprocess():
+    code = "import os, numpy as np; a = np.ones((900, 900)); a @ a; print(len(os.listdir('/proc/self/task')))"
+    environment = {name: value for name, value in os.environ.items() if name not in ONE_THREAD}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, env={**environment, **ONE_THREAD}, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "1", done.stderr
+
+
+@pytest.mark.parametrize("folder", ["elsewhere", "in sources without a core"])
+def test_numpy_trains_with_the_package_that_runs_in_a_subprocess(folder, tmp_path):
+    """Not with one that lies where the demo is started."""
+    if folder != "elsewhere":
+        (tmp_path / "fastnn").mkdir()
+        (tmp_path / "fastnn" / "__init__.py").write_text("raise ImportError", encoding="utf-8")
+    root = str(Path(fastnn.__file__).parents[1])
+    code = f"import sys; sys.path[0] = {root!r}; from fastnn.__main__ import main; sys.exit(main(['demo']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "times as fast" in done.stdout
+
+
+def test_a_numpy_that_fails_is_an_error(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(subprocess.CalledProcessError, match="print_numpy"):
+        demo()
 
 
 def test_the_picture_has_two_characters_per_pixel():
