@@ -28,7 +28,7 @@ def test_the_demo_learns_digits(seed, capfd, monkeypatch):
     assert f"fastnn  test accuracy {result.accuracy:.4f}" in written.out
     assert f"NumPy   test accuracy {result.numpy_accuracy:.4f}" in written.out
     assert f"{result.numpy_seconds / result.seconds:.1f} times as fast" in written.out
-    assert f"one thread each, in turns; seconds are processor time, the least of 2 trainings" in written.out
+    assert "one thread each, in turns; seconds are processor time, the least of 2 trainings" in written.out
     assert "1,438 to learn from, 359 held out" in written.out
     assert not written.err
 
