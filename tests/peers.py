@@ -23,14 +23,14 @@ class Near:
 
 
 def torch() -> Any:
-    return pytest.importorskip("torch", exc_type=ImportError)
+    return pytest.importorskip("torch")
 
 
 def keras() -> Any:
     if "KERAS_BACKEND" not in os.environ and not os.path.exists(os.path.expanduser("~/.keras/keras.json")):
         torch()  # the backend that needs nothing else
         os.environ["KERAS_BACKEND"] = "torch"
-    return pytest.importorskip("keras", exc_type=ImportError)
+    return pytest.importorskip("keras")
 
 
 def sklearn(name: str) -> Any:

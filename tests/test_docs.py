@@ -13,7 +13,12 @@ import pytest
 import fastnn
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(ROOT.glob("*.md"))
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+ALL_PAGES = sorted([*PAGES, *ROOT.glob("examples/*.md"), *ROOT.glob("benchmarks/*.md")])
+OWN_TEXTS = ("*.md", "*.py", "*.pyi", "*.pyx", "*.pxi", "*.pxd", "*.toml", "run")
+OWN_FOLDERS = (".", ".ci", "fastnn", "src", "tests", "examples", "benchmarks", "docs")
+# PyPI's fastnn is another project's: the distribution is called fastnn-numpy, and a clone is installed as "."
+INSTALLS_ANOTHER = re.compile(r"""\b(?:install|add)\b[^`&;#\n]*?[\s"']fastnn(?![\w.-])""")
 
 
 def modules():
@@ -95,6 +100,85 @@ def test_a_page_that_prints_something_else_is_found():
     text = "```python\nprint(1 / 3)  # 0.333...\nprint(2)  # 3\nx = 1  # 7\n```\n\nprint(3)  # 4\n"
     assert promised(text) == {2: "0.333...", 3: "3"}
     assert wrong_promises(text, run_page(text, "page")) == {3: ("3", "2\n")}
+
+
+def anchors(page):
+    """What a link may name behind "#": the titles of a page, as GitHub writes them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        path, _, anchor = link.partition("#")
+        if not path.startswith("http"):
+            target = (page.parent / path) if path else page
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
+
+
+def test_every_page_can_be_found_from_the_readme():
+    found, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        found.add(page)
+        links = re.findall(r"\]\(([^)\s#]+)", page.read_text(encoding="utf-8"))
+        targets = [(page.parent / link / ("README.md" if link.endswith("/") else "")).resolve() for link in links]
+        waiting += [target for target in targets if target.suffix == ".md" and target not in found and target.exists()]
+    assert set(PAGES) - found <= {ROOT / "CHANGELOG.md"}
+
+
+def test_the_readme_leads_each_role_to_its_page_within_one_screen():
+    screen = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:40]
+    for example in ("tables", "xor", "actor_critic", "deployment"):
+        assert any(f"examples/{example}.py" in line for line in screen), example
+
+
+def texts():
+    """The texts of the project that people read and run."""
+    for folder in OWN_FOLDERS:
+        for pattern in OWN_TEXTS:
+            paths = (ROOT / folder).glob(pattern) if folder == "." else (ROOT / folder).rglob(pattern)
+            yield from (path for path in paths if path.is_file() and "build" not in path.relative_to(ROOT).parts[:1])
+
+
+def test_no_text_installs_the_package_of_another_project():
+    for path in texts():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        found = [line for line in lines if INSTALLS_ANOTHER.search(line) and "uninstall" not in line]
+        assert path == Path(__file__) or not found, f"{path}: {found}"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_found"),
+    [
+        ("pip install fastnn", True),
+        ('pip install "fastnn[plot]"', True),
+        ("pip install --upgrade 'fastnn'", True),
+        ("uv add fastnn", True),
+        ("python -m pip install numpy fastnn", True),
+        ("pip install fastnn-numpy", False),
+        ('pip install ".[plot]"', False),
+        ("pip install . && fastnn demo", False),
+        ("pip install matplotlib", False),
+    ],
+)
+def test_advice_to_install_is_found(text, is_found):
+    assert bool(INSTALLS_ANOTHER.search(text)) == is_found
+
+
+def test_the_distribution_has_a_name_of_its_own():
+    name = re.search(r'^name = "(.*?)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    assert name == "fastnn-numpy"
+    assert f"`{name}`" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_kernel_that_is_shown_is_that_of_the_core():
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^```cython\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(shown) == 1
+    assert shown[0].strip() in (ROOT / "src" / "kernels" / "activations.pxi").read_text(encoding="utf-8")
 
 
 def test_the_quickstart_shows_what_it_prints():

@@ -12,7 +12,8 @@ import pytest
 import fastnn
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-NAMES = ["xor", "and_gate", "exam_scores", "digits", "actor_critic"]
+NAMES = ["xor", "and_gate", "exam_scores", "digits", "tables", "actor_critic", "deployment"]
+NEEDS = {"tables": "pandas"}
 
 
 @pytest.fixture
@@ -20,7 +21,13 @@ def run(tmp_path, monkeypatch):
     """Run an example's main() in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(EXAMPLES)
-    return lambda name: importlib.import_module(name).main()
+
+    def main(name):
+        if name in NEEDS:
+            pytest.importorskip(NEEDS[name])
+        return importlib.import_module(name).main()
+
+    return main
 
 
 def test_these_are_all_examples():
@@ -73,6 +80,42 @@ def test_digits(run):
     assert np.trace(confusion) == round(accuracy * confusion.sum())
 
 
+def test_tables(run, capsys):
+    errors = run("tables")
+    assert errors["the net"] < 0.75 * errors["a straight line"] < 0.5 * errors["the mean"]
+    assert errors["the net"] < 60  # where the noise is 40
+    assert "6 columns became 12" in capsys.readouterr().out
+
+
+def test_tables_without_pandas_in_a_subprocess():
+    code = "import sys; sys.modules['pandas'] = None; import tables"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(EXAMPLES)}, text=True, capture_output=True,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "this example reads a data frame: pip install pandas\n")
+
+
+def test_deployment(run):
+    result = run("deployment")
+    assert result["same"]
+    assert result["agree"]
+    assert result["accuracy"] > 0.9
+    assert result["apart"] < 1e-5
+
+
+def test_deployment_refuses_a_file_of_another_net(run, tmp_path):
+    run("deployment")
+    deployment, path = importlib.import_module("deployment"), tmp_path / "digits_net.npz"
+    arrays = dict(np.load(path))
+    np.savez(path, **{**arrays, "2.b": np.zeros(3)})
+    with pytest.raises(ValueError, match=r"2\.b has shape \(3,\), expected \(64,\)"):
+        deployment.load(path)
+    np.savez(path, **{**arrays, "2.b": np.array([print], object)})
+    with pytest.raises(ValueError, match="allow_pickle"):
+        deployment.load(path)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_pictures(name, run, tmp_path, capsys):
     image = pytest.importorskip("matplotlib.image")
@@ -89,11 +132,13 @@ def test_without_matplotlib(name, run, tmp_path, monkeypatch, capsys):
         monkeypatch.setitem(sys.modules, module, None)
     run(name)
     assert "no picture: pip install matplotlib" in capsys.readouterr().out
-    assert not any(tmp_path.iterdir())
+    assert not any(tmp_path.glob("*.png"))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_scripts_in_a_subprocess(name, tmp_path):
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     command = [sys.executable, "-W", "error", EXAMPLES / f"{name}.py"]
     done = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, check=True)
     assert done.stdout
