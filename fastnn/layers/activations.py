@@ -97,8 +97,8 @@ class ELU(_WithAlpha):
     Notes
     -----
     The derivative for x < 0, alpha * exp(x), is taken from y, as y + alpha, which has the rounding error of y. Its
-    absolute error is at most epsilon * alpha: in float32 it has 5 correct digits at x = -8, 3 at -12 and 1 at -16, and
-    below -17.3 it is 0.
+    absolute error is at most epsilon * alpha: in float32 it has about 5 correct digits at x = -8, 3 at -12 and 1 at
+    -16, and is 0 from about -17 on.
     """
 
     kernel = "elu"
