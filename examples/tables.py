@@ -55,7 +55,7 @@ class Columns:
         for name, known in self.categories.items():  # a column for each, all 0 for one that is missing or new
             parts.append(pd.get_dummies(pd.Categorical(table[name], known), prefix=name).set_index(table.index))
         parts.append(table[YES_OR_NO])
-        return pd.concat(parts, axis=1).astype("float32")
+        return pd.concat(parts, axis=1)
 
 
 def rmse(predicted, rent):
@@ -83,7 +83,7 @@ def main():
     print(f"{flats.shape[1]} columns became {x.shape[1]}: {', '.join(x.columns)}")
     print(f"{len(history)} epochs in {history.seconds:.2f} s; the net is that of epoch {best + 1}, the best\n")
 
-    with_one = np.column_stack([x, np.ones(len(x))])
+    with_one = np.column_stack([x.astype(float), np.ones(len(x))])
     line = with_one @ np.linalg.lstsq(with_one[train], rent[train], rcond=None)[0]
     predicted = net.predict(x)[:, 0] * spread + mean
     result = {

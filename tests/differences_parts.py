@@ -25,7 +25,7 @@ from peers import (
     torch,
     torch_gradient,
     torch_layer,
-)  # fmt: skip
+)
 
 from fastnn import (
     CELU,
@@ -50,7 +50,7 @@ from fastnn import (
     Sigmoid,
     Softmax,
     Softplus,
-)  # fmt: skip
+)
 
 RNG = np.random.default_rng(0)
 Y, T = RNG.normal(size=(7, 3)), RNG.normal(size=(7, 3))

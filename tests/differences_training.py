@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from peers import (
     FASTNN,
     KERAS,
@@ -15,24 +16,28 @@ from peers import (
     neural,
     of_torch,
     raises,
+    sklearn,
     sklearn_linear,
     sklearn_steps,
     steps,
     torch,
     torch_steps,
-)  # fmt: skip
+)
 
 from fastnn import (
     MSE,
     SGD,
     Adam,
     AdamW,
+    BinaryCrossEntropy,
+    CrossEntropy,
     Dense,
     EarlyStopping,
     Model,
     RMSprop,
+    Sigmoid,
     Softmax,
-)  # fmt: skip
+)
 
 RNG = np.random.default_rng(0)
 X, T = RNG.normal(size=(5, 2)), RNG.normal(size=(5, 1))
@@ -287,6 +292,86 @@ def epochs_in_batches() -> Check:
         return [net.loss_ - expected[0], *(net.coefs_[0] - expected[1])[:, 0]]
 
     yield SKLEARN, theirs, np.zeros(3)
+
+
+def weights_of_rows() -> Check:
+    weight = np.array([3.0, 1.0, 0.0, 2.0, 2.0])
+
+    def step(w: Any, b: Any, scale: float, half: float = 1.0) -> Any:
+        """The weights behind a step with a rate of 0.1 on the sum of weight * loss / scale."""
+        return w - 0.1 * 2 * half * X.T @ (weight[:, None] * (X @ w + b - T)) / scale
+
+    def ours(by_fit: bool, scale: float) -> Any:
+        net = Model([Dense(1)], seed=0, dtype="float64").build(2)
+        expected = step(net.layers[0].w, net.layers[0].b, scale)
+        if by_fit:
+            net.fit(X, T, MSE(), SGD(0.1), epochs=1, batch_size=None, sample_weight=weight)
+        else:
+            net.train_batch(X, T, weight, MSE(), SGD(0.1))
+        return net.layers[0].w - expected
+
+    yield FASTNN, lambda: [ours(True, weight.sum()), ours(False, 5)], [np.zeros((2, 1)), np.zeros((2, 1))]
+
+    def of_keras() -> Any:
+        net = _keras_net()
+        expected = step(*net.get_weights(), 5)
+        net.fit(X, T, batch_size=5, epochs=1, sample_weight=weight, verbose=0)
+        return net.get_weights()[0] - expected
+
+    yield KERAS, of_keras, np.zeros((2, 1))
+
+    def theirs() -> Any:
+        net = sklearn_linear(X, T.ravel(), alpha=0.0, learning_rate_init=0.1)
+        expected = step(net.coefs_[0], net.intercepts_[0], weight.sum(), 0.5)
+        return net.partial_fit(X, T.ravel(), weight).coefs_[0] - expected
+
+    yield SKLEARN, theirs, np.zeros((2, 1))
+
+
+def accuracy() -> Check:
+    logits, rows = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40)
+    t = np.eye(3)[np.random.default_rng(1).integers(0, 3, 40)]
+    entries, largest = np.mean((logits > 0) == t), np.mean(t[rows, logits.argmax(axis=1)])
+    whole = np.mean(((logits > 0) == t).all(axis=1))
+    assert len({entries, largest, whole}) == 3
+
+    def ours() -> Any:
+        found = Model([Sigmoid()], dtype="float64").evaluate(logits, t, BinaryCrossEntropy())
+        one = Model([Sigmoid()], dtype="float64").evaluate(logits[:, :1], t[:, :1], BinaryCrossEntropy())
+        classes = Model([Softmax()], dtype="float64").evaluate(logits, t.argmax(axis=1), CrossEntropy())
+        return [found["binary_accuracy"], found["accuracy"], one["accuracy"], classes["accuracy"]]
+
+    yield FASTNN, ours, [entries, largest, np.mean((logits > 0)[:, 0] == t[:, 0]), largest]
+
+    def of_keras() -> Any:
+        net = keras().Sequential([keras().layers.Input((3,)), keras().layers.Activation("sigmoid")])
+        net.compile(loss="binary_crossentropy", metrics=["accuracy", "binary_accuracy"])
+        found = net.evaluate(logits, t, verbose=0, return_dict=True)
+        return [found["accuracy"], found["binary_accuracy"]]
+
+    yield KERAS, of_keras, [largest, entries]
+    yield SKLEARN, lambda: sklearn("metrics").accuracy_score(t, logits > 0), whole
+
+
+def names_of_columns() -> Check:
+    def frames() -> Any:
+        frame = pytest.importorskip("pandas").DataFrame(X, columns=["height", "width"])
+        return frame, frame[["width", "height"]]
+
+    def ours() -> Any:
+        frame, turned = frames()
+        net = Model([Dense(1)], seed=0, dtype="float64")
+        net.fit(frame, T, epochs=1)
+        return net.predict(turned) - net.predict(frame)
+
+    yield FASTNN, ours, np.zeros((5, 1))
+
+    def theirs() -> Any:
+        frame, turned = frames()
+        net = sklearn_linear(frame, T.ravel())
+        return raises(lambda: net.predict(turned))
+
+    yield SKLEARN, theirs, ValueError
 
 
 def validation() -> Check:
