@@ -149,6 +149,40 @@ def test_objects_are_found_by_all_that_shapes_them(cached_build):
     assert first != key(b"gcc 12", ["clang", *command[1:]], b"int one = 1;")
 
 
+def test_a_text_is_the_same_in_whichever_lines_it_stands(cached_build):
+    text = cached_build.without_lines
+    first = text(b'# 0 "a.c"\n# 1 "a.h" 1\nint one;\n\n# 2 "a.c" 2\nint two;\n')
+    assert first == text(b'# 0 "a.c"\n# 1 "a.h" 1\n\n\nint one;\n# 9 "a.c" 2\n\n\n\nint two;\n')
+    assert first == text(b'# 0 "a.c"\n# 1 "b.h" 1\nint one;\n# 2 "a.c" 2\nint two;\n')
+    assert first != text(b'# 0 "a.c"\n# 1 "a.h" 1\nint one;\n\n# 2 "a.c" 2\nint three;\n')
+    assert first != text(b'# 0 "a.c"\n# 1 "a.h" 1\nint one; int two;\n')
+
+
+def test_the_compiler_is_asked_anew_what_it_reads_where_a_file_has_changed(cached_build, tmp_path):
+    source, header, made = tmp_path / "a.c", tmp_path / "a.h", tmp_path / "a.json"
+    source.write_text('#include "a.h"\n')
+    header.write_text("int one;\n")
+    preprocessed = f'# 0 "{source}"\n# 0 "<built-in>"\n# 1 "{header}" 1\nint one;\n'.encode()
+    read = cached_build.Read(made, cached_build.digest_of)
+    assert read.key() is None
+    read.remember("first", preprocessed)
+    assert read.key() == "first"
+    for changed in (source, header):
+        content = changed.read_text()
+        changed.write_text(content + "int two;\n")
+        assert read.key() is None
+        changed.unlink()
+        assert read.key() is None
+        changed.write_text(content)
+        assert read.key() == "first"
+    read.remember("second", preprocessed)
+    assert read.key() == "second"
+    made.write_text("half a li")
+    assert read.key() is None
+    read.remember("third", preprocessed.replace(b"a.h", b"lost.h"))  # read, and gone since
+    assert read.key() is None
+
+
 def test_what_is_in_the_cache_is_not_made_again(cached_build):
     made = []
 

@@ -176,7 +176,7 @@ def kernel_names() -> tuple[str, ...]:
 
 def functions_of(kernel: str) -> tuple[str, ...]:
     """Return the names that the functions of a kernel may have."""
-    operation, _, direction = kernel.rpartition("_")
+    operation = kernel.rpartition("_")[0]
     row = kernels.float64.activations.get(operation)
     if row is not None and row.elementwise:
         return (f"{operation}_loop",)

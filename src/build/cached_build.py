@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from setuptools.command.build_ext import build_ext
@@ -38,6 +40,45 @@ def object_key(compiler, command, preprocessed):
     """Return the key of an object: the compiler, the text that it reads, and all flags that do not shape that text."""
     flags = [flag for flag in command if not flag.startswith(("-D", "-I", "-U"))]
     return key_of(compiler, flags, preprocessed)
+
+
+# Where the preprocessor says from which file the lines come that follow
+LINE_MARKER = re.compile(rb'^# \d+ "([^"\n]*)".*\n', re.MULTILINE)
+
+
+def without_lines(preprocessed):
+    """Return a preprocessed text without what says in which line of which file it stood."""
+    return b"\n".join(line for line in LINE_MARKER.sub(b"", preprocessed).splitlines() if line.strip())
+
+
+def digest_of(path):
+    """Return the digest of a file, or None where it cannot be read."""
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+class Read:
+    """What the compiler read for an object when it was last asked, to know without asking that it would be the same.
+
+    To preprocess every source takes longer than to compile one of them.
+    """
+
+    def __init__(self, path, digest):
+        self.path, self.digest = path, digest
+
+    def key(self):
+        """Return the key of the object, if all files are as they were, or None."""
+        try:
+            key, files = json.loads(self.path.read_text())
+        except (OSError, ValueError):
+            return None
+        return key if all(digest and self.digest(name) == digest for name, digest in files.items()) else None
+
+    def remember(self, key, preprocessed):
+        names = {os.fsdecode(name) for name in LINE_MARKER.findall(preprocessed) if not name.startswith(b"<")}
+        write(self.path, json.dumps([key, {name: self.digest(name) for name in sorted(names)}]).encode())
 
 
 @contextmanager
@@ -119,7 +160,7 @@ class CachedBuild(build_ext):
     """Build all modules at the same time. The first source of each is one that `translate` makes C of."""
 
     def build_extensions(self):
-        self.identity, self.linked = b"", {}
+        self.identity, self.linked, self.digest = b"", {}, cache(digest_of)
         processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         pool = ThreadPoolExecutor(self.parallel or processors)
         try:
@@ -158,9 +199,15 @@ class CachedBuild(build_ext):
         macros = [f"-D{macro}={value}" for macro, value in (*self.compiler.macros, *ext.define_macros)]
         folders = [*(f"-I{folder}" for folder in ext.include_dirs), *self.include_flags]
         command = [*self.compiler.compiler_so, *macros, *folders, *ext.extra_compile_args]
-        # Without debugging information, it does not matter in which line of which file a text stands.
-        lines = ["-P"] if "-g0" in ext.extra_compile_args else ["-fno-working-directory"]
-        key = object_key(self.identity, command, run(*command, "-E", *lines, c_file))
+        headers = sorted(str(path) for folder in ext.include_dirs for path in Path(folder).rglob("*.h"))
+        read = Read(CACHE / f"{name}-{key_of(self.identity, command, c_file, headers)}.json", self.digest)
+        key = read.key()
+        if key is None:
+            text = run(*command, "-E", "-fno-working-directory", c_file)
+            # Without debugging information, it does not matter in which line of which file a text stands.
+            lines = without_lines(text) if "-g0" in ext.extra_compile_args else text
+            key = object_key(self.identity, command, lines)
+            read.remember(key, text)
         return cached(name, ".o", key, lambda path: run(*command, "-c", c_file, "-o", str(path)))
 
     def link(self, ext, objects):

@@ -120,9 +120,12 @@ cdef inline real selu_gradient(real y, real dy, real alpha) noexcept nogil:
 cdef void selu_loop(const Piece *p) noexcept nogil:
     map_piece(p, selu_, selu_gradient)
 
-activation("""selu: y in [-1.7580993408473768, inf], from y, lecun_normal
+activation(
+    """selu: y in [-1.7580993408473768, inf], from y, lecun_normal
     y = scale * elu(x, alpha), with the scale and alpha of self-normalizing networks.
-    dx = dy * scale where y > 0, else dy * (y + scale * alpha), with an error up to epsilon * scale * alpha * dy.""", selu_loop)
+    dx = dy * scale where y > 0, else dy * (y + scale * alpha), with an error up to epsilon * scale * alpha * dy.""",
+    selu_loop,
+)
 
 
 # Hendrycks & Gimpel 2016: x times the normal distribution's cumulative function, which erfc gives without cancellation.

@@ -122,8 +122,9 @@ cdef inline int word(const void *field, const Call *call) noexcept:
     return <int> ((<const char *> field - <const char *> call.payload) // <Py_ssize_t> sizeof(void *))
 
 
-# What is applied to each rectangle of a product while it is in the cache, all arrays of the product's own shape: perhaps
-# a factor and an offset of each column, then an activation, in place, or the derivative of one whose output is `saved`.
+# What is applied to each rectangle of a product while it is in the cache, in place, all arrays of the product's own
+# shape: perhaps a factor and an offset of each column, then an activation, or the derivative of one whose output is
+# `saved`.
 cdef struct Finish:
     Loop loop
     Input saved
