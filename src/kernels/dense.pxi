@@ -102,21 +102,6 @@ cdef inline int choose(
     return 0
 
 
-# The rows of x from row i on, as the operand a of a product.
-cdef inline void multiply_rows(const Operand *o, Py_ssize_t i, Product *p) noexcept nogil:
-    p.a, p.a_row, p.a_col = o.x, o.n_in, 1
-    if o.index is NULL:
-        p.a += i * o.n_in
-    else:
-        p.a_rows = o.index + i
-
-
-# Their columns from column i on, as its rows. The rows of the next batch are asked for from memory.
-cdef inline void multiply_columns(const Operand *o, Py_ssize_t i, Product *p) noexcept nogil:
-    p.a, p.a_row, p.a_col = o.x + i, 1, o.n_in
-    p.a_cols, p.a_next = o.index, o.next
-
-
 cdef inline int word(const void *field, const Call *call) noexcept:
     """Which word of the payload a field is."""
     return <int> ((<const char *> field - <const char *> call.payload) // <Py_ssize_t> sizeof(void *))
@@ -168,7 +153,11 @@ cdef int dense_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
     while at < end and status == 0:
         at = part_of(call.units, s.panel, s.rows, s.n_out, at, end, &p, &i, &j)
         p.k = s.n_in
-        multiply_rows(&x, i, &p)
+        p.a, p.a_row, p.a_col = x.x, s.n_in, 1
+        if x.index is NULL:
+            p.a += i * s.n_in
+        else:
+            p.a_rows = x.index + i
         p.b, p.b_row, p.b_col = s.w + j, s.n_out, 1
         p.bias = s.b + j if s.b is not NULL else NULL
         p.c, p.c_row = s.y + i * s.n_out + j, s.n_out
@@ -186,8 +175,7 @@ cdef Py_ssize_t prepare_dense_forward(str kernel, Call *call) except -1:
         missing, given = ("factor", "offset") if s.factor is NULL else ("offset", "factor")
         raise ValueError(f"{kernel}: {missing} is None, expected an array where {given} is one: both or neither")
     fuse(call, BUILD, kernel, word(&s.activation, call), word(&s.alpha, call), False)
-    if s.index is not NULL:
-        check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
+    check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
     divide_product(call, &s.panel, s.rows, s.n_out, s.n_in)
     return 1
 
@@ -251,7 +239,8 @@ cdef inline int multiply_dw(
     while at < end and status == 0:
         at = part_of(units, panel, x.n_in, n_out, at, end, &p, &i, &j)
         p.k = rows
-        multiply_columns(x, i, &p)
+        p.a, p.a_row, p.a_col = x.x + i, 1, x.n_in
+        p.a_cols, p.a_next = x.index, x.next
         p.b, p.b_row, p.b_col = dy + j, n_out, 1
         p.c, p.c_row = dw + i * n_out + j, n_out
         if i == 0 and db is not NULL:
@@ -266,11 +255,10 @@ cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
     cdef DenseBackward *s = <DenseBackward *> calls.payload
     if s.dw is NULL and s.db is not NULL:
         raise ValueError(f"{kernel}: dw is None, expected an array where db is one: they are computed together")
-    if s.index is not NULL:
-        check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
-        if s.activation is not NULL:
-            name = <object> <void *> s.activation
-            raise ValueError(f"{kernel}: activation is {name!r}, expected None where rows of x are chosen")
+    check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
+    if s.index is not NULL and s.activation is not NULL:
+        name = <object> <void *> s.activation
+        raise ValueError(f"{kernel}: activation is {name!r}, expected None where rows of x are chosen")
     fuse(calls, BUILD, kernel, word(&s.activation, calls), word(&s.alpha, calls), True)
     if s.dx is not NULL:
         calls[1] = calls[0]
@@ -312,8 +300,7 @@ cdef int dense_sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noex
 
 cdef Py_ssize_t prepare_dense_sgd(str kernel, Call *call) except -1:
     cdef DenseSGD *s = <DenseSGD *> call.payload
-    if s.index is not NULL:
-        check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
+    check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
     divide_product(call, &s.panel, s.n_in, s.n_out, s.rows, by_columns=True)
     return 1
 

@@ -20,15 +20,17 @@ cdef struct TargetLoss:
     Number delta
     Py_ssize_t rows, n
 
-# The loss that is the mean over so many parts of the sum of f over all numbers, and its gradient from g.
+# The loss that is the mean, over all numbers or over rows, of the sum of f over all numbers, and its gradient from g.
 cdef extern from *:
     """
-    #define LOSS_OF_NUMBERS(s, parts, f, g) \\
-        mean_loss((s)->value, (s)->y, (s)->t, (s)->weight, (s)->dy, (s)->rows, (s)->n, parts, (real)(s)->delta[0], f, g)
+    #define MEAN_LOSS(s, parts, f, g)                                                                    \\
+        (mean_loss((s)->value, (s)->y, (s)->t, (s)->weight, (s)->dy, (s)->rows, (s)->n, parts,           \\
+                   (real)(s)->delta[0], f, g), 0)
+    #define mean_over_numbers(s, f, g) MEAN_LOSS(s, (s)->rows * (s)->n, f, g)
+    #define mean_over_rows(s, f, g) MEAN_LOSS(s, (s)->rows, f, g)
     """
-    void loss_of_numbers "LOSS_OF_NUMBERS"(
-        const TargetLoss *s, Py_ssize_t parts, PairFormula f, PairFormula g
-    ) noexcept nogil
+    int mean_over_numbers(const TargetLoss *s, PairFormula f, PairFormula g) noexcept nogil
+    int mean_over_rows(const TargetLoss *s, PairFormula f, PairFormula g) noexcept nogil
 
 cdef int target_loss(str name, str summary, Body body, str delta="delta: absent") except -1:
     kernel(f"""{name}(y: in (rows, n), t: in (rows, n), weight: in (rows) | None, dy: out (rows, n) | None,
@@ -66,9 +68,7 @@ cdef inline real mse_gradient(real y, real t, real delta) noexcept nogil:
     return <real> 2 * (y - t)
 
 cdef int mse_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef const TargetLoss *s = <const TargetLoss *> call.payload
-    loss_of_numbers(s, s.rows * s.n, mse_, mse_gradient)
-    return 0
+    return mean_over_numbers(<const TargetLoss *> call.payload, mse_, mse_gradient)
 
 target_loss("mse", "The mean of (y - t)^2 over rows and columns.", mse_body)
 
@@ -80,9 +80,7 @@ cdef inline real mae_gradient(real y, real t, real delta) noexcept nogil:
     return <real> 1 if y > t else <real> -1 if y < t else y - t        # 0, or NaN
 
 cdef int mae_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef const TargetLoss *s = <const TargetLoss *> call.payload
-    loss_of_numbers(s, s.rows * s.n, mae_, mae_gradient)
-    return 0
+    return mean_over_numbers(<const TargetLoss *> call.payload, mae_, mae_gradient)
 
 target_loss("mae", "The mean of |y - t| over rows and columns.", mae_body)
 
@@ -99,9 +97,7 @@ cdef inline real huber_gradient(real y, real t, real delta) noexcept nogil:
     return delta if difference > delta else -delta if difference < -delta else difference
 
 cdef int huber_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef const TargetLoss *s = <const TargetLoss *> call.payload
-    loss_of_numbers(s, s.rows * s.n, huber_, huber_gradient)
-    return 0
+    return mean_over_numbers(<const TargetLoss *> call.payload, huber_, huber_gradient)
 
 target_loss(
     "huber", "The mean of d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2); d = y - t.",
@@ -124,9 +120,7 @@ cdef inline real binary_cross_entropy_gradient(real y, real t, real delta) noexc
     return (p - t) / (p * (<real> 1 - p))
 
 cdef int binary_cross_entropy_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef const TargetLoss *s = <const TargetLoss *> call.payload
-    loss_of_numbers(s, s.rows * s.n, binary_cross_entropy_, binary_cross_entropy_gradient)
-    return 0
+    return mean_over_numbers(<const TargetLoss *> call.payload, binary_cross_entropy_, binary_cross_entropy_gradient)
 
 target_loss(
     "binary_cross_entropy", "The mean of -t log(y) - (1 - t) log(1 - y), y clipped to [eps, 1 - eps].",
@@ -143,9 +137,9 @@ cdef inline real binary_cross_entropy_from_logits_gradient(real y, real t, real 
     return (e if y < 0 else <real> 1) / (<real> 1 + e) - t
 
 cdef int binary_cross_entropy_from_logits_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef const TargetLoss *s = <const TargetLoss *> call.payload
-    loss_of_numbers(s, s.rows * s.n, binary_cross_entropy_from_logits_, binary_cross_entropy_from_logits_gradient)
-    return 0
+    return mean_over_numbers(
+        <const TargetLoss *> call.payload, binary_cross_entropy_from_logits_, binary_cross_entropy_from_logits_gradient
+    )
 
 target_loss(
     "binary_cross_entropy_from_logits",
@@ -161,12 +155,15 @@ cdef inline real cross_entropy_gradient(real y, real t, real delta) noexcept nog
     return -t / (EPSILON if y < EPSILON else y)
 
 cdef int cross_entropy_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef const TargetLoss *s = <const TargetLoss *> call.payload
-    loss_of_numbers(s, s.rows, cross_entropy_, cross_entropy_gradient)
-    return 0
+    return mean_over_rows(<const TargetLoss *> call.payload, cross_entropy_, cross_entropy_gradient)
 
 target_loss("cross_entropy", "The mean over rows of -sum_j t_j log(y_j), y clipped below at eps.", cross_entropy_body)
 
+
+# of a row, 1 where there are none
+cdef inline double weight_of(const real *weight, Py_ssize_t rows, Py_ssize_t i) noexcept nogil:
+    cdef const real[::1] weights = input_vector(weight, rows)
+    return weights[i] if weight is not NULL else 1
 
 cdef inline real scaled_(real x, real scale) noexcept nogil:
     return x * scale
@@ -182,14 +179,13 @@ cdef inline real below_maximum(real y, real t, real largest) noexcept nogil:
 
 cdef int cross_entropy_from_logits_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const TargetLoss *s = <const TargetLoss *> call.payload
-    cdef const real[::1] weights = input_vector(s.weight, s.rows)
     cdef real[BLOCK_SIZE] y_buffer, t_buffer, dy_buffer
     cdef real[BLOCK_ROWS] largest, total, log_total, t_total, factor
     cdef double[BLOCK_ROWS] losses
     cdef const real *y
     cdef const real *t
     cdef real *dy
-    cdef double weight = 1, sum_of_losses = 0
+    cdef double sum_of_losses = 0
     cdef Block block
     cdef Py_ssize_t i, row = 0, at
     memset(factor, 0, sizeof(factor))           # of lanes without a row, too
@@ -205,16 +201,12 @@ cdef int cross_entropy_from_logits_body(const Call *call, Py_ssize_t begin, Py_s
         block_sum(block, t, t, t_total, first_of_pair)
         block_sum_double(block, y, t, largest, losses, below_maximum)
         for i in range(block.rows):
-            if s.weight is not NULL:
-                weight = weights[row + i]
-            sum_of_losses += weight * (losses[i] + t_total[i] * <double> log_total[i])
+            sum_of_losses += weight_of(s.weight, s.rows, row + i) * (losses[i] + t_total[i] * <double> log_total[i])
         if s.dy is not NULL:
             map_pairs(t_total, total, factor, block.lanes, 0, ratio_)
             block_map(block, dy, factor, dy, scaled_)
             for i in range(block.rows):
-                if s.weight is not NULL:
-                    weight = weights[row + i]
-                factor[i] = <real> (weight / s.rows)
+                factor[i] = <real> (weight_of(s.weight, s.rows, row + i) / s.rows)
             block_map_pairs(block, dy, t, factor, dy, difference_scaled)
             block_store(block, dy_buffer, s.dy + at)
         row += block.rows
@@ -231,16 +223,14 @@ cdef int cross_entropy_labels_body(const Call *call, Py_ssize_t begin, Py_ssize_
     cdef const LabelLoss *s = <const LabelLoss *> call.payload
     cdef const real[:, ::1] y = input_matrix(s.y, s.rows, s.n)
     cdef real[:, ::1] dy = matrix(s.dy, s.rows, s.n)
-    cdef const real[::1] weights = input_vector(s.weight, s.rows)
     cdef const int64_t[::1] t = labels(s.t, s.rows)
     cdef real p
-    cdef double weight = 1, sum_of_losses = 0
+    cdef double weight, sum_of_losses = 0
     cdef Py_ssize_t i
     if s.dy is not NULL:
         memset(s.dy, 0, s.rows * s.n * sizeof(real))
     for i in range(s.rows):
-        if s.weight is not NULL:
-            weight = weights[i]
+        weight = weight_of(s.weight, s.rows, i)
         if t[i] < 0 or t[i] >= s.n:         # checked by whoever records; a replay must not write elsewhere
             sum_of_losses = NAN
             continue
@@ -262,13 +252,12 @@ cdef int cross_entropy_labels_from_logits_body(const Call *call, Py_ssize_t begi
     cdef const LabelLoss *s = <const LabelLoss *> call.payload
     cdef const real[:, ::1] logits = input_matrix(s.y, s.rows, s.n)
     cdef real[:, ::1] gradient = matrix(s.dy, s.rows, s.n)
-    cdef const real[::1] weights = input_vector(s.weight, s.rows)
     cdef const int64_t[::1] t = labels(s.t, s.rows)
     cdef real[BLOCK_SIZE] y_buffer, dy_buffer
     cdef real[BLOCK_ROWS] largest, total, log_total, scale
     cdef const real *y
     cdef real *dy
-    cdef double weight = 1, sum_of_losses = 0
+    cdef double weight, sum_of_losses = 0
     cdef Block block
     cdef Py_ssize_t i, row = 0, at
     memset(scale, 0, sizeof(scale))             # of lanes without a row, too
@@ -281,8 +270,7 @@ cdef int cross_entropy_labels_from_logits_body(const Call *call, Py_ssize_t begi
         block_map_and_sum(block, y, largest, dy, total, exp_shifted)
         map(total, log_total, block.lanes, 0, log_)
         for i in range(block.rows):
-            if s.weight is not NULL:
-                weight = weights[row + i]
+            weight = weight_of(s.weight, s.rows, row + i)
             scale[i] = <real> (weight / s.rows)
             if 0 <= t[row + i] < s.n:       # as above
                 sum_of_losses += weight * (<double> log_total[i] + (<double> largest[i] - logits[row + i, t[row + i]]))
