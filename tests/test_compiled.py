@@ -105,10 +105,8 @@ ANYWHERE = {
 # vectors that multiply, divide, or go back to float32.
 LOSSES = {"scalar conversion", "scalar arithmetic", "packed sum"}
 # By their instructions: the weights of rows, divided by the number of rows, which GCC does for several rows at once.
-ONLY = dict.fromkeys(
-    ("cross_entropy_from_logits_body", "cross_entropy_labels_from_logits_body"),
-    {"divpd", "vdivpd", "cvtpd2ps", "vcvtpd2ps", "vcvtpd2psx", "vcvtpd2psy"},
-)
+OF_ROWS = {"divpd", "vdivpd", "cvtpd2ps", "vcvtpd2ps", "vcvtpd2psx", "vcvtpd2psy"}
+ONLY = {"cross_entropy_from_logits_body": OF_ROWS, "cross_entropy_labels_from_logits_body": OF_ROWS}
 
 
 @cache
