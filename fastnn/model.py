@@ -284,7 +284,8 @@ class Model(Network):
         Parameters
         ----------
         x : array_like of shape (rows, n_in)
-            Lists, data frames and arrays of any number type and layout. An array of the model's dtype is not copied.
+            Arrays of any number type and layout, lists, data frames whose columns hold numbers (a column is taken by
+            its name), sparse rows of SciPy. An array of the model's dtype is not copied.
         y : array_like of shape (rows, n_out) or (rows,)
             Targets; labels for `CrossEntropy`; 1-D ones are a column where the net has one output.
         loss, optimizer : str or object
@@ -307,8 +308,7 @@ class Model(Network):
             Called as ``f(model, epoch, {"loss": ..., "val_loss": ...})`` after each epoch; True ends the fit. Where it
             has a method ``end(model)``, that is called however the fit ends. What it changes in x, y, sample_weight
             and validation_data is seen from the next epoch on, of any size, dtype and kind; the number of rows must
-            stay. So
-            data are checked, and where needed converted, once per epoch where there are other callbacks than
+            stay. So data are checked, and where needed converted, once per epoch where there are other callbacks than
             `EarlyStopping`.
         verbose : bool or "auto"
             Show progress: "auto" where standard error is a terminal.

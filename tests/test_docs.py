@@ -118,6 +118,14 @@ def test_links_lead_somewhere(page):
             assert not anchor or anchor in anchors(target), link
 
 
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.name)
+def test_files_that_a_page_names_exist(page):
+    """Paths below the folders of the project, in code or in brackets."""
+    text = page.read_text(encoding="utf-8")
+    for path in re.findall(r"(?<![\w./])((?:src|fastnn|tests|examples|benchmarks|docs)/[\w./*-]*\w)", text):
+        assert path == "benchmarks/results" or [*ROOT.glob(path)], path
+
+
 def test_every_page_can_be_found_from_the_readme():
     found, waiting = set(), [ROOT / "README.md"]
     while waiting:
