@@ -121,7 +121,12 @@ def weights_before_others() -> Check:
 
     yield FASTNN, lambda: [*_spread(ours("tanh")), ours("selu").var()], Near([2 / 700, (6 / 700) ** 0.5, 1 / 400], 0.02)
     yield TORCH, lambda: _spread(torch().nn.Linear(400, 300).weight.detach()), _uniform(400**-0.5)
-    yield KERAS, lambda: _spread(_built_kernel(400, 300, "tanh")), _uniform((6 / 700) ** 0.5)
+    limit = (6 / 700) ** 0.5
+    yield (
+        KERAS,
+        lambda: [*_spread(_built_kernel(400, 300, "tanh")), *_spread(_built_kernel(400, 300, "selu"))],
+        (Near([limit**2 / 3, limit] * 2, 0.02)),
+    )
     yield SKLEARN, lambda: _spread(_sklearn_weights("logistic")), _uniform((2 / 700) ** 0.5)
 
 
@@ -327,8 +332,9 @@ def huber() -> Check:
     d = np.abs(Y - T)
     expected = [np.where(d <= delta, d**2 / 2, delta * (d - delta / 2)).mean() for delta in (1.0, 0.3)]
     yield FASTNN, lambda: [value(Huber(), Y, T), value(Huber(0.3), Y, T)], expected
-    yield TORCH, lambda: [torch().nn.HuberLoss(delta=delta)(of_torch(Y), of_torch(T)).item()
-                          for delta in (1.0, 0.3)], expected  # fmt: skip
+    theirs = lambda delta: torch().nn.HuberLoss(delta=delta)(of_torch(Y), of_torch(T)).item()  # noqa: E731
+    smooth = lambda: torch().nn.SmoothL1Loss(beta=0.3)(of_torch(Y), of_torch(T)).item()  # noqa: E731
+    yield TORCH, lambda: [theirs(1.0), theirs(0.3), smooth()], [*expected, expected[1] / 0.3]
     yield KERAS, lambda: [keras_loss(keras().losses.Huber(delta, dtype="float64"), Y, T)
                           for delta in (1.0, 0.3)], expected  # fmt: skip
 
@@ -384,7 +390,12 @@ def labels() -> Check:
         lambda: [value(CrossEntropy(), ROWS_OF_P, t) for t in (LABELS, whole, np.eye(3)[LABELS])],
         ([value(CrossEntropy(), ROWS_OF_P, LABELS)] * 3),
     )
-    yield TORCH, lambda: raises(lambda: torch().nn.CrossEntropyLoss()(of_torch(Y), of_torch(whole))), RuntimeError
+    theirs = lambda t: torch().nn.CrossEntropyLoss()(of_torch(Y), torch().tensor(t))  # noqa: E731
+    yield (
+        TORCH,
+        lambda: [raises(lambda t=t: theirs(t)) for t in (LABELS, LABELS.astype(np.int16), whole)],
+        ([None, RuntimeError, RuntimeError]),
+    )
     yield KERAS, lambda: keras_loss(keras().losses.CategoricalCrossentropy(dtype="float64"), ROWS_OF_P,
                                     np.eye(3)[LABELS]), value(CrossEntropy(), ROWS_OF_P, LABELS)  # fmt: skip
     text = np.array(["a", "b", "c"])[LABELS]
