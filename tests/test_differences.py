@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import differences_optimizers
 import differences_parts
 import differences_training
 import numpy as np
@@ -14,7 +15,7 @@ from peers import FASTNN, KERAS, Check, Near
 PAGE = Path(__file__).parents[1] / "docs" / "differences.md"
 ROWS = {
     name.replace("_", "-"): function
-    for module in (differences_parts, differences_training)
+    for module in (differences_parts, differences_optimizers, differences_training)
     for name, function in vars(module).items()
     if getattr(function, "__module__", "") == module.__name__
     and getattr(function, "__annotations__", {}).get("return") == Check
