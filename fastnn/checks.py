@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from operator import index
+from types import FunctionType
 from typing import TypeVar
 
 import numpy as np
 
+from fastnn.words import near
+
 T = TypeVar("T")
+
+_MOST = 2**63 - 1  # what compiled code can count to
+_LONG = 10**50
 
 
 def lookup(kind: str, name: object, table: Mapping[str, T]) -> T:
@@ -22,15 +28,42 @@ def lookup(kind: str, name: object, table: Mapping[str, T]) -> T:
         Where `name` is no string.
     """
     if not isinstance(name, str):
-        raise TypeError(f"{kind} is {name!r}, expected a name ({', '.join(sorted(table))}) or an object of its kind")
+        raise TypeError(f"{kind} is {shown(name)}, expected a name ({_names(table)}) or an object of its kind")
     key = name.lower().replace("-", "_").replace(" ", "_")
     if key in table:
         return table[key]
-    from difflib import get_close_matches  # only here: what is rarely needed does not make every import longer
-
-    near = get_close_matches(key, table, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(sorted(table))}"
+    flat = {_flat(known): known for known in table}
+    if _flat(key) in flat:  # LeakyReLU, kaiming_normal_
+        return table[flat[_flat(key)]]
+    found = near(key, table, 0.5)
+    hint = f"did you mean {' or '.join(found)}?" if found else f"expected one of {_names(table)}"
     raise ValueError(f"unknown {kind} {name!r}: {hint}")
+
+
+def _flat(name: str) -> str:
+    return name.replace("_", "")
+
+
+def _names(table: Mapping[str, object]) -> str:
+    """The names, one for each thing: of synonyms the first."""
+    first = {id(table[name]): name for name in reversed([*table])}
+    return ", ".join(sorted(first.values()))
+
+
+def shown(value: object) -> str:
+    """Return a value as it is shown in an error: arrays by their shape, and what is long cut."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and shape:
+        return f"{type(value).__name__} of shape {shape}"
+    if isinstance(value, (tuple, list)):
+        inside = ", ".join(map(shown, value[:4])) + (", ..." if len(value) > 4 else "")
+        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' if len(value) == 1 else ''})"
+    if isinstance(value, int) and not -_LONG < value < _LONG:  # Python writes no number of more than 4,300 digits
+        return "an integer of more than 50 digits"
+    if isinstance(value, FunctionType):
+        return f"the function {value.__name__}"
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:100]}..."
 
 
 def number(where: str, value: object, *, above: float | None = None, below: float = float("inf")) -> float:
@@ -40,30 +73,35 @@ def number(where: str, value: object, *, above: float | None = None, below: floa
             raise TypeError
         result = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        raise TypeError(f"{where} is {value!r}, expected a number") from None
+        raise TypeError(f"{where} is {shown(value)}, expected a number") from None
+    except OverflowError:  # a large integer
+        result = float("inf")
     enough = result >= 0 if above is None else result > above
     if not (enough and result < below):
         lower = ">= 0" if above is None else f"> {above:g}"
         upper = "" if below == float("inf") else f" and < {below:g}"
-        raise ValueError(f"{where} is {value}, expected a finite number {lower}{upper}")
+        got = value if isinstance(value, float) else shown(value)
+        raise ValueError(f"{where} is {got}, expected a finite number {lower}{upper}")
     return result
 
 
-def count(where: str, value: object) -> int:
-    """Return a whole number >= 1."""
+def count(where: str, value: object, least: int = 1, most: float = _MOST) -> int:
+    """Return a whole number from `least` to `most`; a float that is whole is one, too."""
     try:
         if isinstance(value, (bool, np.bool_)):  # index() takes the first
             raise TypeError
-        result = index(value)  # type: ignore[arg-type]
+        is_whole = isinstance(value, (float, np.floating)) and value.is_integer()
+        result = int(value) if is_whole else index(value)  # type: ignore[arg-type, call-overload]
     except TypeError:
-        raise TypeError(f"{where} is {value!r}, expected a whole number >= 1") from None
-    if result < 1:
-        raise ValueError(f"{where} is {value}, expected a whole number >= 1")
+        raise TypeError(f"{where} is {shown(value)}, expected a whole number >= {least}") from None
+    if not least <= result <= most:
+        expected = f">= {least}" if result < least else f"from {least} to {most}"
+        raise ValueError(f"{where} is {shown(value)}, expected a whole number {expected}")
     return result
 
 
 def flag(where: str, value: object) -> bool:
     """Return a truth value: True, False, 0 or 1."""
     if not (isinstance(value, (bool, np.bool_)) or (isinstance(value, int) and value in (0, 1))):
-        raise TypeError(f"{where} is {value!r}, expected True or False")
+        raise TypeError(f"{where} is {shown(value)}, expected True or False")
     return bool(value)

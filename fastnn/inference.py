@@ -10,7 +10,8 @@ from fastnn import threads
 from fastnn._core.tape import RowFunction, Tape
 from fastnn.arena import Array
 from fastnn.arrays import copy_into
-from fastnn.layers.chain import Chain, elements
+from fastnn.layers.chain import Chain
+from fastnn.layers.elements import elements
 from fastnn.layers.tree import Tree
 
 if TYPE_CHECKING:

@@ -91,16 +91,24 @@ BY_NAME: dict[str, Initializer] = {
     "ones": ones,
     "normal": normal,
     "uniform": uniform,
-    "glorot": glorot_uniform,
     "glorot_normal": glorot_normal,
     "glorot_uniform": glorot_uniform,
-    "he": he_normal,
     "he_normal": he_normal,
     "he_uniform": he_uniform,
-    "lecun": lecun_normal,
     "lecun_normal": lecun_normal,
     "lecun_uniform": lecun_uniform,
     "orthogonal": orthogonal,
+    "glorot": glorot_uniform,
+    "he": he_normal,
+    "lecun": lecun_normal,
+    "xavier": glorot_uniform,  # PyTorch has these under the first names of the same authors
+    "xavier_normal": glorot_normal,
+    "xavier_uniform": glorot_uniform,
+    "kaiming": he_normal,
+    "kaiming_normal": he_normal,
+    "kaiming_uniform": he_uniform,
+    "random_normal": normal,
+    "random_uniform": uniform,
 }
 
 

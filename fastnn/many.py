@@ -15,7 +15,7 @@ from fastnn import threads
 from fastnn.losses import Loss
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer
-from fastnn.training.callbacks import EarlyStopping
+from fastnn.training.callbacks import EarlyStopping, as_callbacks
 from fastnn.training.history import History
 from fastnn.training.progress import Progress
 
@@ -78,16 +78,23 @@ def fit_many(
     >>> bool(max(history.loss[-1] for history in histories) < histories[0].loss[0])
     True
     """
-    if not isinstance(models, Iterable):
+    if not isinstance(models, Iterable) or isinstance(models, Model):
         raise TypeError(f"fit_many: models is {models!r}, expected a list of models")
     nets = list(models)
     own = [{} for _ in nets] if each is None else list(each)
     _check(nets, own, options)
-    threads.check(n_threads)
-    arguments = {"loss": loss, "optimizer": optimizer, "epochs": epochs, "batch_size": batch_size, "callbacks": ()}
+    n_threads = threads.check(n_threads)
+    arguments: dict[str, Any] = {
+        "loss": loss,
+        "optimizer": optimizer,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "callbacks": (),
+    }
     arguments |= options
+    arguments["callbacks"] = as_callbacks(arguments["callbacks"])
     sharing = {_key(net): net for net, mapping in zip(nets, own, strict=True) if "x" not in mapping}
-    if not all(isinstance(callback, EarlyStopping) for callback in options.get("callbacks", ())):
+    if not all(isinstance(callback, EarlyStopping) for callback in arguments["callbacks"]):
         sharing = {}  # others may change x: each net reads it itself
     converted = {key: net._tree.shared_inputs(x) for key, net in sharing.items()}  # once for all nets of a kind
     waiting = deque(range(len(nets)))
@@ -104,8 +111,9 @@ def fit_many(
             net = nets[i]
             try:
                 given = {"x": converted.get(_key(net), x), "y": y, **arguments, **own[i]}
-                given["callbacks"] = [copy(f) if isinstance(f, EarlyStopping) else f for f in given["callbacks"]]
-                histories[i] = net._fit(**given, verbose=False, n_threads=1, stop=stop)
+                called = as_callbacks(given["callbacks"])
+                given["callbacks"] = [copy(f) if isinstance(f, EarlyStopping) else f for f in called]
+                histories[i] = _fit(net, **given, verbose=False, n_threads=1, stop=stop)
                 logs = {"loss": net.history.loss[-1]}
             except Exception as error:
                 errors[i], logs = error, {}
@@ -127,6 +135,13 @@ def fit_many(
 def _key(net: Model) -> object:
     """What nets have in common that can share what is made of x."""
     return net.dtype, net.feature_names
+
+
+def _fit(net: Model, **options: Any) -> History:
+    """Train as `Model.fit` does, until another thread sets `stop`."""
+    if not net._tree.is_own:
+        net._own()
+    return net._trainer.claim.run(net._trainer.fit, **options)
 
 
 def _error_of(errors: dict[int, Exception]) -> Exception:

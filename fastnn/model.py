@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NoReturn
 
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from fastnn import losses, threads
+from fastnn import threads
 from fastnn.arena import Array
 from fastnn.arrays import as_array
 from fastnn.checks import count
 from fastnn.losses import Loss
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
+from fastnn.signatures import closed, refused
 from fastnn.tables import Named, row_names
 from fastnn.training.callbacks import Callback
 from fastnn.training.history import History
@@ -51,29 +52,6 @@ class Model(Network):
     >>> net.predict(x).argmax(axis=1)
     array([0, 1, 1, 0])
     """
-
-    @property
-    def loss(self) -> Loss | None:
-        """The loss of the last training, and of the next one if no other is named."""
-        return self._trainer.loss
-
-    @loss.setter
-    def loss(self, loss: str | Loss | None) -> None:
-        self._trainer.loss = None if loss is None else losses.get(loss)
-
-    @property
-    def optimizer(self) -> Optimizer | None:
-        """The optimizer of the last training, and of the next one if no other is named."""
-        return self._trainer.optimizer
-
-    @optimizer.setter
-    def optimizer(self, optimizer: str | Optimizer | None) -> None:
-        self._trainer.optimizer = None if optimizer is None else self._trainer.choose_optimizer(optimizer)
-
-    @property
-    def history(self) -> History:
-        """That of the last fit; also after an interruption."""
-        return self._trainer.history
 
     # -- one pass -----------------------------------------------------------------------------------------------------
 
@@ -118,7 +96,10 @@ class Model(Network):
         chosen = self._trainer.choose_optimizer(optimizer)
         self._trainer.claim.run(self._trainer.step, chosen)
 
-    def predict(self, x: ArrayLike, batch_size: int | None = None, n_threads: int | None = None) -> Array:
+    @closed
+    def predict(
+        self, x: ArrayLike, batch_size: int | None = None, n_threads: int | None = None, **unknown: NoReturn
+    ) -> Array:
         """Return the outputs for x; ``net(x)`` is the same.
 
         Parameters
@@ -144,6 +125,8 @@ class Model(Network):
         -----
         Any number of threads may call it at once. Data of another dtype are converted block by block.
         """
+        if unknown:
+            raise refused("predict", Model.predict, unknown)
         predictor = self._predictors.whole
         if predictor is not None and type(x) is ndarray and batch_size is n_threads is None:
             y = predictor.of_row(x, 2)  # the usual call for one row: it has to be fast
@@ -152,7 +135,7 @@ class Model(Network):
         tree = self._tree
         matrix = tree.inputs_by_blocks(x)
         rows = None if batch_size is None else count("batch_size", batch_size)
-        threads.check(n_threads)
+        n_threads = threads.check(n_threads)
         tree.look_at_inputs(matrix, x)
         self.build(matrix.shape[1])
         outputs = self._predictors.current().some(matrix, rows, n_threads)
@@ -192,6 +175,7 @@ class Model(Network):
         outputs: Array = self.predict(one)[0]  # type: ignore[arg-type]
         return outputs
 
+    @closed
     def evaluate(
         self,
         x: ArrayLike,
@@ -199,6 +183,7 @@ class Model(Network):
         loss: str | Loss | None = None,
         sample_weight: ArrayLike | None = None,
         batch_size: int | None = None,
+        **unknown: NoReturn,
     ) -> dict[str, float]:
         """Return the loss on other data and, for a cross-entropy, accuracies.
 
@@ -223,10 +208,13 @@ class Model(Network):
             are 0; where every row of targets is one class (a 1 among zeros), there is also "accuracy", by the largest
             output.
         """
+        if unknown:
+            raise refused("evaluate", Model.evaluate, unknown)
         return self._trainer.evaluate(x, y, loss, sample_weight, batch_size)
 
     # -- training -----------------------------------------------------------------------------------------------------
 
+    @closed
     def train_batch(
         self,
         x: ArrayLike,
@@ -234,6 +222,7 @@ class Model(Network):
         sample_weight: ArrayLike | None = None,
         loss: str | Loss | None = None,
         optimizer: str | Optimizer | None = None,
+        **unknown: NoReturn,
     ) -> float:
         """Take one training step on these rows and return the loss before it.
 
@@ -259,11 +248,14 @@ class Model(Network):
             As `fit`; the last also for a gradient that is NaN or infinite. Nothing is changed then, but parameters
             may have grown without bound in the steps before.
         """
+        if unknown:
+            raise refused("train_batch", Model.train_batch, unknown)
         trainer = self._trainer
         if not self._tree.is_own:
             self._own()
         return trainer.claim.run(trainer.train_batch, x, y, sample_weight, loss, optimizer)
 
+    @closed
     def fit(
         self,
         x: ArrayLike,
@@ -275,9 +267,10 @@ class Model(Network):
         shuffle: bool = True,
         validation_data: tuple[ArrayLike, ...] | None = None,
         sample_weight: ArrayLike | None = None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback] | Callback | None = (),
         verbose: bool | str = "auto",
         n_threads: int | None = None,
+        **unknown: NoReturn,
     ) -> History:
         """Train.
 
@@ -304,7 +297,7 @@ class Model(Network):
             weight 0 is left out, whatever it holds, NaN too: the epoch has no step for it. The weights of the others
             are scaled to mean 1, and the loss of a batch is Σ weight * loss / rows. A loss of your own that takes no
             weights can do with those that are all 0 or 1.
-        callbacks : sequence of callables
+        callbacks : sequence of callables, or one
             Called as ``f(model, epoch, {"loss": ..., "val_loss": ...})`` after each epoch; True ends the fit. Where it
             has a method ``end(model)``, that is called however the fit ends. What it changes in x, y, sample_weight
             and validation_data is seen from the next epoch on, of any size, dtype and kind; the number of rows must
@@ -332,6 +325,8 @@ class Model(Network):
             On Ctrl-C, within 100 ms, with the parameters as they are then: of whole batches. Only a change of the
             parameters that has begun, and the loss of one batch, are finished first.
         """
+        if unknown:
+            raise refused("fit", Model.fit, unknown)
         if not self._tree.is_own:
             self._own()
         trainer = self._trainer
@@ -339,9 +334,3 @@ class Model(Network):
             trainer.fit, x, y, loss, optimizer, epochs, batch_size, shuffle, validation_data, sample_weight, callbacks,
             verbose, n_threads,
         )  # fmt: skip
-
-    def _fit(self, **options: Any) -> History:
-        """Train as `fit` does, until another thread sets `stop`."""
-        if not self._tree.is_own:
-            self._own()
-        return self._trainer.claim.run(self._trainer.fit, **options)

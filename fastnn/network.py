@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from operator import index
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from weakref import ref
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastnn import losses
 from fastnn.arena import Array, Memory
 from fastnn.arrays import as_array, copy_into
 from fastnn.checks import count
 from fastnn.inference import Predictors
+from fastnn.layers.containers import Row
 from fastnn.layers.contract import Layer
 from fastnn.layers.tree import Tree, walk
+from fastnn.losses import Loss
+from fastnn.optimizers import Optimizer
+from fastnn.signatures import closed, refused
+from fastnn.training.history import History
 from fastnn.training.state import Snapshot, approach
 from fastnn.training.trainer import Trainer
+from fastnn.words import is_known, no_such
 
 Self = TypeVar("Self", bound="Network")
 _SETTABLE = {"params", "grads", "loss", "optimizer"}
 
 
-class Network:
+class Network(Row):
     """Layers in a row with their memory: what `Model` trains and runs."""
 
-    def __init__(self, layers: Iterable[Layer], seed: int | None = None, dtype: Any = "float32") -> None:
+    @closed
+    def __init__(
+        self, layers: Iterable[Layer], seed: int | None = None, dtype: Any = "float32", **unknown: NoReturn
+    ) -> None:
+        if unknown:
+            raise refused("Model", Network.__init__, unknown)
         self._tree = Tree(layers, _checked_dtype(dtype))
         self._seed = _checked_seed(seed)
         self._begin()
@@ -42,8 +53,13 @@ class Network:
             raise AttributeError(f"Model: {name} cannot be set: {hint}")
         object.__setattr__(self, name, value)
 
+    def __getattr__(self, name: str) -> Any:
+        if is_known(name):
+            raise AttributeError(no_such("Model", name, dir(type(self))))
+        raise AttributeError(f"Model has no attribute {name!r}")
+
     @property
-    def layers(self) -> tuple[Layer, ...]:
+    def layers(self) -> tuple[Layer, ...]:  # type: ignore[override]
         """The layers, in order."""
         return self._tree.layers
 
@@ -56,6 +72,29 @@ class Network:
     def seed(self) -> int:
         """What decides the first weights and the order of rows."""
         return self._seed
+
+    @property
+    def loss(self) -> Loss | None:
+        """The loss of the last training, and of the next one if no other is named."""
+        return self._trainer.loss
+
+    @loss.setter
+    def loss(self, loss: str | Loss | None) -> None:
+        self._trainer.loss = None if loss is None else losses.get(loss)
+
+    @property
+    def optimizer(self) -> Optimizer | None:
+        """The optimizer of the last training, and of the next one if no other is named."""
+        return self._trainer.optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: str | Optimizer | None) -> None:
+        self._trainer.optimizer = None if optimizer is None else self._trainer.choose_optimizer(optimizer)
+
+    @property
+    def history(self) -> History:
+        """That of the last fit; also after an interruption."""
+        return self._trainer.history
 
     # -- memory -------------------------------------------------------------------------------------------------------
 
@@ -258,13 +297,7 @@ def _checked_dtype(dtype: Any) -> np.dtype[Any]:
 def _checked_seed(seed: int | None) -> int:
     if seed is None:
         return int(np.random.SeedSequence().entropy) % 2**63  # type: ignore[arg-type]
-    try:
-        found = index(seed)
-    except TypeError:
-        raise TypeError(f"Model: seed is {seed!r}, expected a whole number >= 0 or None") from None
-    if found < 0:
-        raise ValueError(f"Model: seed is {seed}, expected a whole number >= 0")
-    return found
+    return count("Model: seed", seed, least=0, most=float("inf"))
 
 
 def _fill(name: str, array: Array, values: ArrayLike) -> None:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checks import flag, lookup, number
+from fastnn.checks import flag, lookup, number, shown
+from fastnn.signatures import REQUIRED, is_ours, parameters_of, written
+from fastnn.words import called, is_known, no_such
 
 Cell = NDArray[np.float64]
 
-# What users of other libraries write, and what it is called here.
-_CONFUSIONS = {
-    "learning_rate": "lr", "beta_1": "beta1", "beta_2": "beta2", "epsilon": "eps",
-    "alpha": "negative_slope", "requires_grad": "trainable", "kernel_initializer": "weight_initializer",
-    "use_bias": "bias",
-}  # fmt: skip
-_TAKES_OPTIONS = 8  # a flag of code objects: **options
 _PLAIN = (bool, int, float, str, type(None), np.generic, tuple, list)
 _KNOWN: dict[type, frozenset[str]] = {}  # of each class, the names that it has
 _FIXED: dict[type, frozenset[str]] = {}
@@ -43,9 +38,7 @@ class Number:
         try:
             return part._cells[self._name].item()
         except KeyError:
-            raise AttributeError(
-                f"{type(part).__name__} has no {self._name} yet: its __init__ must call super().__init__"
-            ) from None
+            raise no_attribute(type(part), type(part).__name__, self._name) from None
 
     def __set__(self, part: Any, value: object) -> None:
         above = self._above
@@ -79,10 +72,16 @@ class Part:
 
     constants: tuple[str, ...] = ()  # the attributes that a recording fixes: a change records anew
 
-    def __new__(cls, *args: Any, **options: Any) -> Any:
+    def __new__(cls, /, *args: Any, **options: Any) -> Any:
+        if args or options:
+            parameters_of(cls).require(cls, args, options)
         part = super().__new__(cls)
         object.__setattr__(part, "_cells", {})
+        part._prepare()
         return part
+
+    def _prepare(self) -> None:
+        """Make what is there before ``__init__`` runs."""
 
     def _set_numbers(self, **values: object) -> None:
         """Set several at once, as `setattr` does."""
@@ -95,8 +94,7 @@ class Part:
         try:
             return self._cells[name]
         except KeyError:
-            kind = type(self).__name__
-            raise AttributeError(f"{kind} has no {name} yet: its __init__ must call super().__init__") from None
+            raise no_attribute(type(self), type(self).__name__, name) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         kind = type(self)
@@ -106,24 +104,36 @@ class Part:
 
     def _require_known(self, name: str) -> None:
         kind = type(self)
-        if kind not in _KNOWN:
-            _KNOWN[kind] = _names_of(kind)
-        if name in _KNOWN[kind] or name in self.__dict__:
+        known = names_of(kind)
+        if name in known or name in self.__dict__:
             return
-        right = _CONFUSIONS.get(name)
-        if right is not None and (right in _KNOWN[kind]):
-            raise AttributeError(f"{kind.__name__} has no {name}: it is called {right} here")
-        if not _is_ours(kind):
-            return
-        from difflib import get_close_matches  # only here: what is rarely needed does not make every import longer
+        settings = {*_settings_of(kind), *(known for known in known if isinstance(getattr(kind, known, None), Number))}
+        if is_ours(kind) or called(name, settings) is not None:
+            raise AttributeError(no_such(kind.__name__, name, known, settings))
 
-        settings = {known for known in _KNOWN[kind] if isinstance(getattr(kind, known, None), Number)}
-        settings |= _settings_of(kind)
-        near = get_close_matches(name, settings, n=3, cutoff=0.6)
-        hint = (
-            f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(sorted(settings)) or 'no settings'}"
-        )
-        raise AttributeError(f"{kind.__name__} has no {name}: {hint}")
+    def __getattr__(self, name: str) -> Any:
+        raise no_attribute(type(self), type(self).__name__, name)
+
+    def __repr__(self) -> str:
+        """Return the expression that makes it: what has no default, and what differs from it."""
+        shown, by_position = [], True
+        for name, (default, has_place) in self._expression():
+            value = getattr(self, name, ...)
+            text = written(value)
+            if default is not REQUIRED and text == written(default):
+                by_position = False
+                continue
+            by_position = by_position and has_place and (default is REQUIRED or isinstance(value, (str, Part)))
+            shown.append(text if by_position else f"{name}={text}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _expression(self) -> Iterator[tuple[str, tuple[Any, bool]]]:
+        """Yield what it is made of: names, with the default and whether it may stand by position."""
+        yield from parameters_of(type(self)).all.items()
+
+    def _as_setting(self) -> str:
+        """Return how it is written where another part is made of it."""
+        return repr(self)
 
     def settings(self) -> object:
         """Return what it is set to: to be compared."""
@@ -138,6 +148,25 @@ class Part:
         self.__dict__.update((name, value) for name, value in state.items() if name != "_cells")
 
 
+def no_attribute(kind: type, title: str, name: str, when: str = "") -> AttributeError:
+    """Return the error for an attribute that a part has not: what it is called, or what has not been done."""
+    if name[:1] != "_":
+        if name in _settings_of(kind):
+            return AttributeError(f"{title} has no {name} yet: {kind.__name__}.__init__ must call super().__init__")
+        if is_known(name):
+            return AttributeError(no_such(title, name, names_of(kind)))
+    return AttributeError(f"{title} has no attribute {name!r}{when}")
+
+
+def instead_of(name: str, kind: type, base: type, others: Iterable[str]) -> str:
+    """Say which method a class has defined in place of one: what other libraries call it."""
+    own = [vars(cls) for cls in kind.__mro__[: kind.__mro__.index(base)]]
+    for other in others:
+        if any(other in attributes for attributes in own):
+            return f"; {other} is not called in a training: name it {name}"
+    return ""
+
+
 def made(what: str, given: object, base: type, by_name: Mapping[str, Callable[[], Any]]) -> Any:
     """Return a part: itself, a new one of its class, or a new one of that name.
 
@@ -150,7 +179,42 @@ def made(what: str, given: object, base: type, by_name: Mapping[str, Callable[[]
         return given
     if isinstance(given, type) and issubclass(given, base):
         return given()
-    return lookup(what, given, by_name)()
+    try:
+        return lookup(what, given, by_name)()
+    except TypeError as error:
+        if not isinstance(given, str):
+            error.args = (f"{error}{_misplaced(given, base)}",)
+        raise
+
+
+def _misplaced(given: object, base: type) -> str:
+    """Say where something else belongs than the loss, the optimizer or the activation that it was given as."""
+    if isinstance(given, Part):
+        kinds = {"Loss": "loss", "Optimizer": "optimizer"}
+        right = [kinds[cls.__name__] for cls in type(given).__mro__ if cls.__name__ in kinds]
+        return f"; did you mean {right[0]}={given!r}?" if right else ""
+    if isinstance(given, (bool, np.bool_)):
+        return ""
+    if isinstance(given, (int, np.integer)):
+        return f"; did you mean epochs={shown(given)}, or batch_size={shown(given)}?"
+    if isinstance(given, (float, np.floating)):
+        return f"; did you mean optimizer=Adam(lr={given})?"
+    if getattr(given, "shape", ()) or isinstance(given, (tuple, list)):
+        return "; did you mean validation_data=(x, y), or sample_weight?"
+    return f"; code of your own is a subclass of {base.__name__}" if callable(given) else ""
+
+
+def run_own(title: str, name: str, function: Callable[..., Any], *arrays: Any) -> Any:
+    """Call a method of a user's part with arrays that it may only read."""
+    try:
+        return function(*arrays)
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+        raise ValueError(
+            f"{title}: {name} changes an array that it is given, which others read, too ({error}): make a new one, as "
+            "x = x * 2 does, in place of x *= 2"
+        ) from error
 
 
 def fixed_settings(kind: type) -> frozenset[str]:
@@ -170,28 +234,20 @@ def fixed_in_recording(part: Part) -> Iterable[str]:
     return dict.fromkeys((*part.constants, *plain))
 
 
-def _is_ours(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] == "fastnn"
+def _settings_of(kind: type) -> Mapping[str, object]:
+    """What the class of this package that it is, or derives from, is made with."""
+    return parameters_of(next(base for base in kind.__mro__ if is_ours(base))).all
 
 
-def _settings_of(kind: type) -> set[str]:
-    """The parameters of the classes of this package that it is made of."""
-    found: set[str] = set()
-    for base in kind.__mro__:
-        code = getattr(base.__dict__.get("__init__"), "__code__", None)
-        if code is not None and _is_ours(base):
-            n = code.co_argcount + code.co_kwonlyargcount
-            found.update(code.co_varnames[1:n])
-            if not code.co_flags & _TAKES_OPTIONS:
-                break
+def names_of(kind: type) -> frozenset[str]:
+    """Return the names that a class has: its attributes and its settings."""
+    found = _KNOWN.get(kind)
+    if found is None:
+        names = {*_settings_of(kind), *dir(kind)}
+        for base in kind.__mro__:
+            names.update(vars(base).get("__annotations__", ()))
+        found = _KNOWN[kind] = frozenset(names)
     return found
-
-
-def _names_of(kind: type) -> frozenset[str]:
-    names = _settings_of(kind).union(dir(kind))
-    for base in kind.__mro__:
-        names.update(vars(base).get("__annotations__", ()))
-    return frozenset(names)
 
 
 def forms_of(kind: type, base: type, numpy_name: str, kernel_name: str) -> Forms:

@@ -25,10 +25,15 @@ def available() -> int:
     return max(1, min(processors, int(_quota()), most_threads))
 
 
-def check(n_threads: int | None) -> None:
-    """Raise TypeError or ValueError unless it is None or a possible number of threads."""
-    if n_threads is not None and count("n_threads", n_threads) > most_threads:
-        raise ValueError(f"n_threads is {n_threads}, expected 1 to {most_threads} here")
+def check(n_threads: int | None) -> int | None:
+    """Return a possible number of threads, or None.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where it is neither.
+    """
+    return None if n_threads is None else count("n_threads", n_threads, most=most_threads)
 
 
 def chosen(n_threads: int | None, chunks: int, times: int) -> int:

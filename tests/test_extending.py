@@ -39,7 +39,8 @@ from fastnn import (
 from fastnn._core.tape import run_epochs
 from fastnn._core.team import Team
 from fastnn.kernels import Rows, guard
-from fastnn.layers.chain import Chain, elements
+from fastnn.layers.chain import Chain
+from fastnn.layers.elements import elements
 
 X, T = data()
 

@@ -683,11 +683,11 @@ def test_summary(capsys):
     net.build(784).summary()
     text = capsys.readouterr().out
     assert [line.split()[0] for line in text.splitlines()[2:5]] == ["1", "2", "3"]
-    assert "Dense(64, ReLU())" in text
+    assert "Dense(64, 'relu')" in text
     assert "(rows, 64)" in text
     assert "50,240" in text
     assert text.splitlines()[-1] == "784 inputs, 50,890 parameters, float32"
-    assert str(net) == "<Model: Dense(64, ReLU()), Dense(10), Softmax(); 784 inputs, 50,890 parameters, float32>"
+    assert str(net) == "<Model: Dense(64, 'relu'), Dense(10), Softmax(); 784 inputs, 50,890 parameters, float32>"
 
 
 def test_what_a_model_does_not_know_yet():

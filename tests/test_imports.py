@@ -15,10 +15,11 @@ PACKAGE = Path(fastnn.__file__).parent
 LEVELS = (
     ("arena",),  # of numpy alone
     ("_core",),
+    ("words",),
     ("checks",),
     ("values",),
     ("tables",),
-    ("arrays",),
+    ("arrays", "signatures"),
     ("digits",),
     ("kernels", "reference", "threads", "settings", "initializers"),
     ("layers",),
@@ -124,7 +125,7 @@ def test_late_imports_are_still_there():
 
 @pytest.mark.parametrize("module", LEAVES)
 def test_leaves_know_only_arrays(module):
-    assert {imported for imported, _ in imports(module)} <= {"arena", "arrays", "checks", "settings"}
+    assert {imported for imported, _ in imports(module)} <= {"arena", "arrays", "checks", "settings", "signatures"}
 
 
 def test_a_plan_knows_no_layer():

@@ -21,7 +21,6 @@ from nets import (
 
 from fastnn import (
     SGD,
-    Adam,
     CrossEntropy,
     Dense,
     Layer,
@@ -460,11 +459,6 @@ def test_a_layer_of_a_model_can_train_by_hand():
         by_hand.layers[0].b -= 0.1 * by_hand.layers[0].db
     by_fit.fit(x, t, loss="mse", optimizer=SGD(0.1), epochs=5, batch_size=None, shuffle=False)
     np.testing.assert_allclose(by_hand.params, by_fit.params, rtol=1e-12)
-
-
-@pytest.mark.parametrize("optimizer", [SGD(0.1, momentum=0.9, nesterov=True), Adam(0.1)], ids=repr)
-def test_an_optimizer_reads_as_what_it_is(optimizer):
-    assert repr(optimizer) == f"{type(optimizer).__name__}(lr=0.1)"
 
 
 def test_a_layer_without_forward_says_so():

@@ -18,10 +18,6 @@ class Activation(Layer):
 
     constant: ClassVar[str] = ""  # the name of its one constant, where it has one
 
-    @classmethod
-    def _row(cls) -> kernels.Activation:
-        return kernels.float64.activations[cls.kernel]
-
     @property
     def code(self) -> Code:  # type: ignore[override]
         """What its row of the table allows."""
@@ -45,18 +41,22 @@ class Activation(Layer):
         constants = [self.cell(self.constant)] if self.constant else []
         getattr(self.kernels, self.kernel + "_backward")(saved, dy, dx, *constants, tape=run.tape)
 
+    def _as_setting(self) -> str:
+        """Return its name, where that is all it is."""
+        text = repr(self)
+        return (
+            repr(self.kernel) if text == f"{type(self).__name__}()" and BY_NAME.get(self.kernel) is type(self) else text
+        )
+
 
 class _WithAlpha(Activation):
-    """An activation with a constant of that name, by default that of the table: 1 for elu and celu."""
+    """An activation with a constant of that name, by default that of the table."""
 
     constant = "alpha"
     alpha: Any = Number()
 
-    def __init__(self, alpha: float | None = None) -> None:
-        self.alpha = self._row().alpha if alpha is None else alpha
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.alpha})"
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = alpha
 
 
 class Identity(Activation):
@@ -86,9 +86,6 @@ class LeakyReLU(Activation):
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = negative_slope
-
-    def __repr__(self) -> str:
-        return f"LeakyReLU({self.negative_slope})"
 
 
 class ELU(_WithAlpha):
@@ -138,9 +135,6 @@ class GELU(Activation):
         self.approximate = approximate
         forms = {"none": "gelu", "tanh": "gelu_tanh"}
         self.__dict__["kernel"] = lookup("form of GELU", approximate, forms)
-
-    def __repr__(self) -> str:
-        return "GELU()" if self.approximate == "none" else f"GELU({self.approximate!r})"
 
 
 class SiLU(Activation):
@@ -213,6 +207,7 @@ BY_NAME: dict[str, type[Activation]] = {
     **{kind.kernel: kind for kind in (*Activation.__subclasses__(), *_WithAlpha.__subclasses__()) if kind.kernel},
     "linear": Identity,
     "swish": SiLU,
+    "logistic": Sigmoid,
 }
 
 

@@ -11,14 +11,17 @@ from numpy.typing import ArrayLike
 
 from fastnn.arena import Arena, Array
 from fastnn.arrays import as_matrix, copy_into, read_only
-from fastnn.layers.contract import PLAIN, Code, Layer, LayerForms, forms
+from fastnn.layers.contract import Layer
+from fastnn.layers.elements import Element, elements
 from fastnn.layers.passes import NO_SCRATCH, Inner, Pass, Run, Scratch
+from fastnn.settings import run_own
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
 
 # Whether layers that a layer in NumPy calls compute a prediction: in a context of its own, which ends with the call.
-_PREDICTING: ContextVar[bool] = ContextVar("fastnn_predicting", default=False)
+# None where no layer calls.
+_PREDICTING: ContextVar[bool | None] = ContextVar("fastnn_predicting", default=None)
 
 
 class Stage:
@@ -101,11 +104,11 @@ class NumpyStage(Stage):
     def _forward(self, x: Array, y: Array) -> None:
         given = read_only(x)
         if self._predicting:
-            result = np.asarray(copy_context().run(_predict, self.layer, given))
+            result = np.asarray(_forward_as(True, self.layer, given))
         else:
             for layer in self._inside:  # those that are not run have nothing to differentiate, and no batch
                 layer.__dict__.update(_eager=None, _runs=0)
-            result = np.asarray(self.layer.forward(given))
+            result = np.asarray(_forward_as(False, self.layer, given))
             for layer in self._inside:
                 if layer._runs > 1:
                     raise ValueError(
@@ -124,7 +127,7 @@ class NumpyStage(Stage):
         for layer in self._inside:
             for gradient in layer._gradients.values():  # so that += works, and what is forgotten is 0
                 gradient[...] = 0
-        result = self.layer.backward(read_only(dy))
+        result = run_own(self.layer.title, "backward", self.layer.backward, read_only(dy))
         if self._names is None:
             self._look_for_gradients(gradients)
         for layer in self._inside:
@@ -167,9 +170,14 @@ def _is_ours(code: Any) -> bool:
     return bool(code.__module__.startswith("fastnn."))
 
 
-def _predict(layer: Layer, x: Array) -> Any:
-    _PREDICTING.set(True)
-    return layer.forward(x)
+def _forward_as(predicting: bool, layer: Layer, x: Array) -> Any:
+    """Call a layer, and with it those that it calls, in a prediction or in a training."""
+
+    def forward() -> Any:
+        _PREDICTING.set(predicting)
+        return run_own(layer.title, "forward", layer.forward, x)
+
+    return copy_context().run(forward)
 
 
 def inside(layer: Layer) -> Iterator[Layer]:
@@ -387,67 +395,6 @@ def checked_gradient(dy: ArrayLike, last: Array, name: str) -> Array:
     return matrix
 
 
-class Element:
-    """What runs in the place of a layer, or of a part of it.
-
-    Attributes
-    ----------
-    layer : Layer
-    is_numpy : bool
-        Whether its code is NumPy.
-    code : Code
-        What its kernels allow.
-    around : tuple of Layer
-        Itself and the layers that it is in: frozen, where one of them is.
-    """
-
-    __slots__ = ("around", "code", "is_numpy", "layer", "reads_rows")
-
-    def __init__(self, layer: Layer, form: LayerForms, as_kernels: bool, around: tuple[Layer, ...]) -> None:
-        self.layer, self.around, self.reads_rows = layer, around, form.reads_rows
-        self.is_numpy = form.is_numpy and not as_kernels
-        self.code: Code = layer.code if form.allows and not self.is_numpy else PLAIN
-
-
-def elements(
-    layers: Sequence[Layer],
-    predicting: bool = False,
-    as_kernels: Layer | None = None,
-    around: tuple[Layer, ...] = (),
-) -> list[Element]:
-    """Return what runs one after the other in the place of layers.
-
-    Parameters
-    ----------
-    layers : sequence of Layer
-    predicting : bool
-        Take what stands for each layer in a prediction.
-    as_kernels : Layer or None
-        Take this one as the kernels of its base class, also where its own code is NumPy: that is what calls it.
-    around : tuple of Layer
-        What the layers are in.
-    """
-    found: list[Element] = []
-    for layer in layers:
-        form, outer = forms(type(layer)), (*around, layer)
-        stand_in = layer
-        if predicting and (layer is as_kernels or not form.predicts_as_itself):
-            found_for_prediction = layer.for_prediction()
-            if found_for_prediction is None:
-                continue
-            stand_in = found_for_prediction
-            form = forms(type(stand_in))
-        if form.is_numpy and stand_in is not as_kernels:
-            found.append(Element(stand_in, form, False, outer))
-            continue
-        for part in stand_in.in_a_row() if stand_in._children else (stand_in,):
-            if part is stand_in:
-                found.append(Element(stand_in, form, True, outer))
-            else:
-                found += elements((part,), predicting, None, outer)
-    return found
-
-
 def _stages(row: Sequence[Element], predicting: bool) -> list[Stage]:
     """Return the stages of what stands in a row, with what can run in one kernel made one."""
     stages: list[Stage] = []
@@ -487,7 +434,7 @@ def _alone(layer: Layer, predicting: bool) -> Chain:
 
 def eager_forward(layer: Layer, x: Array) -> Array:
     """Compute a layer's kernels now, and keep what backward needs, unless it is a prediction."""
-    predicting = _PREDICTING.get()
+    predicting = _PREDICTING.get() is True
     chain = _alone(layer, predicting)
     memory = chain.memory(len(x), input_gradient=True, train=not predicting)
     memory.activations[0][...] = x
@@ -495,6 +442,11 @@ def eager_forward(layer: Layer, x: Array) -> Array:
     if not predicting:
         layer.__dict__.update(_eager=memory, _runs=layer._runs + 1)
     return memory.activations[-1].copy()
+
+
+def eager_call(layer: Layer, x: Array) -> Array:
+    """Compute a prediction now, but in the forward of a layer around what that computes."""
+    return np.asarray(_forward_as(_PREDICTING.get() is not False, layer, x))
 
 
 def eager_backward(layer: Layer, dy: ArrayLike) -> Array:

@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import SupportsIndex, overload
 
 from fastnn.arena import Array
+from fastnn.checks import shown
 from fastnn.layers.contract import Code, Layer
 from fastnn.layers.passes import Run
 
 
-class Sequential(Layer):
+class Row:
+    """What has layers in a row: they are got by their number, and counted."""
+
+    __slots__ = ()
+    layers: tuple[Layer, ...]
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    @overload
+    def __getitem__(self, i: SupportsIndex) -> Layer: ...
+    @overload
+    def __getitem__(self, i: slice) -> tuple[Layer, ...]: ...
+    def __getitem__(self, i: SupportsIndex | slice) -> Layer | tuple[Layer, ...]:
+        """Return a layer, or for a slice a tuple of layers."""
+        try:
+            return self.layers[i]
+        except IndexError:
+            raise IndexError(f"there is no layer {i}, expected {-len(self.layers)} to {len(self.layers) - 1}") from None
+        except TypeError:
+            raise TypeError(f"layers are got by their numbers, as [0] or [1:3], got {shown(i)}") from None
+
+
+class Sequential(Row, Layer):
     """Layers in a row, as one layer.
 
     Parameters
     ----------
     layers : sequence of Layer
+    trainable : bool
+        As of every layer: False freezes the parameters of all of them.
 
     Examples
     --------
@@ -23,7 +53,8 @@ class Sequential(Layer):
     >>> net = Model([Dense(64), Residual([block]), Dense(1)], seed=0)
     """
 
-    def __init__(self, layers: Iterable[Layer]) -> None:
+    def __init__(self, layers: Iterable[Layer], *, trainable: bool = True) -> None:
+        super().__init__(trainable=trainable)
         if not isinstance(layers, Iterable):
             raise TypeError(
                 f"{type(self).__name__}: layers is {layers!r}, expected a list of layers such as [Dense(8)]"
@@ -53,9 +84,6 @@ class Sequential(Layer):
         """What its last layer gives."""
         return self.layers[-1].gives
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}([{', '.join(map(repr, self.layers))}])"
-
 
 class Residual(Sequential):
     """y = x + what the layers make of x, in a row (He et al. 2016): they give as many numbers as they are given.
@@ -63,6 +91,8 @@ class Residual(Sequential):
     Parameters
     ----------
     layers : sequence of Layer
+    trainable : bool
+        As of every layer: False freezes the parameters of all of them.
 
     Examples
     --------

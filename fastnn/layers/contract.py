@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from operator import index
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -11,8 +10,9 @@ import numpy as np
 from fastnn import initializers, kernels
 from fastnn.arena import Array, Memory
 from fastnn.arrays import as_array, as_matrix, copy_into
-from fastnn.checks import flag
-from fastnn.settings import Forms, Part, fixed_settings
+from fastnn.checks import count, flag, shown
+from fastnn.settings import Forms, Part, fixed_settings, instead_of, no_attribute
+from fastnn.signatures import parameters_of
 
 if TYPE_CHECKING:
     from weakref import ReferenceType
@@ -92,7 +92,7 @@ class Layer(Part):
     ----------
     trainable : bool
         False freezes the parameters of this layer and of those inside: no optimizer changes them, and their gradients
-        are 0. It may be set at any time.
+        are 0. It is also an argument, and may be set at any time.
     gives : str or None
         What the outputs mean, for a cross-entropy behind: "numbers", "probabilities" (each from 0 to 1), "class
         probabilities" (of a row with sum 1) or "class log-probabilities". None, that of a layer of your own which does
@@ -134,6 +134,11 @@ class Layer(Part):
     _gradients: dict[str, Array]
     _children: tuple[Layer, ...] = ()  # what `children` returned when the layer came into a model
 
+    def __init__(self, *, trainable: bool = True) -> None:
+        super().__init__()  # of a class beside it
+        if trainable is not True:
+            self.trainable = trainable
+
     # -- to be overridden ---------------------------------------------------------------------------------------------
 
     def build(self, n_in: int) -> int:
@@ -170,6 +175,20 @@ class Layer(Part):
         """
         from fastnn.layers.chain import eager_forward
 
+        return eager_forward(self, self._inputs(x))
+
+    def __call__(self, x: Any) -> Array:
+        """Return what the layer gives for x of shape (rows, n_in) in a prediction, as ``net(x)`` does for a model.
+
+        `Dropout` leaves nothing out, and nothing is kept for `backward`. In the `forward` of a layer around it, it is
+        what that computes: in a training, ``self.inner(x)`` is ``self.inner.forward(x)``.
+        """
+        from fastnn.layers.chain import eager_call
+
+        return eager_call(self, self._inputs(x))
+
+    def _inputs(self, x: Any) -> Array:
+        """Return x as the layer needs it, which is built for it where it stands alone."""
         matrix = as_matrix(x, f"{self.title}: x", dtype=self.dtype if self.n_in else None)
         if not self.n_in:
             from fastnn.layers.tree import build_alone
@@ -181,7 +200,7 @@ class Layer(Part):
             settle(self)
             give_memory(tuple(walk([self])), self.dtype, None)
         self.expect_features(matrix)
-        return eager_forward(self, matrix)
+        return matrix
 
     def backward(self, dy: Any) -> Array:
         """Return dx for the last `forward`, and write the gradients of the parameters."""
@@ -190,7 +209,7 @@ class Layer(Part):
         if not self.differentiable:
             raise no_derivative(self)
         if self._eager is None:
-            raise RuntimeError(f"{self.title}: backward needs a forward before it")
+            raise RuntimeError(f"{self.title}: backward needs a forward before it; layer(x) is a prediction")
         return eager_backward(self, dy)
 
     # -- what a layer calls in build ----------------------------------------------------------------------------------
@@ -309,13 +328,9 @@ class Layer(Part):
             memory = self.__dict__["_memory"]
             if memory.without_gradients is not None:
                 raise RuntimeError(f"{self.title}: no {name}: {memory.without_gradients}")
-            gradient: Array = self.__dict__["_gradients"][name[1:]]
-            return gradient
-        title = self.__dict__.get("label") or type(self).__name__
-        hint = ""
-        if name in fixed_settings(type(self)):
-            hint = f": {type(self).__name__}.__init__ must call super().__init__"
-        raise AttributeError(f"{title} has no attribute {name!r}{hint}")
+            return self.__dict__["_gradients"][name[1:]]  # type: ignore[no-any-return]
+        when = "" if self.n_in else " before it is built: with the first data, or by build(n_in) of its model"
+        raise no_attribute(type(self), self.__dict__.get("label") or type(self).__name__, name, when)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Copy into an array that is declared instead of replacing it: it is a view into memory that the model owns."""
@@ -359,8 +374,10 @@ class Layer(Part):
         if self.n_in:
             self.__dict__.update(kernels=kernels.of(self.dtype), _gradients={})
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+    def _expression(self) -> Iterator[tuple[str, tuple[Any, bool]]]:
+        yield from super()._expression()
+        if "trainable" not in parameters_of(type(self)).all:
+            yield "trainable", (True, False)
 
 
 class LayerForms:
@@ -374,7 +391,8 @@ class LayerForms:
         of_forward, of_backward = (len(mro) if f.cls is None else mro.index(f.cls) for f in (forward, backward))
         name = kind.__name__
         if forward.cls is None:
-            raise TypeError(f"{name} has no forward: define forward(x), or _forward(x, y, run)")
+            instead = instead_of("forward", kind, Layer, ("call", "__call__"))
+            raise TypeError(f"{name} has no forward: define forward(x), or _forward(x, y, run){instead}")
         self.is_numpy = forward.is_numpy or (backward.is_numpy and of_backward < of_forward)
         if forward.is_kernels and backward.is_kernels and of_forward < of_backward:
             raise TypeError(
@@ -454,11 +472,10 @@ def build_layer(layer: Layer, n_in: int) -> int:
     arrays = {id(array) for _, array in _arrays_in(own)} if is_foreign else ()
     n_out = layer.build(n_in)
     try:
-        if isinstance(n_out, bool) or index(n_out) < 1:
-            raise TypeError
-    except TypeError:
-        raise ValueError(f"{layer.title}: build returned {n_out!r}, expected the number of outputs") from None
-    own["n_in"], own["n_out"] = n_in, int(n_out)
+        own["n_out"] = count("", n_out)
+    except (TypeError, ValueError):
+        raise ValueError(f"{layer.title}: build returned {shown(n_out)}, expected the number of outputs") from None
+    own["n_in"] = n_in
     if is_foreign:
         for name, array in _arrays_in(own):
             if id(array) not in arrays and name not in declared:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from fastnn import kernels
 from fastnn.arena import Array
 from fastnn.checks import count, flag
@@ -31,6 +33,8 @@ class Dense(Layer):
         A name of :mod:`fastnn.initializers` or a function of (shape, rng). None chooses by the activation that
         follows: he_normal for relu and its kin, lecun_normal for selu, glorot_uniform otherwise.
     bias_initializer : str or callable
+    trainable : bool
+        As of every layer: False freezes its parameters.
 
     Attributes
     ----------
@@ -64,14 +68,21 @@ class Dense(Layer):
         bias: bool = True,
         weight_initializer: str | Initializer | None = None,
         bias_initializer: str | Initializer = "zeros",
+        trainable: bool = True,
     ) -> None:
         self.units = count("Dense: units", units)
+        if isinstance(activation, (int, np.integer)):
+            raise TypeError(
+                f"Dense: activation is {activation}, expected a name or a layer: Dense takes the number of outputs "
+                f"alone, Dense({activation}), and learns that of inputs from the first data"
+            )
         self.activation = None if activation is None else activations.get(activation)
         self.bias = flag("Dense: bias", bias)
         self.weight_initializer = (
             weight_initializer if weight_initializer is None else get_initializer(weight_initializer)
         )
         self.bias_initializer = get_initializer(bias_initializer)
+        super().__init__(trainable=trainable)
 
     @property
     def gives(self) -> str | None:  # type: ignore[override]
@@ -141,10 +152,6 @@ class Dense(Layer):
     @property
     def title(self) -> str:
         return f"{super().title} ({self.units} units)"
-
-    def __repr__(self) -> str:
-        activation = "" if self.activation is None else f", {self.activation!r}"
-        return f"Dense({self.units}{activation}{'' if self.bias else ', bias=False'})"
 
 
 Linear = Dense

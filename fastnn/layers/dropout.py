@@ -57,9 +57,6 @@ class Dropout(Layer):
     def _after_batch(self, run: Run) -> None:
         self.kernels.increment(self.batches, run.tape)
 
-    def __repr__(self) -> str:
-        return f"Dropout({self.rate})"
-
 
 def _draw(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
     return rng.integers(0, 2**53, shape).astype(np.float64)

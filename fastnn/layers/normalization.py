@@ -22,6 +22,8 @@ class BatchNorm(Layer):
     momentum : float
         How much the last batch counts: 0.1 as in PyTorch, which is 0.9 in Keras.
     eps : float
+    trainable : bool
+        As of every layer: False freezes its parameters.
 
     Attributes
     ----------
@@ -45,7 +47,8 @@ class BatchNorm(Layer):
     mean: Array
     variance: Array
 
-    def __init__(self, momentum: float = 0.1, eps: float = 1e-5) -> None:
+    def __init__(self, momentum: float = 0.1, eps: float = 1e-5, *, trainable: bool = True) -> None:
+        super().__init__(trainable=trainable)
         self.momentum, self.eps = momentum, eps
 
     def build(self, n_in: int) -> int:
@@ -85,9 +88,6 @@ class BatchNorm(Layer):
             run.tape,
         )
 
-    def __repr__(self) -> str:
-        return "BatchNorm()"
-
 
 class _Scaling(Layer):
     """What a `BatchNorm` is in a prediction: a factor and an offset of each column, from what it holds at each call."""
@@ -123,6 +123,8 @@ class LayerNorm(Layer):
     Parameters
     ----------
     eps : float
+    trainable : bool
+        As of every layer: False freezes its parameters.
 
     Attributes
     ----------
@@ -141,7 +143,8 @@ class LayerNorm(Layer):
     scale: Array
     shift: Array
 
-    def __init__(self, eps: float = 1e-5) -> None:
+    def __init__(self, eps: float = 1e-5, *, trainable: bool = True) -> None:
+        super().__init__(trainable=trainable)
         self.eps = eps
 
     def build(self, n_in: int) -> int:
@@ -163,6 +166,3 @@ class LayerNorm(Layer):
             k.layer_norm_gradients(x, dy, own["mean"], own["inverse"], self.dscale, self.dshift, run.tape)
         if dx is not None:
             k.layer_norm_backward(x, dy, self.scale, own["mean"], own["inverse"], dx, run.tape)
-
-    def __repr__(self) -> str:
-        return "LayerNorm()"

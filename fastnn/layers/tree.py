@@ -16,8 +16,8 @@ from fastnn.arena import Arena, Array, Memory
 from fastnn.arrays import as_array, as_rows, check_finite, convert, copy_into
 from fastnn.digits import Digits
 from fastnn.initializers import zeros
-from fastnn.layers.chain import elements
 from fastnn.layers.contract import OF_THE_CONTRACT, Layer, build_layer
+from fastnn.layers.elements import elements
 from fastnn.tables import Named, Names, SparseRows, is_sparse, labels_of, names_of, table_of
 
 _PLAIN = (str, bytes, int, float, type(None), type, type(np), np.ndarray)

@@ -11,7 +11,7 @@ from fastnn.arena import Array
 from fastnn.arrays import as_array, check_finite, parts_of
 from fastnn.checks import flag
 from fastnn.layers.contract import Layer, merges
-from fastnn.losses.contract import Loss
+from fastnn.losses.contract import Loss, of_outputs
 
 
 class _Likelihood(Loss):
@@ -99,12 +99,12 @@ class BinaryCrossEntropy(_Likelihood):
     def _kernel_name(self, t: Array) -> str:
         return "binary_cross_entropy" + ("_from_logits" if self.from_logits else "")
 
-    def targets(self, t: ArrayLike, n_out: int, dtype: np.dtype[Any]) -> Array:
-        array = super().targets(t, n_out, dtype)
+    def targets(self, t: ArrayLike, n_out: int, dtype: np.dtype[Any], name: str = "y") -> Array:
+        array = super().targets(t, n_out, dtype, name)
         if array.size and not (array.min() >= 0 and array.max() <= 1):
             row = int(np.argmax(((array < 0) | (array > 1)).any(axis=1)))
             raise ValueError(
-                f"y is {array[row]} at row {row}, expected numbers from 0 to 1 for {self}: map labels to 0 and 1"
+                f"{name} is {array[row]} at row {row}, expected numbers from 0 to 1 for {self}: map labels to 0 and 1"
             )
         return array
 
@@ -157,23 +157,22 @@ class CrossEntropy(_Likelihood):
     def _kernel_name(self, t: Array) -> str:
         return "cross_entropy" + ("_labels" if t.ndim == 1 else "") + ("_from_logits" if self.from_logits else "")
 
-    def targets(self, t: ArrayLike, n_out: int, dtype: np.dtype[Any]) -> Array:
+    def targets(self, t: ArrayLike, n_out: int, dtype: np.dtype[Any], name: str = "y") -> Array:
         """Return int64 labels of shape (rows,), or probabilities of shape (rows, n_out)."""
         if n_out == 1:
             raise ValueError("CrossEntropy needs one output per class, got 1: use BinaryCrossEntropy, or 2 outputs")
-        array = as_array(t, "y")
+        array = as_array(t, name)
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
         if array.ndim == 1:
-            return _labels(array, n_out)
-        array = super().targets(array, n_out, dtype)
+            return _labels(array, n_out, name)
+        array = super().targets(array, n_out, dtype, name)
         for start, part in parts_of(array):
             wrong = (part < 0).any(axis=1) | (np.abs(part.sum(axis=1, dtype=np.float64) - 1) > 1e-3)
             if wrong.any():
                 row = start + int(np.argmax(wrong))
-                raise ValueError(
-                    f"y is {array[row]} at row {row}, expected probabilities (numbers >= 0 with sum 1) or whole labels"
-                )
+                expected = "probabilities (numbers >= 0 with sum 1) or whole labels"
+                raise ValueError(f"{name} is {array[row]} at row {row}, expected {expected}")
         return array
 
     def metrics(self, y: Array, t: Array, weight: Array | None = None) -> dict[str, float]:
@@ -188,18 +187,18 @@ def _mean(right: Array, weight: Array | None) -> float:
     return float(np.average(right.reshape(len(right), -1).mean(axis=1), weights=weight))
 
 
-def _labels(array: Array, n_classes: int) -> Array:
+def _labels(array: Array, n_classes: int, name: str) -> Array:
     usual = array.dtype == np.int64 and array.flags.c_contiguous and array.flags.aligned and array.size
     if usual and np.maximum.reduce(array.view(np.uint64)) < n_classes:  # without a sign, numbers below 0 are huge
         return array
     if array.dtype.kind == "f":
-        check_finite(array, "y")
+        check_finite(array, name)
         fractional = array != np.floor(array)
         if fractional.any():
             row = int(np.argmax(fractional))
-            raise ValueError(f"y is {array[row]} at row {row}, expected whole labels from 0 to {n_classes - 1}")
+            raise ValueError(f"{name} is {array[row]} at row {row}, expected whole labels from 0 to {n_classes - 1}")
     if array.size and not (array.min() >= 0 and array.max() < n_classes):
         row = int(np.argmax((array < 0) | (array >= n_classes)))
-        expected = f"labels from 0 to {n_classes - 1} for a net of {n_classes} outputs"
-        raise ValueError(f"y is {array[row]} at row {row}, expected {expected}")
+        expected = f"labels from 0 to {n_classes - 1} for {of_outputs(n_classes, name)}"
+        raise ValueError(f"{name} is {array[row]} at row {row}, expected {expected}")
     return np.ascontiguousarray(array, dtype=np.int64)

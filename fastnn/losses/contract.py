@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -10,7 +11,9 @@ from numpy.typing import ArrayLike
 from fastnn import kernels
 from fastnn.arena import Array
 from fastnn.arrays import all_finite, as_array, as_matrix, as_weights, check_finite, convert, copy_into, read_only
-from fastnn.settings import Cell, Part, forms_of
+from fastnn.checks import shown
+from fastnn.settings import Cell, Part, forms_of, instead_of, run_own
+from fastnn.signatures import is_ours
 from fastnn.tables import labels_of
 
 if TYPE_CHECKING:
@@ -39,6 +42,9 @@ class Loss(Part):
     fuses: ClassVar[tuple[str, ...]] = ()  # the activations at the end of a net that `from_logits` replaces
     from_logits: bool = False
 
+    def __init__(self) -> None:
+        super().__init__()  # of a class beside it
+
     if TYPE_CHECKING:  # one of your own may have no weight
 
         def value_and_grad(self, *arguments: Any, **options: Any) -> tuple[Any, Array]: ...
@@ -55,20 +61,49 @@ class Loss(Part):
             weight : array_like of shape (rows,) or None
                 Multiplies each row's loss; the mean is still over the number of rows.
             """
-            y = np.ascontiguousarray(as_matrix(y, "y"))
+            y, target, factor, shape = self._given(y, t, weight)
             dy, value = np.empty_like(y), np.empty(1)
-            target = np.ascontiguousarray(self.targets(t, y.shape[1], y.dtype))
-            factor = None if weight is None else as_weights(weight, len(y), y.dtype, "weight")
             self._value_and_grad(y, target, factor, dy, value, None)
-            return float(value[0]), dy
+            return float(value[0]), dy.reshape(shape)
+
+    def __call__(self, y: ArrayLike, t: ArrayLike, weight: ArrayLike | None = None) -> float:
+        """Return the loss of predictions y for targets t: `value_and_grad` without the gradient, in either form.
+
+        Parameters
+        ----------
+        y, t
+            Predictions of shape (rows, n), or (rows,) for one output, and targets as in `Model.fit`.
+        weight : array_like of shape (rows,) or None
+            Multiplies each row's loss; the mean is still over the number of rows.
+        """
+        y, target, factor, _ = self._given(y, t, weight)
+        value = np.empty(1)
+        self.compute(y, target, factor, None, value, None)
+        return float(value[0])
+
+    def _given(self, y: Any, t: ArrayLike, weight: Any) -> tuple[Array, Array, Array | None, tuple[int, ...]]:
+        """Return what a person hands in as kernels need it, and the shape that y had."""
+        given = as_array(y, "y")
+        y = np.ascontiguousarray(as_matrix(given[:, None] if given.ndim == 1 else given, "y"))
+        name = ("t",) if is_ours(type(self).targets) else ()
+        target = np.ascontiguousarray(self.targets(t, y.shape[1], y.dtype, *name))
+        if len(target) != len(y):
+            raise ValueError(f"t has {len(target)} rows, expected {len(y)} as y has")
+        if weight is not None and not self.takes_weights:
+            raise TypeError(f"{self} takes no weight: give its value_and_grad a third parameter, weight")
+        factor = None if weight is None else as_weights(weight, len(y), y.dtype, "weight")
+        return y, target, factor, given.shape
 
     def _value_and_grad(
         self, y: Array, t: Array, weight: Array | None, dy: Array | None, value: Array, tape: Tape | None
     ) -> None:
         name = self._kernel_name(t)
         if not name:
+            kind = type(self)
+            instead = instead_of("value_and_grad", kind, Loss, ("__call__", "call", "forward", "loss"))
             raise TypeError(
-                f"{type(self).__name__} has no value: define value_and_grad(y, t), or _value_and_grad from kernels"
+                f"{kind.__name__} has no value: define value_and_grad(y, t), which returns the loss and its gradient "
+                f"with respect to y, or _value_and_grad from kernels{instead}"
             )
         getattr(kernels.of(y.dtype), name)(y, t, weight, dy, value, *self._numbers(), tape=tape)
 
@@ -92,9 +127,21 @@ class Loss(Part):
 
     def _in_numpy(self, y: Array, t: Array, weight: Array | None, dy: Array | None, value: Array) -> None:
         factor = {} if weight is None else {"weight": read_only(weight)}
-        result, gradient = self.value_and_grad(read_only(y), read_only(t), **factor)
+        code = partial(self.value_and_grad, **factor) if factor else self.value_and_grad
+        returned = run_own(repr(self), "value_and_grad", code, read_only(y), read_only(t))
+        if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+            raise TypeError(
+                f"{self}: value_and_grad returned {shown(returned)}, expected two things: the loss, and its gradient "
+                f"with respect to y, of shape {y.shape}"
+            )
+        result, gradient = returned
         if np.shape(result) != ():
             raise ValueError(f"{self}: the value has shape {np.shape(result)}, expected one number")
+        if result is None or gradient is None:
+            what = "value" if result is None else "gradient"
+            raise TypeError(
+                f"{self}: value_and_grad returned a {what} that is None, expected the loss and its gradient"
+            )
         if np.shape(gradient) != y.shape:
             raise ValueError(f"{self}: the gradient has shape {np.shape(gradient)}, expected {y.shape} as y has")
         value[0] = result
@@ -103,7 +150,7 @@ class Loss(Part):
             if np.isfinite(result) and not all_finite(dy):
                 raise FloatingPointError(f"{self}: the gradient is not finite, where the value is {result}")
 
-    def targets(self, t: ArrayLike, n_out: int, dtype: np.dtype[Any]) -> Array:
+    def targets(self, t: ArrayLike, n_out: int, dtype: np.dtype[Any], name: str = "y") -> Array:
         """Return checked targets as (rows, n_out); 1-D ones are a column where the net has one output.
 
         Raises
@@ -111,14 +158,15 @@ class Loss(Part):
         ValueError, TypeError
             Where they are no numbers, do not fit the number of outputs, or hold NaN or infinity.
         """
-        array = as_array(t, "y")
+        array = as_array(t, name)
         if array.ndim == 1 and n_out == 1:
             array = array[:, None]
         if array.ndim != 2 or array.shape[1] != n_out:
             hint = _shape_hint(array, n_out) if array.ndim == 1 else ""
-            raise ValueError(f"y has shape {array.shape}, expected (rows, {n_out}) for a net of {n_out} outputs{hint}")
+            expected = f"(rows, {n_out}) for {of_outputs(n_out, name)}"
+            raise ValueError(f"{name} has shape {array.shape}, expected {expected}{hint}")
         array = convert(array, dtype)
-        check_finite(array, "y", None, None if type(t) is np.ndarray else labels_of(t))
+        check_finite(array, name, None, None if type(t) is np.ndarray else labels_of(t))
         return array
 
     def for_end(self, last: Layer, droppable: bool) -> tuple[Loss, bool]:
@@ -158,8 +206,10 @@ class Loss(Part):
         """Whether its code cannot do without weights."""
         return self.is_numpy and takes_weight(type(self).value_and_grad, without_default=True)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({'from_logits=True' if self.from_logits else ''})"
+
+def of_outputs(n: int, name: str) -> str:
+    """Say what so many outputs are of, for targets that are called so: y in a training, t beside predictions y."""
+    return f"a net of {n} outputs" if name == "y" else f"y of {n} columns"
 
 
 def _shape_hint(y: Array, n_out: int) -> str:

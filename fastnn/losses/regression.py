@@ -37,6 +37,3 @@ class Huber(Loss):
 
     def _numbers(self) -> tuple[Cell, ...]:
         return (self.cell("delta"),)
-
-    def __repr__(self) -> str:
-        return f"Huber({self.delta})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from fastnn.arena import Arena, Array
 from fastnn.checks import lookup
 from fastnn.optimizers.groups import Group
 from fastnn.optimizers.transforms import Accumulate, ClipLayerNorm, ClipNorm, ClipValue, Transform
-from fastnn.settings import Cell, Number, Part, forms_of
+from fastnn.settings import Cell, Number, Part, forms_of, instead_of
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
@@ -60,7 +60,8 @@ class _Parts:
         optimizer.__dict__[self._name] = parts
 
 
-# What stands for an argument that is not given
+# The arguments that stand for a transform, and what stands for one that is not given
+_SHORT = {"accumulate": Accumulate, "clip_value": ClipValue, "clip_layer_norm": ClipLayerNorm, "clip_norm": ClipNorm}
 _NOTHING: dict[str, Any] = {
     "decay": "all", "groups": (), "transforms": (), "accumulate": 1, "clip_value": None, "clip_layer_norm": None,
     "clip_norm": None,
@@ -124,14 +125,7 @@ class Optimizer(Part):
         clip_norm: float | None = None,
         accumulate: int = 1,
         transforms: Iterable[Transform] = (),
-        **unknown: Any,
     ) -> None:
-        for name in unknown:
-            try:
-                self._require_known(name)
-            except AttributeError as error:
-                raise TypeError(str(error)) from None
-            raise TypeError(f"{type(self).__name__}: {name} is no argument")
         self.lr = lr
         given = {
             "decay": decay, "groups": groups, "transforms": transforms, "accumulate": accumulate,
@@ -161,7 +155,7 @@ class Optimizer(Part):
         """Count on: once per step."""
 
     def _step(self, params: Array, grads: Array, state: State, tape: Tape | None) -> None:
-        raise TypeError(f"{type(self).__name__} has no update: define update(self, params, grads)")
+        raise _no_update(type(self))
 
     # -- what a training asks -----------------------------------------------------------------------------------------
 
@@ -195,7 +189,7 @@ class Optimizer(Part):
         """Whether its code is NumPy."""
         form = forms_of(type(self), Optimizer, "update", "_step")
         if form.cls is None:
-            raise TypeError(f"{type(self).__name__} has no update: define update(self, params, grads)")
+            raise _no_update(type(self))
         return form.is_numpy
 
     @property
@@ -277,17 +271,25 @@ class Optimizer(Part):
         object.__setattr__(view, "__dict__", attributes)
         return view
 
-    def __new__(cls, *args: Any, **options: Any) -> Any:
-        optimizer = super().__new__(cls)
-        object.__setattr__(optimizer, "_bound", None)
-        optimizer.__dict__.update(groups=(), transforms=())
-        return optimizer
+    def _prepare(self) -> None:
+        object.__setattr__(self, "_bound", None)
+        self.__dict__.update(groups=(), transforms=())
 
     def __getstate__(self) -> Any:
         return {name: value for name, value in super().__getstate__().items() if name != "_alone"}
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(lr={self.lr:g})"
+    def _expression(self) -> Iterator[tuple[str, tuple[Any, bool]]]:
+        """Name the transforms by the arguments that make them, where these make all, in this order."""
+        kinds = [(part.order, type(part)) for part in self.transforms]
+        is_short = set(kinds) <= {(kind.order, kind) for kind in _SHORT.values()} and kinds == sorted(set(kinds))
+        for name, parameter in super()._expression():
+            if name not in (_SHORT if not is_short else ("transforms",)):
+                yield name, parameter
+
+
+def _no_update(kind: type) -> TypeError:
+    instead = instead_of("update", kind, Optimizer, ("step", "__call__", "apply", "apply_gradients"))
+    return TypeError(f"{kind.__name__} has no update: define update(self, params, grads){instead}")
 
 
 def _checked_memory(kind: str, made: object) -> State:

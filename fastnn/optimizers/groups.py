@@ -78,6 +78,3 @@ class Group(Part):
         from fnmatch import fnmatchcase  # only here: what is rarely needed does not make every import longer
 
         return fnmatchcase(entry.name, self.which)
-
-    def __repr__(self) -> str:
-        return f"Group({self.which!r}, lr_factor={self.lr_factor:g}, weight_decay={self.weight_decay})"

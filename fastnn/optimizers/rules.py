@@ -183,6 +183,8 @@ class AdamW(Adam):
     Parameters
     ----------
     lr, beta1, beta2, eps, weight_decay : float
+    decoupled : bool
+        False makes it `Adam`.
     **options
         Those of `Optimizer`; ``decay="weights"`` leaves biases and norms as they are.
     """
@@ -194,6 +196,7 @@ class AdamW(Adam):
         beta2: float = 0.999,
         eps: float = 1e-8,
         weight_decay: float = 0.01,
+        decoupled: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__(lr, beta1, beta2, eps, weight_decay, True, **options)
+        super().__init__(lr, beta1, beta2, eps, weight_decay, decoupled, **options)

@@ -10,7 +10,7 @@ import numpy as np
 from fastnn import kernels
 from fastnn.arena import Arena, Array
 from fastnn.checks import count
-from fastnn.settings import Cell, Number, Part, fixed_in_recording, forms_of
+from fastnn.settings import Cell, Number, Part, fixed_in_recording, forms_of, instead_of
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
@@ -40,6 +40,9 @@ class Transform(Part):
 
     order = 4  # among the transforms that an optimizer's arguments make
 
+    def __init__(self) -> None:
+        super().__init__()  # of a class beside it
+
     def init(self, params: Array) -> dict[str, Array]:
         """Return what it remembers between steps: arrays of the shape of `params`, or counters.
 
@@ -62,13 +65,13 @@ class Transform(Part):
 
     def apply(self, grads: Any) -> None:
         """Change the gradients in place."""
-        raise TypeError(f"{type(self).__name__} has no apply: define apply(self, grads)")
+        raise _no_apply(type(self))
 
     def _apply(
         self, slices: Sequence[Slice], layers: Sequence[Sequence[Array]], state: dict[str, Array], tape: Tape
     ) -> None:
         """Record what changes the gradients: `slices` of all, and those of each layer."""
-        raise TypeError(f"{type(self).__name__} has no apply: define apply(self, grads)")
+        raise _no_apply(type(self))
 
     @property
     def structure(self) -> tuple[Any, ...]:
@@ -80,7 +83,15 @@ class Transform(Part):
     @property
     def is_numpy(self) -> bool:
         """Whether its code is NumPy."""
-        return forms_of(type(self), Transform, "apply", "_apply").is_numpy
+        form = forms_of(type(self), Transform, "apply", "_apply")
+        if form.cls is None:
+            raise _no_apply(type(self))
+        return form.is_numpy
+
+
+def _no_apply(kind: type) -> TypeError:
+    instead = instead_of("apply", kind, Transform, ("__call__", "transform", "update"))
+    return TypeError(f"{kind.__name__} has no apply: define apply(self, grads){instead}")
 
 
 class Slice:

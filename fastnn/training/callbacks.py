@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.checks import count, flag, lookup
+from fastnn.checks import count, flag, lookup, shown
 from fastnn.settings import Number, Part
+from fastnn.signatures import takes
 
 if TYPE_CHECKING:
     from fastnn.model import Model
@@ -118,11 +120,50 @@ class EarlyStopping(Part):
             self._reached, self._last_better = value, epoch
         return epoch - self._last_better >= self.patience
 
-    def __repr__(self) -> str:
-        return f"EarlyStopping(patience={self.patience}, monitor={self.monitor!r})"
-
     def end(self, model: Model) -> None:
         """Give the best state back."""
         state, self._best_state = self._best_state, None
         if self.restore_best and state is not None:
             model.restore(state)
+
+
+def as_callbacks(given: Any) -> tuple[Callback, ...]:
+    """Return callbacks that can be called: those of a sequence, or one.
+
+    Raises
+    ------
+    TypeError
+        Where one is no function of (model, epoch, logs).
+    """
+    if given is None:
+        return ()
+    found = (given,) if callable(given) or not isinstance(given, Iterable) or isinstance(given, str) else tuple(given)
+    for callback in found:
+        what = f"callbacks holds {shown(callback)}, expected functions of (model, epoch, logs)"
+        if isinstance(callback, type):
+            raise TypeError(f"{what}: this is a class, make an object of it, {callback.__name__}()")
+        if not callable(callback):
+            kerass = [name for name in ("on_epoch_end", "on_train_end") if hasattr(callback, name)]
+            hint = f": name its {kerass[0]} __call__" if kerass else ", such as EarlyStopping()"
+            raise TypeError(f"{what}{hint}")
+        if not takes(callback, 3):
+            raise TypeError(f"{what}: it is called with these three, and takes {signature(callback)}")
+    return found
+
+
+def end(callbacks: Sequence[Any], model: Any) -> None:
+    """Tell the callbacks that a fit has ended: each, whatever others raise."""
+    for i, callback in enumerate(callbacks):
+        own = getattr(callback, "end", None)
+        if own is not None:
+            try:
+                own(model)
+            except BaseException:
+                end(callbacks[i + 1 :], model)
+                raise
+
+
+def watches_training_loss(callback: Any, validates: bool) -> bool:
+    """Whether a callback needs the loss over the training data at the end of each epoch."""
+    watches = getattr(callback, "watches_training_loss", None)
+    return watches is not None and bool(watches(validates))

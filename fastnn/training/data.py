@@ -12,6 +12,8 @@ from fastnn.arena import Array
 from fastnn.arrays import as_array, as_weights, check_finite, check_lengths, convert
 from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
+from fastnn.optimizers import Optimizer
+from fastnn.settings import Part
 
 # x (rows, n_in), targets (rows, n_out) or labels (rows,), weights (rows,) or None; and how many rows were handed in
 Data = tuple[Array, Array, "Array | None", int]
@@ -50,6 +52,10 @@ def read(
         raise ValueError("x has no rows, expected at least one")
     if n is not None and len(matrix) != n:
         raise ValueError(f"a callback changed the number of rows from {n} to {len(matrix)}, expected it to stay")
+    if isinstance(sample_weight, (str, Part)):
+        belongs = "optimizer" if isinstance(sample_weight, Optimizer) else "loss"
+        hint = f"did you mean {belongs}={sample_weight!r}?"
+        raise TypeError(f"sample_weight is {sample_weight!r}, expected one number for each row: {hint}")
     n, weights = len(matrix), None
     if known and sample_weight is not None:
         weights = Weights(sample_weight, n)

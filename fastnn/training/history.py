@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -26,6 +27,33 @@ class History:
 
     def __len__(self) -> int:
         return len(self.loss)
+
+    def keys(self) -> list[str]:
+        """Return the names of the numbers that it holds for each epoch."""
+        return ["loss", "val_loss"] if self.val_loss else ["loss"]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.keys()
+
+    def __getitem__(self, name: str) -> list[float]:
+        """Return the numbers of that name: ``history["loss"]`` is ``history.loss``."""
+        if name not in self.keys():
+            hint = ": fit was given no validation_data" if name == "val_loss" else ""
+            raise KeyError(f"the history has no {name}, but {' and '.join(self.keys())}{hint}")
+        numbers: list[float] = getattr(self, name)
+        return numbers
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """Return a copy of the numbers by name, as a table is made of: ``pandas.DataFrame(history.to_dict())``."""
+        return {name: list(self[name]) for name in self.keys()}
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """The same dict: the name that Keras has for it."""
+        return self.to_dict()
 
     def __repr__(self) -> str:
         last = f", loss {self.loss[-1]:.4g}" if self.loss else ""

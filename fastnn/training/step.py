@@ -125,7 +125,8 @@ class Training:
 
     def diverged(self, what: str, after: str) -> FloatingPointError:
         """Return the error of a training that left the finite numbers."""
-        lr = self.update.optimizer.lr
+        cell = self.update.optimizer._cells.get("lr")  # of one of a user's, which may have called no super().__init__
+        lr = 0.0 if cell is None else cell.item()
         lower = f"lower the learning rate (now {lr:g}; try {lr / 10:g})" if lr else "look for very large numbers"
         return FloatingPointError(f"{what}, and {after}: {lower}, and scale inputs and targets to about -1 to 1")
 

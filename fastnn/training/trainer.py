@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from fastnn import losses, optimizers, threads
 from fastnn._core.tape import Claim, Tape
 from fastnn._core.team import Team
 from fastnn.arena import Array
-from fastnn.checks import count, flag
+from fastnn.checks import count, flag, shown
 from fastnn.inference import Predictors
 from fastnn.layers.chain import Chain
 from fastnn.layers.contract import no_derivative
@@ -22,7 +22,7 @@ from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.update import Update, clear_frozen
 from fastnn.training.by_hand import ByHand
-from fastnn.training.callbacks import Callback, EarlyStopping
+from fastnn.training.callbacks import Callback, EarlyStopping, as_callbacks, end, watches_training_loss
 from fastnn.training.data import Data, read
 from fastnn.training.epochs import Fit
 from fastnn.training.history import History
@@ -214,7 +214,7 @@ class Trainer:
         shuffle: bool = True,
         validation_data: tuple[ArrayLike, ...] | None = None,
         sample_weight: ArrayLike | None = None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback] | Callback | None = (),
         verbose: bool | str = "auto",
         n_threads: int | None = None,
         stop: Event | None = None,
@@ -224,12 +224,11 @@ class Trainer:
         is_shuffled = shuffle if isinstance(shuffle, bool) else flag("shuffle", shuffle)
         rows = None if batch_size is None else count("batch_size", batch_size)
         progress = Progress(n_epochs, verbose)
-        called = () if callbacks == () else _callables(callbacks)
+        called = () if callbacks == () else as_callbacks(callbacks)
         for callback in called:
             if isinstance(callback, EarlyStopping) and callback.monitor == "val_loss" and validation_data is None:
                 raise ValueError(f"{callback!r}: val_loss is watched, but there is no validation_data")
-        if n_threads is not None:
-            threads.check(n_threads)
+        n_threads = threads.check(n_threads)
         validated = None if validation_data is None else partial(self._validation, validation_data, n_threads)
 
         def begin() -> tuple[Any, Plan, EpochPlan]:
@@ -265,7 +264,7 @@ class Trainer:
             return training, over_data, validate
 
         training_loss = None
-        if called and any(_watches_training_loss(callback, validate is not None) for callback in called):
+        if called and any(watches_training_loss(callback, validate is not None) for callback in called):
             training_loss = lambda: self._loss_now(data, n_threads)  # noqa: E731 - the data may change
         fit = Fit(
             history, n_epochs, order, progress, called, self._owner(), renew, training_loss, validate,
@@ -274,7 +273,7 @@ class Trainer:
         try:
             training, over_data = fit.run(training, over_data, team)
         finally:
-            _end(called, fit.model)
+            end(called, fit.model)
         plan.put_back(over_data)
         return history
 
@@ -287,7 +286,7 @@ class Trainer:
     def _validation(self, given: Any, n_threads: int | None, loss: Loss) -> Callable[[], float]:
         """Return a function that computes the loss on these data."""
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
-            raise TypeError("validation_data is expected to be a tuple (x, y), or (x, y, sample_weight)")
+            raise TypeError(f"validation_data is {shown(given)}, expected a tuple (x, y), or (x, y, sample_weight)")
         x, y, *weight = given
         try:
             data = read(self.tree, x, y, weight[0] if weight else None, loss, self._build, True)
@@ -367,30 +366,3 @@ class Trainer:
             ) from None
         if passes is not None:
             passes.end_batch()
-
-
-def _callables(callbacks: Any) -> tuple[Any, ...]:
-    if not isinstance(callbacks, Iterable):
-        raise TypeError(f"callbacks is {callbacks!r}, expected a sequence of functions of (model, epoch, logs)")
-    found = tuple(callbacks)
-    for callback in found:
-        if not callable(callback) or isinstance(callback, type):
-            raise TypeError(f"callbacks holds {callback!r}, expected functions of (model, epoch, logs)")
-    return found
-
-
-def _end(callbacks: Sequence[Any], model: Any) -> None:
-    """Tell the callbacks that a fit has ended: each, whatever others raise."""
-    for i, callback in enumerate(callbacks):
-        end = getattr(callback, "end", None)
-        if end is not None:
-            try:
-                end(model)
-            except BaseException:
-                _end(callbacks[i + 1 :], model)
-                raise
-
-
-def _watches_training_loss(callback: Any, validates: bool) -> bool:
-    watches = getattr(callback, "watches_training_loss", None)
-    return watches is not None and bool(watches(validates))

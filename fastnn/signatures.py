@@ -1,0 +1,129 @@
+"""What classes are made with, and the expressions that make their objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from inspect import signature
+from typing import Any, TypeVar
+
+from fastnn.checks import shown
+from fastnn.words import no_such
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_TAKES_MANY, _TAKES_OPTIONS = 4, 8  # flags of code objects: *arguments, **options
+_OF: dict[type, Parameters] = {}
+
+
+def is_ours(code: Any) -> bool:
+    """Whether a class or function is this package's."""
+    return str(code.__module__).partition(".")[0] == "fastnn"
+
+
+REQUIRED = object()  # the default of what has none
+
+
+class Parameters:
+    """What a class is made with: the arguments of its ``__init__``, and of those to which that passes its options on.
+
+    Attributes
+    ----------
+    all : dict
+        By name, the default and whether it may be given by position.
+    places : list of str or None
+        Those that may be given by position, in order; None where nobody knows.
+    is_open : bool
+        Whether code of others takes options.
+    """
+
+    __slots__ = ("all", "is_open", "places")
+
+    def __init__(self, kind: type) -> None:
+        self.all: dict[str, tuple[Any, bool]] = {}
+        self.places: list[str] | None = None
+        self.is_open = False
+        is_first = True
+        for base in kind.__mro__:
+            function = base.__dict__.get("__init__")
+            code = getattr(function, "__code__", None)
+            if function is None or base is object:
+                continue
+            if code is None:  # compiled, or wrapped: nobody knows
+                self.is_open = True
+                break
+            n, n_named = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
+            names = code.co_varnames[1:n_named]
+            defaults = dict(zip(reversed(code.co_varnames[1:n]), reversed(function.__defaults__ or ()), strict=False))
+            defaults |= function.__kwdefaults__ or {}
+            for i, name in enumerate(names):
+                self.all.setdefault(name, (defaults.get(name, REQUIRED), is_first and i < n - 1))
+            if is_first:
+                self.places = None if code.co_flags & _TAKES_MANY else list(names[: n - 1])
+            is_first = False
+            if not code.co_flags & _TAKES_OPTIONS:
+                break
+            self.is_open = self.is_open or not is_ours(base)
+        else:
+            if is_first:
+                self.places = []
+
+    def require(self, kind: type, args: tuple[Any, ...], options: Mapping[str, Any]) -> None:
+        """Raise TypeError for an argument that is unknown, or one too many."""
+        for name in options:
+            if name not in self.all and not self.is_open:
+                raise TypeError(no_such(kind.__name__, name, self.all))
+        if self.places is not None and len(args) > len(self.places) and not self.is_open:
+            places = f" ({', '.join(self.places)})" if self.places else ""
+            raise TypeError(
+                f"{kind.__name__} got {len(args)} arguments without a name, {shown(args)}, expected at most "
+                f"{len(self.places)}{places}"
+            )
+
+
+def closed(function: F) -> F:
+    """Leave ``**unknown`` out of the signature of a function, which takes it to refuse it."""
+    whole = signature(function)
+    own = [parameter for parameter in whole.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+    function.__signature__ = whole.replace(parameters=own)  # type: ignore[attr-defined]
+    return function
+
+
+def refused(title: str, function: Callable[..., Any], unknown: Mapping[str, Any]) -> TypeError:
+    """Return the error for options that a function has not."""
+    return TypeError(no_such(title, next(iter(unknown)), [*signature(function).parameters][1:]))
+
+
+def takes(function: Callable[..., Any], n: int) -> bool:
+    """Whether a function can be called with so many arguments."""
+    code = getattr(function, "__code__", None)
+    if code is not None and code.co_argcount == n and not code.co_kwonlyargcount:
+        return True
+    try:
+        signature(function).bind(*range(n))
+    except TypeError:
+        return False
+    except ValueError:  # compiled: nobody knows
+        return True
+    return True
+
+
+def parameters_of(kind: type) -> Parameters:
+    """Return what a class is made with."""
+    found = _OF.get(kind)
+    if found is None:
+        found = _OF[kind] = Parameters(kind)
+    return found
+
+
+def written(value: object) -> str:
+    """Return the expression for a setting."""
+    if hasattr(value, "_as_setting"):  # a part
+        return str(value._as_setting())
+    if value is ...:
+        return "..."
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(map(written, value))}]"
+    if callable(value) and hasattr(value, "__name__"):
+        name = str(value.__name__)
+        return repr(name) if is_ours(value) else name  # an initializer is known by its name
+    return repr(value)

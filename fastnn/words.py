@@ -1,0 +1,116 @@
+"""The words of other libraries: what each is called here, or why there is no such thing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+# What it is called here: the first of these that is known where it was written.
+_CALLED: dict[str, tuple[str, ...]] = {
+    # of optimizers and losses
+    "learning_rate": ("lr",), "lr": ("lr_factor",), "learning_rate_init": ("lr",), "step_size": ("lr",),
+    "betas": ("beta1 and beta2",), "beta_1": ("beta1",), "beta_2": ("beta2",), "epsilon": ("eps",),
+    "rho": ("alpha",), "l2": ("weight_decay",), "clipnorm": ("clip_layer_norm",), "global_clipnorm": ("clip_norm",),
+    "max_grad_norm": ("clip_norm",), "clipvalue": ("clip_value",), "gradient_accumulation_steps": ("accumulate",),
+    "param_groups": ("groups",), "beta": ("delta", "shift"), "from_logit": ("from_logits",),
+    # of layers
+    "alpha": ("negative_slope",), "negative_slope": ("alpha",), "requires_grad": ("trainable",),
+    "kernel_initializer": ("weight_initializer",), "kernel_init": ("weight_initializer",), "use_bias": ("bias",),
+    "out_features": ("units", "n_out"), "output_dim": ("units", "n_out"), "n_units": ("units",), "size": ("units",),
+    "p": ("rate",), "prob": ("rate",), "in_features": ("n_in",), "input_dim": ("n_in",), "num_features": ("n_in",),
+    "input_shape": ("n_in",), "output_shape": ("n_out",), "weight": ("w", "scale"), "kernel": ("w",),
+    "weights": ("w", "params"), "gamma": ("scale",), "running_mean": ("mean",), "moving_mean": ("mean",),
+    "running_var": ("variance",), "moving_variance": ("variance",), "params": ("parameters",), "norm": ("limit",),
+    "max_norm": ("limit",), "get_weights": ("parameters", "params"),
+    # of callbacks
+    "restore_best_weights": ("restore_best",), "n_iter_no_change": ("patience",), "tol": ("min_delta",),
+    # of fit and the model
+    "n_epochs": ("epochs",), "num_epochs": ("epochs",), "nb_epoch": ("epochs",), "max_iter": ("epochs",),
+    "n_iter": ("epochs",), "bs": ("batch_size",), "callback": ("callbacks",), "eval_set": ("validation_data",),
+    "sample_weights": ("sample_weight",), "criterion": ("loss",), "loss_fn": ("loss",), "n_jobs": ("n_threads",),
+    "num_threads": ("n_threads",), "workers": ("n_threads",), "X": ("x",), "random_state": ("seed",),
+    "random_seed": ("seed",), "state_dict": ("parameters", "snapshot"), "load_state_dict": ("restore",),
+    "trainable_weights": ("params",), "trainable_variables": ("params",), "parameters": ("params",),
+    "set_weights": ("params",),
+    "score": ("evaluate",), "test_on_batch": ("evaluate",), "predict_proba": ("predict",),
+    "predict_on_batch": ("predict",), "train_on_batch": ("train_batch",), "partial_fit": ("train_batch",),
+    "train_step": ("train_batch",), "count_params": ("n_parameters",), "coefs_": ("params",), "losses": ("loss",),
+}  # fmt: skip
+
+# Why there is no such thing.
+_LEARNT = "the number of inputs is learnt from the first data"
+_TO_FIT = "it is given to fit"
+_OF_OPTIMIZER = "it is a setting of the optimizer: optimizer=Adam(lr=0.001)"
+_SEED = "all randomness follows from the seed of the model: Model(layers, seed=0)"
+_ONE_MODE = "there are no modes: fit and forward compute as in training, predict as in a prediction"
+_PICKLE = "pickle the model, or keep what snapshot() returns"
+_SPLIT = "split the data, and pass validation_data=(x, y)"
+_QUIET = "it shows nothing"
+_ABSENT: dict[str, str] = {
+    "in_features": _LEARNT, "input_dim": _LEARNT, "input_shape": _LEARNT, "n_in": _LEARNT, "num_features": _LEARNT,
+    "normalized_shape": _LEARNT,
+    "inplace": "activations run in place wherever they can",
+    "dim": "it works on each row", "axis": "it works on each row",
+    "reduction": "a loss is the mean over a batch; for a sum, multiply the learning rate",
+    "dtype": "layers have the dtype of the model: Model(layers, dtype='float64')",
+    "name": "layers are named by their place",
+    "params": "an optimizer is given its parameters by the model that it trains",
+    "lr": _OF_OPTIMIZER, "learning_rate": _OF_OPTIMIZER, "weight_decay": _OF_OPTIMIZER, "momentum": _OF_OPTIMIZER,
+    "dampening": "the velocity has no dampening, as in PyTorch by default",
+    "kernel_regularizer": "optimizers have a weight_decay, and groups of their own",
+    "patience": "pass callbacks=[EarlyStopping(patience=5)]", "early_stopping": "pass callbacks=[EarlyStopping()]",
+    "seed": _SEED, "random_state": _SEED, "device": "it computes on the CPU", "to": "it computes on the CPU",
+    "cuda": "it computes on the CPU", "cpu": "it computes on the CPU",
+    "x_val": "pass validation_data=(x, y)", "y_val": "pass validation_data=(x, y)",
+    "initial_epoch": "a fit goes on from where the last one ended",
+    "steps_per_epoch": "an epoch goes over all rows", "verbose": _QUIET,
+    "loss": _TO_FIT, "optimizer": _TO_FIT, "compile": "the loss and the optimizer are given to fit",
+    "add": "layers are fixed: Model([Dense(8), Dense(1)])", "zero_grad": "backward overwrites gradients, it never adds",
+    "train": _ONE_MODE, "eval": _ONE_MODE, "training": _ONE_MODE,
+    "save": _PICKLE, "save_weights": _PICKLE, "load": _PICKLE, "load_weights": _PICKLE,
+    "predict_classes": "take predict(x).argmax(axis=1)",
+}  # fmt: skip
+_NOT_YET: dict[str, str] = {
+    "class_weight": "give each row its weight: sample_weight=weights[labels]",
+    "metrics": "evaluate returns the loss and, for a cross-entropy, the accuracy",
+    "validation_split": _SPLIT, "validation_fraction": _SPLIT,
+    "amsgrad": "a beta2 nearer to 1 forgets large gradients more slowly",
+    "label_smoothing": "pass rows of probabilities as y",
+}  # fmt: skip
+
+
+def is_known(name: str) -> bool:
+    """Whether it is a word of another library."""
+    return name in _CALLED or name in _ABSENT or name in _NOT_YET
+
+
+def called(name: str, known: Collection[str]) -> str | None:
+    """Return what it is called here, where that is one of the known names."""
+    for right in _CALLED.get(name, ()):
+        if all(word in known for word in right.split(" and ")):
+            return right
+    return None
+
+
+def no_such(owner: str, name: str, known: Collection[str], settable: Iterable[str] | None = None) -> str:
+    """Return the message for a name that is none of the known ones: what it is called, or why it is not there.
+
+    Else it names those near to it among what is `settable`, or all of these.
+    """
+    right = called(name, known)
+    if right is not None:
+        return f"{owner} has no {name}: it is called {right} here"
+    if name in _NOT_YET:
+        return f"{owner} has no {name} yet: {_NOT_YET[name]}"
+    if name in _ABSENT:
+        return f"{owner} has no {name}: {_ABSENT[name]}"
+    listed = sorted(known if settable is None else settable)
+    found = near(name, listed, 0.6)
+    hint = f"did you mean {' or '.join(found)}?" if found else f"it has {', '.join(listed) or 'no settings'}"
+    return f"{owner} has no {name}: {hint}"
+
+
+def near(name: str, known: Iterable[str], cutoff: float) -> list[str]:
+    """Return up to three known names that are written alike."""
+    from difflib import get_close_matches  # only here: what is rarely needed does not make every import longer
+
+    return get_close_matches(name, list(known), n=3, cutoff=cutoff)

@@ -1,0 +1,278 @@
+"""Names that users of other libraries write: they work where they mean the same, or the error names the right word."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import (
+    MSE,
+    SGD,
+    Adam,
+    BatchNorm,
+    CrossEntropy,
+    Dense,
+    Dropout,
+    EarlyStopping,
+    Group,
+    Huber,
+    Layer,
+    LayerNorm,
+    LeakyReLU,
+    Loss,
+    Model,
+    Optimizer,
+    ReLU,
+    RMSprop,
+    Sequential,
+    Softmax,
+    initializers,
+    losses,
+    optimizers,
+    words,
+)
+from fastnn.layers import activations
+from fastnn.optimizers import ClipNorm, Transform
+
+X, Y = np.ones((4, 3)), np.zeros((4, 1))
+BASES = Layer, Loss, Optimizer, Transform, Group, EarlyStopping
+FOUND = {**vars(optimizers), **vars(fastnn)}
+PARTS = [kind for _, kind in sorted(FOUND.items()) if isinstance(kind, type) and issubclass(kind, BASES)]
+
+SAME = {
+    initializers.get: {
+        "xavier": "glorot", "xavier_uniform": "glorot_uniform", "xavier_normal_": "glorot_normal",
+        "kaiming": "he", "kaiming_normal": "he_normal", "kaiming_uniform_": "he_uniform", "HeNormal": "he_normal",
+        "GlorotUniform": "glorot_uniform", "LecunNormal": "lecun_normal", "random_normal": "normal",
+        "RandomUniform": "uniform", "orthogonal_": "orthogonal", "zeros_": "zeros", "Ones": "ones",
+    },
+    activations.get: {
+        "swish": "silu", "logistic": "sigmoid", "LeakyReLU": "leaky_relu", "leakyrelu": "leaky_relu",
+        "LogSoftmax": "log_softmax", "hardtanh": "hard_tanh", "hardsigmoid": "hard_sigmoid", "linear": "identity",
+        "SiLU": "silu", "Leaky ReLU": "leaky_relu", "GELU": "gelu",
+    },
+    losses.get: {
+        "binary_crossentropy": "bce", "BinaryCrossentropy": "bce", "categorical_crossentropy": "cross_entropy",
+        "sparse_categorical_crossentropy": "cross_entropy", "CrossEntropyLoss": "cross_entropy", "BCELoss": "bce",
+        "nll": "cross_entropy", "NLLLoss": "cross_entropy", "MSELoss": "mse", "mse_loss": "mse", "l1": "mae",
+        "L1Loss": "mae", "smooth_l1": "huber", "SmoothL1Loss": "huber", "HuberLoss": "huber", "log_loss": "bce",
+        "BCEWithLogitsLoss": "bce_with_logits", "MeanSquaredError": "mse",
+    },
+    optimizers.get: {"RMSProp": "rmsprop", "rms_prop": "rmsprop", "adam_w": "adamw", "AdamW": "adamw", "SGD": "sgd"},
+}  # fmt: skip
+UNKNOWN = [
+    (initializers.get, "truncated_normal", "did you mean .*normal"),
+    (initializers.get, "nothing_like_it", "expected one of glorot_normal, .*he_uniform"),
+    (activations.get, "hard_swish", "did you mean swish"),
+    (activations.get, "relu6", "did you mean relu"),
+    (losses.get, "hinge", "expected one of bce_with_logits, binary_cross_entropy, cross_entropy, huber, mae, mse"),
+    (optimizers.get, "adagrad", "did you mean adam"),
+    (optimizers.get, "momentum", "expected one of adam, adamw, rmsprop, sgd"),
+]
+
+
+@pytest.mark.parametrize(
+    ("get", "theirs", "ours"),
+    [(get, theirs, ours) for get, names in SAME.items() for theirs, ours in names.items()],
+    ids=lambda value: value if isinstance(value, str) else value.__module__.rpartition(".")[2],
+)
+def test_a_name_of_another_library_is_the_same_thing(get, theirs, ours):
+    first, second = get(theirs), get(ours)
+    assert repr(first) == repr(second)
+
+
+@pytest.mark.parametrize(("get", "name", "message"), UNKNOWN, ids=lambda value: value if isinstance(value, str) else "")
+def test_an_unknown_name_gets_the_near_ones_or_one_for_each_thing(get, name, message):
+    with pytest.raises(ValueError, match=f"unknown .* '{name}': {message}"):
+        get(name)
+
+
+def test_smooth_l1_and_bce_with_logits_are_the_formulas_of_pytorch():
+    y, t = np.array([[-3.0], [0.2]]), np.array([[1.0], [0.0]])
+    d = np.abs(y - t)
+    smooth = np.where(d < 1, d**2 / 2, d - 0.5).mean()
+    assert losses.get("smooth_l1")(y, t) == pytest.approx(smooth, rel=1e-12)
+    p = 1 / (1 + np.exp(-y))
+    entropy = -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean()
+    assert losses.get("bce_with_logits")(y, t) == pytest.approx(entropy, rel=1e-12)
+
+
+ARGUMENTS = [
+    (Adam, "learning_rate", "it is called lr here"),
+    (SGD, "learning_rate", "it is called lr here"),
+    (Adam, "betas", "it is called beta1 and beta2 here"),
+    (Adam, "beta_1", "it is called beta1 here"),
+    (Adam, "epsilon", "it is called eps here"),
+    (Adam, "amsgrad", "beta2"),
+    (Adam, "global_clipnorm", "it is called clip_norm here"),
+    (Adam, "clipvalue", "it is called clip_value here"),
+    (Adam, "params", "by the model that it trains"),
+    (SGD, "dampening", "no dampening"),
+    (RMSprop, "rho", "it is called alpha here"),
+    (SGD, "momentun", "did you mean momentum"),
+    (Adam, "zzz", "it has accumulate, beta1, .*weight_decay"),
+    (Dense, "kernel_initializer", "it is called weight_initializer here"),
+    (Dense, "use_bias", "it is called bias here"),
+    (Dense, "out_features", "it is called units here"),
+    (Dense, "in_features", "the number of inputs is learnt from the first data"),
+    (Dense, "input_shape", "the number of inputs is learnt from the first data"),
+    (Dense, "input_dim", "the number of inputs is learnt from the first data"),
+    (Dense, "dtype", "dtype of the model"),
+    (Dense, "kernel_regularizer", "weight_decay"),
+    (Dropout, "p", "it is called rate here"),
+    (Dropout, "seed", "seed of the model"),
+    (BatchNorm, "epsilon", "it is called eps here"),
+    (BatchNorm, "num_features", "learnt from the first data"),
+    (LayerNorm, "normalized_shape", "learnt from the first data"),
+    (LeakyReLU, "alpha", "it is called negative_slope here"),
+    (ReLU, "inplace", "in place"),
+    (Softmax, "dim", "each row"),
+    (Softmax, "axis", "each row"),
+    (MSE, "reduction", "mean over a batch"),
+    (Huber, "beta", "it is called delta here"),
+    (CrossEntropy, "label_smoothing", "yet: pass rows of probabilities"),
+    (EarlyStopping, "restore_best_weights", "it is called restore_best here"),
+    (EarlyStopping, "n_iter_no_change", "it is called patience here"),
+    (Group, "lr", "it is called lr_factor here"),
+    (ClipNorm, "max_norm", "it is called limit here"),
+    (Sequential, "name", "named by their place"),
+    (Model, "random_state", "it is called seed here"),
+    (Model, "name", "named by their place"),
+    (Model, "optimizer", "given to fit"),
+    (Model, "zzz", "it has dtype, layers, seed"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "message"), ARGUMENTS, ids=lambda value: getattr(value, "__name__", value))
+def test_an_argument_of_another_library_is_answered_with_the_right_word(kind, name, message):
+    with pytest.raises(TypeError, match=rf"^{kind.__name__} has no {name}.*{message}"):
+        kind(*([[Dense(1)]] if kind is Model else []), **{name: 1})
+
+
+OPTIONS = [
+    ("fit", "class_weight", "yet: .*sample_weight"),
+    ("fit", "metrics", "yet: evaluate returns"),
+    ("fit", "validation_split", "yet: split the data"),
+    ("fit", "lr", "optimizer=Adam"),
+    ("fit", "learning_rate", "optimizer=Adam"),
+    ("fit", "n_epochs", "it is called epochs here"),
+    ("fit", "callback", "it is called callbacks here"),
+    ("fit", "x_val", "validation_data="),
+    ("fit", "eval_set", "it is called validation_data here"),
+    ("fit", "criterion", "it is called loss here"),
+    ("fit", "patience", "EarlyStopping"),
+    ("fit", "epoch", "did you mean epochs"),
+    ("fit", "random_state", "seed of the model"),
+    ("fit", "n_jobs", "it is called n_threads here"),
+    ("fit", "zzz", "it has batch_size, callbacks, .*verbose, x, y"),
+    ("predict", "verbose", "shows nothing"),
+    ("predict", "n_jobs", "it is called n_threads here"),
+    ("evaluate", "verbose", "shows nothing"),
+    ("evaluate", "metrics", "yet"),
+    ("evaluate", "criterion", "it is called loss here"),
+    ("train_batch", "lr", "optimizer=Adam"),
+    ("train_batch", "class_weight", "yet"),
+    ("train_batch", "sample_weights", "it is called sample_weight here"),
+]
+
+
+@pytest.mark.parametrize(("method", "name", "message"), OPTIONS)
+def test_an_option_of_another_library_is_answered_with_the_right_word(method, name, message):
+    net = Model([Dense(1)], seed=0)
+    arguments = (X,) if method == "predict" else (X, Y)
+    with pytest.raises(TypeError, match=rf"^{method} has no {name}.*{message}"):
+        getattr(net, method)(*arguments, **{name: 1})
+    assert not net.built
+
+
+ATTRIBUTES = [
+    (Adam, "learning_rate", "Adam has no learning_rate: it is called lr here"),
+    (lambda: Dense(3), "weight", "Dense has no weight: it is called w here"),
+    (lambda: Dense(3), "weights", "Dense has no weights: it is called w here"),
+    (lambda: Dense(3), "out_features", "Dense has no out_features: it is called units here"),
+    (lambda: Dense(3), "in_features", "Dense has no in_features: it is called n_in here"),
+    (BatchNorm, "gamma", "BatchNorm has no gamma: it is called scale here"),
+    (BatchNorm, "running_mean", "BatchNorm has no running_mean: it is called mean here"),
+    (lambda: Model([Dense(1)]), "compile", "Model has no compile: the loss and the optimizer are given to fit"),
+    (lambda: Model([Dense(1)]), "add", "Model has no add: layers are fixed"),
+    (lambda: Model([Dense(1)]), "zero_grad", "Model has no zero_grad: backward overwrites"),
+    (lambda: Model([Dense(1)]), "eval", "Model has no eval: there are no modes"),
+    (lambda: Model([Dense(1)]), "parameters", "Model has no parameters: it is called params here"),
+    (lambda: Model([Dense(1)]), "score", "Model has no score: it is called evaluate here"),
+    (lambda: Model([Dense(1)]), "train_on_batch", "Model has no train_on_batch: it is called train_batch here"),
+    (lambda: Model([Dense(1)]), "nothing", "Model has no attribute 'nothing'"),
+    (MSE, "nothing", "MSE has no attribute 'nothing'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "message"), ATTRIBUTES, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_an_attribute_of_another_library_is_answered_with_the_right_word(make, name, message):
+    with pytest.raises(AttributeError, match=message):
+        getattr(make(), name)
+    assert not hasattr(make(), name)
+
+
+def test_what_other_words_are_called_here_exists():
+    """No row of the table has outlived what it names."""
+    known = {name for kind in (Model, *PARTS) for name in (*dir(kind), *inspect.signature(kind).parameters)}
+    known |= {name for method in ("fit", "predict", "evaluate", "train_batch") for name in options_of(method)}
+    known |= {"w", "b", "scale", "shift", "mean", "variance", "groups", "accumulate", "clip_norm", "clip_value"}
+    known |= {"clip_layer_norm"}
+    for theirs, ours in words._CALLED.items():
+        for name in ours:
+            assert {*name.split(" and ")} <= known, theirs
+
+
+def options_of(method):
+    return inspect.signature(getattr(Model, method)).parameters
+
+
+@pytest.mark.parametrize("kind", PARTS, ids=lambda kind: kind.__name__)
+def test_a_part_takes_no_argument_that_it_does_not_have(kind):
+    with pytest.raises(TypeError, match=rf"^{kind.__name__} has no zzz: "):
+        kind(zzz=1)
+    names = [p for p in inspect.signature(kind).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    places = [p.name for p in names if p.kind is p.POSITIONAL_OR_KEYWORD]
+    with pytest.raises(TypeError, match=rf"^{kind.__name__} got {len(places) + 1} arguments without a name, "):
+        kind(*range(len(places) + 1))
+
+
+def test_signatures_are_those_of_what_is_accepted():
+    assert [*inspect.signature(Model).parameters] == ["layers", "seed", "dtype"]
+    assert [*inspect.signature(MSE).parameters] == []
+    assert [*inspect.signature(Huber).parameters] == ["delta"]
+    assert [*inspect.signature(Model.predict).parameters] == ["self", "x", "batch_size", "n_threads"]
+    assert [*inspect.signature(Model([Dense(1)]).fit).parameters][-2:] == ["verbose", "n_threads"]
+
+
+def test_a_class_of_a_user_has_the_arguments_that_it_takes():
+    class Own(Dense):
+        def __init__(self, units, gain, **options):
+            super().__init__(units, **options)
+            self.gain = gain
+
+    class Mapped(Adam):
+        def __init__(self, **options):
+            super().__init__(options.pop("learning_rate"), **options)
+
+    assert Own(3, gain=2, bias=False).bias is False
+    assert Mapped(learning_rate=0.5, eps=1e-3).lr == 0.5
+    with pytest.raises(TypeError, match="unexpected keyword argument 'zzz'"):
+        Own(3, 2, zzz=1)
+    with pytest.raises(TypeError, match="Plain has no zzz"):
+        type("Plain", (Layer,), {"forward": lambda self, x: x})(zzz=1)
+
+
+@pytest.mark.parametrize("kind", [Dense, fastnn.Linear])
+def test_dense_explains_that_it_takes_the_number_of_outputs_alone(kind):
+    with pytest.raises(
+        TypeError, match=r"Dense: activation is 8, .*the number of outputs alone, Dense\(8\), and learns"
+    ):
+        kind(4, 8)
+    with pytest.raises(
+        TypeError, match=r"Dense got 3 arguments without a name, \(4, 8, True\), expected at most 2 \(un"
+    ):
+        kind(4, 8, True)
