@@ -41,8 +41,8 @@ BOUNDS = f"{CALLS}a_number_outside_of_its_bounds_is_refused"
 MUTATIONS = (
     # dense: where parts of a product begin
     ("kernels/dense.pxi", "at = «i * f.stride + j ⇒ i * f.stride»", SIZES),
-    ("kernels/dense.pxi", "p.a += «i * o.n_in ⇒ 0»", PARTS),
-    ("kernels/dense.pxi", "p.a_rows = «o.index + i ⇒ o.index»", ROWS),
+    ("kernels/dense.pxi", "p.a += «i * s.n_in ⇒ 0»", PARTS),
+    ("kernels/dense.pxi", "p.a_rows = «x.index + i ⇒ x.index»", ROWS),
     ("kernels/dense.pxi", "s.w + «j * s.n_out ⇒ j», 1, s.n_out", PARTS),
     ("kernels/dense.pxi", "p.b_sum = «db + j ⇒ db»", PARTS),
     ("kernels/dense.pxi", "p.m = rows * last // blocks - «i[0] ⇒ i[0] - 1»", SIZES),
@@ -76,6 +76,7 @@ MUTATIONS = (
     ("kernels/losses.pxi", "outside if «distance > delta ⇒ distance < delta» else", f"{EQUALS}[huber"),
     ("kernels/losses.pxi", "t[row + i]] -= «scale[i] ⇒ -scale[i]»", f"{EQUALS}[cross_entropy_labels_from"),
     ("kernels/losses.pxi", "if «t[i] < 0 ⇒ False» or t[i] >= s.n", f"{KERNELS}a_label_that_leaves"),
+    ("math/loops.h", "if («p->dy ⇒ 0»)\n", f"{EQUALS}[relu_backward"),
     ("math/loops.h", "(weight ? scale * «weight[row] ⇒ 1» : scale)", f"{EQUALS}[mse"),
     ("math/loops.h", "lanes[lane] += «f(x[i], y[i]) ⇒ -f(x[i], y[i])»", f"{EQUALS}[softmax_backward"),
     ("kernels/optimizers.pxi", "g + «momentum * velocity[i] ⇒ -momentum * velocity[i]» if nesterov", f"{EQUALS}[sgd"),
