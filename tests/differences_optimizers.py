@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from peers import (
     FASTNN,
     KERAS,
@@ -52,7 +53,23 @@ def names_of_settings() -> Check:
     def has(function: Any, *names: str) -> bool:
         return all(default(function, name) is not None for name in names)
 
-    yield FASTNN, lambda: has(Adam, "lr", "beta1", "beta2", "eps", "weight_decay"), True
+    def refused(**words: Any) -> str:
+        with pytest.raises(TypeError) as error:
+            Adam(**words)
+        return str(error.value)
+
+    ours = lambda: has(Adam, "lr", "beta1", "beta2", "eps", "weight_decay")  # noqa: E731
+    yield (
+        FASTNN,
+        lambda: [ours(), refused(learning_rate=0.1), refused(betas=(0.9, 0.99))],
+        (
+            [
+                True,
+                "Adam has no learning_rate: it is called lr here",
+                "Adam has no betas: it is called beta1 and beta2 here",
+            ]
+        ),
+    )
     yield TORCH, lambda: has(torch().optim.Adam, "lr", "betas", "eps", "weight_decay"), True
     yield KERAS, lambda: has(keras().optimizers.Adam, "learning_rate", "beta_1", "beta_2", "epsilon"), True
     names = ("learning_rate_init", "beta_1", "beta_2", "epsilon", "alpha")
