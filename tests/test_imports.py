@@ -46,6 +46,12 @@ PARTS = [module for module in MODULES if module.partition(".")[0] in ("layers", 
 LATE = {("layers.contract", "layers.chain"), ("layers.contract", "layers.tree")}
 
 
+def test_contributing_names_the_order():
+    text = " ".join((Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8").split())
+    order = " <- ".join(", ".join(names) for names in LEVELS[:-2])
+    assert f"Imports point one way: `{order}`;" in text
+
+
 def is_type_checking(node):
     return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
