@@ -52,7 +52,7 @@ def fit_many(
     n_threads : int or None
         None takes as many as the process may use, and no more than there are nets.
     verbose : bool or "auto"
-        Show how many nets are trained: "auto" where standard error is a terminal.
+        Show how many nets are trained: "auto" where standard error is a terminal, or in a notebook.
 
     Returns
     -------

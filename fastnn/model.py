@@ -304,7 +304,7 @@ class Model(Network):
             stay. So data are checked, and where needed converted, once per epoch where there are other callbacks than
             `EarlyStopping`.
         verbose : bool or "auto"
-            Show progress: "auto" where standard error is a terminal.
+            Show progress: "auto" where standard error is a terminal, or in a notebook. Batches move it in long epochs.
         n_threads : int or None
             How many threads compute together: the result has the same bits for any number. None decides it from the
             work: one for small nets, never more than the process may use or than FASTNN_NUM_THREADS says.

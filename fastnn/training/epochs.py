@@ -107,11 +107,16 @@ class Fit:
         losses = np.empty(n)
         losses.fill(np.nan)
         training.begins(plan.rows, False)
+        if self.progress.shown and n == 1:  # a long one perhaps: its batches move the bar
+            cursor, rows = plan.cursor, len(plan.index)
+            cursor[0] = 0
+            self.progress.part = lambda: float(cursor[0]) / rows
         try:
             diverged = plan.run(*self.order, first, losses, team, self.stop)
         except FloatingPointError as error:  # of a loss in NumPy
             return str(error)
         finally:  # Ctrl-C loses no finished epoch
+            self.progress.part = None
             history.loss += losses.tolist() if losses[-1] == losses[-1] else [x for x in losses.tolist() if x == x]
             history.seconds = time.perf_counter() - self._start
         if diverged is None:
