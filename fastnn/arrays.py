@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn.arena import Array
-from fastnn.tables import Names, SparseRows, is_sparse, table_of
+from fastnn.tables import Names, SparseRows, Table, is_sparse, table_of
 from fastnn.values import Place, numbers_of
 
 _NUMBERS_PER_SUM = 4 * 1024 * 1024  # some milliseconds: signals are looked at between two
 _BYTES_PER_CHECK = 256 * 1024  # what is looked at in one go: it stays in the cache, and so does what follows from it
 
 
-def as_array(data: ArrayLike, name: str) -> Array:
+def as_array(data: ArrayLike | Table, name: str) -> Array:
     """Return `data` as an array of numbers of the machine's byte order.
 
     Lists, data frames and their columns, sparse matrices, objects that are numbers, read-only, strided and byte-swapped
@@ -31,6 +31,8 @@ def as_array(data: ArrayLike, name: str) -> Array:
     """
     if type(data) is np.ndarray and data.dtype.kind in "fiub" and data.dtype.isnative:
         return data
+    if isinstance(data, (list, tuple)):
+        return numbers_of(data, name)
     if isinstance(data, np.ma.MaskedArray):
         if np.ma.is_masked(data):
             raise ValueError(f"{name} has masked entries: fill or drop them first")
@@ -38,10 +40,12 @@ def as_array(data: ArrayLike, name: str) -> Array:
     table = table_of(data)
     if table is not None:
         return table.matrix(name)
-    return numbers_of(data.toarray() if is_sparse(data) else data, Place(name))  # type: ignore[union-attr]
+    return numbers_of(data.toarray() if is_sparse(data) else data, name)  # type: ignore[union-attr]
 
 
-def as_rows(data: ArrayLike, name: str, dtype: np.dtype[Any] | None = None, names: Names | None = None) -> Array:
+def as_rows(
+    data: ArrayLike | Table, name: str, dtype: np.dtype[Any] | None = None, names: Names | None = None
+) -> Array:
     """Return `data` as an array (rows, columns) of numbers of any dtype.
 
     Parameters
@@ -55,7 +59,8 @@ def as_rows(data: ArrayLike, name: str, dtype: np.dtype[Any] | None = None, name
         The order of the columns, where they have names.
     """
     if type(data) is np.ndarray:
-        array = as_array(data, name)
+        usual = data.dtype.kind in "fiub" and data.dtype.isnative
+        array = data if usual else as_array(data, name)
     else:
         table = table_of(data)
         if table is not None:
@@ -153,7 +158,7 @@ def check_finite(
 
     Columns are called by their labels, where there are any.
     """
-    if (dtype is None or array.dtype == dtype) and type(array) is np.ndarray:
+    if dtype is None or (array.dtype == dtype and type(array) is np.ndarray):
         if array.nbytes <= _BYTES_PER_CHECK and 0 not in np.isfinite(array).tobytes():  # as in `_finite`
             return
         if all_finite(array):

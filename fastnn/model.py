@@ -16,7 +16,7 @@ from fastnn.losses import Loss
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.signatures import closed, refused
-from fastnn.tables import Named, row_names
+from fastnn.tables import Named, row_names, table_of
 from fastnn.training.callbacks import Callback
 from fastnn.training.history import History
 
@@ -61,13 +61,14 @@ class Model(Network):
         A layer such as `Dropout` computes what it computes in training: `predict` is for outputs alone. Without a step
         between them, forwards belong to one batch: they leave out the same numbers, and the step counts the last one.
         """
-        tree = self._tree
-        matrix = tree.inputs(x)
-        tree.check_table(matrix, x)
+        tree, given = self._tree, table_of(x) or x
+        matrix = tree.inputs(given)
+        if given is not x:
+            tree.check_for_prediction(matrix, given)
         self.build(matrix.shape[1])
         self._own()
         outputs = self._trainer.claim.run(self._trainer.passes().forward, matrix)
-        tree.take_names(x)
+        tree.take_names(given)
         return outputs
 
     def backward(self, dy: ArrayLike) -> Array:
@@ -132,14 +133,17 @@ class Model(Network):
             y = predictor.of_row(x, 2)  # the usual call for one row: it has to be fast
             if y is not None:
                 return y
-        tree = self._tree
-        matrix = tree.inputs_by_blocks(x)
+        tree, is_array = self._tree, type(x) is ndarray
+        given = x if is_array else table_of(x) or x
+        matrix = tree.inputs(given, True)
         rows = None if batch_size is None else count("batch_size", batch_size)
         n_threads = threads.check(n_threads)
-        tree.look_at_inputs(matrix, x)
+        if not is_array or matrix.dtype is not tree.dtype:
+            tree.check_for_prediction(matrix, given)
         self.build(matrix.shape[1])
         outputs = self._predictors.current().some(matrix, rows, n_threads)
-        tree.take_names(x)
+        if not is_array:
+            tree.take_names(given)
         return outputs
 
     __call__ = predict

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 from operator import itemgetter
 from typing import Any
@@ -15,6 +16,7 @@ from fastnn.values import Place, numbers_of
 Names = tuple[str, ...]
 
 _SHOWN = 5  # names in an error
+_FEW = 8192  # numbers that are copied together
 
 
 class Table:
@@ -34,11 +36,11 @@ class Table:
         """Yield the columns, in order: arrays, or what `numbers_of` takes."""
         raise NotImplementedError
 
-    def whole(self) -> Array | None:
-        """Return all as one matrix, if it is one and holds numbers, without a copy."""
+    def whole(self, dtype: np.dtype[Any] | None) -> Array | None:
+        """Return all as one matrix where that takes no copy, or one of the dtype and no other memory."""
         raise NotImplementedError
 
-    @property
+    @cached_property
     def names(self) -> Names | None:
         """The names of the columns, if they have any."""
         named = bool(self.labels) and all(isinstance(label, str) for label in self.labels)
@@ -87,7 +89,9 @@ class Table:
         TypeError, ValueError
             With the names of columns that hold no numbers.
         """
-        whole = self.whole() if order is None else None
+        if order is not None and self.rows * len(order) <= _FEW:
+            return self.matrix(name, dtype)[:, order]
+        whole = self.whole(dtype) if order is None else None
         if whole is not None:
             return whole
         numbers = self._numbers(name)
@@ -107,7 +111,7 @@ class Table:
         columns = self.columns()
         for i, column in enumerate(columns):
             try:
-                numbers = numbers_of(column, Place(name, self.labels[i]))
+                numbers = numbers_of(column, name, self.labels[i])
             except (TypeError, ValueError) as error:
                 rest = zip(self.labels[i + 1 :], columns, strict=True)
                 also = [label for label, column in rest if not _holds_numbers(column, label)]
@@ -118,7 +122,7 @@ class Table:
 
     def column(self, i: int, name: str) -> Array:
         """Return the numbers of one column."""
-        return numbers_of(next(islice(self.columns(), i, None)), Place(name, self.labels[i]))
+        return numbers_of(next(islice(self.columns(), i, None)), name, self.labels[i])
 
 
 class Named(Table):
@@ -130,23 +134,29 @@ class Named(Table):
     def columns(self) -> Iterator[Any]:
         return iter(self._matrix.T)
 
-    def whole(self) -> Array | None:
+    def whole(self, dtype: np.dtype[Any] | None) -> Array | None:
         return self._matrix
 
 
 class _PandasTable(Table):
     def __init__(self, frame: Any) -> None:
-        self._frame, self.labels, self.rows = frame, list(frame.columns), len(frame)
+        self._frame, self.labels, self.rows = frame, frame.columns.tolist(), len(frame)
 
     def columns(self) -> Iterator[Any]:
         return map(itemgetter(1), self._frame.items())
 
-    def whole(self) -> Array | None:
-        first = self._frame[:2]
-        one, two = np.asarray(first), np.asarray(first)
-        if one.dtype.kind not in "fiub" or one.ctypes.data != two.ctypes.data:  # two copies, and not the same memory
+    def whole(self, dtype: np.dtype[Any] | None) -> Array | None:
+        frame = self._frame
+        dtypes = set(frame.dtypes)
+        if not dtypes or not all(isinstance(own, np.dtype) and own.kind in "fiub" for own in dtypes):
             return None
-        return np.asarray(self._frame)
+        if len(dtypes) == 1:
+            first = frame[:2]
+            if np.may_share_memory(first.to_numpy(), first.to_numpy()):  # neither is a copy: all is one block
+                dtype = None
+        with np.errstate(all="ignore"):
+            matrix: Array = frame.to_numpy(dtype=dtype or np.result_type(*dtypes))
+        return matrix
 
 
 class _PolarsTable(Table):
@@ -156,7 +166,7 @@ class _PolarsTable(Table):
     def columns(self) -> Iterator[Any]:
         return iter(self._frame.get_columns())
 
-    def whole(self) -> Array | None:
+    def whole(self, dtype: np.dtype[Any] | None) -> Array | None:
         try:
             matrix: Array = self._frame.to_numpy(allow_copy=False)
         except RuntimeError:
@@ -171,7 +181,7 @@ class SparseRows:
     ----------
     shape : tuple of int
     dtype : dtype
-    nbytes : int
+    size, nbytes : int
         Of all rows as an array.
     """
 
@@ -179,10 +189,11 @@ class SparseRows:
         if len(matrix.shape) != 2:
             raise ValueError(f"{name} has shape {matrix.shape}, expected 2 dimensions (rows, columns)")
         self._rows = matrix.tocsr()
-        numbers_of(self._rows.data[:1], Place(name))  # what they are is seen on one
+        numbers_of(self._rows.data[:1], name)  # what they are is seen on one
         self.shape: tuple[int, int] = matrix.shape
         self.dtype = matrix.dtype
-        self.nbytes = self.shape[0] * self.shape[1] * self.dtype.itemsize
+        self.size = self.shape[0] * self.shape[1]
+        self.nbytes = self.size * self.dtype.itemsize
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -202,9 +213,9 @@ def table_of(data: Any) -> Table | None:
     """Return a data frame of pandas, of polars, or one that looks like theirs, as a table; None for all else."""
     if isinstance(data, Table):
         return data
-    if hasattr(data, "get_columns") and hasattr(data, "to_numpy"):
-        return _PolarsTable(data)
-    return _PandasTable(data) if hasattr(data, "iloc") and hasattr(data, "columns") else None
+    if hasattr(data, "iloc"):
+        return _PandasTable(data) if hasattr(data, "columns") else None
+    return _PolarsTable(data) if hasattr(data, "get_columns") else None
 
 
 def is_sparse(data: Any) -> bool:
@@ -218,12 +229,6 @@ def labels_of(data: Any) -> list[Any] | None:
     return None if table is None else table.labels
 
 
-def names_of(data: Any) -> Names | None:
-    """Return the names of the columns of a data frame."""
-    table = table_of(data)
-    return None if table is None else table.names
-
-
 def row_names(row: Any) -> Names | None:
     """Return the names of the numbers of one row of a data frame: its index, if that is text."""
     if not hasattr(row, "iloc") or hasattr(row, "columns"):
@@ -233,7 +238,7 @@ def row_names(row: Any) -> Names | None:
 
 def _holds_numbers(column: Any, label: object) -> bool:
     try:
-        numbers_of(column, Place("x", label))
+        numbers_of(column, "x", label)
     except (TypeError, ValueError):
         return False
     return True

@@ -54,10 +54,10 @@ class Place(NamedTuple):
         return self.argument if self.label is None else f"{self.argument}[{self.label!r}]"
 
 
-def numbers_of(data: Any, place: Place) -> Array:
+def numbers_of(data: Any, name: str, label: object = None) -> Array:
     """Return what an array, a list, or a column of a data frame holds, as an array of numbers of this machine's order.
 
-    A copy is made only where needed. What is missing becomes NaN.
+    A copy is made only where needed. What is missing becomes NaN. Name and label say where it stands (`Place`).
 
     Raises
     ------
@@ -67,16 +67,16 @@ def numbers_of(data: Any, place: Place) -> Array:
         For ragged lists, and for numbers that no float64 holds.
     """
     of_frames = hasattr(data, "to_numpy") and hasattr(data, "dtype")  # a column of pandas, polars ...
-    if not of_frames and not isinstance(data, np.ndarray):
-        _require_array(data, place)
+    if not of_frames and not isinstance(data, (list, tuple, np.ndarray)):
+        _require_array(data, Place(name, label))
     try:
-        values = _of_column(data, place) if of_frames else np.asarray(data)
+        values = _of_column(data, Place(name, label)) if of_frames else np.asarray(data)
     except ValueError as error:
-        raise ValueError(f"{place} is no rectangular array of numbers: {error}") from None
+        raise ValueError(f"{Place(name, label)} is no rectangular array of numbers: {error}") from None
     if values.dtype.kind == "O":
-        return _of_objects(values, data, place)
+        return _of_objects(values, data, Place(name, label))
     if values.dtype.kind not in "fiub":
-        raise _no_numbers(values, data, place, values.dtype.kind)
+        raise _no_numbers(values, data, Place(name, label), values.dtype.kind)
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 
 

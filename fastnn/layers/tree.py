@@ -18,7 +18,7 @@ from fastnn.digits import Digits
 from fastnn.initializers import zeros
 from fastnn.layers.contract import OF_THE_CONTRACT, Layer, build_layer
 from fastnn.layers.elements import elements
-from fastnn.tables import Named, Names, SparseRows, is_sparse, labels_of, names_of, table_of
+from fastnn.tables import Named, Names, SparseRows, Table, is_sparse, table_of
 
 _PLAIN = (str, bytes, int, float, type(None), type, type(np), np.ndarray)
 
@@ -75,63 +75,47 @@ class Tree:
         """The number of outputs: 0 until the layers are built."""
         return self.layers[-1].n_out
 
-    def inputs(self, x: ArrayLike) -> Array:
+    def inputs(self, x: Any, by_blocks: bool = False) -> Any:
         """Return x as (rows, n_in), of any dtype, not yet checked for NaN, and without a build.
 
-        Columns that have names stand in the order of the model's.
+        Columns that have names stand in the order of the model's. Of sparse rows, what gives some at a time is returned
+        where that is enough.
         """
-        matrix: Array = self._fitting(as_rows(x, "x", self.dtype, self.feature_names))
+        if type(x) is np.ndarray:
+            matrix: Any = as_rows(x, "x")
+        elif by_blocks and is_sparse(x):
+            matrix = SparseRows(x, "x")
+        else:
+            matrix = as_rows(x, "x", self.dtype, self.feature_names)
+        if matrix.shape[1] == 0:
+            raise ValueError(f"x has shape {matrix.shape}, expected at least one column")
+        if self.built:
+            self.layers[0].expect_features(matrix)
         return matrix
-
-    def inputs_by_blocks(self, x: ArrayLike) -> Any:
-        """Return what `inputs` does, or, of sparse rows, what gives some at a time."""
-        return self._fitting(SparseRows(x, "x")) if is_sparse(x) else self.inputs(x)
 
     def shared_inputs(self, x: ArrayLike) -> Any:
         """Return x as several models can read it: of this dtype, in this order, with its names."""
-        given = as_rows(x, "x", self.dtype, self.feature_names)
-        names = self.feature_names or names_of(x)
-        self.digits.look(given, x, "x", self.labels(x))
-        matrix = convert(given, self.dtype)
-        return matrix if names is None or table_of(x) is None else Named(matrix, names)
+        given = table_of(x) or x
+        matrix = as_rows(given, "x", self.dtype, self.feature_names)
+        self.digits.look(matrix, given, "x", self.labels(given))
+        shared = convert(matrix, self.dtype)
+        return Named(shared, self.feature_names or given.labels) if isinstance(given, Table) else shared
 
-    def _fitting(self, x: Any) -> Any:
-        if x.shape[1] == 0:
-            raise ValueError(f"x has shape {x.shape}, expected at least one column")
-        if self.built:
-            self.layers[0].expect_features(x)
-        return x
-
-    def labels(self, x: ArrayLike) -> Sequence[Any] | None:
+    def labels(self, x: Any) -> Any:
         """Return what errors call the columns of x, as `inputs` returns them, if they have any names."""
-        return self.feature_names or (None if type(x) is np.ndarray else labels_of(x))
+        return self.feature_names or (x.labels if isinstance(x, Table) else None)
 
-    def look_at_inputs(self, matrix: Any, x: ArrayLike) -> None:
-        """Check x for a prediction: what is missing in a table is an error, lost digits are a warning."""
-        if type(x) is np.ndarray and x.dtype == self.dtype:
-            return
-        self.check_table(matrix, x)
-        if type(matrix) is np.ndarray:
-            self.digits.look(matrix, x, "x", self.labels(x), often=True)
+    def check_for_prediction(self, matrix: Any, x: Any) -> None:
+        """Refuse NaN and infinity in a table, which pass through where an array has them; warn of lost digits."""
+        if isinstance(x, Table):
+            check_finite(matrix, "x", None, self.labels(x))
+        if self.digits.due(matrix):
+            self.digits.look(matrix, x, "x", self.labels(x))
 
-    def check_table(self, matrix: Array, x: ArrayLike) -> None:
-        """Raise ValueError where something is missing in a data frame: an array's NaN passes through predictions."""
-        if type(x) is not np.ndarray:
-            labels = labels_of(x)
-            if labels is not None:
-                check_finite(matrix, "x", self.dtype, self.feature_names or labels)
-
-    def look(self, x: Any, given_x: ArrayLike, y: Array, given_y: ArrayLike, often: bool = False) -> None:
-        """Warn once where a column of x or y loses the digits that tell its rows apart."""
-        if type(x) is np.ndarray:  # a column with a zero in it, as those of sparse rows, loses none
-            self.digits.look(x, given_x, "x", self.labels(given_x), often)
-        if y.dtype == self.dtype:
-            self.digits.look(y, given_y, "y", None if type(given_y) is np.ndarray else labels_of(given_y), often)
-
-    def take_names(self, x: ArrayLike) -> None:
+    def take_names(self, x: Any) -> None:
         """Remember the names of the columns of x, if they are the first."""
-        if self.feature_names is None and type(x) is not np.ndarray:
-            self.feature_names = names_of(x)
+        if self.feature_names is None and isinstance(x, Table):
+            self.feature_names = x.names
 
     @property
     def memory(self) -> Memory:

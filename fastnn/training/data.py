@@ -14,6 +14,7 @@ from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.settings import Part
+from fastnn.tables import Table, table_of
 
 # x (rows, n_in), targets (rows, n_out) or labels (rows,), weights (rows,) or None; and how many rows were handed in
 Data = tuple[Array, Array, "Array | None", int]
@@ -46,8 +47,13 @@ def read(
         Whether x and weights are returned in the dtype of the net. Otherwise x is as it is, and weights are float64.
     """
     dtype = tree.dtype
-    matrix: Any = tree.inputs(x) if converted or sample_weight is not None else tree.inputs_by_blocks(x)
-    tree.take_names(x)
+    if type(x) is np.ndarray:
+        matrix, labels = tree.inputs(x), tree.feature_names
+    else:
+        x = table_of(x) or x  # type: ignore[assignment]
+        matrix = tree.inputs(x, by_blocks=not converted and sample_weight is None)
+        tree.take_names(x)
+        labels = tree.labels(x)
     if len(matrix) == 0:
         raise ValueError("x has no rows, expected at least one")
     if n is not None and len(matrix) != n:
@@ -63,14 +69,14 @@ def read(
     given = matrix
     if converted:
         matrix = convert(given, dtype)
-    check_finite(matrix, "x", None if converted else dtype, tree.labels(x))
+    check_finite(matrix, "x", None if converted else dtype, labels)
     if not tree.built:
         build(matrix.shape[1])
     target = loss.targets(y, tree.layers[-1].n_out, dtype)
     if len(target) != n:
         check_lengths(n, target, "y")
-    if matrix is not x or target is not y:
-        tree.look(given, x, target, y, often=not known)
+    if (matrix is not x or target is not y) and tree.digits.due(matrix):
+        _look_at_digits(tree, given, x, labels, target, y)
     if weights is not None:
         return (
             weights.counted(matrix),
@@ -82,6 +88,14 @@ def read(
         return matrix, target, None, n
     _require_weights(loss)
     return matrix, target, as_weights(sample_weight, n, dtype), n
+
+
+def _look_at_digits(tree: Tree, matrix: Any, x: Any, labels: Any, target: Array, y: Any) -> None:
+    """Warn where a column of x or of numbers y loses the digits that tell rows apart."""
+    tree.digits.look(matrix, x, "x", labels)
+    if target.dtype == tree.dtype:
+        given = table_of(y) or y
+        tree.digits.look(target, given, "y", given.labels if isinstance(given, Table) else None)
 
 
 class Weights:
