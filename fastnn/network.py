@@ -276,7 +276,8 @@ class Network(Row):
             )
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
         lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
-        total = f"{self.n_in} inputs, {self.n_parameters:,} parameters" if self.built else "not built yet"
+        names = f" ({', '.join(self.feature_names)})" if self.feature_names and len(self.feature_names) <= 8 else ""
+        total = f"{self.n_in} inputs{names}, {self.n_parameters:,} parameters" if self.built else "not built yet"
         print("\n".join([*lines[:1], "-" * len(lines[0]), *lines[1:], "-" * len(lines[0]), f"{total}, {self.dtype}"]))
 
     def __repr__(self) -> str:

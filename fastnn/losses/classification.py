@@ -184,7 +184,8 @@ def _mean(right: Array, weight: Array | None) -> float:
     """Return the mean over rows, and over columns where there are some."""
     if weight is None:
         return float(right.mean())
-    return float(np.average(right.reshape(len(right), -1).mean(axis=1), weights=weight))
+    with np.errstate(all="ignore"):
+        return float(np.average(right.reshape(len(right), -1).mean(axis=1), weights=weight))
 
 
 def _labels(array: Array, n_classes: int, name: str) -> Array:

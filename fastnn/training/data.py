@@ -75,7 +75,7 @@ def read(
     target = loss.targets(y, tree.layers[-1].n_out, dtype)
     if len(target) != n:
         check_lengths(n, target, "y")
-    if (matrix is not x or target is not y) and tree.digits.due(matrix):
+    if (matrix is not x or target is not y or not converted) and tree.digits.due(matrix):
         _look_at_digits(tree, given, x, labels, target, y)
     if weights is not None:
         return (
@@ -127,8 +127,9 @@ class Weights:
         self._counts = None if counts.all() else counts
         weights = self.counted(weights)
         self._n, largest = len(weights), weights.max()
-        weights = weights / largest  # the sum of large ones overflows
-        self._scaled = None if weights.min() == 1 else weights * (self._n / weights.sum())
+        with np.errstate(all="ignore"):  # the least ones may become 0
+            weights = weights / largest  # the sum of large ones overflows
+            self._scaled = None if weights.min() == 1 else weights * (self._n / weights.sum())
 
     def hide(self, array: Array) -> Array:
         """Return data in which rows that are left out hold what one that counts does: no check sees what they held.
@@ -151,8 +152,7 @@ class Weights:
         if self._scaled is None:
             return np.ones(self._n, dtype) if loss.needs_weights else None
         _require_weights(loss)
-        scaled: Array = self._scaled.astype(dtype)
-        return scaled
+        return convert(self._scaled, dtype)
 
 
 def _require_weights(loss: Loss) -> None:

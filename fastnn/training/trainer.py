@@ -13,6 +13,7 @@ from fastnn import losses, optimizers, threads
 from fastnn._core.tape import Claim, Tape
 from fastnn._core.team import Team
 from fastnn.arena import Array
+from fastnn.arrays import convert
 from fastnn.checks import count, flag, shown
 from fastnn.inference import Predictors
 from fastnn.layers.chain import Chain
@@ -325,7 +326,7 @@ class Trainer:
         x, target, weight, _ = data
         used, without_last = self._for_end(loss)
         y, value = self.predictors.current(without_last).some(x, rows, n_threads), np.empty(1)
-        factor = None if weight is None else weight.astype(y.dtype, copy=False)
+        factor = None if weight is None else convert(weight, y.dtype)
         used.compute(y, np.ascontiguousarray(target), factor, None, value, None)
         return float(value[0]), y
 

@@ -1,0 +1,820 @@
+"""Data as people have them: data frames with names, sparse rows, numbers that lose digits, tiny numbers."""
+
+import copy
+import pickle
+import re
+import tracemalloc
+import warnings
+from datetime import date
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from nets import each_dtype, same_bits
+
+from fastnn import (
+    SGD,
+    Adam,
+    BatchNorm,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Dense,
+    EarlyStopping,
+    Layer,
+    Loss,
+    Model,
+    Optimizer,
+    Sigmoid,
+    Softmax,
+    fit_many,
+)
+
+pandas = pytest.importorskip("pandas")
+polars = pytest.importorskip("polars")
+sparse = pytest.importorskip("scipy.sparse")
+
+RNG = np.random.default_rng(0)
+NAMES = ["age", "price", "rooms"]
+X = RNG.normal(size=(24, 3))
+Y = X @ [[1.0], [-2.0], [0.5]]
+FRAMES = {
+    "pandas": lambda x, names=NAMES: pandas.DataFrame(x, columns=names),
+    "pandas of several dtypes": lambda x, names=NAMES: of_several_dtypes(x, names),
+    "polars": lambda x, names=NAMES: polars.DataFrame(x, schema=names),
+}
+each_frame = pytest.mark.parametrize("kind", FRAMES)
+
+
+def of_several_dtypes(x, names):
+    """Of float64, of a nullable dtype, and of objects: each column has its own by its name."""
+    frame = pandas.DataFrame(x, columns=names)
+    return frame.astype({"price": "Float64", "rooms": object} if set(names) >= {"price", "rooms"} else {})
+
+
+def regressor(dtype="float32", seed=0):
+    return Model([Dense(6, "tanh"), Dense(1)], seed=seed, dtype=dtype)
+
+
+def fitted(net, x, y=Y, **options):
+    net.fit(x, y, "mse", SGD(0.1), epochs=3, batch_size=7, **options)
+    return net.params.copy()
+
+
+def validated(net, x):
+    return net.fit(X, Y, "mse", SGD(0.1), epochs=3, validation_data=(x, Y)).val_loss
+
+
+def one_by_one(net, x):
+    rows = x.iterrows() if hasattr(x, "iterrows") else enumerate(x.to_numpy())
+    return np.array([net.predict_one(row) for _, row in rows])
+
+
+# What takes x, called with a net and x
+CALLS = {
+    "fit": fitted,
+    "train_batch": lambda net, x: net.train_batch(x, Y, loss="mse"),
+    "predict": lambda net, x: net.predict(x),
+    "forward": lambda net, x: net.forward(x),
+    "evaluate": lambda net, x: net.evaluate(x, Y, "mse"),
+    "evaluate weighted": lambda net, x: net.evaluate(x, Y, "mse", np.arange(24)),
+    "validation": validated,
+    "fit_many": lambda net, x: fit_many([net], x, Y, "mse", SGD(0.1), epochs=2)[0].loss,
+}
+each_call = pytest.mark.parametrize("call", CALLS)
+
+
+# -- names ------------------------------------------------------------------------------------------------------------
+
+
+@each_frame
+@each_call
+def test_columns_in_another_order_are_put_right_by_name(call, kind):
+    order = [2, 0, 1]
+    right, other = (regressor() for _ in range(2))
+    for net in (right, other):
+        net.fit(FRAMES[kind](X), Y, "mse", SGD(0.1), epochs=2)
+        assert net.feature_names == tuple(NAMES)
+    given = FRAMES[kind](X[:, order], [NAMES[i] for i in order])
+    assert np.array_equal(CALLS[call](other, given), CALLS[call](right, X)) or call.startswith("evaluate")
+    assert CALLS["evaluate"](other, given) == CALLS["evaluate"](right, X)
+    assert same_bits(other.params, right.params)
+    assert other.feature_names == tuple(NAMES)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "pandas of several dtypes"])
+def test_a_row_with_names_is_put_right(kind):
+    net = regressor()
+    fitted(net, FRAMES[kind](X))
+    given = FRAMES[kind](X[:, [2, 0, 1]], ["rooms", "age", "price"])
+    assert same_bits(one_by_one(net, given), net.predict(X))
+    assert same_bits(net.predict_one(given.iloc[0].astype(object)), net.predict(X[:1])[0])
+    assert same_bits(net.predict_one(pandas.Series(X[0])), net.predict(X[:1])[0])  # numbers are no names
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+@pytest.mark.parametrize("rows", [24, 5000])
+@each_dtype
+def test_much_and_little_are_put_right(dtype, rows, kind):
+    x = RNG.normal(size=(rows, 3))
+    net = regressor(dtype)
+    net.predict(FRAMES[kind](x))
+    given = FRAMES[kind](x[:, [2, 0, 1]], ["rooms", "age", "price"])
+    assert same_bits(net.predict(given), net.predict(x))
+
+
+WRONG = {
+    "missing": (["age", "price"], r"x lacks the column 'rooms': rename or add them.*'age', 'price', 'rooms' \(net\.f"),
+    "unknown": (
+        [*NAMES, "id"],
+        r"x has the column 'id' that the model does not know: pass x\[list\(net\.feature_names",
+    ),
+    "renamed": (["age", "cost", "size"], r"x lacks the columns 'price', 'rooms' and has the columns 'cost', 'size' th"),
+    "many unknown": ([*NAMES, *map(str, range(9))], r"columns '0', '1', '2', '3', '4' and 4 more"),
+    "twice": (["age", "price", "rooms", "age"], r"x has more than one column named 'age': rename them"),
+}
+
+
+def frame_of(names):
+    frame = pandas.DataFrame(np.zeros((24, len(names))))
+    frame.columns = names
+    return frame
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@each_call
+def test_other_names_are_an_error_that_lists_them(call, wrong):
+    net, twin = regressor(), regressor()
+    for model in (net, twin):
+        fitted(model, FRAMES["pandas"](X))
+    names, message = WRONG[wrong]
+    with pytest.raises(ValueError, match=message):
+        CALLS[call](net, frame_of(names))
+    if call == "validation":  # it is read behind x
+        message = message.replace("x ", "validation data: x ", 1)
+        with pytest.raises(ValueError, match=message):
+            CALLS[call](net, frame_of(names))
+    assert same_bits(net.params, twin.params)
+    assert net.feature_names == tuple(NAMES)
+    assert same_bits(fitted(net, X), fitted(twin, X))
+
+
+def test_a_row_of_other_names_is_an_error_that_lists_them():
+    net = regressor()
+    fitted(net, FRAMES["pandas"](X))
+    with pytest.raises(ValueError, match="row lacks the columns 'price', 'rooms' and has the column 'id'"):
+        net.predict_one(pandas.Series({"age": 1.0, "id": 2.0}))
+
+
+@each_frame
+@each_call
+def test_the_first_frame_gives_the_names(call, kind):
+    net = regressor()
+    CALLS[call](net, X)
+    assert net.feature_names is None
+    CALLS[call](net, FRAMES[kind](X))
+    assert net.feature_names == tuple(NAMES)
+    CALLS[call](net, X[:, [2, 0, 1]])  # an array goes by place
+    assert net.feature_names == tuple(NAMES)
+
+
+@each_call
+def test_a_new_model_without_good_data_has_no_names(call):
+    net = regressor()
+    bad = FRAMES["pandas"](np.where(X[3, 1] == X, np.nan, X))
+    with pytest.raises(ValueError, match=r"x is NaN at row 3, column 'price': fill in"):
+        CALLS[call](net, bad)
+    assert net.feature_names is None
+    assert not net.built or call == "validation"
+    if call in ("fit", "train_batch", "evaluate"):
+        with pytest.raises(ValueError, match="y has 23 rows"):
+            getattr(net, call)(FRAMES["pandas"](X), Y[1:], loss="mse")
+        with pytest.raises(ValueError, match="y is NaN at row 0"):
+            getattr(net, call)(FRAMES["pandas"](X), Y * np.nan, loss="mse")
+        assert net.feature_names is None
+
+
+def test_frames_without_names_go_by_place():
+    net = regressor()
+    for names in (range(3), ["age", 1, 2], pandas.MultiIndex.from_tuples([("a", 1), ("a", 2), ("b", 1)])):
+        frame = pandas.DataFrame(X)
+        frame.columns = names
+        assert same_bits(net.predict(frame), net.predict(X))
+        assert net.feature_names is None
+
+
+def test_names_are_read_only_kept_and_shown(capsys):
+    net = regressor()
+    fitted(net, FRAMES["pandas"](X))
+    with pytest.raises(AttributeError, match="feature_names cannot be set"):
+        net.feature_names = ("a", "b", "c")
+    for twin in (copy.deepcopy(net), copy.copy(net), pickle.loads(pickle.dumps(net))):
+        assert twin.feature_names == tuple(NAMES)
+    for follow in (lambda own: own.copy_from(net), lambda own: own.soft_update(net, 0.5)):
+        own = regressor(seed=1)
+        follow(own)  # the parameters belong to these columns
+        assert own.feature_names == tuple(NAMES)
+    net.summary()
+    assert "3 inputs (age, price, rooms), " in capsys.readouterr().out
+
+
+def test_nets_side_by_side_read_each_its_own_order():
+    plain, mixed = [[regressor(seed=i) for i in range(3)] for _ in range(2)]
+    mixed[1].predict(FRAMES["pandas"](X)[["rooms", "age", "price"]])
+    mixed[2] = regressor("float64", seed=2)
+    plain[2] = regressor("float64", seed=2)
+    plain[1].build(3)
+    fit_many(plain[::2], X, Y, "mse", SGD(0.1), epochs=2)
+    fit_many(plain[1:2], X[:, [2, 0, 1]], Y, "mse", SGD(0.1), epochs=2)
+    fit_many(mixed, FRAMES["pandas"](X), Y, "mse", SGD(0.1), epochs=2)
+    assert all(same_bits(a.params, b.params) for a, b in zip(plain, mixed, strict=True))
+    assert [net.feature_names for net in mixed] == [tuple(NAMES), ("rooms", "age", "price"), tuple(NAMES)]
+
+
+def test_a_frame_that_a_callback_changes_counts_from_the_next_epoch_on():
+    plain, other = regressor(), regressor()
+    x, frame = X.copy(), FRAMES["pandas of several dtypes"](X)
+
+    def halve(model, epoch, logs):
+        x[:, 0] /= 2
+        frame["age"] /= 2
+
+    plain.fit(x, Y, "mse", SGD(0.1), epochs=1)
+    x[:, 0] /= 2
+    plain.fit(x, Y, "mse", SGD(0.1), epochs=1, shuffle=False)
+    x[:] = X
+    other.fit(frame, Y, "mse", SGD(0.1), epochs=1)
+    other.fit(frame.assign(age=frame["age"] / 2), Y, "mse", SGD(0.1), epochs=1, shuffle=False)
+    assert same_bits(plain.params, other.params)
+    for net, data in ((plain, x), (other, frame)):
+        frame["age"], x[:] = X[:, 0], X
+        net.fit(data, Y, "mse", SGD(0.1), epochs=3, callbacks=[halve])
+    assert same_bits(plain.params, other.params)
+
+
+# -- what a column holds ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@each_frame
+@each_call
+def test_what_is_no_finite_number_is_named_by_its_column(call, kind, value):
+    bad = X.copy()
+    bad[5, 1] = value
+    net = regressor()
+    what = "NaN" if np.isnan(value) else "infinite"
+    with pytest.raises(ValueError, match=f"x is {what}.* at row 5, column 'price'"):
+        CALLS[call](net, FRAMES[kind](bad))
+    net.predict(FRAMES[kind](X))
+    if call not in ("predict", "forward"):  # through which an array's pass
+        with pytest.raises(ValueError, match=f"x is {what}.* at row 5, column 'price'"):
+            CALLS[call](net, bad)
+
+
+MISSING = {
+    "Int64": lambda: pandas.array([1, None] * 12, dtype="Int64"),
+    "boolean": lambda: pandas.array([True, None] * 12, dtype="boolean"),
+    "Float32": lambda: pandas.array([0.5, None] * 12, dtype="Float32"),
+    "object": lambda: [1, None] * 12,
+    "object of NA": lambda: pandas.Series([1, pandas.NA] * 12, dtype=object),
+    "Decimal": lambda: [Decimal(1), None] * 12,
+    "all": lambda: [None] * 24,
+    "polars Int64": lambda: polars.Series([1, None] * 12),
+    "polars Boolean": lambda: polars.Series([True, None] * 12),
+    "polars Decimal": lambda: polars.Series([Decimal(1), None] * 12),
+    "polars Null": lambda: polars.Series([None] * 24),
+}
+
+
+def with_column(column, name="extra"):
+    if isinstance(column, polars.Series):
+        return FRAMES["polars"](X).with_columns(column.alias(name))
+    return FRAMES["pandas"](X).assign(**{name: column})
+
+
+@pytest.mark.parametrize("kind", MISSING)
+@pytest.mark.parametrize("call", ["fit", "predict", "evaluate"])
+def test_what_is_missing_is_named_by_its_column(call, kind):
+    row = 0 if kind in ("all", "polars Null") else 1
+    with pytest.raises(ValueError, match=f"x is NaN at row {row}, column 'extra': fill in"):
+        CALLS[call](regressor(), with_column(MISSING[kind]()))
+
+
+# kind: (a column, what the error says, the cure as code or words)
+NO_NUMBERS = {
+    "text": (["red"] * 24, r"text \(dtype str|object, 'red' at row 0\)", "pandas.get_dummies(x, columns=['extra'])"),
+    "numbers as text": (["1.5"] * 24, r"text .*'1\.5' at row 0", "x['extra'].astype(float)"),
+    "one text": ([1, 2, "n/a"] * 8, r"text .*'n/a' at row 2", "pandas.get_dummies(x, columns=['extra'])"),
+    "categories": (
+        pandas.Categorical(["a", "b"] * 12),
+        "categories .*'a' at row 0",
+        "pandas.get_dummies(x, columns=['e",
+    ),
+    "categories of numbers": (pandas.Categorical([1, 2] * 12), "categories .*1 at row 0", "x['extra'].astype(float)"),
+    "times": (
+        pandas.to_datetime(["2020-01-01"] * 24),
+        "dates .*2020-01-01",
+        "(x['extra'] - x['extra'].min()).dt.total_",
+    ),
+    "times of a zone": (pandas.to_datetime(["2020-01-01"] * 24).tz_localize("UTC"), "dates ", ".dt.total_seconds()"),
+    "dates": ([date(2020, 1, 1)] * 24, r"dates .*date\(2020, 1, 1\)", "pandas.to_datetime(x['extra'])"),
+    "periods": (pandas.period_range("2020", periods=24, freq="D"), "dates ", "seconds"),
+    "durations": (pandas.to_timedelta([1] * 24, unit="s"), "durations ", "x['extra'].dt.total_seconds()"),
+    "complex": ([1j] * 24, "complex numbers .*1j at row 0", "pass .real, or both parts as columns"),
+    "lists": ([[1, 2]] * 24, r"list objects .*\[1, 2\] at row 0", "np.stack(x['extra'])"),
+    "polars text": (polars.Series(["red"] * 24), "text .*'red' at row 0", "x.to_dummies('extra')"),
+    "polars numbers as text": (polars.Series(["1"] * 24), "text .*'1' at row 0", "x['extra'].cast(float)"),
+    "polars categories": (polars.Series(["a"] * 24, dtype=polars.Categorical), "text .*'a'", "x.to_dummies('extra')"),
+    "polars dates": (
+        polars.Series([date(2020, 1, 1)] * 24),
+        "dates .*2020-01-01",
+        "(x['extra'] - x['extra'].min()).dt",
+    ),
+    "polars lists": (polars.Series([[1, 2]] * 24), "array|ndarray objects", "np.stack(x['extra'])"),
+    "polars records": (polars.Series([{"a": 1}] * 24), "dict objects", ""),
+}
+
+
+@pytest.mark.parametrize("kind", NO_NUMBERS)
+def test_a_column_of_no_numbers_is_refused_by_name_with_an_example_and_a_cure(kind):
+    column, what, cure = NO_NUMBERS[kind]
+    net = regressor()
+    for call in ("fit", "predict", "evaluate", "train_batch", "forward"):
+        with pytest.raises(TypeError, match=f"^x: column 'extra' holds {what}.*expected .*numbers: ") as caught:
+            CALLS[call](net, with_column(column))
+        assert cure in str(caught.value)
+    assert not net.built
+    assert net.feature_names is None
+
+
+CURES = ("text", "numbers as text", "categories", "categories of numbers", "times", "times of a zone", "durations")
+
+
+@pytest.mark.parametrize("kind", [*CURES, "polars text", "polars numbers as text", "polars dates"])
+def test_the_cure_that_an_error_names_works(kind):
+    x = with_column(NO_NUMBERS[kind][0])
+    with pytest.raises(TypeError) as caught:
+        regressor().fit(x, Y)
+    code = re.search(r"(pandas\.get_dummies|x\.to_dummies|\(?x\[).*$", str(caught.value)).group()
+    cured = eval(code, {"x": x, "pandas": pandas})
+    if len(cured.shape) == 1:
+        cured = with_column(cured)
+    fitted(regressor(), cured)
+
+
+def test_all_columns_of_no_numbers_are_named():
+    x = FRAMES["pandas"](X).assign(a="t", b=1, c=pandas.Timestamp(0), d=[Decimal(1)] * 24, e=[[1]] * 24)
+    with pytest.raises(TypeError, match=r"x: column 'a' holds text .*\(also: 'c', 'e'\)$"):
+        regressor().predict(x)
+
+
+COLUMNS = {
+    "bool beside float": lambda x: pandas.DataFrame({"a": x, "b": x > 0}),
+    "dummies": lambda x: pandas.get_dummies(pandas.DataFrame({"a": np.where(x > 0, "u", "v")})),
+    "UInt8 and boolean": lambda x: pandas.DataFrame({"a": x > 0, "b": (x > 0) * 3}).astype(
+        {"a": "boolean", "b": "UInt8"}
+    ),
+    "sparse": lambda x: pandas.DataFrame({"a": pandas.arrays.SparseArray((x > 0) * 1.5), "b": x}),
+    "convert_dtypes": lambda x: pandas.DataFrame({"a": x, "b": x > 0, "c": np.arange(len(x))}).convert_dtypes(),
+    "polars": lambda x: polars.DataFrame({"a": x, "b": x > 0, "c": np.arange(len(x)).astype("u2")}),
+}
+
+
+@pytest.mark.parametrize("rows", [24, 9000])
+@pytest.mark.parametrize("kind", COLUMNS)
+@each_dtype
+def test_columns_of_several_kinds_are_the_numbers_that_they_hold(dtype, kind, rows):
+    frame = COLUMNS[kind](RNG.normal(size=rows).round(2))
+    columns = [frame[name].to_numpy().astype(float) for name in frame.columns]
+    net = regressor(dtype)
+    assert same_bits(net.predict(frame), net.predict(np.column_stack(columns)))
+
+
+@pytest.mark.parametrize(
+    "wrap", [pandas.Series, lambda y: pandas.Series(y, name="kind").to_frame(), polars.Series, list, np.array]
+)
+def test_labels_as_text_are_refused_with_what_makes_numbers_of_them(wrap):
+    y = wrap(["dog", "cat"] * 12)
+    net = Model([Dense(2), Softmax()], seed=0)
+    with pytest.raises(TypeError, match=r"^y.* holds text .*'dog' at row 0.*: encode .*: classes, y = ") as caught:
+        net.fit(X, y)
+    names = {"np": np, "y": y if getattr(y, "ndim", 1) == 1 else y["kind"]}
+    exec(re.search(r"classes, y = .*$", str(caught.value)).group(), names)
+    net.fit(X, names["y"])
+    assert list(names["classes"]) == ["cat", "dog"]
+
+
+def test_targets_and_weights_may_be_columns_of_any_kind():
+    plain, other = (Model([Dense(4), Dense(2)], seed=0) for _ in range(2))
+    y = pandas.DataFrame({"a": [Decimal(i) for i in range(24)], "b": pandas.array([True, False] * 12, dtype="boolean")})
+    weight = pandas.Series(range(24), dtype="Int64")
+    plain.fit(X, y.to_numpy().astype(float), "mse", SGD(1e-3), epochs=2, sample_weight=np.arange(24))
+    other.fit(X, y, "mse", SGD(1e-3), epochs=2, sample_weight=weight)
+    assert same_bits(plain.params, other.params)
+    y.loc[3, "b"] = None
+    with pytest.raises(ValueError, match="y is NaN at row 3, column 'b'"):
+        other.fit(X, y, "mse")
+
+
+# -- memory -----------------------------------------------------------------------------------------------------------
+
+ROWS, COLS = 50_000, 24
+REVERSED = [f"c{i}" for i in reversed(range(COLS))]
+
+
+def wide(**columns):
+    frame = pandas.DataFrame(np.ones((ROWS, COLS)), columns=[f"c{i}" for i in range(COLS)])
+    return frame.astype(columns) if columns else frame
+
+
+LARGE = {
+    "one block": (wide, 0),
+    "several dtypes": (lambda: wide(c0="int64", c1="float32", c2="bool"), 1),
+    "nullable": (lambda: wide(**{f"c{i}": "Int64" for i in range(COLS)}), 1),
+    "objects": (lambda: wide(**{f"c{i}": object for i in range(0, COLS, 3)}), 1),
+    "polars": (lambda: polars.from_pandas(wide()).with_columns(c0=polars.lit(True)), 1),
+    "polars as it lies": (lambda: polars.DataFrame(np.asfortranarray(np.ones((ROWS, COLS)))), 0),
+    "another order": (lambda: wide()[REVERSED], 1),
+    "another order of several dtypes": (
+        lambda: wide(c0="Int8", c5="bool")[[f"c{COLS - 1 - i}" for i in range(COLS)]],
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_a_frame_is_copied_no_more_than_a_column_at_a_time(kind):
+    make, matrices = LARGE[kind]
+    frame = make()
+    net = Model([Dense(1)], seed=0)
+    net.predict(FRAMES["pandas"](np.ones((9, COLS)), [f"c{i}" for i in range(COLS)]))
+    if kind == "polars as it lies":
+        net = Model([Dense(1)], seed=0)
+    net.predict(frame[:9])
+    tracemalloc.start()
+    net.predict(frame)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    column, matrix = 8 * ROWS, 4 * ROWS * COLS
+    assert peak < matrices * matrix + 5 * column  # objects of a column, its numbers, the outputs
+
+
+# -- sparse rows ------------------------------------------------------------------------------------------------------
+
+
+def test_sparse_rows_are_predicted_block_by_block():
+    x = sparse.random(20_000, 500, 0.01, format="csr", random_state=0)
+    net = Model([Dense(1)], seed=0)
+    net.predict(x[:9])
+    tracemalloc.start()
+    outputs = net.predict(x)
+    value = net.evaluate(x, outputs, "mse")["loss"]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert value == 0
+    assert peak < 4 * 20_000 * 500 / 5  # of all rows as an array
+    assert same_bits(outputs, net.predict(x.toarray()))
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (sparse.csr_array(1j * X), TypeError, "x holds complex numbers"),
+        (sparse.csr_array(np.where(X > 1, np.nan, X)), ValueError, "x is NaN at row"),
+        (sparse.csr_array(X[:, :2]), ValueError, r"Dense 1 .*expects 3 features, got x of shape \(24, 2\)"),
+        (sparse.coo_array(X[:, 0]), ValueError, r"x has shape \(24,\), expected 2 dimensions"),
+        (sparse.csr_array((0, 3)), ValueError, "x has no rows"),
+    ],
+    ids=["complex", "NaN", "narrow", "one dimension", "no rows"],
+)
+@pytest.mark.parametrize("call", ["fit", "evaluate", "train_batch"])
+def test_bad_sparse_rows_are_refused(call, x, error, message):
+    net = regressor().build(3)
+    with pytest.raises(error, match=message):
+        CALLS[call](net, x)
+
+
+# -- one dimension ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [np.array, list, tuple, pandas.Series, polars.Series], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: regressor().predict(x),
+        lambda x: Sigmoid().forward(x),
+        lambda x: regressor().fit(X, Y, validation_data=(x, Y)),
+        lambda x: regressor().build(3).backward(x),
+    ],
+    ids=["predict", "a layer alone", "validation", "backward"],
+)
+def test_one_dimension_is_refused_with_code_that_makes_two(call, make):
+    data = make([1.0, 2.0, 3.0])
+    if call.__code__.co_names[-1] == "backward":
+        net = regressor()
+        net.forward(X)
+        call = net.backward
+    with pytest.raises(
+        ValueError, match=r"has shape \(3,\), expected 2 dimensions \(rows, columns\); one row is"
+    ) as caught:
+        call(data)
+    argument, row, column = re.search(r"(\w+) has shape.*one row is (.+), one column (.+)$", str(caught.value)).groups()
+    assert np.shape(eval(row, {argument: data})) == (1, 3)
+    assert np.shape(eval(column, {argument: data})) == (3, 1)
+
+
+def test_a_layer_that_is_called_alone_is_named():
+    with pytest.raises(ValueError, match=r"^Sigmoid: x has shape \(3,\), .*; one row is x\[None, :\]"):
+        Sigmoid().forward(np.zeros(3))
+
+
+def test_a_regression_speaks_of_shapes_and_a_classification_of_labels():
+    net = Model([Dense(4)], seed=0)
+    with pytest.raises(ValueError, match=r"expected \(rows, 4\) .*4 numbers for each row.*Dense\(1\)$"):
+        net.fit(X, X[:, 0], "mse")
+    with pytest.raises(ValueError, match=r"expected \(rows, 4\) .*labels of classes need CrossEntropy\(\)$"):
+        net.fit(X, np.arange(24) % 4, "mse")
+    with pytest.raises(ValueError, match=r"y is 4 at row 4, expected labels from 0 to 3"):
+        net.fit(X, np.arange(24) % 5, CrossEntropy(from_logits=True))
+
+
+# -- lost digits ------------------------------------------------------------------------------------------------------
+
+SECONDS = np.arange(64) + 1_700_000_000
+LOST = {
+    "int64": SECONDS,
+    "uint64": SECONDS.astype("u8") + 2**62,
+    "int32": SECONDS.astype("i4"),
+    "float64": SECONDS + 0.5,
+    "longdouble": SECONDS.astype("g"),
+    "negative": -SECONDS,
+    "a day of seconds": SECONDS[0] + np.linspace(0, 86_400, 64),
+    "not the first rows": np.r_[np.full(64, SECONDS[0]), SECONDS],
+    "two values": SECONDS[0] + np.arange(64) % 2,
+}
+KEPT = {
+    "constant": np.full(64, 1_700_000_000.1),
+    "numbers of 24 bits": 2**24 - np.arange(64),
+    "held exactly": 1_700_000_000 // 1024 * 1024 + 1024 * np.arange(64),
+    "a year of seconds": SECONDS[0] + np.linspace(0, 3e7, 64),
+    "years": 1960 + np.arange(64),
+    "normal": RNG.normal(size=64),
+    "far from 0": 1000 + RNG.normal(size=64),
+    "zeros and a time": np.r_[0, SECONDS[1:]],
+    "zeros": np.zeros(64),
+    "bool": np.arange(64) % 2 == 0,
+    "int8": np.arange(64).astype("i1"),
+    "tiny": 1e-300 * RNG.normal(size=64),
+    "float32 already": SECONDS.astype("f4"),
+}
+
+
+def column_of(values, form):
+    other = RNG.normal(size=len(values))
+    if form == "array":
+        return values[:, None]
+    if form == "list":
+        return [[value, 0.5] for value in values.tolist()]
+    if form == "pandas":
+        return pandas.DataFrame({"other": other, "time": values})
+    if form == "nullable":
+        return pandas.DataFrame({"other": other, "time": values}).convert_dtypes()
+    if form == "objects":
+        return pandas.DataFrame({"other": other, "time": pandas.Series(values.tolist(), dtype=object)})
+    if form == "Decimal":
+        return pandas.DataFrame({"other": other, "time": [Decimal(value) for value in values.tolist()]})
+    return polars.DataFrame({"other": other, "time": values})
+
+
+FORMS = ("array", "list", "pandas", "nullable", "objects", "Decimal", "polars")
+LOOKS = {
+    "fit": lambda net, x, y: net.fit(x, y, "mse", SGD(0.0), epochs=1),
+    "evaluate": lambda net, x, y: net.evaluate(x, y, "mse"),
+    "predict": lambda net, x, y: net.predict(x),
+    "train_batch": lambda net, x, y: net.train_batch(x, y, loss="mse", optimizer=SGD(0.0)),
+    "validation": lambda net, x, y: net.fit(
+        np.zeros((2, np.shape(x)[1])), y[:2], "mse", SGD(0.0), epochs=1, validation_data=(x, y)
+    ),
+    "fit_many": lambda net, x, y: fit_many([net], x, y, "mse", SGD(0.0), epochs=1),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("form", FORMS)
+def test_lost_digits_are_told_once_for_each_model(form, look):
+    net, x, y = regressor(), column_of(SECONDS, form), np.zeros((64, 1), np.float32)
+    where = {"array": "x", "list": "x: column 0"}.get(form, "x: column 'time'")
+    with pytest.warns(UserWarning, match=rf"^{where} holds numbers from 1700000000.*float32 has steps of 128") as told:
+        LOOKS[look](net, x, y)
+    assert len(told) == 1
+    assert told[0].filename == __file__
+    assert 'Model(..., dtype="float64")' in str(told[0].message)
+    code = re.search(r"in common before, (.+), the same from", str(told[0].message)).group(1)
+    assert np.asarray(eval(code, {"x": x, "np": np}), float).max() == 63
+    LOOKS[look](net, x, y)  # warnings are errors here
+
+
+@pytest.mark.parametrize("values", LOST)
+def test_columns_that_lose_their_digits_are_told(values):
+    x = np.column_stack([np.zeros_like(LOST[values]), LOST[values]])
+    with pytest.warns(UserWarning, match="x: column 1 holds numbers from"):
+        regressor().predict(x)
+    with pytest.warns(UserWarning, match="^y holds numbers from .*and add it to predictions"):
+        regressor().fit(np.zeros((len(x), 1), np.float32), x[:, 1], "mse", SGD(0.0), epochs=1)
+
+
+@pytest.mark.parametrize("values", KEPT)
+def test_columns_that_keep_their_digits_are_not(values):
+    x = np.column_stack([KEPT[values]] * 2)
+    for given in (x, x.tolist(), pandas.DataFrame(x, columns=["a", "b"]), pandas.DataFrame(x).astype(object)):
+        regressor().predict(given)
+        regressor().evaluate(given, KEPT[values][:, None], "mse")
+
+
+def test_numbers_of_more_digits_than_float64_are_told():
+    nanoseconds = SECONDS[:, None] * 10**9
+    regressor("float64").predict(nanoseconds)
+    with pytest.warns(UserWarning, match="from 1000000001700000000 to .*float64 has steps of 128") as told:
+        regressor("float64").predict(SECONDS[:, None] + 10**18)
+    assert "dtype=" not in str(told[0].message)
+
+
+def test_numbers_of_the_dtype_are_not_looked_at():
+    x = np.full((64, 1), 1_700_000_000, np.float32)
+    x[1] += 128
+    regressor().fit(x, x[:, 0], "mse", SGD(0.0), epochs=1)
+    assert regressor()._tree.digits._told is False
+
+
+def test_many_small_predictions_are_looked_at_ever_more_rarely():
+    net, x = regressor(), RNG.normal(size=(64, 1))
+    for _ in range(4):
+        net.predict(x)
+    for _ in range(3):
+        net.predict(SECONDS[:, None])
+    with pytest.warns(UserWarning, match="holds numbers"):
+        net.predict(SECONDS[:, None])  # the eighth
+    much = np.repeat(SECONDS, 2000)[:, None]
+    net = regressor()
+    for _ in range(4):
+        net.predict(x)
+    with pytest.warns(UserWarning, match="holds numbers"):
+        net.predict(much)
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_the_warning_is_an_error_the_model_is_as_it_was():
+    net = regressor()
+    for look in ("fit", "evaluate", "predict", "train_batch"):
+        with pytest.raises(UserWarning, match="holds numbers"):
+            LOOKS[look](net, column_of(SECONDS, "pandas"), np.zeros((64, 1), np.float32))
+        assert not net.built
+        assert net.feature_names is None
+
+
+# -- numpy.errstate ---------------------------------------------------------------------------------------------------
+
+TINY = RNG.normal(size=(24, 3)) * 1e-40
+TINY[0], TINY[1] = 5e-324, 1e-46
+TINY_WEIGHTS = np.r_[1e-320, 1e-42, np.ones(22)]
+TINY_OF_16 = np.full((24, 3), 6e-8, "f2")
+LABELS = np.arange(24) % 3
+ROWS_OF_TASKS = {
+    "mse": (TINY, list),
+    "mae": (TINY, list),
+    "huber": (TINY, list),
+    "cross_entropy": (LABELS, lambda: [Softmax()]),
+    "bce": (np.eye(3)[LABELS] * (1 - 1e-40) + 1e-40, lambda: [Sigmoid()]),
+}
+TINY_FORMS = {
+    "float64": lambda: TINY,
+    "float32": lambda: TINY.astype("f4"),
+    "longdouble": lambda: TINY.astype("g"),
+    "lists": TINY.tolist,
+    "objects": lambda: TINY.astype(object),
+    "pandas": lambda: FRAMES["pandas"](TINY),
+    "pandas of several dtypes": lambda: FRAMES["pandas of several dtypes"](TINY),
+    "polars": lambda: FRAMES["polars"](TINY),
+    "sparse": lambda: sparse.csr_array(TINY),
+}
+
+
+def tiny_net(loss="mse"):
+    return Model([Dense(5, "tanh"), BatchNorm(), Dense(3), *ROWS_OF_TASKS[loss][1]()], seed=0)
+
+
+@pytest.fixture(autouse=True)
+def _forms_do_not_raise_themselves():
+    with np.errstate(all="ignore"):
+        yield
+
+
+@pytest.mark.parametrize("form", TINY_FORMS)
+@pytest.mark.parametrize("loss", ROWS_OF_TASKS)
+def test_errstate_breaks_no_training(loss, form):
+    x, (y, _) = TINY_FORMS[form](), ROWS_OF_TASKS[loss]
+    with np.errstate(all="raise"):
+        net = tiny_net(loss)
+        net.fit(x, y, loss, epochs=2, batch_size=7, validation_data=(x, y, TINY_WEIGHTS), callbacks=[EarlyStopping()])
+        net.fit(x, y, loss, Adam(clip_norm=1e-30), 2, sample_weight=TINY_WEIGHTS, callbacks=[lambda *_: None])
+        net.train_batch(x, y, TINY_WEIGHTS)
+        net.evaluate(x, y)
+        net.evaluate(x, y, sample_weight=TINY_WEIGHTS)
+        net.predict(x)
+        net.forward(x)
+        net.loss.value_and_grad(np.full((24, 3), 1e-40), y)
+        fit_many([tiny_net(loss) for _ in range(3)], x, y, loss, epochs=2)
+
+
+def by_hand():
+    net = tiny_net()
+    net.forward(TINY)
+    net.backward(TINY)
+    for rule in (SGD(1e-30), Adam(1e-30, clip_value=1e-40, accumulate=2)):
+        rule.step(net)
+    net.grads = TINY[0, 0] * np.ones(net.n_parameters)
+
+
+def set_by_hand():
+    first = Dense(3)
+    first.w = np.full((3, 3), 1e-42)
+    net = Model([first, Dense(2)], seed=0).build(3)
+    net.layers[1].w = np.full((3, 2), 1e-42)
+    net.params = np.full(net.n_parameters, 1e-46)
+    twin = copy.deepcopy(net)
+    twin.soft_update(net, 1e-30)
+    twin.copy_from(net)
+    twin.restore(net.snapshot())
+
+
+OTHERS = {
+    "predict_one": lambda: tiny_net().predict_one(TINY[0]),
+    "predict_one of a list": lambda: tiny_net().predict_one(TINY[0].tolist()),
+    "predict_one of a row with names": lambda: tiny_net().predict_one(FRAMES["pandas"](TINY).iloc[0]),
+    "predict of huge numbers": lambda: tiny_net().predict(np.full((3, 3), 1e300)),
+    "by hand": by_hand,
+    "set by hand": set_by_hand,
+    "a layer alone": lambda: [layer.forward(TINY_OF_16) for layer in (Dense(3), Sigmoid())],
+    "own layer": lambda: Model([Tiny(), Dense(3), Tiny()], seed=0).fit(X, X, "mse", epochs=1),
+    "own loss": lambda: Model([Dense(3)], seed=0).fit(X, X, TinyLoss(), epochs=1),
+    "binary targets": lambda: Model([Dense(3), Sigmoid()]).fit(
+        X, ROWS_OF_TASKS["bce"][0], BinaryCrossEntropy(), epochs=1
+    ),
+}
+
+
+class Tiny(Layer):
+    """Gives float64 that float32 does not hold."""
+
+    def forward(self, x):
+        return np.full(x.shape, 1e-42)
+
+    def backward(self, dy):
+        return np.full(dy.shape, 1e-42)
+
+
+class TinyLoss(Loss):
+    def value_and_grad(self, y, t):
+        return 0.0, np.full(y.shape, 1e-42)
+
+
+@pytest.mark.parametrize("call", OTHERS)
+def test_errstate_breaks_nothing_else(call):
+    with np.errstate(all="raise"):
+        OTHERS[call]()
+
+
+class Dividing(Layer):
+    def forward(self, x):
+        return x + 0 * (np.ones(1) / np.zeros(1)).clip(0, 1)
+
+    def backward(self, dy):
+        return dy
+
+
+class DividingLoss(Loss):
+    def value_and_grad(self, y, t):
+        return float((np.ones(1) / np.zeros(1)).clip(0, 1)[0]), np.zeros_like(y)
+
+
+class DividingRule(Optimizer):
+    def update(self, params, grads):
+        params += 0 * (np.ones(1) / np.zeros(1)).clip(0, 1)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda: Model([Dividing(), Dense(3)]).fit(X, X, "mse", epochs=1),
+        lambda: Model([Dividing(), Dense(3)]).predict(X),
+        lambda: Model([Dense(3)]).fit(X, X, DividingLoss(), epochs=1),
+        lambda: Model([Dense(3)]).fit(X, X, "mse", DividingRule(), epochs=1),
+        lambda: fit_many([Model([Dividing(), Dense(3)]) for _ in range(2)], X, X, "mse", epochs=1),
+    ],
+    ids=["layer", "predict", "loss", "optimizer", "fit_many"],
+)
+def test_code_of_users_sees_their_errstate(run):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run()
+    with np.errstate(all="raise"), pytest.raises(FloatingPointError, match="divide by zero"):
+        run()
