@@ -27,7 +27,7 @@ def fit_many(
     y: ArrayLike,
     loss: str | Loss | None = None,
     optimizer: str | Optimizer | None = None,
-    epochs: int = 10,
+    epochs: int | None = None,
     batch_size: int | None = 32,
     *,
     each: Sequence[Mapping[str, Any]] | None = None,
@@ -115,7 +115,7 @@ def fit_many(
                 called = as_callbacks(given["callbacks"])
                 given["callbacks"] = [copy(f) if isinstance(f, EarlyStopping) else f for f in called]
                 histories[i] = _fit(net, **given, verbose=False, n_threads=1, stop=stop)
-                logs = {"loss": net.history.loss[-1]}
+                logs = {"loss": net.history.loss[-1]} if net.history.loss else {}
             except Exception as error:
                 errors[i], logs = error, {}
             with turn:

@@ -266,7 +266,7 @@ class Model(Network):
         y: ArrayLike,
         loss: str | Loss | None = None,
         optimizer: str | Optimizer | None = None,
-        epochs: int = 10,
+        epochs: int | None = None,
         batch_size: int | None = 32,
         shuffle: bool = True,
         validation_data: tuple[ArrayLike, ...] | None = None,
@@ -288,8 +288,10 @@ class Model(Network):
         loss, optimizer : str or object
             By default those of the last training, at first the loss that fits the last activation, and Adam. A name
             means the model's own optimizer of that name. One that is used again goes on with what it remembers.
-        epochs : int
-            How often to go over all rows.
+        epochs : int or None
+            How often to go over all rows; 0 builds the model and trains nothing. None is for data that nobody has
+            tried yet: as many as make 4,000 steps, but at most 1,000, and no more than go over 1,000,000 rows, and at
+            least 10. With batches of 32 that are 400 for 308 rows, and 10 from 12,800 rows on.
         batch_size : int or None
             Rows per step; None for all. The last batch of an epoch may be smaller.
         shuffle : bool
@@ -316,7 +318,7 @@ class Model(Network):
         Returns
         -------
         History
-            Also kept as ``model.history``, from the first epoch on.
+            Also kept as ``model.history``, from the first epoch on. ``history.ended`` says why the fit has ended.
 
         Raises
         ------

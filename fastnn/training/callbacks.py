@@ -89,6 +89,7 @@ class EarlyStopping(Part):
         self.best, self.best_epoch = np.inf if self.mode == "min" else -np.inf, -1
         self._reached, self._last_better = self.best, -1
         self._best_state: Snapshot | None = None
+        self._watched = ""
 
     @property
     def holds_best(self) -> bool:
@@ -99,10 +100,17 @@ class EarlyStopping(Part):
         """Whether the loss over the training data, at the end of each epoch, is what counts."""
         return self.monitor == "loss" or (self.monitor is None and not validates)
 
+    @property
+    def reason(self) -> str:
+        """Why it ends a fit, in words."""
+        by = f" by more than {self.min_delta:g}" if self.min_delta else ""
+        epochs = "epoch" if self.patience == 1 else f"{self.patience} epochs"
+        return f"EarlyStopping: {self._watched} has not become better{by} for {epochs}"
+
     def __call__(self, model: Model, epoch: int, logs: Mapping[str, float]) -> bool:
         if epoch == 0:  # a new fit
             self._begin()
-        name = self.monitor or ("val_loss" if "val_loss" in logs else "loss")
+        self._watched = name = self.monitor or ("val_loss" if "val_loss" in logs else "loss")
         if name not in logs:
             raise ValueError(
                 f"EarlyStopping: monitor is {name!r}, expected one that is logged: {', '.join(sorted(logs))}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,29 @@ if TYPE_CHECKING:
 
 _SECONDS_BETWEEN_LOOKS = 0.05  # how long epochs run in one call while a progress bar waits
 _EPOCHS_IN_ONE_CALL = 1000  # at first, then more: each has a place for its loss in memory
+_STEPS, _LEAST, _MOST, _MOST_ROWS = 4000, 10, 1000, 1_000_000  # of fits for which nobody says how many epochs
+
+
+def default_epochs(rows: int, batch: int) -> tuple[int, str]:
+    """Return how many epochs train a net on so many rows with batches of so many, and why, in words.
+
+    As many as make 4,000 steps, by which small data are learnt with the default optimizer (docs/performance.md): at
+    most 1,000, and never so many that more than 1,000,000 rows are gone over, but at least 10.
+    """
+    wanted = -(-_STEPS // -(-rows // batch))
+    epochs, rule = min(
+        (wanted, f"at least {_STEPS:,} steps"),
+        (_MOST, f"at most {_MOST:,} epochs"),
+        (_MOST_ROWS // rows, f"at most {_MOST_ROWS:,} rows"),
+        key=itemgetter(0),
+    )
+    if epochs <= _LEAST:
+        epochs, rule = _LEAST, f"at least {_LEAST} epochs"
+    return epochs, f"the default for {_number(rows, 'row')}: {rule}"
+
+
+def _number(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 class Fit:
@@ -31,6 +55,8 @@ class Fit:
     ----------
     history : History
     epochs : int
+    who_asked : str
+        For so many epochs, in words.
     order : tuple of bool and int
         Whether rows are shuffled, and the seed of it.
     progress : Progress
@@ -53,6 +79,7 @@ class Fit:
         self,
         history: History,
         epochs: int,
+        who_asked: str,
         order: tuple[bool, int],
         progress: Progress,
         callbacks: Sequence[Callable[..., Any]],
@@ -66,16 +93,38 @@ class Fit:
         self.history, self.epochs, self.order, self.progress = history, epochs, order, progress
         self.callbacks, self.model, self.renew, self.put_back = callbacks, model, renew, put_back
         self.training_loss, self.validation_loss, self.stop = training_loss, validation_loss, stop
+        self._who_asked = who_asked
         # Callbacks of this package leave the data alone; of others nobody knows.
         self._may_change_data = bool(callbacks) and any(type(callback) is not EarlyStopping for callback in callbacks)
 
     def run(self, training: Training, plan: EpochPlan, team: Team) -> tuple[Training, EpochPlan]:
-        """Go over the data, and return what went over them last."""
+        """Go over the data, and return what went over them last. The history says why this has ended."""
+        history = self.history
+        try:
+            last, stopped = self._run(training, plan, team)
+        except BaseException as error:
+            history.ended = history.ended or self._why(error)
+            raise
+        history.ended = stopped or f"after {_number(len(history.loss), 'epoch')}, {self._who_asked}"
+        return last
+
+    def _why(self, error: BaseException) -> str:
+        after = f"after {_number(len(self.history.loss), 'epoch')}"
+        if self.stop is not None and self.stop.is_set():
+            return f"stopped: {after}, with the fits beside it"
+        if isinstance(error, KeyboardInterrupt):
+            return f"interrupted: {after}"
+        with suppress(Exception):  # the text of others
+            return f"error: {after}, {type(error).__name__}: {error}"
+        return f"error: {after}, {type(error).__name__}"
+
+    def _run(self, training: Training, plan: EpochPlan, team: Team) -> tuple[tuple[Training, EpochPlan], str]:
+        """Go over the data, and return what went over them last, and which callback has ended that, if one has."""
         history, progress = self.history, self.progress
         # Where nothing has to look between epochs, many run in one call; a progress bar looks now and then.
         looks = self.validation_loss is not None or bool(self.callbacks)
         chunk = 1 if looks or progress.shown else min(self.epochs, _EPOCHS_IN_ONE_CALL)
-        stopped, what, self._start = False, None, time.perf_counter()
+        stopped, what, self._start = "", None, time.perf_counter()
         with progress, team:
             while len(history.loss) < self.epochs and not stopped and what is None:
                 begin = time.perf_counter()
@@ -91,6 +140,7 @@ class Fit:
         if what is None and not all_finite(training.memory.params):  # in the last step: no loss came after it
             what = f"the parameters overflowed in epoch {len(history.loss)}, in its last batch"
         if what is not None:
+            history.ended = f"diverged: {what}"
             self.put_back()
             kept = [callback for callback in self.callbacks if getattr(callback, "holds_best", False)]
             after = (
@@ -99,7 +149,7 @@ class Fit:
                 else ("the parameters are again those from before this fit")
             )
             raise training.diverged(what, after)
-        return training, plan
+        return (training, plan), stopped
 
     def _epochs(self, training: Training, plan: EpochPlan, n: int, team: Team) -> str | None:
         """Replay n epochs, and say what has become NaN or infinite, if anything has."""
@@ -124,8 +174,8 @@ class Fit:
         what = training.what_diverged(float(plan.batch.value[0]))
         return f"{what} in epoch {first + diverged[0] + 1}, batch {diverged[1] + 1}"
 
-    def _look(self) -> bool:
-        """Evaluate, write down, tell everybody; return whether one wants to stop."""
+    def _look(self) -> str:
+        """Evaluate, write down, tell everybody; return who wants to stop, if anybody does."""
         history = self.history
         if self.training_loss is not None:
             history.loss[-1] = self.training_loss()
@@ -134,7 +184,7 @@ class Fit:
             logs["val_loss"] = self.validation_loss()
             history.val_loss.append(logs["val_loss"])
         self.progress.update(1, logs)
-        stopped, epoch = False, len(history.loss) - 1
+        stopped, epoch = "", len(history.loss) - 1
         for i, callback in enumerate(self.callbacks):
             try:
                 answer = callback(self.model, epoch, logs)
@@ -144,6 +194,12 @@ class Fit:
                         with suppress(Exception):
                             other(self.model, epoch, logs)
                 raise
-            stopped = stopped or (isinstance(answer, (bool, np.bool_)) and bool(answer))
+            if isinstance(answer, (bool, np.bool_)) and answer and not stopped:
+                stopped = callback.reason if isinstance(callback, EarlyStopping) else _returned_true(callback, epoch)
         history.seconds = time.perf_counter() - self._start
         return stopped
+
+
+def _returned_true(callback: Any, epoch: int) -> str:
+    name = getattr(callback, "__qualname__", type(callback).__qualname__)
+    return f"a callback returned True after {_number(epoch + 1, 'epoch')}: {name}"

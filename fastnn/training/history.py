@@ -18,9 +18,13 @@ class History:
         The loss on the validation data after each epoch; empty without such data.
     seconds : float
         How long the fit took.
+    ended : str
+        Why it ended, in words: after how many epochs and who wanted so many, what has stopped, interrupted or failed.
+        Empty while it runs.
     """
 
     def __init__(self) -> None:
+        self.ended = ""
         self.loss: list[float] = []
         self.val_loss: list[float] = []
         self.seconds = 0.0
@@ -58,7 +62,8 @@ class History:
     def __repr__(self) -> str:
         last = f", loss {self.loss[-1]:.4g}" if self.loss else ""
         last += f", val_loss {self.val_loss[-1]:.4g}" if self.val_loss else ""
-        return f"<History: {len(self)} epochs{last}>"
+        why = f"; {self.ended}" if self.ended else ""
+        return f"<History: {len(self)} epochs{last}{why}>"
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the losses over the epochs and return the matplotlib axes.

@@ -25,7 +25,7 @@ from fastnn.optimizers.update import Update, clear_frozen
 from fastnn.training.by_hand import ByHand
 from fastnn.training.callbacks import Callback, EarlyStopping, as_callbacks, end, watches_training_loss
 from fastnn.training.data import Data, read
-from fastnn.training.epochs import Fit
+from fastnn.training.epochs import Fit, default_epochs
 from fastnn.training.history import History
 from fastnn.training.plan import Constants, EpochPlan, Plan
 from fastnn.training.progress import Progress
@@ -210,7 +210,7 @@ class Trainer:
         y: ArrayLike,
         loss: str | Loss | None,
         optimizer: str | Optimizer | None,
-        epochs: int,
+        epochs: int | None,
         batch_size: int | None,
         shuffle: bool = True,
         validation_data: tuple[ArrayLike, ...] | None = None,
@@ -221,10 +221,10 @@ class Trainer:
         stop: Event | None = None,
     ) -> History:
         """Train, until another thread sets `stop`."""
-        n_epochs = count("epochs", epochs)
+        asked = None if epochs is None else count("epochs", epochs, 0)
         is_shuffled = shuffle if isinstance(shuffle, bool) else flag("shuffle", shuffle)
         rows = None if batch_size is None else count("batch_size", batch_size)
-        progress = Progress(n_epochs, verbose)
+        progress = Progress(asked or 0, verbose)
         called = () if callbacks == () else as_callbacks(callbacks)
         for callback in called:
             if isinstance(callback, EarlyStopping) and callback.monitor == "val_loss" and validation_data is None:
@@ -237,6 +237,17 @@ class Trainer:
             return ready, *self._plans(ready[0], ready[1], rows)
 
         (training, data, validate), plan, over_data = self._as_it_was(begin)
+        if asked is None:
+            n_epochs, who_asked = default_epochs(len(data[0]), rows or len(data[0]))
+            progress.total = n_epochs
+        else:
+            n_epochs, who_asked = asked, "as asked"
+        if n_epochs == 0:
+            plan.put_back(over_data)
+            self.history = History()
+            self.history.ended = "after 0 epochs, as asked"
+            end(called, self._owner())
+            return self.history
         team = Team(threads.chosen(n_threads, over_data.chunks, n_epochs * over_data.n_batches))
         fits = self.state.fits
         order = is_shuffled, (self.seed * _SEEDS_APART + int(fits[0])) % 2**64
@@ -268,7 +279,7 @@ class Trainer:
         if called and any(watches_training_loss(callback, validate is not None) for callback in called):
             training_loss = lambda: self._loss_now(data, n_threads)  # noqa: E731 - the data may change
         fit = Fit(
-            history, n_epochs, order, progress, called, self._owner(), renew, training_loss, validate,
+            history, n_epochs, who_asked, order, progress, called, self._owner(), renew, training_loss, validate,
             partial(before.restore, self.state, memory, None), stop,
         )  # fmt: skip
         try:
