@@ -100,6 +100,11 @@ def count(where: str, value: object, least: int = 1, most: float = _MOST) -> int
     return result
 
 
+def number_of(n: int, what: str) -> str:
+    """Return a number of things in words."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
 def flag(where: str, value: object) -> bool:
     """Return a truth value: True, False, 0 or 1."""
     if not (isinstance(value, (bool, np.bool_)) or (isinstance(value, int) and value in (0, 1))):

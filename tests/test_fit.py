@@ -177,7 +177,8 @@ def test_history():
     assert history.loss[-1] < history.loss[0]
     assert history.val_loss[-1] == net.evaluate(x[:4], t[:4])["loss"]
     assert history.seconds > 0
-    assert repr(history) == f"<History: 5 epochs, loss {history.loss[-1]:.4g}, val_loss {history.val_loss[-1]:.4g}>"
+    losses = f"loss {history.loss[-1]:.4g}, val_loss {history.val_loss[-1]:.4g}"
+    assert repr(history) == f"<History: 5 epochs, {losses}; after 5 epochs, as asked>"
     assert len(net.fit(x, t, epochs=2)) == 2
     assert net.history.val_loss == []
 

@@ -41,6 +41,7 @@ class Loss(Part):
     kernel: ClassVar[str] = ""  # the kernel of a loss whose targets have the shape of the predictions
     fuses: ClassVar[tuple[str, ...]] = ()  # the activations at the end of a net that `from_logits` replaces
     from_logits: bool = False
+    of_numbers: ClassVar[bool] = False  # whether targets may be any numbers, of any scale
 
     def __init__(self) -> None:
         super().__init__()  # of a class beside it

@@ -12,12 +12,14 @@ class MSE(Loss):
     """Mean squared error: the mean of (y - t)^2 over rows and columns."""
 
     kernel = "mse"
+    of_numbers = True
 
 
 class MAE(Loss):
     """Mean absolute error: the mean of |y - t| over rows and columns. The derivative at 0 is 0."""
 
     kernel = "mae"
+    of_numbers = True
 
 
 class Huber(Loss):
@@ -30,6 +32,7 @@ class Huber(Loss):
     """
 
     kernel = "huber"
+    of_numbers = True
     delta: Any = Number(above=0.0)
 
     def __init__(self, delta: float = 1.0) -> None:

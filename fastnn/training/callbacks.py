@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.checks import count, flag, lookup, shown
+from fastnn.checks import count, flag, lookup, number_of, shown
 from fastnn.settings import Number, Part
 from fastnn.signatures import takes
 
@@ -104,8 +104,7 @@ class EarlyStopping(Part):
     def reason(self) -> str:
         """Why it ends a fit, in words."""
         by = f" by more than {self.min_delta:g}" if self.min_delta else ""
-        epochs = "epoch" if self.patience == 1 else f"{self.patience} epochs"
-        return f"EarlyStopping: {self._watched} has not become better{by} for {epochs}"
+        return f"EarlyStopping: {self._watched} has not become better{by} for {number_of(self.patience, 'epoch')}"
 
     def __call__(self, model: Model, epoch: int, logs: Mapping[str, float]) -> bool:
         if epoch == 0:  # a new fit

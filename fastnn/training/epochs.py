@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnn._core.team import Team
 from fastnn.arrays import all_finite
+from fastnn.checks import number_of
 from fastnn.training.callbacks import EarlyStopping
 from fastnn.training.history import History
 from fastnn.training.plan import EpochPlan
@@ -41,11 +42,7 @@ def default_epochs(rows: int, batch: int) -> tuple[int, str]:
     )
     if epochs <= _LEAST:
         epochs, rule = _LEAST, f"at least {_LEAST} epochs"
-    return epochs, f"the default for {_number(rows, 'row')}: {rule}"
-
-
-def _number(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
+    return epochs, f"the default for {number_of(rows, 'row')}: {rule}"
 
 
 class Fit:
@@ -99,27 +96,6 @@ class Fit:
 
     def run(self, training: Training, plan: EpochPlan, team: Team) -> tuple[Training, EpochPlan]:
         """Go over the data, and return what went over them last. The history says why this has ended."""
-        history = self.history
-        try:
-            last, stopped = self._run(training, plan, team)
-        except BaseException as error:
-            history.ended = history.ended or self._why(error)
-            raise
-        history.ended = stopped or f"after {_number(len(history.loss), 'epoch')}, {self._who_asked}"
-        return last
-
-    def _why(self, error: BaseException) -> str:
-        after = f"after {_number(len(self.history.loss), 'epoch')}"
-        if self.stop is not None and self.stop.is_set():
-            return f"stopped: {after}, with the fits beside it"
-        if isinstance(error, KeyboardInterrupt):
-            return f"interrupted: {after}"
-        with suppress(Exception):  # the text of others
-            return f"error: {after}, {type(error).__name__}: {error}"
-        return f"error: {after}, {type(error).__name__}"
-
-    def _run(self, training: Training, plan: EpochPlan, team: Team) -> tuple[tuple[Training, EpochPlan], str]:
-        """Go over the data, and return what went over them last, and which callback has ended that, if one has."""
         history, progress = self.history, self.progress
         # Where nothing has to look between epochs, many run in one call; a progress bar looks now and then.
         looks = self.validation_loss is not None or bool(self.callbacks)
@@ -140,7 +116,7 @@ class Fit:
         if what is None and not all_finite(training.memory.params):  # in the last step: no loss came after it
             what = f"the parameters overflowed in epoch {len(history.loss)}, in its last batch"
         if what is not None:
-            history.ended = f"diverged: {what}"
+            history.why = f"diverged: {what}"
             self.put_back()
             kept = [callback for callback in self.callbacks if getattr(callback, "holds_best", False)]
             after = (
@@ -149,7 +125,23 @@ class Fit:
                 else ("the parameters are again those from before this fit")
             )
             raise training.diverged(what, after)
-        return (training, plan), stopped
+        history.why, history.who_asked = stopped, self._who_asked
+        return training, plan
+
+    def failed(self, error: BaseException) -> None:
+        """Write down that this has ended the fit."""
+        history = self.history
+        after = f"after {number_of(len(history.loss), 'epoch')}"
+        if history.why:  # it has diverged
+            return
+        if self.stop is not None and self.stop.is_set():
+            history.why = f"stopped: {after}, with the fits beside it"
+        elif isinstance(error, KeyboardInterrupt):
+            history.why = f"interrupted: {after}"
+        else:
+            history.why = f"error: {after}, {type(error).__name__}"
+            with suppress(Exception):  # the text of others
+                history.why += f": {error}"
 
     def _epochs(self, training: Training, plan: EpochPlan, n: int, team: Team) -> str | None:
         """Replay n epochs, and say what has become NaN or infinite, if anything has."""
@@ -202,4 +194,4 @@ class Fit:
 
 def _returned_true(callback: Any, epoch: int) -> str:
     name = getattr(callback, "__qualname__", type(callback).__qualname__)
-    return f"a callback returned True after {_number(epoch + 1, 'epoch')}: {name}"
+    return f"a callback returned True after {number_of(epoch + 1, 'epoch')}: {name}"

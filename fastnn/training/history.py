@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fastnn.checks import number_of
+
 
 class History:
     """The losses of a fit, epoch by epoch.
@@ -19,15 +21,22 @@ class History:
     seconds : float
         How long the fit took.
     ended : str
-        Why it ended, in words: after how many epochs and who wanted so many, what has stopped, interrupted or failed.
-        Empty while it runs.
+        Why it ended, in words: after how many epochs and who wanted so many, or what has stopped, interrupted or
+        broken it. Empty while it runs.
     """
 
     def __init__(self) -> None:
-        self.ended = ""
+        self.why = self.who_asked = ""  # what `ended` is made from, when somebody looks
         self.loss: list[float] = []
         self.val_loss: list[float] = []
         self.seconds = 0.0
+
+    @property
+    def ended(self) -> str:
+        """Why the fit ended, in words."""
+        if self.why or not self.who_asked:
+            return self.why
+        return f"after {number_of(len(self), 'epoch')}, {self.who_asked}"
 
     def __len__(self) -> int:
         return len(self.loss)
@@ -63,7 +72,7 @@ class History:
         last = f", loss {self.loss[-1]:.4g}" if self.loss else ""
         last += f", val_loss {self.val_loss[-1]:.4g}" if self.val_loss else ""
         why = f"; {self.ended}" if self.ended else ""
-        return f"<History: {len(self)} epochs{last}{why}>"
+        return f"<History: {number_of(len(self), 'epoch')}{last}{why}>"
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the losses over the epochs and return the matplotlib axes.

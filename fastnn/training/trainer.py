@@ -29,6 +29,7 @@ from fastnn.training.epochs import Fit, default_epochs
 from fastnn.training.history import History
 from fastnn.training.plan import Constants, EpochPlan, Plan
 from fastnn.training.progress import Progress
+from fastnn.training.scale import check_scale
 from fastnn.training.selfcheck import check_recordable
 from fastnn.training.state import Snapshot, State
 from fastnn.training.step import Training
@@ -175,6 +176,9 @@ class Trainer:
         chosen, rule = self.choose_loss(loss), self.choose_optimizer(optimizer)
         data = read(self.tree, x, y, sample_weight, chosen, self._build, known)
         extra = None if more is None else more(chosen)
+        if known and chosen.of_numbers and not self.state.fits[0]:  # the first fit
+            bounded = self.tree.last.kernel not in ("", "identity")
+            check_scale(data[1], data[2], y, bounded, lambda n: self.predictors.current().some(data[0][:n], None))
         return self._prepared(chosen, rule, data[1], data[2] is not None), data, extra
 
     def train_batch(
@@ -245,7 +249,7 @@ class Trainer:
         if n_epochs == 0:
             plan.put_back(over_data)
             self.history = History()
-            self.history.ended = "after 0 epochs, as asked"
+            self.history.who_asked = who_asked
             end(called, self._owner())
             return self.history
         team = Team(threads.chosen(n_threads, over_data.chunks, n_epochs * over_data.n_batches))
@@ -284,6 +288,9 @@ class Trainer:
         )  # fmt: skip
         try:
             training, over_data = fit.run(training, over_data, team)
+        except BaseException as error:
+            fit.failed(error)
+            raise
         finally:
             end(called, fit.model)
         plan.put_back(over_data)
