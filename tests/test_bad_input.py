@@ -393,7 +393,7 @@ def test_a_layer_that_returns_no_number_of_outputs_is_refused():
 
 # What is no bad input: the same numbers in another form give the same bits
 
-NUMBERS = np.round(16 * RNG.normal(size=(ROWS, FEATURES)))  # small whole numbers: every type holds them exactly
+NUMBERS = np.round(6 * RNG.normal(size=(ROWS, FEATURES)))  # small whole numbers: every type holds them exactly
 
 
 def strided(array):
