@@ -235,10 +235,7 @@ def test_nets_that_are_stopped_beside_another_say_so():
             stop.set()
 
     with pytest.raises(KeyboardInterrupt):
-        net._fit(
-            x=data()[0], y=data()[1], loss="mse", optimizer="adam", epochs=10**6, batch_size=8, callbacks=[stop_at_3],
-            stop=stop,
-        )  # fmt: skip
+        net._trainer.fit(*data(), "mse", "adam", 10**6, 8, callbacks=[stop_at_3], stop=stop)
     assert net.history.ended == f"stopped: after {len(net.history):,} epochs, with the fits beside it"
 
 
