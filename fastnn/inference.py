@@ -13,6 +13,7 @@ from fastnn.arrays import copy_into
 from fastnn.layers.chain import Chain
 from fastnn.layers.elements import elements
 from fastnn.layers.tree import Tree
+from fastnn.recent import Recent
 
 if TYPE_CHECKING:
     from threading import Event
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 256 * 1024  # the activations of a block: they stay in a core's second cache, with room for weights
 _LEAST_ROWS = 128  # wider nets get more memory: a block reads all weights, which fewer rows are not worth
 _COPIED_BYTES = 64 * 1024  # of a block's inputs: more are read where they lie, which takes a call from Python
-_SIZES_KEPT = 8  # recordings of one memory, for changing numbers of rows
+_SIZES_KEPT = 128  # recordings over one memory, for changing numbers of rows: each takes some KB
 
 
 class Recorded:
@@ -47,16 +48,12 @@ class Block:
 
     def __init__(self, chain: Chain, rows: int) -> None:
         self._chain, self._work = chain, chain.memory(rows, train=False)
-        self._recorded: dict[int, Recorded] = {}
+        self._recorded: Recent[int, Recorded] = Recent(_SIZES_KEPT)
         self._is_ours = bool(chain.stages) and chain.stages[0].is_ours  # others could write to their x
 
     def recorded(self, rows: int) -> Recorded:
         """Return the forward pass for that many rows."""
-        found = self._recorded.pop(rows, None) or self._record(rows)
-        self._recorded[rows] = found  # the last used stands last
-        if len(self._recorded) > _SIZES_KEPT:
-            del self._recorded[next(iter(self._recorded))]
-        return found
+        return self._recorded.used(rows) or self._recorded.add(rows, self._record(rows))
 
     def run(self, x: Array, y: Array, stop: Event | None) -> None:
         """Write the outputs for some rows into y, unless stopped: a thread's share of many."""
@@ -103,7 +100,7 @@ class Predictor:
         self.rows = max(_LEAST_ROWS, _BLOCK_BYTES // max(1, chain.memory(1, train=False).nbytes))
         self._free: list[Block] = []  # pop and append are one operation each for other threads
         self._is_shareable = chain.is_ours  # others may remember what they saw
-        self.of_row = RowFunction(row.tape, row.x, row.y, dtype, None).of
+        self.of_row = RowFunction(row.tape, row.x, row.y, dtype).of
 
     def some(self, x: Array, rows: int | None = None, n_threads: int | None = None) -> Array:
         """Return the outputs (any, n_out) for x (any, n_in) of any dtype, computed in blocks of so many rows."""

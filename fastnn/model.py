@@ -165,7 +165,7 @@ class Model(Network):
             For data of a wrong shape or kind.
         """
         predictor = self._predictors.whole
-        if predictor is not None and type(row) is ndarray:
+        if predictor is not None:
             y = predictor.of_row(row, 1)
             if y is not None:
                 return y

@@ -9,7 +9,7 @@ from weakref import ref
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn import losses
+from fastnn import losses, threads
 from fastnn.arena import Array, Memory
 from fastnn.arrays import as_array, copy_into
 from fastnn.checks import count
@@ -38,6 +38,7 @@ class Network(Row):
     ) -> None:
         if unknown:
             raise refused("Model", Network.__init__, unknown)
+        threads.register()
         self._tree = Tree(layers, _checked_dtype(dtype))
         self._seed = _checked_seed(seed)
         self._begin()

@@ -282,7 +282,7 @@ def test_steps_in_parts_and_by_threads_give_the_same_bits(name, dtype):
         training, (x, t, *_), _ = net._trainer._ready(X, T, None, "mse", Adam(0.01))
         plan = training.plan(len(x), t, False)
         plan.batch.work.activations[0][...], plan.batch.target[...] = x, t
-        tape = plan.tape(len(x), training.step)
+        tape = plan.recorded(len(x), training.step)[1]
         with Team(n_threads, divide_all=True) as team:
             for _ in range(3):
                 tape.replay(parts=parts, **({"team": team} if n_threads > 1 else {}))

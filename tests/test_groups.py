@@ -686,7 +686,7 @@ def test_steps_in_parts_give_the_same_bits(name, dtype):
         training, (x, t, *_), _ = net._trainer._ready(x, t, None, "mse", WIDE[name]())
         plan = training.plan(len(x), t, False)
         plan.batch.work.activations[0][...], plan.batch.target[...] = x, t
-        tape, n_threads = plan.tape(len(x), training.step), options.pop("n_threads", 1)
+        tape, n_threads = plan.recorded(len(x), training.step)[1], options.pop("n_threads", 1)
         with Team(n_threads, divide_all=True) as team:
             for _ in range(4):
                 tape.replay(team=team, **options) if n_threads > 1 else tape.replay(**options)

@@ -13,7 +13,7 @@ PACKAGE = Path(fastnn.__file__).parent
 
 # A module may import those of the lines above its own; a package stands for all modules in it.
 LEVELS = (
-    ("arena",),  # of numpy alone
+    ("arena", "recent"),  # of numpy alone
     ("_core",),
     ("words",),
     ("checks",),

@@ -461,7 +461,8 @@ def test_a_step_that_fails_for_memory_loses_nothing(monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(chain, "Arena", refuse)
-        for fails in (partial(nets[0].train_batch, X[:9], T[:9]), partial(nets[0].fit, X, T, batch_size=5, epochs=1)):
+        more = np.repeat(X, 2, axis=0), np.repeat(T, 2, axis=0)
+        for fails in (partial(nets[0].train_batch, *more), partial(nets[0].fit, X, T, batch_size=5, epochs=1)):
             with pytest.raises(MemoryError):
                 fails()
     for net in nets:

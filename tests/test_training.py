@@ -23,7 +23,7 @@ from nets import (
 
 from fastnn import MSE, SGD, Adam, AdamW, CrossEntropy, Dense, Model, RMSprop
 from fastnn._core.team import Team
-from fastnn.training.plan import Batch, EpochPlan, Plan
+from fastnn.training.plan import Batch, Plan
 
 # Ten steps of whole nets, compared with the network of twins
 
@@ -257,7 +257,7 @@ def test_eager_is_replay_at_sizes_where_products_are_cut_into_tiles(dtype):
 
 def trained_in_parts(net, x, t, loss, optimizer, weight, parts, team=None):
     training, (x, t, weight, _), _ = net._trainer._ready(x, t, weight, loss, optimizer)
-    plan = EpochPlan(training.plan(17, t, weight is not None), x, t, weight, training.step)
+    plan = training.plan(17, t, weight is not None).take_epochs(17, x, t, weight, training.step)
     for cursor in (0, 4):
         plan.cursor[0] = cursor
         for tape in (plan.gather, plan.step):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
+from weakref import proxy
 
 import numpy as np
 
 from fastnn import kernels
-from fastnn.arena import Memory
+from fastnn.arena import Array, Memory
 from fastnn.optimizers.contract import Optimizer, State
 from fastnn.optimizers.transforms import Slice, Transform
 from fastnn.settings import Cell
@@ -33,12 +34,17 @@ class Update:
         All parameters: the gradients of those that are frozen become 0.
     state : dict of ndarray
         What the optimizer remembers of them.
+
+    Notes
+    -----
+    It does not keep the optimizer alive, and nothing that it records does: a model keeps recordings for a while, and
+    what an optimizer remembers of it only as long as somebody has the optimizer.
     """
 
     def __init__(self, optimizer: Optimizer, memory: Memory, entries: Sequence[Entry], state: State) -> None:
-        self.optimizer, self.state = optimizer, state
-        self._params, self._grads = memory.params, memory.grads
-        self._entries = clear_frozen(memory, entries)
+        self.optimizer: Optimizer = proxy(optimizer)
+        self.state, self._params, self._grads = state, memory.params, memory.grads
+        self._entries = [entry for entry in entries if entry.trains]
         for i, group in enumerate(optimizer.groups):
             if not any(map(group.holds, entries)):
                 names = ", ".join(entry.name for entry in entries)
@@ -47,11 +53,18 @@ class Update:
                 raise ValueError(f"{optimizer}: groups[{i}] has a weight_decay, which this optimizer has not")
         if optimizer.decay != "all" and "weight_decay" not in optimizer._cells:
             raise ValueError(f"{optimizer}: decay is {optimizer.decay!r}, but this optimizer has no weight_decay")
+        self._unused = frozen_gradients(memory, entries)
         for entry in entries if optimizer.transforms else ():
             if not entry.trains:  # what was begun for a layer before it was frozen
                 for name, array in state.items():
                     if name.startswith("transforms.") and array.shape == self._params.shape:
-                        array[entry.start : entry.stop] = 0
+                        self._unused.append(array[entry.start : entry.stop])
+        self.clear_unused()
+
+    def clear_unused(self) -> None:
+        """Set to 0 what belongs to frozen parameters: others that trained them meanwhile may have written to it."""
+        for array in self._unused:
+            array[...] = 0
 
     def record(self, tape: Tape, done: set[int] = frozenset()) -> None:  # type: ignore[assignment]
         """Record a step for all layers but those, by id, whose parameters backward has changed already."""
@@ -167,15 +180,9 @@ class Update:
             call()
 
 
-def clear_frozen(memory: Memory, entries: Sequence[Entry]) -> list[Entry]:
-    """Return the parameters that are trained; the gradients of the others become 0, which nothing writes to."""
-    trained = []
-    for entry in entries:
-        if entry.trains:
-            trained.append(entry)
-        else:
-            memory.grads[entry.start : entry.stop] = 0
-    return trained
+def frozen_gradients(memory: Memory, entries: Sequence[Entry]) -> list[Array]:
+    """Return the gradients of the parameters that are frozen: they are to be 0, and nothing writes to them."""
+    return [memory.grads[entry.start : entry.stop] for entry in entries if not entry.trains]
 
 
 def _slices(entries: list[Entry]) -> list[tuple[int, int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from numpy.typing import ArrayLike
 
@@ -12,19 +11,32 @@ from fastnn.arena import Array, Memory
 from fastnn.arrays import copy_into
 from fastnn.layers.chain import Chain, checked_gradient
 from fastnn.layers.passes import Pass
-from fastnn.training.plan import Constants
+from fastnn.optimizers.update import Update
+from fastnn.recent import Recent
+from fastnn.training.plan import SIZES_KEPT, Constants
+from fastnn.training.state import Recordings
 
-_SIZES_KEPT = 8  # recordings for changing numbers of rows
+STEPS_KEPT = 8  # of optimizers in turn
 
 
 class _Recorded:
     """What is recorded for one number of rows."""
 
-    __slots__ = ("backward", "forward", "memory")
+    __slots__ = ("backward", "forward", "memory", "steps")
 
     def __init__(self, memory: Pass, forward: Tape) -> None:
         self.memory, self.forward = memory, forward
         self.backward: Tape | None = None
+        self.steps: Recordings[Step] = Recordings(STEPS_KEPT)  # behind which layers change their states for it
+
+
+class Step:
+    """A recorded step of an optimizer."""
+
+    __slots__ = ("constants", "tape", "update")
+
+    def __init__(self, update: Update, constants: Constants, tape: Tape) -> None:
+        self.update, self.constants, self.tape = update, constants, tape
 
 
 class ByHand:
@@ -32,7 +44,8 @@ class ByHand:
 
     def __init__(self, chain: Chain, memory: Memory, constants: Constants) -> None:
         self._chain, self._memory, self._constants = chain, memory, constants
-        self._recorded: dict[int, _Recorded] = {}
+        self._room: Pass | None = None  # for the most rows that have come
+        self._recorded: Recent[int, _Recorded] = Recent(SIZES_KEPT)
         self._last: _Recorded | None = None  # which backward is for
         self._pending: list[_Recorded] = []  # for which layers have not changed their states yet
 
@@ -42,15 +55,11 @@ class ByHand:
 
     def forward(self, x: Array) -> Array:
         """Return the outputs, and keep what backward needs."""
-        recorded = self._recorded.pop(len(x), None)
+        recorded = self._recorded.used(len(x))
         if recorded is None:
-            chain, tape = self._chain, Tape()
-            memory = chain.memory(len(x), input_gradient=True)
+            chain, tape, memory = self._chain, Tape(), self._memory_for(len(x))
             self._record(tape, lambda tape: chain.forward(memory, tape))
-            recorded = _Recorded(memory, tape)
-        self._recorded[len(x)] = recorded  # the last used stands last
-        if len(self._recorded) > _SIZES_KEPT:
-            del self._recorded[next(iter(self._recorded))]
+            recorded = self._recorded.add(len(x), _Recorded(memory, tape))
         self._last = None  # until this pass has ended well
         self._pending.clear()
         copy_into(recorded.memory.activations[0], x)
@@ -58,6 +67,16 @@ class ByHand:
         self._last = recorded
         self._pending.append(recorded)
         return recorded.memory.activations[-1].copy()
+
+    def _memory_for(self, rows: int) -> Pass:
+        """Return the first rows of the memory, which is new where they are more than ever."""
+        room = self._room
+        if room is None or room.rows < rows:
+            room = self._room = self._chain.memory(
+                rows if room is None else max(rows, 2 * room.rows), input_gradient=True
+            )
+            self._recorded.clear()
+        return room.first(rows)
 
     def end_batch(self) -> None:
         """Forget the last forward, where a step has changed what its backward would compute from."""
@@ -89,11 +108,11 @@ class ByHand:
         recorded.backward.replay()
         return first.copy()
 
-    def recorded_pending(self) -> object:
+    def recorded_pending(self) -> _Recorded | None:
         """Return the last forward, if layers have not changed their states for it yet."""
         return self._pending[0] if self._pending and self._chain.changing else None
 
-    def record_after_batch(self, recorded: Any, tape: Tape) -> None:
+    def record_after_batch(self, recorded: _Recorded, tape: Tape) -> None:
         """Record what changes the states of layers for a forward, once."""
         self._chain.after_batch(recorded.memory, tape)
         tape.call(self._pending.clear)  # no Python code, in which an interrupt could fall

@@ -1,5 +1,6 @@
 """A training step recorded over fixed memory, and its replay for every batch of an epoch.
 
+The memory has room for the most rows that have come; for each number of rows the step is recorded over its first ones.
 Nothing here knows a layer: a plan is given a step function, which calls kernels and passes a tape on to them. It keeps
 what is recorded, and never the function, which knows more than the plan does.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
+from weakref import proxy
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from fastnn import kernels
 from fastnn._core.tape import Claim, Tape, run_epochs
 from fastnn.arena import Array
 from fastnn.kernels import Rows
+from fastnn.recent import Recent
 from fastnn.settings import fixed_in_recording
 
 if TYPE_CHECKING:
@@ -23,26 +26,34 @@ if TYPE_CHECKING:
     from fastnn._core.team import Team
     from fastnn.layers.passes import Pass
 
-_TAPES_KEPT = 8  # of one memory, for changing numbers of rows
+SIZES_KEPT = 128  # recordings over one memory, for changing numbers of rows: each takes some 10 KB
 _FEW_BYTES = 16 * 1024  # that are copied sooner than a gather is recorded
 _NOT_FROM_WITHIN = "the step is being replayed already: a loss or layer cannot train its own model"
 
 
 class Constants:
-    """The attributes of layers, losses and optimizers that a recording fixes, as they are when it is made."""
+    """The attributes of layers, losses and optimizers that a recording fixes, as they are when it is made.
+
+    An optimizer is not kept alive by them.
+    """
 
     __slots__ = ("_names", "_parts", "_values")
 
-    def __init__(self, parts: Iterable[Any]) -> None:
+    def __init__(self, parts: Iterable[Any], optimizer: Any = None) -> None:
         self._parts: list[Any] = []
         self._names: list[str] = []
         for part in parts:
-            is_ours = type(part).__module__.startswith("fastnn.")
-            for name in part.constants if is_ours else fixed_in_recording(part):
-                self._parts.append(part)
-                self._names.append(name)
+            self._add(part, part)
+        if optimizer is not None:
+            self._add(optimizer, proxy(optimizer))
         values = map(getattr, self._parts, self._names)
         self._values = [value.copy() if type(value) is list else value for value in values]
+
+    def _add(self, part: Any, kept: Any) -> None:
+        is_ours = type(part).__module__.startswith("fastnn.")
+        for name in part.constants if is_ours else fixed_in_recording(part):
+            self._parts.append(kept)
+            self._names.append(name)
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -83,6 +94,8 @@ class Batch:
 
     def first(self, rows: int) -> Batch:
         """Return the part of this memory that the first rows use."""
+        if rows == self.work.rows:
+            return self
         weight = None if self.weight is None else self.weight[:rows]
         return Batch(self.work.first(rows), self.target[:rows], weight, self.value)
 
@@ -95,11 +108,12 @@ Step = Callable[[Batch, Tape], None]
 
 
 class Plan:
-    """A step, recorded over the memory of one batch for as many rows as it has, and for fewer when they come.
+    """A step, recorded over the memory of one batch for each number of rows that comes.
 
     Parameters
     ----------
     batch : Batch
+        With room for as many rows as may come.
     takes_rows : callable or None
         Says whether the step may be given Rows of such an array, in place of a batch that is gathered from it.
     """
@@ -107,98 +121,141 @@ class Plan:
     def __init__(self, batch: Batch, takes_rows: Callable[[Array], bool] | None) -> None:
         self.batch, self.takes_rows = batch, takes_rows
         self.claim = Claim(_NOT_FROM_WITHIN, nested=_NOT_FROM_WITHIN)
-        self._tapes: dict[int, Tape] = {}
+        self._recorded: Recent[int, tuple[Batch, Tape]] = Recent(SIZES_KEPT)
         self._few: EpochPlan | None = None
 
-    def tape(self, rows: int, step: Step) -> Tape:
-        """Return the step for the first rows of the batch."""
-        tape = self._tapes.get(rows)
-        if tape is None:
-            tape = Tape()
-            step(self.batch if rows == self.batch.work.rows else self.batch.first(rows), tape)
-            self._tapes[rows] = tape
-            if len(self._tapes) > _TAPES_KEPT:
-                del self._tapes[next(iter(self._tapes))]
-        return tape
+    @property
+    def room(self) -> int:
+        """The most rows of a batch."""
+        return self.batch.work.rows
 
-    def run(self, x: Array, target: Array, weight: Array | None, step: Step) -> float:
+    def recorded(self, rows: int, step: Step) -> tuple[Batch, Tape]:
+        """Return the first rows of the batch, and the step for them."""
+        found = self._recorded.used(rows)
+        if found is None:
+            batch, tape = self.batch.first(rows), Tape()
+            step(batch, tape)
+            found = self._recorded.add(rows, (batch, tape))
+        return found
+
+    def run(self, recorded: tuple[Batch, Tape], x: Array, target: Array, weight: Array | None) -> float:
         """Take one step on data that are copied into the batch, and return the loss before it."""
-        return self.claim.run(self._run, x, target, weight, self.tape(len(x), step))
+        return self.claim.run(_run, *recorded, x, target, weight)
 
-    def _run(self, x: Array, target: Array, weight: Array | None, tape: Tape) -> float:
-        rows, batch = len(x), self.batch
-        if rows == batch.work.rows:
-            batch.work.activations[0][...] = x
-            batch.target[...] = target
-        else:
-            batch.work.activations[0][:rows] = x
-            batch.target[:rows] = target
-        if weight is not None:
-            assert batch.weight is not None
-            batch.weight[:rows] = weight
-        tape.replay()
-        return float(batch.value[0])
+    def take_epochs(self, rows: int, x: Array, target: Array, weight: Array | None, step: Step) -> EpochPlan:
+        """Return what goes over these data in batches of so many rows: to be put back when it has.
 
-    def take_epochs(self, x: Array, target: Array, weight: Array | None, step: Step) -> EpochPlan:
-        """Return what goes over these data: to be put back when it has.
-
-        Few data are copied to a place whose gathers are recorded already: to record them takes longer than to train.
+        Few data are copied to a place with room for some more, whose gathers are recorded already: to record them takes
+        longer than to train.
         """
+        n = len(x)
         if x.nbytes > _FEW_BYTES or target.nbytes > _FEW_BYTES:
-            return EpochPlan(self, x, target, weight, step)
-        few, self._few = self._few, None  # a fit that a callback begins needs its own
-        if few is None or len(few.index) != len(x):
-            return EpochPlan(self, x.copy(), target.copy(), None if weight is None else weight.copy(), step)
-        few.use(x, target, weight)
-        return few
+            found = EpochPlan(self, x, target, weight, is_own=False)
+        else:
+            few, self._few = self._few, None  # a fit that a callback begins needs its own
+            if few is None or few.room < n:
+                room = n if few is None else max(n, 2 * few.room)
+                own = (_with_room(x, room), _with_room(target, room), _with_room(weight, room))
+                few = EpochPlan(self, *own, is_own=True)
+            found = few
+        found.begin(self, n, rows, step)
+        found.use(x, target, weight)
+        return found
 
     def put_back(self, epochs: EpochPlan) -> None:
         """Keep it for the next fit, unless the data are the user's own."""
-        if epochs.x.nbytes <= _FEW_BYTES and epochs.target.nbytes <= _FEW_BYTES:
+        if epochs.is_own:
             self._few = epochs
 
 
-class EpochPlan:
-    """The steps of an epoch, on rows that are gathered from where the data lie, or read there."""
+def _run(batch: Batch, tape: Tape, x: Array, target: Array, weight: Array | None) -> float:
+    batch.work.activations[0][...] = x
+    batch.target[...] = target
+    if weight is not None:
+        assert batch.weight is not None
+        batch.weight[...] = weight
+    tape.replay()
+    return float(batch.value[0])
 
-    def __init__(self, plan: Plan, x: Array, target: Array, weight: Array | None, step: Step) -> None:
-        self.x, self.target, self.weight = x, target, weight
+
+def _with_room(array: Array | None, rows: int) -> Any:
+    return None if array is None else np.zeros((rows, *array.shape[1:]), array.dtype)
+
+
+class EpochPlan:
+    """The steps of an epoch, on rows that are gathered from where the data lie, or read there.
+
+    Parameters
+    ----------
+    plan : Plan
+    x, target, weight : ndarray
+        The data, or where they are copied to.
+    is_own : bool
+        Whether they are copied, perhaps fewer than there is room for.
+
+    Attributes
+    ----------
+    rows : int
+        Of a batch.
+    gather, step : Tape
+        What brings these rows, and the step.
+    gather_rest, step_rest : Tape or None
+        The same for the rows that are left at the end of an epoch, where some are.
+    """
+
+    rows: int
+    gather: Tape
+    step: Tape
+    gather_rest: Tape | None
+    step_rest: Tape | None
+
+    def __init__(self, plan: Plan, x: Array, target: Array, weight: Array | None, is_own: bool) -> None:
+        self.x, self.target, self.weight, self.is_own = x, target, weight, is_own
         self._where = [array.ctypes.data for array in (x, target, weight) if array is not None]
         self.batch, self._claim = plan.batch, plan.claim
-        self.rows = len(plan.batch.target)
         self.in_place = plan.takes_rows is not None and plan.takes_rows(x)
         self.index = np.arange(len(x), dtype=np.int64)
         self.shuffled = False  # whether there is another order than 0, 1, 2 ... in the index
         self.cursor = np.zeros(1, np.int64)
-        rest = len(x) % self.rows  # the rows of the last, shorter batch
-        self.gather, self.step = self._record(plan, self.rows, step)
-        self.gather_rest: Tape | None = None
-        self.step_rest: Tape | None = None
-        if rest:
-            self.gather_rest, self.step_rest = self._record(plan, rest, step)
+        self._recorded: Recent[int, tuple[Tape, Tape]] = Recent(SIZES_KEPT)
+
+    @property
+    def room(self) -> int:
+        """The most rows of data."""
+        return len(self.index)
+
+    def begin(self, plan: Plan, n: int, rows: int, step: Step) -> None:
+        """Make ready to go over the first n rows of the data, in batches of so many."""
+        rest = n % rows
+        self.order, self.rows = self.index[:n], rows
+        self.gather, self.step = self._tapes(plan, rows, step)
+        self.gather_rest, self.step_rest = self._tapes(plan, rest, step) if rest else (None, None)
+
+    def _tapes(self, plan: Plan, rows: int, step: Step) -> tuple[Tape, Tape]:
+        found = self._recorded.used(rows)
+        return self._recorded.add(rows, self._record(plan, rows, step)) if found is None else found
 
     def _record(self, plan: Plan, rows: int, step: Step) -> tuple[Tape, Tape]:
         """Return what brings so many rows, and the step."""
-        x, target, weight, batch = self.x, self.target, self.weight, self.batch
-        if rows != self.rows:
-            batch = batch.first(rows)
-        k, tape, index, cursor = kernels.of(x.dtype), Tape(), self.index, self.cursor
-        if not self.in_place:
+        x, target, weight, tape = self.x, self.target, self.weight, Tape()
+        k, index, cursor = kernels.of(x.dtype), self.index, self.cursor
+        cursor[0] = 0  # of an epoch before: there may be fewer rows behind it
+        if self.in_place:
+            batch, own = self.batch.first(rows), Tape()
+            step(batch.reading(Rows(x, index, cursor)), own)
+        else:
+            batch, own = plan.recorded(rows, step)
             k.gather_rows(x, index, cursor, batch.work.activations[0], tape)
         (k.gather_labels if target.ndim == 1 else k.gather_rows)(target, index, cursor, batch.target, tape)
         if weight is not None:
             assert batch.weight is not None
             k.gather_rows(weight[:, None], index, cursor, batch.weight[:, None], tape)
-        if not self.in_place:
-            return tape, plan.tape(rows, step)
-        own = Tape()
-        step(batch.reading(Rows(x, index, cursor)), own)
         return tape, own
 
     @property
     def n_batches(self) -> int:
         """The number of batches of an epoch."""
-        return -(-len(self.index) // self.rows)
+        return -(-len(self.order) // self.rows)
 
     @property
     def chunks(self) -> int:
@@ -214,9 +271,12 @@ class EpochPlan:
         for own, given in ((self.x, x), (self.target, target), (self.weight, weight)):
             if own is given:
                 continue
-            if own is None or given is None or own.shape != given.shape or not own.flags.writeable:
+            if own is None or given is None or not own.flags.writeable:
                 return False
-            own[...] = given
+            used = own[: len(self.order)]
+            if used.shape != given.shape:
+                return False
+            used[...] = given
         return True
 
     def run(
@@ -233,6 +293,6 @@ class EpochPlan:
             self.index[...] = np.arange(len(self.index))
         self.shuffled = shuffle
         return self._claim.run(
-            run_epochs, self.gather, self.step, self.gather_rest, self.step_rest, self.index, self.cursor,
+            run_epochs, self.gather, self.step, self.gather_rest, self.step_rest, self.order, self.cursor,
             self.batch.value, self.rows, shuffle, seed, first_epoch, losses, team, stop,
         )  # fmt: skip

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from operator import setitem
-from typing import Any
+from typing import Any, Generic, TypeVar
 from weakref import ref
 
 import numpy as np
@@ -17,6 +17,44 @@ from fastnn.checks import number
 from fastnn.optimizers import Optimizer
 
 Arrays = dict[str, Array]
+Recording = TypeVar("Recording")
+
+
+def lasting(optimizer: Optimizer, value: Any) -> tuple[ref[Optimizer], list[Any]]:
+    """Return a reference to an optimizer, and a cell that holds a value until the optimizer dies."""
+    cell = [value]
+    # What is called when it dies is no Python code, in which an exception of a signal's handler would be lost.
+    return ref(optimizer, partial(setitem, cell, 0)), cell
+
+
+class Recordings(Generic[Recording]):
+    """What is recorded with optimizers, the last ones used: of each only as long as somebody has the optimizer.
+
+    Parameters
+    ----------
+    most : int
+        How many are kept.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: list[tuple[ref[Optimizer], list[Recording]]] = []  # the last used stands last
+
+    def find(self, optimizer: Optimizer, is_it: Callable[[Recording], bool] | None = None) -> Recording | None:
+        """Return the one that is looked for: the last used now."""
+        for entry in reversed(self._kept):
+            own, cell = entry
+            if own() is optimizer and (is_it is None or is_it(cell[0])):
+                if entry is not self._kept[-1]:
+                    self._kept.remove(entry)
+                    self._kept.append(entry)
+                return cell[0]
+        return None
+
+    def add(self, optimizer: Optimizer, made: Recording, replaced: Recording | None) -> None:
+        """Keep another one, in the place of one that does not hold any more."""
+        kept = [entry for entry in self._kept if entry[0]() is not None and entry[1][0] is not replaced]
+        self._kept = [*kept[1 - self._most :], lasting(optimizer, made)]
 
 
 class Memories:
@@ -35,10 +73,8 @@ class Memories:
 
     def set(self, optimizer: Optimizer, arrays: Arrays) -> None:
         """Write down what one remembers."""
-        cell: list[Any] = [arrays]
-        # What is called when it dies is no Python code, in which an exception of a signal's handler would be lost.
-        entry = ref(optimizer, partial(setitem, cell, 0)), cell
-        self._kept = [*((own, kept) for own, kept in self._kept if own() not in (None, optimizer)), entry]
+        others = [(own, cell) for own, cell in self._kept if own() not in (None, optimizer)]
+        self._kept = [*others, lasting(optimizer, arrays)]
 
     def items(self) -> list[tuple[Optimizer, Arrays]]:
         """Return all that live, with what they remember."""

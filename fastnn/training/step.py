@@ -12,8 +12,8 @@ from fastnn._core.tape import Tape
 from fastnn.arena import Array, Memory
 from fastnn.layers.chain import Chain
 from fastnn.losses import Loss
-from fastnn.optimizers import Optimizer
 from fastnn.optimizers.update import Update
+from fastnn.recent import Recent
 from fastnn.training.plan import Batch, Constants, Plan
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _MOST_FUSED_ROWS = 256  # of a batch: beyond, a step's pass over the parameters costs little beside the products
 _BYTES_KEPT = 64 * 1024 * 1024  # of the memory of a recorded step, between fits
-_PLANS_KEPT = 4  # recorded steps, for changing numbers of rows
+_BYTES_ASIDE = 8 * 1024 * 1024  # of all that is recorded of a training, while the model trains with another one
+_PLANS_KEPT = 4  # recorded steps: that store gradients or do not, for labels or rows of targets
 _NOT_STORED = (
     "the last training took plain SGD's step in the same pass as backward, without storing gradients: train_batch, or "
     "forward and backward, stores them"
@@ -41,18 +42,36 @@ class Training:
         What the optimizer does.
     memory : Memory
     constants : Constants
+    given : Loss
+        What the user has given.
+    weighted : bool
+        Whether rows have weights.
     """
 
-    def __init__(self, chain: Chain, loss: Loss, update: Update, memory: Memory, constants: Constants) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        loss: Loss,
+        update: Update,
+        memory: Memory,
+        constants: Constants,
+        given: Loss,
+        weighted: bool,
+    ) -> None:
         self.chain, self.loss, self.update, self.memory, self.constants = chain, loss, update, memory, constants
-        self._plans: dict[Any, Plan] = {}
+        self.given, self.weighted = given, weighted
+        self._plans: Recent[Any, Plan] = Recent(_PLANS_KEPT)
         self._plain_lr = update.optimizer.plain_lr
         self._in_backward = set() if self._plain_lr is None else chain.updated_in_backward()
 
-    @property
-    def optimizer(self) -> Optimizer:
-        """What changes the parameters."""
-        return self.update.optimizer
+    def fits(self, loss: Loss, weighted: bool) -> bool:
+        """Whether this is how to train with a loss: that one, or one of this package that is set to the same."""
+        given = self.given
+        if weighted != self.weighted or loss is given:
+            return weighted == self.weighted
+        kind = type(loss)
+        is_alike = kind is type(given) and kind.__module__.startswith("fastnn.")
+        return is_alike and loss.settings() == given.settings()
 
     def step(self, batch: Batch, tape: Tape | None, store_gradients: bool = True) -> None:
         """Record the training step, or take it.
@@ -85,17 +104,27 @@ class Training:
         return set() if store_gradients or rows > _MOST_FUSED_ROWS else self._in_backward
 
     def plan(self, rows: int, target: Array, weighted: bool, store_gradients: bool = True) -> Plan:
-        """Return the recorded step for batches of such data, perhaps from an earlier fit."""
-        key = (rows, target.shape[1:], target.dtype, weighted, store_gradients)
-        plan = self._plans.pop(key, None)
-        if plan is None:
-            plan = Plan(Batch.like(self.chain.memory(rows), target, weighted), self.takes_rows())
-            if plan.batch.work.nbytes > _BYTES_KEPT:  # recording anew costs little beside such batches
-                return plan
-        self._plans[key] = plan  # the last used stands last
-        if len(self._plans) > _PLANS_KEPT:
-            del self._plans[next(iter(self._plans))]
-        return plan
+        """Return the step recorded over memory for batches of such data, perhaps from an earlier fit.
+
+        Where they are more rows than ever, there is new memory, and room in it for twice as many as before.
+        """
+        key = target.shape[1:], target.dtype, weighted, store_gradients
+        plan = self._plans.used(key)
+        if plan is not None and plan.room >= rows:
+            return plan
+        room = rows if plan is None else max(rows, 2 * plan.room)
+        made = self._plan(room, target, weighted)
+        if made.batch.work.nbytes <= _BYTES_KEPT:
+            return self._plans.add(key, made)
+        return made if room == rows else self._plan(rows, target, weighted)  # recording costs little beside such steps
+
+    def _plan(self, rows: int, target: Array, weighted: bool) -> Plan:
+        return Plan(Batch.like(self.chain.memory(rows), target, weighted), self.takes_rows())
+
+    def put_aside(self) -> None:
+        """Give back large memory, while the model trains with something else."""
+        if sum(plan.batch.work.nbytes for plan in self._plans.values()) > _BYTES_ASIDE:
+            self._plans.clear()
 
     def stepping(self, store_gradients: bool) -> Any:
         """Return the step to record."""

@@ -21,22 +21,23 @@ from fastnn.layers.contract import no_derivative
 from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
-from fastnn.optimizers.update import Update, clear_frozen
-from fastnn.training.by_hand import ByHand
+from fastnn.optimizers.update import Update, frozen_gradients
+from fastnn.training.by_hand import STEPS_KEPT, ByHand, Step
 from fastnn.training.callbacks import Callback, EarlyStopping, as_callbacks, end, watches_training_loss
 from fastnn.training.data import Data, read
 from fastnn.training.epochs import Fit, default_epochs
 from fastnn.training.history import History
-from fastnn.training.plan import Constants, EpochPlan, Plan
+from fastnn.training.plan import Batch, Constants, EpochPlan, Plan
 from fastnn.training.progress import Progress
 from fastnn.training.scale import check_scale
 from fastnn.training.selfcheck import check_recordable
-from fastnn.training.state import Snapshot, State
+from fastnn.training.state import Recordings, Snapshot, State
 from fastnn.training.step import Training
 
 if TYPE_CHECKING:
     from threading import Event
 
+_TRAININGS_KEPT = 8  # pairs of a loss and an optimizer, in turn
 _SEEDS_APART = 1_000_003  # fits of one model shuffle by neighbouring seeds, and models by distant ones
 _BY_ANOTHER = "the model is being trained by another thread: train copies of it (copy.deepcopy)"
 _BY_LAST = {"softmax": "cross_entropy", "log_softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}
@@ -72,8 +73,10 @@ class Trainer:
         self.claim = Claim(_BY_ANOTHER)
         self._training: Training | None = None
         self._training_of: tuple[Any, ...] = ()  # the loss, the optimizer, and whether there are weights
+        self._trainings: Recordings[Training] = Recordings(_TRAININGS_KEPT)
         self._by_hand: ByHand | None = None
-        self._steps: tuple[Optimizer, Any, Constants, Tape] | None = None
+        self._steps: Recordings[Step] = Recordings(STEPS_KEPT)
+        self._updated: Update | None = None  # by the last of these
 
     def __getstate__(self) -> dict[str, Any]:
         memories = [(part, dict(arrays)) for part, arrays in self.state.memories.items()]
@@ -131,18 +134,30 @@ class Trainer:
         """Make ready to train with this loss and optimizer: the last thing that may fail before the first step."""
         training, wanted = self._training, (loss, optimizer, weighted)
         if training is None or wanted != self._training_of or not training.constants.hold():
-            self.require_derivatives()
-            tree = self.tree
-            tree.require_same()
-            row, memory = tree.elements, tree.memory
-            trained, without_last = self._for_end(loss)
-            chain = Chain(row[:-1] if without_last else row, tree.n_in, tree.dtype)
-            update = Update(optimizer, memory, tree.entries(), self.state.of(optimizer, memory))
-            check_recordable(chain, trained, optimizer, target, weighted, memory)
-            training = Training(chain, trained, update, memory, Constants((loss, optimizer, *tree.all)))
-            self._training, self._training_of = training, wanted
+            before, training = training, self._trainings.find(optimizer, lambda found: found.fits(loss, weighted))
+            if training is None or not training.constants.hold():
+                made = self._made(loss, optimizer, target, weighted)
+                self._trainings.add(optimizer, made, training)
+                training = made
+            elif training is not before:
+                training.update.clear_unused()
+            if before is not None and training is not before:
+                before.put_aside()
+            self._training, self._training_of = training, (training.given, optimizer, weighted)
         self.loss, self.optimizer = loss, optimizer
         return training
+
+    def _made(self, loss: Loss, optimizer: Optimizer, target: Array, weighted: bool) -> Training:
+        self.require_derivatives()
+        tree = self.tree
+        tree.require_same()
+        row, memory = tree.elements, tree.memory
+        trained, without_last = self._for_end(loss)
+        chain = Chain(row[:-1] if without_last else row, tree.n_in, tree.dtype)
+        update = Update(optimizer, memory, tree.entries(), self.state.of(optimizer, memory))
+        check_recordable(chain, trained, optimizer, target, weighted, memory)
+        constants = Constants((loss, *tree.all), optimizer)
+        return Training(chain, trained, update, memory, constants, loss, weighted)
 
     # -- training -----------------------------------------------------------------------------------------------------
 
@@ -155,7 +170,8 @@ class Trainer:
         except BaseException:
             tree.feature_names = names
             if tree.built and not was_built:
-                self._training, (self.loss, self.optimizer) = None, own
+                self.loss, self.optimizer = own
+                self._training, self._trainings = None, Recordings(_TRAININGS_KEPT)
                 tree.unbuild()
             raise
 
@@ -191,18 +207,18 @@ class Trainer:
     ) -> float:
         """Take one step, and return the loss before it."""
 
-        def begin() -> tuple[Training, Array, Array, Array | None, Plan]:
-            training, (matrix, target, weight, _), _ = self._ready(x, y, sample_weight, loss, optimizer)
+        def begin() -> tuple[Training, Data, Plan, tuple[Batch, Tape]]:
+            training, data, _ = self._ready(x, y, sample_weight, loss, optimizer)
+            matrix, target, weight, _ = data
             plan = training.plan(len(matrix), target, weight is not None)
-            plan.tape(len(matrix), training.step)
-            return training, matrix, target, weight, plan
+            return training, data, plan, plan.recorded(len(matrix), training.step)
 
-        training, matrix, target, weight, plan = self._as_it_was(begin)
+        training, (matrix, target, weight, _), plan, recorded = self._as_it_was(begin)
         training.memory.without_gradients = None
         if self._by_hand is not None:
             self._by_hand.end_batch()
         try:
-            return float(plan.run(matrix, target, weight, training.step))
+            return float(plan.run(recorded, matrix, target, weight))
         except FloatingPointError as error:
             value = float(plan.batch.value[0])
             what = str(error) if "gradient is not finite" in str(error) else training.what_diverged(value)
@@ -272,10 +288,9 @@ class Trainer:
                 if validated is not None:
                     validate = validated(self.loss)
                 holds = not over_data.has_moved() and over_data.use(*data[:3])
-            wanted = self.loss, self.optimizer, data[2] is not None
-            if wanted != self._training_of or not training.constants.hold():
-                training, holds = self._prepared(self.loss, self.optimizer, data[1], data[2] is not None), False
-            if not holds:
+            now = self._prepared(self.loss, self.optimizer, data[1], data[2] is not None)
+            if now is not training or not holds:
+                training = now
                 plan, over_data = self._plans(training, data, rows)
             return training, over_data, validate
 
@@ -299,8 +314,9 @@ class Trainer:
     def _plans(self, training: Training, data: Data, rows: int | None) -> tuple[Plan, EpochPlan]:
         """Return the recorded step for batches of so many rows, or of all, and what goes over these data."""
         matrix, target, weight, _ = data
-        plan = training.plan(min(rows or len(matrix), len(matrix)), target, weight is not None, False)
-        return plan, plan.take_epochs(matrix, target, weight, training.stepping(False))
+        size = min(rows or len(matrix), len(matrix))
+        plan = training.plan(size, target, weight is not None, False)
+        return plan, plan.take_epochs(size, matrix, target, weight, training.stepping(False))
 
     def _validation(self, given: Any, n_threads: int | None, loss: Loss) -> Callable[[], float]:
         """Return a function that computes the loss on these data."""
@@ -355,7 +371,8 @@ class Trainer:
         passes = self._by_hand
         if passes is None or not passes.is_current():
             tree = self.tree
-            clear_frozen(tree.memory, tree.entries())
+            for gradient in frozen_gradients(tree.memory, tree.entries()):
+                gradient[...] = 0
             passes = ByHand(Chain(tree.elements, tree.n_in, tree.dtype), tree.memory, Constants(tree.all))
             self._by_hand = passes
         return passes
@@ -364,9 +381,9 @@ class Trainer:
         """Take a step of this optimizer on the gradients as they are."""
         passes = self._by_hand
         pending = None if passes is None else passes.recorded_pending()
-        recorded = self._steps
-        is_this = recorded is not None and recorded[0] is optimizer and recorded[1] is pending
-        if recorded is None or not is_this or not recorded[2].hold():
+        kept = self._steps if pending is None else pending.steps
+        found = kept.find(optimizer)
+        if found is None or not found.constants.hold():
             memory, tape = self.tree.memory, Tape()
             update = Update(optimizer, memory, self.tree.entries(), self.state.of(optimizer, memory))
             if memory.grads.size:
@@ -374,11 +391,16 @@ class Trainer:
             if passes is not None and pending is not None:
                 passes.record_after_batch(pending, tape)  # in one replay with the step: both are done, or neither
             update.record(tape)
-            self._steps = recorded = optimizer, pending, Constants((optimizer, *self.tree.all)), tape
+            made = Step(update, Constants(self.tree.all, optimizer), tape)
+            kept.add(optimizer, made, found)
+            found = made
+        elif found.update is not self._updated:
+            found.update.clear_unused()
+        self._updated = found.update
         if self.tree.memory.without_gradients is not None:
             raise RuntimeError(f"step: no gradients: {self.tree.memory.without_gradients}")
         try:
-            recorded[3].replay()
+            found.tape.replay()
         except FloatingPointError:
             raise FloatingPointError(
                 "step: a gradient is NaN or infinite: nothing was changed; lower the learning rate, or clip"

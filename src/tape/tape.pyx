@@ -6,10 +6,10 @@ permutation.pxi and epochs.pxi (the loop over batches and epochs). Beside them s
 apart: claim.pxi (one thread at a time) and copies.pxi (several arrays at once).
 """
 
-from cpython.buffer cimport PyBUF_FULL_RO, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_FULL_RO, PyBUF_RECORDS_RO, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawMalloc
-from cpython.object cimport PyObject
+from cpython.object cimport PyObject, PyTypeObject
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove, memset, strcmp
