@@ -59,7 +59,6 @@ class Update:
                 for name, array in state.items():
                     if name.startswith("transforms.") and array.shape == self._params.shape:
                         self._unused.append(array[entry.start : entry.stop])
-        self.clear_unused()
 
     def clear_unused(self) -> None:
         """Set to 0 what belongs to frozen parameters: others that trained them meanwhile may have written to it."""

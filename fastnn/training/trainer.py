@@ -76,7 +76,7 @@ class Trainer:
         self._trainings: Recordings[Training] = Recordings(_TRAININGS_KEPT)
         self._by_hand: ByHand | None = None
         self._steps: Recordings[Step] = Recordings(STEPS_KEPT)
-        self._updated: Update | None = None  # by the last of these
+        self._updated: Update | None = None  # by what the last step was taken
 
     def __getstate__(self) -> dict[str, Any]:
         memories = [(part, dict(arrays)) for part, arrays in self.state.memories.items()]
@@ -139,13 +139,18 @@ class Trainer:
                 made = self._made(loss, optimizer, target, weighted)
                 self._trainings.add(optimizer, made, training)
                 training = made
-            elif training is not before:
-                training.update.clear_unused()
             if before is not None and training is not before:
                 before.put_aside()
             self._training, self._training_of = training, (training.given, optimizer, weighted)
+        self._begins(training.update)
         self.loss, self.optimizer = loss, optimizer
         return training
+
+    def _begins(self, update: Update) -> None:
+        """Give what takes the next step clean gradients of frozen parameters, where another one took the last step."""
+        if update is not self._updated:
+            update.clear_unused()
+            self._updated = update
 
     def _made(self, loss: Loss, optimizer: Optimizer, target: Array, weighted: bool) -> Training:
         self.require_derivatives()
@@ -394,9 +399,7 @@ class Trainer:
             made = Step(update, Constants(self.tree.all, optimizer), tape)
             kept.add(optimizer, made, found)
             found = made
-        elif found.update is not self._updated:
-            found.update.clear_unused()
-        self._updated = found.update
+        self._begins(found.update)
         if self.tree.memory.without_gradients is not None:
             raise RuntimeError(f"step: no gradients: {self.tree.memory.without_gradients}")
         try:
