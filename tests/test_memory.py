@@ -111,11 +111,3 @@ def test_large_recordings_are_not_kept_between_fits(monkeypatch):
     monkeypatch.setattr(step, "_BYTES_KEPT", 1000)
     net.fit(x, t, epochs=1, batch_size=None)
     assert not net._trainer._training._plans
-
-
-def test_few_recordings_are_kept_for_last_batches_of_many_sizes():
-    net = Model([Dense(8, "relu"), Dense(3, "softmax")], seed=0)
-    for rows in range(33, 63):
-        net.fit(np.ones((rows, 4)), np.arange(rows) % 3, epochs=1, batch_size=32)
-    (plan,) = net._trainer._training._plans.values()
-    assert len(plan._tapes) <= 8

@@ -176,7 +176,7 @@ class Trainer:
             tree.feature_names = names
             if tree.built and not was_built:
                 self.loss, self.optimizer = own
-                self._training, self._trainings = None, Recordings(_TRAININGS_KEPT)
+                self._training, self._updated, self._trainings = None, None, Recordings(_TRAININGS_KEPT)
                 tree.unbuild()
             raise
 
