@@ -313,7 +313,8 @@ class Model(Network):
             Show progress: "auto" where standard error is a terminal, or in a notebook. Batches move it in long epochs.
         n_threads : int or None
             How many threads compute together: the result has the same bits for any number. None decides it from the
-            work: one for small nets, never more than the process may use or than FASTNN_NUM_THREADS says.
+            work: one for small nets, never more than the process may use or than FASTNN_NUM_THREADS says, or
+            OMP_NUM_THREADS where that is not set.
 
         Returns
         -------

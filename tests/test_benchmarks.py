@@ -90,6 +90,13 @@ def test_bench_steps(tmp_path: Path) -> None:
     assert required["required"] == "<= 1.2"
 
 
+def test_bench_calls(tmp_path: Path) -> None:
+    printed, report = run("bench_calls.py", tmp_path)
+    check_rows(report)
+    assert "always the same" in printed
+    assert {required["required"] for required in report["required"]} == {"<= 1.5", "<= 2.4"}
+
+
 def test_other_bits_are_refused() -> None:
     code = """
 import frame

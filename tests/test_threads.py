@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -463,6 +464,108 @@ def test_an_environment_variable_bounds_the_threads(monkeypatch):
     monkeypatch.setenv("FASTNN_NUM_THREADS", "many")
     with pytest.raises(ValueError, match="FASTNN_NUM_THREADS is 'many', expected a whole number"):
         threads.available()
+
+
+@pytest.mark.parametrize(
+    ("openmp", "ours", "expected"),
+    [
+        ("1", None, 1),
+        (" 1 ", None, 1),
+        ("1,8", None, 1),  # for each level of nested regions
+        ("1000", None, 3),
+        ("2,1", None, 2),
+        ("1", "2", 2),  # the variable of this package counts where it is set
+        ("1", "1000", 3),
+        ("2", " ", 2),
+        ("", None, 3),
+        ("0", None, 3),  # what is no number of threads is none of this package's business
+        ("-1", None, 3),
+        ("many", None, 3),
+        (",2", None, 3),
+    ],
+)
+def test_openmp_s_variable_bounds_the_threads_where_there_is_no_other(openmp, ours, expected, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2}, raising=False)
+    monkeypatch.setattr(threads, "_quota", lambda: 4.0)
+    monkeypatch.setenv("OMP_NUM_THREADS", openmp)
+    monkeypatch.setenv("FASTNN_NUM_THREADS", ours) if ours else monkeypatch.delenv("FASTNN_NUM_THREADS", raising=False)
+    assert threads.available() == expected
+
+
+def test_a_number_that_is_asked_for_is_not_bounded(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert threads.chosen(2, 100, 100) == 2
+    assert threads.chosen(None, 100, 100) == 1
+
+
+LIMITS = """
+import os
+os.sched_getaffinity = lambda process: {0, 1, 2}
+os.environ.pop("FASTNN_NUM_THREADS", None), os.environ.pop("OMP_NUM_THREADS", None)
+%s
+threads._quota = lambda: 4.0
+%s
+def seen(): return [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "fastnn"]
+def both(): return threads.available(), seen()
+found = [both()]
+with threadpoolctl.threadpool_limits(2):
+    found += [both()]
+    with threadpoolctl.threadpool_limits(1, user_api="fastnn"):
+        found += [both()]
+        with ThreadPoolExecutor() as pool:
+            found += [pool.submit(both).result()]
+    found += [both()]
+for given in ({"limits": 1, "user_api": "blas"}, {"limits": 5}, {"limits": {"fastnn": 1}}):
+    with threadpoolctl.threadpool_limits(**given):
+        found += [both()]
+print(found + [both()])
+"""
+FIRST = (
+    "import threadpoolctl\nfrom fastnn import Dense, Model, threads\nfrom concurrent.futures import ThreadPoolExecutor"
+)
+
+
+@pytest.mark.parametrize(
+    ("imports", "more"),
+    [
+        (FIRST, ""),
+        ("\n".join(reversed(FIRST.split("\n"))), "Model([Dense(2)])"),
+        ("\n".join(reversed(FIRST.split("\n"))), "threads.available()"),
+    ],
+    ids=["imported before", "before a model is made", "before a number is chosen"],
+)
+def test_threadpoolctl_sees_the_threads_and_limits_them_in_a_subprocess(imports, more):
+    """A limit is for the thread that sets it; what is given back is no limit."""
+    pytest.importorskip("threadpoolctl", minversion="3.2")
+    printed = run(LIMITS % (imports, more))
+    expected = [3, 2, 1, 3, 2, 3, 3, 1, 3]
+    assert printed.stdout.strip() == str([(n, [n]) for n in expected]), printed.stderr
+
+
+def test_importing_this_package_does_not_import_threadpoolctl_in_a_subprocess():
+    script = "import sys; from fastnn import Dense, Model; Model([Dense(1)]); print('threadpoolctl' in sys.modules)"
+    assert run(script).stdout.strip() == "False"
+
+
+def test_a_threadpoolctl_that_cannot_be_told_is_left_alone(monkeypatch):
+    """Before 3.2, or while it is being imported."""
+    monkeypatch.setitem(sys.modules, "threadpoolctl", types.ModuleType("threadpoolctl"))
+    monkeypatch.setattr(threads, "_controllers", [])
+    threads.register()
+    assert threads.available() >= 1
+    assert not threads._controllers
+
+
+def available_here():
+    return threads.available()
+
+
+def test_workers_of_joblib_use_as_many_threads_as_it_gives_them_in_a_subprocess():
+    joblib = pytest.importorskip("joblib")
+    for given in (1, 2):
+        with joblib.parallel_config("loky", n_jobs=2, inner_max_num_threads=given):
+            found = joblib.Parallel()(joblib.delayed(available_here)() for _ in range(2))
+        assert found == [min(given, available_here())] * 2
 
 
 def test_a_wrong_environment_variable_leaves_the_model_as_it_was(monkeypatch):
