@@ -192,6 +192,9 @@ def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
         if chosen.only not in what:
             continue
         calls, n = make()
+        results = {name: call() for name, call in calls.items()}
+        if results[USUAL] is not None:  # of one row: that training is the same is tested bit for bit
+            frame.verify(what, {name: [result] for name, result in results.items()}, 0)
         timings = frame.measure(calls, 0.0 if chosen.smoke else 0.6 if chosen.quick else 4.0, at_least=2)
         timings = {name: timing.per(n) for name, timing in timings.items()}
         usual, varied = timings[USUAL], timings[VARIED]

@@ -19,7 +19,7 @@ def describe() -> str:
             f"built:     {', '.join(kernels.built)}, each for float32 and float64",
             f"supported: {', '.join(kernels.supported)}",
             f"selected:  {kernels.selected} ({kernels.reason}; FASTNN_ISA=<name> forces another)",
-            f"threads:   at most {threads.available()} of {os.cpu_count()} processors (FASTNN_NUM_THREADS or OMP_NUM_THREADS)",
+            f"threads:   at most {threads.available()} of {os.cpu_count()} processors (FASTNN_NUM_THREADS bounds them)",
         ]
     )
 

@@ -500,6 +500,7 @@ def test_a_number_that_is_asked_for_is_not_bounded(monkeypatch):
 
 LIMITS = """
 import os
+from concurrent.futures import ThreadPoolExecutor
 os.sched_getaffinity = lambda process: {0, 1, 2}
 os.environ.pop("FASTNN_NUM_THREADS", None), os.environ.pop("OMP_NUM_THREADS", None)
 %s
@@ -520,24 +521,22 @@ for given in ({"limits": 1, "user_api": "blas"}, {"limits": 5}, {"limits": {"fas
         found += [both()]
 print(found + [both()])
 """
-FIRST = (
-    "import threadpoolctl\nfrom fastnn import Dense, Model, threads\nfrom concurrent.futures import ThreadPoolExecutor"
-)
+FIRST = "import threadpoolctl", "from fastnn import Dense, Model, threads"
 
 
 @pytest.mark.parametrize(
     ("imports", "more"),
     [
         (FIRST, ""),
-        ("\n".join(reversed(FIRST.split("\n"))), "Model([Dense(2)])"),
-        ("\n".join(reversed(FIRST.split("\n"))), "threads.available()"),
+        (FIRST[::-1], "Model([Dense(2)])"),
+        (FIRST[::-1], "threads.available()"),
     ],
     ids=["imported before", "before a model is made", "before a number is chosen"],
 )
 def test_threadpoolctl_sees_the_threads_and_limits_them_in_a_subprocess(imports, more):
     """A limit is for the thread that sets it; what is given back is no limit."""
     pytest.importorskip("threadpoolctl", minversion="3.2")
-    printed = run(LIMITS % (imports, more))
+    printed = run(LIMITS % ("\n".join(imports), more))
     expected = [3, 2, 1, 3, 2, 3, 3, 1, 3]
     assert printed.stdout.strip() == str([(n, [n]) for n in expected]), printed.stderr
 
