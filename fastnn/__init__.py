@@ -36,7 +36,21 @@ from fastnn.layers import (
 )
 from fastnn.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber, Loss
 from fastnn.model import Model
-from fastnn.optimizers import SGD, Adam, AdamW, Group, Optimizer, RMSprop
+from fastnn.optimizers import (
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Group,
+    Lion,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSprop,
+    Rprop,
+)
 from fastnn.training import callbacks
 from fastnn.training.callbacks import EarlyStopping
 from fastnn.training.history import History
@@ -62,10 +76,10 @@ else:
 
 
 __all__ = [
-    "CELU", "ELU", "GELU", "MAE", "MSE", "SELU", "SGD", "Adam", "AdamW", "BatchNorm", "BinaryCrossEntropy",
-    "CrossEntropy", "Dense", "Dropout", "EarlyStopping", "Group", "HardSigmoid", "HardTanh", "History", "Huber",
-    "Identity", "Layer", "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "Loss", "Mish", "Model", "Optimizer",
-    "RMSprop", "ReLU", "Residual", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign", "Tanh", "Tape",
-    "activations", "callbacks", "datasets", "fit_many", "initializers", "kernels", "layers", "losses", "optimizers",
-    "reference", "show_config",
+    "CELU", "ELU", "GELU", "MAE", "MSE", "SELU", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "BatchNorm",
+    "BinaryCrossEntropy", "CrossEntropy", "Dense", "Dropout", "EarlyStopping", "Group", "HardSigmoid", "HardTanh",
+    "History", "Huber", "Identity", "Layer", "LayerNorm", "LeakyReLU", "Linear", "Lion", "LogSoftmax", "Loss", "Mish",
+    "Model", "NAdam", "Optimizer", "RAdam", "RMSprop", "ReLU", "Residual", "Rprop", "Sequential", "SiLU", "Sigmoid",
+    "Softmax", "Softplus", "Softsign", "Tanh", "Tape", "activations", "callbacks", "datasets", "fit_many",
+    "initializers", "kernels", "layers", "losses", "optimizers", "reference", "show_config",
 ]  # fmt: skip

@@ -265,6 +265,32 @@ class Kernels:
         momentum: Number = 0.0,
         weight_decay: Number = 0.0,
         nesterov: bool = False,
+        dampening: Number = 0.0,
+        step: Number = 0.0,
+        tape: Tape | None = None,
+    ) -> None: ...
+    @staticmethod
+    def lion(
+        w: Real,
+        dw: Real,
+        m: Real,
+        lr: Number,
+        beta1: Number = 0.9,
+        beta2: Number = 0.99,
+        weight_decay: Number = 0.0,
+        tape: Tape | None = None,
+    ) -> None: ...
+    @staticmethod
+    def rprop(
+        w: Real,
+        dw: Real,
+        previous: Real,
+        size: Real,
+        lr: Number,
+        eta_minus: Number = 0.5,
+        eta_plus: Number = 1.2,
+        min_step: Number = 1e-6,
+        max_step: Number = 50.0,
         tape: Tape | None = None,
     ) -> None: ...
     @staticmethod
@@ -283,6 +309,32 @@ class Kernels:
         tape: Tape | None = None,
     ) -> None: ...
     @staticmethod
+    def adagrad(
+        w: Real,
+        dw: Real,
+        square: Real,
+        lr: Number,
+        step: Number,
+        lr_decay: Number = 0.0,
+        weight_decay: Number = 0.0,
+        eps: Number = 1e-10,
+        tape: Tape | None = None,
+    ) -> None: ...
+    @staticmethod
+    def adadelta(
+        w: Real,
+        dw: Real,
+        square: Real,
+        change: Real,
+        lr: Number,
+        rho: Number = 0.9,
+        eps: Number = 1e-6,
+        weight_decay: Number = 0.0,
+        tape: Tape | None = None,
+    ) -> None: ...
+    @staticmethod
+    def increment(step: Cell, tape: Tape | None = None) -> None: ...
+    @staticmethod
     def adam(
         w: Real,
         dw: Real,
@@ -295,10 +347,59 @@ class Kernels:
         eps: Number = 1e-8,
         weight_decay: Number = 0.0,
         decoupled: bool = True,
+        largest: Real | None = None,
         tape: Tape | None = None,
     ) -> None: ...
     @staticmethod
-    def increment(step: Cell, tape: Tape | None = None) -> None: ...
+    def nadam(
+        w: Real,
+        dw: Real,
+        m: Real,
+        v: Real,
+        lr: Number,
+        step: Number,
+        product: Number,
+        beta1: Number = 0.9,
+        beta2: Number = 0.999,
+        eps: Number = 1e-8,
+        weight_decay: Number = 0.0,
+        momentum_decay: Number = 4e-3,
+        decoupled: bool = False,
+        tape: Tape | None = None,
+    ) -> None: ...
+    @staticmethod
+    def nadam_product(
+        product: Cell, step: Number, beta1: Number = 0.9, momentum_decay: Number = 4e-3, tape: Tape | None = None
+    ) -> None: ...
+    @staticmethod
+    def radam(
+        w: Real,
+        dw: Real,
+        m: Real,
+        v: Real,
+        lr: Number,
+        step: Number,
+        beta1: Number = 0.9,
+        beta2: Number = 0.999,
+        eps: Number = 1e-8,
+        weight_decay: Number = 0.0,
+        decoupled: bool = False,
+        tape: Tape | None = None,
+    ) -> None: ...
+    @staticmethod
+    def adamax(
+        w: Real,
+        dw: Real,
+        m: Real,
+        u: Real,
+        lr: Number,
+        step: Number,
+        beta1: Number = 0.9,
+        beta2: Number = 0.999,
+        eps: Number = 1e-8,
+        weight_decay: Number = 0.0,
+        tape: Tape | None = None,
+    ) -> None: ...
     @staticmethod
     def accumulate(total: Real, g: Real, tape: Tape | None = None) -> None: ...
     @staticmethod

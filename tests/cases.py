@@ -6,6 +6,7 @@ A row is a `Case`. Most tests of single kernels are loops over `CASES`: a new ke
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -202,14 +203,14 @@ ACTIVATIONS = (
         y=lambda a: np.abs(a.x),
         dx=lambda a: np.abs(a.dy) * (1 + 0.5 * np.abs(a.x) * gelu_tanh_slope(a.x)),
     ),
-    *activation("silu", saved="x", dx=lambda a: np.abs(a.dy) * reference._sigmoid(a.x) * (1 + size(a.x))),
+    *activation("silu", saved="x", dx=lambda a: np.abs(a.dy) * reference.activations._sigmoid(a.x) * (1 + size(a.x))),
     *activation("softplus"),
     *activation("softsign", saved="x", kinks=(0.0,)),
     *activation("sigmoid", dx=lambda a: np.abs(a.dy) * a.y),
     *activation("hard_sigmoid", kinks=(-3.0, 3.0), y=lambda a: np.ones_like(a.x)),
     *activation("tanh", dx=lambda a: np.abs(a.dy)),
     *activation("hard_tanh", kinks=(-1.0, 1.0)),
-    *activation("mish", saved="x", dx=lambda a: np.abs(a.dy) * reference._sigmoid(a.x) * (2 + size(a.x))),
+    *activation("mish", saved="x", dx=lambda a: np.abs(a.dy) * reference.activations._sigmoid(a.x) * (2 + size(a.x))),
 )
 
 
@@ -476,7 +477,7 @@ def moments(x: np.ndarray, axis: int, eps: float) -> tuple[np.ndarray, ...]:
     """The root of the number of terms, the largest |x|, the deviation, and 1 / sqrt(variance + eps)."""
     largest = np.abs(x).max(axis=axis, keepdims=True, initial=0)
     with np.errstate(all="ignore"):
-        deviation = np.sqrt(reference._mean(np.square(x - reference._mean(x, axis)), axis))
+        deviation = np.sqrt(reference.layers._mean(np.square(x - reference.layers._mean(x, axis)), axis))
         return np.sqrt(max(x.shape[axis], 1)), largest, deviation, 1 / np.sqrt(np.square(deviation) + eps)
 
 
@@ -497,7 +498,7 @@ def inverse_scale(a: SimpleNamespace) -> np.ndarray:
 
 
 def mean_scale(axis: int) -> Scale:
-    return lambda a: np.sqrt(max(a.x.shape[axis], 1)) * reference._mean(np.abs(a.x), axis).reshape(-1)
+    return lambda a: np.sqrt(max(a.x.shape[axis], 1)) * reference.layers._mean(np.abs(a.x), axis).reshape(-1)
 
 
 def dshift_scale(a: SimpleNamespace) -> np.ndarray:
@@ -524,7 +525,7 @@ def layer_norm_dscale_scale(a: SimpleNamespace) -> np.ndarray:
 def layer_norm_dx_scale(a: SimpleNamespace) -> np.ndarray:
     g, inverse, root = np.abs(a.dy * a.scale), np.abs(a.inverse[:, None]), np.sqrt(a.x.shape[1])
     xhat = (np.abs(a.x) + np.abs(a.mean[:, None])) * inverse
-    return inverse * (g + root * reference._mean(g, 1) + root * xhat * reference._mean(g * xhat, 1))
+    return inverse * (g + root * reference.layers._mean(g, 1) + root * xhat * reference.layers._mean(g * xhat, 1))
 
 
 BATCH_NORM_SCALE: Mapping[str, Scale] = {
@@ -682,8 +683,8 @@ LOSSES = (
     *loss(
         "binary_cross_entropy_from_logits",
         pairs(logits, targets),
-        dy=lambda a: (reference._sigmoid(a.y) + a.t) / a.y.shape[1],
-        value=lambda a: (reference._softplus(a.y) + np.abs(a.y * a.t)) / a.y.shape[1],
+        dy=lambda a: (reference.activations._sigmoid(a.y) + a.t) / a.y.shape[1],
+        value=lambda a: (reference.activations._softplus(a.y) + np.abs(a.y * a.t)) / a.y.shape[1],
     ),
     *loss("cross_entropy", pairs(probabilities, targets), kinks=(0.0,)),
     *loss(
@@ -703,6 +704,39 @@ LOSSES = (
 # Optimizers
 
 
+def rule(op: str, memory: str, variant: str = "", cells: dict[str, float] | None = None, **options: Any) -> Case:
+    """The row of an optimizer: what it remembers, by name, numbers that are given as cells, others as they are.
+
+    The scale of what it writes is what the twin makes of the magnitudes of all: nothing cancels there.
+    """
+    names = memory.split()
+
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        w, dw = rng.normal(size=(2, rows * width)).astype(dtype)
+        made = {
+            name: (rng.normal(size=w.size) if name in SIGNED else rng.uniform(1, 2, w.size)).astype(dtype)
+            for name in names
+        }
+        numbers = {name: np.array([value]) for name, value in {"lr": 0.05, **(cells or {})}.items()}
+        return {"w": w, "dw": dw, **made, **numbers, **options}
+
+    def magnitudes(a: SimpleNamespace, output: str) -> np.ndarray:
+        sizes = {name: np.abs(value, dtype="float64") for name, value in arrays_of(vars(a)).items()}
+        before = sizes["w"].copy()
+        getattr(reference, op)(**{**vars(a), **sizes})
+        return before + np.abs(before - sizes["w"]) if output == "w" else sizes[output]
+
+    outputs = ("w", *names)
+    return Case(op, make, outputs, {name: partial(magnitudes, output=name) for name in outputs}, variant=variant)
+
+
+def arrays_of(arguments: Arguments) -> Arguments:
+    return {name: value for name, value in arguments.items() if isinstance(value, np.ndarray)}
+
+
+SIGNED = ("m", "previous")  # what optimizers remember that may be below 0
+
+
 def sgd(variant: str, momentum: float = 0.0, weight_decay: float = 0.0, nesterov: bool = False) -> Case:
     def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
         w, dw, velocity = rng.normal(size=(3, rows * width)).astype(dtype)
@@ -716,7 +750,7 @@ def sgd(variant: str, momentum: float = 0.0, weight_decay: float = 0.0, nesterov
     return Case("sgd", make, ("w", "velocity") if momentum else ("w",), scale, variant=variant)
 
 
-def adam(variant: str, step: float, weight_decay: float = 0.0, decoupled: bool = True) -> Case:
+def adam(variant: str, step: float, weight_decay: float = 0.0, decoupled: bool = True, amsgrad: bool = False) -> Case:
     beta1, beta2, eps = 0.9, 0.999, 1e-8
 
     def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
@@ -726,7 +760,8 @@ def adam(variant: str, step: float, weight_decay: float = 0.0, decoupled: bool =
             m[:], v[:] = 0, 0
         cells = {"lr": np.array([0.05]), "step": np.array([float(step)])}
         options = {"beta1": beta1, "beta2": beta2, "eps": eps, "weight_decay": weight_decay, "decoupled": decoupled}
-        return {"w": w, "dw": dw, "m": m, "v": v, **cells, **options}
+        largest = {"largest": rng.uniform(0, 2, rows * width).astype(dtype)} if amsgrad else {}
+        return {"w": w, "dw": dw, "m": m, "v": v, **cells, **options, **largest}
 
     def gradient_scale(a: SimpleNamespace) -> np.ndarray:
         return np.abs(a.dw) + weight_decay * np.abs(a.w)
@@ -739,10 +774,12 @@ def adam(variant: str, step: float, weight_decay: float = 0.0, decoupled: bool =
 
     def w_scale(a: SimpleNamespace) -> np.ndarray:
         g = a.dw + (0 if decoupled else weight_decay * a.w)
-        v = (beta2 * a.v + (1 - beta2) * g * g) / (1 - beta2**step)
+        v = beta2 * a.v + (1 - beta2) * g * g
+        v = (np.maximum(v, a.largest) if amsgrad else v) / (1 - beta2**step)
         return np.abs(a.w) + a.lr[0] * m_scale(a) / (1 - beta1**step) / (np.sqrt(v) + eps)
 
-    return Case("adam", make, ("w", "m", "v"), {"w": w_scale, "m": m_scale, "v": v_scale}, variant=variant)
+    scale = {"w": w_scale, "m": m_scale, "v": v_scale, "largest": v_scale}
+    return Case("adam", make, ("w", "m", "v", *(["largest"] if amsgrad else [])), scale, variant=variant)
 
 
 def rmsprop(variant: str, momentum: float = 0.0, weight_decay: float = 0.0, centered: bool = False) -> Case:
@@ -798,6 +835,32 @@ OPTIMIZERS = (
     adam("later step", step=7),
     adam("decoupled weight decay", step=7, weight_decay=0.1),
     adam("coupled weight decay", step=7, weight_decay=0.1, decoupled=False),
+    adam("amsgrad", step=7, amsgrad=True),
+    adam("amsgrad, coupled weight decay", step=7, weight_decay=0.1, decoupled=False, amsgrad=True),
+    rule("sgd", "velocity", "first step", momentum=0.9, weight_decay=0.1, nesterov=False, dampening=0.3, step=1.0),
+    rule("sgd", "velocity", "dampening", momentum=0.9, weight_decay=0.1, nesterov=False, dampening=0.3, step=2.0),
+    rule("lion", "m"),
+    rule("lion", "m", "all", weight_decay=0.1, beta1=0.8, beta2=0.7),
+    rule("rprop", "previous size"),
+    rule("rprop", "previous size", "bounds", eta_minus=0.3, eta_plus=2.5, min_step=0.04, max_step=0.08),
+    rule("rprop", "previous size", "no rate", {"lr": 0.0}),
+    rule("adagrad", "square", cells={"step": 1.0}),
+    rule("adagrad", "square", "all", {"step": 7.0}, lr_decay=0.1, weight_decay=0.1, eps=0.01),
+    rule("adadelta", "square change"),
+    rule("adadelta", "square change", "all", rho=0.7, eps=0.01, weight_decay=0.1),
+    rule("nadam", "m v", cells={"step": 7.0, "product": 0.1}),
+    rule("nadam", "m v", "coupled", {"step": 7.0, "product": 0.1}, weight_decay=0.1, momentum_decay=0.1),
+    rule("nadam", "m v", "decoupled", {"step": 1.0, "product": 0.5}, beta1=0.8, weight_decay=0.1, decoupled=True),
+    rule("radam", "m v", cells={"step": 7.0}),
+    rule("radam", "m v", "first steps", {"step": 5.0}, weight_decay=0.1),
+    rule("radam", "m v", "decoupled", {"step": 50.0}, beta2=0.9, weight_decay=0.1, decoupled=True),
+    rule("adamax", "m u", cells={"step": 7.0}),
+    rule("adamax", "m u", "weight decay", {"step": 1.0}, beta2=0.7, weight_decay=0.1),
+    Case(
+        "nadam_product",
+        lambda rows, width, dtype, rng: {"product": np.array([0.4]), "step": np.array([float(width)])},
+        ("product",),
+    ),
     Case("increment", lambda rows, width, dtype, rng: {"step": np.array([float(rows)])}, ("step",)),
 )
 

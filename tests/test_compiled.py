@@ -51,6 +51,7 @@ WITHOUT_ARITHMETIC = {
     "norm_factor_body": "adds a few numbers",
     "multiply_numbers_body": "multiplies two numbers",
     "every_body": "adds to one number",
+    "nadam_product_body": "multiplies two numbers",
     "clear_body": "writes zeros",
     "cross_entropy_labels_body": "reads one number of each row",
 }
@@ -69,17 +70,25 @@ CALLS = {
     "dense_dx_body": {"gemm": "a whole product"},
     "dense_dw_body": {"gemm": "a whole product"},
     "dense_sgd_body": {"gemm": "a whole product"},
-    "adam_body": {"pow": "the corrections, once for all parameters"},
+    **{
+        f"{name}_body": {"pow": "the corrections, once for all parameters"}
+        for name in ("adam", "nadam", "nadam_product", "radam", "adamax")
+    },
 }
 MEMORY = {"memcpy", "memmove", "memset"}
+
+# Optimizers: what they take from cells is computed in double, once for all parameters
+RULES = (
+    "sgd", "lion", "rprop", "rmsprop", "adagrad", "adadelta", "adam", "nadam", "radam", "adamax",
+)  # fmt: skip
 
 # What a float32 build may do in double. Numbers that come as cells are double, and are made `real` before the loop.
 OUTSIDE_LOOPS = {
     "elementwise_body": {"scalar conversion"},
     "gradient_body": {"scalar conversion"},
-    "sgd_body": {"scalar conversion"},
-    "rmsprop_body": {"scalar conversion", "scalar arithmetic"},  # 1 - alpha
-    "adam_body": {"scalar conversion", "scalar arithmetic"},  # the corrections
+    # 1 - alpha, the corrections and their kin
+    **{f"{name}_body": {"scalar conversion", "scalar arithmetic"} for name in RULES},
+    "nadam_product_body": {"scalar arithmetic"},
     "increment_body": {"scalar arithmetic"},  # a step is counted in double
     "dropout_body": {"scalar conversion", "scalar arithmetic"},  # the threshold and 1 / (1 - rate)
     "scale_body": {"scalar conversion", "scalar arithmetic"},  # whether the factor is 1

@@ -31,19 +31,19 @@ def test_nothing_is_missing():
 # What an operation consists of, as texts of this project: deleting any one of them must be noticed, by name
 EDITS = {
     "celu, formula and row": ("kernel", "celu", None),
-    "celu, twins": ("fastnn/reference.py", "celu", r"def celu_\w+\(.*?\n\n\n"),
-    "celu, twin of backward": ("fastnn/reference.py", "celu_backward", r"def celu_backward\(.*?\n\n\n"),
+    "celu, twins": ("fastnn/reference/activations.py", "celu", r"def celu_\w+\(.*?\n\n\n"),
+    "celu, twin of backward": ("fastnn/reference/activations.py", "celu_backward", r"def celu_backward\(.*?\n\n\n"),
     "celu, case": ("tests/cases.py", "celu", r' *\*activation\("celu".*?\n'),
     "celu, types": ("fastnn/kernels.pyi", "celu", r"    @staticmethod\n    def celu_\w+\(.*?\n"),
     "celu, class": ("fastnn/layers/activations.py", "CELU", r"class CELU\(.*?\n\n\n"),
     "celu, export": ("fastnn/__init__.py", "CELU", r'    CELU,\n|"CELU", '),
     "rmsprop, kernel": ("kernel", "rmsprop", None),
-    "rmsprop, twin": ("fastnn/reference.py", "rmsprop", r"def rmsprop\(.*?\n\n\n"),
+    "rmsprop, twin": ("fastnn/reference/optimizers.py", "rmsprop", r"def rmsprop\(.*?\n\n\n"),
     "rmsprop, case": ("tests/cases.py", "rmsprop", r" +rmsprop\(\".*?\n"),
     "rmsprop, types": ("fastnn/kernels.pyi", "rmsprop", r"    @staticmethod\n    def rmsprop\(.*?\) -> None: \.\.\.\n"),
-    "rmsprop, class": ("fastnn/optimizers/rules.py", "RMSprop", r"class RMSprop\(.*?\n\n\n"),
+    "rmsprop, class": ("fastnn/optimizers/adaptive.py", "RMSprop", r"class RMSprop\(.*?\n\n\n"),
     "rmsprop, name": ("fastnn/optimizers/__init__.py", "rmsprop", r'"rmsprop": RMSprop, '),
-    "rmsprop, export": ("fastnn/__init__.py", "RMSprop", r", RMSprop|\"RMSprop\", "),
+    "rmsprop, export": ("fastnn/__init__.py", "RMSprop", r"    RMSprop,\n|\"RMSprop\", "),
 }
 
 # As if the sources of the core did not have it

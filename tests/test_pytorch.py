@@ -2,51 +2,24 @@
 
 import numpy as np
 import pytest
+from trajectories import RULES, START, STEPS, by_others, gradient, recorded
 
-from fastnn import SGD, Adam, AdamW, Optimizer, RMSprop, kernels
+from fastnn import kernels, optimizers
 from fastnn._core.tape import Tape
 
-# Six steps from (1, -2, 1/2) on the gradients sin(3 w + k) + k / 10 of step k
-OPTIMIZERS: dict[str, tuple[Optimizer, list[float]]] = {
-    "sgd": (SGD(0.1), [0.809915632874306, -2.3202046877337055, 0.3288386701273553]),
-    "sgd, momentum": (
-        SGD(0.1, momentum=0.9, weight_decay=0.1),
-        [0.7808063226470771, -3.0173972581614046, -0.9027630695510788],
-    ),
-    "sgd, nesterov": (
-        SGD(0.1, momentum=0.9, weight_decay=0.1, nesterov=True),
-        [0.4677124734411787, -3.6747666227669407, -1.9806861320086124],
-    ),
-    "rmsprop": (RMSprop(0.1), [-1.9417114677488478, -4.065028334694463, -1.9595729322468962]),
-    "rmsprop, centered": (
-        RMSprop(0.1, alpha=0.9, centered=True),
-        [0.29748129764639486, -3.7509618940533875, -0.9405990348787121],
-    ),
-    "rmsprop, momentum": (
-        RMSprop(0.1, alpha=0.9, momentum=0.9),
-        [-3.0660669477877707, -4.249950692949106, -2.515679149772729],
-    ),
-    "rmsprop, all": (
-        RMSprop(0.05, alpha=0.8, eps=1e-3, weight_decay=0.1, momentum=0.5, centered=True),
-        [0.8250527495760286, -3.1628770268150466, -0.058750754741775345],
-    ),
-    "adam": (Adam(0.1), [1.0179176823198914, -2.5443986578463216, 0.08544434052506772]),
-    "adam, coupled": (
-        Adam(0.1, weight_decay=0.1),
-        [0.9564538255523739, -2.4940925759711607, 0.07802887650335154],
-    ),
-    "adam, decoupled": (
-        AdamW(0.1, beta1=0.8, beta2=0.95, eps=1e-3, weight_decay=0.1),
-        [0.9508957990337877, -2.3866957538859945, 0.10155006809008997],
-    ),
-}
+each_rule = pytest.mark.parametrize("rule", RULES, ids=str)
 
 
-@pytest.mark.parametrize("recorded", [False, True], ids=["eager", "replayed"])
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_optimizers(name, recorded):
-    optimizer, expected = OPTIMIZERS[name]
-    w, dw = np.array([1.0, -2.0, 0.5]), np.empty(3)
+def test_every_optimizer_is_compared():
+    assert {type(rule.make()) for rule in RULES} == set(optimizers._BY_NAME.values())
+    assert set(recorded()) == {rule.name for rule in RULES}
+
+
+@pytest.mark.parametrize("replayed", [False, True], ids=["eager", "replayed"])
+@each_rule
+def test_twenty_steps(rule, replayed):
+    optimizer = rule.make()
+    w, dw, found = np.array(START), np.empty(len(START)), []
     state, tape = optimizer.init(w), Tape()
 
     def step(tape):
@@ -54,10 +27,18 @@ def test_optimizers(name, recorded):
         optimizer._step(w, dw, state, tape)
 
     step(tape)
-    for k in range(6):
-        dw[:] = np.sin(3 * w + k) + 0.1 * k
-        tape.replay() if recorded else step(None)
-    np.testing.assert_allclose(w, expected, rtol=1e-12)
+    for k in range(STEPS):
+        dw[:] = gradient(w, k)
+        tape.replay() if replayed else step(None)
+        found.append(w.copy())
+    np.testing.assert_allclose(found, recorded()[rule.name], rtol=rule.rtol)
+
+
+@each_rule
+def test_what_is_recorded_is_what_others_compute(rule):
+    if isinstance(rule.other, str):
+        pytest.importorskip("torch")
+    np.testing.assert_allclose(by_others(rule), recorded()[rule.name], rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from fastnn.optimizers.adam import Adam, Adamax, AdamW, NAdam, RAdam
+from fastnn.optimizers.adaptive import Adadelta, Adagrad, RMSprop
 from fastnn.optimizers.contract import Optimizer
+from fastnn.optimizers.descent import SGD, Lion, Rprop
 from fastnn.optimizers.groups import Group
-from fastnn.optimizers.rules import SGD, Adam, AdamW, RMSprop
 from fastnn.optimizers.transforms import Accumulate, ClipLayerNorm, ClipNorm, ClipValue, Transform
 from fastnn.settings import made
 
 __all__ = [
-    "SGD", "Accumulate", "Adam", "AdamW", "ClipLayerNorm", "ClipNorm", "ClipValue", "Group", "Optimizer", "RMSprop",
-    "Transform", "get",
+    "SGD", "Accumulate", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "ClipLayerNorm", "ClipNorm", "ClipValue",
+    "Group", "Lion", "NAdam", "Optimizer", "RAdam", "RMSprop", "Rprop", "Transform", "get",
 ]  # fmt: skip
 
-_BY_NAME: dict[str, type[Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW}
+_BY_NAME: dict[str, type[Optimizer]] = {
+    "sgd": SGD, "lion": Lion, "rprop": Rprop, "rmsprop": RMSprop, "adagrad": Adagrad, "adadelta": Adadelta,
+    "adam": Adam, "adamw": AdamW, "nadam": NAdam, "radam": RAdam, "adamax": Adamax,
+}  # fmt: skip
 
 
 def get(optimizer: str | Optimizer) -> Optimizer:

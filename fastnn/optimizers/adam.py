@@ -1,0 +1,271 @@
+"""Adam and its kin: a mean of gradients, divided by their size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import kernels
+from fastnn.arena import Array
+from fastnn.optimizers.contract import Optimizer, State, zeros_like
+from fastnn.settings import Flag, Number
+
+if TYPE_CHECKING:
+    from fastnn._core.tape import Tape
+
+
+class _Moments(Optimizer):
+    """What Adam and its kin have in common: numbers, and a count of steps."""
+
+    beta1: Any = Number(below=1.0)
+    beta2: Any = Number(below=1.0)
+    eps: Any = Number()
+    weight_decay: Any = Number()
+
+    def _advance(self, state: State, params: Array, tape: Tape | None) -> None:
+        kernels.of(params.dtype).increment(state["step"], tape)
+
+
+class Adam(_Moments):
+    """Adam (Kingma & Ba 2015).
+
+    m = beta1 * m + (1 - beta1) * g; v = beta2 * v + (1 - beta2) * g^2;
+    w -= lr * (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + eps).
+
+    Parameters
+    ----------
+    lr, beta1, beta2, eps : float
+    weight_decay : float
+        weight_decay * w is added to the gradient, as in PyTorch's Adam.
+    decoupled : bool
+        w is first made smaller by lr * weight_decay * w instead: that is `AdamW`.
+    amsgrad : bool
+        The largest v so far stands for v (AMSGrad, Reddi et al. 2018).
+    **options
+        Those of `Optimizer`.
+
+    Examples
+    --------
+    >>> from fastnn import Adam
+    >>> optimizer = Adam(0.001, amsgrad=True)
+    """
+
+    decoupled: Any = Flag()
+    amsgrad: Any = Flag()
+
+    def __init__(
+        self,
+        lr: float = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        decoupled: bool = False,
+        amsgrad: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(lr, **options)
+        self._set_numbers(beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
+        self.decoupled, self.amsgrad = decoupled, amsgrad
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        return self.decoupled, self.amsgrad
+
+    def init(self, params: Array) -> State:
+        return {**zeros_like(params, "m", "v", *(["largest"] if self.amsgrad else [])), "step": np.zeros(1)}
+
+    def _step(self, params: Array, grads: Array, state: State, tape: Tape | None) -> None:
+        cell = self.cell
+        kernels.of(params.dtype).adam(
+            params, grads, state["m"], state["v"], cell("lr"), state["step"], cell("beta1"), cell("beta2"),
+            cell("eps"), cell("weight_decay"), self.decoupled,
+            state["largest"] if self.amsgrad else None, tape,
+        )  # fmt: skip
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019): per step, w *= 1 - lr * weight_decay comes first.
+
+    Parameters
+    ----------
+    lr, beta1, beta2, eps, weight_decay : float
+    decoupled : bool
+        False makes it `Adam`.
+    amsgrad : bool
+        The largest v so far stands for v (AMSGrad, Reddi et al. 2018).
+    **options
+        Those of `Optimizer`; ``decay="weights"`` leaves biases and norms as they are.
+
+    Examples
+    --------
+    >>> from fastnn import AdamW
+    >>> optimizer = AdamW(0.001, weight_decay=0.05, decay="weights")
+    """
+
+    def __init__(
+        self,
+        lr: float = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+        decoupled: bool = True,
+        amsgrad: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, **options)
+
+
+class NAdam(_Moments):
+    """NAdam, Adam with Nesterov's momentum (Dozat 2016): PyTorch's formulas.
+
+    m and v as in `Adam`. mu_t = beta1 * (1 - 0.96^(t * momentum_decay) / 2) in step t; with the product of all mu up to
+    mu_t, w -= lr * (g * (1 - mu_t) / (1 - product) + m * mu_(t+1) / (1 - product * mu_(t+1))) /
+    (sqrt(v / (1 - beta2^t)) + eps).
+
+    Parameters
+    ----------
+    lr, beta1, beta2, eps, weight_decay, momentum_decay : float
+    decoupled : bool
+        Weight decay as in `AdamW`, not as in `Adam`.
+    **options
+        Those of `Optimizer`.
+
+    Examples
+    --------
+    >>> from fastnn import NAdam
+    >>> optimizer = NAdam(0.002, weight_decay=0.01, decoupled=True)
+    """
+
+    momentum_decay: Any = Number()
+    decoupled: Any = Flag()
+
+    def __init__(
+        self,
+        lr: float = 0.002,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum_decay: float = 0.004,
+        decoupled: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(lr, **options)
+        self._set_numbers(beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay, momentum_decay=momentum_decay)
+        self.decoupled = decoupled
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        return (self.decoupled,)
+
+    def init(self, params: Array) -> State:
+        return {**zeros_like(params, "m", "v"), "step": np.zeros(1), "product": np.ones(1)}
+
+    def _advance(self, state: State, params: Array, tape: Tape | None) -> None:
+        super()._advance(state, params, tape)
+        kernels.of(params.dtype).nadam_product(
+            state["product"], state["step"], self.cell("beta1"), self.cell("momentum_decay"), tape
+        )
+
+    def _step(self, params: Array, grads: Array, state: State, tape: Tape | None) -> None:
+        cell = self.cell
+        kernels.of(params.dtype).nadam(
+            params, grads, state["m"], state["v"], cell("lr"), state["step"], state["product"], cell("beta1"),
+            cell("beta2"), cell("eps"), cell("weight_decay"), cell("momentum_decay"), self.decoupled, tape,
+        )  # fmt: skip
+
+
+class RAdam(_Moments):
+    """RAdam, Adam that begins as momentum until v can be relied upon (Liu et al. 2020): PyTorch's formulas.
+
+    m and v as in `Adam`; all = 2 / (1 - beta2) - 1, and now = all - 2 * t * beta2^t / (1 - beta2^t) in step t. Where
+    now is above 5, w -= lr * r * m / (1 - beta1^t) * sqrt(1 - beta2^t) / (sqrt(v) + eps), with r^2 = (now - 4) *
+    (now - 2) * all / ((all - 4) * (all - 2) * now); before, w -= lr * m / (1 - beta1^t).
+
+    Parameters
+    ----------
+    lr, beta1, beta2, eps, weight_decay : float
+    decoupled : bool
+        Weight decay as in `AdamW`, not as in `Adam`.
+    **options
+        Those of `Optimizer`.
+
+    Examples
+    --------
+    >>> from fastnn import RAdam
+    >>> optimizer = RAdam(0.001)
+    """
+
+    decoupled: Any = Flag()
+
+    def __init__(
+        self,
+        lr: float = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        decoupled: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(lr, **options)
+        self._set_numbers(beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
+        self.decoupled = decoupled
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        return (self.decoupled,)
+
+    def init(self, params: Array) -> State:
+        return {**zeros_like(params, "m", "v"), "step": np.zeros(1)}
+
+    def _step(self, params: Array, grads: Array, state: State, tape: Tape | None) -> None:
+        cell = self.cell
+        kernels.of(params.dtype).radam(
+            params, grads, state["m"], state["v"], cell("lr"), state["step"], cell("beta1"), cell("beta2"),
+            cell("eps"), cell("weight_decay"), self.decoupled, tape,
+        )  # fmt: skip
+
+
+class Adamax(_Moments):
+    """Adamax, Adam with the largest gradient for the mean of squares (Kingma & Ba 2015): PyTorch's formulas.
+
+    g = gradient + weight_decay * w; m = beta1 * m + (1 - beta1) * g; u = max(beta2 * u, |g| + eps);
+    w -= lr / (1 - beta1^step) * m / u. Keras adds eps to u at the end, and has the rate 0.001.
+
+    Parameters
+    ----------
+    lr, beta1, beta2, eps, weight_decay : float
+    **options
+        Those of `Optimizer`.
+
+    Examples
+    --------
+    >>> from fastnn import Adamax
+    >>> optimizer = Adamax(0.002)
+    """
+
+    def __init__(
+        self,
+        lr: float = 0.002,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(lr, **options)
+        self._set_numbers(beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
+
+    def init(self, params: Array) -> State:
+        return {**zeros_like(params, "m", "u"), "step": np.zeros(1)}
+
+    def _step(self, params: Array, grads: Array, state: State, tape: Tape | None) -> None:
+        cell = self.cell
+        kernels.of(params.dtype).adamax(
+            params, grads, state["m"], state["u"], cell("lr"), state["step"], cell("beta1"), cell("beta2"),
+            cell("eps"), cell("weight_decay"), tape,
+        )  # fmt: skip

@@ -1,0 +1,234 @@
+"""The dense layer, dropout, normalization, rows of a batch."""
+# ruff: noqa: D403 - a docstring that is a formula starts with the name of what it computes
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.reference import activations
+from fastnn.reference.types import Array, Labels
+
+if TYPE_CHECKING:
+    from fastnn.kernels import Rows
+
+# The dense layer
+
+
+def _rows(x: Array | Rows, n: int) -> Array:
+    """Return x, or the n rows of it that an index chooses."""
+    return x if isinstance(x, np.ndarray) else x.array[x.index[x.cursor[0] : x.cursor[0] + n]]
+
+
+def _fused(op: str, activation: str, direction: str, alpha: float | None) -> Callable[..., None]:
+    """Return forward or backward of an activation that dense kernels may apply: elementwise, with backward from y."""
+    backward = getattr(activations, f"{activation}_backward", None)
+    if backward is None or "softmax" in activation or backward.__code__.co_varnames[0] != "y":
+        raise ValueError(f"{op}: activation is {activation!r}, expected None or one whose derivative follows from y")
+    function: Callable[..., None] = getattr(activations, f"{activation}_{direction}")
+    return function if alpha is None else partial(function, alpha=alpha)
+
+
+def dense_forward(
+    x: Array | Rows,
+    w: Array,
+    b: Array | None,
+    y: Array,
+    activation: str | None = None,
+    alpha: float | None = None,
+    *,
+    factor: Array | None = None,
+    offset: Array | None = None,
+) -> None:
+    """y = f(x @ w + b); x (batch, n_in), w (n_in, n_out), b (n_out) or None, y (batch, n_out); x may be `Rows`.
+
+    ``activation`` names f, whose derivative follows from y; ``alpha`` is its constant, None for its default. With
+    ``factor`` and ``offset`` (n_out), y = f((x @ w + b) factor + offset).
+    """
+    if (factor is None) != (offset is None):
+        missing, given = ("factor", "offset") if factor is None else ("offset", "factor")
+        raise ValueError(f"dense_forward: {missing} is None, expected an array where {given} is one: both or neither")
+    f = None if activation is None else _fused("dense_forward", activation, "forward", alpha)
+    np.matmul(_rows(x, len(y)), w, out=y)
+    if b is not None:
+        y += b
+    if factor is not None and offset is not None:
+        scale_columns(y, factor, offset, y)
+    if f is not None:
+        f(y, y)
+
+
+def dense_backward(
+    x: Array | Rows,
+    w: Array,
+    dy: Array,
+    dx: Array | None,
+    dw: Array | None,
+    db: Array | None,
+    activation: str | None = None,
+    alpha: float | None = None,
+) -> None:
+    """dx = (dy @ w.T) * f'(x), dw = x.T @ dy, db = sum_i dy_i; dy is the gradient of x @ w + b; each may be None.
+
+    f' is the derivative of the activation whose output x is, 1 for None.
+    """
+    derivative = None if activation is None else _fused("dense_backward", activation, "backward", alpha)
+    if dx is not None:
+        np.matmul(dy, w.T, out=dx)
+        if derivative is not None:
+            derivative(_rows(x, len(dy)), dx, dx)
+    if dw is not None:
+        np.matmul(_rows(x, len(dy)).T, dy, out=dw)
+    if db is not None:
+        np.add.reduce(dy, axis=0, out=db)
+
+
+def dense_sgd(x: Array | Rows, w: Array, b: Array | None, dy: Array, lr: Array) -> None:
+    """w -= lr x.T @ dy; b -= lr sum_i dy_i; dy is the gradient of x @ w + b; b may be None."""
+    w -= lr[0] * (_rows(x, len(dy)).T @ dy)
+    if b is not None:
+        b -= lr[0] * dy.sum(axis=0)
+
+
+# Dropout
+
+
+def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The output function of SplitMix64 (Steele, Lea & Flood 2014)."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def _dropout_bits(rows: int, n: int, seed: float, count: float) -> NDArray[np.uint32]:
+    """32 random bits for each element: a key of SplitMix64 for each row, both halves of which mix the columns."""
+    step = np.uint64(0x9E3779B97F4A7C15)
+    key = _mixed(np.array([int(seed)], np.uint64) + _mixed(np.array([int(count)], np.uint64) + step))
+    keys = _mixed(key + np.arange(1, rows + 1, dtype=np.uint64) * step)[:, None]
+    bits = np.arange(n, dtype=np.uint32) + keys.astype(np.uint32)
+    bits = (bits ^ (bits >> np.uint32(16))) * np.uint32(0x7FEB352D)
+    bits ^= (keys >> np.uint64(32)).astype(np.uint32)
+    bits = (bits ^ (bits >> np.uint32(15))) * np.uint32(0x846CA68B)
+    return bits ^ (bits >> np.uint32(16))
+
+
+def dropout(x: Array, y: Array, rate: float, seed: float, count: float) -> None:
+    """y = x / (1 - rate) with probability 1 - rate, else 0 (Srivastava et al. 2014, inverted); x, y (batch, n).
+
+    Which elements are kept follows from seed, count, row and column alone: dx is the same function of dy.
+    """
+    kept = _dropout_bits(len(x), x.shape[1], seed, count) >= np.uint32(2**32 * rate)
+    y[...] = np.where(kept, x / (1 - rate), 0)
+
+
+# Normalization: x, y, dy, dx (batch, n), scale, shift, dscale, dshift (n); no rows have the mean 0 and the variance 0
+
+
+def _mean(x: Array, axis: int) -> Array:
+    """The mean along an axis, which stays; 0 of no numbers."""
+    mean: Array = x.sum(axis=axis, keepdims=True) / max(x.shape[axis], 1)
+    return mean
+
+
+def batch_norm_forward(
+    x: Array, scale: Array, shift: Array, y: Array, mean: Array, variance: Array, eps: float = 1e-5
+) -> None:
+    """y = (x - mean) / sqrt(variance + eps) * scale + shift (Ioffe & Szegedy 2015); mean, variance (n), over the batch.
+
+    The variance is the biased one, the mean of (x - mean)^2.
+    """
+    mean[...] = _mean(x, 0)[0]
+    variance[...] = _mean(np.square(x - mean), 0)[0]
+    y[...] = (x - mean) * (scale / np.sqrt(variance + eps)) + shift
+
+
+def batch_norm_backward(
+    x: Array,
+    dy: Array,
+    scale: Array,
+    mean: Array,
+    variance: Array,
+    dx: Array | None,
+    dscale: Array,
+    dshift: Array,
+    eps: float = 1e-5,
+) -> None:
+    """dshift = sum_i dy_i, dscale = sum_i dy_i xhat_i, dx = scale inverse (dy - dshift / batch - xhat dscale / batch).
+
+    xhat = (x - mean) inverse, inverse = 1 / sqrt(variance + eps); dx may be None.
+    """
+    inverse = 1 / np.sqrt(variance + eps)
+    xhat = (x - mean) * inverse
+    dshift[...] = dy.sum(axis=0)
+    dscale[...] = (dy * xhat).sum(axis=0)
+    if dx is not None:
+        rows = max(len(x), 1)
+        dx[...] = scale * inverse * (dy - dshift / rows - xhat * (dscale / rows))
+
+
+def batch_norm_factors(
+    scale: Array, shift: Array, mean: Array, variance: Array, factor: Array, offset: Array, eps: float = 1e-5
+) -> None:
+    """factor = scale / sqrt(variance + eps), offset = shift - mean factor; all (n)."""
+    factor[...] = scale / np.sqrt(variance + eps)
+    offset[...] = shift - mean * factor
+
+
+def batch_norm_averages(
+    mean: Array, variance: Array, batch_mean: Array, batch_variance: Array, momentum: float = 0.1, rows: float = 1.0
+) -> None:
+    """mean += momentum (batch_mean - mean), variance likewise, of the unbiased one of a batch of so many rows."""
+    mean += momentum * (batch_mean - mean)
+    if rows > 1:
+        variance += momentum * (batch_variance * rows / (rows - 1) - variance)
+
+
+def scale_columns(x: Array, factor: Array, offset: Array, y: Array) -> None:
+    """y = x factor + offset; x, y (batch, n), factor, offset (n)."""
+    y[...] = x * factor + offset
+
+
+def layer_norm_forward(
+    x: Array, scale: Array, shift: Array, y: Array, mean: Array, inverse: Array, eps: float = 1e-5
+) -> None:
+    """y = (x - mean) inverse scale + shift, inverse = 1 / sqrt(variance + eps) (Ba, Kiros & Hinton 2016).
+
+    The mean and the variance, which is the mean of (x - mean)^2, are those of each row; mean, inverse (batch).
+    """
+    mean[...] = _mean(x, 1)[:, 0]
+    centered = x - mean[:, None]
+    inverse[...] = 1 / np.sqrt(_mean(np.square(centered), 1)[:, 0] + eps)
+    y[...] = centered * inverse[:, None] * scale + shift
+
+
+def layer_norm_backward(x: Array, dy: Array, scale: Array, mean: Array, inverse: Array, dx: Array) -> None:
+    """dx = inverse (g - mean_j g - xhat mean_j (g xhat)), g = dy scale, xhat = (x - mean) inverse; dx may be dy.
+
+    `layer_norm_gradients` reads dy, too: where dx is dy, it comes first.
+    """
+    g = dy * scale
+    xhat = (x - mean[:, None]) * inverse[:, None]
+    dx[...] = inverse[:, None] * (g - _mean(g, 1) - xhat * _mean(g * xhat, 1))
+
+
+def layer_norm_gradients(x: Array, dy: Array, mean: Array, inverse: Array, dscale: Array, dshift: Array) -> None:
+    """dshift = sum_i dy_i, dscale = sum_i dy_i xhat_i, xhat = (x - mean) inverse; before dy is overwritten."""
+    dshift[...] = dy.sum(axis=0)
+    dscale[...] = (dy * ((x - mean[:, None]) * inverse[:, None])).sum(axis=0)
+
+
+# Batches
+
+
+def gather_rows(x: Array, index: Labels, cursor: Labels, y: Array) -> None:
+    """y_i = x[index[cursor + i]]; x (n, d), index (any), cursor (1), y (batch, d)."""
+    y[...] = x[index[cursor[0] : cursor[0] + len(y)]]
+
+
+def gather_labels(x: Labels, index: Labels, cursor: Labels, y: Labels) -> None:
+    """y_i = x[index[cursor + i]]; x (n), index (any), cursor (1), y (batch)."""
+    y[...] = x[index[cursor[0] : cursor[0] + len(y)]]

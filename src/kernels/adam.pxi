@@ -1,0 +1,178 @@
+# Adam and its kin: with m, a mean of gradients, and v or u, a measure of their size. Units: elements.
+
+
+cdef struct Adam:
+    Output w
+    Input dw
+    Output m, v
+    Number lr, step, beta1, beta2, eps, weight_decay
+    Py_ssize_t decoupled
+    Output largest
+    Py_ssize_t n
+
+cdef int adam_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const Adam *s = <const Adam *> call.payload
+    cdef real[::1] w = vector(s.w, s.n), m = vector(s.m, s.n), v = vector(s.v, s.n)
+    cdef real[::1] largest = vector(s.largest, s.n)
+    cdef const real[::1] dw = input_vector(s.dw, s.n)
+    cdef double correction1 = 1 - pow(s.beta1[0], s.step[0]), correction2 = 1 - pow(s.beta2[0], s.step[0])
+    cdef real beta1 = <real> s.beta1[0], beta2 = <real> s.beta2[0], eps = <real> s.eps[0]
+    cdef real rest1 = <real> (1 - s.beta1[0]), rest2 = <real> (1 - s.beta2[0])
+    cdef real rate = <real> (s.lr[0] / correction1), root = <real> (1 / sqrt(correction2)), g, square
+    cdef real coupled = 0 if s.decoupled else <real> s.weight_decay[0]
+    cdef real keep = <real> (1 - s.lr[0] * s.weight_decay[0]) if s.decoupled else 1
+    cdef bint amsgrad = s.largest is not NULL
+    cdef Py_ssize_t i
+    for i in range(begin, end):
+        g = decayed(dw[i], w[i], coupled)
+        m[i] = beta1 * m[i] + rest1 * g
+        v[i] = square = beta2 * v[i] + rest2 * g * g
+        if amsgrad:
+            largest[i] = square = larger(largest[i], square)
+        w[i] = keep * w[i] - rate * m[i] / (square_root(square) * root + eps)
+    return 0
+
+kernel("""adam(w: inout (n), dw: in (n), m: inout (n), v: inout (n), lr: cell, step: cell, beta1: cell = 0.9 >= 0 < 1,
+    beta2: cell = 0.999 >= 0 < 1, eps: cell = 1e-8 >= 0, weight_decay: cell = 0.0 >= 0, decoupled: flag = True,
+    largest: inout (n) | None = None) -> n: 0.5, updates
+
+    Adam (Kingma & Ba 2015), with decoupled weight decay (Loshchilov & Hutter 2019) or the coupled, older form; with
+    `largest`, AMSGrad (Reddi et al. 2018).
+
+    w *= 1 - lr * weight_decay (or, coupled, dw += weight_decay * w); m = beta1 * m + (1 - beta1) * dw;
+    v = beta2 * v + (1 - beta2) * dw^2; w -= lr * m / (1 - beta1^step) / (sqrt(v / (1 - beta2^step)) + eps).
+    AMSGrad: largest = max(largest, v) stands for v in the last. step[0] is the number of this step, 1 for the first:
+    `increment` counts it.
+    """, adam_body, sizeof(Adam))
+
+
+cdef struct NAdam:
+    Output w
+    Input dw
+    Output m, v
+    Number lr, step, product, beta1, beta2, eps, weight_decay, momentum_decay
+    Py_ssize_t decoupled, n
+
+cdef inline double nadam_momentum(double beta1, double step, double momentum_decay) noexcept nogil:
+    return beta1 * (1 - 0.5 * pow(0.96, step * momentum_decay))
+
+cdef int nadam_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const NAdam *s = <const NAdam *> call.payload
+    cdef real[::1] w = vector(s.w, s.n), m = vector(s.m, s.n), v = vector(s.v, s.n)
+    cdef const real[::1] dw = input_vector(s.dw, s.n)
+    cdef double now = nadam_momentum(s.beta1[0], s.step[0], s.momentum_decay[0])
+    cdef double next = nadam_momentum(s.beta1[0], s.step[0] + 1, s.momentum_decay[0])
+    cdef real of_g = <real> (s.lr[0] * (1 - now) / (1 - s.product[0]))
+    cdef real of_m = <real> (s.lr[0] * next / (1 - s.product[0] * next))
+    cdef real root = <real> (1 / sqrt(1 - pow(s.beta2[0], s.step[0]))), eps = <real> s.eps[0], g
+    cdef real beta1 = <real> s.beta1[0], rest1 = <real> (1 - s.beta1[0])
+    cdef real beta2 = <real> s.beta2[0], rest2 = <real> (1 - s.beta2[0])
+    cdef real coupled = 0 if s.decoupled else <real> s.weight_decay[0]
+    cdef real keep = <real> (1 - s.lr[0] * s.weight_decay[0]) if s.decoupled else 1
+    cdef Py_ssize_t i
+    for i in range(begin, end):
+        g = decayed(dw[i], w[i], coupled)
+        m[i] = beta1 * m[i] + rest1 * g
+        v[i] = beta2 * v[i] + rest2 * g * g
+        w[i] = keep * w[i] - (of_g * g + of_m * m[i]) / (square_root(v[i]) * root + eps)
+    return 0
+
+kernel("""nadam(w: inout (n), dw: in (n), m: inout (n), v: inout (n), lr: cell, step: cell, product: cell,
+    beta1: cell = 0.9 >= 0 < 1, beta2: cell = 0.999 >= 0 < 1, eps: cell = 1e-8 >= 0, weight_decay: cell = 0.0 >= 0,
+    momentum_decay: cell = 4e-3 >= 0, decoupled: flag = False) -> n: 0.5, updates
+
+    NAdam (Dozat 2016), Adam with Nesterov's momentum, in PyTorch's form.
+
+    m and v as Adam's; mu_t = beta1 * (1 - 0.96^(t * momentum_decay) / 2); with t = step[0], and product[0] that of all
+    mu up to mu_t, w -= lr * (g * (1 - mu_t) / (1 - product) + m * mu_(t+1) / (1 - product * mu_(t+1))) /
+    (sqrt(v / (1 - beta2^t)) + eps).
+    """, nadam_body, sizeof(NAdam))
+
+
+cdef struct NAdamProduct:
+    double *product
+    Number step, beta1, momentum_decay
+
+cdef int nadam_product_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const NAdamProduct *s = <const NAdamProduct *> call.payload
+    s.product[0] *= nadam_momentum(s.beta1[0], s.step[0], s.momentum_decay[0])
+    return 0
+
+kernel("""nadam_product(product: inout float64 (1), step: cell, beta1: cell = 0.9 >= 0 < 1,
+    momentum_decay: cell = 4e-3 >= 0), updates
+
+    product[0] *= beta1 * (1 - 0.96^(step * momentum_decay) / 2): the product of the momenta of `nadam`.
+    """, nadam_product_body, sizeof(NAdamProduct))
+
+
+cdef struct RAdam:
+    Output w
+    Input dw
+    Output m, v
+    Number lr, step, beta1, beta2, eps, weight_decay
+    Py_ssize_t decoupled, n
+
+cdef int radam_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const RAdam *s = <const RAdam *> call.payload
+    cdef real[::1] w = vector(s.w, s.n), m = vector(s.m, s.n), v = vector(s.v, s.n)
+    cdef const real[::1] dw = input_vector(s.dw, s.n)
+    cdef double power = pow(s.beta2[0], s.step[0]), all = 2 / (1 - s.beta2[0]) - 1
+    cdef double now = all - 2 * s.step[0] * power / (1 - power), lr = s.lr[0] / (1 - pow(s.beta1[0], s.step[0]))
+    cdef bint rectified = now > 5
+    if rectified:
+        lr *= sqrt((now - 4) * (now - 2) * all / ((all - 4) * (all - 2) * now) * (1 - power))
+    cdef real rate = <real> lr, eps = <real> s.eps[0], g
+    cdef real beta1 = <real> s.beta1[0], rest1 = <real> (1 - s.beta1[0])
+    cdef real beta2 = <real> s.beta2[0], rest2 = <real> (1 - s.beta2[0])
+    cdef real coupled = 0 if s.decoupled else <real> s.weight_decay[0]
+    cdef real keep = <real> (1 - s.lr[0] * s.weight_decay[0]) if s.decoupled else 1
+    cdef Py_ssize_t i
+    for i in range(begin, end):
+        g = decayed(dw[i], w[i], coupled)
+        m[i] = beta1 * m[i] + rest1 * g
+        v[i] = beta2 * v[i] + rest2 * g * g
+        w[i] = keep * w[i] - (rate * m[i] / (square_root(v[i]) + eps) if rectified else rate * m[i])
+    return 0
+
+kernel("""radam(w: inout (n), dw: in (n), m: inout (n), v: inout (n), lr: cell, step: cell, beta1: cell = 0.9 >= 0 < 1,
+    beta2: cell = 0.999 >= 0 < 1, eps: cell = 1e-8 >= 0, weight_decay: cell = 0.0 >= 0, decoupled: flag = False)
+    -> n: 0.5, updates
+
+    RAdam, rectified Adam (Liu et al. 2020), in PyTorch's form.
+
+    m and v as Adam's, t = step[0]; all = 2 / (1 - beta2) - 1, now = all - 2 * t * beta2^t / (1 - beta2^t). Where that
+    is above 5, w -= lr * r * m / (1 - beta1^t) * sqrt(1 - beta2^t) / (sqrt(v) + eps), with
+    r^2 = (now - 4) * (now - 2) * all / ((all - 4) * (all - 2) * now); else w -= lr * m / (1 - beta1^t).
+    """, radam_body, sizeof(RAdam))
+
+
+cdef struct Adamax:
+    Output w
+    Input dw
+    Output m, u
+    Number lr, step, beta1, beta2, eps, weight_decay
+    Py_ssize_t n
+
+cdef int adamax_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const Adamax *s = <const Adamax *> call.payload
+    cdef real[::1] w = vector(s.w, s.n), m = vector(s.m, s.n), u = vector(s.u, s.n)
+    cdef const real[::1] dw = input_vector(s.dw, s.n)
+    cdef real rate = <real> (s.lr[0] / (1 - pow(s.beta1[0], s.step[0]))), eps = <real> s.eps[0], g
+    cdef real beta1 = <real> s.beta1[0], rest1 = <real> (1 - s.beta1[0]), beta2 = <real> s.beta2[0]
+    cdef real weight_decay = <real> s.weight_decay[0]
+    cdef Py_ssize_t i
+    for i in range(begin, end):
+        g = decayed(dw[i], w[i], weight_decay)
+        m[i] = beta1 * m[i] + rest1 * g
+        u[i] = larger(beta2 * u[i], magnitude(g) + eps)
+        w[i] -= rate * m[i] / u[i]
+    return 0
+
+kernel("""adamax(w: inout (n), dw: in (n), m: inout (n), u: inout (n), lr: cell, step: cell, beta1: cell = 0.9 >= 0 < 1,
+    beta2: cell = 0.999 >= 0 < 1, eps: cell = 1e-8 >= 0, weight_decay: cell = 0.0 >= 0) -> n: 0.4, updates
+
+    Adamax (Kingma & Ba 2015), Adam with the largest gradient in place of the mean of squares, in PyTorch's form.
+
+    g = dw + weight_decay * w; m = beta1 * m + (1 - beta1) * g; u = max(beta2 * u, |g| + eps);
+    w -= lr / (1 - beta1^step) * m / u. step[0] is the number of this step, 1 for the first.
+    """, adamax_body, sizeof(Adamax))
