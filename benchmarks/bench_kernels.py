@@ -37,13 +37,23 @@ LOSSES = (
     "mse", "mae", "huber", "binary_cross_entropy", "binary_cross_entropy_from_logits", "cross_entropy",
     "cross_entropy_from_logits", "cross_entropy_labels", "cross_entropy_labels_from_logits",
 )  # fmt: skip
-OPTIMIZERS = {
-    "sgd": {},
-    "sgd with momentum": {"momentum": 0.9},
-    "rmsprop": {},
-    "rmsprop, centered": {"centered": True},
-    "adam": {},
+# What each remembers of a number, and its options
+OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "sgd": ("", {}),
+    "sgd with momentum": ("velocity", {"momentum": 0.9}),
+    "lion": ("m", {}),
+    "rprop": ("previous size", {}),
+    "rmsprop": ("square", {}),
+    "rmsprop, centered": ("square mean", {"centered": True}),
+    "adagrad": ("square", {}),
+    "adadelta": ("square change", {}),
+    "adam": ("m v", {}),
+    "adam, amsgrad": ("m v largest", {}),
+    "nadam": ("m v", {}),
+    "radam": ("m v", {}),
+    "adamax": ("m u", {}),
 }
+ARENAS = {"in cache": 1 << 14, "in memory": 1 << 23}  # how many parameters
 # What a call costs beside its arithmetic, on arrays of a few numbers: calls from Python, and recording. In ns, what
 # they shall cost at most on a Zen 4 of 3.7 GHz.
 CALLS = {"relu_forward": 250, "dense_forward": 600, "dense_backward": 800, "adam": 500, "recording dense_forward": 1100}
@@ -62,7 +72,7 @@ COLUMNS = ("batch_norm_factors", "batch_norm_averages", "layer_norm_gradients", 
 PAIRS = [name for name in vars(reference) if name.endswith(("_forward", "_backward")) and not name.startswith("dense_")]
 ROWS: dict[str, dict[str, float]] = {
     name: {} for name in (*ELEMENTARY, "add", *PAIRS, "softmax_jacobian", *COLUMNS, *LOSSES, *GATHER)
-} | {"dropout": {"rate": 0.5, "seed": 1, "count": 2}, **OPTIMIZERS, **TRANSFORMS}
+} | {"dropout": {"rate": 0.5, "seed": 1, "count": 2}, **{name: {} for name in OPTIMIZERS}, **TRANSFORMS}
 
 Contenders = dict[str, tuple[Callable[[], object], list[Any]]]  # what to call, and the arrays it writes to or reads
 
@@ -95,14 +105,8 @@ def arguments(op: str, rows: int, width: int, dtype: str) -> list[Any]:
         return [rng.integers(0, 9, 9 * rows), rng.integers(0, 9 * rows, rows), np.zeros(1, int), np.full(rows, -1)]
     if op == "gather_rows":
         return [normal(9 * rows, width), rng.integers(0, 9 * rows, rows), np.zeros(1, int), unset]
-    if op == "sgd":
-        return [normal(rows * width), normal(rows * width), np.zeros(rows * width, dtype), np.full(1, 1e-6)]
-    if op == "rmsprop":
-        w, dw, mean = (normal(rows * width) for _ in range(3))
-        return [w, dw, mean * mean + 1, mean, None, np.full(1, 1e-6)]
-    if op == "adam":
-        moments = np.zeros((2, rows * width), dtype)
-        return [normal(rows * width), normal(rows * width), *moments, np.full(1, 1e-6), np.ones(1)]
+    if op in OPTIMIZERS:
+        return optimized(op, rows * width, normal)
     return [np.abs(normal(rows, width)) if op in ELEMENTARY else normal(rows, width), unset]
 
 
@@ -128,6 +132,29 @@ def normalization(op: str, rows: int, width: int, dtype: str, normal: Callable[.
         "layer_norm_backward": [x, dy, scale, *moments, np.full_like(x, np.nan)],
         "layer_norm_gradients": [x, dy, *moments, *of_columns],
     }[op]
+
+
+def optimized(name: str, n: int, normal: Callable[..., np.ndarray]) -> list[Any]:
+    """Make the arguments of an optimizer, with a rate so small that parameters stay where they are."""
+    memory, options = OPTIMIZERS[name]
+    made = {
+        "w": normal(n),
+        "dw": normal(n),
+        "lr": np.full(1, 1e-6),
+        "step": np.full(1, 7.0),
+        "product": np.full(1, 0.1),
+    }
+    made |= {
+        each: normal(n) if each in ("m", "mean") else np.square(normal(n)) + 2 for each in memory.split()
+    } | options
+    parameters = list(inspect.signature(getattr(reference, op_of(name))).parameters.values())
+    while parameters[-1].name not in made:
+        parameters.pop()
+    return [made.get(p.name, None if p.default is p.empty else p.default) for p in parameters]
+
+
+def op_of(name: str) -> str:
+    return name.split(maxsplit=1)[0].rstrip(",")
 
 
 def transformed(op: str, n: int, dtype: str, normal: Callable[..., np.ndarray]) -> list[Any]:
@@ -297,10 +324,11 @@ def bench_rows(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple[s
     for dtype in dtypes:
         for name, options in ROWS.items():
             for shape in (JACOBIAN if name == "softmax_jacobian" else ELEMENTWISE)[: 1 if chosen.smoke else None]:
-                op, what = name.split()[0].rstrip(","), f"{name} {shape[0]}x{shape[1]}"
+                op, what = op_of(name), f"{name} {shape[0]}x{shape[1]}"
                 if chosen.only not in what:
                     continue
-                contenders = twins(op, dtype, lambda: arguments(op, *shape, dtype), **options)  # noqa: B023
+                key = name if name in OPTIMIZERS else op
+                contenders = twins(op, dtype, lambda: arguments(key, *shape, dtype), **options)  # noqa: B023
                 timings = compare(what, dtype, contenders, seconds)
                 elements = shape[0] * {"gather_labels": 1, "softmax_jacobian": shape[1] ** 2}.get(op, shape[1])
                 elements = {"batch_norm_factors": shape[1], "norm_factor": 1, **dict.fromkeys(NUMBERS, 1)}.get(
@@ -315,6 +343,33 @@ def bench_rows(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple[s
             "gradients, called from Python: ns per element"
         )
         print(frame.table(["kernel", "dtype", "fastnn", "NumPy", "fastnn is × faster"], rows), flush=True)
+
+
+def bench_optimizers(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple[str, ...], seconds: float) -> None:
+    """Measure how many bytes a step reads and writes in a second, beside a plain copy of as many."""
+    rows = []
+    for dtype in dtypes:
+        for name in OPTIMIZERS:
+            for place, n in ARENAS.items():
+                what = f"bytes of {name}, {place}"
+                if chosen.only not in what:
+                    continue
+                own = arguments(name, 1, ARENAS["in cache"] if chosen.smoke else n, dtype)
+                arrays = [array for array in own if isinstance(array, np.ndarray) and array.size > 1]
+                moved = arrays[0].nbytes * (2 * len(arrays) - 1)  # all but dw are read and written
+                source, tape = np.zeros(moved // 2, np.uint8), fastnn.Tape()
+                target = np.zeros_like(source)
+                getattr(kernels(dtype), op_of(name))(*own, tape=tape)
+                calls = {"fastnn": tape.replay, "copy": lambda a=target, b=source: np.copyto(a, b)}
+                timings = frame.measure(calls, seconds, at_least=5 if seconds else 1)
+                report.add(timings, op=what, dtype=dtype, bytes=moved)
+                speed = {each: moved / timings[each].minimum / 1e9 for each in calls}
+                rows.append(
+                    [what, dtype, *(f"{each:.1f}" for each in speed.values()), f"{frame.ratios(timings)['copy']:.2f}"]
+                )
+    if rows:
+        print("\nSteps of optimizers as replayed calls, on one thread: GB/s, read and written")
+        print(frame.table(["step", "dtype", "fastnn", "a copy", "fastnn / copy"], rows), flush=True)
 
 
 def bench_calls(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple[str, ...], seconds: float) -> None:
@@ -370,7 +425,15 @@ def bench_dtypes(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple
 def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
     dtypes = ("float32",) if chosen.quick and not chosen.smoke else ("float32", "float64")
     seconds = 0.0 if chosen.smoke else 0.1 if chosen.quick else 0.4
-    for group in (bench_products, bench_functions, bench_layers, bench_rows, bench_dtypes, bench_calls):
+    for group in (
+        bench_products,
+        bench_functions,
+        bench_layers,
+        bench_rows,
+        bench_dtypes,
+        bench_optimizers,
+        bench_calls,
+    ):
         group(chosen, report, dtypes, seconds)
 
 
