@@ -32,7 +32,7 @@ FAMILIES = {
     ),
     "layers": (["common", "views", "rectangle", "dropout", "normalization", "elementwise", "elementary"], []),
     "losses": (["common", "views", "softmax", "losses"], []),
-    "optimizers": (["common", "views", "index", "optimizers", "adam", "transforms", "gather"], []),
+    "optimizers": (["common", "views", "index", "optimizers", "transforms", "adam", "gather"], []),
 }
 MODULES = ("team/team.pyx", "tape/tape.pyx", "kernels/kernel.pyx", "cpu.pyx")  # built once
 LAYOUT_FILES = ("tape/call.h", "tape/tape.pxd", "kernels/kernel.pxd")  # what the tape and the kernels must agree upon

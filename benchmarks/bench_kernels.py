@@ -52,6 +52,7 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "nadam": ("m v", {}),
     "radam": ("m v", {}),
     "adamax": ("m u", {}),
+    "lamb": ("m v u", {}),
 }
 ARENAS = {"in cache": 1 << 14, "in memory": 1 << 23}  # how many parameters
 # What a call costs beside its arithmetic, on arrays of a few numbers: calls from Python, and recording. In ns, what

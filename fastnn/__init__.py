@@ -37,6 +37,7 @@ from fastnn.layers import (
 from fastnn.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber, Loss
 from fastnn.model import Model
 from fastnn.optimizers import (
+    LAMB,
     SGD,
     Adadelta,
     Adagrad,
@@ -76,10 +77,10 @@ else:
 
 
 __all__ = [
-    "CELU", "ELU", "GELU", "MAE", "MSE", "SELU", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "BatchNorm",
-    "BinaryCrossEntropy", "CrossEntropy", "Dense", "Dropout", "EarlyStopping", "Group", "HardSigmoid", "HardTanh",
-    "History", "Huber", "Identity", "Layer", "LayerNorm", "LeakyReLU", "Linear", "Lion", "LogSoftmax", "Loss", "Mish",
-    "Model", "NAdam", "Optimizer", "RAdam", "RMSprop", "ReLU", "Residual", "Rprop", "Sequential", "SiLU", "Sigmoid",
-    "Softmax", "Softplus", "Softsign", "Tanh", "Tape", "activations", "callbacks", "datasets", "fit_many",
-    "initializers", "kernels", "layers", "losses", "optimizers", "reference", "show_config",
+    "CELU", "ELU", "GELU", "LAMB", "MAE", "MSE", "SELU", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax",
+    "BatchNorm", "BinaryCrossEntropy", "CrossEntropy", "Dense", "Dropout", "EarlyStopping", "Group", "HardSigmoid",
+    "HardTanh", "History", "Huber", "Identity", "Layer", "LayerNorm", "LeakyReLU", "Linear", "Lion", "LogSoftmax",
+    "Loss", "Mish", "Model", "NAdam", "Optimizer", "RAdam", "RMSprop", "ReLU", "Residual", "Rprop", "Sequential",
+    "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign", "Tanh", "Tape", "activations", "callbacks", "datasets",
+    "fit_many", "initializers", "kernels", "layers", "losses", "optimizers", "reference", "show_config",
 ]  # fmt: skip

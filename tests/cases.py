@@ -57,6 +57,8 @@ class Case:
         The kernel whose arguments a, b, ... have the derivatives da, db, ... among the outputs of this one.
     variant : str
         What distinguishes this row from others of the same kernel.
+    idle : tuple of str
+        Numbers that make no difference in this row.
     """
 
     op: str
@@ -68,6 +70,7 @@ class Case:
     kink_at: Scale = lambda a: a.x
     derivative_of: str = ""
     variant: str = ""
+    idle: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.op}[{self.variant}]" if self.variant else self.op
@@ -704,7 +707,14 @@ LOSSES = (
 # Optimizers
 
 
-def rule(op: str, memory: str, variant: str = "", cells: dict[str, float] | None = None, **options: Any) -> Case:
+def rule(
+    op: str,
+    memory: str,
+    variant: str = "",
+    cells: dict[str, float] | None = None,
+    idle: tuple[str, ...] = (),
+    **options: Any,
+) -> Case:
     """The row of an optimizer: what it remembers, by name, numbers that are given as cells, others as they are.
 
     The scale of what it writes is what the twin makes of the magnitudes of all: nothing cancels there.
@@ -718,7 +728,11 @@ def rule(op: str, memory: str, variant: str = "", cells: dict[str, float] | None
             for name in names
         }
         numbers = {name: np.array([value]) for name, value in {"lr": 0.05, **(cells or {})}.items()}
-        return {"w": w, "dw": dw, **made, **numbers, **options}
+        given = {"w": w, "dw": dw, **made, **numbers, **options}
+        parameters = list(inspect.signature(getattr(reference, op)).parameters.values())
+        while parameters[-1].name not in given:
+            parameters.pop()
+        return {parameter.name: given.get(parameter.name, parameter.default) for parameter in parameters}
 
     def magnitudes(a: SimpleNamespace, output: str) -> np.ndarray:
         sizes = {name: np.abs(value, dtype="float64") for name, value in arrays_of(vars(a)).items()}
@@ -727,7 +741,9 @@ def rule(op: str, memory: str, variant: str = "", cells: dict[str, float] | None
         return before + np.abs(before - sizes["w"]) if output == "w" else sizes[output]
 
     outputs = ("w", *names)
-    return Case(op, make, outputs, {name: partial(magnitudes, output=name) for name in outputs}, variant=variant)
+    return Case(
+        op, make, outputs, {name: partial(magnitudes, output=name) for name in outputs}, variant=variant, idle=idle
+    )
 
 
 def arrays_of(arguments: Arguments) -> Arguments:
@@ -820,6 +836,39 @@ def rmsprop(variant: str, momentum: float = 0.0, weight_decay: float = 0.0, cent
     return Case("rmsprop", make, outputs, scale, variant=variant)
 
 
+def lamb(variant: str, weight_decay: float = 0.0, step: float = 7.0) -> Case:
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        n = rows * width
+        w, dw, m = rng.normal(size=(3, n)).astype(dtype)
+        written = {"v": rng.uniform(1, 2, n).astype(dtype), "u": unset(n, dtype)}
+        sums = {name: unset(-(-n // reference.SQUARES), np.float64) for name in ("w_squares", "u_squares")}
+        return {
+            "w": w, "dw": dw, "m": m, **written, **sums, "step": np.array([step]), "beta1": 0.9, "beta2": 0.99,
+            "eps": 1e-3, "weight_decay": weight_decay,
+        }  # fmt: skip
+
+    def terms(a: SimpleNamespace) -> np.ndarray:
+        """Return the sizes of what u consists of, which may cancel."""
+        v = (a.beta2 * a.v + (1 - a.beta2) * np.square(a.dw)) / (1 - a.beta2**step)
+        return m_scale(a) / (1 - a.beta1**step) / (np.sqrt(v) + a.eps) + weight_decay * np.abs(a.w)
+
+    def m_scale(a: SimpleNamespace) -> np.ndarray:
+        return a.beta1 * np.abs(a.m) + (1 - a.beta1) * np.abs(a.dw)
+
+    def u_squares(a: SimpleNamespace) -> np.ndarray:
+        sums = np.empty(len(a.u_squares))
+        reference.block_squares(terms(a), sums)
+        return 2 * sums
+
+    scale = {"m": m_scale, "u": terms, "u_squares": u_squares}
+    return Case("lamb", make, ("m", "v", "u", "w_squares", "u_squares"), scale, variant=variant)
+
+
+def trust_rate_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+    squares = {name: rng.uniform(1, 9, rows) for name in ("w_squares", "u_squares")}
+    return {**squares, "lr": np.array([0.05]), "rate": unset(1, np.float64)}
+
+
 OPTIMIZERS = (
     rmsprop("all", momentum=0.9, weight_decay=0.1, centered=True),
     rmsprop("plain"),
@@ -837,14 +886,14 @@ OPTIMIZERS = (
     adam("coupled weight decay", step=7, weight_decay=0.1, decoupled=False),
     adam("amsgrad", step=7, amsgrad=True),
     adam("amsgrad, coupled weight decay", step=7, weight_decay=0.1, decoupled=False, amsgrad=True),
-    rule("sgd", "velocity", "first step", momentum=0.9, weight_decay=0.1, nesterov=False, dampening=0.3, step=1.0),
-    rule("sgd", "velocity", "dampening", momentum=0.9, weight_decay=0.1, nesterov=False, dampening=0.3, step=2.0),
+    rule("sgd", "velocity", "first step", idle=("dampening",), momentum=0.9, weight_decay=0.1, dampening=0.3, step=1.0),
+    rule("sgd", "velocity", "dampening", momentum=0.9, weight_decay=0.1, dampening=0.3, step=2.0),
     rule("lion", "m"),
     rule("lion", "m", "all", weight_decay=0.1, beta1=0.8, beta2=0.7),
     rule("rprop", "previous size"),
-    rule("rprop", "previous size", "bounds", eta_minus=0.3, eta_plus=2.5, min_step=0.04, max_step=0.08),
+    rule("rprop", "previous size", "bounds", eta_minus=0.3, eta_plus=2.5, min_step=0.02, max_step=0.2),
     rule("rprop", "previous size", "no rate", {"lr": 0.0}),
-    rule("adagrad", "square", cells={"step": 1.0}),
+    rule("adagrad", "square", cells={"step": 7.0}, idle=("step",)),
     rule("adagrad", "square", "all", {"step": 7.0}, lr_decay=0.1, weight_decay=0.1, eps=0.01),
     rule("adadelta", "square change"),
     rule("adadelta", "square change", "all", rho=0.7, eps=0.01, weight_decay=0.1),
@@ -856,6 +905,16 @@ OPTIMIZERS = (
     rule("radam", "m v", "decoupled", {"step": 50.0}, beta2=0.9, weight_decay=0.1, decoupled=True),
     rule("adamax", "m u", cells={"step": 7.0}),
     rule("adamax", "m u", "weight decay", {"step": 1.0}, beta2=0.7, weight_decay=0.1),
+    lamb("plain"),
+    lamb("weight decay", weight_decay=0.1),
+    lamb("first step", step=1.0),
+    Case("trust_rate", trust_rate_arguments, ("rate",)),
+    Case(
+        "trust_rate",
+        lambda rows, width, dtype, rng: {**trust_rate_arguments(rows, width, dtype, rng), "u_squares": np.zeros(rows)},
+        ("rate",),
+        variant="no length",
+    ),
     Case(
         "nadam_product",
         lambda rows, width, dtype, rng: {"product": np.array([0.4]), "step": np.array([float(width)])},

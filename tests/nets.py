@@ -8,6 +8,7 @@ import pytest
 from custom import OwnSigmoid
 
 from fastnn import (
+    LAMB,
     MAE,
     MSE,
     SGD,
@@ -118,6 +119,8 @@ OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {
     "radam": lambda: RAdam(lr=0.01),
     "radam-decoupled": lambda: RAdam(lr=0.01, weight_decay=0.1, decoupled=True),
     "adamax": lambda: Adamax(lr=0.01, weight_decay=0.01),
+    "lamb": lambda: LAMB(lr=0.01),
+    "lamb-decay": lambda: LAMB(lr=0.01, weight_decay=0.1),
     "adagrad": lambda: Adagrad(lr=0.05),
     "adagrad-all": lambda: Adagrad(lr=0.05, lr_decay=0.01, weight_decay=0.01, initial_accumulator_value=0.1),
     "adadelta": lambda: Adadelta(lr=1.0, weight_decay=0.01),

@@ -52,6 +52,7 @@ WITHOUT_ARITHMETIC = {
     "multiply_numbers_body": "multiplies two numbers",
     "every_body": "adds to one number",
     "nadam_product_body": "multiplies two numbers",
+    "trust_rate_body": "adds a few numbers",
     "clear_body": "writes zeros",
     "cross_entropy_labels_body": "reads one number of each row",
 }
@@ -72,14 +73,14 @@ CALLS = {
     "dense_sgd_body": {"gemm": "a whole product"},
     **{
         f"{name}_body": {"pow": "the corrections, once for all parameters"}
-        for name in ("adam", "nadam", "nadam_product", "radam", "adamax")
+        for name in ("adam", "nadam", "nadam_product", "radam", "adamax", "lamb")
     },
 }
 MEMORY = {"memcpy", "memmove", "memset"}
 
 # Optimizers: what they take from cells is computed in double, once for all parameters
 RULES = (
-    "sgd", "lion", "rprop", "rmsprop", "adagrad", "adadelta", "adam", "nadam", "radam", "adamax",
+    "sgd", "lion", "rprop", "rmsprop", "adagrad", "adadelta", "adam", "nadam", "radam", "adamax", "lamb",
 )  # fmt: skip
 
 # What a float32 build may do in double. Numbers that come as cells are double, and are made `real` before the loop.
@@ -105,6 +106,8 @@ OUTSIDE_LOOPS = {
 }
 ANYWHERE = {
     "norm_factor_body": {"scalar arithmetic", "packed sum"},
+    "trust_rate_body": {"scalar arithmetic", "packed sum"},
+    "lamb_body": {"scalar arithmetic", "scalar conversion", "packed sum", "packed arithmetic"},  # sums of squares
     "layer_norm_forward_body": {"packed sum", "scalar arithmetic", "scalar conversion"},  # mean and variance of a row
     "dense_forward_body": {"scalar conversion"},  # alpha and lr, for each rectangle of a product
     "dense_dx_body": {"scalar conversion"},

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 from custom import SignSGD
-from nets import FEATURES, OUTPUTS, data, each_dtype, memory_of, same_bits
+from nets import FEATURES, OPTIMIZERS, OUTPUTS, data, each_dtype, memory_of, same_bits
 
 from fastnn import (
     SGD,
@@ -651,6 +651,7 @@ def test_layers_change_their_states_with_every_batch_that_is_accumulated():
 # The same bits for any number of threads
 
 WIDE = {
+    **OPTIMIZERS,
     "clip_norm": lambda: SGD(0.01, clip_norm=0.1),
     "clip_layer_norm": lambda: SGD(0.01, clip_layer_norm=0.1),
     "clip_value": lambda: Adam(0.001, clip_value=1e-3),

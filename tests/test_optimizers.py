@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from nets import FEATURES, OPTIMIZERS, OUTPUTS, data, each_dtype, each_optimizer, memory_of, same_bits
 
-from fastnn import SGD, Adagrad, Adam, Dense, Group, LayerNorm, Model, Rprop, optimizers
+from fastnn import LAMB, SGD, Adagrad, Adam, Dense, Group, LayerNorm, Model, Optimizer, Rprop, optimizers
 from fastnn.settings import Number
 
 X, T = data()
@@ -147,12 +147,10 @@ def test_a_step_on_arrays_that_no_model_owns(optimizer):
     w, rule = net.params.copy(), OPTIMIZERS[optimizer]()
     for gradient in given:
         rule.update(w, gradient)
-    if type(rule) not in BY_ARRAY:
+    if not rule._by_array:
         assert same_bits(w, stepped(OPTIMIZERS[optimizer](), given).params)
     assert not same_bits(w, net.params)
 
-
-BY_ARRAY = ()  # whose steps depend on which numbers are one array of parameters
 
 # What a number is set to where the half of it would not show
 OTHERWISE = {"eps": 0.05, "weight_decay": 0.3, "min_step": 0.005, "max_step": 0.001, "eta_plus": 1.9, "lr_decay": 0.5}
@@ -191,7 +189,19 @@ def test_every_number_takes_effect_at_the_next_step(optimizer, number):
 
 
 def test_names_that_others_use():
-    for name in ("adagrad", "adadelta", "adamax", "nadam", "radam", "lion", "rprop", "NAdam", "RMSprop", "AdamW"):
+    for name in (
+        "adagrad",
+        "adadelta",
+        "adamax",
+        "nadam",
+        "radam",
+        "lion",
+        "lamb",
+        "rprop",
+        "NAdam",
+        "RMSprop",
+        "AdamW",
+    ):
         assert type(optimizers.get(name)).__name__.lower() == name.lower()
 
 
@@ -273,3 +283,44 @@ def test_amsgrad_may_begin_later():
         root = np.sqrt((largest if step > 2 else v) / (1 - 0.5**step)) + 1e-8
         expected -= 0.1 * m / (1 - 0.9**step) / root
     np.testing.assert_allclose(net.params, expected, rtol=1e-12)
+
+
+class OwnLAMB(LAMB):
+    def update(self, params, grads):
+        super().update(params, grads)
+
+
+class Around(Optimizer):
+    """A rule in NumPy that lets another one step."""
+
+    def __init__(self, inner):
+        super().__init__(inner.lr)
+        self.inner = inner
+
+    def update(self, params, grads):
+        self.inner.update(params, grads)
+
+
+@each_dtype
+@pytest.mark.parametrize("make", [LAMB, OwnLAMB, lambda *numbers: Around(LAMB(*numbers))], ids=["", "own", "around"])
+def test_lamb_steps_array_by_array(make, dtype):
+    """Each with the norms of its own, where they lie side by side, and where a group is taken from several places."""
+    net, rule = net_of(dtype), make(0.1)
+    rule.groups = [Group("biases", lr_factor=2.0)] if make is not LAMB else []
+    expected, (gradient,) = net.params.astype("float64"), gradients(net, steps=1)
+    net.grads = gradient
+    rule.step(net)
+    for entry in net._tree.entries():
+        w, g = (array[entry.start : entry.stop].astype("float64") for array in (expected, gradient))
+        u = g / (np.abs(g) + 1e-6)
+        rate = 0.2 if entry.kind == "biases" and type(rule) is OwnLAMB else 0.1
+        expected[entry.start : entry.stop] -= rate * np.linalg.norm(w) / np.linalg.norm(u) * u
+    np.testing.assert_allclose(net.params, expected, rtol=1e-9 if dtype == "float64" else 1e-4)
+
+
+def test_lamb_moves_arrays_of_zeros():
+    net = net_of()
+    net.params = 0
+    net.grads = np.ones(net.params.shape)
+    LAMB(0.1).step(net)
+    np.testing.assert_allclose(net.params, -0.1, rtol=1e-5)

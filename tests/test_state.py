@@ -26,6 +26,7 @@ from fastnn import (
     Model,
     Optimizer,
     Residual,
+    RMSprop,
     Sequential,
     fit_many,
 )
@@ -411,7 +412,7 @@ def test_a_name_means_the_models_optimizer_of_that_name():
 @pytest.mark.parametrize("method", ["fit", "train_batch", "step"])
 def test_optimizers_in_turn_keep_what_they_remember(named, method):
     """A, B, A: as A and B would have it in the same places."""
-    a, b = ("adam", "rmsprop") if named else (Adam(0.01), SGD(0.01, momentum=0.9))
+    a, b = ("adam", "rmsprop") if named else (Adam(0.01), RMSprop(0.01, momentum=0.9))
     net, steps = net_of(), []
     for optimizer in (a, b, a, a, b):
         if method == "fit":

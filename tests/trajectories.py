@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, Optimizer, RAdam, RMSprop, Rprop
+from fastnn import LAMB, SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, Optimizer, RAdam, RMSprop, Rprop
 
 RECORDED = Path(__file__).with_name("data") / "trajectories.csv"
 START, STEPS = (1.0, -2.0, 0.5), 20
@@ -55,6 +55,19 @@ def lion_of_the_paper(w: np.ndarray, gradient: Gradient) -> list[np.ndarray]:
     return found
 
 
+def lamb_of_the_paper(w: np.ndarray, gradient: Gradient) -> list[np.ndarray]:
+    """You et al. 2020, algorithm 2, with rate 0.1, decay 0.1, its betas, eps 1e-6, and phi(z) = z."""
+    m, v, found = np.zeros_like(w), np.zeros_like(w), []
+    for t in range(1, STEPS + 1):
+        g = gradient(w, t - 1)
+        m = 0.9 * m + (1 - 0.9) * g
+        v = 0.999 * v + (1 - 0.999) * g**2
+        r = m / (1 - 0.9**t) / (np.sqrt(v / (1 - 0.999**t)) + 1e-6)
+        w = w - 0.1 * np.linalg.norm(w) / np.linalg.norm(r + 0.1 * w) * (r + 0.1 * w)
+        found.append(w)
+    return found
+
+
 # Those of PyTorch begin with its defaults.
 RULES = (
     Rule("sgd", lambda: SGD(0.1), "SGD", {"lr": 0.1}),
@@ -77,6 +90,7 @@ RULES = (
         {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1, "nesterov": True},
     ),
     Rule("lion", lambda: Lion(0.02, weight_decay=0.1), lion_of_the_paper),
+    Rule("lamb", lambda: LAMB(0.1, weight_decay=0.1), lamb_of_the_paper),
     Rule("rprop", Rprop, "Rprop"),
     Rule(
         "rprop, bounds",
@@ -187,8 +201,7 @@ def recorded() -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
+    rows = [[rule.name, *w] for rule in RULES for w in by_others(rule).tolist()]
     RECORDED.parent.mkdir(exist_ok=True)
     with RECORDED.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(
-            [rule.name, *w] for rule in RULES for w in by_others(rule).tolist()
-        )
+        csv.writer(file, lineterminator="\n").writerows(rows)

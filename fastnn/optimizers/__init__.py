@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastnn.optimizers.adam import Adam, Adamax, AdamW, NAdam, RAdam
+from fastnn.optimizers.adam import LAMB, Adam, Adamax, AdamW, NAdam, RAdam
 from fastnn.optimizers.adaptive import Adadelta, Adagrad, RMSprop
 from fastnn.optimizers.contract import Optimizer
 from fastnn.optimizers.descent import SGD, Lion, Rprop
@@ -11,13 +11,13 @@ from fastnn.optimizers.transforms import Accumulate, ClipLayerNorm, ClipNorm, Cl
 from fastnn.settings import made
 
 __all__ = [
-    "SGD", "Accumulate", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "ClipLayerNorm", "ClipNorm", "ClipValue",
-    "Group", "Lion", "NAdam", "Optimizer", "RAdam", "RMSprop", "Rprop", "Transform", "get",
+    "LAMB", "SGD", "Accumulate", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "ClipLayerNorm", "ClipNorm",
+    "ClipValue", "Group", "Lion", "NAdam", "Optimizer", "RAdam", "RMSprop", "Rprop", "Transform", "get",
 ]  # fmt: skip
 
 _BY_NAME: dict[str, type[Optimizer]] = {
     "sgd": SGD, "lion": Lion, "rprop": Rprop, "rmsprop": RMSprop, "adagrad": Adagrad, "adadelta": Adadelta,
-    "adam": Adam, "adamw": AdamW, "nadam": NAdam, "radam": RAdam, "adamax": Adamax,
+    "adam": Adam, "adamw": AdamW, "nadam": NAdam, "radam": RAdam, "adamax": Adamax, "lamb": LAMB,
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from fastnn import kernels
 from fastnn.arena import Array
 from fastnn.optimizers.contract import Optimizer, State, zeros_like
+from fastnn.optimizers.transforms import blocks_of
 from fastnn.settings import Flag, Number
 
 if TYPE_CHECKING:
@@ -269,3 +270,51 @@ class Adamax(_Moments):
             params, grads, state["m"], state["u"], cell("lr"), state["step"], cell("beta1"), cell("beta2"),
             cell("eps"), cell("weight_decay"), tape,
         )  # fmt: skip
+
+
+class LAMB(_Moments):
+    """LAMB, Adam whose steps are as long as the array of parameters that they change is large (You et al. 2020).
+
+    m and v as in `Adam`; u = m / (1 - beta1^step) / (sqrt(v / (1 - beta2^step)) + eps) + weight_decay * w;
+    w -= lr * |w| / |u| * u for each array of parameters, with norms over all of it, or w -= lr * u where one is 0: the
+    formulas of the paper and of optax.
+
+    Parameters
+    ----------
+    lr, beta1, beta2, eps, weight_decay : float
+    **options
+        Those of `Optimizer`.
+
+    Examples
+    --------
+    >>> from fastnn import LAMB
+    >>> optimizer = LAMB(0.01, weight_decay=0.01, decay="weights")
+    """
+
+    _by_array = True
+
+    def __init__(
+        self,
+        lr: float = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(lr, **options)
+        self._set_numbers(beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
+
+    def init(self, params: Array) -> State:
+        return {**zeros_like(params, "m", "v"), "step": np.zeros(1)}
+
+    def _step(self, params: Array, grads: Array, state: State, tape: Tape | None) -> None:
+        cell, k = self.cell, kernels.of(params.dtype)
+        u, rate, n = np.empty_like(params), np.zeros(1), blocks_of(params)
+        w_squares, u_squares = np.zeros(n), np.zeros(n)
+        k.lamb(
+            params, grads, state["m"], state["v"], u, w_squares, u_squares, state["step"],
+            cell("beta1"), cell("beta2"), cell("eps"), cell("weight_decay"), tape,
+        )  # fmt: skip
+        k.trust_rate(w_squares, u_squares, cell("lr"), rate, tape)
+        k.sgd(params, u, None, rate, tape=tape)

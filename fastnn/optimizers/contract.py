@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,9 +102,11 @@ class Optimizer(Part):
     ...         params -= self.lr * np.sign(grads)
     """
 
-    __slots__ = ("_bound",)
+    __slots__ = ("_arrays", "_bound")
     _bound: State | None
+    _arrays: Sequence[tuple[int, int]]  # where the arrays of parameters lie that `update` is given now
 
+    _by_array = False  # whether a step depends on which numbers are one array of parameters, as norms of them do
     constants = ("_fixed",)
     lr: Any = Number()
     clip_value: Any = _Shorthand(ClipValue, "limit", None)
@@ -149,7 +151,9 @@ class Optimizer(Part):
             state = alone.setdefault((params.shape, params.dtype), None) or self.init(params)
             alone[params.shape, params.dtype] = state
         self._advance(state, params, None)
-        self._step(params, grads, state, None)
+        for start, stop in self._arrays if self._by_array and self._arrays else ((0, params.size),):
+            part = part_of(state, params.size, start, stop)
+            self._step(params[start:stop], grads[start:stop], part, None)
 
     def _advance(self, state: State, params: Array, tape: Tape | None) -> None:
         """Count on: once per step."""
@@ -252,7 +256,9 @@ class Optimizer(Part):
             found.append((f"transforms.{kind}.{kinds[kind]}", transform))
         return found
 
-    def _bind(self, state: State, cells: dict[str, Cell], before: str = "") -> Any:
+    def _bind(
+        self, state: State, cells: dict[str, Cell], arrays: Sequence[tuple[int, int]] = (), before: str = ""
+    ) -> Any:
         """Return this optimizer with what it remembers of some parameters, and with their numbers in place of its own.
 
         It has the same attributes, and the same ones in future.
@@ -264,15 +270,17 @@ class Optimizer(Part):
             view, "_cells", {**self._cells, **{k: cell for k, cell in cells.items() if k in self._cells}}
         )
         object.__setattr__(view, "_bound", own)
+        object.__setattr__(view, "_arrays", arrays)
         inner = self._inner_optimizers()
         attributes = self.__dict__
         if inner:
-            attributes = {**attributes, **{n: part._bind(own, {}, f"{n}.") for n, part in inner.items()}}
+            attributes = {**attributes, **{n: part._bind(own, {}, arrays, f"{n}.") for n, part in inner.items()}}
         object.__setattr__(view, "__dict__", attributes)
         return view
 
     def _prepare(self) -> None:
         object.__setattr__(self, "_bound", None)
+        object.__setattr__(self, "_arrays", ())
         self.__dict__.update(groups=(), transforms=())
 
     def __getstate__(self) -> Any:
@@ -304,3 +312,8 @@ def zeros_like(params: Array, *names: str) -> State:
     """Return arrays of zeros of the shape of the parameters, by name."""
     arena = Arena([params.shape] * len(names), params.dtype, padded=True)
     return dict(zip(names, arena.views, strict=True))
+
+
+def part_of(state: State, n: int, start: int, stop: int) -> State:
+    """Return what is remembered of some of n parameters, and of all."""
+    return {name: array[start:stop] if array.shape == (n,) else array for name, array in state.items()}

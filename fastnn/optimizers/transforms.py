@@ -173,9 +173,14 @@ class ClipLayerNorm(ClipNorm):
             clip_together(grads, self.cell("limit"), tape)
 
 
+def blocks_of(array: Array) -> int:
+    """Return of how many blocks squares are summed: so many of one length that sums are the same for any threads."""
+    return -(-array.size // _BLOCK)
+
+
 def clip_together(grads: Sequence[Array], limit: Cell, tape: Tape) -> None:
-    """Record what scales gradients to a common norm: sums of fixed blocks, so that it is the same for any threads."""
-    blocks = [-(-array.size // _BLOCK) for array in grads]
+    """Record what scales gradients to a common norm."""
+    blocks = [blocks_of(array) for array in grads]
     sums, norm, factor = np.zeros(sum(blocks)), np.zeros(1), np.ones(1)
     k, at = kernels.of(grads[0].dtype), 0
     for array, n in zip(grads, blocks, strict=True):

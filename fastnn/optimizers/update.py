@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import TYPE_CHECKING, Any
 from weakref import proxy
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnn import kernels
 from fastnn.arena import Array, Memory
-from fastnn.optimizers.contract import Optimizer, State
+from fastnn.optimizers.contract import Optimizer, State, part_of
 from fastnn.optimizers.transforms import Slice, Transform
 from fastnn.settings import Cell
 
@@ -87,12 +87,12 @@ class Update:
         calls: list[Callable[[], None]] = []
         for numbers, members in groups.items():
             cells = self._cells(numbers, tape)
-            slices = _slices(members)
             if is_numpy:
-                calls.append(self._in_numpy(cells, slices))
+                calls.append(self._in_numpy(cells, members))
                 continue
-            for start, stop in slices:
-                state = self._part(start, stop)
+            by_array = [(entry.start, entry.stop) for entry in members] if optimizer._by_array else ()
+            for start, stop in by_array or _slices(members):
+                state = part_of(self.state, self._params.size, start, stop)
                 view = optimizer._bind(state, cells) if cells else optimizer
                 view._step(self._params[start:stop], self._grads[start:stop], state, tape)
         if is_numpy:
@@ -119,11 +119,6 @@ class Update:
                 cells["weight_decay"] = part.decay_cell
         return cells
 
-    def _part(self, start: int, stop: int) -> State:
-        """What is remembered of some parameters, and of all."""
-        n = self._params.size
-        return {name: array[start:stop] if array.shape == (n,) else array for name, array in self.state.items()}
-
     def _transform(self, entries: list[Entry], tape: Tape) -> None:
         slices = [Slice(self._grads[start:stop], start, stop) for start, stop in _slices(entries)]
         layers = [
@@ -141,9 +136,12 @@ class Update:
             for part in slices:  # what it has made of the gradients
                 k.guard_numbers(part.grads, tape)
 
-    def _in_numpy(self, cells: dict[str, Cell], slices: list[tuple[int, int]]) -> Callable[[], None]:
+    def _in_numpy(self, cells: dict[str, Cell], members: list[Entry]) -> Callable[[], None]:
         """Return what calls the optimizer once, with one flat array of parameters."""
         optimizer, params, grads = self.optimizer, self._params, self._grads
+        slices = _slices(members)
+        ends = list(accumulate(entry.stop - entry.start for entry in members))
+        arrays = list(zip([0, *ends[:-1]], ends, strict=True))
         if len(slices) == 1:
             (start, stop), index = slices[0], None
         else:
@@ -151,12 +149,12 @@ class Update:
 
         def call() -> None:
             if index is None:
-                view = optimizer._bind(self._part(start, stop), cells)
+                view = optimizer._bind(part_of(self.state, params.size, start, stop), cells, arrays)
                 _require_in_place(view, "update", view.update(params[start:stop], grads[start:stop]))
             else:
                 n = params.size
                 state = {name: array[index] if array.shape == (n,) else array for name, array in self.state.items()}
-                view, flat = optimizer._bind(state, cells), params[index]
+                view, flat = optimizer._bind(state, cells, arrays), params[index]
                 _require_in_place(view, "update", view.update(flat, grads[index]))
                 params[index] = flat
                 for name, array in self.state.items():

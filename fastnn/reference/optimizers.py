@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastnn.reference.transforms import block_squares
 from fastnn.reference.types import Array, Cell
 
 
@@ -287,6 +288,40 @@ def adamax(
     _average(m, g, beta1)
     np.maximum(beta2 * u, np.abs(g) + eps, out=u)
     w -= float(lr[0]) / (1 - beta1 ** float(step[0])) * m / u
+
+
+def lamb(
+    w: Array,
+    dw: Array,
+    m: Array,
+    v: Array,
+    u: Array,
+    w_squares: Cell,
+    u_squares: Cell,
+    step: Cell,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-6,
+    weight_decay: float = 0.0,
+) -> None:
+    """u = m^ / (sqrt(v^) + eps) + weight_decay w, m^ and v^ as in `adam`, and the sums of squares of blocks of w and u.
+
+    The step of LAMB is w -= rate u, the rate that of `trust_rate` (You et al. 2020).
+    """
+    count = float(step[0])
+    _average(m, dw, beta1)
+    _average(v, np.square(dw), beta2)
+    u[...] = m / (1 - beta1**count) / (np.sqrt(v / (1 - beta2**count)) + eps)
+    if weight_decay:
+        u += weight_decay * w
+    block_squares(w, w_squares)
+    block_squares(u, u_squares)
+
+
+def trust_rate(w_squares: Cell, u_squares: Cell, lr: float, rate: Cell) -> None:
+    """rate = lr |w| / |u|, or lr where one of the norms is 0; squares (blocks) sum to those of the norms."""
+    of_w, of_u = w_squares.sum(), u_squares.sum()
+    rate[0] = lr * (np.sqrt(of_w) / np.sqrt(of_u)) if of_w > 0 and of_u > 0 else lr
 
 
 def increment(step: Cell) -> None:

@@ -176,3 +176,75 @@ kernel("""adamax(w: inout (n), dw: in (n), m: inout (n), u: inout (n), lr: cell,
     g = dw + weight_decay * w; m = beta1 * m + (1 - beta1) * g; u = max(beta2 * u, |g| + eps);
     w -= lr / (1 - beta1^step) * m / u. step[0] is the number of this step, 1 for the first.
     """, adamax_body, sizeof(Adamax))
+
+
+# LAMB needs the norms of parameters and of their change, array by array. So its step is in two parts: this one, which
+# sums squares over blocks of one length, and behind the norms w -= rate * u.
+cdef struct LAMB:
+    Input w, dw
+    Output m, v, u
+    double *w_squares
+    double *u_squares
+    Number step, beta1, beta2, eps, weight_decay
+    Py_ssize_t n, blocks
+
+cdef int lamb_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # units: blocks
+    cdef const LAMB *s = <const LAMB *> call.payload
+    cdef const real[::1] w = input_vector(s.w, s.n), dw = input_vector(s.dw, s.n)
+    cdef real[::1] m = vector(s.m, s.n), v = vector(s.v, s.n), u = vector(s.u, s.n)
+    cdef real beta1 = <real> s.beta1[0], rest1 = <real> (1 - s.beta1[0])
+    cdef real beta2 = <real> s.beta2[0], rest2 = <real> (1 - s.beta2[0])
+    cdef real scale = <real> (1 / (1 - pow(s.beta1[0], s.step[0])))
+    cdef real root = <real> (1 / sqrt(1 - pow(s.beta2[0], s.step[0])))
+    cdef real eps = <real> s.eps[0], weight_decay = <real> s.weight_decay[0]
+    cdef Py_ssize_t block, first, last, i
+    for block in range(begin, end):
+        first = block * SQUARES
+        last = min(first + SQUARES, s.n)
+        for i in range(first, last):
+            m[i] = beta1 * m[i] + rest1 * dw[i]
+            v[i] = beta2 * v[i] + rest2 * dw[i] * dw[i]
+            u[i] = decayed(scale * m[i] / (square_root(v[i]) * root + eps), w[i], weight_decay)
+        s.w_squares[block] = sum_squares(s.w + first, last - first)
+        s.u_squares[block] = sum_squares(s.u + first, last - first)
+    return 0
+
+cdef Py_ssize_t check_lamb_blocks(str kernel, Call *call) except -1:
+    cdef const LAMB *s = <const LAMB *> call.payload
+    return check_blocks_of(kernel, "w_squares", s.n, s.blocks)
+
+kernel("""lamb(w: in (n), dw: in (n), m: inout (n), v: inout (n), u: out (n), w_squares: out float64 (blocks),
+    u_squares: out float64 (blocks), step: cell, beta1: cell = 0.9 >= 0 < 1, beta2: cell = 0.999 >= 0 < 1,
+    eps: cell = 1e-6 >= 0, weight_decay: cell = 0.0 >= 0) -> blocks: 3000, updates
+
+    The direction of a step of LAMB (You et al. 2020), and what its length follows from, of one array of parameters.
+
+    m and v as Adam's; u = m / (1 - beta1^step) / (sqrt(v / (1 - beta2^step)) + eps) + weight_decay * w, and the sums of
+    w^2 and u^2 over elements 4096 i to 4096 (i + 1), in double. The step is w -= rate * u: `trust_rate`, `sgd`.
+    """, lamb_body, sizeof(LAMB), check_lamb_blocks)
+
+
+cdef struct TrustRate:
+    const double *w_squares
+    const double *u_squares
+    Number lr
+    double *rate
+    Py_ssize_t blocks
+
+cdef int trust_rate_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const TrustRate *s = <const TrustRate *> call.payload
+    cdef double of_w = 0, of_u = 0
+    cdef Py_ssize_t i
+    for i in range(s.blocks):
+        of_w += s.w_squares[i]
+        of_u += s.u_squares[i]
+    s.rate[0] = s.lr[0]
+    if of_w > 0 and of_u > 0:
+        s.rate[0] *= sqrt(of_w) / sqrt(of_u)
+    return 0
+
+kernel("""trust_rate(w_squares: in float64 (blocks), u_squares: in float64 (blocks), lr: cell, rate: out float64 (1))
+
+    rate = lr * |w| / |u| of arrays whose squares have these sums (You et al. 2020), or lr where one of the norms is 0.
+    """, trust_rate_body, sizeof(TrustRate))

@@ -86,14 +86,17 @@ cdef int block_squares_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
         s.sums[i] = sum_squares(s.g + i * SQUARES, min(s.n - i * SQUARES, <Py_ssize_t> SQUARES))
     return 0
 
-cdef Py_ssize_t check_blocks(str kernel, Call *call) except -1:
-    cdef const BlockSquares *s = <const BlockSquares *> call.payload
-    blocks = (s.n + SQUARES - 1) // SQUARES
-    if s.blocks != blocks:
+cdef Py_ssize_t check_blocks_of(str kernel, str sums, Py_ssize_t n, Py_ssize_t blocks) except -1:
+    expected = (n + SQUARES - 1) // SQUARES
+    if blocks != expected:
         raise ValueError(
-            f"{kernel}: sums has shape ({s.blocks},), expected ({blocks},), one for each {SQUARES} of {s.n} numbers"
+            f"{kernel}: {sums} has shape ({blocks},), expected ({expected},), one for each {SQUARES} of {n} numbers"
         )
     return 1
+
+cdef Py_ssize_t check_blocks(str kernel, Call *call) except -1:
+    cdef const BlockSquares *s = <const BlockSquares *> call.payload
+    return check_blocks_of(kernel, "sums", s.n, s.blocks)
 
 kernel("""block_squares(g: in (n), sums: out float64 (blocks)) -> blocks: 800
 
