@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable
 _CALLED: dict[str, tuple[str, ...]] = {
     # of optimizers and losses
     "learning_rate": ("lr",), "lr": ("lr_factor",), "learning_rate_init": ("lr",), "step_size": ("lr",),
-    "betas": ("beta1 and beta2",), "beta_1": ("beta1",), "beta_2": ("beta2",), "epsilon": ("eps",),
+    "betas": ("beta1 and beta2",), "etas": ("eta_minus and eta_plus",), "step_sizes": ("min_step and max_step",),
+    "decoupled_weight_decay": ("decoupled",), "beta_1": ("beta1",), "beta_2": ("beta2",), "epsilon": ("eps",),
     "rho": ("alpha",), "l2": ("weight_decay",), "clipnorm": ("clip_layer_norm",), "global_clipnorm": ("clip_norm",),
     "max_grad_norm": ("clip_norm",), "clipvalue": ("clip_value",), "gradient_accumulation_steps": ("accumulate",),
     "param_groups": ("groups",), "beta": ("delta", "shift"), "from_logit": ("from_logits",),
@@ -55,7 +56,6 @@ _ABSENT: dict[str, str] = {
     "name": "layers are named by their place",
     "params": "an optimizer is given its parameters by the model that it trains",
     "lr": _OF_OPTIMIZER, "learning_rate": _OF_OPTIMIZER, "weight_decay": _OF_OPTIMIZER, "momentum": _OF_OPTIMIZER,
-    "dampening": "the velocity has no dampening, as in PyTorch by default",
     "kernel_regularizer": "optimizers have a weight_decay, and groups of their own",
     "patience": "pass callbacks=[EarlyStopping(patience=5)]", "early_stopping": "pass callbacks=[EarlyStopping()]",
     "seed": _SEED, "random_state": _SEED, "device": "it computes on the CPU", "to": "it computes on the CPU",
@@ -73,7 +73,6 @@ _NOT_YET: dict[str, str] = {
     "class_weight": "give each row its weight: sample_weight=weights[labels]",
     "metrics": "evaluate returns the loss and, for a cross-entropy, the accuracy",
     "validation_split": _SPLIT, "validation_fraction": _SPLIT,
-    "amsgrad": "a beta2 nearer to 1 forgets large gradients more slowly",
     "label_smoothing": "pass rows of probabilities as y",
 }  # fmt: skip
 
