@@ -383,6 +383,19 @@ def end_of_the_net() -> Check:
     yield KERAS, lambda: keras_loss(loss(), np.array([[800.0]]), np.zeros((1, 1))), 800
 
 
+def wrong_ends() -> Check:
+    def ours() -> Any:
+        net = Model([Dense(3), Sigmoid()], seed=0)
+        return [raises(lambda: net.fit(Y, LABELS, CrossEntropy(), epochs=1))]
+
+    yield FASTNN, ours, [ValueError]
+    here = np.arange(7), LABELS
+    twice = np.log(np.exp(ROWS_OF_P).sum(axis=1)).mean() - ROWS_OF_P[here].mean()
+    yield TORCH, lambda: torch().nn.CrossEntropyLoss()(of_torch(ROWS_OF_P), torch().tensor(LABELS)).item(), twice
+    divided = -np.log(ROWS_OF_P[here]).mean()  # P does not sum to 1
+    yield KERAS, lambda: keras_loss(keras().losses.SparseCategoricalCrossentropy(dtype="float64"), P, LABELS), divided
+
+
 def labels() -> Check:
     whole = LABELS.astype(float)
     yield (
