@@ -75,7 +75,7 @@ def main():
     # The other program. A first call costs more, because it prepares the others: make it before requests come.
     net, mean, spread = load(path)
     pixels, labels = datasets.load_digits()
-    rows = ((pixels[1400:] - mean) / spread).astype(net.dtype)  # of the net's dtype: a row is not converted
+    rows = ((pixels[1400:] - mean) / spread).astype(net.dtype)
     start = time.perf_counter()
     net.predict_one(rows[0])
     first = time.perf_counter() - start
@@ -85,21 +85,24 @@ def main():
     print(f"{path}: {path.stat().st_size:,} bytes, {net.n_parameters:,} parameters; loaded, it gives the same: {same}")
     print(f"accuracy on {len(rows)} rows that were not trained: {accuracy:.3f}\n")
 
-    times = {"float32": latencies(net, rows)}
     double = load(path, "float64")[0]
     rows64 = rows.astype(np.float64)
-    times["float64"] = latencies(double, rows64)
+    lists = [row.tolist() for row in rows]  # as they come out of JSON
+    kinds = {"float32": (net, rows), "float32, lists": (net, lists), "float64": (double, rows64)}
+    times = {name: latencies(*kind) for name, kind in kinds.items()}
     print(f"predict_one, one thread: the first call takes {1e6 * first:.0f} µs, the others")
-    for dtype, seconds in times.items():
+    for name, seconds in times.items():
         middle, slow = 1e6 * seconds[CALLS // 2], 1e6 * seconds[int(0.99 * CALLS)]
-        size = (net if dtype == "float32" else double).params.nbytes
-        print(f"  {dtype}: {middle:5.2f} µs (99 % below {slow:5.2f}), parameters of {size:,} bytes")
+        print(f"  {name:<15} {middle:5.2f} µs (99 % below {slow:5.2f})")
+    print(
+        f"parameters take {net.params.nbytes:,} bytes in float32, {double.params.nbytes:,} in float64, and the outputs"
+    )
     apart = np.abs(double.predict(rows64) - answers).max()
-    print(f"  the two differ by {apart:.0e} at most: far too little to change an answer\n")
+    print(f"differ by {apart:.0e} at most: far too little to change an answer\n")
 
     # Any number of threads may use one net. Each call runs in the thread that makes it; predict of many rows would
     # start helpers, which a server with a thread or process for each core does not want: n_threads=1, or
-    # FASTNN_NUM_THREADS=1 in its environment.
+    # FASTNN_NUM_THREADS=1 (or OMP_NUM_THREADS=1) in its environment.
     with ThreadPoolExecutor(THREADS) as pool:
         together = np.array(list(pool.map(net.predict_one, rows)))
     many = net.predict(rows, n_threads=1)
@@ -107,8 +110,8 @@ def main():
     print(f"{THREADS} threads at once, and all rows in one call, give the same bits: {agree}")
 
     def draw(axes):
-        for dtype, seconds in times.items():
-            axes.loglog(1e6 * seconds, 1 - np.arange(CALLS) / CALLS, label=dtype)
+        for name, seconds in times.items():
+            axes.loglog(1e6 * seconds, 1 - np.arange(CALLS) / CALLS, label=name)
         axes.set(title=f"predict_one, {CALLS} calls", xlabel="microseconds", ylabel="share of calls that take longer")
         axes.legend()
 

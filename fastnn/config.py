@@ -19,7 +19,8 @@ def describe() -> str:
             f"built:     {', '.join(kernels.built)}, each for float32 and float64",
             f"supported: {', '.join(kernels.supported)}",
             f"selected:  {kernels.selected} ({kernels.reason}; FASTNN_ISA=<name> forces another)",
-            f"threads:   at most {threads.available()} of {os.cpu_count()} processors (FASTNN_NUM_THREADS bounds them)",
+            f"threads:   at most {threads.available()} of {os.cpu_count()} processors (FASTNN_NUM_THREADS bounds "
+            "them, or OMP_NUM_THREADS where that is not set)",
         ]
     )
 
