@@ -58,7 +58,7 @@ def read(
         raise ValueError("x has no rows, expected at least one")
     if n is not None and len(matrix) != n:
         raise ValueError(f"a callback changed the number of rows from {n} to {len(matrix)}, expected it to stay")
-    if isinstance(sample_weight, (str, Part)):
+    if sample_weight is not None and isinstance(sample_weight, (str, Part)):
         belongs = "optimizer" if isinstance(sample_weight, Optimizer) else "loss"
         hint = f"did you mean {belongs}={sample_weight!r}?"
         raise TypeError(f"sample_weight is {sample_weight!r}, expected one number for each row: {hint}")
@@ -75,7 +75,7 @@ def read(
     target = loss.targets(y, tree.layers[-1].n_out, dtype)
     if len(target) != n:
         check_lengths(n, target, "y")
-    if (matrix is not x or target is not y or not converted) and tree.digits.due(matrix):
+    if (matrix is not x or target is not y or matrix.dtype != dtype) and tree.digits.due(matrix):
         _look_at_digits(tree, given, x, labels, target, y)
     if weights is not None:
         return (

@@ -337,7 +337,7 @@ class Trainer:
 
     def _loss_now(self, data: Data, n_threads: int | None) -> float:
         assert self.loss is not None
-        return self._evaluated(self.loss, data, None, n_threads)[0]
+        return self._evaluated(self._for_end(self.loss), data, None, n_threads)[0]
 
     # -- evaluation ---------------------------------------------------------------------------------------------------
 
@@ -352,18 +352,19 @@ class Trainer:
         """Return the loss on other data and what else says how good predictions are."""
         rows = None if batch_size is None else count("batch_size", batch_size)
         chosen = self.choose_loss(loss)
-        used, _ = self._for_end(chosen)
+        ending = self._for_end(chosen)
         data = self._as_it_was(lambda: read(self.tree, x, y, sample_weight, chosen, self._build, True, converted=False))
-        value, outputs = self._evaluated(chosen, data, rows)
-        return {"loss": value, **used.metrics_of(outputs, data[1], data[2])}
+        value, outputs = self._evaluated(ending, data, rows)
+        return {"loss": value, **ending[0].metrics_of(outputs, data[1], data[2])}
 
     def _for_end(self, loss: Loss) -> tuple[Loss, bool]:
         return loss.for_end(self.tree.last, droppable=len(self.tree.elements) > 1)
 
-    def _evaluated(self, loss: Loss, data: Data, rows: int | None, n_threads: int | None = None) -> tuple[float, Array]:
+    def _evaluated(
+        self, ending: tuple[Loss, bool], data: Data, rows: int | None, n_threads: int | None = None
+    ) -> tuple[float, Array]:
         """Return the loss over checked data, and the outputs that it is computed from."""
-        x, target, weight, _ = data
-        used, without_last = self._for_end(loss)
+        (used, without_last), (x, target, weight, _) = ending, data
         y, value = self.predictors.current(without_last).some(x, rows, n_threads), np.empty(1)
         factor = None if weight is None else convert(weight, y.dtype)
         used.compute(y, np.ascontiguousarray(target), factor, None, value, None)
