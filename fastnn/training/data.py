@@ -66,7 +66,7 @@ def read(
     if known and sample_weight is not None:
         weights = Weights(sample_weight, n)
         matrix, y = weights.hide(matrix), weights.hide(as_array(y, "y"))
-    given = matrix
+    given: Any = matrix
     if converted:
         matrix = convert(given, dtype)
     check_finite(matrix, "x", None if converted else dtype, labels)
@@ -75,7 +75,7 @@ def read(
     target = loss.targets(y, tree.layers[-1].n_out, dtype)
     if len(target) != n:
         check_lengths(n, target, "y")
-    if (matrix is not x or target is not y or matrix.dtype != dtype) and tree.digits.due(matrix):
+    if (matrix is not x or target is not y or given.dtype != dtype) and tree.digits.due(matrix):
         _look_at_digits(tree, given, x, labels, target, y)
     if weights is not None:
         return (
