@@ -97,6 +97,16 @@ def test_bench_calls(tmp_path: Path) -> None:
     assert {required["required"] for required in report["required"]} == {"<= 1.5", "<= 2.4"}
 
 
+def test_bench_defaults() -> None:
+    pytest.importorskip("sklearn")
+    command = [sys.executable, str(BENCHMARKS / "bench_defaults.py"), "--smoke"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["308", "rows", "(247)"] in [row[:3] for row in rows]
+    assert [row for row in rows if row[:2] == ["iris", "(120)"]][0][-1] == "1000"  # epochs
+
+
 def test_other_bits_are_refused() -> None:
     code = """
 import frame
