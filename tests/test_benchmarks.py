@@ -104,7 +104,7 @@ def test_bench_defaults() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
     assert ["308", "rows", "(247)"] in [row[:3] for row in rows]
-    assert [row for row in rows if row[:2] == ["iris", "(120)"]][0][-1] == "1000"  # epochs
+    assert next(row for row in rows if row[:2] == ["iris", "(120)"])[-1] == "1000"  # epochs
 
 
 def test_other_bits_are_refused() -> None:
