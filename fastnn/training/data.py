@@ -39,8 +39,8 @@ def read(
     build : callable
         Builds the net for a number of inputs.
     known : bool
-        Whether these are all the rows there are, so that weights are relative to each other (`Weights`). Otherwise
-        they are taken as they are.
+        Whether these are all the rows there are, so that only ratios of weights count and rows of weight 0 are left
+        out, whatever they hold. Otherwise weights are taken as they are.
     n : int or None
         How many rows there have to be, as before callbacks.
     converted : bool
@@ -64,8 +64,11 @@ def read(
         raise TypeError(f"sample_weight is {sample_weight!r}, expected one number for each row: {hint}")
     n, weights = len(matrix), None
     if known and sample_weight is not None:
-        weights = Weights(sample_weight, n)
-        matrix, y = weights.hide(matrix), weights.hide(as_array(y, "y"))
+        weights = _relative(sample_weight, n)
+        if not weights.all():
+            if tree.digits.due(matrix):
+                tree.digits.look(matrix[weights > 0], x, "x", labels)
+            return *_read_counted(tree, matrix, as_array(y, "y"), weights, loss, build, converted), n
     given: Any = matrix
     if converted:
         matrix = convert(given, dtype)
@@ -78,12 +81,7 @@ def read(
     if (matrix is not x or target is not y or given.dtype != dtype) and tree.digits.due(matrix):
         _look_at_digits(tree, given, x, labels, target, y)
     if weights is not None:
-        return (
-            weights.counted(matrix),
-            weights.counted(target),
-            weights.of(loss, dtype if converted else np.dtype(np.float64)),
-            n,
-        )
+        return matrix, target, _scaled(weights, loss, dtype if converted else weights.dtype), n
     if sample_weight is None:
         return matrix, target, None, n
     _require_weights(loss)
@@ -98,61 +96,47 @@ def _look_at_digits(tree: Tree, matrix: Any, x: Any, labels: Any, target: Array,
         tree.digits.look(target, given, "y", given.labels if isinstance(given, Table) else None)
 
 
-class Weights:
-    """What the rows of known data weigh: only ratios count, and a row of weight 0 is left out, whatever it holds.
+def _relative(sample_weight: ArrayLike, n: int) -> Array:
+    """Return checked weights of known data, as float64."""
+    weights = as_weights(sample_weight, n, np.dtype(np.float64))
+    if (weights < 0).any():
+        row = int(np.argmax(weights < 0))
+        raise ValueError(
+            f"sample_weight is negative at row {row}, expected numbers >= 0: a row of weight 0 is left out; "
+            "train_batch takes negative ones, such as advantages"
+        )
+    if not weights.any():
+        raise ValueError("sample_weight is 0 in all rows, expected one above 0 at least: there is nothing to learn")
+    return weights
 
-    Parameters
-    ----------
-    sample_weight : array_like of shape (rows,)
-    n : int
-        The number of rows.
 
-    Raises
-    ------
-    ValueError, TypeError
-        Where there is not one finite number >= 0 for each row, or all are 0.
-    """
+def _read_counted(
+    tree: Tree, x: Array, y: Array, weights: Array, loss: Loss, build: Callable[[int], None], converted: bool
+) -> tuple[Array, Array, Array | None]:
+    """Return the data of rows that count: nobody sees what the others hold."""
+    if y.ndim == 0:
+        y = y[None]
+    check_lengths(len(x), y, "y")
+    counts = weights > 0
+    try:
+        return read(tree, x[counts], y[counts], weights[counts], loss, build, True, None, converted)[:3]
+    except (TypeError, ValueError):
+        # Once more, with a row that counts in place of all others: so the error calls rows by the user's numbers.
+        first, x, y = np.argmax(counts), x.copy(), y.copy()
+        x[~counts], y[~counts] = x[first], y[first]
+        read(tree, x, y, None, loss, build, True, None, converted)
+        raise
 
-    def __init__(self, sample_weight: ArrayLike, n: int) -> None:
-        weights = as_weights(sample_weight, n, np.dtype(np.float64))
-        counts = weights > 0
-        if (weights < 0).any():
-            row = int(np.argmax(weights < 0))
-            raise ValueError(
-                f"sample_weight is negative at row {row}, expected numbers >= 0: a row of weight 0 is left out; "
-                "train_batch takes negative ones, such as advantages"
-            )
-        if not counts.any():
-            raise ValueError("sample_weight is 0 in all rows, expected one above 0 at least: there is nothing to learn")
-        self._counts = None if counts.all() else counts
-        weights = self.counted(weights)
-        self._n, largest = len(weights), weights.max()
-        with np.errstate(all="ignore"):  # the least ones may become 0
-            weights = weights / largest  # the sum of large ones overflows
-            self._scaled = None if weights.min() == 1 else weights * (self._n / weights.sum())
 
-    def hide(self, array: Array) -> Array:
-        """Return data in which rows that are left out hold what one that counts does: no check sees what they held.
-
-        So rows that a check finds have the numbers that they have for the user.
-        """
-        counts = self._counts
-        if counts is None or array.ndim == 0 or len(array) != len(counts):  # what is wrong with it is said elsewhere
-            return array
-        array = array.copy()
-        array[~counts] = array[np.argmax(counts)]
-        return array
-
-    def counted(self, array: Array) -> Array:
-        """Return the rows that count."""
-        return array if self._counts is None else array[self._counts]
-
-    def of(self, loss: Loss, dtype: np.dtype[Any]) -> Array | None:
-        """Return the weights of the rows that count, of mean 1; None where all weigh the same."""
-        if self._scaled is None:
-            return np.ones(self._n, dtype) if loss.needs_weights else None
-        _require_weights(loss)
-        return convert(self._scaled, dtype)
+def _scaled(weights: Array, loss: Loss, dtype: np.dtype[Any]) -> Array | None:
+    """Return weights above 0, scaled to mean 1; None where all are equal."""
+    largest = weights.max()
+    if weights.min() == largest:
+        return np.ones(len(weights), dtype) if loss.needs_weights else None
+    _require_weights(loss)
+    with np.errstate(all="ignore"):  # the least ones may become 0
+        weights = weights / largest  # the sum of large ones overflows
+        return convert(weights * (len(weights) / weights.sum()), dtype)
 
 
 def _require_weights(loss: Loss) -> None:
