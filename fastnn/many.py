@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from contextvars import copy_context
 from copy import copy
 from inspect import signature
 from threading import Event, Lock
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import threads
@@ -124,8 +124,8 @@ def fit_many(
     n = min(len(nets), threads.available() if n_threads is None else n_threads)
     progress = Progress(len(nets), verbose, "net")
     with progress:
-        context = copy_context()  # code of users sees what they have set, such as numpy.errstate
-        threads.together(max(n, 1), lambda: context.copy().run(work), stop.set, helps=False)
+        errors_of_numpy = np.errstate(**np.geterr())  # as code of users is to see them, in any thread
+        threads.together(max(n, 1), errors_of_numpy(work), stop.set, helps=False)
     if errors:
         try:
             raise _error_of(errors)

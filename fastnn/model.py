@@ -106,6 +106,8 @@ class Model(Network):
         Parameters
         ----------
         x : array_like of shape (rows, n_in)
+            As in `fit`. NaN passes through into outputs; in a data frame, where it means that something is missing, it
+            is an error that names the column.
         batch_size : int or None
             How many rows are computed at a time: it bounds the memory, and changes no bit. None chooses as many as
             stay in the processor's cache.
@@ -124,7 +126,7 @@ class Model(Network):
 
         Notes
         -----
-        Any number of threads may call it at once. Data of another dtype are converted block by block.
+        Any number of threads may call it at once. Arrays of another dtype and sparse rows are converted block by block.
         """
         if unknown:
             raise refused("predict", Model.predict, unknown)
@@ -154,6 +156,7 @@ class Model(Network):
         Parameters
         ----------
         row : array_like of shape (n_in,)
+            Of a Series whose index holds the names of the columns, numbers are taken by name.
 
         Returns
         -------
@@ -282,7 +285,8 @@ class Model(Network):
         ----------
         x : array_like of shape (rows, n_in)
             Arrays of any number type and layout, lists, data frames whose columns hold numbers (a column is taken by
-            its name), sparse rows of SciPy. An array of the model's dtype is not copied.
+            its name, see `feature_names`), sparse rows of SciPy, which become rows * n_in numbers. An array or frame of
+            the model's dtype alone is not copied, another frame becomes one such array, column by column.
         y : array_like of shape (rows, n_out) or (rows,)
             Targets; labels for `CrossEntropy`; 1-D ones are a column where the net has one output.
         loss, optimizer : str or object
@@ -331,6 +335,12 @@ class Model(Network):
         KeyboardInterrupt
             On Ctrl-C, within 100 ms, with the parameters as they are then: of whole batches. Only a change of the
             parameters that has begun, and the loss of one batch, are finished first.
+
+        Warns
+        -----
+        UserWarning
+            Once for each model, also from `predict` and `evaluate`: of a column whose numbers span fewer than 1000
+            steps of the dtype, so that what tells rows apart is lost; times in seconds since 1970 are such in float32.
         """
         if unknown:
             raise refused("fit", Model.fit, unknown)

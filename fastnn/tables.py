@@ -89,6 +89,8 @@ class Table:
         TypeError, ValueError
             With the names of columns that hold no numbers.
         """
+        if not self.labels:
+            return np.empty((self.rows, 0))
         if order is not None and self.rows * len(order) <= _FEW:
             return self.matrix(name, dtype)[:, order]
         whole = self.whole(dtype) if order is None else None
@@ -97,7 +99,7 @@ class Table:
         numbers = self._numbers(name)
         if dtype is None:
             columns = list(numbers)
-            dtype = np.result_type(*columns) if columns else np.dtype(np.float64)
+            dtype = np.result_type(*columns)
             numbers = iter(columns)
         matrix = np.empty((self.rows, len(self.labels)), dtype)
         targets = range(len(self.labels)) if order is None else np.argsort(order)
@@ -148,7 +150,7 @@ class _PandasTable(Table):
     def whole(self, dtype: np.dtype[Any] | None) -> Array | None:
         frame = self._frame
         dtypes = set(frame.dtypes)
-        if not dtypes or not all(isinstance(own, np.dtype) and own.kind in "fiub" for own in dtypes):
+        if not all(isinstance(own, np.dtype) and own.kind in "fiub" for own in dtypes):
             return None
         if len(dtypes) == 1:
             first = frame[:2]

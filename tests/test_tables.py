@@ -278,6 +278,8 @@ MISSING = {
     "object of NA": lambda: pandas.Series([1, pandas.NA] * 12, dtype=object),
     "Decimal": lambda: [Decimal(1), None] * 12,
     "all": lambda: [None] * 24,
+    "pyarrow int64": lambda: pandas.Series([1, None] * 12, dtype=pytest.importorskip("pyarrow") and "int64[pyarrow]"),
+    "pyarrow bool": lambda: pandas.Series([True, None] * 12, dtype=pytest.importorskip("pyarrow") and "bool[pyarrow]"),
     "polars Int64": lambda: polars.Series([1, None] * 12),
     "polars Boolean": lambda: polars.Series([True, None] * 12),
     "polars Decimal": lambda: polars.Series([Decimal(1), None] * 12),
@@ -376,6 +378,9 @@ COLUMNS = {
     "sparse": lambda x: pandas.DataFrame({"a": pandas.arrays.SparseArray((x > 0) * 1.5), "b": x}),
     "convert_dtypes": lambda x: pandas.DataFrame({"a": x, "b": x > 0, "c": np.arange(len(x))}).convert_dtypes(),
     "polars": lambda x: polars.DataFrame({"a": x, "b": x > 0, "c": np.arange(len(x)).astype("u2")}),
+    "pyarrow": lambda x: pandas.DataFrame({"a": x, "b": x > 0, "c": np.arange(len(x))}).convert_dtypes(
+        dtype_backend=pytest.importorskip("pyarrow") and "pyarrow"
+    ),
 }
 
 
@@ -413,6 +418,42 @@ def test_targets_and_weights_may_be_columns_of_any_kind():
     y.loc[3, "b"] = None
     with pytest.raises(ValueError, match="y is NaN at row 3, column 'b'"):
         other.fit(X, y, "mse")
+
+
+class Tensor:
+    """What other libraries have: an array behind a method."""
+
+    def __init__(self, array):
+        self._array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return self._array if dtype is None else self._array.astype(dtype)
+
+
+def test_what_gives_an_array_is_one():
+    plain, other = regressor(), regressor()
+    assert same_bits(fitted(other, Tensor(X), Tensor(Y)), fitted(plain, X))
+    assert same_bits(other.predict(Tensor(X)), plain.predict(X))
+    assert same_bits(other.predict_one(Tensor(X[0])), plain.predict_one(X[0]))
+
+
+@pytest.mark.parametrize("x", [range(3), [range(3)] * 24], ids=["one", "rows"])
+def test_ranges_are_rows(x):
+    net = regressor()
+    got = net.predict_one(x) if isinstance(x, range) else net.predict(x)[0]
+    assert same_bits(got, net.predict([[0, 1, 2]])[0])
+
+
+def test_nothing_comes_from_no_rows():
+    net = regressor()
+    for kind in FRAMES:
+        assert net.predict(FRAMES[kind](X)[:0]).shape == (0, 1)
+        with pytest.raises(ValueError, match="x has no rows"):
+            net.fit(FRAMES[kind](X)[:0], Y[:0])
+    assert net.predict(sparse.csr_array((0, 3))).shape == (0, 1)
+    for frame in (pandas.DataFrame(index=range(3)), polars.DataFrame()):
+        with pytest.raises(ValueError, match=r"x has shape \(\d, 0\), expected at least one column"):
+            regressor().predict(frame)
 
 
 # -- memory -----------------------------------------------------------------------------------------------------------
@@ -475,13 +516,22 @@ def test_sparse_rows_are_predicted_block_by_block():
     assert same_bits(outputs, net.predict(x.toarray()))
 
 
+class OneDimension:
+    """As newer versions of SciPy have it."""
+
+    shape, nnz = (24,), 24
+
+    def toarray(self):
+        return X[:, 0]
+
+
 @pytest.mark.parametrize(
     ("x", "error", "message"),
     [
         (sparse.csr_array(1j * X), TypeError, "x holds complex numbers"),
         (sparse.csr_array(np.where(X > 1, np.nan, X)), ValueError, "x is NaN at row"),
         (sparse.csr_array(X[:, :2]), ValueError, r"Dense 1 .*expects 3 features, got x of shape \(24, 2\)"),
-        (sparse.coo_array(X[:, 0]), ValueError, r"x has shape \(24,\), expected 2 dimensions"),
+        (OneDimension(), ValueError, r"x has shape \(24,\), expected 2 dimensions"),
         (sparse.csr_array((0, 3)), ValueError, "x has no rows"),
     ],
     ids=["complex", "NaN", "narrow", "one dimension", "no rows"],
