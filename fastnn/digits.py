@@ -16,6 +16,7 @@ from fastnn.values import Place
 
 _STEPS = 1000  # a column whose numbers span fewer steps of the dtype has lost too much
 _SAMPLED = 16  # rows that are looked at first: a column that spans few steps does so in any of its rows
+_SEEN = 4096  # rows, at most twice as many: what is constant in them counts as constant
 _FEW = 64 * 1024  # numbers: with fewer, a look costs about as much as to convert them
 _FIRST = 4  # times that so few are looked at, one after the other
 
@@ -25,17 +26,22 @@ class Digits:
 
     A column is told if its largest and its smallest number differ, lie fewer than 1000 steps of the dtype apart (a step
     is the distance from the largest number to the next one of the dtype), and are not held exactly.
+
+    Attributes
+    ----------
+    told : str or None
+        Of which data, "x" or "y", once it has been told.
     """
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self._dtype = dtype
         self._few = _STEPS * float(np.finfo(dtype).eps)
-        self._told = False
+        self.told: str | None = None
         self._calls = 0
 
     def due(self, x: Any) -> bool:
         """Whether it is time to look: always where there is much, else at first and then ever more rarely."""
-        if self._told:
+        if self.told:
             return False
         if x.size >= _FEW:
             return True
@@ -56,7 +62,7 @@ class Digits:
         labels : sequence or None
             Of its columns.
         """
-        if self._told or len(x) < 2 or type(x) is not np.ndarray or getattr(given, "dtype", None) == self._dtype:
+        if self.told or len(x) < 2 or type(x) is not np.ndarray or getattr(given, "dtype", None) == self._dtype:
             return
         columns = x[:, None] if x.ndim == 1 else x
         with np.errstate(all="ignore"):
@@ -88,6 +94,9 @@ class Digits:
 
     def _lost(self, column: Array) -> tuple[Any, Any, float] | None:
         """Return the lowest and highest number and the step between numbers, where digits are lost."""
+        part = column[:: len(column) // _SEEN | 1]
+        if part.min() == part.max():
+            return None
         low, high = column.min().item(), column.max().item()
         step = float(np.spacing(self._dtype.type(max(abs(low), abs(high)))))
         if not 0 < high - low < _STEPS * step or (column.astype(self._dtype).astype(column.dtype) == column).all():
@@ -106,7 +115,7 @@ class Digits:
             f"{place} holds numbers from {low} to {high}, where {self._dtype} has steps of {step:g}: much of what "
             f"tells rows apart is lost. Subtract what they have in common before, {cure}, {again}{wider}"
         )
-        self._told = True
+        self.told = place.argument
 
 
 def _column(given: Any, i: int, labels: Sequence[Any] | None, name: str) -> Array:

@@ -197,7 +197,7 @@ class Trainer:
         chosen, rule = self.choose_loss(loss), self.choose_optimizer(optimizer)
         data = read(self.tree, x, y, sample_weight, chosen, self._build, known)
         extra = None if more is None else more(chosen)
-        if known and chosen.of_numbers and not self.state.fits[0]:  # the first fit
+        if known and chosen.of_numbers and not self.state.fits[0] and self.tree.digits.told != "y":  # the first fit
             bounded = self.tree.last.kernel not in ("", "identity")
             check_scale(data[1], data[2], y, bounded, lambda n: self.predictors.current().some(data[0][:n], None))
         return self._prepared(chosen, rule, data[1], data[2] is not None), data, extra
