@@ -119,7 +119,7 @@ BAD = {
     "loss unknown": ({"loss": "zzz"}, ValueError, "unknown loss 'zzz': expected one of .*huber.*mse"),
     "loss no loss": ({"loss": 3}, TypeError, r"loss is 3, expected a name \(.*mse.*\) or an object"),
     "optimizer misspelt": ({"optimizer": "adan"}, ValueError, "unknown optimizer 'adan': did you mean adam"),
-    "optimizer no optimizer": ({"optimizer": 0.1}, TypeError, r"optimizer is 0.1, expected a name \(adam, "),
+    "optimizer no optimizer": ({"optimizer": 0.1}, TypeError, r"optimizer is 0.1, expected a name \(.*adam, "),
     "batch_size 0": ({"batch_size": 0}, ValueError, "batch_size is 0, expected a whole number >= 1"),
     "batch_size negative": ({"batch_size": -32}, ValueError, "batch_size is -32, expected a whole number >= 1"),
     "batch_size fractional": ({"batch_size": 3.5}, TypeError, r"batch_size is 3\.5, expected a whole number >= 1"),
