@@ -37,7 +37,7 @@ LOSSES = (
     "mse", "mae", "huber", "binary_cross_entropy", "binary_cross_entropy_from_logits", "cross_entropy",
     "cross_entropy_from_logits", "cross_entropy_labels", "cross_entropy_labels_from_logits",
 )  # fmt: skip
-# What each remembers of a number, and its options
+# What the kernel of each remembers of a number, and options of its class, some of which are the kernel's
 OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "sgd": ("", {}),
     "sgd with momentum": ("velocity", {"momentum": 0.9}),
@@ -48,7 +48,7 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "adagrad": ("square", {}),
     "adadelta": ("square change", {}),
     "adam": ("m v", {}),
-    "adam, amsgrad": ("m v largest", {}),
+    "adam, amsgrad": ("m v largest", {"amsgrad": True}),
     "nadam": ("m v", {}),
     "radam": ("m v", {}),
     "adamax": ("m u", {}),
@@ -148,6 +148,7 @@ def optimized(name: str, n: int, normal: Callable[..., np.ndarray]) -> list[Any]
     made |= {
         each: normal(n) if each in ("m", "mean") else np.square(normal(n)) + 2 for each in memory.split()
     } | options
+    made |= {each: np.ones(-(-n // reference.SQUARES)) for each in ("w_squares", "u_squares")}
     parameters = list(inspect.signature(getattr(reference, op_of(name))).parameters.values())
     while parameters[-1].name not in made:
         parameters.pop()
@@ -355,12 +356,16 @@ def bench_optimizers(chosen: argparse.Namespace, report: frame.Report, dtypes: t
                 what = f"bytes of {name}, {place}"
                 if chosen.only not in what:
                     continue
-                own = arguments(name, 1, ARENAS["in cache"] if chosen.smoke else n, dtype)
-                arrays = [array for array in own if isinstance(array, np.ndarray) and array.size > 1]
-                moved = arrays[0].nbytes * (2 * len(arrays) - 1)  # all but dw are read and written
-                source, tape = np.zeros(moved // 2, np.uint8), fastnn.Tape()
+                w, dw = (
+                    np.random.default_rng(0).normal(size=(2, ARENAS["in cache"] if chosen.smoke else n)).astype(dtype)
+                )
+                rule, tape = fastnn.optimizers._BY_NAME[op_of(name)](lr=1e-6, **OPTIMIZERS[name][1]), fastnn.Tape()
+                state = rule.init(w)
+                rule._advance(state, w, tape)
+                rule._step(w, dw, state, tape)
+                moved = w.nbytes * (3 + 2 * sum(array.size == w.size for array in state.values()))  # dw is only read
+                source = np.zeros(moved // 2, np.uint8)
                 target = np.zeros_like(source)
-                getattr(kernels(dtype), op_of(name))(*own, tape=tape)
                 calls = {"fastnn": tape.replay, "copy": lambda a=target, b=source: np.copyto(a, b)}
                 timings = frame.measure(calls, seconds, at_least=5 if seconds else 1)
                 report.add(timings, op=what, dtype=dtype, bytes=moved)

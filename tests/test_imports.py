@@ -1,6 +1,7 @@
 """Imports inside the package point one way: from what knows more to what knows less."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,13 @@ def test_contributing_names_the_order():
     text = " ".join((Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8").split())
     order = " <- ".join(", ".join(names) for names in LEVELS[:-2])
     assert f"Imports point one way: `{order}`;" in text
+
+
+def test_every_package_is_installed():
+    text = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
+    listed = re.search(r"^packages = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)[1]
+    folders = {path.parent.relative_to(PACKAGE.parent).as_posix() for path in PACKAGE.rglob("__init__.py")}
+    assert set(re.findall(r'"([\w.]+)"', listed)) == {folder.replace("/", ".") for folder in folders}
 
 
 def is_type_checking(node):
