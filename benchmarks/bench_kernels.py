@@ -54,7 +54,7 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "adamax": ("m u", {}),
     "lamb": ("m v u", {}),
 }
-ARENAS = {"in cache": 1 << 14, "in memory": 1 << 23}  # how many parameters
+ARENAS = {"in cache": 1 << 12, "in memory": 1 << 23}  # how many parameters
 # What a call costs beside its arithmetic, on arrays of a few numbers: calls from Python, and recording. In ns, what
 # they shall cost at most on a Zen 4 of 3.7 GHz.
 CALLS = {"relu_forward": 250, "dense_forward": 600, "dense_backward": 800, "adam": 500, "recording dense_forward": 1100}
