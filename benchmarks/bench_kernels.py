@@ -63,10 +63,11 @@ NUMPY_HAS = {"exp": np.exp, "log": np.log, "tanh_forward": np.tanh}  # required:
 FUNCTIONS = ((32, 64), (128, 512), (1000, 1000))  # their (rows, width)
 GATHER = ("gather_rows", "gather_labels")
 FLOAT32_SHARE = 0.9  # of the time in float64, at most: arithmetic takes half of it, sums in double, as losses have, all
-NUMBERS = ("multiply_numbers", "every")  # of single numbers: an element is a call
+NUMBERS = ("multiply_numbers", "every", "nadam_product", "trust_rate")  # of single numbers: an element is a call
 TRANSFORMS: dict[str, dict[str, float]] = {
     "accumulate": {}, "scale": {"factor": 0.999}, "clip_values": {"limit": 0.7}, "block_squares": {}, "norm_factor": {},
     "guard_numbers": {}, "clear": {}, "approach": {"rate": 0.01}, "multiply_numbers": {}, "every": {"k": 4},
+    "nadam_product": {}, "trust_rate": {},
 }  # fmt: skip
 COLUMNS = ("batch_norm_factors", "batch_norm_averages", "layer_norm_gradients", "scale_columns")
 # All that is measured per element, with options, as `reference` lists it.
@@ -168,7 +169,12 @@ def transformed(op: str, n: int, dtype: str, normal: Callable[..., np.ndarray]) 
     if op == "block_squares":
         return [normal(n), np.empty(-(-n // reference.SQUARES))]
     if op in NUMBERS:
-        return [2.0, 3.0, np.empty(1)] if op == "multiply_numbers" else [np.zeros(1)]
+        return {
+            "multiply_numbers": [2.0, 3.0, np.empty(1)],
+            "every": [np.zeros(1)],
+            "nadam_product": [np.ones(1), np.ones(1)],
+            "trust_rate": [np.ones(-(-n // reference.SQUARES)), np.ones(-(-n // reference.SQUARES)), 0.1, np.empty(1)],
+        }[op]
     return [normal(n)]
 
 
@@ -364,8 +370,10 @@ def bench_optimizers(chosen: argparse.Namespace, report: frame.Report, dtypes: t
                 rule._advance(state, w, tape)
                 rule._step(w, dw, state, tape)
                 moved = w.nbytes * (3 + 2 * sum(array.size == w.size for array in state.values()))  # dw is only read
-                source = np.zeros(moved // 2, np.uint8)
-                target = np.zeros_like(source)
+                half = moved // 2
+                buffer = np.zeros(moved + 4096, np.uint8)
+                source = buffer[:half]
+                target = buffer[half + (2048 - half) % 4096 :][:half]  # copies to the same place of a page take longer
                 calls = {"fastnn": tape.replay, "copy": lambda a=target, b=source: np.copyto(a, b)}
                 timings = frame.measure(calls, seconds, at_least=5 if seconds else 1)
                 report.add(timings, op=what, dtype=dtype, bytes=moved)
