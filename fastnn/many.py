@@ -19,6 +19,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.training.callbacks import EarlyStopping, as_callbacks
 from fastnn.training.history import History
 from fastnn.training.progress import Progress
+from fastnn.words import no_such
 
 
 def fit_many(
@@ -175,4 +176,4 @@ def _check(nets: list[Model], own: list[Mapping[str, Any]], options: Mapping[str
             raise TypeError(f"fit_many: each[{i}] is {mapping!r}, expected a mapping such as {{'optimizer': SGD(0.1)}}")
     known = set(signature(Model.fit).parameters) - {"self", "verbose", "n_threads"}
     for name in {name for mapping in (options, *own) for name in mapping} - known:
-        raise TypeError(f"fit_many: {name!r} is no option of a single model, expected {', '.join(sorted(known))}")
+        raise TypeError(f"fit_many: of a single model: {no_such('fit', name, known)}")

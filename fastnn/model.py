@@ -97,10 +97,7 @@ class Model(Network):
         chosen = self._trainer.choose_optimizer(optimizer)
         self._trainer.claim.run(self._trainer.step, chosen)
 
-    @closed
-    def predict(
-        self, x: ArrayLike, batch_size: int | None = None, n_threads: int | None = None, **unknown: NoReturn
-    ) -> Array:
+    def predict(self, x: ArrayLike, batch_size: int | None = None, n_threads: int | None = None) -> Array:
         """Return the outputs for x; ``net(x)`` is the same.
 
         Parameters
@@ -128,8 +125,6 @@ class Model(Network):
         -----
         Any number of threads may call it at once. Arrays of another dtype and sparse rows are converted block by block.
         """
-        if unknown:
-            raise refused("predict", Model.predict, unknown)
         predictor = self._predictors.whole
         if predictor is not None and type(x) is ndarray and batch_size is n_threads is None:
             y = predictor.of_row(x, 2)  # the usual call for one row: it has to be fast
@@ -221,7 +216,6 @@ class Model(Network):
 
     # -- training -----------------------------------------------------------------------------------------------------
 
-    @closed
     def train_batch(
         self,
         x: ArrayLike,
@@ -229,7 +223,6 @@ class Model(Network):
         sample_weight: ArrayLike | None = None,
         loss: str | Loss | None = None,
         optimizer: str | Optimizer | None = None,
-        **unknown: NoReturn,
     ) -> float:
         """Take one training step on these rows and return the loss before it.
 
@@ -255,8 +248,6 @@ class Model(Network):
             As `fit`; the last also for a gradient that is NaN or infinite. Nothing is changed then, but parameters
             may have grown without bound in the steps before.
         """
-        if unknown:
-            raise refused("train_batch", Model.train_batch, unknown)
         trainer = self._trainer
         if not self._tree.is_own:
             self._own()

@@ -23,7 +23,6 @@ from fastnn.signatures import closed, refused
 from fastnn.training.history import History
 from fastnn.training.state import Snapshot, approach
 from fastnn.training.trainer import Trainer
-from fastnn.words import is_known, no_such
 
 Self = TypeVar("Self", bound="Network")
 _SETTABLE = {"params", "grads", "loss", "optimizer"}
@@ -53,11 +52,6 @@ class Network(Row):
             hint = "it is fixed: make a new Model" if fixed else f"it has {', '.join(sorted(_SETTABLE))}"
             raise AttributeError(f"Model: {name} cannot be set: {hint}")
         object.__setattr__(self, name, value)
-
-    def __getattr__(self, name: str) -> Any:
-        if is_known(name):
-            raise AttributeError(no_such("Model", name, dir(type(self))))
-        raise AttributeError(f"Model has no attribute {name!r}")
 
     @property
     def layers(self) -> tuple[Layer, ...]:  # type: ignore[override]

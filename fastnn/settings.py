@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from inspect import signature
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.checks import flag, lookup, number, shown
-from fastnn.signatures import REQUIRED, is_ours, parameters_of, written
-from fastnn.words import called, is_known, no_such
+from fastnn.signatures import REQUIRED, is_ours, parameters_of, takes, written
+from fastnn.words import answer, called, no_such
 
 Cell = NDArray[np.float64]
 
@@ -111,9 +113,6 @@ class Part:
         if is_ours(kind) or called(name, settings) is not None:
             raise AttributeError(no_such(kind.__name__, name, known, settings))
 
-    def __getattr__(self, name: str) -> Any:
-        raise no_attribute(type(self), type(self).__name__, name)
-
     def __repr__(self) -> str:
         """Return the expression that makes it: what has no default, and what differs from it."""
         shown, by_position = [], True
@@ -153,8 +152,9 @@ def no_attribute(kind: type, title: str, name: str, when: str = "") -> Attribute
     if name[:1] != "_":
         if name in _settings_of(kind):
             return AttributeError(f"{title} has no {name} yet: {kind.__name__}.__init__ must call super().__init__")
-        if is_known(name):
-            return AttributeError(no_such(title, name, names_of(kind)))
+        found = answer(title, name, names_of(kind))
+        if found is not None:
+            return AttributeError(found)
     return AttributeError(f"{title} has no attribute {name!r}{when}")
 
 
@@ -204,13 +204,10 @@ def _misplaced(given: object, base: type) -> str:
     return f"; code of your own is a subclass of {base.__name__}" if callable(given) else ""
 
 
-def run_own(title: str, name: str, function: Callable[..., Any], *arrays: Any) -> Any:
-    """Call a method of a user's part with arrays that it may only read."""
-    try:
-        return function(*arrays)
-    except ValueError as error:
-        if "read-only" not in str(error):
-            raise
+def explain_read_only(part: Part, name: str, error: ValueError) -> None:
+    """Raise an error that says who has changed an array, where that is what happened in a method of a user's part."""
+    if "read-only" in str(error):
+        title = getattr(part, "title", None) or repr(part)
         raise ValueError(
             f"{title}: {name} changes an array that it is given, which others read, too ({error}): make a new one, as "
             "x = x * 2 does, in place of x *= 2"
@@ -281,9 +278,20 @@ class Forms:
                 )
             if self.cls is None and (numpy_name in own or kernel_name in own):
                 self.cls, self.is_numpy, self.is_kernels = cls, numpy_name in own, kernel_name in own
+                _require_arguments(cls, base, numpy_name if self.is_numpy else kernel_name)
             elif self.is_kernels and numpy_name in own:
                 name = self.cls.__name__ if self.cls is not None else ""
                 raise TypeError(
                     f"{name} defines {kernel_name} over the {numpy_name} in NumPy of {cls.__name__}: "
                     f"override {numpy_name}, or derive from a class that is made of kernels"
                 )
+
+
+def _require_arguments(cls: type, base: type, name: str) -> None:
+    """Raise TypeError unless a method can be called as that of the base is: with so many arguments, by place."""
+    own, expected = getattr(cls, name), getattr(base, name).__code__
+    n = expected.co_argcount - len(getattr(base, name).__defaults__ or ())
+    optional = expected.co_varnames[n : expected.co_argcount]
+    if isinstance(own, FunctionType) and not (takes(own, n) or takes(own, n, *optional)):
+        arguments = ", ".join(expected.co_varnames[:n])
+        raise TypeError(f"{cls.__name__}: {name} takes {signature(own)}, expected ({arguments}): it is called so")

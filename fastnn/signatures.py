@@ -93,13 +93,13 @@ def refused(title: str, function: Callable[..., Any], unknown: Mapping[str, Any]
     return TypeError(no_such(title, next(iter(unknown)), [*signature(function).parameters][1:]))
 
 
-def takes(function: Callable[..., Any], n: int) -> bool:
-    """Whether a function can be called with so many arguments."""
+def takes(function: Callable[..., Any], n: int, *names: str) -> bool:
+    """Whether a function can be called with so many arguments, and with those of these names."""
     code = getattr(function, "__code__", None)
-    if code is not None and code.co_argcount == n and not code.co_kwonlyargcount:
+    if code is not None and code.co_argcount == n and not code.co_kwonlyargcount and not names:
         return True
     try:
-        signature(function).bind(*range(n))
+        signature(function).bind(*range(n), **dict.fromkeys(names))
     except TypeError:
         return False
     except ValueError:  # compiled: nobody knows

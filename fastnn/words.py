@@ -7,21 +7,21 @@ from collections.abc import Collection, Iterable
 # What it is called here: the first of these that is known where it was written.
 _CALLED: dict[str, tuple[str, ...]] = {
     # of optimizers and losses
-    "learning_rate": ("lr",), "lr": ("lr_factor",), "learning_rate_init": ("lr",), "step_size": ("lr",),
+    "learning_rate": ("lr",), "lr": ("lr_factor",), "learning_rate_init": ("lr",),
     "betas": ("beta1 and beta2",), "etas": ("eta_minus and eta_plus",), "step_sizes": ("min_step and max_step",),
     "decoupled_weight_decay": ("decoupled",), "beta_1": ("beta1",), "beta_2": ("beta2",), "epsilon": ("eps",),
-    "rho": ("alpha",), "l2": ("weight_decay",), "clipnorm": ("clip_layer_norm",), "global_clipnorm": ("clip_norm",),
+    "rho": ("alpha",), "clipnorm": ("clip_layer_norm",), "global_clipnorm": ("clip_norm",),
     "max_grad_norm": ("clip_norm",), "clipvalue": ("clip_value",), "gradient_accumulation_steps": ("accumulate",),
     "param_groups": ("groups",), "beta": ("delta", "shift"), "from_logit": ("from_logits",),
     # of layers
     "alpha": ("negative_slope",), "negative_slope": ("alpha",), "requires_grad": ("trainable",),
     "kernel_initializer": ("weight_initializer",), "kernel_init": ("weight_initializer",), "use_bias": ("bias",),
-    "out_features": ("units", "n_out"), "output_dim": ("units", "n_out"), "n_units": ("units",), "size": ("units",),
+    "out_features": ("units", "n_out"), "output_dim": ("units", "n_out"), "n_units": ("units",),
     "p": ("rate",), "prob": ("rate",), "in_features": ("n_in",), "input_dim": ("n_in",), "num_features": ("n_in",),
     "input_shape": ("n_in",), "output_shape": ("n_out",), "weight": ("w", "scale"), "kernel": ("w",),
-    "weights": ("w", "params"), "gamma": ("scale",), "running_mean": ("mean",), "moving_mean": ("mean",),
-    "running_var": ("variance",), "moving_variance": ("variance",), "params": ("parameters",), "norm": ("limit",),
-    "max_norm": ("limit",), "get_weights": ("parameters", "params"),
+    "weights": ("w",), "gamma": ("scale",), "running_mean": ("mean",), "moving_mean": ("mean",),
+    "running_var": ("variance",), "moving_variance": ("variance",), "params": ("parameters",),
+    "max_norm": ("limit",), "get_weights": ("parameters",),
     # of callbacks
     "restore_best_weights": ("restore_best",), "n_iter_no_change": ("patience",), "tol": ("min_delta",),
     # of fit and the model
@@ -29,12 +29,7 @@ _CALLED: dict[str, tuple[str, ...]] = {
     "n_iter": ("epochs",), "bs": ("batch_size",), "callback": ("callbacks",), "eval_set": ("validation_data",),
     "sample_weights": ("sample_weight",), "criterion": ("loss",), "loss_fn": ("loss",), "n_jobs": ("n_threads",),
     "num_threads": ("n_threads",), "workers": ("n_threads",), "X": ("x",), "random_state": ("seed",),
-    "random_seed": ("seed",), "state_dict": ("parameters", "snapshot"), "load_state_dict": ("restore",),
-    "trainable_weights": ("params",), "trainable_variables": ("params",), "parameters": ("params",),
-    "set_weights": ("params",),
-    "score": ("evaluate",), "test_on_batch": ("evaluate",), "predict_proba": ("predict",),
-    "predict_on_batch": ("predict",), "train_on_batch": ("train_batch",), "partial_fit": ("train_batch",),
-    "train_step": ("train_batch",), "count_params": ("n_parameters",), "coefs_": ("params",), "losses": ("loss",),
+    "random_seed": ("seed",),
 }  # fmt: skip
 
 # Why there is no such thing.
@@ -42,8 +37,6 @@ _LEARNT = "the number of inputs is learnt from the first data"
 _TO_FIT = "it is given to fit"
 _OF_OPTIMIZER = "it is a setting of the optimizer: optimizer=Adam(lr=0.001)"
 _SEED = "all randomness follows from the seed of the model: Model(layers, seed=0)"
-_ONE_MODE = "there are no modes: fit and forward compute as in training, predict as in a prediction"
-_PICKLE = "pickle the model, or keep what snapshot() returns"
 _SPLIT = "split the data, and pass validation_data=(x, y)"
 _QUIET = "it shows nothing"
 _ABSENT: dict[str, str] = {
@@ -58,16 +51,11 @@ _ABSENT: dict[str, str] = {
     "lr": _OF_OPTIMIZER, "learning_rate": _OF_OPTIMIZER, "weight_decay": _OF_OPTIMIZER, "momentum": _OF_OPTIMIZER,
     "kernel_regularizer": "optimizers have a weight_decay, and groups of their own",
     "patience": "pass callbacks=[EarlyStopping(patience=5)]", "early_stopping": "pass callbacks=[EarlyStopping()]",
-    "seed": _SEED, "random_state": _SEED, "device": "it computes on the CPU", "to": "it computes on the CPU",
-    "cuda": "it computes on the CPU", "cpu": "it computes on the CPU",
+    "seed": _SEED, "random_state": _SEED, "device": "it computes on the CPU",
     "x_val": "pass validation_data=(x, y)", "y_val": "pass validation_data=(x, y)",
     "initial_epoch": "a fit goes on from where the last one ended",
     "steps_per_epoch": "an epoch goes over all rows", "verbose": _QUIET,
-    "loss": _TO_FIT, "optimizer": _TO_FIT, "compile": "the loss and the optimizer are given to fit",
-    "add": "layers are fixed: Model([Dense(8), Dense(1)])", "zero_grad": "backward overwrites gradients, it never adds",
-    "train": _ONE_MODE, "eval": _ONE_MODE, "training": _ONE_MODE,
-    "save": _PICKLE, "save_weights": _PICKLE, "load": _PICKLE, "load_weights": _PICKLE,
-    "predict_classes": "take predict(x).argmax(axis=1)",
+    "loss": _TO_FIT, "optimizer": _TO_FIT,
 }  # fmt: skip
 _NOT_YET: dict[str, str] = {
     "class_weight": "give each row its weight: sample_weight=weights[labels]",
@@ -75,11 +63,6 @@ _NOT_YET: dict[str, str] = {
     "validation_split": _SPLIT, "validation_fraction": _SPLIT,
     "label_smoothing": "pass rows of probabilities as y",
 }  # fmt: skip
-
-
-def is_known(name: str) -> bool:
-    """Whether it is a word of another library."""
-    return name in _CALLED or name in _ABSENT or name in _NOT_YET
 
 
 def called(name: str, known: Collection[str]) -> str | None:
@@ -90,21 +73,27 @@ def called(name: str, known: Collection[str]) -> str | None:
     return None
 
 
-def no_such(owner: str, name: str, known: Collection[str], settable: Iterable[str] | None = None) -> str:
-    """Return the message for a name that is none of the known ones: what it is called, or why it is not there.
-
-    Else it names those near to it among what is `settable`, or all of these.
-    """
+def answer(owner: str, name: str, known: Collection[str]) -> str | None:
+    """Return the message for a word of another library: what it is called, or why it is not there."""
     right = called(name, known)
     if right is not None:
         return f"{owner} has no {name}: it is called {right} here"
     if name in _NOT_YET:
         return f"{owner} has no {name} yet: {_NOT_YET[name]}"
-    if name in _ABSENT:
-        return f"{owner} has no {name}: {_ABSENT[name]}"
+    return f"{owner} has no {name}: {_ABSENT[name]}" if name in _ABSENT else None
+
+
+def no_such(owner: str, name: str, known: Collection[str], settable: Iterable[str] | None = None) -> str:
+    """Return the message for a name that is none of the known ones.
+
+    If it is no word of another library, it names those near to it among what is `settable`, or all of these.
+    """
+    found = answer(owner, name, known)
+    if found is not None:
+        return found
     listed = sorted(known if settable is None else settable)
-    found = near(name, listed, 0.6)
-    hint = f"did you mean {' or '.join(found)}?" if found else f"it has {', '.join(listed) or 'no settings'}"
+    alike = near(name, listed, 0.6)
+    hint = f"did you mean {' or '.join(alike)}?" if alike else f"it has {', '.join(listed) or 'no settings'}"
     return f"{owner} has no {name}: {hint}"
 
 

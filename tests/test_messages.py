@@ -98,6 +98,55 @@ def test_a_layer_without_forward_says_which_method_is_there_instead(name):
         net(own(Layer, **{name: identity, "backward": identity}))
 
 
+ARGUMENTS = {
+    "backward": (
+        lambda: {"layers": [own(Layer, forward=identity, backward=lambda self, x, dy: dy)]},
+        r"Own: backward takes \(self, x, dy\), expected \(self, dy\)",
+    ),
+    "forward": (
+        lambda: {"layers": [own(Layer, forward=lambda self, x, training: x, backward=identity)]},
+        r"Own: forward takes \(self, x, training\), expected \(self, x\)",
+    ),
+    "_forward": (
+        lambda: {"layers": [own(Layer, _forward=lambda self, x, y: x, _backward=identity)]},
+        r"Own: _forward takes \(self, x, y\), expected \(self, x, y, run\)",
+    ),
+    "value_and_grad": (
+        lambda: {"loss": own(Loss, value_and_grad=lambda self, y: (0.0, y))},
+        r"Own: value_and_grad takes \(self, y\), expected \(self, y, t\)",
+    ),
+    "update": (
+        lambda: {"optimizer": own(Optimizer, update=lambda self, params: None)},
+        r"Own: update takes \(self, params\), expected \(self, params, grads\)",
+    ),
+    "apply": (
+        lambda: {"optimizer": SGD(transforms=[own(Transform, apply=lambda self, params, grads: None)])},
+        r"Own: apply takes \(self, params, grads\), expected \(self, grads\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ARGUMENTS)
+def test_a_method_of_other_arguments_says_which_are_expected(case):
+    options, message = ARGUMENTS[case]
+    with pytest.raises(TypeError, match=message):
+        given = {"loss": "mse", **options()}
+        net(*given.pop("layers", ())).fit(X, Y, **given)
+
+
+def test_methods_may_take_more_that_has_a_default():
+    class More(Layer):
+        def forward(self, x, *, training=False):
+            return x
+
+        def backward(self, dy, *more, **options):
+            return dy
+
+    loss = own(Loss, value_and_grad=lambda self, y, t, weight: (np.mean(y - t), np.ones_like(y) / len(y)))
+    rule = own(SGD, update=lambda self, params, grads, scale=0.1: None)
+    assert len(net(More()).fit(X, Y, loss, rule, epochs=2)) == 2
+
+
 RETURNS = {
     "a number": (lambda self, y, t: 0.5, TypeError, r"Own\(\): value_and_grad returned 0.5, expected two things"),
     "None": (lambda self, y, t: None, TypeError, "returned None, expected two things: the loss, and its gradient"),

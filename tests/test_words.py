@@ -169,43 +169,27 @@ OPTIONS = [
     ("fit", "random_state", "seed of the model"),
     ("fit", "n_jobs", "it is called n_threads here"),
     ("fit", "zzz", "it has batch_size, callbacks, .*verbose, x, y"),
-    ("predict", "verbose", "shows nothing"),
-    ("predict", "n_jobs", "it is called n_threads here"),
     ("evaluate", "verbose", "shows nothing"),
     ("evaluate", "metrics", "yet"),
     ("evaluate", "criterion", "it is called loss here"),
-    ("train_batch", "lr", "optimizer=Adam"),
-    ("train_batch", "class_weight", "yet"),
-    ("train_batch", "sample_weights", "it is called sample_weight here"),
 ]
 
 
 @pytest.mark.parametrize(("method", "name", "message"), OPTIONS)
 def test_an_option_of_another_library_is_answered_with_the_right_word(method, name, message):
     net = Model([Dense(1)], seed=0)
-    arguments = (X,) if method == "predict" else (X, Y)
     with pytest.raises(TypeError, match=rf"^{method} has no {name}.*{message}"):
-        getattr(net, method)(*arguments, **{name: 1})
+        getattr(net, method)(X, Y, **{name: 1})
     assert not net.built
 
 
 ATTRIBUTES = [
-    (Adam, "learning_rate", "Adam has no learning_rate: it is called lr here"),
     (lambda: Dense(3), "weight", "Dense has no weight: it is called w here"),
     (lambda: Dense(3), "weights", "Dense has no weights: it is called w here"),
     (lambda: Dense(3), "out_features", "Dense has no out_features: it is called units here"),
     (lambda: Dense(3), "in_features", "Dense has no in_features: it is called n_in here"),
     (BatchNorm, "gamma", "BatchNorm has no gamma: it is called scale here"),
     (BatchNorm, "running_mean", "BatchNorm has no running_mean: it is called mean here"),
-    (lambda: Model([Dense(1)]), "compile", "Model has no compile: the loss and the optimizer are given to fit"),
-    (lambda: Model([Dense(1)]), "add", "Model has no add: layers are fixed"),
-    (lambda: Model([Dense(1)]), "zero_grad", "Model has no zero_grad: backward overwrites"),
-    (lambda: Model([Dense(1)]), "eval", "Model has no eval: there are no modes"),
-    (lambda: Model([Dense(1)]), "parameters", "Model has no parameters: it is called params here"),
-    (lambda: Model([Dense(1)]), "score", "Model has no score: it is called evaluate here"),
-    (lambda: Model([Dense(1)]), "train_on_batch", "Model has no train_on_batch: it is called train_batch here"),
-    (lambda: Model([Dense(1)]), "nothing", "Model has no attribute 'nothing'"),
-    (MSE, "nothing", "MSE has no attribute 'nothing'"),
 ]
 
 
@@ -221,7 +205,7 @@ def test_an_attribute_of_another_library_is_answered_with_the_right_word(make, n
 def test_what_other_words_are_called_here_exists():
     """No row of the table has outlived what it names."""
     known = {name for kind in (Model, *PARTS) for name in (*dir(kind), *inspect.signature(kind).parameters)}
-    known |= {name for method in ("fit", "predict", "evaluate", "train_batch") for name in options_of(method)}
+    known |= {name for method in ("fit", "evaluate") for name in options_of(method)}
     known |= {"w", "b", "scale", "shift", "mean", "variance", "groups", "accumulate", "clip_norm", "clip_value"}
     known |= {"clip_layer_norm"}
     for theirs, ours in words._CALLED.items():
@@ -247,7 +231,6 @@ def test_signatures_are_those_of_what_is_accepted():
     assert [*inspect.signature(Model).parameters] == ["layers", "seed", "dtype"]
     assert [*inspect.signature(MSE).parameters] == []
     assert [*inspect.signature(Huber).parameters] == ["delta"]
-    assert [*inspect.signature(Model.predict).parameters] == ["self", "x", "batch_size", "n_threads"]
     assert [*inspect.signature(Model([Dense(1)]).fit).parameters][-2:] == ["verbose", "n_threads"]
 
 

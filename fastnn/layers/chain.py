@@ -14,7 +14,7 @@ from fastnn.arrays import as_matrix, copy_into, read_only
 from fastnn.layers.contract import Layer
 from fastnn.layers.elements import Element, elements
 from fastnn.layers.passes import NO_SCRATCH, Inner, Pass, Run, Scratch
-from fastnn.settings import run_own
+from fastnn.settings import explain_read_only
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
@@ -77,6 +77,7 @@ class NumpyStage(Stage):
         self.saved, self.in_place = element.code.saved, False
         self.n_in, self.n_out, self.inner = layer.n_in, layer.n_out, None
         self._inside = [layer, *inside(layer)]
+        self._is_alone = len(self._inside) == 1
         self.has_parameters = trains and any(own._gradients and own.trainable for own in self._inside)
         self.changes = any(type(own)._after_batch is not Layer._after_batch for own in self._inside)
         self._predicting = predicting
@@ -103,12 +104,18 @@ class NumpyStage(Stage):
 
     def _forward(self, x: Array, y: Array) -> None:
         given = read_only(x)
-        if self._predicting:
-            result = np.asarray(_forward_as(True, self.layer, given))
-        else:
-            for layer in self._inside:  # those that are not run have nothing to differentiate, and no batch
-                layer.__dict__.update(_eager=None, _runs=0)
-            result = np.asarray(_forward_as(False, self.layer, given))
+        try:
+            if self._predicting:
+                result = np.asarray(_forward_as(True, self.layer, given))
+            else:
+                for layer in self._inside:  # those that are not run have nothing to differentiate, and no batch
+                    layer.__dict__.update(_eager=None, _runs=0)
+                forward = self.layer.forward
+                result = np.asarray(forward(given) if self._is_alone else _forward_as(False, self.layer, given))
+        except ValueError as error:
+            explain_read_only(self.layer, "forward", error)
+            raise
+        if not self._predicting:
             for layer in self._inside:
                 if layer._runs > 1:
                     raise ValueError(
@@ -127,7 +134,11 @@ class NumpyStage(Stage):
         for layer in self._inside:
             for gradient in layer._gradients.values():  # so that += works, and what is forgotten is 0
                 gradient[...] = 0
-        result = run_own(self.layer.title, "backward", self.layer.backward, read_only(dy))
+        try:
+            result = self.layer.backward(read_only(dy))
+        except ValueError as error:
+            explain_read_only(self.layer, "backward", error)
+            raise
         if self._names is None:
             self._look_for_gradients(gradients)
         for layer in self._inside:
@@ -172,12 +183,12 @@ def _is_ours(code: Any) -> bool:
 
 def _forward_as(predicting: bool, layer: Layer, x: Array) -> Any:
     """Call a layer, and with it those that it calls, in a prediction or in a training."""
+    return copy_context().run(_forward_now, predicting, layer, x)
 
-    def forward() -> Any:
-        _PREDICTING.set(predicting)
-        return run_own(layer.title, "forward", layer.forward, x)
 
-    return copy_context().run(forward)
+def _forward_now(predicting: bool, layer: Layer, x: Array) -> Any:
+    _PREDICTING.set(predicting)
+    return layer.forward(x)
 
 
 def inside(layer: Layer) -> Iterator[Layer]:

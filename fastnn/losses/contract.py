@@ -12,7 +12,7 @@ from fastnn import kernels
 from fastnn.arena import Array
 from fastnn.arrays import all_finite, as_array, as_matrix, as_weights, check_finite, convert, copy_into, read_only
 from fastnn.checks import shown
-from fastnn.settings import Cell, Part, forms_of, instead_of, run_own
+from fastnn.settings import Cell, Part, explain_read_only, forms_of, instead_of
 from fastnn.signatures import is_ours
 from fastnn.tables import labels_of
 
@@ -129,7 +129,11 @@ class Loss(Part):
     def _in_numpy(self, y: Array, t: Array, weight: Array | None, dy: Array | None, value: Array) -> None:
         factor = {} if weight is None else {"weight": read_only(weight)}
         code = partial(self.value_and_grad, **factor) if factor else self.value_and_grad
-        returned = run_own(repr(self), "value_and_grad", code, read_only(y), read_only(t))
+        try:
+            returned = code(read_only(y), read_only(t))
+        except ValueError as error:
+            explain_read_only(self, "value_and_grad", error)
+            raise
         if not isinstance(returned, (tuple, list)) or len(returned) != 2:
             raise TypeError(
                 f"{self}: value_and_grad returned {shown(returned)}, expected two things: the loss, and its gradient "
