@@ -267,15 +267,12 @@ def test_a_history_makes_a_table():
 # A part reads as the expression that makes it
 
 NAMES = {**vars(fastnn), **vars(optimizers)}
-OTHERS = {  # a value that is not the default, for each setting
-    "activation": "tanh", "units": 7, "bias": False, "weight_initializer": "he_uniform", "bias_initializer": "ones",
-    "trainable": False, "rate": 0.25, "momentum": 0.3, "eps": 1e-4, "alpha": 0.7, "negative_slope": 0.2,
-    "approximate": "tanh", "layers": [Dense(4, "relu"), Dropout(0.2), Dense(4)], "from_logits": True, "delta": 2.5,
-    "lr": 0.037, "nesterov": True, "weight_decay": 0.02, "centered": True, "beta1": 0.8, "beta2": 0.99,
-    "decoupled": None, "groups": [Group("biases", weight_decay=0.0), Group("0.*", 0.1)], "decay": "weights",
-    "clip_value": 3.0, "clip_layer_norm": 2.0, "clip_norm": 1.5, "accumulate": 3, "limit": 2.0, "batches": 4,
-    "transforms": [ClipNorm(1.0), ClipValue(2.0)], "which": "0.*", "lr_factor": 0.5, "patience": 9, "min_delta": 0.125,
-    "restore_best": False, "monitor": "loss", "mode": "max",
+OTHERS = {  # a value for each setting that has no default, or one that is neither a number nor a truth value
+    "activation": "tanh", "units": 7, "weight_initializer": "he_uniform", "bias_initializer": "ones",
+    "approximate": "tanh", "layers": [Dense(4, "relu"), Dropout(0.2), Dense(4)], "which": "0.*", "decay": "weights",
+    "groups": [Group("biases", weight_decay=0.0), Group("0.*", 0.1)], "weight_decay": 0.02, "monitor": "loss",
+    "clip_value": 3.0, "clip_layer_norm": 2.0, "clip_norm": 1.5, "limit": 2.0, "batches": 4, "mode": "max",
+    "transforms": [ClipNorm(1.0), ClipValue(2.0)],
 }  # fmt: skip
 BASES = Layer, Loss, Optimizer, Transform, Group, EarlyStopping
 PARTS = [
@@ -285,8 +282,28 @@ PARTS = [
 ]
 
 
-def other(kind, name, default):
-    return not default if name == "decoupled" else OTHERS[name]
+def others(name, default):
+    """Values that are not the default, of which at least one is allowed."""
+    if name in OTHERS:
+        return [OTHERS[name]]
+    if isinstance(default, bool):
+        return [not default]
+    if isinstance(default, int):
+        return [default + 3]
+    return [0.9 * default, 1.1 * default, default + 0.25]
+
+
+def made_with(kind, options, name, default):
+    """A part with another value of one setting, and with a momentum where that needs one."""
+    for value in others(name, default):
+        for more in ({}, {"momentum": 0.5}):
+            try:
+                part = kind(**{**options, **more, name: value})
+            except (ValueError, TypeError):
+                continue
+            if read(part)[name] != fastnn.signatures.written(default):
+                return part
+    raise AssertionError(f"no other value for {name}")
 
 
 def required(kind):
@@ -309,8 +326,7 @@ def test_the_repr_of_a_part_makes_one_of_the_same_settings(kind):
     for name, (default, _) in parameters_of(kind).all.items():
         if name in made:
             continue
-        more = {"momentum": 0.5} if name == "nesterov" else {}
-        part = kind(**made, **more, **{name: other(kind, name, default)})
+        part = made_with(kind, made, name, default)
         again = eval(repr(part), NAMES)
         assert read(again) == read(part), name
         assert type(again) is kind
