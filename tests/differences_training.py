@@ -1,5 +1,6 @@
 """What docs/differences.md says of training: a function for each row, with what each library gives."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,34 @@ def batch_size() -> Check:
         return net._optimizer.t
 
     yield SKLEARN, lambda: [theirs(200), theirs(201)], [1, 2]
+
+
+def epochs() -> Check:
+    def ours(rows: int) -> int:
+        return len(Model([Dense(1)], seed=0).fit(np.zeros((rows, 1)), np.arange(rows) % 2, MSE(), SGD(0.1)))
+
+    yield FASTNN, lambda: [ours(308), ours(12_800), ours(20_000)], [400, 10, 10]
+    yield KERAS, lambda: default(keras().Model.fit, "epochs"), 1
+    yield SKLEARN, lambda: [neural().max_iter, neural().tol, neural().n_iter_no_change], [200, 1e-4, 10]
+
+
+def scale_of_targets() -> Check:
+    far = 1000 + T
+
+    def ours() -> list[str]:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            Model([Dense(1)], seed=0).fit(X, far, epochs=1)
+        return [warning.category.__name__ for warning in told]
+
+    def theirs() -> list[str]:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            neural("MLPRegressor").partial_fit(X, far.ravel())
+        return [warning.category.__name__ for warning in told]
+
+    yield FASTNN, ours, ["UserWarning"]
+    yield SKLEARN, theirs, []
 
 
 def order_of_rows() -> Check:
