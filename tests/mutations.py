@@ -33,6 +33,7 @@ ROWS = f"{KERNELS}rows_that_lie_anywhere_give_the_bits_of_rows_that_are_copied"
 GATHER = f"{KERNELS}rows_are_gathered_from_any_layout"
 STACKS = "test_stacks.py::test_"
 ACCURACY = "test_accuracy.py::test_float"
+CLIFFS = "test_cliffs.py::test_"
 CALLS = "test_calls.py::test_"
 BOUNDS = f"{CALLS}a_number_outside_of_its_bounds_is_refused"
 
@@ -135,7 +136,10 @@ MUTATIONS = (
     ("tape/epochs.pxi", "total += value[0] * «rows ⇒ batch_size»", "test_training.py::test_the_loss_of_an_epoch"),
     ("tape/epochs.pxi", "«first_epoch + epoch ⇒ first_epoch - epoch», step", "test_fit.py::test_the_order_depends"),
     ("tape/permutation.pxi", "index[i] = «index[j] ⇒ index[i]»", "test_fit.py::test_each_epoch_visits"),
-    ("tape/row_function.pxi", "row + «i * stride ⇒ i * self.item_size»", "test_inference.py::test_one_row_in_any"),
+    ("tape/row_function.pxi", "size, row + «i * stride ⇒ i * self.item_size»", "test_inference.py::test_one_row_in"),
+    ("tape/row_function.pxi", "> row + «i * stride ⇒ i * sizeof(Number)»", f"{CLIFFS}a_row_of_an_array"),
+    ("tape/row_function.pxi", "if «is_whole ⇒ False»:", f"{CLIFFS}a_row_of_any_numbers"),
+    ("tape/row_function.pxi", "«row[i * stride] != 0 ⇒ row[i * stride]»", f"{CLIFFS}a_row_of_any_numbers"),
 )  # fmt: skip
 
 # What only the checked build can find, with what its message must name: numbers beyond an array in a body, which cannot
