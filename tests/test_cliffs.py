@@ -400,7 +400,7 @@ ROWS = {
         2**53 + 1,
         2**60 + 2**36 + 1,
         -(2**63),
-    ],  # float64 first rounds one of them twice
+    ],  # one is rounded twice by way of float64
     "large whole numbers among floats": [2**24 + 1, 2**62 + 2**9 + 1, -(2**53) - 1, 0.5],
     "whole numbers and floats": [1, 0.25, -7, 2.0],
     "booleans": [True, False, False, True],
