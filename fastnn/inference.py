@@ -53,7 +53,7 @@ class Block:
 
     def recorded(self, rows: int) -> Recorded:
         """Return the forward pass for that many rows."""
-        return self._recorded.used(rows) or self._recorded.add(rows, self._record(rows))
+        return self._recorded.get(rows) or self._recorded.add(rows, self._record(rows))
 
     def run(self, x: Array, y: Array, stop: Event | None) -> None:
         """Write the outputs for some rows into y, unless stopped: a thread's share of many."""

@@ -1,4 +1,4 @@
-"""What is made once, kept while it is among the last used, and made again where it is not."""
+"""What is made once, kept while it is among the last made, and made again where it is not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ Kept = TypeVar("Kept")
 
 
 class Recent(dict[Key, Kept]):
-    """The last used of many: the one that was used last stands last.
+    """The last made of many.
+
+    What is in use all the time goes, too, when as many others have been made since; to make it once more costs little
+    beside these, and less than to write down each use.
 
     Parameters
     ----------
@@ -23,15 +26,8 @@ class Recent(dict[Key, Kept]):
     def __init__(self, most: int) -> None:
         self._most = most
 
-    def used(self, key: Key) -> Kept | None:
-        """Return what is kept under that key, or None."""
-        kept = self.pop(key, None)
-        if kept is not None:
-            self[key] = kept
-        return kept
-
     def add(self, key: Key, made: Kept) -> Kept:
-        """Keep what has been made, and return it; what was used longest ago goes."""
+        """Keep what has been made, and return it; what was made longest ago goes."""
         self.pop(key, None)
         self[key] = made
         if len(self) > self._most:

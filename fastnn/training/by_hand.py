@@ -55,7 +55,7 @@ class ByHand:
 
     def forward(self, x: Array) -> Array:
         """Return the outputs, and keep what backward needs."""
-        recorded = self._recorded.used(len(x))
+        recorded = self._recorded.get(len(x))
         if recorded is None:
             chain, tape, memory = self._chain, Tape(), self._memory_for(len(x))
             self._record(tape, lambda tape: chain.forward(memory, tape))

@@ -131,7 +131,7 @@ class Plan:
 
     def recorded(self, rows: int, step: Step) -> tuple[Batch, Tape]:
         """Return the first rows of the batch, and the step for them."""
-        found = self._recorded.used(rows)
+        found = self._recorded.get(rows)
         if found is None:
             batch, tape = self.batch.first(rows), Tape()
             step(batch, tape)
@@ -158,7 +158,8 @@ class Plan:
                 own = (_with_room(x, room), _with_room(target, room), _with_room(weight, room))
                 few = EpochPlan(self, *own, is_own=True)
             found = few
-        found.begin(self, n, rows, step)
+        if found.begun != (n, rows):
+            found.begin(self, n, rows, step)
         found.use(x, target, weight)
         return found
 
@@ -195,6 +196,8 @@ class EpochPlan:
 
     Attributes
     ----------
+    begun : tuple of int
+        What it is ready for: how many rows of the data, in batches of how many.
     rows : int
         Of a batch.
     gather, step : Tape
@@ -218,6 +221,7 @@ class EpochPlan:
         self.shuffled = False  # whether there is another order than 0, 1, 2 ... in the index
         self.cursor = np.zeros(1, np.int64)
         self._recorded: Recent[int, tuple[Tape, Tape]] = Recent(SIZES_KEPT)
+        self.begun = 0, 0
 
     @property
     def room(self) -> int:
@@ -228,11 +232,15 @@ class EpochPlan:
         """Make ready to go over the first n rows of the data, in batches of so many."""
         rest = n % rows
         self.order, self.rows = self.index[:n], rows
+        self._used = [
+            array if array is None or len(array) == n else array[:n] for array in (self.x, self.target, self.weight)
+        ]
         self.gather, self.step = self._tapes(plan, rows, step)
         self.gather_rest, self.step_rest = self._tapes(plan, rest, step) if rest else (None, None)
+        self.begun = n, rows
 
     def _tapes(self, plan: Plan, rows: int, step: Step) -> tuple[Tape, Tape]:
-        found = self._recorded.used(rows)
+        found = self._recorded.get(rows)
         return self._recorded.add(rows, self._record(plan, rows, step)) if found is None else found
 
     def _record(self, plan: Plan, rows: int, step: Step) -> tuple[Tape, Tape]:
@@ -268,15 +276,13 @@ class EpochPlan:
 
     def use(self, x: Array, target: Array, weight: Array | None) -> bool:
         """Copy other data over those of this plan; return whether they have these shapes and can be written to."""
-        for own, given in ((self.x, x), (self.target, target), (self.weight, weight)):
+        own_x, own_target, own_weight = self._used
+        for own, given in ((own_x, x), (own_target, target), (own_weight, weight)):
             if own is given:
                 continue
-            if own is None or given is None or not own.flags.writeable:
+            if own is None or given is None or own.shape != given.shape or not own.flags.writeable:
                 return False
-            used = own[: len(self.order)]
-            if used.shape != given.shape:
-                return False
-            used[...] = given
+            own[...] = given
         return True
 
     def run(

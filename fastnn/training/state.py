@@ -40,14 +40,22 @@ class Recordings(Generic[Recording]):
         self._most = most
         self._kept: list[tuple[ref[Optimizer], list[Recording]]] = []  # the last used stands last
 
+    def last(self, optimizer: Optimizer) -> Recording | None:
+        """Return the last one used, if it is with that optimizer: `find` takes longer."""
+        if self._kept:
+            own, cell = self._kept[-1]
+            if own() is optimizer:
+                return cell[0]
+        return None
+
     def find(self, optimizer: Optimizer, is_it: Callable[[Recording], bool] | None = None) -> Recording | None:
         """Return the one that is looked for: the last used now."""
-        for entry in reversed(self._kept):
-            own, cell = entry
+        kept = self._kept
+        for i in range(len(kept) - 1, -1, -1):
+            own, cell = kept[i]
             if own() is optimizer and (is_it is None or is_it(cell[0])):
-                if entry is not self._kept[-1]:
-                    self._kept.remove(entry)
-                    self._kept.append(entry)
+                if i < len(kept) - 1:
+                    kept.append(kept.pop(i))
                 return cell[0]
         return None
 

@@ -109,7 +109,7 @@ class Training:
         Where they are more rows than ever, there is new memory, and room in it for twice as many as before.
         """
         key = target.shape[1:], target.dtype, weighted, store_gradients
-        plan = self._plans.used(key)
+        plan = self._plans.get(key)
         if plan is not None and plan.room >= rows:
             return plan
         room = rows if plan is None else max(rows, 2 * plan.room)

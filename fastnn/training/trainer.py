@@ -142,15 +142,15 @@ class Trainer:
             if before is not None and training is not before:
                 before.put_aside()
             self._training, self._training_of = training, (training.given, optimizer, weighted)
-        self._begins(training.update)
+        if training.update is not self._updated:
+            self._begins(training.update)
         self.loss, self.optimizer = loss, optimizer
         return training
 
     def _begins(self, update: Update) -> None:
-        """Give what takes the next step clean gradients of frozen parameters, where another one took the last step."""
-        if update is not self._updated:
-            update.clear_unused()
-            self._updated = update
+        """Clear what belongs to frozen parameters: another update took the last step, and may have trained them."""
+        update.clear_unused()
+        self._updated = update
 
     def _made(self, loss: Loss, optimizer: Optimizer, target: Array, weighted: bool) -> Training:
         self.require_derivatives()
@@ -388,7 +388,7 @@ class Trainer:
         passes = self._by_hand
         pending = None if passes is None else passes.recorded_pending()
         kept = self._steps if pending is None else pending.steps
-        found = kept.find(optimizer)
+        found = kept.last(optimizer) or kept.find(optimizer)
         if found is None or not found.constants.hold():
             memory, tape = self.tree.memory, Tape()
             update = Update(optimizer, memory, self.tree.entries(), self.state.of(optimizer, memory))
@@ -400,7 +400,8 @@ class Trainer:
             made = Step(update, Constants(self.tree.all, optimizer), tape)
             kept.add(optimizer, made, found)
             found = made
-        self._begins(found.update)
+        if found.update is not self._updated:
+            self._begins(found.update)
         if self.tree.memory.without_gradients is not None:
             raise RuntimeError(f"step: no gradients: {self.tree.memory.without_gradients}")
         try:
