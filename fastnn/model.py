@@ -36,6 +36,7 @@ class Model(Network):
     Attributes
     ----------
     layers : tuple of Layer
+        ``net[0]``, ``net[1:]``, ``len(net)`` and iteration are over these.
     params, grads : ndarray of shape (n_parameters,)
         All parameters and their gradients. ``layer.w``, ``layer.dw`` etc. are views into them.
     history : History

@@ -183,12 +183,16 @@ def made(what: str, given: object, base: type, by_name: Mapping[str, Callable[[]
         return lookup(what, given, by_name)()
     except TypeError as error:
         if not isinstance(given, str):
-            error.args = (f"{error}{_misplaced(given, base)}",)
+            error.args = (f"{error}{_misplaced(what, given, base)}",)
         raise
 
 
-def _misplaced(given: object, base: type) -> str:
-    """Say where something else belongs than the loss, the optimizer or the activation that it was given as."""
+def _misplaced(what: str, given: object, base: type) -> str:
+    """Say where something belongs that is no loss, optimizer or activation, as which it was given."""
+    if callable(given) and not isinstance(given, Part):
+        return f"; code of your own is a subclass of {base.__name__}"
+    if what not in ("loss", "optimizer"):  # places of `fit`
+        return ""
     if isinstance(given, Part):
         kinds = {"Loss": "loss", "Optimizer": "optimizer"}
         right = [kinds[cls.__name__] for cls in type(given).__mro__ if cls.__name__ in kinds]
@@ -201,7 +205,7 @@ def _misplaced(given: object, base: type) -> str:
         return f"; did you mean optimizer=Adam(lr={given})?"
     if getattr(given, "shape", ()) or isinstance(given, (tuple, list)):
         return "; did you mean validation_data=(x, y), or sample_weight?"
-    return f"; code of your own is a subclass of {base.__name__}" if callable(given) else ""
+    return ""
 
 
 def explain_read_only(part: Part, name: str, error: ValueError) -> None:

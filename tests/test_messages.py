@@ -332,6 +332,11 @@ PLACES = {
     "data as batch": (lambda m: m.fit(X, Y, "mse", "adam", 1, (X, Y)), r"batch_size is \(ndarray of shape \(16, 4\), "),
     "batch as loss": (lambda m: m.evaluate(X, Y, 32), "loss is 32, .*batch_size=32"),
     "function as loss": (lambda m: m.fit(X, Y, max_of_three), "loss is the function max_of_three, .*subclass of Loss"),
+    "number as activation": (
+        lambda m: Dense(3, 0.5),
+        r"activation is 0.5, expected a name \(.*\) or an object of its kind$",
+    ),
+    "function as activation": (lambda m: Dense(3, max_of_three), "activation is the function .*subclass of Layer$"),
     "loss as weights": (lambda m: m.train_batch(X, Y, "mse"), "sample_weight is 'mse', .*did you mean loss='mse'"),
     "loss as weights too": (
         lambda m: m.train_batch(X, Y, MSE()),

@@ -36,6 +36,11 @@ class Loss(Part):
     >>> class LogCosh(Loss):
     ...     def value_and_grad(self, y, t):
     ...         return np.log(np.cosh(y - t)).mean(), np.tanh(y - t) / y.size
+
+    A loss that is called gives its value:
+
+    >>> LogCosh()(np.array([[0.5], [-1.0]]), np.zeros((2, 1)))  # doctest: +ELLIPSIS
+    0.2769...
     """
 
     kernel: ClassVar[str] = ""  # the kernel of a loss whose targets have the shape of the predictions

@@ -9,7 +9,7 @@ from fastnn.checks import number_of
 
 
 class History:
-    """The losses of a fit, epoch by epoch.
+    """The losses of a fit, epoch by epoch. They may be read by name, too: ``history["loss"]``.
 
     Attributes
     ----------
