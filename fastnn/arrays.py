@@ -102,7 +102,7 @@ def convert(array: Array, dtype: np.dtype[Any]) -> Array:
         if whole and flags.aligned:
             return array
     with np.errstate(all="ignore"):  # what overflows is found as infinite, with its place
-        return array.astype(dtype)
+        return array.astype(dtype, order="C")  # rows are read in any order, so their numbers lie together
 
 
 def copy_into(y: Array, x: Array) -> None:

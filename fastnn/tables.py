@@ -17,6 +17,7 @@ Names = tuple[str, ...]
 
 _SHOWN = 5  # names in an error
 _FEW = 8192  # numbers that are copied together
+_BLOCK = 2048  # rows that stay in the cache while a row's numbers come together
 
 
 class Table:
@@ -103,9 +104,17 @@ class Table:
             numbers = iter(columns)
         matrix = np.empty((self.rows, len(self.labels)), dtype)
         targets = range(len(self.labels)) if order is None else np.argsort(order)
+        views = []
         with np.errstate(all="ignore"):  # what is too large is found as infinite, with its place
             for i, column in zip(targets, numbers, strict=True):
-                matrix[:, i] = column
+                if column.base is None:  # it has been made from what the frame holds: one at a time
+                    matrix[:, i] = column
+                else:
+                    views.append((i, column))
+            for start in range(0, self.rows if views else 0, _BLOCK):
+                part = slice(start, start + _BLOCK)
+                for i, column in views:
+                    matrix[part, i] = column[part]
         return matrix
 
     def _numbers(self, name: str) -> Iterator[Array]:
@@ -152,10 +161,11 @@ class _PandasTable(Table):
         dtypes = set(frame.dtypes)
         if not all(isinstance(own, np.dtype) and own.kind in "fiub" for own in dtypes):
             return None
-        if len(dtypes) == 1:
-            first = frame[:2]
-            if np.may_share_memory(first.to_numpy(), first.to_numpy()):  # neither is a copy: all is one block
-                dtype = None
+        first = frame[:2]
+        if len(dtypes) == 1 and np.may_share_memory(first.to_numpy(), first.to_numpy()):  # no copies: all is one block
+            dtype = None
+        elif dtype is not None and self.rows * len(self.labels) > _FEW:  # pandas would put columns together, not rows
+            return None
         with np.errstate(all="ignore"):
             matrix: Array = frame.to_numpy(dtype=dtype or np.result_type(*dtypes))
         return matrix

@@ -106,7 +106,7 @@ def _of_objects(values: Array, data: Any, place: Place) -> Array:
     for dtype in (np.int64, np.float64) if whole else (np.float64,):
         numbers = _converted(flat, dtype)
         if numbers is not None:
-            return numbers.reshape(values.shape)
+            return numbers if values.ndim == 1 else numbers.reshape(values.shape)
     i = next(i for i in range(flat.size) if _converted(flat[i : i + 1], np.float64) is None)
     raise ValueError(f"{place} is {_short(flat[i])} at {_at(values, i)}, which no float64 holds")
 
