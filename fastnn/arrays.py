@@ -16,11 +16,12 @@ _NUMBERS_PER_SUM = 4 * 1024 * 1024  # some milliseconds: signals are looked at b
 _BYTES_PER_CHECK = 256 * 1024  # what is looked at in one go: it stays in the cache, and so does what follows from it
 
 
-def as_array(data: ArrayLike | Table, name: str) -> Array:
+def as_array(data: ArrayLike | Table, name: str, may_miss: bool = True) -> Array:
     """Return `data` as an array of numbers of the machine's byte order.
 
     Lists, data frames and their columns, sparse matrices, objects that are numbers, read-only, strided and byte-swapped
-    arrays are welcome; a copy is made only where needed.
+    arrays are welcome; a copy is made only where needed. What is missing among objects (None, NA) becomes NaN, where it
+    may.
 
     Raises
     ------
@@ -32,7 +33,7 @@ def as_array(data: ArrayLike | Table, name: str) -> Array:
     if type(data) is np.ndarray and data.dtype.kind in "fiub" and data.dtype.isnative:
         return data
     if isinstance(data, (list, tuple)):
-        return numbers_of(data, name)
+        return numbers_of(data, name, None, may_miss)
     if isinstance(data, np.ma.MaskedArray):
         if np.ma.is_masked(data):
             raise ValueError(f"{name} has masked entries: fill or drop them first")
@@ -40,7 +41,7 @@ def as_array(data: ArrayLike | Table, name: str) -> Array:
     table = table_of(data)
     if table is not None:
         return table.matrix(name)
-    return numbers_of(data.toarray() if is_sparse(data) else data, name)  # type: ignore[union-attr]
+    return numbers_of(data.toarray() if is_sparse(data) else data, name, None, may_miss)  # type: ignore[union-attr]
 
 
 def as_rows(

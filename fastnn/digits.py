@@ -123,6 +123,8 @@ def _column(given: Any, i: int, labels: Sequence[Any] | None, name: str) -> Arra
     if isinstance(given, Table):
         names = given.names or ()
         return given.column(names.index(labels[i]) if labels is not None and labels[i] in names else i, name)
+    if isinstance(given, np.ndarray) and given.ndim == 2:
+        return as_array(given[:, i], name)
     array = as_array(given, name)
     return array[:, i] if array.ndim == 2 else array
 

@@ -297,7 +297,7 @@ def _checked_seed(seed: int | None) -> int:
 
 
 def _fill(name: str, array: Array, values: ArrayLike) -> None:
-    given = as_array(values, f"Model: {name}")
+    given = as_array(values, f"Model: {name}", may_miss=False)
     if given.shape not in ((), array.shape):
         raise ValueError(f"Model: {name} has shape {array.shape}, got values of shape {given.shape}")
     copy_into(array, given)

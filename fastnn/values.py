@@ -54,10 +54,11 @@ class Place(NamedTuple):
         return self.argument if self.label is None else f"{self.argument}[{self.label!r}]"
 
 
-def numbers_of(data: Any, name: str, label: object = None) -> Array:
+def numbers_of(data: Any, name: str, label: object = None, may_miss: bool = True) -> Array:
     """Return what an array, a list, or a column of a data frame holds, as an array of numbers of this machine's order.
 
-    A copy is made only where needed. What is missing becomes NaN. Name and label say where it stands (`Place`).
+    A copy is made only where needed. What is missing becomes NaN, where it may. Name and label say where it stands, as
+    in `Place`.
 
     Raises
     ------
@@ -74,7 +75,7 @@ def numbers_of(data: Any, name: str, label: object = None) -> Array:
     except ValueError as error:
         raise ValueError(f"{Place(name, label)} is no rectangular array of numbers: {error}") from None
     if values.dtype.kind == "O":
-        return _of_objects(values, data, Place(name, label))
+        return _of_objects(values, data, Place(name, label), may_miss)
     if values.dtype.kind not in "fiub":
         raise _no_numbers(values, data, Place(name, label), values.dtype.kind)
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
@@ -93,13 +94,16 @@ def _of_column(column: Any, place: Place) -> Array:
     return values
 
 
-def _of_objects(values: Array, data: Any, place: Place) -> Array:
+def _of_objects(values: Array, data: Any, place: Place, may_miss: bool) -> Array:
     """Return the numbers that an array of objects holds; whole ones stay whole where nothing is missing."""
     flat = values.ravel()
     kinds = set(map(type, flat))
     missing = set(filter(_is_missing, kinds))
     if not all(map(_is_number, kinds - missing)):
         raise _no_numbers(values, data, place, "O")
+    if missing and not may_miss:
+        i = next(i for i, value in enumerate(flat) if type(value) in missing)
+        raise TypeError(f"{place} holds {flat[i]} at {_at(values, i)}, expected numbers")
     if missing:
         flat = np.array([np.nan if type(value) in missing else value for value in flat], object)
     whole = bool(kinds) and all(issubclass(kind, (int, np.integer, np.bool_)) for kind in kinds)
@@ -217,9 +221,14 @@ def _reads_as_number(example: Any) -> bool:
 def _require_array(data: Any, place: Place) -> None:
     """Raise TypeError for what people pass where data are expected, and NumPy would take for one object."""
     code, kind = place.argument, type(data).__name__
+    are_tables = code in ("x", "y")
     if data is None:
-        cure = "pass an array, a list of rows or a data frame; a function that was to make it may lack its return"
-        raise TypeError(f"{place} is None, expected numbers: {cure}")
+        what = "an array, a list of rows or a data frame" if are_tables else "an array or a list"
+        raise TypeError(
+            f"{place} is None, expected numbers: pass {what}; a function that was to make it may lack its return"
+        )
+    if isinstance(data, (str, bytes)) and not are_tables:
+        raise TypeError(f"{place} is {_short(data)}, expected numbers: pass an array or a list")
     if isinstance(data, (str, bytes, os.PathLike)):
         cure = f"read a file first, for example by np.loadtxt({_short(data)}, delimiter=',') or pandas.read_csv"
         raise TypeError(f"{place} is {_short(data)}, expected numbers, not the name of a file: {cure}")

@@ -59,9 +59,9 @@ def test_one_row_may_be_the_first_that_a_model_sees():
     [
         (X[:1], ValueError, r"row has shape \(1, 4\), expected .*\(.*,\); predict takes several rows"),
         (1.0, ValueError, r"row has shape \(\), expected"),
-        ("text", TypeError, "row is str of dtype <U4, expected numbers"),
-        (None, TypeError, "row is NoneType of dtype object, expected numbers"),
-        (X[0] + 0j, TypeError, "row is complex"),
+        ("text", TypeError, "row is 'text', expected numbers: pass an array or a list"),
+        (None, TypeError, "row is None, expected numbers: pass an array or a list"),
+        (X[0] + 0j, TypeError, "row holds complex numbers"),
         (X[0, :0], ValueError, r"shape \((1, )?0,?\), expected"),
     ],
     ids=["matrix", "number", "text", "None", "complex", "empty"],

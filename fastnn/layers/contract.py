@@ -345,7 +345,7 @@ class Layer(Part):
                     self._owner()._own()  # type: ignore[attr-defined]
                     view = own[name]
                 if view is not value:
-                    array = as_array(value, f"{self.title}: {name}")
+                    array = as_array(value, f"{self.title}: {name}", may_miss=False)
                     if array.shape != view.shape:
                         raise ValueError(f"{self.title}: {name} has shape {array.shape}, expected {view.shape}")
                     copy_into(view, array)

@@ -399,7 +399,7 @@ def _fill(layer: Layer, name: str, declared: Any, view: Array, rng: np.random.Ge
                 f"{layer.title}: the initializer of {name} returned shape {np.shape(value)}, expected {declared.shape}"
             )
     if held is not None:
-        value = as_array(held, f"{layer.title}: {name}")
+        value = as_array(held, f"{layer.title}: {name}", may_miss=False)
         if value.shape != declared.shape:
             raise ValueError(f"{layer.title}: {name} has shape {value.shape}, expected {declared.shape} here")
     copy_into(view, np.asarray(value))
