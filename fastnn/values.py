@@ -32,7 +32,7 @@ class Place(NamedTuple):
     Attributes
     ----------
     name : str
-        What an error calls the argument, whose own name is the last word: "x", "validation x", "Dense 1: x".
+        What an error calls the argument, whose own name is the last word: "x", "Dense 1: x".
     label : object
         That of the column, or None.
     """
