@@ -176,4 +176,4 @@ def _check(nets: list[Model], own: list[Mapping[str, Any]], options: Mapping[str
             raise TypeError(f"fit_many: each[{i}] is {mapping!r}, expected a mapping such as {{'optimizer': SGD(0.1)}}")
     known = set(signature(Model.fit).parameters) - {"self", "verbose", "n_threads"}
     for name in {name for mapping in (options, *own) for name in mapping} - known:
-        raise TypeError(f"fit_many: of a single model: {no_such('fit', name, known)}")
+        raise TypeError(no_such("fit_many: a single model", name, known))

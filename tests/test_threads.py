@@ -725,8 +725,8 @@ def test_wrong_arguments_of_fit_many_are_refused():
         ("stands in models twice", ([nets[0], nets[0]], x, t), {}),
         ("each has 1 entries, expected one for each of the 2", (nets, x, t), {"each": [{}]}),
         ("each.1. is 5", (nets, x, t), {"each": [{}, 5]}),
-        ("'epoch' is no option", (nets, x, t), {"epoch": 3}),
-        ("'n_threads' is no option", (nets, x, t), {"each": [{}, {"n_threads": 2}]}),
+        ("a single model has no epoch: did you mean epochs", (nets, x, t), {"epoch": 3}),
+        ("a single model has no n_threads: it has batch_size, ", (nets, x, t), {"each": [{}, {"n_threads": 2}]}),
         ("2 dimensions", (nets, x[0], t), {}),
     ):
         with pytest.raises((ValueError, TypeError), match=message):
