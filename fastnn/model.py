@@ -333,6 +333,8 @@ class Model(Network):
         UserWarning
             Once for each model, also from `predict` and `evaluate`: of a column whose numbers span fewer than 1000
             steps of the dtype, so that what tells rows apart is lost; times in seconds since 1970 are such in float32.
+            At the first fit with `MSE`, `MAE` or `Huber`: of targets far from unit scale (a mean beyond 10, a standard
+            deviation above 10 or below 0.1), with what to do.
         """
         if unknown:
             raise refused("fit", Model.fit, unknown)

@@ -273,6 +273,16 @@ def test_a_loss_in_numpy_gets_weights_of_mean_1(loss, weighting):
     assert losses[0] == pytest.approx(expected, rel=1e-12)
 
 
+def test_a_weight_without_default_is_1_where_nobody_weighs():
+    x, t = data()
+    net, other = small_net(), small_net()
+    history = net.fit(x, t, AlwaysWeighted(), SGD(0.05), epochs=3, batch_size=8)
+    expected = other.fit(x, t, MSE(), SGD(0.05), epochs=3, batch_size=8)
+    np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-12)
+    assert net.evaluate(x, t)["loss"] == pytest.approx(other.evaluate(x, t)["loss"], rel=1e-12)
+    assert net.train_batch(x, t) == pytest.approx(other.train_batch(x, t), rel=1e-12)
+
+
 class Counting(MSE):
     """With a metric that takes no weights."""
 

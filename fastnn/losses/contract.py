@@ -126,7 +126,10 @@ class Loss(Part):
         """Write the value, and the gradient unless it is None, in the form that the class has; or record that."""
         if not self.is_numpy:
             self._value_and_grad(y, t, weight, dy, value, tape)
-        elif tape is not None:
+            return
+        if weight is None and takes_weight(type(self).value_and_grad, without_default=True):
+            weight = np.ones(len(y), y.dtype)
+        if tape is not None:
             tape.call(lambda: self._in_numpy(y, t, weight, dy, value))
         else:
             self._in_numpy(y, t, weight, dy, value)
@@ -210,11 +213,6 @@ class Loss(Part):
     def takes_weights(self) -> bool:
         """Whether rows can be weighted."""
         return not self.is_numpy or takes_weight(type(self).value_and_grad)
-
-    @property
-    def needs_weights(self) -> bool:
-        """Whether its code cannot do without weights."""
-        return self.is_numpy and takes_weight(type(self).value_and_grad, without_default=True)
 
 
 def of_outputs(n: int, name: str) -> str:

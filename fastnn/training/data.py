@@ -132,7 +132,7 @@ def _scaled(weights: Array, loss: Loss, dtype: np.dtype[Any]) -> Array | None:
     """Return weights above 0, scaled to mean 1; None where all are equal."""
     largest = weights.max()
     if weights.min() == largest:
-        return np.ones(len(weights), dtype) if loss.needs_weights else None
+        return None
     _require_weights(loss)
     with np.errstate(all="ignore"):  # the least ones may become 0
         weights = weights / largest  # the sum of large ones overflows

@@ -33,6 +33,8 @@ def check_scale(
         Return those of the net for the first so many rows. Where they are on the scale of the targets, because the net
         is trained already or its last biases are set, there is nothing to say.
     """
+    if target.ndim != 2:  # those of a loss of a user
+        return
     if target.shape[1] == 1:  # by numbers, which takes a moment
         low, high = float(target.min()), float(target.max())
         suspects = [] if low >= -_LARGE and high <= _LARGE and high - low >= _RANGE else [0]
