@@ -197,19 +197,16 @@ class Model(Network):
         loss : str, Loss or None
             None takes that of the last training, or what fits the last activation.
         sample_weight : array_like of shape (rows,) or None
-            What the rows weigh, relative to each other, as in `fit`: the loss is Σ weight * loss / Σ weight, and
-            accuracies follow the same rule.
+            As in `fit`: the loss is Σ weight * loss / Σ weight, and accuracies follow the same rule.
         batch_size : int or None
             How many rows are computed at a time; None chooses, as in `predict`.
 
         Returns
         -------
         dict
-            {"loss": ...}, for `CrossEntropy` with "accuracy": the share of rows whose largest output is that of their
-            class. For `BinaryCrossEntropy` with one output, "accuracy" is the share of rows on the right side of 0.5.
-            With several outputs that share of all entries is "binary_accuracy", which is high wherever most targets
-            are 0; where every row of targets is one class (a 1 among zeros), there is also "accuracy", by the largest
-            output.
+            {"loss": ...}, and for a cross-entropy "accuracy": the share of rows whose largest output is that of their
+            class, or whose one output is on the right side of 0.5. Of several outputs of `BinaryCrossEntropy`,
+            "binary_accuracy" is the share of right entries; "accuracy" is there where every row is of one class.
         """
         if unknown:
             raise refused("evaluate", Model.evaluate, unknown)
@@ -232,9 +229,8 @@ class Model(Network):
         x, y
             As in `fit`.
         sample_weight : array_like of shape (rows,) or None
-            Multiplies the loss of each row, as it is: the loss of the batch is Σ weight * loss / rows. It may be
-            negative (advantages). One step cannot know what the other rows weigh, so a weight means something else
-            than in `fit`: its size counts, and rows of weight 0 count as rows; NaN in them is refused.
+            Multiplies the loss of each row: that of the batch is Σ weight * loss / rows, with weights as they are, also
+            negative ones (advantages). In `fit` they are relative; here rows of weight 0 are rows, and NaN is refused.
         loss, optimizer : str or object
             None takes those of the last training. What an optimizer remembers goes on where the same object, the same
             name or none is passed again, also after steps of others.
@@ -285,9 +281,9 @@ class Model(Network):
             By default those of the last training, at first the loss that fits the last activation, and Adam. A name
             means the model's own optimizer of that name. One that is used again goes on with what it remembers.
         epochs : int or None
-            How often to go over all rows; 0 builds the model and trains nothing. None is for data that nobody has
-            tried yet: as many as make 4,000 steps, but at most 1,000, and no more than go over 1,000,000 rows, and at
-            least 10. With batches of 32 that are 400 for 308 rows, and 10 from 12,800 rows on.
+            How often to go over all rows; 0 builds the model and trains nothing. None is as many as make 4,000 steps,
+            but at most 1,000 epochs and 1,000,000 rows, and at least 10 epochs. With batches of 32 that are 400 epochs
+            for 308 rows, and 10 from 12,800 rows on.
         batch_size : int or None
             Rows per step; None for all. The last batch of an epoch may be smaller.
         shuffle : bool
@@ -295,10 +291,9 @@ class Model(Network):
         validation_data : tuple (x, y), (x, y, sample_weight), or None
             Evaluated after every epoch into ``history.val_loss``, weighted as in `evaluate`.
         sample_weight : array_like of shape (rows,) or None
-            What the rows weigh, relative to each other: numbers >= 0. A row of weight 2 counts as two rows. One of
-            weight 0 is left out, whatever it holds, NaN too: the epoch has no step for it. The weights of the others
-            are scaled to mean 1, and the loss of a batch is Σ weight * loss / rows. A loss of your own that takes no
-            weights can do with those that are all 0 or 1.
+            What the rows weigh, relative to each other: numbers >= 0. A row of weight 2 counts as two rows; one of 0 is
+            left out, whatever it holds, NaN too. The others are scaled to mean 1, and the loss of a batch is
+            Σ weight * loss / rows. A loss of your own without weights can do with those that are all 0 or 1.
         callbacks : sequence of callables, or one
             Called as ``f(model, epoch, {"loss": ..., "val_loss": ...})`` after each epoch; True ends the fit. Where it
             has a method ``end(model)``, that is called however the fit ends. What it changes in x, y, sample_weight
