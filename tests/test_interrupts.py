@@ -422,7 +422,7 @@ FORMS = {
     "float64": lambda array: array.astype("float64"),
     "float32": lambda array: array.astype("float32"),
     "float16": lambda array: array.astype("float16"),
-    "int": lambda array: np.round(10 * array).astype("int64"),
+    "int": lambda array: np.round(4 * array).astype("int64"),
     "columns": lambda array: np.asfortranarray(array.astype("float32")),
     "strided": lambda array: np.repeat(array.astype("float32"), 2, axis=0)[::2],
     "byte-swapped": lambda array: array.astype(">f4"),

@@ -264,8 +264,8 @@ def test_what_cannot_be_meant_is_refused(call, error, message):
     [
         ({"shuffle": "no"}, TypeError, "shuffle is 'no', expected True or False"),
         ({"shuffle": None}, TypeError, "shuffle is None, expected True or False"),
-        ({"epochs": True}, TypeError, "epochs is True, expected a whole number >= 1"),
-        ({"epochs": "3"}, TypeError, "epochs is '3', expected a whole number >= 1"),
+        ({"epochs": True}, TypeError, "epochs is True, expected a whole number >= 0"),
+        ({"epochs": "3"}, TypeError, "epochs is '3', expected a whole number >= 0"),
         ({"batch_size": True}, TypeError, "batch_size is True, expected a whole number >= 1"),
         ({"batch_size": 2.5}, TypeError, "batch_size is 2.5, expected a whole number >= 1"),
         ({"optimizer": "adam_v"}, ValueError, "unknown optimizer 'adam_v': did you mean .*adam"),
