@@ -29,7 +29,8 @@ class Model(Network):
     layers : sequence of Layer
         Each reads what the one before it puts out. The number of inputs is learnt from the first data.
     seed : int or None
-        Decides the first weights and the order of rows: the same seed gives the same bits. None draws one.
+        Decides the first weights, the order of rows and what `Dropout` leaves out: the same seed gives the same bits.
+        None draws one.
     dtype : {"float32", "float64"}
         Of the parameters and of all computation.
 
