@@ -151,9 +151,11 @@ class Optimizer(Part):
             state = alone.setdefault((params.shape, params.dtype), None) or self.init(params)
             alone[params.shape, params.dtype] = state
         self._advance(state, params, None)
-        for start, stop in self._arrays if self._by_array and self._arrays else ((0, params.size),):
-            part = part_of(state, params.size, start, stop)
-            self._step(params[start:stop], grads[start:stop], part, None)
+        if not (self._by_array and self._arrays):
+            self._step(params, grads, state, None)
+            return
+        for start, stop in self._arrays:
+            self._step(params[start:stop], grads[start:stop], part_of(state, params.size, start, stop), None)
 
     def _advance(self, state: State, params: Array, tape: Tape | None) -> None:
         """Count on: once per step."""
