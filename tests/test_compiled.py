@@ -220,7 +220,7 @@ def without_vectors(name: str, parts: list[Function], dtype: str, isa: str) -> I
     unrolled altogether stands in no loop. What a row leaves is often one shorter vector, then single numbers, one after
     the other: where GCC has moved the test of the loop over rows, that looks like a loop of its own.
     """
-    full, whole, partial = WIDEST[isa], [], []
+    full, whole, partial, alone = WIDEST[isa], [], [], set()
     outside = sum(i.arithmetic(dtype) == full for part in parts for i in part.instructions)
     for loop in (loop for part in parts for loop in part.innermost_loops):
         registers = [register for i in loop if (register := i.arithmetic(dtype))]
@@ -228,7 +228,8 @@ def without_vectors(name: str, parts: list[Function], dtype: str, isa: str) -> I
         outside -= n_full
         if n_full:
             whole.append(n_full)
-        elif registers:
+        elif registers and (same := tuple(i.mnemonic for i in loop if i.arithmetic(dtype))) not in alone:
+            alone.add(same)  # once: GCC repeats a loop of single numbers, for arrays that overlap
             shorter = max(registers.count(register) for register in ("xmm", "ymm"))
             is_rest = len(registers) <= LANES[isa, dtype] * shorter
             partial.append((shorter if is_rest else len(registers), loop[0].address))

@@ -71,7 +71,7 @@ cdef int nadam_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept
     cdef real keep = <real> (1 - s.lr[0] * s.weight_decay[0]) if s.decoupled else 1
     cdef Py_ssize_t i
     for i in range(begin, end):
-        g = decayed(dw[i], w[i], coupled)
+        g = dw[i] + coupled * w[i]
         m[i] = beta1 * m[i] + rest1 * g
         v[i] = beta2 * v[i] + rest2 * g * g
         w[i] = keep * w[i] - (of_g * g + of_m * m[i]) / (square_root(v[i]) * root + eps)
@@ -128,7 +128,7 @@ cdef int radam_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept
     cdef real keep = <real> (1 - s.lr[0] * s.weight_decay[0]) if s.decoupled else 1
     cdef Py_ssize_t i
     for i in range(begin, end):
-        g = decayed(dw[i], w[i], coupled)
+        g = dw[i] + coupled * w[i]
         m[i] = beta1 * m[i] + rest1 * g
         v[i] = beta2 * v[i] + rest2 * g * g
         w[i] = keep * w[i] - (rate * m[i] / (square_root(v[i]) + eps) if rectified else rate * m[i])
@@ -162,7 +162,7 @@ cdef int adamax_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcep
     cdef real weight_decay = <real> s.weight_decay[0]
     cdef Py_ssize_t i
     for i in range(begin, end):
-        g = decayed(dw[i], w[i], weight_decay)
+        g = dw[i] + weight_decay * w[i]
         m[i] = beta1 * m[i] + rest1 * g
         u[i] = larger(beta2 * u[i], magnitude(g) + eps)
         w[i] -= rate * m[i] / u[i]

@@ -113,7 +113,8 @@ cdef int rprop_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept
         g = 0 if agreement < 0 else dw[i]
         size[i] = length
         previous[i] = g
-        w[i] -= lr * length * signum(g)
+        length *= lr
+        w[i] -= length if g > 0 else -length if g < 0 else g
     return 0
 
 kernel("""rprop(w: inout (n), dw: in (n), previous: inout (n), size: inout (n), lr: cell, eta_minus: cell = 0.5 > 0 < 1,
@@ -181,7 +182,7 @@ cdef int adagrad_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexce
     cdef real weight_decay = <real> s.weight_decay[0]
     cdef Py_ssize_t i
     for i in range(begin, end):
-        g = decayed(dw[i], w[i], weight_decay)
+        g = dw[i] + weight_decay * w[i]
         square[i] += g * g
         w[i] -= rate * g / (square_root(square[i]) + eps)
     return 0
@@ -211,7 +212,7 @@ cdef int adadelta_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexc
     cdef real weight_decay = <real> s.weight_decay[0]
     cdef Py_ssize_t i
     for i in range(begin, end):
-        g = decayed(dw[i], w[i], weight_decay)
+        g = dw[i] + weight_decay * w[i]
         square[i] = rho * square[i] + rest * g * g
         g *= square_root((change[i] + eps) / (square[i] + eps))
         change[i] = rho * change[i] + rest * g * g
