@@ -149,7 +149,7 @@ def optimized(name: str, n: int, normal: Callable[..., np.ndarray]) -> list[Any]
     made |= {
         each: normal(n) if each in ("m", "mean") else np.square(normal(n)) + 2 for each in memory.split()
     } | options
-    made |= {each: np.ones(-(-n // reference.SQUARES)) for each in ("w_squares", "u_squares")}
+    made["squares"] = np.ones((2, -(-n // reference.SQUARES)))
     parameters = list(inspect.signature(getattr(reference, op_of(name))).parameters.values())
     while parameters[-1].name not in made:
         parameters.pop()
@@ -173,7 +173,7 @@ def transformed(op: str, n: int, dtype: str, normal: Callable[..., np.ndarray]) 
             "multiply_numbers": [2.0, 3.0, np.empty(1)],
             "every": [np.zeros(1)],
             "nadam_product": [np.ones(1), np.ones(1)],
-            "trust_rate": [np.ones(-(-n // reference.SQUARES)), np.ones(-(-n // reference.SQUARES)), 0.1, np.empty(1)],
+            "trust_rate": [np.ones((2, -(-n // reference.SQUARES))), 0.1, np.empty(1)],
         }[op]
     return [normal(n)]
 

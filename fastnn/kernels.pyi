@@ -427,8 +427,7 @@ class Kernels:
         m: Real,
         v: Real,
         u: Real,
-        w_squares: Cell,
-        u_squares: Cell,
+        squares: Cell,
         step: Number,
         beta1: Number = 0.9,
         beta2: Number = 0.999,
@@ -437,7 +436,7 @@ class Kernels:
         tape: Tape | None = None,
     ) -> None: ...
     @staticmethod
-    def trust_rate(w_squares: Cell, u_squares: Cell, lr: Number, rate: Cell, tape: Tape | None = None) -> None: ...
+    def trust_rate(squares: Cell, lr: Number, rate: Cell, tape: Tape | None = None) -> None: ...
     @staticmethod
     def gather_rows(x: Real, index: Labels, cursor: Labels, y: Real, tape: Tape | None = None) -> None: ...
     @staticmethod

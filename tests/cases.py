@@ -738,7 +738,8 @@ def rule(
         sizes = {name: np.abs(value, dtype="float64") for name, value in arrays_of(vars(a)).items()}
         before = sizes["w"].copy()
         getattr(reference, op)(**{**vars(a), **sizes})
-        return before + np.abs(before - sizes["w"]) if output == "w" else sizes[output]
+        step = np.abs(before - sizes["w"])
+        return before + np.where(np.isnan(step), 0, step) if output == "w" else sizes[output]
 
     outputs = ("w", *names)
     return Case(
@@ -841,10 +842,10 @@ def lamb(variant: str, weight_decay: float = 0.0, step: float = 7.0) -> Case:
         n = rows * width
         w, dw, m = rng.normal(size=(3, n)).astype(dtype)
         written = {"v": rng.uniform(1, 2, n).astype(dtype), "u": unset(n, dtype)}
-        sums = {name: unset(-(-n // reference.SQUARES), np.float64) for name in ("w_squares", "u_squares")}
+        squares = unset((2, -(-n // reference.SQUARES)), np.float64)
         return {
-            "w": w, "dw": dw, "m": m, **written, **sums, "step": np.array([step]), "beta1": 0.9, "beta2": 0.99,
-            "eps": 1e-3, "weight_decay": weight_decay,
+            "w": w, "dw": dw, "m": m, **written, "squares": squares, "step": np.array([step]), "beta1": 0.9,
+            "beta2": 0.99, "eps": 1e-3, "weight_decay": weight_decay,
         }  # fmt: skip
 
     def terms(a: SimpleNamespace) -> np.ndarray:
@@ -855,18 +856,18 @@ def lamb(variant: str, weight_decay: float = 0.0, step: float = 7.0) -> Case:
     def m_scale(a: SimpleNamespace) -> np.ndarray:
         return a.beta1 * np.abs(a.m) + (1 - a.beta1) * np.abs(a.dw)
 
-    def u_squares(a: SimpleNamespace) -> np.ndarray:
-        sums = np.empty(len(a.u_squares))
-        reference.block_squares(terms(a), sums)
+    def squares_scale(a: SimpleNamespace) -> np.ndarray:
+        sums = np.empty(a.squares.shape)
+        reference.block_squares(a.w, sums[0])
+        reference.block_squares(terms(a), sums[1])
         return 2 * sums
 
-    scale = {"m": m_scale, "u": terms, "u_squares": u_squares}
-    return Case("lamb", make, ("m", "v", "u", "w_squares", "u_squares"), scale, variant=variant)
+    scale = {"m": m_scale, "u": terms, "squares": squares_scale}
+    return Case("lamb", make, ("m", "v", "u", "squares"), scale, variant=variant)
 
 
 def trust_rate_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
-    squares = {name: rng.uniform(1, 9, rows) for name in ("w_squares", "u_squares")}
-    return {**squares, "lr": np.array([0.05]), "rate": unset(1, np.float64)}
+    return {"squares": rng.uniform(1, 9, (2, rows)), "lr": 0.05, "rate": unset(1, np.float64)}
 
 
 OPTIMIZERS = (
@@ -911,7 +912,10 @@ OPTIMIZERS = (
     Case("trust_rate", trust_rate_arguments, ("rate",)),
     Case(
         "trust_rate",
-        lambda rows, width, dtype, rng: {**trust_rate_arguments(rows, width, dtype, rng), "u_squares": np.zeros(rows)},
+        lambda rows, width, dtype, rng: {
+            **trust_rate_arguments(rows, width, dtype, rng),
+            "squares": np.zeros((2, rows)),
+        },
         ("rate",),
         variant="no length",
     ),

@@ -311,10 +311,10 @@ class LAMB(_Moments):
     def _step(self, params: Array, grads: Array, state: State, tape: Tape | None) -> None:
         cell, k = self.cell, kernels.of(params.dtype)
         u, rate, n = np.empty_like(params), np.zeros(1), blocks_of(params)
-        w_squares, u_squares = np.zeros(n), np.zeros(n)
+        squares = np.zeros((2, n))
         k.lamb(
-            params, grads, state["m"], state["v"], u, w_squares, u_squares, state["step"],
+            params, grads, state["m"], state["v"], u, squares, state["step"],
             cell("beta1"), cell("beta2"), cell("eps"), cell("weight_decay"), tape,
         )  # fmt: skip
-        k.trust_rate(w_squares, u_squares, cell("lr"), rate, tape)
+        k.trust_rate(squares, cell("lr"), rate, tape)
         k.sgd(params, u, None, rate, tape=tape)

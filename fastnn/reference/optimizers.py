@@ -155,7 +155,7 @@ def rprop(
     low, high = (min(min_step / rate, largest), min(max_step / rate, largest)) if rate > 0 else (0.0, largest)
     np.clip(size, low, high, out=size)
     previous[...] = np.where(agreement < 0, 0, dw)
-    w -= rate * size * np.sign(previous)
+    w -= np.where(previous == 0, 0, rate * size * np.sign(previous))
 
 
 def adagrad(
@@ -296,8 +296,7 @@ def lamb(
     m: Array,
     v: Array,
     u: Array,
-    w_squares: Cell,
-    u_squares: Cell,
+    squares: Cell,
     step: Cell,
     beta1: float = 0.9,
     beta2: float = 0.999,
@@ -314,13 +313,13 @@ def lamb(
     u[...] = m / (1 - beta1**count) / (np.sqrt(v / (1 - beta2**count)) + eps)
     if weight_decay:
         u += weight_decay * w
-    block_squares(w, w_squares)
-    block_squares(u, u_squares)
+    block_squares(w, squares[0])
+    block_squares(u, squares[1])
 
 
-def trust_rate(w_squares: Cell, u_squares: Cell, lr: float, rate: Cell) -> None:
-    """rate = lr |w| / |u|, or lr where one of the norms is 0; squares (blocks) sum to those of the norms."""
-    of_w, of_u = w_squares.sum(), u_squares.sum()
+def trust_rate(squares: Cell, lr: float, rate: Cell) -> None:
+    """rate = lr |w| / |u|, or lr where one of the norms is 0; squares (2, blocks) sum to those of the norms."""
+    of_w, of_u = squares.sum(axis=1)
     rate[0] = lr * (np.sqrt(of_w) / np.sqrt(of_u)) if of_w > 0 and of_u > 0 else lr
 
 

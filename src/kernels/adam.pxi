@@ -183,8 +183,7 @@ kernel("""adamax(w: inout (n), dw: in (n), m: inout (n), u: inout (n), lr: cell,
 cdef struct LAMB:
     Input w, dw
     Output m, v, u
-    double *w_squares
-    double *u_squares
+    double *squares
     Number step, beta1, beta2, eps, weight_decay
     Py_ssize_t n, blocks
 
@@ -206,28 +205,27 @@ cdef int lamb_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept 
             m[i] = beta1 * m[i] + rest1 * dw[i]
             v[i] = beta2 * v[i] + rest2 * dw[i] * dw[i]
             u[i] = decayed(scale * m[i] / (square_root(v[i]) * root + eps), w[i], weight_decay)
-        s.w_squares[block] = sum_squares(s.w + first, last - first)
-        s.u_squares[block] = sum_squares(s.u + first, last - first)
+        s.squares[block] = sum_squares(s.w + first, last - first)
+        s.squares[s.blocks + block] = sum_squares(s.u + first, last - first)
     return 0
 
 cdef Py_ssize_t check_lamb_blocks(str kernel, Call *call) except -1:
     cdef const LAMB *s = <const LAMB *> call.payload
-    return check_blocks_of(kernel, "w_squares", s.n, s.blocks)
+    return check_blocks_of(kernel, "squares", s.n, s.blocks)
 
-kernel("""lamb(w: in (n), dw: in (n), m: inout (n), v: inout (n), u: out (n), w_squares: out float64 (blocks),
-    u_squares: out float64 (blocks), step: cell, beta1: cell = 0.9 >= 0 < 1, beta2: cell = 0.999 >= 0 < 1,
+kernel("""lamb(w: in (n), dw: in (n), m: inout (n), v: inout (n), u: out (n), squares: out float64 (2, blocks),
+    step: cell, beta1: cell = 0.9 >= 0 < 1, beta2: cell = 0.999 >= 0 < 1,
     eps: cell = 1e-6 >= 0, weight_decay: cell = 0.0 >= 0) -> blocks: 3000, updates
 
     The direction of a step of LAMB (You et al. 2020), and what its length follows from, of one array of parameters.
 
     m and v as Adam's; u = m / (1 - beta1^step) / (sqrt(v / (1 - beta2^step)) + eps) + weight_decay * w, and the sums of
-    w^2 and u^2 over elements 4096 i to 4096 (i + 1), in double. The step is w -= rate * u: `trust_rate`, `sgd`.
+    w^2 and of u^2 over elements 4096 i to 4096 (i + 1), in double. The step is w -= rate * u: `trust_rate`, `sgd`.
     """, lamb_body, sizeof(LAMB), check_lamb_blocks)
 
 
 cdef struct TrustRate:
-    const double *w_squares
-    const double *u_squares
+    const double *squares
     Number lr
     double *rate
     Py_ssize_t blocks
@@ -237,14 +235,14 @@ cdef int trust_rate_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noe
     cdef double of_w = 0, of_u = 0
     cdef Py_ssize_t i
     for i in range(s.blocks):
-        of_w += s.w_squares[i]
-        of_u += s.u_squares[i]
+        of_w += s.squares[i]
+        of_u += s.squares[s.blocks + i]
     s.rate[0] = s.lr[0]
     if of_w > 0 and of_u > 0:
         s.rate[0] *= sqrt(of_w) / sqrt(of_u)
     return 0
 
-kernel("""trust_rate(w_squares: in float64 (blocks), u_squares: in float64 (blocks), lr: cell, rate: out float64 (1))
+kernel("""trust_rate(squares: in float64 (2, blocks), lr: cell, rate: out float64 (1))
 
-    rate = lr * |w| / |u| of arrays whose squares have these sums (You et al. 2020), or lr where one of the norms is 0.
+    rate = lr * |w| / |u| of arrays whose squares have these sums (You et al. 2020), or lr where one norm is 0.
     """, trust_rate_body, sizeof(TrustRate))
