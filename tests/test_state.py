@@ -546,7 +546,6 @@ NETS = {
 
 @pytest.fixture
 def no_collector():
-    gc.collect()
     gc.disable()
     yield
     gc.enable()
