@@ -173,7 +173,7 @@ def check_finite(
             if column:
                 place += f", column {column[0] if labels is None else repr(labels[column[0]])}"
             what = "NaN" if np.isnan(value) else f"infinite, or too large for {numbers.dtype}"
-            raise ValueError(f"{name} is {what} at {place}: fill in, clip or drop such rows before training")
+            raise ValueError(f"{name} is {what} at {place}: fill in, clip or drop such rows first")
 
 
 def check_lengths(n: int, other: Array, name: str) -> None:

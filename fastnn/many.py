@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import threads
+from fastnn.checks import shown
 from fastnn.losses import Loss
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer
@@ -81,7 +82,7 @@ def fit_many(
     True
     """
     if not isinstance(models, Iterable) or isinstance(models, Model):
-        raise TypeError(f"fit_many: models is {models!r}, expected a list of models")
+        raise TypeError(f"fit_many: models is {shown(models)}, expected a list of models")
     nets = list(models)
     own = [{} for _ in nets] if each is None else list(each)
     _check(nets, own, options)
@@ -163,7 +164,7 @@ def _error_of(errors: dict[int, Exception]) -> Exception:
 def _check(nets: list[Model], own: list[Mapping[str, Any]], options: Mapping[str, Any]) -> None:
     for i, net in enumerate(nets):
         if not isinstance(net, Model):
-            raise TypeError(f"fit_many: models[{i}] is {net!r}, expected a Model")
+            raise TypeError(f"fit_many: models[{i}] is {shown(net)}, expected a Model")
     if len({id(net) for net in nets}) < len(nets):
         raise ValueError("fit_many: the same model stands in models twice, expected each once")
     stages = [id(stage) for net in nets for stage in net._tree.all]
@@ -173,7 +174,9 @@ def _check(nets: list[Model], own: list[Mapping[str, Any]], options: Mapping[str
         raise ValueError(f"fit_many: each has {len(own)} entries, expected one for each of the {len(nets)} models")
     for i, mapping in enumerate(own):
         if not isinstance(mapping, Mapping):
-            raise TypeError(f"fit_many: each[{i}] is {mapping!r}, expected a mapping such as {{'optimizer': SGD(0.1)}}")
+            raise TypeError(
+                f"fit_many: each[{i}] is {shown(mapping)}, expected a mapping such as {{'optimizer': SGD(0.1)}}"
+            )
     known = set(signature(Model.fit).parameters) - {"self", "verbose", "n_threads"}
     for name in {name for mapping in (options, *own) for name in mapping} - known:
         raise TypeError(no_such("fit_many: a single model", name, known))

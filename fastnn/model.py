@@ -153,7 +153,7 @@ class Model(Network):
         Parameters
         ----------
         row : array_like of shape (n_in,)
-            Of a Series whose index holds the names of the columns, numbers are taken by name.
+            Of a Series whose index holds the names of the columns, and of a named tuple, numbers are taken by name.
 
         Returns
         -------
@@ -169,7 +169,7 @@ class Model(Network):
             y = predictor.of_row(row, 1)
             if y is not None:
                 return y
-        array, names = as_array(row, "row"), row_names(row)
+        array, names = as_array(row, "row"), row_names(row, self.feature_names)
         if names is not None:
             Named(array[None, :], names).order(self.feature_names, "row")  # says what is wrong with them
         if array.ndim != 1 or array.size != (self.n_in or array.size):
@@ -215,6 +215,7 @@ class Model(Network):
 
     # -- training -----------------------------------------------------------------------------------------------------
 
+    @closed
     def train_batch(
         self,
         x: ArrayLike,
@@ -222,6 +223,7 @@ class Model(Network):
         sample_weight: ArrayLike | None = None,
         loss: str | Loss | None = None,
         optimizer: str | Optimizer | None = None,
+        **unknown: NoReturn,
     ) -> float:
         """Take one training step on these rows and return the loss before it.
 
@@ -246,6 +248,8 @@ class Model(Network):
             As `fit`; the last also for a gradient that is NaN or infinite. Nothing is changed then, but parameters
             may have grown without bound in the steps before.
         """
+        if unknown:
+            raise refused("train_batch", Model.train_batch, unknown)
         trainer = self._trainer
         if not self._tree.is_own:
             self._own()

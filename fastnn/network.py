@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from fastnn import losses, threads
 from fastnn.arena import Array, Memory
 from fastnn.arrays import as_array, copy_into
-from fastnn.checks import count
+from fastnn.checks import count, shown
 from fastnn.inference import Predictors
 from fastnn.layers.containers import Row
 from fastnn.layers.contract import Layer
@@ -216,7 +216,7 @@ class Network(Row):
 
     def _approach(self, other: Network, tau: float) -> None:
         if not isinstance(other, Network):
-            raise TypeError(f"got {other!r}, expected a Model of the same layers")
+            raise TypeError(f"got {shown(other)}, expected a Model of the same layers")
         other._require_built()
         if not self.built:
             self._tree.build(other.n_in, self._seed, self)

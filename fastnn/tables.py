@@ -241,8 +241,14 @@ def labels_of(data: Any) -> list[Any] | None:
     return None if table is None else table.labels
 
 
-def row_names(row: Any) -> Names | None:
-    """Return the names of the numbers of one row of a data frame: its index, if that is text."""
+def row_names(row: Any, known: Names | None) -> Names | None:
+    """Return the names of the numbers of one row of a data frame: its index, if that is text.
+
+    Those of a named tuple count where they are the known ones: pandas makes others of what is no word of Python.
+    """
+    if isinstance(row, tuple):
+        fields = getattr(row, "_fields", ())
+        return fields if known is not None and {*fields} == {*known} else None
     if not hasattr(row, "iloc") or hasattr(row, "columns"):
         return None
     return Named(np.empty((0, 0)), row.index).names

@@ -236,7 +236,8 @@ def _require_array(data: Any, place: Place) -> None:
         if code == "sample_weight":
             cure = "weights of classes become one for each row by np.array([sample_weight[label] for label in y])"
         elif code == "row":
-            cure = "its values in the order of the columns are list(row.values())"
+            cure = "pass [row[name] for name in names], with the names in the order of the columns: net.feature_names"
+            cure += ", where the model was given a data frame"
         else:
             cure = f"its values are columns of np.column_stack(list({code}.values())), or of pandas.DataFrame({code})"
     elif isinstance(data, (set, frozenset)):

@@ -602,6 +602,38 @@ def test_a_loss_refuses_what_are_no_probabilities_for_it(kind, loss):
     assert not net.built
 
 
+class Clipped(Loss):
+    """The loss of a policy over logits, of columns of t: actions, advantages, and the probabilities before."""
+
+    def targets(self, t, n_out, dtype):
+        return np.asarray(t, dtype)
+
+    def value_and_grad(self, y, t):
+        action, advantage, before = np.eye(y.shape[1])[t[:, 0].astype(int)], t[:, 1], t[:, 2]
+        p = np.exp(log_softmax(y))
+        ratio = (p * action).sum(axis=1) / before
+        bounded = np.clip(ratio, 0.8, 1.2)
+        counts = (ratio * advantage <= bounded * advantage) * ratio * advantage
+        return -np.minimum(ratio * advantage, bounded * advantage).mean(), counts[:, None] * (p - action) / len(y)
+
+
+def test_targets_of_a_loss_may_have_another_shape_than_predictions():
+    rng = np.random.default_rng(0)
+    t = np.column_stack([rng.integers(0, 2, len(X)), rng.normal(size=len(X)), np.full(len(X), 0.5)])
+    net, loss = Model([Dense(8, "tanh"), Dense(2)], seed=0, dtype="float64"), Clipped()
+    first = [net.train_batch(X[:n], t[:n], loss=loss, optimizer="adam") for n in (len(X), 5, len(X))]
+    history = net.fit(X, t, loss, epochs=20, batch_size=7, validation_data=(X, t))
+    assert history.val_loss[-1] < first[0]
+    assert net.evaluate(X, t)["loss"] == pytest.approx(loss(net.predict(X), t), rel=1e-12)
+
+
+def test_a_loss_of_ones_own_is_told_how_it_may_have_other_targets():
+    with pytest.raises(
+        ValueError, match=r"y has shape .*, 3\), .*what else LogCosh takes.* targets\(self, t, n_out, dtype\)"
+    ):
+        Model([Dense(2)]).train_batch(X, np.ones((len(X), 3)), loss=LogCosh())
+
+
 # What changes between two fits
 
 

@@ -61,10 +61,11 @@ def test_one_row_may_be_the_first_that_a_model_sees():
         (1.0, ValueError, r"row has shape \(\), expected"),
         ("text", TypeError, "row is 'text', expected numbers: pass an array or a list"),
         (None, TypeError, "row is None, expected numbers: pass an array or a list"),
+        ({"a": 1, "b": 2}, TypeError, r"row is a dict, .*pass \[row\[name\] for name in names\].*net\.feature_names"),
         (X[0] + 0j, TypeError, "row holds complex numbers"),
         (X[0, :0], ValueError, r"shape \((1, )?0,?\), expected"),
     ],
-    ids=["matrix", "number", "text", "None", "complex", "empty"],
+    ids=["matrix", "number", "text", "None", "dict", "complex", "empty"],
 )
 def test_predict_one_refuses(row, error, message, built):
     net = net_of()

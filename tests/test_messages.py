@@ -337,6 +337,9 @@ PLACES = {
         r"activation is 0.5, expected a name \(.*\) or an object of its kind$",
     ),
     "function as activation": (lambda m: Dense(3, max_of_three), "activation is the function .*subclass of Layer$"),
+    "parameters as model": (lambda m: Adam().step(X), r"Adam\.step: got ndarray of shape \(16, 4\), expected a Model"),
+    "parameters as other": (lambda m: m.copy_from(X), r"got ndarray of shape \(16, 4\), expected a Model of the same"),
+    "array as layer": (lambda m: Model([X]), r"layers\[0\] is ndarray of shape \(16, 4\), expected a layer"),
     "loss as weights": (lambda m: m.train_batch(X, Y, "mse"), "sample_weight is 'mse', .*did you mean loss='mse'"),
     "loss as weights too": (
         lambda m: m.train_batch(X, Y, MSE()),

@@ -101,6 +101,9 @@ def test_a_row_with_names_is_put_right(kind):
     assert same_bits(one_by_one(net, given), net.predict(X))
     assert same_bits(net.predict_one(given.iloc[0].astype(object)), net.predict(X[:1])[0])
     assert same_bits(net.predict_one(pandas.Series(X[0])), net.predict(X[:1])[0])  # numbers are no names
+    assert same_bits(net.predict_one(next(given.itertuples(index=False))), net.predict(X[:1])[0])
+    others = FRAMES[kind](X, ["age 1", "price 2", "rooms 3"])  # named tuples call these _0, _1, _2
+    assert same_bits(net.predict_one(next(others.itertuples(index=False))), net.predict(X[:1])[0])
 
 
 @pytest.mark.parametrize("kind", ["pandas", "polars"])

@@ -169,6 +169,9 @@ OPTIONS = [
     ("fit", "random_state", "seed of the model"),
     ("fit", "n_jobs", "it is called n_threads here"),
     ("fit", "zzz", "it has batch_size, callbacks, .*verbose, x, y"),
+    ("train_batch", "lr", "optimizer=Adam"),
+    ("train_batch", "sample_weights", "it is called sample_weight here"),
+    ("train_batch", "class_weight", "yet: .*sample_weight"),
     ("evaluate", "verbose", "shows nothing"),
     ("evaluate", "metrics", "yet"),
     ("evaluate", "criterion", "it is called loss here"),
@@ -205,7 +208,7 @@ def test_an_attribute_of_another_library_is_answered_with_the_right_word(make, n
 def test_what_other_words_are_called_here_exists():
     """No row of the table has outlived what it names."""
     known = {name for kind in (Model, *PARTS) for name in (*dir(kind), *inspect.signature(kind).parameters)}
-    known |= {name for method in ("fit", "evaluate") for name in options_of(method)}
+    known |= {name for method in ("fit", "train_batch", "evaluate") for name in options_of(method)}
     known |= {"w", "b", "scale", "shift", "mean", "variance", "groups", "accumulate", "clip_norm", "clip_value"}
     known |= {"clip_layer_norm"}
     for theirs, ours in words._CALLED.items():

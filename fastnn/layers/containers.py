@@ -57,14 +57,16 @@ class Sequential(Row, Layer):
         super().__init__(trainable=trainable)
         if not isinstance(layers, Iterable):
             raise TypeError(
-                f"{type(self).__name__}: layers is {layers!r}, expected a list of layers such as [Dense(8)]"
+                f"{type(self).__name__}: layers is {shown(layers)}, expected a list of layers such as [Dense(8)]"
             )
         self.layers = tuple(layers)
         if not self.layers:
             raise ValueError(f"{type(self).__name__}: layers is empty, expected at least one layer")
         for i, layer in enumerate(self.layers):
             if not isinstance(layer, Layer):
-                raise TypeError(f"{type(self).__name__}: layers[{i}] is {layer!r}, expected a layer such as Dense(8)")
+                raise TypeError(
+                    f"{type(self).__name__}: layers[{i}] is {shown(layer)}, expected a layer such as Dense(8)"
+                )
 
     def children(self) -> Sequence[Layer]:
         return self.layers

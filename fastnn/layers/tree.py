@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from fastnn import kernels
 from fastnn.arena import Arena, Array, Memory
 from fastnn.arrays import as_array, as_rows, check_finite, convert, copy_into
+from fastnn.checks import shown
 from fastnn.digits import Digits
 from fastnn.initializers import zeros
 from fastnn.layers.contract import OF_THE_CONTRACT, Layer, build_layer
@@ -64,6 +65,7 @@ class Tree:
         self.built = False  # whether the number of inputs is known and the parameters exist: set last
         self.feature_names: Names | None = None  # of the columns, from the first data frame that had any
         self.digits = Digits(dtype)
+        self._signature: tuple[str, list[dict[str, tuple[int, ...]]]] | None = None
 
     @property
     def n_in(self) -> int:
@@ -171,10 +173,10 @@ class Tree:
 
     def states_with(self, other: Tree) -> list[tuple[Array, Array]]:
         """Return pairs of the arrays that mean the same in two trees of the same layers, but for counters and keys."""
-        if self.signature() != other.signature():
+        own, others = self.signature(), other.signature()
+        if own != others:
             raise ValueError(
-                "the other model has other layers or another dtype, expected the same: "
-                f"{self.signature()} here, {other.signature()} there"
+                f"the other model has other layers or another dtype, expected the same: {own} here, {others} there"
             )
         pairs = [(self.memory.params, other.memory.params)]
         for mine, its in zip(self.all, other.all, strict=True):
@@ -185,13 +187,19 @@ class Tree:
 
     def signature(self) -> tuple[str, list[dict[str, tuple[int, ...]]]]:
         """Return the dtype, and the shapes of what each layer holds."""
-        return self.dtype.name, [
-            {name: array.shape for name, array in (layer.parameters | layer.states).items()} for layer in self.all
-        ]
+        if self._signature is None or not self.built:
+            self._signature = (
+                self.dtype.name,
+                [
+                    {name: array.shape for name, array in (layer.parameters | layer.states).items()}
+                    for layer in self.all
+                ],
+            )
+        return self._signature
 
     def unbuild(self) -> None:
         """Forget a build behind which something failed: the layers are as they were before it."""
-        self.built, self._memory = False, None
+        self.built, self._memory, self._signature = False, None, None
         for layer, attributes in self._before:
             layer.__dict__.update(attributes)  # never empty in between: others may be predicting
             for name in layer.__dict__.keys() - attributes.keys():
@@ -234,7 +242,7 @@ def walk(layers: Iterable[Layer]) -> Iterator[Layer]:
 
 def _checked(layers: Iterable[Layer]) -> tuple[Layer, ...]:
     if not isinstance(layers, Iterable):
-        raise TypeError(f"Model: layers is {layers!r}, expected a list of layers such as [Dense(8), Dense(1)]")
+        raise TypeError(f"Model: layers is {shown(layers)}, expected a list of layers such as [Dense(8), Dense(1)]")
     found = tuple(layers)
     if not found:
         raise ValueError("Model: layers is empty, expected at least one layer")
@@ -246,7 +254,7 @@ def _checked(layers: Iterable[Layer]) -> tuple[Layer, ...]:
 def _check(layer: object, where: str, around: tuple[Layer, ...] = ()) -> None:
     """Raise TypeError unless it is a layer whose children are all layers, and all that it holds are children."""
     if not isinstance(layer, Layer):
-        raise TypeError(f"Model: {where} is {layer!r}, expected a layer such as Dense(8)")
+        raise TypeError(f"Model: {where} is {shown(layer)}, expected a layer such as Dense(8)")
     if any(layer is other for other in around):
         raise ValueError(f"Model: {where} is inside itself")
     children = layer.__dict__["_children"] = tuple(layer.children())

@@ -29,6 +29,10 @@ class Loss(Part):
     weights: it multiplies each row's loss by its weight, and still divides by the number of rows. `fit` and `evaluate`
     scale weights to mean 1 before, so that this is the weighted mean over the data.
 
+    Targets have the shape of the predictions, unless it says otherwise by ``targets(self, t, n_out, dtype)``, which
+    returns an array of that dtype with a row for each of y: what a policy's loss needs, for example (actions,
+    advantages, and the probabilities before), may so be columns of one array.
+
     Examples
     --------
     >>> import numpy as np
@@ -176,6 +180,8 @@ class Loss(Part):
             array = array[:, None]
         if array.ndim != 2 or array.shape[1] != n_out:
             hint = _shape_hint(array, n_out) if array.ndim == 1 else ""
+            if not is_ours(type(self)):
+                hint += f"; what else {type(self).__name__} takes, it says by a method targets(self, t, n_out, dtype)"
             expected = f"(rows, {n_out}) for {of_outputs(n_out, name)}"
             raise ValueError(f"{name} has shape {array.shape}, expected {expected}{hint}")
         array = convert(array, dtype)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.arena import Arena, Array
-from fastnn.checks import lookup
+from fastnn.checks import lookup, shown
 from fastnn.optimizers.groups import Group
 from fastnn.optimizers.transforms import Accumulate, ClipLayerNorm, ClipNorm, ClipValue, Transform
 from fastnn.settings import Cell, Number, Part, forms_of, instead_of
@@ -215,7 +215,7 @@ class Optimizer(Part):
             Where a gradient is NaN or infinite: nothing has been changed.
         """
         if not hasattr(net, "step"):
-            raise TypeError(f"{type(self).__name__}.step: got {net!r}, expected a Model")
+            raise TypeError(f"{type(self).__name__}.step: got {shown(net)}, expected a Model")
         net.step(self)
 
     def _inner_optimizers(self) -> dict[str, Optimizer]:
@@ -306,7 +306,7 @@ def _checked_memory(kind: str, made: object) -> State:
     """Return what an `init` has returned, if it is arrays by name."""
     is_right = isinstance(made, dict) and all(isinstance(array, np.ndarray) for array in made.values())
     if not is_right or not all(array.flags.c_contiguous for array in made.values()):  # type: ignore[attr-defined]
-        raise TypeError(f"{kind}: init returned {made!r}, expected a dict of contiguous arrays by name")
+        raise TypeError(f"{kind}: init returned {shown(made)}, expected a dict of contiguous arrays by name")
     return dict(made)  # type: ignore[call-overload,no-any-return]
 
 

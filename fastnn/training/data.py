@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastnn.arena import Array
 from fastnn.arrays import as_array, as_weights, check_finite, check_lengths, convert
+from fastnn.checks import shown
 from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
@@ -61,7 +62,7 @@ def read(
     if sample_weight is not None and isinstance(sample_weight, (str, Part)):
         belongs = "optimizer" if isinstance(sample_weight, Optimizer) else "loss"
         hint = f"did you mean {belongs}={sample_weight!r}?"
-        raise TypeError(f"sample_weight is {sample_weight!r}, expected one number for each row: {hint}")
+        raise TypeError(f"sample_weight is {shown(sample_weight)}, expected one number for each row: {hint}")
     n, weights = len(matrix), None
     if known and sample_weight is not None:
         weights = _relative(sample_weight, n)
