@@ -103,6 +103,8 @@ class Fit:
         stopped, what, self._start = "", None, time.perf_counter()
         with progress, team:
             while len(history.loss) < self.epochs and not stopped and what is None:
+                if self.stop is not None and self.stop.is_set():  # one short epoch is over before its replay looks
+                    raise KeyboardInterrupt
                 begin = time.perf_counter()
                 what = self._epochs(training, plan, min(chunk, self.epochs - len(history.loss)), team)
                 if what is None and looks:
