@@ -17,12 +17,19 @@ if TYPE_CHECKING:
 
 
 class _Moments(Optimizer):
-    """What Adam and its kin have in common: numbers, and a count of steps."""
+    """What Adam and its kin have in common: numbers, two moments of gradients, and a count of steps."""
 
     beta1: Any = Number(below=1.0)
     beta2: Any = Number(below=1.0)
     eps: Any = Number()
     weight_decay: Any = Number()
+
+    def __init__(self, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, **options: Any) -> None:
+        super().__init__(lr, **options)
+        self._set_numbers(beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
+
+    def init(self, params: Array) -> State:
+        return {**zeros_like(params, "m", "v"), "step": np.zeros(1)}
 
     def _advance(self, state: State, params: Array, tape: Tape | None) -> None:
         kernels.of(params.dtype).increment(state["step"], tape)
@@ -66,8 +73,7 @@ class Adam(_Moments):
         amsgrad: bool = False,
         **options: Any,
     ) -> None:
-        super().__init__(lr, **options)
-        self._set_numbers(beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
+        super().__init__(lr, beta1, beta2, eps, weight_decay, **options)
         self.decoupled, self.amsgrad = decoupled, amsgrad
 
     @property
@@ -75,7 +81,7 @@ class Adam(_Moments):
         return self.decoupled, self.amsgrad
 
     def init(self, params: Array) -> State:
-        return {**zeros_like(params, "m", "v", *(["largest"] if self.amsgrad else [])), "step": np.zeros(1)}
+        return {**super().init(params), **(zeros_like(params, "largest") if self.amsgrad else {})}
 
     def _step(self, params: Array, grads: Array, state: State, tape: Tape | None) -> None:
         cell = self.cell
@@ -154,8 +160,8 @@ class NAdam(_Moments):
         decoupled: bool = False,
         **options: Any,
     ) -> None:
-        super().__init__(lr, **options)
-        self._set_numbers(beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay, momentum_decay=momentum_decay)
+        super().__init__(lr, beta1, beta2, eps, weight_decay, **options)
+        self._set_numbers(momentum_decay=momentum_decay)
         self.decoupled = decoupled
 
     @property
@@ -163,7 +169,7 @@ class NAdam(_Moments):
         return (self.decoupled,)
 
     def init(self, params: Array) -> State:
-        return {**zeros_like(params, "m", "v"), "step": np.zeros(1), "product": np.ones(1)}
+        return {**super().init(params), "product": np.ones(1)}
 
     def _advance(self, state: State, params: Array, tape: Tape | None) -> None:
         super()._advance(state, params, tape)
@@ -212,16 +218,12 @@ class RAdam(_Moments):
         decoupled: bool = False,
         **options: Any,
     ) -> None:
-        super().__init__(lr, **options)
-        self._set_numbers(beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
+        super().__init__(lr, beta1, beta2, eps, weight_decay, **options)
         self.decoupled = decoupled
 
     @property
     def structure(self) -> tuple[Any, ...]:
         return (self.decoupled,)
-
-    def init(self, params: Array) -> State:
-        return {**zeros_like(params, "m", "v"), "step": np.zeros(1)}
 
     def _step(self, params: Array, grads: Array, state: State, tape: Tape | None) -> None:
         cell = self.cell
@@ -258,8 +260,7 @@ class Adamax(_Moments):
         weight_decay: float = 0.0,
         **options: Any,
     ) -> None:
-        super().__init__(lr, **options)
-        self._set_numbers(beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
+        super().__init__(lr, beta1, beta2, eps, weight_decay, **options)
 
     def init(self, params: Array) -> State:
         return {**zeros_like(params, "m", "u"), "step": np.zeros(1)}
@@ -302,11 +303,7 @@ class LAMB(_Moments):
         weight_decay: float = 0.0,
         **options: Any,
     ) -> None:
-        super().__init__(lr, **options)
-        self._set_numbers(beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
-
-    def init(self, params: Array) -> State:
-        return {**zeros_like(params, "m", "v"), "step": np.zeros(1)}
+        super().__init__(lr, beta1, beta2, eps, weight_decay, **options)
 
     def _step(self, params: Array, grads: Array, state: State, tape: Tape | None) -> None:
         cell, k = self.cell, kernels.of(params.dtype)
