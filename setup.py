@@ -90,8 +90,8 @@ def compiler_flags():
     if sys.platform == "win32":
         return ["/O2", "/fp:precise", "/std:c11"], []
     compile_flags = ["-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fvisibility=hidden"]
-    # -g0 and stripping keep the wheel small
-    compile_flags += ["-O1", "-g1"] if DEBUG or SANITIZE else ["-O3", "-g0"]
+    # No symbols, and no tables for unwinding, which nothing here needs, keep the wheel small.
+    compile_flags += ["-O1", "-g1"] if DEBUG or SANITIZE else ["-O3", "-g0", "-fno-asynchronous-unwind-tables"]
     link_flags = [] if DEBUG or SANITIZE or sys.platform == "darwin" else ["-s"]
     if SANITIZE:
         sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
