@@ -74,9 +74,10 @@ class Parameters:
                 raise TypeError(no_such(kind.__name__, name, self.all))
         if self.places is not None and len(args) > len(self.places) and not self.is_open:
             places = f" ({', '.join(self.places)})" if self.places else ""
+            in_one = f": pass one list, {shown(list(args))}" if self.places[:1] == ["layers"] else ""
             raise TypeError(
                 f"{kind.__name__} got {len(args)} arguments without a name, {shown(args)}, expected at most "
-                f"{len(self.places)}{places}"
+                f"{len(self.places)}{places}{in_one}"
             )
 
 

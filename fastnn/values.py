@@ -196,6 +196,8 @@ def _cure(kind: str, example: Any, data: Any, place: Place) -> str:
         since = code if kind == "m" else f"({code} - {code}.min())"
         if library not in ("pandas", "polars"):
             return f"a number is, for example, the time in seconds: {since} / np.timedelta64(1, 's')"
+        if str(data.dtype).startswith("period"):
+            return f"a number is, for example, that of the period: {code}.astype('int64') - {code}.min().ordinal"
         if str(data.dtype).lower() == "object":
             return f"convert it first: pandas.to_{'timedelta' if kind == 'm' else 'datetime'}({code})"
         return f"a number is, for example, the time in seconds: {since}.dt.total_seconds()"
@@ -204,6 +206,8 @@ def _cure(kind: str, example: Any, data: Any, place: Place) -> str:
     if kind == "c":
         return "pass .real, or both parts as columns"
     if isinstance(example, Mapping):
+        if place.label is not None and library == "polars":
+            return f"each of its fields becomes a column by {place.argument}.unnest({place.label!r})"
         return f"rows that are dicts are a table as pandas.DataFrame({code})"
     if isinstance(example, Iterable):
         return f"each of its numbers needs a column of its own: np.stack({code})"

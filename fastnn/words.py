@@ -19,9 +19,9 @@ _CALLED: dict[str, tuple[str, ...]] = {
     "out_features": ("units", "n_out"), "output_dim": ("units", "n_out"), "n_units": ("units",),
     "p": ("rate",), "prob": ("rate",), "in_features": ("n_in",), "input_dim": ("n_in",), "num_features": ("n_in",),
     "input_shape": ("n_in",), "output_shape": ("n_out",), "weight": ("w", "scale"), "kernel": ("w",),
-    "weights": ("w",), "gamma": ("scale",), "running_mean": ("mean",), "moving_mean": ("mean",),
+    "weights": ("w", "params"), "gamma": ("scale",), "running_mean": ("mean",), "moving_mean": ("mean",),
     "running_var": ("variance",), "moving_variance": ("variance",), "params": ("parameters",),
-    "max_norm": ("limit",), "get_weights": ("parameters",),
+    "parameters": ("params",), "max_norm": ("limit",), "get_weights": ("parameters", "params"),
     # of callbacks
     "restore_best_weights": ("restore_best",), "n_iter_no_change": ("patience",), "tol": ("min_delta",),
     # of fit and the model
@@ -29,7 +29,11 @@ _CALLED: dict[str, tuple[str, ...]] = {
     "n_iter": ("epochs",), "bs": ("batch_size",), "callback": ("callbacks",), "eval_set": ("validation_data",),
     "sample_weights": ("sample_weight",), "criterion": ("loss",), "loss_fn": ("loss",), "n_jobs": ("n_threads",),
     "num_threads": ("n_threads",), "workers": ("n_threads",), "X": ("x",), "random_state": ("seed",),
-    "random_seed": ("seed",),
+    "random_seed": ("seed",), "state_dict": ("snapshot",), "load_state_dict": ("restore",), "set_weights": ("params",),
+    "named_parameters": ("params",), "count_params": ("n_parameters",), "train_on_batch": ("train_batch",),
+    "partial_fit": ("train_batch",), "predict_proba": ("predict",), "predict_on_batch": ("predict",),
+    "score": ("evaluate",), "test_on_batch": ("evaluate",), "n_features_in_": ("n_in",), "loss_curve_": ("history",),
+    "feature_names_in_": ("feature_names",), "input_names": ("feature_names",),
 }  # fmt: skip
 
 # Why there is no such thing.
@@ -39,6 +43,9 @@ _OF_OPTIMIZER = "it is a setting of the optimizer: optimizer=Adam(lr=0.001)"
 _SEED = "all randomness follows from the seed of the model: Model(layers, seed=0)"
 _SPLIT = "split the data, and pass validation_data=(x, y)"
 _QUIET = "it shows nothing"
+_MODES = "fit and train_batch train, predict and evaluate do not: there is no mode to set"
+_CPU = "it computes on the CPU"
+_FILES = "pickle keeps all of it, also between fits; np.save(path, net.params) its parameters alone"
 _ABSENT: dict[str, str] = {
     "in_features": _LEARNT, "input_dim": _LEARNT, "input_shape": _LEARNT, "n_in": _LEARNT, "num_features": _LEARNT,
     "normalized_shape": _LEARNT,
@@ -51,11 +58,21 @@ _ABSENT: dict[str, str] = {
     "lr": _OF_OPTIMIZER, "learning_rate": _OF_OPTIMIZER, "weight_decay": _OF_OPTIMIZER, "momentum": _OF_OPTIMIZER,
     "kernel_regularizer": "optimizers have a weight_decay, and groups of their own",
     "patience": "pass callbacks=[EarlyStopping(patience=5)]", "early_stopping": "pass callbacks=[EarlyStopping()]",
-    "seed": _SEED, "random_state": _SEED, "device": "it computes on the CPU",
+    "seed": _SEED, "random_state": _SEED, "device": _CPU, "to": _CPU, "cuda": _CPU, "cpu": _CPU,
     "x_val": "pass validation_data=(x, y)", "y_val": "pass validation_data=(x, y)",
     "initial_epoch": "a fit goes on from where the last one ended",
     "steps_per_epoch": "an epoch goes over all rows", "verbose": _QUIET,
     "loss": _TO_FIT, "optimizer": _TO_FIT,
+    # of the model
+    "compile": "loss and optimizer are given to fit: net.fit(x, y, loss, optimizer)",
+    "add": "layers are given together: Model([Dense(8), Dense(1)])",
+    "append": "layers are given together: Model([Dense(8), Dense(1)])",
+    "train": _MODES, "eval": _MODES, "zero_grad": "each step begins with new gradients",
+    "save": _FILES, "save_weights": _FILES, "load": _FILES, "load_weights": _FILES,
+    "predict_classes": "the class of a row is net.predict(x).argmax(axis=1)",
+    "coefs_": "each layer has its own: net[0].w", "intercepts_": "each layer has its own: net[0].b",
+    "classes_": "classes are whole numbers from 0: classes, y = np.unique(y, return_inverse=True)",
+    "fit_transform": "it is no transformer: net.fit(x, y), then net.predict(x)",
 }  # fmt: skip
 _NOT_YET: dict[str, str] = {
     "class_weight": "give each row its weight: sample_weight=weights[labels]",

@@ -193,3 +193,31 @@ def test_ends_of_several_labels_are_not_taken_for_classes():
     net.fit(X, ROWS, epochs=40, optimizer=Adam(0.05))  # the default loss of this end
     assert isinstance(net.loss, BinaryCrossEntropy)
     assert net.evaluate(X, ROWS)["accuracy"] > 0.8
+
+
+SIGMOIDS = 1 / (1 + np.exp(-X))
+NO_PROBABILITIES = [
+    (CrossEntropy, X, "probabilities of classes, which sum to 1"),
+    (CrossEntropy, SIGMOIDS, "probabilities of classes, which sum to 1"),
+    (CrossEntropy, np.log(SIGMOIDS / SIGMOIDS.sum(axis=1, keepdims=True)), "probabilities of classes"),
+    (BinaryCrossEntropy, X, "probabilities"),
+]
+
+
+@pytest.mark.parametrize(("kind", "y", "expected"), NO_PROBABILITIES)
+@pytest.mark.parametrize("form", ["__call__", "value_and_grad"])
+def test_a_loss_by_hand_refuses_what_are_no_probabilities_and_the_cure_works(form, kind, y, expected):
+    t = np.zeros(y.shape) if kind is BinaryCrossEntropy else LABELS
+    row = next(i for i in range(len(y)) if kind is CrossEntropy or y[i].min() < -1e-3 or y[i].max() > 1.001)
+    with pytest.raises(ValueError, match=rf"^y is \[.* at row {row}, expected {expected}.*from_logits=True\)$"):
+        getattr(kind(), form)(y, t)
+    getattr(kind(from_logits=True), form)(y, t)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_probabilities_by_hand_may_be_rounded_and_what_is_nan_stays_so(dtype):
+    p = (SIGMOIDS / SIGMOIDS.sum(axis=1, keepdims=True)).astype(dtype)
+    expected = -np.log(p[np.arange(len(p)), LABELS].astype(float)).mean()
+    assert CrossEntropy()(p, LABELS) == pytest.approx(expected, rel=1e-5)
+    assert np.isnan(CrossEntropy()(np.full((2, 3), np.nan), [0, 1]))
+    assert np.isnan(BinaryCrossEntropy()(np.full((2, 1), np.nan), [0, 1]))

@@ -241,6 +241,7 @@ def test_a_history_is_read_as_a_dict():
     assert "loss" in history
     assert "val_loss" in history
     assert "accuracy" not in history
+    assert dict(history.items()) == dict(zip(history.keys(), history.values(), strict=True)) == history.to_dict()
     assert history.to_dict() == history.history == dict(history) == {"loss": history.loss, "val_loss": history.val_loss}
     history.to_dict()["loss"].clear()
     assert len(history) == len(history.loss) == 3

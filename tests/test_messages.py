@@ -341,6 +341,15 @@ PLACES = {
     "parameters as other": (lambda m: m.copy_from(X), r"got ndarray of shape \(16, 4\), expected a Model of the same"),
     "array as layer": (lambda m: Model([X]), r"layers\[0\] is ndarray of shape \(16, 4\), expected a layer"),
     "loss as weights": (lambda m: m.train_batch(X, Y, "mse"), "sample_weight is 'mse', .*did you mean loss='mse'"),
+    "optimizer as weights": (
+        lambda m: m.fit(X, Y, sample_weight="adam"),
+        "sample_weight is 'adam', .*did you mean optimizer='adam'",
+    ),
+    "balanced weights": (lambda m: m.fit(X, Y, sample_weight="balanced"), r"1 / np.bincount\(labels\)\[labels\]"),
+    "a word as weights": (
+        lambda m: m.fit(X, Y, sample_weight="w"),
+        "sample_weight is 'w', .*: pass an array or a list$",
+    ),
     "loss as weights too": (
         lambda m: m.train_batch(X, Y, MSE()),
         r"sample_weight is MSE\(\), .*did you mean loss=MSE\(\)",

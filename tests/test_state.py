@@ -191,7 +191,37 @@ def test_the_training_loss_can_be_watched_beside_validation_data(monitor):
 
 def test_a_number_that_nobody_logs_is_an_error():
     with pytest.raises(ValueError, match="EarlyStopping: monitor is 'accuracy', expected one that is logged: loss"):
-        net_of().fit(X, T, epochs=3, callbacks=[EarlyStopping(monitor="accuracy")], **OPTIONS)
+        net_of().fit(
+            X, T, epochs=3, callbacks=[lambda *_: None, EarlyStopping(1, monitor="accuracy", mode="max")], **OPTIONS
+        )
+
+
+@pytest.mark.parametrize(
+    ("before", "options", "message"),
+    [
+        (
+            [],
+            {"monitor": "accuracy", "mode": "max"},
+            "monitor is 'accuracy', expected one that is logged: loss, or what",
+        ),
+        (
+            [EarlyStopping()],
+            {"monitor": "val-loss"},
+            "monitor is 'val-loss', expected one that is logged: loss, or what",
+        ),
+        ([], {"monitor": "val_loss"}, "val_loss is watched, but there is no validation_data"),
+        (
+            [lambda *_: None],
+            {"monitor": "accuracy"},
+            "mode is None, expected 'min' or 'max': whether a smaller accuracy",
+        ),
+    ],
+)
+def test_what_cannot_be_watched_is_told_before_a_fit_begins(before, options, message):
+    net = Model([Dense(1)], seed=0)
+    with pytest.raises(ValueError, match=f"EarlyStopping.*{message}"):
+        net.fit(X, T, epochs=3, callbacks=[*before, EarlyStopping(**options)], **OPTIONS)
+    assert not net.built
 
 
 def test_without_restoring_the_model_stays_as_it_is_at_the_end():

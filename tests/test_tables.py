@@ -314,7 +314,7 @@ NO_NUMBERS = {
     ),
     "times of a zone": (pandas.to_datetime(["2020-01-01"] * 24).tz_localize("UTC"), "dates ", ".dt.total_seconds()"),
     "dates": ([date(2020, 1, 1)] * 24, r"dates .*date\(2020, 1, 1\)", "pandas.to_datetime(x['extra'])"),
-    "periods": (pandas.period_range("2020", periods=24, freq="D"), "dates ", "seconds"),
+    "periods": (pandas.period_range("2020", periods=24, freq="D"), "dates ", "x['extra'].astype('int64') - "),
     "durations": (pandas.to_timedelta([1] * 24, unit="s"), "durations ", "x['extra'].dt.total_seconds()"),
     "complex": ([1j] * 24, "complex numbers .*1j at row 0", "pass .real, or both parts as columns"),
     "lists": ([[1, 2]] * 24, r"list objects .*\[1, 2\] at row 0", "np.stack(x['extra'])"),
@@ -327,7 +327,7 @@ NO_NUMBERS = {
         "(x['extra'] - x['extra'].min()).dt",
     ),
     "polars lists": (polars.Series([[1, 2]] * 24), "array|ndarray objects", "np.stack(x['extra'])"),
-    "polars records": (polars.Series([{"a": 1}] * 24), "dict objects", ""),
+    "polars records": (polars.Series([{"a": 1}] * 24), "dict objects", "x.unnest('extra')"),
 }
 
 
@@ -343,15 +343,18 @@ def test_a_column_of_no_numbers_is_refused_by_name_with_an_example_and_a_cure(ki
     assert net.feature_names is None
 
 
-CURES = ("text", "numbers as text", "categories", "categories of numbers", "times", "times of a zone", "durations")
+CURES = (
+    *("text", "numbers as text", "categories", "categories of numbers"),
+    *("times", "times of a zone", "periods", "durations"),
+)
 
 
-@pytest.mark.parametrize("kind", [*CURES, "polars text", "polars numbers as text", "polars dates"])
+@pytest.mark.parametrize("kind", [*CURES, "polars text", "polars numbers as text", "polars dates", "polars records"])
 def test_the_cure_that_an_error_names_works(kind):
     x = with_column(NO_NUMBERS[kind][0])
     with pytest.raises(TypeError) as caught:
         regressor().fit(x, Y)
-    code = re.search(r"(pandas\.get_dummies|x\.to_dummies|\(?x\[).*$", str(caught.value)).group()
+    code = re.search(r"(pandas\.get_dummies|x\.to_dummies|x\.unnest|\(?x\[).*$", str(caught.value)).group()
     cured = eval(code, {"x": x, "pandas": pandas})
     if len(cured.shape) == 1:
         cured = with_column(cured)

@@ -191,6 +191,16 @@ ATTRIBUTES = [
     (lambda: Dense(3), "weights", "Dense has no weights: it is called w here"),
     (lambda: Dense(3), "out_features", "Dense has no out_features: it is called units here"),
     (lambda: Dense(3), "in_features", "Dense has no in_features: it is called n_in here"),
+    (lambda: Model([Dense(1)]), "state_dict", "Model has no state_dict: it is called snapshot here"),
+    (lambda: Model([Dense(1)]), "parameters", "Model has no parameters: it is called params here"),
+    (lambda: Model([Dense(1)]), "get_weights", "Model has no get_weights: it is called params here"),
+    (lambda: Model([Dense(1)]), "predict_proba", "Model has no predict_proba: it is called predict here"),
+    (lambda: Model([Dense(1)]), "train_on_batch", "Model has no train_on_batch: it is called train_batch here"),
+    (lambda: Model([Dense(1)]), "compile", r"Model has no compile: .*net.fit\(x, y, loss, optimizer\)"),
+    (lambda: Model([Dense(1)]), "add", r"Model has no add: layers are given together: Model\(\["),
+    (lambda: Model([Dense(1)]), "eval", "Model has no eval: .*there is no mode to set"),
+    (lambda: Model([Dense(1)]), "lr", "Model has no lr: it is a setting of the optimizer"),
+    (lambda: Model([Dense(1)]), "zzz", "'Model' object has no attribute 'zzz'"),
     (BatchNorm, "gamma", "BatchNorm has no gamma: it is called scale here"),
     (BatchNorm, "running_mean", "BatchNorm has no running_mean: it is called mean here"),
 ]
@@ -265,3 +275,9 @@ def test_dense_explains_that_it_takes_the_number_of_outputs_alone(kind):
         TypeError, match=r"Dense got 3 arguments without a name, \(4, 8, True\), expected at most 2 \(un"
     ):
         kind(4, 8, True)
+
+
+@pytest.mark.parametrize("kind", [Sequential, fastnn.Residual])
+def test_a_container_explains_that_its_layers_are_one_list(kind):
+    with pytest.raises(TypeError, match=r"expected at most 1 \(layers\): pass one list, \[Dense\(3\), Dense\(4\)\]$"):
+        kind(Dense(3), Dense(4))

@@ -9,9 +9,11 @@ from numpy.typing import ArrayLike
 
 from fastnn.arena import Array
 from fastnn.arrays import as_array, check_finite, parts_of
-from fastnn.checks import flag
+from fastnn.checks import flag, shown
 from fastnn.layers.contract import Layer, merges
 from fastnn.losses.contract import Loss, of_outputs
+
+_ROUNDING = 1e-3  # of sums that are 1
 
 
 class _Likelihood(Loss):
@@ -42,6 +44,26 @@ class _Likelihood(Loss):
         if last.gives in (None, *self.expects):
             return self, False
         raise self._wrong_end(last)
+
+    def _require_given(self, y: Array) -> None:
+        if self.from_logits or self.is_numpy:
+            return
+        row = self._not_expected(y)
+        if row is not None:
+            raise ValueError(
+                f"y is {shown(y[row].tolist())} at row {row}, expected {self.expected}: of what a net gives without "
+                f"an activation behind it, the loss is {type(self).__name__}(from_logits=True)"
+            )
+
+    def _not_expected(self, y: Array) -> int | None:
+        """Return the first row of predictions that are not what this loss is of, beyond what rounding does."""
+        for start, part in parts_of(y):
+            if _lie_between(part, -_ROUNDING, 1 + _ROUNDING):
+                continue
+            wrong = ((part < -_ROUNDING) | (part > 1 + _ROUNDING)).any(axis=1)
+            if wrong.any():
+                return start + int(np.argmax(wrong))
+        return None
 
     def _wrong_end(self, last: Layer) -> ValueError:
         name = type(self).__name__
@@ -167,17 +189,34 @@ class CrossEntropy(_Likelihood):
         if array.ndim == 1:
             return _labels(array, n_out, name)
         array = super().targets(array, n_out, dtype, name)
-        for start, part in parts_of(array):
-            wrong = (part < 0).any(axis=1) | (np.abs(part.sum(axis=1, dtype=np.float64) - 1) > 1e-3)
-            if wrong.any():
-                row = start + int(np.argmax(wrong))
-                expected = "probabilities (numbers >= 0 with sum 1) or whole labels"
-                raise ValueError(f"{name} is {array[row]} at row {row}, expected {expected}")
+        row = _no_probabilities(array)
+        if row is not None:
+            expected = "probabilities (numbers >= 0 with sum 1) or whole labels"
+            raise ValueError(f"{name} is {array[row]} at row {row}, expected {expected}")
         return array
+
+    def _not_expected(self, y: Array) -> int | None:
+        return _no_probabilities(y, _ROUNDING)
 
     def metrics(self, y: Array, t: Array, weight: Array | None = None) -> dict[str, float]:
         labels = t if t.ndim == 1 else t.argmax(axis=1)
         return {"accuracy": _mean(y.argmax(axis=1) == labels, weight)} if len(y) else {}
+
+
+def _lie_between(array: Array, low: float, high: float) -> bool:
+    return not array.size or bool(np.minimum.reduce(array, None) >= low and np.maximum.reduce(array, None) <= high)
+
+
+def _no_probabilities(array: Array, below: float = 0.0) -> int | None:
+    """Return the first row that holds numbers below 0, or whose sum is not 1."""
+    for start, part in parts_of(array):
+        sums = np.add.reduce(part, axis=1, dtype=np.float64)
+        if _lie_between(part, -below, np.inf) and _lie_between(sums, 1 - _ROUNDING, 1 + _ROUNDING):
+            continue
+        wrong = (part < -below).any(axis=1) | (np.abs(sums - 1) > _ROUNDING)
+        if wrong.any():
+            return start + int(np.argmax(wrong))
+    return None
 
 
 def _mean(right: Array, weight: Array | None) -> float:

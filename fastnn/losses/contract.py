@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from fastnn import kernels
 from fastnn.arena import Array
 from fastnn.arrays import all_finite, as_array, as_matrix, as_weights, check_finite, convert, copy_into, read_only
-from fastnn.checks import shown
+from fastnn.checks import number_of, shown
 from fastnn.settings import Cell, Part, explain_read_only, forms_of, instead_of
 from fastnn.signatures import is_ours
 from fastnn.tables import labels_of
@@ -72,6 +72,7 @@ class Loss(Part):
                 Multiplies each row's loss; the mean is still over the number of rows.
             """
             y, target, factor, shape = self._given(y, t, weight)
+            self._require_given(y)
             dy, value = np.empty_like(y), np.empty(1)
             self._value_and_grad(y, target, factor, dy, value, None)
             return float(value[0]), dy.reshape(shape)
@@ -87,6 +88,7 @@ class Loss(Part):
             Multiplies each row's loss; the mean is still over the number of rows.
         """
         y, target, factor, _ = self._given(y, t, weight)
+        self._require_given(y)
         value = np.empty(1)
         self.compute(y, target, factor, None, value, None)
         return float(value[0])
@@ -103,6 +105,9 @@ class Loss(Part):
             raise TypeError(f"{self} takes no weight: give its value_and_grad a third parameter, weight")
         factor = None if weight is None else as_weights(weight, len(y), y.dtype, "weight")
         return y, target, factor, given.shape
+
+    def _require_given(self, y: Array) -> None:
+        """Raise ValueError for predictions, handed in by a person, of which this loss is none."""
 
     def _value_and_grad(
         self, y: Array, t: Array, weight: Array | None, dy: Array | None, value: Array, tape: Tape | None
@@ -223,7 +228,7 @@ class Loss(Part):
 
 def of_outputs(n: int, name: str) -> str:
     """Say what so many outputs are of, for targets that are called so: y in a training, t beside predictions y."""
-    return f"a net of {n} outputs" if name == "y" else f"y of {n} columns"
+    return f"a net of {number_of(n, 'output')}" if name == "y" else f"y of {number_of(n, 'column')}"
 
 
 def _shape_hint(y: Array, n_out: int) -> str:

@@ -37,9 +37,10 @@ class EarlyStopping(Part):
     restore_best : bool
         Whether the model gets the state of the best epoch back when the fit ends.
     monitor : str or None
-        The logged number to watch. None is the validation loss where there is one, else the training loss.
-    mode : {"min", "max"}
-        Whether smaller is better.
+        The logged number to watch. None is the validation loss where there is one, else the training loss. A callback
+        before this one may log others: ``logs["accuracy"] = model.evaluate(x, y)["accuracy"]``.
+    mode : {"min", "max"} or None
+        Whether smaller or larger is better. None is for losses, where smaller is; for other numbers it must be said.
 
     Notes
     -----
@@ -67,7 +68,7 @@ class EarlyStopping(Part):
         min_delta: float = 0.0,
         restore_best: bool = True,
         monitor: str | None = None,
-        mode: str = "min",
+        mode: str | None = None,
     ) -> None:
         self.patience, self.min_delta, self.restore_best = patience, min_delta, restore_best
         self.monitor, self.mode = monitor, mode
@@ -79,14 +80,14 @@ class EarlyStopping(Part):
             value = count(where, value)
         elif name == "restore_best":
             value = flag(where, value)
-        elif name == "mode":
+        elif name == "mode" and value is not None:
             value = lookup(where, value, {"min": "min", "max": "max"})
         elif name == "monitor" and not (value is None or (isinstance(value, str) and value)):
             raise TypeError(f"{where} is {value!r}, expected the name of a logged number, or None")
         super().__setattr__(name, value)
 
     def _begin(self) -> None:
-        self.best, self.best_epoch = np.inf if self.mode == "min" else -np.inf, -1
+        self.best, self.best_epoch = -np.inf if self.mode == "max" else np.inf, -1
         self._reached, self._last_better = self.best, -1
         self._best_state: Snapshot | None = None
         self._watched = ""
@@ -100,6 +101,33 @@ class EarlyStopping(Part):
         """Whether the loss over the training data, at the end of each epoch, is what counts."""
         return self.monitor == "loss" or (self.monitor is None and not validates)
 
+    def require(self, validates: bool, is_alone: bool) -> None:
+        """Raise ValueError, before a fit, for what could not be watched in it.
+
+        Parameters
+        ----------
+        validates : bool
+            Whether there is a validation loss.
+        is_alone : bool
+            Whether no callback before this one may log other numbers.
+        """
+        if self.monitor == "val_loss" and not validates:
+            raise ValueError(f"{self!r}: val_loss is watched, but there is no validation_data")
+        if self.monitor in (None, "loss", "val_loss"):
+            return
+        if is_alone:
+            raise self._not_logged(("loss", "val_loss") if validates else ("loss",))
+        if self.mode is None:
+            raise ValueError(
+                f"{self!r}: mode is None, expected 'min' or 'max': whether a smaller {self.monitor} is better"
+            )
+
+    def _not_logged(self, logged: Iterable[str]) -> ValueError:
+        return ValueError(
+            f"EarlyStopping: monitor is {self.monitor!r}, expected one that is logged: "
+            f"{', '.join(sorted(logged))}, or what a callback before it logs, as in logs['accuracy'] = ..."
+        )
+
     @property
     def reason(self) -> str:
         """Why it ends a fit, in words."""
@@ -111,14 +139,12 @@ class EarlyStopping(Part):
             self._begin()
         self._watched = name = self.monitor or ("val_loss" if "val_loss" in logs else "loss")
         if name not in logs:
-            raise ValueError(
-                f"EarlyStopping: monitor is {name!r}, expected one that is logged: {', '.join(sorted(logs))}"
-            )
+            raise self._not_logged(logs)
         try:
             value = float(logs[name])
         except (TypeError, ValueError):
             raise TypeError(f"EarlyStopping: {name} is logged as {logs[name]!r}, expected a number") from None
-        sign = 1 if self.mode == "min" else -1
+        sign = -1 if self.mode == "max" else 1
         if sign * value < sign * self.best:
             self.best, self.best_epoch = value, epoch
             if self.restore_best:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastnn import losses, optimizers
 from fastnn.arena import Array
 from fastnn.arrays import as_array, as_weights, check_finite, check_lengths, convert
 from fastnn.checks import shown
@@ -60,8 +61,7 @@ def read(
     if n is not None and len(matrix) != n:
         raise ValueError(f"a callback changed the number of rows from {n} to {len(matrix)}, expected it to stay")
     if sample_weight is not None and isinstance(sample_weight, (str, Part)):
-        belongs = "optimizer" if isinstance(sample_weight, Optimizer) else "loss"
-        hint = f"did you mean {belongs}={sample_weight!r}?"
+        hint = _no_weights(sample_weight, labels)
         raise TypeError(f"sample_weight is {shown(sample_weight)}, expected one number for each row: {hint}")
     n, weights = len(matrix), None
     if known and sample_weight is not None:
@@ -87,6 +87,23 @@ def read(
         return matrix, target, None, n
     _require_weights(loss)
     return matrix, target, as_weights(sample_weight, n, dtype), n
+
+
+def _no_weights(given: str | Part, labels: Any) -> str:
+    """Return what a person may have meant who gives a word or a part as the weights of rows."""
+    if isinstance(given, Part):
+        return f"did you mean {'optimizer' if isinstance(given, Optimizer) else 'loss'}={given!r}?"
+    if labels is not None and given in list(labels):
+        return f"pass the column itself: sample_weight=x[{given!r}]"
+    if given == "balanced":
+        return "rows of all classes weigh the same by 1 / np.bincount(labels)[labels]"
+    for belongs, get in (("loss", losses.get), ("optimizer", optimizers.get)):
+        try:
+            get(given)
+        except ValueError:
+            continue
+        return f"did you mean {belongs}={given!r}?"
+    return "pass an array or a list"
 
 
 def _look_at_digits(tree: Tree, matrix: Any, x: Any, labels: Any, target: Array, y: Any) -> None:

@@ -45,6 +45,14 @@ class History:
         """Return the names of the numbers that it holds for each epoch."""
         return ["loss", "val_loss"] if self.val_loss else ["loss"]
 
+    def values(self) -> list[list[float]]:
+        """Return these numbers, in the order of their names."""
+        return [self[name] for name in self]
+
+    def items(self) -> list[tuple[str, list[float]]]:
+        """Return the names with their numbers, as of a dict."""
+        return [(name, self[name]) for name in self]
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
 

@@ -251,9 +251,9 @@ class Trainer:
         rows = None if batch_size is None else count("batch_size", batch_size)
         progress = Progress(asked or 0, verbose)
         called = () if callbacks == () else as_callbacks(callbacks)
-        for callback in called:
-            if isinstance(callback, EarlyStopping) and callback.monitor == "val_loss" and validation_data is None:
-                raise ValueError(f"{callback!r}: val_loss is watched, but there is no validation_data")
+        for i, callback in enumerate(called):
+            if isinstance(callback, EarlyStopping):
+                callback.require(validation_data is not None, all(type(other) is EarlyStopping for other in called[:i]))
         n_threads = threads.check(n_threads)
         validated = None if validation_data is None else partial(self._validation, validation_data, n_threads)
 
