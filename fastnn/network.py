@@ -39,6 +39,7 @@ class Network(Row):
         if unknown:
             raise refused("Model", Network.__init__, unknown)
         threads.register()
+        threads.asked()
         self._tree = Tree(layers, _checked_dtype(dtype))
         self._seed = _checked_seed(seed)
         self._begin()
@@ -254,6 +255,7 @@ class Network(Row):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the arrays over: those that cannot be written to when it is trained, and until then where they lie."""
+        threads.asked()
         layers, dtype, names = state["_tree"]
         object.__setattr__(self, "_tree", Tree(layers, dtype))
         self._tree.feature_names = names

@@ -32,15 +32,28 @@ def available() -> int:
 def _usable() -> int:
     affinity = getattr(os, "sched_getaffinity", None)
     processors = len(affinity(0)) if affinity else os.cpu_count() or 1
-    given = os.environ.get("FASTNN_NUM_THREADS", "").strip()
-    if given:
-        if not given.isdecimal() or int(given) < 1:
-            raise ValueError(f"FASTNN_NUM_THREADS is {given!r}, expected a whole number >= 1")
-    else:  # a list has a number for each level of OpenMP's nested regions; what is none is the business of others
+    given = asked()
+    if (
+        not given
+    ):  # a list has a number for each level of OpenMP's nested regions; what is none is the business of others
         given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     if given.isdecimal() and int(given) >= 1:
         processors = min(processors, int(given))
     return max(1, min(processors, int(_quota()), most_threads))
+
+
+def asked() -> str:
+    """Return what FASTNN_NUM_THREADS says: a model asks when it is made, so that no first large request fails by it.
+
+    Raises
+    ------
+    ValueError
+        Where that is no number of threads.
+    """
+    given = os.environ.get("FASTNN_NUM_THREADS", "").strip()
+    if given and (not given.isdecimal() or int(given) < 1):
+        raise ValueError(f"FASTNN_NUM_THREADS is {given!r}, expected a whole number >= 1")
+    return given
 
 
 def register() -> None:

@@ -338,6 +338,7 @@ PLACES = {
     ),
     "function as activation": (lambda m: Dense(3, max_of_three), "activation is the function .*subclass of Layer$"),
     "parameters as model": (lambda m: Adam().step(X), r"Adam\.step: got ndarray of shape \(16, 4\), expected a Model"),
+    "optimizer as model": (lambda m: Adam().step(Adam()), r"Adam\.step: got Adam\(\), expected a Model"),
     "parameters as other": (lambda m: m.copy_from(X), r"got ndarray of shape \(16, 4\), expected a Model of the same"),
     "array as layer": (lambda m: Model([X]), r"layers\[0\] is ndarray of shape \(16, 4\), expected a layer"),
     "loss as weights": (lambda m: m.train_batch(X, Y, "mse"), "sample_weight is 'mse', .*did you mean loss='mse'"),

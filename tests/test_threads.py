@@ -2,6 +2,7 @@
 
 import _thread
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -461,7 +462,11 @@ if hasattr(os, "sched_setaffinity"):  # elsewhere a process may use all processo
 def test_an_environment_variable_bounds_the_threads(monkeypatch):
     monkeypatch.setenv("FASTNN_NUM_THREADS", "1")
     assert threads.available() == 1
+    pickled = pickle.dumps(Model([Dense(1)]).build(2))
     monkeypatch.setenv("FASTNN_NUM_THREADS", "many")
+    for make in (lambda: Model([Dense(1)]), lambda: pickle.loads(pickled)):  # not only where there is enough work
+        with pytest.raises(ValueError, match="FASTNN_NUM_THREADS is 'many', expected a whole number"):
+            make()
     with pytest.raises(ValueError, match="FASTNN_NUM_THREADS is 'many', expected a whole number"):
         threads.available()
 

@@ -214,7 +214,7 @@ class Optimizer(Part):
         FloatingPointError
             Where a gradient is NaN or infinite: nothing has been changed.
         """
-        if not hasattr(net, "step"):
+        if isinstance(net, Optimizer) or not hasattr(net, "step"):
             raise TypeError(f"{type(self).__name__}.step: got {shown(net)}, expected a Model")
         net.step(self)
 
