@@ -1,7 +1,9 @@
-"""Settings that people hand in, checked: names, numbers, truth values."""
+"""Settings that people hand in, checked: names, numbers, truth values; and who is warned."""
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Mapping
 from operator import index
 from types import FunctionType
@@ -110,3 +112,11 @@ def flag(where: str, value: object) -> bool:
     if not (isinstance(value, (bool, np.bool_)) or (isinstance(value, int) and value in (0, 1))):
         raise TypeError(f"{where} is {shown(value)}, expected True or False")
     return bool(value)
+
+
+def warn(message: str) -> None:
+    """Warn whoever has called this package."""
+    level, frame = 1, sys._getframe(0)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "fastnn":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, UserWarning, stacklevel=level)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 
 from fastnn.arena import Array
 from fastnn.arrays import as_array
+from fastnn.checks import warn
 from fastnn.tables import Table
 from fastnn.values import Place
 
@@ -127,11 +126,3 @@ def _column(given: Any, i: int, labels: Sequence[Any] | None, name: str) -> Arra
         return as_array(given[:, i], name)
     array = as_array(given, name)
     return array[:, i] if array.ndim == 2 else array
-
-
-def warn(message: str) -> None:
-    """Warn whoever has called this package."""
-    level, frame = 1, sys._getframe(0)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "fastnn":
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, UserWarning, stacklevel=level)

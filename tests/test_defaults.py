@@ -293,17 +293,33 @@ def test_targets_far_from_unit_scale_are_told_once(name, loss):
     assert not warnings_of(copy.deepcopy(net), y, loss())
 
 
-@pytest.mark.parametrize("form", [np.asarray, np.ndarray.tolist])
+def frame_of(library):
+    def frame(y):
+        return pytest.importorskip(library).DataFrame(y)
+
+    return frame
+
+
+FORMS = {
+    "array": np.asarray,
+    "list": np.ndarray.tolist,
+    "pandas": frame_of("pandas"),
+    "polars": frame_of("polars"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("columns", [1, 3])
 @pytest.mark.parametrize("name", [name for name, (_, is_told) in SCALES.items() if is_told])
 def test_the_cure_is_code_that_works(name, columns, form):
     """What the warning says to do is run: no warning comes then, and predictions are of the targets' scale."""
+    form, is_frame = FORMS[form], form in ("pandas", "polars")
     y = targets(*SCALES[name][0], columns)
     net = regressor(columns)
     (message,) = warnings_of(net, form(y))
     fitting, undoing = message.partition("Scale y: ")[2].split(", and undo it behind: ")
     namespace = {"np": np, "x": X, "y": form(y), "net": regressor(columns)}
-    if columns == 1:
+    if columns == 1 and not is_frame:
         namespace["y"] = form(y[:, 0])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -321,6 +337,9 @@ def test_the_column_is_named(column):
     y[:, column] *= 50
     (message,) = warnings_of(regressor(3), y)
     assert f"standard deviation 50 in column {column}," in message
+    pandas = pytest.importorskip("pandas")
+    (message,) = warnings_of(regressor(3), pandas.DataFrame(y, columns=["a", "b", "c"]))
+    assert f"standard deviation 50 in column {'abc'[column]!r}," in message
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn.arena import Array
-from fastnn.digits import warn
+from fastnn.checks import warn
+from fastnn.tables import labels_of
 
 _LARGE, _SMALL = 10.0, 0.1  # of means and standard deviations: docs/performance.md says what is learnt beside these
 _RANGE = 1.0  # what spreads as far is not small, even if most of it lies at one place
@@ -62,6 +63,7 @@ def check_scale(
 
 def _tell(y: Any, i: int, n: int, mean: float, std: float, bounded: bool) -> None:
     axis = "axis=0" if n > 1 else ""
+    labels = labels_of(y)
     has_methods = hasattr(y, "mean") and hasattr(y, "std")
     mean_of, std_of = (
         f"y.{name}({axis})" if has_methods else f"np.{name}(y{', ' + axis if axis else ''})" for name in ("mean", "std")
@@ -72,7 +74,9 @@ def _tell(y: Any, i: int, n: int, mean: float, std: float, bounded: bool) -> Non
         steps = f"mean, std = {mean_of}, {std_of}; net.fit(x, (y - mean) / std)", "net.predict(x) * std + mean"
     else:
         steps = f"mean = {mean_of}; net.fit(x, y - mean)", "net.predict(x) + mean"
-    column = f" in column {i}" if n > 1 else ""
+    if labels is not None:  # frames differ in what a mean is, and in what becomes of an array by it
+        steps = f"y = y.to_numpy(); {steps[0]}", steps[1]
+    column = "" if n == 1 else f" in column {i if labels is None else repr(labels[i])}"
     warn(
         f"y has mean {mean:.4g} and standard deviation {std:.4g}{column}, and the net starts with outputs around 0 of "
         f"about unit scale: it learns slowly, or not at all. Scale y: {steps[0]}, and undo it behind: {steps[1]}"
