@@ -56,7 +56,10 @@ class _Likelihood(Loss):
             )
 
     def _not_expected(self, y: Array) -> int | None:
-        """Return the first row of predictions that are not what this loss is of, beyond what rounding does."""
+        """Return the first row of predictions outside [0, 1], beyond what rounding does.
+
+        Sums are not looked at: what layers of users give is taken as it is in a training, and so it is here.
+        """
         for start, part in parts_of(y):
             if _lie_between(part, -_ROUNDING, 1 + _ROUNDING):
                 continue
@@ -195,9 +198,6 @@ class CrossEntropy(_Likelihood):
             raise ValueError(f"{name} is {array[row]} at row {row}, expected {expected}")
         return array
 
-    def _not_expected(self, y: Array) -> int | None:
-        return _no_probabilities(y, _ROUNDING)
-
     def metrics(self, y: Array, t: Array, weight: Array | None = None) -> dict[str, float]:
         labels = t if t.ndim == 1 else t.argmax(axis=1)
         return {"accuracy": _mean(y.argmax(axis=1) == labels, weight)} if len(y) else {}
@@ -207,13 +207,13 @@ def _lie_between(array: Array, low: float, high: float) -> bool:
     return not array.size or bool(np.minimum.reduce(array, None) >= low and np.maximum.reduce(array, None) <= high)
 
 
-def _no_probabilities(array: Array, below: float = 0.0) -> int | None:
+def _no_probabilities(array: Array) -> int | None:
     """Return the first row that holds numbers below 0, or whose sum is not 1."""
     for start, part in parts_of(array):
         sums = np.add.reduce(part, axis=1, dtype=np.float64)
-        if _lie_between(part, -below, np.inf) and _lie_between(sums, 1 - _ROUNDING, 1 + _ROUNDING):
+        if _lie_between(part, 0, np.inf) and _lie_between(sums, 1 - _ROUNDING, 1 + _ROUNDING):
             continue
-        wrong = (part < -below).any(axis=1) | (np.abs(sums - 1) > _ROUNDING)
+        wrong = (part < 0).any(axis=1) | (np.abs(sums - 1) > _ROUNDING)
         if wrong.any():
             return start + int(np.argmax(wrong))
     return None
