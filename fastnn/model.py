@@ -19,8 +19,10 @@ from fastnn.signatures import closed, refused
 from fastnn.tables import Named, row_names, table_of
 from fastnn.training.callbacks import Callback
 from fastnn.training.history import History
+from fastnn.words import answering
 
 
+@answering
 class Model(Network):
     """Layers in a row.
 

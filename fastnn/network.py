@@ -23,7 +23,6 @@ from fastnn.signatures import closed, refused
 from fastnn.training.history import History
 from fastnn.training.state import Snapshot, approach
 from fastnn.training.trainer import Trainer
-from fastnn.words import answer
 
 Self = TypeVar("Self", bound="Network")
 _SETTABLE = {"params", "grads", "loss", "optimizer"}
@@ -54,14 +53,6 @@ class Network(Row):
             hint = "it is fixed: make a new Model" if fixed else f"it has {', '.join(sorted(_SETTABLE))}"
             raise AttributeError(f"Model: {name} cannot be set: {hint}")
         object.__setattr__(self, name, value)
-
-    def __getattr__(self, name: str) -> NoReturn:
-        """Say what an attribute of other libraries is called here: only those that are missing come here."""
-        kind = type(self)
-        raise AttributeError(
-            (None if name[:1] == "_" else answer(kind.__name__, name, dir(kind)))
-            or f"{kind.__name__!r} object has no attribute {name!r}"
-        )
 
     @property
     def layers(self) -> tuple[Layer, ...]:  # type: ignore[override]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
@@ -20,7 +21,7 @@ _FEW = 8192  # numbers that are copied together
 _BLOCK = 2048  # rows that stay in the cache while a row's numbers come together
 
 
-class Table:
+class Table(ABC):
     """Columns with labels, of the same length.
 
     Attributes
@@ -33,13 +34,13 @@ class Table:
     labels: list[Any]
     rows: int
 
+    @abstractmethod
     def columns(self) -> Iterator[Any]:
         """Yield the columns, in order: arrays, or what `numbers_of` takes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def whole(self, dtype: np.dtype[Any] | None) -> Array | None:
         """Return all as one matrix where that takes no copy, or one of the dtype and no other memory."""
-        raise NotImplementedError
 
     @cached_property
     def names(self) -> Names | None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import NoReturn, TypeVar
+
+Kind = TypeVar("Kind")
 
 # What it is called here: the first of these that is known where it was written.
 _CALLED: dict[str, tuple[str, ...]] = {
@@ -98,6 +101,35 @@ def answer(owner: str, name: str, known: Collection[str]) -> str | None:
     if name in _NOT_YET:
         return f"{owner} has no {name} yet: {_NOT_YET[name]}"
     return f"{owner} has no {name}: {_ABSENT[name]}" if name in _ABSENT else None
+
+
+class Word:
+    """An attribute that other libraries have: reading it says what it is called here, as if it were not there.
+
+    With a ``__getattr__`` for what is missing, Python would look up every other attribute the slow way.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, part: object, kind: type) -> NoReturn:
+        raise AttributeError(answer(kind.__name__, self._name, own_names(kind)), name=self._name, obj=part)
+
+
+def answering(kind: type[Kind]) -> type[Kind]:
+    """Give a class an answer to each word of other libraries that is none of its names; `dir` does not list them."""
+    own = own_names(kind)
+    for name in {*_CALLED, *_ABSENT, *_NOT_YET} - own:
+        if answer(kind.__name__, name, own) is not None:
+            setattr(kind, name, Word(name))
+    kind.__dir__ = lambda self: own_names(type(self)).union(vars(self))  # type: ignore[method-assign]
+    return kind
+
+
+def own_names(kind: type) -> set[str]:
+    """Return the names that a class has, without words of other libraries."""
+    attributes = {name: value for base in reversed(kind.__mro__) for name, value in vars(base).items()}
+    return {name for name, value in attributes.items() if not isinstance(value, Word)}
 
 
 def no_such(owner: str, name: str, known: Collection[str], settable: Iterable[str] | None = None) -> str:

@@ -213,11 +213,25 @@ def test_an_attribute_of_another_library_is_answered_with_the_right_word(make, n
     with pytest.raises(AttributeError, match=message):
         getattr(make(), name)
     assert not hasattr(make(), name)
+    assert name not in dir(make())
+
+
+def test_words_of_other_libraries_may_be_names_of_ones_own():
+    class Saved(Model):
+        def state_dict(self):
+            return {"params": self.params}
+
+    net = Saved([Dense(1)], seed=0).build(2)
+    net.parameters = 3  # as any name of a class of one's own
+    assert list(net.state_dict()) == ["params"]
+    assert net.parameters == 3
+    assert {"state_dict", "parameters", "fit", "_tree"} <= {*dir(net)}
+    assert not hasattr(Saved, "compile")
 
 
 def test_what_other_words_are_called_here_exists():
     """No row of the table has outlived what it names."""
-    known = {name for kind in (Model, *PARTS) for name in (*dir(kind), *inspect.signature(kind).parameters)}
+    known = {name for kind in (Model, *PARTS) for name in (*words.own_names(kind), *inspect.signature(kind).parameters)}
     known |= {name for method in ("fit", "train_batch", "evaluate") for name in options_of(method)}
     known |= {"w", "b", "scale", "shift", "mean", "variance", "groups", "accumulate", "clip_norm", "clip_value"}
     known |= {"clip_layer_norm"}

@@ -35,7 +35,23 @@ class _Moments(Optimizer):
         kernels.of(params.dtype).increment(state["step"], tape)
 
 
-class Adam(_Moments):
+class _Decayed(_Moments):
+    """Those that add weight decay to the gradient, or, decoupled, take it from the parameters."""
+
+    decoupled: Any = Flag()
+
+    def __init__(
+        self, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool, **options: Any
+    ) -> None:
+        super().__init__(lr, beta1, beta2, eps, weight_decay, **options)
+        self.decoupled = decoupled
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        return (self.decoupled,)
+
+
+class Adam(_Decayed):
     """Adam (Kingma & Ba 2015).
 
     m = beta1 * m + (1 - beta1) * g; v = beta2 * v + (1 - beta2) * g^2;
@@ -59,7 +75,6 @@ class Adam(_Moments):
     >>> optimizer = Adam(0.001, amsgrad=True)
     """
 
-    decoupled: Any = Flag()
     amsgrad: Any = Flag()
 
     def __init__(
@@ -73,8 +88,8 @@ class Adam(_Moments):
         amsgrad: bool = False,
         **options: Any,
     ) -> None:
-        super().__init__(lr, beta1, beta2, eps, weight_decay, **options)
-        self.decoupled, self.amsgrad = decoupled, amsgrad
+        super().__init__(lr, beta1, beta2, eps, weight_decay, decoupled, **options)
+        self.amsgrad = amsgrad
 
     @property
     def structure(self) -> tuple[Any, ...]:
@@ -125,7 +140,7 @@ class AdamW(Adam):
         super().__init__(lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, **options)
 
 
-class NAdam(_Moments):
+class NAdam(_Decayed):
     """NAdam, Adam with Nesterov's momentum (Dozat 2016): PyTorch's formulas.
 
     m and v as in `Adam`. mu_t = beta1 * (1 - 0.96^(t * momentum_decay) / 2) in step t; with the product of all mu up to
@@ -147,7 +162,6 @@ class NAdam(_Moments):
     """
 
     momentum_decay: Any = Number()
-    decoupled: Any = Flag()
 
     def __init__(
         self,
@@ -160,13 +174,8 @@ class NAdam(_Moments):
         decoupled: bool = False,
         **options: Any,
     ) -> None:
-        super().__init__(lr, beta1, beta2, eps, weight_decay, **options)
+        super().__init__(lr, beta1, beta2, eps, weight_decay, decoupled, **options)
         self._set_numbers(momentum_decay=momentum_decay)
-        self.decoupled = decoupled
-
-    @property
-    def structure(self) -> tuple[Any, ...]:
-        return (self.decoupled,)
 
     def init(self, params: Array) -> State:
         return {**super().init(params), "product": np.ones(1)}
@@ -185,7 +194,7 @@ class NAdam(_Moments):
         )  # fmt: skip
 
 
-class RAdam(_Moments):
+class RAdam(_Decayed):
     """RAdam, Adam that begins as momentum until v can be relied upon (Liu et al. 2020): PyTorch's formulas.
 
     m and v as in `Adam`; all = 2 / (1 - beta2) - 1, and now = all - 2 * t * beta2^t / (1 - beta2^t) in step t. Where
@@ -206,8 +215,6 @@ class RAdam(_Moments):
     >>> optimizer = RAdam(0.001)
     """
 
-    decoupled: Any = Flag()
-
     def __init__(
         self,
         lr: float = 0.001,
@@ -218,12 +225,7 @@ class RAdam(_Moments):
         decoupled: bool = False,
         **options: Any,
     ) -> None:
-        super().__init__(lr, beta1, beta2, eps, weight_decay, **options)
-        self.decoupled = decoupled
-
-    @property
-    def structure(self) -> tuple[Any, ...]:
-        return (self.decoupled,)
+        super().__init__(lr, beta1, beta2, eps, weight_decay, decoupled, **options)
 
     def _step(self, params: Array, grads: Array, state: State, tape: Tape | None) -> None:
         cell = self.cell
