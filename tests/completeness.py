@@ -32,7 +32,7 @@ def missing() -> list[str]:
         if name not in twins():
             found.append(f"{name}: no twin in fastnn/reference")
         if name not in cases:
-            found.append(f"{name}: no row in tests/cases.py")
+            found.append(f"{name}: no row in tests/cases")
     if stubs.STUB.read_text(encoding="utf-8") != stubs.text():
         written = stubs.STUB.read_text(encoding="utf-8")
         others = [name for name, declaration in declared.items() if stubs.function_of(declaration) not in written]

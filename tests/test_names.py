@@ -33,17 +33,17 @@ EDITS = {
     "celu, formula and row": ("kernel", "celu", None),
     "celu, twins": ("fastnn/reference/activations.py", "celu", r"def celu_\w+\(.*?\n\n\n"),
     "celu, twin of backward": ("fastnn/reference/activations.py", "celu_backward", r"def celu_backward\(.*?\n\n\n"),
-    "celu, case": ("tests/cases.py", "celu", r' *\*activation\("celu".*?\n'),
+    "celu, case": ("tests/cases/elementwise.py", "celu", r' *\*activation\("celu".*?\n'),
     "celu, types": ("fastnn/kernels.pyi", "celu", r"    @staticmethod\n    def celu_\w+\(.*?\n"),
     "celu, class": ("fastnn/layers/activations.py", "CELU", r"class CELU\(.*?\n\n\n"),
-    "celu, export": ("fastnn/__init__.py", "CELU", r'    CELU,\n|"CELU", '),
+    "celu, export": ("fastnn/__init__.py", "CELU", r'    "?CELU"?,\n'),
     "rmsprop, kernel": ("kernel", "rmsprop", None),
     "rmsprop, twin": ("fastnn/reference/optimizers.py", "rmsprop", r"def rmsprop\(.*?\n\n\n"),
-    "rmsprop, case": ("tests/cases.py", "rmsprop", r" +rmsprop\(\".*?\n"),
+    "rmsprop, case": ("tests/cases/optimizers.py", "rmsprop", r" +rmsprop\(\".*?\n"),
     "rmsprop, types": ("fastnn/kernels.pyi", "rmsprop", r"    @staticmethod\n    def rmsprop\(.*?\) -> None: \.\.\.\n"),
     "rmsprop, class": ("fastnn/optimizers/adaptive.py", "RMSprop", r"class RMSprop\(.*?\n\n\n"),
-    "rmsprop, name": ("fastnn/optimizers/__init__.py", "rmsprop", r'"rmsprop": RMSprop, '),
-    "rmsprop, export": ("fastnn/__init__.py", "RMSprop", r"    RMSprop,\n|\"RMSprop\", "),
+    "rmsprop, name": ("fastnn/optimizers/__init__.py", "rmsprop", r' *"rmsprop": RMSprop,\n'),
+    "rmsprop, export": ("fastnn/__init__.py", "RMSprop", r'    "?RMSprop"?,\n'),
 }
 
 # As if the sources of the core did not have it
@@ -63,7 +63,8 @@ def copy(tmp_path_factory):
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(PACKAGE, folder / "fastnn", ignore=ignored)
     (folder / "tests").mkdir()
-    for name in ("cases.py", "stubs.py", "completeness.py"):
+    shutil.copytree(TESTS / "cases", folder / "tests" / "cases", ignore=ignored)
+    for name in ("stubs.py", "completeness.py"):
         shutil.copy(TESTS / name, folder / "tests" / name)
     return folder
 

@@ -10,7 +10,15 @@ from fastnn.losses.contract import Loss
 from fastnn.losses.regression import MAE, MSE, Huber
 from fastnn.settings import made
 
-__all__ = ["MAE", "MSE", "BinaryCrossEntropy", "CrossEntropy", "Huber", "Loss", "get"]
+__all__ = [
+    "MAE",
+    "MSE",
+    "BinaryCrossEntropy",
+    "CrossEntropy",
+    "Huber",
+    "Loss",
+    "get",
+]
 
 _BY_NAME: dict[str, Callable[[], Loss]] = {
     "mse": MSE,

@@ -11,14 +11,42 @@ from fastnn.optimizers.transforms import Accumulate, ClipLayerNorm, ClipNorm, Cl
 from fastnn.settings import made
 
 __all__ = [
-    "LAMB", "SGD", "Accumulate", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "ClipLayerNorm", "ClipNorm",
-    "ClipValue", "Group", "Lion", "NAdam", "Optimizer", "RAdam", "RMSprop", "Rprop", "Transform", "get",
-]  # fmt: skip
+    "LAMB",
+    "SGD",
+    "Accumulate",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "ClipLayerNorm",
+    "ClipNorm",
+    "ClipValue",
+    "Group",
+    "Lion",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "Transform",
+    "get",
+]
 
 _BY_NAME: dict[str, type[Optimizer]] = {
-    "sgd": SGD, "lion": Lion, "rprop": Rprop, "rmsprop": RMSprop, "adagrad": Adagrad, "adadelta": Adadelta,
-    "adam": Adam, "adamw": AdamW, "nadam": NAdam, "radam": RAdam, "adamax": Adamax, "lamb": LAMB,
-}  # fmt: skip
+    "sgd": SGD,
+    "lion": Lion,
+    "rprop": Rprop,
+    "rmsprop": RMSprop,
+    "adagrad": Adagrad,
+    "adadelta": Adadelta,
+    "adam": Adam,
+    "adamw": AdamW,
+    "nadam": NAdam,
+    "radam": RAdam,
+    "adamax": Adamax,
+    "lamb": LAMB,
+}
 
 
 def get(optimizer: str | Optimizer) -> Optimizer:

@@ -1,0 +1,144 @@
+"""Cases of dense products."""
+
+import inspect
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+import fastnn
+from cases.contract import Arguments, Case, Scale, unset
+from cases.elementwise import SELU_SLOPE
+from fastnn import reference
+
+# The activations that dense kernels can apply, and the constant of each that has one.
+FUSED: dict[str, dict[str, float]] = {
+    name: {} if row.alpha is None else {"alpha": 0.1}
+    for name, row in fastnn.kernels.float64.activations.items()
+    if row.fusable
+}
+
+
+def dense_arguments(
+    batch: int, n_in: int, n_out: int, dtype: type, rng: np.random.Generator, bias: bool = True, **rest: Any
+) -> Arguments:
+    return {
+        "x": rng.normal(size=(batch, n_in)).astype(dtype),
+        "w": rng.normal(size=(n_in, n_out)).astype(dtype),
+        "b": rng.normal(size=n_out).astype(dtype) if bias else None,
+        "y": unset((batch, n_out), dtype),
+        **rest,
+    }
+
+
+def dense_backward_arguments(
+    batch: int,
+    n_in: int,
+    n_out: int,
+    dtype: type,
+    rng: np.random.Generator,
+    dx: bool = True,
+    dw: bool = True,
+    db: bool = True,
+    **rest: Any,
+) -> Arguments:
+    return {
+        "x": rng.normal(size=(batch, n_in)).astype(dtype),
+        "w": rng.normal(size=(n_in, n_out)).astype(dtype),
+        "dy": rng.normal(size=(batch, n_out)).astype(dtype),
+        "dx": unset((batch, n_in), dtype) if dx else None,
+        "dw": unset((n_in, n_out), dtype) if dw else None,
+        "db": unset(n_out, dtype) if db else None,
+        **rest,
+    }
+
+
+def dense_sgd_arguments(
+    batch: int, n_in: int, n_out: int, dtype: type, rng: np.random.Generator, b: bool = True
+) -> Arguments:
+    return {
+        "x": rng.normal(size=(batch, n_in)).astype(dtype),
+        "w": rng.normal(size=(n_in, n_out)).astype(dtype),
+        "b": rng.normal(size=n_out).astype(dtype) if b else None,
+        "dy": rng.normal(size=(batch, n_out)).astype(dtype),
+        "lr": np.array([0.05]),
+    }
+
+
+def dense_forward_scale(a: SimpleNamespace) -> np.ndarray:
+    total = np.abs(a.x) @ np.abs(a.w) + (0 if a.b is None else np.abs(a.b))
+    if getattr(a, "factor", None) is not None:
+        total = total * np.abs(a.factor) + np.abs(a.offset)
+    return np.sqrt(a.x.shape[1] + 1) * total * (SELU_SLOPE if getattr(a, "activation", None) == "selu" else 1)
+
+
+def dense_dx_scale(a: SimpleNamespace) -> np.ndarray:
+    scale = np.sqrt(a.dy.shape[1]) * (np.abs(a.dy) @ np.abs(a.w).T)
+    if getattr(a, "activation", None) is None:
+        return scale
+    slope = np.empty_like(a.x)
+    options = (a.alpha,) if FUSED[a.activation] else ()
+    getattr(reference, f"{a.activation}_backward")(a.x, np.ones_like(a.x), slope, *options)
+    # the slope is a difference of numbers of about 1; where it is 0, a NaN does not pass
+    return np.where(slope == 0, 1, scale * (np.abs(slope) + 1))
+
+
+DENSE_BACKWARD_SCALE: Mapping[str, Scale] = {
+    "dx": dense_dx_scale,
+    "dw": lambda a: np.sqrt(len(a.x)) * (np.abs(a.x).T @ np.abs(a.dy)),
+    "db": lambda a: np.sqrt(len(a.dy)) * np.abs(a.dy).sum(axis=0),
+}
+DENSE_SGD_SCALE: Mapping[str, Scale] = {
+    "w": lambda a: np.abs(a.w) + a.lr[0] * DENSE_BACKWARD_SCALE["dw"](a),
+    "b": lambda a: np.abs(a.b) + a.lr[0] * DENSE_BACKWARD_SCALE["db"](a),
+}
+
+
+def n_out(width: int) -> int:
+    return 2 * width // 3 + 1
+
+
+def dense_forward(variant: str = "", scaled: bool = False, **rest: Any) -> Case:
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        made = dense_arguments(rows, width, n_out(width), dtype, rng, **rest)
+        if scaled:
+            made = {"activation": None, "alpha": None, **made}
+            made |= dict(zip(("factor", "offset"), rng.normal(size=(2, n_out(width))).astype(dtype), strict=True))
+        return {name: made[name] for name in inspect.signature(reference.dense_forward).parameters if name in made}
+
+    return Case("dense_forward", make, ("y",), {"y": dense_forward_scale}, variant=variant)
+
+
+def dense_backward(variant: str = "", **rest: Any) -> Case:
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        return dense_backward_arguments(rows, width, n_out(width), dtype, rng, **rest)
+
+    outputs = tuple(name for name in ("dx", "dw", "db") if rest.get(name, True))
+    of = "" if "activation" in rest else "dense_forward"
+    return Case("dense_backward", make, outputs, DENSE_BACKWARD_SCALE, derivative_of=of, variant=variant)
+
+
+def dense_sgd(variant: str = "", **rest: Any) -> Case:
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        return dense_sgd_arguments(rows, width, n_out(width), dtype, rng, **rest)
+
+    return Case("dense_sgd", make, ("w", "b") if rest.get("b", True) else ("w",), DENSE_SGD_SCALE, variant=variant)
+
+
+DENSE = (
+    dense_forward(),
+    dense_forward("no bias", bias=False),
+    *(dense_forward(name, activation=name, **options) for name, options in FUSED.items()),
+    dense_forward("no bias, tanh", bias=False, activation="tanh"),
+    dense_forward("scaled", scaled=True),
+    dense_forward("no bias, scaled, relu", bias=False, scaled=True, activation="relu"),
+    dense_forward("scaled, elu", scaled=True, activation="elu", alpha=0.3),
+    dense_backward(),
+    dense_backward("no dx", dx=False),
+    dense_backward("no db", db=False),
+    dense_backward("no dw, db", dw=False, db=False),
+    *(dense_backward(name, activation=name, **options) for name, options in FUSED.items()),
+    dense_sgd(),
+    dense_sgd("no b", b=False),
+)

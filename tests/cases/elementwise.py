@@ -1,0 +1,112 @@
+"""Cases of functions of single numbers, and of activations."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from cases.contract import Arguments, Case, Scale, plant, unset
+from fastnn import reference
+
+SELU_SLOPE = reference.SELU_SCALE * reference.SELU_ALPHA  # the largest derivative of selu; others have 1
+EXTREMES = (-80.0, 80.0, 0.0, 1e-6, -1e-6)  # exp(-80) is still a normal number of float32
+
+
+def normal(spread: float, *planted: float) -> Callable[..., np.ndarray]:
+    return lambda shape, dtype, rng: plant(rng.normal(0, spread, shape).astype(dtype), planted)
+
+
+def uniform(low: float, high: float, *planted: float) -> Callable[..., np.ndarray]:
+    return lambda shape, dtype, rng: plant(rng.uniform(low, high, shape).astype(dtype), planted)
+
+
+def forward(op: str, inputs: Callable[..., np.ndarray], scale: Scale | None = None, **rest: Any) -> Case:
+    """The row of y = f(x)."""
+    parameters = rest.pop("parameters", {})
+
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        return {"x": inputs((rows, width), dtype, rng), "y": unset((rows, width), dtype), **parameters}
+
+    return Case(op, make, ("y",), {"y": scale} if scale else {}, alias=("x", "y"), **rest)
+
+
+def backward(of: Case, saved: str, scale: Scale | None = None, parameters: Mapping[str, float] | None = None) -> Case:
+    """The row of dx = f'(...) dy, where ``saved``, x or y, is what f' is computed from."""
+
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        arguments = of.make(rows, width, dtype, rng)
+        of.reference()(*arguments.values())
+        dy = rng.normal(size=(rows, width)).astype(dtype)
+        return {saved: arguments[saved], "dy": dy, "dx": unset((rows, width), dtype), **(parameters or {})}
+
+    op = of.op.replace("forward", "backward")
+    scales = {"dx": scale} if scale else {}
+    return Case(op, make, ("dx",), scales, alias=("dy", "dx"), kinks=of.kinks, derivative_of=of.op)
+
+
+def activation(
+    name: str,
+    saved: str = "y",
+    kinks: tuple[float, ...] = (),
+    y: Scale | None = None,
+    dx: Scale | None = None,
+    **parameters: float,
+) -> tuple[Case, Case]:
+    """The two rows of an activation: what backward needs, its kinks, the scales of y and dx, its parameters."""
+    inputs = normal(3, *kinks, *EXTREMES)
+    there = forward(f"{name}_forward", inputs, y, kinks=kinks, parameters=parameters)
+    return there, backward(there, saved, dx, parameters)
+
+
+def gelu_tanh_slope(x: np.ndarray) -> np.ndarray:
+    return np.sqrt(2 / np.pi) * (1 + 3 * reference.GELU_TANH_CUBIC * x * x)
+
+
+def size(x: np.ndarray) -> np.ndarray:
+    """The magnitude of x, but of infinities a number that the sigmoid of minus infinity, 0, can be multiplied by."""
+    return np.minimum(np.abs(x), reference.FAR)
+
+
+def add_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+    x, z = rng.normal(size=(2, rows, width)).astype(dtype)
+    return {"x": x, "z": z, "y": unset((rows, width), dtype)}
+
+
+ELEMENTARY = (
+    forward("exp", normal(10, *EXTREMES)),
+    forward("expm1", normal(10, *EXTREMES)),
+    forward("log", uniform(1e-3, 10, 1.0, 1e-30, 1e30)),
+    forward("log1p", uniform(-0.99, 10, 0.0, 1e-6, -1e-6, 1e30)),
+    forward("erf", normal(2, *EXTREMES)),
+    Case("add", add_arguments, ("y",), {"y": lambda a: np.abs(a.x) + np.abs(a.z)}, alias=("x", "y")),
+)
+
+# dx = (1 - y^2) dy and the like lose the relative accuracy of 1 - y^2, which their scale here has not.
+ACTIVATIONS = (
+    *activation("identity"),
+    *activation("relu", kinks=(0.0,)),
+    *activation("leaky_relu", kinks=(0.0,), alpha=0.1),
+    *activation("elu", kinks=(0.0,), alpha=1.5, dx=lambda a: np.abs(a.dy) * (np.abs(a.y) + 1.5)),
+    *activation("celu", kinks=(0.0,), alpha=1.5, dx=lambda a: np.abs(a.dy) * (np.abs(a.y) / 1.5 + 1)),
+    *activation("selu", kinks=(0.0,), dx=lambda a: np.abs(a.dy) * (np.abs(a.y) + SELU_SLOPE)),
+    *activation(
+        "gelu",
+        saved="x",
+        y=lambda a: np.abs(a.x),
+        dx=lambda a: np.abs(a.dy) * (1 + np.abs(a.x) * np.exp(-0.5 * a.x * a.x)),
+    ),
+    *activation(
+        "gelu_tanh",
+        saved="x",
+        y=lambda a: np.abs(a.x),
+        dx=lambda a: np.abs(a.dy) * (1 + 0.5 * np.abs(a.x) * gelu_tanh_slope(a.x)),
+    ),
+    *activation("silu", saved="x", dx=lambda a: np.abs(a.dy) * reference.activations._sigmoid(a.x) * (1 + size(a.x))),
+    *activation("softplus"),
+    *activation("softsign", saved="x", kinks=(0.0,)),
+    *activation("sigmoid", dx=lambda a: np.abs(a.dy) * a.y),
+    *activation("hard_sigmoid", kinks=(-3.0, 3.0), y=lambda a: np.ones_like(a.x)),
+    *activation("tanh", dx=lambda a: np.abs(a.dy)),
+    *activation("hard_tanh", kinks=(-1.0, 1.0)),
+    *activation("mish", saved="x", dx=lambda a: np.abs(a.dy) * reference.activations._sigmoid(a.x) * (2 + size(a.x))),
+)
