@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABCMeta
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from inspect import signature
+from inspect import Signature, signature
 from types import FunctionType
 from typing import Any
 
@@ -62,7 +63,27 @@ class Flag:
         part.__dict__[self._name] = flag(f"{type(part).__name__}: {self._name}", value)
 
 
-class Part:
+class Parts(ABCMeta):
+    """The class of classes of parts: what they are made with is checked, and may have the names of other libraries.
+
+    A part may be an abstract class, too.
+    """
+
+    __instancecheck__ = type.__instancecheck__  # nothing is registered: that of ABCMeta takes longer
+
+    @property
+    def __signature__(cls) -> Signature:
+        """That of ``__init__``: help and editors would show that of the call."""
+        whole = signature(cls.__init__)  # type: ignore[misc]
+        return whole.replace(parameters=list(whole.parameters.values())[1:])
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        if args or options:
+            options = parameters_of(cls).require(cls, args, options)
+        return super().__call__(*args, **options)
+
+
+class Part(metaclass=Parts):
     """A layer, a loss, an optimizer, or what changes gradients on their way.
 
     Its settings are plain attributes, or `Number`. Those of this package know their own: a name that they do not have
@@ -75,8 +96,6 @@ class Part:
     constants: tuple[str, ...] = ()  # the attributes that a recording fixes: a change records anew
 
     def __new__(cls, /, *args: Any, **options: Any) -> Any:
-        if args or options:
-            parameters_of(cls).require(cls, args, options)
         part = super().__new__(cls)
         object.__setattr__(part, "_cells", {})
         part._prepare()

@@ -7,7 +7,7 @@ from inspect import signature
 from typing import Any, TypeVar
 
 from fastnn.checks import shown
-from fastnn.words import no_such
+from fastnn.words import no_such, second_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,11 +67,10 @@ class Parameters:
             if is_first:
                 self.places = []
 
-    def require(self, kind: type, args: tuple[Any, ...], options: Mapping[str, Any]) -> None:
-        """Raise TypeError for an argument that is unknown, or one too many."""
-        for name in options:
-            if name not in self.all and not self.is_open:
-                raise TypeError(no_such(kind.__name__, name, self.all))
+    def require(self, kind: type, args: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
+        """Return the options under their names here, and raise TypeError for one that is unknown, or one too many."""
+        if not self.is_open and not options.keys() <= self.all.keys():
+            options = self._renamed(kind, args, options)
         if self.places is not None and len(args) > len(self.places) and not self.is_open:
             places = f" ({', '.join(self.places)})" if self.places else ""
             in_one = f": pass one list, {shown(list(args))}" if self.places[:1] == ["layers"] else ""
@@ -79,6 +78,28 @@ class Parameters:
                 f"{kind.__name__} got {len(args)} arguments without a name, {shown(args)}, expected at most "
                 f"{len(self.places)}{places}{in_one}"
             )
+        return options
+
+    def _renamed(self, kind: type, args: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
+        """Return the options, those with names of other libraries under their names here."""
+        found: dict[str, Any] = {}
+        for name, value in options.items():
+            rights = [name] if name in self.all else second_name(name, self.all)
+            if not rights:
+                raise TypeError(no_such(kind.__name__, name, self.all))
+            values = [value]
+            if len(rights) > 1:
+                if not isinstance(value, (tuple, list)) or len(value) != len(rights):
+                    raise TypeError(
+                        f"{kind.__name__}: {name} is {shown(value)}, expected {len(rights)} numbers: "
+                        f"{' and '.join(rights)}"
+                    )
+                values = list(value)
+            for right, own in zip(rights, values, strict=True):
+                if right in found or (right != name and right in (self.places or ())[: len(args)]):
+                    raise TypeError(f"{kind.__name__}: {right} is given twice, also as {name}: expected one of them")
+                found[right] = own
+        return found
 
 
 def closed(function: F) -> F:

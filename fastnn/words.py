@@ -39,6 +39,13 @@ _CALLED: dict[str, tuple[str, ...]] = {
     "feature_names_in_": ("feature_names",), "input_names": ("feature_names",),
 }  # fmt: skip
 
+# Arguments that mean the same in other libraries: accepted under these names, too, where a part is made.
+_SECOND = frozenset({
+    "learning_rate", "learning_rate_init", "betas", "etas", "step_sizes", "beta_1", "beta_2", "epsilon", "rho",
+    "clipvalue", "global_clipnorm", "max_grad_norm", "gradient_accumulation_steps", "param_groups", "p", "prob",
+    "kernel_initializer", "kernel_init", "use_bias", "out_features", "alpha",
+})  # fmt: skip
+
 # Why there is no such thing.
 _LEARNT = "the number of inputs is learnt from the first data"
 _TO_FIT = "it is given to fit"
@@ -91,6 +98,12 @@ def called(name: str, known: Collection[str]) -> str | None:
         if all(word in known for word in right.split(" and ")):
             return right
     return None
+
+
+def second_name(name: str, known: Collection[str]) -> list[str]:
+    """Return the names here of an argument of another library that means the same: several for a tuple, or none."""
+    right = called(name, known) if name in _SECOND else None
+    return [] if right is None else right.split(" and ")
 
 
 def answer(owner: str, name: str, known: Collection[str]) -> str | None:

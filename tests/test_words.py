@@ -1,6 +1,7 @@
 """Names that users of other libraries write: they work where they mean the same, or the error names the right word."""
 
 import inspect
+from abc import ABC, abstractmethod
 
 import numpy as np
 import pytest
@@ -36,6 +37,7 @@ from fastnn import (
 )
 from fastnn.layers import activations
 from fastnn.optimizers import ClipNorm, Transform
+from fastnn.settings import Part
 
 X, Y = np.ones((4, 3)), np.zeros((4, 1))
 BASES = Layer, Loss, Optimizer, Transform, Group, EarlyStopping
@@ -101,34 +103,19 @@ def test_smooth_l1_and_bce_with_logits_are_the_formulas_of_pytorch():
 
 
 ARGUMENTS = [
-    (Adam, "learning_rate", "it is called lr here"),
-    (SGD, "learning_rate", "it is called lr here"),
-    (Adam, "betas", "it is called beta1 and beta2 here"),
-    (Adam, "beta_1", "it is called beta1 here"),
-    (Adam, "epsilon", "it is called eps here"),
+    (Adam, "clipnorm", "it is called clip_layer_norm here"),
     (NAdam, "decoupled_weight_decay", "decoupled"),
-    (Adam, "global_clipnorm", "it is called clip_norm here"),
-    (Adam, "clipvalue", "it is called clip_value here"),
     (Adam, "params", "by the model that it trains"),
-    (Rprop, "etas", "eta_minus and eta_plus"),
-    (Rprop, "step_sizes", "min_step and max_step"),
-    (RMSprop, "rho", "it is called alpha here"),
     (SGD, "momentun", "did you mean momentum"),
     (Adam, "zzz", "it has accumulate, amsgrad, beta1, .*weight_decay"),
-    (Dense, "kernel_initializer", "it is called weight_initializer here"),
-    (Dense, "use_bias", "it is called bias here"),
-    (Dense, "out_features", "it is called units here"),
     (Dense, "in_features", "the number of inputs is learnt from the first data"),
     (Dense, "input_shape", "the number of inputs is learnt from the first data"),
     (Dense, "input_dim", "the number of inputs is learnt from the first data"),
     (Dense, "dtype", "dtype of the model"),
     (Dense, "kernel_regularizer", "weight_decay"),
-    (Dropout, "p", "it is called rate here"),
     (Dropout, "seed", "seed of the model"),
-    (BatchNorm, "epsilon", "it is called eps here"),
     (BatchNorm, "num_features", "learnt from the first data"),
     (LayerNorm, "normalized_shape", "learnt from the first data"),
-    (LeakyReLU, "alpha", "it is called negative_slope here"),
     (ReLU, "inplace", "in place"),
     (Softmax, "dim", "each row"),
     (Softmax, "axis", "each row"),
@@ -151,6 +138,63 @@ ARGUMENTS = [
 def test_an_argument_of_another_library_is_answered_with_the_right_word(kind, name, message):
     with pytest.raises(TypeError, match=rf"^{kind.__name__} has no {name}.*{message}"):
         kind(*([[Dense(1)]] if kind is Model else []), **{name: 1})
+
+
+# What is made with names of other libraries, and the same with those of this one
+SECOND_NAMES = [
+    (lambda: Adam(learning_rate=0.1, beta_1=0.8, beta_2=0.99, epsilon=1e-6), Adam(0.1, 0.8, 0.99, 1e-6)),
+    (lambda: Adam(0.1, betas=(0.8, 0.99)), Adam(0.1, 0.8, 0.99)),
+    (lambda: SGD(learning_rate_init=0.1, momentum=0.5), SGD(0.1, 0.5)),
+    (lambda: SGD(learning_rate=0.1, clipvalue=1.0, global_clipnorm=2.0), SGD(0.1, clip_value=1.0, clip_norm=2.0)),
+    (lambda: SGD(max_grad_norm=2.0, gradient_accumulation_steps=3), SGD(clip_norm=2.0, accumulate=3)),
+    (
+        lambda: Rprop(etas=(0.4, 1.3), step_sizes=[1e-5, 40]),
+        Rprop(eta_minus=0.4, eta_plus=1.3, min_step=1e-5, max_step=40),
+    ),
+    (lambda: RMSprop(rho=0.8), RMSprop(alpha=0.8)),
+    (lambda: Dense(out_features=3, use_bias=False), Dense(3, bias=False)),
+    (lambda: Dense(3, kernel_initializer="zeros"), Dense(3, weight_initializer="zeros")),
+    (lambda: Dropout(p=0.2), Dropout(0.2)),
+    (lambda: BatchNorm(epsilon=1e-3), BatchNorm(eps=1e-3)),
+    (lambda: LeakyReLU(alpha=0.2), LeakyReLU(0.2)),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "same"), SECOND_NAMES, ids=lambda value: repr(value) if isinstance(value, Part) else ""
+)
+def test_a_part_is_made_with_names_of_other_libraries(make, same):
+    assert repr(make()) == repr(same)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Adam(0.1, learning_rate=0.2), "Adam: lr is given twice, also as learning_rate"),
+        (lambda: Adam(lr=0.1, learning_rate=0.2), "Adam: lr is given twice"),
+        (lambda: Adam(learning_rate=0.2, lr=0.1), "Adam: lr is given twice"),
+        (lambda: Adam(beta1=0.9, betas=(0.9, 0.99)), "Adam: beta1 is given twice, also as betas"),
+        (lambda: Adam(betas=0.9), "Adam: betas is 0.9, expected 2 numbers: beta1 and beta2"),
+        (lambda: Adam(betas=(0.9,)), "Adam: betas is .*, expected 2 numbers"),
+    ],
+)
+def test_a_setting_that_is_given_twice_is_refused(make, message):
+    with pytest.raises(TypeError, match=f"^{message}"):
+        make()
+
+
+def test_a_part_shows_what_it_is_made_with():
+    assert [*inspect.signature(Adam).parameters][:4] == ["lr", "beta1", "beta2", "eps"]
+    assert [*inspect.signature(Dropout).parameters] == ["rate"]
+
+
+def test_a_part_may_be_an_abstract_class():
+    class Base(Layer, ABC):
+        @abstractmethod
+        def size(self): ...
+
+    with pytest.raises(TypeError, match="abstract"):
+        Base()
 
 
 OPTIONS = [
