@@ -50,6 +50,9 @@ SAME = {
         "kaiming": "he", "kaiming_normal": "he_normal", "kaiming_uniform_": "he_uniform", "HeNormal": "he_normal",
         "GlorotUniform": "glorot_uniform", "LecunNormal": "lecun_normal", "random_normal": "normal",
         "RandomUniform": "uniform", "orthogonal_": "orthogonal", "zeros_": "zeros", "Ones": "ones",
+        "he_normal": "kaiming_normal_", "trunc_normal_": "truncated_normal", "TruncatedNormal": "truncated_normal",
+        "Identity": "identity", "eye_": "identity", "sparse_": "sparse", "Constant": "constant",
+        "VarianceScaling": "variance_scaling", "lecun_normal": "LecunNormal", "PyTorch": "torch",
     },
     activations.get: {
         "swish": "silu", "logistic": "sigmoid", "LeakyReLU": "leaky_relu", "leakyrelu": "leaky_relu",
@@ -66,8 +69,8 @@ SAME = {
     optimizers.get: {"RMSProp": "rmsprop", "rms_prop": "rmsprop", "adam_w": "adamw", "AdamW": "adamw", "SGD": "sgd"},
 }  # fmt: skip
 UNKNOWN = [
-    (initializers.get, "truncated_normal", "did you mean .*normal"),
-    (initializers.get, "nothing_like_it", "expected one of glorot_normal, .*he_uniform"),
+    (initializers.get, "truncate_normal", "did you mean truncated_normal"),
+    (initializers.get, "nothing_like_it", "expected one of constant, .*glorot_normal, .*he_uniform"),
     (activations.get, "hard_swish", "did you mean swish"),
     (activations.get, "relu6", "did you mean relu"),
     (losses.get, "hinge", "expected one of bce_with_logits, binary_cross_entropy, cross_entropy, huber, mae, mse"),

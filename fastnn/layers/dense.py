@@ -9,7 +9,7 @@ import numpy as np
 from fastnn import kernels
 from fastnn.arena import Array
 from fastnn.checks import count, flag
-from fastnn.initializers import Initializer
+from fastnn.initializers import Initializer, of_biases
 from fastnn.initializers import get as get_initializer
 from fastnn.layers import activations
 from fastnn.layers.contract import Code, Layer
@@ -30,9 +30,11 @@ class Dense(Layer):
     bias : bool
         Whether there is a b.
     weight_initializer : str, callable or None
-        A name of :mod:`fastnn.initializers` or a function of (shape, rng). None chooses by the activation that
-        follows: he_normal for relu and its kin, lecun_normal for selu, glorot_uniform otherwise.
+        A name of :mod:`fastnn.initializers`, one of those with settings, ``initializers.orthogonal(gain=1.4)``, or a
+        function of (shape, rng). None chooses by the activation that follows: he_normal for relu and its kin,
+        lecun_normal for selu, glorot_uniform otherwise.
     bias_initializer : str or callable
+        In the same way.
     trainable : bool
         As of every layer: False freezes its parameters.
 
@@ -94,7 +96,7 @@ class Dense(Layer):
         default = "glorot_uniform" if row is None else row.initializer
         self.parameter("w", (n_in, self.units), self.weight_initializer or default)
         if self.bias:
-            self.parameter("b", (self.units,), self.bias_initializer)
+            self.parameter("b", (self.units,), of_biases(self.bias_initializer, n_in))
         elif self.__dict__.get("b") is not None:
             raise ValueError(f"{self.title}: b was set, but bias is False: there is none")
         else:
