@@ -13,13 +13,13 @@ FORMS = {"PyTorch": ("PyTorch compiled", "PyTorch Sequential")}  # the fastest o
 STEPS_IN_PYTHON = 1000  # per call, of those who loop in Python: no call costs them more than a step
 
 
-def cannot(name: str, quick: bool) -> str:
+def cannot(name: str, quick: bool, workload: Workload) -> str:
     """Return why a contender is left out, or nothing."""
     if name == "PyTorch compiled" and quick:
         return "compiling takes long: measured without --quick"
     if name == "PyTorch Sequential" and quick:
         return "slower than by hand: measured without --quick"
-    return missing(name)
+    return missing(name, workload)
 
 
 def per_call(name: str, workload: Workload) -> int:
@@ -42,12 +42,13 @@ def contenders(trainers: dict[str, Trainer], workload: Workload) -> dict[str, tu
 
 def bench(workload: Workload, chosen: argparse.Namespace, report: frame.Report) -> None:
     """Verify, measure and print one workload, and hold it against what is required."""
-    left_out = {name: reason for name in TRAINERS if (reason := cannot(name, chosen.quick))}
+    left_out = {name: reason for name in TRAINERS if (reason := cannot(name, chosen.quick, workload))}
     makers = {"twin": Twin} | {name: make for name, make in TRAINERS.items() if name not in left_out}
     data = workload.data()
     losses: dict[str, list[np.ndarray]] = {}
     weights: dict[str, list[np.ndarray]] = {}
-    trainers = {name: make(workload, workload.weights(), *data, frame.THREADS) for name, make in makers.items()}
+    plain = replace(workload, dropout=0.0)  # libraries draw other numbers
+    trainers = {name: make(plain, plain.weights(), *data, frame.THREADS) for name, make in makers.items()}
     for name, trainer in trainers.items():
         # JAX compiles for a number of epochs: here for the one that it is measured with, too.
         calls = [workload.verified] if name != "JAX" else [1] * workload.verified
@@ -56,9 +57,18 @@ def bench(workload: Workload, chosen: argparse.Namespace, report: frame.Report) 
     epochs = f"{workload.verified} epoch{'s' if workload.verified > 1 else ''}"
     frame.verify(f"{workload.name}, losses of {epochs}", losses, workload.rtol)
     frame.verify(f"{workload.name}, weights after {epochs}", weights, workload.weights_rtol)
-    agree = f"losses agree to {workload.rtol:g} and weights to {workload.weights_rtol:g} after {epochs}"
+    without = "without dropout, " if workload.dropout else ""
+    agree = f"{without}losses agree to {workload.rtol:g} and weights to {workload.weights_rtol:g} after {epochs}"
     print(f"\n{workload}\nverified: {agree}")
     del trainers["twin"]
+    if workload.dropout:
+        trainers = {
+            name: make(workload, workload.weights(), *data, frame.THREADS)
+            for name, make in makers.items()
+            if name != "twin"
+        }
+        for name, trainer in trainers.items():  # those that compile do so now
+            trainer.fit(per_call(name, workload), workload.shuffled)
 
     taking_part = contenders(trainers, workload)
     calls = {name: lambda t=trainer, n=n: t.fit(n, workload.shuffled) for name, (trainer, n) in taking_part.items()}

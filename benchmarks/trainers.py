@@ -1,7 +1,8 @@
 """One class per library: the same net, from the same weights, in the fastest form that a competent user would write.
 
 ``fit(epochs, shuffle)`` goes over all rows so many times and returns the mean loss of each epoch; ``weights()`` returns
-the arrays w, b of each layer. benchmarks/README.md says which other forms were tried.
+the arrays of each layer: w, b where it has one, and scale and shift where what it gives is normalized.
+benchmarks/README.md says which other forms were tried.
 """
 
 import sys
@@ -30,15 +31,14 @@ class FastNN:
     def __init__(
         self, workload: Workload, weights: Weights, x: np.ndarray, t: np.ndarray, threads: int, seed: int = 0
     ) -> None:
-        *hidden, last = workload.sizes[1:]
-        dense = [fastnn.Dense(units, workload.hidden) for units in hidden] + [fastnn.Dense(last, workload.output)]
-        self.model = fastnn.Model(dense, seed=seed).build(workload.sizes[0])
-        for layer, (w, b) in zip(dense, weights, strict=True):
-            layer.w[...], layer.b[...] = w, b
+        self.model = fastnn.Model(fastnn_layers(workload), seed=seed).build(workload.sizes[0])
+        self.arrays = [array for layer in self.model.layers for array in layer.parameters.values()]
+        for own, array in zip(self.arrays, (a for layer in workload.parameters(weights) for a in layer), strict=True):
+            own[...] = array
         optimizer = fastnn.SGD(workload.lr)
         if workload.optimizer == "adam":
             optimizer = fastnn.Adam(workload.lr, BETA1, BETA2, EPS)
-        self.layers, self.data = dense, (x, t)
+        self.data = x, t
         self.options: dict[str, Any] = {
             "loss": fastnn.losses.get(workload.loss), "optimizer": optimizer, "batch_size": workload.batch,
             "verbose": False, "n_threads": threads,
@@ -48,7 +48,23 @@ class FastNN:
         return np.array(self.model.fit(*self.data, epochs=epochs, shuffle=shuffle, **self.options).loss)
 
     def weights(self) -> list[np.ndarray]:
-        return [array for layer in self.layers for array in (layer.w, layer.b)]
+        return self.arrays
+
+
+def fastnn_layers(workload: Workload) -> list[Any]:
+    """Return the layers of a workload."""
+    *hidden, last = workload.sizes[1:]
+    if not (workload.normalization or workload.dropout):
+        return [fastnn.Dense(units, workload.hidden) for units in hidden] + [fastnn.Dense(last, workload.output)]
+    layers: list[Any] = []
+    for units in hidden:
+        layers.append(fastnn.Dense(units, bias=workload.normalization != "batch"))
+        if workload.normalization:
+            layers.append(fastnn.BatchNorm() if workload.normalization == "batch" else fastnn.LayerNorm())
+        layers.append(fastnn.layers.activations.get(workload.hidden))
+        if workload.dropout:
+            layers.append(fastnn.Dropout(workload.dropout))
+    return [*layers, fastnn.Dense(last, workload.output)]
 
 
 class Twin:
@@ -58,7 +74,8 @@ class Twin:
         activations = [workload.hidden] * (len(weights) - 1) + [workload.output]
         layers = [(w, b, activation) for (w, b), activation in zip(weights, activations, strict=True)]
         constants = {"beta1": BETA1, "beta2": BETA2, "eps": EPS} if workload.optimizer == "adam" else {}
-        self.net = MLP(layers, workload.loss, workload.optimizer, workload.lr, **constants)
+        assert not workload.dropout, "it draws no numbers"
+        self.net = MLP(layers, workload.loss, workload.optimizer, workload.lr, workload.normalization, **constants)
         self.x, self.t, self.batch = x, t, workload.batch
         self.rng, self.order = np.random.default_rng(0), np.arange(len(x))
 
@@ -67,7 +84,11 @@ class Twin:
         return np.array([self.net.epoch(self.x, self.t, self.batch, order) for order in orders])
 
     def weights(self) -> list[np.ndarray]:
-        return [array for pair in self.net.weights for array in pair]
+        found = []
+        for i, pair in enumerate(self.net.weights):
+            found += [array for array in pair if array is not None]
+            found += self.net.norms[i] if i < len(self.net.norms) else ()
+        return found
 
 
 class NumPy:
@@ -226,7 +247,9 @@ class PyTorch:
 
         torch.set_num_threads(threads)
         self.torch, self.workload = torch, workload
-        self.parameters = [torch.tensor(array, requires_grad=True) for pair in weights for array in pair]
+        own = [array for layer in workload.parameters(weights) for array in layer]
+        self.parameters = [torch.tensor(array, requires_grad=True) for array in own]
+        self.functional = functional
         self.hidden = {"relu": torch.relu, "tanh": torch.tanh}[workload.hidden]
         self.loss = {"cross_entropy": functional.cross_entropy, "mse": functional.mse_loss}[workload.loss]
         adam = {"lr": workload.lr, "betas": (BETA1, BETA2), "eps": EPS, "fused": True}
@@ -234,8 +257,19 @@ class PyTorch:
         self.x, self.t, self.order = torch.tensor(x), torch.tensor(t), torch.arange(len(x))
 
     def value(self, parameters: list[Any], x: Any, t: Any) -> Any:
-        for i in range(0, len(parameters) - 2, 2):
-            x = self.hidden(self.torch.addmm(parameters[i + 1], x, parameters[i]))
+        form, f = self.workload, self.functional
+        of_layer = {"": 2, "batch": 3, "layer": 4}[form.normalization]
+        for i in range(0, len(parameters) - 2, of_layer):
+            own = parameters[i : i + of_layer]
+            if form.normalization == "batch":  # without running averages, which training does not read
+                x = f.batch_norm(x @ own[0], None, None, own[1], own[2], training=True)
+            else:
+                x = self.torch.addmm(own[1], x, own[0])
+                if form.normalization:
+                    x = f.layer_norm(x, (x.shape[1],), own[2], own[3])
+            x = self.hidden(x)
+            if form.dropout:
+                x = f.dropout(x, form.dropout)
         return self.loss(self.torch.addmm(parameters[-1], x, parameters[-2]), t)
 
     def step(self, x: Any, t: Any) -> Any:
@@ -274,11 +308,21 @@ class PyTorchSequential(PyTorch):
     def __init__(self, workload: Workload, weights: Weights, x: np.ndarray, t: np.ndarray, threads: int) -> None:
         super().__init__(workload, weights, x, t, threads)
         nn, modules = self.torch.nn, []
-        for w, b in weights:
-            linear = nn.Linear(*w.shape)
-            linear.weight.data, linear.bias.data = self.torch.tensor(w.T.copy()), self.torch.tensor(b)
-            modules += [linear, {"relu": nn.ReLU, "tanh": nn.Tanh}[workload.hidden]()]
-        self.net = nn.Sequential(*modules[:-1])
+        for i, (w, b) in enumerate(weights):
+            linear = nn.Linear(*w.shape, bias=b is not None)
+            linear.weight.data = self.torch.tensor(w.T.copy())
+            if b is not None:
+                linear.bias.data = self.torch.tensor(b)
+            modules.append(linear)
+            if i == len(weights) - 1:
+                break
+            if workload.normalization:
+                norm = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}[workload.normalization]
+                modules.append(norm(w.shape[1]))
+            modules.append({"relu": nn.ReLU, "tanh": nn.Tanh}[workload.hidden]())
+            if workload.dropout:
+                modules.append(nn.Dropout(workload.dropout))
+        self.net = nn.Sequential(*modules)
         self.parameters = list(self.net.parameters())
         self.optimizer = (
             self.torch.optim.Adam(self.parameters, workload.lr, (BETA1, BETA2), EPS, fused=True)
@@ -361,18 +405,19 @@ class Jax:
         return np.asarray(losses).reshape(epochs, -1).mean(axis=1)
 
     def weights(self) -> list[np.ndarray]:
-        return [np.asarray(array) for pair in self.state[0] for array in pair]
+        return [np.asarray(array) for layer in self.state[0] for array in layer]
 
 
 def jax_state(workload: Workload, weights: Weights) -> Any:
-    """Return the parameters, and what Adam remembers of them: m, v and the number of steps."""
+    """Return the parameters, what Adam remembers of them: m, v and the number of steps, and the key of dropout."""
     import jax
     from jax import numpy as jnp
 
-    parameters = [(jnp.array(w), jnp.array(b)) for w, b in weights]
+    parameters = [tuple(map(jnp.array, layer)) for layer in workload.parameters(weights)]
+    key = jax.random.key(0, impl="unsafe_rbg") if workload.dropout else ()  # the fastest there is on a CPU
     if workload.optimizer == "sgd":
-        return parameters, ()
-    return parameters, (*(jax.tree.map(jnp.zeros_like, parameters) for _ in range(2)), jnp.float32(0))
+        return parameters, (), key
+    return parameters, (*(jax.tree.map(jnp.zeros_like, parameters) for _ in range(2)), jnp.float32(0)), key
 
 
 def jax_step(workload: Workload, state: Any, x: Any, t: Any) -> Any:
@@ -382,20 +427,36 @@ def jax_step(workload: Workload, state: Any, x: Any, t: Any) -> Any:
 
     hidden = {"relu": jax.nn.relu, "tanh": jnp.tanh}[workload.hidden]
 
+    def normalized(y: Any, scale: Any, shift: Any) -> Any:
+        axis = 0 if workload.normalization == "batch" else 1
+        mean = jnp.mean(y, axis, keepdims=True)
+        variance = jnp.mean(jnp.square(y - mean), axis, keepdims=True)
+        return (y - mean) * (jax.lax.rsqrt(variance + 1e-5) * scale) + shift
+
     def loss(parameters: Any) -> Any:
         y = x
-        for w, b in parameters[:-1]:
-            y = hidden(y @ w + b)
+        for i, (w, *own) in enumerate(parameters[:-1]):
+            y = y @ w
+            if workload.normalization != "batch":
+                y = y + own[0]
+            if workload.normalization:
+                y = normalized(y, *own[-2:])
+            y = hidden(y)
+            if workload.dropout:
+                kept = jax.random.bernoulli(keys[i], 1 - workload.dropout, y.shape)
+                y = jnp.where(kept, y / (1 - workload.dropout), 0)
         w, b = parameters[-1]
         y = y @ w + b
         if workload.loss == "mse":
             return jnp.mean(jnp.square(y - t))
         return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(y), t[:, None], axis=1))
 
-    parameters, remembered = state
+    parameters, remembered, key = state
+    if workload.dropout:
+        key, *keys = jax.random.split(key, len(parameters))
     value, gradients = jax.value_and_grad(loss)(parameters)
     if workload.optimizer == "sgd":
-        return (jax.tree.map(lambda p, g: p - workload.lr * g, parameters, gradients), ()), value
+        return (jax.tree.map(lambda p, g: p - workload.lr * g, parameters, gradients), (), key), value
     m, v, count = remembered
     count += 1
     m = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, m, gradients)
@@ -404,7 +465,7 @@ def jax_step(workload: Workload, state: Any, x: Any, t: Any) -> Any:
     parameters = jax.tree.map(
         lambda p, m, v: p - workload.lr * (m * scale_m) / (jnp.sqrt(v * scale_v) + EPS), parameters, m, v
     )
-    return (parameters, (m, v, count)), value
+    return (parameters, (m, v, count), key), value
 
 
 TRAINERS = {
@@ -417,8 +478,13 @@ MODULES = {
 }  # fmt: skip
 
 
-def missing(name: str) -> str:
-    """Return why a library cannot be imported here, or nothing."""
+WITHOUT_NORMALIZATION = ("NumPy", "scikit-learn")
+
+
+def missing(name: str, workload: Workload | None = None) -> str:
+    """Return why a library cannot train a net, or be imported here, or nothing."""
+    if workload is not None and (workload.normalization or workload.dropout) and name in WITHOUT_NORMALIZATION:
+        return "it has no normalization and no dropout"
     try:
         for module in MODULES.get(name, "numpy").split():
             import_module(module)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-Weights = list[tuple[np.ndarray, np.ndarray]]  # of each layer: w (n_in, n_out) and b (n_out)
+# Of each layer w (n_in, n_out) and b (n_out), or None: normalization of a batch takes away what a bias adds
+Weights = list[tuple[np.ndarray, np.ndarray | None]]
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8  # of Adam, for everybody
 
@@ -26,6 +27,10 @@ class Workload:
         "cross_entropy" with integer labels, or "mse".
     optimizer : str
         "sgd" without momentum, or "adam".
+    normalization : str
+        Of what a hidden layer gives, before its activation: "batch", "layer", or none.
+    dropout : float
+        The rate behind hidden layers. Libraries draw other numbers: results are compared without it.
     epochs : int
         In a call of fit.
     shuffled : bool
@@ -52,6 +57,8 @@ class Workload:
     loss: str = "cross_entropy"
     hidden: str = "relu"
     optimizer: str = "sgd"
+    normalization: str = ""
+    dropout: float = 0.0
     lr: float = 0.05
     epochs: int = 10
     shuffled: bool = True
@@ -65,7 +72,7 @@ class Workload:
 
     @property
     def name(self) -> str:
-        return "-".join(map(str, self.sizes))
+        return "-".join(map(str, self.sizes)) + (f" {self.normalization} norm" if self.normalization else "")
 
     @property
     def steps(self) -> int:
@@ -80,19 +87,30 @@ class Workload:
 
     def __str__(self) -> str:
         order = "shuffled in each epoch" if self.shuffled else "all of them"
+        around = f"dropout {self.dropout:g}, " if self.dropout else ""
         return (
-            f"{self.name}, {self.hidden}, {self.output}, {self.loss}, {self.optimizer}, float32: "
+            f"{self.name}, {around}{self.hidden}, {self.output}, {self.loss}, {self.optimizer}, float32: "
             f"{self.rows} rows in batches of {self.batch}, {order}"
         )
 
     def weights(self, seed: int = 1) -> Weights:
         """Return the first weights: He's for the layers."""
         rng = np.random.default_rng(seed)
-        shapes = zip(self.sizes[:-1], self.sizes[1:], strict=True)
-        return [
-            (rng.normal(0, np.sqrt(2 / n_in), (n_in, n_out)).astype(np.float32), np.zeros(n_out, np.float32))
-            for n_in, n_out in shapes
-        ]
+        shapes = list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
+        found: Weights = []
+        for i, (n_in, n_out) in enumerate(shapes):
+            w = rng.normal(0, np.sqrt(2 / n_in), (n_in, n_out)).astype(np.float32)
+            has_bias = self.normalization != "batch" or i == len(shapes) - 1
+            found.append((w, np.zeros(n_out, np.float32) if has_bias else None))
+        return found
+
+    def parameters(self, weights: Weights) -> list[list[np.ndarray]]:
+        """Return all first parameters, layer by layer: w, b where there is one, and a norm's scale and shift."""
+        found = [[w] if b is None else [w, b] for w, b in weights]
+        if self.normalization:
+            for i, n in enumerate(self.sizes[1:-1]):
+                found[i] += [np.ones(n, np.float32), np.zeros(n, np.float32)]
+        return found
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
         """Return x (rows, n_in), and labels (rows,) or targets (rows, n_out) that can be learnt only in part."""
@@ -126,6 +144,13 @@ WORKLOADS = (
     ),
     Workload((8, 256, 256, 1), 6400, 256, "identity", "mse", lr=0.01, epochs=4),
     Workload((784, 100, 100, 10), 4000, 200, optimizer="adam", lr=0.001, epochs=3, weights_rtol=1e-2),
+    Workload(
+        (54, 128, 128, 7), 6400, 64, optimizer="adam", normalization="batch", dropout=0.2, lr=0.001, epochs=6,
+        weights_rtol=1e-2, at_least={"JAX": 1.3, "PyTorch": 4},
+    ),
+    Workload(
+        (20, 64, 64, 2), 3200, 32, normalization="layer", epochs=30, at_least={"JAX": 1.3, "PyTorch": 4},
+    ),
     # The net of the benchmark that SimpleChains.jl published: 10,000 epochs.
     Workload(
         (4, 32, 16, 4), 10_000, 10_000, "identity", "mse", "tanh", "adam", lr=0.001,

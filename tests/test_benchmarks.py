@@ -191,8 +191,9 @@ both = ("sgd", "adam")
 workloads = [Workload((8, 16, n), 64, 32, "identity", "mse", optimizer=o) for n in (1, 3) for o in both]
 workloads += [Workload((2, 8, 4, 2), 8, 4, hidden=hidden, optimizer="adam") for hidden in ("tanh", "relu")]
 workloads += [Workload((3, 200, 3), 64, 32), Workload((3, 9, 2), 8, 8, shuffled=False)]
+workloads += [Workload((5, 16, 16, 3), 64, 16, normalization=n, optimizer=o) for n in ("batch", "layer") for o in both]
 for w in workloads:
-    made = {"twin": Twin} | {name: make for name, make in TRAINERS.items() if not missing(name)}
+    made = {"twin": Twin} | {name: make for name, make in TRAINERS.items() if not missing(name, w)}
     trainers = {name: make(w, w.weights(), *w.data(), 1) for name, make in made.items()}
     losses = {name: [trainer.fit(3, shuffle=False)] for name, trainer in trainers.items()}
     frame.verify(str(w), losses, w.rtol)
