@@ -30,7 +30,7 @@ FAMILIES = {
         ["common", "rectangle", "index", "dense", "peak"],
         [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "dots", "gemm", "peak")],
     ),
-    "layers": (["common", "views", "rectangle", "dropout", "normalization", "elementwise", "elementary"], []),
+    "layers": (["common", "views", "rectangle", "dropout", "normalization", "copy", "elementwise", "elementary"], []),
     "losses": (["common", "views", "softmax", "losses"], []),
     "optimizers": (["common", "views", "index", "optimizers", "transforms", "adam", "gather"], []),
 }

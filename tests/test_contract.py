@@ -16,15 +16,18 @@ from fastnn import (
     MSE,
     SGD,
     Adam,
+    Add,
     BatchNorm,
     Dense,
     Dropout,
+    Identity,
     Layer,
     LayerNorm,
     LeakyReLU,
     Loss,
     Model,
     Optimizer,
+    Parallel,
     ReLU,
     Residual,
     Sequential,
@@ -33,7 +36,7 @@ from fastnn import (
     kernels,
 )
 from fastnn._core.team import Team
-from fastnn.layers.contract import Code
+from fastnn.layers.declarations import Code
 
 X, T = data()
 
@@ -152,6 +155,21 @@ LAYERS = {
     "residual of dropout": lambda: [Dense(5), Residual([Dropout(0.4)]), Dense(OUTPUTS)],
     "residual alone": lambda: [Residual([Dense(FEATURES)]), Dense(OUTPUTS)],
     "sequential": lambda: [Sequential(two()), Sequential([Tanh(), Dense(OUTPUTS)])],
+    "parallel": lambda: [
+        Dense(5, "tanh"),
+        Parallel([Sequential(two(3)), Identity(), Tanh(), Sequential([Dense(3), BatchNorm(), Tanh(), Dropout(0.3)])]),
+        Dense(OUTPUTS),
+    ],
+    "parallel first and last": lambda: [
+        Parallel([Dense(6, "tanh"), Identity()]), Parallel([Dense(OUTPUTS - 1), Dense(1, "sigmoid")]),
+    ],
+    "parallel in parallel": lambda: [
+        Dense(4), Parallel([Parallel([Dense(2), Scale(), Dropout(0.3)]), Residual([Dense(4, "tanh")])]), Dense(OUTPUTS),
+    ],
+    "add": lambda: [
+        Dense(4), Add([Sequential(two()), Dense(5, bias=False), Sequential([BatchNorm(), Dense(5, "tanh")])]), Tanh(),
+        Add([Dense(OUTPUTS, "tanh")]),
+    ],
     "nested": lambda: [
         Sequential([Dense(5), BatchNorm(), Sequential([Tanh(), Dropout(0.2)])]),
         Residual([Sequential([LayerNorm(), Dense(5, "tanh")]), Residual([Dropout(0.1), Dense(5), BatchNorm()])]),
@@ -295,6 +313,7 @@ WIDE = {
     "batch norm": lambda: [Dense(301), BatchNorm(), ReLU(), Dropout(0.2), Dense(10)],
     "layer norm": lambda: [Dense(301), LayerNorm(), ReLU(), Dropout(0.2), Dense(10)],
     "residual": lambda: [Dense(201), Residual([BatchNorm(), Dense(301, "relu"), Dropout(0.1), Dense(201)]), Dense(10)],
+    "parallel": lambda: [Dense(201), Parallel([Identity(), Dense(301, "relu"), Dense(77)]), Dropout(0.1), Dense(10)],
 }
 
 

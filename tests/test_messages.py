@@ -7,6 +7,7 @@ from fastnn import (
     MSE,
     SGD,
     Adam,
+    Add,
     BatchNorm,
     BinaryCrossEntropy,
     CrossEntropy,
@@ -21,6 +22,7 @@ from fastnn import (
     Loss,
     Model,
     Optimizer,
+    Parallel,
     Residual,
     Sequential,
     fit_many,
@@ -462,7 +464,7 @@ def test_targets_of_a_loss_by_hand_are_called_t(call, message):
         call()
 
 
-@pytest.mark.parametrize("kind", [Sequential, Residual, Model])
+@pytest.mark.parametrize("kind", [Sequential, Residual, Parallel, Add, Model])
 def test_layers_out_of_range_say_how_many_there_are(kind):
     row = kind([Dense(3), Dense(3)])
     with pytest.raises(IndexError, match="there is no layer 2, expected -2 to 1"):

@@ -338,7 +338,7 @@ def test_dense_explains_that_it_takes_the_number_of_outputs_alone(kind):
         kind(4, 8, True)
 
 
-@pytest.mark.parametrize("kind", [Sequential, fastnn.Residual])
+@pytest.mark.parametrize("kind", [Sequential, fastnn.Residual, fastnn.Parallel, fastnn.Add])
 def test_a_container_explains_that_its_layers_are_one_list(kind):
     with pytest.raises(TypeError, match=r"expected at most 1 \(layers\): pass one list, \[Dense\(3\), Dense\(4\)\]$"):
         kind(Dense(3), Dense(4))

@@ -20,8 +20,15 @@ from fastnn.layers.activations import (
     Softsign,
     Tanh,
 )
-from fastnn.layers.containers import Residual, Sequential
-from fastnn.layers.contract import Code, Layer
+from fastnn.layers.containers import (
+    Add,
+    Concatenate,
+    Parallel,
+    Residual,
+    Sequential,
+)
+from fastnn.layers.contract import Layer
+from fastnn.layers.declarations import Code
 from fastnn.layers.dense import Dense, Linear
 from fastnn.layers.dropout import Dropout
 from fastnn.layers.normalization import BatchNorm, LayerNorm
@@ -33,8 +40,10 @@ __all__ = [
     "GELU",
     "SELU",
     "Activation",
+    "Add",
     "BatchNorm",
     "Code",
+    "Concatenate",
     "Dense",
     "Dropout",
     "HardSigmoid",
@@ -46,6 +55,7 @@ __all__ = [
     "Linear",
     "LogSoftmax",
     "Mish",
+    "Parallel",
     "ReLU",
     "Residual",
     "Run",

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from fastnn import kernels
 from fastnn.arena import Array
 from fastnn.checks import lookup
-from fastnn.layers.contract import Code, Layer
+from fastnn.layers.contract import Layer
+from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
 from fastnn.settings import Number, made
 

@@ -29,7 +29,8 @@ class Stage:
 
     layers: tuple[Layer, ...]
     has_parameters: bool  # that are trained: in it, or inside
-    may_raise = False  # Python code runs in it
+    inner: tuple[Chain, ...] = ()  # the rows of layers inside it
+    may_raise = False  # Python code runs in it, or inside
     is_ours: bool  # what runs is code of this package, which depends on its arguments and on cells alone
     takes_rows: Callable[[Array], bool] | None = None
     has_scratch = True  # its layers may have declared memory from forward to backward
@@ -39,16 +40,15 @@ class Stage:
         self.layers, self.trains = (layer,), trains
         self.saved, self.in_place = element.code.saved, element.code.in_place
         self.n_in, self.n_out = layer.n_in, layer.n_out
-        self.inner = inner = None
-        if layer._children:
-            row = elements(layer._children, predicting, around=element.around)
-            self.inner = inner = Chain(row, self.n_in, layer.dtype, predicting)
-        self.is_ours = _is_ours(layer._forward) and (inner is None or inner.is_ours)
         self.has_parameters = trains and bool(layer._gradients)
         self.changes = type(layer)._after_batch is not Layer._after_batch
-        if inner is not None:
+        self.is_ours = _is_ours(layer._forward)
+        for row in layer.in_branches() if layer._children else ():
+            inner = Chain(elements(row, predicting, around=element.around), self.n_in, layer.dtype, predicting)
+            self.inner = (*self.inner, inner)
             self.has_parameters = self.has_parameters or inner.lowest >= 0
             self.changes = self.changes or bool(inner.changing)
+            self.is_ours, self.may_raise = self.is_ours and inner.is_ours, self.may_raise or inner.may_raise
 
     def forward(self, x: Array, y: Array, run: Run) -> None:
         self.layer._forward(x, y, run)
@@ -61,8 +61,8 @@ class Stage:
 
     def after_batch(self, run: Run) -> None:
         self.layer._after_batch(run)
-        if run.inner is not None and self.inner is not None:
-            self.inner.after_batch(run.inner._memory, run.tape)
+        for inner, branch in zip(self.inner, run.branches, strict=True):
+            inner.after_batch(branch._memory, run.tape)
 
 
 class NumpyStage(Stage):
@@ -75,7 +75,7 @@ class NumpyStage(Stage):
         self.layer = layer = element.layer
         self.layers, self.trains = (layer,), trains
         self.saved, self.in_place = element.code.saved, False
-        self.n_in, self.n_out, self.inner = layer.n_in, layer.n_out, None
+        self.n_in, self.n_out = layer.n_in, layer.n_out
         self._inside = [layer, *inside(layer)]
         self._is_alone = len(self._inside) == 1
         self.has_parameters = trains and any(own._gradients and own.trainable for own in self._inside)
@@ -96,7 +96,7 @@ class NumpyStage(Stage):
             run.tape.call(lambda: self._backward(dy, dx))
 
     def after_batch(self, run: Run) -> None:
-        own = Run(None, run.rows, run.scratch, run.trains, None)
+        own = Run(None, run.rows, run.scratch, run.trains)
         if run.tape is None:
             self._after_batch(own)
         else:
@@ -228,7 +228,7 @@ class Product(Stage):
         is_fused = scaling is not None or activation is not None
         self.is_ours = _is_ours(self.layer.forward_fused if is_fused else self.layer._forward)
         self.takes_rows = self.layer.takes_rows if element.reads_rows else None
-        self.n_in, self.n_out, self.inner = self.layer.n_in, self.layer.units, None
+        self.n_in, self.n_out = self.layer.n_in, self.layer.units
 
     def forward(self, x: Array, y: Array, run: Run) -> None:
         if self.scaling is not None:
@@ -279,14 +279,16 @@ class Chain:
                 self.lowest = i
             if stage.changes:
                 self.changing.append(i)
-            self.may_raise = self.may_raise or stage.may_raise or (stage.inner is not None and stage.inner.may_raise)
+            self.may_raise = self.may_raise or stage.may_raise
             self.is_ours = self.is_ours and stage.is_ours
 
-    def memory(self, rows: int, input_gradient: bool = False, train: bool = True, is_inner: bool = False) -> Pass:
+    def memory(self, rows: int, input_gradient: bool = False, train: bool = True, branch: int | None = None) -> Pass:
         """Return memory for `rows` rows; with ``train=False`` there is none for gradients.
 
-        That of a chain inside a stage is given its input, and where to write the gradient of that.
+        That of a chain inside a stage, of that number, is given its input, and the first one where to write the
+        gradient of that.
         """
+        is_inner = branch is not None
         stages, n = self.stages, len(self.stages)
         lowest = -1 if input_gradient else self.lowest if self.lowest >= 0 else n
         with_gradients = train and lowest < n
@@ -303,14 +305,16 @@ class Chain:
             shapes.append((rows, self.n_out))
             places_of_gradients[n] = len(shapes) - 1
             for i in range(n - 1, lowest, -1):
-                if is_inner and i == 0:  # it is given
+                if branch == 0 and i == 0:  # it is given
                     continue
                 if not stages[i].in_place:
                     shapes.append((rows, stages[i].n_in))
                 places_of_gradients[i] = places_of_gradients[i + 1] if stages[i].in_place else len(shapes) - 1
         arena = Arena(shapes, self.dtype, padded=True)
         views: list[Any] = [*arena.views, None]
-        scratch, inner, nbytes = [], [], 0
+        scratch: list[Scratch] = []
+        inner: list[tuple[Pass, ...]] = []
+        nbytes = 0
         for view in arena.views:
             nbytes += view.nbytes
         for i, stage in enumerate(stages):
@@ -318,9 +322,10 @@ class Chain:
             scratch.append(own)
             for array in own.arrays.values():
                 nbytes += array.nbytes
-            below = None if stage.inner is None else stage.inner.memory(rows, i > lowest, train, is_inner=True)
+            below = tuple(chain.memory(rows, i > lowest, train, branch=j) for j, chain in enumerate(stage.inner))
             inner.append(below)
-            nbytes += 0 if below is None else below.nbytes
+            for branch_memory in below:
+                nbytes += branch_memory.nbytes
         get = views.__getitem__
         made = Pass(rows, [*map(get, places)], [*map(get, places_of_gradients)], scratch, inner)
         made.nbytes = nbytes
@@ -339,8 +344,10 @@ class Chain:
 
     def _run(self, memory: Pass, i: int, tape: Tape | None) -> Run:
         stage, inner = self.stages[i], memory.inner[i]
-        bound = None if inner is None or stage.inner is None else Inner(stage.inner, inner, tape)
-        return Run(tape, memory.rows, memory.scratch[i].arrays, stage.trains, bound)
+        branches = (
+            tuple(Inner(chain, own, tape) for chain, own in zip(stage.inner, inner, strict=True)) if inner else ()
+        )
+        return Run(tape, memory.rows, memory.scratch[i].arrays, stage.trains, branches)
 
     def forward(self, memory: Pass, tape: Tape | None = None) -> None:
         activations = memory.activations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from fastnn import initializers, kernels
 from fastnn.arena import Array, Memory
 from fastnn.arrays import as_array, as_matrix, copy_into
 from fastnn.checks import count, flag, shown
+from fastnn.layers.declarations import PLAIN, Code, Declared
 from fastnn.settings import Forms, Part, fixed_settings, instead_of, no_attribute
 from fastnn.signatures import parameters_of
 
@@ -23,47 +24,9 @@ if TYPE_CHECKING:
 _NUMPY_FORMS: dict[type, LayerForms] = {}
 
 
-class Code(NamedTuple):
-    """What the kernels of a layer allow: it holds for the code of the class that declares it, and of no subclass's own.
-
-    Attributes
-    ----------
-    saved : tuple of str
-        What ``_backward`` reads of "x" and "y".
-    in_place : bool
-        y may be x, and dx may be dy.
-    fusable : bool
-        It may run inside the kernel of the product before it, and its derivative inside the one behind.
-    mergeable : bool
-        It may be computed inside the loss behind it.
-    scales : bool
-        It gives each column a factor and an offset, which the product before it may apply.
-    multiplies : bool
-        It is a product whose kernels can hold an activation (``forward_fused``), and the derivative of one and plain
-        SGD's step (``backward_fused``).
-    """
-
-    saved: tuple[str, ...] = ("x", "y")
-    in_place: bool = False
-    fusable: bool = False
-    mergeable: bool = False
-    scales: bool = False
-    multiplies: bool = False
-
-
-PLAIN = Code()
 OF_THE_CONTRACT = {  # attributes that hold no layer of a user's
     "_children", "_declared", "_eager", "_owner", "_memory", "_gradients", "_following", "kernels", "dtype", "label",
 }  # fmt: skip
-
-
-class Declared:
-    """An array that a layer declares, before memory is given to it."""
-
-    __slots__ = ("dtype", "initializer", "kind", "role", "shape")
-
-    def __init__(self, role: str, shape: tuple[Any, ...], initializer: Any, kind: str, dtype: Any) -> None:
-        self.role, self.shape, self.initializer, self.kind, self.dtype = role, shape, initializer, kind, dtype
 
 
 class Layer(Part):
@@ -316,6 +279,10 @@ class Layer(Part):
     def in_a_row(self) -> Sequence[Layer]:
         """Return the layers that run one after the other in the place of this one."""
         return (self,)
+
+    def in_branches(self) -> Sequence[Sequence[Layer]]:
+        """Return the rows of layers inside this one, which run beside each other: all of its children are one row."""
+        return (self._children,)
 
     def expect_features(self, x: Array) -> None:
         """Raise ValueError unless x has the right number of columns."""

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.arena import Array
-from fastnn.layers.contract import Code, Layer
+from fastnn.layers.contract import Layer
+from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
 from fastnn.settings import Number
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastnn.layers.contract import PLAIN, Code, Layer, LayerForms, forms
+from fastnn.layers.contract import Layer, LayerForms, forms
+from fastnn.layers.declarations import PLAIN, Code
 
 
 class Element:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from fastnn.arena import Array
-from fastnn.layers.contract import Code, Layer
+from fastnn.layers.contract import Layer
+from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
 from fastnn.settings import Number
 

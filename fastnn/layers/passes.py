@@ -40,8 +40,8 @@ class Pass:
     rows : int
     scratch : list of Scratch
         That of each stage.
-    inner : list of Pass or None
-        That of the layers inside each stage.
+    inner : list of tuple of Pass
+        That of the rows of layers inside each stage.
     """
 
     __slots__ = ("activations", "gradients", "inner", "nbytes", "rows", "scratch")
@@ -52,7 +52,7 @@ class Pass:
         activations: list[Array],
         gradients: list[Array | None],
         scratch: list[Scratch],
-        inner: list[Pass | None],
+        inner: list[tuple[Pass, ...]],
     ) -> None:
         self.rows, self.activations, self.gradients = rows, activations, gradients
         self.scratch, self.inner = scratch, inner
@@ -71,7 +71,7 @@ class Pass:
             [*map(part, self.activations)],
             [*map(part, self.gradients)],
             [scratch.first(rows) for scratch in self.scratch],
-            [None if inner is None else inner.first(rows) for inner in self.inner],
+            [tuple(branch.first(rows) for branch in inner) for inner in self.inner],
         )
 
     def reading(self, rows: object) -> Pass:
@@ -92,18 +92,25 @@ class Run:
         What the layer has declared, for the rows of this batch.
     trains : bool
         Whether gradients of the layer's own parameters are wanted.
-    inner : Inner or None
-        The layers inside this one, in a row: to be called as they are needed.
+    branches : tuple of Inner
+        The rows of layers inside this one, as `Layer.in_branches` says: to be called as they are needed.
     """
 
-    __slots__ = ("inner", "rows", "scratch", "tape", "trains")
+    __slots__ = ("branches", "rows", "scratch", "tape", "trains")
 
-    def __init__(self, tape: Any, rows: int, scratch: dict[str, Array], trains: bool, inner: Inner | None) -> None:
-        self.tape, self.rows, self.scratch, self.trains, self.inner = tape, rows, scratch, trains, inner
+    def __init__(
+        self, tape: Any, rows: int, scratch: dict[str, Array], trains: bool, branches: tuple[Inner, ...] = ()
+    ) -> None:
+        self.tape, self.rows, self.scratch, self.trains, self.branches = tape, rows, scratch, trains, branches
+
+    @property
+    def inner(self) -> Inner | None:
+        """The layers inside, where they are one row."""
+        return self.branches[0] if self.branches else None
 
 
 class Inner:
-    """The layers inside a stage, during one pass."""
+    """A row of layers inside a stage, during one pass."""
 
     __slots__ = ("_chain", "_memory", "_tape")
 
@@ -120,6 +127,11 @@ class Inner:
     def dy(self) -> Array | None:
         """Where to write the gradient of these outputs before `backward`: None where nothing needs it."""
         return self._memory.gradients[-1]
+
+    @property
+    def dx(self) -> Array | None:
+        """Memory of its own for the gradient of x, where one is wanted and another row has written the first."""
+        return self._memory.gradients[0]
 
     def backward(self, dx: Array | None) -> None:
         """Write the gradients of their parameters, and that of x into dx, unless it is None."""

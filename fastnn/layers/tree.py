@@ -355,7 +355,8 @@ def _add_row(row: list[Layer], layers: Sequence[Layer]) -> None:
             if element is layer:
                 row.append(layer)
                 if layer._children and len(elements) == 1:
-                    _tell_what_follows(layer._children)
+                    for branch in layer.in_branches():
+                        _tell_what_follows(branch)
             else:
                 _add_row(row, (element,))
 

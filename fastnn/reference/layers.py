@@ -221,6 +221,11 @@ def layer_norm_gradients(x: Array, dy: Array, mean: Array, inverse: Array, dscal
     dscale[...] = (dy * ((x - mean[:, None]) * inverse[:, None])).sum(axis=0)
 
 
+def copy(x: Array, y: Array) -> None:
+    """y = x; x, y (batch, n) of any strides."""
+    y[...] = x
+
+
 # Batches
 
 

@@ -18,6 +18,7 @@ CASES = (
     *ACTIVATIONS,
     *SOFTMAX,
     *DROPOUT,
+    *COLUMNS,
     *NORMALIZATION,
     *LOSSES,
     *OPTIMIZERS,

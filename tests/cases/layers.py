@@ -64,6 +64,18 @@ DROPOUT = (
 )
 
 
+# Columns
+
+
+def copy_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+    """Columns of wider arrays, where there are several."""
+    x, y = rng.normal(size=(rows, 2 * width)).astype(dtype), unset((rows, width + 3), dtype)
+    return {"x": x[:, width:], "y": y[:, 1 : width + 1]}
+
+
+COLUMNS = (Case("copy", copy_arguments, ("y",)),)
+
+
 # Normalization
 
 
