@@ -1,7 +1,10 @@
 """Every kernel does what its twin in `fastnn.reference` does: the same numbers, and errors for wrong arguments."""
 
 import inspect
+from collections.abc import Callable, Iterable
+from functools import wraps
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,8 +36,34 @@ from fastnn._core.team import Team
 from fastnn.kernels import Rows
 
 each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
-each_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "x".join(map(str, shape)))
 each_product = pytest.mark.parametrize("sizes", PRODUCTS, ids=lambda sizes: "x".join(map(str, sizes)))
+
+
+def in_turn(name: str, values: Callable[[Case], Iterable[Any]] | Iterable[Any]) -> Callable[..., Any]:
+    """Run a test with each of some values, or of those that belong to its case: what fails says with which.
+
+    That is one test: to begin and end thousands of them takes longer than what they do.
+    """
+
+    def decorate(test: Callable[..., None]) -> Callable[..., None]:
+        @wraps(test)
+        def all_of_them(**given: Any) -> None:
+            value = None
+            try:
+                for value in values(given["case"]) if callable(values) else values:
+                    test(**given, **{name: value})
+            except (Exception, pytest.fail.Exception) as error:
+                raise AssertionError(f"{name} {value}: {type(error).__name__}: {error}") from error
+
+        own = inspect.signature(test)
+        rest = [parameter for parameter in own.parameters.values() if parameter.name != name]
+        all_of_them.__signature__ = own.replace(parameters=rest)
+        return all_of_them
+
+    return decorate
+
+
+in_all_shapes = in_turn("shape", SHAPES)
 
 
 def each_case(cases=CASES):
@@ -89,9 +118,9 @@ def assert_equals_reference(case: Case, dtype: type, arguments: Arguments) -> Ar
     return got
 
 
-@each_shape
 @each_dtype
 @each_case()
+@in_all_shapes
 def test_equals_reference(case, dtype, shape):
     assert_equals_reference(case, dtype, case.make(*shape, dtype, random(*shape)))
 
@@ -290,27 +319,26 @@ def test_rows_that_are_chosen_are_no_output_of_an_activation(dtype):
         kernel("dense_backward", dtype)(**arguments | {"x": rows})
 
 
-def special_places():
-    """Where NaN and infinities can arrive.
+def special_places(case):
+    """Where NaN and infinities can arrive: (argument, number).
 
     An infinite target or weight means nothing, nor does what is left of a parameter that is not a number.
     """
-    for case in CASES:
-        given = arrays(case.make(3, 7, np.float64, random(3, 7)))
-        for name, value in given.items():
-            is_input = value.dtype.kind == "f" and not np.all(np.isnan(value))
-            if case.op in GUARDS:
-                continue
-            is_optimizer_state = {"lr", "step"} & given.keys() and name in ("w", "lr", "step")
-            if is_input and not is_optimizer_state:
-                for special in (np.nan,) if name in ("t", "weight") else (np.nan, np.inf, -np.inf):
-                    yield pytest.param(case, name, special, id=f"{case}-{name}-{special}")
+    given = arrays(case.make(3, 7, np.float64, random(3, 7)))
+    for name, value in given.items():
+        is_input = value.dtype.kind == "f" and not np.all(np.isnan(value))
+        is_optimizer_state = {"lr", "step"} & given.keys() and name in ("w", "lr", "step")
+        if is_input and not is_optimizer_state:
+            for special in (np.nan,) if name in ("t", "weight") else (np.nan, np.inf, -np.inf):
+                yield name, special
 
 
 @each_dtype
-@pytest.mark.parametrize(("case", "name", "special"), list(special_places()))
+@each_case([case for case in CASES if case.op not in GUARDS])
+@in_turn("place", special_places)
 @np.errstate(all="ignore")
-def test_specials_flow_as_in_reference(case, name, special, dtype):
+def test_specials_flow_as_in_reference(case, place, dtype):
+    name, special = place
     arguments = case.make(17, 19, dtype, random(17, 19))
     # One of the first numbers, which a vector handles, and the last, which the rest of a loop handles.
     arguments[name].reshape(-1)[[arguments[name].size // 3, -1]] = special
@@ -326,9 +354,9 @@ def test_read_only_inputs(case, dtype):
     case.kernel(dtype)(**arguments)
 
 
-@each_shape
 @each_dtype
 @each_case([case for case in CASES if case.alias])
+@in_all_shapes
 def test_aliased(case, dtype, shape):
     source, output = case.alias
     arguments = case.make(*shape, dtype, random(*shape))
@@ -351,20 +379,18 @@ def test_partial_overlap_is_refused(case, dtype):
         case.kernel(dtype)(**arguments)
 
 
-def overlapping_pairs():
+def overlapping_pairs(case):
     """Every output with every other array that is there."""
-    for case in CASES:
-        names = list(arrays(case.make(3, 7, np.float64, random(3, 7))))
-        for output in case.outputs:
-            for other in names:
-                if other != output:
-                    yield pytest.param(case, output, other, id=f"{case}-{output}-{other}")
+    names = list(arrays(case.make(3, 7, np.float64, random(3, 7))))
+    return [(output, other) for output in case.outputs for other in names if other != output]
 
 
 @each_dtype
-@pytest.mark.parametrize(("case", "output", "other"), list(overlapping_pairs()))
-def test_an_output_that_overlaps_another_array_is_refused(case, output, other, dtype):
+@each_case()
+@in_turn("pair", overlapping_pairs)
+def test_an_output_that_overlaps_another_array_is_refused(case, pair, dtype):
     """The same first byte, the end of the one in the beginning of the other, and the other way round."""
+    output, other = pair
     made = case.make(3, 7, dtype, random(3, 7))
     ends = [(made[name].nbytes - 1) // 8 * 8 for name in (output, other)]  # aligned, and still in the array
     for output_at, other_at in ((0, 0), (0, ends[0]), (ends[1], 0)):
@@ -432,18 +458,19 @@ def byte_swapped(case: Case, i: int, value: np.ndarray) -> np.ndarray:
     return value.astype(value.dtype.newbyteorder())
 
 
-def wrong_arguments():
-    """Rows (case, argument, change) of every change to every array argument that makes it wrong."""
-    for case in first_of_each_op():
-        for change in (longer, wider, deeper, strided, of_other_dtype, byte_swapped):
-            for i, (name, value) in enumerate(arrays(case.make(3, 7, np.float64, random(3, 7))).items()):
-                if change(case, i, value) is not None:
-                    yield pytest.param(case, i, name, change, id=f"{case.op}-{name}-{change.__name__}")
+def wrong_arguments(case):
+    """(place, argument, change) of every change to every array argument that makes it wrong."""
+    for change in (longer, wider, deeper, strided, of_other_dtype, byte_swapped):
+        for i, (name, value) in enumerate(arrays(case.make(3, 7, np.float64, random(3, 7))).items()):
+            if change(case, i, value) is not None:
+                yield i, name, change
 
 
 @each_dtype
-@pytest.mark.parametrize(("case", "i", "name", "change"), list(wrong_arguments()))
-def test_wrong_array_is_refused(case, i, name, change, dtype):
+@each_case(first_of_each_op())
+@in_turn("wrong", wrong_arguments)
+def test_wrong_array_is_refused(case, wrong, dtype):
+    i, name, change = wrong
     arguments = case.make(3, 7, dtype, random(3, 7))
     arguments[name] = change(case, i, arguments[name])
     with pytest.raises(ValueError, match=rf"^{case.op}: {name}\b"):
