@@ -53,6 +53,7 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "radam": ("m v", {}),
     "adamax": ("m u", {}),
     "lamb": ("m v u", {}),
+    "schedule_free_adamw": ("z x v", {}),
 }
 ARENAS = {"in cache": 1 << 12, "in memory": 1 << 23}  # how many parameters
 # What a call costs beside its arithmetic, on arrays of a few numbers: calls from Python, and recording. In ns, what
@@ -63,11 +64,14 @@ NUMPY_HAS = {"exp": np.exp, "log": np.log, "tanh_forward": np.tanh}  # required:
 FUNCTIONS = ((32, 64), (128, 512), (1000, 1000))  # their (rows, width)
 GATHER = ("gather_rows", "gather_labels")
 FLOAT32_SHARE = 0.9  # of the time in float64, at most: arithmetic takes half of it, sums in double, as losses have, all
-NUMBERS = ("multiply_numbers", "every", "nadam_product", "trust_rate")  # of single numbers: an element is a call
+NUMBERS = (  # of single numbers: an element is a call
+    "multiply_numbers", "every", "nadam_product", "trust_rate", "schedule_free_part", "ema_rate", "swa_rate",
+)  # fmt: skip
 TRANSFORMS: dict[str, dict[str, float]] = {
     "accumulate": {}, "scale": {"factor": 0.999}, "clip_values": {"limit": 0.7}, "block_squares": {}, "norm_factor": {},
     "guard_numbers": {}, "clear": {}, "approach": {"rate": 0.01}, "multiply_numbers": {}, "every": {"k": 4},
-    "nadam_product": {}, "trust_rate": {},
+    "nadam_product": {}, "trust_rate": {}, "schedule_free_part": {}, "ema_rate": {"decay": 0.9},
+    "swa_rate": {"start": 0, "every": 2},
 }  # fmt: skip
 COLUMNS = ("batch_norm_factors", "batch_norm_averages", "layer_norm_gradients", "scale_columns")
 # All that is measured per element, with options, as `reference` lists it.
@@ -145,9 +149,11 @@ def optimized(name: str, n: int, normal: Callable[..., np.ndarray]) -> list[Any]
         "lr": np.full(1, 1e-6),
         "step": np.full(1, 7.0),
         "product": np.full(1, 0.1),
+        "part": np.full(1, 0.1),
+        "before": np.full(1, 0.9),
     }
     made |= {
-        each: normal(n) if each in ("m", "mean") else np.square(normal(n)) + 2 for each in memory.split()
+        each: normal(n) if each in ("m", "mean", "z", "x") else np.square(normal(n)) + 2 for each in memory.split()
     } | options
     made["squares"] = np.ones((2, -(-n // reference.SQUARES)))
     parameters = list(inspect.signature(getattr(reference, op_of(name))).parameters.values())
@@ -173,6 +179,9 @@ def transformed(op: str, n: int, dtype: str, normal: Callable[..., np.ndarray]) 
             "multiply_numbers": [2.0, 3.0, np.empty(1)],
             "every": [np.zeros(1)],
             "nadam_product": [np.ones(1), np.ones(1)],
+            "schedule_free_part": [*(np.ones(1) for _ in range(5)), 0.1, 0.9],
+            "ema_rate": [np.ones(1), np.empty(1)],
+            "swa_rate": [np.ones(1), np.ones(1), np.empty(1)],
             "trust_rate": [np.ones((2, -(-n // reference.SQUARES))), 0.1, np.empty(1)],
         }[op]
     return [normal(n)]

@@ -40,8 +40,10 @@ from fastnn.layers import (
 from fastnn.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber, Loss
 from fastnn.model import Model
 from fastnn.optimizers import (
+    EMA,
     LAMB,
     SGD,
+    SWA,
     Adadelta,
     Adagrad,
     Adam,
@@ -54,6 +56,7 @@ from fastnn.optimizers import (
     RAdam,
     RMSprop,
     Rprop,
+    ScheduleFreeAdamW,
 )
 from fastnn.training import callbacks
 from fastnn.training.callbacks import EarlyStopping
@@ -82,12 +85,14 @@ else:
 __all__ = [
     "CELU",
     "ELU",
+    "EMA",
     "GELU",
     "LAMB",
     "MAE",
     "MSE",
     "SELU",
     "SGD",
+    "SWA",
     "Adadelta",
     "Adagrad",
     "Adam",
@@ -124,6 +129,7 @@ __all__ = [
     "ReLU",
     "Residual",
     "Rprop",
+    "ScheduleFreeAdamW",
     "Sequential",
     "SiLU",
     "Sigmoid",

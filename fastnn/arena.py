@@ -59,12 +59,14 @@ class Memory:
         All parameters and their gradients, flat.
     states : list of ndarray
         What is kept between steps and not trained, flat, one array for each dtype.
+    running : list of ndarray
+        Those states that are running averages over the batches of a training.
     without_gradients : str or None
         Why `grads` are not those of the last step, where they are not.
     """
 
-    __slots__ = ("__weakref__", "grads", "params", "states", "without_gradients")
+    __slots__ = ("__weakref__", "grads", "params", "running", "states", "without_gradients")
 
-    def __init__(self, params: Array, grads: Array, states: list[Array]) -> None:
-        self.params, self.grads, self.states = params, grads, states
+    def __init__(self, params: Array, grads: Array, states: list[Array], running: list[Array]) -> None:
+        self.params, self.grads, self.states, self.running = params, grads, states, running
         self.without_gradients: str | None = None

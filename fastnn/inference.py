@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,12 +12,16 @@ from fastnn._core.tape import RowFunction, Tape
 from fastnn.arena import Array
 from fastnn.arrays import copy_into
 from fastnn.layers.chain import Chain
+from fastnn.layers.contract import Layer
 from fastnn.layers.elements import elements
-from fastnn.layers.tree import Tree
+from fastnn.layers.shadows import follow
+from fastnn.layers.tree import Tree, walk
 from fastnn.recent import Recent
 
 if TYPE_CHECKING:
     from threading import Event
+
+    from fastnn.layers.passes import Pass
 
 _BLOCK_BYTES = 256 * 1024  # the activations of a block: they stay in a core's second cache, with room for weights
 _LEAST_ROWS = 128  # wider nets get more memory: a block reads all weights, which fewer rows are not worth
@@ -76,10 +81,22 @@ class Block:
             if stage.is_ours:
                 chain.forward_one(work, i, x, y, tape)
             else:  # of code from outside nobody knows what it depends on: it is called
-                tape.call(lambda i=i, x=x, y=y: chain.forward_one(work, i, x, y, None))  # type: ignore[misc]
+                tape.call(_calling(chain, work, i, x, y))
             if i == 0:
                 second = len(tape)
         return Recorded(activations, tape, second)
+
+
+def _calling(chain: Chain, work: Pass, i: int, x: Array, y: Array) -> Callable[[], None]:
+    """Return what calls a stage; where its layers are shadows, with the attributes that their layers have then."""
+    layers = [own for layer in chain.stages[i].layers for own in walk((layer,)) if "_shadow_of" in own.__dict__]
+
+    def call() -> None:
+        for layer in layers:
+            follow(layer)
+        chain.forward_one(work, i, x, y, None)
+
+    return call
 
 
 class Predictor:
@@ -149,15 +166,21 @@ class Predictors:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
+        self._layers: tuple[Layer, ...] | None = None
         self.whole: Predictor | None = None
         self._without_last: Predictor | None = None
+
+    def read(self, layers: tuple[Layer, ...] | None) -> None:
+        """Compute with these in place of the layers of the model from now on, or with those again."""
+        if layers is not self._layers:
+            self._layers, self.whole, self._without_last = layers, None, None
 
     def current(self, without_last: bool = False) -> Predictor:
         """Return what computes them."""
         found = self._without_last if without_last else self.whole
         if found is None:
             tree = self._tree
-            row = elements(tree.layers, predicting=True)
+            row = elements(self._layers or tree.layers, predicting=True)
             found = Predictor(Chain(row[:-1] if without_last else row, tree.n_in, tree.dtype, predicting=True))
             if without_last:
                 self._without_last = found

@@ -353,6 +353,10 @@ class Kernels:
     @staticmethod
     def approach(x: Real, y: Real, rate: Number, tape: Tape | None = None) -> None: ...
     @staticmethod
+    def ema_rate(step: Cell, rate: Cell, decay: Number, corrected: bool = False, tape: Tape | None = None) -> None: ...
+    @staticmethod
+    def swa_rate(step: Cell, n: Cell, rate: Cell, start: Number, every: Number, tape: Tape | None = None) -> None: ...
+    @staticmethod
     def multiply_numbers(a: Number, b: Number, product: Cell, tape: Tape | None = None) -> None: ...
     @staticmethod
     def every(count: Cell, k: Number, tape: Tape | None = None) -> None: ...
@@ -420,6 +424,34 @@ class Kernels:
         beta2: Number = 0.999,
         eps: Number = 1e-8,
         weight_decay: Number = 0.0,
+        tape: Tape | None = None,
+    ) -> None: ...
+    @staticmethod
+    def schedule_free_adamw(
+        w: Real,
+        dw: Real,
+        z: Real,
+        x: Real,
+        v: Real,
+        lr: Number,
+        step: Number,
+        part: Number,
+        before: Number,
+        beta1: Number = 0.9,
+        beta2: Number = 0.999,
+        eps: Number = 1e-8,
+        weight_decay: Number = 0.0,
+        tape: Tape | None = None,
+    ) -> None: ...
+    @staticmethod
+    def schedule_free_part(
+        largest: Cell,
+        total: Cell,
+        part: Cell,
+        before: Cell,
+        now: Cell,
+        lr: Number,
+        beta1: Number,
         tape: Tape | None = None,
     ) -> None: ...
     @staticmethod

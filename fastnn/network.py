@@ -140,6 +140,7 @@ class Network(Row):
     @params.setter
     def params(self, values: ArrayLike) -> None:
         _fill("params", self.params, values)
+        self._written(self.params)
 
     @property
     def grads(self) -> Array:
@@ -175,10 +176,13 @@ class Network(Row):
         tree = self._tree
         if not tree.is_own:
             tree.memory  # noqa: B018 - taken over here
-            self._trainer.state.own()
             self._begin()
-            self._trainer.predictors = self._predictors
+            self._trainer.own(self._predictors)
         return tree.memory
+
+    def _written(self, *arrays: Array) -> None:
+        """Let averages hold what somebody has written into arrays of layers."""
+        self._trainer.averages.written(*arrays)
 
     def snapshot(self) -> Snapshot:
         """Return a copy of all that training changes: for `restore`.
@@ -230,7 +234,34 @@ class Network(Row):
         other._own()
         pairs = self._tree.states_with(other._tree)
         self._trainer.claim.run(approach, pairs, tau)
+        self._written(*[array for array, _ in pairs])
         self._tree.feature_names = self._tree.feature_names or other._tree.feature_names
+
+    def use_averages(self) -> None:
+        """Write the averages that predictions are of into the parameters, for good: to save or to deploy the model.
+
+        The running averages of `BatchNorm` become those of the averages. A training behind it begins its averages anew.
+
+        Raises
+        ------
+        RuntimeError
+            Where the optimizer of the last step keeps no average.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import EMA, Adam, Dense, Model
+        >>> x = np.linspace(-1, 1, 50)[:, None]
+        >>> net = Model([Dense(8, "tanh"), Dense(1)], seed=0)
+        >>> history = net.fit(x, x**2, "mse", Adam(0.01, average=EMA(0.98)), epochs=50)
+        >>> predicted, params = net.predict(x), net.params.copy()
+        >>> net.use_averages()
+        >>> bool((net.params != params).any()), bool((net.predict(x) == predicted).all())
+        (True, True)
+        """
+        self._require_built()
+        self._own()
+        self._trainer.claim.run(self._trainer.use_averages)
 
     def __copy__(self: Self) -> Self:
         """Return a model of its own: one that shared the layers would take them from this one."""
@@ -256,6 +287,7 @@ class Network(Row):
         self._trainer.__setstate__(state["_trainer"])
         if layers[-1].n_out:
             self._tree.adopt(self)
+            self._predictors.read(self._trainer.averages.layers)
 
     # -- to look at ---------------------------------------------------------------------------------------------------
 

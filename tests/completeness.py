@@ -14,7 +14,10 @@ import fastnn
 from fastnn import activations, kernels, optimizers, reference
 
 # Kernels that update parameters, or what a training step remembers, and are no optimizer of their own
-INSIDE_OTHERS = {"dense_sgd", "increment", "nadam_product", "accumulate", "approach", "every", "batch_norm_averages"}
+INSIDE_OTHERS = {
+    "dense_sgd", "increment", "nadam_product", "schedule_free_part", "accumulate", "approach", "every", "ema_rate",
+    "swa_rate", "batch_norm_averages",
+}  # fmt: skip
 
 
 def twins() -> dict[str, object]:

@@ -8,10 +8,12 @@ import pytest
 from custom import OwnSigmoid
 
 from fastnn import (
+    EMA,
     LAMB,
     MAE,
     MSE,
     SGD,
+    SWA,
     Adadelta,
     Adagrad,
     Adam,
@@ -31,6 +33,7 @@ from fastnn import (
     RAdam,
     RMSprop,
     Rprop,
+    ScheduleFreeAdamW,
     Sigmoid,
     Softmax,
 )
@@ -121,6 +124,10 @@ OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {
     "adamax": lambda: Adamax(lr=0.01, weight_decay=0.01),
     "lamb": lambda: LAMB(lr=0.01),
     "lamb-decay": lambda: LAMB(lr=0.01, weight_decay=0.1),
+    "schedule-free": lambda: ScheduleFreeAdamW(lr=0.01),
+    "schedule-free-decay": lambda: ScheduleFreeAdamW(lr=0.01, weight_decay=0.1),
+    "ema": lambda: Adam(lr=0.01, average=EMA(0.9)),
+    "swa": lambda: SGD(lr=0.05, momentum=0.9, average=SWA(1, 2, "step")),
     "adagrad": lambda: Adagrad(lr=0.05),
     "adagrad-all": lambda: Adagrad(lr=0.05, lr_decay=0.01, weight_decay=0.01, initial_accumulator_value=0.1),
     "adadelta": lambda: Adadelta(lr=1.0, weight_decay=0.01),

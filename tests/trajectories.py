@@ -13,7 +13,22 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import LAMB, SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, Optimizer, RAdam, RMSprop, Rprop
+from fastnn import (
+    LAMB,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Lion,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSprop,
+    Rprop,
+    ScheduleFreeAdamW,
+)
 
 RECORDED = Path(__file__).with_name("data") / "trajectories.csv"
 START, STEPS = (1.0, -2.0, 0.5), 20
@@ -68,6 +83,22 @@ def lamb_of_the_paper(w: np.ndarray, gradient: Gradient) -> list[np.ndarray]:
     return found
 
 
+def schedule_free_of_the_paper(w: np.ndarray, gradient: Gradient) -> list[np.ndarray]:
+    """Defazio et al. 2024, algorithm 1, with rate 0.05, decay 0.1, beta1 0.8 and beta2 0.95.
+
+    As in its authors' schedulefree 1.4: v is divided by 1 - beta2^t, and steps weigh as the rate squared, all alike.
+    """
+    y, z, v, found = w.copy(), w.copy(), np.zeros_like(w), []
+    for t in range(1, STEPS + 1):
+        g = gradient(y, t - 1)
+        v = 0.95 * v + (1 - 0.95) * g**2
+        d = g / (np.sqrt(v / (1 - 0.95**t)) + 1e-8) + 0.1 * y
+        y = y + 1 / t * (z - y) + 0.05 * (0.8 * (1 - 1 / t) - 1) * d
+        z = z - 0.05 * d
+        found.append(y)
+    return found
+
+
 # Those of PyTorch begin with its defaults.
 RULES = (
     Rule("sgd", lambda: SGD(0.1), "SGD", {"lr": 0.1}),
@@ -91,6 +122,11 @@ RULES = (
     ),
     Rule("lion", lambda: Lion(0.02, weight_decay=0.1), lion_of_the_paper),
     Rule("lamb", lambda: LAMB(0.1, weight_decay=0.1), lamb_of_the_paper),
+    Rule(
+        "schedule_free_adamw",
+        lambda: ScheduleFreeAdamW(0.05, beta1=0.8, beta2=0.95, weight_decay=0.1),
+        schedule_free_of_the_paper,
+    ),
     Rule("rprop", Rprop, "Rprop"),
     Rule(
         "rprop, bounds",

@@ -81,6 +81,7 @@ class Layer(Part):
     gives: ClassVar[str | None] = None  # what losses of probabilities must know; None: not known
 
     constants = ("trainable",)
+    running: ClassVar[tuple[str, ...]] = ()  # states that approach those of each batch, by the number `momentum`
     kernel: str = ""  # of an activation: its kernels are <kernel>_forward and <kernel>_backward
     trainable: bool = True
     label = ""  # the name in messages: type and position in the model
@@ -316,6 +317,9 @@ class Layer(Part):
                     if array.shape != view.shape:
                         raise ValueError(f"{self.title}: {name} has shape {array.shape}, expected {view.shape}")
                     copy_into(view, array)
+                    owner = None if self._owner is None else self._owner()
+                    if owner is not None:
+                        owner._written(view)  # type: ignore[attr-defined]
                 return
         elif name in ("n_in", "n_out", "dtype") and self.n_in and value != getattr(self, name):
             raise AttributeError(f"{self.title}: {name} is fixed since the layer was built for {self.n_in} inputs")

@@ -41,6 +41,7 @@ class BatchNorm(Layer):
 
     code = Code(saved=("x",))
     gives = "numbers"
+    running = ("mean", "variance")
     momentum: Any = Number(below=1.0 + 2**-52)
     eps: Any = Number(above=0.0)
     scale: Array

@@ -259,7 +259,7 @@ def _check(layer: object, where: str, around: tuple[Layer, ...] = ()) -> None:
         raise ValueError(f"Model: {where} is inside itself")
     children = layer.__dict__["_children"] = tuple(layer.children())
     ids = {id(child) for child in children}
-    for held in _deeply_held(layer):
+    for held in deeply_held(layer):
         if id(held) not in ids:
             raise TypeError(
                 f"Model: {where}, {layer!r}, holds {held!r}, whose parameters a model would not train: "
@@ -269,7 +269,7 @@ def _check(layer: object, where: str, around: tuple[Layer, ...] = ()) -> None:
         _check(child, f"child {i} of {where}", (*around, layer))
 
 
-def _deeply_held(layer: Layer) -> Iterator[Layer]:
+def deeply_held(layer: Layer) -> Iterator[Layer]:
     """Yield the layers that it holds anywhere, also where children are not looked for: in sets and other objects."""
     seen: set[int] = set()
     for name, value in vars(layer).items():
@@ -388,10 +388,16 @@ def give_memory(every: Sequence[Layer], dtype: np.dtype[Any], rng: np.random.Gen
     grads = Arena([view.shape for view in params.views], dtype, padded=False)
     for (layer, name, _), view in zip(arrays[None], grads.views, strict=True):
         layer.__dict__["_gradients"][name] = view
-    memory = Memory(params.flat, grads.flat, [arena.flat for arena in made.values()])
+    states = [arena.flat for arena in made.values()]
+    memory = Memory(params.flat, grads.flat, states, running_of(every))
     for layer in every:
         layer.__dict__["_memory"] = memory
     return memory
+
+
+def running_of(every: Sequence[Layer]) -> list[Array]:
+    """Return the states of layers that are running averages over batches."""
+    return [layer.__dict__[name] for layer in every for name in layer.running]
 
 
 def _fill(layer: Layer, name: str, declared: Any, view: Array, rng: np.random.Generator | None) -> None:

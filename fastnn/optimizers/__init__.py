@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from fastnn.optimizers.adam import LAMB, Adam, Adamax, AdamW, NAdam, RAdam
+from fastnn.optimizers.adam import LAMB, Adam, Adamax, AdamW, NAdam, RAdam, ScheduleFreeAdamW
 from fastnn.optimizers.adaptive import Adadelta, Adagrad, RMSprop
+from fastnn.optimizers.averages import EMA, SWA, Average
 from fastnn.optimizers.contract import Optimizer
 from fastnn.optimizers.descent import SGD, Lion, Rprop
 from fastnn.optimizers.groups import Group
@@ -11,14 +12,17 @@ from fastnn.optimizers.transforms import Accumulate, ClipLayerNorm, ClipNorm, Cl
 from fastnn.settings import made
 
 __all__ = [
+    "EMA",
     "LAMB",
     "SGD",
+    "SWA",
     "Accumulate",
     "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "Average",
     "ClipLayerNorm",
     "ClipNorm",
     "ClipValue",
@@ -29,6 +33,7 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "ScheduleFreeAdamW",
     "Transform",
     "get",
 ]
@@ -46,6 +51,7 @@ _BY_NAME: dict[str, type[Optimizer]] = {
     "radam": RAdam,
     "adamax": Adamax,
     "lamb": LAMB,
+    "schedule_free_adamw": ScheduleFreeAdamW,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from fastnn import kernels
 from fastnn.arena import Array
 from fastnn.optimizers.contract import Optimizer, State, zeros_like
 from fastnn.optimizers.transforms import blocks_of
-from fastnn.settings import Flag, Number
+from fastnn.settings import Cell, Flag, Number
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
@@ -272,6 +273,74 @@ class Adamax(_Moments):
         kernels.of(params.dtype).adamax(
             params, grads, state["m"], state["u"], cell("lr"), state["step"], cell("beta1"), cell("beta2"),
             cell("eps"), cell("weight_decay"), tape,
+        )  # fmt: skip
+
+
+class ScheduleFreeAdamW(_Moments):
+    """AdamW that needs no schedule: predictions are of an average x of its steps z (Defazio et al. 2024).
+
+    v as in `Adam`; z -= lr * (g / (sqrt(v / (1 - beta2^step)) + eps) + weight_decay * w); x += c * (z - x);
+    w = beta1 * x + (1 - beta1) * z: gradients are taken between the two. Each step counts in x as the largest rate so
+    far, squared, so that c = lr_max^2 / (the sum of all lr_max^2): the steps of a warm-up, a schedule of `lr`, count
+    little. These are the formulas of ``schedulefree.AdamWScheduleFree`` (1.4), where ``optimizer.eval()`` brings x into
+    the parameters; here predictions read x, and ``net.use_averages()`` brings it there.
+
+    As for `SWA`, `fit` computes the statistics of `BatchNorm` anew for x. What others do to the parameters between two
+    steps (constraints, another optimizer) moves x and z by as much.
+
+    Parameters
+    ----------
+    lr, beta1, beta2, eps, weight_decay : float
+        beta1 is where w lies between z and x.
+    **options
+        Those of `Optimizer`, but for `average`.
+
+    Examples
+    --------
+    >>> from fastnn import ScheduleFreeAdamW
+    >>> optimizer = ScheduleFreeAdamW(0.01, weight_decay=0.01, decay="weights")
+    """
+
+    _averaged = "x"
+    _positions = ("x", "z")
+    averages = True
+    refreshes = True
+
+    def __init__(
+        self,
+        lr: float = 0.0025,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(lr, beta1, beta2, eps, weight_decay, **options)
+
+    def init(self, params: Array) -> State:
+        made = zeros_like(params, "z", "x", "v")
+        made["z"][...] = made["x"][...] = params
+        return {**made, **{name: np.zeros(1) for name in ("step", "largest", "total", "part", "before", "now")}}
+
+    def begin_average(self, state: State, params: Array, running: Sequence[Array]) -> None:
+        super().begin_average(state, params, running)
+        state["total"][...] = 0
+
+    def _average_rate(self, own: State, state: State, params: Array, tape: Tape) -> Cell:
+        return state["part"]
+
+    def _advance(self, state: State, params: Array, tape: Tape | None) -> None:
+        super()._advance(state, params, tape)
+        lr = (self._of_all or self._cells)["lr"]  # the same for all groups, whose own are in proportion
+        kernels.of(params.dtype).schedule_free_part(
+            state["largest"], state["total"], state["part"], state["before"], state["now"], lr, self.cell("beta1"), tape
+        )
+
+    def _step(self, params: Array, grads: Array, state: State, tape: Tape | None) -> None:
+        cell = self.cell
+        kernels.of(params.dtype).schedule_free_adamw(
+            params, grads, state["z"], state["x"], state["v"], cell("lr"), state["step"], state["part"],
+            state["before"], cell("beta1"), cell("beta2"), cell("eps"), cell("weight_decay"), tape,
         )  # fmt: skip
 
 

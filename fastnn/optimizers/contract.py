@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import kernels
 from fastnn.arena import Arena, Array
 from fastnn.checks import lookup, shown
+from fastnn.optimizers.averages import Average, Averaged, averages_of, copies_of
 from fastnn.optimizers.groups import Group
 from fastnn.optimizers.transforms import Accumulate, ClipLayerNorm, ClipNorm, ClipValue, Transform
 from fastnn.settings import Cell, Number, Part, forms_of, instead_of
@@ -64,7 +66,7 @@ class _Parts:
 _SHORT = {"accumulate": Accumulate, "clip_value": ClipValue, "clip_layer_norm": ClipLayerNorm, "clip_norm": ClipNorm}
 _NOTHING: dict[str, Any] = {
     "decay": "all", "groups": (), "transforms": (), "accumulate": 1, "clip_value": None, "clip_layer_norm": None,
-    "clip_norm": None,
+    "clip_norm": None, "average": None,
 }  # fmt: skip
 
 
@@ -92,6 +94,8 @@ class Optimizer(Part):
         One step for so many batches, with the mean of their gradients.
     transforms : sequence of Transform
         What else is done to gradients, behind these. The attribute holds them all, and setting it replaces all.
+    average : EMA, SWA or None
+        The average of the parameters that predictions, validation and `evaluate` are of.
 
     Examples
     --------
@@ -102,8 +106,9 @@ class Optimizer(Part):
     ...         params -= self.lr * np.sign(grads)
     """
 
-    __slots__ = ("_arrays", "_bound")
+    __slots__ = ("_arrays", "_bound", "_of_all")
     _bound: State | None
+    _of_all: dict[str, Cell] | None  # its own numbers, where it stands in for a group
     _arrays: Sequence[tuple[int, int]]  # where the arrays of parameters lie that `update` is given now
 
     _by_array = False  # whether a step depends on which numbers are one array of parameters, as norms of them do
@@ -115,6 +120,9 @@ class Optimizer(Part):
     accumulate: Any = _Shorthand(Accumulate, "batches", 1)
     groups: Any = _Parts(Group)
     transforms: Any = _Parts(Transform)
+    average: Any = Averaged()
+    _averaged = "average.params"  # what it calls the parameters that predictions are of, where it has them
+    _positions: tuple[str, ...] = (_averaged,)  # what else means parameters: it follows what a user writes there
 
     def __init__(
         self,
@@ -127,11 +135,12 @@ class Optimizer(Part):
         clip_norm: float | None = None,
         accumulate: int = 1,
         transforms: Iterable[Transform] = (),
+        average: Average | None = None,
     ) -> None:
         self.lr = lr
         given = {
             "decay": decay, "groups": groups, "transforms": transforms, "accumulate": accumulate,
-            "clip_value": clip_value, "clip_layer_norm": clip_layer_norm, "clip_norm": clip_norm,
+            "clip_value": clip_value, "clip_layer_norm": clip_layer_norm, "clip_norm": clip_norm, "average": average,
         }  # fmt: skip
         for name, value in given.items():
             if value is not _NOTHING[name]:
@@ -202,7 +211,8 @@ class Optimizer(Part):
     def _fixed(self) -> tuple[Any, ...]:
         """All that a recording fixes."""
         own = self.__dict__
-        parts = (*own["groups"], *own["transforms"])
+        average = own["average"]
+        parts = (*own["groups"], *own["transforms"], *(() if average is None else (average,)))
         fixed = (self.structure, own.get("_decay"), parts)
         return (*fixed, *[part.structure for part in parts]) if parts else fixed
 
@@ -233,20 +243,66 @@ class Optimizer(Part):
                     )
         return found
 
-    def _remembers(self, params: Array) -> State:
-        """Return all that is remembered of these parameters, also by the optimizers that it holds and by transforms."""
+    def _remembers(self, params: Array, running: Sequence[Array] = ()) -> State:
+        """Return all that is remembered of these parameters, also by the optimizers that it holds and by transforms.
+
+        Where there is an average, it is also of the `running` averages of layers.
+        """
         state = _checked_memory(type(self).__name__, self.init(params))
         for name, inner in self._inner_optimizers().items():
-            if inner.groups or inner.transforms or inner.decay != "all":
+            if inner.groups or inner.transforms or inner.decay != "all" or inner.averages:
                 raise ValueError(
-                    f"{type(self).__name__}: {name}, {inner!r}, has groups, transforms or a decay of its own, which do "
-                    f"nothing inside another optimizer: give them to {type(self).__name__}"
+                    f"{type(self).__name__}: {name}, {inner!r}, has groups, transforms, an average or a decay of its "
+                    f"own, which do nothing inside another optimizer: give them to {type(self).__name__}"
                 )
             state.update((f"{name}.{key}", array) for key, array in inner._remembers(params).items())
         for name, transform in self._named_transforms():
             made = _checked_memory(type(transform).__name__, transform.init(params))
             state.update((f"{name}.{key}", array) for key, array in made.items())
+        if self.average is not None:
+            state["average.params"] = copies_of([params])
+            state.update((f"average.{key}", array) for key, array in self.average.init().items())
+        if self.averages and running:
+            state["average.running"] = copies_of(running)
         return state
+
+    @property
+    def averages(self) -> bool:
+        """Whether predictions are of an average of the parameters."""
+        return self.__dict__["average"] is not None
+
+    @property
+    def refreshes(self) -> bool:
+        """Whether running averages of layers are to be computed anew for the average of parameters."""
+        return self.averages and bool(self.average.refreshes)
+
+    def average_of(self, state: State) -> State:
+        """Return what its average remembers."""
+        before = "average."
+        return {key[len(before) :]: array for key, array in state.items() if key.startswith(before)}
+
+    def begin_average(self, state: State, params: Array, running: Sequence[Array]) -> None:
+        """Let its average begin anew with these parameters: others have changed them."""
+        for name in self._positions:
+            state[name][...] = params
+        for name in ("average.step", "average.n"):
+            if name in state:
+                state[name][...] = 0
+        for own, array in averages_of(running, state):
+            own[...] = array
+
+    def _record_average(self, state: State, params: Array, running: Sequence[Array], tape: Tape) -> None:
+        """Record how the average follows the parameters, behind a step, and the running averages of layers with it."""
+        k, own = kernels.of(params.dtype), self.average_of(state)
+        rate = self._average_rate(own, state, params, tape)
+        if self.average is not None:
+            k.approach(own["params"], params, rate, tape)
+        for average, array in averages_of(running, state):
+            k.approach(average.reshape(-1), array.reshape(-1), rate, tape)
+
+    def _average_rate(self, own: State, state: State, params: Array, tape: Tape) -> Cell:
+        rate: Cell = self.average.rate(own, params.dtype, tape)
+        return rate
 
     def _named_transforms(self) -> list[tuple[str, Transform]]:
         """Return the transforms, each with the name of what it remembers."""
@@ -272,6 +328,7 @@ class Optimizer(Part):
             view, "_cells", {**self._cells, **{k: cell for k, cell in cells.items() if k in self._cells}}
         )
         object.__setattr__(view, "_bound", own)
+        object.__setattr__(view, "_of_all", self._cells)
         object.__setattr__(view, "_arrays", arrays)
         inner = self._inner_optimizers()
         attributes = self.__dict__
@@ -282,8 +339,9 @@ class Optimizer(Part):
 
     def _prepare(self) -> None:
         object.__setattr__(self, "_bound", None)
+        object.__setattr__(self, "_of_all", None)
         object.__setattr__(self, "_arrays", ())
-        self.__dict__.update(groups=(), transforms=())
+        self.__dict__.update(groups=(), transforms=(), average=None)
 
     def __getstate__(self) -> Any:
         return {name: value for name, value in super().__getstate__().items() if name != "_alone"}

@@ -43,7 +43,7 @@ class Update:
 
     def __init__(self, optimizer: Optimizer, memory: Memory, entries: Sequence[Entry], state: State) -> None:
         self.optimizer: Optimizer = proxy(optimizer)
-        self.state, self._params, self._grads = state, memory.params, memory.grads
+        self.state, self._params, self._grads, self._running = state, memory.params, memory.grads, memory.running
         self._entries = [entry for entry in entries if entry.trains]
         for i, group in enumerate(optimizer.groups):
             if not any(map(group.holds, entries)):
@@ -65,13 +65,24 @@ class Update:
         for array in self._unused:
             array[...] = 0
 
+    def begin_fit(self, epochs: int, batches: int, anew: bool) -> None:
+        """Write down what follows from how many epochs a fit has, and batches in each."""
+        optimizer = self.optimizer
+        if optimizer.average is not None:
+            state = optimizer.average_of(self.state)
+            optimizer.average.begin_fit(state, epochs, batches / optimizer.accumulate, anew)
+
     def record(self, tape: Tape, done: set[int] = frozenset()) -> None:  # type: ignore[assignment]
         """Record a step for all layers but those, by id, whose parameters backward has changed already."""
         entries = self._entries
         if done:
             entries = [entry for entry in entries if id(entry.layer) not in done]
-        if not entries:
-            return
+        if entries:
+            self._record_step(entries, tape)
+        if self._entries and self.optimizer.averages:
+            self.optimizer._record_average(self.state, self._params, self._running, tape)
+
+    def _record_step(self, entries: list[Entry], tape: Tape) -> None:
         optimizer = self.optimizer
         if optimizer.transforms:
             self._transform(entries, tape)

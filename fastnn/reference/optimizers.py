@@ -268,6 +268,45 @@ def radam(
         w -= rate * m
 
 
+def schedule_free_adamw(
+    w: Array,
+    dw: Array,
+    z: Array,
+    x: Array,
+    v: Array,
+    lr: Cell,
+    step: Cell,
+    part: Cell,
+    before: Cell,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+) -> None:
+    """z -= lr (dw / (sqrt(v^) + eps) + weight_decay w); x += part (z - x); w = beta1 x + (1 - beta1) z.
+
+    Defazio et al. 2024: v = beta2 v + (1 - beta2) dw^2, v^ = v / (1 - beta2^step). Before all, z and x move by what w
+    has been moved from before x + (1 - before) z.
+    """
+    moved = w - (z + float(before[0]) * (x - z))
+    _average(v, np.square(dw), beta2)
+    at = dw / (np.sqrt(v / (1 - beta2 ** float(step[0]))) + eps)
+    z += moved - float(lr[0]) * (at + weight_decay * w if weight_decay else at)
+    x += moved
+    x += float(part[0]) * (z - x)
+    w[...] = z + beta1 * (x - z)
+
+
+def schedule_free_part(
+    largest: Cell, total: Cell, part: Cell, before: Cell, now: Cell, lr: float, beta1: float
+) -> None:
+    """largest = max(largest, lr); total += largest^2; part = largest^2 / total, 0 of 0; before = now, now = beta1."""
+    before[0], now[0] = now[0], beta1
+    largest[0] = max(largest[0], lr)
+    total[0] += largest[0] ** 2
+    part[0] = largest[0] ** 2 / total[0] if total[0] > 0 else 0
+
+
 def adamax(
     w: Array,
     dw: Array,

@@ -52,11 +52,29 @@ def clear(x: Array) -> None:
 
 
 def approach(x: Array, y: Array, rate: float) -> None:
-    """x += rate (y - x), exactly y for a rate of 1 (averages of parameters: Polyak & Juditsky 1992)."""
+    """x += rate (y - x), exactly y for a rate of 1, x for 0 (averages of parameters: Polyak & Juditsky 1992)."""
     if rate == 1:
         x[...] = y
-    else:
+    elif rate != 0:
         x += rate * (y - x)
+
+
+def ema_rate(step: Cell, rate: Cell, decay: float, corrected: bool = False) -> None:
+    """step += 1; rate = 1 - decay, 1 in step 1; corrected, over 1 - decay^step (Kingma & Ba 2015)."""
+    step += 1
+    rate[0] = (1 - decay) / (1 - decay ** step[0]) if corrected else 1 if step[0] == 1 else 1 - decay
+
+
+def swa_rate(step: Cell, n: Cell, rate: Cell, start: float, every: float) -> None:
+    """step += 1; in every so many-th step behind start n += 1, rate = 1 / n; else 0, and 1 while n is 0.
+
+    The rates of a mean over these steps (Izmailov et al. 2018).
+    """
+    step += 1
+    rate[0] = n[0] == 0
+    if step[0] > start and (step[0] - start) % every == 0:
+        n += 1
+        rate[0] = 1 / n[0]
 
 
 def multiply_numbers(a: float, b: float, product: Cell) -> None:

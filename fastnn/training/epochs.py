@@ -68,6 +68,8 @@ class Fit:
         The losses over the training and the validation data, as the model is now.
     put_back : callable
         Give the model the state from before this fit.
+    refresh : callable
+        Compute statistics of averaged parameters anew, with these threads, where there are any.
     stop : Event or None
         Ends the fit as Ctrl-C does, where another thread sets it.
     """
@@ -85,11 +87,17 @@ class Fit:
         training_loss: Callable[[], float] | None,
         validation_loss: Callable[[], float] | None,
         put_back: Callable[[], None],
+        refresh: Callable[[Team], None],
         stop: Event | None,
     ) -> None:
         self.history, self.epochs, self.order, self.progress = history, epochs, order, progress
         self.callbacks, self.model, self.renew, self.put_back = callbacks, model, renew, put_back
-        self.training_loss, self.validation_loss, self.stop = training_loss, validation_loss, stop
+        self.training_loss, self.validation_loss, self.refresh, self.stop = (
+            training_loss,
+            validation_loss,
+            refresh,
+            stop,
+        )
         self._who_asked = who_asked
         # Callbacks of this package leave the data alone; of others nobody knows.
         self._may_change_data = bool(callbacks) and any(type(callback) is not EarlyStopping for callback in callbacks)
@@ -108,6 +116,7 @@ class Fit:
                 begin = time.perf_counter()
                 what = self._epochs(training, plan, min(chunk, self.epochs - len(history.loss)), team)
                 if what is None and looks:
+                    self.refresh(team)
                     stopped = self._look()
                     training, plan, self.validation_loss = self.renew(self._may_change_data)
                 elif what is None:
@@ -115,6 +124,8 @@ class Fit:
                         progress.update(len(history.loss) - progress.done, {"loss": history.loss[-1]})
                     if time.perf_counter() - begin < _SECONDS_BETWEEN_LOOKS:
                         chunk *= 2
+            if what is None and not looks:
+                self.refresh(team)
         if what is None and not all_finite(training.memory.params):  # in the last step: no loss came after it
             what = f"the parameters overflowed in epoch {len(history.loss)}, in its last batch"
         if what is not None:

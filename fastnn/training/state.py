@@ -113,9 +113,9 @@ class State:
 
     def of(self, optimizer: Optimizer, memory: Memory) -> Arrays:
         """Return what an optimizer remembers, begun anew where it has no memory of these parameters yet."""
-        state = optimizer._remembers(memory.params)
+        state = optimizer._remembers(memory.params, memory.running)
         for name, array in (self.memories.get(optimizer) or {}).items():
-            if name in state or not name.startswith("transforms."):  # a transform that has gone has left nothing
+            if name in state or not name.startswith(("transforms.", "average.")):  # what has gone has left nothing
                 state[name] = array
         self.memories.set(optimizer, state)
         return state
@@ -138,6 +138,7 @@ class Snapshot:
     def __init__(self, state: State, memory: Memory, signature: object) -> None:
         self._signature = signature
         self._arrays = [memory.params.copy(), *[array.copy() for array in memory.states], state.fits.copy()]
+        self._running = [array.copy() for array in memory.running]
         self._memories: list[tuple[ref[Optimizer], Arrays]] = []
         for own, cell in state.memories._kept:
             if own() is not None:
@@ -162,7 +163,7 @@ class Snapshot:
         known = {own(): arrays for own, arrays in self._memories}
         for optimizer, arrays in state.memories.items():
             kept = known.get(optimizer, {})
-            begun = optimizer._remembers(memory.params) if kept.keys() < arrays.keys() else {}
+            begun = optimizer._remembers(self._arrays[0], self._running) if kept.keys() < arrays.keys() else {}
             for name, array in arrays.items():
                 targets.append(array)
                 sources.append(kept.get(name, begun.get(name, array)))

@@ -22,6 +22,7 @@ from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.update import Update, frozen_gradients
+from fastnn.training.averages import Averages
 from fastnn.training.by_hand import STEPS_KEPT, ByHand, Step
 from fastnn.training.callbacks import Callback, EarlyStopping, as_callbacks, end, watches_training_loss
 from fastnn.training.data import Data, read
@@ -31,7 +32,7 @@ from fastnn.training.plan import Batch, Constants, EpochPlan, Plan
 from fastnn.training.progress import Progress
 from fastnn.training.scale import check_scale
 from fastnn.training.selfcheck import check_recordable
-from fastnn.training.state import Recordings, Snapshot, State
+from fastnn.training.state import Memories, Recordings, Snapshot, State
 from fastnn.training.step import Training
 
 if TYPE_CHECKING:
@@ -77,21 +78,37 @@ class Trainer:
         self._by_hand: ByHand | None = None
         self._steps: Recordings[Step] = Recordings(STEPS_KEPT)
         self._updated: Update | None = None  # by what the last step was taken
+        self.averages = Averages(self.tree, self.state)
 
     def __getstate__(self) -> dict[str, Any]:
         memories = [(part, dict(arrays)) for part, arrays in self.state.memories.items()]
         kept = {
             name: getattr(self, name) for name in ("seed", "loss", "optimizer", "history", "_named", "_named_losses")
         }
-        return {**kept, "memories": memories, "fits": self.state.fits}
+        return {**kept, "memories": memories, "fits": self.state.fits, "averaging": self.averages.optimizer}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.state = State()
         self.state.fits = np.array(state.pop("fits"))
         for optimizer, arrays in state.pop("memories"):
             self.state.memories.set(optimizer, arrays)
+        averaging = state.pop("averaging")
         self.__dict__.update(state)
         self.forget()
+        self.averages.optimizer = averaging
+
+    def own(self, predictors: Predictors) -> None:
+        """Take arrays over that cannot be written to, and predict with these from now on."""
+        self.state.own()
+        self.averages.forget()
+        self.predictors = predictors
+        predictors.read(self.averages.layers)
+
+    def use_averages(self) -> None:
+        """Write averages into the parameters."""
+        self.averages.use()
+        self.predictors.read(None)
+        self._updated = None
 
     # -- what to train with -------------------------------------------------------------------------------------------
 
@@ -143,13 +160,19 @@ class Trainer:
                 before.put_aside()
             self._training, self._training_of = training, (training.given, optimizer, weighted)
         if training.update is not self._updated:
-            self._begins(training.update)
+            self._begins(training.update, optimizer)
         self.loss, self.optimizer = loss, optimizer
         return training
 
-    def _begins(self, update: Update) -> None:
-        """Clear what belongs to frozen parameters: another update took the last step, and may have trained them."""
+    def _begins(self, update: Update, optimizer: Optimizer) -> None:
+        """Make ready for steps of an update: another one took the last step.
+
+        What belongs to frozen parameters is cleared, which that may have trained, and predictions are of what this one
+        averages, if it does.
+        """
         update.clear_unused()
+        self.averages.follow(optimizer if optimizer.averages else None)
+        self.predictors.read(self.averages.layers)
         self._updated = update
 
     def _made(self, loss: Loss, optimizer: Optimizer, target: Array, weighted: bool) -> Training:
@@ -177,6 +200,8 @@ class Trainer:
             if tree.built and not was_built:
                 self.loss, self.optimizer = own
                 self._training, self._updated, self._trainings = None, None, Recordings(_TRAININGS_KEPT)
+                self.averages.optimizer, self.state.memories = None, Memories()
+                self.predictors.read(None)
                 tree.unbuild()
             raise
 
@@ -257,16 +282,14 @@ class Trainer:
         n_threads = threads.check(n_threads)
         validated = None if validation_data is None else partial(self._validation, validation_data, n_threads)
 
-        def begin() -> tuple[Any, Plan, EpochPlan]:
+        def begin() -> tuple[Any, Plan, EpochPlan, int, str]:
             ready = self._ready(x, y, sample_weight, loss, optimizer, True, validated)
-            return ready, *self._plans(ready[0], ready[1], rows)
+            n = len(ready[1][0])
+            epochs, who_asked = (asked, "as asked") if asked is not None else default_epochs(n, rows or n)
+            return ready, *self._plans(ready[0], ready[1], rows, epochs), epochs, who_asked
 
-        (training, data, validate), plan, over_data = self._as_it_was(begin)
-        if asked is None:
-            n_epochs, who_asked = default_epochs(len(data[0]), rows or len(data[0]))
-            progress.total = n_epochs
-        else:
-            n_epochs, who_asked = asked, "as asked"
+        (training, data, validate), plan, over_data, n_epochs, who_asked = self._as_it_was(begin)
+        progress.total, rule = n_epochs, self.optimizer
         if n_epochs == 0:
             plan.put_back(over_data)
             self.history = History()
@@ -296,7 +319,8 @@ class Trainer:
             now = self._prepared(self.loss, self.optimizer, data[1], data[2] is not None)
             if now is not training or not holds:
                 training = now
-                plan, over_data = self._plans(training, data, rows)
+                left = n_epochs - len(history)
+                plan, over_data = self._plans(training, data, rows, left, self.optimizer is not rule)
             return training, over_data, validate
 
         training_loss = None
@@ -304,7 +328,8 @@ class Trainer:
             training_loss = lambda: self._loss_now(data, n_threads)  # noqa: E731 - the data may change
         fit = Fit(
             history, n_epochs, who_asked, order, progress, called, self._owner(), renew, training_loss, validate,
-            partial(before.restore, self.state, memory, None), stop,
+            partial(before.restore, self.state, memory, None), lambda team: self.averages.refresh(data[0], rows, team),
+            stop,
         )  # fmt: skip
         try:
             training, over_data = fit.run(training, over_data, team)
@@ -316,10 +341,16 @@ class Trainer:
         plan.put_back(over_data)
         return history
 
-    def _plans(self, training: Training, data: Data, rows: int | None) -> tuple[Plan, EpochPlan]:
-        """Return the recorded step for batches of so many rows, or of all, and what goes over these data."""
+    def _plans(
+        self, training: Training, data: Data, rows: int | None, epochs: int, anew: bool = True
+    ) -> tuple[Plan, EpochPlan]:
+        """Return the recorded step for batches of so many rows, or of all, and what goes over these data.
+
+        That will be in so many epochs, `anew` at the beginning of a fit, or where another optimizer takes over.
+        """
         matrix, target, weight, _ = data
         size = min(rows or len(matrix), len(matrix))
+        training.update.begin_fit(epochs, -(-len(matrix) // size), anew)
         plan = training.plan(size, target, weight is not None, False)
         return plan, plan.take_epochs(size, matrix, target, weight, training.stepping(False))
 
@@ -401,7 +432,7 @@ class Trainer:
             kept.add(optimizer, made, found)
             found = made
         if found.update is not self._updated:
-            self._begins(found.update)
+            self._begins(found.update, optimizer)
         if self.tree.memory.without_gradients is not None:
             raise RuntimeError(f"step: no gradients: {self.tree.memory.without_gradients}")
         try:

@@ -178,6 +178,78 @@ kernel("""adamax(w: inout (n), dw: in (n), m: inout (n), u: inout (n), lr: cell,
     """, adamax_body, sizeof(Adamax))
 
 
+# Parameters hold y, where gradients are taken: y = beta1 * x + (1 - beta1) * z of the last step, to the bit, unless
+# somebody has moved it since then. Then z and x move with it, by the same formula that wrote y.
+cdef struct ScheduleFreeAdamW:
+    Output w
+    Input dw
+    Output z, x, v
+    Number lr, step, part, before, beta1, beta2, eps, weight_decay
+    Py_ssize_t n
+
+cdef inline real between(real z, real x, real part) noexcept nogil:
+    return real_fma(part, x - z, z)
+
+cdef int schedule_free_adamw_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const ScheduleFreeAdamW *s = <const ScheduleFreeAdamW *> call.payload
+    cdef real[::1] w = vector(s.w, s.n), z = vector(s.z, s.n), x = vector(s.x, s.n), v = vector(s.v, s.n)
+    cdef const real[::1] dw = input_vector(s.dw, s.n)
+    cdef real root = <real> (1 / sqrt(1 - pow(s.beta2[0], s.step[0])))
+    cdef real beta1 = <real> s.beta1[0], beta2 = <real> s.beta2[0], rest2 = <real> (1 - s.beta2[0])
+    cdef real before = <real> s.before[0], part = <real> s.part[0], eps = <real> s.eps[0], lr = <real> s.lr[0]
+    cdef real weight_decay = <real> s.weight_decay[0], moved, square, at
+    cdef Py_ssize_t i
+    for i in range(begin, end):
+        moved = w[i] - between(z[i], x[i], before)
+        v[i] = square = beta2 * v[i] + rest2 * dw[i] * dw[i]
+        at = dw[i] / (square_root(square) * root + eps)
+        z[i] = z[i] + moved - lr * decayed(at, w[i], weight_decay)
+        x[i] = between(x[i] + moved, z[i], part)
+        w[i] = between(z[i], x[i], beta1)
+    return 0
+
+kernel("""schedule_free_adamw(w: inout (n), dw: in (n), z: inout (n), x: inout (n), v: inout (n), lr: cell, step: cell,
+    part: cell, before: cell, beta1: cell = 0.9 >= 0 < 1, beta2: cell = 0.999 >= 0 < 1, eps: cell = 1e-8 >= 0,
+    weight_decay: cell = 0.0 >= 0) -> n: 0.6, updates
+
+    AdamW without a schedule (Defazio et al. 2024).
+
+    v = beta2 * v + (1 - beta2) * dw^2; z -= lr * (dw / (sqrt(v / (1 - beta2^step)) + eps) + weight_decay * w);
+    x += part * (z - x); w = beta1 * x + (1 - beta1) * z. By how much w has been moved from before * x +
+    (1 - before) * z since the last step, z and x are moved first. step[0] is the number of this step, 1 for the first;
+    part and before are of `schedule_free_part`.
+    """, schedule_free_adamw_body, sizeof(ScheduleFreeAdamW))
+
+
+cdef struct ScheduleFreePart:
+    double *largest
+    double *total
+    double *part
+    double *before
+    double *now
+    Number lr, beta1
+
+cdef int schedule_free_part_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const ScheduleFreePart *s = <const ScheduleFreePart *> call.payload
+    cdef double weight
+    s.before[0] = s.now[0]
+    s.now[0] = s.beta1[0]
+    s.largest[0] = max(s.largest[0], s.lr[0])
+    weight = s.largest[0] * s.largest[0]
+    s.total[0] += weight
+    s.part[0] = weight / s.total[0] if s.total[0] > 0 else 0
+    return 0
+
+kernel("""schedule_free_part(largest: inout float64 (1), total: inout float64 (1), part: out float64 (1),
+    before: out float64 (1), now: inout float64 (1), lr: cell, beta1: cell), updates
+
+    How much a step counts in the average x of `schedule_free_adamw`: as its largest rate so far, squared.
+
+    largest = max(largest, lr), total += largest^2, part = largest^2 / total, or 0 where the total is 0; before = now,
+    now = beta1.
+    """, schedule_free_part_body, sizeof(ScheduleFreePart))
+
+
 # LAMB needs the norms of parameters and of their change, array by array. So its step is in two parts: this one, which
 # sums squares over blocks of one length, and behind the norms w -= rate * u.
 cdef struct LAMB:

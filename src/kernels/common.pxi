@@ -4,7 +4,7 @@
 # directly above its backward. A body reads its payload as a struct: the arguments in the order of the declaration, then
 # the sizes. It overwrites its outputs, and never allocates or raises.
 
-from libc.math cimport NAN, isfinite, pow, sqrt
+from libc.math cimport NAN, fmod, isfinite, pow, sqrt
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 

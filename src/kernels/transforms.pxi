@@ -174,6 +174,8 @@ cdef int approach_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexc
     cdef const real[::1] y = input_vector(s.y, s.n)
     cdef real rate = <real> s.rate[0]
     cdef Py_ssize_t i
+    if s.rate[0] == 0:          # as between two parameters that an average is of
+        return 0
     if s.rate[0] == 1:          # x + (y - x) would be rounded
         memcpy(s.x + begin, s.y + begin, (end - begin) * sizeof(real))
         return 0
@@ -184,8 +186,56 @@ cdef int approach_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexc
 # Polyak & Juditsky 1992.
 kernel("""approach(x: inout (n), y: in (n), rate: cell >= 0 <= 1) -> n: 0.2, updates
 
-    x += rate * (y - x), and x = y where the rate is 1: running averages of parameters, target networks.
+    x += rate * (y - x), and x = y where the rate is 1: running averages of parameters, target networks. Where it is 0,
+    nothing is read or written.
     """, approach_body, sizeof(Approach))
+
+
+# The rates of `approach` that make x an average of what y has been in each step.
+cdef struct EMARate:
+    double *step
+    double *rate
+    Number decay
+    Py_ssize_t corrected
+
+cdef int ema_rate_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const EMARate *s = <const EMARate *> call.payload
+    s.step[0] += 1
+    s.rate[0] = 1 if s.step[0] == 1 else 1 - s.decay[0]
+    if s.corrected:
+        s.rate[0] /= 1 if s.step[0] == 1 else 1 - pow(s.decay[0], s.step[0])
+    return 0
+
+kernel("""ema_rate(step: inout float64 (1), rate: out float64 (1), decay: cell >= 0 < 1, corrected: flag = False), updates
+
+    step += 1; rate = 1 - decay, and 1 in step 1, so that an exponential average begins with what it is of.
+
+    Corrected, rate = (1 - decay) / (1 - decay^step): the weights of an average that began with 0, divided by their sum
+    (Kingma & Ba 2015).
+    """, ema_rate_body, sizeof(EMARate))
+
+
+cdef struct SWARate:
+    double *step
+    double *n
+    double *rate
+    Number start, every
+
+cdef int swa_rate_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const SWARate *s = <const SWARate *> call.payload
+    s.step[0] += 1
+    s.rate[0] = 1 if s.n[0] == 0 else 0
+    if s.step[0] > s.start[0] and fmod(s.step[0] - s.start[0], s.every[0]) == 0:
+        s.n[0] += 1
+        s.rate[0] = 1 / s.n[0]
+    return 0
+
+kernel("""swa_rate(step: inout float64 (1), n: inout float64 (1), rate: out float64 (1), start: cell >= 0, every: cell >= 1),
+    updates
+
+    step += 1. In every so many-th step behind `start`, n += 1 and rate = 1 / n: a mean over these steps (Izmailov et
+    al. 2018). In others the rate is 0, and 1 before the first of them.
+    """, swa_rate_body, sizeof(SWARate))
 
 
 cdef struct MultiplyNumbers:

@@ -170,6 +170,24 @@ def lamb(variant: str, weight_decay: float = 0.0, step: float = 7.0) -> Case:
     return Case("lamb", make, ("m", "v", "u", "squares"), scale, variant=variant)
 
 
+def schedule_free(variant: str, weight_decay: float = 0.0, part: float = 0.1, before: float = 0.9) -> Case:
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        w, dw, z, x = rng.normal(size=(4, rows * width)).astype(dtype)
+        cells = {"lr": 0.05, "step": 7.0, "part": part, "before": before}
+        return {
+            "w": w, "dw": dw, "z": z, "x": x, "v": rng.uniform(1, 2, w.size).astype(dtype),
+            **{name: np.array([value]) for name, value in cells.items()}, "beta1": 0.9, "beta2": 0.99, "eps": 1e-3,
+            "weight_decay": weight_decay,
+        }  # fmt: skip
+
+    def terms(a: SimpleNamespace) -> np.ndarray:
+        """Return the sizes of all that is added up, which may cancel."""
+        step = a.lr[0] * (np.abs(a.dw) / np.sqrt(a.v) + weight_decay * np.abs(a.w))
+        return 2 * (np.abs(a.w) + 2 * np.abs(a.z) + 2 * np.abs(a.x)) + step
+
+    return Case("schedule_free_adamw", make, ("w", "z", "x", "v"), dict.fromkeys("wzx", terms), variant=variant)
+
+
 def trust_rate_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
     return {"squares": rng.uniform(1, 9, (2, rows)), "lr": 0.05, "rate": unset(1, np.float64)}
 
@@ -213,6 +231,36 @@ OPTIMIZERS = (
     lamb("plain"),
     lamb("weight decay", weight_decay=0.1),
     lamb("first step", step=1.0),
+    schedule_free("plain"),
+    schedule_free("weight decay", weight_decay=0.1),
+    schedule_free("first step", part=1.0, before=0.0),
+    Case(
+        "schedule_free_part",
+        lambda rows, width, dtype, rng: {
+            "largest": np.array([0.1]),
+            "total": np.array([float(rows)]),
+            "part": unset(1, np.float64),
+            "before": unset(1, np.float64),
+            "now": np.array([0.8]),
+            "lr": 0.05 * width,
+            "beta1": 0.9,
+        },
+        ("largest", "total", "part", "before", "now"),
+    ),
+    Case(
+        "schedule_free_part",
+        lambda rows, width, dtype, rng: {
+            "largest": np.zeros(1),
+            "total": np.zeros(1),
+            "part": unset(1, np.float64),
+            "before": unset(1, np.float64),
+            "now": np.zeros(1),
+            "lr": 0.0,
+            "beta1": 0.9,
+        },
+        ("largest", "total", "part", "before", "now"),
+        variant="no rate",
+    ),
     Case("trust_rate", trust_rate_arguments, ("rate",)),
     Case(
         "trust_rate",

@@ -41,6 +41,37 @@ TRANSFORMS = (
     Case("clear", lambda rows, width, dtype, rng: {"x": unset(rows * width, dtype)}, ("x",)),
     flat("approach", ("x",), "x", "y", rate=0.3, scale=lambda a: np.abs(a.x) + a.rate * (np.abs(a.x) + np.abs(a.y))),
     flat("approach", ("x",), "x", "y", rate=1.0, variant="by 1"),
+    flat("approach", ("x",), "x", "y", rate=0.0, variant="by 0"),
+    *(
+        Case(
+            "ema_rate",
+            lambda rows, width, dtype, rng, step=step, corrected=corrected: {
+                "step": np.array([step]),
+                "rate": unset(1, np.float64),
+                "decay": 0.9,
+                "corrected": corrected,
+            },
+            ("step", "rate"),
+            variant=f"{'corrected, ' if corrected else ''}step {step:g}",
+        )
+        for step in (0.0, 4.0)
+        for corrected in (False, True)
+    ),
+    *(
+        Case(
+            "swa_rate",
+            lambda rows, width, dtype, rng, step=step, n=n: {
+                "step": np.array([step]),
+                "n": np.array([n]),
+                "rate": unset(1, np.float64),
+                "start": 3.0,
+                "every": 2.0,
+            },
+            ("step", "n", "rate"),
+            variant=f"step {step:g}",
+        )
+        for step, n in ((1.0, 0.0), (3.0, 0.0), (4.0, 0.0), (5.0, 1.0), (6.0, 1.0))
+    ),
     Case(
         "multiply_numbers",
         lambda rows, width, dtype, rng: {"a": rows + 0.5, "b": -width / 3, "product": unset(1, np.float64)},
