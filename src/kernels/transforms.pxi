@@ -206,7 +206,8 @@ cdef int ema_rate_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexc
         s.rate[0] /= 1 if s.step[0] == 1 else 1 - pow(s.decay[0], s.step[0])
     return 0
 
-kernel("""ema_rate(step: inout float64 (1), rate: out float64 (1), decay: cell >= 0 < 1, corrected: flag = False), updates
+kernel("""ema_rate(step: inout float64 (1), rate: out float64 (1), decay: cell >= 0 < 1, corrected: flag = False),
+    updates
 
     step += 1; rate = 1 - decay, and 1 in step 1, so that an exponential average begins with what it is of.
 
@@ -230,8 +231,8 @@ cdef int swa_rate_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexc
         s.rate[0] = 1 / s.n[0]
     return 0
 
-kernel("""swa_rate(step: inout float64 (1), n: inout float64 (1), rate: out float64 (1), start: cell >= 0, every: cell >= 1),
-    updates
+kernel("""swa_rate(step: inout float64 (1), n: inout float64 (1), rate: out float64 (1), start: cell >= 0,
+    every: cell >= 1), updates
 
     step += 1. In every so many-th step behind `start`, n += 1 and rate = 1 / n: a mean over these steps (Izmailov et
     al. 2018). In others the rate is 0, and 1 before the first of them.
