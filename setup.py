@@ -31,7 +31,7 @@ FAMILIES = {
         [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "dots", "gemm", "peak")],
     ),
     "layers": (["common", "views", "rectangle", "dropout", "normalization", "copy", "elementwise", "elementary"], []),
-    "losses": (["common", "views", "softmax", "losses"], []),
+    "losses": (["common", "views", "softmax", "losses", "regression", "cross_entropies"], []),
     "optimizers": (["common", "views", "index", "optimizers", "transforms", "adam", "gather"], []),
 }
 MODULES = ("team/team.pyx", "tape/tape.pyx", "kernels/kernel.pyx", "cpu.pyx")  # built once

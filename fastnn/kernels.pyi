@@ -221,9 +221,29 @@ class Kernels:
     @staticmethod
     def log_softmax_backward(y: Real, dy: Real, dx: Real, tape: Tape | None = None) -> None: ...
     @staticmethod
-    def mse(y: Real, t: Real, weight: Real | None, dy: Real | None, value: Cell, tape: Tape | None = None) -> None: ...
+    def mse(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
     @staticmethod
-    def mae(y: Real, t: Real, weight: Real | None, dy: Real | None, value: Cell, tape: Tape | None = None) -> None: ...
+    def mae(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
     @staticmethod
     def huber(
         y: Real,
@@ -233,30 +253,89 @@ class Kernels:
         value: Cell,
         delta: Number = 1.0,
         tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
     ) -> None: ...
     @staticmethod
     def binary_cross_entropy(
-        y: Real, t: Real, weight: Real | None, dy: Real | None, value: Cell, tape: Tape | None = None
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        smoothing: Number = 0.0,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+        positive: Cell | None = None,
     ) -> None: ...
     @staticmethod
     def binary_cross_entropy_from_logits(
-        y: Real, t: Real, weight: Real | None, dy: Real | None, value: Cell, tape: Tape | None = None
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        smoothing: Number = 0.0,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+        positive: Cell | None = None,
     ) -> None: ...
     @staticmethod
     def cross_entropy(
-        y: Real, t: Real, weight: Real | None, dy: Real | None, value: Cell, tape: Tape | None = None
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        smoothing: Number = 0.0,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
     ) -> None: ...
     @staticmethod
     def cross_entropy_from_logits(
-        y: Real, t: Real, weight: Real | None, dy: Real | None, value: Cell, tape: Tape | None = None
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        smoothing: Number = 0.0,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
     ) -> None: ...
     @staticmethod
     def cross_entropy_labels(
-        y: Real, t: Labels, weight: Real | None, dy: Real | None, value: Cell, tape: Tape | None = None
+        y: Real,
+        t: Labels,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        smoothing: Number = 0.0,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
     ) -> None: ...
     @staticmethod
     def cross_entropy_labels_from_logits(
-        y: Real, t: Labels, weight: Real | None, dy: Real | None, value: Cell, tape: Tape | None = None
+        y: Real,
+        t: Labels,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        smoothing: Number = 0.0,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
     ) -> None: ...
     @staticmethod
     def sgd(

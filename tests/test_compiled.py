@@ -77,6 +77,7 @@ CALLS = {
     },
 }
 MEMORY = {"memcpy", "memmove", "memset"}
+PIECES = {"before_piece", "after_piece"}  # of losses: what is done to some hundred numbers beside the formula
 
 # Optimizers: what they take from cells is computed in double, once for all parameters
 RULES = (
@@ -251,7 +252,7 @@ def without_vectors(name: str, parts: list[Function], dtype: str, isa: str) -> I
 
 def called(name: str, parts: list[Function]) -> Iterator[str]:
     """Say what a function calls and should not."""
-    allowed = MEMORY | CALLS.get(name, {}).keys()
+    allowed = MEMORY | CALLS.get(name, {}).keys() | (PIECES if name in losses() else set())
     for part in parts:
         for i in part.calls:
             if i.symbol not in allowed:

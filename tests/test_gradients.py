@@ -74,11 +74,11 @@ def test_dense_behind_an_activation(activation):
 def test_loss(case):
     arguments = case.make(3, 7, np.float64, random(3, 7))
     loss = case.kernel(np.float64)
-    loss(*arguments.values())
+    loss(**arguments)
     value = np.zeros(1)
 
     def objective() -> float:
-        loss(*{**arguments, "dy": None, "value": value}.values())
+        loss(**{**arguments, "dy": None, "value": value})
         return float(value[0])
 
     numerical = numerical_gradient(objective, arguments["y"])

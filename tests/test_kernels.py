@@ -94,7 +94,7 @@ def assert_close(got: np.ndarray, expected: np.ndarray, scale: np.ndarray, dtype
     np.testing.assert_array_equal(np.where(finite, 0, got), np.where(finite, 0, expected))
     bound = tolerance(dtype) * np.broadcast_to(scale, expected.shape) + 2 * float(np.finfo(dtype).smallest_subnormal)
     with np.errstate(invalid="ignore"):
-        excess = np.where(finite, np.abs(got.astype(np.float64) - expected) / bound, 0)
+        excess = np.where(finite & (got != expected), np.abs(got.astype(np.float64) - expected) / bound, 0)
     if excess.size and not excess.max() <= 1:
         at = np.unravel_index(np.argmax(np.where(np.isnan(excess), np.inf, excess)), excess.shape)
         raise AssertionError(

@@ -137,14 +137,14 @@ class Loss(Part):
             self._value_and_grad(y, t, weight, dy, value, tape)
             return
         if weight is None and takes_weight(type(self).value_and_grad, without_default=True):
-            weight = np.ones(len(y), y.dtype)
+            weight = np.ones((len(y), 1), y.dtype)
         if tape is not None:
             tape.call(lambda: self._in_numpy(y, t, weight, dy, value))
         else:
             self._in_numpy(y, t, weight, dy, value)
 
     def _in_numpy(self, y: Array, t: Array, weight: Array | None, dy: Array | None, value: Array) -> None:
-        factor = {} if weight is None else {"weight": read_only(weight)}
+        factor = {} if weight is None else {"weight": read_only(weight[:, 0])}
         code = partial(self.value_and_grad, **factor) if factor else self.value_and_grad
         try:
             returned = code(read_only(y), read_only(t))
@@ -213,7 +213,7 @@ class Loss(Part):
             return self.metrics(y, t)
         if not takes_weight(type(self).metrics):
             raise TypeError(f"{self}: metrics takes no sample_weight: give it a third parameter, weight")
-        return self.metrics(y, t, weight)
+        return self.metrics(y, t, weight[:, 0])
 
     @property
     def is_numpy(self) -> bool:

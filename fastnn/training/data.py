@@ -18,8 +18,14 @@ from fastnn.optimizers import Optimizer
 from fastnn.settings import Part
 from fastnn.tables import Table, table_of
 
-# x (rows, n_in), targets (rows, n_out) or labels (rows,), weights (rows,) or None; and how many rows were handed in
+# x (rows, n_in), targets (rows, n_out) or labels (rows,), weights or None; and how many rows were handed in.
+# Weights are those of rows, (rows, 1), or of targets, (rows, n_out).
 Data = tuple[Array, Array, "Array | None", int]
+
+
+def per_row(weights: Array | None) -> int:
+    """Return how many weights a row has: 0 where there are none."""
+    return 0 if weights is None else weights.shape[1]
 
 
 def read(
@@ -68,7 +74,7 @@ def read(
         weights = _relative(sample_weight, n)
         if not weights.all():
             if tree.digits.due(matrix):
-                tree.digits.look(matrix[weights > 0], x, "x", labels)
+                tree.digits.look(matrix[weights.any(axis=1)], x, "x", labels)
             return *_read_counted(tree, matrix, as_array(y, "y"), weights, loss, build, converted), n
     given: Any = matrix
     if converted:
@@ -118,7 +124,7 @@ def _relative(sample_weight: ArrayLike, n: int) -> Array:
     """Return checked weights of known data, as float64."""
     weights = as_weights(sample_weight, n, np.dtype(np.float64))
     if (weights < 0).any():
-        row = int(np.argmax(weights < 0))
+        row = int(np.argmax((weights < 0).any(axis=1)))
         raise ValueError(
             f"sample_weight is negative at row {row}, expected numbers >= 0: a row of weight 0 is left out; "
             "train_batch takes negative ones, such as advantages"
@@ -135,7 +141,7 @@ def _read_counted(
     if y.ndim == 0:
         y = y[None]
     check_lengths(len(x), y, "y")
-    counts = weights > 0
+    counts = weights.any(axis=1)
     try:
         return read(tree, x[counts], y[counts], weights[counts], loss, build, True, None, converted)[:3]
     except (TypeError, ValueError):
@@ -154,7 +160,7 @@ def _scaled(weights: Array, loss: Loss, dtype: np.dtype[Any]) -> Array | None:
     _require_weights(loss)
     with np.errstate(all="ignore"):  # the least ones may become 0
         weights = weights / largest  # the sum of large ones overflows
-        return convert(weights * (len(weights) / weights.sum()), dtype)
+        return convert(weights * (weights.size / weights.sum()), dtype)
 
 
 def _require_weights(loss: Loss) -> None:

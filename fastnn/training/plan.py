@@ -75,7 +75,7 @@ class Batch:
     work : Pass
         Its first activation holds the rows.
     target : ndarray of shape (rows, n) or (rows,)
-    weight : ndarray of shape (rows,) or None
+    weight : ndarray of shape (rows, 1) or (rows, columns of the target), or None
     value : ndarray of shape (1,)
         The mean loss.
     """
@@ -86,10 +86,10 @@ class Batch:
         self.work, self.target, self.weight, self.value = work, target, weight, value
 
     @classmethod
-    def like(cls, work: Pass, target: Array, weighted: bool) -> Batch:
-        """Return memory for as many rows as `work` has, and for targets and weights of the same kind."""
+    def like(cls, work: Pass, target: Array, weights: int) -> Batch:
+        """Return memory for as many rows as `work` has, for targets of the same kind, and so many weights in a row."""
         rows, dtype = work.rows, work.activations[-1].dtype
-        weight = np.ones(rows, dtype) if weighted else None
+        weight = np.ones((rows, weights), dtype) if weights else None
         return cls(work, np.zeros((rows, *target.shape[1:]), target.dtype), weight, np.zeros(1))
 
     def first(self, rows: int) -> Batch:
@@ -257,7 +257,7 @@ class EpochPlan:
         (k.gather_labels if target.ndim == 1 else k.gather_rows)(target, index, cursor, batch.target, tape)
         if weight is not None:
             assert batch.weight is not None
-            k.gather_rows(weight[:, None], index, cursor, batch.weight[:, None], tape)
+            k.gather_rows(weight, index, cursor, batch.weight, tape)
         return tape, own
 
     @property

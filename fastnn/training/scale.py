@@ -25,7 +25,7 @@ def check_scale(
     Parameters
     ----------
     target : ndarray of shape (rows, n_out)
-    weight : ndarray of shape (rows,) or None
+    weight : ndarray of shape (rows, 1) or (rows, n_out), or None
     y : array_like
         What the user has handed in.
     bounded : bool
@@ -46,9 +46,10 @@ def check_scale(
         suspects = np.flatnonzero(far).tolist()
     for i in suspects:
         column = target[:, i].astype(np.float64)
+        weights = None if weight is None else weight[:, i % weight.shape[1]]
         with np.errstate(all="ignore"):
-            mean = float(np.average(column, weights=weight))
-            std = float(np.sqrt(np.average(np.square(column - mean), weights=weight)))
+            mean = float(np.average(column, weights=weights))
+            std = float(np.sqrt(np.average(np.square(column - mean), weights=weights)))
             is_constant = std <= 1e-6 * abs(mean)
             is_large = abs(mean) > _LARGE or std > _LARGE
             is_small = std < _SMALL and not is_constant and np.ptp(column) < _RANGE

@@ -30,7 +30,7 @@ _CODE = {
 
 
 def check_recordable(
-    chain: Chain, loss: Loss, optimizer: Optimizer, target: Array, weighted: bool, memory: Memory
+    chain: Chain, loss: Loss, optimizer: Optimizer, target: Array, weights: int, memory: Memory
 ) -> None:
     """Raise RuntimeError where a layer, loss or optimizer made of kernels computes outside of them.
 
@@ -46,7 +46,7 @@ def check_recordable(
     check_loss = _is_foreign(loss) and not loss.is_numpy
     check_optimizer = _is_foreign(optimizer) and not optimizer.is_numpy
     rows = min(_ROWS, len(target))
-    batch = Batch.like(chain.memory(rows, input_gradient=True), target, weighted)
+    batch = Batch.like(chain.memory(rows, input_gradient=True), target, weights)
     batch.target[...] = target[:rows]
     before, why = memory.grads.copy(), memory.without_gradients
     memory.without_gradients = None

@@ -44,8 +44,8 @@ class Training:
     constants : Constants
     given : Loss
         What the user has given.
-    weighted : bool
-        Whether rows have weights.
+    weights : int
+        How many of them a row has: none, one, or one for each of its targets.
     """
 
     def __init__(
@@ -56,19 +56,19 @@ class Training:
         memory: Memory,
         constants: Constants,
         given: Loss,
-        weighted: bool,
+        weights: int,
     ) -> None:
         self.chain, self.loss, self.update, self.memory, self.constants = chain, loss, update, memory, constants
-        self.given, self.weighted = given, weighted
+        self.given, self.weights = given, weights
         self._plans: Recent[Any, Plan] = Recent(_PLANS_KEPT)
         self._plain_lr = update.optimizer.plain_lr
         self._in_backward = set() if self._plain_lr is None else chain.updated_in_backward()
 
-    def fits(self, loss: Loss, weighted: bool) -> bool:
+    def fits(self, loss: Loss, weights: int) -> bool:
         """Whether this is how to train with a loss: that one, or one of this package that is set to the same."""
         given = self.given
-        if weighted != self.weighted or loss is given:
-            return weighted == self.weighted
+        if weights != self.weights or loss is given:
+            return weights == self.weights
         kind = type(loss)
         is_alike = kind is type(given) and kind.__module__.startswith("fastnn.")
         return is_alike and loss.settings() == given.settings()
@@ -103,23 +103,23 @@ class Training:
         """Return the layers, by id, whose parameters backward changes itself."""
         return set() if store_gradients or rows > _MOST_FUSED_ROWS else self._in_backward
 
-    def plan(self, rows: int, target: Array, weighted: bool, store_gradients: bool = True) -> Plan:
+    def plan(self, rows: int, target: Array, weights: int, store_gradients: bool = True) -> Plan:
         """Return the step recorded over memory for batches of such data, perhaps from an earlier fit.
 
         Where they are more rows than ever, there is new memory, and room in it for twice as many as before.
         """
-        key = target.shape[1:], target.dtype, weighted, store_gradients
+        key = target.shape[1:], target.dtype, weights, store_gradients
         plan = self._plans.get(key)
         if plan is not None and plan.room >= rows:
             return plan
         room = rows if plan is None else max(rows, 2 * plan.room)
-        made = self._plan(room, target, weighted)
+        made = self._plan(room, target, weights)
         if made.batch.work.nbytes <= _BYTES_KEPT:
             return self._plans.add(key, made)
-        return made if room == rows else self._plan(rows, target, weighted)  # recording costs little beside such steps
+        return made if room == rows else self._plan(rows, target, weights)  # recording costs little beside such steps
 
-    def _plan(self, rows: int, target: Array, weighted: bool) -> Plan:
-        return Plan(Batch.like(self.chain.memory(rows), target, weighted), self.takes_rows())
+    def _plan(self, rows: int, target: Array, weights: int) -> Plan:
+        return Plan(Batch.like(self.chain.memory(rows), target, weights), self.takes_rows())
 
     def put_aside(self) -> None:
         """Give back large memory, while the model trains with something else."""

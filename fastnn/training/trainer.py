@@ -25,7 +25,7 @@ from fastnn.optimizers.update import Update, frozen_gradients
 from fastnn.training.averages import Averages
 from fastnn.training.by_hand import STEPS_KEPT, ByHand, Step
 from fastnn.training.callbacks import Callback, EarlyStopping, as_callbacks, end, watches_training_loss
-from fastnn.training.data import Data, read
+from fastnn.training.data import Data, per_row, read
 from fastnn.training.epochs import Fit, default_epochs
 from fastnn.training.history import History
 from fastnn.training.plan import Batch, Constants, EpochPlan, Plan
@@ -73,7 +73,7 @@ class Trainer:
         """Drop what was made for the present memory."""
         self.claim = Claim(_BY_ANOTHER)
         self._training: Training | None = None
-        self._training_of: tuple[Any, ...] = ()  # the loss, the optimizer, and whether there are weights
+        self._training_of: tuple[Any, ...] = ()  # the loss, the optimizer, and how many weights a row has
         self._trainings: Recordings[Training] = Recordings(_TRAININGS_KEPT)
         self._by_hand: ByHand | None = None
         self._steps: Recordings[Step] = Recordings(STEPS_KEPT)
@@ -147,18 +147,18 @@ class Trainer:
         for layer in self.tree.without_derivative:
             raise no_derivative(layer)
 
-    def _prepared(self, loss: Loss, optimizer: Optimizer, target: Array, weighted: bool) -> Training:
+    def _prepared(self, loss: Loss, optimizer: Optimizer, target: Array, weights: int) -> Training:
         """Make ready to train with this loss and optimizer: the last thing that may fail before the first step."""
-        training, wanted = self._training, (loss, optimizer, weighted)
+        training, wanted = self._training, (loss, optimizer, weights)
         if training is None or wanted != self._training_of or not training.constants.hold():
-            before, training = training, self._trainings.find(optimizer, lambda found: found.fits(loss, weighted))
+            before, training = training, self._trainings.find(optimizer, lambda found: found.fits(loss, weights))
             if training is None or not training.constants.hold():
-                made = self._made(loss, optimizer, target, weighted)
+                made = self._made(loss, optimizer, target, weights)
                 self._trainings.add(optimizer, made, training)
                 training = made
             if before is not None and training is not before:
                 before.put_aside()
-            self._training, self._training_of = training, (training.given, optimizer, weighted)
+            self._training, self._training_of = training, (training.given, optimizer, weights)
         if training.update is not self._updated:
             self._begins(training.update, optimizer)
         self.loss, self.optimizer = loss, optimizer
@@ -175,7 +175,7 @@ class Trainer:
         self.predictors.read(self.averages.layers)
         self._updated = update
 
-    def _made(self, loss: Loss, optimizer: Optimizer, target: Array, weighted: bool) -> Training:
+    def _made(self, loss: Loss, optimizer: Optimizer, target: Array, weights: int) -> Training:
         self.require_derivatives()
         tree = self.tree
         tree.require_same()
@@ -183,9 +183,9 @@ class Trainer:
         trained, without_last = self._for_end(loss)
         chain = Chain(row[:-1] if without_last else row, tree.n_in, tree.dtype)
         update = Update(optimizer, memory, tree.entries(), self.state.of(optimizer, memory))
-        check_recordable(chain, trained, optimizer, target, weighted, memory)
+        check_recordable(chain, trained, optimizer, target, weights, memory)
         constants = Constants((loss, *tree.all), optimizer)
-        return Training(chain, trained, update, memory, constants, loss, weighted)
+        return Training(chain, trained, update, memory, constants, loss, weights)
 
     # -- training -----------------------------------------------------------------------------------------------------
 
@@ -225,7 +225,7 @@ class Trainer:
         if known and chosen.of_numbers and not self.state.fits[0] and self.tree.digits.told != "y":  # the first fit
             bounded = self.tree.last.kernel not in ("", "identity")
             check_scale(data[1], data[2], y, bounded, lambda n: self.predictors.current().some(data[0][:n], None))
-        return self._prepared(chosen, rule, data[1], data[2] is not None), data, extra
+        return self._prepared(chosen, rule, data[1], per_row(data[2])), data, extra
 
     def train_batch(
         self,
@@ -240,7 +240,7 @@ class Trainer:
         def begin() -> tuple[Training, Data, Plan, tuple[Batch, Tape]]:
             training, data, _ = self._ready(x, y, sample_weight, loss, optimizer)
             matrix, target, weight, _ = data
-            plan = training.plan(len(matrix), target, weight is not None)
+            plan = training.plan(len(matrix), target, per_row(weight))
             return training, data, plan, plan.recorded(len(matrix), training.step)
 
         training, (matrix, target, weight, _), plan, recorded = self._as_it_was(begin)
@@ -316,7 +316,7 @@ class Trainer:
                 if validated is not None:
                     validate = validated(self.loss)
                 holds = not over_data.has_moved() and over_data.use(*data[:3])
-            now = self._prepared(self.loss, self.optimizer, data[1], data[2] is not None)
+            now = self._prepared(self.loss, self.optimizer, data[1], per_row(data[2]))
             if now is not training or not holds:
                 training = now
                 left = n_epochs - len(history)
@@ -351,7 +351,7 @@ class Trainer:
         matrix, target, weight, _ = data
         size = min(rows or len(matrix), len(matrix))
         training.update.begin_fit(epochs, -(-len(matrix) // size), anew)
-        plan = training.plan(size, target, weight is not None, False)
+        plan = training.plan(size, target, per_row(weight), False)
         return plan, plan.take_epochs(size, matrix, target, weight, training.stepping(False))
 
     def _validation(self, given: Any, n_threads: int | None, loss: Loss) -> Callable[[], float]:

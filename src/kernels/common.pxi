@@ -22,10 +22,12 @@ cdef extern from "math/simd.h":
     Py_ssize_t LANES            # of a vector
     real real_fma(real a, real b, real c) noexcept nogil
 
-# Functions of one number, and formulas of one and of two, with a constant: loops inline what they are given.
+# Functions of one number, formulas of one and of two with a constant, and losses with two: loops inline what they are
+# given.
 ctypedef real (*Function)(real x) noexcept nogil
 ctypedef real (*Formula)(real x, real alpha) noexcept nogil
 ctypedef real (*PairFormula)(real x, real y, real alpha) noexcept nogil
+ctypedef real (*LossFormula)(real y, real t, real a, real b) noexcept nogil
 
 # What payloads hold, by the roles of the arguments; what is absent is NULL.
 ctypedef const real *Input

@@ -28,6 +28,12 @@ ALWAYS_INLINE Block block_of_rows(ptrdiff_t begin, ptrdiff_t end, ptrdiff_t n, p
     return b;
 }
 
+/* Of a block that is one row in place, at most so many numbers from there; other blocks are their only part. */
+ALWAYS_INLINE Block block_part(Block b, ptrdiff_t begin, ptrdiff_t most) {
+    if (!b.in_columns) b.n = b.n - begin < most ? b.n - begin : most;
+    return b;
+}
+
 /* The rows x to work on: their columns in the buffer, or x itself. */
 ALWAYS_INLINE const real *block_input(Block b, const real *x, real *buffer) {
     if (!b.in_columns) return x;
@@ -124,7 +130,7 @@ ALWAYS_INLINE void block_map_pairs(Block b, const real *x, const real *y, const 
 ALWAYS_INLINE void block_sum_double(Block b, const real *y, const real *t, const real *alpha, double *total,
                                     real (*f)(real, real, real)) {
     if (!b.in_columns) {
-        *total = loss_and_gradient(y, t, NULL, NULL, 1, b.n, 1, *alpha, f, f);
+        *total = sum_pairs_double(y, t, b.n, *alpha, f);
         return;
     }
     for (ptrdiff_t i = 0; i < b.lanes; i++) total[i] = 0;

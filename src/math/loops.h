@@ -141,45 +141,18 @@ ALWAYS_INLINE double sum_squares(const real *x, ptrdiff_t n) {
     return total;
 }
 
-/* The losses' loop: returns the sum over rows of weight * sum over n elements of f(y, t, delta), in double, and,
- * unless dy is NULL, writes dy = scale * weight * g(y, t, delta) in the same pass. No weights mean ones. */
-ALWAYS_INLINE double loss_and_gradient(const real *all_y, const real *all_t, const real *weight, real *all_dy,
-                                       ptrdiff_t rows, ptrdiff_t n, double scale, real delta,
-                                       real (*f)(real, real, real), real (*g)(real, real, real)) {
+/* The sum of f(x, y, alpha) over n elements, in double. */
+ALWAYS_INLINE double sum_pairs_double(const real *x, const real *y, ptrdiff_t n, real alpha,
+                                      real (*f)(real, real, real)) {
     enum { TERMS = 256 };
-    ptrdiff_t length = weight ? n : rows * n; /* without weights, all rows are one */
+    real terms[TERMS];
     double total = 0;
-    for (ptrdiff_t row = 0; row < (weight ? rows : 1); row++) {
-        const real *y = all_y + row * length, *t = all_t + row * length;
-        real *dy = all_dy ? all_dy + row * length : NULL, row_scale = (real)(weight ? scale * weight[row] : scale);
-        real terms[TERMS];
-        double row_total = 0;
-        for (ptrdiff_t begin = 0; begin < length; begin += TERMS) {
-            ptrdiff_t end = length - begin < TERMS ? length : begin + TERMS;
-            if (dy) {
-                INDEPENDENT
-                for (ptrdiff_t i = begin; i < end; i++) {
-                    real y_i = y[i], t_i = t[i];
-                    terms[i - begin] = f(y_i, t_i, delta);
-                    dy[i] = row_scale * g(y_i, t_i, delta);
-                }
-            } else {
-                INDEPENDENT
-                for (ptrdiff_t i = begin; i < end; i++) terms[i - begin] = f(y[i], t[i], delta);
-            }
-            row_total += sum_double(terms, end - begin);
-        }
-        total += weight ? weight[row] * row_total : row_total;
+    for (ptrdiff_t begin = 0; begin < n; begin += TERMS) {
+        ptrdiff_t length = n - begin < TERMS ? n - begin : TERMS;
+        map_pairs(x + begin, y + begin, terms, length, alpha, f);
+        total += sum_double(terms, length);
     }
     return total;
-}
-
-/* The mean over `parts` (rows, or all elements) of the above, and its gradient; 0 where there is nothing. */
-ALWAYS_INLINE void mean_loss(double *value, const real *y, const real *t, const real *weight, real *dy, ptrdiff_t rows,
-                             ptrdiff_t n, ptrdiff_t parts, real delta, real (*f)(real, real, real),
-                             real (*g)(real, real, real)) {
-    double scale = parts > 0 ? 1.0 / (double)parts : 0;
-    *value = scale * loss_and_gradient(y, t, weight, dy, rows, n, scale, delta, f, g);
 }
 
 #endif
