@@ -75,7 +75,7 @@ MUTATIONS = (
     ("kernels/softmax.pxi", "dy - «real_exp(y) ⇒ y» * total", f"{EQUALS}[log_softmax_backward"),
     ("kernels/regression.pxi", "return <real> 2 * («y - t ⇒ t - y»)", f"{EQUALS}[mse"),
     ("kernels/regression.pxi", "outside if «distance > delta ⇒ distance < delta» else", f"{EQUALS}[huber"),
-    ("kernels/cross_entropies.pxi", "(1 - smoothing) * «factor[i] ⇒ -factor[i]»\n", f"{EQUALS}[cross_entropy_labels_from"),
+    ("kernels/cross_entropies.pxi", "- smoothing) * «factor[i] ⇒ -factor[i]»\n", f"{EQUALS}[cross_entropy_labels_from"),
     ("kernels/cross_entropies.pxi", "weight != 0 and («t[i] < 0 ⇒ False» or", f"{KERNELS}a_label_that_leaves"),
     ("math/loops.h", "if («p->dy ⇒ 0»)\n", f"{EQUALS}[relu_backward"),
     ("math/losses.h", "x[i] = «weight[i] != 0 ⇒ 1» ? weighted : 0;", f"{EQUALS}[mse"),
