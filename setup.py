@@ -30,7 +30,10 @@ FAMILIES = {
         ["common", "rectangle", "index", "dense", "peak"],
         [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "dots", "gemm", "peak")],
     ),
-    "layers": (["common", "views", "rectangle", "dropout", "normalization", "copy", "elementwise", "elementary"], []),
+    "layers": (
+        ["common", "views", "rectangle", "columns", "dropout", "normalization", "copy", "elementwise", "elementary"],
+        [],
+    ),
     "losses": (["common", "views", "softmax", "losses", "regression", "cross_entropies"], []),
     "optimizers": (["common", "views", "index", "optimizers", "transforms", "adam", "gather"], []),
 }

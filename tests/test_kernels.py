@@ -423,18 +423,22 @@ def test_an_output_that_overlaps_rows_that_run_backwards_is_refused(dtype):
     kernel("gather_rows", dtype)(memory[5:1:-1], index, cursor, memory[6:])
 
 
+def is_measure(case: Case, i: int, dimension: int) -> bool:
+    """Whether the length of an array's dimension is the one that others are measured by: it may be any."""
+    name, shapes = list(arrays(case.make(3, 7, np.float64, random(3, 7))))[i], shapes_of(case)
+    symbol = (shapes[name] or ("1",))[dimension]  # that of a number is (1,)
+    before = list(shapes)[: list(shapes).index(name)]
+    return not symbol.isdigit() and not any(symbol in shapes[other] for other in before)
+
+
 def longer(case: Case, i: int, value: np.ndarray) -> np.ndarray | None:
-    """One row more, where it is not the first argument, by which others are measured. A batch may have any length."""
-    is_measure = i == 0 and case.op not in ("increment", "every", "multiply_numbers")
-    if is_measure or (case.op.startswith("gather") and i != 2):
-        return None
-    return np.resize(value, (len(value) + 1, *value.shape[1:]))
+    """One row more."""
+    return None if is_measure(case, i, 0) else np.resize(value, (len(value) + 1, *value.shape[1:]))
 
 
 def wider(case: Case, i: int, value: np.ndarray) -> np.ndarray | None:
-    """One column more, where it is not w, by whose columns others are measured."""
-    is_measure = i == 0 or (case.op.startswith("dense") and i == 1)
-    if value.ndim < 2 or is_measure:
+    """One column more."""
+    if value.ndim < 2 or is_measure(case, i, -1):
         return None
     return np.resize(value, (*value.shape[:-1], value.shape[-1] + 1))
 
@@ -444,8 +448,10 @@ def deeper(case: Case, i: int, value: np.ndarray) -> np.ndarray:
 
 
 def strided(case: Case, i: int, value: np.ndarray) -> np.ndarray | None:
-    """Every second number in memory; some take any layout, and one number has none."""
-    if value.size == 1 or (case.op, i) in (("gather_rows", 0), ("copy", 0), ("copy", 1)):
+    """Every second number in memory; some arrays may have any layout, and one number has none."""
+    name = list(arrays(case.make(3, 7, np.float64, random(3, 7))))[i]
+    declared = case.kernel(np.float64).__self__.declared.arguments
+    if value.size == 1 or any(argument.strided for argument in declared if argument.name == name):
         return None
     return np.repeat(value, 2, axis=-1)[..., ::2]
 
@@ -553,6 +559,46 @@ def test_rows_are_gathered_from_any_layout(columns, dtype):
         y = unset((27, source.shape[1]), dtype)
         kernel("gather_rows", dtype)(source, index, cursor, y)
         np.testing.assert_array_equal(y, source[index[1:]], err_msg=name)
+
+
+@each_dtype
+@each_case([case for case in CASES if case.op.startswith(("columns", "embedding", "one_hot"))])
+def test_columns_are_read_and_written_in_any_layout(case, dtype):
+    """A column of a batch, and some columns of what a layer gives: nothing beside them is touched."""
+    declared = {argument.name: argument.strided for argument in case.kernel(dtype).__self__.declared.arguments}
+    apart, inside, around = case.make(17, 19, dtype, random(17, 19)), {}, {}
+    for name, value in apart.items():
+        inside[name] = value.copy() if isinstance(value, np.ndarray) else value
+        if declared[name]:
+            around[name] = np.full((19, 2 * value.shape[1] + 3), 7, dtype)
+            inside[name] = around[name][1:-1, 2:-1][:, ::2]
+            inside[name][...] = value
+    case.kernel(dtype)(**apart)
+    tape = Tape()
+    case.kernel(dtype)(**inside, tape=tape)
+    for options in ({}, {"parts": 3}, {"parts": 1000}):
+        for output in case.outputs:
+            inside[output][...] = np.nan
+        tape.replay(**options)
+        for output in case.outputs:
+            np.testing.assert_array_equal(inside[output], apart[output])
+    for array in around.values():
+        assert (array[[0, -1]] == 7).all()
+        assert (array[:, [0, 1, 3, -1]] == 7).all()
+
+
+@each_dtype
+@each_case([case for case in CASES if case.op.startswith("columns")])
+def test_columns_out_of_range_are_refused(case, dtype):
+    """Also where the index has been changed since the call was recorded."""
+    arguments, tape = case.make(3, 7, dtype, random(3, 7)), Tape()
+    case.kernel(dtype)(**arguments, tape=tape)
+    for index in (-1, 7, 2**40):
+        arguments["index"][1] = index
+        with pytest.raises(ValueError, match=rf"^{case.op}: index\[1\] is {index}, expected that of one of 7 columns"):
+            case.kernel(dtype)(**arguments)
+        with pytest.raises(IndexError):
+            tape.replay()
 
 
 @each_dtype

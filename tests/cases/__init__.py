@@ -4,6 +4,7 @@ A row is a `Case`. Most tests of single kernels are loops over `CASES`: a new ke
 """
 
 # ruff: noqa: F403, F405 - what these have is what this has
+from cases.columns import *
 from cases.contract import *
 from cases.dense import *
 from cases.elementwise import *
@@ -24,4 +25,5 @@ CASES = (
     *OPTIMIZERS,
     *TRANSFORMS,
     *GATHER,
+    *COLUMNS,
 )

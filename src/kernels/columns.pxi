@@ -1,0 +1,240 @@
+# Columns: those that are chosen, codes in them that stand for rows of a table or for columns of 0 and 1, and numbers
+# brought to unit scale. x (rows, n), y (rows, m); a column of codes is (rows, 1), and strides lead from row to row in
+# larger arrays.
+#
+# A code is a whole number from 0. Whatever else stands in its place (negative, a fraction, NaN, beyond the last) is
+# unseen: no call trusts that anybody has looked before.
+
+cdef inline Py_ssize_t place_of(real code, Py_ssize_t n) noexcept nogil:
+    """The code itself, or n for what is none of 0 to n - 1."""
+    cdef Py_ssize_t place
+    if not (code >= 0 and code < <real> n):
+        return n
+    place = <Py_ssize_t> code
+    return place if <real> place == code and place < n else n
+
+cdef inline bint are_columns(const int64_t *index, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(m):
+        if not 0 <= index[j] < n:
+            return False
+    return True
+
+cdef int check_columns(str kernel, const int64_t *index, Py_ssize_t m, Py_ssize_t n) except -1:
+    cdef Py_ssize_t j
+    for j in range(m):
+        if not 0 <= index[j] < n:
+            raise ValueError(f"{kernel}: index[{j}] is {index[j]}, expected that of one of {n} columns")
+    return 0
+
+
+cdef struct ColumnsForward:
+    Input x
+    Py_ssize_t x_row, x_column          # from row to row and from column to column, in elements
+    Labels index
+    Output y
+    Py_ssize_t y_row, y_column
+    Py_ssize_t rows, n, m
+
+cdef int columns_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const ColumnsForward *s = <const ColumnsForward *> call.payload
+    cdef Py_ssize_t i, j
+    if not are_columns(s.index, s.m, s.n):
+        return CALL_OUT_OF_RANGE
+    for i in range(begin, end):
+        for j in range(s.m):
+            s.y[i * s.y_row + j * s.y_column] = s.x[i * s.x_row + s.index[j] * s.x_column]
+    return 0
+
+cdef Py_ssize_t prepare_columns_forward(str kernel, Call *call) except -1:
+    cdef const ColumnsForward *s = <const ColumnsForward *> call.payload
+    check_columns(kernel, s.index, s.m, s.n)
+    return 1
+
+kernel("""columns_forward(x: in strided (rows, n), index: in int64 (m), y: out strided (rows, m)) -> rows: 1 m
+
+    y[i, j] = x[i, index[j]].
+    """, columns_forward_body, sizeof(ColumnsForward), prepare_columns_forward)
+
+
+cdef struct ColumnsBackward:
+    Input dy
+    Py_ssize_t dy_row, dy_column
+    Labels index
+    Output dx
+    Py_ssize_t rows, m, n
+
+cdef int columns_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const ColumnsBackward *s = <const ColumnsBackward *> call.payload
+    cdef Py_ssize_t i, j
+    if not are_columns(s.index, s.m, s.n):
+        return CALL_OUT_OF_RANGE
+    memset(s.dx + begin * s.n, 0, (end - begin) * s.n * sizeof(real))
+    for i in range(begin, end):
+        for j in range(s.m):
+            s.dx[i * s.n + s.index[j]] += s.dy[i * s.dy_row + j * s.dy_column]
+    return 0
+
+cdef Py_ssize_t prepare_columns_backward(str kernel, Call *call) except -1:
+    cdef const ColumnsBackward *s = <const ColumnsBackward *> call.payload
+    check_columns(kernel, s.index, s.m, s.n)
+    return 1
+
+kernel("""columns_backward(dy: in strided (rows, m), index: in int64 (m), dx: out (rows, n)) -> rows: 1 m
+
+    dx[i, k] = sum of dy[i, j] over all j with index[j] = k: 0 for a column that was not chosen.
+    """, columns_backward_body, sizeof(ColumnsBackward), prepare_columns_backward)
+
+
+cdef struct EmbeddingForward:
+    Input x
+    Py_ssize_t x_row, x_column
+    Input table
+    Output y
+    Py_ssize_t y_row, y_column
+    Py_ssize_t rows, n, size
+
+cdef int embedding_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const EmbeddingForward *s = <const EmbeddingForward *> call.payload
+    cdef const real *vector
+    cdef real *y
+    cdef Py_ssize_t i, j
+    for i in range(begin, end):
+        vector = s.table + place_of(s.x[i * s.x_row], s.n - 1) * s.size
+        y = s.y + i * s.y_row
+        for j in range(s.size):
+            y[j * s.y_column] = vector[j]
+    return 0
+
+cdef Py_ssize_t prepare_embedding_forward(str kernel, Call *call) except -1:
+    cdef const EmbeddingForward *s = <const EmbeddingForward *> call.payload
+    check_table(kernel, s.n)
+    return 1
+
+cdef int check_table(str kernel, Py_ssize_t n) except -1:
+    if n < 1:
+        raise ValueError(f"{kernel}: table has no rows, expected one for each code and a last one for what is unseen")
+    return 0
+
+kernel("""embedding_forward(x: in strided (rows, 1), table: in (n, size), y: out strided (rows, size)) -> rows: 1 size
+
+    y[i] = table[x[i]] where x[i] is a code, a whole number from 0 to n - 2; else the last row, table[n - 1].
+    """, embedding_forward_body, sizeof(EmbeddingForward), prepare_embedding_forward)
+
+
+# Units: rows of the table. Each part looks through all codes for its own, so that every sum runs in the order of the
+# batch.
+cdef struct EmbeddingBackward:
+    Input x
+    Py_ssize_t x_row, x_column
+    Input dy
+    Py_ssize_t dy_row, dy_column
+    Output dtable
+    Py_ssize_t rows, size, n
+
+cdef int embedding_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const EmbeddingBackward *s = <const EmbeddingBackward *> call.payload
+    cdef const real *dy
+    cdef real *sums
+    cdef Py_ssize_t i, j, place
+    memset(s.dtable + begin * s.size, 0, (end - begin) * s.size * sizeof(real))
+    for i in range(s.rows):
+        place = place_of(s.x[i * s.x_row], s.n - 1)
+        if not begin <= place < end:
+            continue
+        sums, dy = s.dtable + place * s.size, s.dy + i * s.dy_row
+        for j in range(s.size):
+            sums[j] += dy[j * s.dy_column]
+    return 0
+
+cdef Py_ssize_t prepare_embedding_backward(str kernel, Call *call) except -1:
+    cdef const EmbeddingBackward *s = <const EmbeddingBackward *> call.payload
+    check_table(kernel, s.n)
+    return 1
+
+kernel("""embedding_backward(x: in strided (rows, 1), dy: in strided (rows, size), dtable: out (n, size)) -> n: 0.1 size
+
+    dtable[k] = sum of dy[i] over all rows i with code k, 0 where there is none; dtable[n - 1] for what is unseen.
+    """, embedding_backward_body, sizeof(EmbeddingBackward), prepare_embedding_backward)
+
+
+cdef struct OneHotForward:
+    Input x
+    Py_ssize_t x_row, x_column
+    Output y
+    Py_ssize_t y_row, y_column
+    size_t unseen
+    Py_ssize_t rows, n
+
+cdef int one_hot_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const OneHotForward *s = <const OneHotForward *> call.payload
+    cdef Py_ssize_t i, j, place, n_codes = s.n - (1 if s.unseen else 0)
+    for i in range(begin, end):
+        for j in range(s.n):
+            s.y[i * s.y_row + j * s.y_column] = 0
+        place = place_of(s.x[i * s.x_row], n_codes)
+        if place < s.n:
+            s.y[i * s.y_row + place * s.y_column] = 1
+    return 0
+
+cdef Py_ssize_t prepare_one_hot_forward(str kernel, Call *call) except -1:
+    cdef const OneHotForward *s = <const OneHotForward *> call.payload
+    if s.unseen and s.n < 1:
+        raise ValueError(f"{kernel}: y has no columns, expected one for each code and a last one for what is unseen")
+    return 1
+
+kernel("""one_hot_forward(x: in strided (rows, 1), y: out strided (rows, n), unseen: flag = False) -> rows: 0.5 n
+
+    y[i, x[i]] = 1, all else 0, for a code x[i]: a whole number from 0 to n - 1, or to n - 2 with `unseen`. Where x[i] is
+    none, all are 0, or with `unseen` the last one is 1.
+    """, one_hot_forward_body, sizeof(OneHotForward), prepare_one_hot_forward)
+
+
+cdef struct NormalizeForward:
+    Input x, center, factor, missing
+    Output y
+    Py_ssize_t rows, n
+
+cdef int normalize_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const NormalizeForward *s = <const NormalizeForward *> call.payload
+    cdef const real[:, ::1] x = input_matrix(s.x, s.rows, s.n)
+    cdef const real[::1] center = input_vector(s.center, s.n), factor = input_vector(s.factor, s.n)
+    cdef const real[::1] missing = input_vector(s.missing, s.n)
+    cdef real[:, ::1] y = matrix(s.y, s.rows, s.n)
+    cdef real value
+    cdef Py_ssize_t i, j
+    for i in range(begin, end):
+        for j in range(s.n):
+            value = (x[i, j] - center[j]) * factor[j]
+            y[i, j] = value if x[i, j] == x[i, j] else missing[j]
+    return 0
+
+kernel("""normalize_forward(x: in (rows, n), center: in (n), factor: in (n), missing: in (n), y: out (rows, n) | x)
+    -> rows: 0.3 n
+
+    y = (x - center) * factor, and `missing` where x is NaN.
+    """, normalize_forward_body, sizeof(NormalizeForward))
+
+
+cdef struct NormalizeBackward:
+    Input x, dy, factor
+    Output dx
+    Py_ssize_t rows, n
+
+cdef int normalize_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const NormalizeBackward *s = <const NormalizeBackward *> call.payload
+    cdef const real[:, ::1] x = input_matrix(s.x, s.rows, s.n), dy = input_matrix(s.dy, s.rows, s.n)
+    cdef const real[::1] factor = input_vector(s.factor, s.n)
+    cdef real[:, ::1] dx = matrix(s.dx, s.rows, s.n)
+    cdef real value
+    cdef Py_ssize_t i, j
+    for i in range(begin, end):
+        for j in range(s.n):
+            value = dy[i, j] * factor[j]
+            dx[i, j] = value if x[i, j] == x[i, j] else <real> 0
+    return 0
+
+kernel("""normalize_backward(x: in (rows, n), dy: in (rows, n), factor: in (n), dx: out (rows, n) | dy) -> rows: 0.3 n
+
+    dx = dy * factor, and 0 where x is NaN.
+    """, normalize_backward_body, sizeof(NormalizeBackward))
