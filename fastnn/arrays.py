@@ -153,11 +153,15 @@ def _finite(array: Array) -> bool:
 
 
 def check_finite(
-    array: Array, name: str, dtype: np.dtype[Any] | None = None, labels: Sequence[Any] | None = None
+    array: Array,
+    name: str,
+    dtype: np.dtype[Any] | None = None,
+    labels: Sequence[Any] | None = None,
+    may_miss: Array | None = None,
 ) -> None:
     """Raise ValueError with the place of the first NaN or infinity, or number that is too large for the dtype.
 
-    Columns are called by their labels, where there are any.
+    Columns are called by their labels, where there are any. Of which NaN may be part says ``may_miss``.
     """
     if dtype is None or (array.dtype == dtype and type(array) is np.ndarray):
         if array.nbytes <= _BYTES_PER_CHECK and 0 not in np.isfinite(array).tobytes():  # as in `_finite`
@@ -167,7 +171,12 @@ def check_finite(
     for start, part in parts_of(array):
         numbers = part if dtype is None else convert(part, dtype)
         if not _finite(numbers):
-            row, *column = (int(i) for i in np.argwhere(~np.isfinite(numbers))[0])
+            wrong = ~np.isfinite(numbers)
+            if may_miss is not None:
+                wrong &= ~(may_miss & np.isnan(numbers))
+                if not wrong.any():
+                    continue
+            row, *column = (int(i) for i in np.argwhere(wrong)[0])
             value = part[(row, *column)]
             place = f"row {start + row}"
             if column:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import threads
 from fastnn.arena import Array
-from fastnn.arrays import as_array
+from fastnn.arrays import as_array, convert
 from fastnn.checks import count
 from fastnn.losses import Loss
 from fastnn.network import Network
@@ -67,10 +67,10 @@ class Model(Network):
         """
         tree, given = self._tree, table_of(x) or x
         matrix = tree.inputs(given)
-        if given is not x:
-            tree.check_for_prediction(matrix, given)
-        self.build(matrix.shape[1])
+        self._build_for(matrix, given, given is not x)
         self._own()
+        if tree.adapting:
+            tree.adapt(convert(matrix, tree.dtype), None)
         outputs = self._trainer.claim.run(self._trainer.passes().forward, matrix)
         tree.take_names(given)
         return outputs
@@ -139,9 +139,7 @@ class Model(Network):
         matrix = tree.inputs(given, True)
         rows = None if batch_size is None else count("batch_size", batch_size)
         n_threads = threads.check(n_threads)
-        if not is_array or matrix.dtype is not tree.dtype:
-            tree.check_for_prediction(matrix, given)
-        self.build(matrix.shape[1])
+        self._build_for(matrix, given, not is_array or matrix.dtype is not tree.dtype)
         outputs = self._predictors.current().some(matrix, rows, n_threads)
         if not is_array:
             tree.take_names(given)

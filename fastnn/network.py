@@ -20,6 +20,7 @@ from fastnn.layers.tree import Tree, walk
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.signatures import closed, refused
+from fastnn.tables import Table
 from fastnn.training.history import History
 from fastnn.training.state import Snapshot, approach
 from fastnn.training.trainer import Trainer
@@ -107,6 +108,19 @@ class Network(Row):
         if n_in != tree.n_in:
             raise ValueError(f"Model: already built for {tree.n_in} features, got {n_in}")
         return self
+
+    def _build_for(self, matrix: Any, x: Any, has_to_be_checked: bool) -> None:
+        """Build for rows that are made of x, and check these: a model that was not built is not where they fail."""
+        tree, was_built = self._tree, self._tree.built
+        if not was_built:
+            tree.build(matrix.shape[1], self._seed, self, x.names if isinstance(x, Table) else None)
+        if has_to_be_checked:
+            try:
+                tree.check_for_prediction(matrix, x)
+            except BaseException:
+                if not was_built:
+                    tree.unbuild()
+                raise
 
     @property
     def n_in(self) -> int:

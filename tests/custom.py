@@ -32,6 +32,21 @@ class Cube(Layer):
         return dy * self.x**2
 
 
+class Codes(Layer):
+    """Columns 0 and 2 become codes, some of them unseen; in NumPy, with derivatives of 0."""
+
+    def forward(self, x):
+        y = x.copy()
+        y[:, [0, 2]] = np.floor(2 * x[:, [0, 2]])
+        y[x[:, 2] > 1, 2] = np.nan
+        return y
+
+    def backward(self, dy):
+        dx = dy.copy()
+        dx[:, [0, 2]] = 0
+        return dx
+
+
 class TanhOfSigmoid(Layer):
     """y = tanh(sigmoid(x @ w)), from kernels."""
 

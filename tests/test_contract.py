@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from custom import Cube, Scale
+from custom import Codes, Cube, Scale
 from nets import FEATURES, OPTIMIZERS, OUTPUTS, data, each_dtype, each_optimizer, memory_of, same_bits
 from test_gradients import numerical_gradient
 
@@ -18,14 +18,18 @@ from fastnn import (
     Adam,
     Add,
     BatchNorm,
+    Columns,
     Dense,
     Dropout,
+    Embedding,
     Identity,
     Layer,
     LayerNorm,
     LeakyReLU,
     Loss,
     Model,
+    Normalization,
+    OneHot,
     Optimizer,
     Parallel,
     ReLU,
@@ -136,6 +140,11 @@ def two(n=5):
     return [Dense(6, "tanh"), Dense(n)]
 
 
+def adapted(n=FEATURES, **settings):
+    """A normalization that is fitted already: what it would be fitted to differs between ways to train."""
+    return Normalization(**settings).adapt(np.random.default_rng(3).normal(0.5, 2, (40, n)))
+
+
 # name: the layers of a net whose last has OUTPUTS units
 LAYERS = {
     "dropout": lambda: [Dense(5, "tanh"), Dropout(0.4), Dense(OUTPUTS)],
@@ -148,6 +157,17 @@ LAYERS = {
     "layer norm": lambda: [Dense(5), LayerNorm(), Tanh(), Dense(OUTPUTS)],
     "layer norm first": lambda: [LayerNorm(), Dense(5, "tanh"), Dense(OUTPUTS)],
     "layer norm last": lambda: [Dense(5, "tanh"), Dense(OUTPUTS), LayerNorm()],
+    "columns": lambda: [Columns(3, slice(0, 2), -1), Dense(5, "tanh"), Columns(4, 1, 1), Dense(OUTPUTS)],
+    "columns last": lambda: [Dense(5), Columns(2, 0, 2)],
+    "one hot": lambda: [Codes(), OneHot({0: 2, 2: 3}, unseen_column=True), Dense(5, "tanh"), Dense(OUTPUTS)],
+    "embedding": lambda: [Codes(), Embedding({2: 3, 0: 2}, 4), Tanh(), Dense(OUTPUTS)],
+    "embedding alone": lambda: [Codes(), Columns(2, 0), Embedding(2, others=False), Dense(OUTPUTS)],
+    "normalization": lambda: [adapted(), Dense(5, "tanh"), Dense(OUTPUTS)],
+    "normalization inside": lambda: [Dense(5, "tanh"), adapted(5, robust=True), Dense(OUTPUTS)],
+    "normalization of what is missing": lambda: [
+        Codes(), adapted(missing="center"), OneHot({0: 2}), Dense(OUTPUTS),
+    ],
+    "normalization in a residual": lambda: [Residual([Dense(FEATURES), adapted()]), Dense(OUTPUTS)],
     "residual": lambda: [Dense(5, "tanh"), Residual(two()), Dense(OUTPUTS)],
     "residual first": lambda: [Residual(two(FEATURES)), Dense(OUTPUTS)],
     "residual last": lambda: [Dense(OUTPUTS), Residual(two(OUTPUTS))],

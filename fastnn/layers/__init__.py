@@ -20,6 +20,7 @@ from fastnn.layers.activations import (
     Softsign,
     Tanh,
 )
+from fastnn.layers.columns import Columns, Embedding, OneHot
 from fastnn.layers.containers import (
     Add,
     Concatenate,
@@ -33,6 +34,7 @@ from fastnn.layers.dense import Dense, Linear
 from fastnn.layers.dropout import Dropout
 from fastnn.layers.normalization import BatchNorm, LayerNorm
 from fastnn.layers.passes import Run
+from fastnn.layers.standardize import Normalization
 
 __all__ = [
     "CELU",
@@ -43,9 +45,11 @@ __all__ = [
     "Add",
     "BatchNorm",
     "Code",
+    "Columns",
     "Concatenate",
     "Dense",
     "Dropout",
+    "Embedding",
     "HardSigmoid",
     "HardTanh",
     "Identity",
@@ -55,6 +59,8 @@ __all__ = [
     "Linear",
     "LogSoftmax",
     "Mish",
+    "Normalization",
+    "OneHot",
     "Parallel",
     "ReLU",
     "Residual",

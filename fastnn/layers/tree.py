@@ -19,6 +19,8 @@ from fastnn.digits import Digits
 from fastnn.initializers import zeros
 from fastnn.layers.contract import OF_THE_CONTRACT, Layer, build_layer
 from fastnn.layers.elements import elements
+from fastnn.layers.inputs import NUMBER, Adapting, ColumnLayer, Kinds, check_kinds, kinds_of, tell_names
+from fastnn.layers.inputs import adapt as adapt_row
 from fastnn.tables import Named, Names, SparseRows, Table, is_sparse, table_of
 
 _PLAIN = (str, bytes, int, float, type(None), type, type(np), np.ndarray)
@@ -65,6 +67,9 @@ class Tree:
         self.built = False  # whether the number of inputs is known and the parameters exist: set last
         self.feature_names: Names | None = None  # of the columns, from the first data frame that had any
         self.digits = Digits(dtype)
+        self.has_columns = any(isinstance(layer, ColumnLayer) for layer in self.all)
+        self.adapting = [layer for layer in self.all if isinstance(layer, Adapting)]
+        self.kinds: Kinds | None = None  # what the columns of x have to hold, where that is not finite numbers in all
         self._signature: tuple[str, list[dict[str, tuple[int, ...]]]] | None = None
 
     @property
@@ -110,9 +115,21 @@ class Tree:
     def check_for_prediction(self, matrix: Any, x: Any) -> None:
         """Refuse NaN and infinity in a table, which pass through where an array has them; warn of lost digits."""
         if isinstance(x, Table):
-            check_finite(matrix, "x", None, self.labels(x))
+            self.check_numbers(matrix, "x", None, self.labels(x))
         if self.digits.due(matrix):
             self.digits.look(matrix, x, "x", self.labels(x))
+
+    def check_numbers(self, matrix: Any, name: str, dtype: np.dtype[Any] | None, labels: Any) -> None:
+        """Refuse what the columns of x must not hold: NaN, infinity, and fractions among codes."""
+        if self.kinds is None:
+            check_finite(matrix, name, dtype, labels)
+        else:
+            check_kinds(self.kinds, matrix, name, dtype, labels)
+
+    def adapt(self, x: Array, weights: Array | None) -> None:
+        """Fit what waits for data to these: a training begins."""
+        if any(layer.waits for layer in self.adapting):
+            adapt_row(elements(self.layers, predicting=True), x, weights)
 
     def take_names(self, x: Any) -> None:
         """Remember the names of the columns of x, if they are the first."""
@@ -128,7 +145,7 @@ class Tree:
                     self._memory = give_memory(self.all, self.dtype, None)
         return self._memory
 
-    def build(self, n_in: int, seed: int, owner: object) -> None:
+    def build(self, n_in: int, seed: int, owner: object, names: Names | None = None) -> None:
         """Create the parameters for so many inputs, where there are none; after an error all is as it was."""
         with self._building:
             if self.built:
@@ -146,11 +163,18 @@ class Tree:
             self._before = before
             try:
                 rng = np.random.default_rng([seed, 0])
+                if self.has_columns:
+                    tell_names(self.layers, names or self.feature_names)
                 self._memory = build_all(self.layers, self.all, n_in, self.dtype, rng, ref(owner))
+                self._find_kinds()
                 self.built = True  # the last: other threads go by it
             except BaseException:
                 self.unbuild()
                 raise
+
+    def _find_kinds(self) -> None:
+        if self.has_columns:
+            self.kinds = kinds_of(self.layers, [NUMBER] * self.n_out)
 
     def own(self, owner: object) -> None:
         """Write down whose the layers are."""
@@ -169,6 +193,7 @@ class Tree:
         if all(array.flags.writeable for array in arrays):
             self._memory = give_memory(self.all, self.dtype, None)
         self.own(owner)
+        self._find_kinds()
         self.built = True
 
     def states_with(self, other: Tree) -> list[tuple[Array, Array]]:
@@ -199,7 +224,7 @@ class Tree:
 
     def unbuild(self) -> None:
         """Forget a build behind which something failed: the layers are as they were before it."""
-        self.built, self._memory, self._signature = False, None, None
+        self.built, self._memory, self._signature, self.kinds = False, None, None, None
         for layer, attributes in self._before:
             layer.__dict__.update(attributes)  # never empty in between: others may be predicting
             for name in layer.__dict__.keys() - attributes.keys():

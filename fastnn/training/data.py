@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import losses, optimizers
 from fastnn.arena import Array
-from fastnn.arrays import as_array, as_weights, check_finite, check_lengths, convert
+from fastnn.arrays import as_array, as_weights, check_lengths, convert
 from fastnn.checks import shown
 from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
@@ -79,7 +79,9 @@ def read(
     given: Any = matrix
     if converted:
         matrix = convert(given, dtype)
-    check_finite(matrix, "x", None if converted else dtype, labels)
+    if tree.has_columns and not tree.built:  # the layers say what columns may hold
+        build(matrix.shape[1])
+    tree.check_numbers(matrix, "x", None if converted else dtype, labels)
     if not tree.built:
         build(matrix.shape[1])
     target = loss.targets(y, tree.layers[-1].n_out, dtype)

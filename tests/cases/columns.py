@@ -46,9 +46,7 @@ def sum_scale(a: SimpleNamespace, axis: int) -> np.ndarray:
     return np.sqrt(a.dy.shape[axis]) * finite.sum(axis=axis, keepdims=True)
 
 
-def one_hot_arguments(
-    rows: int, width: int, dtype: type, rng: np.random.Generator, unseen: bool = False
-) -> Arguments:
+def one_hot_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator, unseen: bool = False) -> Arguments:
     return {"x": codes(rows, dtype, rng), "y": unset((rows, width), dtype), "unseen": unseen}
 
 
