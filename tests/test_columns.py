@@ -363,6 +363,7 @@ def test_a_training_that_cannot_begin_fits_nothing():
     net = Model([Normalization(), Dense(1)], seed=0).build(4)
     for call in (
         lambda: net.fit(CODED, TARGET[:5]),
+        lambda: net.fit(CODED, TARGET, validation_data=(CODED[:, :2], TARGET)),
         lambda: net.fit(CODED, TARGET, loss="cross_entropy"),
         lambda: net.train_batch(CODED, TARGET, optimizer=Adam(groups=[optimizers.Group("9.*")])),
     ):

@@ -80,6 +80,10 @@ class Adapting(ColumnLayer):
     def fit_to(self, x: Array, weights: Array | None) -> None:
         """Fit it to all rows, that weigh so much."""
 
+    @abstractmethod
+    def forget(self) -> None:
+        """Let it wait again."""
+
 
 def require_column(where: str, column: object, slices: bool = False) -> None:
     """Raise TypeError unless it is the number or the name of a column, or a slice of numbers."""

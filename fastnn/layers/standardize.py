@@ -60,7 +60,7 @@ class Normalization(Adapting):
     >>> from fastnn import Dense, Model, Normalization
     >>> x = np.random.default_rng(0).normal(1000, 50, (200, 3))
     >>> net = Model([Normalization(), Dense(8, "relu"), Dense(1)], seed=0, dtype="float64")
-    >>> history = net.fit(x, x.sum(axis=1) / 1000 - 3, epochs=10)
+    >>> history = net.fit(x, (x.sum(axis=1) - 3000) / 100, epochs=10)
     >>> bool(np.allclose(net[0].center, x.mean(axis=0)))
     True
     """
@@ -165,6 +165,10 @@ class Normalization(Adapting):
             replacement[scaled] = 0
         self.center, self.factor, self.replacement = center, factor, replacement
         self.rows = np.array([float(len(x))])
+
+    def forget(self) -> None:
+        self.center, self.factor = np.zeros(self.n_in), np.ones(self.n_in)
+        self.replacement, self.rows = np.full(self.n_in, np.nan), np.zeros(1)
 
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         self.kernels.normalize_forward(x, self.center, self.factor, self.replacement, y, run.tape)

@@ -190,13 +190,16 @@ class Trainer:
     # -- training -----------------------------------------------------------------------------------------------------
 
     def _as_it_was(self, begin: Callable[[], Any]) -> Any:
-        """Call what may build the model and give it names of columns; where it fails, these are as they were."""
+        """Call what may build the model, name its columns and fit layers; where it fails, these are as they were."""
         tree = self.tree
+        waiting = [layer for layer in tree.adapting if layer.waits] if tree.built else ()
         was_built, names, own = tree.built, tree.feature_names, (self.loss, self.optimizer)
         try:
             return begin()
         except BaseException:
             tree.feature_names = names
+            for layer in waiting:
+                layer.forget()
             if tree.built and not was_built:
                 self.loss, self.optimizer = own
                 self._training, self._updated, self._trainings = None, None, Recordings(_TRAININGS_KEPT)
@@ -221,6 +224,8 @@ class Trainer:
         """Build and prepare the model for these data, and return them checked, with what trains on them."""
         chosen, rule = self.choose_loss(loss), self.choose_optimizer(optimizer)
         data = read(self.tree, x, y, sample_weight, chosen, self._build, known)
+        if self.tree.adapting:  # weights of a single step may be advantages, which say nothing of the rows
+            self.tree.adapt(data[0], data[2] if known else None)
         extra = None if more is None else more(chosen)
         if known and chosen.of_numbers and not self.state.fits[0] and self.tree.digits.told != "y":  # the first fit
             bounded = self.tree.last.kernel not in ("", "identity")
