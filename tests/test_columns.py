@@ -11,13 +11,16 @@ from nets import each_dtype, same_bits
 from fastnn import (
     SGD,
     Adam,
+    Add,
     Columns,
     Dense,
     Dropout,
     Embedding,
+    Identity,
     Model,
     Normalization,
     OneHot,
+    Parallel,
     Residual,
     Sequential,
     fit_many,
@@ -215,6 +218,56 @@ def test_columns_have_the_names_of_frames_also_behind_layers_that_keep_them(libr
     again.fit(frame, TARGET, epochs=1)
     with pytest.raises(ValueError, match="'kind'"):
         again.fit(frame[["a", "city", "b"]], TARGET)
+
+
+def test_branches_read_columns_of_their_own():
+    """By name, beside each other and one in the other; what a branch does not read may be missing in it."""
+    pandas = pytest.importorskip("pandas")
+    x = missing_codes()
+    x[2, 2] = np.nan
+    frame = pandas.DataFrame(x, columns=["a", "city", "b", "kind"])
+
+    def net_of(a, city, b, kind):
+        numbers = Sequential([Columns(a), Parallel([Normalization(), Normalization(robust=True)])])
+        return Model(
+            [
+                Parallel(
+                    [
+                        Sequential([Columns(city), Embedding(5, 3)]),
+                        Add(
+                            [
+                                Sequential([Columns(kind), OneHot(3, others=False)]),
+                                Embedding({kind: 3}, 3, others=False),
+                            ]
+                        ),
+                        Sequential([Columns(b), Normalization(missing="center")]),
+                        numbers,
+                    ]
+                ),
+                Dense(4, "tanh"),
+                Dense(1),
+            ],
+            seed=0,
+            dtype="float64",
+        )
+
+    net, by_number = net_of("a", "city", "b", "kind"), net_of(0, 1, 2, 3)
+    net.fit(frame, TARGET, epochs=2)
+    by_number.fit(x, TARGET, epochs=2)
+    assert net[0].n_out == 3 + 3 + 1 + 2
+    assert same_bits(net.predict(frame), by_number.predict(x))
+    wrong = x.copy()
+    wrong[8, 0] = np.nan
+    with pytest.raises(ValueError, match="x is NaN at row 8, column 0"):
+        by_number.fit(wrong, TARGET)
+    wrong = x.copy()
+    wrong[8, 3] = 0.5
+    with pytest.raises(ValueError, match="x is 0.5 at row 8, column 3, expected a whole number"):
+        by_number.fit(wrong, TARGET)
+    beside = Model([Parallel([Identity(), OneHot({1: 5}, others=False)]), Embedding({1: 5, 3: 3}, 2), Dense(1)], seed=0)
+    with pytest.raises(ValueError, match="x is NaN at row 2, column 2"):
+        beside.fit(x, TARGET)
+    beside.fit(missing_codes(), TARGET, epochs=1)
 
 
 WRONG = {

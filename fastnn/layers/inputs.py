@@ -12,6 +12,7 @@ from fastnn.arena import Array
 from fastnn.arrays import check_finite, parts_of
 from fastnn.checks import shown
 from fastnn.layers.chain import Chain
+from fastnn.layers.containers import Branches, Parallel
 from fastnn.layers.contract import Layer
 from fastnn.layers.elements import Element, elements
 from fastnn.signatures import is_ours
@@ -113,9 +114,15 @@ def _tell(layer: Layer, names: Names | None) -> Names | None:
         for part in row:
             names = None if part is layer else _tell(part, names)
         return names
+    if layer.kernel == "identity":
+        return names
+    found: list[str] = []
+    is_known = isinstance(layer, Parallel)
     for branch in branches_of(layer):
-        tell_names(branch, names)
-    return None
+        behind = tell_names(branch, names)
+        is_known = is_known and behind is not None
+        found += behind or ()
+    return tuple(found) if is_known and len({*found}) == len(found) else None
 
 
 def _row_of(layer: Layer) -> Sequence[Layer] | None:
@@ -126,7 +133,7 @@ def _row_of(layer: Layer) -> Sequence[Layer] | None:
 
 def branches_of(layer: Layer) -> Sequence[Sequence[Layer]]:
     """Return the rows of layers that are given what a layer is given."""
-    return (layer._children,) if layer._children else ()
+    return layer.in_branches() if layer._children else ()
 
 
 # -- what columns have to hold, from the last layer to the first ------------------------------------------------------
@@ -148,11 +155,18 @@ def _kinds(layer: Layer, behind: Kinds) -> Kinds:
     for part in row or ():
         if part is not layer:
             _kinds(part, [NUMBER] * part.n_out)
+    if layer.kernel == "identity":
+        return behind
+    found, at = [UNREAD] * layer.n_in, 0
     for branch in branches_of(layer) if row is None else ():
-        kinds_of(branch, [NUMBER] * branch[-1].n_out)
+        n = branch[-1].n_out
+        own = behind[at : at + n] if isinstance(layer, Parallel) else [NUMBER] * n
+        found, at = [*map(min, found, kinds_of(branch, own))], at + n
+    if isinstance(layer, Parallel):
+        return found
     if CODE in behind and is_ours(type(layer)):
         raise ValueError(f"{layer.title} makes new numbers of the columns that a layer behind reads as codes")
-    return [NUMBER] * layer.n_in
+    return found if isinstance(layer, Branches) else [NUMBER] * layer.n_in
 
 
 def check_kinds(kinds: Kinds, x: Any, name: str, dtype: np.dtype[Any] | None, labels: Sequence[Any] | None) -> None:
