@@ -262,7 +262,7 @@ def test_branches_read_columns_of_their_own():
         by_number.fit(wrong, TARGET)
     wrong = x.copy()
     wrong[8, 3] = 0.5
-    with pytest.raises(ValueError, match="x is 0.5 at row 8, column 3, expected a whole number"):
+    with pytest.raises(ValueError, match=r"x is 0\.5 at row 8, column 3, expected a whole number"):
         by_number.fit(wrong, TARGET)
     beside = Model([Parallel([Identity(), OneHot({1: 5}, others=False)]), Embedding({1: 5, 3: 3}, 2), Dense(1)], seed=0)
     with pytest.raises(ValueError, match="x is NaN at row 2, column 2"):

@@ -185,8 +185,8 @@ cdef Py_ssize_t prepare_one_hot_forward(str kernel, Call *call) except -1:
 
 kernel("""one_hot_forward(x: in strided (rows, 1), y: out strided (rows, n), unseen: flag = False) -> rows: 0.5 n
 
-    y[i, x[i]] = 1, all else 0, for a code x[i]: a whole number from 0 to n - 1, or to n - 2 with `unseen`. Where x[i] is
-    none, all are 0, or with `unseen` the last one is 1.
+    y[i, x[i]] = 1, all else 0, for a code x[i]: a whole number from 0 to n - 1, or to n - 2 with `unseen`. Where x[i]
+    is none, all are 0, or with `unseen` the last one is 1.
     """, one_hot_forward_body, sizeof(OneHotForward), prepare_one_hot_forward)
 
 

@@ -25,5 +25,5 @@ CASES = (
     *OPTIMIZERS,
     *TRANSFORMS,
     *GATHER,
-    *COLUMNS,
+    *OF_COLUMNS,
 )

@@ -64,7 +64,7 @@ def normalize_backward_arguments(rows: int, width: int, dtype: type, rng: np.ran
     return {"x": there["x"], "dy": dy, "factor": there["factor"], "dx": unset((rows, width), dtype)}
 
 
-COLUMNS = (
+OF_COLUMNS = (
     Case("columns_forward", columns_arguments, ("y",)),
     Case(
         "columns_backward",
