@@ -148,6 +148,7 @@ class Normalization(Adapting):
         weights = None
         if sample_weight is not None:
             weights = as_weights(sample_weight, len(matrix), np.dtype(np.float64), f"{self.title}: sample_weight")
+            weights = weights.mean(axis=1)
             if (weights < 0).any() or not weights.any():
                 raise ValueError(f"{self.title}: sample_weight has to be >= 0, and above 0 somewhere")
             if weights.min() == weights.max():

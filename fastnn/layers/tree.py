@@ -127,9 +127,10 @@ class Tree:
             check_kinds(self.kinds, matrix, name, dtype, labels)
 
     def adapt(self, x: Array, weights: Array | None) -> None:
-        """Fit what waits for data to these: a training begins."""
+        """Fit what waits for data to these, of rows with one weight or more: a training begins."""
         if any(layer.waits for layer in self.adapting):
-            adapt_row(elements(self.layers, predicting=True), x, weights)
+            of_rows = None if weights is None else weights.mean(axis=1)
+            adapt_row(elements(self.layers, predicting=True), x, of_rows)
 
     def take_names(self, x: Any) -> None:
         """Remember the names of the columns of x, if they are the first."""

@@ -8,8 +8,8 @@ follows from y, else x. An output may be the array that it is computed from: y i
 
 # ruff: noqa: F403 - what these have is what this has
 from fastnn.reference.activations import *
-from fastnn.reference.cross_entropies import *
 from fastnn.reference.columns import *
+from fastnn.reference.cross_entropies import *
 from fastnn.reference.layers import *
 from fastnn.reference.optimizers import *
 from fastnn.reference.regression import *
