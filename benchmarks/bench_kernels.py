@@ -73,12 +73,16 @@ TRANSFORMS: dict[str, dict[str, float]] = {
     "nadam_product": {}, "trust_rate": {}, "schedule_free_part": {}, "ema_rate": {"decay": 0.9},
     "swa_rate": {"start": 0, "every": 2},
 }  # fmt: skip
-COLUMNS = ("batch_norm_factors", "batch_norm_averages", "layer_norm_gradients", "scale_columns")
+DRAWN: dict[str, dict[str, float]] = {
+    name: {"stddev" if name == "gaussian_noise" else "rate": 0.5, "seed": 1, "count": 2}
+    for name in ("dropout", "alpha_dropout_forward", "alpha_dropout_backward", "gaussian_noise", "gaussian_dropout")
+}
+COLUMNS = ("batch_norm_factors", "batch_norm_averages", "scale_columns_gradients", "scale_columns")
 # All that is measured per element, with options, as `reference` lists it.
 PAIRS = [name for name in vars(reference) if name.endswith(("_forward", "_backward")) and not name.startswith("dense_")]
 ROWS: dict[str, dict[str, float]] = {
-    name: {} for name in (*ELEMENTARY, "add", *PAIRS, "softmax_jacobian", *COLUMNS, *LOSSES, *GATHER)
-} | {"dropout": {"rate": 0.5, "seed": 1, "count": 2}, **{name: {} for name in OPTIMIZERS}, **TRANSFORMS}
+    name: {} for name in (*ELEMENTARY, "add", "copy", *PAIRS, "softmax_jacobian", *COLUMNS, *LOSSES, *GATHER)
+} | {**DRAWN, **{name: {} for name in OPTIMIZERS}, **TRANSFORMS}
 
 Contenders = dict[str, tuple[Callable[[], object], list[Any]]]  # what to call, and the arrays it writes to or reads
 
@@ -96,10 +100,16 @@ def arguments(op: str, rows: int, width: int, dtype: str) -> list[Any]:
         return [rng.uniform(0.05, 0.95, (rows, width)).astype(dtype), t, None, unset, np.zeros(1)]
     if op == "add":
         return [normal(rows, width), normal(rows, width), unset]
-    if "_norm_" in op or op == "scale_columns":
+    if "_norm_" in op or op.startswith("scale_columns"):
         return normalization(op, rows, width, dtype, normal)
     if op in TRANSFORMS:
         return transformed(op, rows * width, dtype, normal)
+    if op.startswith("maxout"):
+        pieces, largest = normal(rows, 2, width), np.full((rows, width), np.nan, dtype)
+        reference.maxout_forward(pieces, largest)
+        return [pieces, unset] if op.endswith("_forward") else [pieces, largest, normal(rows, width), pieces.copy()]
+    if op in DRAWN:
+        return [normal(rows, width), unset]
     if op.endswith("_backward"):
         forward = arguments(op.replace("backward", "forward"), rows, width, dtype)
         getattr(reference, op.replace("backward", "forward"))(*forward)
@@ -129,14 +139,15 @@ def normalization(op: str, rows: int, width: int, dtype: str, normal: Callable[.
     ]
     if op.endswith("_forward"):
         return forward
-    getattr(reference, op.partition("_norm_")[0] + "_norm_forward")(*forward)
+    of = "layer" if op == "scale_columns_gradients" else op.partition("_norm_")[0]
+    getattr(reference, of + "_norm_forward")(*forward)
     moments, of_columns = forward[4:], [np.full_like(scale, np.nan) for _ in range(2)]
     return {
         "batch_norm_backward": [x, dy, scale, *moments, np.full_like(x, np.nan), *of_columns],
         "batch_norm_factors": [scale, shift, *moments, *of_columns],
         "batch_norm_averages": [normal(width), np.abs(normal(width)), *moments, 0.1, float(rows)],
         "layer_norm_backward": [x, dy, scale, *moments, np.full_like(x, np.nan)],
-        "layer_norm_gradients": [x, dy, *moments, *of_columns],
+        "scale_columns_gradients": [x, dy, *moments, *of_columns],
     }[op]
 
 

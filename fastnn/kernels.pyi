@@ -147,6 +147,22 @@ class Kernels:
     @staticmethod
     def dropout(x: Real, y: Real, rate: Number, seed: Number, count: Number, tape: Tape | None = None) -> None: ...
     @staticmethod
+    def alpha_dropout_forward(
+        x: Real, y: Real, rate: Number, seed: Number, count: Number, tape: Tape | None = None
+    ) -> None: ...
+    @staticmethod
+    def alpha_dropout_backward(
+        dy: Real, dx: Real, rate: Number, seed: Number, count: Number, tape: Tape | None = None
+    ) -> None: ...
+    @staticmethod
+    def gaussian_noise(
+        x: Real, y: Real, stddev: Number, seed: Number, count: Number, tape: Tape | None = None
+    ) -> None: ...
+    @staticmethod
+    def gaussian_dropout(
+        x: Real, y: Real, rate: Number, seed: Number, count: Number, tape: Tape | None = None
+    ) -> None: ...
+    @staticmethod
     def batch_norm_forward(
         x: Real,
         scale: Real,
@@ -192,26 +208,36 @@ class Kernels:
         tape: Tape | None = None,
     ) -> None: ...
     @staticmethod
-    def scale_columns(x: Real, factor: Real, offset: Real, y: Real, tape: Tape | None = None) -> None: ...
+    def scale_columns(x: Real, factor: Real | None, offset: Real | None, y: Real, tape: Tape | None = None) -> None: ...
     @staticmethod
     def layer_norm_forward(
         x: Real,
         scale: Real,
-        shift: Real,
+        shift: Real | None,
         y: Real,
-        mean: Real,
+        mean: Real | None,
         inverse: Real,
         eps: Number = 1e-5,
         tape: Tape | None = None,
     ) -> None: ...
     @staticmethod
     def layer_norm_backward(
-        x: Real, dy: Real, scale: Real, mean: Real, inverse: Real, dx: Real, tape: Tape | None = None
+        x: Real, dy: Real, scale: Real, mean: Real | None, inverse: Real, dx: Real, tape: Tape | None = None
     ) -> None: ...
     @staticmethod
-    def layer_norm_gradients(
-        x: Real, dy: Real, mean: Real, inverse: Real, dscale: Real, dshift: Real, tape: Tape | None = None
+    def scale_columns_gradients(
+        x: Real,
+        dy: Real,
+        mean: Real | None,
+        inverse: Real | None,
+        dscale: Real | None,
+        dshift: Real | None,
+        tape: Tape | None = None,
     ) -> None: ...
+    @staticmethod
+    def maxout_forward(z: Real, y: Real, tape: Tape | None = None) -> None: ...
+    @staticmethod
+    def maxout_backward(z: Real, y: Real, dy: Real, dz: Real, tape: Tape | None = None) -> None: ...
     @staticmethod
     def copy(x: Real, y: Real, tape: Tape | None = None) -> None: ...
     @staticmethod

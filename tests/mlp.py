@@ -92,7 +92,7 @@ class MLP:
         if self.normalization == "batch":
             reference.batch_norm_backward(z, dy, scale, *moments, dx, *self.norm_gradients[i])
         else:
-            reference.layer_norm_gradients(z, dy, *moments, *self.norm_gradients[i])
+            reference.scale_columns_gradients(z, dy, *moments, *self.norm_gradients[i])
             reference.layer_norm_backward(z, dy, scale, *moments, dx)
         return dx
 

@@ -165,6 +165,6 @@ class LayerNorm(Layer):
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         own, k = run.scratch, self.kernels
         if run.trains:
-            k.layer_norm_gradients(x, dy, own["mean"], own["inverse"], self.dscale, self.dshift, run.tape)
+            k.scale_columns_gradients(x, dy, own["mean"], own["inverse"], self.dscale, self.dshift, run.tape)
         if dx is not None:
             k.layer_norm_backward(x, dy, self.scale, own["mean"], own["inverse"], dx, run.tape)

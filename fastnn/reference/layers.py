@@ -104,11 +104,21 @@ def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return z ^ (z >> np.uint64(31))
 
 
-def _dropout_bits(rows: int, n: int, seed: float, count: float) -> NDArray[np.uint32]:
-    """32 random bits for each element: a key of SplitMix64 for each row, both halves of which mix the columns."""
+def _keys(rows: int, seed: float, count: float) -> NDArray[np.uint64]:
+    """A key of SplitMix64 for each row."""
     step = np.uint64(0x9E3779B97F4A7C15)
     key = _mixed(np.array([int(seed)], np.uint64) + _mixed(np.array([int(count)], np.uint64) + step))
-    keys = _mixed(key + np.arange(1, rows + 1, dtype=np.uint64) * step)[:, None]
+    return _mixed(key + np.arange(1, rows + 1, dtype=np.uint64) * step)
+
+
+def _dropout_bits(rows: int, n: int, seed: float, count: float) -> NDArray[np.uint32]:
+    """32 random bits for each element: both halves of the key of a row mix the columns."""
+    return _bits_of(_keys(rows, seed, count), n)
+
+
+def _bits_of(keys: NDArray[np.uint64], n: int) -> NDArray[np.uint32]:
+    """32 random bits for each of n columns and each key."""
+    keys = keys[:, None]
     bits = np.arange(n, dtype=np.uint32) + keys.astype(np.uint32)
     bits = (bits ^ (bits >> np.uint32(16))) * np.uint32(0x7FEB352D)
     bits ^= (keys >> np.uint64(32)).astype(np.uint32)
@@ -121,8 +131,80 @@ def dropout(x: Array, y: Array, rate: float, seed: float, count: float) -> None:
 
     Which elements are kept follows from seed, count, row and column alone: dx is the same function of dy.
     """
-    kept = _dropout_bits(len(x), x.shape[1], seed, count) >= np.uint32(2**32 * rate)
-    y[...] = np.where(kept, x / (1 - rate), 0)
+    y[...] = np.where(_kept(x, rate, seed, count), x / (1 - rate), 0)
+
+
+def _kept(x: Array, rate: float, seed: float, count: float) -> NDArray[np.bool_]:
+    """What dropout keeps."""
+    kept: NDArray[np.bool_] = _dropout_bits(len(x), x.shape[1], seed, count) >= np.uint32(2**32 * rate)
+    return kept
+
+
+# Where dropped outputs of SELU go to (Klambauer et al. 2017): minus its scale times its alpha
+ALPHA = 1.7580993408473766
+
+
+def _alpha_factor(rate: float) -> float:
+    """What keeps the variance 1."""
+    return float(1 / np.sqrt((1 - rate) * (1 + rate * ALPHA**2)))
+
+
+def alpha_dropout_forward(x: Array, y: Array, rate: float, seed: float, count: float) -> None:
+    """y = a x + b with probability 1 - rate, else b - a alpha (Klambauer et al. 2017); x, y (batch, n).
+
+    a = 1 / sqrt((1 - rate) (1 + rate alpha^2)) and b = a alpha rate: a mean of 0 and a variance of 1 stay so.
+    """
+    a = _alpha_factor(rate)
+    y[...] = np.where(_kept(x, rate, seed, count), a * x, -a * ALPHA) + a * ALPHA * rate
+
+
+def alpha_dropout_backward(dy: Array, dx: Array, rate: float, seed: float, count: float) -> None:
+    """dx = a dy where `alpha_dropout_forward` keeps x, else 0."""
+    dx[...] = np.where(_kept(dy, rate, seed, count), _alpha_factor(rate) * dy, 0)
+
+
+# Noise
+
+
+def _normal(x: Array, seed: float, count: float) -> Array:
+    """Normal numbers (Box & Muller 1958, with a sine over half a turn) that x may be added to, in its dtype.
+
+    u has 31 bits, but no more than 24 behind the first that is set, and v has 24: both are exact in float32.
+    """
+    n, keys = x.shape[1], _keys(len(x), seed, count)
+    bits = _bits_of(keys, n) >> np.uint32(1)
+    u = np.maximum(np.where(bits < 2**24, bits, bits & ~np.uint32(127)).astype(x.dtype), 0.5) * 2.0**-31
+    v = ((_bits_of(_mixed(keys), n) >> np.uint32(8)) * 2.0 + 1 - 2**24).astype(x.dtype) * 2.0**-25
+    z: Array = np.sqrt(-2 * np.log(u)) * np.sin(np.pi * v)
+    return z
+
+
+def gaussian_noise(x: Array, y: Array, stddev: float, seed: float, count: float) -> None:
+    """y = x + stddev z, z normal with mean 0 and variance 1; x, y (batch, n)."""
+    y[...] = x + stddev * _normal(x, seed, count)
+
+
+def gaussian_dropout(x: Array, y: Array, rate: float, seed: float, count: float) -> None:
+    """y = x (1 + sqrt(rate / (1 - rate)) z), z normal with mean 0 and variance 1; x, y (batch, n).
+
+    Which numbers z are follows from seed, count, row and column alone: dx is the same function of dy.
+    """
+    y[...] = x * (1 + np.sqrt(rate / (1 - rate)) * _normal(x, seed, count))
+
+
+# Maxout
+
+
+def maxout_forward(z: Array, y: Array) -> None:
+    """y_j = max_k z_kj (Goodfellow et al. 2013); z (batch, pieces, n), y (batch, n)."""
+    y[...] = z.max(axis=1)
+
+
+def maxout_backward(z: Array, y: Array, dy: Array, dz: Array) -> None:
+    """dz = dy at the first piece that is y, else 0; dz may be z."""
+    is_y = z == y[:, None]
+    is_first = is_y & (np.cumsum(is_y, axis=1) == 1)
+    dz[...] = np.where(is_first, dy[:, None], 0)
 
 
 # Normalization: x, y, dy, dx (batch, n), scale, shift, dscale, dshift (n); no rows have the mean 0 and the variance 0
@@ -187,38 +269,50 @@ def batch_norm_averages(
         variance += momentum * (batch_variance * rows / (rows - 1) - variance)
 
 
-def scale_columns(x: Array, factor: Array, offset: Array, y: Array) -> None:
-    """y = x factor + offset; x, y (batch, n), factor, offset (n)."""
-    y[...] = x * factor + offset
+def scale_columns(x: Array, factor: Array | None, offset: Array | None, y: Array) -> None:
+    """y = x factor + offset; x, y (batch, n), factor, offset (n), or None for 1 and 0."""
+    y[...] = x * (1 if factor is None else factor) + (0 if offset is None else offset)
 
 
 def layer_norm_forward(
-    x: Array, scale: Array, shift: Array, y: Array, mean: Array, inverse: Array, eps: float = 1e-5
+    x: Array, scale: Array, shift: Array | None, y: Array, mean: Array | None, inverse: Array, eps: float = 1e-5
 ) -> None:
     """y = (x - mean) inverse scale + shift, inverse = 1 / sqrt(variance + eps) (Ba, Kiros & Hinton 2016).
 
-    The mean and the variance, which is the mean of (x - mean)^2, are those of each row; mean, inverse (batch).
+    The mean and the variance, which is the mean of (x - mean)^2, are those of each row; mean, inverse (batch). Without
+    a mean and a shift, these are 0 (Zhang & Sennrich 2019).
     """
-    mean[...] = _mean(x, 1)[:, 0]
-    centered = x - mean[:, None]
+    centered = x
+    if mean is not None:
+        mean[...] = _mean(x, 1)[:, 0]
+        centered = x - mean[:, None]
     inverse[...] = 1 / np.sqrt(_mean(np.square(centered), 1)[:, 0] + eps)
-    y[...] = centered * inverse[:, None] * scale + shift
+    y[...] = centered * inverse[:, None] * scale + (0 if shift is None else shift)
 
 
-def layer_norm_backward(x: Array, dy: Array, scale: Array, mean: Array, inverse: Array, dx: Array) -> None:
+def layer_norm_backward(x: Array, dy: Array, scale: Array, mean: Array | None, inverse: Array, dx: Array) -> None:
     """dx = inverse (g - mean_j g - xhat mean_j (g xhat)), g = dy scale, xhat = (x - mean) inverse; dx may be dy.
 
-    `layer_norm_gradients` reads dy, too: where dx is dy, it comes first.
+    Without a mean, dx = inverse (g - xhat mean_j (g xhat)), xhat = x inverse. `scale_columns_gradients` reads dy, too:
+    where dx is dy, it comes first.
     """
     g = dy * scale
-    xhat = (x - mean[:, None]) * inverse[:, None]
-    dx[...] = inverse[:, None] * (g - _mean(g, 1) - xhat * _mean(g * xhat, 1))
+    xhat = (x if mean is None else x - mean[:, None]) * inverse[:, None]
+    dx[...] = inverse[:, None] * (g - (0 if mean is None else _mean(g, 1)) - xhat * _mean(g * xhat, 1))
 
 
-def layer_norm_gradients(x: Array, dy: Array, mean: Array, inverse: Array, dscale: Array, dshift: Array) -> None:
-    """dshift = sum_i dy_i, dscale = sum_i dy_i xhat_i, xhat = (x - mean) inverse; before dy is overwritten."""
-    dshift[...] = dy.sum(axis=0)
-    dscale[...] = (dy * ((x - mean[:, None]) * inverse[:, None])).sum(axis=0)
+def scale_columns_gradients(
+    x: Array, dy: Array, mean: Array | None, inverse: Array | None, dscale: Array | None, dshift: Array | None
+) -> None:
+    """dshift = sum_i dy_i, dscale = sum_i dy_i xhat_i, xhat = (x - mean) inverse; before dy is overwritten.
+
+    Without a mean or an inverse, these are 0 and 1.
+    """
+    if dshift is not None:
+        dshift[...] = dy.sum(axis=0)
+    if dscale is not None:
+        xhat = (x if mean is None else x - mean[:, None]) * (1 if inverse is None else inverse[:, None])
+        dscale[...] = (dy * xhat).sum(axis=0)
 
 
 def copy(x: Array, y: Array) -> None:

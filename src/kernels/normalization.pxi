@@ -199,6 +199,12 @@ kernel("""batch_norm_averages(mean: inout (n), variance: inout (n), batch_mean: 
     """, batch_norm_averages_body, sizeof(BatchNormAverages))
 
 
+cdef inline real scaled(real x, real factor, real same) noexcept nogil:
+    return x * factor
+
+cdef inline real shifted(real x, real offset, real same) noexcept nogil:
+    return x + offset
+
 cdef struct ScaleColumns:
     Input x, factor, offset
     Output y
@@ -207,12 +213,22 @@ cdef struct ScaleColumns:
 cdef int scale_columns_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const ScaleColumns *s = <const ScaleColumns *> call.payload
     cdef Rectangle shape = Rectangle(end - begin, s.n, s.n)
-    map_columns(s.x + begin * s.n, s.factor, s.offset, s.y + begin * s.n, shape, scaled_and_shifted)
+    cdef const real *x = s.x + begin * s.n
+    cdef real *y = s.y + begin * s.n
+    if s.factor is not NULL and s.offset is not NULL:
+        map_columns(x, s.factor, s.offset, y, shape, scaled_and_shifted)
+    elif s.factor is not NULL:
+        map_columns(x, s.factor, s.factor, y, shape, scaled)
+    elif s.offset is not NULL:
+        map_columns(x, s.offset, s.offset, y, shape, shifted)
+    elif x != y:
+        memcpy(y, x, (end - begin) * s.n * sizeof(real))
     return 0
 
-kernel("""scale_columns(x: in (rows, n), factor: in (n), offset: in (n), y: out (rows, n) | x) -> rows: 0.3 n
+kernel("""scale_columns(x: in (rows, n), factor: in (n) | None, offset: in (n) | None, y: out (rows, n) | x)
+    -> rows: 0.3 n
 
-    y = x * factor + offset, which have a number for each column.
+    y = x * factor + offset, which have a number for each column; without them 1 and 0.
     """, scale_columns_body, sizeof(ScaleColumns))
 
 
@@ -229,21 +245,26 @@ cdef int layer_norm_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t 
     cdef real[:, ::1] y = matrix(s.y, s.rows, s.n)
     cdef real[::1] means = vector(s.mean, s.rows), inverses = vector(s.inverse, s.rows)
     cdef double count = max(s.n, 1)
-    cdef real mean, inverse
+    cdef real mean = 0, inverse
     cdef Py_ssize_t i, j
     for i in range(begin, end):
-        means[i] = mean = <real> (sum_double(s.x + i * s.n, s.n) / count)
+        if s.mean is not NULL:
+            means[i] = mean = <real> (sum_double(s.x + i * s.n, s.n) / count)
         inverses[i] = inverse = <real> (1 / sqrt(sum_centered_squares(s.x + i * s.n, s.n, mean) / count + s.eps[0]))
-        for j in range(s.n):
-            y[i, j] = real_fma((x[i, j] - mean) * inverse, scale[j], shift[j])
+        if s.shift is not NULL:
+            for j in range(s.n):
+                y[i, j] = real_fma((x[i, j] - mean) * inverse, scale[j], shift[j])
+        else:
+            for j in range(s.n):
+                y[i, j] = (x[i, j] - mean) * inverse * scale[j]
     return 0
 
-# Ba, Kiros & Hinton 2016.
-kernel("""layer_norm_forward(x: in (rows, n), scale: in (n), shift: in (n), y: out (rows, n), mean: out (rows),
-    inverse: out (rows), eps: cell = 1e-5 > 0) -> rows: 0.5 n
+# Ba, Kiros & Hinton 2016; without a mean, Zhang & Sennrich 2019.
+kernel("""layer_norm_forward(x: in (rows, n), scale: in (n), shift: in (n) | None, y: out (rows, n),
+    mean: out (rows) | None, inverse: out (rows), eps: cell = 1e-5 > 0) -> rows: 0.5 n
 
     y = (x - mean) * inverse * scale + shift, inverse = 1 / sqrt(variance + eps), with the mean and the variance of each
-    row (the mean of (x - mean)^2).
+    row (the mean of (x - mean)^2). Without a mean or a shift, these are 0: RMS norm.
     """, layer_norm_forward_body, sizeof(LayerNormForward))
 
 
@@ -255,63 +276,71 @@ cdef struct LayerNormBackward:
 cdef int layer_norm_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const LayerNormBackward *s = <const LayerNormBackward *> call.payload
     cdef const real[::1] means = input_vector(s.mean, s.rows), inverses = input_vector(s.inverse, s.rows)
-    cdef real count = <real> max(s.n, 1), total, product, inverse
+    cdef real count = <real> max(s.n, 1), total, product, inverse, mean = 0
     cdef Py_ssize_t i, at
     for i in range(begin, end):
         at, inverse = i * s.n, inverses[i]
-        sum_row_gradients(s.x + at, s.dy + at, s.scale, s.n, means[i], inverse, &total, &product)
+        if s.mean is not NULL:
+            mean = means[i]
+        sum_row_gradients(s.x + at, s.dy + at, s.scale, s.n, mean, inverse, &total, &product)
+        if s.mean is NULL:
+            total = 0
         row_gradients(
-            s.x + at, s.dy + at, s.scale, s.dx + at, s.n, means[i], inverse, total / count,
-            product / count * inverse,
+            s.x + at, s.dy + at, s.scale, s.dx + at, s.n, mean, inverse, total / count, product / count * inverse,
         )
     return 0
 
-kernel("""layer_norm_backward(x: in (rows, n), dy: in (rows, n), scale: in (n), mean: in (rows), inverse: in (rows),
-    dx: out (rows, n) | dy) -> rows: 0.5 n
+kernel("""layer_norm_backward(x: in (rows, n), dy: in (rows, n), scale: in (n), mean: in (rows) | None,
+    inverse: in (rows), dx: out (rows, n) | dy) -> rows: 0.5 n
 
-    dx = inverse * (g - mean(g) - xhat * mean(g * xhat)), g = dy * scale, xhat = (x - mean) * inverse, means over a row.
+    dx = inverse * (g - mean(g) - xhat * mean(g * xhat)), g = dy * scale, xhat = (x - mean) * inverse, means over a row;
+    without a mean, dx = inverse * (g - xhat * mean(g * xhat)), xhat = x * inverse.
 
-    layer_norm_gradients needs dy, too: where dx is dy, it comes first.
+    scale_columns_gradients needs dy, too: where dx is dy, it comes first.
     """, layer_norm_backward_body, sizeof(LayerNormBackward))
 
 
-cdef struct LayerNormGradients:
+cdef struct ScaleColumnsGradients:
     Input x, dy, mean, inverse
     Output dscale, dshift
     Py_ssize_t rows, n
 
-cdef int layer_norm_gradients_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef const LayerNormGradients *s = <const LayerNormGradients *> call.payload
+cdef int scale_columns_gradients_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const ScaleColumnsGradients *s = <const ScaleColumnsGradients *> call.payload
     cdef const real[:, ::1] x = input_matrix(s.x, s.rows, s.n), dy = input_matrix(s.dy, s.rows, s.n)
     cdef const real[::1] means = input_vector(s.mean, s.rows), inverses = input_vector(s.inverse, s.rows)
-    cdef real[::1] dscale = vector(s.dscale, s.n), dshift = vector(s.dshift, s.n)
     cdef real[COLUMNS] total, products
-    cdef real mean, inverse
+    cdef real mean = 0, inverse = 1
     cdef Py_ssize_t at = begin * UNIT, behind = min(end * UNIT, s.n), n, i, j
     while at < behind:
         n = min(<Py_ssize_t> COLUMNS, behind - at)
         memset(total, 0, sizeof(total))
         memset(products, 0, sizeof(products))
         for i in range(s.rows):
-            mean, inverse = means[i], inverses[i]
+            if s.mean is not NULL:
+                mean = means[i]
+            if s.inverse is not NULL:
+                inverse = inverses[i]
             for j in range(n):
                 total[j] += dy[i, at + j]
                 products[j] += dy[i, at + j] * ((x[i, at + j] - mean) * inverse)
-        for j in range(n):
-            dshift[at + j] = total[j]
-            dscale[at + j] = products[j]
+        if s.dshift is not NULL:
+            memcpy(s.dshift + at, total, n * sizeof(real))
+        if s.dscale is not NULL:
+            memcpy(s.dscale + at, products, n * sizeof(real))
         at += n
     return 0
 
-cdef Py_ssize_t prepare_layer_norm_gradients(str kernel, Call *call) except -1:
-    cdef const LayerNormGradients *s = <const LayerNormGradients *> call.payload
+cdef Py_ssize_t prepare_scale_columns_gradients(str kernel, Call *call) except -1:
+    cdef const ScaleColumnsGradients *s = <const ScaleColumnsGradients *> call.payload
     divide_columns(call, s.rows, s.n, 0.3)
     return 1
 
-kernel("""layer_norm_gradients(x: in (rows, n), dy: in (rows, n), mean: in (rows), inverse: in (rows), dscale: out (n),
-    dshift: out (n))
+kernel("""scale_columns_gradients(x: in (rows, n), dy: in (rows, n), mean: in (rows) | None, inverse: in (rows) | None,
+    dscale: out (n) | None, dshift: out (n) | None)
 
-    dshift = sum(dy), dscale = sum(dy * xhat), each over the rows, xhat = (x - mean) * inverse.
+    dshift = sum(dy), dscale = sum(dy * xhat), each over the rows, xhat = (x - mean) * inverse, where no mean is 0 and
+    no inverse 1.
 
     It comes before a layer_norm_backward that overwrites dy.
-    """, layer_norm_gradients_body, sizeof(LayerNormGradients), prepare_layer_norm_gradients)
+    """, scale_columns_gradients_body, sizeof(ScaleColumnsGradients), prepare_scale_columns_gradients)

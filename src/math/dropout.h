@@ -42,4 +42,15 @@ ALWAYS_INLINE void drop_out(const real *x, real *y, ptrdiff_t n, uint64_t row_ke
     }
 }
 
+/* y = x * factor + offset for those, else `dropped`. */
+ALWAYS_INLINE void drop_out_to(const real *x, real *y, ptrdiff_t n, uint64_t row_key, uint32_t threshold, real factor,
+                               real offset, real dropped) {
+    const uint32_t key = (uint32_t)row_key, other = (uint32_t)(row_key >> 32);
+    INDEPENDENT
+    for (ptrdiff_t j = 0; j < n; j++) {
+        const real kept = real_fma(x[j], factor, offset);
+        y[j] = dropout_bits((uint32_t)j, key, other) >= threshold ? kept : dropped;
+    }
+}
+
 #endif

@@ -19,6 +19,8 @@ CASES = (
     *ACTIVATIONS,
     *SOFTMAX,
     *DROPOUT,
+    *NOISE,
+    *MAXOUT,
     *COLUMNS,
     *NORMALIZATION,
     *LOSSES,

@@ -1,6 +1,7 @@
 """Cases of softmax, dropout and normalization."""
 
 from collections.abc import Mapping
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -64,6 +65,62 @@ DROPOUT = (
 )
 
 
+def drawn(op: str, **numbers: float) -> tuple[Case, ...]:
+    """Noise, relative to x and to what a normal number may be."""
+    scale = lambda a: np.abs(a.x) * 8 + 8 * getattr(a, "stddev", 0)  # noqa: E731
+    return (forward(op, normal(3), scale, parameters=numbers),)
+
+
+def alpha_dropout_backward_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+    dy = rng.normal(size=(rows, width)).astype(dtype)
+    return {"dy": dy, "dx": unset((rows, width), dtype), "rate": 0.3, "seed": 7.0, "count": 1000.0}
+
+
+NOISE = (
+    forward(
+        "alpha_dropout_forward",
+        normal(3),
+        lambda a: np.nan_to_num(np.abs(a.x)) + 2,
+        parameters={"rate": 0.3, "seed": 7.0, "count": 1000.0},
+    ),
+    Case(
+        "alpha_dropout_backward",
+        alpha_dropout_backward_arguments,
+        ("dx",),
+        alias=("dy", "dx"),
+        derivative_of="alpha_dropout_forward",
+    ),
+    *drawn("gaussian_noise", stddev=0.7, seed=2.0**53 - 2, count=1000.0),
+    *drawn("gaussian_dropout", rate=0.3, seed=12345678.0, count=6.0),
+)
+
+
+# Maxout, of three pieces
+
+
+def maxout_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+    return {"z": rng.normal(size=(rows, 3, width)).astype(dtype), "y": unset((rows, width), dtype)}
+
+
+def maxout_backward_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+    there = maxout_arguments(rows, width, dtype, rng)
+    there["z"][..., ::4] = np.round(there["z"][..., ::4])  # some are equal
+    reference.maxout_forward(**there)
+    return {**there, "dy": rng.normal(size=(rows, width)).astype(dtype), "dz": unset((rows, 3, width), dtype)}
+
+
+MAXOUT = (
+    Case("maxout_forward", maxout_arguments, ("y",)),
+    Case(
+        "maxout_backward",
+        maxout_backward_arguments,
+        ("dz",),
+        alias=("z", "dz"),
+        derivative_of="maxout_forward",
+    ),
+)
+
+
 # Columns
 
 
@@ -120,30 +177,43 @@ def batch_norm_averages_arguments(rows: int, width: int, dtype: type, rng: np.ra
     return {**arrays, "momentum": 0.3, "rows": float(rows)}
 
 
-def scale_columns_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+def scale_columns_arguments(
+    rows: int, width: int, dtype: type, rng: np.random.Generator, given: tuple[str, ...] = ("factor", "offset")
+) -> Arguments:
     x, (factor, offset) = rng.normal(size=(rows, width)), rng.normal(size=(2, width))
     of_columns = {"factor": factor.astype(dtype), "offset": offset.astype(dtype)}
+    of_columns = {name: array if name in given else None for name, array in of_columns.items()}
     return {"x": x.astype(dtype), **of_columns, "y": unset((rows, width), dtype)}
 
 
-def layer_norm_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+def layer_norm_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator, rms: bool = False) -> Arguments:
+    """With ``rms``, without a mean and a shift."""
     there = batch_norm_arguments(rows, width, dtype, rng)
-    of_rows = {"mean": unset(rows, dtype), "inverse": unset(rows, dtype), "eps": there["eps"]}
+    of_rows = {"mean": None if rms else unset(rows, dtype), "inverse": unset(rows, dtype), "eps": there["eps"]}
+    there["shift"] = None if rms else there["shift"]
     return {**{name: there[name] for name in ("x", "scale", "shift", "y")}, **of_rows}
 
 
-def layer_norm_backward_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
-    there = layer_norm_arguments(rows, width, dtype, rng)
+def layer_norm_backward_arguments(
+    rows: int, width: int, dtype: type, rng: np.random.Generator, rms: bool = False
+) -> Arguments:
+    there = layer_norm_arguments(rows, width, dtype, rng, rms)
     reference.layer_norm_forward(**there)
     dy = rng.normal(size=(rows, width)).astype(dtype)
     of_forward = {name: there[name] for name in ("scale", "mean", "inverse")}
     return {"x": there["x"], "dy": dy, **of_forward, "dx": unset((rows, width), dtype)}
 
 
-def layer_norm_gradients_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
-    there = layer_norm_backward_arguments(rows, width, dtype, rng)
-    outputs = {"dscale": unset(width, dtype), "dshift": unset(width, dtype)}
+def scale_columns_gradients_arguments(
+    rows: int, width: int, dtype: type, rng: np.random.Generator, rms: bool = False
+) -> Arguments:
+    there = layer_norm_backward_arguments(rows, width, dtype, rng, rms)
+    outputs = {"dscale": unset(width, dtype), "dshift": None if rms else unset(width, dtype)}
     return {**{name: there[name] for name in ("x", "dy", "mean", "inverse")}, **outputs}
+
+
+def or_0(array: np.ndarray | None) -> np.ndarray:
+    return np.zeros(1) if array is None else array
 
 
 def moments(x: np.ndarray, axis: int, eps: float) -> tuple[np.ndarray, ...]:
@@ -157,7 +227,8 @@ def moments(x: np.ndarray, axis: int, eps: float) -> tuple[np.ndarray, ...]:
 def normalized_scale(a: SimpleNamespace, axis: int) -> np.ndarray:
     """The error of x - mean is that of x, and the variance has that of its terms."""
     root, largest, _, inverse = moments(a.x, axis, a.eps)
-    return root * largest * inverse * (1 + np.abs(a.x) * inverse) * np.abs(a.scale) + np.abs(a.shift)
+    scale = root * largest * inverse * (1 + np.abs(a.x) * inverse) * np.abs(a.scale) + np.abs(or_0(a.shift))
+    return np.nan_to_num(scale, posinf=np.inf)  # beside an infinite number all are 0 without a mean
 
 
 def variance_scale(a: SimpleNamespace) -> np.ndarray:
@@ -167,7 +238,7 @@ def variance_scale(a: SimpleNamespace) -> np.ndarray:
 
 def inverse_scale(a: SimpleNamespace) -> np.ndarray:
     root, largest, _, inverse = moments(a.x, 1, a.eps)
-    return (root * inverse * (1 + largest * inverse))[:, 0]
+    return np.nan_to_num(root * inverse * (1 + largest * inverse), posinf=np.inf)[:, 0]
 
 
 def mean_scale(axis: int) -> Scale:
@@ -191,13 +262,13 @@ def batch_norm_dx_scale(a: SimpleNamespace) -> np.ndarray:
 
 
 def layer_norm_dscale_scale(a: SimpleNamespace) -> np.ndarray:
-    xhat = (np.abs(a.x) + np.abs(a.mean[:, None])) * a.inverse[:, None]
+    xhat = (np.abs(a.x) + np.abs(or_0(a.mean)[:, None])) * a.inverse[:, None]
     return np.sqrt(len(a.dy)) * (np.abs(a.dy) * xhat).sum(axis=0)
 
 
 def layer_norm_dx_scale(a: SimpleNamespace) -> np.ndarray:
     g, inverse, root = np.abs(a.dy * a.scale), np.abs(a.inverse[:, None]), np.sqrt(a.x.shape[1])
-    xhat = (np.abs(a.x) + np.abs(a.mean[:, None])) * inverse
+    xhat = (np.abs(a.x) + np.abs(or_0(a.mean)[:, None])) * inverse
     return inverse * (g + root * reference.layers._mean(g, 1) + root * xhat * reference.layers._mean(g * xhat, 1))
 
 
@@ -239,32 +310,50 @@ NORMALIZATION = (
         ("mean", "variance"),
         {"mean": lambda a: np.abs(a.mean) + np.abs(a.batch_mean)},
     ),
-    Case(
-        "scale_columns",
-        scale_columns_arguments,
-        ("y",),
-        {"y": lambda a: np.abs(a.x * a.factor) + np.abs(a.offset)},
-        alias=("x", "y"),
+    *(
+        Case(
+            "scale_columns",
+            partial(scale_columns_arguments, given=given),
+            ("y",),
+            {"y": lambda a: np.abs(a.x * (1 if a.factor is None else a.factor)) + np.abs(or_0(a.offset))},
+            alias=("x", "y"),
+            variant=variant,
+        )
+        for variant, given in {
+            "": ("factor", "offset"),
+            "factor": ("factor",),
+            "offset": ("offset",),
+            "neither": (),
+        }.items()
     ),
-    Case(
-        "layer_norm_forward",
-        layer_norm_arguments,
-        ("y", "mean", "inverse"),
-        {"y": lambda a: normalized_scale(a, 1), "mean": mean_scale(1), "inverse": inverse_scale},
-    ),
-    Case(
-        "layer_norm_backward",
-        layer_norm_backward_arguments,
-        ("dx",),
-        {"dx": layer_norm_dx_scale},
-        alias=("dy", "dx"),
-        derivative_of="layer_norm_forward",
-    ),
-    Case(
-        "layer_norm_gradients",
-        layer_norm_gradients_arguments,
-        ("dscale", "dshift"),
-        {"dscale": layer_norm_dscale_scale, "dshift": dshift_scale},
-        derivative_of="layer_norm_forward",
+    *(
+        case
+        for rms in (False, True)
+        for case in (
+            Case(
+                "layer_norm_forward",
+                partial(layer_norm_arguments, rms=rms),
+                ("y", "inverse") if rms else ("y", "mean", "inverse"),
+                {"y": lambda a: normalized_scale(a, 1), "mean": mean_scale(1), "inverse": inverse_scale},
+                variant="rms" if rms else "",
+            ),
+            Case(
+                "layer_norm_backward",
+                partial(layer_norm_backward_arguments, rms=rms),
+                ("dx",),
+                {"dx": layer_norm_dx_scale},
+                alias=("dy", "dx"),
+                derivative_of="layer_norm_forward",
+                variant="rms" if rms else "",
+            ),
+            Case(
+                "scale_columns_gradients",
+                partial(scale_columns_gradients_arguments, rms=rms),
+                ("dscale",) if rms else ("dscale", "dshift"),
+                {"dscale": layer_norm_dscale_scale, "dshift": dshift_scale},
+                derivative_of="layer_norm_forward",
+                variant="rms" if rms else "",
+            ),
+        )
     ),
 )
