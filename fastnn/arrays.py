@@ -71,7 +71,8 @@ def as_rows(
         else:
             array = as_array(data, name)
     if array.ndim != 2:
-        hint = _row_or_column(data, Place(name).argument) if array.ndim == 1 else ""
+        hint = "; a net whose first layer is Flatten() takes more" if array.ndim > 2 and name == "x" else ""
+        hint = _row_or_column(data, Place(name).argument) if array.ndim == 1 else hint
         raise ValueError(f"{name} has shape {array.shape}, expected 2 dimensions (rows, columns){hint}")
     return array
 

@@ -137,8 +137,8 @@ def fit_many(
 
 
 def _key(net: Model) -> object:
-    """What nets have in common that can share what is made of x."""
-    return net.dtype, net.feature_names
+    """What nets have in common that can share what is made of x: not what takes it in a shape of its own."""
+    return net.dtype, net.feature_names, None if net._tree.flattening is None else net
 
 
 def _fit(net: Model, **options: Any) -> History:

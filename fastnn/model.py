@@ -170,6 +170,7 @@ class Model(Network):
             if y is not None:
                 return y
         array, names = as_array(row, "row"), row_names(row, self.feature_names)
+        array = self._tree.flat(array[None])[0] if array.ndim > 1 else array
         if names is not None:
             Named(array[None, :], names).order(self.feature_names, "row")  # says what is wrong with them
         if array.ndim != 1 or array.size != (self.n_in or array.size):

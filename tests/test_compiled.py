@@ -47,6 +47,7 @@ WITHOUT_ARITHMETIC = {
     "dense_sgd_body": "calls gemm",
     "gather_rows_body": "copies",
     "gather_labels_body": "copies integers",
+    "copy_body": "copies",
     "increment_body": "adds to one number",
     "norm_factor_body": "adds a few numbers",
     "multiply_numbers_body": "multiplies two numbers",
@@ -58,7 +59,7 @@ WITHOUT_ARITHMETIC = {
 }
 
 # How many loops over elements there are, where that is more than one: each must be vectors.
-LOOPS = {"sgd_body": 4, "rmsprop_body": 4}
+LOOPS = {"sgd_body": 4, "rmsprop_body": 4, "scale_columns_body": 3, "layer_norm_forward_body": 2}
 
 # What computes in double for both dtypes, on purpose, and in vectors of it
 IN_DOUBLE = {"block_squares_body": "squares of float32 would overflow"}
@@ -92,7 +93,11 @@ OUTSIDE_LOOPS = {
     **{f"{name}_body": {"scalar conversion", "scalar arithmetic"} for name in RULES},
     "nadam_product_body": {"scalar arithmetic"},
     "increment_body": {"scalar arithmetic"},  # a step is counted in double
-    "dropout_body": {"scalar conversion", "scalar arithmetic"},  # the threshold and 1 / (1 - rate)
+    # the threshold, 1 / (1 - rate) and their kin
+    **{
+        f"{name}_body": {"scalar conversion", "scalar arithmetic"}
+        for name in ("dropout", "alpha_dropout_forward", "alpha_dropout_backward", "gaussian_dropout", "gaussian_noise")
+    },
     "scale_body": {"scalar conversion", "scalar arithmetic"},  # whether the factor is 1
     "clip_values_body": {"scalar conversion"},
     "batch_norm_forward_body": {"scalar conversion"},  # eps

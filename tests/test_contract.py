@@ -17,28 +17,38 @@ from fastnn import (
     SGD,
     Adam,
     Add,
+    AlphaDropout,
     BatchNorm,
+    Bias,
     Columns,
     Dense,
     Dropout,
     Embedding,
+    Flatten,
+    GaussianDropout,
+    GaussianNoise,
     Identity,
+    Lambda,
     Layer,
     LayerNorm,
     LeakyReLU,
     Loss,
+    Maxout,
     Model,
     Normalization,
     OneHot,
     Optimizer,
     Parallel,
     ReLU,
+    Reshape,
     Residual,
+    RMSNorm,
     Sequential,
     Softmax,
     Tanh,
     kernels,
 )
+from fastnn import Scale as Scaling
 from fastnn._core.team import Team
 from fastnn.layers.declarations import Code
 
@@ -136,6 +146,22 @@ class Gate(Layer):
             self.kernels.add(dx, slope, dx, run.tape)
 
 
+def dx_of_arcsinh(x, y, dy):
+    return dy / np.cosh(y)
+
+
+def pairs(x):
+    """The product of each number and the next."""
+    return x[:, 1:] * x[:, :-1]
+
+
+def dx_of_pairs(x, y, dy):
+    dx = np.zeros_like(x)
+    dx[:, :-1] += x[:, 1:] * dy
+    dx[:, 1:] += x[:, :-1] * dy
+    return dx
+
+
 def two(n=5):
     return [Dense(6, "tanh"), Dense(n)]
 
@@ -155,6 +181,19 @@ LAYERS = {
     "batch norm behind an activation": lambda: [Dense(5, "tanh"), BatchNorm(), Dense(OUTPUTS)],
     "batch norm last": lambda: [Dense(5, "tanh"), Dense(OUTPUTS), BatchNorm()],
     "layer norm": lambda: [Dense(5), LayerNorm(), Tanh(), Dense(OUTPUTS)],
+    "rms norm": lambda: [RMSNorm(), Dense(5), RMSNorm(0.1, elementwise_affine=False), Tanh(), Dense(OUTPUTS)],
+    "rms norm last": lambda: [Dense(5, "tanh"), Dense(OUTPUTS), RMSNorm()],
+    "noise": lambda: [
+        GaussianNoise(0.2), Dense(5, "selu"), AlphaDropout(0.3), Dense(5, "tanh"), GaussianDropout(0.2), Dense(OUTPUTS),
+    ],
+    "noise last": lambda: [Dense(5), AlphaDropout(0.2), Bias(), GaussianNoise(0.1), Dense(OUTPUTS), GaussianDropout()],
+    "diagonal": lambda: [Scaling(), Bias(), Dense(5, "tanh"), Scaling(), Dense(5, bias=False), Bias(), Dense(OUTPUTS)],
+    "diagonal last": lambda: [Dense(5, "tanh"), Bias(), Dense(OUTPUTS), Scaling()],
+    "maxout": lambda: [Maxout(5), Maxout(6, 3, bias=False), Maxout(OUTPUTS)],
+    "shapes": lambda: [Flatten(), Dense(4), Reshape((2, -1)), Tanh(), Dense(OUTPUTS), Flatten()],
+    "lambda": lambda: [
+        Lambda(np.arcsinh, dx_of_arcsinh), Dense(5), Lambda(pairs, dx_of_pairs, units=4), Dense(OUTPUTS),
+    ],
     "layer norm first": lambda: [LayerNorm(), Dense(5, "tanh"), Dense(OUTPUTS)],
     "layer norm last": lambda: [Dense(5, "tanh"), Dense(OUTPUTS), LayerNorm()],
     "columns": lambda: [Columns(3, slice(0, 2), -1), Dense(5, "tanh"), Columns(4, 1, 1), Dense(OUTPUTS)],
@@ -333,6 +372,7 @@ WIDE = {
     "batch norm": lambda: [Dense(301), BatchNorm(), ReLU(), Dropout(0.2), Dense(10)],
     "layer norm": lambda: [Dense(301), LayerNorm(), ReLU(), Dropout(0.2), Dense(10)],
     "residual": lambda: [Dense(201), Residual([BatchNorm(), Dense(301, "relu"), Dropout(0.1), Dense(201)]), Dense(10)],
+    "rms norm": lambda: [Maxout(201), RMSNorm(), GaussianNoise(0.1), Scaling(), AlphaDropout(0.2), Bias(), Dense(10)],
     "parallel": lambda: [Dense(201), Parallel([Identity(), Dense(301, "relu"), Dense(77)]), Dropout(0.1), Dense(10)],
 }
 

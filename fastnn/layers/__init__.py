@@ -31,9 +31,32 @@ from fastnn.layers.containers import (
 from fastnn.layers.contract import Layer
 from fastnn.layers.declarations import Code
 from fastnn.layers.dense import Dense, Linear
-from fastnn.layers.dropout import Dropout
-from fastnn.layers.normalization import BatchNorm, LayerNorm
+from fastnn.layers.diagonal import (
+    Bias,
+    Scale,
+)
+from fastnn.layers.dropout import (
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+)
+from fastnn.layers.function import (
+    Lambda,
+)
+from fastnn.layers.maxout import (
+    Maxout,
+)
+from fastnn.layers.normalization import (
+    BatchNorm,
+    LayerNorm,
+    RMSNorm,
+)
 from fastnn.layers.passes import Run
+from fastnn.layers.shape import (
+    Flatten,
+    Reshape,
+)
 from fastnn.layers.standardize import Normalization
 
 __all__ = [
@@ -43,28 +66,38 @@ __all__ = [
     "SELU",
     "Activation",
     "Add",
+    "AlphaDropout",
     "BatchNorm",
+    "Bias",
     "Code",
     "Columns",
     "Concatenate",
     "Dense",
     "Dropout",
     "Embedding",
+    "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
     "HardSigmoid",
     "HardTanh",
     "Identity",
+    "Lambda",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
+    "Maxout",
     "Mish",
     "Normalization",
     "OneHot",
     "Parallel",
+    "RMSNorm",
     "ReLU",
+    "Reshape",
     "Residual",
     "Run",
+    "Scale",
     "Sequential",
     "SiLU",
     "Sigmoid",

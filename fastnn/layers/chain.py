@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 _PREDICTING: ContextVar[bool | None] = ContextVar("fastnn_predicting", default=None)
 
 
+def is_predicting() -> bool:
+    """Whether layers that a layer in NumPy calls compute a prediction."""
+    return _PREDICTING.get() is True
+
+
 class Stage:
     """An element of a chain: a layer that is made of kernels, with those inside it."""
 
@@ -452,7 +457,7 @@ def _alone(layer: Layer, predicting: bool) -> Chain:
 
 def eager_forward(layer: Layer, x: Array) -> Array:
     """Compute a layer's kernels now, and keep what backward needs, unless it is a prediction."""
-    predicting = _PREDICTING.get() is True
+    predicting = is_predicting()
     chain = _alone(layer, predicting)
     memory = chain.memory(len(x), input_gradient=True, train=not predicting)
     memory.activations[0][...] = x

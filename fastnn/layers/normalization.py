@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastnn.arena import Array
+from fastnn.checks import flag
 from fastnn.layers.contract import Layer
 from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
@@ -168,3 +169,59 @@ class LayerNorm(Layer):
             k.scale_columns_gradients(x, dy, own["mean"], own["inverse"], self.dscale, self.dshift, run.tape)
         if dx is not None:
             k.layer_norm_backward(x, dy, self.scale, own["mean"], own["inverse"], dx, run.tape)
+
+
+class RMSNorm(Layer):
+    """y = x / sqrt(mean(x^2) + eps) * scale, with the mean over each row (Zhang & Sennrich 2019).
+
+    As `LayerNorm`, without a mean and a shift. As PyTorch's, whose eps is that of the dtype by default: it is 2^-23,
+    that of float32, in both dtypes here. Keras's has 1e-6.
+
+    Parameters
+    ----------
+    eps : float
+        Above 0. It may be set at any time.
+    elementwise_affine : bool
+        Whether there is a scale that is trained; without, it stays 1.
+    trainable : bool
+        As of every layer: False freezes its parameter.
+
+    Attributes
+    ----------
+    scale : ndarray of shape (n_in,)
+        Trained; an optimizer's groups call it "norms".
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Model, ReLU, RMSNorm
+    >>> net = Model([Dense(64), RMSNorm(), ReLU(), Dense(10, "softmax")], seed=0)
+    """
+
+    code = Code(saved=("x",))
+    gives = "numbers"
+    eps: Any = Number(above=0.0)
+    scale: Array
+
+    def __init__(self, eps: float = 2.0**-23, elementwise_affine: bool = True, *, trainable: bool = True) -> None:
+        super().__init__(trainable=trainable)
+        self.eps = eps
+        self.elementwise_affine = flag("RMSNorm: elementwise_affine", elementwise_affine)
+
+    def build(self, n_in: int) -> int:
+        if self.elementwise_affine:
+            self.parameter("scale", (n_in,), "ones", "norms")
+        else:
+            self.state("scale", (n_in,), "ones")
+        self.scratch("inverse", ("rows",))
+        return n_in
+
+    def _forward(self, x: Array, y: Array, run: Run) -> None:
+        inverse = run.scratch["inverse"]
+        self.kernels.layer_norm_forward(x, self.scale, None, y, None, inverse, self.cell("eps"), run.tape)
+
+    def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
+        inverse, k = run.scratch["inverse"], self.kernels
+        if run.trains and self.elementwise_affine:
+            k.scale_columns_gradients(x, dy, None, inverse, self.dscale, None, run.tape)
+        if dx is not None:
+            k.layer_norm_backward(x, dy, self.scale, None, inverse, dx, run.tape)

@@ -21,6 +21,7 @@ from fastnn.layers.contract import OF_THE_CONTRACT, Layer, build_layer
 from fastnn.layers.elements import elements
 from fastnn.layers.inputs import NUMBER, Adapting, ColumnLayer, Kinds, check_kinds, kinds_of, tell_names
 from fastnn.layers.inputs import adapt as adapt_row
+from fastnn.layers.shape import Flatten
 from fastnn.tables import Named, Names, SparseRows, Table, is_sparse, table_of
 
 _PLAIN = (str, bytes, int, float, type(None), type, type(np), np.ndarray)
@@ -61,6 +62,8 @@ class Tree:
             raise ValueError("Model: the same layer stands in it twice, expected a new layer in every place")
         self.elements = elements(self.layers)  # what runs one after the other
         self.last = self.elements[-1].layer
+        first = self.elements[0].layer
+        self.flattening = first if isinstance(first, Flatten) else None  # x may have more than two dimensions
         self.without_derivative = [layer for layer in self.all if not layer.differentiable]
         self._building = RLock()  # several threads may need the model for the first time
         self._memory: Memory | None = None
@@ -88,6 +91,7 @@ class Tree:
         Columns that have names stand in the order of the model's. Of sparse rows, what gives some at a time is returned
         where that is enough.
         """
+        x = self.flat(x)
         if type(x) is np.ndarray:
             matrix: Any = as_rows(x, "x")
         elif by_blocks and is_sparse(x):
@@ -100,9 +104,16 @@ class Tree:
             self.layers[0].expect_features(matrix)
         return matrix
 
+    def flat(self, x: Any) -> Any:
+        """Return x, of which each row is one of numbers where the first layer takes it in other shapes."""
+        if self.flattening is None or isinstance(x, Table) or is_sparse(x):
+            return x
+        array = as_array(x, "x")
+        return self.flattening.flat(array) if array.ndim > 2 else x
+
     def shared_inputs(self, x: ArrayLike) -> Any:
         """Return x as several models can read it: of this dtype, in this order, with its names."""
-        given = table_of(x) or x
+        given = self.flat(table_of(x) or x)
         matrix = as_rows(given, "x", self.dtype, self.feature_names)
         self.digits.look(matrix, given, "x", self.labels(given))
         shared = convert(matrix, self.dtype)
