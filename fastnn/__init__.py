@@ -56,6 +56,7 @@ from fastnn.model import Model
 from fastnn.optimizers import (
     EMA,
     LAMB,
+    LBFGS,
     SGD,
     SWA,
     Adadelta,
@@ -102,6 +103,7 @@ __all__ = [
     "EMA",
     "GELU",
     "LAMB",
+    "LBFGS",
     "MAE",
     "MSE",
     "SELU",

@@ -18,6 +18,7 @@ from fastnn.losses import Loss
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer
 from fastnn.training.callbacks import EarlyStopping, as_callbacks
+from fastnn.training.epochs import BATCH_SIZE
 from fastnn.training.history import History
 from fastnn.training.progress import Progress
 from fastnn.words import no_such
@@ -30,7 +31,7 @@ def fit_many(
     loss: str | Loss | None = None,
     optimizer: str | Optimizer | None = None,
     epochs: int | None = None,
-    batch_size: int | None = 32,
+    batch_size: int | None = BATCH_SIZE,
     *,
     each: Sequence[Mapping[str, Any]] | None = None,
     n_threads: int | None = None,

@@ -18,6 +18,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.signatures import closed, refused
 from fastnn.tables import Named, row_names, table_of
 from fastnn.training.callbacks import Callback
+from fastnn.training.epochs import BATCH_SIZE
 from fastnn.training.history import History
 from fastnn.words import answering
 
@@ -264,7 +265,7 @@ class Model(Network):
         loss: str | Loss | None = None,
         optimizer: str | Optimizer | None = None,
         epochs: int | None = None,
-        batch_size: int | None = 32,
+        batch_size: int | None = BATCH_SIZE,
         shuffle: bool = True,
         validation_data: tuple[ArrayLike, ...] | None = None,
         sample_weight: ArrayLike | None = None,

@@ -8,12 +8,14 @@ from fastnn.optimizers.averages import EMA, SWA, Average
 from fastnn.optimizers.contract import Optimizer
 from fastnn.optimizers.descent import SGD, Lion, Rprop
 from fastnn.optimizers.groups import Group
+from fastnn.optimizers.lbfgs import LBFGS
 from fastnn.optimizers.transforms import Accumulate, ClipLayerNorm, ClipNorm, ClipValue, Transform
 from fastnn.settings import made
 
 __all__ = [
     "EMA",
     "LAMB",
+    "LBFGS",
     "SGD",
     "SWA",
     "Accumulate",
@@ -52,6 +54,7 @@ _BY_NAME: dict[str, type[Optimizer]] = {
     "adamax": Adamax,
     "lamb": LAMB,
     "schedule_free_adamw": ScheduleFreeAdamW,
+    "lbfgs": LBFGS,
 }
 
 

@@ -111,6 +111,7 @@ class Optimizer(Part):
     _of_all: dict[str, Cell] | None  # its own numbers, where it stands in for a group
     _arrays: Sequence[tuple[int, int]]  # where the arrays of parameters lie that `update` is given now
 
+    takes_fits = False  # whether it trains whole fits, and takes no steps
     _by_array = False  # whether a step depends on which numbers are one array of parameters, as norms of them do
     constants = ("_fixed",)
     lr: Any = Number()

@@ -65,6 +65,10 @@ class Update:
         for array in self._unused:
             array[...] = 0
 
+    def places(self) -> list[tuple[int, int]]:
+        """Return where what is trained lies in the flat arrays."""
+        return _slices(self._entries)
+
     def begin_fit(self, epochs: int, batches: int, anew: bool) -> None:
         """Write down what follows from how many epochs a fit has, and batches in each."""
         optimizer = self.optimizer

@@ -27,6 +27,13 @@ _EPOCHS_IN_ONE_CALL = 1000  # at first, then more: each has a place for its loss
 _STEPS, _LEAST, _MOST, _MOST_ROWS = 4000, 10, 1000, 1_000_000  # of fits for which nobody says how many epochs
 
 
+class _Default(int):
+    """A number that nobody has asked for."""
+
+
+BATCH_SIZE = _Default(32)  # the rows of a step
+
+
 def default_epochs(rows: int, batch: int) -> tuple[int, str]:
     """Return how many epochs train a net on so many rows with batches of so many, and why, in words.
 
@@ -129,17 +136,21 @@ class Fit:
         if what is None and not all_finite(training.memory.params):  # in the last step: no loss came after it
             what = f"the parameters overflowed in epoch {len(history.loss)}, in its last batch"
         if what is not None:
-            history.why = f"diverged: {what}"
-            self.put_back()
-            kept = [callback for callback in self.callbacks if getattr(callback, "holds_best", False)]
-            after = (
-                "the model is again as EarlyStopping has kept it"
-                if kept
-                else ("the parameters are again those from before this fit")
-            )
-            raise training.diverged(what, after)
+            raise self._diverged(training, what)
         history.why, history.who_asked = stopped, self._who_asked
         return training, plan
+
+    def _diverged(self, training: Training, what: str) -> FloatingPointError:
+        """Put the state from before this fit back, and return the error that says so."""
+        self.history.why = f"diverged: {what}"
+        self.put_back()
+        kept = [callback for callback in self.callbacks if getattr(callback, "holds_best", False)]
+        after = (
+            "the model is again as EarlyStopping has kept it"
+            if kept
+            else ("the parameters are again those from before this fit")
+        )
+        return training.diverged(what, after)
 
     def failed(self, error: BaseException) -> None:
         """Write down that this has ended the fit."""

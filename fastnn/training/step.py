@@ -83,21 +83,29 @@ class Training:
             self.step(batch, tape, store_gradients)
             tape.replay()
             return
-        memory, work = self.memory, batch.work
+        memory = self.memory
         before, memory.without_gradients = memory.without_gradients, None  # layers ask for them while they record
         try:
-            self.chain.forward(work, tape)
-            y, dy = work.activations[-1], work.gradients[-1]
-            self.loss.compute(y, batch.target, batch.weight, dy, batch.value, tape)
-            kernels.guard(batch.value, tape)
             done = self.fused(len(batch.target), store_gradients)
-            self.chain.backward(work, tape, self._plain_lr if done else None)
-            if store_gradients and memory.grads.size:
-                kernels.of(memory.grads.dtype).guard_numbers(memory.grads, tape)
-            self.chain.after_batch(work, tape)
+            self._value_and_grads(batch, tape, done, store_gradients)
+            self.chain.after_batch(batch.work, tape)
             self.update.record(tape, done)
         finally:
             memory.without_gradients = before
+
+    def loss_and_grads(self, batch: Batch, tape: Tape) -> None:
+        """Record the loss and the gradients, and no step."""
+        self._value_and_grads(batch, tape, set(), True)
+
+    def _value_and_grads(self, batch: Batch, tape: Tape, done: set[int], store_gradients: bool) -> None:
+        memory, work = self.memory, batch.work
+        self.chain.forward(work, tape)
+        y, dy = work.activations[-1], work.gradients[-1]
+        self.loss.compute(y, batch.target, batch.weight, dy, batch.value, tape)
+        kernels.guard(batch.value, tape)
+        self.chain.backward(work, tape, self._plain_lr if done else None)
+        if store_gradients and memory.grads.size:
+            kernels.of(memory.grads.dtype).guard_numbers(memory.grads, tape)
 
     def fused(self, rows: int, store_gradients: bool) -> set[int]:
         """Return the layers, by id, whose parameters backward changes itself."""

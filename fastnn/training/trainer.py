@@ -22,6 +22,7 @@ from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.update import Update, frozen_gradients
+from fastnn.training import by_scipy
 from fastnn.training.averages import Averages
 from fastnn.training.by_hand import STEPS_KEPT, ByHand, Step
 from fastnn.training.callbacks import Callback, EarlyStopping, as_callbacks, end, watches_training_loss
@@ -147,10 +148,12 @@ class Trainer:
         for layer in self.tree.without_derivative:
             raise no_derivative(layer)
 
-    def _prepared(self, loss: Loss, optimizer: Optimizer, target: Array, weights: int) -> Training:
+    def _prepared(self, loss: Loss, optimizer: Optimizer, target: Array, weights: int, in_fit: bool = True) -> Training:
         """Make ready to train with this loss and optimizer: the last thing that may fail before the first step."""
         training, wanted = self._training, (loss, optimizer, weights)
         if training is None or wanted != self._training_of or not training.constants.hold():
+            if optimizer.takes_fits and not in_fit:
+                optimizer._step(self.tree.memory.params, self.tree.memory.grads, {}, None)  # says what to do
             before, training = training, self._trainings.find(optimizer, lambda found: found.fits(loss, weights))
             if training is None or not training.constants.hold():
                 made = self._made(loss, optimizer, target, weights)
@@ -197,11 +200,10 @@ class Trainer:
         try:
             return begin()
         except BaseException:
-            tree.feature_names = names
+            tree.feature_names, self.loss, self.optimizer = names, *own
             for layer in waiting:
                 layer.forget()
             if tree.built and not was_built:
-                self.loss, self.optimizer = own
                 self._training, self._updated, self._trainings = None, None, Recordings(_TRAININGS_KEPT)
                 self.averages.optimizer, self.state.memories = None, Memories()
                 self.predictors.read(None)
@@ -230,7 +232,7 @@ class Trainer:
         if known and chosen.of_numbers and not self.state.fits[0] and self.tree.digits.told != "y":  # the first fit
             bounded = self.tree.last.kernel not in ("", "identity")
             check_scale(data[1], data[2], y, bounded, lambda n: self.predictors.current().some(data[0][:n], None))
-        return self._prepared(chosen, rule, data[1], per_row(data[2])), data, extra
+        return self._prepared(chosen, rule, data[1], per_row(data[2]), known), data, extra
 
     def train_batch(
         self,
@@ -279,6 +281,7 @@ class Trainer:
         asked = None if epochs is None else count("epochs", epochs, 0)
         is_shuffled = shuffle if isinstance(shuffle, bool) else flag("shuffle", shuffle)
         rows = None if batch_size is None else count("batch_size", batch_size)
+        rule = self.choose_optimizer(optimizer)
         progress = Progress(asked or 0, verbose)
         called = () if callbacks == () else as_callbacks(callbacks)
         for i, callback in enumerate(called):
@@ -288,13 +291,20 @@ class Trainer:
         validated = None if validation_data is None else partial(self._validation, validation_data, n_threads)
 
         def begin() -> tuple[Any, Plan, EpochPlan, int, str]:
-            ready = self._ready(x, y, sample_weight, loss, optimizer, True, validated)
+            nonlocal rows
+            if rule.takes_fits:
+                by_scipy.require(rule, self.tree)
+            ready = self._ready(x, y, sample_weight, loss, rule, True, validated)
             n = len(ready[1][0])
-            epochs, who_asked = (asked, "as asked") if asked is not None else default_epochs(n, rows or n)
+            if rule.takes_fits:
+                rows, default = None, by_scipy.default_epochs(rule, batch_size, n)
+            else:
+                default = default_epochs(n, rows or n)
+            epochs, who_asked = default if asked is None else (asked, "as asked")
             return ready, *self._plans(ready[0], ready[1], rows, epochs), epochs, who_asked
 
         (training, data, validate), plan, over_data, n_epochs, who_asked = self._as_it_was(begin)
-        progress.total, rule = n_epochs, self.optimizer
+        progress.total = n_epochs
         if n_epochs == 0:
             plan.put_back(over_data)
             self.history = History()
@@ -321,6 +331,10 @@ class Trainer:
                 if validated is not None:
                     validate = validated(self.loss)
                 holds = not over_data.has_moved() and over_data.use(*data[:3])
+            if self.optimizer.takes_fits != rule.takes_fits:
+                raise TypeError(
+                    f"a callback set the optimizer to {self.optimizer!r} in a fit by {rule!r}: begin another"
+                )
             now = self._prepared(self.loss, self.optimizer, data[1], per_row(data[2]))
             if now is not training or not holds:
                 training = now
@@ -331,7 +345,7 @@ class Trainer:
         training_loss = None
         if called and any(watches_training_loss(callback, validate is not None) for callback in called):
             training_loss = lambda: self._loss_now(data, n_threads)  # noqa: E731 - the data may change
-        fit = Fit(
+        fit = (by_scipy.ScipyFit if rule.takes_fits else Fit)(
             history, n_epochs, who_asked, order, progress, called, self._owner(), renew, training_loss, validate,
             partial(before.restore, self.state, memory, None), lambda team: self.averages.refresh(data[0], rows, team),
             stop,
@@ -357,7 +371,9 @@ class Trainer:
         size = min(rows or len(matrix), len(matrix))
         training.update.begin_fit(epochs, -(-len(matrix) // size), anew)
         plan = training.plan(size, target, per_row(weight), False)
-        return plan, plan.take_epochs(size, matrix, target, weight, training.stepping(False))
+        takes_fits = training.update.optimizer.takes_fits
+        step = training.loss_and_grads if takes_fits else training.stepping(False)
+        return plan, plan.take_epochs(size, matrix, target, weight, step)
 
     def _validation(self, given: Any, n_threads: int | None, loss: Loss) -> Callable[[], float]:
         """Return a function that computes the loss on these data."""
