@@ -281,7 +281,6 @@ class Trainer:
         asked = None if epochs is None else count("epochs", epochs, 0)
         is_shuffled = shuffle if isinstance(shuffle, bool) else flag("shuffle", shuffle)
         rows = None if batch_size is None else count("batch_size", batch_size)
-        rule = self.choose_optimizer(optimizer)
         progress = Progress(asked or 0, verbose)
         called = () if callbacks == () else as_callbacks(callbacks)
         for i, callback in enumerate(called):
@@ -289,12 +288,13 @@ class Trainer:
                 callback.require(validation_data is not None, all(type(other) is EarlyStopping for other in called[:i]))
         n_threads = threads.check(n_threads)
         validated = None if validation_data is None else partial(self._validation, validation_data, n_threads)
+        chosen, rule = self.choose_loss(loss), self.choose_optimizer(optimizer)
 
         def begin() -> tuple[Any, Plan, EpochPlan, int, str]:
             nonlocal rows
             if rule.takes_fits:
                 by_scipy.require(rule, self.tree)
-            ready = self._ready(x, y, sample_weight, loss, rule, True, validated)
+            ready = self._ready(x, y, sample_weight, chosen, rule, True, validated)
             n = len(ready[1][0])
             if rule.takes_fits:
                 rows, default = None, by_scipy.default_epochs(rule, batch_size, n)
