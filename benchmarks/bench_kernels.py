@@ -66,12 +66,13 @@ GATHER = ("gather_rows", "gather_labels")
 FLOAT32_SHARE = 0.9  # of the time in float64, at most: arithmetic takes half of it, sums in double, as losses have, all
 NUMBERS = (  # of single numbers: an element is a call
     "multiply_numbers", "every", "nadam_product", "trust_rate", "schedule_free_part", "ema_rate", "swa_rate",
+    "follow_schedule",
 )  # fmt: skip
 TRANSFORMS: dict[str, dict[str, float]] = {
     "accumulate": {}, "scale": {"factor": 0.999}, "clip_values": {"limit": 0.7}, "block_squares": {}, "norm_factor": {},
     "guard_numbers": {}, "clear": {}, "approach": {"rate": 0.01}, "multiply_numbers": {}, "every": {"k": 4},
     "nadam_product": {}, "trust_rate": {}, "schedule_free_part": {}, "ema_rate": {"decay": 0.9},
-    "swa_rate": {"start": 0, "every": 2},
+    "swa_rate": {"start": 0, "every": 2}, "follow_schedule": {},
 }  # fmt: skip
 DRAWN: dict[str, dict[str, float]] = {
     name: {"stddev" if name == "gaussian_noise" else "rate": 0.5, "seed": 1, "count": 2}
@@ -189,6 +190,7 @@ def transformed(op: str, n: int, dtype: str, normal: Callable[..., np.ndarray]) 
         return {
             "multiply_numbers": [2.0, 3.0, np.empty(1)],
             "every": [np.zeros(1)],
+            "follow_schedule": [np.zeros(1), 0.0, np.ones(4), np.empty(1)],
             "nadam_product": [np.ones(1), np.ones(1)],
             "schedule_free_part": [*(np.ones(1) for _ in range(5)), 0.1, 0.9],
             "ema_rate": [np.ones(1), np.empty(1)],

@@ -4,7 +4,7 @@ __version__ = "0.1.0"
 
 from typing import TYPE_CHECKING
 
-from fastnn import initializers, kernels, layers, losses, optimizers
+from fastnn import initializers, kernels, layers, losses, optimizers, schedules
 from fastnn._core.tape import Tape
 from fastnn.layers import (
     CELU,
@@ -73,6 +73,24 @@ from fastnn.optimizers import (
     Rprop,
     ScheduleFreeAdamW,
 )
+from fastnn.schedules import (
+    Constant,
+    Cosine,
+    CosineRestarts,
+    CosineWarmup,
+    Coslog,
+    ExponentialDecay,
+    FlatThenDecay,
+    Function,
+    InverseScaling,
+    InverseSquareRoot,
+    LinearWarmup,
+    MultiStepDecay,
+    OneCycle,
+    PolynomialDecay,
+    ReduceOnPlateau,
+    StepDecay,
+)
 from fastnn.training import callbacks
 from fastnn.training.callbacks import EarlyStopping
 from fastnn.training.history import History
@@ -81,6 +99,7 @@ if TYPE_CHECKING:
     from fastnn import datasets, reference
     from fastnn.config import show_config
     from fastnn.many import fit_many
+    from fastnn.range_test import lr_find
 else:
 
     def __getattr__(name):
@@ -89,8 +108,9 @@ else:
 
         if name in ("datasets", "reference"):
             return import_module(f"fastnn.{name}")
-        if name in ("show_config", "fit_many"):
-            return getattr(import_module({"show_config": "fastnn.config", "fit_many": "fastnn.many"}[name]), name)
+        module = {"show_config": "config", "fit_many": "many", "lr_find": "range_test"}.get(name)
+        if module is not None:
+            return getattr(import_module(f"fastnn.{module}"), name)
         raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
 
     def __dir__():
@@ -121,12 +141,20 @@ __all__ = [
     "BinaryCrossEntropy",
     "Columns",
     "Concatenate",
+    "Constant",
+    "Cosine",
+    "CosineRestarts",
+    "CosineWarmup",
+    "Coslog",
     "CrossEntropy",
     "Dense",
     "Dropout",
     "EarlyStopping",
     "Embedding",
+    "ExponentialDecay",
+    "FlatThenDecay",
     "Flatten",
+    "Function",
     "GaussianDropout",
     "GaussianNoise",
     "Group",
@@ -135,26 +163,33 @@ __all__ = [
     "History",
     "Huber",
     "Identity",
+    "InverseScaling",
+    "InverseSquareRoot",
     "Lambda",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LinearWarmup",
     "Lion",
     "LogSoftmax",
     "Loss",
     "Maxout",
     "Mish",
     "Model",
+    "MultiStepDecay",
     "NAdam",
     "Normalization",
+    "OneCycle",
     "OneHot",
     "Optimizer",
     "Parallel",
+    "PolynomialDecay",
     "RAdam",
     "RMSNorm",
     "RMSprop",
     "ReLU",
+    "ReduceOnPlateau",
     "Reshape",
     "Residual",
     "Rprop",
@@ -166,6 +201,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Softsign",
+    "StepDecay",
     "Tanh",
     "Tape",
     "activations",
@@ -176,7 +212,9 @@ __all__ = [
     "kernels",
     "layers",
     "losses",
+    "lr_find",
     "optimizers",
     "reference",
+    "schedules",
     "show_config",
 ]

@@ -482,6 +482,10 @@ class Kernels:
     @staticmethod
     def every(count: Cell, k: Number, tape: Tape | None = None) -> None: ...
     @staticmethod
+    def follow_schedule(
+        step: Cell, first: Number, table: Cell, number: Cell, advances: bool = False, tape: Tape | None = None
+    ) -> None: ...
+    @staticmethod
     def adam(
         w: Real,
         dw: Real,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
+from copy import copy, deepcopy
 from inspect import signature
 from threading import Event, Lock
 from typing import Any
@@ -17,6 +17,7 @@ from fastnn.checks import shown
 from fastnn.losses import Loss
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer
+from fastnn.settings import Part, moving_numbers
 from fastnn.training.callbacks import EarlyStopping, as_callbacks
 from fastnn.training.epochs import BATCH_SIZE
 from fastnn.training.history import History
@@ -49,8 +50,9 @@ def fit_many(
         Each once.
     x, y, loss, optimizer, epochs, batch_size, **options
         As in `Model.fit`, for all nets. They share the memory of x. An optimizer object is shared, too, with its
-        learning rate; what it remembers is each net's own. Callbacks are shared and called from several threads, but
-        for `EarlyStopping`, of which each net gets a copy.
+        learning rate; what it remembers is each net's own. Where numbers of an optimizer or a loss follow schedules,
+        each net gets a copy of it, ``net.optimizer``, for they move with its steps. Callbacks are shared and called
+        from several threads, but for `EarlyStopping`, of which each net gets a copy.
     each : sequence of mappings, or None
         For every net, what it has of its own: ``{"optimizer": SGD(0.1)}``, or a fold, ``{"x": x[rows], "y": y[rows]}``.
     n_threads : int or None
@@ -85,8 +87,9 @@ def fit_many(
     if not isinstance(models, Iterable) or isinstance(models, Model):
         raise TypeError(f"fit_many: models is {shown(models)}, expected a list of models")
     nets = list(models)
-    own = [{} for _ in nets] if each is None else list(each)
+    own: list[Any] = [{} for _ in nets] if each is None else list(each)
     _check(nets, own, options)
+    own = _apart(nets, [dict(mapping) for mapping in own], {"loss": loss, "optimizer": optimizer})
     n_threads = threads.check(n_threads)
     arguments: dict[str, Any] = {
         "loss": loss,
@@ -135,6 +138,16 @@ def fit_many(
         finally:
             errors.clear()  # its traceback holds this frame, which would hold it
     return [history for history in histories if history is not None]
+
+
+def _apart(nets: list[Model], own: list[dict[str, Any]], for_all: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the options of each net, with copies of parts that others train with, too, and that follow schedules."""
+    for name, shared in for_all.items():
+        parts = [options.get(name, shared) or getattr(net, name) for net, options in zip(nets, own, strict=True)]
+        for i, part in enumerate(parts):
+            if isinstance(part, Part) and moving_numbers([part]) and sum(part is other for other in parts) > 1:
+                own[i][name] = deepcopy(part)
+    return own
 
 
 def _key(net: Model) -> object:

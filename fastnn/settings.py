@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from abc import ABCMeta
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from inspect import Signature, signature
+from inspect import signature
 from types import FunctionType
 from typing import Any
 
@@ -12,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.checks import flag, lookup, number, shown
-from fastnn.signatures import REQUIRED, is_ours, parameters_of, takes, written
+from fastnn.schedules.contract import as_schedule
+from fastnn.schedules.moving import Moving, changes
+from fastnn.signatures import Parts, expression, is_ours, parameters_of, takes
 from fastnn.words import answer, called, no_such
 
 Cell = NDArray[np.float64]
 
+_NOTHING: Mapping[str, Moving] = {}
 _PLAIN = (bool, int, float, str, type(None), np.generic, tuple, list)
 _KNOWN: dict[type, frozenset[str]] = {}  # of each class, the names that it has
 _FIXED: dict[type, frozenset[str]] = {}
@@ -26,11 +28,27 @@ _FORMS: dict[tuple[type, type, str], Forms] = {}
 class Number:
     """A setting that may be changed at any time: kernels read it at every run.
 
-    It is kept in a cell, a float64 array of shape (1,), whose address a recording holds.
+    It is kept in a cell, a float64 array of shape (1,), whose address a recording holds. It may follow a schedule.
+
+    Parameters
+    ----------
+    above, below : float or None
+        Its bounds; without `above` it may be 0.
+    optional : bool
+        Whether it may be None: then there is no cell.
+    moves : bool
+        Whether it may follow a schedule.
     """
 
-    def __init__(self, above: float | None = None, below: float = float("inf")) -> None:
-        self._above, self._below = above, below
+    def __init__(
+        self,
+        above: float | None = None,
+        below: float = float("inf"),
+        *,
+        optional: bool = False,
+        moves: bool = True,
+    ) -> None:
+        self._above, self._below, self._optional, self._moves = above, below, optional, moves
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -41,16 +59,30 @@ class Number:
         try:
             return part._cells[self._name].item()
         except KeyError:
+            if self._optional:
+                return None
             raise no_attribute(type(part), type(part).__name__, self._name) from None
 
     def __set__(self, part: Any, value: object) -> None:
-        above = self._above
+        above, name = self._above, self._name
+        moving = None
         if type(value) is not float or not ((value >= 0 if above is None else value > above) and value < self._below):
-            value = number(f"{type(part).__name__}: {self._name}", value, above=above, below=self._below)
-        if self._name in part._cells:
-            part._cells[self._name][0] = value
+            title = f"{type(part).__name__}: {name}"
+            if self._moves and callable(value) and not isinstance(value, (type, Part)):
+                moving = Moving(as_schedule(title, value), title, above, self._below)
+                value = moving.cell.item()
+            elif value is None and self._optional:
+                part._cells.pop(name, None)
+                part._follow(name, None)
+                return
+            else:
+                value = number(title, value, above=above, below=self._below)
+        if name in part._cells:
+            part._cells[name][0] = value
         else:
-            part._cells[self._name] = np.array([value])
+            part._cells[name] = np.array([value])
+        if moving is not None or "_moving" in part.__dict__:
+            part._follow(name, moving)
 
 
 class Flag:
@@ -61,26 +93,6 @@ class Flag:
 
     def __set__(self, part: Any, value: object) -> None:
         part.__dict__[self._name] = flag(f"{type(part).__name__}: {self._name}", value)
-
-
-class Parts(ABCMeta):
-    """The class of classes of parts: what they are made with is checked, and may have the names of other libraries.
-
-    A part may be an abstract class, too.
-    """
-
-    __instancecheck__ = type.__instancecheck__  # nothing is registered: that of ABCMeta takes longer
-
-    @property
-    def __signature__(cls) -> Signature:
-        """That of ``__init__``: help and editors would show that of the call."""
-        whole = signature(cls.__init__)  # type: ignore[misc]
-        return whole.replace(parameters=list(whole.parameters.values())[1:])
-
-    def __call__(cls, *args: Any, **options: Any) -> Any:
-        if args or options:
-            options = parameters_of(cls).require(cls, args, options)
-        return super().__call__(*args, **options)
 
 
 class Part(metaclass=Parts):
@@ -110,6 +122,34 @@ class Part(metaclass=Parts):
         for name, value in values.items():
             getattr(kind, name).__set__(self, value)
 
+    @property
+    def _schedules(self) -> Mapping[str, Moving]:
+        """The numbers that follow a schedule, by name."""
+        found: Mapping[str, Moving] = self.__dict__.get("_moving", _NOTHING)
+        return found
+
+    def _follow(self, name: str, moving: Moving | None) -> None:
+        """Write down what a number follows from now on, which may be nothing."""
+        others = {other: value for other, value in self._schedules.items() if other != name}
+        if moving is not None:
+            moving.cell = self._cells[name]
+            others[name] = moving
+        elif len(others) == len(self._schedules):
+            return
+        if others:
+            self.__dict__["_moving"] = others  # another dict each time: recordings and copies compare it
+        else:
+            del self.__dict__["_moving"]
+        changes[0] += 1
+
+    def _held(self) -> Iterable[Any]:
+        """Return the parts inside this one that nobody else names: none but in an optimizer."""
+        return ()
+
+    def _is_zero(self, name: str) -> bool:
+        """Whether a number is 0, and stays so: one that follows a schedule may leave it."""
+        return not self._cells[name][0] and name not in self._schedules
+
     def cell(self, name: str) -> Cell:
         """Return the cell of a number: what kernels read."""
         try:
@@ -133,17 +173,15 @@ class Part(metaclass=Parts):
             raise AttributeError(no_such(kind.__name__, name, known, settings))
 
     def __repr__(self) -> str:
-        """Return the expression that makes it: what has no default, and what differs from it."""
-        shown, by_position = [], True
-        for name, (default, has_place) in self._expression():
-            value = getattr(self, name, ...)
-            text = written(value)
-            if default is not REQUIRED and text == written(default):
-                by_position = False
-                continue
-            by_position = by_position and has_place and (default is REQUIRED or isinstance(value, (str, Part)))
-            shown.append(text if by_position else f"{name}={text}")
-        return f"{type(self).__name__}({', '.join(shown)})"
+        """Return the expression that makes it."""
+        return expression(
+            type(self).__name__, ((name, self._setting(name), *parameter) for name, parameter in self._expression())
+        )
+
+    def _setting(self, name: str) -> Any:
+        """Return what a setting has been set to: a number, or the schedule that it follows."""
+        moving = self._schedules.get(name)
+        return getattr(self, name, ...) if moving is None else moving.schedule
 
     def _expression(self) -> Iterator[tuple[str, tuple[Any, bool]]]:
         """Yield what it is made of: names, with the default and whether it may stand by position."""
@@ -164,6 +202,8 @@ class Part(metaclass=Parts):
         cells = {name: np.array([value]) for name, value in state["_cells"].items()}
         object.__setattr__(self, "_cells", cells)
         self.__dict__.update((name, value) for name, value in state.items() if name != "_cells")
+        for name, moving in self._schedules.items():
+            moving.cell = cells[name]
 
 
 def no_attribute(kind: type, title: str, name: str, when: str = "") -> AttributeError:
@@ -252,6 +292,15 @@ def fixed_in_recording(part: Part) -> Iterable[str]:
         return part.constants
     plain = (name for name, value in part.__dict__.items() if name[0] != "_" and isinstance(value, _PLAIN))
     return dict.fromkeys((*part.constants, *plain))
+
+
+def moving_numbers(parts: Iterable[Any]) -> list[Moving]:
+    """Return the numbers of parts, and of those that they hold, that follow schedules."""
+    found: list[Moving] = []
+    for part in parts:
+        found += part._schedules.values()
+        found += moving_numbers(part._held())
+    return found
 
 
 def _settings_of(kind: type) -> Mapping[str, object]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from inspect import signature
+from abc import ABCMeta
+from collections.abc import Callable, Iterable, Mapping
+from inspect import Signature, signature
 from typing import Any, TypeVar
 
 from fastnn.checks import shown
@@ -149,3 +150,45 @@ def written(value: object) -> str:
         name = str(value.__name__)
         return repr(name) if is_ours(value) else name  # an initializer is known by its name
     return repr(value)
+
+
+def expression(kind: str, settings: Iterable[tuple[str, object, object, bool]]) -> str:
+    """Return the expression that makes an object: what has no default, and what differs from it.
+
+    Parameters
+    ----------
+    kind : str
+        The name of its class.
+    settings : iterable of tuple
+        Name, value, default (`REQUIRED` for none), and whether it may stand by position.
+    """
+    shown, by_position = [], True
+    for name, value, default, has_place in settings:
+        text = written(value)
+        if default is not REQUIRED and text == written(default):
+            by_position = False
+            continue
+        is_part = isinstance(value, str) or hasattr(value, "_as_setting")
+        by_position = by_position and has_place and (default is REQUIRED or is_part)
+        shown.append(text if by_position else f"{name}={text}")
+    return f"{kind}({', '.join(shown)})"
+
+
+class Parts(ABCMeta):
+    """The class of classes of parts: what they are made with is checked, and may have the names of other libraries.
+
+    A part may be an abstract class, too.
+    """
+
+    __instancecheck__ = type.__instancecheck__  # nothing is registered: that of ABCMeta takes longer
+
+    @property
+    def __signature__(cls) -> Signature:
+        """That of ``__init__``: help and editors would show that of the call."""
+        whole = signature(cls.__init__)  # type: ignore[misc]
+        return whole.replace(parameters=list(whole.parameters.values())[1:])
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        if args or options:
+            options = parameters_of(cls).require(cls, args, options)
+        return super().__call__(*args, **options)

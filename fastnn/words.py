@@ -25,6 +25,13 @@ _CALLED: dict[str, tuple[str, ...]] = {
     "weights": ("w", "params"), "gamma": ("scale",), "running_mean": ("mean",), "moving_mean": ("mean",),
     "running_var": ("variance",), "moving_variance": ("variance",), "params": ("parameters",),
     "parameters": ("params",), "max_norm": ("limit",), "get_weights": ("parameters", "params"),
+    # of schedules
+    "T_max": ("steps",), "T_0": ("steps",), "T_mult": ("growth",), "total_iters": ("steps",), "total_steps": ("steps",),
+    "decay_steps": ("steps",), "first_decay_steps": ("steps",), "warmup_steps": ("steps",), "step_size": ("steps",),
+    "milestones": ("steps",), "eta_min": ("end",), "start_factor": ("start",), "end_factor": ("end",),
+    "end_learning_rate": ("end",), "initial_learning_rate": ("start",), "decay_rate": ("gamma",), "t_mul": ("growth",),
+    "m_mul": ("decay",), "power_t": ("power",), "lr_lambda": ("function",), "anneal_strategy": ("shape",),
+    "min_lr": ("min",),
     # of callbacks
     "restore_best_weights": ("restore_best",), "n_iter_no_change": ("patience",), "tol": ("min_delta",),
     # of fit and the model

@@ -52,6 +52,7 @@ WITHOUT_ARITHMETIC = {
     "norm_factor_body": "adds a few numbers",
     "multiply_numbers_body": "multiplies two numbers",
     "every_body": "adds to one number",
+    "follow_schedule_body": "reads one number of a table",
     "nadam_product_body": "multiplies two numbers",
     "trust_rate_body": "adds a few numbers",
     "clear_body": "writes zeros",
@@ -108,6 +109,7 @@ OUTSIDE_LOOPS = {
     "norm_factor_body": {"scalar arithmetic"},
     "multiply_numbers_body": {"scalar arithmetic"},
     "every_body": {"scalar arithmetic"},
+    "follow_schedule_body": {"scalar arithmetic", "scalar conversion"},  # where in its table
     "fma_peak_loop": {"scalar conversion", "scalar arithmetic"},  # the number of operations
 }
 ANYWHERE = {

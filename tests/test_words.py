@@ -33,6 +33,7 @@ from fastnn import (
     initializers,
     losses,
     optimizers,
+    schedules,
     words,
 )
 from fastnn.layers import activations
@@ -278,7 +279,8 @@ def test_words_of_other_libraries_may_be_names_of_ones_own():
 
 def test_what_other_words_are_called_here_exists():
     """No row of the table has outlived what it names."""
-    known = {name for kind in (Model, *PARTS) for name in (*words.own_names(kind), *inspect.signature(kind).parameters)}
+    kinds = (Model, *PARTS, *schedules._BY_NAME.values())
+    known = {name for kind in kinds for name in (*words.own_names(kind), *inspect.signature(kind).parameters)}
     known |= {name for method in ("fit", "train_batch", "evaluate") for name in options_of(method)}
     known |= {"w", "b", "scale", "shift", "mean", "variance", "groups", "accumulate", "clip_norm", "clip_value"}
     known |= {"clip_layer_norm"}

@@ -62,7 +62,7 @@ class RMSprop(Optimizer):
         return self._cells["momentum"][0] != 0, self.centered
 
     def init(self, params: Array) -> State:
-        names = ["square", *(["mean"] if self.centered else []), *(["velocity"] if self.momentum else [])]
+        names = ["square", *(["mean"] if self.centered else []), *([] if self._is_zero("momentum") else ["velocity"])]
         return zeros_like(params, *names)
 
     def _step(self, params: Array, grads: Array, state: State, tape: Tape | None) -> None:

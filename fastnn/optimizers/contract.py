@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,11 +29,16 @@ class _Shorthand:
         self._kind, self._setting, self._nothing = kind, setting, nothing
 
     def __get__(self, optimizer: Any, kind: type | None = None) -> Any:
-        if optimizer is None:
-            return self
+        return self if optimizer is None else self._of(optimizer, getattr)
+
+    def setting_of(self, optimizer: Any) -> Any:
+        """Return what it has been set to: a number, or the schedule that it follows."""
+        return self._of(optimizer, lambda transform, name: transform._setting(name))
+
+    def _of(self, optimizer: Any, read: Callable[[Any, str], Any]) -> Any:
         for transform in optimizer.transforms:
             if type(transform) is self._kind:
-                return getattr(transform, self._setting)
+                return read(transform, self._setting)
         return self._nothing
 
     def __set__(self, optimizer: Any, value: Any) -> None:
@@ -244,6 +249,10 @@ class Optimizer(Part):
                     )
         return found
 
+    def _held(self) -> Iterable[Part]:
+        averages = () if self.average is None else (self.average,)
+        return (*self.groups, *self.transforms, *averages, *self._inner_optimizers().values())
+
     def _remembers(self, params: Array, running: Sequence[Array] = ()) -> State:
         """Return all that is remembered of these parameters, also by the optimizers that it holds and by transforms.
 
@@ -346,6 +355,11 @@ class Optimizer(Part):
 
     def __getstate__(self) -> Any:
         return {name: value for name, value in super().__getstate__().items() if name != "_alone"}
+
+    def _setting(self, name: str) -> Any:
+        """Return what a setting has been set to, of an argument that stands for a transform that of the transform."""
+        short = getattr(type(self), name, None)
+        return short.setting_of(self) if isinstance(short, _Shorthand) else super()._setting(name)
 
     def _expression(self) -> Iterator[tuple[str, tuple[Any, bool]]]:
         """Name the transforms by the arguments that make them, where these make all, in this order."""

@@ -54,9 +54,9 @@ class SGD(Optimizer):
         super().__init__(lr, **options)
         self._set_numbers(momentum=momentum, weight_decay=weight_decay, dampening=dampening)
         self.nesterov = nesterov
-        if self.nesterov and not self.momentum:
+        if self.nesterov and self._is_zero("momentum"):
             raise ValueError("SGD: nesterov=True needs a momentum above 0, such as 0.9")
-        if self.dampening and (self.nesterov or not self.momentum):
+        if not self._is_zero("dampening") and (self.nesterov or self._is_zero("momentum")):
             raise ValueError("SGD: dampening needs a momentum above 0, such as 0.9, and nesterov=False")
 
     @property
@@ -66,16 +66,16 @@ class SGD(Optimizer):
 
     @property
     def plain_lr(self) -> Cell | None:
-        cells = self._cells
-        if type(self) is not SGD or self.groups or self.transforms or cells["momentum"][0] or cells["weight_decay"][0]:
-            return None
-        return cells["lr"]
+        is_zero = self._is_zero
+        if type(self) is SGD and not self.groups and not self.transforms and is_zero("momentum"):
+            return self._cells["lr"] if is_zero("weight_decay") else None
+        return None
 
     def init(self, params: Array) -> State:
-        return {**zeros_like(params, "velocity"), "step": np.zeros(1)} if self.momentum else {}
+        return {**zeros_like(params, "velocity"), "step": np.zeros(1)} if not self._is_zero("momentum") else {}
 
     def _advance(self, state: State, params: Array, tape: Tape | None) -> None:
-        if self.momentum:
+        if not self._is_zero("momentum"):
             kernels.of(params.dtype).increment(state["step"], tape)
 
     def _step(self, params: Array, grads: Array, state: State, tape: Tape | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastnn.checks import number
 from fastnn.settings import Cell, Number, Part
 
 if TYPE_CHECKING:
@@ -34,28 +33,13 @@ class Group(Part):
     """
 
     lr_factor: Any = Number()
+    weight_decay: Any = Number(optional=True)
     which: Any
 
     def __init__(self, which: str | Layer, lr_factor: float = 1.0, weight_decay: float | None = None) -> None:
         if not (isinstance(which, str) or hasattr(which, "build_child")):
             raise TypeError(f"Group: which is {which!r}, expected a kind ({', '.join(_KINDS)}), a pattern or a layer")
         self.which, self.lr_factor, self.weight_decay = which, lr_factor, weight_decay
-
-    @property
-    def weight_decay(self) -> float | None:
-        """In place of the optimizer's, unless it is None."""
-        cell = self._cells.get("weight_decay")
-        return None if cell is None else float(cell[0])
-
-    @weight_decay.setter
-    def weight_decay(self, value: float | None) -> None:
-        import numpy as np
-
-        if value is None:
-            self._cells.pop("weight_decay", None)
-        else:
-            checked = number("Group: weight_decay", value)
-            self._cells.setdefault("weight_decay", np.zeros(1))[0] = checked
 
     @property
     def decay_cell(self) -> Cell | None:

@@ -87,3 +87,14 @@ def every(count: Cell, k: float) -> None:
     count += 1
     if not count[0] < k:
         count[0] = 0
+
+
+def follow_schedule(step: Cell, first: float, table: Cell, number: Cell, advances: bool = False) -> None:
+    """number = table_i with i = step - first, with `advances` behind step += 1; it stays where there is none."""
+    if advances:
+        step += 1
+    at = step[0] - first
+    if 0 <= at < len(table) and not np.isnan(table[int(at)]):
+        number[0] = table[int(at)]
+    elif not advances:
+        raise IndexError("follow_schedule: the table does not reach that far")

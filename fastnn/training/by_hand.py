@@ -13,6 +13,7 @@ from fastnn.layers.chain import Chain, checked_gradient
 from fastnn.layers.passes import Pass
 from fastnn.optimizers.update import Update
 from fastnn.recent import Recent
+from fastnn.training.moving import Schedules
 from fastnn.training.plan import SIZES_KEPT, Constants
 from fastnn.training.state import Recordings
 
@@ -33,10 +34,10 @@ class _Recorded:
 class Step:
     """A recorded step of an optimizer."""
 
-    __slots__ = ("constants", "tape", "update")
+    __slots__ = ("constants", "schedules", "tape", "update")
 
-    def __init__(self, update: Update, constants: Constants, tape: Tape) -> None:
-        self.update, self.constants, self.tape = update, constants, tape
+    def __init__(self, update: Update, constants: Constants, tape: Tape, schedules: Schedules | None) -> None:
+        self.update, self.constants, self.tape, self.schedules = update, constants, tape, schedules
 
 
 class ByHand:

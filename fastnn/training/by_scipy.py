@@ -75,7 +75,7 @@ class ScipyFit(Fit):
         if self.validation_loss is None and not self.callbacks:
             self.progress.update(1, {"loss": search.loss})
             return None
-        stopped = self._look()
+        stopped = self._look(search.training)
         search.training, search.plan, self.validation_loss = self.renew(self._may_change_data)
         return stopped or None
 

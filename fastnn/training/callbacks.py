@@ -58,7 +58,7 @@ class EarlyStopping(Part):
     True
     """
 
-    min_delta: Any = Number()
+    min_delta: Any = Number(moves=False)
     best: float
     best_epoch: int
 

@@ -79,6 +79,8 @@ class Fit:
         Compute statistics of averaged parameters anew, with these threads, where there are any.
     stop : Event or None
         Ends the fit as Ctrl-C does, where another thread sets it.
+    asked : object
+        Stands for this fit, for numbers that follow schedules.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Fit:
         put_back: Callable[[], None],
         refresh: Callable[[Team], None],
         stop: Event | None,
+        asked: object,
     ) -> None:
         self.history, self.epochs, self.order, self.progress = history, epochs, order, progress
         self.callbacks, self.model, self.renew, self.put_back = callbacks, model, renew, put_back
@@ -105,7 +108,7 @@ class Fit:
             refresh,
             stop,
         )
-        self._who_asked = who_asked
+        self._who_asked, self._asked = who_asked, asked
         # Callbacks of this package leave the data alone; of others nobody knows.
         self._may_change_data = bool(callbacks) and any(type(callback) is not EarlyStopping for callback in callbacks)
 
@@ -113,7 +116,8 @@ class Fit:
         """Go over the data, and return what went over them last. The history says why this has ended."""
         history, progress = self.history, self.progress
         # Where nothing has to look between epochs, many run in one call; a progress bar looks now and then.
-        looks = self.validation_loss is not None or bool(self.callbacks)
+        watches = training.schedules is not None and training.schedules.watch
+        looks = self.validation_loss is not None or bool(self.callbacks) or watches
         chunk = 1 if looks or progress.shown else min(self.epochs, _EPOCHS_IN_ONE_CALL)
         stopped, what, self._start = "", None, time.perf_counter()
         with progress, team:
@@ -124,7 +128,7 @@ class Fit:
                 what = self._epochs(training, plan, min(chunk, self.epochs - len(history.loss)), team)
                 if what is None and looks:
                     self.refresh(team)
-                    stopped = self._look()
+                    stopped = self._look(training)
                     training, plan, self.validation_loss = self.renew(self._may_change_data)
                 elif what is None:
                     if progress.shown:
@@ -169,7 +173,10 @@ class Fit:
 
     def _epochs(self, training: Training, plan: EpochPlan, n: int, team: Team) -> str | None:
         """Replay n epochs, and say what has become NaN or infinite, if anything has."""
-        history, first = self.history, len(self.history.loss)
+        history, first, schedules = self.history, len(self.history.loss), training.schedules
+        if schedules is not None:
+            n = min(n, schedules.epochs_at_once(plan.n_batches))
+            schedules.cover(self._asked, n, self.epochs - first, plan.n_batches)
         losses = np.empty(n)
         losses.fill(np.nan)
         training.begins(plan.rows, False)
@@ -185,12 +192,14 @@ class Fit:
             self.progress.part = None
             history.loss += losses.tolist() if losses[-1] == losses[-1] else [x for x in losses.tolist() if x == x]
             history.seconds = time.perf_counter() - self._start
+            if schedules is not None:
+                schedules.finish(len(history.loss) - first)
         if diverged is None:
             return None
         what = training.what_diverged(float(plan.batch.value[0]))
         return f"{what} in epoch {first + diverged[0] + 1}, batch {diverged[1] + 1}"
 
-    def _look(self) -> str:
+    def _look(self, training: Training) -> str:
         """Evaluate, write down, tell everybody; return who wants to stop, if anybody does."""
         history = self.history
         if self.training_loss is not None:
@@ -212,6 +221,8 @@ class Fit:
                 raise
             if isinstance(answer, (bool, np.bool_)) and answer and not stopped:
                 stopped = callback.reason if isinstance(callback, EarlyStopping) else _returned_true(callback, epoch)
+        if training.schedules is not None:
+            training.schedules.look(logs)
         history.seconds = time.perf_counter() - self._start
         return stopped
 

@@ -7,7 +7,7 @@ what is recorded, and never the function, which knows more than the plan does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import proxy
 
@@ -18,7 +18,8 @@ from fastnn._core.tape import Claim, Tape, run_epochs
 from fastnn.arena import Array
 from fastnn.kernels import Rows
 from fastnn.recent import Recent
-from fastnn.settings import fixed_in_recording
+from fastnn.schedules.moving import changes
+from fastnn.settings import fixed_in_recording, moving_numbers
 
 if TYPE_CHECKING:
     from threading import Event
@@ -35,17 +36,24 @@ class Constants:
     """The attributes of layers, losses and optimizers that a recording fixes, as they are when it is made.
 
     An optimizer is not kept alive by them.
+
+    Attributes
+    ----------
+    moving : list of Moving
+        The numbers of these parts that follow schedules.
     """
 
-    __slots__ = ("_names", "_parts", "_values")
+    __slots__ = ("_names", "_parts", "_schedules_changed", "_values", "_whole", "moving")
 
-    def __init__(self, parts: Iterable[Any], optimizer: Any = None) -> None:
+    def __init__(self, parts: Sequence[Any], optimizer: Any = None) -> None:
         self._parts: list[Any] = []
         self._names: list[str] = []
         for part in parts:
             self._add(part, part)
         if optimizer is not None:
             self._add(optimizer, proxy(optimizer))
+        self._whole = [*parts] if optimizer is None else [*parts, proxy(optimizer)]
+        self._schedules_changed, self.moving = changes[0], moving_numbers(self._whole)
         values = map(getattr, self._parts, self._names)
         self._values = [value.copy() if type(value) is list else value for value in values]
 
@@ -61,6 +69,10 @@ class Constants:
 
     def hold(self) -> bool:
         """Whether they still are so."""
+        if self._schedules_changed != changes[0]:  # of some part, perhaps another one
+            if [*map(id, moving_numbers(self._whole))] != [*map(id, self.moving)]:
+                return False
+            self._schedules_changed = changes[0]
         try:
             return self._values == [*map(getattr, self._parts, self._names)]
         except ValueError:  # arrays, and not the same objects as before

@@ -15,16 +15,18 @@ from fastnn._core.tape import copy_arrays
 from fastnn.arena import Array, Memory
 from fastnn.checks import number
 from fastnn.optimizers import Optimizer
+from fastnn.schedules.moving import Moving, Standing
 
 Arrays = dict[str, Array]
 Recording = TypeVar("Recording")
+Owner = TypeVar("Owner")
 
 
-def lasting(optimizer: Optimizer, value: Any) -> tuple[ref[Optimizer], list[Any]]:
-    """Return a reference to an optimizer, and a cell that holds a value until the optimizer dies."""
+def lasting(owner: Owner, value: Any) -> tuple[ref[Owner], list[Any]]:
+    """Return a reference to the owner of a value, and a cell that holds the value until the owner dies."""
     cell = [value]
     # What is called when it dies is no Python code, in which an exception of a signal's handler would be lost.
-    return ref(optimizer, partial(setitem, cell, 0)), cell
+    return ref(owner, partial(setitem, cell, 0)), cell
 
 
 class Recordings(Generic[Recording]):
@@ -65,32 +67,32 @@ class Recordings(Generic[Recording]):
         self._kept = [*kept[1 - self._most :], lasting(optimizer, made)]
 
 
-class Memories:
-    """What optimizers remember of the parameters of one model: of each as long as both live."""
+class Memories(Generic[Owner]):
+    """What optimizers remember of one model, or where numbers that move stand in it: of each as long as both live."""
 
     def __init__(self) -> None:
-        self._kept: list[tuple[ref[Optimizer], list[Any]]] = []
+        self._kept: list[tuple[ref[Owner], list[Any]]] = []
 
-    def get(self, optimizer: Optimizer | None) -> Arrays | None:
+    def get(self, owner: Owner | None) -> Arrays | None:
         """Return what one remembers, or None where it has not been used."""
         for own, cell in self._kept:
-            if optimizer is not None and own() is optimizer:
+            if owner is not None and own() is owner:
                 arrays: Arrays = cell[0]
                 return arrays
         return None
 
-    def set(self, optimizer: Optimizer, arrays: Arrays) -> None:
+    def set(self, owner: Owner, arrays: Arrays) -> None:
         """Write down what one remembers."""
-        others = [(own, cell) for own, cell in self._kept if own() not in (None, optimizer)]
-        self._kept = [*others, lasting(optimizer, arrays)]
+        others = [(own, cell) for own, cell in self._kept if own() not in (None, owner)]
+        self._kept = [*others, lasting(owner, arrays)]
 
-    def items(self) -> list[tuple[Optimizer, Arrays]]:
+    def items(self) -> list[tuple[Owner, Arrays]]:
         """Return all that live, with what they remember."""
         found = []
         for own, cell in self._kept:
-            optimizer = own()
-            if optimizer is not None:
-                found.append((optimizer, cell[0]))
+            owner = own()
+            if owner is not None:
+                found.append((owner, cell[0]))
         return found
 
     def __len__(self) -> int:
@@ -103,12 +105,15 @@ class State:
     Attributes
     ----------
     memories : Memories
+    standings : Memories
+        Of numbers that follow schedules: where these stand.
     fits : ndarray of shape (1,)
         How many fits have begun: the order of rows follows from it.
     """
 
     def __init__(self) -> None:
-        self.memories = Memories()
+        self.memories: Memories[Optimizer] = Memories()
+        self.standings: Memories[Moving] = Memories()
         self.fits = np.zeros(1)
 
     def of(self, optimizer: Optimizer, memory: Memory) -> Arrays:
@@ -120,9 +125,17 @@ class State:
         self.memories.set(optimizer, state)
         return state
 
+    def standing(self, number: Moving) -> Standing:
+        """Return where the schedule of a number stands, at its beginning where the model has not followed it yet."""
+        found = self.standings.get(number)
+        if found is None:
+            found = number.begin()
+            self.standings.set(number, found)
+        return found
+
     def own(self) -> None:
         """Copy what cannot be written to: arrays of a file or of another process."""
-        for _, arrays in self.memories.items():  # noqa: PERF102 - no dict
+        for _, arrays in [*self.memories.items(), *self.standings.items()]:
             for name, array in arrays.items():
                 if not array.flags.writeable:
                     arrays[name] = array.copy()
@@ -142,7 +155,8 @@ class Snapshot:
         self._memories: list[tuple[ref[Optimizer], Arrays]] = []
         for own, cell in state.memories._kept:
             if own() is not None:
-                self._memories.append((own, {name: array.copy() for name, array in cell[0].items()}))
+                self._memories.append((own, _copied(cell[0])))
+        self._standings = [(own, _copied(cell[0])) for own, cell in state.standings._kept if own() is not None]
 
     def __reduce__(self) -> str:
         raise TypeError("a snapshot belongs to a model of this process: pickle the model")
@@ -167,7 +181,19 @@ class Snapshot:
             for name, array in arrays.items():
                 targets.append(array)
                 sources.append(kept.get(name, begun.get(name, array)))
+        standings = {own(): arrays for own, arrays in self._standings}
+        for moving, arrays in state.standings.items():
+            kept = standings.get(moving) or moving.begin()
+            for name, array in arrays.items():
+                targets.append(array)
+                sources.append(kept[name])
         copy_arrays(targets, sources)
+        for moving, arrays in state.standings.items():
+            moving.show(arrays)
+
+
+def _copied(arrays: Arrays) -> Arrays:
+    return {name: array.copy() for name, array in arrays.items()}
 
 
 def approach(pairs: Sequence[tuple[Array, Array]], tau: float) -> None:

@@ -14,6 +14,7 @@ from fastnn.layers.chain import Chain
 from fastnn.losses import Loss
 from fastnn.optimizers.update import Update
 from fastnn.recent import Recent
+from fastnn.training.moving import Schedules
 from fastnn.training.plan import Batch, Constants, Plan
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Training:
         What the user has given.
     weights : int
         How many of them a row has: none, one, or one for each of its targets.
+    schedules : Schedules or None
+        Of the numbers that follow schedules, if there are any.
     """
 
     def __init__(
@@ -57,12 +60,17 @@ class Training:
         constants: Constants,
         given: Loss,
         weights: int,
+        schedules: Schedules | None,
     ) -> None:
         self.chain, self.loss, self.update, self.memory, self.constants = chain, loss, update, memory, constants
-        self.given, self.weights = given, weights
+        self.given, self.weights, self.schedules = given, weights, schedules
         self._plans: Recent[Any, Plan] = Recent(_PLANS_KEPT)
         self._plain_lr = update.optimizer.plain_lr
         self._in_backward = set() if self._plain_lr is None else chain.updated_in_backward()
+
+    def holds(self, steps: int) -> bool:
+        """Whether what it is made of is as it was, with room for so many steps in one call."""
+        return self.constants.hold() and (self.schedules is None or self.schedules.room >= steps)
 
     def fits(self, loss: Loss, weights: int) -> bool:
         """Whether this is how to train with a loss: that one, or one of this package that is set to the same."""
@@ -86,10 +94,14 @@ class Training:
         memory = self.memory
         before, memory.without_gradients = memory.without_gradients, None  # layers ask for them while they record
         try:
+            if self.schedules is not None:
+                self.schedules.record_begin(tape)
             done = self.fused(len(batch.target), store_gradients)
             self._value_and_grads(batch, tape, done, store_gradients)
             self.chain.after_batch(batch.work, tape)
             self.update.record(tape, done)
+            if self.schedules is not None:
+                self.schedules.record_end(tape)
         finally:
             memory.without_gradients = before
 

@@ -29,6 +29,7 @@ from fastnn.training.callbacks import Callback, EarlyStopping, as_callbacks, end
 from fastnn.training.data import Data, per_row, read
 from fastnn.training.epochs import Fit, default_epochs
 from fastnn.training.history import History
+from fastnn.training.moving import MOST_ROOM, schedules_of
 from fastnn.training.plan import Batch, Constants, EpochPlan, Plan
 from fastnn.training.progress import Progress
 from fastnn.training.scale import check_scale
@@ -86,13 +87,22 @@ class Trainer:
         kept = {
             name: getattr(self, name) for name in ("seed", "loss", "optimizer", "history", "_named", "_named_losses")
         }
-        return {**kept, "memories": memories, "fits": self.state.fits, "averaging": self.averages.optimizer}
+        standings = [(number, dict(arrays)) for number, arrays in self.state.standings.items()]
+        return {
+            **kept,
+            "memories": memories,
+            "standings": standings,
+            "fits": self.state.fits,
+            "averaging": self.averages.optimizer,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.state = State()
         self.state.fits = np.array(state.pop("fits"))
         for optimizer, arrays in state.pop("memories"):
             self.state.memories.set(optimizer, arrays)
+        for number, arrays in state.pop("standings"):
+            self.state.standings.set(number, arrays)
         averaging = state.pop("averaging")
         self.__dict__.update(state)
         self.forget()
@@ -148,15 +158,20 @@ class Trainer:
         for layer in self.tree.without_derivative:
             raise no_derivative(layer)
 
-    def _prepared(self, loss: Loss, optimizer: Optimizer, target: Array, weights: int, in_fit: bool = True) -> Training:
-        """Make ready to train with this loss and optimizer: the last thing that may fail before the first step."""
+    def _prepared(
+        self, loss: Loss, optimizer: Optimizer, target: Array, weights: int, steps: int = 0, in_fit: bool = True
+    ) -> Training:
+        """Make ready to train with this loss and optimizer: the last thing that may fail before the first step.
+
+        Numbers that follow schedules have tables for so many steps.
+        """
         training, wanted = self._training, (loss, optimizer, weights)
-        if training is None or wanted != self._training_of or not training.constants.hold():
+        if training is None or wanted != self._training_of or not training.holds(steps):
             if optimizer.takes_fits and not in_fit:
                 optimizer._step(self.tree.memory.params, self.tree.memory.grads, {}, None)  # says what to do
             before, training = training, self._trainings.find(optimizer, lambda found: found.fits(loss, weights))
-            if training is None or not training.constants.hold():
-                made = self._made(loss, optimizer, target, weights)
+            if training is None or not training.holds(steps):
+                made = self._made(loss, optimizer, target, weights, steps)
                 self._trainings.add(optimizer, made, training)
                 training = made
             if before is not None and training is not before:
@@ -178,7 +193,7 @@ class Trainer:
         self.predictors.read(self.averages.layers)
         self._updated = update
 
-    def _made(self, loss: Loss, optimizer: Optimizer, target: Array, weights: int) -> Training:
+    def _made(self, loss: Loss, optimizer: Optimizer, target: Array, weights: int, steps: int) -> Training:
         self.require_derivatives()
         tree = self.tree
         tree.require_same()
@@ -188,7 +203,8 @@ class Trainer:
         update = Update(optimizer, memory, tree.entries(), self.state.of(optimizer, memory))
         check_recordable(chain, trained, optimizer, target, weights, memory)
         constants = Constants((loss, *tree.all), optimizer)
-        return Training(chain, trained, update, memory, constants, loss, weights)
+        schedules = schedules_of(constants.moving, self.state, optimizer, steps)
+        return Training(chain, trained, update, memory, constants, loss, weights, schedules)
 
     # -- training -----------------------------------------------------------------------------------------------------
 
@@ -222,8 +238,12 @@ class Trainer:
         optimizer: str | Optimizer | None,
         known: bool = False,
         more: Callable[[Loss], Any] | None = None,
+        steps: Callable[[int], int] | None = None,
     ) -> tuple[Training, Data, Any]:
-        """Build and prepare the model for these data, and return them checked, with what trains on them."""
+        """Build and prepare the model for these data, and return them checked, with what trains on them.
+
+        `steps` says how many steps may come in one call, for so many rows.
+        """
         chosen, rule = self.choose_loss(loss), self.choose_optimizer(optimizer)
         data = read(self.tree, x, y, sample_weight, chosen, self._build, known)
         if self.tree.adapting:  # weights of a single step may be advantages, which say nothing of the rows
@@ -232,7 +252,8 @@ class Trainer:
         if known and chosen.of_numbers and not self.state.fits[0] and self.tree.digits.told != "y":  # the first fit
             bounded = self.tree.last.kernel not in ("", "identity")
             check_scale(data[1], data[2], y, bounded, lambda n: self.predictors.current().some(data[0][:n], None))
-        return self._prepared(chosen, rule, data[1], per_row(data[2]), known), data, extra
+        coming = 0 if steps is None else steps(len(data[0]))
+        return self._prepared(chosen, rule, data[1], per_row(data[2]), coming, known), data, extra
 
     def train_batch(
         self,
@@ -252,6 +273,8 @@ class Trainer:
 
         training, (matrix, target, weight, _), plan, recorded = self._as_it_was(begin)
         training.memory.without_gradients = None
+        if training.schedules is not None:
+            training.schedules.ready()
         if self._by_hand is not None:
             self._by_hand.end_batch()
         try:
@@ -290,17 +313,24 @@ class Trainer:
         validated = None if validation_data is None else partial(self._validation, validation_data, n_threads)
         chosen, rule = self.choose_loss(loss), self.choose_optimizer(optimizer)
 
+        def coming(n: int) -> int:
+            batches = -(-n // (rows or n))
+            return max(batches, min(batches * epochs_for(n)[0], MOST_ROOM))
+
+        def epochs_for(n: int) -> tuple[int, str]:
+            return (asked, "as asked") if asked is not None else default_epochs(n, rows or n)
+
         def begin() -> tuple[Any, Plan, EpochPlan, int, str]:
             nonlocal rows
             if rule.takes_fits:
                 by_scipy.require(rule, self.tree)
-            ready = self._ready(x, y, sample_weight, chosen, rule, True, validated)
+            ready = self._ready(x, y, sample_weight, chosen, rule, True, validated, coming)
             n = len(ready[1][0])
+            epochs, who_asked = epochs_for(n)
             if rule.takes_fits:
                 rows, default = None, by_scipy.default_epochs(rule, batch_size, n)
-            else:
-                default = default_epochs(n, rows or n)
-            epochs, who_asked = default if asked is None else (asked, "as asked")
+                if asked is None:
+                    epochs, who_asked = default
             return ready, *self._plans(ready[0], ready[1], rows, epochs), epochs, who_asked
 
         (training, data, validate), plan, over_data, n_epochs, who_asked = self._as_it_was(begin)
@@ -314,8 +344,10 @@ class Trainer:
         team = Team(threads.chosen(n_threads, over_data.chunks, n_epochs * over_data.n_batches))
         fits = self.state.fits
         order = is_shuffled, (self.seed * _SEEDS_APART + int(fits[0])) % 2**64
-        memory = training.memory
+        memory, begun = training.memory, set[int]()
         before = Snapshot(self.state, memory, None)
+        if training.schedules is not None:
+            training.schedules.begin(before, n_epochs, over_data.n_batches, begun)
         fits[0] += 1
         if self._by_hand is not None:
             self._by_hand.end_batch()
@@ -335,11 +367,13 @@ class Trainer:
                 raise TypeError(
                     f"a callback set the optimizer to {self.optimizer!r} in a fit by {rule!r}: begin another"
                 )
-            now = self._prepared(self.loss, self.optimizer, data[1], per_row(data[2]))
+            now = self._prepared(self.loss, self.optimizer, data[1], per_row(data[2]), over_data.n_batches)
             if now is not training or not holds:
                 training = now
                 left = n_epochs - len(history)
                 plan, over_data = self._plans(training, data, rows, left, self.optimizer is not rule)
+            if training.schedules is not None and len(history.loss) < n_epochs:
+                training.schedules.begin(before, n_epochs - len(history.loss), over_data.n_batches, begun)
             return training, over_data, validate
 
         training_loss = None
@@ -348,7 +382,7 @@ class Trainer:
         fit = (by_scipy.ScipyFit if rule.takes_fits else Fit)(
             history, n_epochs, who_asked, order, progress, called, self._owner(), renew, training_loss, validate,
             partial(before.restore, self.state, memory, None), lambda team: self.averages.refresh(data[0], rows, team),
-            stop,
+            stop, before,
         )  # fmt: skip
         try:
             training, over_data = fit.run(training, over_data, team)
@@ -444,18 +478,26 @@ class Trainer:
         if found is None or not found.constants.hold():
             memory, tape = self.tree.memory, Tape()
             update = Update(optimizer, memory, self.tree.entries(), self.state.of(optimizer, memory))
+            constants = Constants(self.tree.all, optimizer)
+            schedules = schedules_of(constants.moving, self.state, optimizer)
+            if schedules is not None:
+                schedules.record_begin(tape)
             if memory.grads.size:
                 self.tree.kernels.guard_numbers(memory.grads, tape)
             if passes is not None and pending is not None:
                 passes.record_after_batch(pending, tape)  # in one replay with the step: both are done, or neither
             update.record(tape)
-            made = Step(update, Constants(self.tree.all, optimizer), tape)
+            if schedules is not None:
+                schedules.record_end(tape)
+            made = Step(update, constants, tape, schedules)
             kept.add(optimizer, made, found)
             found = made
         if found.update is not self._updated:
             self._begins(found.update, optimizer)
         if self.tree.memory.without_gradients is not None:
             raise RuntimeError(f"step: no gradients: {self.tree.memory.without_gradients}")
+        if found.schedules is not None:
+            found.schedules.ready()
         try:
             found.tape.replay()
         except FloatingPointError:

@@ -271,3 +271,28 @@ kernel("""every(count: inout float64 (1), k: cell >= 1), updates
     count[0] += 1. Where that is less than k, a replay ends here, and nothing is wrong; else count[0] = 0, and it goes
     on with the calls behind: they run every k-th time. Without a tape it only counts.
     """, every_body, sizeof(Every))
+
+
+cdef struct FollowSchedule:
+    double *step
+    Number first
+    const double *table
+    double *number
+    Py_ssize_t advances, n
+
+cdef int follow_schedule_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const FollowSchedule *s = <const FollowSchedule *> call.payload
+    cdef double at
+    s.step[0] += s.advances != 0
+    at = s.step[0] - s.first[0]
+    if at >= 0 and at < s.n and s.table[<Py_ssize_t> at] == s.table[<Py_ssize_t> at]:     # NaN: nobody knows yet
+        s.number[0] = s.table[<Py_ssize_t> at]
+        return 0
+    return 0 if s.advances else CALL_OUT_OF_RANGE
+
+kernel("""follow_schedule(step: inout float64 (1), first: cell, table: in float64 (n), number: out float64 (1),
+    advances: flag = False)
+
+    number[0] = table[step[0] - first], with `advances` behind step[0] += 1. Where the table does not reach that far, or
+    holds NaN, the number stays; without `advances` it is an error, before anything is computed with it.
+    """, follow_schedule_body, sizeof(FollowSchedule))

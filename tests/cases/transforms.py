@@ -30,6 +30,14 @@ def norm_factor_arguments(rows: int, width: int, dtype: type, rng: np.random.Gen
     return {"sums": sums, "limit": 0.5, "norm": unset(1, np.float64), "factor": unset(1, np.float64)}
 
 
+def follow_schedule_arguments(advances: bool):
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        place = {"step": np.array([5.0]), "first": 4.0, "table": rng.normal(size=rows + 5)}
+        return {**place, "number": unset(1, np.float64), "advances": advances}
+
+    return make
+
+
 TRANSFORMS = (
     flat("accumulate", ("total",), "total", "g", scale=lambda a: np.abs(a.total) + np.abs(a.g)),
     flat("scale", ("g",), "g", factor=0.3),
@@ -77,6 +85,8 @@ TRANSFORMS = (
         lambda rows, width, dtype, rng: {"a": rows + 0.5, "b": -width / 3, "product": unset(1, np.float64)},
         ("product",),
     ),
+    Case("follow_schedule", follow_schedule_arguments(False), ("step", "number")),
+    Case("follow_schedule", follow_schedule_arguments(True), ("step", "number"), variant="advances"),
     Case("every", lambda rows, width, dtype, rng: {"count": np.array([1.0]), "k": 4.0}, ("count",)),
 )
 

@@ -1,0 +1,192 @@
+"""The numbers that follow schedules in a recording: a table of what comes, and what reads it at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import kernels
+from fastnn.arena import Array
+from fastnn.optimizers import Accumulate, Optimizer
+from fastnn.schedules.moving import EPOCHS, PER_EPOCH, STEPS, TOTAL, Moving, Standing
+
+if TYPE_CHECKING:
+    from fastnn._core.tape import Tape
+    from fastnn.training.state import State
+
+ROOM = 4096  # steps that a table holds, unless a fit needs more
+MOST_ROOM = 1 << 18  # but for one epoch: a fit of more steps comes back to Python between epochs
+
+
+class _Entry:
+    """One number, where its schedule stands, and the values of the coming steps."""
+
+    __slots__ = ("filled_for", "first", "moving", "place", "standing", "table")
+
+    def __init__(self, moving: Moving, standing: Standing, room: int) -> None:
+        self.moving, self.standing, self.place = moving, standing, standing["place"]
+        self.table, self.first = np.full(room + 1, np.nan), np.zeros(1)
+        self.filled_for: object = None  # the fit, or what else has counted the epochs
+
+    def holds(self, n: int, fit: object) -> bool:
+        """Whether the values of the next n steps are there."""
+        at = self.place.item(STEPS) - self.first.item()
+        if self.filled_for is not fit or not 0 <= at <= len(self.table) - n:
+            return False
+        last: float = self.table.item(int(at) + n - 1)
+        return last == last  # no NaN
+
+
+class Schedules:
+    """The numbers of one recording that follow schedules.
+
+    Parameters
+    ----------
+    moving : sequence of Moving
+    state : State
+        Of the model: it holds where they stand.
+    optimizer : Optimizer
+    room : int
+        For how many steps there are tables.
+    """
+
+    def __init__(self, moving: Sequence[Moving], state: State, optimizer: Optimizer, room: int = ROOM) -> None:
+        self.room = room
+        self._entries = [_Entry(number, state.standing(number), room) for number in moving]
+        self._watching = [entry for entry in self._entries if entry.moving.plateaus]
+        memory = state.memories.get(optimizer) or {}
+        self._accumulating: list[tuple[int, Array]] = [
+            (transform.batches, memory[f"{name}.count"])
+            for name, transform in optimizer._named_transforms()
+            if isinstance(transform, Accumulate)
+        ]
+
+    # -- what is recorded ---------------------------------------------------------------------------------------------
+
+    def record_begin(self, tape: Tape | None) -> None:
+        """Record what writes the numbers of a step, before it: the cells of others' steps may be the same."""
+        self._record(tape, False)
+
+    def record_end(self, tape: Tape | None) -> None:
+        """Record what counts a step, and writes the numbers of the next one."""
+        self._record(tape, True)
+
+    def _record(self, tape: Tape | None, advances: bool) -> None:
+        k = kernels.float64  # it computes in no dtype of the model
+        for entry in self._entries:
+            k.follow_schedule(entry.place[:1], entry.first, entry.table, entry.moving.cell, advances, tape)
+
+    # -- before steps -------------------------------------------------------------------------------------------------
+
+    def ready(self) -> None:
+        """Make ready for a step that no fit takes."""
+        for entry in self._entries:
+            if not entry.holds(2, None):  # this step, and what the next one uses
+                if entry.moving.schedule.spans_fit:
+                    raise ValueError(
+                        f"{entry.moving.title} is {entry.moving.schedule!r}, which spans a whole fit: for single steps "
+                        "say how long it lasts, steps=1000, or set a number"
+                    )
+                self._fill(entry, self.room, None, None)
+
+    def begin(self, fit: object, epochs: int, batches: int, begun: set[int]) -> None:
+        """Begin a fit of so many epochs, of so many batches each: what spans it stands at its beginning.
+
+        Parameters
+        ----------
+        fit : object
+            Stands for the fit.
+        epochs, batches : int
+        begun : set of int
+            The numbers, by id, for which that has been done in this fit.
+        """
+        per_step, waiting = self._batches()
+        before = [(array, array.copy()) for entry in self._entries for array in entry.standing.values()]
+        for entry in self._entries:
+            if id(entry.moving) in begun:
+                continue
+            begun.add(id(entry.moving))
+            entry.place[PER_EPOCH] = batches / per_step
+            if entry.moving.schedule.spans_fit:
+                for name, array in entry.moving.begin().items():
+                    if name != "place":
+                        entry.standing[name][...] = array
+                entry.place[[STEPS, EPOCHS]] = 0
+                entry.place[TOTAL] = max((epochs * batches + waiting) // per_step, 1)
+        try:
+            self.cover(fit, epochs, epochs, batches)
+        except BaseException:  # of a number out of bounds: nothing has begun
+            for array, was in before:
+                array[...] = was
+            raise
+
+    def cover(self, fit: object, epochs: int, left: int, batches: int) -> None:
+        """Make ready for so many epochs of those that are left, for which there is room."""
+        per_step, waiting = self._batches()
+        n = (epochs * batches + waiting) // per_step
+        for entry in self._entries:
+            if not entry.holds(max(n, 1), fit):
+                most = (min(left, self.epochs_at_once(batches)) * batches + waiting) // per_step
+                self._fill(entry, max(most, 1), fit, batches)
+
+    def epochs_at_once(self, batches: int) -> int:
+        """For how many epochs there is room."""
+        return max(self.room // batches, 1)
+
+    def _batches(self) -> tuple[int, int]:
+        """Return how many batches make a step, and how many have been accumulated for the next one."""
+        per_step, waiting = 1, 0
+        for batches, counted in self._accumulating:
+            waiting += per_step * int(counted[0])
+            per_step *= batches
+        return per_step, waiting
+
+    def _fill(self, entry: _Entry, n: int, fit: object, batches: int | None) -> None:
+        """Compute the values of the next n steps, and of the one behind them, which may never be taken."""
+        after = np.arange(n + 1, dtype=np.float64)
+        epochs = np.full(n + 1, entry.place[EPOCHS])
+        if batches is not None:  # a step belongs to the epoch in which its last batch comes
+            per_step, waiting = self._batches()
+            epochs += (after * per_step + (per_step - 1 - waiting)) // batches
+        clock = entry.moving.clock(entry.standing, entry.place[STEPS] + after, epochs)
+        values = entry.moving.within(clock, n if batches is not None else 1)
+        entry.table[: n + 1], entry.table[n + 1 :] = values, np.nan
+        entry.first[0], entry.filled_for = entry.place[STEPS], fit
+        entry.moving.cell[0] = values[0]
+
+    # -- behind epochs ------------------------------------------------------------------------------------------------
+
+    def finish(self, epochs: int) -> None:
+        """Count epochs."""
+        for entry in self._entries:
+            entry.place[EPOCHS] += epochs
+
+    @property
+    def watch(self) -> bool:
+        """Whether one of them follows what is logged."""
+        return bool(self._watching)
+
+    def look(self, logs: Mapping[str, Any]) -> None:
+        """Look at what is logged for an epoch."""
+        for entry in self._watching:
+            for i, plateau in enumerate(entry.moving.plateaus):
+                state = entry.standing[f"plateau.{i}"]
+                before = state[0]
+                plateau.look(logs, state)
+                if state[0] != before:
+                    entry.filled_for = entry  # no fit: the values are others now
+                    entry.moving.show(entry.standing)
+
+
+def schedules_of(moving: Sequence[Moving], state: State, optimizer: Optimizer, steps: int = 0) -> Schedules | None:
+    """Return what numbers follow in a recording, with room for so many steps, if any number follows a schedule."""
+    if not moving:
+        return None
+    if optimizer.takes_fits:
+        raise TypeError(
+            f"{moving[0].title} follows {moving[0].schedule!r}, while {optimizer!r} needs a loss that depends on the "
+            "parameters alone: set a number"
+        )
+    return Schedules(moving, state, optimizer, max(steps, ROOM))
