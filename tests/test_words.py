@@ -76,7 +76,7 @@ UNKNOWN = [
     (activations.get, "relu6", "did you mean relu"),
     (losses.get, "hinge", "expected one of bce_with_logits, binary_cross_entropy, cross_entropy, huber, mae, mse"),
     (optimizers.get, "adafactor", "did you mean .*adam"),
-    (optimizers.get, "momentum", "expected one of adadelta, .*rmsprop, rprop, sgd"),
+    (optimizers.get, "momentum", "expected one of adadelta, .*rmsprop, rprop, .*sgd"),
 ]
 
 
