@@ -111,7 +111,7 @@ ARGUMENTS = [
     (NAdam, "decoupled_weight_decay", "decoupled"),
     (Adam, "params", "by the model that it trains"),
     (SGD, "momentun", "did you mean momentum"),
-    (Adam, "zzz", "it has accumulate, amsgrad, beta1, .*weight_decay"),
+    (Adam, "zzz", "it has accumulate, amsgrad, .*beta1, .*weight_decay"),
     (Dense, "in_features", "the number of inputs is learnt from the first data"),
     (Dense, "input_shape", "the number of inputs is learnt from the first data"),
     (Dense, "input_dim", "the number of inputs is learnt from the first data"),
