@@ -1,5 +1,6 @@
 """What docs/differences.md says of layers and losses: a function for each row, with what each library gives there."""
 
+import copy
 import inspect
 from math import erf
 from typing import Any
@@ -40,12 +41,14 @@ from fastnn import (
     CrossEntropy,
     Dense,
     Dropout,
+    Embedding,
     HardSigmoid,
     HardTanh,
     Huber,
     LayerNorm,
     LeakyReLU,
     Model,
+    Normalization,
     ReLU,
     Sigmoid,
     Softmax,
@@ -292,6 +295,51 @@ def layer_norm_eps() -> Check:
     yield FASTNN, lambda: layer_of(LayerNorm(), x), expected(1e-5)
     yield TORCH, lambda: torch_layer(torch().nn.LayerNorm(4), x), expected(1e-5)
     yield KERAS, lambda: keras_layer(keras().layers.LayerNormalization(dtype="float64"), x), expected(1e-3)
+
+
+def embedding_at_the_start() -> Check:
+    def normal(table: Any) -> list[float]:
+        table = np.asarray(table, float)
+        return [table.var(), (np.abs(table) < 1).mean()]
+
+    codes = np.arange(4000)
+    yield (
+        FASTNN,
+        lambda: [*normal(layer_of(Embedding(4000, 30), codes[:, None].astype(float))), np.abs(_unseen()).max()],
+        Near([1, 0.6827, 0], 0.02),
+    )
+    yield TORCH, lambda: normal(torch().nn.Embedding(4000, 30).weight.detach()), Near([1, 0.6827], 0.02)
+    yield KERAS, lambda: _spread(keras_layer(keras().layers.Embedding(4000, 30), codes)), _uniform(0.05)
+
+
+def _unseen() -> Any:
+    return layer_of(Embedding(5, 30), np.array([[7.0], [-1.0], [np.nan]]))
+
+
+def unseen_codes() -> Check:
+    yield FASTNN, lambda: np.ptp(_unseen(), axis=0).max(), 0
+    yield TORCH, lambda: raises(lambda: torch().nn.Embedding(5, 30)(torch().tensor([7]))), IndexError
+    yield KERAS, lambda: raises(lambda: keras_layer(keras().layers.Embedding(5, 30), np.array([7]))), IndexError
+
+
+def normalization() -> Check:
+    x = np.array([[1.0, 5.0], [3.0, 5.0], [8.0, 5.0]])
+
+    def ours() -> Any:
+        net = Model([Normalization(), Dense(1)], seed=0, dtype="float64")
+        net.fit(x, [0.0, 1.0, 2.0], epochs=1)
+        return layer_of(copy.deepcopy(net[0]), x + 1)
+
+    def of_keras() -> Any:
+        layer = keras().layers.Normalization()
+        layer.adapt(x)
+        return keras_layer(layer, x + 1)
+
+    first = (x[:, 0] + 1 - 4) / x[:, 0].std()
+    yield FASTNN, ours, np.column_stack([first, np.zeros(3)])
+    yield KERAS, of_keras, np.column_stack([first, np.full(3, 1e7)])
+    scaler = lambda: sklearn("preprocessing").StandardScaler().fit(x)  # noqa: E731
+    yield SKLEARN, lambda: scaler().transform(x + 1), np.column_stack([first, np.ones(3)])
 
 
 # -- losses -----------------------------------------------------------------------------------------------------------

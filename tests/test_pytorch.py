@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from trajectories import RULES, START, STEPS, by_others, gradient, recorded
 
-from fastnn import LBFGS, kernels, optimizers
+from fastnn import LBFGS, Embedding, Model, kernels, optimizers
 from fastnn._core.tape import Tape
 
 each_rule = pytest.mark.parametrize("rule", RULES, ids=str)
@@ -69,3 +69,47 @@ def test_celu(alpha, y, dx):
     kernels.float64.celu_backward(value, np.ones_like(x), gradient, alpha)
     np.testing.assert_allclose(value[0], y, rtol=1e-14)
     np.testing.assert_allclose(gradient[0], dx, rtol=1e-14, atol=1e-15)
+
+
+TABLE = [[0.5, -1.0], [0.25, 0.75], [-0.5, 0.125], [1.0, -0.25]]
+TABLES = {  # after six steps
+    "adam": [
+        [0.5464287456791721, -0.6438701493988563], [0.7147639625875388, 0.3050992200425797], [-0.5, 0.125],
+        [0.48376999096048895, 0.26945576339458677],
+    ],
+    "sgd": [
+        [0.5196975308641977, -0.3392716049382715], [0.5715282716049382, 0.21124901234567892], [-0.5, 0.125],
+        [0.5135641975308642, 0.592937037037037],
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", TABLES)
+def test_embedding(rule):
+    """Rows occur more than once, again and never; momentum goes on moving those that have occurred."""
+    codes, targets = [[1, 1, 3], [0, 3, 3], [1, 0, 0]], [[1.0, 0.0], [0.5, -0.5], [0.0, 2.0]]
+    net = Model([Embedding({0: 4}, 2)], seed=0, dtype="float64").build(1)
+    net[0].table_0[:4] = TABLE
+    optimizer = optimizers.Adam(0.1) if rule == "adam" else optimizers.SGD(0.1, momentum=0.9)
+    for i in range(6):
+        loss = net.train_batch(np.array(codes[i % 3])[:, None], targets, loss="mse", optimizer=optimizer)
+        if i == 0:
+            assert loss == 1.46875
+            np.testing.assert_allclose(
+                net[0].dtable_0[[0, 1, 2, 3, 4]], [[0, 0], [-1 / 3, 2 / 3], [0, 0], [1 / 3, -0.75], [0, 0]], rtol=1e-15
+            )
+    np.testing.assert_allclose(net[0].table_0[:4], TABLES[rule], rtol=1e-12)
+
+
+@pytest.mark.parametrize("rule", TABLES)
+def test_what_is_recorded_of_embedding_is_what_pytorch_computes(rule):
+    torch = pytest.importorskip("torch")
+    codes = torch.tensor([[1, 1, 3], [0, 3, 3], [1, 0, 0]])
+    targets = torch.tensor([[1.0, 0.0], [0.5, -0.5], [0.0, 2.0]], dtype=torch.float64)
+    w = torch.tensor(TABLE, dtype=torch.float64, requires_grad=True)
+    other = torch.optim.Adam([w], lr=0.1) if rule == "adam" else torch.optim.SGD([w], lr=0.1, momentum=0.9)
+    for i in range(6):
+        other.zero_grad()
+        ((torch.nn.functional.embedding(codes[i % 3], w) - targets) ** 2).mean().backward()
+        other.step()
+    np.testing.assert_allclose(w.detach().numpy(), TABLES[rule], rtol=1e-12)
