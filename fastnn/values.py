@@ -190,11 +190,7 @@ def _cure(kind: str, example: Any, data: Any, place: Place) -> str:
         if place.label is not None and library in ("pandas", "polars"):
             dummies = f"pandas.get_dummies({place.argument}, columns=[{place.label!r}])"
             dummies = dummies if library == "pandas" else f"{place.argument}.to_dummies({place.label!r})"
-            codes = (
-                "as codes for an Embedding by pandas.Categorical"
-                if library == "pandas"
-                else "as codes for an Embedding"
-            )
+            codes = "as codes for an Embedding" + " by pandas.Categorical" * (library == "pandas")
             return f"encode text and categories, {codes}, or for example as a column for each: {dummies}"
         return "encode text and categories as numbers, for example as a column of 0 and 1 for each"
     if kind in ("M", "m"):
