@@ -498,6 +498,36 @@ def test_where_it_stands_is_part_of_the_state(copied):
         assert same_bits(net.params, again.params)
 
 
+def test_what_is_computed_ahead_follows_a_restored_state():
+    """Also where the number of steps is one for which there are values: of other epochs, or behind another plateau."""
+    net = net_of()
+    rate = StepDecay(0.5, epochs=1) * ReduceOnPlateau(0.1, patience=0, threshold=10)
+    net.train_batch(X, T, loss="mse", optimizer=SGD(rate))
+    early = net.snapshot()
+    net.fit(X, T, epochs=2, batch_size=BATCH)
+    net.train_batch(X, T)
+    late, lr = net.snapshot(), net.optimizer.lr
+    assert lr == pytest.approx(0.25 * 0.01) or lr == pytest.approx(0.25 * 0.1)
+    for state, expected in ((early, 1.0), (late, lr), (early, 1.0), (late, lr)):
+        net.restore(state)
+        assert net.optimizer.lr == expected
+        for _ in range(2):
+            before = net.params.copy()
+            net.train_batch(X, T)
+            np.testing.assert_allclose(net.params, before - expected * net.grads, rtol=1e-12)
+            assert net.optimizer.lr == expected
+
+
+def test_what_is_computed_ahead_follows_epochs_that_others_count():
+    """A fit with weights is another recording than steps without, of the same numbers."""
+    net = net_of()
+    net.train_batch(X, T, loss="mse", optimizer=SGD(StepDecay(0.5, epochs=1)))
+    net.fit(X, T, epochs=2, batch_size=None, sample_weight=np.ones(len(X)))
+    assert net.optimizer.lr == 0.25
+    net.train_batch(X, T)
+    assert net.optimizer.lr == 0.25
+
+
 def test_the_best_state_has_its_place():
     x, rates = data(rows=30, seed=5)[0], []
     net, optimizer = net_of(), Adam(0.02 * ExponentialDecay(0.99))
@@ -630,7 +660,7 @@ def test_a_plateau_lowers_the_rate_as_pytorch_does(options):
     torch = pytest.importorskip("torch")
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     given = {{"min": "min_lr"}.get(name, name): value for name, value in options.items()}
-    scheduler, found = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **given), []
+    scheduler, found = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, eps=0, **given), []
     for value in values.tolist():
         scheduler.step(value)
         found.append(optimizer.param_groups[0]["lr"])

@@ -16,7 +16,8 @@ _STATE = (1.0, np.nan, 0.0, 0.0)  # the factor, the best number, epochs since th
 class ReduceOnPlateau(Schedule):
     """value = factor ** (how often a logged number has not become better for `patience` epochs).
 
-    It is PyTorch's ReduceLROnPlateau, with its defaults, as a factor: ``0.1 * ReduceOnPlateau()``. `fit` looks at the
+    It is PyTorch's ReduceLROnPlateau, with its defaults, as a factor: ``0.1 * ReduceOnPlateau()``; there, a rate that
+    would fall by less than ``eps=1e-8`` stays. `fit` looks at the
     end of each epoch, behind the callbacks, which may log numbers of their own; `train_batch` leaves it as it is. What
     it has come to is part of the model's state.
 

@@ -23,12 +23,18 @@ MOST_ROOM = 1 << 18  # but for one epoch: a fit of more steps comes back to Pyth
 class _Entry:
     """One number, where its schedule stands, and the values of the coming steps."""
 
-    __slots__ = ("filled_for", "first", "moving", "place", "standing", "table")
+    __slots__ = ("filled_for", "first", "high", "low", "moving", "now", "place", "standing", "table")
 
     def __init__(self, moving: Moving, standing: Standing, room: int) -> None:
         self.moving, self.standing, self.place = moving, standing, standing["place"]
         self.table, self.first = np.full(room + 1, np.nan), np.zeros(1)
-        self.filled_for: object = None  # the fit, or what else has counted the epochs
+        self.now = self.place.data  # is read in half the time
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop the values: others come."""
+        self.filled_for: object = self  # the fit that counts the epochs; None where nobody does
+        self.low = self.high = 0.0  # from where to where single steps need nothing
 
     def holds(self, n: int, fit: object) -> bool:
         """Whether the values of the next n steps are there."""
@@ -53,7 +59,7 @@ class Schedules:
     """
 
     def __init__(self, moving: Sequence[Moving], state: State, optimizer: Optimizer, room: int = ROOM) -> None:
-        self.room = room
+        self.room, self._state, self._moved = room, state, state.moved
         self._entries = [_Entry(number, state.standing(number), room) for number in moving]
         self._watching = [entry for entry in self._entries if entry.moving.plateaus]
         memory = state.memories.get(optimizer) or {}
@@ -82,6 +88,13 @@ class Schedules:
 
     def ready(self) -> None:
         """Make ready for a step that no fit takes."""
+        if self._moved == self._state.moved:
+            for entry in self._entries:
+                if not entry.low <= entry.now[STEPS] < entry.high:
+                    break
+            else:
+                return
+        self._follow()
         for entry in self._entries:
             if not entry.holds(2, None):  # this step, and what the next one uses
                 if entry.moving.schedule.spans_fit:
@@ -91,7 +104,14 @@ class Schedules:
                     )
                 self._fill(entry, self.room, None, None)
 
-    def begin(self, fit: object, epochs: int, batches: int, begun: set[int]) -> None:
+    def _follow(self) -> None:
+        """Drop values where the model has been put back, or others have counted epochs: they may be others now."""
+        if self._moved != self._state.moved:
+            self._moved = self._state.moved
+            for entry in self._entries:
+                entry.forget()
+
+    def begin(self, fit: object, epochs: int, batches: int, begun: set[Moving]) -> None:
         """Begin a fit of so many epochs, of so many batches each: what spans it stands at its beginning.
 
         Parameters
@@ -99,15 +119,17 @@ class Schedules:
         fit : object
             Stands for the fit.
         epochs, batches : int
-        begun : set of int
-            The numbers, by id, for which that has been done in this fit.
+        begun : set of Moving
+            The numbers for which that has been done in this fit.
         """
+        entries = [entry for entry in self._entries if entry.moving not in begun]
+        if not entries:
+            return
         per_step, waiting = self._batches()
-        before = [(array, array.copy()) for entry in self._entries for array in entry.standing.values()]
-        for entry in self._entries:
-            if id(entry.moving) in begun:
-                continue
-            begun.add(id(entry.moving))
+        before = [(array, array.copy()) for entry in entries for array in entry.standing.values()]
+        for entry in entries:
+            begun.add(entry.moving)
+            entry.forget()
             entry.place[PER_EPOCH] = batches / per_step
             if entry.moving.schedule.spans_fit:
                 for name, array in entry.moving.begin().items():
@@ -116,7 +138,7 @@ class Schedules:
                 entry.place[[STEPS, EPOCHS]] = 0
                 entry.place[TOTAL] = max((epochs * batches + waiting) // per_step, 1)
         try:
-            self.cover(fit, epochs, epochs, batches)
+            self.cover(fit, 1, epochs, batches)
         except BaseException:  # of a number out of bounds: nothing has begun
             for array, was in before:
                 array[...] = was
@@ -124,6 +146,7 @@ class Schedules:
 
     def cover(self, fit: object, epochs: int, left: int, batches: int) -> None:
         """Make ready for so many epochs of those that are left, for which there is room."""
+        self._follow()
         per_step, waiting = self._batches()
         n = (epochs * batches + waiting) // per_step
         for entry in self._entries:
@@ -154,6 +177,10 @@ class Schedules:
         values = entry.moving.within(clock, n if batches is not None else 1)
         entry.table[: n + 1], entry.table[n + 1 :] = values, np.nan
         entry.first[0], entry.filled_for = entry.place[STEPS], fit
+        if batches is None:
+            entry.low, entry.high = entry.place.item(STEPS), entry.place.item(STEPS) + np.isfinite(values).sum() - 1
+        else:
+            entry.low = entry.high = 0.0
         entry.moving.cell[0] = values[0]
 
     # -- behind epochs ------------------------------------------------------------------------------------------------
@@ -162,6 +189,12 @@ class Schedules:
         """Count epochs."""
         for entry in self._entries:
             entry.place[EPOCHS] += epochs
+        self._tell()
+
+    def _tell(self) -> None:
+        """Let other recordings know that places have changed."""
+        self._state.moved += 1
+        self._moved = self._state.moved
 
     @property
     def watch(self) -> bool:
@@ -176,8 +209,9 @@ class Schedules:
                 before = state[0]
                 plateau.look(logs, state)
                 if state[0] != before:
-                    entry.filled_for = entry  # no fit: the values are others now
+                    entry.forget()
                     entry.moving.show(entry.standing)
+                    self._tell()
 
 
 def schedules_of(moving: Sequence[Moving], state: State, optimizer: Optimizer, steps: int = 0) -> Schedules | None:

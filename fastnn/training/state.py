@@ -107,6 +107,8 @@ class State:
     memories : Memories
     standings : Memories
         Of numbers that follow schedules: where these stand.
+    moved : int
+        How often places of schedules have changed, but by steps.
     fits : ndarray of shape (1,)
         How many fits have begun: the order of rows follows from it.
     """
@@ -114,6 +116,7 @@ class State:
     def __init__(self) -> None:
         self.memories: Memories[Optimizer] = Memories()
         self.standings: Memories[Moving] = Memories()
+        self.moved = 0
         self.fits = np.zeros(1)
 
     def of(self, optimizer: Optimizer, memory: Memory) -> Arrays:
@@ -187,6 +190,7 @@ class Snapshot:
             for name, array in arrays.items():
                 targets.append(array)
                 sources.append(kept[name])
+        state.moved += 1  # before it is: where this is interrupted, nobody relies on what was
         copy_arrays(targets, sources)
         for moving, arrays in state.standings.items():
             moving.show(arrays)

@@ -22,6 +22,7 @@ from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.update import Update, frozen_gradients
+from fastnn.schedules.moving import Moving
 from fastnn.training import by_scipy
 from fastnn.training.averages import Averages
 from fastnn.training.by_hand import STEPS_KEPT, ByHand, Step
@@ -344,7 +345,7 @@ class Trainer:
         team = Team(threads.chosen(n_threads, over_data.chunks, n_epochs * over_data.n_batches))
         fits = self.state.fits
         order = is_shuffled, (self.seed * _SEEDS_APART + int(fits[0])) % 2**64
-        memory, begun = training.memory, set[int]()
+        memory, begun = training.memory, set[Moving]()
         before = Snapshot(self.state, memory, None)
         if training.schedules is not None:
             training.schedules.begin(before, n_epochs, over_data.n_batches, begun)
