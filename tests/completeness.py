@@ -15,8 +15,8 @@ from fastnn import activations, kernels, optimizers, reference
 
 # Kernels that update parameters, or what a training step remembers, and are no optimizer of their own
 INSIDE_OTHERS = {
-    "dense_sgd", "increment", "nadam_product", "schedule_free_part", "accumulate", "approach", "every", "ema_rate",
-    "swa_rate", "batch_norm_averages",
+    "dense_sgd", "embedding_sgd", "increment", "nadam_product", "schedule_free_part", "accumulate", "approach", "every",
+    "ema_rate", "swa_rate", "batch_norm_averages",
 }  # fmt: skip
 
 

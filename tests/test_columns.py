@@ -81,6 +81,39 @@ def test_only_rows_that_occur_have_gradients_and_move(dtype, rule):
     assert moved == {1, 2, 3, 7, 8, 49, 50, *range(10, 20)}
 
 
+@each_dtype
+def test_plain_sgd_steps_code_by_code_through_large_tables_to_the_same_bits(dtype):
+    """As a pass over the whole table does; frozen tables stay, and gradients are not stored."""
+    rng = np.random.default_rng(0)
+    x = np.column_stack([rng.integers(-1, 20, 200) * 450, rng.normal(size=200), rng.integers(0, 3, 200)])
+    x[:, 0] += rng.integers(0, 2, 200)
+    t = rng.normal(size=(200, 1))
+
+    def net_of(trainable=True):
+        return Model([Embedding({0: 9000, 2: 3}, 8, trainable=trainable), Dense(5, "tanh"), Dense(1)], 0, dtype).build(
+            3
+        )
+
+    fused, whole, begin = net_of(), net_of(), net_of().params.copy()
+    fused.fit(x, t, "mse", SGD(0.1), epochs=3, batch_size=64, shuffle=False)
+    with pytest.raises(RuntimeError, match="without storing gradients"):
+        fused[0].dtable_0  # noqa: B018
+    rule = SGD(0.1)
+    for _ in range(3):
+        for start in range(0, 200, 64):
+            whole.train_batch(x[start : start + 64], t[start : start + 64], loss="mse", optimizer=rule)
+    assert same_bits(fused.params, whole.params)
+    assert 30 < (fused.params != begin).sum() < 1000
+    for n_threads in (1, 2, 3):
+        other = net_of()
+        other.fit(x, t, "mse", SGD(0.1), epochs=3, batch_size=64, shuffle=False, n_threads=n_threads)
+        assert same_bits(other.params, fused.params)
+    frozen = net_of(False)
+    before = frozen[0].table_0.copy()
+    frozen.fit(x, t, "mse", SGD(0.1), epochs=2)
+    assert same_bits(frozen[0].table_0, before)
+
+
 @pytest.mark.parametrize(
     ("layer", "of_unseen"),
     [

@@ -38,12 +38,14 @@ class Stage:
     may_raise = False  # Python code runs in it, or inside
     is_ours: bool  # what runs is code of this package, which depends on its arguments and on cells alone
     takes_rows: Callable[[Array], bool] | None = None
+    steps = False  # backward can take plain SGD's step
     has_scratch = True  # its layers may have declared memory from forward to backward
 
     def __init__(self, element: Element, trains: bool, predicting: bool) -> None:
         self.layer = layer = element.layer
         self.layers, self.trains = (layer,), trains
         self.saved, self.in_place = element.code.saved, element.code.in_place
+        self.steps = trains and element.code.steps and bool(layer.saves_a_pass)
         self.n_in, self.n_out = layer.n_in, layer.n_out
         self.has_parameters = trains and bool(layer._gradients)
         self.changes = type(layer)._after_batch is not Layer._after_batch
@@ -59,6 +61,10 @@ class Stage:
         self.layer._forward(x, y, run)
 
     def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run, lr: Array | None) -> None:
+        if lr is not None and self.steps:
+            layer: Any = self.layer
+            layer.backward_step(x, dy, dx, lr, run)
+            return
         self.layer._backward(x, y, dy, dx, run)
         if not self.trains:  # code of others does not ask
             for gradient in self.layer._gradients.values():
@@ -226,7 +232,7 @@ class Product(Stage):
         self.layer = element.layer
         self.layers = (self.layer,) if scaling is None else (self.layer, scaling)
         self.scaling, self.activation, self.has_scratch = scaling, activation, scaling is not None
-        self.trains = self.has_parameters = trains
+        self.trains = self.has_parameters = self.steps = trains
         self.before: Layer | None = None
         self.differentiated = self.in_place = self.changes = False
         self.saved = element.code.saved if activation is None else ("x", "y")
@@ -396,7 +402,7 @@ class Chain:
             return set()
         found = set()
         for stage in self.stages:
-            if isinstance(stage, Product) and stage.trains:
+            if stage.steps:
                 found.add(id(stage.layer))
         return found
 

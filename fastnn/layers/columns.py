@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 _MOST_CODES = 2**24 - 1  # float32 holds whole numbers up to there
+_LARGE = 2**16  # numbers in tables: a pass over fewer takes as long as to look for the codes of a batch
 _MOST_SIZE = 600  # of a vector by default
 
 
@@ -234,7 +235,8 @@ class Embedding(Coded):
 
     The gradient of a row that does not occur in a batch is exactly 0. The optimizer's step is that of all parameters,
     as in Keras, and in PyTorch with ``sparse=False``: momentum goes on moving rows that occurred before, weight decay
-    moves all, and a step takes time for the whole table (docs/performance.md).
+    moves all, and a step takes time for the whole table. Plain SGD in `fit` changes the rows that occur alone, with the
+    same result (docs/performance.md says what that saves).
 
     Parameters
     ----------
@@ -271,6 +273,7 @@ class Embedding(Coded):
     ((13, 4), 9)
     """
 
+    code = Code(saved=("x",), steps=True)
     size: int | dict[int | str, int] | None
 
     def __init__(
@@ -307,6 +310,11 @@ class Embedding(Coded):
         return n_out
 
     @property
+    def saves_a_pass(self) -> bool:
+        """Whether plain SGD takes its step sooner code by code than by a pass over the tables."""
+        return sum(n * width for _, n, width in self._coded) >= _LARGE
+
+    @property
     def tables(self) -> dict[int | str, Array]:
         """The tables by column, as given: empty until it is built."""
         if not self.n_in:
@@ -327,6 +335,12 @@ class Embedding(Coded):
         if run.trains:
             for place, codes, part in self._parts(x, dy):
                 self.kernels.embedding_backward(codes, part, self._gradients[f"table_{place}"], run.tape)
+        self._backward_others(dy, dx, run)
+
+    def backward_step(self, x: Array, dy: Array, dx: Array | None, lr: Array, run: Run) -> None:
+        """Take plain SGD's step for the rows that occur: that of all others is 0."""
+        for place, codes, part in self._parts(x, dy):
+            self.kernels.embedding_sgd(codes, part, self.__dict__[f"table_{place}"], lr, run.tape)
         self._backward_others(dy, dx, run)
 
 

@@ -23,6 +23,8 @@ class Code(NamedTuple):
     multiplies : bool
         It is a product whose kernels can hold an activation (``forward_fused``), and the derivative of one and plain
         SGD's step (``backward_fused``).
+    steps : bool
+        Where it ``saves_a_pass``, ``backward_step`` takes plain SGD's step in the place of ``_backward``.
     """
 
     saved: tuple[str, ...] = ("x", "y")
@@ -31,6 +33,7 @@ class Code(NamedTuple):
     mergeable: bool = False
     scales: bool = False
     multiplies: bool = False
+    steps: bool = False
 
 
 PLAIN = Code()

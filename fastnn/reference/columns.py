@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn.reference.types import Array, Labels
+from fastnn.reference.types import Array, Cell, Labels
 
 
 def _places(x: Array, n: int) -> Labels:
@@ -36,6 +36,13 @@ def embedding_backward(x: Array, dy: Array, dtable: Array) -> None:
     """dtable_k = sum of dy_i over all i with code k; the last row is that of what is no code."""
     dtable[...] = 0
     np.add.at(dtable, _places(x, len(dtable) - 1), dy)
+
+
+def embedding_sgd(x: Array, dy: Array, table: Array, lr: Cell) -> None:
+    """table_k -= lr times the sum of dy_i over all i with code k; lr (1)."""
+    dtable = np.empty_like(table)
+    embedding_backward(x, dy, dtable)
+    table -= (lr[0] * dtable).astype(table.dtype)
 
 
 def one_hot_forward(x: Array, y: Array, unseen: bool = False) -> None:

@@ -158,6 +158,60 @@ kernel("""embedding_backward(x: in strided (rows, 1), dy: in strided (rows, size
     """, embedding_backward_body, sizeof(EmbeddingBackward), prepare_embedding_backward)
 
 
+# Units: columns of the table. The gradient of a row is summed where its code occurs first, in the order of the batch:
+# the bits are those of embedding_backward and sgd. To look for a code among those before takes the square of the rows.
+cdef enum:
+    SUMMED = 64     # columns at a time
+
+cdef struct EmbeddingSGD:
+    Input x
+    Py_ssize_t x_row, x_column
+    Input dy
+    Py_ssize_t dy_row, dy_column
+    Output table
+    Number lr
+    Py_ssize_t rows, size, n
+
+cdef int embedding_sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const EmbeddingSGD *s = <const EmbeddingSGD *> call.payload
+    cdef real lr = <real> s.lr[0]
+    cdef real[SUMMED] sums
+    cdef const real *dy
+    cdef real *w
+    cdef Py_ssize_t i, j, k, at, n, place
+    for i in range(s.rows):
+        place, k = place_of(s.x[i * s.x_row], s.n - 1), 0
+        while k < i and place_of(s.x[k * s.x_row], s.n - 1) != place:
+            k += 1
+        if k < i:
+            continue
+        at = begin
+        while at < end:
+            n = min(<Py_ssize_t> SUMMED, end - at)
+            memset(sums, 0, sizeof(sums))
+            for k in range(i, s.rows):
+                if place_of(s.x[k * s.x_row], s.n - 1) == place:
+                    dy = s.dy + k * s.dy_row + at * s.dy_column
+                    for j in range(n):
+                        sums[j] += dy[j * s.dy_column]
+            w = s.table + place * s.size + at
+            for j in range(n):
+                w[j] = real_fma(-lr, sums[j], w[j])
+            at += n
+    return 0
+
+cdef Py_ssize_t prepare_embedding_sgd(str kernel, Call *call) except -1:
+    cdef const EmbeddingSGD *s = <const EmbeddingSGD *> call.payload
+    check_table(kernel, s.n)
+    return 1
+
+kernel("""embedding_sgd(x: in strided (rows, 1), dy: in strided (rows, size), table: inout (n, size), lr: cell)
+    -> size: 0.5 rows, updates
+
+    table[k] -= lr * sum of dy[i] over all rows i with code k: plain SGD, of the rows that occur alone.
+    """, embedding_sgd_body, sizeof(EmbeddingSGD), prepare_embedding_sgd)
+
+
 cdef struct OneHotForward:
     Input x
     Py_ssize_t x_row, x_column

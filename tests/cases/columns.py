@@ -46,6 +46,12 @@ def sum_scale(a: SimpleNamespace, axis: int) -> np.ndarray:
     return np.sqrt(a.dy.shape[axis]) * finite.sum(axis=axis, keepdims=True)
 
 
+def embedding_sgd_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+    there = embedding_backward_arguments(rows, width, dtype, rng)
+    table = rng.normal(size=(5, width)).astype(dtype)
+    return {"x": there["x"], "dy": there["dy"], "table": table, "lr": np.array([0.05])}
+
+
 def one_hot_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator, unseen: bool = False) -> Arguments:
     return {"x": codes(rows, dtype, rng), "y": unset((rows, width), dtype), "unseen": unseen}
 
@@ -80,6 +86,12 @@ OF_COLUMNS = (
         ("dtable",),
         {"dtable": lambda a: sum_scale(a, 0)},
         derivative_of="embedding_forward",
+    ),
+    Case(
+        "embedding_sgd",
+        embedding_sgd_arguments,
+        ("table",),
+        {"table": lambda a: np.where(np.isfinite(a.table), np.abs(a.table), 0) + a.lr[0] * sum_scale(a, 0)},
     ),
     Case("one_hot_forward", one_hot_arguments, ("y",)),
     Case("one_hot_forward", lambda *given: one_hot_arguments(*given, unseen=True), ("y",), variant="unseen"),
