@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from nets import FEATURES, OPTIMIZERS, OUTPUTS, data, each_dtype, memory_of, same_bits
+from test_contract import LAYERS
 
 from fastnn import (
     EMA,
@@ -511,3 +512,17 @@ def test_every_optimizer_of_the_table_can_average():
         net = net_of()
         net.fit(X, T, "mse", rule, epochs=1, batch_size=8)
         assert same_bits(net.predict(X), with_averages(net).predict(X)), name
+
+
+@pytest.mark.parametrize("make", [lambda: Adam(0.01, average=EMA(0.8)), lambda: SGD(0.02, average=SWA(0.0))])
+def test_layers_of_all_kinds_predict_with_the_average(make):
+    """As a copy does whose arrays are written over with it."""
+    for name, layers in LAYERS.items():
+        net, rule = Model(layers(), seed=0, dtype="float64"), make()
+        net.fit(X, T, "mse", rule, epochs=2, batch_size=8)
+        copied = copy.deepcopy(net)
+        copied.use_averages()
+        assert same_bits(net.predict(X), copied.predict(X)), name
+        assert same_bits(copied.params, memory_of(net)["average.params"]), name
+        net.fit(X, T, epochs=1, batch_size=8)
+        assert not same_bits(net.predict(X), copied.predict(X)), name

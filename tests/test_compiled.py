@@ -55,6 +55,9 @@ WITHOUT_ARITHMETIC = {
     "follow_schedule_body": "reads one number of a table",
     "nadam_product_body": "multiplies two numbers",
     "trust_rate_body": "adds a few numbers",
+    "schedule_free_part_body": "divides two numbers",
+    "ema_rate_body": "divides two numbers",
+    "swa_rate_body": "counts",
     "clear_body": "writes zeros",
     "cross_entropy_labels_body": "reads one number of each row",
 }
@@ -75,8 +78,10 @@ CALLS = {
     "dense_sgd_body": {"gemm": "a whole product"},
     **{
         f"{name}_body": {"pow": "the corrections, once for all parameters"}
-        for name in ("adam", "nadam", "nadam_product", "radam", "adamax", "lamb")
+        for name in ("adam", "nadam", "nadam_product", "radam", "adamax", "lamb", "schedule_free_adamw")
     },
+    "ema_rate_body": {"pow": "the correction, once for all parameters"},
+    "swa_rate_body": {"fmod": "whether a step counts, once for all parameters"},
 }
 MEMORY = {"memcpy", "memmove", "memset"}
 PIECES = {"before_piece", "after_piece"}  # of losses: what is done to some hundred numbers beside the formula
@@ -84,6 +89,7 @@ PIECES = {"before_piece", "after_piece"}  # of losses: what is done to some hund
 # Optimizers: what they take from cells is computed in double, once for all parameters
 RULES = (
     "sgd", "lion", "rprop", "rmsprop", "adagrad", "adadelta", "adam", "nadam", "radam", "adamax", "lamb",
+    "schedule_free_adamw",
 )  # fmt: skip
 
 # What a float32 build may do in double. Numbers that come as cells are double, and are made `real` before the loop.
@@ -92,7 +98,10 @@ OUTSIDE_LOOPS = {
     "gradient_body": {"scalar conversion"},
     # 1 - alpha, the corrections and their kin
     **{f"{name}_body": {"scalar conversion", "scalar arithmetic"} for name in RULES},
-    "nadam_product_body": {"scalar arithmetic"},
+    **{
+        f"{name}_body": {"scalar arithmetic"}
+        for name in ("nadam_product", "schedule_free_part", "ema_rate", "swa_rate")
+    },
     "increment_body": {"scalar arithmetic"},  # a step is counted in double
     # the threshold, 1 / (1 - rate) and their kin
     **{

@@ -9,7 +9,21 @@ import pytest
 from custom import LogCosh, Scale
 from nets import FEATURES, OUTPUTS, data, each_dtype, same_bits
 
-from fastnn import LBFGS, Adam, BatchNorm, Dense, Dropout, EarlyStopping, Layer, Loss, Model, Softmax, fit_many
+from fastnn import (
+    LBFGS,
+    Adam,
+    BatchNorm,
+    Dense,
+    Dropout,
+    EarlyStopping,
+    Layer,
+    LeakyReLU,
+    Loss,
+    Model,
+    Softmax,
+    fit_many,
+    schedules,
+)
 
 pytest.importorskip("scipy")
 X, T = data(rows=40)
@@ -295,6 +309,11 @@ REFUSED = {
         lambda net: net.fit(X, T, optimizer=LBFGS(), batch_size=32), ValueError,
         r"batch_size is 32, but LBFGS\(\) takes all 40 rows at once, expected None",
     ),
+    "a schedule": (
+        lambda net: Model([Dense(3, LeakyReLU(schedules.Linear(0.1, 0.2, steps=9)))]).fit(X, T, "mse", LBFGS()),
+        TypeError, "LeakyReLU: negative_slope follows .*, while",
+    ),
+    "a schedule of its own": (lambda net: LBFGS(tolerance_grad=schedules.Cosine()), TypeError, "expected a number"),
     "dropout": (
         lambda net: Model([Dense(3), Dropout()]).fit(X, T, "mse", LBFGS()), TypeError,
         "Dropout 2 computes something else in each batch, while",

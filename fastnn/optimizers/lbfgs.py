@@ -59,8 +59,8 @@ class LBFGS(Optimizer):
     True
     """
 
-    tolerance_grad: Any = Number()
-    tolerance_change: Any = Number()
+    tolerance_grad: Any = Number(moves=False)
+    tolerance_change: Any = Number(moves=False)
     takes_fits = True
 
     def __init__(

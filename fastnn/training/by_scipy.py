@@ -32,13 +32,17 @@ def require(optimizer: Any, tree: Tree) -> None:
             )
 
 
-def default_epochs(optimizer: Any, batch_size: int | None, n: int) -> tuple[int, str]:
-    """Return how many epochs a fit has, and why, in words; refuse batches of fewer rows, where somebody wants them."""
+def require_whole(optimizer: Any, batch_size: int | None, n: int) -> None:
+    """Refuse batches of fewer than all n rows, where somebody wants them."""
     if batch_size is not None and batch_size is not BATCH_SIZE and batch_size < n:
         raise ValueError(
             f"batch_size is {batch_size}, but {optimizer!r} takes all {n} rows at once, expected None: for batches "
             "take another optimizer, such as Adam"
         )
+
+
+def default_epochs(optimizer: Any) -> tuple[int, str]:
+    """Return how many epochs a fit has for which nobody says that, and why, in words."""
     return optimizer.max_iter, f"max_iter of {optimizer!r}"
 
 

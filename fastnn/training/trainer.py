@@ -13,8 +13,7 @@ from fastnn import losses, optimizers, threads
 from fastnn._core.tape import Claim, Tape
 from fastnn._core.team import Team
 from fastnn.arena import Array
-from fastnn.arrays import convert
-from fastnn.checks import count, flag, shown
+from fastnn.checks import count, flag
 from fastnn.inference import Predictors
 from fastnn.layers.chain import Chain
 from fastnn.layers.contract import no_derivative
@@ -29,6 +28,7 @@ from fastnn.training.by_hand import STEPS_KEPT, ByHand, Step
 from fastnn.training.callbacks import Callback, EarlyStopping, as_callbacks, end, watches_training_loss
 from fastnn.training.data import Data, per_row, read
 from fastnn.training.epochs import Fit, default_epochs
+from fastnn.training.evaluation import ending, evaluated, read_validation
 from fastnn.training.history import History
 from fastnn.training.moving import MOST_ROOM, schedules_of
 from fastnn.training.plan import Batch, Constants, EpochPlan, Plan
@@ -199,7 +199,7 @@ class Trainer:
         tree = self.tree
         tree.require_same()
         row, memory = tree.elements, tree.memory
-        trained, without_last = self._for_end(loss)
+        trained, without_last = ending(tree, loss)
         chain = Chain(row[:-1] if without_last else row, tree.n_in, tree.dtype)
         update = Update(optimizer, memory, tree.entries(), self.state.of(optimizer, memory))
         check_recordable(chain, trained, optimizer, target, weights, memory)
@@ -319,7 +319,9 @@ class Trainer:
             return max(batches, min(batches * epochs_for(n)[0], MOST_ROOM))
 
         def epochs_for(n: int) -> tuple[int, str]:
-            return (asked, "as asked") if asked is not None else default_epochs(n, rows or n)
+            if asked is None:
+                return by_scipy.default_epochs(rule) if rule.takes_fits else default_epochs(n, rows or n)
+            return asked, "as asked"
 
         def begin() -> tuple[Any, Plan, EpochPlan, int, str]:
             nonlocal rows
@@ -327,11 +329,10 @@ class Trainer:
                 by_scipy.require(rule, self.tree)
             ready = self._ready(x, y, sample_weight, chosen, rule, True, validated, coming)
             n = len(ready[1][0])
-            epochs, who_asked = epochs_for(n)
             if rule.takes_fits:
-                rows, default = None, by_scipy.default_epochs(rule, batch_size, n)
-                if asked is None:
-                    epochs, who_asked = default
+                by_scipy.require_whole(rule, batch_size, n)
+                rows = None
+            epochs, who_asked = epochs_for(n)
             return ready, *self._plans(ready[0], ready[1], rows, epochs), epochs, who_asked
 
         (training, data, validate), plan, over_data, n_epochs, who_asked = self._as_it_was(begin)
@@ -412,19 +413,11 @@ class Trainer:
 
     def _validation(self, given: Any, n_threads: int | None, loss: Loss) -> Callable[[], float]:
         """Return a function that computes the loss on these data."""
-        if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
-            raise TypeError(f"validation_data is {shown(given)}, expected a tuple (x, y), or (x, y, sample_weight)")
-        x, y, *weight = given
-        try:
-            data = read(self.tree, x, y, weight[0] if weight else None, loss, self._build, True)
-        except (TypeError, ValueError) as error:
-            error.args = (f"validation data: {error}",)
-            raise
-        return partial(self._loss_now, data, n_threads)
+        return partial(self._loss_now, read_validation(self.tree, given, loss, self._build), n_threads)
 
     def _loss_now(self, data: Data, n_threads: int | None) -> float:
         assert self.loss is not None
-        return self._evaluated(self._for_end(self.loss), data, None, n_threads)[0]
+        return evaluated(self.predictors, ending(self.tree, self.loss), data, None, n_threads)[0]
 
     # -- evaluation ---------------------------------------------------------------------------------------------------
 
@@ -439,23 +432,10 @@ class Trainer:
         """Return the loss on other data and what else says how good predictions are."""
         rows = None if batch_size is None else count("batch_size", batch_size)
         chosen = self.choose_loss(loss)
-        ending = self._for_end(chosen)
+        end = ending(self.tree, chosen)
         data = self._as_it_was(lambda: read(self.tree, x, y, sample_weight, chosen, self._build, True, converted=False))
-        value, outputs = self._evaluated(ending, data, rows)
-        return {"loss": value, **ending[0].metrics_of(outputs, data[1], data[2])}
-
-    def _for_end(self, loss: Loss) -> tuple[Loss, bool]:
-        return loss.for_end(self.tree.last, droppable=len(self.tree.elements) > 1)
-
-    def _evaluated(
-        self, ending: tuple[Loss, bool], data: Data, rows: int | None, n_threads: int | None = None
-    ) -> tuple[float, Array]:
-        """Return the loss over checked data, and the outputs that it is computed from."""
-        (used, without_last), (x, target, weight, _) = ending, data
-        y, value = self.predictors.current(without_last).some(x, rows, n_threads), np.empty(1)
-        factor = None if weight is None else convert(weight, y.dtype)
-        used.compute(y, np.ascontiguousarray(target), factor, None, value, None)
-        return float(value[0]), y
+        value, outputs = evaluated(self.predictors, end, data, rows)
+        return {"loss": value, **end[0].metrics_of(outputs, data[1], data[2])}
 
     # -- by hand ------------------------------------------------------------------------------------------------------
 
