@@ -174,7 +174,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """
     name = lookup("calculate_gain: nonlinearity", nonlinearity, _nonlinearities())
     row = kernels.float64.activations[name]
-    if param is not None and row.alpha is None:
+    if param is not None and not row.constants:
         raise ValueError(f"calculate_gain: param is {param!r}, but {name} has no constant")
     constants = () if param is None else (_any_number("calculate_gain: param", param),)
     if name == "leaky_relu":

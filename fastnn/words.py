@@ -17,7 +17,8 @@ _CALLED: dict[str, tuple[str, ...]] = {
     "max_grad_norm": ("clip_norm",), "clipvalue": ("clip_value",), "gradient_accumulation_steps": ("accumulate",),
     "param_groups": ("groups",), "beta": ("delta", "shift"), "from_logit": ("from_logits",),
     # of layers
-    "alpha": ("negative_slope",), "negative_slope": ("alpha",), "requires_grad": ("trainable",),
+    "alpha": ("negative_slope",), "negative_slope": ("alpha",), "lambd": ("threshold",),
+    "requires_grad": ("trainable",),
     "kernel_initializer": ("weight_initializer",), "kernel_init": ("weight_initializer",), "use_bias": ("bias",),
     "out_features": ("units", "n_out"), "output_dim": ("units", "n_out"), "n_units": ("units",),
     "p": ("rate",), "prob": ("rate",), "in_features": ("n_in",), "input_dim": ("n_in",), "num_features": ("n_in",),
@@ -50,7 +51,7 @@ _CALLED: dict[str, tuple[str, ...]] = {
 _SECOND = frozenset({
     "learning_rate", "learning_rate_init", "betas", "etas", "step_sizes", "beta_1", "beta_2", "epsilon", "rho",
     "clipvalue", "global_clipnorm", "max_grad_norm", "gradient_accumulation_steps", "param_groups", "p", "prob",
-    "kernel_initializer", "kernel_init", "use_bias", "out_features", "alpha",
+    "kernel_initializer", "kernel_init", "use_bias", "out_features", "alpha", "lambd",
 })  # fmt: skip
 
 # Why there is no such thing.

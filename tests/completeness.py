@@ -41,7 +41,7 @@ def missing() -> list[str]:
         others = [name for name, declaration in declared.items() if stubs.function_of(declaration) not in written]
         found.append(f"{', '.join(others) or 'types'}: fastnn/kernels.pyi says something else: python tests/stubs.py")
     by_kernel = {kind.kernel: kind for kind in activations.BY_NAME.values()}
-    by_kernel["gelu_tanh"] = activations.GELU
+    by_kernel |= {"gelu_tanh": activations.GELU, "softplus_threshold": activations.Softplus}
     for name in sorted({*kernels.float64.activations, *by_kernel}):
         if name not in kernels.float64.activations:
             found.append(f"{name}: no row in the table of activations, in src/kernels")

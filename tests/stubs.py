@@ -38,8 +38,8 @@ class Rows:
 
 class Activation:
     name: str
-    alpha: float | None
-    alpha_above_0: bool
+    constants: dict[str, float]
+    bounds: dict[str, list[tuple[str, str]]]
     range: tuple[str, str]
     derivative_from: str
     initializer: str

@@ -175,33 +175,40 @@ def test_a_tape_keeps_the_numbers_that_it_reads(dtype):
 def test_the_constant_of_a_fused_activation(name, dtype):
     """By default that of the activation; bounds are those of the activation; what has none takes none."""
     row = kernels.float64.activations[name]
+    others = FUSED[name]
     for op, make in (("dense_forward", dense_arguments), ("dense_backward", dense_backward_arguments)):
         made = make(3, 4, 5, dtype, random(3, 4), activation=name)
         outputs = ("y",) if op == "dense_forward" else ("dx", "dw", "db")
-        if row.alpha is None:
-            message = rf"^{op}: alpha is 0\.5, expected None: {name} has no constant"
-            with pytest.raises(ValueError, match=message):
-                kernel(op, dtype)(**made, alpha=0.5)
+        for constant in ("alpha", "beta"):
+            if constant not in row.constants:
+                has = "only one" if row.constants else "no"
+                message = rf"^{op}: {constant} is 0\.5, expected None: {name} has {has} constant"
+                with pytest.raises(ValueError, match=message):
+                    kernel(op, dtype)(**copied(made), **{constant: 0.5})
+        if not row.constants:
             continue
         default, given = copied(made), copied(made)
         kernel(op, dtype)(**default)
-        kernel(op, dtype)(**given, alpha=row.alpha)
+        kernel(op, dtype)(**given, **row.constants)
         for output in outputs:
             np.testing.assert_array_equal(default[output], given[output])
-        cell, tape = np.array([row.alpha]), Tape()
-        kernel(op, dtype)(**made, alpha=cell, tape=tape)
-        for wrong in (-0.5, np.nan, *([0.0] if row.alpha_above_0 else [])):
-            sign = ">" if row.alpha_above_0 else ">="
-            message = rf"^{op}: alpha is {wrong}, expected a number {sign} 0"
-            with pytest.raises(ValueError, match=message + f" for {name}$"):
-                kernel(op, dtype)(**copied(made), alpha=wrong)
-            cell[0] = wrong
-            with pytest.raises(ValueError, match=message + ": it has been changed"):
-                tape.replay()
-        cell[0] = 0.75
+        cells, tape = {constant: np.array([value]) for constant, value in row.constants.items()}, Tape()
+        kernel(op, dtype)(**made, **cells, tape=tape)
+        for constant, bounds in row.bounds.items():
+            for sign, limit in bounds:
+                for wrong in (-0.5, np.nan, *([0.0] if sign == ">" else [])):
+                    message = rf"^{op}: {constant} is {wrong}, expected a number {sign} {limit}"
+                    with pytest.raises(ValueError, match=message + f" for {name}$"):
+                        kernel(op, dtype)(**copied(made), **{constant: wrong})
+                    cells[constant][0] = wrong
+                    with pytest.raises(ValueError, match=message + ": it has been changed"):
+                        tape.replay()
+                    cells[constant][0] = row.constants[constant]
+        for constant, value in others.items():
+            cells[constant][0] = value
         tape.replay()
         expected = copied(made)
-        kernel(op, dtype)(**expected, alpha=0.75)
+        kernel(op, dtype)(**expected, **others)
         for output in outputs:
             np.testing.assert_array_equal(made[output], expected[output])
 
@@ -270,10 +277,10 @@ def test_names_are_fixed_when_they_are_recorded_and_must_be_names():
 def test_activations_stay_in_the_range_that_the_table_says():
     x = np.concatenate([np.linspace(-800, 800, 20_001), np.linspace(-10, 10, 20_001)])[None]
     for name, row in kernels.float64.activations.items():
-        for alpha in (0.3, 1.0, 2.5) if row.alpha is not None else (None,):
-            y = np.empty_like(x)
-            getattr(kernels.float64, f"{name}_forward")(x, y, *([] if alpha is None else [alpha]))
-            low, high = (eval(bound, {"alpha": alpha, "inf": np.inf}) for bound in row.range)
+        for factor in (0.3, 1.0, 2.5) if row.constants else (1.0,):
+            y, constants = np.empty_like(x), {constant: factor * value for constant, value in row.constants.items()}
+            getattr(kernels.float64, f"{name}_forward")(x, y, **constants)
+            low, high = (eval(bound, {**constants, "inf": np.inf}) for bound in row.range)
             assert low <= y.min()
             assert y.max() <= high
             if row.elementwise and np.isfinite(low):

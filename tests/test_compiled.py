@@ -39,6 +39,7 @@ ELSEWHERE = {"dense_backward": ("dense_dx_body", "dense_dw_body")}
 
 WITHOUT_ARITHMETIC = {
     "identity_loop": "copies",
+    "negative_loop": "changes signs",
     "elementwise_body": "calls the loop of its kernel",
     "gradient_body": "calls the loop of its kernel",
     "dense_forward_body": "calls gemm, whose functions are looked at, too",
@@ -70,6 +71,10 @@ IN_DOUBLE = {"block_squares_body": "squares of float32 would overflow"}
 
 # What may be called, apart from what the C library does to memory.
 CALLS = {
+    **{
+        f"{name}_loop": {"far_angles": "angles beyond the range of the loop, if there are some among 256"}
+        for name in ("sin", "cos", "sine", "snake")
+    },
     "elementwise_body": {"": "the loop of its kernel, by its address, once for all rows"},
     "gradient_body": {"": "the loop of its kernel, by its address, once for all rows"},
     "dense_forward_body": {"gemm": "a whole product"},
@@ -94,8 +99,8 @@ RULES = (
 
 # What a float32 build may do in double. Numbers that come as cells are double, and are made `real` before the loop.
 OUTSIDE_LOOPS = {
-    "elementwise_body": {"scalar conversion"},
-    "gradient_body": {"scalar conversion"},
+    "elementwise_body": {"scalar conversion", "packed conversion"},  # two constants are a vector
+    "gradient_body": {"scalar conversion", "packed conversion"},
     # 1 - alpha, the corrections and their kin
     **{f"{name}_body": {"scalar conversion", "scalar arithmetic"} for name in RULES},
     **{
@@ -126,8 +131,9 @@ ANYWHERE = {
     "trust_rate_body": {"scalar arithmetic", "packed sum"},
     "lamb_body": {"scalar arithmetic", "scalar conversion", "packed sum", "packed arithmetic"},  # sums of squares
     "layer_norm_forward_body": {"packed sum", "scalar arithmetic", "scalar conversion"},  # mean and variance of a row
-    "dense_forward_body": {"scalar conversion"},  # alpha and lr, for each rectangle of a product
-    "dense_dx_body": {"scalar conversion"},
+    # constants and lr, for each rectangle of a product
+    "dense_forward_body": {"scalar conversion", "packed conversion"},
+    "dense_dx_body": {"scalar conversion", "packed conversion"},
     "dense_sgd_body": {"scalar conversion"},
 }
 # Losses are summed in double; the weights of rows and the mean are numbers of a row. A formula in double would be

@@ -275,7 +275,7 @@ OTHERS = {  # a value for each setting that has no default, or one that is neith
     "approximate": "tanh", "layers": [Dense(4, "relu"), Dropout(0.2), Dense(4)], "which": "0.*", "decay": "weights",
     "groups": [Group("biases", weight_decay=0.0), Group("0.*", 0.1)], "weight_decay": 0.02, "monitor": "loss",
     "clip_value": 3.0, "clip_layer_norm": 2.0, "clip_norm": 1.5, "limit": 2.0, "batches": 4, "mode": "max",
-    "transforms": [ClipNorm(1.0), ClipValue(2.0)], "average": EMA(0.9), "per": "step",
+    "transforms": [ClipNorm(1.0), ClipValue(2.0)], "average": EMA(0.9), "per": "step", "threshold": 0.75,
 }  # fmt: skip
 BASES = Layer, Loss, Optimizer, Transform, Average, Group, EarlyStopping
 PARTS = [
@@ -426,6 +426,9 @@ def test_a_frozen_argument_is_trainable_set():
         Dense(3, trainable=3)
 
 
-def test_the_default_of_alpha_is_that_of_the_table():
-    for kind in activations._WithAlpha.__subclasses__():
-        assert kind().alpha == kernels.float64.activations[kind.kernel].alpha
+def test_the_defaults_of_constants_are_those_of_the_table():
+    for name in activations.BY_NAME:
+        layer = activations.get(name)
+        if isinstance(layer, activations.Activation):
+            own = [getattr(layer, number) for number in layer.numbers]
+            assert own == [*kernels.float64.activations[layer.kernel].constants.values()], name

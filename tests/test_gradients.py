@@ -53,7 +53,7 @@ def test_dense_behind_an_activation(activation):
     """Dx with the derivative of the activation before the product is the gradient of that activation's input."""
     rng = random(3, 7)
     before = FORWARDS[f"{activation}_forward"].make(3, 7, np.float64, rng)
-    options = {"alpha": before["alpha"]} if "alpha" in before else {}
+    options = {constant: before[constant] for constant in FUSED[activation]}
     forward, dense_forward = kernel(f"{activation}_forward", np.float64), kernel("dense_forward", np.float64)
     forward(**before)
     back = dense_backward_arguments(3, 7, 5, np.float64, rng, dw=False, db=False, activation=activation, **options)
@@ -95,12 +95,12 @@ def test_dense_with_activation(activation):
     back |= {name: there[name] for name in ("x", "w")}
     dy = rng.normal(size=(3, 5))
     dense_forward = kernel("dense_forward", np.float64)
-    dense_forward(*there.values())
+    dense_forward(**there)
     kernel(f"{activation}_backward", np.float64)(there["y"], dy, back["dy"], *parameters)
     kernel("dense_backward", np.float64)(*back.values())
 
     def objective() -> float:
-        dense_forward(*there.values())
+        dense_forward(**there)
         return float(np.sum(dy * there["y"]))
 
     for output in ("dx", "dw", "db"):

@@ -35,7 +35,7 @@ EDITS = {
     "celu, twin of backward": ("fastnn/reference/activations.py", "celu_backward", r"def celu_backward\(.*?\n\n\n"),
     "celu, case": ("tests/cases/elementwise.py", "celu", r' *\*activation\("celu".*?\n'),
     "celu, types": ("fastnn/kernels.pyi", "celu", r"    @staticmethod\n    def celu_\w+\(.*?\n"),
-    "celu, class": ("fastnn/layers/activations.py", "CELU", r"class CELU\(.*?\n\n\n"),
+    "celu, class": ("fastnn/layers/smooth.py", "CELU", r"class CELU\(.*?\n\n\n"),
     "celu, export": ("fastnn/__init__.py", "CELU", r'    "?CELU"?,\n'),
     "rmsprop, kernel": ("kernel", "rmsprop", None),
     "rmsprop, twin": ("fastnn/reference/optimizers.py", "rmsprop", r"def rmsprop\(.*?\n\n\n"),

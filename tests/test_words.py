@@ -58,7 +58,9 @@ SAME = {
     activations.get: {
         "swish": "silu", "logistic": "sigmoid", "LeakyReLU": "leaky_relu", "leakyrelu": "leaky_relu",
         "LogSoftmax": "log_softmax", "hardtanh": "hard_tanh", "hardsigmoid": "hard_sigmoid", "linear": "identity",
-        "SiLU": "silu", "Leaky ReLU": "leaky_relu", "GELU": "gelu",
+        "SiLU": "silu", "Leaky ReLU": "leaky_relu", "GELU": "gelu", "ReLU6": "relu6", "Hardswish": "hard_swish",
+        "hard_silu": "hard_swish", "logsigmoid": "log_sigmoid", "exp": "exponential", "hardshrink": "hard_shrink",
+        "softshrink": "soft_shrink", "tanhshrink": "tanh_shrink", "sin": "sine", "LiSHT": "lisht",
     },
     losses.get: {
         "binary_crossentropy": "bce", "BinaryCrossentropy": "bce", "categorical_crossentropy": "cross_entropy",
@@ -72,8 +74,7 @@ SAME = {
 UNKNOWN = [
     (initializers.get, "truncate_normal", "did you mean truncated_normal"),
     (initializers.get, "nothing_like_it", "expected one of constant, .*glorot_normal, .*he_uniform"),
-    (activations.get, "hard_swish", "did you mean swish"),
-    (activations.get, "relu6", "did you mean relu"),
+    (activations.get, "hard_relu", "did you mean .*relu"),
     (losses.get, "hinge", "expected one of bce_with_logits, binary_cross_entropy, cross_entropy, huber, mae, mse"),
     (optimizers.get, "adafactor", "did you mean .*adam"),
     (optimizers.get, "momentum", "expected one of adadelta, .*rmsprop, rprop, .*sgd"),

@@ -129,11 +129,8 @@ class Dense(Layer):
         offset: Array | None = None,
     ) -> None:
         """Write activation(factor * (x @ w + b) + offset) into y in one kernel."""
-        name, alpha = (
-            (None, None) if activation is None else (activation.kernel, activation._cells.get(activation.constant))
-        )
-        scaling = {} if factor is None else {"factor": factor, "offset": offset}
-        self.kernels.dense_forward(x, self.w, self.b, y, name, alpha, **scaling, tape=run.tape)
+        name, alpha, beta = activations.in_a_product(activation)
+        self.kernels.dense_forward(x, self.w, self.b, y, name, alpha, run.tape, factor=factor, offset=offset, beta=beta)
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         self.backward_fused(x, dy, dx, None, None, run)
@@ -142,13 +139,13 @@ class Dense(Layer):
         self, x: Array, dy: Array, dx: Array | None, before: activations.Activation | None, lr: Array | None, run: Run
     ) -> None:
         """Run backward, in the same kernels through the activation whose output x is, and plain SGD's step with lr."""
-        name, alpha = (None, None) if before is None else (before.kernel, before._cells.get(before.constant))
+        name, alpha, beta = activations.in_a_product(before)
         k, w = self.kernels, self.w
         if run.trains and lr is None:
-            k.dense_backward(x, w, dy, dx, self.dw, self.db, name, alpha, run.tape)
+            k.dense_backward(x, w, dy, dx, self.dw, self.db, name, alpha, run.tape, beta=beta)
             return
         if dx is not None:  # from the weights as they are before the step
-            k.dense_backward(x, w, dy, dx, None, None, name, alpha, run.tape)
+            k.dense_backward(x, w, dy, dx, None, None, name, alpha, run.tape, beta=beta)
         if run.trains and lr is not None:
             k.dense_sgd(x, w, self.b, dy, lr, run.tape)
 

@@ -46,6 +46,21 @@ def erf(x: Array, y: Array) -> None:
     y[...] = _erf(x)
 
 
+def sin(x: Array, y: Array) -> None:
+    """y = sin(x); x, y (batch, n)."""
+    np.sin(x, out=y)
+
+
+def cos(x: Array, y: Array) -> None:
+    """y = cos(x); x, y (batch, n)."""
+    np.cos(x, out=y)
+
+
+def negative(x: Array, y: Array) -> None:
+    """y = -x; x, y (batch, n)."""
+    np.negative(x, out=y)
+
+
 def add(x: Array, z: Array, y: Array) -> None:
     """y = x + z; x, z, y (batch, n)."""
     np.add(x, z, out=y)
@@ -168,14 +183,56 @@ def _softplus(x: Array) -> Array:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
-def softplus_forward(x: Array, y: Array) -> None:
-    """y = log(1 + e^x) (Dugas et al. 2001; Glorot, Bordes & Bengio 2011)."""
-    y[...] = _softplus(x)
+def softplus_forward(x: Array, y: Array, alpha: float = 1.0) -> None:
+    """y = log(1 + e^(alpha x)) / alpha (Dugas et al. 2001; Glorot, Bordes & Bengio 2011)."""
+    y[...] = _softplus(alpha * x) / alpha
 
 
-def softplus_backward(y: Array, dy: Array, dx: Array) -> None:
-    """dx = (1 - e^-y) dy."""
-    dx[...] = -np.expm1(-y) * dy
+def softplus_backward(y: Array, dy: Array, dx: Array, alpha: float = 1.0) -> None:
+    """dx = (1 - e^(-alpha y)) dy; needs alpha > 0."""
+    dx[...] = -np.expm1(-alpha * y) * dy
+
+
+def softplus_threshold_forward(x: Array, y: Array, alpha: float = 1.0, beta: float = 20.0) -> None:
+    """y = log(1 + e^(alpha x)) / alpha, and x where alpha x > beta."""
+    y[...] = np.where(alpha * x > beta, x, _softplus(alpha * x) / alpha)
+
+
+def softplus_threshold_backward(x: Array, dy: Array, dx: Array, alpha: float = 1.0, beta: float = 20.0) -> None:
+    """dx = sigmoid(alpha x) dy, and dy where alpha x > beta."""
+    dx[...] = np.where(alpha * x > beta, dy, _sigmoid(alpha * x) * dy)
+
+
+def log_sigmoid_forward(x: Array, y: Array) -> None:
+    """y = log(sigmoid(x)) = -log(1 + e^-x)."""
+    y[...] = -_softplus(-x)
+
+
+def log_sigmoid_backward(y: Array, dy: Array, dx: Array) -> None:
+    """dx = (1 - e^y) dy."""
+    dx[...] = -np.expm1(y) * dy
+
+
+def squareplus_forward(x: Array, y: Array, alpha: float = 4.0) -> None:
+    """y = (x + sqrt(x^2 + alpha)) / 2 (Barron 2021); for x < 0 alpha / (2 (|x| + sqrt(x^2 + alpha)))."""
+    large = 0.5 * (np.abs(x) + np.hypot(x, np.asarray(math.sqrt(alpha), x.dtype)))
+    y[...] = np.where(x > 0, large, 0.25 * alpha / large)
+
+
+def squareplus_backward(y: Array, dy: Array, dx: Array, alpha: float = 4.0) -> None:
+    """dx = y^2 / (y^2 + alpha / 4) dy; needs alpha > 0."""
+    with np.errstate(divide="ignore"):
+        dx[...] = dy / (1 + 0.25 * alpha / (y * y))
+
+
+def exponential_forward(x: Array, y: Array) -> None:
+    """y = e^x."""
+    np.exp(x, out=y)
+
+
+def exponential_backward(y: Array, dy: Array, dx: Array) -> None:
+    """dx = y dy."""
+    np.multiply(y, dy, out=dx)
 
 
 def softsign_forward(x: Array, y: Array) -> None:
@@ -198,14 +255,14 @@ def sigmoid_backward(y: Array, dy: Array, dx: Array) -> None:
     dx[...] = y * (1 - y) * dy
 
 
-def hard_sigmoid_forward(x: Array, y: Array) -> None:
-    """y = min(max(x / 6 + 1/2, 0), 1) (Courbariaux, Bengio & David 2015, here with slope 1/6)."""
-    np.clip(x / 6 + 0.5, 0, 1, out=y)
+def hard_sigmoid_forward(x: Array, y: Array, alpha: float = 1 / 6, beta: float = 0.5) -> None:
+    """y = min(max(alpha x + beta, 0), 1) (Courbariaux, Bengio & David 2015, here with slope 1/6)."""
+    np.clip(alpha * x + beta, 0, 1, out=y)
 
 
-def hard_sigmoid_backward(y: Array, dy: Array, dx: Array) -> None:
-    """dx = dy / 6 where 0 < y < 1, else 0."""
-    dx[...] = np.where((y > 0) & (y < 1), dy / 6, 0)
+def hard_sigmoid_backward(y: Array, dy: Array, dx: Array, alpha: float = 1 / 6, beta: float = 0.5) -> None:
+    """dx = alpha dy where 0 < y < 1, else 0."""
+    dx[...] = np.where((y > 0) & (y < 1), alpha * dy, 0)
 
 
 def tanh_forward(x: Array, y: Array) -> None:
@@ -218,14 +275,75 @@ def tanh_backward(y: Array, dy: Array, dx: Array) -> None:
     dx[...] = (1 - y * y) * dy
 
 
-def hard_tanh_forward(x: Array, y: Array) -> None:
-    """y = min(max(x, -1), 1) (Collobert 2004)."""
-    np.clip(x, -1, 1, out=y)
+def hard_tanh_forward(x: Array, y: Array, alpha: float = -1.0, beta: float = 1.0) -> None:
+    """y = min(max(x, alpha), beta) (Collobert 2004)."""
+    np.clip(x, alpha, beta, out=y)
 
 
-def hard_tanh_backward(y: Array, dy: Array, dx: Array) -> None:
-    """dx = dy where -1 < y < 1, else 0."""
-    dx[...] = np.where((y > -1) & (y < 1), dy, 0)
+def hard_tanh_backward(y: Array, dy: Array, dx: Array, alpha: float = -1.0, beta: float = 1.0) -> None:
+    """dx = dy where alpha < y < beta, else 0."""
+    dx[...] = np.where((y > alpha) & (y < beta), dy, 0)
+
+
+def relu6_forward(x: Array, y: Array) -> None:
+    """y = min(max(x, 0), 6) (Krizhevsky 2010)."""
+    np.clip(x, 0, 6, out=y)
+
+
+def relu6_backward(y: Array, dy: Array, dx: Array) -> None:
+    """dx = dy where 0 < y < 6, else 0."""
+    dx[...] = np.where((y > 0) & (y < 6), dy, 0)
+
+
+def threshold_forward(x: Array, y: Array, alpha: float = 0.0, beta: float = 0.0) -> None:
+    """y = x where x > alpha, else beta."""
+    y[...] = np.where(x <= alpha, beta, x)
+
+
+def threshold_backward(x: Array, dy: Array, dx: Array, alpha: float = 0.0, beta: float = 0.0) -> None:
+    """dx = dy where x > alpha, else 0."""
+    dx[...] = np.where(x <= alpha, 0, dy)
+
+
+def hard_swish_forward(x: Array, y: Array) -> None:
+    """y = 0 for x <= -3, x for x >= 3, else x (x + 3) / 6 (Howard et al. 2019)."""
+    between = np.clip(x, -3, 3)
+    y[...] = np.where(x >= 3, x, between * (between + 3) / 6)
+
+
+def hard_swish_backward(x: Array, dy: Array, dx: Array) -> None:
+    """dx = 0 for x <= -3, dy for x >= 3, else (x / 3 + 1/2) dy."""
+    dx[...] = np.where(x <= -3, 0, np.where(x >= 3, dy, (np.clip(x, -3, 3) / 3 + 0.5) * dy))
+
+
+def hard_shrink_forward(x: Array, y: Array, alpha: float = 0.5) -> None:
+    """y = x where |x| > alpha, else 0."""
+    y[...] = np.where(np.abs(x) <= alpha, 0, x)
+
+
+def hard_shrink_backward(y: Array, dy: Array, dx: Array, alpha: float = 0.5) -> None:
+    """dx = dy where y is not 0, else 0; needs alpha >= 0."""
+    dx[...] = np.where(y == 0, 0, dy)
+
+
+def soft_shrink_forward(x: Array, y: Array, alpha: float = 0.5) -> None:
+    """y = sign(x) max(|x| - alpha, 0) (Donoho & Johnstone 1994)."""
+    y[...] = np.where(np.abs(x) <= alpha, 0, np.sign(x) * (np.abs(x) - alpha))
+
+
+def soft_shrink_backward(y: Array, dy: Array, dx: Array, alpha: float = 0.5) -> None:
+    """dx = dy where y is not 0, else 0; needs alpha >= 0."""
+    dx[...] = np.where(y == 0, 0, dy)
+
+
+def sparse_plus_forward(x: Array, y: Array) -> None:
+    """y = 0 for x <= -1, x for x >= 1, else (x + 1)^2 / 4."""
+    y[...] = np.where(x >= 1, x, 0.25 * np.square(np.clip(x, -1, 1) + 1))
+
+
+def sparse_plus_backward(y: Array, dy: Array, dx: Array) -> None:
+    """dx = min(sqrt(y), 1) dy, and sqrt(y) = (x + 1) / 2."""
+    dx[...] = np.minimum(np.sqrt(np.maximum(y, 0)), 1) * dy
 
 
 def mish_forward(x: Array, y: Array) -> None:
@@ -237,6 +355,61 @@ def mish_backward(x: Array, dy: Array, dx: Array) -> None:
     """dx = (th + x (1 - th^2) sigmoid(x)) dy, th = tanh(softplus(x))."""
     th = np.tanh(_softplus(x))
     dx[...] = (th + np.clip(x, -FAR, FAR) * (1 - th * th) * _sigmoid(x)) * dy
+
+
+def quick_gelu_forward(x: Array, y: Array) -> None:
+    """y = x sigmoid(1.702 x) (Hendrycks & Gimpel 2016)."""
+    y[...] = np.maximum(x, -FAR) * _sigmoid(1.702 * x)
+
+
+def quick_gelu_backward(x: Array, dy: Array, dx: Array) -> None:
+    """dx = s (1 + 1.702 x (1 - s)) dy, s = sigmoid(1.702 x)."""
+    silu_backward(1.702 * x, dy, dx)
+
+
+def tanh_shrink_forward(x: Array, y: Array) -> None:
+    """y = x - tanh(x), for small x by its series x^3/3 - 2 x^5/15 + ..., where the difference would cancel."""
+    wide, series = x.astype(np.float64), np.zeros(x.shape)
+    z = np.square(np.clip(wide, -1, 1))
+    for factor in reversed((1 / 3, -2 / 15, 17 / 315, -62 / 2835, 1382 / 155925, -21844 / 6081075)):
+        series = factor + z * series
+    y[...] = np.where(np.abs(x) < 0.1, wide * z * series, wide - np.tanh(wide))
+
+
+def tanh_shrink_backward(x: Array, dy: Array, dx: Array) -> None:
+    """dx = tanh(x)^2 dy."""
+    dx[...] = np.square(np.tanh(x)) * dy
+
+
+def lisht_forward(x: Array, y: Array) -> None:
+    """y = x tanh(x) (Roy et al. 2019)."""
+    y[...] = x * np.tanh(x)
+
+
+def lisht_backward(x: Array, dy: Array, dx: Array) -> None:
+    """dx = (t + x (1 - t^2)) dy, t = tanh(x)."""
+    t = np.tanh(x)
+    dx[...] = (t + np.clip(x, -FAR, FAR) * (1 - t * t)) * dy
+
+
+def sine_forward(x: Array, y: Array, alpha: float = 1.0) -> None:
+    """y = sin(alpha x) (Sitzmann et al. 2020)."""
+    np.sin(alpha * x, out=y)
+
+
+def sine_backward(x: Array, dy: Array, dx: Array, alpha: float = 1.0) -> None:
+    """dx = alpha cos(alpha x) dy."""
+    dx[...] = alpha * np.cos(alpha * x) * dy
+
+
+def snake_forward(x: Array, y: Array, alpha: float = 1.0) -> None:
+    """y = x + sin(alpha x)^2 / alpha (Ziyin, Hartwig & Ueda 2020)."""
+    y[...] = x + np.square(np.sin(alpha * x)) / alpha
+
+
+def snake_backward(x: Array, dy: Array, dx: Array, alpha: float = 1.0) -> None:
+    """dx = (1 + sin(2 alpha x)) dy."""
+    dx[...] = (1 + np.sin(2 * alpha * x)) * dy
 
 
 # Softmax, over the rows of x

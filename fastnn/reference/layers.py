@@ -24,13 +24,13 @@ def _rows(x: Array | Rows, n: int) -> Array:
     return x if isinstance(x, np.ndarray) else x.array[x.index[x.cursor[0] : x.cursor[0] + n]]
 
 
-def _fused(op: str, activation: str, direction: str, alpha: float | None) -> Callable[..., None]:
+def _fused(op: str, activation: str, direction: str, **constants: float | None) -> Callable[..., None]:
     """Return forward or backward of an activation that dense kernels may apply: elementwise, with backward from y."""
     backward = getattr(activations, f"{activation}_backward", None)
     if backward is None or "softmax" in activation or backward.__code__.co_varnames[0] != "y":
         raise ValueError(f"{op}: activation is {activation!r}, expected None or one whose derivative follows from y")
     function: Callable[..., None] = getattr(activations, f"{activation}_{direction}")
-    return function if alpha is None else partial(function, alpha=alpha)
+    return partial(function, **{name: value for name, value in constants.items() if value is not None})
 
 
 def dense_forward(
@@ -43,16 +43,17 @@ def dense_forward(
     *,
     factor: Array | None = None,
     offset: Array | None = None,
+    beta: float | None = None,
 ) -> None:
     """y = f(x @ w + b); x (batch, n_in), w (n_in, n_out), b (n_out) or None, y (batch, n_out); x may be `Rows`.
 
-    ``activation`` names f, whose derivative follows from y; ``alpha`` is its constant, None for its default. With
-    ``factor`` and ``offset`` (n_out), y = f((x @ w + b) factor + offset).
+    ``activation`` names f, whose derivative follows from y; ``alpha`` and ``beta`` are its constants, None for their
+    defaults. With ``factor`` and ``offset`` (n_out), y = f((x @ w + b) factor + offset).
     """
     if (factor is None) != (offset is None):
         missing, given = ("factor", "offset") if factor is None else ("offset", "factor")
         raise ValueError(f"dense_forward: {missing} is None, expected an array where {given} is one: both or neither")
-    f = None if activation is None else _fused("dense_forward", activation, "forward", alpha)
+    f = None if activation is None else _fused("dense_forward", activation, "forward", alpha=alpha, beta=beta)
     np.matmul(_rows(x, len(y)), w, out=y)
     if b is not None:
         y += b
@@ -71,12 +72,16 @@ def dense_backward(
     db: Array | None,
     activation: str | None = None,
     alpha: float | None = None,
+    *,
+    beta: float | None = None,
 ) -> None:
     """dx = (dy @ w.T) * f'(x), dw = x.T @ dy, db = sum_i dy_i; dy is the gradient of x @ w + b; each may be None.
 
     f' is the derivative of the activation whose output x is, 1 for None.
     """
-    derivative = None if activation is None else _fused("dense_backward", activation, "backward", alpha)
+    derivative = None
+    if activation is not None:
+        derivative = _fused("dense_backward", activation, "backward", alpha=alpha, beta=beta)
     if dx is not None:
         np.matmul(dy, w.T, out=dx)
         if derivative is not None:

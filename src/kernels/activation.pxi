@@ -3,13 +3,14 @@
 #
 #     celu(alpha: cell = 1.0 > 0): y in [-alpha, inf], from y, he_normal
 #
-# says its constant, if it has one, the range of y, whether the derivative follows from y or from x, and the initializer
-# that keeps the variance of signals through a layer before it.
+# says its constants, up to two (`alpha`, then `beta`), the range of y, whether the derivative follows from y or from x,
+# and the initializer that keeps the variance of signals through a layer before it.
 
 cdef object ROW = re.compile(
     r"(\w+)(?:\((alpha: cell = [^)]*)\))?: y in \[([^,]+), ([^\]]+)\], from (x|y), (\w+)"
 )
 cdef dict TABLES = {}       # of each build, by its name
+cdef tuple NAMES_OF_CONSTANTS = ("alpha", "beta")
 
 
 cdef class Activation:
@@ -20,12 +21,12 @@ cdef class Activation:
     name : str
     derivative_from : {"x", "y"}
         What the backward kernel reads.
-    alpha : float or None
-        The default of its constant, if it has one.
-    alpha_above_0 : bool
-        It must be above 0; else it may be 0, too.
+    constants : dict of float
+        The defaults of its constants, "alpha" and "beta", as far as it has them.
+    bounds : dict of list
+        The bounds of these, each as a sign and a number: ``[(">=", "0")]``.
     range : tuple of str
-        The bounds of y, as numbers or in terms of alpha.
+        The bounds of y, as numbers or in terms of the constants.
     initializer : str
         For the weights before it.
     elementwise : bool
@@ -38,10 +39,15 @@ cdef class Activation:
         match = ROW.fullmatch(" ".join(row.split()))
         if match is None:
             raise SyntaxError(f"no row of the table of activations: {row}")
-        self.name, self.constant, low, high, self.derivative_from, self.initializer = match.groups()
+        self.name, self.declared, low, high, self.derivative_from, self.initializer = match.groups()
         self.range = low, high
-        if self.constant is not None:
-            self.default_alpha = self.alpha = float(DeclaredArgument(ARGUMENT.match(self.constant)).default)
+        declared = [DeclaredArgument(argument) for argument in ARGUMENT.finditer(self.declared or "")]
+        self.constants = {argument.name: float(argument.default) for argument in declared}
+        self.bounds = {argument.name: argument.bounds for argument in declared}
+        if list(self.constants) != list(NAMES_OF_CONSTANTS[:len(declared)]):
+            raise SyntaxError(f"{self.name}: constants are alpha, then beta, got {self.declared}")
+        for i, default in enumerate(self.constants.values()):
+            self.default[i] = default
 
     @property
     def elementwise(self):
@@ -50,10 +56,6 @@ cdef class Activation:
     @property
     def fusable(self):
         return self.elementwise and self.derivative_from == "y"
-
-    @property
-    def alpha_above_0(self):
-        return self.constant is not None and self.constant.endswith("> 0")
 
     def __repr__(self):
         return f"<activation {self.name}>"
@@ -72,35 +74,41 @@ def activations_of(str build):
     return TABLES[build]
 
 
-# What runs inside a dense product. `words` are those of its arguments `activation` and `alpha`: the first becomes the
-# loop to apply, or stays NULL, the second the address of the constant, whose bounds are those of the activation.
-cdef int fuse(
-    Call *call, str build, str kernel, int word_of_name, int word_of_alpha, bint derivative
-) except -1:
+# What runs inside a dense product. `words` are those of its arguments: that of `activation` becomes the loop to apply,
+# or stays NULL, those of `alpha` and `beta` the addresses of its constants, whose bounds are those of the activation.
+cdef int fuse(Call *call, str build, str kernel, const int *words, bint derivative) except -1:
     cdef void **payload = call.payload
-    cdef Activation activation
+    cdef Activation activation = None
     cdef CallBounds *bounds
-    name, has_alpha = None, payload[word_of_alpha] is not NULL
-    if payload[word_of_name] is not NULL:
-        name = <object> payload[word_of_name]
+    cdef int i, n = 0
+    name = None
+    if payload[words[0]] is not NULL:
+        name = <object> payload[words[0]]
         activation = fusable(build, kernel, name)
-        payload[word_of_name] = <void *> activation.loop
-        if has_alpha and activation.alpha is not None:
-            bounds = &activation.bounds[derivative]
-            if bounds.count == 0:
-                watch_alpha(activation, bounds, kernel, word_of_alpha)
-            call.bounds = bounds
-            if not call_number_holds(call, bounds.number):
-                raise ValueError(
-                    f"{kernel}: alpha is {(<double *> payload[word_of_alpha])[0]}, "
-                    f"expected a number {bounds_in_words(bounds.number)} for {name}"
-                )
-            return 0
-    if has_alpha:
-        raise ValueError(
-            f"{kernel}: alpha is {(<double *> payload[word_of_alpha])[0]}, expected None: {name} has no constant"
-        )
-    payload[word_of_alpha] = &activation.default_alpha if name is not None else &ZERO
+        payload[words[0]] = <void *> activation.loop
+        n = len(activation.constants)
+    for i in range(2):
+        if payload[words[1 + i]] is NULL:
+            payload[words[1 + i]] = &activation.default[i] if i < n else &ZERO
+        elif i >= n:
+            number = (<double *> payload[words[1 + i]])[0]
+            raise ValueError(
+                f"{kernel}: {NAMES_OF_CONSTANTS[i]} is {number}, expected None: {name} has "
+                f"{'only one' if n else 'no'} constant"
+            )
+    if n == 0:
+        return 0
+    bounds = &activation.bounds_inside[derivative]
+    if bounds.kernel is NULL:
+        watch_constants(activation, bounds, kernel, words)
+    call.bounds = bounds
+    for i in range(bounds.count):
+        if not call_number_holds(call, &bounds.number[i]):
+            number = (<double *> payload[bounds.number[i].word])[0]
+            raise ValueError(
+                f"{kernel}: {bounds.number[i].name.decode()} is {number}, expected a number "
+                f"{bounds_in_words(&bounds.number[i])} for {name}"
+            )
     return 0
 
 
@@ -114,13 +122,19 @@ cdef Activation fusable(str build, str kernel, name):
     return found
 
 
-cdef int watch_alpha(Activation activation, CallBounds *bounds, str kernel, int word) except -1:
+cdef int watch_constants(Activation activation, CallBounds *bounds, str kernel, const int *words) except -1:
+    """Write down the constants that a replay compares with their bounds."""
     cdef Argument a
-    set_bounds(&a, DeclaredArgument(ARGUMENT.match(activation.constant)).bounds)
-    activation.texts = (kernel.encode(), *(activation.texts or ()))
-    bounds.kernel = activation.texts[0]
-    bounds.number[0].name, bounds.number[0].word, bounds.number[0].array = b"alpha", word, -1
-    bounds.number[0].low, bounds.number[0].high = a.low, a.high
-    bounds.number[0].above, bounds.number[0].below = a.above, a.below
-    bounds.count = 1
+    cdef CallNumber *n
+    texts = [name.encode() for name in (kernel, *activation.bounds)]
+    activation.texts = (*texts, *(activation.texts or ()))
+    for i, limits in enumerate(activation.bounds.values()):
+        if not limits:
+            continue
+        set_bounds(&a, limits)
+        n = &bounds.number[bounds.count]
+        n.name, n.word, n.array = <const char *> texts[1 + i], words[1 + i], -1
+        n.low, n.high, n.above, n.below = a.low, a.high, a.above, a.below
+        bounds.count += 1
+    bounds.kernel = <const char *> texts[0]
     return 0

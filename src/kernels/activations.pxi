@@ -4,7 +4,7 @@
 cdef struct Gradient:
     Input saved, dy
     Output dx
-    Number alpha
+    Number alpha, beta
     Py_ssize_t rows, n
     Loop loop
 
@@ -12,7 +12,7 @@ cdef int gradient_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexc
     cdef const Gradient *s = <const Gradient *> call.payload
     cdef Py_ssize_t at = begin * s.n
     cdef Piece piece = Piece(
-        s.saved + at, s.dy + at, s.dx + at, Rectangle(end - begin, s.n, s.n), <real> s.alpha[0]
+        s.saved + at, s.dy + at, s.dx + at, Rectangle(end - begin, s.n, s.n), <real> s.alpha[0], <real> s.beta[0]
     )
     s.loop(&piece)
     return 0
@@ -21,9 +21,10 @@ cdef int activation(str text, Loop loop) except -1:
     """Add a row to the table of activations and declare its two kernels; behind the row, the text says what they do."""
     row, forward, backward = text.splitlines()
     cdef Activation added = add_activation(BUILD, row, <const void *> loop)
-    alpha, saved = added.constant or "alpha: absent", added.derivative_from
-    elementwise(f"{added.name}_forward", forward.strip(), loop, alpha)
-    arguments = f"{saved}: in (rows, n), dy: in (rows, n), dx: out (rows, n) | dy, {alpha}"
+    saved = added.derivative_from
+    elementwise(f"{added.name}_forward", forward.strip(), loop, added.declared)
+    arguments = f"{saved}: in (rows, n), dy: in (rows, n), dx: out (rows, n) | dy, "
+    arguments += constants_or_absent(added.declared)
     text = f"{added.name}_backward({arguments}) -> rows: 0.3 n\n\n    {backward.strip()}"
     kernel(text, gradient_body, sizeof(Gradient), NULL, <const void *> loop)
     return 0
@@ -184,19 +185,84 @@ activation("""silu: y in [-0.2785, inf], from x, he_normal
     dx = dy * s * (1 + x * (1 - s)), s = sigmoid(x).""", silu_loop)
 
 
-# Dugas et al. 2001.
+# Dugas et al. 2001. 1 / alpha is computed before the loop, and where alpha is 1 the products change no bit.
 cdef inline real softplus_(real x, real alpha) noexcept nogil:
-    return real_softplus(x)
+    return real_softplus(alpha * x) * (<real> 1 / alpha)
 
 cdef inline real softplus_gradient(real y, real dy, real alpha) noexcept nogil:
-    return -dy * real_expm1(-y)
+    return -dy * real_expm1(-alpha * y)
 
 cdef void softplus_loop(const Piece *p) noexcept nogil:
     map_piece(p, softplus_, softplus_gradient)
 
-activation("""softplus: y in [0, inf], from y, he_normal
-    y = log(1 + exp(x)).
-    dx = dy * sigmoid(x), and sigmoid(x) = 1 - exp(-y).""", softplus_loop)
+activation("""softplus(alpha: cell = 1.0 > 0): y in [0, inf], from y, he_normal
+    y = log(1 + exp(alpha * x)) / alpha.
+    dx = dy * sigmoid(alpha * x), and that is 1 - exp(-alpha * y).""", softplus_loop)
+
+
+# With a threshold, as PyTorch has it. From x: near the threshold y does not tell on which side of it x is.
+cdef inline real softplus_threshold_(real x, real alpha, real beta) noexcept nogil:
+    cdef real y = real_softplus(alpha * x) * (<real> 1 / alpha)
+    return x if alpha * x > beta else y
+
+cdef inline real softplus_threshold_gradient(real x, real dy, real alpha, real beta) noexcept nogil:
+    cdef real slope = real_sigmoid(alpha * x)
+    return dy if alpha * x > beta else dy * slope
+
+cdef void softplus_threshold_loop(const Piece *p) noexcept nogil:
+    map_piece_of_two(p, softplus_threshold_, softplus_threshold_gradient)
+
+activation("""softplus_threshold(alpha: cell = 1.0 > 0, beta: cell = 20.0): y in [-inf, inf], from x, he_normal
+    y = log(1 + exp(alpha * x)) / alpha, and x where alpha * x > beta.
+    dx = dy * sigmoid(alpha * x), and dy where alpha * x > beta.""", softplus_threshold_loop)
+
+
+# From y, so that nothing cancels: 1 - exp(y) where y is near 0, sigmoid(-x), is as exact as y.
+cdef inline real log_sigmoid_(real x, real alpha) noexcept nogil:
+    return -real_softplus(-x)
+
+cdef inline real log_sigmoid_gradient(real y, real dy, real alpha) noexcept nogil:
+    return -dy * real_expm1(y)
+
+cdef void log_sigmoid_loop(const Piece *p) noexcept nogil:
+    map_piece(p, log_sigmoid_, log_sigmoid_gradient)
+
+activation("""log_sigmoid: y in [-inf, 0], from y, glorot_uniform
+    y = log(1 / (1 + exp(-x))) = -log(1 + exp(-x)).
+    dx = dy * sigmoid(-x), and sigmoid(-x) = 1 - exp(y).""", log_sigmoid_loop)
+
+
+# Barron 2021, "Squareplus". For x < 0, (x + root) / 2 = alpha / 4 / ((|x| + root) / 2), where nothing cancels.
+cdef inline real squareplus_(real x, real alpha) noexcept nogil:
+    cdef real size = magnitude(x), root = square_root(size * size + alpha), large
+    root = root if root <= <real> 1e18 else size       # where the square may be infinite
+    large = <real> 0.5 * (size + root)
+    return large if x > 0 else <real> 0.25 * alpha / large
+
+# root = y + alpha / 4 / y, so that dy/dx = y / root.
+cdef inline real squareplus_gradient(real y, real dy, real alpha) noexcept nogil:
+    return dy / (<real> 1 + <real> 0.25 * alpha / (y * y))
+
+cdef void squareplus_loop(const Piece *p) noexcept nogil:
+    map_piece(p, squareplus_, squareplus_gradient)
+
+activation("""squareplus(alpha: cell = 4.0 > 0): y in [0, inf], from y, he_normal
+    y = (x + sqrt(x^2 + alpha)) / 2.
+    dx = dy * y^2 / (y^2 + alpha / 4).""", squareplus_loop)
+
+
+cdef inline real exponential_(real x, real alpha) noexcept nogil:
+    return real_exp(x)
+
+cdef inline real exponential_gradient(real y, real dy, real alpha) noexcept nogil:
+    return dy * y
+
+cdef void exponential_loop(const Piece *p) noexcept nogil:
+    map_piece(p, exponential_, exponential_gradient)
+
+activation("""exponential: y in [0, inf], from y, glorot_uniform
+    y = exp(x).
+    dx = dy * y.""", exponential_loop)
 
 
 # Turian, Bergstra & Bengio 2009. From x: 1 - |y| would cancel.
@@ -229,21 +295,6 @@ activation("""sigmoid: y in [0, 1], from y, glorot_uniform
     dx = dy * y * (1 - y).""", sigmoid_loop)
 
 
-cdef inline real hard_sigmoid_(real x, real alpha) noexcept nogil:
-    cdef real y = x * <real> (1.0 / 6.0) + <real> 0.5
-    return 0 if y < 0 else 1 if y > 1 else y
-
-cdef inline real hard_sigmoid_gradient(real y, real dy, real alpha) noexcept nogil:
-    return dy * <real> (1.0 / 6.0) if y > 0 and y < 1 else 0
-
-cdef void hard_sigmoid_loop(const Piece *p) noexcept nogil:
-    map_piece(p, hard_sigmoid_, hard_sigmoid_gradient)
-
-activation("""hard_sigmoid: y in [0, 1], from y, glorot_uniform
-    y = x / 6 + 1/2, clipped to [0, 1].
-    dx = dy / 6 where 0 < y < 1, else 0.""", hard_sigmoid_loop)
-
-
 cdef inline real tanh_(real x, real alpha) noexcept nogil:
     return real_tanh(x)
 
@@ -256,20 +307,6 @@ cdef void tanh_loop(const Piece *p) noexcept nogil:
 activation("""tanh: y in [-1, 1], from y, glorot_uniform
     y = tanh(x).
     dx = dy * (1 - y^2).""", tanh_loop)
-
-
-cdef inline real hard_tanh_(real x, real alpha) noexcept nogil:
-    return -1 if x < -1 else 1 if x > 1 else x
-
-cdef inline real hard_tanh_gradient(real y, real dy, real alpha) noexcept nogil:
-    return dy if y > -1 and y < 1 else 0
-
-cdef void hard_tanh_loop(const Piece *p) noexcept nogil:
-    map_piece(p, hard_tanh_, hard_tanh_gradient)
-
-activation("""hard_tanh: y in [-1, 1], from y, glorot_uniform
-    y = x, clipped to [-1, 1].
-    dx = dy where -1 < y < 1, else 0.""", hard_tanh_loop)
 
 
 # Misra 2020.
@@ -285,3 +322,84 @@ cdef void mish_loop(const Piece *p) noexcept nogil:
 activation("""mish: y in [-0.3089, inf], from x, he_normal
     y = x * tanh(softplus(x)).
     dx = dy * (t + x * (1 - t^2) * sigmoid(x)), t = tanh(softplus(x)).""", mish_loop)
+
+
+cdef inline real quick_gelu_(real x, real alpha) noexcept nogil:
+    return real_silu(<real> 1.702 * x) * <real> (1.0 / 1.702)
+
+cdef inline real quick_gelu_gradient(real x, real dy, real alpha) noexcept nogil:
+    return dy * real_silu_derivative(<real> 1.702 * x)
+
+cdef void quick_gelu_loop(const Piece *p) noexcept nogil:
+    map_piece(p, quick_gelu_, quick_gelu_gradient)
+
+activation("""quick_gelu: y in [-0.1637, inf], from x, he_normal
+    y = x * sigmoid(1.702 x).
+    dx = dy * dy/dx of silu at 1.702 x.""", quick_gelu_loop)
+
+
+cdef inline real tanh_shrink_(real x, real alpha) noexcept nogil:
+    return real_tanh_shrink(x)
+
+cdef inline real tanh_shrink_gradient(real x, real dy, real alpha) noexcept nogil:
+    cdef real t = real_tanh(x)
+    return dy * t * t
+
+cdef void tanh_shrink_loop(const Piece *p) noexcept nogil:
+    map_piece(p, tanh_shrink_, tanh_shrink_gradient)
+
+activation("""tanh_shrink: y in [-inf, inf], from x, glorot_uniform
+    y = x - tanh(x).
+    dx = dy * tanh(x)^2.""", tanh_shrink_loop)
+
+
+# Roy et al. 2019. Far out x (1 - t^2) is 0, also where x is infinite.
+cdef inline real lisht_(real x, real alpha) noexcept nogil:
+    return x * real_tanh(x)
+
+cdef inline real lisht_gradient(real x, real dy, real alpha) noexcept nogil:
+    cdef real t = real_tanh(x), rest = x * (<real> 1 - t * t)
+    return dy * (t + (rest if magnitude(x) <= 1000 else 0))
+
+cdef void lisht_loop(const Piece *p) noexcept nogil:
+    map_piece(p, lisht_, lisht_gradient)
+
+activation("""lisht: y in [0, inf], from x, glorot_uniform
+    y = x * tanh(x).
+    dx = dy * (t + x * (1 - t^2)), t = tanh(x).""", lisht_loop)
+
+
+# Sitzmann et al. 2020. s is the sine, or, for the gradient, the cosine of alpha x.
+cdef inline real sine_(real x, real s, real alpha) noexcept nogil:
+    return s
+
+cdef inline real sine_gradient(real s, real dy, real alpha) noexcept nogil:
+    return dy * (alpha * s)
+
+cdef void sine_loop(const Piece *p) noexcept nogil:
+    if p.dy is NULL:
+        map_angles(p, p.alpha, 0, sine_)
+    else:
+        map_angles(p, p.alpha, 1, sine_gradient)
+
+activation("""sine(alpha: cell = 1.0 > 0): y in [-1, 1], from x, glorot_uniform
+    y = sin(alpha * x).
+    dx = dy * alpha * cos(alpha * x).""", sine_loop)
+
+
+# Ziyin, Hartwig & Ueda 2020. s is the sine of alpha x, or, for the gradient, of 2 alpha x.
+cdef inline real snake_(real x, real s, real alpha) noexcept nogil:
+    return x + s * s / alpha
+
+cdef inline real snake_gradient(real s, real dy, real alpha) noexcept nogil:
+    return dy * (<real> 1 + s)
+
+cdef void snake_loop(const Piece *p) noexcept nogil:
+    if p.dy is NULL:
+        map_angles(p, p.alpha, 0, snake_)
+    else:
+        map_angles(p, 2 * p.alpha, 0, snake_gradient)
+
+activation("""snake(alpha: cell = 1.0 > 0): y in [-inf, inf], from x, glorot_uniform
+    y = x + sin(alpha * x)^2 / alpha.
+    dx = dy * (1 + sin(2 * alpha * x)).""", snake_loop)

@@ -28,6 +28,7 @@ ctypedef real (*Function)(real x) noexcept nogil
 ctypedef real (*Formula)(real x, real alpha) noexcept nogil
 ctypedef real (*PairFormula)(real x, real y, real alpha) noexcept nogil
 ctypedef real (*LossFormula)(real y, real t, real a, real b) noexcept nogil
+ctypedef real (*FormulaOfFour)(real y, real dy, real alpha, real beta) noexcept nogil
 
 # What payloads hold, by the roles of the arguments; what is absent is NULL.
 ctypedef const real *Input
@@ -43,6 +44,7 @@ cdef extern from "math/elementary.h":
     real real_log1p(real x) noexcept nogil
     real log1p_up_to_one(real x) noexcept nogil
     real real_tanh(real x) noexcept nogil
+    real real_tanh_shrink(real x) noexcept nogil
     real real_sigmoid(real x) noexcept nogil
     real real_softplus(real x) noexcept nogil
     real real_silu(real x) noexcept nogil

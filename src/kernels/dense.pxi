@@ -115,7 +115,7 @@ cdef struct Finish:
     Input saved
     Output y
     Py_ssize_t stride
-    real alpha
+    real alpha, beta
     Input factor, offset
 
 cdef void apply(
@@ -123,7 +123,7 @@ cdef void apply(
 ) noexcept nogil:
     cdef const Finish *f = <const Finish *> context
     cdef Py_ssize_t at = i * f.stride + j
-    cdef Piece piece = Piece(f.y + at, NULL, f.y + at, Rectangle(rows, columns, f.stride), f.alpha)
+    cdef Piece piece = Piece(f.y + at, NULL, f.y + at, Rectangle(rows, columns, f.stride), f.alpha, f.beta)
     if f.saved is not NULL:
         piece.x, piece.dy = f.saved + at, piece.y
     if f.factor is not NULL:
@@ -140,6 +140,7 @@ cdef struct DenseForward:
     Loop activation
     Number alpha
     Input factor, offset
+    Number beta
     Py_ssize_t rows, n_in, n_index, n_all, n_out, panel
 
 cdef int dense_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -162,7 +163,9 @@ cdef int dense_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
         p.bias = s.b + j if s.b is not NULL else NULL
         p.c, p.c_row = s.y + i * s.n_out + j, s.n_out
         if s.activation is not NULL or s.factor is not NULL:
-            finish = Finish(s.activation, NULL, p.c, s.n_out, <real> s.alpha[0], s.factor, s.offset)
+            finish = Finish(
+                s.activation, NULL, p.c, s.n_out, <real> s.alpha[0], <real> s.beta[0], s.factor, s.offset
+            )
             if s.factor is not NULL:
                 finish.factor, finish.offset = s.factor + j, s.offset + j
             p.finish, p.context = apply, &finish
@@ -171,22 +174,24 @@ cdef int dense_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
 
 cdef Py_ssize_t prepare_dense_forward(str kernel, Call *call) except -1:
     cdef DenseForward *s = <DenseForward *> call.payload
+    cdef int[3] words
     if (s.factor is NULL) != (s.offset is NULL):
         missing, given = ("factor", "offset") if s.factor is NULL else ("offset", "factor")
         raise ValueError(f"{kernel}: {missing} is None, expected an array where {given} is one: both or neither")
-    fuse(call, BUILD, kernel, word(&s.activation, call), word(&s.alpha, call), False)
+    words = [word(&s.activation, call), word(&s.alpha, call), word(&s.beta, call)]
+    fuse(call, BUILD, kernel, words, False)
     check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
     divide_product(call, &s.panel, s.rows, s.n_out, s.n_in)
     return 1
 
 kernel("""dense_forward(x: rows (rows, n_in), w: in (n_in, n_out), b: in (n_out) | None, y: out (rows, n_out),
     activation: name = None, alpha: cell | None = None, *, factor: in (n_out) | None = None,
-    offset: in (n_out) | None = None)
+    offset: in (n_out) | None = None, beta: cell | None = None)
 
     y = activation(x @ w + b), or activation((x @ w + b) * factor + offset).
 
-    The activation is one whose derivative follows from y, by its name; alpha is its constant, if it has one, by
-    default its own. Factor and offset are both given or neither; the bits are those of scale_columns.
+    The activation is one whose derivative follows from y, by its name; alpha and beta are its constants, as far as it
+    has them, by default its own. Factor and offset are both given or neither; the bits are those of scale_columns.
     """, dense_forward_body, sizeof(DenseForward), prepare_dense_forward, NULL, 1)
 
 
@@ -196,7 +201,7 @@ cdef struct DenseBackward:
     Input w, dy
     Output dx, dw, db
     Loop activation
-    Number alpha
+    Number alpha, beta
     Py_ssize_t rows, n_in, n_index, n_all, n_out, panel
 
 cdef int dense_dx_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -214,7 +219,9 @@ cdef int dense_dx_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexc
         p.one_row = s.rows == 1
         p.c, p.c_row = s.dx + i * s.n_in + j, s.n_in
         if s.activation is not NULL:
-            finish = Finish(s.activation, s.x + i * s.n_in + j, p.c, s.n_in, <real> s.alpha[0], NULL, NULL)
+            finish = Finish(
+                s.activation, s.x + i * s.n_in + j, p.c, s.n_in, <real> s.alpha[0], <real> s.beta[0], NULL, NULL
+            )
             p.finish, p.context = apply, &finish
         status = gemm(&p)
     return status
@@ -253,13 +260,15 @@ cdef inline int multiply_dw(
 cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
     """Two calls, of which each may be left out: dw with db, then dx, because dy may be needed no more."""
     cdef DenseBackward *s = <DenseBackward *> calls.payload
+    cdef int[3] words
     if s.dw is NULL and s.db is not NULL:
         raise ValueError(f"{kernel}: dw is None, expected an array where db is one: they are computed together")
     check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
     if s.index is not NULL and s.activation is not NULL:
         name = <object> <void *> s.activation
         raise ValueError(f"{kernel}: activation is {name!r}, expected None where rows of x are chosen")
-    fuse(calls, BUILD, kernel, word(&s.activation, calls), word(&s.alpha, calls), True)
+    words = [word(&s.activation, calls), word(&s.alpha, calls), word(&s.beta, calls)]
+    fuse(calls, BUILD, kernel, words, True)
     if s.dx is not NULL:
         calls[1] = calls[0]
         calls[1].body = dense_dx_body
@@ -274,7 +283,8 @@ cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
     return 1
 
 kernel("""dense_backward(x: rows (rows, n_in), w: in (n_in, n_out), dy: in (rows, n_out), dx: out (rows, n_in) | None,
-    dw: out (n_in, n_out) | None, db: out (n_out) | None, activation: name = None, alpha: cell | None = None)
+    dw: out (n_in, n_out) | None, db: out (n_out) | None, activation: name = None, alpha: cell | None = None, *,
+    beta: cell | None = None)
 
     dx = (dy @ w.T) * f'(x), dw = x.T @ dy, db = dy.sum(0); dy is the gradient of x @ w + b.
 

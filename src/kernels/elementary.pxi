@@ -1,4 +1,4 @@
-# exp, log and their kin, and sums, elementwise.
+# exp, log, sin and their kin, and sums, elementwise.
 
 
 cdef void exp_loop(const Piece *p) noexcept nogil:
@@ -49,3 +49,27 @@ kernel("""add(x: in (rows, n), z: in (rows, n), y: out (rows, n) | x) -> rows: 0
 
     y = x + z.
     """, add_body, sizeof(Sum))
+
+
+cdef inline real second_of(real x, real s, real alpha) noexcept nogil:
+    return s
+
+cdef void sin_loop(const Piece *p) noexcept nogil:
+    map_angles(p, 1, 0, second_of)
+
+elementwise("sin", "y = sin(x), for any x.", sin_loop)
+
+
+cdef void cos_loop(const Piece *p) noexcept nogil:
+    map_angles(p, 1, 1, second_of)
+
+elementwise("cos", "y = cos(x), for any x.", cos_loop)
+
+
+cdef inline real negative_(real x) noexcept nogil:
+    return -x
+
+cdef void negative_loop(const Piece *p) noexcept nogil:
+    map_function(p, negative_)
+
+elementwise("negative", "y = -x.", negative_loop)

@@ -7,12 +7,13 @@ ctypedef Py_ssize_t (*Prepare)(str kernel, Call *calls) except -1
 
 cdef class Activation:
     cdef const void *loop               # of y, and of dx where it is given dy; NULL for none of single numbers
-    cdef double default_alpha
-    cdef CallBounds[2] bounds           # of alpha, where it runs in dense_forward and in dense_backward
+    cdef double[2] default              # of its constants
+    cdef CallBounds[2] bounds_inside    # of these, where it runs in dense_forward and in dense_backward
     cdef object texts                   # what these keep addresses of
     cdef readonly str name
-    cdef readonly str constant          # its declaration, or None
-    cdef readonly object alpha
+    cdef readonly str declared          # its constants, or None
+    cdef readonly dict constants
+    cdef readonly dict bounds
     cdef readonly tuple range
     cdef readonly str derivative_from
     cdef readonly str initializer
@@ -22,6 +23,4 @@ cdef object declare(
     int n_added=*
 )
 cdef Activation add_activation(str build, str row, const void *loop)
-cdef int fuse(
-    Call *call, str build, str kernel, int word_of_name, int word_of_alpha, bint derivative
-) except -1
+cdef int fuse(Call *call, str build, str kernel, const int *words, bint derivative) except -1

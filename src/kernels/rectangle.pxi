@@ -8,8 +8,9 @@ cdef extern from "math/loops.h":
         Input x, dy
         Output y
         Rectangle shape
-        real alpha
+        real alpha, beta
     void map_piece(const Piece *p, Formula f, PairFormula gradient) noexcept nogil
+    void map_piece_of_two(const Piece *p, PairFormula f, FormulaOfFour gradient) noexcept nogil
     void map_function(const Piece *p, Function f) noexcept nogil
     void map_pairs(const real *x, const real *y, real *z, Py_ssize_t n, real alpha, PairFormula f) noexcept nogil
     void map_columns(

@@ -48,7 +48,7 @@ typedef struct {
     const real *x, *dy;
     real *y;
     Rectangle shape;
-    real alpha;
+    real alpha, beta; /* constants, 0 where the formula has none */
 } Piece;
 
 /* y = f(x, alpha), or, where there is a dy, y = gradient(x, dy, alpha); y may be x or dy */
@@ -57,6 +57,24 @@ ALWAYS_INLINE void map_piece(const Piece *p, real (*f)(real, real), real (*gradi
         map_pair_rows(p->x, p->dy, p->y, p->shape, p->alpha, gradient);
     else
         map_rows(p->x, p->y, p->shape, p->alpha, f);
+}
+
+/* The same for formulas of two constants: f(x, alpha, beta) and gradient(x, dy, alpha, beta) */
+ALWAYS_INLINE void map_piece_of_two(const Piece *p, real (*f)(real, real, real),
+                                    real (*gradient)(real, real, real, real)) {
+    const Rectangle r = joined(p->shape);
+    const real *x = p->x, *dy = p->dy, alpha = p->alpha, beta = p->beta;
+    real *y = p->y;
+    for (ptrdiff_t row = 0; row < r.rows; row++, x += r.stride, y += r.stride) {
+        if (dy) {
+            INDEPENDENT
+            for (ptrdiff_t i = 0; i < r.columns; i++) y[i] = gradient(x[i], dy[i], alpha, beta);
+            dy += r.stride;
+        } else {
+            INDEPENDENT
+            for (ptrdiff_t i = 0; i < r.columns; i++) y[i] = f(x[i], alpha, beta);
+        }
+    }
 }
 
 /* y = f(x); y may be x */

@@ -12,9 +12,10 @@ from cases.contract import Arguments, Case, Scale, unset
 from cases.elementwise import SELU_SLOPE
 from fastnn import reference
 
-# The activations that dense kernels can apply, and the constant of each that has one.
+# The activations that dense kernels can apply, and constants for those that have some.
+_OF_TWO = {"hard_sigmoid": {"alpha": 0.25, "beta": 0.4}, "hard_tanh": {"alpha": -0.5, "beta": 0.75}}
 FUSED: dict[str, dict[str, float]] = {
-    name: {} if row.alpha is None else {"alpha": 0.1}
+    name: _OF_TWO.get(name, dict.fromkeys(row.constants, 0.1))
     for name, row in fastnn.kernels.float64.activations.items()
     if row.fusable
 }
@@ -78,8 +79,7 @@ def dense_dx_scale(a: SimpleNamespace) -> np.ndarray:
     if getattr(a, "activation", None) is None:
         return scale
     slope = np.empty_like(a.x)
-    options = (a.alpha,) if FUSED[a.activation] else ()
-    getattr(reference, f"{a.activation}_backward")(a.x, np.ones_like(a.x), slope, *options)
+    getattr(reference, f"{a.activation}_backward")(a.x, np.ones_like(a.x), slope, **FUSED[a.activation])
     # the slope is a difference of numbers of about 1; where it is 0, a NaN does not pass
     return np.where(slope == 0, 1, scale * (np.abs(slope) + 1))
 
@@ -102,6 +102,8 @@ def n_out(width: int) -> int:
 def dense_forward(variant: str = "", scaled: bool = False, **rest: Any) -> Case:
     def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
         made = dense_arguments(rows, width, n_out(width), dtype, rng, **rest)
+        if "beta" in made:
+            made |= {"factor": None, "offset": None}
         if scaled:
             made = {"activation": None, "alpha": None, **made}
             made |= dict(zip(("factor", "offset"), rng.normal(size=(2, n_out(width))).astype(dtype), strict=True))

@@ -1,6 +1,7 @@
 """Cases of functions of single numbers, and of activations."""
 
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,13 @@ def gelu_tanh_slope(x: np.ndarray) -> np.ndarray:
     return np.sqrt(2 / np.pi) * (1 + 3 * reference.GELU_TANH_CUBIC * x * x)
 
 
+def tanh_shrink_scale(a: SimpleNamespace) -> np.ndarray:
+    """Up to 1 it is a polynomial, beyond a difference."""
+    y = np.empty_like(a.x)
+    reference.tanh_shrink_forward(a.x, y)
+    return np.where(np.abs(a.x) < 1, np.abs(y), np.abs(a.x))
+
+
 def size(x: np.ndarray) -> np.ndarray:
     """The magnitude of x, but of infinities a number that the sigmoid of minus infinity, 0, can be multiplied by."""
     return np.minimum(np.abs(x), reference.FAR)
@@ -78,6 +86,9 @@ ELEMENTARY = (
     forward("log", uniform(1e-3, 10, 1.0, 1e-30, 1e30)),
     forward("log1p", uniform(-0.99, 10, 0.0, 1e-6, -1e-6, 1e30)),
     forward("erf", normal(2, *EXTREMES)),
+    forward("sin", normal(10, *EXTREMES, 1e4)),
+    forward("cos", normal(10, *EXTREMES, 1e4)),
+    forward("negative", normal(3, *EXTREMES)),
     Case("add", add_arguments, ("y",), {"y": lambda a: np.abs(a.x) + np.abs(a.z)}, alias=("x", "y")),
 )
 
@@ -102,11 +113,34 @@ ACTIVATIONS = (
         dx=lambda a: np.abs(a.dy) * (1 + 0.5 * np.abs(a.x) * gelu_tanh_slope(a.x)),
     ),
     *activation("silu", saved="x", dx=lambda a: np.abs(a.dy) * reference.activations._sigmoid(a.x) * (1 + size(a.x))),
-    *activation("softplus"),
+    *activation("softplus", alpha=0.75),
+    *activation("softplus_threshold", saved="x", kinks=(4.0,), alpha=0.5, beta=2.0),
+    *activation("squareplus", alpha=2.0),
+    *activation("sparse_plus", kinks=(-1.0, 1.0)),
+    *activation("exponential"),
+    *activation("log_sigmoid"),
     *activation("softsign", saved="x", kinks=(0.0,)),
     *activation("sigmoid", dx=lambda a: np.abs(a.dy) * a.y),
-    *activation("hard_sigmoid", kinks=(-3.0, 3.0), y=lambda a: np.ones_like(a.x)),
+    *activation("hard_sigmoid", kinks=(-1.6, 2.4), y=lambda a: np.ones_like(a.x), alpha=0.25, beta=0.4),
     *activation("tanh", dx=lambda a: np.abs(a.dy)),
-    *activation("hard_tanh", kinks=(-1.0, 1.0)),
+    *activation("hard_tanh", kinks=(-0.5, 2.0), alpha=-0.5, beta=2.0),
+    *activation("tanh_shrink", saved="x", y=tanh_shrink_scale),
+    *activation("lisht", saved="x", dx=lambda a: np.abs(a.dy) * (np.abs(np.tanh(a.x)) + size(a.x))),
+    *activation("relu6", kinks=(0.0, 6.0)),
+    *activation("threshold", saved="x", kinks=(0.5,), alpha=0.5, beta=-1.0),
+    *activation(
+        "hard_swish", saved="x", kinks=(-3.0, 3.0), dx=lambda a: np.abs(a.dy) * (0.5 + np.minimum(np.abs(a.x), 3) / 3)
+    ),
+    *activation("hard_shrink", kinks=(-0.75, 0.75), alpha=0.75),
+    *activation("soft_shrink", kinks=(-0.75, 0.75), alpha=0.75),
+    *activation("sine", saved="x", alpha=1.5),
+    *activation("snake", saved="x", y=lambda a: np.abs(a.x) + 1, dx=lambda a: 2 * np.abs(a.dy), alpha=1.5),
+    # exp(1.702 x) has the error of 1.702 x, relative to 1
+    *activation(
+        "quick_gelu",
+        saved="x",
+        y=lambda a: np.abs(a.x) * reference.activations._sigmoid(1.702 * a.x) * (1 + size(a.x)),
+        dx=lambda a: np.abs(a.dy) * reference.activations._sigmoid(1.702 * a.x) * np.square(1 + 2 * size(a.x)),
+    ),
     *activation("mish", saved="x", dx=lambda a: np.abs(a.dy) * reference.activations._sigmoid(a.x) * (2 + size(a.x))),
 )
