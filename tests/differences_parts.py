@@ -36,12 +36,15 @@ from fastnn import (
     MSE,
     SELU,
     SGD,
+    AlphaDropout,
     BatchNorm,
     BinaryCrossEntropy,
     CrossEntropy,
     Dense,
     Dropout,
     Embedding,
+    GaussianDropout,
+    GaussianNoise,
     HardSigmoid,
     HardTanh,
     Huber,
@@ -50,6 +53,8 @@ from fastnn import (
     Model,
     Normalization,
     ReLU,
+    Reshape,
+    RMSNorm,
     Sigmoid,
     Softmax,
     Softplus,
@@ -340,6 +345,53 @@ def normalization() -> Check:
     yield KERAS, of_keras, np.column_stack([first, np.full(3, 1e7)])
     scaler = lambda: sklearn("preprocessing").StandardScaler().fit(x)  # noqa: E731
     yield SKLEARN, lambda: scaler().transform(x + 1), np.column_stack([first, np.ones(3)])
+
+
+def rms_norm_eps() -> Check:
+    x = RNG.normal(0, 0.01, (3, 4))
+
+    def expected(eps: float) -> Any:
+        return x / np.sqrt(np.square(x).mean(axis=1, keepdims=True) + eps)
+
+    yield FASTNN, lambda: layer_of(RMSNorm(), x), expected(2.0**-23)
+    yield TORCH, lambda: torch_layer(torch().nn.RMSNorm(4), x), expected(2.0**-52)
+    yield KERAS, lambda: keras_layer(keras().layers.RMSNormalization(dtype="float64"), x), expected(1e-6)
+
+
+def alpha_dropout() -> Check:
+    x = np.ones((50, 40))
+    alpha = 1.7580993408473766
+    a = 1 / np.sqrt(0.7 * (1 + 0.3 * alpha**2))
+    expected = [a * alpha * 0.3 - a * alpha, a + a * alpha * 0.3]  # what is dropped, and what is kept
+    yield FASTNN, lambda: np.unique(layer_of(AlphaDropout(0.3), x, train=True)), np.array(expected)
+    yield TORCH, lambda: np.unique(torch_layer(torch().nn.AlphaDropout(0.3), x)), np.array(expected)
+    layer = lambda: keras().layers.AlphaDropout(0.3, dtype="float64")  # noqa: E731
+    yield KERAS, lambda: np.unique(keras_layer(layer(), x, training=True)), np.array(expected)
+
+
+def noise() -> Check:
+    x = np.full((500, 400), 2.0)
+    expected = Near([2, 0.3, 2, 2 * np.sqrt(0.2 / 0.8)], 0.02)  # means and standard deviations
+    yield (
+        FASTNN,
+        lambda: [f(layer_of(kind, x, train=True)) for kind in (GaussianNoise(0.3), GaussianDropout(0.2))
+                 for f in (np.mean, np.std)],
+        expected,
+    )  # fmt: skip
+
+    def of_keras() -> Any:
+        layers = keras().layers
+        kinds = layers.GaussianNoise(0.3, dtype="float64"), layers.GaussianDropout(0.2, dtype="float64")
+        return [f(keras_layer(kind, x, training=True)) for kind in kinds for f in (np.mean, np.std)]
+
+    yield KERAS, of_keras, expected
+
+
+def images() -> Check:
+    x = RNG.normal(size=(3, 4, 5))
+    yield FASTNN, lambda: layer_of(Reshape((4, 5)), x), x.reshape(3, 20)
+    yield TORCH, lambda: torch_layer(torch().nn.Unflatten(1, (4, 5)), x.reshape(3, 20)), x
+    yield KERAS, lambda: keras_layer(keras().layers.Reshape((4, 5), dtype="float64"), x.reshape(3, 20)), x
 
 
 # -- losses -----------------------------------------------------------------------------------------------------------

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import SupportsIndex, overload
+from typing import Any, SupportsIndex, overload
 
 from fastnn.arena import Array
 from fastnn.checks import shown
 from fastnn.layers.contract import Layer
 from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
+from fastnn.layers.shape import flattening
 
 
 class Row:
@@ -79,6 +80,10 @@ class Sequential(Container):
     def in_a_row(self) -> Sequence[Layer]:
         has_own_code = type(self)._forward is not Sequential._forward
         return (self,) if has_own_code else self.layers
+
+    def _inputs(self, x: Any) -> Array:
+        first = flattening(self)
+        return super()._inputs(x if first is None else first.rows(x, f"{self.title}: x"))
 
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         raise AssertionError("its layers run in its place")

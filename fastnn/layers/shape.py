@@ -42,9 +42,13 @@ class Flatten(Layer):
     def for_prediction(self) -> None:
         return None
 
+    def rows(self, x: Any, name: str) -> Any:
+        """Return x, which errors call so, as rows of numbers, or as it is where it needs no change."""
+        array = as_array(x, name)
+        return self.flat(array) if array.ndim > 2 else x
+
     def _inputs(self, x: Any) -> Array:
-        array = as_array(x, f"{self.title}: x")
-        return super()._inputs(self.flat(array) if array.ndim > 2 else x)
+        return super()._inputs(self.rows(x, f"{self.title}: x"))
 
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         self.kernels.scale_columns(x, None, None, y, run.tape)
@@ -101,3 +105,11 @@ class Reshape(Flatten):
             expected = ", ".join("any" if size == -1 else str(size) for size in self.shape)
             raise ValueError(f"{self.title}: x has shape {x.shape}, expected (rows, {expected})")
         return super().flat(x)
+
+
+def flattening(layer: Layer) -> Flatten | None:
+    """Return what takes the inputs of a layer in shapes of its own, where it begins with that."""
+    first = layer.in_a_row()[0]
+    if first is not layer:
+        return flattening(first)
+    return layer if isinstance(layer, Flatten) else None

@@ -21,7 +21,7 @@ from fastnn.layers.contract import OF_THE_CONTRACT, Layer, build_layer
 from fastnn.layers.elements import elements
 from fastnn.layers.inputs import NUMBER, Adapting, ColumnLayer, Kinds, check_kinds, kinds_of, tell_names
 from fastnn.layers.inputs import adapt as adapt_row
-from fastnn.layers.shape import Flatten
+from fastnn.layers.shape import flattening
 from fastnn.tables import Named, Names, SparseRows, Table, is_sparse, table_of
 
 _PLAIN = (str, bytes, int, float, type(None), type, type(np), np.ndarray)
@@ -62,8 +62,7 @@ class Tree:
             raise ValueError("Model: the same layer stands in it twice, expected a new layer in every place")
         self.elements = elements(self.layers)  # what runs one after the other
         self.last = self.elements[-1].layer
-        first = self.elements[0].layer
-        self.flattening = first if isinstance(first, Flatten) else None  # x may have more than two dimensions
+        self.flattening = flattening(self.elements[0].layer)  # where x may have more than two dimensions
         self.without_derivative = [layer for layer in self.all if not layer.differentiable]
         self._building = RLock()  # several threads may need the model for the first time
         self._memory: Memory | None = None
@@ -108,8 +107,7 @@ class Tree:
         """Return x, of which each row is one of numbers where the first layer takes it in other shapes."""
         if self.flattening is None or isinstance(x, Table) or is_sparse(x):
             return x
-        array = as_array(x, "x")
-        return self.flattening.flat(array) if array.ndim > 2 else x
+        return self.flattening.rows(x, "x")
 
     def shared_inputs(self, x: ArrayLike) -> Any:
         """Return x as several models can read it: of this dtype, in this order, with its names."""
