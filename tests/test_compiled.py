@@ -49,6 +49,10 @@ WITHOUT_ARITHMETIC = {
     "gather_rows_body": "copies",
     "gather_labels_body": "copies integers",
     "copy_body": "copies",
+    "columns_forward_body": "copies",
+    "columns_backward_body": "adds single numbers, in any places",
+    "embedding_forward_body": "copies",
+    "one_hot_forward_body": "writes zeros and ones",
     "increment_body": "adds to one number",
     "norm_factor_body": "adds a few numbers",
     "multiply_numbers_body": "multiplies two numbers",
@@ -115,6 +119,7 @@ OUTSIDE_LOOPS = {
     },
     "scale_body": {"scalar conversion", "scalar arithmetic"},  # whether the factor is 1
     "clip_values_body": {"scalar conversion"},
+    "embedding_sgd_body": {"scalar conversion"},  # lr
     "batch_norm_forward_body": {"scalar conversion"},  # eps
     "batch_norm_backward_body": {"scalar conversion"},
     "batch_norm_factors_body": {"scalar conversion"},

@@ -136,15 +136,19 @@ cdef int embedding_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t 
     cdef const EmbeddingBackward *s = <const EmbeddingBackward *> call.payload
     cdef const real *dy
     cdef real *sums
-    cdef Py_ssize_t i, j, place
+    cdef Py_ssize_t i, j, at, place
+    cdef Py_ssize_t width = s.size if s.dy_column == 1 else 1       # of what lies side by side
     memset(s.dtable + begin * s.size, 0, (end - begin) * s.size * sizeof(real))
     for i in range(s.rows):
         place = place_of(s.x[i * s.x_row], s.n - 1)
         if not begin <= place < end:
             continue
-        sums, dy = s.dtable + place * s.size, s.dy + i * s.dy_row
-        for j in range(s.size):
-            sums[j] += dy[j * s.dy_column]
+        at = 0
+        while at < s.size:
+            sums, dy = s.dtable + place * s.size + at, s.dy + i * s.dy_row + at * s.dy_column
+            for j in range(width):
+                sums[j] += dy[j]
+            at += width
     return 0
 
 cdef Py_ssize_t prepare_embedding_backward(str kernel, Call *call) except -1:
@@ -179,6 +183,7 @@ cdef int embedding_sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
     cdef const real *dy
     cdef real *w
     cdef Py_ssize_t i, j, k, at, n, place
+    cdef Py_ssize_t width = SUMMED if s.dy_column == 1 else 1       # of what lies side by side
     for i in range(s.rows):
         place, k = place_of(s.x[i * s.x_row], s.n - 1), 0
         while k < i and place_of(s.x[k * s.x_row], s.n - 1) != place:
@@ -187,13 +192,13 @@ cdef int embedding_sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
             continue
         at = begin
         while at < end:
-            n = min(<Py_ssize_t> SUMMED, end - at)
+            n = min(width, end - at)
             memset(sums, 0, sizeof(sums))
             for k in range(i, s.rows):
                 if place_of(s.x[k * s.x_row], s.n - 1) == place:
                     dy = s.dy + k * s.dy_row + at * s.dy_column
                     for j in range(n):
-                        sums[j] += dy[j * s.dy_column]
+                        sums[j] += dy[j]
             w = s.table + place * s.size + at
             for j in range(n):
                 w[j] = real_fma(-lr, sums[j], w[j])
