@@ -20,7 +20,9 @@ _PER = {"epoch": "epoch", "step": "step"}
 
 
 class Average(Part):
-    """An average of the parameters over the steps of an optimizer: its argument `average`.
+    """An average of the parameters over steps (Polyak & Juditsky 1992), the argument `average` of every optimizer.
+
+    average += rate * (w - average) behind each step: `EMA` and `SWA` say with which rate.
 
     Predictions, validation, `evaluate` and what `EarlyStopping` watches are of the average, from the first step on;
     ``net.params`` are the parameters that the optimizer changes, and ``net.use_averages()`` writes the average there.
@@ -31,6 +33,12 @@ class Average(Part):
     refreshes : bool
         Whether `fit` computes the statistics of `BatchNorm` anew for the average, by a pass over the training data
         before each validation and at its end, as ``torch.optim.swa_utils.update_bn`` does.
+
+    Examples
+    --------
+    >>> from fastnn import SWA, Adam
+    >>> Adam(average=SWA(0.5)).average.refreshes
+    True
     """
 
     refreshes = False
