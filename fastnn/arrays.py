@@ -192,16 +192,13 @@ def check_lengths(n: int, other: Array, name: str) -> None:
         raise ValueError(f"{name} has {len(other)} rows, expected {n} to match x")
 
 
-def as_weights(
-    weights: ArrayLike, n: int, dtype: np.dtype[Any], name: str = "sample_weight", columns: int = 1
-) -> Array:
-    """Return finite weights of rows as (n, 1), or, where they are of numbers in so many columns, as (n, columns)."""
+def as_weights(weights: ArrayLike, n: int, dtype: np.dtype[Any], name: str = "sample_weight") -> Array:
+    """Return finite weights of rows as (n, 1), or those of targets as (n, columns)."""
     array = as_array(weights, name)
     if array.ndim == 1:
         array = array[:, None]
-    if array.ndim != 2 or array.shape[1] not in (1, columns):
-        expected = f"one number per row: ({n},)" + (f", or per target: ({n}, {columns})" if columns > 1 else "")
-        raise ValueError(f"{name} has shape {array.shape}, expected {expected}")
+    if array.ndim != 2 or not array.shape[1]:
+        raise ValueError(f"{name} has shape {array.shape}, expected one number per row: ({n},)")
     check_lengths(n, array, name)
     array = np.ascontiguousarray(convert(array, dtype))
     check_finite(array if array.shape[1] > 1 else array[:, 0], name)

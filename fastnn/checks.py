@@ -68,8 +68,10 @@ def shown(value: object) -> str:
     return text if len(text) <= 120 else f"{text[:100]}..."
 
 
-def number(where: str, value: object, *, above: float | None = None, below: float = float("inf")) -> float:
-    """Return a finite number >= 0, or > `above`, and < `below`; `where` names it in errors."""
+def number(
+    where: str, value: object, *, above: float | None = None, below: float = float("inf"), most: float = float("inf")
+) -> float:
+    """Return a finite number >= 0, or > `above`, and < `below`, <= `most`; `where` names it in errors."""
     try:
         if isinstance(value, (str, bytes, bool, np.bool_)):  # float() takes them
             raise TypeError
@@ -79,9 +81,10 @@ def number(where: str, value: object, *, above: float | None = None, below: floa
     except OverflowError:  # a large integer
         result = float("inf")
     enough = result >= 0 if above is None else result > above
-    if not (enough and result < below):
+    if not (enough and result < below and result <= most):
         lower = ">= 0" if above is None else f"> {above:g}"
         upper = "" if below == float("inf") else f" and < {below:g}"
+        upper += "" if most == float("inf") else f" and <= {most:g}"
         got = value if isinstance(value, float) else shown(value)
         raise ValueError(f"{where} is {got}, expected a finite number {lower}{upper}")
     return result

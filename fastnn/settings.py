@@ -32,8 +32,8 @@ class Number:
 
     Parameters
     ----------
-    above, below : float or None
-        Its bounds; without `above` it may be 0.
+    above, below, most : float or None
+        Its bounds, which it may not reach, but the last; without `above` it may be 0.
     optional : bool
         Whether it may be None: then there is no cell.
     moves : bool
@@ -44,11 +44,12 @@ class Number:
         self,
         above: float | None = None,
         below: float = float("inf"),
+        most: float = float("inf"),
         *,
         optional: bool = False,
         moves: bool = True,
     ) -> None:
-        self._above, self._below, self._optional, self._moves = above, below, optional, moves
+        self._above, self._below, self._most, self._optional, self._moves = above, below, most, optional, moves
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -66,17 +67,18 @@ class Number:
     def __set__(self, part: Any, value: object) -> None:
         above, name = self._above, self._name
         moving = None
-        if type(value) is not float or not ((value >= 0 if above is None else value > above) and value < self._below):
+        enough = type(value) is float and (value >= 0 if above is None else value > above)
+        if not (enough and value < self._below and value <= self._most):  # type: ignore[operator]
             title = f"{type(part).__name__}: {name}"
             if self._moves and callable(value) and not isinstance(value, (type, Part)):
-                moving = Moving(as_schedule(title, value), title, above, self._below)
+                moving = Moving(as_schedule(title, value), title, above, min(self._below, np.nextafter(self._most, np.inf)))
                 value = moving.cell.item()
             elif value is None and self._optional:
                 part._cells.pop(name, None)
                 part._follow(name, None)
                 return
             else:
-                value = number(title, value, above=above, below=self._below)
+                value = number(title, value, above=above, below=self._below, most=self._most)
         if name in part._cells:
             part._cells[name][0] = value
         else:
@@ -93,6 +95,61 @@ class Flag:
 
     def __set__(self, part: Any, value: object) -> None:
         part.__dict__[self._name] = flag(f"{type(part).__name__}: {self._name}", value)
+
+
+class OneOf:
+    """A setting that is one of some words; the first is what it is where nothing is set."""
+
+    def __init__(self, *words: str) -> None:
+        self._words = words
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, part: Any, kind: type | None = None) -> Any:
+        return self if part is None else part.__dict__.get(self._name, self._words[0])
+
+    def __set__(self, part: Any, value: object) -> None:
+        if not isinstance(value, str) or value not in self._words:
+            expected = " or ".join(map(repr, self._words))
+            kind = ValueError if isinstance(value, str) else TypeError
+            raise kind(f"{type(part).__name__}: {self._name} is {shown(value)}, expected {expected}")
+        part.__dict__[self._name] = value
+
+
+class Numbers:
+    """A setting that is one number or a sequence of them, all >= 0, or None: kernels read them at every run.
+
+    They are kept in a float64 array. As many other numbers are written into it; another count is recorded anew.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, part: Any, kind: type | None = None) -> Any:
+        if part is None:
+            return self
+        cell = part._cells.get(self._name)
+        if cell is None:
+            return None
+        return cell.item() if part.__dict__[f"_{self._name}_is_one"] else tuple(cell.tolist())
+
+    def __set__(self, part: Any, value: Any) -> None:
+        where, name = f"{type(part).__name__}: {self._name}", self._name
+        if value is None:
+            part._cells.pop(name, None)
+            return
+        is_one = np.ndim(value) == 0
+        given = [value] if is_one else list(value)
+        if np.ndim(value) > 1 or not given:
+            raise ValueError(f"{where} is {shown(value)}, expected a number, or one for each output")
+        array = np.array([number(where if is_one else f"{where}[{i}]", one) for i, one in enumerate(given)])
+        part.__dict__[f"_{name}_is_one"] = is_one
+        before = part._cells.get(name)
+        if before is not None and before.shape == array.shape:
+            before[...] = array
+        else:
+            part._cells[name] = array
 
 
 class Part(metaclass=Parts):
@@ -196,10 +253,10 @@ class Part(metaclass=Parts):
         return dict(self.__dict__), [cell.tobytes() for cell in self._cells.values()]
 
     def __getstate__(self) -> Any:
-        return {**self.__dict__, "_cells": {name: cell.item() for name, cell in self._cells.items()}}
+        return {**self.__dict__, "_cells": {name: cell.tolist() for name, cell in self._cells.items()}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        cells = {name: np.array([value]) for name, value in state["_cells"].items()}
+        cells = {name: np.atleast_1d(np.array(value, np.float64)) for name, value in state["_cells"].items()}
         object.__setattr__(self, "_cells", cells)
         self.__dict__.update((name, value) for name, value in state.items() if name != "_cells")
         for name, moving in self._schedules.items():

@@ -69,7 +69,6 @@ _ABSENT: dict[str, str] = {
     "normalized_shape": _LEARNT,
     "inplace": "activations run in place wherever they can",
     "dim": "it works on each row", "axis": "it works on each row",
-    "reduction": "a loss is the mean over a batch; for a sum, multiply the learning rate",
     "dtype": "layers have the dtype of the model: Model(layers, dtype='float64')",
     "name": "layers are named by their place",
     "params": "an optimizer is given its parameters by the model that it trains",
@@ -81,6 +80,7 @@ _ABSENT: dict[str, str] = {
     "initial_epoch": "a fit goes on from where the last one ended",
     "steps_per_epoch": "an epoch goes over all rows", "verbose": _QUIET,
     "loss": _TO_FIT, "optimizer": _TO_FIT,
+    "class_weight": "it is a setting of the loss: CrossEntropy(class_weight={1: 2.0}), or 'balanced'",
     # of the model
     "compile": "loss and optimizer are given to fit: net.fit(x, y, loss, optimizer)",
     "add": "layers are given together: Model([Dense(8), Dense(1)])",
@@ -93,10 +93,8 @@ _ABSENT: dict[str, str] = {
     "fit_transform": "it is no transformer: net.fit(x, y), then net.predict(x)",
 }  # fmt: skip
 _NOT_YET: dict[str, str] = {
-    "class_weight": "give each row its weight: sample_weight=weights[labels]",
     "metrics": "evaluate returns the loss and, for a cross-entropy, the accuracy",
     "validation_split": _SPLIT, "validation_fraction": _SPLIT,
-    "label_smoothing": "pass rows of probabilities as y",
 }  # fmt: skip
 
 

@@ -317,7 +317,7 @@ class OwnAdam(Adam):
         (LeakyReLU, "alpha", "LeakyReLU has no alpha: .*negative_slope"),
         (Dropout, "p", "Dropout has no p: .*rate"),
         (Huber, "beta", "Huber has no beta: .*delta"),
-        (MSE, "reduction", "MSE has no reduction"),
+        (MSE, "reductio", "MSE has no reductio: did you mean .*reduction"),
         (lambda: Group("0.w"), "lr", "Group has no lr: .*lr_factor"),
         (lambda: ClipNorm(1), "norm", "ClipNorm has no norm: .*limit"),
         (net_with, "learning_rate", "Model: learning_rate cannot be set"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,23 +10,32 @@ from numpy.typing import ArrayLike
 
 from fastnn.arena import Array
 from fastnn.arrays import as_array, check_finite, parts_of
-from fastnn.checks import flag, shown
+from fastnn.checks import flag, number, shown
 from fastnn.layers.contract import Layer, merges
 from fastnn.losses.contract import Loss, of_outputs
+from fastnn.losses.reduction import Mask, Reduced
+from fastnn.settings import Cell, Number, Numbers
 
 _ROUNDING = 1e-3  # of sums that are 1
 
 
-class _Likelihood(Loss):
+class _Likelihood(Reduced):
     """A loss of probabilities: it merges with the activation that makes them."""
+
+    label_smoothing: Any = Number(most=1.0)
 
     expects: ClassVar[tuple[str, ...]] = ()  # what the last stage may give
     expected: ClassVar[str] = "probabilities"
     ends: ClassVar[str] = ""  # how a net for it ends
-    constants = ("from_logits",)
+    constants = ("from_logits", *Reduced.constants)
 
-    def __init__(self, from_logits: bool = False) -> None:
+    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, **options: Any) -> None:
+        super().__init__(**options)
         self.from_logits = flag(f"{type(self).__name__}: from_logits", from_logits)
+        self.label_smoothing = label_smoothing
+
+    def _numbers(self) -> tuple[Cell, ...]:
+        return (self.cell("label_smoothing"),)
 
     def for_end(self, last: Layer, droppable: bool) -> tuple[Loss, bool]:
         if self.from_logits:
@@ -85,13 +95,20 @@ class _Likelihood(Loss):
 
 
 class BinaryCrossEntropy(_Likelihood):
-    """Mean of -t log(p) - (1 - t) log(1 - p) over rows and columns, for targets t in [0, 1].
+    """Mean of -q t log(p) - (1 - t) log(1 - p) over rows and columns, for targets t in [0, 1].
 
     Parameters
     ----------
     from_logits : bool
         Whether the net gives logits y instead of p = sigmoid(y). A net that ends in a sigmoid needs no such word: it
         is trained from its logits, which is stable and cannot take log(0).
+    label_smoothing : float
+        0 to 1: targets are t + label_smoothing * (1 / 2 - t), as in Keras (PyTorch has none here).
+    pos_weight : float, sequence of float or None
+        q >= 0, or one for each column: how often the term of t = 1 counts, PyTorch's formula. The mean is over the
+        number of terms, whatever they weigh. It may be changed at any time.
+    **options
+        ``reduction``, ``output_weights`` and ``missing``, as of `MSE`.
 
     Notes
     -----
@@ -120,12 +137,39 @@ class BinaryCrossEntropy(_Likelihood):
     fuses = ("sigmoid",)
     expects = ("probabilities", "class probabilities")
     ends = "Sigmoid()"
+    constants = ("_n_positive", *_Likelihood.constants)
+    pos_weight: Any = Numbers()
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        pos_weight: float | Sequence[float] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(from_logits, label_smoothing, **options)
+        self.pos_weight = pos_weight
+
+    @property
+    def _n_positive(self) -> int:
+        """How many weights of positive terms there are."""
+        cell = self._cells.get("pos_weight")
+        return 0 if cell is None else len(cell)
+
+    def _options(self) -> dict[str, Any]:
+        cell = self._cells.get("pos_weight")
+        return super()._options() if cell is None else {**super()._options(), "positive": cell}
 
     def _kernel_name(self, t: Array) -> str:
         return "binary_cross_entropy" + ("_from_logits" if self.from_logits else "")
 
     def targets(self, t: ArrayLike, n_out: int, dtype: np.dtype[Any], name: str = "y") -> Array:
         array = super().targets(t, n_out, dtype, name)
+        if self._n_positive not in (0, 1, array.shape[1]):
+            raise ValueError(
+                f"{self}: pos_weight has {self._n_positive} numbers, expected one, or {array.shape[1]}, one for each "
+                "output"
+            )
         if array.size and not (array.min() >= 0 and array.max() <= 1):
             row = int(np.argmax(((array < 0) | (array > 1)).any(axis=1)))
             raise ValueError(
@@ -153,9 +197,24 @@ class CrossEntropy(_Likelihood):
     from_logits : bool
         Whether the net gives logits y instead of p = softmax(y). A net that ends in a softmax needs no such word: it
         is trained from its logits, which is stable and cannot take log(0).
+    label_smoothing : float
+        0 to 1, of n classes: targets are t + label_smoothing * (1 / n - t), as in PyTorch and Keras.
+    class_weight : dict, sequence of float, "balanced" or None
+        What classes weigh, numbers >= 0: all of them in order, or by label, where those that are not named weigh 1.
+        "balanced": the number of rows, by that of classes and that of rows of the class, over all known data: in `fit`
+        and `evaluate`, not in single steps.
+    ignore_index : int or None
+        Rows with this label are left out. PyTorch's default is -100; here a negative label is an error by default.
+    **options
+        ``reduction`` and ``missing``, as of `MSE`; a label that is NaN is missing.
 
     Notes
     -----
+    With ``class_weight`` a row of label t weighs w_t, smoothed or not; of a row of probabilities the term of class j
+    weighs w_j, as in PyTorch, which weighs so the smoothed terms of labels, too. PyTorch divides by the sum of the
+    weights of each batch. Here weights are relative over known data, as all weights of rows are (`Model.fit`), so that
+    small batches are unbiased; a single step takes them as they are and divides by the number of rows.
+
     A net that ends in anything else is refused: of numbers that do not sum to 1, such as those of a sigmoid, the loss
     is small where all are 1. That the outputs of a layer of your own are probabilities, its ``gives`` says (`Layer`).
 
@@ -178,6 +237,81 @@ class CrossEntropy(_Likelihood):
     expects = ("class probabilities",)
     expected = "probabilities of classes, which sum to 1"
     ends = "Softmax() (where a row may be of several classes, with Sigmoid() and BinaryCrossEntropy())"
+    of_rows = True
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        class_weight: Mapping[int, float] | Sequence[float] | str | None = None,
+        ignore_index: int | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(from_logits, label_smoothing, **options)
+        self.class_weight, self.ignore_index = class_weight, ignore_index
+
+    @property
+    def class_weight(self) -> Any:
+        """What classes weigh."""
+        return self.__dict__.get("_class_weight")
+
+    @class_weight.setter
+    def class_weight(self, weights: Any) -> None:
+        self.__dict__["_class_weight"] = _checked_class_weight(f"{type(self).__name__}: class_weight", weights)
+
+    @property
+    def ignore_index(self) -> int | None:
+        """The label of rows that are left out."""
+        return self.__dict__.get("_ignore_index")
+
+    @ignore_index.setter
+    def ignore_index(self, label: int | None) -> None:
+        if label is not None and (isinstance(label, bool) or not isinstance(label, (int, np.integer))):
+            raise TypeError(f"{type(self).__name__}: ignore_index is {shown(label)}, expected a whole number or None")
+        self.__dict__["_ignore_index"] = label
+
+    def _may_miss(self) -> bool:
+        return self.ignore_index is not None or super()._may_miss()
+
+    def _absent(self, column: Array) -> Mask:
+        absent = super()._absent(column) if self.missing == "ignore" else np.zeros(column.shape, bool)
+        if self.ignore_index is not None and column.shape[1] == 1:
+            absent |= column == self.ignore_index
+        return absent
+
+    def _own_weights(self, target: Array, n_out: int, absent: Mask | None, known: bool) -> Array | None:
+        weights, n = self.class_weight, n_out
+        if weights is None:
+            return None
+        there = target if absent is None else target[~absent[:, 0]]
+        if isinstance(weights, str):  # "balanced"
+            if not known:
+                raise ValueError(
+                    f"{self}: class_weight='balanced' is known in fit and evaluate, where all rows are: pass a number "
+                    "for each class, 1 / np.bincount(labels)"
+                )
+            counts = np.bincount(there, minlength=n) if there.ndim == 1 else there.sum(axis=0, dtype=np.float64)
+            with np.errstate(divide="ignore"):
+                found = np.where(counts > 0, len(there) / (np.count_nonzero(counts) * counts), 0.0)
+        elif isinstance(weights, dict):
+            found = np.ones(n)
+            for label, weight in weights.items():
+                if not 0 <= label < n:
+                    raise ValueError(f"{self}: class_weight names class {label}, expected labels from 0 to {n - 1}")
+                found[label] = weight
+        else:
+            found = np.array(weights)
+            if len(found) != n:
+                raise ValueError(f"{self}: class_weight has {len(found)} numbers, expected {n}, one for each class")
+        weighed = found[target][:, None] if target.ndim == 1 else found[None, :]
+        if target.ndim == 1 and not found[there].any():
+            raise ValueError(f"{self}: all classes that occur weigh 0: there is nothing to learn")
+        return weighed
+
+    def _sum_of_weights(self, weight: Array, target: Array) -> float:
+        if target.ndim == 2 and weight.shape[1] > 1:  # a class counts as its probability
+            return float((weight * target).sum(dtype=np.float64)) * weight.shape[1]
+        return float(weight.sum())
 
     def _kernel_name(self, t: Array) -> str:
         return "cross_entropy" + ("_labels" if t.ndim == 1 else "") + ("_from_logits" if self.from_logits else "")
@@ -223,8 +357,26 @@ def _mean(right: Array, weight: Array | None) -> float:
     """Return the mean over rows, and over columns where there are some."""
     if weight is None:
         return float(right.mean())
+    right = right.reshape(len(right), -1)
+    if weight.ndim == 1 or right.shape != weight.shape:
+        right, weight = right.mean(axis=1), weight if weight.ndim == 1 else weight.mean(axis=1)
     with np.errstate(all="ignore"):
-        return float(np.average(right.reshape(len(right), -1).mean(axis=1), weights=weight))
+        return float(np.average(right, weights=weight))
+
+
+def _checked_class_weight(where: str, weights: Any) -> Any:
+    """Return weights of classes by label, in order, or a word, or None."""
+    if weights is None or (isinstance(weights, str) and weights == "balanced"):
+        return weights
+    if isinstance(weights, Mapping):
+        for label in weights:
+            if isinstance(label, (bool, str)) or label != int(label):
+                raise TypeError(f"{where} names {shown(label)}, expected labels of classes: whole numbers")
+        return {int(label): number(f"{where}[{label}]", weight) for label, weight in weights.items()}
+    if isinstance(weights, str) or np.ndim(weights) != 1:
+        kind = ValueError if isinstance(weights, str) else TypeError
+        raise kind(f"{where} is {shown(weights)}, expected a number for each class, a dict of them, or 'balanced'")
+    return tuple(number(f"{where}[{label}]", weight) for label, weight in enumerate(weights))
 
 
 def _labels(array: Array, n_classes: int, name: str) -> Array:

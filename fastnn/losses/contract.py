@@ -68,43 +68,106 @@ class Loss(Part):
             ----------
             y, t
                 Predictions of shape (rows, n), and targets as in `Model.fit`.
-            weight : array_like of shape (rows,) or None
-                Multiplies each row's loss; the mean is still over the number of rows.
+            weight : array_like of shape (rows,), or of the shape of the targets, or None
+                Multiplies each row's loss, or that of each target; the mean is still over their number.
             """
             y, target, factor, shape = self._given(y, t, weight)
             self._require_given(y)
             dy, value = np.empty_like(y), np.empty(1)
-            self._value_and_grad(y, target, factor, dy, value, None)
-            return float(value[0]), dy.reshape(shape)
+            each = self._each(target, shape)
+            self._single(y, target, factor, dy, value, each)
+            return float(value[0]) if each is None else each, dy.reshape(shape)
 
-    def __call__(self, y: ArrayLike, t: ArrayLike, weight: ArrayLike | None = None) -> float:
+    def __call__(self, y: ArrayLike, t: ArrayLike, weight: ArrayLike | None = None) -> Any:
         """Return the loss of predictions y for targets t: `value_and_grad` without the gradient, in either form.
 
         Parameters
         ----------
         y, t
             Predictions of shape (rows, n), or (rows,) for one output, and targets as in `Model.fit`.
-        weight : array_like of shape (rows,) or None
-            Multiplies each row's loss; the mean is still over the number of rows.
+        weight : array_like of shape (rows,), or of the shape of the targets, or None
+            Multiplies each row's loss, or that of each target; the mean is still over their number.
         """
-        y, target, factor, _ = self._given(y, t, weight)
+        y, target, factor, shape = self._given(y, t, weight)
         self._require_given(y)
-        value = np.empty(1)
-        self.compute(y, target, factor, None, value, None)
-        return float(value[0])
+        value, each = np.empty(1), self._each(target, shape)
+        if each is None:
+            self.compute(y, target, factor, None, value, None)
+            return float(value[0])
+        self._single(y, target, factor, None, value, each)
+        return each
+
+    def _each(self, t: Array, shape: tuple[int, ...]) -> Array | None:
+        """Return memory for single losses, where they are what this loss gives of predictions of that shape."""
+        return None
+
+    def _single(
+        self, y: Array, t: Array, weight: Array | None, dy: Array | None, value: Array, each: Array | None
+    ) -> None:
+        self._value_and_grad(y, t, weight, dy, value, None)
+
+    def require_one_number(self) -> None:
+        """Raise ValueError where this is no loss to train with, or to evaluate: it gives no single number."""
 
     def _given(self, y: Any, t: ArrayLike, weight: Any) -> tuple[Array, Array, Array | None, tuple[int, ...]]:
         """Return what a person hands in as kernels need it, and the shape that y had."""
         given = as_array(y, "y")
         y = np.ascontiguousarray(as_matrix(given[:, None] if given.ndim == 1 else given, "y"))
-        name = ("t",) if is_ours(type(self).targets) else ()
-        target = np.ascontiguousarray(self.targets(t, y.shape[1], y.dtype, *name))
+        factor = None if weight is None else as_weights(weight, len(y), y.dtype, "weight")
+        target, factor = self.read(t, factor, y.shape[1], y.dtype, "t")
         if len(target) != len(y):
             raise ValueError(f"t has {len(target)} rows, expected {len(y)} as y has")
-        if weight is not None and not self.takes_weights:
-            raise TypeError(f"{self} takes no weight: give its value_and_grad a third parameter, weight")
-        factor = None if weight is None else as_weights(weight, len(y), y.dtype, "weight")
-        return y, target, factor, given.shape
+        if factor is not None:
+            if not self.takes_weights:
+                raise TypeError(f"{self} takes no weight: give its value_and_grad a third parameter, weight")
+            factor = np.ascontiguousarray(factor, y.dtype)
+        return y, np.ascontiguousarray(target), factor, given.shape
+
+    def read(
+        self, t: Any, weight: Array | None, n_out: int, dtype: np.dtype[Any], name: str = "y", known: bool = False
+    ) -> tuple[Array, Array | None]:
+        """Return checked targets, and what they weigh: weights that are handed in, times those that the loss has.
+
+        Parameters
+        ----------
+        t : array_like
+        weight : ndarray of shape (rows, 1), or (rows, columns of the targets), or None
+        n_out : int
+            Of the net.
+        dtype : dtype
+        name : str
+            What errors call the targets: y in a training, t beside predictions y.
+        known : bool
+            Whether these are all the rows there are.
+        """
+        names = (name,) if is_ours(type(self).targets) else ()
+        target = self.targets(t, n_out, dtype, *names)
+        self._require_weights(weight, target, "weight" if name == "t" else "sample_weight")
+        return target, weight
+
+    def _require_weights(self, weight: Array | None, target: Array, name: str) -> None:
+        """Raise an error for weights that are neither of rows nor of these targets."""
+        if weight is None or weight.shape[1] == 1 or (self.takes_target_weights and weight.shape == target.shape):
+            return
+        of_targets = f", or per target: {target.shape}" if self.takes_target_weights and target.ndim == 2 else ""
+        expected = f"one number per row: ({len(target)},){of_targets}"
+        raise (ValueError if self.takes_target_weights else TypeError)(
+            f"{name} has shape {weight.shape}, expected {expected}, of {self}"
+        )
+
+    @property
+    def may_leave_out(self) -> bool:
+        """Whether rows may be left out because of what their targets are."""
+        return False
+
+    def relative(self, weight: Array, target: Array) -> Array:
+        """Return the weights of known data, of which only ratios count: scaled to mean 1."""
+        with np.errstate(all="ignore"):  # the least ones may become 0
+            weight = weight / weight.max()  # the sum of large ones overflows
+            return np.asarray(weight * (weight.size / self._sum_of_weights(weight, target)))
+
+    def _sum_of_weights(self, weight: Array, target: Array) -> float:
+        return float(weight.sum())
 
     def _require_given(self, y: Array) -> None:
         """Raise ValueError for predictions, handed in by a person, of which this loss is none."""
@@ -120,7 +183,7 @@ class Loss(Part):
                 f"{kind.__name__} has no value: define value_and_grad(y, t), which returns the loss and its gradient "
                 f"with respect to y, or _value_and_grad from kernels{instead}"
             )
-        getattr(kernels.of(y.dtype), name)(y, t, weight, dy, value, *self._numbers(), tape=tape)
+        getattr(kernels.of(y.dtype), name)(y, t, weight, dy, value, *self._numbers(), tape=tape, **self._options())
 
     def _kernel_name(self, t: Array) -> str:
         return self.kernel
@@ -128,6 +191,10 @@ class Loss(Part):
     def _numbers(self) -> tuple[Cell, ...]:
         """Return the cells that the kernel reads."""
         return ()
+
+    def _options(self) -> dict[str, Any]:
+        """Return what else the kernel is given, by name."""
+        return {}
 
     def compute(
         self, y: Array, t: Array, weight: Array | None, dy: Array | None, value: Array, tape: Tape | None
@@ -213,12 +280,18 @@ class Loss(Part):
             return self.metrics(y, t)
         if not takes_weight(type(self).metrics):
             raise TypeError(f"{self}: metrics takes no sample_weight: give it a third parameter, weight")
-        return self.metrics(y, t, weight[:, 0])
+        of_rows = weight.shape[1] == 1 or not is_ours(type(self).metrics)
+        return self.metrics(y, t, weight.mean(axis=1) if of_rows else weight)
 
     @property
     def is_numpy(self) -> bool:
         """Whether its code is NumPy."""
         return forms_of(type(self), Loss, "value_and_grad", "_value_and_grad").is_numpy
+
+    @property
+    def takes_target_weights(self) -> bool:
+        """Whether each target can have a weight of its own, where they have the shape of the predictions."""
+        return not self.is_numpy
 
     @property
     def takes_weights(self) -> bool:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastnn.losses.contract import Loss
+from fastnn.losses.reduction import Reduced
 from fastnn.settings import Cell, Number
 
 
-class MSE(Loss):
+class MSE(Reduced):
     """Mean squared error: the mean of (y - t)^2 over rows and columns."""
 
     kernel = "mse"
     of_numbers = True
 
 
-class MAE(Loss):
+class MAE(Reduced):
     """Mean absolute error: the mean of |y - t| over rows and columns. The derivative at 0 is 0."""
 
     kernel = "mae"
     of_numbers = True
 
 
-class Huber(Loss):
+class Huber(Reduced):
     """Mean of d^2 / 2 where |d| <= delta, else delta * (|d| - delta / 2), d = y - t (Huber 1964).
 
     Parameters
@@ -35,7 +35,8 @@ class Huber(Loss):
     of_numbers = True
     delta: Any = Number(above=0.0)
 
-    def __init__(self, delta: float = 1.0) -> None:
+    def __init__(self, delta: float = 1.0, **options: Any) -> None:
+        super().__init__(**options)
         self.delta = delta
 
     def _numbers(self) -> tuple[Cell, ...]:

@@ -70,31 +70,44 @@ def read(
         hint = _no_weights(sample_weight, labels)
         raise TypeError(f"sample_weight is {shown(sample_weight)}, expected one number for each row: {hint}")
     n, weights = len(matrix), None
-    if known and sample_weight is not None:
-        weights = _relative(sample_weight, n)
-        if not weights.all():
+    if sample_weight is not None:
+        weights = _relative(sample_weight, n) if known else as_weights(sample_weight, n, dtype)
+        if known and not (counts := weights.any(axis=1)).all():
             if tree.digits.due(matrix):
-                tree.digits.look(matrix[weights.any(axis=1)], x, "x", labels)
+                tree.digits.look(matrix[counts], x, "x", labels)
             return *_read_counted(tree, matrix, as_array(y, "y"), weights, loss, build, converted), n
     given: Any = matrix
     if converted:
         matrix = convert(given, dtype)
     if tree.has_columns and not tree.built:  # the layers say what columns may hold
         build(matrix.shape[1])
-    tree.check_numbers(matrix, "x", None if converted else dtype, labels)
+    leaves_out = known and loss.may_leave_out
+    if not leaves_out:
+        tree.check_numbers(matrix, "x", None if converted else dtype, labels)
     if not tree.built:
         build(matrix.shape[1])
-    target = loss.targets(y, tree.layers[-1].n_out, dtype)
+    target, weights = loss.read(y, weights, tree.layers[-1].n_out, dtype, known=known)
     if len(target) != n:
         check_lengths(n, target, "y")
+    if leaves_out:
+        counts = np.ones(n, bool) if weights is None else weights.any(axis=1)
+        shown_x = matrix
+        if not counts.all():  # errors call rows by the user's numbers
+            shown_x = matrix.copy()
+            shown_x[~counts] = matrix[np.argmax(counts)]
+            given, matrix, target = given[counts], matrix[counts], target[counts]
+            weights = None if weights is None else weights[counts]
+        tree.check_numbers(shown_x, "x", None if converted else dtype, labels)
     if (matrix is not x or target is not y or given.dtype != dtype) and tree.digits.due(matrix):
         _look_at_digits(tree, given, x, labels, target, y)
-    if weights is not None:
-        return matrix, target, _scaled(weights, loss, dtype if converted else weights.dtype), n
-    if sample_weight is None:
+    if weights is not None and known:
+        weights = loss.relative(weights, target)
+        if (weights == 1).all():
+            weights = None
+    if weights is None:
         return matrix, target, None, n
     _require_weights(loss)
-    return matrix, target, as_weights(sample_weight, n, dtype), n
+    return matrix, target, np.ascontiguousarray(convert(weights, dtype if converted or not known else weights.dtype)), n
 
 
 def _no_weights(given: str | Part, labels: Any) -> str:
@@ -152,17 +165,6 @@ def _read_counted(
         x[~counts], y[~counts] = x[first], y[first]
         read(tree, x, y, None, loss, build, True, None, converted)
         raise
-
-
-def _scaled(weights: Array, loss: Loss, dtype: np.dtype[Any]) -> Array | None:
-    """Return weights above 0, scaled to mean 1; None where all are equal."""
-    largest = weights.max()
-    if weights.min() == largest:
-        return None
-    _require_weights(loss)
-    with np.errstate(all="ignore"):  # the least ones may become 0
-        weights = weights / largest  # the sum of large ones overflows
-        return convert(weights * (weights.size / weights.sum()), dtype)
 
 
 def _require_weights(loss: Loss) -> None:

@@ -18,6 +18,7 @@ from fastnn.training.data import Data, read
 
 def ending(tree: Tree, loss: Loss) -> tuple[Loss, bool]:
     """Return the loss as it is computed behind these layers, and whether it contains the last of them."""
+    loss.require_one_number()
     return loss.for_end(tree.last, droppable=len(tree.elements) > 1)
 
 
