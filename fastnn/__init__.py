@@ -65,7 +65,7 @@ from fastnn.layers import (
     Threshold,
     activations,
 )
-from fastnn.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber, Loss
+from fastnn.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Head, Heads, Huber, Loss
 from fastnn.model import Model
 from fastnn.optimizers import (
     EMA,
@@ -177,6 +177,8 @@ __all__ = [
     "HardSigmoid",
     "HardSwish",
     "HardTanh",
+    "Head",
+    "Heads",
     "History",
     "Huber",
     "Identity",

@@ -350,6 +350,10 @@ class Kernels:
     @staticmethod
     def log_softmax_backward(y: Real, dy: Real, dx: Real, tape: Tape | None = None) -> None: ...
     @staticmethod
+    def add_loss(
+        part: Cell, total: Cell, weight: Number = 1.0, first: bool = False, tape: Tape | None = None
+    ) -> None: ...
+    @staticmethod
     def mse(
         y: Real,
         t: Real,

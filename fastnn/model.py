@@ -199,7 +199,7 @@ class Model(Network):
             As in `fit`.
         loss : str, Loss or None
             None takes that of the last training, or what fits the last activation.
-        sample_weight : array_like of shape (rows,) or None
+        sample_weight : array_like of shape (rows,) or (rows, n_out), or None
             As in `fit`: the loss is Σ weight * loss / Σ weight, and accuracies follow the same rule.
         batch_size : int or None
             How many rows are computed at a time; None chooses, as in `predict`.
@@ -233,9 +233,9 @@ class Model(Network):
         ----------
         x, y
             As in `fit`.
-        sample_weight : array_like of shape (rows,) or None
-            Multiplies the loss of each row: that of the batch is Σ weight * loss / rows, with weights as they are, also
-            negative ones (advantages). In `fit` they are relative; here rows of weight 0 are rows, and NaN is refused.
+        sample_weight : array_like of shape (rows,) or (rows, n_out), or None
+            Multiplies losses of rows or targets: that of the batch is Σ weight * loss / rows, weights as they are,
+            negative ones (advantages), too. In `fit` they are relative; here rows of weight 0 are rows, NaN is refused.
         loss, optimizer : str or object
             None takes those of the last training. What an optimizer remembers goes on where the same object, the same
             name or none is passed again, also after steps of others.
@@ -297,9 +297,9 @@ class Model(Network):
             Whether each epoch visits the rows in a new order.
         validation_data : tuple (x, y), (x, y, sample_weight), or None
             Evaluated after every epoch into ``history.val_loss``, weighted as in `evaluate`.
-        sample_weight : array_like of shape (rows,) or None
-            What the rows weigh, relative to each other: numbers >= 0. A row of weight 2 counts as two rows; one of 0 is
-            left out, whatever it holds, NaN too. The others are scaled to mean 1, and the loss of a batch is
+        sample_weight : array_like of shape (rows,) or (rows, n_out), or None
+            What rows, or targets, weigh, relative to each other: numbers >= 0. A row of weight 2 counts as two; what
+            weighs 0 is left out, whatever it holds, NaN too. Others are scaled to mean 1, and the loss of a batch is
             Σ weight * loss / rows. A loss of your own without weights can do with those that are all 0 or 1.
         callbacks : sequence of callables, or one
             Called as ``f(model, epoch, {"loss": ..., "val_loss": ...})`` after each epoch; True ends the fit. Where it

@@ -71,7 +71,9 @@ class Number:
         if not (enough and value < self._below and value <= self._most):  # type: ignore[operator]
             title = f"{type(part).__name__}: {name}"
             if self._moves and callable(value) and not isinstance(value, (type, Part)):
-                moving = Moving(as_schedule(title, value), title, above, min(self._below, np.nextafter(self._most, np.inf)))
+                moving = Moving(
+                    as_schedule(title, value), title, above, min(self._below, np.nextafter(self._most, np.inf))
+                )
                 value = moving.cell.item()
             elif value is None and self._optional:
                 part._cells.pop(name, None)

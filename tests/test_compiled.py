@@ -56,6 +56,7 @@ WITHOUT_ARITHMETIC = {
     "increment_body": "adds to one number",
     "norm_factor_body": "adds a few numbers",
     "multiply_numbers_body": "multiplies two numbers",
+    "add_loss_body": "adds two numbers",
     "every_body": "adds to one number",
     "follow_schedule_body": "reads one number of a table",
     "nadam_product_body": "multiplies two numbers",
@@ -127,6 +128,7 @@ OUTSIDE_LOOPS = {
     "approach_body": {"scalar conversion", "scalar arithmetic"},
     "norm_factor_body": {"scalar arithmetic"},
     "multiply_numbers_body": {"scalar arithmetic"},
+    "add_loss_body": {"scalar arithmetic"},
     "every_body": {"scalar arithmetic"},
     "follow_schedule_body": {"scalar arithmetic", "scalar conversion"},  # where in its table
     "fma_peak_loop": {"scalar conversion", "scalar arithmetic"},  # the number of operations

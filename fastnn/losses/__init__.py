@@ -7,6 +7,7 @@ from functools import partial
 
 from fastnn.losses.classification import BinaryCrossEntropy, CrossEntropy
 from fastnn.losses.contract import Loss
+from fastnn.losses.heads import Head, Heads
 from fastnn.losses.regression import MAE, MSE, Huber
 from fastnn.settings import made
 
@@ -15,6 +16,8 @@ __all__ = [
     "MSE",
     "BinaryCrossEntropy",
     "CrossEntropy",
+    "Head",
+    "Heads",
     "Huber",
     "Loss",
     "get",

@@ -310,8 +310,8 @@ class CrossEntropy(_Likelihood):
 
     def _sum_of_weights(self, weight: Array, target: Array) -> float:
         if target.ndim == 2 and weight.shape[1] > 1:  # a class counts as its probability
-            return float((weight * target).sum(dtype=np.float64)) * weight.shape[1]
-        return float(weight.sum())
+            return float((weight * target).sum(dtype=np.float64) * weight.shape[1])
+        return super()._sum_of_weights(weight, target)
 
     def _kernel_name(self, t: Array) -> str:
         return "cross_entropy" + ("_labels" if t.ndim == 1 else "") + ("_from_logits" if self.from_logits else "")

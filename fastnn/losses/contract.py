@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -154,6 +156,11 @@ class Loss(Part):
         raise (ValueError if self.takes_target_weights else TypeError)(
             f"{name} has shape {weight.shape}, expected {expected}, of {self}"
         )
+
+    def pieces(self, t: Any) -> tuple[list[Array], Callable[[list[Array]], Any]]:
+        """Return targets as arrays of which rows can be chosen, and what makes targets of such arrays."""
+        array = as_array(t, "y")
+        return [array if array.ndim else array[None]], itemgetter(0)
 
     @property
     def may_leave_out(self) -> bool:

@@ -19,22 +19,7 @@ Mask = NDArray[np.bool_]
 
 
 class Reduced(Loss):
-    """A loss of this package.
-
-    Parameters
-    ----------
-    reduction : str
-        "mean": over all numbers, or over rows where a row has one loss. "sum": of them; `fit` logs the mean of the sums
-        of batches, weighted by their rows, as Keras does, and `evaluate` gives the sum over all rows. "none": by hand,
-        the losses one by one, as an array, with the gradient of their sum; no net trains with that.
-    output_weights : sequence of float or None
-        What the outputs weigh, numbers >= 0, one for each column of the targets. Of the mean only their ratios count:
-        they are scaled to mean 1. Where a row has one loss, or is a label, there is nothing to weigh so.
-    missing : str
-        "raise" is an error for targets that are NaN (None, NA). "ignore" leaves them out, as if their weight were 0,
-        and the mean is over those that are there: over all known data in `fit` and `evaluate`, else over the batch.
-        Where a row has one loss, a row of which a target is missing is left out.
-    """
+    """A loss of this package: `MSE` says what its settings are."""
 
     constants: tuple[str, ...] = ("reduction",)
     of_rows: ClassVar[bool] = False  # whether a row has one loss
@@ -137,9 +122,10 @@ class Reduced(Loss):
         column = array[:, None] if array.ndim == 1 else array
         if column.ndim != 2 or not column.size:
             return array, None
-        absent: Mask = self._absent(column) if self._may_miss() else np.zeros((len(column), 1), bool)
+        absent: Any = self._absent(column) if self._may_miss() else np.zeros((len(column), 1), bool)
         if weight is not None and len(weight) == len(column) and weight.shape[1] in (1, column.shape[1]):
-            absent = np.logical_or(absent, weight == 0)
+            nothing = weight == 0
+            absent = absent | (nothing.all(axis=1, keepdims=True) if self.of_rows else nothing)
         if self.of_rows or not self.takes_target_weights:
             absent = absent.any(axis=1, keepdims=True)
         if not absent.any():

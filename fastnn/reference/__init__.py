@@ -11,6 +11,7 @@ from fastnn.reference.activations import *
 from fastnn.reference.columns import *
 from fastnn.reference.cross_entropies import *
 from fastnn.reference.layers import *
+from fastnn.reference.losses import *
 from fastnn.reference.optimizers import *
 from fastnn.reference.regression import *
 from fastnn.reference.transforms import *

@@ -41,3 +41,8 @@ def _reduce(
         each[...] = rows if of_rows else weighted
     if dy is not None:
         np.multiply(_weighed(gradient, weight), scale, out=dy)
+
+
+def add_loss(part: Cell, total: Cell, weight: float = 1.0, first: bool = False) -> None:
+    """Total = weight * part, added to what it was unless this is the first."""
+    total[0] = (0.0 if first else total[0]) + weight * part[0]

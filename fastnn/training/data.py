@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import losses, optimizers
 from fastnn.arena import Array
-from fastnn.arrays import as_array, as_weights, check_lengths, convert
+from fastnn.arrays import as_weights, check_lengths, convert
 from fastnn.checks import shown
 from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
@@ -75,7 +75,7 @@ def read(
         if known and not (counts := weights.any(axis=1)).all():
             if tree.digits.due(matrix):
                 tree.digits.look(matrix[counts], x, "x", labels)
-            return *_read_counted(tree, matrix, as_array(y, "y"), weights, loss, build, converted), n
+            return *_read_counted(tree, matrix, y, weights, loss, build, converted), n
     given: Any = matrix
     if converted:
         matrix = convert(given, dtype)
@@ -131,7 +131,7 @@ def _look_at_digits(tree: Tree, matrix: Any, x: Any, labels: Any, target: Array,
     """Warn where a column of x or of numbers y loses the digits that tell rows apart."""
     tree.digits.look(matrix, x, "x", labels)
     if target.dtype == tree.dtype:
-        given = table_of(y) or y
+        given = target if isinstance(y, (dict, tuple)) else table_of(y) or y
         tree.digits.look(target, given, "y", given.labels if isinstance(given, Table) else None)
 
 
@@ -150,20 +150,22 @@ def _relative(sample_weight: ArrayLike, n: int) -> Array:
 
 
 def _read_counted(
-    tree: Tree, x: Array, y: Array, weights: Array, loss: Loss, build: Callable[[int], None], converted: bool
+    tree: Tree, x: Array, y: Any, weights: Array, loss: Loss, build: Callable[[int], None], converted: bool
 ) -> tuple[Array, Array, Array | None]:
     """Return the data of rows that count: nobody sees what the others hold."""
-    if y.ndim == 0:
-        y = y[None]
-    check_lengths(len(x), y, "y")
+    pieces, targets = loss.pieces(y)
+    for piece in pieces:
+        check_lengths(len(x), piece, "y")
     counts = weights.any(axis=1)
     try:
-        return read(tree, x[counts], y[counts], weights[counts], loss, build, True, None, converted)[:3]
+        y = targets([piece[counts] for piece in pieces])
+        return read(tree, x[counts], y, weights[counts], loss, build, True, None, converted)[:3]
     except (TypeError, ValueError):
         # Once more, with a row that counts in place of all others: so the error calls rows by the user's numbers.
-        first, x, y = np.argmax(counts), x.copy(), y.copy()
-        x[~counts], y[~counts] = x[first], y[first]
-        read(tree, x, y, None, loss, build, True, None, converted)
+        filled = [array.copy() for array in (x, *pieces)]
+        for array in filled:
+            array[~counts] = array[np.argmax(counts)]
+        read(tree, filled[0], targets(filled[1:]), None, loss, build, True, None, converted)
         raise
 
 

@@ -47,6 +47,8 @@ def check_scale(
     for i in suspects:
         column = target[:, i].astype(np.float64)
         weights = None if weight is None else weight[:, i % weight.shape[1]]
+        if weights is not None and not weights.any():
+            continue
         with np.errstate(all="ignore"):
             mean = float(np.average(column, weights=weights))
             std = float(np.sqrt(np.average(np.square(column - mean), weights=weights)))

@@ -99,3 +99,22 @@ cdef int label_loss(str name, str summary, Body body, str a="a: absent", str b="
 cdef inline double weight_of(const real *weight, Py_ssize_t rows, Py_ssize_t i) noexcept nogil:
     cdef const real[::1] weights = input_vector(weight, rows)
     return weights[i] if weight is not NULL else 1
+
+
+# Of several losses
+cdef struct AddLoss:
+    const double *part
+    double *total
+    Number weight
+    size_t first
+
+cdef int add_loss_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const AddLoss *s = <const AddLoss *> call.payload
+    cdef double before = 0 if s.first else s.total[0]
+    s.total[0] = before + s.weight[0] * s.part[0]
+    return 0
+
+kernel("""add_loss(part: in float64 (1), total: inout float64 (1), weight: cell = 1.0 >= 0, first: flag = False)
+
+    total = weight * part, added to what it was unless this is the first.
+    """, add_loss_body, sizeof(AddLoss))

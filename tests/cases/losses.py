@@ -1,5 +1,6 @@
 """Cases of losses."""
 
+import inspect
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -51,7 +52,10 @@ def loss(
             made |= {"value": unset(1, np.float64), **parameters}
             if columns is not None:
                 made["each"] = unset(rows if of_rows else t.shape, dtype)
-            return made | (options and {**options, **more(width)})
+            made |= options and {**options, **more(width)}
+            of_twin = inspect.signature(getattr(reference, op)).parameters
+            last = max([*of_twin].index(name) for name in made)
+            return {name: made.get(name, of_twin[name].default) for name in [*of_twin][: last + 1]}
 
         scale = {} if dy is None else {"dy": lambda a: factor(a) * dy(a)}
         if value is not None:
@@ -161,5 +165,19 @@ LOSSES = (
         of_rows=True,
         more=smoothed,
         elements=False,
+    ),
+    *(
+        Case(
+            "add_loss",
+            lambda rows, width, dtype, rng, first=first: {
+                "part": np.array([rows + 0.5]),
+                "total": np.array([0.25]),
+                "weight": 1.5,
+                "first": first,
+            },
+            ("total",),
+            variant="first" * first,
+        )
+        for first in (False, True)
     ),
 )

@@ -1,0 +1,280 @@
+"""Several losses of one net, each of some of its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import kernels
+from fastnn.arena import Array
+from fastnn.arrays import as_array
+from fastnn.checks import count, number_of, shown
+from fastnn.layers.contract import Layer
+from fastnn.losses.contract import Loss
+from fastnn.settings import Number, Part
+from fastnn.tables import table_of
+
+if TYPE_CHECKING:
+    from fastnn._core.tape import Tape
+
+
+class Head(Part):
+    """Some outputs of a net, next to each other, their loss and what it weighs: one of `Heads`.
+
+    Parameters
+    ----------
+    loss : Loss
+        Of these outputs, as if they were all: it may have weights of its own, leave out missing targets, or be yours.
+    n : int
+        How many outputs there are, at least 1.
+    weight : float
+        At least 0: what the loss is multiplied by. It may be changed at any time.
+
+    Examples
+    --------
+    >>> from fastnn import MAE, Head
+    >>> Head(MAE(), 2, weight=0.5)
+    Head(MAE(), n=2, weight=0.5)
+    """
+
+    weight: Any = Number()
+
+    def __init__(self, loss: Loss, n: int = 1, weight: float = 1.0) -> None:
+        if not isinstance(loss, Loss):
+            raise TypeError(f"Head: loss is {shown(loss)}, expected a loss, such as MSE()")
+        if isinstance(loss, Heads):
+            raise TypeError(f"Head: loss is {shown(loss)}, expected one loss: list its heads beside the others")
+        self.__dict__["_loss"], self.__dict__["_n"], self.weight = loss, count("Head: n", n), weight
+
+    @property
+    def loss(self) -> Loss:
+        """The loss of these outputs."""
+        return self.__dict__["_loss"]  # type: ignore[no-any-return]
+
+    @property
+    def n(self) -> int:
+        """How many outputs there are."""
+        return self.__dict__["_n"]  # type: ignore[no-any-return]
+
+    def settings(self) -> object:
+        return self.n, self.weight, type(self.loss), self.loss.settings()
+
+
+class Heads(Loss):
+    """The sum of weight * loss over heads: parts of the outputs that have losses of their own.
+
+    The outputs of the net are those of the first head, then those of the second, and so on. Targets are a dict with
+    those of each head by its name, or a tuple of them in order, each as the head's loss takes them: labels, too. A
+    frame, or an array, has as many columns for each head as that has outputs. `Model.evaluate` gives, besides the loss,
+    the loss and the metrics of each head under its name.
+
+    Parameters
+    ----------
+    heads : dict of str to Head
+        In the order of the outputs.
+
+    Notes
+    -----
+    Weights of rows count for every head; those of targets are an array with a column for each output. What is
+    recorded of it comes back to Python only for a loss in NumPy. Keras's ``loss_weights`` are the weights of heads.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import MSE, CrossEntropy, Dense, Head, Heads, Model
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=(100, 2))
+    >>> loss = Heads({"price": Head(MSE(), 1), "kind": Head(CrossEntropy(from_logits=True), 3, weight=0.5)})
+    >>> y = {"price": x[:, 0] - x[:, 1], "kind": (x > 0).sum(axis=1)}
+    >>> net = Model([Dense(16, "relu"), Dense(4)], seed=0)
+    >>> history = net.fit(x, y, loss, epochs=100, batch_size=20)
+    >>> sorted(net.evaluate(x, y))
+    ['kind_accuracy', 'kind_loss', 'loss', 'price_loss']
+    """
+
+    constants = ("_layout", "_structure")
+
+    def __init__(self, heads: Mapping[str, Head]) -> None:
+        super().__init__()
+        if not isinstance(heads, Mapping) or not heads:
+            raise TypeError(
+                f"Heads: heads is {shown(heads)}, expected a dict of names and heads: {{'price': Head(MSE())}}"
+            )
+        for name, head in heads.items():
+            if not isinstance(name, str) or not isinstance(head, Head):
+                raise TypeError(f"Heads: {shown(name)} is {shown(head)}, expected a name and a Head")
+        self.__dict__["_heads"], self.__dict__["_layout"] = dict(heads), ()
+
+    @property
+    def heads(self) -> dict[str, Head]:
+        """The heads by name: their weights, and the settings of their losses, may be changed."""
+        return dict(self._heads)
+
+    @property
+    def _heads(self) -> dict[str, Head]:
+        return self.__dict__["_heads"]  # type: ignore[no-any-return]
+
+    @property
+    def _structure(self) -> list[Any]:
+        """What a recording fixes of the losses of heads."""
+        parts = [head.loss for head in self._heads.values()]
+        return [getattr(loss, name) for loss in parts for name in loss.constants]
+
+    def settings(self) -> object:
+        return {name: head.settings() for name, head in self._heads.items()}, self.__dict__["_layout"]
+
+    def require_one_number(self) -> None:
+        for head in self._heads.values():
+            head.loss.require_one_number()
+
+    def for_end(self, last: Layer, droppable: bool) -> tuple[Loss, bool]:
+        if last.gives not in (None, "numbers"):
+            raise ValueError(
+                f"Heads: the net ends in {last!r}, over the outputs of all heads: end it with a Dense without an "
+                "activation, and use from_logits=True, or with layers that give each head's outputs (Parallel)"
+            )
+        own = type(self).__new__(type(self), self._heads)
+        own.__dict__.update(self.__dict__)
+        own.__dict__["_heads"] = {}
+        for name, head in self._heads.items():
+            loss, _ = self._of(name, lambda head=head: head.loss.for_end(last, False))  # type: ignore[misc]
+            same = own.__dict__["_heads"][name] = Head(loss, head.n)
+            object.__setattr__(same, "_cells", head._cells)
+        return own, False
+
+    def _of(self, name: str, compute: Callable[[], Any]) -> Any:
+        """Compute something of a head; an error says of which."""
+        try:
+            return compute()
+        except (TypeError, ValueError) as error:
+            error.args = (f"head {name!r}: {error}",)
+            raise
+
+    # -- data ---------------------------------------------------------------------------------------------------------
+
+    def pieces(self, t: Any) -> tuple[list[Array], Callable[[list[Array]], Any]]:
+        return self._targets_of_heads(t, "y"), tuple
+
+    def _targets_of_heads(self, t: Any, name: str) -> list[Array]:
+        """Return what is the target of each head."""
+        heads = self._heads
+        if isinstance(t, Mapping):
+            if {*t} != {*heads}:
+                raise ValueError(
+                    f"{name} has targets of {', '.join(map(str, t))}, expected those of {', '.join(heads)}"
+                )
+            given = [t[head] for head in heads]
+        elif isinstance(t, tuple) and table_of(t) is None:
+            if len(t) != len(heads):
+                raise ValueError(f"{name} has {number_of(len(t), 'array')}, expected {len(heads)}: {', '.join(heads)}")
+            given = list(t)
+        else:
+            array, widths = as_array(t, name), [head.n for head in heads.values()]
+            if array.ndim != 2 or array.shape[1] != sum(widths):
+                raise ValueError(
+                    f"{name} has shape {array.shape}, expected (rows, {sum(widths)}), a dict of the targets of "
+                    f"{', '.join(heads)}, or a tuple of them"
+                )
+            return np.split(array, np.cumsum(widths)[:-1], axis=1)
+        return [self._of(head, lambda one=one: as_array(one, name)) for head, one in zip(heads, given, strict=True)]  # type: ignore[misc]
+
+    def read(
+        self, t: Any, weight: Array | None, n_out: int, dtype: np.dtype[Any], name: str = "y", known: bool = False
+    ) -> tuple[Array, Array | None]:
+        given, n = self._targets_of_heads(t, name), sum(head.n for head in self._heads.values())
+        if n != n_out:
+            raise ValueError(f"{self} has heads of {number_of(n, 'output')}, expected {n_out}: those of the net")
+        if weight is not None and weight.shape[1] not in (1, n):
+            raise ValueError(
+                f"weights have shape {weight.shape}, expected one for each row, or for each of {n} outputs"
+            )
+        targets: list[Array] = []
+        weights: list[Array | None] = []
+        layout, first = [], 0
+        for (head_name, head), one in zip(self._heads.items(), given, strict=True):
+            own = weight if weight is None or weight.shape[1] == 1 else weight[:, first : first + head.n]
+            first += head.n
+            if own is not None and not head.loss.takes_target_weights:
+                own = own[:, :1]
+            target, factor = self._of(
+                head_name,
+                lambda head=head, one=one, own=own: head.loss.read(one, own, head.n, dtype, name, known),  # type: ignore[misc]
+            )
+            if target.ndim == 1:
+                target = (target[:, None] == np.arange(head.n)).astype(dtype)
+            if targets and len(target) != len(targets[0]):
+                raise ValueError(f"{name} has {len(target)} rows for head {head_name!r}, expected {len(targets[0])}")
+            targets.append(target)
+            weights.append(factor)
+            layout.append(target.shape[1])
+        self.__dict__["_layout"] = tuple(layout)
+        joined = np.concatenate(targets, axis=1)
+        if all(factor is weight for factor in weights):
+            return joined, weight
+        columns = [
+            np.broadcast_to(1.0 if factor is None else factor, target.shape)
+            for factor, target in zip(weights, targets, strict=True)
+        ]
+        return joined, np.concatenate(columns, axis=1)
+
+    @property
+    def may_leave_out(self) -> bool:
+        return any(head.loss.may_leave_out for head in self._heads.values())
+
+    def relative(self, weight: Array, target: Array) -> Array:
+        if weight.shape[1] == 1:
+            return super().relative(weight, target)
+        blocks = [head.loss.relative(weight[:, columns], target[:, columns]) for _, head, _, columns in self._places()]
+        return np.concatenate(blocks, axis=1)
+
+    def _places(self) -> list[tuple[str, Head, slice, slice]]:
+        """Return the heads, with the columns of y and of the targets that are theirs."""
+        places, first, first_target = [], 0, 0
+        for (name, head), width in zip(self._heads.items(), self.__dict__["_layout"], strict=True):
+            places.append((name, head, slice(first, first + head.n), slice(first_target, first_target + width)))
+            first, first_target = first + head.n, first_target + width
+        return places
+
+    # -- what is computed ---------------------------------------------------------------------------------------------
+
+    def _value_and_grad(
+        self, y: Array, t: Array, weight: Array | None, dy: Array | None, value: Array, tape: Tape | None
+    ) -> None:
+        k = kernels.of(y.dtype)
+        for i, (_, head, columns, of_target) in enumerate(self._places()):
+            own_y, own_t = np.zeros((len(y), head.n), y.dtype), np.zeros(t[:, of_target].shape, t.dtype)
+            own_dy, part = None if dy is None else np.zeros_like(own_y), np.zeros(1)
+            k.copy(y[:, columns], own_y, tape)
+            k.copy(t[:, of_target], own_t, tape)
+            own_weight = None if weight is None else self._weights_of(head, weight, of_target, tape)
+            head.loss.compute(own_y, own_t, own_weight, own_dy, part, tape)
+            k.add_loss(part, value, head.cell("weight"), i == 0, tape)
+            if dy is not None and own_dy is not None:
+                k.scale(own_dy.reshape(-1), head.cell("weight"), tape)
+                k.copy(own_dy, dy[:, columns], tape)
+
+    def _weights_of(self, head: Head, weight: Array, of_target: slice, tape: Tape | None) -> Array:
+        if weight.shape[1] == 1:
+            return weight
+        columns = of_target if head.loss.takes_target_weights else slice(of_target.start, of_target.start + 1)
+        own = np.zeros(weight[:, columns].shape, weight.dtype)
+        kernels.of(weight.dtype).copy(weight[:, columns], own, tape)
+        return own
+
+    def metrics_of(self, y: Array, t: Array, weight: Array | None) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for name, head, columns, of_target in self._places():
+            own_y, own_t = (np.ascontiguousarray(array) for array in (y[:, columns], t[:, of_target]))
+            factor = None if weight is None else self._weights_of(head, np.asarray(weight, y.dtype), of_target, None)
+            value = np.zeros(1)
+            head.loss.compute(own_y, own_t, factor, None, value, None)
+            found[f"{name}_loss"] = float(value[0])
+            metrics = head.loss.metrics_of(own_y, own_t, factor)
+            found |= {f"{name}_{metric}": one for metric, one in metrics.items()}
+        return found
+
+    @property
+    def takes_weights(self) -> bool:
+        return all(head.loss.takes_weights for head in self._heads.values())
