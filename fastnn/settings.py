@@ -207,7 +207,7 @@ class Part(metaclass=Parts):
 
     def _is_zero(self, name: str) -> bool:
         """Whether a number is 0, and stays so: one that follows a schedule may leave it."""
-        return not self._cells[name][0] and name not in self._schedules
+        return not self.cell(name)[0] and name not in self._schedules
 
     def cell(self, name: str) -> Cell:
         """Return the cell of a number: what kernels read."""

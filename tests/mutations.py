@@ -154,6 +154,10 @@ MUTATIONS = (
     ("tape/player.pxi", "tape.calls_python and «not call_in_bounds(call) ⇒ False»", f"{CALLS}a_number_that"),
     ("tape/player.pxi", "if «tape.n_bounded > 0 ⇒ False»", BOUNDS),
     ("tape/player.pxi", "return 0 if «status == CALL_END ⇒ False» else status", "test_extending.py::test_every"),
+    (
+        "kernels/transforms.pxi", "return 0 if s.advances else «CALL_OUT_OF_RANGE ⇒ 0»",
+        "test_schedules.py::test_a_recording_refuses",
+    ),
     ("kernels/transforms.pxi", "if «s.count[0] < s.k[0] ⇒ s.count[0] <= s.k[0]»:", "test_extending.py::test_every"),
     ("tape/epochs.pxi", "total += value[0] * «rows ⇒ batch_size»", "test_training.py::test_the_loss_of_an_epoch"),
     ("tape/epochs.pxi", "«first_epoch + epoch ⇒ first_epoch - epoch», step", "test_fit.py::test_the_order_depends"),

@@ -28,6 +28,7 @@ from fastnn import (
     Softmax,
     fit_many,
 )
+from fastnn.schedules import Linear
 
 X, T = data()
 
@@ -37,8 +38,9 @@ class Interrupt(Exception):
 
 
 def net_of(layers=(), seed=0):
-    """A net with counters, averages and, while it is trained, moments: all follow from the number of steps."""
-    net = Model([Dense(5), BatchNorm(), *layers, Dropout(0.2), Dense(OUTPUTS)], seed=seed, dtype="float64")
+    """A net with counters, averages, a schedule and, while it is trained, moments: all follow from the steps."""
+    dropout = Dropout(Linear(0.1, 0.5, steps=3000))
+    net = Model([Dense(5), BatchNorm(), *layers, dropout, Dense(OUTPUTS)], seed=seed, dtype="float64")
     return net.build(FEATURES)
 
 

@@ -244,6 +244,7 @@ NUMBERS = {
     "slope": ("layer", [LeakyReLU], MSE, lambda: SGD(0.1), "negative_slope", FALL),
     "alpha": ("layer", [CELU], MSE, lambda: SGD(0.1), "alpha", FALL),
     "eps": ("layer", [BatchNorm], MSE, lambda: SGD(0.1), "eps", FALL),
+    "stddev": ("layer", [lambda: fastnn.GaussianNoise(0.1)], MSE, lambda: SGD(0.1), "stddev", FALL),
     "delta": ("loss", [], Huber, lambda: SGD(0.1), "delta", FALL),
     "lr_factor": ("group", [], MSE, lambda: SGD(0.1, groups=[Group("0.w")]), "lr_factor", FALL),
     "decay of a group": ("group", [], MSE, lambda: SGD(0.1, groups=[Group("0.w", 1, 0.1)]), "weight_decay", FALL),
@@ -311,6 +312,37 @@ def test_every_number_follows_a_schedule_to_the_bit(name):
         stepped(net, method if method != "by hand" else "train_batch", 1)
         assert getattr(PLACES[place](net), number) == 0.2
         assert not same_bits(net.params, before)
+
+
+def test_the_decay_of_an_average_follows_a_schedule():
+    schedule, nets, rules = Linear(0, 0.9, steps=10), [net_of(), net_of()], [SGD(0.1), SGD(0.1)]
+    for rule in rules:
+        rule.average = fastnn.EMA(0.5)
+    rules[0].average.decay = schedule
+    for step in range(12):
+        rules[1].average.decay = schedule(step)
+        for net, rule in zip(nets, rules, strict=True):
+            net.train_batch(X, T, loss="mse", optimizer=rule)
+    assert same_bits(nets[0].predict(X), nets[1].predict(X))
+    assert same_bits(nets[0].params, nets[1].params)
+    assert "average=EMA(decay=Linear(start=0.0, end=0.9, steps=10))" in repr(rules[0])
+
+
+def test_a_recording_refuses_a_step_whose_number_nobody_knows():
+    """Before anything is computed with an old one; behind a step, the number stays."""
+    k, place, first, table, number = fastnn.kernels.float64, np.zeros(1), np.zeros(1), np.ones(3), np.full(1, 0.5)
+    table[2] = np.nan
+    for step, is_known in ((0, True), (1, True), (2, False), (3, False), (-1, False)):
+        place[0], number[0] = step, 0.5
+        if is_known:
+            k.follow_schedule(place, first, table, number)
+            assert number[0] == 1
+            continue
+        with pytest.raises(IndexError):
+            k.follow_schedule(place, first, table, number)
+        place[0] -= 1
+        k.follow_schedule(place, first, table, number, True)
+        assert (place[0], number[0]) == (step, 0.5)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
