@@ -32,7 +32,7 @@ class Activation(Layer):
 
     def _constants(self) -> list[Cell]:
         """Return the cells of its constants, as its row has them."""
-        return [self._cells[name] for name in self.numbers]
+        return [self.cell(name) for name in self.numbers]
 
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         getattr(self.kernels, self.kernel + "_forward")(x, y, *self._constants(), tape=run.tape)
