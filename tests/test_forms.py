@@ -269,13 +269,14 @@ def test_a_history_makes_a_table():
 
 # A part reads as the expression that makes it
 
-NAMES = {**vars(fastnn), **vars(optimizers)}
+NAMES = {**vars(fastnn), **vars(optimizers), "sin": np.sin, "cos": np.cos}
 OTHERS = {  # a value for each setting that has no default, or one that is neither a number nor a truth value
     "activation": "tanh", "units": 7, "weight_initializer": "he_uniform", "bias_initializer": "ones",
     "approximate": "tanh", "layers": [Dense(4, "relu"), Dropout(0.2), Dense(4)], "which": "0.*", "decay": "weights",
     "groups": [Group("biases", weight_decay=0.0), Group("0.*", 0.1)], "weight_decay": 0.02, "monitor": "loss",
     "clip_value": 3.0, "clip_layer_norm": 2.0, "clip_norm": 1.5, "limit": 2.0, "batches": 4, "mode": "max",
     "transforms": [ClipNorm(1.0), ClipValue(2.0)], "average": EMA(0.9), "per": "step", "threshold": 0.75,
+    "initializer": "he_uniform", "stddev": 0.3, "function": np.sin, "gradient": np.cos, "shape": [2, 3],
 }  # fmt: skip
 BASES = Layer, Loss, Optimizer, Transform, Average, Group, EarlyStopping
 PARTS = [
