@@ -46,7 +46,21 @@ FAMILIES = {
         ],
         [],
     ),
-    "losses": (["common", "views", "softmax", "losses", "regression", "cross_entropies"], []),
+    "losses": (
+        [
+            "common",
+            "views",
+            "softmax",
+            "losses",
+            "regression",
+            "cross_entropies",
+            "distributions",
+            "focal",
+            "margins",
+            "row_losses",
+        ],
+        [],
+    ),
     "optimizers": (["common", "views", "index", "optimizers", "transforms", "adam", "gather"], []),
 }
 MODULES = ("team/team.pyx", "tape/tape.pyx", "kernels/kernel.pyx", "cpu.pyx")  # built once

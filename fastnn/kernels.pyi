@@ -391,6 +391,82 @@ class Kernels:
         total: bool = False,
     ) -> None: ...
     @staticmethod
+    def smooth_l1(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        beta: Number = 1.0,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def log_cosh(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def quantile(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        q: Number = 0.5,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def expectile(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        tau: Number = 0.5,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def msle(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def mape(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        eps: Number = 1e-7,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
     def binary_cross_entropy(
         y: Real,
         t: Real,
@@ -465,6 +541,219 @@ class Kernels:
         dy: Real | None,
         value: Cell,
         smoothing: Number = 0.0,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def poisson(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        eps: Number = 1e-8,
+        full: Number = 0.0,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def poisson_of_logs(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        full: Number = 0.0,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def tweedie_of_logs(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        power: Number = 1.5,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def tweedie(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        power: Number = 1.5,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def kl_divergence(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def kl_divergence_of_logs(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def binary_focal(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        gamma: Number = 2.0,
+        alpha: Number = -1.0,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def binary_focal_from_logits(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        gamma: Number = 2.0,
+        alpha: Number = -1.0,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def focal(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        gamma: Number = 2.0,
+        alpha: Number = 1.0,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def focal_of_logs(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        gamma: Number = 2.0,
+        alpha: Number = 1.0,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def hinge(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def squared_hinge(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def gaussian_nll(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        eps: Number = 1e-6,
+        tape: Tape | None = None,
+        *,
+        full: bool = False,
+        log_variance: bool = False,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def quantiles(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        q: Cell,
+        crossing: Number = 0.0,
+        tape: Tape | None = None,
+        *,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def multi_margin(
+        y: Real,
+        t: Labels,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        margin: Number = 1.0,
+        tape: Tape | None = None,
+        *,
+        squared: bool = False,
+        each: Real | None = None,
+        total: bool = False,
+    ) -> None: ...
+    @staticmethod
+    def cosine_similarity(
+        y: Real,
+        t: Real,
+        weight: Real | None,
+        dy: Real | None,
+        value: Cell,
+        eps: Number = 1e-8,
         tape: Tape | None = None,
         *,
         each: Real | None = None,

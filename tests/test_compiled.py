@@ -38,6 +38,8 @@ LANES = {(isa, dtype): BYTES[WIDEST[isa]] // (4 if dtype == "float32" else 8) fo
 ELSEWHERE = {"dense_backward": ("dense_dx_body", "dense_dw_body")}
 
 WITHOUT_ARITHMETIC = {
+    "loss_of_numbers_body": "calls the loop of its loss",
+    "loss_of_rows_body": "calls the loop of its loss",
     "identity_loop": "copies",
     "negative_loop": "changes signs",
     "elementwise_body": "calls the loop of its kernel",
@@ -80,6 +82,8 @@ CALLS = {
         f"{name}_loop": {"far_angles": "angles beyond the range of the loop, if there are some among 256"}
         for name in ("sin", "cos", "sine", "snake")
     },
+    "loss_of_numbers_body": {"reduce_looped": "for all pieces"},
+    "loss_of_rows_body": {"reduce_looped": "for all pieces"},
     "elementwise_body": {"": "the loop of its kernel, by its address, once for all rows"},
     "gradient_body": {"": "the loop of its kernel, by its address, once for all rows"},
     "dense_forward_body": {"gemm": "a whole product"},
@@ -106,6 +110,8 @@ RULES = (
 OUTSIDE_LOOPS = {
     "elementwise_body": {"scalar conversion", "packed conversion"},  # two constants are a vector
     "gradient_body": {"scalar conversion", "packed conversion"},
+    "loss_of_numbers_body": {"scalar conversion", "packed conversion"},  # the two cells
+    "loss_of_rows_body": {"scalar conversion", "packed conversion"},
     # 1 - alpha, the corrections and their kin
     **{f"{name}_body": {"scalar conversion", "scalar arithmetic"} for name in RULES},
     **{
@@ -134,6 +140,8 @@ OUTSIDE_LOOPS = {
     "fma_peak_loop": {"scalar conversion", "scalar arithmetic"},  # the number of operations
 }
 ANYWHERE = {
+    "multi_margin_body": {"packed arithmetic"},  # sums of squares
+    "cosine_similarity_body": {"packed arithmetic"},
     "norm_factor_body": {"scalar arithmetic", "packed sum"},
     "trust_rate_body": {"scalar arithmetic", "packed sum"},
     "lamb_body": {"scalar arithmetic", "scalar conversion", "packed sum", "packed arithmetic"},  # sums of squares
@@ -239,7 +247,7 @@ def loops_of(name: str) -> int:
     if name in LOOPS:
         return LOOPS[name]
     if name in losses():
-        return 1 if "labels" in name or name == "cross_entropy_from_logits_body" else 2
+        return 1 if name.endswith("_loop") or "labels" in name or name == "cross_entropy_from_logits_body" else 2
     return 2 if name.removesuffix("_loop") in kernels.float64.activations else 1
 
 
@@ -303,7 +311,7 @@ def stored_under_mask(parts: list[Function]) -> Iterator[str]:
 
 def allowed_in_double(name: str, in_loop: bool) -> set[str]:
     if name in losses():
-        return LOSSES
+        return LOSSES | ANYWHERE.get(name, set()) | (set() if in_loop else {"packed conversion"})  # of two cells
     return ANYWHERE.get(name, set()) | (set() if in_loop else OUTSIDE_LOOPS.get(name, set()))
 
 

@@ -10,8 +10,11 @@ follows from y, else x. An output may be the array that it is computed from: y i
 from fastnn.reference.activations import *
 from fastnn.reference.columns import *
 from fastnn.reference.cross_entropies import *
+from fastnn.reference.distributions import *
+from fastnn.reference.focal import *
 from fastnn.reference.layers import *
 from fastnn.reference.losses import *
+from fastnn.reference.margins import *
 from fastnn.reference.optimizers import *
 from fastnn.reference.regression import *
 from fastnn.reference.transforms import *

@@ -8,7 +8,11 @@
 # each      or None: the losses one by one, weighted, of each number (rows, n), or of each row (rows)
 
 cdef extern from "math/losses.h":
-    pass
+    ctypedef struct LossRun:
+        pass
+    void map_loss(const LossRun *r, LossFormula f, LossFormula g) noexcept nogil
+
+ctypedef void (*LossLoop)(const LossRun *r) noexcept nogil
 
 # Of all losses whose targets have the shape of the predictions. a and b are numbers of the formulas, or absent.
 cdef struct TargetLoss:
@@ -34,6 +38,31 @@ cdef extern from *:
     int mean_over_numbers(const TargetLoss *s, LossFormula f, LossFormula g) noexcept nogil
     int mean_over_rows(const TargetLoss *s, LossFormula f, LossFormula g) noexcept nogil
 
+# Of losses that are few lines beside their formulas: a loop of their own, in one body for all
+cdef struct LoopLoss:
+    Input y, t, weight
+    Output dy
+    double *value
+    Number a, b
+    Output each
+    size_t total
+    Py_ssize_t rows, n, m
+    LossLoop loop
+
+cdef extern from *:
+    """
+    #define numbers_by_loop(s) reduce_looped((Loss){LOSS_OF(s), NUMBERS_OF(s)}, (s)->loop)
+    #define rows_by_loop(s) reduce_looped((Loss){LOSS_OF(s), NUMBERS_OF(s), .of_rows = 1}, (s)->loop)
+    """
+    int numbers_by_loop(const LoopLoss *s) noexcept nogil
+    int rows_by_loop(const LoopLoss *s) noexcept nogil
+
+cdef int loss_of_numbers_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    return numbers_by_loop(<const LoopLoss *> call.payload)
+
+cdef int loss_of_rows_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    return rows_by_loop(<const LoopLoss *> call.payload)
+
 cdef Py_ssize_t check_weights(str kernel, Call *call) except -1:
     cdef const TargetLoss *s = <const TargetLoss *> call.payload
     if s.weight is not NULL and s.m != 1 and s.m != s.n:
@@ -50,12 +79,13 @@ cdef Py_ssize_t check_row_weights(str kernel, Call *call) except -1:
 
 # `of_rows`: whether a row has one loss. `more`: what follows by its name, of a body with a struct of its own.
 cdef int declare_loss(
-    str name, str summary, Body body, str a, str b, bint of_rows, str more, size_t payload_bytes, Prepare check
+    str name, str summary, Body body, str a, str b, bint of_rows, str more, size_t payload_bytes, Prepare check,
+    LossLoop loop=NULL,
 ) except -1:
     each = "(rows)" if of_rows else "(rows, n)"
     text = f"""{name}(y: in (rows, n), t: in (rows, n), weight: in (rows, m) | None, dy: out (rows, n) | None,
         value: out float64 (1), {a}, {b}, *, each: out {each} | None = None, total: flag = False{more})\n\n{summary}"""
-    kernel(text, body, payload_bytes, check)
+    kernel(text, body, payload_bytes, check, <const void *> loop)
     return 0
 
 # A loss of numbers; of rows that are sums over their numbers; and of whole rows, whose numbers have no weights.
@@ -67,6 +97,13 @@ cdef int summed_loss(str name, str summary, Body body, str a="a: absent", str b=
 
 cdef int row_loss(str name, str summary, Body body, str a="a: absent", str b="b: absent") except -1:
     return declare_loss(name, summary, body, a, b, True, "", sizeof(TargetLoss), check_row_weights)
+
+# By a loop
+cdef int numbers_looped(str name, str summary, LossLoop loop, str a="a: absent", str b="b: absent") except -1:
+    return declare_loss(name, summary, loss_of_numbers_body, a, b, False, "", sizeof(LoopLoss), check_weights, loop)
+
+cdef int rows_looped(str name, str summary, LossLoop loop, str a="a: absent", str b="b: absent") except -1:
+    return declare_loss(name, summary, loss_of_rows_body, a, b, True, "", sizeof(LoopLoss), check_weights, loop)
 
 
 # Of all losses whose targets are labels

@@ -86,12 +86,34 @@ OUT_OF_LINE void after_piece(const Loss *s, LossPiece *p) {
     }
 }
 
-ALWAYS_INLINE int reduce_loss(Loss s, real (*f)(real, real, real, real), real (*g)(real, real, real, real)) {
+/* A loop that a loss has for itself: losses = f(y, t, a, b), and dy = factor * g(y, t, a, b). */
+typedef struct {
+    const real *y, *t;
+    real *losses, *dy;
+    ptrdiff_t length;
+    real a, b, factor;
+} LossRun;
+
+ALWAYS_INLINE void map_loss(const LossRun *r, real (*f)(real, real, real, real), real (*g)(real, real, real, real)) {
+    const real *y = r->y, *t = r->t, a = r->a, b = r->b, factor = r->factor;
+    real *losses = r->losses, *dy = r->dy;
+    INDEPENDENT
+    for (ptrdiff_t i = 0; i < r->length; i++) {
+        real y_i = y[i], t_i = t[i];
+        losses[i] = f(y_i, t_i, a, b);
+        dy[i] = factor * g(y_i, t_i, a, b);
+    }
+}
+
+/* By a loop, where there is one: that takes a call for each piece, and little code. Else by f and g, which are inlined. */
+ALWAYS_INLINE int reduce(Loss s, int has_loop, void (*loop)(const LossRun *), real (*f)(real, real, real, real),
+                         real (*g)(real, real, real, real)) {
     const ptrdiff_t size = s.rows * s.n, parts = s.of_rows ? s.rows : size;
     const double scale = s.is_sum ? 1 : parts > 0 ? 1.0 / (double)parts : 0;
     const real factor = (real)scale, a = s.a, b = s.b;
     const int has_before = s.weight || s.positive || s.smoothing != 0, has_after = s.weight || s.positive || s.each;
     double total = 0;
+    real slopes[PIECE];
     LossPiece p;
     if (s.each && s.of_rows) memset(s.each, 0, s.rows * sizeof(real));
     for (p.begin = 0; p.begin < size; p.begin += PIECE) {
@@ -101,7 +123,10 @@ ALWAYS_INLINE int reduce_loss(Loss s, real (*f)(real, real, real, real), real (*
         if (has_before) before_piece(&s, &p);
         const real *y = s.y + p.begin, *t = p.t;
         const ptrdiff_t length = p.length;
-        if (s.dy) {
+        if (has_loop) {
+            const LossRun run = {y, t, p.losses, s.dy ? s.dy + p.begin : slopes, length, a, b, factor};
+            loop(&run);
+        } else if (s.dy) {
             real *dy = s.dy + p.begin;
             INDEPENDENT
             for (ptrdiff_t i = 0; i < length; i++) {
@@ -119,6 +144,12 @@ ALWAYS_INLINE int reduce_loss(Loss s, real (*f)(real, real, real, real), real (*
     *s.value = scale * total;
     return 0;
 }
+
+ALWAYS_INLINE int reduce_loss(Loss s, real (*f)(real, real, real, real), real (*g)(real, real, real, real)) {
+    return reduce(s, 0, NULL, f, g);
+}
+
+OUT_OF_LINE int reduce_looped(Loss s, void (*loop)(const LossRun *)) { return reduce(s, 1, loop, NULL, NULL); }
 
 /* Targets of a block of rows, smoothed, and weighted where numbers have weights: in the buffer, unless they are
  * as given. */
