@@ -11,13 +11,27 @@ from fastnn import (
     MSE,
     SGD,
     BinaryCrossEntropy,
+    BinaryFocal,
+    CategoricalFocal,
+    CosineSimilarity,
     CrossEntropy,
     Dense,
+    Expectile,
+    GammaDeviance,
+    GaussianNLL,
     Head,
     Heads,
+    Hinge,
     Huber,
+    KLDivergence,
     Loss,
     Model,
+    MultiMargin,
+    PoissonNLL,
+    Quantile,
+    SmoothL1,
+    SquaredHinge,
+    TweedieDeviance,
     losses,
     reference,
 )
@@ -49,6 +63,40 @@ FORMS: dict[type[Loss], list[tuple[Callable[..., Loss], np.ndarray, np.ndarray]]
         for t in (CLASSES, LABELS)
         for smoothing in (0.0, 0.2)
     ],
+}
+SIGNS = np.sign(NUMBERS)
+MEANS_AND_SPREADS = np.hstack([NUMBERS, OTHERS])
+FORMS |= {
+    SmoothL1: [(lambda **o: SmoothL1(0.4, **o), NUMBERS, FRACTIONS)],
+    Quantile: [(lambda **o: Quantile(0.3, **o), NUMBERS, FRACTIONS)],
+    Expectile: [(lambda **o: Expectile(0.3, **o), NUMBERS, FRACTIONS)],
+    PoissonNLL: [
+        (lambda *, of_logs=of_logs, full=full, **o: PoissonNLL(of_logs, full, **o), FRACTIONS, 4 * OTHERS)
+        for of_logs in (True, False)
+        for full in (True, False)
+    ],
+    GammaDeviance: [(lambda *, x=x, **o: GammaDeviance(x, **o), FRACTIONS, OTHERS) for x in (True, False)],
+    TweedieDeviance: [
+        (lambda *, x=x, p=p, **o: TweedieDeviance(p, x, **o), FRACTIONS, OTHERS)
+        for x in (True, False)
+        for p in (1.3, 2.0, 3.0)
+    ],
+    GaussianNLL: [
+        (lambda *, x=x, full=full, **o: GaussianNLL(x, full, **o), MEANS_AND_SPREADS, FRACTIONS)
+        for x in (True, False)
+        for full in (True, False)
+    ],
+    KLDivergence: [(KLDivergence, OTHERS, CLASSES)],
+    BinaryFocal: [
+        (lambda *, x=x, alpha=alpha, **o: BinaryFocal(1.5, alpha, x, **o), y, FRACTIONS)
+        for x, y in ((False, OTHERS), (True, NUMBERS))
+        for alpha in (None, 0.3)
+    ],
+    CategoricalFocal: [(CategoricalFocal, OTHERS, CLASSES)],
+    Hinge: [(Hinge, NUMBERS, SIGNS)],
+    SquaredHinge: [(SquaredHinge, NUMBERS, SIGNS)],
+    MultiMargin: [(lambda *, p=p, **o: MultiMargin(p, 0.8, **o), NUMBERS, LABELS) for p in (1, 2)],
+    CosineSimilarity: [(CosineSimilarity, NUMBERS, FRACTIONS)],
 }
 PUBLIC = [getattr(losses, name) for name in losses.__all__ if isinstance(getattr(losses, name), type)]
 LOSSES = [kind for kind in PUBLIC if issubclass(kind, Loss) and kind not in (Loss, Heads)]

@@ -22,20 +22,14 @@ _ROUNDING = 1e-3  # of sums that are 1
 class _Likelihood(Reduced):
     """A loss of probabilities: it merges with the activation that makes them."""
 
-    label_smoothing: Any = Number(most=1.0)
-
     expects: ClassVar[tuple[str, ...]] = ()  # what the last stage may give
     expected: ClassVar[str] = "probabilities"
     ends: ClassVar[str] = ""  # how a net for it ends
     constants = ("from_logits", *Reduced.constants)
 
-    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, **options: Any) -> None:
+    def __init__(self, from_logits: bool = False, **options: Any) -> None:
         super().__init__(**options)
         self.from_logits = flag(f"{type(self).__name__}: from_logits", from_logits)
-        self.label_smoothing = label_smoothing
-
-    def _numbers(self) -> tuple[Cell, ...]:
-        return (self.cell("label_smoothing"),)
 
     def for_end(self, last: Layer, droppable: bool) -> tuple[Loss, bool]:
         if self.from_logits:
@@ -94,7 +88,20 @@ class _Likelihood(Reduced):
         )
 
 
-class BinaryCrossEntropy(_Likelihood):
+class _Smoothed(_Likelihood):
+    """One whose targets may be smoothed."""
+
+    label_smoothing: Any = Number(most=1.0)
+
+    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, **options: Any) -> None:
+        super().__init__(from_logits, **options)
+        self.label_smoothing = label_smoothing
+
+    def _numbers(self) -> tuple[Cell | float, ...]:
+        return (self.cell("label_smoothing"),)
+
+
+class BinaryCrossEntropy(_Smoothed):
     """Mean of -q t log(p) - (1 - t) log(1 - p) over rows and columns, for targets t in [0, 1].
 
     Parameters
@@ -178,18 +185,10 @@ class BinaryCrossEntropy(_Likelihood):
         return array
 
     def metrics(self, y: Array, t: Array, weight: Array | None = None) -> dict[str, float]:
-        if not y.size:
-            return {}
-        right = (y > (0 if self.from_logits else 0.5)) == (t > 0.5)
-        if y.shape[1] == 1:
-            return {"accuracy": _mean(right, weight)}
-        found = {"binary_accuracy": _mean(right, weight)}
-        if ((t == 0) | (t == 1)).all() and (t.sum(axis=1) == 1).all():
-            found["accuracy"] = _mean(y.argmax(axis=1) == t.argmax(axis=1), weight)
-        return found
+        return binary_accuracy(y, t, weight, 0 if self.from_logits else 0.5)
 
 
-class CrossEntropy(_Likelihood):
+class CrossEntropy(_Smoothed):
     """Mean over rows of -log(p_t) for a label t, or of -sum_j t_j log(p_j) for a row of probabilities t.
 
     Parameters
@@ -335,6 +334,19 @@ class CrossEntropy(_Likelihood):
     def metrics(self, y: Array, t: Array, weight: Array | None = None) -> dict[str, float]:
         labels = t if t.ndim == 1 else t.argmax(axis=1)
         return {"accuracy": _mean(y.argmax(axis=1) == labels, weight)} if len(y) else {}
+
+
+def binary_accuracy(y: Array, t: Array, weight: Array | None, threshold: float) -> dict[str, float]:
+    """Return how many predictions are on the side of the threshold where the targets are, of two classes."""
+    if not y.size:
+        return {}
+    right = (y > threshold) == (t > 0.5)
+    if y.shape[1] == 1:
+        return {"accuracy": _mean(right, weight)}
+    found = {"binary_accuracy": _mean(right, weight)}
+    if ((t == 0) | (t == 1)).all() and (t.sum(axis=1) == 1).all():
+        found["accuracy"] = _mean(y.argmax(axis=1) == t.argmax(axis=1), weight)
+    return found
 
 
 def _lie_between(array: Array, low: float, high: float) -> bool:

@@ -190,13 +190,20 @@ class Loss(Part):
                 f"{kind.__name__} has no value: define value_and_grad(y, t), which returns the loss and its gradient "
                 f"with respect to y, or _value_and_grad from kernels{instead}"
             )
-        getattr(kernels.of(y.dtype), name)(y, t, weight, dy, value, *self._numbers(), tape=tape, **self._options())
+        self._run(y, t, weight, dy, value, tape)
+
+    def _run(
+        self, y: Array, t: Array, weight: Array | None, dy: Array | None, value: Array, tape: Tape | None, **more: Any
+    ) -> None:
+        """Call the kernel of these targets."""
+        kernel = getattr(kernels.of(y.dtype), self._kernel_name(t))
+        kernel(y, t, weight, dy, value, *self._numbers(), tape=tape, **self._options(), **more)
 
     def _kernel_name(self, t: Array) -> str:
         return self.kernel
 
-    def _numbers(self) -> tuple[Cell, ...]:
-        """Return the cells that the kernel reads."""
+    def _numbers(self) -> tuple[Cell | float, ...]:
+        """Return the cells that the kernel reads, and numbers that a recording fixes."""
         return ()
 
     def _options(self) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import kernels
 from fastnn.arena import Array
 from fastnn.arrays import as_array
 from fastnn.checks import number, number_of, shown
@@ -73,8 +72,7 @@ class Reduced(Loss):
         if self.is_numpy or type(self)._value_and_grad is not Loss._value_and_grad:
             raise TypeError(f"{self}: its code gives one number: there are no single losses")
         single = np.empty(len(t) if self.of_rows else t.shape, y.dtype)
-        kernel = getattr(kernels.of(y.dtype), self._kernel_name(t))
-        kernel(y, t, weight, dy, value, *self._numbers(), **self._options(), each=single)
+        self._run(y, t, weight, dy, value, None, each=single)
         each[...] = single.reshape(each.shape)
 
     def require_one_number(self) -> None:

@@ -31,7 +31,8 @@ def multi_margin(
     squared: bool = False, each: Array | None = None, total: bool = False,
 ) -> None:  # fmt: skip
     """l_i = sum_(j != t) max(0, margin - y_it + y_ij) / n, or of squares; t (rows) (Weston and Watkins 1999)."""
-    here, n = (np.arange(len(t)), t), y.shape[1]
+    n = y.shape[1]
+    here = np.arange(len(t)), np.where((t < 0) | (t >= n), 0, t)  # rows that are left out may have any label
     short = np.maximum(margin - y[here][:, None] + y, 0)
     short[here] = 0
     gradient = (2 * short if squared else np.where(short <= 0, 0, y.dtype.type(1))) / n
