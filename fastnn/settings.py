@@ -202,7 +202,7 @@ class Part(metaclass=Parts):
         changes[0] += 1
 
     def _held(self) -> Iterable[Any]:
-        """Return the parts inside this one that nobody else names: none but in an optimizer."""
+        """Return the parts inside this one that nobody else names: in an optimizer, and in heads."""
         return ()
 
     def _is_zero(self, name: str) -> bool:

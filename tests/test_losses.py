@@ -34,6 +34,7 @@ from fastnn import (
     TweedieDeviance,
     losses,
     reference,
+    schedules,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:y has mean")  # of six rows
@@ -559,3 +560,11 @@ REFUSED = [
 def test_what_losses_refuse(make, kind, message):
     with pytest.raises(kind, match=message):
         make()
+
+
+def test_numbers_of_heads_follow_schedules():
+    ramp = schedules.Linear(0, 1, epochs=4)
+    loss = Heads({"a": Head(MSE(), 1, ramp), "b": Head(CrossEntropy(True, label_smoothing=ramp), 2)})
+    net = Model([Dense(N)], seed=0)
+    net.fit(NUMBERS, {"a": FRACTIONS[:, 0], "b": LABELS % 2}, loss, epochs=3)
+    assert loss.heads["a"].weight == loss.heads["b"].loss.label_smoothing > 0

@@ -58,6 +58,9 @@ class Head(Part):
         """How many outputs there are."""
         return self.__dict__["_n"]  # type: ignore[no-any-return]
 
+    def _held(self) -> tuple[Part, ...]:
+        return (self.loss,)
+
     def settings(self) -> object:
         return self.n, self.weight, type(self.loss), self.loss.settings()
 
@@ -115,6 +118,9 @@ class Heads(Loss):
     @property
     def _heads(self) -> dict[str, Head]:
         return self.__dict__["_heads"]  # type: ignore[no-any-return]
+
+    def _held(self) -> tuple[Part, ...]:
+        return tuple(self._heads.values())
 
     @property
     def _structure(self) -> list[Any]:
