@@ -25,7 +25,7 @@ from cached_build import CachedBuild, cached, copy, key_of, run, write
 # The families of kernels: name -> the texts of src/kernels that are included, in this order, and the C sources that are
 # linked with them, built as they are. All other paths of these tables are relative to src.
 FAMILIES = {
-    "activations": (["common", "rectangle", "elementwise", "circular", "activations", "piecewise"], []),
+    "activations": (["common", "rectangle", "elementwise", "circular", "activations", "piecewise", "gated"], []),
     "dense": (
         ["common", "rectangle", "index", "dense", "peak"],
         [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "dots", "gemm", "peak")],
@@ -39,6 +39,7 @@ FAMILIES = {
             "circular",
             "dropout",
             "normalization",
+            "prelu",
             "maxout",
             "copy",
             "elementwise",
@@ -51,6 +52,7 @@ FAMILIES = {
             "common",
             "views",
             "softmax",
+            "sparsemax",
             "losses",
             "regression",
             "cross_entropies",

@@ -90,6 +90,8 @@ CALLS = {
     "loss_of_rows_body": {"reduce_looped": "for all pieces"},
     "elementwise_body": {"": "the loop of its kernel, by its address, once for all rows"},
     "gradient_body": {"": "the loop of its kernel, by its address, once for all rows"},
+    "gated_forward_body": {"": "the loop of its activation, by its address, for hundreds of numbers"},
+    "gated_backward_body": {"": "the loop of its activation, by its address, for hundreds of numbers"},
     "dense_forward_body": {"gemm": "a whole product"},
     "dense_dx_body": {"gemm": "a whole product"},
     "dense_dw_body": {"gemm": "a whole product"},
@@ -116,6 +118,8 @@ OUTSIDE_LOOPS = {
     "gradient_body": {"scalar conversion", "packed conversion"},
     "loss_of_numbers_body": {"scalar conversion", "packed conversion"},  # the two cells
     "loss_of_rows_body": {"scalar conversion", "packed conversion"},
+    "gated_forward_body": {"scalar conversion", "packed conversion"},
+    "gated_backward_body": {"scalar conversion", "packed conversion"},
     # 1 - alpha, the corrections and their kin
     **{f"{name}_body": {"scalar conversion", "scalar arithmetic"} for name in RULES},
     **{

@@ -13,6 +13,7 @@ from nets import FEATURES, OPTIMIZERS, OUTPUTS, data, each_dtype, each_optimizer
 from test_gradients import numerical_gradient
 
 from fastnn import (
+    GEGLU,
     MSE,
     SGD,
     Adam,
@@ -20,6 +21,7 @@ from fastnn import (
     AlphaDropout,
     BatchNorm,
     Bias,
+    Bilinear,
     Columns,
     Dense,
     Dropout,
@@ -27,6 +29,7 @@ from fastnn import (
     Flatten,
     GaussianDropout,
     GaussianNoise,
+    HardTanh,
     Identity,
     Lambda,
     Layer,
@@ -39,12 +42,16 @@ from fastnn import (
     OneHot,
     Optimizer,
     Parallel,
+    PReLU,
     ReLU,
     Reshape,
     Residual,
     RMSNorm,
     Sequential,
     Softmax,
+    Softmin,
+    Softplus,
+    SwiGLU,
     Tanh,
     kernels,
 )
@@ -174,6 +181,12 @@ def adapted(n=FEATURES, **settings):
 # name: the layers of a net whose last has OUTPUTS units
 LAYERS = {
     "dropout": lambda: [Dense(5, "tanh"), Dropout(0.4), Dense(OUTPUTS)],
+    "prelu": lambda: [Dense(5, "prelu"), Dense(4), PReLU(per_column=True, init=-0.5), Dense(OUTPUTS)],
+    "prelu first and last": lambda: [PReLU(), Dense(OUTPUTS, PReLU(True))],
+    "gates": lambda: [Dense(12, "glu"), SwiGLU(), Dense(OUTPUTS)],
+    "gates last": lambda: [GEGLU(), Dense(4, "tanh"), Bilinear(), Dense(2 * OUTPUTS, "reglu")],
+    "softmin": lambda: [Dense(5, "softmin"), Dense(4, "tanh"), Softmin(), Dense(OUTPUTS)],
+    "thresholds": lambda: [Dense(6, Softplus(2.0, 1.0)), Dense(5, HardTanh(-0.3, 0.4)), Dense(OUTPUTS)],
     "dropout first": lambda: [Dropout(0.3), Dense(5, "tanh"), Dense(OUTPUTS)],
     "dropout last": lambda: [Dense(OUTPUTS), Dropout(0.3)],
     "batch norm": lambda: [Dense(5), BatchNorm(), Tanh(), Dense(OUTPUTS)],

@@ -60,6 +60,7 @@ SAME = {
         "SiLU": "silu", "Leaky ReLU": "leaky_relu", "GELU": "gelu", "ReLU6": "relu6", "Hardswish": "hard_swish",
         "hard_silu": "hard_swish", "logsigmoid": "log_sigmoid", "exp": "exponential", "hardshrink": "hard_shrink",
         "softshrink": "soft_shrink", "tanhshrink": "tanh_shrink", "sin": "sine", "LiSHT": "lisht",
+        "PReLU": "prelu", "GLU": "glu", "SwiGLU": "swiglu", "sparse_max": "sparsemax", "Softmin": "softmin",
     },
     losses.get: {
         "binary_crossentropy": "bce", "BinaryCrossentropy": "bce", "categorical_crossentropy": "cross_entropy",

@@ -7,7 +7,8 @@ from functools import partial
 
 from fastnn.layers.activation import BY_NAME, Activation, in_a_product
 from fastnn.layers.contract import Layer
-from fastnn.layers.of_rows import LogSoftmax, Softmax
+from fastnn.layers.gated import GEGLU, GLU, Bilinear, ReGLU, SwiGLU
+from fastnn.layers.of_rows import LogSoftmax, Softmax, Softmin, Sparsemax
 from fastnn.layers.piecewise import (
     HardShrink,
     HardSigmoid,
@@ -21,6 +22,7 @@ from fastnn.layers.piecewise import (
     SparsePlus,
     Threshold,
 )
+from fastnn.layers.prelu import PReLU
 from fastnn.layers.smooth import (
     CELU,
     ELU,
@@ -47,9 +49,12 @@ __all__ = [
     "BY_NAME",
     "CELU",
     "ELU",
+    "GEGLU",
     "GELU",
+    "GLU",
     "SELU",
     "Activation",
+    "Bilinear",
     "Exponential",
     "HardShrink",
     "HardSigmoid",
@@ -61,7 +66,9 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "Mish",
+    "PReLU",
     "QuickGELU",
+    "ReGLU",
     "ReLU",
     "ReLU6",
     "SiLU",
@@ -70,10 +77,13 @@ __all__ = [
     "Snake",
     "SoftShrink",
     "Softmax",
+    "Softmin",
     "Softplus",
     "Softsign",
     "SparsePlus",
+    "Sparsemax",
     "Squareplus",
+    "SwiGLU",
     "Tanh",
     "TanhShrink",
     "Threshold",
@@ -113,6 +123,7 @@ BY_NAME |= {
     "snake": Snake,
     "softmax": Softmax,
     "log_softmax": LogSoftmax,
+    "sparsemax": Sparsemax,
     # of other libraries
     "linear": Identity,
     "swish": SiLU,
@@ -124,6 +135,14 @@ BY_NAME |= {
 _WITH_SETTINGS: dict[str, Callable[[], Layer]] = {
     "gelu_tanh": partial(GELU, "tanh"),
     "sparse_sigmoid": partial(HardSigmoid, 0.5),
+    # no rows of the table of activations
+    "softmin": Softmin,
+    "prelu": PReLU,
+    "glu": GLU,
+    "swiglu": SwiGLU,
+    "geglu": GEGLU,
+    "reglu": ReGLU,
+    "bilinear": Bilinear,
 }
 
 

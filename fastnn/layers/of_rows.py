@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from fastnn.arena import Array
 from fastnn.layers.activation import Activation
+from fastnn.layers.contract import Layer
+from fastnn.layers.declarations import Code
+from fastnn.layers.passes import Run
 
 
 class Softmax(Activation):
@@ -21,3 +25,43 @@ class LogSoftmax(Activation):
 
     kernel = "log_softmax"
     gives = "class log-probabilities"
+
+
+class Softmin(Layer):
+    """y_j = exp(-x_j) / sum_k exp(-x_k), over each row: `Softmax` of -x.
+
+    Examples
+    --------
+    >>> from fastnn import Softmin
+    >>> Softmin().forward([[0.0, 1.0]]).round(4)
+    array([[0.7311, 0.2689]])
+    """
+
+    code = Code(saved=("y",), in_place=True)
+    gives = "class probabilities"
+
+    def _forward(self, x: Array, y: Array, run: Run) -> None:
+        self.kernels.negative(x, y, run.tape)
+        self.kernels.softmax_forward(y, y, run.tape)
+
+    def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
+        if dx is not None:
+            self.kernels.softmax_backward(y, dy, dx, run.tape)
+            self.kernels.negative(dx, dx, run.tape)
+
+
+class Sparsemax(Activation):
+    """y_j = max(x_j - tau, 0), over each row, tau such that the sum is 1 (Martins & Astudillo 2016).
+
+    Many of the probabilities are 0. Backward is the product with the full Jacobian: dx = dy - mean(dy) where y > 0, the
+    mean over these, else 0.
+
+    Examples
+    --------
+    >>> from fastnn import Sparsemax
+    >>> Sparsemax().forward([[1.0, 0.5, -1.0]])
+    array([[0.75, 0.25, 0.  ]])
+    """
+
+    kernel = "sparsemax"
+    gives = "class probabilities"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -441,3 +442,65 @@ def log_softmax_forward(x: Array, y: Array) -> None:
 def log_softmax_backward(y: Array, dy: Array, dx: Array) -> None:
     """dx_i = dy_i - exp(y_i) sum_j dy_ij; y, dy, dx (batch, n)."""
     dx[...] = dy - np.exp(y) * np.sum(dy, axis=1, keepdims=True)
+
+
+def sparsemax_forward(x: Array, y: Array) -> None:
+    """y_ij = max(x_ij - tau_i, 0), tau_i such that sum_j y_ij = 1 (Martins & Astudillo 2016); x, y (batch, n)."""
+    z = x - x.max(axis=1, keepdims=True)
+    largest = -np.sort(-z, axis=1)
+    total, k = np.cumsum(largest, axis=1), np.arange(1, x.shape[1] + 1)
+    n = np.maximum(np.sum(1 + k * largest > total, axis=1, keepdims=True), 1)
+    tau = (np.take_along_axis(total, n - 1, axis=1) - 1) / n.astype(x.dtype)
+    np.maximum(z - tau, 0, out=y)
+
+
+def sparsemax_backward(y: Array, dy: Array, dx: Array) -> None:
+    """dx_i = dy_i - mean of dy_ij where y_ij > 0, there, else 0; y, dy, dx (batch, n)."""
+    inside = ~(y <= 0)
+    mean = np.sum(np.where(inside, dy, 0), axis=1, keepdims=True) / inside.sum(axis=1, keepdims=True).astype(y.dtype)
+    dx[...] = np.where(inside, dy - mean, 0)
+
+
+# Activations with parameters, or with gates
+
+
+def prelu_forward(x: Array, alpha: Array, y: Array) -> None:
+    """y = x where x > 0, else alpha x (He et al. 2015); x, y (batch, n), alpha (n) or (1)."""
+    y[...] = np.where(x > 0, x, alpha * x)
+
+
+def prelu_backward(x: Array, dy: Array, alpha: Array, dx: Array) -> None:
+    """dx = dy where x > 0, else alpha dy."""
+    dx[...] = np.where(x > 0, dy, alpha * dy)
+
+
+def prelu_gradient(x: Array, dy: Array, dalpha: Array) -> None:
+    """dalpha = sum of x dy where x <= 0, over the batch, and over columns where alpha is one number."""
+    terms = np.where(x > 0, 0, x * dy)
+    dalpha[...] = terms.sum() if len(dalpha) == 1 else terms.sum(axis=0)
+
+
+def _of_gate(op: str, activation: str, direction: str) -> tuple[Callable[..., None], str]:
+    """Return forward or backward of an activation of single numbers, and whether the latter needs x or y."""
+    backward = globals().get(f"{activation}_backward")
+    if backward is None or activation in ("softmax", "log_softmax", "sparsemax"):
+        raise ValueError(f"{op}: activation is {activation!r}, expected one of single numbers")
+    return globals()[f"{activation}_{direction}"], backward.__code__.co_varnames[0]
+
+
+def gated_forward(x: Array, y: Array, activation: str) -> None:
+    """y = a f(b), x = (a, b) (Dauphin et al. 2017; Shazeer 2020); x (batch, 2 n), y (batch, n)."""
+    f, _ = _of_gate("gated_forward", activation, "forward")
+    a, b = x[:, : y.shape[1]], x[:, y.shape[1] :]
+    f(b, y)
+    y *= a
+
+
+def gated_backward(x: Array, dy: Array, dx: Array, activation: str) -> None:
+    """dx = (dy f(b), dy a f'(b)); x, dx (batch, 2 n), dy (batch, n)."""
+    n = dy.shape[1]
+    a, b, value, slope = x[:, :n], x[:, n:], np.empty_like(dy), np.empty_like(dy)
+    _of_gate("gated_backward", activation, "forward")[0](b, value)
+    gradient, needs = _of_gate("gated_backward", activation, "backward")
+    gradient(value if needs == "y" else b, dy * a, slope)
+    dx[:, :n], dx[:, n:] = dy * value, slope

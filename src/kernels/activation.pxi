@@ -122,6 +122,15 @@ cdef Activation fusable(str build, str kernel, name):
     return found
 
 
+cdef Activation elementwise_of(str build, str kernel, name):
+    """The row of an activation of single numbers."""
+    cdef Activation found = TABLES[build].get(name)
+    if found is None or not found.elementwise:
+        names = ", ".join(sorted(other.name for other in TABLES[build].values() if other.elementwise))
+        raise ValueError(f"{kernel}: activation is {name!r}, expected one of single numbers: {names}")
+    return found
+
+
 cdef int watch_constants(Activation activation, CallBounds *bounds, str kernel, const int *words) except -1:
     """Write down the constants that a replay compares with their bounds."""
     cdef Argument a

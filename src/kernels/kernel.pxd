@@ -22,5 +22,6 @@ cdef object declare(
     str module, size_t item_size, str text, Body body, size_t payload_bytes, Prepare prepare=*, const void *context=*,
     int n_added=*
 )
+cdef Activation elementwise_of(str build, str kernel, name)
 cdef Activation add_activation(str build, str row, const void *loop)
 cdef int fuse(Call *call, str build, str kernel, const int *words, bint derivative) except -1

@@ -97,6 +97,13 @@ ALWAYS_INLINE void map_columns(const real *x, const real *a, const real *b, real
     }
 }
 
+/* z = f(x, y, a), where a has a number for each of n columns; z may be x or y */
+ALWAYS_INLINE void map_pairs_columns(const real *x, const real *y, const real *a, real *z, ptrdiff_t n,
+                                     real (*f)(real, real, real)) {
+    INDEPENDENT
+    for (ptrdiff_t j = 0; j < n; j++) z[j] = f(x[j], y[j], a[j]);
+}
+
 /* The same for n elements in a row. */
 ALWAYS_INLINE void map(const real *x, real *y, ptrdiff_t n, real alpha, real (*f)(real, real)) {
     const Rectangle row = {1, n, n};
@@ -116,6 +123,17 @@ ALWAYS_INLINE real sum_pairs(const real *x, const real *y, ptrdiff_t n, real (*f
     for (; i + REDUCTION_LANES <= n; i += REDUCTION_LANES)
         for (int lane = 0; lane < REDUCTION_LANES; lane++) lanes[lane] += f(x[i + lane], y[i + lane]);
     for (int lane = 0; i < n; i++, lane++) lanes[lane] += f(x[i], y[i]);
+    for (int lane = 0; lane < REDUCTION_LANES; lane++) total += lanes[lane];
+    return total;
+}
+
+/* The sum of f(x, alpha) over n elements. */
+ALWAYS_INLINE real sum_of(const real *x, ptrdiff_t n, real alpha, real (*f)(real, real)) {
+    real lanes[REDUCTION_LANES] = {0}, total = 0;
+    ptrdiff_t i = 0;
+    for (; i + REDUCTION_LANES <= n; i += REDUCTION_LANES)
+        for (int lane = 0; lane < REDUCTION_LANES; lane++) lanes[lane] += f(x[i + lane], alpha);
+    for (int lane = 0; i < n; i++, lane++) lanes[lane] += f(x[i], alpha);
     for (int lane = 0; lane < REDUCTION_LANES; lane++) total += lanes[lane];
     return total;
 }

@@ -92,6 +92,66 @@ ELEMENTARY = (
     Case("add", add_arguments, ("y",), {"y": lambda a: np.abs(a.x) + np.abs(a.z)}, alias=("x", "y")),
 )
 
+
+def gated_arguments(activation: str, backward: bool = False) -> Callable[..., Arguments]:
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        made = {"x": rng.normal(0, 2, (rows, 2 * width)).astype(dtype)}
+        if backward:
+            made |= {"dy": rng.normal(size=(rows, width)).astype(dtype), "dx": unset((rows, 2 * width), dtype)}
+        else:
+            made |= {"y": unset((rows, width), dtype)}
+        return {**made, "activation": activation}
+
+    return make
+
+
+def gated(activation: str, **rest: Any) -> tuple[Case, Case]:
+    """The rows of a gate: values are relative to a and b, which f and its derivative do not exceed by much."""
+    half = lambda a: np.abs(a.x[:, : a.x.shape[1] // 2]) * (1 + np.abs(a.x[:, a.x.shape[1] // 2 :]))  # noqa: E731
+    size = lambda a: np.tile(np.abs(a.dy), 2) * (1 + np.abs(a.x)) * (1 + np.abs(np.roll(a.x, a.dy.shape[1], 1)))  # noqa: E731
+    there = Case("gated_forward", gated_arguments(activation), ("y",), {"y": half}, variant=activation, **rest)
+    back = Case(
+        "gated_backward", gated_arguments(activation, True), ("dx",), {"dx": size}, variant=activation,
+        derivative_of="gated_forward", **rest,
+    )  # fmt: skip
+    return there, back
+
+
+def prelu_arguments(n_alpha: int | None, *names: str) -> Callable[..., Arguments]:
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        n = width if n_alpha is None else n_alpha
+        made = {
+            "x": plant(rng.normal(size=(rows, width)).astype(dtype), (0.0,)),
+            "dy": rng.normal(size=(rows, width)).astype(dtype),
+            "alpha": rng.normal(size=n).astype(dtype),
+            "y": unset((rows, width), dtype),
+            "dx": unset((rows, width), dtype),
+            "dalpha": unset(n, dtype),
+        }
+        return {name: made[name] for name in names}
+
+    return make
+
+
+def prelu(variant: str, n_alpha: int | None) -> tuple[Case, ...]:
+    def total(a: SimpleNamespace) -> np.ndarray:
+        terms = np.abs(a.x * a.dy)
+        return np.sqrt(terms.size) * (terms.sum(keepdims=True)[0] if len(a.dalpha) == 1 else terms.sum(axis=0))
+
+    named = {"variant": variant, "kinks": (0.0,)}
+    return (
+        Case("prelu_forward", prelu_arguments(n_alpha, "x", "alpha", "y"), ("y",), alias=("x", "y"), **named),
+        Case(
+            "prelu_backward", prelu_arguments(n_alpha, "x", "dy", "alpha", "dx"), ("dx",), alias=("dy", "dx"),
+            derivative_of="prelu_forward", **named,
+        ),
+        Case(
+            "prelu_gradient", prelu_arguments(n_alpha, "x", "dy", "dalpha"), ("dalpha",), {"dalpha": total},
+            derivative_of="" if variant else "prelu_forward", variant=variant,
+        ),
+    )  # fmt: skip
+
+
 # dx = (1 - y^2) dy and the like lose the relative accuracy of 1 - y^2, which their scale here has not.
 ACTIVATIONS = (
     *activation("identity"),
@@ -131,6 +191,10 @@ ACTIVATIONS = (
     *activation(
         "hard_swish", saved="x", kinks=(-3.0, 3.0), dx=lambda a: np.abs(a.dy) * (0.5 + np.minimum(np.abs(a.x), 3) / 3)
     ),
+    *prelu("", None),
+    *prelu("shared", 1),
+    *gated("sigmoid"),
+    *gated("silu"),
     *activation("hard_shrink", kinks=(-0.75, 0.75), alpha=0.75),
     *activation("soft_shrink", kinks=(-0.75, 0.75), alpha=0.75),
     *activation("sine", saved="x", alpha=1.5),

@@ -38,7 +38,11 @@ def log_softmax_scale(a: SimpleNamespace) -> np.ndarray:
 softmax = forward("softmax_forward", normal(3, *EXTREMES), softmax_scale)
 log_softmax = forward("log_softmax_forward", normal(3, *EXTREMES), log_softmax_scale)
 
+sparsemax = forward("sparsemax_forward", normal(1), lambda a: np.ones_like(a.x))
+
 SOFTMAX = (
+    sparsemax,
+    backward(sparsemax, "y", lambda a: np.abs(a.dy) + row_sum(a.dy)),
     softmax,
     backward(softmax, "y", lambda a: a.y * (np.abs(a.dy) + row_sum(a.y * a.dy))),
     Case(
