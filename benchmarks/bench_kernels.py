@@ -32,7 +32,7 @@ DTYPES_SHAPE = (32, 256)  # of float32 and float64, in the second-level cache
 JACOBIAN = ((32, 10), (64, 64))
 RTOL = {"float32": 2e-5, "float64": 1e-12}
 
-ELEMENTARY = ("exp", "expm1", "log", "log1p", "erf")
+ELEMENTARY = ("exp", "expm1", "log", "log1p", "erf", "sin", "cos", "negative")
 LOSSES = (
     "mse", "mae", "huber", "binary_cross_entropy", "binary_cross_entropy_from_logits", "cross_entropy",
     "cross_entropy_from_logits", "cross_entropy_labels", "cross_entropy_labels_from_logits",
@@ -82,7 +82,8 @@ COLUMNS = ("batch_norm_factors", "batch_norm_averages", "scale_columns_gradients
 # All that is measured per element, with options, as `reference` lists it.
 PAIRS = [name for name in vars(reference) if name.endswith(("_forward", "_backward")) and not name.startswith("dense_")]
 ROWS: dict[str, dict[str, float]] = {
-    name: {} for name in (*ELEMENTARY, "add", "copy", *PAIRS, "softmax_jacobian", *COLUMNS, *LOSSES, *GATHER)
+    name: {}
+    for name in (*ELEMENTARY, "add", "copy", *PAIRS, "prelu_gradient", "softmax_jacobian", *COLUMNS, *LOSSES, *GATHER)
 } | {**DRAWN, **{name: {} for name in OPTIMIZERS}, **TRANSFORMS}
 
 Contenders = dict[str, tuple[Callable[[], object], list[Any]]]  # what to call, and the arrays it writes to or reads
@@ -109,6 +110,13 @@ def arguments(op: str, rows: int, width: int, dtype: str) -> list[Any]:
         pieces, largest = normal(rows, 2, width), np.full((rows, width), np.nan, dtype)
         reference.maxout_forward(pieces, largest)
         return [pieces, unset] if op.endswith("_forward") else [pieces, largest, normal(rows, width), pieces.copy()]
+    if op.startswith("prelu"):
+        x, dy, alpha = normal(rows, width), normal(rows, width), normal(width)
+        rest = {"forward": [alpha, unset], "backward": [dy, alpha, unset], "gradient": [dy, np.empty_like(alpha)]}
+        return [x, *rest[op.partition("_")[2]]]
+    if op.startswith("gated"):
+        x, dx = normal(rows, 2 * width), np.full((rows, 2 * width), np.nan, dtype)
+        return [x, unset, "silu"] if op.endswith("_forward") else [x, normal(rows, width), dx, "silu"]
     if op in DRAWN:
         return [normal(rows, width), unset]
     if op.endswith("_backward"):
