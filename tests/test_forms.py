@@ -276,7 +276,7 @@ OTHERS = {  # a value for each setting that has no default, or one that is neith
     "groups": [Group("biases", weight_decay=0.0), Group("0.*", 0.1)], "weight_decay": 0.02, "monitor": "loss",
     "clip_value": 3.0, "clip_layer_norm": 2.0, "clip_norm": 1.5, "limit": 2.0, "batches": 4, "mode": "max",
     "transforms": [ClipNorm(1.0), ClipValue(2.0)], "average": EMA(0.9), "per": "step", "threshold": 0.75,
-    "initializer": "he_uniform", "stddev": 0.3, "function": np.sin, "gradient": np.cos, "shape": [2, 3],
+    "initializer": "he_uniform", "stddev": 0.3, "function": np.sin, "gradient": np.cos, "shape": [2, 3], "p": 2,
     "reduction": "sum", "output_weights": (1.0, 2.0), "missing": "ignore", "pos_weight": 2.0, "ignore_index": -1,
     "class_weight": (1.0, 2.0), "heads": {"price": fastnn.Head(fastnn.MSE(), 2, weight=0.5)},
 }  # fmt: skip
