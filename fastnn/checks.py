@@ -15,6 +15,8 @@ from fastnn.words import near
 
 T = TypeVar("T")
 
+_NAMES_SHOWN = 20  # of a table of names, in an error
+
 _MOST = 2**63 - 1  # what compiled code can count to
 _LONG = 10**50
 
@@ -47,9 +49,11 @@ def _flat(name: str) -> str:
 
 
 def _names(table: Mapping[str, object]) -> str:
-    """The names, one for each thing: of synonyms the first."""
-    first = {id(table[name]): name for name in reversed([*table])}
-    return ", ".join(sorted(first.values()))
+    """The names, one for each thing: of synonyms the first; of many some."""
+    first = sorted({id(table[name]): name for name in reversed([*table])}.values())
+    if len(first) <= _NAMES_SHOWN:
+        return ", ".join(first)
+    return f"{', '.join(first[:: -(-len(first) // _NAMES_SHOWN)])} and {len(first)} in all: docs/parts.md has them"
 
 
 def shown(value: object) -> str:

@@ -16,7 +16,7 @@ from fastnn.layers.inputs import CODE, MISSING, NUMBER, Adapting, Kinds, require
 from fastnn.layers.passes import Run
 from fastnn.tables import Names, table_of
 
-_MISSING = {"error": "error", "center": "center"}
+_MISSING = {"raise": "raise", "center": "center"}
 _QUARTERS = 0.25, 0.5, 0.75
 _CONSTANT = 10 * float(np.finfo(np.float64).eps)  # a standard deviation, beside the mean: all numbers are one
 
@@ -42,7 +42,7 @@ class Normalization(Adapting):
     columns : sequence of int, slice and str, or None
         What is scaled, by numbers, or by names of a data frame's columns; all other columns pass unchanged. None is
         all but those that are read as codes.
-    missing : {"error", "center"}
+    missing : {"raise", "center"}
         What is to become of NaN: data with it are refused, or it becomes 0, the mean or median of what is there.
 
     Attributes
@@ -78,7 +78,7 @@ class Normalization(Adapting):
         robust: bool = False,
         *,
         columns: Iterable[int | slice | str] | None = None,
-        missing: str = "error",
+        missing: str = "raise",
     ) -> None:
         super().__init__()
         self.robust = flag("Normalization: robust", robust)
@@ -111,7 +111,7 @@ class Normalization(Adapting):
                 raise ValueError(
                     f"{self.title}: columns has {self.name_of(i)}, which a layer behind reads as codes: leave it out"
                 )
-        own = NUMBER if self.missing == "error" else MISSING
+        own = NUMBER if self.missing == "raise" else MISSING
         return [own if i in self._scaled else kind for i, kind in enumerate(behind)]
 
     @property
