@@ -49,11 +49,12 @@ def _flat(name: str) -> str:
 
 
 def _names(table: Mapping[str, object]) -> str:
-    """The names, one for each thing: of synonyms the first; of many some."""
-    first = sorted({id(table[name]): name for name in reversed([*table])}.values())
-    if len(first) <= _NAMES_SHOWN:
-        return ", ".join(first)
-    return f"{', '.join(first[:: -(-len(first) // _NAMES_SHOWN)])} and {len(first)} in all: docs/parts.md has them"
+    """The names, one for each thing: of synonyms the first; of many the first ones of the table."""
+    first = {id(table[name]): name for name in reversed([*table])}
+    if len(first) > _NAMES_SHOWN:
+        shown = [name for name in table if name in first.values()][:_NAMES_SHOWN]
+        return f"{', '.join(shown)}, ... ({len(first)} in all, in docs/parts.md)"
+    return ", ".join(sorted(first.values()))
 
 
 def shown(value: object) -> str:

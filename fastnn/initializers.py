@@ -191,13 +191,27 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 @settable
 def zeros(shape: Shape, rng: Generator) -> NDArray[Any]:
-    """All zeros, w = 0: for biases."""
+    """All zeros, w = 0: for biases.
+
+    Examples
+    --------
+    >>> from fastnn import Dense
+    >>> Dense(8, bias_initializer="zeros")
+    Dense(8)
+    """
     return np.zeros(shape)
 
 
 @settable
 def ones(shape: Shape, rng: Generator) -> NDArray[Any]:
-    """All ones, w = 1: for scales."""
+    """All ones, w = 1: for scales.
+
+    Examples
+    --------
+    >>> from fastnn import Dense
+    >>> Dense(8, bias_initializer="ones")
+    Dense(8, bias_initializer='ones')
+    """
     return np.ones(shape)
 
 
@@ -318,6 +332,12 @@ def glorot_normal(shape: Shape, rng: Generator, *, gain: float = 1.0) -> NDArray
     """Variance gain² · 2 / (n_in + n_out), normal (Glorot & Bengio 2010): PyTorch's ``xavier_normal_``.
 
     Keras's is a normal distribution of that variance which is cut at two std: `variance_scaling`.
+
+    Examples
+    --------
+    >>> from fastnn import Dense
+    >>> Dense(8, weight_initializer="glorot_normal")
+    Dense(8, weight_initializer='glorot_normal')
     """
     return rng.normal(0.0, abs(gain) * np.sqrt(2.0 / sum(_fans(shape))), shape)
 
@@ -386,13 +406,27 @@ def he_uniform(
 
 @settable
 def lecun_normal(shape: Shape, rng: Generator) -> NDArray[Any]:
-    """Variance 1 / n_in, normal (LeCun et al. 1998): for selu. Keras's is cut at two std: `variance_scaling`."""
+    """Variance 1 / n_in, normal (LeCun et al. 1998): for selu. Keras's is cut at two std: `variance_scaling`.
+
+    Examples
+    --------
+    >>> from fastnn import Dense
+    >>> Dense(8, weight_initializer="lecun_normal")
+    Dense(8, weight_initializer='lecun_normal')
+    """
     return rng.normal(0.0, np.sqrt(1.0 / _fans(shape)[0]), shape)
 
 
 @settable
 def lecun_uniform(shape: Shape, rng: Generator) -> NDArray[Any]:
-    """Variance 1 / n_in, uniform (LeCun et al. 1998)."""
+    """Variance 1 / n_in, uniform (LeCun et al. 1998).
+
+    Examples
+    --------
+    >>> from fastnn import Dense
+    >>> Dense(8, weight_initializer="lecun_uniform")
+    Dense(8, weight_initializer='lecun_uniform')
+    """
     limit = np.sqrt(3.0 / _fans(shape)[0])
     return rng.uniform(-limit, limit, shape)
 

@@ -20,6 +20,7 @@ from fastnn import (
     AdamW,
     BatchNorm,
     BinaryCrossEntropy,
+    Columns,
     CrossEntropy,
     Dense,
     Dropout,
@@ -278,24 +279,29 @@ OTHERS = {  # a value for each setting that has no default, or one that is neith
     "transforms": [ClipNorm(1.0), ClipValue(2.0)], "average": EMA(0.9), "per": "step", "threshold": 0.75,
     "initializer": "he_uniform", "stddev": 0.3, "function": np.sin, "gradient": np.cos, "shape": [2, 3], "p": 2,
     "reduction": "sum", "output_weights": (1.0, 2.0), "missing": "ignore", "pos_weight": 2.0, "ignore_index": -1,
-    "class_weight": (1.0, 2.0), "heads": {"price": fastnn.Head(fastnn.MSE(), 2, weight=0.5)},
+    "class_weight": (1.0, 2.0), "columns": {0: 5}, "size": 4,
+    "heads": {"price": fastnn.Head(fastnn.MSE(), 2, weight=0.5)},
 }  # fmt: skip
 BASES = Layer, Loss, Optimizer, Transform, Average, Group, EarlyStopping
 PARTS = [
     kind
     for name, kind in sorted(NAMES.items())
-    if isinstance(kind, type) and issubclass(kind, BASES) and name == kind.__name__ and kind not in BASES[:5]
+    if isinstance(kind, type)
+    and issubclass(kind, BASES)
+    and name == kind.__name__
+    and kind not in BASES[:5]
+    and kind is not Columns  # what it takes has no names
 ]
 
 
 def others(name, default):
     """Values that are not the default, of which at least one is allowed."""
     if name in OTHERS and not isinstance(default, float):
-        return [OTHERS[name]]
+        return [OTHERS[name], *{"missing": ["center"], "columns": [[0, 2]]}.get(name, [])]
     if isinstance(default, bool):
         return [not default]
     if isinstance(default, int):
-        return [default + 3]
+        return [default + 3, default + 1]
     return [0.9 * default, 1.1 * default, default + 0.25]
 
 

@@ -14,6 +14,12 @@ class Softmax(Activation):
 
     At the end of a net with CrossEntropy, training uses the fused, stable form; before any other loss, backward is the
     product with the full Jacobian, dx = y * (dy - sum(y * dy)).
+
+    Examples
+    --------
+    >>> from fastnn import Softmax
+    >>> Softmax()([[-2.0, -0.5, 0.0, 1.0]]).round(3).tolist()
+    [[0.03, 0.136, 0.224, 0.609]]
     """
 
     kernel = "softmax"
@@ -21,7 +27,14 @@ class Softmax(Activation):
 
 
 class LogSoftmax(Activation):
-    """y_j = x_j - log(sum_k exp(x_k)), over each row."""
+    """y_j = x_j - log(sum_k exp(x_k)), over each row.
+
+    Examples
+    --------
+    >>> from fastnn import LogSoftmax
+    >>> LogSoftmax()([[-2.0, -0.5, 0.0, 1.0]]).round(3).tolist()
+    [[-3.495, -1.995, -1.495, -0.495]]
+    """
 
     kernel = "log_softmax"
     gives = "class log-probabilities"

@@ -10,13 +10,27 @@ from fastnn.settings import Number
 
 
 class Identity(Activation):
-    """y = x."""
+    """y = x.
+
+    Examples
+    --------
+    >>> from fastnn import Identity
+    >>> Identity()([[-2.0, -0.5, 0.0, 1.0]]).round(3).tolist()
+    [[-2.0, -0.5, 0.0, 1.0]]
+    """
 
     kernel = "identity"
 
 
 class ReLU(Activation):
-    """y = max(x, 0) (Nair & Hinton 2010). The derivative at 0 is 0."""
+    """y = max(x, 0) (Nair & Hinton 2010). The derivative at 0 is 0.
+
+    Examples
+    --------
+    >>> from fastnn import ReLU
+    >>> ReLU()([[-2.0, -0.5, 0.0, 1.0]]).round(3).tolist()
+    [[0.0, 0.0, 0.0, 1.0]]
+    """
 
     kernel = "relu"
 
@@ -67,6 +81,12 @@ class LeakyReLU(Activation):
     ----------
     negative_slope : float
         At least 0.
+
+    Examples
+    --------
+    >>> from fastnn import LeakyReLU
+    >>> LeakyReLU()([[-2.0, -0.5, 0.0, 1.0]]).round(3).tolist()
+    [[-0.02, -0.005, 0.0, 1.0]]
     """
 
     kernel = "leaky_relu"

@@ -17,13 +17,26 @@ class ELU(_WithAlpha):
     The derivative for x < 0, alpha * exp(x), is taken from y, as y + alpha, which has the rounding error of y. Its
     absolute error is at most epsilon * alpha: in float32 it has about 5 correct digits at x = -8, 3 at -12 and 1 at
     -16, and is 0 from about -17 on.
+
+    Examples
+    --------
+    >>> from fastnn import ELU
+    >>> ELU()([[-2.0, -0.5, 0.0, 1.0]]).round(3).tolist()
+    [[-0.865, -0.393, 0.0, 1.0]]
     """
 
     kernel = "elu"
 
 
 class CELU(_WithAlpha):
-    """y = x where x > 0, else alpha * (exp(x / alpha) - 1) (Barron 2017); alpha > 0."""
+    """y = x where x > 0, else alpha * (exp(x / alpha) - 1) (Barron 2017); alpha > 0.
+
+    Examples
+    --------
+    >>> from fastnn import CELU
+    >>> CELU()([[-2.0, -0.5, 0.0, 1.0]]).round(3).tolist()
+    [[-0.865, -0.393, 0.0, 1.0]]
+    """
 
     kernel = "celu"
     alpha: Any = Number(above=0.0)
@@ -36,6 +49,12 @@ class SELU(Activation):
     -----
     As with `ELU`, the derivative for x < 0 is taken from y: its absolute error is at most epsilon * 1.7581, which is
     scale times the alpha of elu.
+
+    Examples
+    --------
+    >>> from fastnn import SELU
+    >>> SELU()([[-2.0, -0.5, 0.0, 1.0]]).round(3).tolist()
+    [[-1.52, -0.692, 0.0, 1.051]]
     """
 
     kernel = "selu"
@@ -48,6 +67,12 @@ class GELU(Activation):
     ----------
     approximate : {"none", "tanh"}
         "tanh" is the form x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) of the same paper.
+
+    Examples
+    --------
+    >>> from fastnn import GELU
+    >>> GELU()([[-2.0, -0.5, 0.0, 1.0]]).round(3).tolist()
+    [[-0.046, -0.154, 0.0, 0.841]]
     """
 
     kernel = "gelu"
@@ -72,7 +97,14 @@ class QuickGELU(Activation):
 
 
 class SiLU(Activation):
-    """y = x * sigmoid(x), also called swish (Elfwing, Uchibe & Doya 2018)."""
+    """y = x * sigmoid(x), also called swish (Elfwing, Uchibe & Doya 2018).
+
+    Examples
+    --------
+    >>> from fastnn import SiLU
+    >>> SiLU()([[-2.0, -0.5, 0.0, 1.0]]).round(3).tolist()
+    [[-0.238, -0.189, 0.0, 0.731]]
+    """
 
     kernel = "silu"
 
@@ -160,13 +192,27 @@ class Exponential(Activation):
 
 
 class Softsign(Activation):
-    """y = x / (1 + |x|) (Turian, Bergstra & Bengio 2009)."""
+    """y = x / (1 + |x|) (Turian, Bergstra & Bengio 2009).
+
+    Examples
+    --------
+    >>> from fastnn import Softsign
+    >>> Softsign()([[-2.0, -0.5, 0.0, 1.0]]).round(3).tolist()
+    [[-0.667, -0.333, 0.0, 0.5]]
+    """
 
     kernel = "softsign"
 
 
 class Sigmoid(Activation):
-    """y = 1 / (1 + exp(-x)). At the end of a net with BinaryCrossEntropy, training uses the fused, stable form."""
+    """y = 1 / (1 + exp(-x)). At the end of a net with BinaryCrossEntropy, training uses the fused, stable form.
+
+    Examples
+    --------
+    >>> from fastnn import Sigmoid
+    >>> Sigmoid()([[-2.0, -0.5, 0.0, 1.0]]).round(3).tolist()
+    [[0.119, 0.378, 0.5, 0.731]]
+    """
 
     kernel = "sigmoid"
 
@@ -185,7 +231,14 @@ class LogSigmoid(Activation):
 
 
 class Tanh(Activation):
-    """y = tanh(x)."""
+    """y = tanh(x).
+
+    Examples
+    --------
+    >>> from fastnn import Tanh
+    >>> Tanh()([[-2.0, -0.5, 0.0, 1.0]]).round(3).tolist()
+    [[-0.964, -0.462, 0.0, 0.762]]
+    """
 
     kernel = "tanh"
 
@@ -217,7 +270,14 @@ class LiSHT(Activation):
 
 
 class Mish(Activation):
-    """y = x * tanh(log(1 + exp(x))) (Misra 2020)."""
+    """y = x * tanh(log(1 + exp(x))) (Misra 2020).
+
+    Examples
+    --------
+    >>> from fastnn import Mish
+    >>> Mish()([[-2.0, -0.5, 0.0, 1.0]]).round(3).tolist()
+    [[-0.253, -0.221, 0.0, 0.865]]
+    """
 
     kernel = "mish"
 

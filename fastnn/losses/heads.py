@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Head(Part):
-    """Some outputs of a net, next to each other, their loss and what it weighs: one of `Heads`.
+    """Some outputs of a net, next to each other, and what they add to the loss = weight * theirs: one of `Heads`.
 
     Parameters
     ----------

@@ -117,6 +117,12 @@ class ClipValue(Transform):
     ----------
     limit : float
         Above 0.
+
+    Examples
+    --------
+    >>> from fastnn import Adam
+    >>> Adam(clip_value=0.5).transforms
+    (ClipValue(0.5),)
     """
 
     order = 1
@@ -141,6 +147,12 @@ class ClipNorm(Transform):
     ----------
     limit : float
         Above 0.
+
+    Examples
+    --------
+    >>> from fastnn import Adam
+    >>> Adam(clip_norm=1.0).transforms
+    (ClipNorm(1.0),)
     """
 
     order = 3
@@ -162,6 +174,12 @@ class ClipLayerNorm(ClipNorm):
     ----------
     limit : float
         Above 0.
+
+    Examples
+    --------
+    >>> from fastnn import Adam
+    >>> Adam(clip_layer_norm=1.0).transforms
+    (ClipLayerNorm(1.0),)
     """
 
     order = 2
@@ -199,6 +217,12 @@ class Accumulate(Transform):
     Parameters
     ----------
     batches : int
+
+    Examples
+    --------
+    >>> from fastnn import Adam
+    >>> Adam(accumulate=4).transforms
+    (Accumulate(4),)
     """
 
     order = 0

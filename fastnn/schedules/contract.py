@@ -372,7 +372,7 @@ class Function(Schedule):
 
 
 class Product(Schedule):
-    """The product of schedules, and of numbers: ``0.1 * Cosine()``, ``a * b``; its value is that of a times that of b.
+    """The product of schedules, and of numbers: ``0.1 * Cosine()``, ``a * b``; a(t) * b(t).
 
     Parameters
     ----------
