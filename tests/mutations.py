@@ -147,7 +147,7 @@ MUTATIONS = (
     ("kernels/arguments.pxi", "«number > a.low ⇒ number >= a.low» if a.above", BOUNDS),
     ("kernels/arguments.pxi", "«number < a.high ⇒ number <= a.high» if a.below", BOUNDS),
     ("kernels/arguments.pxi", "a.unless >= 0 and «payload[a.word] is NULL ⇒ False»", f"{CALLS}a_centered"),
-    ("kernels/activation.pxi", "if «name is not None ⇒ False» else &ZERO", f"{CALLS}the_constant"),
+    ("kernels/activation.pxi", "if «i < n ⇒ False» else &ZERO", f"{CALLS}the_constant"),
     # replays
     ("tape/call.h", "n->above ? «value > n->low ⇒ value >= n->low»", f"{BOUNDS}|{CALLS}the_constant"),
     ("tape/call.h", "n->array] || «value == 0 ⇒ 1»", f"{CALLS}momentum_that_leaves_0"),
