@@ -116,6 +116,12 @@ def copy_into(y: Array, x: Array) -> None:
             y[...] = x
 
 
+def require_real(array: Array, where: str) -> None:
+    """Raise TypeError where code of others has made something else than real numbers."""
+    if array.dtype.kind not in "fiubO":
+        raise TypeError(f"{where} numbers of dtype {array.dtype}, expected real ones")
+
+
 def read_only(array: Array) -> Array:
     """Return a view that cannot be written to: what code of others may look at."""
     view = array.view()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from operator import index
 from types import FunctionType
 from typing import TypeVar
@@ -93,6 +93,11 @@ def number(
         got = value if isinstance(value, float) else shown(value)
         raise ValueError(f"{where} is {got}, expected a finite number {lower}{upper}")
     return result
+
+
+def is_iterable(value: object) -> bool:
+    """Whether there are parts to take from it: not so for an array without dimensions, which only looks like it."""
+    return isinstance(value, Iterable) and not (isinstance(value, np.ndarray) and value.ndim == 0)
 
 
 def count(where: str, value: object, least: int = 1, most: float = _MOST) -> int:

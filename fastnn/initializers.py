@@ -532,11 +532,11 @@ BY_NAME: dict[str, Settable] = {
 }
 
 
-def get(initializer: str | Initializer) -> Initializer:
-    """Return the initializer of that name, or the function itself."""
+def get(initializer: str | Initializer, where: str = "initializer") -> Initializer:
+    """Return the initializer of that name, or the function itself; errors say where it was given."""
     if isinstance(initializer, str) and initializer.strip("_").lower() == "dirac":
-        raise ValueError("initializer 'dirac' is for convolutions: that of a dense layer is 'identity'")
-    return initializer if callable(initializer) else lookup("initializer", initializer, BY_NAME)
+        raise ValueError(f"{where} 'dirac' is for convolutions: that of a dense layer is 'identity'")
+    return initializer if callable(initializer) else lookup(where, initializer, BY_NAME)
 
 
 def of_biases(initializer: Initializer, n_in: int) -> Initializer:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import threads
-from fastnn.checks import shown
+from fastnn.checks import is_iterable, shown
 from fastnn.losses import Loss
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer
@@ -84,7 +84,7 @@ def fit_many(
     >>> bool(max(history.loss[-1] for history in histories) < histories[0].loss[0])
     True
     """
-    if not isinstance(models, Iterable) or isinstance(models, Model):
+    if not is_iterable(models) or isinstance(models, Model):
         raise TypeError(f"fit_many: models is {shown(models)}, expected a list of models")
     nets = list(models)
     own: list[Any] = [{} for _ in nets] if each is None else list(each)

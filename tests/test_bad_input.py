@@ -30,6 +30,7 @@ from fastnn import (
     Sigmoid,
     Softmax,
     Tanh,
+    fit_many,
 )
 from fastnn.arrays import check_finite
 
@@ -344,9 +345,12 @@ def test_numbers_whose_sum_is_too_large_are_good(order, dtype):
         (lambda: Dense(3, "rellu"), ValueError, "unknown activation 'rellu': did you mean relu"),
         (lambda: Dense(3, "sofmax"), ValueError, "unknown activation 'sofmax': did you mean softmax"),
         (lambda: Dense(3, 5), TypeError, "activation is 5, expected a name or a layer"),
-        (lambda: Dense(3, weight_initializer="hee"), ValueError, "unknown initializer 'hee': did you mean he"),
-        (lambda: Dense(3, bias_initializer=0.0), TypeError, r"initializer is 0\.0, expected a name"),
+        (lambda: Dense(3, weight_initializer="hee"), ValueError, "unknown Dense: weight_initializer 'hee': did"),
+        (lambda: Dense(3, bias_initializer=0.0), TypeError, r"Dense: bias_initializer is 0\.0, expected a name"),
         (lambda: Model([]), ValueError, "Model: layers is empty, expected at least one layer"),
+        (lambda: Model(np.array(3)), TypeError, r"Model: layers is array\(3\), expected a list of layers"),
+        (lambda: fit_many(np.array(3), X, X), TypeError, r"fit_many: models is array\(3\), expected a list"),
+        (lambda: Adam(groups=np.array(3)), TypeError, r"Adam: groups is array\(3\), expected a list of Group"),
         (lambda: Model([Dense(3), "relu"]), TypeError, r"Model: layers\[1\] is 'relu', expected a layer such as Dense"),
         (lambda: Model([Dense(3), ReLU]), TypeError, r"Model: layers\[1\] is .*ReLU.*, expected a layer"),
         (lambda: Model([Dense(3)] * 2), ValueError, "the same layer stands in it twice"),

@@ -16,11 +16,13 @@ from fastnn import (
     Dense,
     Dropout,
     Embedding,
+    Flatten,
     Identity,
     Model,
     Normalization,
     OneHot,
     Parallel,
+    Reshape,
     Residual,
     Sequential,
     fit_many,
@@ -253,6 +255,25 @@ def test_columns_have_the_names_of_frames_also_behind_layers_that_keep_them(libr
         again.fit(frame[["a", "city", "b"]], TARGET)
 
 
+@pytest.mark.parametrize(
+    "layer", [Identity(), Flatten(), Reshape((2, 2)), Sequential([Flatten(), Identity()])], ids=repr
+)
+def test_what_hands_columns_on_hands_on_names_codes_and_what_is_missing(layer):
+    pandas = pytest.importorskip("pandas")
+    x = missing_codes()
+    x[2, 2] = np.nan
+    frame = pandas.DataFrame(x, columns=["a", "city", "b", "kind"])
+
+    def net_of(first):
+        behind = [Normalization(missing="center"), Embedding({"city": 5, "kind": 3}, 2), Dense(1)]
+        return Model([*first, *behind], seed=0)
+
+    net, plain = net_of([layer]), net_of([])
+    net.fit(frame, TARGET, epochs=2)
+    plain.fit(frame, TARGET, epochs=2)
+    assert same_bits(net.predict(frame), plain.predict(frame))
+
+
 def test_branches_read_columns_of_their_own():
     """By name, beside each other and one in the other; what a branch does not read may be missing in it."""
     pandas = pytest.importorskip("pandas")
@@ -307,6 +328,13 @@ WRONG = {
     "no columns": (Columns, "Columns: got no columns"),
     "a float": (lambda: Columns(1.5), r"Columns: got 1.5, expected the number of a column, or its name, or a slice"),
     "a truth value": (lambda: Columns(True), "Columns: got True"),
+    "a slice of floats": (lambda: Columns(slice(0.5)), r"Columns: got slice\(None, 0.5, None\), expected the number"),
+    "a slice of names": (lambda: Normalization(columns=slice("a", "b")), r"columns has slice\('a', 'b', None\), exp"),
+    "a slice of truth": (lambda: Columns(slice(True)), r"got slice\(None, True, None\), expected"),
+    "a slice that stands still": (lambda: Columns(slice(0, 4, 0)), "expected a step other than 0"),
+    "no list of columns": (lambda: Normalization(columns=np.array(3)), r"columns is array\(3\), expected some"),
+    "bytes": (lambda: Normalization(columns=b"ab"), "columns has b'ab', expected the number of a column"),
+    "no initializer": (lambda: Embedding(5, initializer=3), "Embedding: initializer is 3, expected a name"),
     "an empty slice": (lambda: Columns(slice(9, 9)), "chooses none of 4 columns"),
     "beyond": (lambda: Columns(4), "Columns 1: there is no column 4, expected -4 to 3 of 4"),
     "a name": (lambda: Columns("age"), "'age' is the name of a column, and what comes here has no names"),
@@ -366,6 +394,25 @@ def test_what_is_fitted_is_what_numpy_computes(robust):
         expected = x - x.astype(np.longdouble).mean(axis=0).astype(float)
         expected /= expected.std(axis=0)
     np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("robust", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_very_large_and_very_small_columns_are_scaled_and_weights_of_any_size_count(robust, dtype):
+    """Their squares, or 1 / what is subnormal, would leave the range of the dtype."""
+    x = RNG.normal(size=(41, 1))
+    usual = scaled(Normalization(robust).adapt(x), x)
+    for size in (2.0**-1000, 2.0**-530, 2.0**530, 2.0**1000) if dtype == "float64" else (2.0**-120, 2.0**120):
+        np.testing.assert_allclose(scaled(Normalization(robust).adapt(x * size), x * size), usual, rtol=1e-12)
+    least = np.finfo(dtype).smallest_subnormal * np.round(10 * x)
+    net = Model([Normalization(robust), Dense(1)], seed=0, dtype=dtype)
+    net.fit(least, x[:, 0], epochs=1)
+    assert np.isfinite(net.predict(least)).all()
+    weights = RNG.random(41)
+    for size in (1e307, 1e-307):
+        large, plain = Normalization(robust).adapt(x, size * weights), Normalization(robust).adapt(x, weights)
+        np.testing.assert_allclose(large.center, plain.center, rtol=1e-12)
+        np.testing.assert_allclose(large.factor, plain.factor, rtol=1e-12)
 
 
 @pytest.mark.parametrize("robust", [False, True])

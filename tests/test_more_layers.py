@@ -201,7 +201,14 @@ WRONG = {
     r"Maxout: units is 0": lambda: Maxout(0),
     r"Maxout: pieces is -1": lambda: Maxout(3, -1),
     r"Maxout: bias is 2": lambda: Maxout(3, bias=2),
-    r"unknown initializer 'nope'|initializer": lambda: Scale("nope"),
+    r"unknown Scale: initializer 'nope'": lambda: Scale("nope"),
+    r"Bias: initializer is 3, expected a name": lambda: Bias(3),
+    r"unknown Maxout: weight_initializer 'nope'": lambda: Maxout(3, weight_initializer="nope"),
+    r"Maxout: bias_initializer is None": lambda: Maxout(3, bias_initializer=None),
+    r"Maxout 1: w begins with numbers of dtype complex128": lambda: Model(
+        [Maxout(3, weight_initializer=lambda shape, rng: np.ones(shape) * 1j)]
+    ).build(4),
+    r"Parallel: layers is array\(3\), expected a list": lambda: Parallel(np.array(3)),
     r"RMSNorm: eps is 0": lambda: RMSNorm(0),
     r"RMSNorm: eps is nan": lambda: RMSNorm(float("nan")),
     r"RMSNorm: elementwise_affine is 'no'": lambda: RMSNorm(elementwise_affine="no"),
@@ -211,6 +218,16 @@ WRONG = {
     r"Lambda 1: function returned shape \(21, 4\) .* expected \(21, 3\); units=": lambda: Model(
         [Lambda(squares, units=3)]
     ).predict(X),
+    r"Lambda 1: forward returned numbers of dtype complex64, expected real ones": lambda: Model(
+        [Lambda(lambda x: x * 1j)]
+    ).predict(X),
+    r"Lambda 1: forward returned numbers of dtype <U1": lambda: Model(
+        [Lambda(lambda x: np.full(x.shape, "a"))]
+    ).predict(X),
+    r"Lambda 2: backward returned numbers of dtype complex": lambda: Model(
+        [Dense(2), Lambda(np.sin, lambda x, y, dy: 1j * dy)]
+    ).train_batch(X, X[:, :2], loss="mse"),
+    r"Reshape: shape is b'ab'": lambda: Reshape(b"ab"),
     r"Reshape: shape is \(0, 2\), expected the sizes": lambda: Reshape((0, 2)),
     r"Reshape: shape is \(-1, -1\)": lambda: Reshape((-1, -1)),
     r"Reshape: shape is 4": lambda: Reshape(4),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn.arena import Arena, Array
-from fastnn.arrays import as_matrix, copy_into, read_only
+from fastnn.arrays import as_matrix, copy_into, read_only, require_real
 from fastnn.layers.contract import Layer
 from fastnn.layers.elements import Element, elements
 from fastnn.layers.passes import NO_SCRATCH, Inner, Pass, Run, Scratch
@@ -138,6 +138,7 @@ class NumpyStage(Stage):
                 f"{self.layer.title}: forward returned shape {result.shape} for x {x.shape}, expected {y.shape}; "
                 "where the number of outputs differs from that of inputs, build(n_in) returns it"
             )
+        require_real(result, f"{self.layer.title}: forward returned")
         copy_into(y, result)
 
     def _backward(self, dy: Array, dx: Array | None) -> None:
@@ -161,7 +162,9 @@ class NumpyStage(Stage):
         if result is None or np.shape(result) != dx.shape:
             got = "None" if result is None else f"shape {np.shape(result)}"
             raise ValueError(f"{self.layer.title}: backward returned {got}, expected dx of shape {dx.shape}")
-        copy_into(dx, np.asarray(result))
+        result = np.asarray(result)
+        require_real(result, f"{self.layer.title}: backward returned")
+        copy_into(dx, result)
 
     def _look_for_gradients(self, gradients: dict[str, Array]) -> None:
         """Raise AttributeError where the first backward has stored gradients under other names."""

@@ -295,7 +295,7 @@ class Embedding(Coded):
             self.size = {column: count(f"Embedding: size of column {column!r}", n) for column, n in size.items()}
         else:
             self.size = None if size is None else count("Embedding: size", size)
-        self.initializer = None if initializer is None else get_initializer(initializer)
+        self.initializer = None if initializer is None else get_initializer(initializer, "Embedding: initializer")
 
     def width(self, column: int | str, n: int) -> int:
         if self.size is None:

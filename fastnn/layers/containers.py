@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, SupportsIndex, overload
 
 from fastnn.arena import Array
-from fastnn.checks import shown
+from fastnn.checks import is_iterable, shown
 from fastnn.layers.contract import Layer
 from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
@@ -44,7 +44,7 @@ class Container(Row, Layer):
 
     def __init__(self, layers: Iterable[Layer], *, trainable: bool = True) -> None:
         super().__init__(trainable=trainable)
-        if not isinstance(layers, Iterable):
+        if not is_iterable(layers):
             raise TypeError(
                 f"{type(self).__name__}: layers is {shown(layers)}, expected a list of layers such as [Dense(8)]"
             )

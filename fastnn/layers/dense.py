@@ -82,9 +82,9 @@ class Dense(Layer):
         self.activation = None if activation is None else activations.get(activation)
         self.bias = flag("Dense: bias", bias)
         self.weight_initializer = (
-            weight_initializer if weight_initializer is None else get_initializer(weight_initializer)
+            None if weight_initializer is None else get_initializer(weight_initializer, "Dense: weight_initializer")
         )
-        self.bias_initializer = get_initializer(bias_initializer)
+        self.bias_initializer = get_initializer(bias_initializer, "Dense: bias_initializer")
         super().__init__(trainable=trainable)
 
     @property

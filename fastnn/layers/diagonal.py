@@ -40,7 +40,7 @@ class Scale(Layer):
 
     def __init__(self, initializer: str | Initializer = "ones", *, trainable: bool = True) -> None:
         super().__init__(trainable=trainable)
-        self.initializer = get_initializer(initializer)
+        self.initializer = get_initializer(initializer, "Scale: initializer")
 
     def build(self, n_in: int) -> int:
         self.parameter("s", (n_in,), self.initializer, "norms")
@@ -84,7 +84,7 @@ class Bias(Layer):
 
     def __init__(self, initializer: str | Initializer = "zeros", *, trainable: bool = True) -> None:
         super().__init__(trainable=trainable)
-        self.initializer = get_initializer(initializer)
+        self.initializer = get_initializer(initializer, "Bias: initializer")
 
     def build(self, n_in: int) -> int:
         self.parameter("b", (n_in,), self.initializer, "biases")

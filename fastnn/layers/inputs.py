@@ -15,6 +15,7 @@ from fastnn.layers.chain import Chain
 from fastnn.layers.containers import Branches, Parallel
 from fastnn.layers.contract import Layer
 from fastnn.layers.elements import Element, elements
+from fastnn.layers.shape import Flatten
 from fastnn.signatures import is_ours
 from fastnn.tables import Names
 from fastnn.words import near
@@ -86,10 +87,20 @@ class Adapting(ColumnLayer):
         """Let it wait again."""
 
 
+def _is_whole(number: object) -> bool:
+    return isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+
+
 def require_column(where: str, column: object, slices: bool = False) -> None:
     """Raise TypeError unless it is the number or the name of a column, or a slice of numbers."""
-    is_number = isinstance(column, (int, np.integer)) and not isinstance(column, bool)
-    if not (is_number or isinstance(column, str) or (slices and isinstance(column, slice))):
+    is_slice = (
+        slices
+        and isinstance(column, slice)
+        and all(end is None or _is_whole(end) for end in (column.start, column.stop, column.step))
+    )
+    if is_slice and column.step == 0:  # type: ignore[attr-defined]
+        raise ValueError(f"{where} {column}, expected a step other than 0")
+    if not (_is_whole(column) or is_slice or isinstance(column, str)):
         or_slice = ", or a slice of numbers" if slices else ""
         raise TypeError(f"{where} {shown(column)}, expected the number of a column, or its name{or_slice}")
 
@@ -114,7 +125,7 @@ def _tell(layer: Layer, names: Names | None) -> Names | None:
         for part in row:
             names = None if part is layer else _tell(part, names)
         return names
-    if layer.kernel == "identity":
+    if _hands_on(layer):
         return names
     found: list[str] = []
     is_known = isinstance(layer, Parallel)
@@ -123,6 +134,11 @@ def _tell(layer: Layer, names: Names | None) -> Names | None:
         is_known = is_known and behind is not None
         found += behind or ()
     return tuple(found) if is_known and len({*found}) == len(found) else None
+
+
+def _hands_on(layer: Layer) -> bool:
+    """Whether its outputs are its inputs."""
+    return layer.kernel == "identity" or (isinstance(layer, Flatten) and is_ours(type(layer)))
 
 
 def _row_of(layer: Layer) -> Sequence[Layer] | None:
@@ -155,7 +171,7 @@ def _kinds(layer: Layer, behind: Kinds) -> Kinds:
     for part in row or ():
         if part is not layer:
             _kinds(part, [NUMBER] * part.n_out)
-    if layer.kernel == "identity":
+    if _hands_on(layer):
         return behind
     found, at = [UNREAD] * layer.n_in, 0
     for branch in branches_of(layer) if row is None else ():

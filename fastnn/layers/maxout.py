@@ -73,8 +73,8 @@ class Maxout(Layer):
         super().__init__(trainable=trainable)
         self.units, self.pieces = count("Maxout: units", units), count("Maxout: pieces", pieces)
         self.bias = flag("Maxout: bias", bias)
-        self.weight_initializer = get_initializer(weight_initializer)
-        self.bias_initializer = get_initializer(bias_initializer)
+        self.weight_initializer = get_initializer(weight_initializer, "Maxout: weight_initializer")
+        self.bias_initializer = get_initializer(bias_initializer, "Maxout: bias_initializer")
 
     def build(self, n_in: int) -> int:
         n = self.pieces * self.units

@@ -79,7 +79,7 @@ class Reshape(Flatten):
     """
 
     def __init__(self, shape: Sequence[int]) -> None:
-        sizes = list(shape) if isinstance(shape, Sequence) and not isinstance(shape, str) else []
+        sizes = list(shape) if isinstance(shape, Sequence) and not isinstance(shape, (str, bytes)) else []
         whole = all(type(size) is int and (size > 0 or size == -1) for size in sizes)
         if not (sizes and whole and sizes.count(-1) < 2):
             raise ValueError(

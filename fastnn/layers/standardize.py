@@ -6,17 +6,18 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fastnn.arena import Array
 from fastnn.arrays import as_rows, as_weights, check_finite, convert, parts_of
-from fastnn.checks import flag, lookup, shown
+from fastnn.checks import flag, is_iterable, lookup, shown
 from fastnn.layers.declarations import Code
 from fastnn.layers.inputs import CODE, MISSING, NUMBER, Adapting, Kinds, require_column
 from fastnn.layers.passes import Run
 from fastnn.tables import Names, table_of
 
 _MISSING = {"raise": "raise", "center": "center"}
+_FAR = 400  # the exponent from which on squares, or sums of many, may leave the range of float64
 _QUARTERS = 0.25, 0.5, 0.75
 _CONSTANT = 10 * float(np.finfo(np.float64).eps)  # a standard deviation, beside the mean: all numbers are one
 
@@ -83,9 +84,9 @@ class Normalization(Adapting):
         super().__init__()
         self.robust = flag("Normalization: robust", robust)
         self.missing = lookup("Normalization: missing", missing, _MISSING)
-        if isinstance(columns, (int, str, slice)):
-            columns = [columns]
-        if columns is not None and not isinstance(columns, Iterable):
+        if isinstance(columns, (int, np.integer, str, bytes, slice)):
+            columns = [columns]  # type: ignore[list-item]
+        if columns is not None and not is_iterable(columns):
             raise TypeError(f"Normalization: columns is {shown(columns)}, expected some, as in [0, slice(2, 5), 'age']")
         self.columns = None if columns is None else tuple(columns)
         for column in self.columns or ():
@@ -159,12 +160,15 @@ class Normalization(Adapting):
     def fit_to(self, x: Array, weights: Array | None) -> None:
         scaled = list(self._scaled)
         center, factor = np.zeros(self.n_in), np.ones(self.n_in)
+        if weights is not None:  # of which only the ratios count: sums of the largest must not overflow
+            weights = np.ldexp(weights.astype(np.float64), -int(np.frexp(weights.max())[1]))
         with np.errstate(all="ignore"):
             center[scaled], factor[scaled] = (_quartiles if self.robust else _moments)(x, scaled, weights)
         replacement = np.full(self.n_in, np.nan)
         if self.missing == "center":
             replacement[scaled] = 0
-        self.center, self.factor, self.replacement = center, factor, replacement
+        most = np.finfo(self.factor.dtype).max  # where numbers are that near to 0, the factor may be beyond
+        self.center, self.factor, self.replacement = center, np.minimum(factor, most), replacement
         self.rows = np.array([float(len(x))])
 
     def forget(self) -> None:
@@ -184,28 +188,43 @@ def _nan(shape: tuple[int, ...], rng: Any) -> Array:
 
 
 def _moments(x: Array, columns: list[int], weights: Array | None) -> tuple[Array, Array]:
-    """Return the means, and 1 / the standard deviations, of the numbers that are there; 0 for what is constant."""
+    """Return the means, and 1 / the standard deviations, of the numbers that are there; 0 for what is constant.
+
+    Columns whose squares would leave the range of float64 are scaled for it, by powers of two.
+    """
+    exponents = _exponents(x, columns)
     sums, counts = np.zeros(len(columns)), np.zeros(len(columns))
-    for values, weight in _parts(x, columns, weights):
+    for values, weight in _parts(x, columns, weights, exponents):
         there = ~np.isnan(values)
         counts += (weight * there).sum(axis=0)
         sums += np.where(there, weight * values, 0).sum(axis=0)
     means = np.where(counts > 0, sums / counts, 0)
     sums, squares = np.zeros(len(columns)), np.zeros(len(columns))
-    for values, weight in _parts(x, columns, weights):
+    for values, weight in _parts(x, columns, weights, exponents):
         distance = np.where(np.isnan(values), 0, values - means)
         sums += (weight * distance).sum(axis=0)
         squares += (weight * np.square(distance)).sum(axis=0)
     rest = np.where(counts > 0, sums / counts, 0)  # what the mean of large numbers has lost
     std = np.sqrt(np.maximum(squares / counts - np.square(rest), 0))
-    return means + rest, np.where(std > _CONSTANT * np.abs(means), 1 / std, 0)
+    factors = np.where(std > _CONSTANT * np.abs(means), 1 / std, 0)
+    return np.ldexp(means + rest, exponents), np.ldexp(factors, -exponents)
 
 
-def _parts(x: Array, columns: list[int], weights: Array | None) -> Any:
+def _exponents(x: Array, columns: list[int]) -> NDArray[np.int64]:
+    """Return by which powers of two columns are to be divided: 0 but for very large and very small numbers."""
+    largest = np.zeros(len(columns))
+    for _, part in parts_of(x):
+        largest = np.fmax(largest, np.fmax.reduce(np.abs(part[:, columns].astype(np.float64)), axis=0, initial=0))
+    exponents = np.frexp(largest)[1].astype(np.int64)
+    return np.where(np.abs(exponents) > _FAR, np.clip(exponents, -1000, 1000), 0)
+
+
+def _parts(x: Array, columns: list[int], weights: Array | None, exponents: NDArray[np.int64]) -> Any:
     """Yield some rows of these columns at a time, in float64, with what they weigh."""
     for start, part in parts_of(x):
         own = np.ones((len(part), 1)) if weights is None else weights[start : start + len(part), None]
-        yield part[:, columns].astype(np.float64), own.astype(np.float64)
+        values = part[:, columns].astype(np.float64)
+        yield np.ldexp(values, -exponents) if exponents.any() else values, own.astype(np.float64)
 
 
 def _quartiles(x: Array, columns: list[int], weights: Array | None) -> tuple[Array, Array]:

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 
 from fastnn import kernels
 from fastnn.arena import Arena, Array, Memory
-from fastnn.arrays import as_array, as_rows, check_finite, convert, copy_into
-from fastnn.checks import shown
+from fastnn.arrays import as_array, as_rows, check_finite, convert, copy_into, require_real
+from fastnn.checks import is_iterable, shown
 from fastnn.digits import Digits
 from fastnn.initializers import zeros
 from fastnn.layers.contract import OF_THE_CONTRACT, Layer, build_layer
@@ -276,7 +276,7 @@ def walk(layers: Iterable[Layer]) -> Iterator[Layer]:
 
 
 def _checked(layers: Iterable[Layer]) -> tuple[Layer, ...]:
-    if not isinstance(layers, Iterable):
+    if not is_iterable(layers):
         raise TypeError(f"Model: layers is {shown(layers)}, expected a list of layers such as [Dense(8), Dense(1)]")
     found = tuple(layers)
     if not found:
@@ -452,5 +452,7 @@ def _fill(layer: Layer, name: str, declared: Any, view: Array, rng: np.random.Ge
         value = as_array(held, f"{layer.title}: {name}", may_miss=False)
         if value.shape != declared.shape:
             raise ValueError(f"{layer.title}: {name} has shape {value.shape}, expected {declared.shape} here")
-    copy_into(view, np.asarray(value))
+    value = np.asarray(value)
+    require_real(value, f"{layer.title}: {name} begins with")
+    copy_into(view, value)
     layer.__dict__[name] = view

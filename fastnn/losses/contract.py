@@ -12,7 +12,17 @@ from numpy.typing import ArrayLike
 
 from fastnn import kernels
 from fastnn.arena import Array
-from fastnn.arrays import all_finite, as_array, as_matrix, as_weights, check_finite, convert, copy_into, read_only
+from fastnn.arrays import (
+    all_finite,
+    as_array,
+    as_matrix,
+    as_weights,
+    check_finite,
+    convert,
+    copy_into,
+    read_only,
+    require_real,
+)
 from fastnn.checks import number_of, shown
 from fastnn.settings import Cell, Part, explain_read_only, forms_of, instead_of
 from fastnn.signatures import is_ours
@@ -249,7 +259,9 @@ class Loss(Part):
             raise ValueError(f"{self}: the gradient has shape {np.shape(gradient)}, expected {y.shape} as y has")
         value[0] = result
         if dy is not None:
-            copy_into(dy, np.asarray(gradient))
+            gradient = np.asarray(gradient)
+            require_real(gradient, f"{self}: the gradient has")
+            copy_into(dy, gradient)
             if np.isfinite(result) and not all_finite(dy):
                 raise FloatingPointError(f"{self}: the gradient is not finite, where the value is {result}")
 

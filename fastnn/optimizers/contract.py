@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn import kernels
 from fastnn.arena import Arena, Array
-from fastnn.checks import lookup, shown
+from fastnn.checks import is_iterable, lookup, shown
 from fastnn.optimizers.averages import Average, Averaged, averages_of, copies_of
 from fastnn.optimizers.groups import Group
 from fastnn.optimizers.transforms import Accumulate, ClipLayerNorm, ClipNorm, ClipValue, Transform
@@ -58,7 +58,7 @@ class _Parts:
         self._name = name
 
     def __set__(self, optimizer: Any, value: Any) -> None:
-        parts = tuple(value) if isinstance(value, Iterable) else (None,)
+        parts = tuple(value) if is_iterable(value) else (None,)
         for part in parts:
             if not isinstance(part, self._kind):
                 raise TypeError(
