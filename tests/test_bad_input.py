@@ -117,7 +117,7 @@ BAD = {
     "weights text": ({"sample_weight": ["a"] * 12}, TypeError, "sample_weight holds text"),
     "weights of classes": ({"sample_weight": {0: 1.0}}, TypeError, r"sample_weight\[label\] for label in y"),
     "loss misspelt": ({"loss": "cros_entropy"}, ValueError, "unknown loss 'cros_entropy': did you mean cross_entropy"),
-    "loss unknown": ({"loss": "zzz"}, ValueError, "unknown loss 'zzz': expected one of .*huber.*mse"),
+    "loss unknown": ({"loss": "zzz"}, ValueError, "unknown loss 'zzz': expected one of mse, .*huber"),
     "loss no loss": ({"loss": 3}, TypeError, r"loss is 3, expected a name \(.*mse.*\) or an object"),
     "optimizer misspelt": ({"optimizer": "adan"}, ValueError, "unknown optimizer 'adan': did you mean adam"),
     "optimizer no optimizer": ({"optimizer": 0.1}, TypeError, r"optimizer is 0.1, expected a name \(.*adam, "),
