@@ -215,7 +215,7 @@ class Network(Row):
         if not isinstance(snapshot, Snapshot):
             raise TypeError(f"restore: got {type(snapshot).__name__}, expected what snapshot() returns")
         self._require_built()
-        self._trainer.claim.run(snapshot.restore, self._trainer.state, self._own(), self._tree.signature())
+        self._trainer.claim.run(self._trainer.restore, snapshot, self._own(), self._tree.signature())
 
     def copy_from(self, other: Network) -> None:
         """Take over the parameters and the states of layers of a model of the same layers."""

@@ -14,7 +14,7 @@ from fastnn.checks import count, number, number_of, shown
 from fastnn.losses import Loss
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer
-from fastnn.schedules.contract import axes
+from fastnn.schedules.drawing import axes
 
 _KEPT = 0.9  # of the smoothed loss, at each step
 _WORSE = 4.0  # times the least smoothed loss: the test ends there, as in fastai
@@ -35,7 +35,7 @@ class RangeTest:
         The rate at which the smoothed loss falls fastest, per factor of the rate, behind the first ten steps: what
         PyTorch Lightning suggests. It depends much on the noise of the batches.
     tenth : float
-        A tenth of the rate at which the smoothed loss is least.
+        A tenth of the rate at which the smoothed loss is least: below the first rate where no rate has made it less.
     suggestion : float
         It is `tenth`.
     """
@@ -139,10 +139,13 @@ def lr_find(
         net._own()
     trainer = net._trainer
     rule = trainer.choose_optimizer(rule)
+    if rule.takes_fits:
+        raise TypeError(f"lr_find: {rule!r} has no learning rate to find: take another optimizer, such as Adam")
     rates, losses = np.geomspace(first, last, n), np.empty(n)
     rule.lr = first
     training, (matrix, target, _, _), _ = trainer._ready(x, y, None, own_loss, rule, steps=lambda rows: n)
     rows = min(rows, len(matrix))
+    training.update.begin_fit(1, n, True)
     plan = training.plan(rows, target, 0)
     recorded = plan.recorded(rows, training.step)
     if training.schedules is not None:  # of other numbers: this is their fit

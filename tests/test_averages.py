@@ -340,6 +340,36 @@ def test_averages_belong_to_the_state(make):
 
 
 @each_average
+def test_what_is_restored_predicts_with_the_average_whoever_took_steps_since_then(make):
+    net, rule = net_of(), make()
+    net.fit(X, T, "mse", rule, epochs=4, batch_size=8)
+    snapshot, outputs = net.snapshot(), net.predict(X)
+    net.fit(X, T, optimizer=rule, epochs=3, batch_size=8)
+    trained = net.predict(X)
+    plain, other = SGD(0.01), Adam(0.01, average=EMA(0.5))
+    for what in (
+        lambda: net.fit(X, T, optimizer=plain, epochs=1, batch_size=8),
+        lambda: net.train_batch(X, T, optimizer=plain),
+        lambda: net.fit(X, T, optimizer=other, epochs=2, batch_size=8),
+        net.use_averages,
+    ):
+        what()
+        net.restore(snapshot)
+        assert same_bits(net.predict(X), outputs)
+        net.fit(X, T, optimizer=rule, epochs=3, batch_size=8)
+        assert same_bits(net.predict(X), trained)
+    net.restore(snapshot)
+    with pytest.raises(FloatingPointError):  # and so does what a fit puts back
+        net.fit(X, T, optimizer=SGD(1e30), epochs=50, batch_size=8)
+    assert same_bits(net.predict(X), outputs)
+    net.fit(X, T, optimizer=plain, epochs=1, batch_size=8)
+    snapshot, outputs = net.snapshot(), net.predict(X)  # of no average
+    net.fit(X, T, optimizer=rule, epochs=3, batch_size=8)
+    net.restore(snapshot)
+    assert same_bits(net.predict(X), outputs)
+
+
+@each_average
 def test_an_average_that_is_younger_than_the_snapshot_begins_there(make):
     net = net_of().build(FEATURES)
     snapshot, outputs = net.snapshot(), net.predict(X)

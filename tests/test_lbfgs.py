@@ -329,6 +329,7 @@ REFUSED = {
     ),
     "clip_norm": (lambda net: LBFGS(clip_norm=1.0), TypeError, "LBFGS has no clip_norm"),
     "lr": (lambda net: LBFGS().lr, AttributeError, "LBFGS has no lr: a line search finds"),
+    "room": (lambda net: LBFGS(history_size=10**6), ValueError, "history_size is 1000000, expected .* from 1 to 1000"),
     "count": (lambda net: LBFGS(history_size=0), ValueError, "LBFGS: history_size is 0, expected a whole number >= 1"),
     "number": (lambda net: LBFGS(tolerance_grad=-1), ValueError, "tolerance_grad is -1, expected a finite number >= 0"),
     **{

@@ -217,6 +217,8 @@ def test_every_schedule_is_tested_exported_and_has_a_name():
         (lambda: SGD(momentum=Linear(1.0, epochs=5)), ValueError, r"SGD: momentum of .* in epoch 0 is 1.0, expected"),
         (lambda: SGD(lambda step: -1), ValueError, r"SGD: lr of Function\(.*\) in step 0 is -1.0, expected .*>= 0"),
         (lambda: SGD(lambda step: "a"), TypeError, r"Function\(.*\) returned 'a' for 0, expected a number"),
+        (lambda: SGD(StepDecay(1e308, steps=10)), ValueError, "SGD: lr of StepDecay.* in step 20 is inf, expected a fin"),
+        (lambda: SGD(OneCycle(1, div_factor=1e-320)), ValueError, "SGD: lr of OneCycle.* in step 0 is .*, expected a"),
         (lambda: EarlyStopping(min_delta=Cosine()), TypeError, r"EarlyStopping: min_delta is Cosine\(\), expected a"),
     ],
 )  # fmt: skip
@@ -771,6 +773,7 @@ def test_the_range_test_leaves_the_model_alone_however_it_ends():
         ({"steps": 3}, ValueError, "lr_find: steps is 3, expected a whole number >= 5"),
         ({"batch_size": 0}, ValueError, "lr_find: batch_size is 0"),
         ({"x": X[:, :2]}, ValueError, "expects 4 features"),
+        ({"optimizer": fastnn.LBFGS()}, TypeError, r"lr_find: LBFGS\(\) has no learning rate to find"),
         ({"start": 1e200, "end": 1e201}, FloatingPointError, "lr_find: the loss became infinite or NaN in step"),
     ):
         with pytest.raises(error, match=message):
@@ -778,6 +781,10 @@ def test_the_range_test_leaves_the_model_alone_however_it_ends():
     with pytest.raises(TypeError, match=r"lr_find: got .*, expected a Model"):
         fastnn.lr_find(SGD(), X, T)
     assert pickle.dumps(net) == before
+    average = SGD(average=fastnn.SWA(0.5))  # which counts the epochs of a fit: this stands for one
+    assert same_bits(
+        fastnn.lr_find(net_of(), X, T, "mse", average).losses, fastnn.lr_find(net_of(), X, T, "mse", SGD()).losses
+    )
 
 
 def test_pictures(monkeypatch):

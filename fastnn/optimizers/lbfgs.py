@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _MEANINGLESS = {
     "lr", "groups", "decay", "clip_value", "clip_layer_norm", "clip_norm", "accumulate", "transforms", "average",
 }  # fmt: skip
+_MOST_HISTORY = 1000  # SciPy takes memory for its square
 
 
 class LBFGS(Optimizer):
@@ -37,7 +38,7 @@ class LBFGS(Optimizer):
     max_iter : int
         How many iterations a fit has at most, where its `epochs` is None.
     history_size : int
-        How many changes are remembered.
+        How many changes are remembered: from 3 to 20 as a rule, at most 1,000.
     tolerance_grad : float
         It ends where no number of the gradient is larger.
     tolerance_change : float
@@ -78,7 +79,8 @@ class LBFGS(Optimizer):
             why = "a line search finds how far to go" if name == "lr" else "SciPy takes loss and gradient as they are"
             raise AttributeError(f"{type(self).__name__}: {name} cannot be set: {why}")
         if name in ("max_iter", "history_size"):
-            value = count(f"{type(self).__name__}: {name}", value)
+            most = {"most": _MOST_HISTORY} if name == "history_size" else {}
+            value = count(f"{type(self).__name__}: {name}", value, **most)
         super().__setattr__(name, value)
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn.checks import count, lookup, number, number_of, shown
+from fastnn.schedules.drawing import axes
 from fastnn.signatures import Parts, expression, parameters_of, takes, written
 
 Values = NDArray[np.float64]
@@ -72,7 +73,8 @@ class Schedule(metaclass=Parts):
     A schedule counts the steps of an optimizer (with accumulation fewer than batches), or epochs, since it was set: for
     each model apart, also over several fits. One that spans a whole fit, because it was given neither steps nor epochs,
     begins anew with each fit. Epochs are counted by `fit` alone: `train_batch` and steps by hand leave what follows
-    them as it is, and refuse what spans a fit.
+    them as it is, and refuse what spans a fit. Steps by hand move numbers of layers and optimizers, not those of a
+    loss that you call yourself, which they do not know: its numbers stay what they are until you set them.
 
     A function of your own is a schedule, too: ``SGD(lr=lambda step: 0.1 * 0.99**step)``, see `Function`.
 
@@ -99,6 +101,11 @@ class Schedule(metaclass=Parts):
     def _values(self, clock: Clock) -> Values:
         """Return the values at these times."""
         raise TypeError(f"{type(self).__name__} has no values: derive from Function, or hand in a function of the step")
+
+    def values(self, clock: Clock) -> Values:
+        """Return the values at these times: inf, NaN or 0, without a warning, where they are too large or small."""
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            return self._values(clock)
 
     @property
     def parts(self) -> tuple[Schedule, ...]:
@@ -145,7 +152,7 @@ class Schedule(metaclass=Parts):
         per_epoch = number("steps_per_epoch", steps_per_epoch, above=0.0)
         of_fit = None if total is None else number("total", total, above=0.0)
         flat = steps.reshape(-1)
-        found = self._values(Clock(flat, np.floor(flat / per_epoch), of_fit, per_epoch)).reshape(steps.shape)
+        found = self.values(Clock(flat, np.floor(flat / per_epoch), of_fit, per_epoch)).reshape(steps.shape)
         return float(found) if steps.ndim == 0 else found
 
     def plot(self, total: float | None = None, steps_per_epoch: float = 1, ax: Any = None) -> Any:
@@ -209,17 +216,6 @@ def as_schedule(where: str, value: object) -> Schedule:
     if callable(value) and not isinstance(value, type):
         return Function(value)
     return Constant(number(where, value))
-
-
-def axes(who: str, ax: Any) -> Any:
-    """Return the axes to draw in."""
-    if ax is not None:
-        return ax
-    try:
-        from matplotlib import pyplot
-    except ImportError:
-        raise ImportError(f'{who} needs matplotlib: pip install matplotlib, or the extra "plot"') from None
-    return pyplot.subplots()[1]
 
 
 class Timed(Schedule):

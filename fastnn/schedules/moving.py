@@ -65,7 +65,7 @@ class Moving:
         Where one that is needed is out of bounds, that is an error: all, or the first so many. From the first bad one
         on that is not, they are NaN.
         """
-        found = self.schedule._values(clock)
+        found = self.schedule.values(clock)
         above = 0.0 if self._above is None else self._above
         with np.errstate(invalid="ignore"):
             good = (found > above if self._above is not None else found >= above) & (found < self._below)
@@ -76,7 +76,7 @@ class Moving:
             return np.where(np.arange(len(found)) < i, found, np.nan)
         if i > 0 and np.isnan(found[i]):  # a function may have failed: it is asked once more, to say why
             alone = slice(i, i + 1)
-            self.schedule._values(
+            self.schedule.values(
                 Clock(clock.steps[alone], clock.epochs[alone], clock.total, clock.per_epoch, clock.factors)
             )
         when = f"epoch {clock.epochs[i]:g}" if self._by_epoch else f"step {clock.steps[i]:g}"

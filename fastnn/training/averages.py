@@ -30,20 +30,19 @@ class Averages:
     tree : Tree
     state : State
         Of which the averages are a part: what the optimizer remembers.
-
-    Attributes
-    ----------
-    optimizer : Optimizer or None
-        The one of the last step, where it averages parameters.
     """
 
     def __init__(self, tree: Tree, state: State) -> None:
         self._tree, self._state = tree, state
-        self.optimizer: Optimizer | None = None
         self._layers: tuple[Layer, ...] | None = None
         self._read: Array | None = None  # what these layers read
         self._statistics: Statistics | None = None
         self._of: tuple[int, object] = 0, None  # batches of how many rows, and what layers
+
+    @property
+    def optimizer(self) -> Optimizer | None:
+        """The one of the last step, where it averages parameters."""
+        return self._state.averaging
 
     @property
     def arrays(self) -> dict[str, Array]:
@@ -80,7 +79,7 @@ class Averages:
             memory, arrays = self._tree.memory, self._state.memories.get(optimizer)
             assert arrays is not None
             optimizer.begin_average(arrays, memory.params, memory.running)
-        self.optimizer = optimizer
+        self._state.averaging = optimizer
 
     def forget(self) -> None:
         """Forget the arrays of the layers, which have been replaced."""
@@ -120,7 +119,7 @@ class Averages:
         targets = [array for layer in self._tree.all for array in (*layer.parameters.values(), *layer.states.values())]
         targets = [array for array in targets if id(array) in places]
         copy_arrays(targets, [places[id(array)] for array in targets])
-        self.optimizer = None
+        self._state.averaging = None
 
 
 class Statistics:

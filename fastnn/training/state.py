@@ -109,11 +109,14 @@ class State:
         Of numbers that follow schedules: where these stand.
     moved : int
         How often places of schedules have changed, but by steps.
+    averaging : Optimizer or None
+        The one of the last step, where it averages parameters: predictions are of that.
     fits : ndarray of shape (1,)
         How many fits have begun: the order of rows follows from it.
     """
 
     def __init__(self) -> None:
+        self.averaging: Optimizer | None = None
         self.memories: Memories[Optimizer] = Memories()
         self.standings: Memories[Moving] = Memories()
         self.moved = 0
@@ -152,7 +155,7 @@ class Snapshot:
     """A copy of the state of a model, which `Model.restore` puts back."""
 
     def __init__(self, state: State, memory: Memory, signature: object) -> None:
-        self._signature = signature
+        self._signature, self.averaging = signature, state.averaging
         self._arrays = [memory.params.copy(), *[array.copy() for array in memory.states], state.fits.copy()]
         self._running = [array.copy() for array in memory.running]
         self._memories: list[tuple[ref[Optimizer], Arrays]] = []
@@ -190,6 +193,8 @@ class Snapshot:
             for name, array in arrays.items():
                 targets.append(array)
                 sources.append(kept[name])
+        averages = state.memories.get(self.averaging) or {}  # none in another model
+        state.averaging = self.averaging if self.averaging and self.averaging._averaged in averages else None
         state.moved += 1  # before it is: where this is interrupted, nobody relies on what was
         copy_arrays(targets, sources)
         for moving, arrays in state.standings.items():

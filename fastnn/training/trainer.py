@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from fastnn import losses, optimizers, threads
 from fastnn._core.tape import Claim, Tape
 from fastnn._core.team import Team
-from fastnn.arena import Array
+from fastnn.arena import Array, Memory
 from fastnn.checks import count, flag
 from fastnn.inference import Predictors
 from fastnn.layers.chain import Chain
@@ -94,7 +94,7 @@ class Trainer:
             "memories": memories,
             "standings": standings,
             "fits": self.state.fits,
-            "averaging": self.averages.optimizer,
+            "averaging": self.state.averaging,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -104,10 +104,9 @@ class Trainer:
             self.state.memories.set(optimizer, arrays)
         for number, arrays in state.pop("standings"):
             self.state.standings.set(number, arrays)
-        averaging = state.pop("averaging")
+        self.state.averaging = state.pop("averaging")
         self.__dict__.update(state)
         self.forget()
-        self.averages.optimizer = averaging
 
     def own(self, predictors: Predictors) -> None:
         """Take arrays over that cannot be written to, and predict with these from now on."""
@@ -115,6 +114,12 @@ class Trainer:
         self.averages.forget()
         self.predictors = predictors
         predictors.read(self.averages.layers)
+
+    def restore(self, snapshot: Snapshot, memory: Memory, signature: object) -> None:
+        """Put a snapshot back, and predict with what predictions were of."""
+        self._updated = None
+        snapshot.restore(self.state, memory, signature)
+        self.predictors.read(self.averages.layers)
 
     def use_averages(self) -> None:
         """Write averages into the parameters."""
@@ -222,7 +227,7 @@ class Trainer:
                 layer.forget()
             if tree.built and not was_built:
                 self._training, self._updated, self._trainings = None, None, Recordings(_TRAININGS_KEPT)
-                self.averages.optimizer, self.state.memories = None, Memories()
+                self.state.averaging, self.state.memories = None, Memories()
                 self.predictors.read(None)
                 tree.unbuild()
             raise
@@ -335,6 +340,7 @@ class Trainer:
             epochs, who_asked = epochs_for(n)
             return ready, *self._plans(ready[0], ready[1], rows, epochs), epochs, who_asked
 
+        averaging = self.state.averaging
         (training, data, validate), plan, over_data, n_epochs, who_asked = self._as_it_was(begin)
         progress.total = n_epochs
         if n_epochs == 0:
@@ -348,6 +354,7 @@ class Trainer:
         order = is_shuffled, (self.seed * _SEEDS_APART + int(fits[0])) % 2**64
         memory, begun = training.memory, set[Moving]()
         before = Snapshot(self.state, memory, None)
+        before.averaging = averaging
         if training.schedules is not None:
             training.schedules.begin(before, n_epochs, over_data.n_batches, begun)
         fits[0] += 1
@@ -383,7 +390,7 @@ class Trainer:
             training_loss = lambda: self._loss_now(data, n_threads)  # noqa: E731 - the data may change
         fit = (by_scipy.ScipyFit if rule.takes_fits else Fit)(
             history, n_epochs, who_asked, order, progress, called, self._owner(), renew, training_loss, validate,
-            partial(before.restore, self.state, memory, None), lambda team: self.averages.refresh(data[0], rows, team),
+            partial(self.restore, before, memory, None), lambda team: self.averages.refresh(data[0], rows, team),
             stop, before,
         )  # fmt: skip
         try:
