@@ -217,7 +217,7 @@ def test_every_schedule_is_tested_exported_and_has_a_name():
         (lambda: SGD(momentum=Linear(1.0, epochs=5)), ValueError, r"SGD: momentum of .* in epoch 0 is 1.0, expected"),
         (lambda: SGD(lambda step: -1), ValueError, r"SGD: lr of Function\(.*\) in step 0 is -1.0, expected .*>= 0"),
         (lambda: SGD(lambda step: "a"), TypeError, r"Function\(.*\) returned 'a' for 0, expected a number"),
-        (lambda: SGD(StepDecay(1e308, steps=10)), ValueError, "SGD: lr of StepDecay.* in step 20 is inf, expected a fin"),
+        (lambda: SGD(StepDecay(1e308, steps=10)), ValueError, "SGD: lr of StepDecay.* in step 20 is inf, expected"),
         (lambda: SGD(OneCycle(1, div_factor=1e-320)), ValueError, "SGD: lr of OneCycle.* in step 0 is .*, expected a"),
         (lambda: EarlyStopping(min_delta=Cosine()), TypeError, r"EarlyStopping: min_delta is Cosine\(\), expected a"),
     ],
