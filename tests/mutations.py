@@ -72,7 +72,7 @@ MUTATIONS = (
     ("kernels/activations.pxi", "dy * («y / alpha ⇒ y» + <real> 1)", f"{EQUALS}[celu_backward"),
     ("kernels/activations.pxi", "normal_cdf(x) + «x * density ⇒ density»", f"{EQUALS}[gelu_backward"),
     ("kernels/softmax.pxi", "return y * («dy - inner ⇒ dy + inner»)", f"{EQUALS}[softmax_backward"),
-    ("kernels/softmax.pxi", "dy - «real_exp(y) ⇒ y» * total", f"{EQUALS}[log_softmax_backward"),
+    ("kernels/softmax.pxi", "share = «real_exp(y) ⇒ y» * total", f"{EQUALS}[log_softmax_backward"),
     ("kernels/regression.pxi", "return <real> 2 * («y - t ⇒ t - y»)", f"{EQUALS}[mse"),
     ("kernels/regression.pxi", "outside if «distance > delta ⇒ distance < delta» else", f"{EQUALS}[huber"),
     ("kernels/cross_entropies.pxi", "- smoothing) * «factor[i] ⇒ -factor[i]»\n", f"{EQUALS}[cross_entropy_labels_from"),

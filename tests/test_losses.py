@@ -66,10 +66,14 @@ FORMS: dict[type[Loss], list[tuple[Callable[..., Loss], np.ndarray, np.ndarray]]
     ],
 }
 SIGNS = np.sign(NUMBERS)
+LEVELS = (0.2, 0.5, 0.9)
 MEANS_AND_SPREADS = np.hstack([NUMBERS, OTHERS])
 FORMS |= {
     SmoothL1: [(lambda **o: SmoothL1(0.4, **o), NUMBERS, FRACTIONS)],
-    Quantile: [(lambda **o: Quantile(0.3, **o), NUMBERS, FRACTIONS)],
+    Quantile: [
+        (lambda *, q=q, crossing=crossing, **o: Quantile(q, crossing, **o), NUMBERS, t)
+        for q, crossing, t in ((0.3, 0.0, FRACTIONS), (LEVELS, 0.0, FRACTIONS[:, :1]), (LEVELS, 0.7, FRACTIONS[:, :1]))
+    ],
     Expectile: [(lambda **o: Expectile(0.3, **o), NUMBERS, FRACTIONS)],
     PoissonNLL: [
         (lambda *, of_logs=of_logs, full=full, **o: PoissonNLL(of_logs, full, **o), FRACTIONS, 4 * OTHERS)
@@ -87,13 +91,18 @@ FORMS |= {
         for x in (True, False)
         for full in (True, False)
     ],
-    KLDivergence: [(KLDivergence, OTHERS, CLASSES)],
+    KLDivergence: [
+        (lambda *, x=x, **o: KLDivergence(x, **o), y, CLASSES) for x, y in ((False, OTHERS), (True, NUMBERS))
+    ],
     BinaryFocal: [
         (lambda *, x=x, alpha=alpha, **o: BinaryFocal(1.5, alpha, x, **o), y, FRACTIONS)
         for x, y in ((False, OTHERS), (True, NUMBERS))
         for alpha in (None, 0.3)
     ],
-    CategoricalFocal: [(CategoricalFocal, OTHERS, CLASSES)],
+    CategoricalFocal: [
+        (lambda *, x=x, **o: CategoricalFocal(1.5, from_logits=x, **o), y, CLASSES)
+        for x, y in ((False, OTHERS), (True, NUMBERS))
+    ],
     Hinge: [(Hinge, NUMBERS, SIGNS)],
     SquaredHinge: [(SquaredHinge, NUMBERS, SIGNS)],
     MultiMargin: [(lambda *, p=p, **o: MultiMargin(p, 0.8, **o), NUMBERS, LABELS) for p in (1, 2)],
@@ -119,9 +128,10 @@ def test_value_and_gradient(kind):
     for make, y, t in FORMS.get(kind, [(kind, FRACTIONS, OTHERS)]):
         for reduction in ("mean", "sum", "none"):
             loss = make(reduction=reduction)
-            for name, weight in weightings(loss, t).items():
+            target, _ = loss.read(t, None, y.shape[1], y.dtype)
+            for name, weight in weightings(loss, target).items():
                 title = f"{loss}, weights: {name}"
-                y_here, t_here = y.copy(), t.copy()
+                y_here, t_here = y.copy(), target.copy()
                 if weight is not None and "left out" in name:
                     hide(loss, y_here, t_here, weight)
                 value, twin, dy, dy_twin = np.empty(1), np.empty(1), np.empty_like(y), np.empty_like(y)
@@ -130,7 +140,12 @@ def test_value_and_gradient(kind):
                 options = loss._options() if each is None else {**loss._options(), "each": each_twin}
                 function = getattr(reference, loss._kernel_name(t_here))
                 with np.errstate(all="ignore"):
-                    function(y_here, t_here, weight, dy_twin, twin, *loss._numbers(), **options)
+                    given = y_here.copy()
+                    if of_logs := function in (reference.kl_divergence_of_logs, reference.focal_of_logs):
+                        reference.log_softmax_forward(y_here, given)
+                    function(given, t_here, weight, dy_twin, twin, *loss._numbers(), **options)
+                    if of_logs:
+                        reference.log_softmax_backward(given, dy_twin, dy_twin)
                 np.testing.assert_allclose(value, twin, rtol=1e-12, err_msg=title)
                 np.testing.assert_allclose(dy, dy_twin, rtol=1e-10, atol=1e-14, err_msg=title)
                 if each is not None:
@@ -156,7 +171,7 @@ def hide(loss: Loss, y: np.ndarray, t: np.ndarray, weight: np.ndarray) -> None:
     else:
         t[np.broadcast_to(weight == 0, t.shape)] = np.nan
     y[rows] = np.nan
-    if not loss.of_rows and y.shape == weight.shape:
+    if not loss.of_rows and y.shape == weight.shape and not getattr(loss, "crossing", 0):  # which reads neighbours
         y[weight == 0] = np.nan
 
 
@@ -252,6 +267,22 @@ def test_missing_targets_are_ignored(kind):
         net.fit(NUMBERS, holes, loss=kind(**({"from_logits": True} if kind is BinaryCrossEntropy else {})))
     with pytest.raises(ValueError, match="all targets are missing"):
         net.fit(NUMBERS, np.full((ROWS, N), np.nan), loss=loss)
+
+
+def test_what_targets_weigh_counts_for_all_of_their_quantiles():
+    y, holes = np.hstack([NUMBERS, OTHERS]), FRACTIONS[:, :2].copy()
+    holes[[0, 2], [1, 0]] = np.nan
+    there = np.repeat(~np.isnan(holes), 3, axis=1)
+    each = Quantile(LEVELS, 0.5, reduction="none")(y, FRACTIONS[:, :2])
+    assert Quantile(LEVELS, 0.5, missing="ignore")(y, holes) == pytest.approx(each[there].mean(), rel=1e-12)
+    of_outputs = Quantile(LEVELS, 0.5, output_weights=(1, 3))(y, FRACTIONS[:, :2])
+    assert of_outputs == pytest.approx(np.average(each, weights=np.tile([1, 1, 1, 3, 3, 3], (ROWS, 1))), rel=1e-12)
+    weight = np.where(np.isnan(holes), 0.0, 2.0)
+    net = Model([Dense(6)], seed=0, dtype="float64")
+    net.fit(NUMBERS, holes, Quantile(LEVELS), SGD(0.1), epochs=2, sample_weight=weight)
+    other = Model([Dense(6)], seed=0, dtype="float64")
+    other.fit(NUMBERS, holes, Quantile(LEVELS, missing="ignore"), SGD(0.1), epochs=2)
+    np.testing.assert_allclose(net.params, other.params, rtol=1e-12)
 
 
 def test_labels_that_are_left_out():

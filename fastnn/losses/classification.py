@@ -113,7 +113,8 @@ class BinaryCrossEntropy(_Smoothed):
         0 to 1: targets are t + label_smoothing * (1 / 2 - t), as in Keras (PyTorch has none here).
     pos_weight : float, sequence of float or None
         q >= 0, or one for each column: how often the term of t = 1 counts, PyTorch's formula. The mean is over the
-        number of terms, whatever they weigh. It may be changed at any time.
+        number of terms, whatever they weigh. It may be changed at any time, between epochs by a callback; it follows no
+        schedule.
     **options
         ``reduction``, ``output_weights`` and ``missing``, as of `MSE`.
 

@@ -200,7 +200,7 @@ class GaussianNLL(Reduced):
     eps : float
         Above 0: variances that are given as they are, are not less; the gradient is that there, as in PyTorch.
     **options
-        ``reduction`` and ``missing``, as of `MSE`.
+        ``reduction``, ``output_weights`` (one for each target) and ``missing``, as of `MSE`.
 
     Examples
     --------

@@ -25,6 +25,11 @@ class Hinge(Reduced):
     one that gives numbers on both sides of 0, such as tanh; the sign is the prediction. `Model.evaluate` gives
     "accuracy", for several columns "binary_accuracy".
 
+    Parameters
+    ----------
+    **options
+        ``reduction``, ``output_weights`` and ``missing``, as of `MSE`.
+
     Examples
     --------
     >>> from fastnn import Hinge
@@ -59,6 +64,11 @@ class SquaredHinge(Hinge):
     """Mean of max(0, 1 - t * y)^2 over rows and columns, for targets t of -1 and 1 (Keras's formula).
 
     Targets, the end of the net and metrics are those of `Hinge`.
+
+    Parameters
+    ----------
+    **options
+        ``reduction``, ``output_weights`` and ``missing``, as of `MSE`.
 
     Examples
     --------

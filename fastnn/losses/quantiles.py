@@ -39,7 +39,8 @@ class Quantile(Reduced):
     ----------
     q : float or sequence of float
         Between 0 and 1: the quantile, or several at once, which rise. For k of them the net has k outputs for each
-        target, one beside the other: of the first target all, then those of the second.
+        target, one beside the other: of the first target all, then those of the second. ``output_weights``, and weights
+        of single targets, are those of targets, for all of their quantiles.
     crossing : float
         At least 0. Where a quantile is predicted below the one before it, that is wrong; crossing times the difference
         is added to its loss, so that training removes it. It is a penalty: rows that are not trained with may still
@@ -85,7 +86,7 @@ class Quantile(Reduced):
         return (self.cell("q"),) if self._n_levels == 1 else (self.cell("q"), self.cell("crossing"))
 
     def targets(self, t: ArrayLike, n_out: int, dtype: np.dtype[Any], name: str = "y") -> Array:
-        """Return each target as often as there are quantiles."""
+        """Return the targets of shape (rows, n_out / k), k the number of quantiles."""
         k = self._n_levels
         if n_out % k:
             raise ValueError(f"{self} needs {k} outputs for each target, got {n_out}: end the net with Dense({k})")
@@ -97,7 +98,17 @@ class Quantile(Reduced):
                 f"{name} has shape {array.shape}, expected (rows, {n_out // k}) for {number_of(k, 'quantile')} of each "
                 f"and {number_of(n_out, 'output')}"
             )
-        return super().targets(np.repeat(array, k, axis=1) if k > 1 and array.ndim == 2 else t, n_out, dtype, name)
+        return super().targets(array if k > 1 else t, n_out // k, dtype, name)
+
+    def read(
+        self, t: Any, weight: Array | None, n_out: int, dtype: np.dtype[Any], name: str = "y", known: bool = False
+    ) -> tuple[Array, Array | None]:
+        """Return each target, and what it weighs, as often as there are quantiles."""
+        target, weight = super().read(t, weight, n_out, dtype, name, known)
+        k = self._n_levels
+        if weight is not None and weight.shape[1] > 1:
+            weight = np.repeat(weight, k, axis=1)
+        return (target if k == 1 else np.repeat(target, k, axis=1)), weight
 
 
 class Expectile(Reduced):

@@ -125,7 +125,12 @@ class SmoothL1(Reduced):
 class LogCosh(Reduced):
     """Mean of log(cosh(d)), d = y - t: about d^2 / 2 for small differences, |d| - log(2) for large ones.
 
-    The formula is Keras's. It is computed without overflow, and accurate near 0. Options are those of `MSE`.
+    The formula is Keras's. It is computed without overflow, and accurate near 0.
+
+    Parameters
+    ----------
+    **options
+        ``reduction``, ``output_weights`` and ``missing``, as of `MSE`.
 
     Examples
     --------
@@ -141,11 +146,16 @@ class LogCosh(Reduced):
 class MSLE(Reduced):
     """Mean squared logarithmic error: the mean of (log(1 + y) - log(1 + t))^2 over rows and columns, for targets >= 0.
 
+    Parameters
+    ----------
+    **options
+        ``reduction``, ``output_weights`` and ``missing``, as of `MSE`.
+
     Notes
     -----
     For predictions below 0, where a net without an activation at its end may begin, log(1 + y) goes on as the straight
     line y, so that there is a gradient. Keras takes them for 0 there, and a row has no gradient; scikit-learn refuses
-    them. Options are those of `MSE`.
+    them.
 
     Examples
     --------

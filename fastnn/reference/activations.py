@@ -440,8 +440,9 @@ def log_softmax_forward(x: Array, y: Array) -> None:
 
 
 def log_softmax_backward(y: Array, dy: Array, dx: Array) -> None:
-    """dx_i = dy_i - exp(y_i) sum_j dy_ij; y, dy, dx (batch, n)."""
-    dx[...] = dy - np.exp(y) * np.sum(dy, axis=1, keepdims=True)
+    """dx_i = dy_i - exp(y_i) sum_j dy_ij, dy_i where that sum is 0, whatever y is; y, dy, dx (batch, n)."""
+    total = np.sum(dy, axis=1, keepdims=True)
+    dx[...] = dy - np.where(total == 0, 0, np.exp(y) * total)
 
 
 def sparsemax_forward(x: Array, y: Array) -> None:

@@ -157,8 +157,10 @@ kernel("""log_softmax_forward(x: in (rows, n), y: out (rows, n) | x) -> rows: 0.
     """, log_softmax_forward_body, sizeof(RowsForward))
 
 
+# Where dy adds to 0, as in a row that is left out, y does not matter: it may be NaN.
 cdef inline real log_softmax_gradient(real y, real dy, real total) noexcept nogil:
-    return dy - real_exp(y) * total
+    cdef real share = real_exp(y) * total
+    return dy - (share if total != 0 else <real> 0)
 
 cdef int log_softmax_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const RowsBackward *s = <const RowsBackward *> call.payload
@@ -181,7 +183,7 @@ cdef int log_softmax_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_
 
 kernel("""log_softmax_backward(y: in (rows, n), dy: in (rows, n), dx: out (rows, n) | dy) -> rows: 0.3 n
 
-    dx = dy - exp(y) * sum(dy).
+    dx = dy - exp(y) * sum(dy); dy where its sum is 0, whatever y is.
     """, log_softmax_backward_body, sizeof(RowsBackward))
 
 
