@@ -63,7 +63,7 @@ FAMILIES = {
         ],
         [],
     ),
-    "optimizers": (["common", "views", "index", "optimizers", "transforms", "adam", "gather"], []),
+    "optimizers": (["common", "views", "index", "optimizers", "transforms", "penalties", "adam", "gather"], []),
 }
 MODULES = ("team/team.pyx", "tape/tape.pyx", "kernels/kernel.pyx", "cpu.pyx")  # built once
 LAYOUT_FILES = ("tape/call.h", "tape/tape.pxd", "kernels/kernel.pxd")  # what the tape and the kernels must agree upon

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastnn import initializers, kernels, layers, losses, optimizers, schedules
 from fastnn._core.tape import Tape
+from fastnn.constraints import Box, Constraint, MaxNorm, MinMaxNorm, NonNegative, UnitNorm
 from fastnn.layers import (
     CELU,
     ELU,
@@ -121,6 +122,7 @@ from fastnn.optimizers import (
     Rprop,
     ScheduleFreeAdamW,
 )
+from fastnn.penalties import L1, L2, ElasticNet, Penalize, Penalty
 from fastnn.schedules import (
     Constant,
     Cosine,
@@ -172,6 +174,8 @@ __all__ = [
     "GEGLU",
     "GELU",
     "GLU",
+    "L1",
+    "L2",
     "LAMB",
     "LBFGS",
     "MAE",
@@ -193,10 +197,12 @@ __all__ = [
     "Bilinear",
     "BinaryCrossEntropy",
     "BinaryFocal",
+    "Box",
     "CategoricalFocal",
     "Columns",
     "Concatenate",
     "Constant",
+    "Constraint",
     "Cosine",
     "CosineRestarts",
     "CosineSimilarity",
@@ -206,6 +212,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "EarlyStopping",
+    "ElasticNet",
     "Embedding",
     "Expectile",
     "Exponential",
@@ -243,18 +250,23 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "Loss",
+    "MaxNorm",
     "Maxout",
+    "MinMaxNorm",
     "Mish",
     "Model",
     "MultiMargin",
     "MultiStepDecay",
     "NAdam",
+    "NonNegative",
     "Normalization",
     "OneCycle",
     "OneHot",
     "Optimizer",
     "PReLU",
     "Parallel",
+    "Penalize",
+    "Penalty",
     "PoissonNLL",
     "PolynomialDecay",
     "Quantile",
@@ -293,6 +305,7 @@ __all__ = [
     "Tape",
     "Threshold",
     "TweedieDeviance",
+    "UnitNorm",
     "activations",
     "callbacks",
     "datasets",

@@ -230,25 +230,13 @@ def constant(shape: Shape, rng: Generator, *, value: float = 0.0) -> NDArray[Any
 
 @settable
 def normal(shape: Shape, rng: Generator, *, mean: float = 0.0, std: float = 0.05) -> NDArray[Any]:
-    """Normal distribution. Its defaults are Keras's; PyTorch's ``normal_`` has a std of 1.
-
-    Examples
-    --------
-    >>> from fastnn import Dense, initializers
-    >>> layer = Dense(8, weight_initializer=initializers.normal(0.0, 0.02))
-    """
+    """Normal distribution. Its defaults are Keras's; PyTorch's ``normal_`` has a std of 1."""
     return rng.normal(mean, std, shape)
 
 
 @settable
 def uniform(shape: Shape, rng: Generator, *, low: float = -0.05, high: float = 0.05) -> NDArray[Any]:
-    """Uniform distribution in [low, high). Its defaults are Keras's; PyTorch's ``uniform_`` goes from 0 to 1.
-
-    Examples
-    --------
-    >>> from fastnn import Dense, initializers
-    >>> layer = Dense(8, weight_initializer=initializers.uniform(-0.1, 0.1))
-    """
+    """Uniform distribution in [low, high). Its defaults are Keras's; PyTorch's ``uniform_`` goes from 0 to 1."""
     if low > high:
         raise ValueError(f"uniform: low is {low:g} and high {high:g}, expected low <= high")
     return rng.uniform(low, high, shape)
@@ -356,9 +344,7 @@ def glorot_uniform(shape: Shape, rng: Generator, *, gain: float = 1.0) -> NDArra
     return rng.uniform(-limit, limit, shape)
 
 
-def _variance_of_he(
-    name: str, shape: Shape, a: float, mode: str, nonlinearity: str, gain: float | None
-) -> float:  # fmt: skip
+def _variance_of_he(name: str, shape: Shape, a: float, mode: str, nonlinearity: str, gain: float | None) -> float:
     fan = _fan(shape, mode)
     if nonlinearity != "leaky_relu" and a != 0:
         raise ValueError(f"{name}: a is {a:g}, the slope of leaky_relu, but nonlinearity is {nonlinearity!r}")

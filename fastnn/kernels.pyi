@@ -880,6 +880,28 @@ class Kernels:
         step: Cell, first: Number, table: Cell, number: Cell, advances: bool = False, tape: Tape | None = None
     ) -> None: ...
     @staticmethod
+    def penalty(
+        w: Real,
+        dw: Real | None,
+        sums: Cell,
+        l1: Number = 0.0,
+        l2: Number = 0.0,
+        scale: Number = 1.0,
+        tape: Tape | None = None,
+    ) -> None: ...
+    @staticmethod
+    def add_sum(sums: Cell, total: Cell, tape: Tape | None = None) -> None: ...
+    @staticmethod
+    def bound_column_norms(
+        w: Real, low: Number = 0.0, high: Number = 1.0, rate: Number = 1.0, tape: Tape | None = None
+    ) -> None: ...
+    @staticmethod
+    def bound_row_norms(
+        w: Real, low: Number = 0.0, high: Number = 1.0, rate: Number = 1.0, tape: Tape | None = None
+    ) -> None: ...
+    @staticmethod
+    def bound(w: Real, low: Number, high: Number, tape: Tape | None = None) -> None: ...
+    @staticmethod
     def adam(
         w: Real,
         dw: Real,

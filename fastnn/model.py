@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import threads
 from fastnn.arena import Array
-from fastnn.arrays import as_array, convert
+from fastnn.arrays import as_array
 from fastnn.checks import count
 from fastnn.losses import Loss
 from fastnn.network import Network
@@ -36,6 +36,10 @@ class Model(Network):
         None draws one.
     dtype : {"float32", "float64"}
         Of the parameters and of all computation.
+    penalties : sequence of Penalty or str
+        What is added to the loss for the size of parameters: ``[L2(1e-4), L1(1e-5, "0.*")]``.
+    constraints : sequence of Constraint or str
+        Sets to which parameters are brought back behind each step: ``[MaxNorm(3.0), NonNegative("2.w")]``.
 
     Attributes
     ----------
@@ -59,48 +63,6 @@ class Model(Network):
     """
 
     # -- one pass -----------------------------------------------------------------------------------------------------
-
-    def forward(self, x: ArrayLike) -> Array:
-        """Return the outputs (rows, n_out) for x (rows, n_in), as in training, and keep what `backward` needs.
-
-        A layer such as `Dropout` computes what it computes in training: `predict` is for outputs alone. Without a step
-        between them, forwards belong to one batch: they leave out the same numbers, and the step counts the last one.
-        """
-        tree, given = self._tree, table_of(x) or x
-        matrix = tree.inputs(given)
-        self._build_for(matrix, given, given is not x)
-        self._own()
-        if tree.adapting:
-            tree.adapt(convert(matrix, tree.dtype), None)
-        outputs = self._trainer.claim.run(self._trainer.passes().forward, matrix)
-        tree.take_names(given)
-        return outputs
-
-    def backward(self, dy: ArrayLike) -> Array:
-        """Write the gradients of the parameters for the last `forward`, and return that of x.
-
-        Parameters
-        ----------
-        dy : array_like of shape (rows, n_out)
-            The gradient of what is made small with respect to the outputs.
-        """
-        self._trainer.require_derivatives()
-        if not self.built:
-            raise RuntimeError("backward needs a forward before it")
-        return self._trainer.claim.run(self._trainer.passes().backward, dy)
-
-    def step(self, optimizer: Optimizer | None = None) -> None:
-        """Take one step of an optimizer on the gradients as they are: ``optimizer.step(net)`` is the same.
-
-        Parameters
-        ----------
-        optimizer : Optimizer or None
-            None is that of the last training.
-        """
-        self._require_built()
-        self._own()
-        chosen = self._trainer.choose_optimizer(optimizer)
-        self._trainer.claim.run(self._trainer.step, chosen)
 
     def predict(self, x: ArrayLike, batch_size: int | None = None, n_threads: int | None = None) -> Array:
         """Return the outputs for x; ``net(x)`` is the same.
@@ -207,9 +169,10 @@ class Model(Network):
         Returns
         -------
         dict
-            {"loss": ...}, and for a cross-entropy "accuracy": the share of rows whose largest output is that of their
-            class, or whose one output is on the right side of 0.5. Of several outputs of `BinaryCrossEntropy`,
-            "binary_accuracy" is the share of right entries; "accuracy" is there where every row is of one class.
+            {"loss": ...}, with the penalties of the model, and for a cross-entropy "accuracy": the share of rows whose
+            largest output is that of their class, or whose one output is on the right side of 0.5. Of several outputs
+            of `BinaryCrossEntropy`, "binary_accuracy" is the share of right entries; "accuracy" is there where every
+            row is of one class.
         """
         if unknown:
             raise refused("evaluate", Model.evaluate, unknown)
@@ -317,7 +280,8 @@ class Model(Network):
         Returns
         -------
         History
-            Also kept as ``model.history``, from the first epoch on. ``history.ended`` says why the fit has ended.
+            Also kept as ``model.history``, from the first epoch on. ``history.ended`` says why the fit has ended. Its
+            losses are with the penalties of the model.
 
         Raises
         ------

@@ -11,22 +11,25 @@ from numpy.typing import ArrayLike
 
 from fastnn import losses, threads
 from fastnn.arena import Array, Memory
-from fastnn.arrays import as_array, copy_into
+from fastnn.arrays import as_array, convert, copy_into
 from fastnn.checks import count, shown
+from fastnn.constraints import Constraint
 from fastnn.inference import Predictors
 from fastnn.layers.containers import Row
 from fastnn.layers.contract import Layer
 from fastnn.layers.tree import Tree, walk
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
+from fastnn.penalties import Penalty
 from fastnn.signatures import closed, refused
-from fastnn.tables import Table
+from fastnn.tables import Table, table_of
 from fastnn.training.history import History
+from fastnn.training.restraints import Restraints
 from fastnn.training.state import Snapshot, approach
 from fastnn.training.trainer import Trainer
 
 Self = TypeVar("Self", bound="Network")
-_SETTABLE = {"params", "grads", "loss", "optimizer"}
+_SETTABLE = {"params", "grads", "loss", "optimizer", "penalties", "constraints"}
 
 
 class Network(Row):
@@ -34,7 +37,14 @@ class Network(Row):
 
     @closed
     def __init__(
-        self, layers: Iterable[Layer], seed: int | None = None, dtype: Any = "float32", **unknown: NoReturn
+        self,
+        layers: Iterable[Layer],
+        seed: int | None = None,
+        dtype: Any = "float32",
+        *,
+        penalties: Iterable[str | Penalty] | str | Penalty | None = (),
+        constraints: Iterable[str | Constraint] | str | Constraint | None = (),
+        **unknown: NoReturn,
     ) -> None:
         if unknown:
             raise refused("Model", Network.__init__, unknown)
@@ -42,8 +52,9 @@ class Network(Row):
         threads.asked()
         self._tree = Tree(layers, _checked_dtype(dtype))
         self._seed = _checked_seed(seed)
+        self._restraints = Restraints(penalties, constraints)
         self._begin()
-        self._trainer = Trainer(self._tree, self._predictors, self._seed, ref(self))
+        self._trainer = Trainer(self._tree, self._predictors, self._seed, ref(self), self._restraints)
 
     def _begin(self) -> None:
         self._predictors = Predictors(self._tree)
@@ -87,6 +98,30 @@ class Network(Row):
     @optimizer.setter
     def optimizer(self, optimizer: str | Optimizer | None) -> None:
         self._trainer.optimizer = None if optimizer is None else self._trainer.choose_optimizer(optimizer)
+
+    @property
+    def penalties(self) -> tuple[Penalty, ...]:
+        """What is added to the loss for the size of parameters; it may be set at any time."""
+        return self._restraints.penalties  # type: ignore[no-any-return]
+
+    @penalties.setter
+    def penalties(self, penalties: Iterable[str | Penalty] | str | Penalty | None) -> None:
+        self._restraints.penalties = penalties
+
+    @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """The sets to which parameters are brought back behind each step; they may be set at any time."""
+        return self._restraints.constraints  # type: ignore[no-any-return]
+
+    @constraints.setter
+    def constraints(self, constraints: Iterable[str | Constraint] | str | Constraint | None) -> None:
+        self._restraints.constraints = constraints
+
+    def penalty(self) -> float:
+        """Return what the penalties add to the loss, with the parameters as they are now."""
+        self._require_built()
+        self._own()
+        return self._trainer.penalty()
 
     @property
     def history(self) -> History:
@@ -297,11 +332,57 @@ class Network(Row):
         self._tree.feature_names = names
         self.__dict__.update((name, value) for name, value in state.items() if name not in ("_tree", "_trainer"))
         self._begin()
-        self._trainer = Trainer(self._tree, self._predictors, self._seed, ref(self))
+        self._trainer = Trainer(self._tree, self._predictors, self._seed, ref(self), self._restraints)
         self._trainer.__setstate__(state["_trainer"])
         if layers[-1].n_out:
             self._tree.adopt(self)
             self._predictors.read(self._trainer.averages.layers)
+
+    # -- passes by hand ------------------------------------------------------------------------------------------------
+
+    def forward(self, x: ArrayLike) -> Array:
+        """Return the outputs (rows, n_out) for x (rows, n_in), as in training, and keep what `backward` needs.
+
+        A layer such as `Dropout` computes what it computes in training: `predict` is for outputs alone. Without a step
+        between them, forwards belong to one batch: they leave out the same numbers, and the step counts the last one.
+        """
+        tree, given = self._tree, table_of(x) or x
+        matrix = tree.inputs(given)
+        self._build_for(matrix, given, given is not x)
+        self._own()
+        if tree.adapting:
+            tree.adapt(convert(matrix, tree.dtype), None)
+        outputs = self._trainer.claim.run(self._trainer.passes().forward, matrix)
+        tree.take_names(given)
+        return outputs
+
+    def backward(self, dy: ArrayLike) -> Array:
+        """Write the gradients of the parameters for the last `forward`, and return that of x.
+
+        Those of the model's penalties are added; their value is ``net.penalty()``.
+
+        Parameters
+        ----------
+        dy : array_like of shape (rows, n_out)
+            The gradient of what is made small with respect to the outputs.
+        """
+        self._trainer.require_derivatives()
+        if not self.built:
+            raise RuntimeError("backward needs a forward before it")
+        return self._trainer.claim.run(self._trainer.passes().backward, dy)
+
+    def step(self, optimizer: Optimizer | None = None) -> None:
+        """Take one step of an optimizer on the gradients as they are: ``optimizer.step(net)`` is the same.
+
+        Parameters
+        ----------
+        optimizer : Optimizer or None
+            None is that of the last training.
+        """
+        self._require_built()
+        self._own()
+        chosen = self._trainer.choose_optimizer(optimizer)
+        self._trainer.claim.run(self._trainer.step, chosen)
 
     # -- to look at ---------------------------------------------------------------------------------------------------
 
@@ -321,11 +402,13 @@ class Network(Row):
         lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
         names = f" ({', '.join(self.feature_names)})" if self.feature_names and len(self.feature_names) <= 8 else ""
         total = f"{self.n_in} inputs{names}, {self.n_parameters:,} parameters" if self.built else "not built yet"
-        print("\n".join([*lines[:1], "-" * len(lines[0]), *lines[1:], "-" * len(lines[0]), f"{total}, {self.dtype}"]))
+        rule, more = "-" * len(lines[0]), self._restraints.lines()
+        print("\n".join([*lines[:1], rule, *lines[1:], rule, f"{total}, {self.dtype}", *more]))
 
     def __repr__(self) -> str:
         size = f"{self.n_in} inputs, {self.n_parameters:,} parameters" if self.built else "not built yet"
-        return f"<Model: {', '.join(map(repr, self.layers))}; {size}, {self.dtype}>"
+        more = "".join(f"; {line}" for line in self._restraints.lines())
+        return f"<Model: {', '.join(map(repr, self.layers))}; {size}, {self.dtype}{more}>"
 
 
 def _checked_dtype(dtype: Any) -> np.dtype[Any]:

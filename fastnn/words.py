@@ -33,6 +33,8 @@ _CALLED: dict[str, tuple[str, ...]] = {
     "end_learning_rate": ("end",), "initial_learning_rate": ("start",), "decay_rate": ("gamma",), "t_mul": ("growth",),
     "m_mul": ("decay",), "power_t": ("power",), "lr_lambda": ("function",), "anneal_strategy": ("shape",),
     "min_lr": ("min",),
+    # of penalties and constraints
+    "max_value": ("limit", "high"), "min_value": ("low",), "regularizer": ("penalty",),
     # of callbacks
     "restore_best_weights": ("restore_best",), "n_iter_no_change": ("patience",), "tol": ("min_delta",),
     # of fit and the model
@@ -52,6 +54,7 @@ _SECOND = frozenset({
     "learning_rate", "learning_rate_init", "betas", "etas", "step_sizes", "beta_1", "beta_2", "epsilon", "rho",
     "clipvalue", "global_clipnorm", "max_grad_norm", "gradient_accumulation_steps", "param_groups", "p", "prob",
     "kernel_initializer", "kernel_init", "use_bias", "out_features", "alpha", "lambd",
+    "max_value", "min_value",
 })  # fmt: skip
 
 # Why there is no such thing.
@@ -59,6 +62,7 @@ _LEARNT = "the number of inputs is learnt from the first data"
 _TO_FIT = "it is given to fit"
 _OF_OPTIMIZER = "it is a setting of the optimizer: optimizer=Adam(lr=0.001)"
 _SEED = "all randomness follows from the seed of the model: Model(layers, seed=0)"
+_OF_MODEL = "the model has it, for parameters of a layer, a kind or a pattern: Model(layers"
 _SPLIT = "split the data, and pass validation_data=(x, y)"
 _QUIET = "it shows nothing"
 _MODES = "fit and train_batch train, predict and evaluate do not: there is no mode to set"
@@ -73,7 +77,11 @@ _ABSENT: dict[str, str] = {
     "name": "layers are named by their place",
     "params": "an optimizer is given its parameters by the model that it trains",
     "lr": _OF_OPTIMIZER, "learning_rate": _OF_OPTIMIZER, "weight_decay": _OF_OPTIMIZER, "momentum": _OF_OPTIMIZER,
-    "kernel_regularizer": "optimizers have a weight_decay, and groups of their own",
+    "kernel_regularizer": f"{_OF_MODEL}, penalties=[L2(1e-4, '0.w')])",
+    "bias_regularizer": f"{_OF_MODEL}, penalties=[L2(1e-4, '0.b')])",
+    "activity_regularizer": "place a layer behind it: Penalize(L1(0.01))",
+    "kernel_constraint": f"{_OF_MODEL}, constraints=[MaxNorm(2.0, '0.w')])",
+    "bias_constraint": f"{_OF_MODEL}, constraints=[NonNegative('0.b')])",
     "patience": "pass callbacks=[EarlyStopping(patience=5)]", "early_stopping": "pass callbacks=[EarlyStopping()]",
     "seed": _SEED, "random_state": _SEED, "device": _CPU, "to": _CPU, "cuda": _CPU, "cpu": _CPU,
     "x_val": "pass validation_data=(x, y)", "y_val": "pass validation_data=(x, y)",

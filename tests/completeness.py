@@ -16,7 +16,7 @@ from fastnn import activations, kernels, optimizers, reference
 # Kernels that update parameters, or what a training step remembers, and are no optimizer of their own
 INSIDE_OTHERS = {
     "dense_sgd", "embedding_sgd", "increment", "nadam_product", "schedule_free_part", "accumulate", "approach", "every",
-    "ema_rate", "swa_rate", "batch_norm_averages",
+    "ema_rate", "swa_rate", "batch_norm_averages", "bound", "bound_column_norms", "bound_row_norms",
 }  # fmt: skip
 
 

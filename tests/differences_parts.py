@@ -26,12 +26,14 @@ from peers import (
     torch,
     torch_gradient,
     torch_layer,
+    torch_steps,
 )
 
 from fastnn import (
     CELU,
     ELU,
     GELU,
+    L2,
     MAE,
     MSE,
     SELU,
@@ -416,6 +418,29 @@ def mse_gradient() -> Check:
         return before - net.partial_fit(x, T).coefs_[0] - x.T @ wrong / len(x)
 
     yield SKLEARN, theirs, np.zeros((2, 3))
+
+
+def l2_penalty() -> Check:
+    w = np.array([[3.0], [-4.0]])
+
+    def ours() -> Any:
+        net = Model([Dense(1, bias=False)], dtype="float64", penalties=[L2(0.5)]).build(2)
+        net.params = w.ravel()
+        net.backward(0 * net.forward(RNG.normal(size=(7, 2))))
+        x = RNG.normal(size=(7, 2))
+        return [net.evaluate(x, x @ w, "mse")["loss"], net.grads]
+
+    yield FASTNN, ours, [12.5, w.ravel()]
+    yield TORCH, lambda: torch_steps(torch().optim.SGD, w, [0 * w], lr=1.0, weight_decay=0.5), 0.5 * w
+    yield KERAS, lambda: float(keras().regularizers.L2(0.5)(w)), 12.5
+
+    def theirs() -> Any:
+        x, t = RNG.normal(size=(7, 2)), RNG.normal(size=7)
+        net = sklearn_linear(x, t, alpha=0.5)
+        wrong, before = net.predict(x) - t, net.coefs_[0].copy()
+        return net.partial_fit(x, t).loss_ - np.mean(wrong**2) / 2 - 0.25 * np.sum(before**2) / 7
+
+    yield SKLEARN, theirs, 0.0
 
 
 def mae() -> Check:

@@ -57,6 +57,7 @@ WITHOUT_ARITHMETIC = {
     "one_hot_forward_body": "writes zeros and ones",
     "increment_body": "adds to one number",
     "norm_factor_body": "adds a few numbers",
+    "add_sum_body": "adds a few numbers",
     "multiply_numbers_body": "multiplies two numbers",
     "add_loss_body": "adds two numbers",
     "every_body": "adds to one number",
@@ -79,6 +80,7 @@ TWO_WAYS = {"log_cosh_loop", "focal_loop"}
 
 # What computes in double for both dtypes, on purpose, and in vectors of it
 IN_DOUBLE = {"block_squares_body": "squares of float32 would overflow"}
+SUMS = {"scalar arithmetic", "scalar conversion", "packed sum", "packed arithmetic"}
 
 # What may be called, apart from what the C library does to memory.
 CALLS = {
@@ -135,12 +137,14 @@ OUTSIDE_LOOPS = {
     "scale_body": {"scalar conversion", "scalar arithmetic"},  # whether the factor is 1
     "clip_values_body": {"scalar conversion"},
     "embedding_sgd_body": {"scalar conversion"},  # lr
+    "bound_body": {"scalar conversion"},
     "batch_norm_forward_body": {"scalar conversion"},  # eps
     "batch_norm_backward_body": {"scalar conversion"},
     "batch_norm_factors_body": {"scalar conversion"},
     "batch_norm_averages_body": {"scalar conversion", "scalar arithmetic"},  # momentum, and rows / (rows - 1)
     "approach_body": {"scalar conversion", "scalar arithmetic"},
     "norm_factor_body": {"scalar arithmetic"},
+    "add_sum_body": {"scalar arithmetic"},
     "multiply_numbers_body": {"scalar arithmetic"},
     "add_loss_body": {"scalar arithmetic"},
     "every_body": {"scalar arithmetic"},
@@ -151,8 +155,12 @@ ANYWHERE = {
     "multi_margin_body": {"packed arithmetic"},  # sums of squares
     "cosine_similarity_body": {"packed arithmetic"},
     "norm_factor_body": {"scalar arithmetic", "packed sum"},
+    "add_sum_body": {"scalar arithmetic", "packed sum"},
     "trust_rate_body": {"scalar arithmetic", "packed sum"},
-    "lamb_body": {"scalar arithmetic", "scalar conversion", "packed sum", "packed arithmetic"},  # sums of squares
+    "lamb_body": SUMS,  # of squares
+    "penalty_body": SUMS,
+    "bound_column_norms_body": SUMS,  # of squares
+    "bound_row_norms_body": SUMS,
     "layer_norm_forward_body": {"packed sum", "scalar arithmetic", "scalar conversion"},  # mean and variance of a row
     # constants and lr, for each rectangle of a product
     "dense_forward_body": {"scalar conversion", "packed conversion"},

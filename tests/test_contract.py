@@ -14,6 +14,7 @@ from test_gradients import numerical_gradient
 
 from fastnn import (
     GEGLU,
+    L2,
     MSE,
     SGD,
     Adam,
@@ -25,6 +26,7 @@ from fastnn import (
     Columns,
     Dense,
     Dropout,
+    ElasticNet,
     Embedding,
     Flatten,
     GaussianDropout,
@@ -42,6 +44,7 @@ from fastnn import (
     OneHot,
     Optimizer,
     Parallel,
+    Penalize,
     PReLU,
     ReLU,
     Reshape,
@@ -262,6 +265,10 @@ LAYERS = {
     ],
     "numpy around numpy": lambda: [Holding([Holding(two()), Cube()]), Dense(OUTPUTS)],
     "activation of dense": lambda: [Dense(5, Sequential([BatchNorm(), Tanh()])), Dense(OUTPUTS, LayerNorm())],
+    "penalize": lambda: [Penalize(L2(0.1)), Dense(5, "tanh"), Penalize(ElasticNet(0.1, 0.3)), Dense(OUTPUTS)],
+    "penalize inside": lambda: [
+        Dense(5), Residual([Tanh(), Penalize(L2(0.3))]), Dense(OUTPUTS), Penalize(L2(0.2)),
+    ],
     "kernels around": lambda: [Dense(5), Gate(Dense(5)), Dense(OUTPUTS)],
     "kernels around all": lambda: [
         Dense(5), Gate(Sequential([Dense(6, "tanh"), Dropout(0.2), Dense(5)])), Dense(OUTPUTS),
@@ -298,7 +305,9 @@ def test_gradients_by_hand(name):
     grads = net.grads.copy()
 
     def objective():  # nothing is counted on, and no mask changes, before a step is taken
-        return float(np.sum(dy * net.forward(x)))
+        y, passes = net.forward(x), net._trainer.passes()
+        added = [array.sum() for array in passes._chain.added(passes._last.memory)]
+        return float(np.sum(dy * y)) + sum(added)
 
     assert_same_gradient(grads, numerical_gradient(objective, net.params))
     assert_same_gradient(dx, numerical_gradient(objective, x))

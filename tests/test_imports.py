@@ -26,7 +26,7 @@ LEVELS = (
     ("kernels", "reference", "threads", "settings"),
     ("initializers",),
     ("layers",),
-    ("losses", "optimizers"),
+    ("losses", "optimizers", "penalties", "constraints"),
     ("inference",),
     ("training",),
     ("network",),

@@ -11,6 +11,7 @@ from fastnn import (
     CELU,
     ELU,
     GELU,
+    L2,
     MAE,
     MSE,
     SGD,
@@ -29,8 +30,10 @@ from fastnn import (
     Layer,
     LayerNorm,
     LeakyReLU,
+    MaxNorm,
     Model,
     Optimizer,
+    Penalize,
     ReLU,
     Residual,
     RMSNorm,
@@ -61,6 +64,7 @@ def set_number(part, name, value):
             "group": lambda: net.optimizer.groups[0],
             "transform": lambda: net.optimizer.transforms[0],
             "model": lambda: net,
+            "penalty": lambda: net.layers[1].penalty,
         }[part]()
         setattr(chosen, name, value)
 
@@ -98,6 +102,9 @@ CHANGES = {
     "rate of alpha dropout": ([AlphaDropout], MSE, rule(SGD), "layer", "rate", 0.1),
     "rate of gaussian dropout": ([GaussianDropout], MSE, rule(SGD), "layer", "rate", 0.1),
     "stddev": ([lambda: GaussianNoise(0.5)], MSE, rule(SGD), "layer", "stddev", 0.1),
+    "l2 of outputs": ([lambda: Penalize(L2(0.1))], MSE, rule(SGD), "penalty", "l2", 1.0),
+    "penalties": ([], MSE, rule(SGD), "model", "penalties", [L2(0.1)]),
+    "constraints": ([], MSE, rule(SGD), "model", "constraints", [MaxNorm(0.3)]),
     "delta": ([], Huber, rule(SGD), "loss", "delta", 0.1),
     "lr_factor": ([], MSE, rule(SGD, groups=[Group("0.w")]), "group", "lr_factor", 3.0),
     "weight_decay of a group": ([], MSE, rule(SGD, groups=[Group("0.w", 1.0, 0.1)]), "group", "weight_decay", 1.0),

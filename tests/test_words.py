@@ -122,7 +122,9 @@ ARGUMENTS = [
     (Dense, "input_shape", "the number of inputs is learnt from the first data"),
     (Dense, "input_dim", "the number of inputs is learnt from the first data"),
     (Dense, "dtype", "dtype of the model"),
-    (Dense, "kernel_regularizer", "weight_decay"),
+    (Dense, "kernel_regularizer", r"Model\(layers, penalties=\[L2"),
+    (Dense, "kernel_constraint", r"Model\(layers, constraints=\[MaxNorm"),
+    (Dense, "activity_regularizer", r"Penalize\(L1"),
     (Dropout, "seed", "seed of the model"),
     (BatchNorm, "num_features", "learnt from the first data"),
     (LayerNorm, "normalized_shape", "learnt from the first data"),
@@ -138,7 +140,7 @@ ARGUMENTS = [
     (Model, "random_state", "it is called seed here"),
     (Model, "name", "named by their place"),
     (Model, "optimizer", "given to fit"),
-    (Model, "zzz", "it has dtype, layers, seed"),
+    (Model, "zzz", "it has constraints, dtype, layers, penalties, seed"),
 ]
 
 

@@ -93,6 +93,12 @@ class NumpyStage(Stage):
         self.changes = any(type(own)._after_batch is not Layer._after_batch for own in self._inside)
         self._predicting = predicting
         self._names: set[str] | None = None
+        for own in self._inside:
+            if own.adds and not predicting:
+                raise TypeError(
+                    f"{own.title} stands in a layer in NumPy, where what it adds to the loss would be lost: place it "
+                    "beside that layer"
+                )
 
     def forward(self, x: Array, y: Array, run: Run) -> None:
         if run.tape is None:
@@ -395,6 +401,15 @@ class Chain:
     def after_batch_of(self, memory: Pass, i: int, tape: Tape | None) -> None:
         """Let one stage change its states."""
         self.stages[i].after_batch(self._run(memory, i, tape))
+
+    def added(self, memory: Pass) -> Iterator[Array]:
+        """Yield what layers add to the loss of a batch: arrays, whose sums it is."""
+        for stage, scratch, inner in zip(self.stages, memory.scratch, memory.inner, strict=True):
+            for layer in stage.layers:
+                if layer.adds:
+                    yield scratch.arrays[layer.adds]
+            for chain, own in zip(stage.inner, inner, strict=True):
+                yield from chain.added(own)
 
     def updated_in_backward(self) -> set[int]:
         """Return which layers, by id, backward can train by itself, with plain SGD's step.

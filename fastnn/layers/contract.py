@@ -82,6 +82,7 @@ class Layer(Part):
 
     constants = ("trainable",)
     running: ClassVar[tuple[str, ...]] = ()  # states that approach those of each batch, by the number `momentum`
+    adds: ClassVar[str] = ""  # the scratch, of float64, whose sum is added to the loss of a batch
     kernel: str = ""  # of an activation: its kernels are <kernel>_forward and <kernel>_backward
     trainable: bool = True
     label = ""  # the name in messages: type and position in the model

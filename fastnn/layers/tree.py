@@ -39,15 +39,16 @@ class Entry:
         "weights", "biases" or "norms", or what its layer says.
     start, stop : int
         Where it lies in the flat arrays.
+    shape : tuple of int
     trains : bool
         Whether it is trained: neither its layer nor one around that is frozen.
     """
 
-    __slots__ = ("kind", "layer", "name", "start", "stop", "trains")
+    __slots__ = ("kind", "layer", "name", "shape", "start", "stop", "trains")
 
-    def __init__(self, name: str, layer: Layer, kind: str, start: int, stop: int, trains: bool) -> None:
-        self.name, self.layer, self.kind, self.start, self.stop = name, layer, kind, start, stop
-        self.trains = trains
+    def __init__(self, name: str, layer: Layer, kind: str, start: int, shape: tuple[int, ...], trains: bool) -> None:
+        self.name, self.layer, self.kind, self.start, self.shape = name, layer, kind, start, shape
+        self.stop, self.trains = start + prod(shape), trains
 
 
 class Tree:
@@ -262,8 +263,7 @@ def _add_entries(found: list[Entry], layers: Sequence[Layer], before: str, train
         for name, declared in layer._declared.items():
             if declared.role == "parameter":
                 start = found[-1].stop if found else 0
-                stop = start + prod(declared.shape)
-                found.append(Entry(f"{before}{i}.{name}", layer, declared.kind, start, stop, own))
+                found.append(Entry(f"{before}{i}.{name}", layer, declared.kind, start, declared.shape, own))
         if layer._children:
             _add_entries(found, layer._children, f"{before}{i}.", own)
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastnn.settings import Cell, Number, Part
+from fastnn.layers.selection import Selection
+from fastnn.settings import Cell, Number
 
 if TYPE_CHECKING:
     from fastnn.layers import Layer
-    from fastnn.layers.tree import Entry
-
-_KINDS = ("weights", "biases", "norms")
 
 
-class Group(Part):
+class Group(Selection):
     """Parameters that an optimizer treats in their own way.
 
     Parameters
@@ -34,12 +32,10 @@ class Group(Part):
 
     lr_factor: Any = Number()
     weight_decay: Any = Number(optional=True)
-    which: Any
 
     def __init__(self, which: str | Layer, lr_factor: float = 1.0, weight_decay: float | None = None) -> None:
-        if not (isinstance(which, str) or hasattr(which, "build_child")):
-            raise TypeError(f"Group: which is {which!r}, expected a kind ({', '.join(_KINDS)}), a pattern or a layer")
-        self.which, self.lr_factor, self.weight_decay = which, lr_factor, weight_decay
+        super().__init__(which)
+        self.lr_factor, self.weight_decay = lr_factor, weight_decay
 
     @property
     def decay_cell(self) -> Cell | None:
@@ -50,15 +46,3 @@ class Group(Part):
     def structure(self) -> tuple[Any, ...]:
         """What a recording fixes."""
         return self.which, "weight_decay" in self._cells
-
-    def holds(self, entry: Entry) -> bool:
-        """Whether a parameter is one of them."""
-        if not isinstance(self.which, str):
-            from fastnn.layers.tree import walk
-
-            return any(layer is entry.layer for layer in walk([self.which]))
-        if entry.kind == self.which:
-            return True
-        from fnmatch import fnmatchcase  # only here: what is rarely needed does not make every import longer
-
-        return fnmatchcase(entry.name, self.which)

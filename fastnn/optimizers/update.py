@@ -34,6 +34,8 @@ class Update:
         All parameters: the gradients of those that are frozen become 0.
     state : dict of ndarray
         What the optimizer remembers of them.
+    project : callable or None
+        Records what is done to parameters behind the step.
 
     Notes
     -----
@@ -41,14 +43,20 @@ class Update:
     what an optimizer remembers of it only as long as somebody has the optimizer.
     """
 
-    def __init__(self, optimizer: Optimizer, memory: Memory, entries: Sequence[Entry], state: State) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        memory: Memory,
+        entries: Sequence[Entry],
+        state: State,
+        project: Callable[[Tape], None] | None = None,
+    ) -> None:
         self.optimizer: Optimizer = proxy(optimizer)
         self.state, self._params, self._grads, self._running = state, memory.params, memory.grads, memory.running
+        self._project = project
         self._entries = [entry for entry in entries if entry.trains]
         for i, group in enumerate(optimizer.groups):
-            if not any(map(group.holds, entries)):
-                names = ", ".join(entry.name for entry in entries)
-                raise ValueError(f"{optimizer}: groups[{i}], {group!r}, names no parameter of this model: {names}")
+            group.require(entries, f"{optimizer}: groups[{i}]")
             if group.decay_cell is not None and "weight_decay" not in optimizer._cells:
                 raise ValueError(f"{optimizer}: groups[{i}] has a weight_decay, which this optimizer has not")
         if optimizer.decay != "all" and "weight_decay" not in optimizer._cells:
@@ -112,6 +120,8 @@ class Update:
                 view._step(self._params[start:stop], self._grads[start:stop], state, tape)
         if is_numpy:
             tape.call(lambda: self._call(calls))
+        if self._project is not None:
+            self._project(tape)
 
     def _numbers_of(self, entry: Entry) -> tuple[Any, ...]:
         """What tells a parameter's numbers from the optimizer's own: its group, and whether decay is not for it."""

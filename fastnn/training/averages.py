@@ -59,6 +59,13 @@ class Averages:
             self._layers, self._read = shadows(self._tree.layers, self._places()), average
         return self._layers
 
+    @property
+    def params(self) -> Array | None:
+        """The averages of all parameters, flat; None where there are none."""
+        if self.optimizer is None or not self.arrays:
+            return None
+        return self.arrays[self.optimizer._averaged].reshape(-1)
+
     def _places(self) -> dict[int, Array]:
         """Return where the average of each array of the layers lies, by the id of that."""
         assert self.optimizer is not None

@@ -15,6 +15,7 @@ from fastnn.optimizers.update import Update
 from fastnn.recent import Recent
 from fastnn.training.moving import Schedules
 from fastnn.training.plan import SIZES_KEPT, Constants
+from fastnn.training.restraints import Restrained
 from fastnn.training.state import Recordings
 
 STEPS_KEPT = 8  # of optimizers in turn
@@ -43,8 +44,10 @@ class Step:
 class ByHand:
     """The passes of a model that somebody takes one by one, in training form."""
 
-    def __init__(self, chain: Chain, memory: Memory, constants: Constants) -> None:
-        self._chain, self._memory, self._constants = chain, memory, constants
+    def __init__(
+        self, chain: Chain, memory: Memory, constants: Constants, restrained: Restrained | None = None
+    ) -> None:
+        self._chain, self._memory, self._constants, self._restrained = chain, memory, constants, restrained
         self._room: Pass | None = None  # for the most rows that have come
         self._recorded: Recent[int, _Recorded] = Recent(SIZES_KEPT)
         self._last: _Recorded | None = None  # which backward is for
@@ -102,8 +105,10 @@ class ByHand:
         given = checked_gradient(dy, last, "Model")
         self._memory.without_gradients = None
         if recorded.backward is None:
-            chain, memory, tape = self._chain, recorded.memory, Tape()
+            chain, memory, tape, restrained = self._chain, recorded.memory, Tape(), self._restrained
             self._record(tape, lambda tape: chain.backward(memory, tape))
+            if restrained is not None:
+                self._record(tape, lambda tape: restrained.penalize(None, tape))
             recorded.backward = tape
         last[...] = given
         recorded.backward.replay()

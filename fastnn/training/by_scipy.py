@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -12,6 +13,7 @@ from fastnn._core.tape import Tape
 from fastnn._core.team import Team
 from fastnn.arena import Array
 from fastnn.checks import number_of
+from fastnn.constraints import Constraint
 from fastnn.layers.contract import Layer
 from fastnn.layers.tree import Tree
 from fastnn.training.epochs import BATCH_SIZE, Fit
@@ -21,9 +23,14 @@ from fastnn.training.step import Training
 _MANY = 2**31 - 1  # evaluations of the loss: what counts are iterations
 
 
-def require(optimizer: Any, tree: Tree) -> None:
+def require(optimizer: Any, tree: Tree, constraints: Sequence[Constraint]) -> None:
     """Raise what keeps a fit from beginning: SciPy is not there, or the loss would change from batch to batch."""
     optimizer.minimizer()
+    if constraints:
+        raise ValueError(
+            f"Model: constraints[0], {constraints[0]!r}, holds behind each step of an optimizer, which {optimizer!r} "
+            "does not take: set net.constraints = [], or take another optimizer, such as Adam"
+        )
     for layer in tree.all:
         if type(layer)._after_batch is not Layer._after_batch and not layer.running:
             raise TypeError(

@@ -20,6 +20,8 @@ from fastnn.training.plan import Batch, Constants, Plan
 if TYPE_CHECKING:
     from typing import Any
 
+    from fastnn.training.restraints import Restrained
+
 _MOST_FUSED_ROWS = 256  # of a batch: beyond, a step's pass over the parameters costs little beside the products
 _BYTES_KEPT = 64 * 1024 * 1024  # of the memory of a recorded step, between fits
 _BYTES_ASIDE = 8 * 1024 * 1024  # of all that is recorded of a training, while the model trains with another one
@@ -49,6 +51,8 @@ class Training:
         How many of them a row has: none, one, or one for each of its targets.
     schedules : Schedules or None
         Of the numbers that follow schedules, if there are any.
+    restrained : Restrained or None
+        The penalties and constraints on the parameters.
     """
 
     def __init__(
@@ -61,12 +65,14 @@ class Training:
         given: Loss,
         weights: int,
         schedules: Schedules | None,
+        restrained: Restrained | None,
     ) -> None:
         self.chain, self.loss, self.update, self.memory, self.constants = chain, loss, update, memory, constants
-        self.given, self.weights, self.schedules = given, weights, schedules
+        self.given, self.weights, self.schedules, self.restrained = given, weights, schedules, restrained
         self._plans: Recent[Any, Plan] = Recent(_PLANS_KEPT)
         self._plain_lr = update.optimizer.plain_lr
-        self._in_backward = set() if self._plain_lr is None else chain.updated_in_backward()
+        is_plain = self._plain_lr is not None and restrained is None
+        self._in_backward = chain.updated_in_backward() if is_plain else set()
 
     def holds(self, steps: int) -> bool:
         """Whether what it is made of is as it was, with room for so many steps in one call."""
@@ -114,8 +120,13 @@ class Training:
         self.chain.forward(work, tape)
         y, dy = work.activations[-1], work.gradients[-1]
         self.loss.compute(y, batch.target, batch.weight, dy, batch.value, tape)
+        for sums in self.chain.added(work):
+            kernels.of(y.dtype).add_sum(sums, batch.value, tape)
         kernels.guard(batch.value, tape)
         self.chain.backward(work, tape, self._plain_lr if done else None)
+        if self.restrained is not None:
+            self.restrained.penalize(batch.value, tape)
+            kernels.guard(batch.value, tape)
         if store_gradients and memory.grads.size:
             kernels.of(memory.grads.dtype).guard_numbers(memory.grads, tape)
 

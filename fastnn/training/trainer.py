@@ -33,6 +33,7 @@ from fastnn.training.history import History
 from fastnn.training.moving import MOST_ROOM, schedules_of
 from fastnn.training.plan import Batch, Constants, EpochPlan, Plan
 from fastnn.training.progress import Progress
+from fastnn.training.restraints import Restraints
 from fastnn.training.scale import check_scale
 from fastnn.training.selfcheck import check_recordable
 from fastnn.training.state import Memories, Recordings, Snapshot, State
@@ -56,14 +57,18 @@ class Trainer:
     predictors : Predictors
         What computes outputs for losses over validation data.
     seed : int
+    restraints : Restraints
     loss, optimizer : object or None
         Of the last training.
     history : History
         Of the last fit.
     """
 
-    def __init__(self, tree: Tree, predictors: Predictors, seed: int, owner: Callable[[], Any]) -> None:
+    def __init__(
+        self, tree: Tree, predictors: Predictors, seed: int, owner: Callable[[], Any], restraints: Restraints
+    ) -> None:
         self.tree, self.predictors, self.seed, self._owner = tree, predictors, seed, owner
+        self.restraints = restraints
         self.loss: Loss | None = None
         self.optimizer: Optimizer | None = None
         self.history = History()
@@ -206,11 +211,13 @@ class Trainer:
         row, memory = tree.elements, tree.memory
         trained, without_last = ending(tree, loss)
         chain = Chain(row[:-1] if without_last else row, tree.n_in, tree.dtype)
-        update = Update(optimizer, memory, tree.entries(), self.state.of(optimizer, memory))
+        entries, state = tree.entries(), self.state.of(optimizer, memory)
+        restrained = self.restraints.on(memory, entries)
+        update = Update(optimizer, memory, entries, state, None if restrained is None else restrained.project)
         check_recordable(chain, trained, optimizer, target, weights, memory)
-        constants = Constants((loss, *tree.all), optimizer)
+        constants = Constants((loss, self.restraints, *tree.all), optimizer)
         schedules = schedules_of(constants.moving, self.state, optimizer, steps)
-        return Training(chain, trained, update, memory, constants, loss, weights, schedules)
+        return Training(chain, trained, update, memory, constants, loss, weights, schedules, restrained)
 
     # -- training -----------------------------------------------------------------------------------------------------
 
@@ -331,7 +338,7 @@ class Trainer:
         def begin() -> tuple[Any, Plan, EpochPlan, int, str]:
             nonlocal rows
             if rule.takes_fits:
-                by_scipy.require(rule, self.tree)
+                by_scipy.require(rule, self.tree, self.restraints.constraints)
             ready = self._ready(x, y, sample_weight, chosen, rule, True, validated, coming)
             n = len(ready[1][0])
             if rule.takes_fits:
@@ -424,7 +431,8 @@ class Trainer:
 
     def _loss_now(self, data: Data, n_threads: int | None) -> float:
         assert self.loss is not None
-        return evaluated(self.predictors, ending(self.tree, self.loss), data, None, n_threads)[0]
+        value, _ = evaluated(self.predictors, ending(self.tree, self.loss), data, None, n_threads)
+        return value + self.penalty(self.averages.params)
 
     # -- evaluation ---------------------------------------------------------------------------------------------------
 
@@ -442,7 +450,16 @@ class Trainer:
         end = ending(self.tree, chosen)
         data = self._as_it_was(lambda: read(self.tree, x, y, sample_weight, chosen, self._build, True, converted=False))
         value, outputs = evaluated(self.predictors, end, data, rows)
+        value += self.penalty(self.averages.params)
         return {"loss": value, **end[0].metrics_of(outputs, data[1], data[2])}
+
+    def penalty(self, params: Array | None = None) -> float:
+        """Return what the penalties add to the loss, for averages of the parameters or for these as they are now."""
+        if not self.restraints.penalties:
+            return 0.0
+        memory = self.tree.memory
+        restrained = self.restraints.on(memory, self.tree.entries())
+        return 0.0 if restrained is None else restrained.value(memory.params if params is None else params)
 
     # -- by hand ------------------------------------------------------------------------------------------------------
 
@@ -453,7 +470,12 @@ class Trainer:
             tree = self.tree
             for gradient in frozen_gradients(tree.memory, tree.entries()):
                 gradient[...] = 0
-            passes = ByHand(Chain(tree.elements, tree.n_in, tree.dtype), tree.memory, Constants(tree.all))
+            passes = ByHand(
+                Chain(tree.elements, tree.n_in, tree.dtype),
+                tree.memory,
+                Constants((self.restraints, *tree.all)),
+                self.restraints.on(tree.memory, tree.entries()),
+            )
             self._by_hand = passes
         return passes
 
@@ -465,8 +487,11 @@ class Trainer:
         found = kept.last(optimizer) or kept.find(optimizer)
         if found is None or not found.constants.hold():
             memory, tape = self.tree.memory, Tape()
-            update = Update(optimizer, memory, self.tree.entries(), self.state.of(optimizer, memory))
-            constants = Constants(self.tree.all, optimizer)
+            entries = self.tree.entries()
+            restrained = self.restraints.on(memory, entries)
+            project = None if restrained is None else restrained.project
+            update = Update(optimizer, memory, entries, self.state.of(optimizer, memory), project)
+            constants = Constants((self.restraints, *self.tree.all), optimizer)
             schedules = schedules_of(constants.moving, self.state, optimizer)
             if schedules is not None:
                 schedules.record_begin(tape)

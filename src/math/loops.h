@@ -155,26 +155,37 @@ ALWAYS_INLINE real maximum(const real *x, ptrdiff_t n) {
     return largest;
 }
 
-/* The sum of n elements, in double. */
-ALWAYS_INLINE double sum_double(const real *x, ptrdiff_t n) {
+/* The sum of f over n elements, in double. */
+ALWAYS_INLINE double sum_of(const real *x, ptrdiff_t n, double (*f)(double)) {
     double lanes[REDUCTION_LANES] = {0}, total = 0;
     ptrdiff_t i = 0;
     for (; i + REDUCTION_LANES <= n; i += REDUCTION_LANES)
-        for (int lane = 0; lane < REDUCTION_LANES; lane++) lanes[lane] += x[i + lane];
-    for (int lane = 0; i < n; i++, lane++) lanes[lane] += x[i];
+        for (int lane = 0; lane < REDUCTION_LANES; lane++) lanes[lane] += f((double)x[i + lane]);
+    for (int lane = 0; i < n; i++, lane++) lanes[lane] += f((double)x[i]);
     for (int lane = 0; lane < REDUCTION_LANES; lane++) total += lanes[lane];
     return total;
 }
 
+ALWAYS_INLINE double value_of(double x) {
+    return x;
+}
+
+ALWAYS_INLINE double square_of(double x) {
+    return x * x;
+}
+
+ALWAYS_INLINE double size_of(double x) {
+    return fabs(x);
+}
+
+/* The sum of n elements, in double. */
+ALWAYS_INLINE double sum_double(const real *x, ptrdiff_t n) {
+    return sum_of(x, n, value_of);
+}
+
 /* The sum of the squares of n elements, in double. */
 ALWAYS_INLINE double sum_squares(const real *x, ptrdiff_t n) {
-    double lanes[REDUCTION_LANES] = {0}, total = 0;
-    ptrdiff_t i = 0;
-    for (; i + REDUCTION_LANES <= n; i += REDUCTION_LANES)
-        for (int lane = 0; lane < REDUCTION_LANES; lane++) lanes[lane] += (double)x[i + lane] * (double)x[i + lane];
-    for (int lane = 0; i < n; i++, lane++) lanes[lane] += (double)x[i] * (double)x[i];
-    for (int lane = 0; lane < REDUCTION_LANES; lane++) total += lanes[lane];
-    return total;
+    return sum_of(x, n, square_of);
 }
 
 /* The sum of f(x, y, alpha) over n elements, in double. */

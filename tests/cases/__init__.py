@@ -11,6 +11,7 @@ from cases.elementwise import *
 from cases.layers import *
 from cases.losses import *
 from cases.optimizers import *
+from cases.penalties import *
 from cases.transforms import *
 
 CASES = (
@@ -26,6 +27,7 @@ CASES = (
     *LOSSES,
     *OPTIMIZERS,
     *TRANSFORMS,
+    *PENALTIES,
     *GATHER,
     *OF_COLUMNS,
 )
