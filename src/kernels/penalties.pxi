@@ -110,8 +110,8 @@ cdef int bound_column_norms_body(const Call *call, Py_ssize_t begin, Py_ssize_t 
     return 0
 
 # Srebro & Shraibman 2005.
-kernel("""bound_column_norms(w: inout (rows, n), low: cell = 0.0 >= 0, high: cell = 1.0 >= 0, rate: cell = 1.0 >= 0 <= 1)
-    -> n: 0.5 rows, updates
+kernel("""bound_column_norms(w: inout (rows, n), low: cell = 0.0 >= 0, high: cell = 1.0 >= 0,
+    rate: cell = 1.0 >= 0 <= 1) -> n: 0.5 rows, updates
 
     Each column times what makes its norm rate * min(max(norm, low), high) + (1 - rate) * norm; one of zeros stays.
     """, bound_column_norms_body, sizeof(BoundNorms))
