@@ -40,7 +40,7 @@ class Restraints(Part):
     --------
     >>> from fastnn import L2, MaxNorm
     >>> Restraints([L2(1e-4)], [MaxNorm(3.0)])
-    Restraints([L2(l2=0.0001)], [MaxNorm(limit=3.0)])
+    Restraints(penalties=[L2(l2=0.0001)], constraints=[MaxNorm(limit=3.0)])
     """
 
     constants = ("_fixed",)
