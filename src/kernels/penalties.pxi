@@ -2,7 +2,7 @@
 
 cdef extern from "math/loops.h":
     ctypedef double (*Measure)(double x) noexcept nogil
-    double sum_of(const real *x, Py_ssize_t n, Measure f) noexcept nogil
+    double sum_in_double(const real *x, Py_ssize_t n, Measure f) noexcept nogil
     double square_of(double x) noexcept nogil
     double size_of(double x) noexcept nogil
 
@@ -32,9 +32,9 @@ cdef int penalty_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexce
         last = min(first + length, s.n)
         total = 0
         if l1 != 0:
-            total += l1 * sum_of(s.w + first, last - first, size_of)
+            total += l1 * sum_in_double(s.w + first, last - first, size_of)
         if l2 != 0:
-            total += l2 * sum_of(s.w + first, last - first, square_of)
+            total += l2 * sum_in_double(s.w + first, last - first, square_of)
         s.sums[part] = total
         if s.dw is not NULL:
             for i in range(first, last):

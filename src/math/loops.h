@@ -156,7 +156,7 @@ ALWAYS_INLINE real maximum(const real *x, ptrdiff_t n) {
 }
 
 /* The sum of f over n elements, in double. */
-ALWAYS_INLINE double sum_of(const real *x, ptrdiff_t n, double (*f)(double)) {
+ALWAYS_INLINE double sum_in_double(const real *x, ptrdiff_t n, double (*f)(double)) {
     double lanes[REDUCTION_LANES] = {0}, total = 0;
     ptrdiff_t i = 0;
     for (; i + REDUCTION_LANES <= n; i += REDUCTION_LANES)
@@ -180,12 +180,12 @@ ALWAYS_INLINE double size_of(double x) {
 
 /* The sum of n elements, in double. */
 ALWAYS_INLINE double sum_double(const real *x, ptrdiff_t n) {
-    return sum_of(x, n, value_of);
+    return sum_in_double(x, n, value_of);
 }
 
 /* The sum of the squares of n elements, in double. */
 ALWAYS_INLINE double sum_squares(const real *x, ptrdiff_t n) {
-    return sum_of(x, n, square_of);
+    return sum_in_double(x, n, square_of);
 }
 
 /* The sum of f(x, y, alpha) over n elements, in double. */
