@@ -121,7 +121,7 @@ class Network(Row):
         """Return what the penalties add to the loss, with the parameters as they are now."""
         self._require_built()
         self._own()
-        return self._trainer.penalty()
+        return self._restraints.value(self._tree)
 
     @property
     def history(self) -> History:

@@ -12,6 +12,7 @@ from fastnn import (
     SGD,
     Adam,
     BatchNorm,
+    Constraint,
     Dense,
     Dropout,
     EarlyStopping,
@@ -24,6 +25,7 @@ from fastnn import (
     Model,
     NAdam,
     Optimizer,
+    Penalty,
     ReLU,
     RMSprop,
     Rprop,
@@ -40,7 +42,7 @@ from fastnn.optimizers import ClipNorm, Transform
 from fastnn.settings import Part
 
 X, Y = np.ones((4, 3)), np.zeros((4, 1))
-BASES = Layer, Loss, Optimizer, Transform, Group, EarlyStopping
+BASES = Layer, Loss, Optimizer, Transform, Group, EarlyStopping, Penalty, Constraint
 FOUND = {**vars(optimizers), **vars(fastnn)}
 PARTS = [kind for _, kind in sorted(FOUND.items()) if isinstance(kind, type) and issubclass(kind, BASES)]
 
@@ -312,7 +314,7 @@ def test_a_part_takes_no_argument_that_it_does_not_have(kind):
 
 
 def test_signatures_are_those_of_what_is_accepted():
-    assert [*inspect.signature(Model).parameters] == ["layers", "seed", "dtype"]
+    assert [*inspect.signature(Model).parameters] == ["layers", "seed", "dtype", "penalties", "constraints"]
     assert [*inspect.signature(MSE).parameters] == ["reduction", "output_weights", "missing"]
     assert [*inspect.signature(Huber).parameters] == ["delta", "options"]
     assert [*inspect.signature(Model([Dense(1)]).fit).parameters][-2:] == ["verbose", "n_threads"]

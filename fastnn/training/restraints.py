@@ -15,7 +15,7 @@ from fastnn.settings import Part
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
     from fastnn.constraints import Constraint
-    from fastnn.layers.tree import Entry
+    from fastnn.layers.tree import Entry, Tree
     from fastnn.penalties import Penalty
 
 
@@ -77,6 +77,11 @@ class Restraints(Part):
             Where one names no parameter.
         """
         return Restrained(self.penalties, self.constraints, memory, entries) if self else None
+
+    def value(self, tree: Tree, params: Array | None = None) -> float:
+        """Return what the penalties add to the loss, for averages of the parameters or for these as they are now."""
+        restrained = self.on(tree.memory, tree.entries()) if self.penalties else None
+        return 0.0 if restrained is None else restrained.value(tree.memory.params if params is None else params)
 
 
 class Restrained:

@@ -33,7 +33,7 @@ from fastnn.training.history import History
 from fastnn.training.moving import MOST_ROOM, schedules_of
 from fastnn.training.plan import Batch, Constants, EpochPlan, Plan
 from fastnn.training.progress import Progress
-from fastnn.training.restraints import Restraints
+from fastnn.training.restraints import Restrained, Restraints
 from fastnn.training.scale import check_scale
 from fastnn.training.selfcheck import check_recordable
 from fastnn.training.state import Memories, Recordings, Snapshot, State
@@ -211,13 +211,18 @@ class Trainer:
         row, memory = tree.elements, tree.memory
         trained, without_last = ending(tree, loss)
         chain = Chain(row[:-1] if without_last else row, tree.n_in, tree.dtype)
-        entries, state = tree.entries(), self.state.of(optimizer, memory)
-        restrained = self.restraints.on(memory, entries)
-        update = Update(optimizer, memory, entries, state, None if restrained is None else restrained.project)
+        update, restrained = self._update(optimizer)
         check_recordable(chain, trained, optimizer, target, weights, memory)
         constants = Constants((loss, self.restraints, *tree.all), optimizer)
         schedules = schedules_of(constants.moving, self.state, optimizer, steps)
         return Training(chain, trained, update, memory, constants, loss, weights, schedules, restrained)
+
+    def _update(self, optimizer: Optimizer) -> tuple[Update, Restrained | None]:
+        """Return the optimizer at work on the parameters, and their penalties and constraints."""
+        memory, entries = self.tree.memory, self.tree.entries()
+        restrained = self.restraints.on(memory, entries)
+        project = None if restrained is None else restrained.project
+        return Update(optimizer, memory, entries, self.state.of(optimizer, memory), project), restrained
 
     # -- training -----------------------------------------------------------------------------------------------------
 
@@ -432,7 +437,7 @@ class Trainer:
     def _loss_now(self, data: Data, n_threads: int | None) -> float:
         assert self.loss is not None
         value, _ = evaluated(self.predictors, ending(self.tree, self.loss), data, None, n_threads)
-        return value + self.penalty(self.averages.params)
+        return value + self.restraints.value(self.tree, self.averages.params)
 
     # -- evaluation ---------------------------------------------------------------------------------------------------
 
@@ -450,16 +455,8 @@ class Trainer:
         end = ending(self.tree, chosen)
         data = self._as_it_was(lambda: read(self.tree, x, y, sample_weight, chosen, self._build, True, converted=False))
         value, outputs = evaluated(self.predictors, end, data, rows)
-        value += self.penalty(self.averages.params)
+        value += self.restraints.value(self.tree, self.averages.params)
         return {"loss": value, **end[0].metrics_of(outputs, data[1], data[2])}
-
-    def penalty(self, params: Array | None = None) -> float:
-        """Return what the penalties add to the loss, for averages of the parameters or for these as they are now."""
-        if not self.restraints.penalties:
-            return 0.0
-        memory = self.tree.memory
-        restrained = self.restraints.on(memory, self.tree.entries())
-        return 0.0 if restrained is None else restrained.value(memory.params if params is None else params)
 
     # -- by hand ------------------------------------------------------------------------------------------------------
 
@@ -468,14 +465,11 @@ class Trainer:
         passes = self._by_hand
         if passes is None or not passes.is_current():
             tree = self.tree
-            for gradient in frozen_gradients(tree.memory, tree.entries()):
+            memory, entries = tree.memory, tree.entries()
+            for gradient in frozen_gradients(memory, entries):
                 gradient[...] = 0
-            passes = ByHand(
-                Chain(tree.elements, tree.n_in, tree.dtype),
-                tree.memory,
-                Constants((self.restraints, *tree.all)),
-                self.restraints.on(tree.memory, tree.entries()),
-            )
+            chain, restrained = Chain(tree.elements, tree.n_in, tree.dtype), self.restraints.on(memory, entries)
+            passes = ByHand(chain, memory, Constants((self.restraints, *tree.all)), restrained)
             self._by_hand = passes
         return passes
 
@@ -487,10 +481,7 @@ class Trainer:
         found = kept.last(optimizer) or kept.find(optimizer)
         if found is None or not found.constants.hold():
             memory, tape = self.tree.memory, Tape()
-            entries = self.tree.entries()
-            restrained = self.restraints.on(memory, entries)
-            project = None if restrained is None else restrained.project
-            update = Update(optimizer, memory, entries, self.state.of(optimizer, memory), project)
+            update, _ = self._update(optimizer)
             constants = Constants((self.restraints, *self.tree.all), optimizer)
             schedules = schedules_of(constants.moving, self.state, optimizer)
             if schedules is not None:
