@@ -253,7 +253,10 @@ class Network(Row):
         self._trainer.claim.run(self._trainer.restore, snapshot, self._own(), self._tree.signature())
 
     def copy_from(self, other: Network) -> None:
-        """Take over the parameters and the states of layers of a model of the same layers."""
+        """Take over the parameters and the states of layers of a model of the same layers.
+
+        Where the other one predicts with averages (see `use_averages`), these are not among them.
+        """
         self._approach(other, 1.0)
 
     def soft_update(self, other: Network, tau: float) -> None:

@@ -171,6 +171,9 @@ class Rprop(Optimizer):
     ) -> None:
         super().__init__(lr, **options)
         self._set_numbers(eta_minus=eta_minus, eta_plus=eta_plus, min_step=min_step, max_step=max_step)
+        least, most = self.min_step, self.max_step
+        if least > most:
+            raise ValueError(f"Rprop: min_step is {least:g} and max_step is {most:g}, expected min_step <= max_step")
 
     def init(self, params: Array) -> State:
         state = zeros_like(params, "previous", "size")

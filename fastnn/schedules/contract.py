@@ -146,9 +146,13 @@ class Schedule(metaclass=Parts):
             The steps of the fit, for what spans one.
         steps_per_epoch : float
         """
-        steps = np.asarray(t, np.float64)
-        if not (steps >= 0).all():
-            raise ValueError(f"{type(self).__name__}: t is {shown(t)}, expected numbers >= 0 of finished steps")
+        expected = f"{type(self).__name__}: t is {shown(t)}, expected numbers >= 0 of finished steps"
+        try:
+            steps = np.asarray(t, np.float64)
+        except (TypeError, ValueError, OverflowError):
+            raise TypeError(expected) from None
+        if not ((steps >= 0) & (steps < np.inf)).all():
+            raise ValueError(expected)
         per_epoch = number("steps_per_epoch", steps_per_epoch, above=0.0)
         of_fit = None if total is None else number("total", total, above=0.0)
         flat = steps.reshape(-1)
