@@ -247,7 +247,7 @@ def test_bounds_are_checked_where_a_number_is_set(part, name, value, message):
         (lambda: SGD(True), TypeError, "SGD: lr is True, expected a number"),
         (lambda: SGD(0.1, nesterov="no"), TypeError, "SGD: nesterov is 'no', expected True or False"),
         (lambda: SGD(0.1, nesterov=True), ValueError, "nesterov=True needs a momentum"),
-        (lambda: Rprop(min_step=1, max_step=0.5), ValueError, "Rprop: min_step is 1 and max_step is 0.5, expected min_"),
+        (lambda: Rprop(min_step=1, max_step=0.5), ValueError, "Rprop: min_step is 1 and max_step is 0.5, expected"),
         (lambda: SGD(0.1, learning_rate=0.1), TypeError, "learning_rate"),
         (lambda: SGD(0.1, decay="biases"), ValueError, "SGD: decay 'biases'.* expected one of all, weights"),
         (lambda: SGD(0.1, groups=[Dense(3)]), TypeError, "SGD: groups is .*, expected a list of Group"),

@@ -116,7 +116,8 @@ class SWA(Average):
     every : int
         The parameters of every so many-th epoch (or step) behind it count.
     per : {"epoch", "step"}
-        What is counted. Steps by hand and `train_batch` know no epochs, but those of the fit before.
+        What is counted. Steps by hand and `train_batch` know no epochs, but those of the fit before. With `accumulate`
+        that does not divide the batches of an epoch, an epoch is its steps rounded to a whole number.
 
     Examples
     --------
