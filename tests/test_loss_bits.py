@@ -32,7 +32,7 @@ LOSSES_TRAINED = [
     (partial(BinaryCrossEntropy, True, pos_weight=(0.5, 2.0, 0.0), missing="ignore"), N, HOLES),
     (partial(CrossEntropy, True, class_weight="balanced", ignore_index=1), N, LABELS),
     *((partial(heads_of, *names), sum(HEADS[name][1] for name in names), {name: HEADS[name][2] for name in names})
-      for names in (("price", "kind", "tags"), tuple(HEADS))),
+      for names in (("price", "kind", "tags", "margins", "levels"), tuple(HEADS))),
 ]  # fmt: skip
 
 

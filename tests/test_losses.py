@@ -461,13 +461,15 @@ HEADS = {
     "kind": (lambda: CrossEntropy(from_logits=True, class_weight={0: 2.0}), 3, LABELS),
     "tags": (lambda: BinaryCrossEntropy(from_logits=True, pos_weight=2.0), 2, np.round(FRACTIONS[:, 1:])),
     "own": (Cubed, 1, FRACTIONS[:, 0]),
+    "margins": (MultiMargin, 3, LABELS),
+    "levels": (lambda: Quantile((0.2, 0.8), 0.5, missing="ignore"), 2, FRACTIONS[:, 0]),
 }
 
 
 @pytest.mark.parametrize("weight", [None, np.linspace(0, 1, ROWS)], ids=["plain", "weighted"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_heads(weight, dtype):
-    weights = dict(zip(HEADS, (1.0, 0.5, 2.0, 0.25), strict=True))
+    weights = dict(zip(HEADS, (1.0, 0.5, 2.0, 0.25, 0.5, 3.0), strict=True))
     loss = Heads({name: Head(make(), n, weights[name]) for name, (make, n, _) in HEADS.items()})
     targets = {name: t.copy() for name, (_, _, t) in HEADS.items()}
     targets["price"][1, 0] = np.nan
@@ -493,7 +495,7 @@ def test_heads(weight, dtype):
 def test_the_gradient_of_heads():
     loss = Heads({name: Head(make(), n, 0.5 + n) for name, (make, n, _) in HEADS.items()})
     targets = {name: t for name, (_, _, t) in HEADS.items()}
-    place = NUMBERS[:, :1] + np.linspace(-1, 1, 8)
+    place = NUMBERS[:, :1] + np.linspace(-1, 1, sum(n for _, n, _ in HEADS.values()))
     value, gradient = loss.value_and_grad(place, targets)
     numerical = numerical_gradient(lambda: loss(place, targets), place)
     assert np.abs(gradient - numerical).max() <= 1e-7 * np.abs(numerical).max()
@@ -501,6 +503,25 @@ def test_the_gradient_of_heads():
     for head in loss.heads.values():
         head.weight = 0.0
     assert loss(place, targets) == 0
+
+
+def test_heads_take_weights_of_single_targets_beside_labels():
+    """With a column for each column of the targets, also where there are more outputs than these."""
+    loss = Heads({"kind": Head(CrossEntropy(True), 3), "levels": Head(Quantile(LEVELS), 6), "wide": Head(MSE(), 2)})
+    y = np.hstack([NUMBERS, OTHERS, NUMBERS, OTHERS])[:, :11]
+    t = {"kind": LABELS, "levels": FRACTIONS[:, :2], "wide": FRACTIONS[:, 1:]}
+    weight = RNG.uniform(0, 2, (ROWS, 5))
+    for dtype in ("float32", "float64"):
+        parts = [
+            CrossEntropy(True)(y[:, :3], LABELS, weight[:, 0]),
+            Quantile(LEVELS)(y[:, 3:9], t["levels"], weight[:, 1:3]),
+            MSE()(y[:, 9:], t["wide"], weight[:, 3:]),
+        ]
+        assert loss(y.astype(dtype), t, weight) == pytest.approx(sum(parts), rel=1e-6)
+        net = Model([Dense(11)], seed=0, dtype=dtype)
+        net.fit(NUMBERS, t, loss, SGD(0.01), epochs=2, batch_size=4, sample_weight=weight)
+    with pytest.raises(ValueError, match=r"weights have shape \(6, 11\), expected .* each of 5 columns of targets"):
+        loss(y, t, np.ones((ROWS, 11)))
 
 
 def test_heads_step_as_one_loss_does():

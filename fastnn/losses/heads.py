@@ -65,6 +65,16 @@ class Head(Part):
         return self.n, self.weight, type(self.loss), self.loss.settings()
 
 
+_Form = tuple[str, int]  # the dtype and the dimensions of targets as their loss reads them
+
+
+def _as_read(target: Array, form: _Form) -> Array:
+    """Return targets (rows, columns) of numbers as what their loss read, in the same memory."""
+    dtype, n_dimensions = form
+    target = target.view(dtype)
+    return target[:, 0] if n_dimensions == 1 else target
+
+
 class Heads(Loss):
     """The sum of weight * loss over heads: parts of the outputs that have losses of their own.
 
@@ -80,7 +90,8 @@ class Heads(Loss):
 
     Notes
     -----
-    Weights of rows count for every head; those of targets are an array with a column for each output. What is
+    Weights of rows count for every head; those of targets are an array with a column for each column of the targets,
+    those of all heads in order: one where they are labels. What is
     recorded of it comes back to Python only for a loss in NumPy. Keras's ``loss_weights`` are the weights of heads.
 
     Examples
@@ -190,31 +201,36 @@ class Heads(Loss):
         self, t: Any, weight: Array | None, n_out: int, dtype: np.dtype[Any], name: str = "y", known: bool = False
     ) -> tuple[Array, Array | None]:
         given, n = self._targets_of_heads(t, name), sum(head.n for head in self._heads.values())
+        widths = [one.shape[1] if one.ndim > 1 else 1 for one in given]
         if n != n_out:
             raise ValueError(f"{self} has heads of {number_of(n, 'output')}, expected {n_out}: those of the net")
-        if weight is not None and weight.shape[1] not in (1, n):
+        if weight is not None and weight.shape[1] not in (1, sum(widths)):
             raise ValueError(
-                f"weights have shape {weight.shape}, expected one for each row, or for each of {n} outputs"
+                f"weights have shape {weight.shape}, expected one for each row, or for each of "
+                f"{number_of(sum(widths), 'column')} of targets"
             )
         targets: list[Array] = []
         weights: list[Array | None] = []
         layout, first = [], 0
-        for (head_name, head), one in zip(self._heads.items(), given, strict=True):
-            own = weight if weight is None or weight.shape[1] == 1 else weight[:, first : first + head.n]
-            first += head.n
-            if own is not None and not head.loss.takes_target_weights:
+        for (head_name, head), one, width in zip(self._heads.items(), given, widths, strict=True):
+            own = weight if weight is None or weight.shape[1] == 1 else weight[:, first : first + width]
+            first += width
+            if own is not None and not head.loss.takes_target_weights and (own == own[:, :1]).all():
                 own = own[:, :1]
             target, factor = self._of(
                 head_name,
                 lambda head=head, one=one, own=own: head.loss.read(one, own, head.n, dtype, name, known),  # type: ignore[misc]
             )
+            form = target.dtype.str, target.ndim
             if target.ndim == 1:
-                target = (target[:, None] == np.arange(head.n)).astype(dtype)
+                target = target[:, None]
+            if target.dtype != dtype:  # labels: their bits stand among the numbers
+                target = np.ascontiguousarray(target).view(dtype)
             if targets and len(target) != len(targets[0]):
                 raise ValueError(f"{name} has {len(target)} rows for head {head_name!r}, expected {len(targets[0])}")
             targets.append(target)
             weights.append(factor)
-            layout.append(target.shape[1])
+            layout.append((target.shape[1], *form))
         self.__dict__["_layout"] = tuple(layout)
         joined = np.concatenate(targets, axis=1)
         if all(factor is weight for factor in weights):
@@ -232,14 +248,18 @@ class Heads(Loss):
     def relative(self, weight: Array, target: Array) -> Array:
         if weight.shape[1] == 1:
             return super().relative(weight, target)
-        blocks = [head.loss.relative(weight[:, columns], target[:, columns]) for _, head, _, columns in self._places()]
+        blocks = [
+            head.loss.relative(weight[:, of_target], _as_read(np.ascontiguousarray(target[:, of_target]), form))
+            for _, head, _, of_target, form in self._places()
+        ]
         return np.concatenate(blocks, axis=1)
 
-    def _places(self) -> list[tuple[str, Head, slice, slice]]:
-        """Return the heads, with the columns of y and of the targets that are theirs."""
+    def _places(self) -> list[tuple[str, Head, slice, slice, _Form]]:
+        """Return the heads, with the columns of y and of the targets that are theirs, and what the latter are."""
         places, first, first_target = [], 0, 0
-        for (name, head), width in zip(self._heads.items(), self.__dict__["_layout"], strict=True):
-            places.append((name, head, slice(first, first + head.n), slice(first_target, first_target + width)))
+        for (name, head), (width, *form) in zip(self._heads.items(), self.__dict__["_layout"], strict=True):
+            of_target = slice(first_target, first_target + width)
+            places.append((name, head, slice(first, first + head.n), of_target, tuple(form)))
             first, first_target = first + head.n, first_target + width
         return places
 
@@ -249,32 +269,36 @@ class Heads(Loss):
         self, y: Array, t: Array, weight: Array | None, dy: Array | None, value: Array, tape: Tape | None
     ) -> None:
         k = kernels.of(y.dtype)
-        for i, (_, head, columns, of_target) in enumerate(self._places()):
+        for i, (_, head, columns, of_target, form) in enumerate(self._places()):
             own_y, own_t = np.zeros((len(y), head.n), y.dtype), np.zeros(t[:, of_target].shape, t.dtype)
             own_dy, part = None if dy is None else np.zeros_like(own_y), np.zeros(1)
             k.copy(y[:, columns], own_y, tape)
             k.copy(t[:, of_target], own_t, tape)
-            own_weight = None if weight is None else self._weights_of(head, weight, of_target, tape)
+            own_t = _as_read(own_t, form)
+            own_weight = None if weight is None else self._weights_of(head, weight, of_target, form, tape)
             head.loss.compute(own_y, own_t, own_weight, own_dy, part, tape)
             k.add_loss(part, value, head.cell("weight"), i == 0, tape)
             if dy is not None and own_dy is not None:
                 k.scale(own_dy.reshape(-1), head.cell("weight"), tape)
                 k.copy(own_dy, dy[:, columns], tape)
 
-    def _weights_of(self, head: Head, weight: Array, of_target: slice, tape: Tape | None) -> Array:
+    def _weights_of(self, head: Head, weight: Array, of_target: slice, form: _Form, tape: Tape | None) -> Array:
         if weight.shape[1] == 1:
             return weight
-        columns = of_target if head.loss.takes_target_weights else slice(of_target.start, of_target.start + 1)
+        of_rows = form[1] == 1 or not head.loss.takes_target_weights
+        columns = slice(of_target.start, of_target.start + 1) if of_rows else of_target
         own = np.zeros(weight[:, columns].shape, weight.dtype)
         kernels.of(weight.dtype).copy(weight[:, columns], own, tape)
         return own
 
     def metrics_of(self, y: Array, t: Array, weight: Array | None) -> dict[str, float]:
         found: dict[str, float] = {}
-        for name, head, columns, of_target in self._places():
+        for name, head, columns, of_target, form in self._places():
             own_y, own_t = (np.ascontiguousarray(array) for array in (y[:, columns], t[:, of_target]))
-            factor = None if weight is None else self._weights_of(head, np.asarray(weight, y.dtype), of_target, None)
-            value = np.zeros(1)
+            own_t, value = _as_read(own_t, form), np.zeros(1)
+            factor = weight
+            if weight is not None:
+                factor = self._weights_of(head, np.asarray(weight, y.dtype), of_target, form, None)
             head.loss.compute(own_y, own_t, factor, None, value, None)
             found[f"{name}_loss"] = float(value[0])
             metrics = head.loss.metrics_of(own_y, own_t, factor)
