@@ -230,13 +230,27 @@ def constant(shape: Shape, rng: Generator, *, value: float = 0.0) -> NDArray[Any
 
 @settable
 def normal(shape: Shape, rng: Generator, *, mean: float = 0.0, std: float = 0.05) -> NDArray[Any]:
-    """Normal distribution. Its defaults are Keras's; PyTorch's ``normal_`` has a std of 1."""
+    """Normal distribution. Its defaults are Keras's; PyTorch's ``normal_`` has a std of 1.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, initializers
+    >>> Dense(8, weight_initializer=initializers.normal(std=0.1))
+    Dense(8, weight_initializer=initializers.normal(std=0.1))
+    """
     return rng.normal(mean, std, shape)
 
 
 @settable
 def uniform(shape: Shape, rng: Generator, *, low: float = -0.05, high: float = 0.05) -> NDArray[Any]:
-    """Uniform distribution in [low, high). Its defaults are Keras's; PyTorch's ``uniform_`` goes from 0 to 1."""
+    """Uniform distribution in [low, high). Its defaults are Keras's; PyTorch's ``uniform_`` goes from 0 to 1.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, initializers
+    >>> Dense(8, weight_initializer=initializers.uniform(-0.1, 0.1))
+    Dense(8, weight_initializer=initializers.uniform(low=-0.1, high=0.1))
+    """
     if low > high:
         raise ValueError(f"uniform: low is {low:g} and high {high:g}, expected low <= high")
     return rng.uniform(low, high, shape)

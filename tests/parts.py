@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import fastnn
-from fastnn import initializers, layers, losses, optimizers, schedules
+from fastnn import constraints, initializers, layers, losses, optimizers, penalties, schedules
 from fastnn.layers import activations
 from fastnn.settings import Part
 
@@ -77,7 +77,7 @@ def derived_from(base: type, *others: type) -> Callable[[Any], bool]:
 FAMILIES = (
     Family(
         "Layers",
-        (layers,),
+        (fastnn, layers),
         derived_from(layers.Layer, layers.Activation),
         {},
     ),
@@ -96,6 +96,8 @@ FAMILIES = (
         lambda part: part is optimizers.Group or derived_from(optimizers.Transform)(part),
         {},
     ),
+    Family("Penalties", (fastnn,), derived_from(penalties.Penalty), penalties._BY_NAME),
+    Family("Constraints", (fastnn,), derived_from(constraints.Constraint), constraints._BY_NAME),
     Family("Schedules", (schedules,), derived_from(schedules.Schedule), schedules._BY_NAME),
     Family("Initializers", (), callable, initializers.BY_NAME),
 )

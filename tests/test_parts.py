@@ -60,6 +60,8 @@ TESTS = {
     "Optimizers": ["test_lbfgs.py"],
     "Averages of weights": ["test_averages.py"],
     "Groups, and transforms of gradients": ["test_groups.py"],
+    "Penalties": ["test_restraints.py"],
+    "Constraints": ["test_restraints.py"],
     "Schedules": ["test_schedules.py", "schedules_of_others.py"],
     "Initializers": ["test_initializers.py", "test_layers.py"],
 }
