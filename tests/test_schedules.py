@@ -222,6 +222,8 @@ def test_every_schedule_is_tested_exported_and_has_a_name():
         (lambda: SGD(lambda step: "a"), TypeError, r"Function\(.*\) returned 'a' for 0, expected a number"),
         (lambda: SGD(StepDecay(1e308, steps=10)), ValueError, "SGD: lr of StepDecay.* in step 20 is inf, expected"),
         (lambda: SGD(OneCycle(1, div_factor=1e-320)), ValueError, "SGD: lr of OneCycle.* in step 0 is .*, expected a"),
+        (lambda: fastnn.HardTanh(Linear(0, 3, steps=6)), ValueError, r"min_val of .* in step 2 is 1\.0, .*< 1"),
+        (lambda: fastnn.HardTanh(0.5, Linear(0.4, steps=9)), ValueError, r"max_val of .* in step 0 is 0\.4, .*> 0\.5"),
         (lambda: EarlyStopping(min_delta=Cosine()), TypeError, r"EarlyStopping: min_delta is Cosine\(\), expected a"),
     ],
 )  # fmt: skip
@@ -247,6 +249,8 @@ NUMBERS = {
     "weight_decay": ("optimizer", [], MSE, lambda: AdamW(0.01), "weight_decay", FALL),
     "rate": ("layer", [Dropout], MSE, lambda: SGD(0.1), "rate", FALL),
     "slope": ("layer", [LeakyReLU], MSE, lambda: SGD(0.1), "negative_slope", FALL),
+    "bound": ("layer", [fastnn.HardTanh], MSE, lambda: SGD(0.1), "max_val", FALL),
+    "threshold": ("layer", [lambda: fastnn.Softplus(threshold=1.0)], MSE, lambda: SGD(0.1), "threshold", FALL),
     "alpha": ("layer", [CELU], MSE, lambda: SGD(0.1), "alpha", FALL),
     "eps": ("layer", [BatchNorm], MSE, lambda: SGD(0.1), "eps", FALL),
     "stddev": ("layer", [lambda: fastnn.GaussianNoise(0.1)], MSE, lambda: SGD(0.1), "stddev", FALL),
@@ -317,6 +321,20 @@ def test_every_number_follows_a_schedule_to_the_bit(name):
         stepped(net, method if method != "by hand" else "train_batch", 1)
         assert getattr(PLACES[place](net), number) == 0.2
         assert not same_bits(net.params, before)
+
+
+@pytest.mark.parametrize(
+    ("part", "number"),
+    [(fastnn.Softplus(threshold=1.0), "threshold"), (fastnn.BinaryFocal(), "alpha"), (SGD(clip_norm=1), "clip_norm")],
+)
+def test_a_number_that_becomes_none_leaves_its_schedule(part, number):
+    setattr(part, number, FALL)
+    setattr(part, number, None)
+    assert getattr(part, number) is None
+    assert repr(FALL) not in repr(part)
+    part = pickle.loads(pickle.dumps(part))
+    assert getattr(part, number) is None
+    assert not part.__dict__.get("_moving")
 
 
 def test_the_decay_of_an_average_follows_a_schedule():

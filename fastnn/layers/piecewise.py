@@ -131,6 +131,11 @@ class _Bound(Number):
 
     def __set__(self, part: Any, value: object) -> None:
         other = part._cells.get(self._other)
+        if other is not None and callable(value):  # what it follows is compared with the other one as that is now
+            within = Number(other[0]) if self._sign > 0 else Number(float("-inf"), other[0])
+            within.__set_name__(type(part), self._name)
+            within.__set__(part, value)
+            return
         if other is not None:
             title = f"{type(part).__name__}: {self._name}"
             if not self._sign * (number(title, value, above=float("-inf")) - other[0]) > 0:
@@ -160,7 +165,11 @@ class HardTanh(Activation):
     max_val: Any = _Bound("min_val", 1)
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
-        self.min_val, self.max_val = min_val, max_val
+        bounds = {"min_val": min_val, "max_val": max_val}
+        for name in sorted(
+            bounds, key=lambda name: callable(bounds[name])
+        ):  # one that moves has the other as its bound
+            setattr(self, name, bounds[name])
 
 
 class HardSwish(Activation):

@@ -123,6 +123,7 @@ class _Threshold(Number):
             )
         if value is None:
             part._cells.pop(self._name, None)
+            part._follow(self._name, None)
             part.__dict__.update(kernel="softplus", numbers=("beta",))
         else:
             super().__set__(part, value)

@@ -31,10 +31,9 @@ class _Balance(Number):
     def __set__(self, part: Any, value: object) -> None:
         if value is not None:
             super().__set__(part, value)
-        elif self._name in part._cells:
-            part._cells[self._name][0] = -1.0
-        else:
-            part._cells[self._name] = np.array([-1.0])
+            return
+        super().__set__(part, 0.0)  # which ends a schedule
+        part._cells[self._name][0] = -1.0
 
 
 class BinaryFocal(_Likelihood):

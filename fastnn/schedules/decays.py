@@ -186,7 +186,7 @@ class _Ramp(Timed):
 class Linear(_Ramp):
     """value = start + (end - start) * t / n, then end (PyTorch's LinearLR is ``Linear(1 / 3, 1, steps=5)``).
 
-    It is ``fastnn.schedules.Linear``: `fastnn.Linear` is an activation.
+    It is ``fastnn.schedules.Linear``: `fastnn.Linear` is a layer, `Dense`.
 
     Parameters
     ----------
