@@ -179,14 +179,22 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     constants = () if param is None else (_any_number("calculate_gain: param", param),)
     if name == "leaky_relu":
         slope = constants[0] if constants else 0.01
-        return sqrt(2 / (1 + slope**2))
+        if abs(slope) < 1e100:
+            return sqrt(2 / (1 + slope**2))
     if name in _GAINS:
         return _GAINS[name]
     z = np.linspace(-12, 12, 24001)[None]
     y = np.empty_like(z)
-    getattr(kernels.float64, f"{name}_forward")(z, y, *constants)
-    density = np.exp(-(z**2) / 2)
-    return sqrt(float(density.sum() / (y**2 * density).sum()))
+    density, power = np.exp(-(z**2) / 2), 0.0
+    try:
+        getattr(kernels.float64, f"{name}_forward")(z, y, *constants)
+        with np.errstate(all="ignore"):
+            power = float((y**2 * density).sum())
+    except ValueError:  # of a constant out of bounds
+        pass
+    if not 0 < power < float("inf"):
+        raise ValueError(f"calculate_gain: param is {param!r}, with which {name} has no gain")
+    return sqrt(float(density.sum() / power))
 
 
 @settable

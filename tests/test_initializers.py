@@ -112,6 +112,10 @@ def test_gains():
     assert calculate_gain("elu", 0.1) > calculate_gain("elu")
 
 
+def built(initializer):
+    return Model([Dense(4, weight_initializer=initializer)], seed=0).build(3)
+
+
 REFUSED = [
     (lambda: orthogonal("2"), TypeError, "orthogonal: gain is '2', expected a number"),
     (lambda: orthogonal(gain=math.nan), ValueError, "orthogonal: gain is nan, expected a finite number"),
@@ -133,6 +137,18 @@ REFUSED = [
     (lambda: he_normal(0.1, nonlinearity="tanh"), ValueError, "he_normal: a is 0.1, the slope of leaky_relu, but"),
     (lambda: torch(fan_in=0), ValueError, "torch: fan_in is 0, expected a whole number >= 1"),
     (lambda: calculate_gain("relu", 0.1), ValueError, "calculate_gain: param is 0.1, but relu has no constant"),
+    (lambda: calculate_gain("elu", -1), ValueError, "calculate_gain: param is -1, with which elu has no gain"),
+    (lambda: calculate_gain("hard_shrink", 50.0), ValueError, "param is 50.0, with which hard_shrink has no gain"),
+    (lambda: calculate_gain("threshold", 1e9), ValueError, "with which threshold has no gain"),
+    (lambda: calculate_gain("leaky_relu", 1e300), ValueError, "param is 1e.300, with which leaky_relu has no gain"),
+    (lambda: built(normal(std=1e300)), ValueError, r"Dense 1 \(4 units\): w begins with numbers that are NaN or too l"),
+    (lambda: built(lambda shape, rng: np.full(shape, np.nan)), ValueError, "w begins with numbers that are NaN or"),
+    (lambda: built(lambda shape, rng: np.full(shape, "1")), TypeError, "w begins with numbers of dtype <U1, expected"),
+    (
+        lambda: Model([Dense(2), Dense(2**61)]).build(3),
+        MemoryError,
+        r"there is no memory for .* numbers; the most are in Dense 2 .*: w has shape \(2, 2305843009213693952\)",
+    ),
     (
         lambda: initializers.get("dirac_"),
         ValueError,

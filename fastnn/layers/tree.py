@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import kernels
 from fastnn.arena import Arena, Array, Memory
-from fastnn.arrays import as_array, as_rows, check_finite, convert, copy_into, require_real
+from fastnn.arrays import all_finite, as_array, as_rows, check_finite, convert, copy_into, require_real
 from fastnn.checks import is_iterable, shown
 from fastnn.digits import Digits
 from fastnn.initializers import zeros
@@ -416,7 +416,14 @@ def give_memory(every: Sequence[Layer], dtype: np.dtype[Any], rng: np.random.Gen
         shapes = []
         for _, _, declared in found:
             shapes.append(declared.shape)
-        made[key] = Arena(shapes, key or dtype, padded=key is not None)
+        try:
+            made[key] = Arena(shapes, key or dtype, padded=key is not None)
+        except (MemoryError, ValueError):  # the second where NumPy cannot even count the numbers
+            layer, name, declared = max(found, key=lambda one: prod(one[2].shape))
+            raise MemoryError(
+                f"there is no memory for {sum(map(prod, shapes)):,} numbers; the most are in {layer.title}: {name} has "
+                f"shape {declared.shape}"
+            ) from None
         for (layer, name, declared), view in zip(found, made[key].views, strict=True):
             _fill(layer, name, declared, view, rng)
     params = made.pop(None)
@@ -455,4 +462,6 @@ def _fill(layer: Layer, name: str, declared: Any, view: Array, rng: np.random.Ge
     value = np.asarray(value)
     require_real(value, f"{layer.title}: {name} begins with")
     copy_into(view, value)
+    if held is None and declared.role == "parameter" and not all_finite(view):
+        raise ValueError(f"{layer.title}: {name} begins with numbers that are NaN or too large for {view.dtype}")
     layer.__dict__[name] = view
