@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from numpy.typing import ArrayLike
 
+from fastnn import kernels
 from fastnn._core.tape import Tape
 from fastnn.arena import Array, Memory
 from fastnn.arrays import copy_into
@@ -35,10 +36,34 @@ class _Recorded:
 class Step:
     """A recorded step of an optimizer."""
 
-    __slots__ = ("constants", "schedules", "tape", "update")
+    __slots__ = ("_schedules", "_tape", "constants", "update")
 
-    def __init__(self, update: Update, constants: Constants, tape: Tape, schedules: Schedules | None) -> None:
-        self.update, self.constants, self.tape, self.schedules = update, constants, tape, schedules
+    def __init__(self, update: Update, constants: Constants, schedules: Schedules | None) -> None:
+        self.update, self.constants, self._tape, self._schedules = update, constants, Tape(), schedules
+
+    def record(self, grads: Array, passes: ByHand | None, pending: _Recorded | None) -> None:
+        """Record it, with what layers do behind a batch that is pending."""
+        tape, schedules = self._tape, self._schedules
+        if schedules is not None:
+            schedules.record_begin(tape)
+        if grads.size:
+            kernels.of(grads.dtype).guard_numbers(grads, tape)
+        if passes is not None and pending is not None:
+            passes.record_after_batch(pending, tape)  # in one replay with the step: both are done, or neither
+        self.update.record(tape)
+        if schedules is not None:
+            schedules.record_end(tape)
+
+    def take(self) -> None:
+        """Take it on the gradients as they are."""
+        if self._schedules is not None:
+            self._schedules.ready()
+        try:
+            self._tape.replay()
+        except FloatingPointError:
+            raise FloatingPointError(
+                "step: a gradient is NaN or infinite: nothing was changed; lower the learning rate, or clip"
+            ) from None
 
 
 class ByHand:

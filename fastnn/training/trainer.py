@@ -480,33 +480,16 @@ class Trainer:
         kept = self._steps if pending is None else pending.steps
         found = kept.last(optimizer) or kept.find(optimizer)
         if found is None or not found.constants.hold():
-            memory, tape = self.tree.memory, Tape()
             update, _ = self._update(optimizer)
             constants = Constants((self.restraints, *self.tree.all), optimizer)
-            schedules = schedules_of(constants.moving, self.state, optimizer)
-            if schedules is not None:
-                schedules.record_begin(tape)
-            if memory.grads.size:
-                self.tree.kernels.guard_numbers(memory.grads, tape)
-            if passes is not None and pending is not None:
-                passes.record_after_batch(pending, tape)  # in one replay with the step: both are done, or neither
-            update.record(tape)
-            if schedules is not None:
-                schedules.record_end(tape)
-            made = Step(update, constants, tape, schedules)
+            made = Step(update, constants, schedules_of(constants.moving, self.state, optimizer))
+            made.record(self.tree.memory.grads, passes, pending)
             kept.add(optimizer, made, found)
             found = made
         if found.update is not self._updated:
             self._begins(found.update, optimizer)
         if self.tree.memory.without_gradients is not None:
             raise RuntimeError(f"step: no gradients: {self.tree.memory.without_gradients}")
-        if found.schedules is not None:
-            found.schedules.ready()
-        try:
-            found.tape.replay()
-        except FloatingPointError:
-            raise FloatingPointError(
-                "step: a gradient is NaN or infinite: nothing was changed; lower the learning rate, or clip"
-            ) from None
+        found.take()
         if passes is not None:
             passes.end_batch()
