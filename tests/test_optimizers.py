@@ -269,6 +269,13 @@ def test_bad_values_are_errors_that_change_nothing(kind, name, value, message):
     assert getattr(rule, name) == before
 
 
+def test_squares_that_begin_too_large_for_float32_are_no_warning():
+    net = Model([Dense(OUTPUTS)], 0, "float32").build(FEATURES)
+    before = net.params.copy()
+    net.train_batch(*data(), optimizer=optimizers.Adagrad(initial_accumulator_value=1e300))
+    assert same_bits(net.params, before)
+
+
 def test_amsgrad_may_begin_later():
     """From the largest v since then."""
     given = gradients(net_of())

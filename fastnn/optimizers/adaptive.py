@@ -124,7 +124,8 @@ class Adagrad(Optimizer):
 
     def init(self, params: Array) -> State:
         state = zeros_like(params, "square")
-        state["square"][...] = self._begin
+        with np.errstate(over="ignore"):  # inf in float32: no step changes anything, as with what is that large
+            state["square"][...] = self._begin
         return {**state, "step": np.zeros(1)}
 
     def _advance(self, state: State, params: Array, tape: Tape | None) -> None:
