@@ -268,7 +268,7 @@ class CrossEntropy(_Smoothed):
     def ignore_index(self, label: int | None) -> None:
         if label is not None and (isinstance(label, bool) or not isinstance(label, (int, np.integer))):
             raise TypeError(f"{type(self).__name__}: ignore_index is {shown(label)}, expected a whole number or None")
-        self.__dict__["_ignore_index"] = label
+        self.__dict__["_ignore_index"] = None if label is None else int(label)
 
     def _may_miss(self) -> bool:
         return self.ignore_index is not None or super()._may_miss()
@@ -383,10 +383,12 @@ def _checked_class_weight(where: str, weights: Any) -> Any:
         return weights
     if isinstance(weights, Mapping):
         for label in weights:
-            if isinstance(label, (bool, str)) or label != int(label):
-                raise TypeError(f"{where} names {shown(label)}, expected labels of classes: whole numbers")
+            is_number = isinstance(label, (int, float, np.number)) and not isinstance(label, bool)
+            if not is_number or not float(label).is_integer() or label < 0:
+                kind = ValueError if is_number else TypeError
+                raise kind(f"{where} names {shown(label)}, expected labels of classes: whole numbers >= 0")
         return {int(label): number(f"{where}[{label}]", weight) for label, weight in weights.items()}
-    if isinstance(weights, str) or np.ndim(weights) != 1:
+    if isinstance(weights, str) or np.ndim(weights) != 1 or not len(weights):
         kind = ValueError if isinstance(weights, str) else TypeError
         raise kind(f"{where} is {shown(weights)}, expected a number for each class, a dict of them, or 'balanced'")
     return tuple(number(f"{where}[{label}]", weight) for label, weight in enumerate(weights))
