@@ -11,6 +11,7 @@ from fastnn.reference.activations import *
 from fastnn.reference.columns import *
 from fastnn.reference.cross_entropies import *
 from fastnn.reference.distributions import *
+from fastnn.reference.elementary import *
 from fastnn.reference.focal import *
 from fastnn.reference.layers import *
 from fastnn.reference.losses import *
