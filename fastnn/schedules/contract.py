@@ -371,7 +371,29 @@ class Function(Schedule):
             raise TypeError(f"{self!r} returned {shown(value)} for {t}, expected a number") from None
 
 
-class Product(Schedule):
+class _Several(Schedule):
+    """Schedules that together are one."""
+
+    _parts: tuple[Schedule, ...]
+
+    def _take(self, what: str, given: tuple[Any, ...]) -> None:
+        """Check them, and take those of others of this kind for them."""
+        name = type(self).__name__
+        if len(given) < 2:
+            raise ValueError(f"{name}: got {number_of(len(given), what)}, expected two or more")
+        found: list[Schedule] = []
+        for one in given:
+            part = as_schedule(f"{name}: {what}", one)
+            found += part.parts if isinstance(part, type(self)) else (part,)
+        self._set(_parts=tuple(found))
+
+    @property
+    def parts(self) -> tuple[Schedule, ...]:
+        """The schedules that it is made of."""
+        return self._parts
+
+
+class Product(_Several):
     """The product of schedules, and of numbers: ``0.1 * Cosine()``, ``a * b``; a(t) * b(t).
 
     Parameters
@@ -385,21 +407,8 @@ class Product(Schedule):
     array([0.    , 0.0497, 0.05  ])
     """
 
-    _parts: tuple[Schedule, ...]
-
     def __init__(self, *factors: Any) -> None:
-        if len(factors) < 2:
-            raise ValueError(f"Product: got {number_of(len(factors), 'factor')}, expected two or more")
-        found: list[Schedule] = []
-        for factor in factors:
-            part = as_schedule("Product: factor", factor)
-            found += part.parts if isinstance(part, Product) else (part,)
-        self._set(_parts=tuple(found))
-
-    @property
-    def parts(self) -> tuple[Schedule, ...]:
-        """The schedules that it is made of."""
-        return self._parts
+        self._take("factor", factors)
 
     @property
     def length(self) -> Length | None:
@@ -421,7 +430,7 @@ class Product(Schedule):
         return " * ".join(f"({part!r})" if isinstance(part, Sequence) else _short(part) for part in self._parts)
 
 
-class Sequence(Schedule):
+class Sequence(_Several):
     """Schedules one after the other, each from its own beginning: ``a >> b`` (PyTorch's SequentialLR).
 
     Where one counts steps and another epochs, a fit converts them by the steps of its epochs.
@@ -439,24 +448,11 @@ class Sequence(Schedule):
     array([0.  , 0.5 , 1.  , 0.75, 0.5 ])
     """
 
-    _parts: tuple[Schedule, ...]
-
     def __init__(self, *schedules: Any) -> None:
-        if len(schedules) < 2:
-            raise ValueError(f"Sequence: got {number_of(len(schedules), 'schedule')}, expected two or more")
-        found: list[Schedule] = []
-        for given in schedules:
-            part = as_schedule("Sequence: schedule", given)
-            found += part.parts if isinstance(part, Sequence) else (part,)
-        for part, behind in pairwise(found):
+        self._take("schedule", schedules)
+        for part, behind in pairwise(self._parts):
             if part.length is None:
                 raise ValueError(f"{part!r} >> {behind!r}: the first has no end: say how long it lasts, as steps=100")
-        self._set(_parts=tuple(found))
-
-    @property
-    def parts(self) -> tuple[Schedule, ...]:
-        """The schedules that it is made of."""
-        return self._parts
 
     @property
     def length(self) -> Length | None:
