@@ -49,7 +49,17 @@ class Drawing(Layer):
         self.kernels.increment(self.batches, run.tape)
 
 
-class Dropout(Drawing):
+class _OfRate(Drawing):
+    """A layer that changes numbers by a rate, which its class explains."""
+
+    amount = "rate"
+    rate: Any = Number(below=1.0)
+
+    def __init__(self, rate: float = 0.5) -> None:
+        self.rate = rate
+
+
+class Dropout(_OfRate):
     """y = x / (1 - rate), or 0 with probability `rate`, while a net is trained (Srivastava et al. 2014).
 
     A prediction is computed without it. Which numbers are left out follows from a seed, which the model draws when it
@@ -66,15 +76,10 @@ class Dropout(Drawing):
     >>> net = Model([Dense(64, "relu"), Dropout(0.2), Dense(10, "softmax")], seed=0)
     """
 
-    amount = "rate"
     forward_kernel = backward_kernel = "dropout"  # the function is linear: what multiplies x multiplies dy
-    rate: Any = Number(below=1.0)
-
-    def __init__(self, rate: float = 0.5) -> None:
-        self.rate = rate
 
 
-class AlphaDropout(Drawing):
+class AlphaDropout(_OfRate):
     """y = a * x + b, or b - a * alpha with probability `rate`, while a net is trained (Klambauer et al. 2017).
 
     alpha = 1.758... is what `SELU` goes to for small x, a = 1 / sqrt((1 - rate) * (1 + rate * alpha^2)) and
@@ -92,15 +97,10 @@ class AlphaDropout(Drawing):
     >>> net = Model([Dense(64, "selu"), AlphaDropout(0.1), Dense(10, "softmax")], seed=0)
     """
 
-    amount = "rate"
     forward_kernel, backward_kernel = "alpha_dropout_forward", "alpha_dropout_backward"
-    rate: Any = Number(below=1.0)
-
-    def __init__(self, rate: float = 0.5) -> None:
-        self.rate = rate
 
 
-class GaussianDropout(Drawing):
+class GaussianDropout(_OfRate):
     """y = x * (1 + sqrt(rate / (1 - rate)) * z), z normal, while a net is trained (Srivastava et al. 2014, section 10).
 
     The factor has the mean and the variance of that of `Dropout`; the formula is Keras's. A prediction is computed
@@ -118,12 +118,7 @@ class GaussianDropout(Drawing):
     >>> net = Model([Dense(64, "relu"), GaussianDropout(0.2), Dense(10, "softmax")], seed=0)
     """
 
-    amount = "rate"
     forward_kernel = backward_kernel = "gaussian_dropout"
-    rate: Any = Number(below=1.0)
-
-    def __init__(self, rate: float = 0.5) -> None:
-        self.rate = rate
 
 
 class GaussianNoise(Drawing):
