@@ -9,8 +9,8 @@ import numpy as np
 
 from fastnn import kernels
 from fastnn.arena import Arena, Array
-from fastnn.checks import count, flag, lookup, number, shown
-from fastnn.settings import Cell, Number, Part
+from fastnn.checks import count, lookup, number, shown
+from fastnn.settings import Cell, Flag, Number, Part
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
@@ -84,12 +84,10 @@ class EMA(Average):
     """
 
     decay: Any = Number(below=1.0)
+    bias_correction: Any = Flag()
 
     def __init__(self, decay: float = 0.999, bias_correction: bool = False) -> None:
         self.decay, self.bias_correction = decay, bias_correction
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, flag("EMA: bias_correction", value) if name == "bias_correction" else value)
 
     @property
     def structure(self) -> tuple[Any, ...]:
@@ -190,7 +188,7 @@ class Averaged:
 
 def averages_of(running: Sequence[Array], state: State) -> Iterator[tuple[Array, Array]]:
     """Yield the running averages of layers, each behind what an optimizer that remembers `state` averages of it."""
-    return zip(parts_of(state["average.running"], running), running, strict=True) if running else iter(())
+    return zip(views_of(state["average.running"], running), running, strict=True) if running else iter(())
 
 
 def copies_of(arrays: Sequence[Array]) -> Array:
@@ -201,7 +199,7 @@ def copies_of(arrays: Sequence[Array]) -> Array:
     return made.flat
 
 
-def parts_of(flat: Array, arrays: Sequence[Array]) -> list[Array]:
+def views_of(flat: Array, arrays: Sequence[Array]) -> list[Array]:
     """Return where in `flat` the numbers of these arrays lie, as arrays of the same shapes."""
     found, at = [], 0
     for array in arrays:

@@ -15,7 +15,7 @@ from fastnn.layers.elements import elements
 from fastnn.layers.shadows import follow, shadows
 from fastnn.layers.tree import Tree, running_of, walk
 from fastnn.optimizers import Optimizer
-from fastnn.optimizers.averages import averages_of, parts_of
+from fastnn.optimizers.averages import averages_of, views_of
 from fastnn.training.state import State
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Averages:
             (self.arrays.get("average.running"), running_of(tree.all)),
         ):
             if flat is not None:
-                found.update(zip(map(id, arrays), parts_of(flat, arrays), strict=True))
+                found.update(zip(map(id, arrays), views_of(flat, arrays), strict=True))
         return found
 
     def follow(self, optimizer: Optimizer | None) -> None:
