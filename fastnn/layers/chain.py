@@ -194,7 +194,7 @@ class NumpyStage(Stage):
             self.layer._after_batch(run)
         for layer in self._inside:
             if layer._eager is not None:
-                eager_after_batch(layer)
+                alone(layer, False).after_batch(layer._eager)
 
 
 def _is_ours(code: Any) -> bool:
@@ -209,6 +209,11 @@ def _forward_as(predicting: bool, layer: Layer, x: Array) -> Any:
 def _forward_now(predicting: bool, layer: Layer, x: Array) -> Any:
     _PREDICTING.set(predicting)
     return layer.forward(x)
+
+
+def eager_call(layer: Layer, x: Array) -> Array:
+    """Compute a prediction now, but in the forward of a layer around what that computes."""
+    return np.asarray(_forward_as(_PREDICTING.get() is not False, layer, x))
 
 
 def inside(layer: Layer) -> Iterator[Layer]:
@@ -471,36 +476,6 @@ def _stages(row: Sequence[Element], predicting: bool) -> list[Stage]:
     return stages
 
 
-# -- by hand ----------------------------------------------------------------------------------------------------------
-
-
-def _alone(layer: Layer, predicting: bool) -> Chain:
-    row = elements((layer,), predicting, layer)
-    return Chain(row, layer.n_in, layer.dtype, predicting)
-
-
-def eager_forward(layer: Layer, x: Array) -> Array:
-    """Compute a layer's kernels now, and keep what backward needs, unless it is a prediction."""
-    predicting = is_predicting()
-    chain = _alone(layer, predicting)
-    memory = chain.memory(len(x), input_gradient=True, train=not predicting)
-    memory.activations[0][...] = x
-    chain.forward(memory)
-    if not predicting:
-        layer.__dict__.update(_eager=memory, _runs=layer._runs + 1)
-    return memory.activations[-1].copy()
-
-
-def eager_call(layer: Layer, x: Array) -> Array:
-    """Compute a prediction now, but in the forward of a layer around what that computes."""
-    return np.asarray(_forward_as(_PREDICTING.get() is not False, layer, x))
-
-
-def eager_backward(layer: Layer, dy: ArrayLike) -> Array:
-    """Compute the gradients for the last `eager_forward`."""
-    return _alone(layer, False).backward_of(layer._eager, dy, layer.title)
-
-
-def eager_after_batch(layer: Layer) -> None:
-    """Let a layer that was run by hand change its states."""
-    _alone(layer, False).after_batch(layer._eager)
+def alone(layer: Layer, predicting: bool) -> Chain:
+    """Return a layer that is run by hand as a chain of its own."""
+    return Chain(elements((layer,), predicting, layer), layer.n_in, layer.dtype, predicting)

@@ -12,6 +12,7 @@ from fastnn.arena import Array, Memory
 from fastnn.arrays import as_array, as_matrix, copy_into
 from fastnn.checks import count, flag, shown
 from fastnn.layers.declarations import PLAIN, Code, Declared
+from fastnn.settable import Initializer
 from fastnn.settings import Forms, Part, fixed_settings, instead_of, no_attribute
 from fastnn.signatures import parameters_of
 
@@ -138,7 +139,7 @@ class Layer(Part):
         The first call decides the number of inputs where the layer stands alone; it then has float64 parameters for
         float64 data and float32 ones for all other.
         """
-        from fastnn.layers.chain import eager_forward
+        from fastnn.layers.eager import eager_forward
 
         return eager_forward(self, self._inputs(x))
 
@@ -169,7 +170,7 @@ class Layer(Part):
 
     def backward(self, dy: Any) -> Array:
         """Return dx for the last `forward`, and write the gradients of the parameters."""
-        from fastnn.layers.chain import eager_backward
+        from fastnn.layers.eager import eager_backward
 
         if not self.differentiable:
             raise no_derivative(self)
@@ -183,7 +184,7 @@ class Layer(Part):
         self,
         name: str,
         shape: tuple[int, ...],
-        initializer: str | initializers.Initializer = "glorot_uniform",
+        initializer: str | Initializer = "glorot_uniform",
         kind: str | None = None,
     ) -> None:
         """Declare what is trained: ``self.<name>`` and its gradient ``self.d<name>``.
@@ -204,7 +205,7 @@ class Layer(Part):
         self,
         name: str,
         shape: tuple[int, ...],
-        initializer: str | initializers.Initializer = "zeros",
+        initializer: str | Initializer = "zeros",
         dtype: Any = None,
     ) -> None:
         """Declare what is kept between steps and saved with the model, but not trained: ``self.<name>``.
