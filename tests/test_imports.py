@@ -24,6 +24,7 @@ LEVELS = (
     ("digits",),
     ("schedules",),
     ("kernels", "reference", "threads", "settings"),
+    ("settable",),
     ("initializers",),
     ("layers",),
     ("losses", "optimizers", "penalties", "constraints"),
@@ -46,7 +47,7 @@ FILES = {
 MODULES = [module for module in FILES if module != "_core"]
 PARTS = [module for module in MODULES if module.partition(".")[0] in ("layers", "losses", "optimizers")]
 # Inside a package, where a layer that runs alone asks for what a model asks for
-LATE = {("layers.contract", "layers.chain"), ("layers.contract", "layers.tree")}
+LATE = {("layers.contract", f"layers.{module}") for module in ("chain", "eager", "tree")}
 
 
 def test_contributing_names_the_order():

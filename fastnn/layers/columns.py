@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from fastnn.arena import Array
 from fastnn.checks import count, flag, shown
-from fastnn.initializers import Initializer
 from fastnn.initializers import get as get_initializer
 from fastnn.layers.declarations import Code
 from fastnn.layers.inputs import CODE, UNREAD, ColumnLayer, Kinds, require_column
 from fastnn.layers.passes import Run
+from fastnn.settable import Initializer
 from fastnn.tables import Names
 
 if TYPE_CHECKING:

@@ -9,12 +9,13 @@ import numpy as np
 from fastnn import kernels
 from fastnn.arena import Array
 from fastnn.checks import count, flag
-from fastnn.initializers import Initializer, of_biases
 from fastnn.initializers import get as get_initializer
+from fastnn.initializers import of_biases
 from fastnn.layers import activations
 from fastnn.layers.contract import Layer
 from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
+from fastnn.settable import Initializer
 
 _ROW_BYTES, _LANES, _MOST_UNITS = 512, 16, 256  # of x and of y, where rows are read where they lie
 

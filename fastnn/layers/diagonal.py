@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from fastnn.arena import Array
-from fastnn.initializers import Initializer
 from fastnn.initializers import get as get_initializer
 from fastnn.layers.contract import Layer
 from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
+from fastnn.settable import Initializer
 
 
 class Scale(Layer):

@@ -9,11 +9,11 @@ import numpy as np
 
 from fastnn.arena import Array
 from fastnn.checks import count, flag
-from fastnn.initializers import Initializer
 from fastnn.initializers import get as get_initializer
 from fastnn.layers.contract import Layer
 from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
+from fastnn.settable import Initializer
 
 if TYPE_CHECKING:
     from numpy.random import Generator
