@@ -279,7 +279,7 @@ OTHERS = {  # a value for each setting that has no default, or one that is neith
     "transforms": [ClipNorm(1.0), ClipValue(2.0)], "average": EMA(0.9), "per": "step", "threshold": 0.75,
     "initializer": "he_uniform", "stddev": 0.3, "function": np.sin, "gradient": np.cos, "shape": [2, 3], "p": 2,
     "reduction": "sum", "output_weights": (1.0, 2.0), "missing": "ignore", "pos_weight": 2.0, "ignore_index": -1,
-    "class_weight": (1.0, 2.0), "columns": {0: 5}, "size": 4,
+    "class_weight": (1.0, 2.0), "columns": {0: 5}, "size": 4, "penalty": fastnn.L1(0.3),
     "heads": {"price": fastnn.Head(fastnn.MSE(), 2, weight=0.5)},
 }  # fmt: skip
 BASES = Layer, Loss, Optimizer, Transform, Average, Group, EarlyStopping
