@@ -258,7 +258,8 @@ class Embedding(Coded):
     ----------
     tables : dict of ndarray of shape (k + 1, size)
         By column, as given. They are parameters, "weights" to an optimizer's groups: that of column 3 is ``table_3``,
-        its gradient ``dtable_3``.
+        its gradient ``dtable_3``. Vectors that were trained elsewhere are written into them once it is built:
+        ``layer.tables[3][:-1] = vectors``.
 
     Examples
     --------

@@ -21,7 +21,8 @@ class Lambda(Layer):
 
     The functions are called once per batch, in the same fit as layers made of kernels. A layer with parameters is a
     subclass of `Layer`. Keras's Lambda differentiates by itself; here the gradient is written down, and is not needed
-    where nothing below is trained, as for a transformation of the inputs. To pickle a model, its functions need names.
+    where nothing below is trained, as for a transformation of the inputs, but by `Model.backward`, which returns
+    that of x. To pickle a model, its functions need names.
 
     Parameters
     ----------

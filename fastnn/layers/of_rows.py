@@ -67,7 +67,7 @@ class Sparsemax(Activation):
     """y_j = max(x_j - tau, 0), over each row, tau such that the sum is 1 (Martins & Astudillo 2016).
 
     Many of the probabilities are 0. Backward is the product with the full Jacobian: dx = dy - mean(dy) where y > 0, the
-    mean over these, else 0.
+    mean over these, else 0. Keras's (3.15) differs: its rows need not sum to 1, as those of the example do not.
 
     Examples
     --------
