@@ -76,7 +76,16 @@ LOOPS = {"sgd_body": 4, "rmsprop_body": 4, "scale_columns_body": 3, "layer_norm_
 
 # A choice in their formulas makes what a row leaves, one number after the other, two ways of code, which is then longer
 # than the loop over vectors.
-TWO_WAYS = {"log_cosh_loop", "focal_loop"}
+TWO_WAYS = {"log_cosh_loop", "focal_loop", "binary_focal_loop"}
+
+# What GCC does not think worth its while with two numbers in a vector, beside a pass over memory that is in vectors
+NOT_WORTH_IT = {
+    ("embedding_sgd_body", "float64", "baseline"): "the sums of one row of a table",
+    ("bound_column_norms_body", "float64", "baseline"): "a root for each column, once for all its rows",
+}
+
+# From so many operations in full vectors on, a loop holds several that GCC has unrolled altogether
+UNROLLED = 64
 
 # What computes in double for both dtypes, on purpose, and in vectors of it
 IN_DOUBLE = {"block_squares_body": "squares of float32 would overflow"}
@@ -272,7 +281,8 @@ def without_vectors(name: str, parts: list[Function], dtype: str, isa: str) -> I
 
     A loop over vectors may leave its last elements to another, which is then about as long, and whatever GCC has
     unrolled altogether stands in no loop. What a row leaves is often one shorter vector, then single numbers, one after
-    the other: where GCC has moved the test of the loop over rows, that looks like a loop of its own.
+    the other: where GCC has moved the test of the loop over rows, that looks like a loop of its own. Where loops over
+    pieces of known length are unrolled, the loop around them holds all their vectors.
     """
     full, whole, partial, alone = WIDEST[isa], [], [], set()
     outside = sum(i.arithmetic(dtype) == full for part in parts for i in part.instructions)
@@ -282,7 +292,7 @@ def without_vectors(name: str, parts: list[Function], dtype: str, isa: str) -> I
         outside -= n_full
         if n_full:
             whole.append(n_full)
-        elif registers and (same := tuple(i.mnemonic for i in loop if i.arithmetic(dtype))) not in alone:
+        elif registers and (same := tuple(sorted(i.mnemonic for i in loop if i.arithmetic(dtype)))) not in alone:
             alone.add(same)  # once: GCC repeats a loop of single numbers, for arrays that overlap
             shorter = max(registers.count(register) for register in ("xmm", "ymm"))
             is_rest = len(registers) <= LANES[isa, dtype] * shorter
@@ -292,8 +302,10 @@ def without_vectors(name: str, parts: list[Function], dtype: str, isa: str) -> I
         yield f"no {dtype} arithmetic in {full}, the vectors of {isa}; {advice}"
         return
     least = loops_of(name)
-    if len(whole) < least and not outside:
+    if len(whole) < least and not outside and max(whole) < UNROLLED:
         yield f"{len(whole)} loops over vectors ({full}), expected {least}; {advice}"
+    if (name, dtype, isa) in NOT_WORTH_IT:
+        return
     whole = sorted([*whole, *[outside] * (outside > 0)])
     for count, address in sorted(partial, reverse=True):
         least_share = 2 if name in TWO_WAYS else 3

@@ -260,12 +260,13 @@ cdef int normalize_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t e
     cdef const real[::1] center = input_vector(s.center, s.n), factor = input_vector(s.factor, s.n)
     cdef const real[::1] missing = input_vector(s.missing, s.n)
     cdef real[:, ::1] y = matrix(s.y, s.rows, s.n)
-    cdef real value
+    cdef real value, substitute
     cdef Py_ssize_t i, j
     for i in range(begin, end):
         for j in range(s.n):
             value = (x[i, j] - center[j]) * factor[j]
-            y[i, j] = value if x[i, j] == x[i, j] else missing[j]
+            substitute = missing[j]         # read in any case: a vector cannot choose what it reads
+            y[i, j] = value if x[i, j] == x[i, j] else substitute
     return 0
 
 kernel("""normalize_forward(x: in (rows, n), center: in (n), factor: in (n), missing: in (n), y: out (rows, n) | x)
