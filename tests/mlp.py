@@ -105,7 +105,7 @@ class MLP:
         saved = self.forward(x, self.training_activations)
         inputs = [x, *(y for _, y in saved[:-1])]
         dy = np.empty_like(saved[-1][1])
-        self.loss(saved[-1][1], t, weight, dy, self.value)
+        self.loss(saved[-1][1], t, None if weight is None else weight[:, None], dy, self.value)
         for i in reversed(range(len(saved))):
             # z is y for those activations whose backward takes y, and so it is what each backward takes.
             getattr(reference, f"{self.training_activations[i]}_backward")(saved[i][0], dy, dy)

@@ -49,15 +49,17 @@ def test_a_number_may_be_a_float_or_an_array_of_one(case, argument, dtype):
     made = case.make(3, 7, dtype, random(3, 7))
     value = value_of(made[argument.name])
     forms = [value, np.array([value]), np.float64(value), np.array(value)]
-    forms += [int(value), np.int64(value)] if value == int(value) else []
+    forms += [int(value), np.int64(value)] if value.is_integer() else []
     forms += [np.float32(value)] if value == float(np.float32(value)) else []
     results = [run(case, dtype, copied(made) | {argument.name: form}) for form in forms]
     assert all(result == results[0] for result in results)
 
 
 def other_value(argument, value: float) -> float:
-    """Another number within the bounds."""
-    return value / 2 if value else 0.25
+    """Another number within the bounds, and above 0: all below may stand for none."""
+    other = value / 2 if 0 < value < np.inf else 0.25
+    lowest = max((float(bound) for sign, bound in argument.bounds if sign[0] == ">"), default=-np.inf)
+    return other if other >= lowest else (value + lowest) / 2
 
 
 @each_dtype
@@ -261,7 +263,9 @@ def test_what_is_no_number_is_refused(case, argument):
 def test_keywords_in_any_order_and_of_any_making(case):
     made = case.make(3, 7, np.float64, random(3, 7))
     plain, turned = copied(made), copied(made)
-    case.kernel(np.float64)(*plain.values())
+    parameters = inspect.signature(case.kernel(np.float64)).parameters
+    named = {name: plain[name] for name in plain if parameters[name].kind is inspect.Parameter.KEYWORD_ONLY}
+    case.kernel(np.float64)(*[plain[name] for name in plain if name not in named], **named)
     names = list(turned)[::-1]
     case.kernel(np.float64)(**{"".join(list(name)): turned[name] for name in names})  # names that are not interned
     for output in case.outputs:

@@ -70,7 +70,7 @@ def test_binary_cross_entropy_from_logits_never_overflows(dtype):
 
 
 def test_weights_multiply_rows_and_do_not_change_the_divisor(dtype):
-    y, t, weight = np.array([[1], [3]], dtype), np.zeros((2, 1), dtype), np.array([2, 0], dtype)
+    y, t, weight = np.array([[1], [3]], dtype), np.zeros((2, 1), dtype), np.array([[2], [0]], dtype)
     dy, value = unset((2, 1), dtype), np.zeros(1)
     kernel("mse", dtype)(y, t, weight, dy, value)
     assert value[0] == 1

@@ -153,7 +153,7 @@ def eager_fit(net, x, t, loss, optimizer, epochs, batch_size, weight=None):
         total = 0.0
         for start in range(0, len(x), batch_size):
             rows = slice(start, start + batch_size)
-            batch = Batch.like(training.chain.memory(len(x[rows])), t, weight is not None)
+            batch = Batch.like(training.chain.memory(len(x[rows])), t, 0 if weight is None else weight.shape[1])
             batch.work.activations[0][...], batch.target[...] = x[rows], t[rows]
             if weight is not None:
                 batch.weight[...] = weight[rows]
@@ -257,7 +257,7 @@ def test_eager_is_replay_at_sizes_where_products_are_cut_into_tiles(dtype):
 
 def trained_in_parts(net, x, t, loss, optimizer, weight, parts, team=None):
     training, (x, t, weight, _), _ = net._trainer._ready(x, t, weight, loss, optimizer)
-    plan = training.plan(17, t, weight is not None).take_epochs(17, x, t, weight, training.step)
+    plan = training.plan(17, t, 0 if weight is None else weight.shape[1]).take_epochs(17, x, t, weight, training.step)
     for cursor in (0, 4):
         plan.cursor[0] = cursor
         for tape in (plan.gather, plan.step):

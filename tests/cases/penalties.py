@@ -27,6 +27,7 @@ def norms_arguments(high: float, rate: float):
     def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
         w = rng.normal(size=(rows, width)).astype(dtype)
         w[::3] *= 1e-3
+        w[:, ::3] *= 1e-3
         if rows > 2:
             w[1] = w[:, width // 2] = 0
         return {"w": w, "low": 0.5, "high": high, "rate": rate}

@@ -61,6 +61,7 @@ TRANSFORMS = (
             },
             ("step", "rate"),
             variant=f"{'corrected, ' if corrected else ''}step {step:g}",
+            idle=() if step else ("decay",),
         )
         for step in (0.0, 4.0)
         for corrected in (False, True)
@@ -77,8 +78,15 @@ TRANSFORMS = (
             },
             ("step", "n", "rate"),
             variant=f"step {step:g}",
+            idle=idle,
         )
-        for step, n in ((1.0, 0.0), (3.0, 0.0), (4.0, 0.0), (5.0, 1.0), (6.0, 1.0))
+        for step, n, idle in (
+            (1.0, 0.0, ("start", "every")),
+            (3.0, 0.0, ("start",)),
+            (4.0, 0.0, ("every",)),
+            (5.0, 1.0, ("start",)),
+            (6.0, 1.0, ("every",)),
+        )
     ),
     Case(
         "multiply_numbers",
