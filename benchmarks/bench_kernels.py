@@ -35,7 +35,10 @@ RTOL = {"float32": 2e-5, "float64": 1e-12}
 ELEMENTARY = ("exp", "expm1", "log", "log1p", "erf", "sin", "cos", "negative")
 LOSSES = (
     "mse", "mae", "huber", "binary_cross_entropy", "binary_cross_entropy_from_logits", "cross_entropy",
-    "cross_entropy_from_logits", "cross_entropy_labels", "cross_entropy_labels_from_logits",
+    "cross_entropy_from_logits", "cross_entropy_labels", "cross_entropy_labels_from_logits", "smooth_l1", "log_cosh",
+    "quantile", "quantiles", "expectile", "msle", "mape", "poisson", "poisson_of_logs", "tweedie", "tweedie_of_logs",
+    "gaussian_nll", "kl_divergence", "kl_divergence_of_logs", "binary_focal", "binary_focal_from_logits", "focal",
+    "focal_of_logs", "hinge", "squared_hinge", "multi_margin", "cosine_similarity",
 )  # fmt: skip
 # What the kernel of each remembers of a number, and options of its class, some of which are the kernel's
 OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -66,25 +69,27 @@ GATHER = ("gather_rows", "gather_labels")
 FLOAT32_SHARE = 0.9  # of the time in float64, at most: arithmetic takes half of it, sums in double, as losses have, all
 NUMBERS = (  # of single numbers: an element is a call
     "multiply_numbers", "every", "nadam_product", "trust_rate", "schedule_free_part", "ema_rate", "swa_rate",
-    "follow_schedule",
+    "follow_schedule", "add_loss", "add_sum",
 )  # fmt: skip
 TRANSFORMS: dict[str, dict[str, float]] = {
     "accumulate": {}, "scale": {"factor": 0.999}, "clip_values": {"limit": 0.7}, "block_squares": {}, "norm_factor": {},
     "guard_numbers": {}, "clear": {}, "approach": {"rate": 0.01}, "multiply_numbers": {}, "every": {"k": 4},
     "nadam_product": {}, "trust_rate": {}, "schedule_free_part": {}, "ema_rate": {"decay": 0.9},
-    "swa_rate": {"start": 0, "every": 2}, "follow_schedule": {},
+    "swa_rate": {"start": 0, "every": 2}, "follow_schedule": {}, "add_loss": {}, "add_sum": {},
+    "penalty": {"l1": 1e-6, "l2": 1e-6}, "bound": {"low": -0.7, "high": 0.7},
 }  # fmt: skip
 DRAWN: dict[str, dict[str, float]] = {
     name: {"stddev" if name == "gaussian_noise" else "rate": 0.5, "seed": 1, "count": 2}
     for name in ("dropout", "alpha_dropout_forward", "alpha_dropout_backward", "gaussian_noise", "gaussian_dropout")
 }
-COLUMNS = ("batch_norm_factors", "batch_norm_averages", "scale_columns_gradients", "scale_columns")
+NORMS: dict[str, dict[str, float]] = {f"bound_{each}_norms": {"low": 0.5, "high": 2.0} for each in ("column", "row")}
+COLUMNS = ("batch_norm_factors", "batch_norm_averages", "scale_columns_gradients", "scale_columns", "embedding_sgd")
 # All that is measured per element, with options, as `reference` lists it.
 PAIRS = [name for name in vars(reference) if name.endswith(("_forward", "_backward")) and not name.startswith("dense_")]
 ROWS: dict[str, dict[str, float]] = {
     name: {}
     for name in (*ELEMENTARY, "add", "copy", *PAIRS, "prelu_gradient", "softmax_jacobian", *COLUMNS, *LOSSES, *GATHER)
-} | {**DRAWN, **{name: {} for name in OPTIMIZERS}, **TRANSFORMS}
+} | {**DRAWN, **{name: {} for name in OPTIMIZERS}, **TRANSFORMS, **NORMS}
 
 Contenders = dict[str, tuple[Callable[[], object], list[Any]]]  # what to call, and the arrays it writes to or reads
 
@@ -98,12 +103,20 @@ def arguments(op: str, rows: int, width: int, dtype: str) -> list[Any]:
 
     unset = np.full((rows, width), np.nan, dtype)
     if op in LOSSES:
-        t = rng.integers(0, width, rows) if "labels" in op else rng.uniform(0, 1, (rows, width)).astype(dtype)
-        return [rng.uniform(0.05, 0.95, (rows, width)).astype(dtype), t, None, unset, np.zeros(1)]
+        of_labels = "labels" in op or op == "multi_margin"
+        t = rng.integers(0, width, rows) if of_labels else rng.uniform(0, 1, (rows, width)).astype(dtype)
+        y = rng.uniform(0.05, 0.95, (rows, (1 + (op == "gaussian_nll")) * width)).astype(dtype)
+        y = -y if op.endswith("_of_logs") else y
+        levels = [np.array([0.25, 0.75])] if op == "quantiles" else []
+        return [y, t, None, np.full_like(y, np.nan), np.zeros(1), *levels]
     if op == "add":
         return [normal(rows, width), normal(rows, width), unset]
     if "_norm_" in op or op.startswith("scale_columns"):
         return normalization(op, rows, width, dtype, normal)
+    if op.startswith(("columns_", "embedding_", "one_hot_", "normalize_")):
+        return of_columns(op, rows, width, dtype, normal)
+    if op in NORMS:
+        return [normal(rows, width)]
     if op in TRANSFORMS:
         return transformed(op, rows * width, dtype, normal)
     if op.startswith("maxout"):
@@ -160,6 +173,23 @@ def normalization(op: str, rows: int, width: int, dtype: str, normal: Callable[.
     }[op]
 
 
+def of_columns(op: str, rows: int, width: int, dtype: str, normal: Callable[..., np.ndarray]) -> list[Any]:
+    rng = np.random.default_rng(1)
+    x, table, factor = normal(rows, width), normal(9, width), normal(width)
+    unset = np.full_like(x, np.nan)
+    index, codes = rng.integers(0, width, width), rng.integers(0, min(9, width), (rows, 1)).astype(dtype)
+    return {
+        "columns_forward": [x, index, unset],
+        "columns_backward": [x, index, unset],
+        "embedding_forward": [codes, table, unset],
+        "embedding_backward": [codes, x, np.full_like(table, np.nan)],
+        "embedding_sgd": [codes, x, table, np.full(1, 1e-6)],
+        "one_hot_forward": [codes, unset],
+        "normalize_forward": [x, normal(width), factor, normal(width), unset],
+        "normalize_backward": [x, normal(rows, width), factor, unset],
+    }[op]
+
+
 def optimized(name: str, n: int, normal: Callable[..., np.ndarray]) -> list[Any]:
     """Make the arguments of an optimizer, with a rate so small that parameters stay where they are."""
     memory, options = OPTIMIZERS[name]
@@ -192,10 +222,14 @@ def transformed(op: str, n: int, dtype: str, normal: Callable[..., np.ndarray]) 
         return [normal(n), normal(n)]
     if op == "norm_factor":
         return [np.ones(-(-n // reference.SQUARES)), 1.0, np.empty(1), np.empty(1)]
+    if op == "penalty":
+        return [normal(n), normal(n), np.empty(-(-n // reference.SQUARES))]
     if op == "block_squares":
         return [normal(n), np.empty(-(-n // reference.SQUARES))]
     if op in NUMBERS:
         return {
+            "add_loss": [np.ones(1), np.zeros(1)],
+            "add_sum": [np.ones(-(-n // reference.SQUARES)), np.zeros(1)],
             "multiply_numbers": [2.0, 3.0, np.empty(1)],
             "every": [np.zeros(1)],
             "follow_schedule": [np.zeros(1), 0.0, np.ones(4), np.empty(1)],
@@ -377,8 +411,8 @@ def bench_rows(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple[s
                 rows.append([what, dtype, *least, f"{frame.ratios(timings)['NumPy']:.2f}"])
     if rows:
         print(
-            "\nActivations, softmax, normalization, losses with gradient, batches, dropout, optimizers, transforms of "
-            "gradients, called from Python: ns per element"
+            "\nActivations, softmax, normalization, columns, losses with gradient, batches, dropout, optimizers, "
+            "transforms of gradients, penalties, bounds, called from Python: ns per element"
         )
         print(frame.table(["kernel", "dtype", "fastnn", "NumPy", "fastnn is × faster"], rows), flush=True)
 
@@ -453,7 +487,7 @@ def bench_dtypes(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple
         tapes = {}
         for dtype in ("float32", "float64"):
             tapes[dtype] = fastnn.Tape()
-            getattr(kernels(dtype), name)(*arguments(name, *DTYPES_SHAPE, dtype), tape=tapes[dtype])
+            getattr(kernels(dtype), name)(*arguments(name, *DTYPES_SHAPE, dtype), **ROWS[name], tape=tapes[dtype])
         turns = {dtype: tape.replay for dtype, tape in tapes.items()}
         timings = frame.measure(turns, seconds / 2, at_least=5 if seconds else 1)
         share = timings["float32"].minimum / timings["float64"].minimum

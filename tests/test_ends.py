@@ -31,14 +31,14 @@ X = RNG.normal(size=(60, 4))
 LABELS = (X @ RNG.normal(size=(4, CLASSES))).argmax(axis=1)
 ROWS = np.eye(CLASSES)[LABELS]
 
-PROBABILITIES = {"sigmoid", "hard_sigmoid", "softmax"}
+PROBABILITIES = {"sigmoid", "hard_sigmoid", "softmax", "sparsemax"}
 # Which activations each loss takes as the last; None: all
 TAKES = {
     MSE: None,
     MAE: None,
     Huber: None,
     BinaryCrossEntropy: PROBABILITIES,
-    CrossEntropy: {"softmax", "log_softmax"},
+    CrossEntropy: {"softmax", "log_softmax", "sparsemax"},
 }
 LOSSES = {
     **{kind.__name__: (kind, takes) for kind, takes in TAKES.items()},

@@ -71,7 +71,12 @@ def dense_forward_scale(a: SimpleNamespace) -> np.ndarray:
     total = np.abs(a.x) @ np.abs(a.w) + (0 if a.b is None else np.abs(a.b))
     if getattr(a, "factor", None) is not None:
         total = total * np.abs(a.factor) + np.abs(a.offset)
-    return np.sqrt(a.x.shape[1] + 1) * total * (SELU_SLOPE if getattr(a, "activation", None) == "selu" else 1)
+    scale = np.sqrt(a.x.shape[1] + 1) * total
+    if getattr(a, "activation", None) == "exponential":  # has the error of its argument, relative to 1
+        y = np.empty_like(a.y)
+        reference.dense_forward(**{**vars(a), "y": y})
+        return y * (1 + scale)
+    return scale * (SELU_SLOPE if getattr(a, "activation", None) == "selu" else 1)
 
 
 def dense_dx_scale(a: SimpleNamespace) -> np.ndarray:
