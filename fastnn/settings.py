@@ -100,16 +100,13 @@ class Flag:
 
 
 class OneOf:
-    """A setting that is one of some words; the first is what it is where nothing is set."""
+    """A setting that is one of some words, kept in the part's own dict, where it is read: a part prepares it there."""
 
     def __init__(self, *words: str) -> None:
         self._words = words
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
-
-    def __get__(self, part: Any, kind: type | None = None) -> Any:
-        return self if part is None else part.__dict__.get(self._name, self._words[0])
 
     def __set__(self, part: Any, value: object) -> None:
         if not isinstance(value, str) or value not in self._words:

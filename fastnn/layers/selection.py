@@ -26,6 +26,8 @@ class Selection(Part):
         it.
     """
 
+    constants = ("structure",)
+
     def __init__(self, which: str | Layer = "weights") -> None:
         super().__init__()  # of a class beside it
         self.which = which

@@ -91,7 +91,8 @@ class Tree:
         Columns that have names stand in the order of the model's. Of sparse rows, what gives some at a time is returned
         where that is enough.
         """
-        x = self.flat(x)
+        if self.flattening is not None:
+            x = self.flat(x)
         if type(x) is np.ndarray:
             matrix: Any = as_rows(x, "x")
         elif by_blocks and is_sparse(x):

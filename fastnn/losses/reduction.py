@@ -27,6 +27,9 @@ class Reduced(Loss):
     reduction: Any = OneOf("mean", "sum", "none")
     missing: Any = OneOf("raise", "ignore")
 
+    def _prepare(self) -> None:
+        self.__dict__.update(reduction="mean", missing="raise")
+
     def __init__(
         self, *, reduction: str = "mean", output_weights: Sequence[float] | None = None, missing: str = "raise"
     ) -> None:
@@ -91,6 +94,8 @@ class Reduced(Loss):
     def read(
         self, t: Any, weight: Array | None, n_out: int, dtype: np.dtype[Any], name: str = "y", known: bool = False
     ) -> tuple[Array, Array | None]:
+        if weight is None and name == "y" and not self._weighs():  # nearly always: in each step of a loop of one's own
+            return self.targets(t, n_out, dtype), None
         absent = None
         if self._may_miss() or (known and weight is not None and not weight.all()):
             t, absent = self._present(t, weight if known else None, n_out, name)
@@ -102,6 +107,13 @@ class Reduced(Loss):
         if weight is not None and len(weight) != len(target):
             weight = np.broadcast_to(weight, (len(target), weight.shape[1]))
         return target, weight
+
+    def _weighs(self) -> bool:
+        """Whether it has weights of its own, or may leave targets out."""
+        get = self.__dict__.get
+        return not (
+            get("_output_weights") is get("_class_weight") is get("_ignore_index") is None and get("missing") == "raise"
+        )
 
     @property
     def may_leave_out(self) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import losses, optimizers
 from fastnn.arena import Array
-from fastnn.arrays import as_weights, check_lengths, convert
+from fastnn.arrays import as_weights, check_finite, check_lengths, convert
 from fastnn.checks import shown
 from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
@@ -82,7 +82,9 @@ def read(
     if tree.has_columns and not tree.built:  # the layers say what columns may hold
         build(matrix.shape[1])
     leaves_out = known and loss.may_leave_out
-    if not leaves_out:
+    if not leaves_out and tree.kinds is None:
+        check_finite(matrix, "x", None if converted else dtype, labels)
+    elif not leaves_out:
         tree.check_numbers(matrix, "x", None if converted else dtype, labels)
     if not tree.built:
         build(matrix.shape[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,26 +43,21 @@ class Restraints(Part):
     Restraints(penalties=[L2(l2=0.0001)], constraints=[MaxNorm(limit=3.0)])
     """
 
-    constants = ("_fixed",)
+    constants = ("penalties", "constraints")
     penalties: Any = _Several(penalties.get)
     constraints: Any = _Several(constraints.get)
 
     def __init__(self, penalties: Any = (), constraints: Any = ()) -> None:
         self.penalties, self.constraints = penalties, constraints
 
-    @property
-    def _fixed(self) -> tuple[Any, ...]:
-        """What a recording fixes."""
-        parts = (*self.penalties, *self.constraints)
-        return (parts, len(self.penalties), *[part.structure for part in parts])
-
     def lines(self) -> list[str]:
         """Return what a model shows of them."""
         parts = {"penalties": self.penalties, "constraints": self.constraints}
         return [f"{name}: {', '.join(map(repr, several))}" for name, several in parts.items() if several]
 
-    def _held(self) -> Iterable[Any]:
-        return (*self.penalties, *self.constraints)
+    def recorded(self) -> tuple[Part, ...]:
+        """Return all that a recording depends on: itself, and those that it holds."""
+        return (self, *self.penalties, *self.constraints)
 
     def __bool__(self) -> bool:
         """Whether there are any."""

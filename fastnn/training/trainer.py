@@ -213,7 +213,7 @@ class Trainer:
         chain = Chain(row[:-1] if without_last else row, tree.n_in, tree.dtype)
         update, restrained = self._update(optimizer)
         check_recordable(chain, trained, optimizer, target, weights, memory)
-        constants = Constants((loss, self.restraints, *tree.all), optimizer)
+        constants = Constants((loss, *self.restraints.recorded(), *tree.all), optimizer)
         schedules = schedules_of(constants.moving, self.state, optimizer, steps)
         return Training(chain, trained, update, memory, constants, loss, weights, schedules, restrained)
 
@@ -229,7 +229,7 @@ class Trainer:
     def _as_it_was(self, begin: Callable[[], Any]) -> Any:
         """Call what may build the model, name its columns and fit layers; where it fails, these are as they were."""
         tree = self.tree
-        waiting = [layer for layer in tree.adapting if layer.waits] if tree.built else ()
+        waiting = [layer for layer in tree.adapting if layer.waits] if tree.adapting and tree.built else ()
         was_built, names, own = tree.built, tree.feature_names, (self.loss, self.optimizer)
         try:
             return begin()
@@ -271,7 +271,8 @@ class Trainer:
             bounded = self.tree.last.kernel not in ("", "identity")
             check_scale(data[1], data[2], y, bounded, lambda n: self.predictors.current().some(data[0][:n], None))
         coming = 0 if steps is None else steps(len(data[0]))
-        return self._prepared(chosen, rule, data[1], per_row(data[2]), coming, known), data, extra
+        weights = 0 if data[2] is None else per_row(data[2])
+        return self._prepared(chosen, rule, data[1], weights, coming, known), data, extra
 
     def train_batch(
         self,
@@ -285,8 +286,8 @@ class Trainer:
 
         def begin() -> tuple[Training, Data, Plan, tuple[Batch, Tape]]:
             training, data, _ = self._ready(x, y, sample_weight, loss, optimizer)
-            matrix, target, weight, _ = data
-            plan = training.plan(len(matrix), target, per_row(weight))
+            matrix, target, *_ = data
+            plan = training.plan(len(matrix), target, training.weights)
             return training, data, plan, plan.recorded(len(matrix), training.step)
 
         training, (matrix, target, weight, _), plan, recorded = self._as_it_was(begin)
@@ -469,7 +470,7 @@ class Trainer:
             for gradient in frozen_gradients(memory, entries):
                 gradient[...] = 0
             chain, restrained = Chain(tree.elements, tree.n_in, tree.dtype), self.restraints.on(memory, entries)
-            passes = ByHand(chain, memory, Constants((self.restraints, *tree.all)), restrained)
+            passes = ByHand(chain, memory, Constants((*self.restraints.recorded(), *tree.all)), restrained)
             self._by_hand = passes
         return passes
 
@@ -481,7 +482,7 @@ class Trainer:
         found = kept.last(optimizer) or kept.find(optimizer)
         if found is None or not found.constants.hold():
             update, _ = self._update(optimizer)
-            constants = Constants((self.restraints, *self.tree.all), optimizer)
+            constants = Constants((*self.restraints.recorded(), *self.tree.all), optimizer)
             made = Step(update, constants, schedules_of(constants.moving, self.state, optimizer))
             made.record(self.tree.memory.grads, passes, pending)
             kept.add(optimizer, made, found)
