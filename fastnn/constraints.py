@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -108,9 +109,9 @@ class _OfNorms(Constraint):
     def structure(self) -> tuple[Any, ...]:
         return self.which, self.axis
 
+    @abstractmethod
     def _bounds(self) -> tuple[Cell, Cell, Cell]:
         """Return the cells of the least and the largest norm, and of the rate."""
-        raise NotImplementedError
 
     def _project(self, w: Array, tape: Tape | None) -> None:
         k = kernels.of(w.dtype)

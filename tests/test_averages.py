@@ -28,6 +28,7 @@ from fastnn import (
     Sequential,
     Tanh,
 )
+from fastnn.optimizers import Average
 
 X, T = data(rows=22)
 
@@ -556,3 +557,11 @@ def test_layers_of_all_kinds_predict_with_the_average(make):
         assert same_bits(copied.params, memory_of(net)["average.params"]), name
         net.fit(X, T, epochs=1, batch_size=8)
         assert not same_bits(net.predict(X), copied.predict(X)), name
+
+
+def test_an_average_without_a_rate_is_none():
+    class Mine(Average):
+        pass
+
+    with pytest.raises(TypeError, match=r"abstract class Mine .*rate"):
+        Mine()

@@ -1306,7 +1306,9 @@ def test_a_users_program_runs_in_a_subprocess(user_program):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="needs mypy")
+@pytest.mark.skipif(
+    importlib.util.find_spec("mypy") is None, reason="mypy is missing: .ci/run has it beside the linters"
+)
 def test_a_users_program_is_well_typed_in_a_subprocess(user_program, tmp_path):
     options = ["--strict", "--follow-imports=silent", "--cache-dir", tmp_path / "cache"]  # errors of this file alone
     command = [sys.executable, "-m", "mypy", *options, user_program]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
 from math import pow
@@ -127,9 +128,9 @@ class Coded(ColumnLayer):
             )
         self.others = flag(f"{name}: others", others)
 
+    @abstractmethod
     def width(self, column: int | str, n: int) -> int:
         """Return how many numbers a column of so many codes becomes."""
-        raise NotImplementedError
 
     def build(self, n_in: int) -> int:
         found: dict[int, tuple[int, int, int]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, SupportsIndex, overload
 
@@ -150,13 +151,13 @@ class Branches(Container):
     def in_branches(self) -> Sequence[Sequence[Layer]]:
         return tuple((layer,) for layer in self.layers)
 
+    @abstractmethod
     def _columns_of(self, y: Array) -> Sequence[Array]:
         """Return the part of the outputs that each branch makes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _join(self, made: Sequence[Array], y: Array, run: Run) -> None:
         """Write y from what the branches have made."""
-        raise NotImplementedError
 
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         self._join([branch.forward(x) for branch in run.branches], y, run)

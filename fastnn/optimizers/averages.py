@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -55,9 +56,9 @@ class Average(Part):
     def begin_fit(self, state: State, epochs: int, steps: float, anew: bool) -> None:
         """Write down what follows from the number of epochs, and of steps in each; `anew`, or for the first time."""
 
+    @abstractmethod
     def rate(self, state: State, dtype: Any, tape: Tape) -> Cell:
         """Record what computes how far the average goes towards the parameters in this step, and return its cell."""
-        raise NotImplementedError
 
 
 class EMA(Average):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -275,9 +276,9 @@ class Timed(Schedule):
             )
         return self._factors(np.minimum(t, n) if self._ends else t, n)
 
+    @abstractmethod
     def _factors(self, t: Values, n: Any) -> Values:
         """Return the values at times t, of n."""
-        raise NotImplementedError
 
 
 class Constant(Timed):
@@ -308,7 +309,10 @@ class Constant(Timed):
         return False
 
     def _values(self, clock: Clock) -> Values:
-        return np.full(clock.steps.shape, self.value)
+        return self._factors(clock.steps, None)  # at any time, whatever its own is
+
+    def _factors(self, t: Values, n: Any) -> Values:
+        return np.full(t.shape, self.value)
 
 
 class Function(Schedule):
