@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnn import threads
 from fastnn._core.tape import RowFunction, Tape
+from fastnn._core.team import Stop
 from fastnn.arena import Array
 from fastnn.arrays import copy_into
 from fastnn.layers.chain import Chain
@@ -19,8 +20,6 @@ from fastnn.layers.tree import Tree, walk
 from fastnn.recent import Recent
 
 if TYPE_CHECKING:
-    from threading import Event
-
     from fastnn.layers.passes import Pass
 
 _BLOCK_BYTES = 256 * 1024  # the activations of a block: they stay in a core's second cache, with room for weights
@@ -60,7 +59,7 @@ class Block:
         """Return the forward pass for that many rows."""
         return self._recorded.get(rows) or self._recorded.add(rows, self._record(rows))
 
-    def run(self, x: Array, y: Array, stop: Event | None) -> None:
+    def run(self, x: Array, y: Array, stop: Stop | None) -> None:
         """Write the outputs for some rows into y, unless stopped: a thread's share of many."""
         recorded = self.recorded(len(x))
         if self._is_ours and x.nbytes > _COPIED_BYTES and x.dtype == recorded.x.dtype and _is_plain(x):
@@ -134,7 +133,7 @@ class Predictor:
             n_threads = threads.worth(block.recorded(rows).tape.work * n_blocks)
         self._put(block, rows)
         starts = iter(range(0, n, rows))  # whose next is one operation for other threads
-        stop = _event() if n_threads > 1 else None
+        stop = Stop() if n_threads > 1 else None
 
         def work() -> None:
             block = self._take(rows)
@@ -187,12 +186,6 @@ class Predictors:
             else:
                 self.whole = found
         return found
-
-
-def _event() -> Event:
-    from threading import Event  # not needed to import this package
-
-    return Event()
 
 
 def _is_plain(x: Array) -> bool:

@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy, deepcopy
 from inspect import signature
-from threading import Event, Lock
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import threads
+from fastnn._core.team import Stop
 from fastnn.checks import is_iterable, shown
 from fastnn.losses import Loss
 from fastnn.model import Model
@@ -107,7 +108,7 @@ def fit_many(
     waiting = deque(range(len(nets)))
     histories: list[History | None] = [None] * len(nets)
     errors: dict[int, Exception] = {}
-    stop, turn = Event(), Lock()
+    stop, turn = Stop(), Lock()
 
     def work() -> None:
         while waiting and not stop.is_set():

@@ -133,16 +133,16 @@ def together(n_threads: int, work: Callable[[], None], stop: Callable[[], object
             stop()
 
     ends: list[Any] = []
-    try:
-        if helps or run_threads(guarded, [()] * n_threads, stop) == 0:
+    if helps or run_threads(guarded, [()] * n_threads, stop) == 0:  # which has waited for them when it raises
+        try:
             if n_threads > 1:
                 ends = start_threads(guarded, [()] * (n_threads - 1))
             guarded()
             wait_for(ends, stop)
-    except BaseException:  # of a signal's handler, as on Ctrl-C
-        stop()
-        wait_for(ends)
-        raise
+        except BaseException:  # of a signal's handler, as on Ctrl-C
+            stop()
+            wait_for(ends)
+            raise
     if errors:
         raise errors[0]
 

@@ -84,7 +84,7 @@ NOT_WORTH_IT = {
     ("bound_column_norms_body", "float64", "baseline"): "a root for each column, once for all its rows",
 }
 
-# From so many operations in full vectors on, a loop holds several that GCC has unrolled altogether
+# From so many operations in full vectors on, most of all that it has, a loop holds several that GCC has unrolled
 UNROLLED = 64
 
 # What computes in double for both dtypes, on purpose, and in vectors of it
@@ -284,11 +284,12 @@ def without_vectors(name: str, parts: list[Function], dtype: str, isa: str) -> I
     the other: where GCC has moved the test of the loop over rows, that looks like a loop of its own. Where loops over
     pieces of known length are unrolled, the loop around them holds all their vectors.
     """
-    full, whole, partial, alone = WIDEST[isa], [], [], set()
+    full, whole, partial, alone, is_unrolled = WIDEST[isa], [], [], set(), False
     outside = sum(i.arithmetic(dtype) == full for part in parts for i in part.instructions)
     for loop in (loop for part in parts for loop in part.innermost_loops):
         registers = [register for i in loop if (register := i.arithmetic(dtype))]
         n_full = registers.count(full)
+        is_unrolled = is_unrolled or (n_full >= UNROLLED and 2 * n_full > len(registers))
         outside -= n_full
         if n_full:
             whole.append(n_full)
@@ -302,7 +303,7 @@ def without_vectors(name: str, parts: list[Function], dtype: str, isa: str) -> I
         yield f"no {dtype} arithmetic in {full}, the vectors of {isa}; {advice}"
         return
     least = loops_of(name)
-    if len(whole) < least and not outside and max(whole) < UNROLLED:
+    if len(whole) < least and not outside and not is_unrolled:
         yield f"{len(whole)} loops over vectors ({full}), expected {least}; {advice}"
     if (name, dtype, isa) in NOT_WORTH_IT:
         return

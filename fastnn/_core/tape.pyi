@@ -1,11 +1,10 @@
 from collections.abc import Callable, Iterable
-from threading import Event
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn._core.team import Team
+from fastnn._core.team import Stop, Team
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,7 +22,7 @@ class Tape:
         end: int | None = None,
         parts: int = 1,
         team: Team | None = None,
-        stop: Event | None = None,
+        stop: Stop | None = None,
     ) -> None: ...
 
 class RowFunction:
@@ -45,7 +44,7 @@ def run_epochs(
     first_epoch: int,
     losses: NDArray[np.float64],
     team: Team | None = None,
-    stop: Event | None = None,
+    stop: Stop | None = None,
 ) -> tuple[int, int] | None: ...
 
 class Claim:

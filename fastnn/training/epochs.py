@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from fastnn._core.team import Team
+from fastnn._core.team import Stop, Team
 from fastnn.arrays import all_finite
 from fastnn.checks import number_of
 from fastnn.training.callbacks import EarlyStopping
@@ -18,9 +18,6 @@ from fastnn.training.history import History
 from fastnn.training.plan import EpochPlan
 from fastnn.training.progress import Progress
 from fastnn.training.step import Training
-
-if TYPE_CHECKING:
-    from threading import Event
 
 _SECONDS_BETWEEN_LOOKS = 0.05  # how long epochs run in one call while a progress bar waits
 _EPOCHS_IN_ONE_CALL = 1000  # at first, then more: each has a place for its loss in memory
@@ -77,7 +74,7 @@ class Fit:
         Give the model the state from before this fit.
     refresh : callable
         Compute statistics of averaged parameters anew, with these threads, where there are any.
-    stop : Event or None
+    stop : Stop or None
         Ends the fit as Ctrl-C does, where another thread sets it.
     asked : object
         Stands for this fit, for numbers that follow schedules.
@@ -97,7 +94,7 @@ class Fit:
         validation_loss: Callable[[], float] | None,
         put_back: Callable[[], None],
         refresh: Callable[[Team], None],
-        stop: Event | None,
+        stop: Stop | None,
         asked: object,
     ) -> None:
         self.history, self.epochs, self.order, self.progress = history, epochs, order, progress

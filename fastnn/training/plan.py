@@ -22,9 +22,7 @@ from fastnn.schedules.moving import changes
 from fastnn.settings import fixed_in_recording, moving_numbers
 
 if TYPE_CHECKING:
-    from threading import Event
-
-    from fastnn._core.team import Team
+    from fastnn._core.team import Stop, Team
     from fastnn.layers.passes import Pass
 
 SIZES_KEPT = 128  # recordings over one memory, for changing numbers of rows: each takes some 10 KB
@@ -304,7 +302,7 @@ class EpochPlan:
         first_epoch: int,
         losses: Array,
         team: Team | None = None,
-        stop: Event | None = None,
+        stop: Stop | None = None,
     ) -> tuple[int, int] | None:
         """Replay as many epochs as `losses` has places; return (epoch, batch) where a number became non-finite."""
         if self.shuffled and not shuffle:

@@ -46,10 +46,11 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self.shown:
-            from threading import Event, Lock, Thread  # not needed to import this package
+            from threading import Lock, Thread  # not needed to import this package
 
             self._bar = _bar(self.total, self.unit)
-            self._lock, self._ended = Lock(), Event()
+            self._lock, self._ended = Lock(), Lock()
+            self._ended.acquire()  # until the end
             thread = Thread(target=self._watch, daemon=True)
             with suppress(RuntimeError):  # the system has no more threads: then it moves behind units alone
                 thread.start()
@@ -72,7 +73,7 @@ class Progress:
 
     def _watch(self) -> None:
         """Move within a unit that takes long, until the end."""
-        while not self._ended.wait(_SECONDS_BETWEEN_MOVES):
+        while not self._ended.acquire(timeout=_SECONDS_BETWEEN_MOVES):
             with self._lock:
                 part = self.part  # it is there as long as what it counts on `done` is
                 if part is not None and time.perf_counter() - self._written >= _SECONDS_BETWEEN_MOVES:
@@ -95,7 +96,7 @@ class Progress:
     def __exit__(self, *exception: object) -> None:
         if not self.shown:
             return
-        self._ended.set()
+        self._ended.release()
         if self._thread is not None:
             self._thread.join()
         if self._at != self.done:

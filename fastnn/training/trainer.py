@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import losses, optimizers, threads
 from fastnn._core.tape import Claim, Tape
-from fastnn._core.team import Team
+from fastnn._core.team import Stop, Team
 from fastnn.arena import Array, Memory
 from fastnn.checks import count, flag
 from fastnn.inference import Predictors
@@ -38,9 +38,6 @@ from fastnn.training.scale import check_scale
 from fastnn.training.selfcheck import check_recordable
 from fastnn.training.state import Memories, Recordings, Snapshot, State
 from fastnn.training.step import Training
-
-if TYPE_CHECKING:
-    from threading import Event
 
 _TRAININGS_KEPT = 8  # pairs of a loss and an optimizer, in turn
 _SEEDS_APART = 1_000_003  # fits of one model shuffle by neighbouring seeds, and models by distant ones
@@ -317,7 +314,7 @@ class Trainer:
         callbacks: Sequence[Callback] | Callback | None = (),
         verbose: bool | str = "auto",
         n_threads: int | None = None,
-        stop: Event | None = None,
+        stop: Stop | None = None,
     ) -> History:
         """Train, until another thread sets `stop`."""
         asked = None if epochs is None else count("epochs", epochs, 0)

@@ -24,7 +24,7 @@ def run_epochs(
     team
         The threads that help, or None. The bits do not depend on them.
     stop
-        A threading.Event that ends the epochs as Ctrl-C does, or None.
+        A Stop, or what has its is_set, that ends the epochs as Ctrl-C does, or None.
 
     Returns
     -------

@@ -14,7 +14,7 @@ cdef struct Player:
     double pace             # how many times as long as estimated long calls take here
     Py_ssize_t since        # batches since then, and after how many the clock is read
     Py_ssize_t after
-    void *stop              # a threading.Event that another thread sets, or None
+    void *stop              # a Stop that another thread sets, or what has its is_set, or None
 
 
 cdef enum:

@@ -165,7 +165,7 @@ cdef class Tape:
 
         The bits depend neither on `parts` (each call's outputs are computed in that many parts, one after the other)
         nor on `team` (threads that compute parts at the same time). Where another thread sets `stop`, a
-        threading.Event, long calls end as with Ctrl-C.
+        Stop or what has its is_set, long calls end as with Ctrl-C.
 
         Signals are looked at within calls that take long, so that Ctrl-C is heard in 100 ms, but not from the first
         call on that updates parameters: it is completed, with all behind it. A loss is not interrupted either.

@@ -123,6 +123,24 @@ cdef class Team:
             team_work(self.shared, number)
 
 
+cdef class Stop:
+    """What tells other threads to end. It is set within one call, and takes no lock.
+
+    (The ``set`` of a threading.Event is Python: what a signal's handler raises in there can leave the event unset, or
+    its lock taken for ever, so that the next ``set`` waits without an end.)
+    """
+
+    cdef bint _is_set
+
+    def set(self):
+        """Tell them."""
+        self._is_set = True
+
+    def is_set(self):
+        """Whether they have been told."""
+        return self._is_set
+
+
 def start_threads(function, arguments):
     """Start a thread for each tuple of arguments, as far as the system and its stacks allow.
 
