@@ -135,6 +135,33 @@ MUTATIONS = (
         "real_fma(-a, s.most * s.last, at_least(x, -REAL(0.0)))»",
         f"{ACCURACY}32[silu_forward]",
     ),
+    # losses of margins, distributions, several numbers; gates, slopes, columns, penalties
+    ("kernels/margins.pxi", "<real> 1 - t * y <= 0 else «-t ⇒ t»", f"{EQUALS}[hinge"),
+    ("kernels/distributions.pxi", "return y - t * «real_log(y + eps) ⇒ real_log(y)» + full", f"{EQUALS}[poisson"),
+    ("kernels/row_losses.pxi", "map_pairs(losses, «over ⇒ losses», losses, length, 0, total_)", f"{EQUALS}[quantiles"),
+    (
+        "kernels/gated.pxi", "+ «s.n + j ⇒ j», n * sizeof(real))\n        piece = Piece(&gates[0], NULL, &gates[0], R",
+        f"{EQUALS}[gated_forward",
+    ),
+    (
+        "kernels/sparsemax.pxi", "(sum_of(y, s.n, tau, excess_) - «<real> 1 ⇒ <real> 2») / count",
+        f"{EQUALS}[sparsemax_forward",
+    ),
+    ("kernels/sparsemax.pxi", "return 0 if y <= 0 else «dy - mean ⇒ dy»", f"{EQUALS}[sparsemax_backward"),
+    (
+        "kernels/prelu.pxi", "total[j] += «0 if x[i, at + j] > 0 else x[i, at + j] * dy[i, at + j] ⇒ dy[i, at + j]»",
+        f"{EQUALS}[prelu_gradient",
+    ),
+    (
+        "kernels/columns.pxi", "+= «s.dy[i * s.dy_row + j * s.dy_column] ⇒ s.dy[i * s.dy_row]»",
+        f"{EQUALS}[columns_backward",
+    ),
+    ("kernels/columns.pxi", "place if «<real> place == code ⇒ True» and place < n else n", f"{EQUALS}[embedding"),
+    ("kernels/penalties.pxi", "real_fma(twice_l2, w, «dw + slope ⇒ dw - slope»)", f"{EQUALS}[penalty"),
+    (
+        "kernels/penalties.pxi", "(«rate * bounded ⇒ bounded» + (1 - rate) * norm) / norm",
+        f"{EQUALS}[bound_column_norms",
+    ),
     # rows by an index
     ("kernels/gather.pxi", "s.x[«index[i] ⇒ index[begin]» * s.stride", GATHER),
     ("math/gather.h", "row[r] = x + index[«i + r ⇒ i»] * stride", GATHER),

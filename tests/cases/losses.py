@@ -58,8 +58,10 @@ def loss(
         def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
             y, t = pair(rows, width, dtype, rng)
             weight = None if columns is None else rng.uniform(0.5, 2, (rows, columns(width))).astype(dtype)
-            if options:  # some weights are 0
+            if options:  # some weights are 0: what is left out may be anything
                 weight.reshape(-1)[::3] = 0
+                if t.dtype.kind == "f" and weight.shape == t.shape:
+                    t[weight == 0] = np.nan
             made = {"y": y, "t": t, "weight": weight, "dy": unset(y.shape, dtype) if with_dy else None}
             made |= {"value": unset(1, np.float64)}
             made |= {key: x(width, dtype) if callable(x) else x for key, x in parameters.items()}
@@ -135,8 +137,13 @@ def of_labels(a: SimpleNamespace) -> np.ndarray:
     return np.sqrt(n) * probabilities_of(a) + (np.arange(n) == a.t[:, None]) + getattr(a, "smoothing", 0) / n
 
 
+def present(a: SimpleNamespace) -> np.ndarray:
+    """Targets, 0 where there are none."""
+    return np.nan_to_num(a.t)
+
+
 def target_sum(a: SimpleNamespace) -> np.ndarray:
-    return row_sum(a.t)
+    return row_sum(present(a))
 
 
 def difference(a: SimpleNamespace) -> np.ndarray:
@@ -275,7 +282,7 @@ LOSSES = (
     *loss(
         "cross_entropy_from_logits",
         pairs(logits, targets),
-        dy=lambda a: probabilities_of(a) * np.sqrt(a.y.shape[1]) * target_sum(a) + a.t,
+        dy=lambda a: probabilities_of(a) * np.sqrt(a.y.shape[1]) * target_sum(a) + present(a),
         of_rows=True,
         mixed=True,
         more=smoothed,
