@@ -76,6 +76,23 @@ FUNCTIONS = {
     "exponential_forward": Function(np.exp, mpmath.exp, -745, 709.7827128933841),
     "tanh_shrink_forward": Function(x_minus_tanh, exact_x_minus_tanh, -20, 20, 6),
     "softsign_forward": Function(lambda x: x / (1 + np.abs(x)), lambda x: x / (1 + abs(x)), -1e3, 1e3),
+    "squareplus_forward": Function(
+        lambda x: np.where(x > 0, x + np.hypot(x, 2), 4 / (np.hypot(x, 2) - x)) / 2,
+        lambda x: (x + mpmath.sqrt(x * x + 4)) / 2,
+        -1e3,
+        1e3,
+        3,
+    ),
+    "sine_forward": Function(np.sin, mpmath.sin, -1e300, 1e300),
+    "snake_forward": Function(lambda x: x + np.square(np.sin(x)), lambda x: x + mpmath.sin(x) ** 2, -1e300, 1e300, 4),
+    "lisht_forward": Function(lambda x: x * np.tanh(x), lambda x: x * mpmath.tanh(x), -20, 20, 3),
+    "quick_gelu_forward": Function(
+        lambda x: np.maximum(x, -FAR) / (1 + np.exp(-1.702 * x)),
+        lambda x: x / (1 + mpmath.exp(-mpmath.mpf(1.702) * x)),
+        -440,
+        100,
+        4,
+    ),
     "silu_forward": Function(
         lambda x: np.maximum(x, -FAR) / (1 + np.exp(-x)), lambda x: x / (1 + mpmath.exp(-x)), -754, 100, 3
     ),

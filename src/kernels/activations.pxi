@@ -236,7 +236,7 @@ activation("""log_sigmoid: y in [-inf, 0], from y, glorot_uniform
 cdef inline real squareplus_(real x, real alpha) noexcept nogil:
     cdef real size = magnitude(x), root = square_root(size * size + alpha), large
     root = root if root <= <real> 1e18 else size       # where the square may be infinite
-    large = <real> 0.5 * (size + root)
+    large = <real> 0.5 * size + <real> 0.5 * root      # no sum that overflows
     return large if x > 0 else <real> 0.25 * alpha / large
 
 # root = y + alpha / 4 / y, so that dy/dx = y / root.
@@ -324,8 +324,15 @@ activation("""mish: y in [-0.3089, inf], from x, he_normal
     dx = dy * (t + x * (1 - t^2) * sigmoid(x)), t = tanh(softplus(x)).""", mish_loop)
 
 
+# What the product 1.702 x loses counts |1.702 x| times in silu for x < 0: it is put back, with what 1 / 1.702 has lost.
+# Far out y is x.
 cdef inline real quick_gelu_(real x, real alpha) noexcept nogil:
-    return real_silu(<real> 1.702 * x) * <real> (1.0 / 1.702)
+    cdef real z = <real> 1.702 * x, y = real_silu(z) * <real> (1.0 / 1.702)
+    cdef real near = x if x > -1000 else <real> -1000
+    near = near if near < 0 else <real> 0
+    cdef real lost = real_fma(<real> 1.702, near, -(<real> 1.702 * near)) + <real> (1.702 - <real> 1.702) * near
+    y = real_fma(y, lost + <real> ((1.0 / 1.702) / <real> (1.0 / 1.702) - 1.0), y)
+    return x if z > 100 else y
 
 cdef inline real quick_gelu_gradient(real x, real dy, real alpha) noexcept nogil:
     return dy * real_silu_derivative(<real> 1.702 * x)
