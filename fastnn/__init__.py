@@ -4,8 +4,9 @@ __version__ = "0.1.0"
 
 from typing import TYPE_CHECKING
 
-from fastnn import initializers, kernels, layers, losses, optimizers, schedules
+from fastnn import callbacks, initializers, kernels, layers, losses, optimizers, schedules
 from fastnn._core.tape import Tape
+from fastnn.callbacks import Callback, EarlyStopping
 from fastnn.constraints import Box, Constraint, MaxNorm, MinMaxNorm, NonNegative, UnitNorm
 from fastnn.layers import (
     CELU,
@@ -141,8 +142,6 @@ from fastnn.schedules import (
     ReduceOnPlateau,
     StepDecay,
 )
-from fastnn.training import callbacks
-from fastnn.training.callbacks import EarlyStopping
 from fastnn.training.history import History
 
 if TYPE_CHECKING:
@@ -198,6 +197,7 @@ __all__ = [
     "BinaryCrossEntropy",
     "BinaryFocal",
     "Box",
+    "Callback",
     "CategoricalFocal",
     "Columns",
     "Concatenate",

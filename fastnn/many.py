@@ -14,14 +14,15 @@ from numpy.typing import ArrayLike
 
 from fastnn import threads
 from fastnn._core.team import Stop
+from fastnn.callbacks import EarlyStopping
+from fastnn.callbacks.calls import as_callbacks
 from fastnn.checks import is_iterable, shown
 from fastnn.losses import Loss
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer
 from fastnn.settings import Part, moving_numbers
-from fastnn.training.callbacks import EarlyStopping, as_callbacks
-from fastnn.training.epochs import BATCH_SIZE
 from fastnn.training.history import History
+from fastnn.training.options import BATCH_SIZE, FitOptions
 from fastnn.training.progress import Progress
 from fastnn.words import no_such
 
@@ -156,11 +157,11 @@ def _key(net: Model) -> object:
     return net.dtype, net.feature_names, None if net._tree.flattening is None else net
 
 
-def _fit(net: Model, **options: Any) -> History:
+def _fit(net: Model, x: Any, y: Any, loss: Any, optimizer: Any, **options: Any) -> History:
     """Train as `Model.fit` does, until another thread sets `stop`."""
     if not net._tree.is_own:
         net._own()
-    return net._trainer.claim.run(net._trainer.fit, **options)
+    return net._trainer.claim.run(net._trainer.fit, x, y, loss, optimizer, FitOptions(**options))
 
 
 def _error_of(errors: dict[int, Exception]) -> Exception:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from numpy import ndarray
@@ -11,15 +11,16 @@ from numpy.typing import ArrayLike
 from fastnn import threads
 from fastnn.arena import Array
 from fastnn.arrays import as_array
+from fastnn.callbacks.contract import Function
 from fastnn.checks import count
 from fastnn.losses import Loss
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.signatures import closed, refused
 from fastnn.tables import Named, row_names, table_of
-from fastnn.training.callbacks import Callback
-from fastnn.training.epochs import BATCH_SIZE
+from fastnn.training.evaluation import evaluate
 from fastnn.training.history import History
+from fastnn.training.options import BATCH_SIZE, FitOptions
 from fastnn.words import answering
 
 
@@ -176,7 +177,7 @@ class Model(Network):
         """
         if unknown:
             raise refused("evaluate", Model.evaluate, unknown)
-        return self._trainer.evaluate(x, y, loss, sample_weight, batch_size)
+        return evaluate(self._trainer, x, y, loss, sample_weight, batch_size)
 
     # -- training -----------------------------------------------------------------------------------------------------
 
@@ -232,9 +233,11 @@ class Model(Network):
         shuffle: bool = True,
         validation_data: tuple[ArrayLike, ...] | None = None,
         sample_weight: ArrayLike | None = None,
-        callbacks: Sequence[Callback] | Callback | None = (),
+        callbacks: Sequence[Function] | Function | None = (),
         verbose: bool | str = "auto",
         n_threads: int | None = None,
+        *,
+        metrics: Sequence[Callable[..., float]] | None = (),
         **unknown: NoReturn,
     ) -> History:
         """Train.
@@ -265,17 +268,20 @@ class Model(Network):
             weighs 0 is left out, whatever it holds, NaN too. Others are scaled to mean 1, and the loss of a batch is
             Σ weight * loss / rows. A loss of your own without weights can do with those that are all 0 or 1.
         callbacks : sequence of callables, or one
-            Called as ``f(model, epoch, {"loss": ..., "val_loss": ...})`` after each epoch; True ends the fit. Where it
-            has a method ``end(model)``, that is called however the fit ends. What it changes in x, y, sample_weight
-            and validation_data is seen from the next epoch on, of any size, dtype and kind; the number of rows must
-            stay. So data are checked, and where needed converted, once per epoch where there are other callbacks than
-            `EarlyStopping`.
+            Called as ``f(model, epoch, {"loss": ..., "val_loss": ...})`` after each epoch; True ends the fit. A
+            `Callback` may have methods for the begin and end of the fit, of epochs and of batches. What callbacks
+            change in x, y, sample_weight and validation_data is seen from the next epoch on, of any size, dtype and
+            kind; the number of rows must stay. So data are checked, and where needed converted, once per epoch where
+            there are other callbacks than those of this package.
         verbose : bool or "auto"
             Show progress: "auto" where standard error is a terminal, or in a notebook. Batches move it in long epochs.
         n_threads : int or None
             How many threads compute together: the result has the same bits for any number. None decides it from the
             work: one for small nets, never more than the process may use or than FASTNN_NUM_THREADS says, or
             OMP_NUM_THREADS where that is not set.
+        metrics : sequence of callables
+            Called as ``f(y_true, y_pred, sample_weight=...)`` at the end of each epoch, for the training data and for
+            the validation data: their numbers are logged under the names of the functions, behind "val_" the latter.
 
         Returns
         -------
@@ -307,7 +313,7 @@ class Model(Network):
         if not self._tree.is_own:
             self._own()
         trainer = self._trainer
-        return trainer.claim.run(
-            trainer.fit, x, y, loss, optimizer, epochs, batch_size, shuffle, validation_data, sample_weight, callbacks,
-            verbose, n_threads,
-        )  # fmt: skip
+        options = FitOptions(
+            epochs, batch_size, shuffle, validation_data, sample_weight, callbacks, verbose, n_threads, metrics
+        )
+        return trainer.claim.run(trainer.fit, x, y, loss, optimizer, options)

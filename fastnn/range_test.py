@@ -143,7 +143,7 @@ def lr_find(
         raise TypeError(f"lr_find: {rule!r} has no learning rate to find: take another optimizer, such as Adam")
     rates, losses = np.geomspace(first, last, n), np.empty(n)
     rule.lr = first
-    training, (matrix, target, _, _), _ = trainer._ready(x, y, None, own_loss, rule, steps=lambda rows: n)
+    training, (matrix, target, _, _) = trainer.ready(x, y, None, own_loss, rule, steps=lambda rows: n)
     rows = min(rows, len(matrix))
     training.update.begin_fit(1, n, True)
     plan = training.plan(rows, target, 0)

@@ -36,7 +36,8 @@ _CALLED: dict[str, tuple[str, ...]] = {
     # of penalties and constraints
     "max_value": ("limit", "high"), "min_value": ("low",), "regularizer": ("penalty",),
     # of callbacks
-    "restore_best_weights": ("restore_best",), "n_iter_no_change": ("patience",), "tol": ("min_delta",),
+    "restore_best_weights": ("restore_best",), "restore": ("restore_best",),
+    "start_from_epoch": ("start",), "n_iter_no_change": ("patience",), "tol": ("min_delta",),
     # of fit and the model
     "n_epochs": ("epochs",), "num_epochs": ("epochs",), "nb_epoch": ("epochs",), "max_iter": ("epochs",),
     "n_iter": ("epochs",), "bs": ("batch_size",), "callback": ("callbacks",), "eval_set": ("validation_data",),
@@ -54,7 +55,7 @@ _SECOND = frozenset({
     "learning_rate", "learning_rate_init", "betas", "etas", "step_sizes", "beta_1", "beta_2", "epsilon", "rho",
     "clipvalue", "global_clipnorm", "max_grad_norm", "gradient_accumulation_steps", "param_groups", "p", "prob",
     "kernel_initializer", "kernel_init", "use_bias", "out_features", "alpha", "lambd",
-    "max_value", "min_value",
+    "max_value", "min_value", "restore_best_weights", "restore", "start_from_epoch",
 })  # fmt: skip
 
 # Why there is no such thing.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import fastnn
-from fastnn import constraints, initializers, layers, losses, optimizers, penalties, schedules
+from fastnn import callbacks, constraints, initializers, layers, losses, optimizers, penalties, schedules
 from fastnn.layers import activations
 from fastnn.settings import Part
 
@@ -63,8 +63,8 @@ def public_parts() -> dict[str, Any]:
     return {name: part for name, part in found.items() if isinstance(part, type) and issubclass(part, Part)}
 
 
-# Of what people write themselves; and a callback
-OTHERS = {"Layer", "Loss", "Optimizer", "Penalty", "Constraint", "EarlyStopping"}
+# Of what people write themselves
+OTHERS = {"Layer", "Loss", "Optimizer", "Penalty", "Constraint", "Callback"}
 
 
 def derived_from(base: type, *others: type) -> Callable[[Any], bool]:
@@ -99,6 +99,7 @@ FAMILIES = (
     Family("Penalties", (fastnn,), derived_from(penalties.Penalty), penalties._BY_NAME),
     Family("Constraints", (fastnn,), derived_from(constraints.Constraint), constraints._BY_NAME),
     Family("Schedules", (schedules,), derived_from(schedules.Schedule), schedules._BY_NAME),
+    Family("Callbacks", (callbacks,), derived_from(callbacks.Callback), {}),
     Family("Initializers", (), callable, initializers.BY_NAME),
 )
 

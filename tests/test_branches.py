@@ -80,7 +80,7 @@ def test_a_frozen_branch_rests_and_the_others_get_the_same_gradients(kind):
 def test_frozen_branches_that_nothing_is_trained_below_take_no_memory_for_gradients():
     def nbytes(**options):
         net = net_of(Parallel([Dense(50, **options), Dense(60, **options)]))
-        return net._trainer._ready(X, T, None, "mse", SGD(0.1))[0].plan(1000, T, False).batch.work.nbytes
+        return net._trainer.ready(X, T, None, "mse", SGD(0.1))[0].plan(1000, T, False).batch.work.nbytes
 
     assert nbytes() - nbytes(trainable=False) >= 1000 * 110 * 8
 

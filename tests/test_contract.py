@@ -378,7 +378,7 @@ def test_steps_in_parts_and_by_threads_give_the_same_bits(name, dtype):
     results = []
     for parts, n_threads in ((1, 1), (2, 1), (3, 1), (1000, 1), (1, 2), (1, 3)):
         net = net_of(name, dtype)
-        training, (x, t, *_), _ = net._trainer._ready(X, T, None, "mse", Adam(0.01))
+        training, (x, t, *_) = net._trainer.ready(X, T, None, "mse", Adam(0.01))
         plan = training.plan(len(x), t, False)
         plan.batch.work.activations[0][...], plan.batch.target[...] = x, t
         tape = plan.recorded(len(x), training.step)[1]

@@ -26,7 +26,7 @@ from fastnn import (
     Softmax,
     fit_many,
 )
-from fastnn.training.epochs import default_epochs
+from fastnn.training.options import FitOptions, default_epochs
 
 # How many epochs
 
@@ -235,7 +235,7 @@ def test_nets_that_are_stopped_beside_another_say_so():
             stop.set()
 
     with pytest.raises(KeyboardInterrupt):
-        net._trainer.fit(*data(), "mse", "adam", 10**6, 8, callbacks=[stop_at_3], stop=stop)
+        net._trainer.fit(*data(), "mse", "adam", FitOptions(10**6, 8, callbacks=[stop_at_3], stop=stop))
     assert net.history.ended == "stopped: after 3 epochs, with the fits beside it"
 
 

@@ -684,7 +684,7 @@ def test_steps_in_parts_give_the_same_bits(name, dtype):
     for options in ({"parts": 1}, {"parts": 2}, {"parts": 5}, {"parts": 1000}, {"n_threads": 2}, {"n_threads": 3}):
         net = Model([Dense(70, "relu"), Dense(33, "tanh"), Dense(OUTPUTS)], seed=0, dtype=dtype)
         x, t = data()
-        training, (x, t, *_), _ = net._trainer._ready(x, t, None, "mse", WIDE[name]())
+        training, (x, t, *_) = net._trainer.ready(x, t, None, "mse", WIDE[name]())
         plan = training.plan(len(x), t, False)
         plan.batch.work.activations[0][...], plan.batch.target[...] = x, t
         tape, n_threads = plan.recorded(len(x), training.step)[1], options.pop("n_threads", 1)

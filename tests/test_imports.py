@@ -28,7 +28,7 @@ LEVELS = (
     ("initializers",),
     ("layers",),
     ("losses", "optimizers", "penalties", "constraints"),
-    ("inference",),
+    ("inference", "callbacks"),
     ("training",),
     ("network",),
     ("model",),
@@ -39,7 +39,7 @@ LEVELS = (
     ("__main__",),
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
-LEAVES = ("training.callbacks", "training.history", "training.progress")  # they know nothing of how a fit trains
+LEAVES = ("callbacks.contract", "training.history", "training.progress")  # they know nothing of how a fit trains
 FILES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))

@@ -41,7 +41,7 @@ def trained(make, n_out, t, weight, dtype, n_threads):
     loss = make()
     above = getattr(loss, "log_input", True) is False or getattr(loss, "log_variance", True) is False
     net = Model([Dense(5, "tanh"), Dense(n_out), *[Softplus()] * above], seed=0, dtype=dtype)
-    training, (x, target, factor, _), _ = net._trainer._ready(NUMBERS, t, weight, loss, Adam(0.01), known=True)
+    training, (x, target, factor, _) = net._trainer.ready(NUMBERS, t, weight, loss, Adam(0.01), known=True)
     plan = training.plan(2, target, 0 if factor is None else factor.shape[1]).take_epochs(
         2, x, target, factor, training.step
     )

@@ -209,7 +209,7 @@ def test_steps_in_parts_and_by_threads_give_the_same_bits(dtype):
         for pieces, n_threads in ((1, 1), (3, 1), (1000, 1), (1, 2), (1, 3)):
             made = lambda: [Dense(301, "relu"), Penalize(L1(0.01)), Dense(OUTPUTS)]  # noqa: E731
             net = net_of(dtype, made=made, penalties=copy.deepcopy(parts), constraints=copy.deepcopy(bounds))
-            training, (x, t, *_), _ = net._trainer._ready(X, T, None, "mse", Adam(0.01))
+            training, (x, t, *_) = net._trainer.ready(X, T, None, "mse", Adam(0.01))
             plan = training.plan(len(x), t, False)
             plan.batch.work.activations[0][...], plan.batch.target[...] = x, t
             tape = plan.recorded(len(x), training.step)[1]

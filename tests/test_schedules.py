@@ -423,9 +423,9 @@ def test_a_fit_of_more_steps_than_there_is_room_for(monkeypatch):
     nets = [net_of() for _ in range(3)]
     schedule = 0.2 * Cosine() * StepDecay(0.8, epochs=2)
     nets[0].fit(X, T, "mse", SGD(schedule), epochs=7, batch_size=2)
-    monkeypatch.setattr("fastnn.training.trainer.MOST_ROOM", 25)
+    monkeypatch.setattr("fastnn.training.fitting.MOST_ROOM", 25)
     nets[1].fit(X, T, "mse", SGD(schedule), epochs=7, batch_size=2)
-    monkeypatch.setattr("fastnn.training.trainer.MOST_ROOM", 3)
+    monkeypatch.setattr("fastnn.training.fitting.MOST_ROOM", 3)
     nets[2].fit(X, T, "mse", SGD(schedule), epochs=7, batch_size=2)
     assert same_bits(nets[0].params, nets[1].params)
     assert same_bits(nets[0].params, nets[2].params)

@@ -73,10 +73,10 @@ def test_any_number_of_threads_predicts_the_same_bits(dtype):
 def test_steps_are_divided_where_it_is_worth_it():
     """Else the tests above show nothing, and small nets pay for threads."""
     net, (x, t) = wide_net(), wide_data()
-    training, (x, t, *_), _ = net._trainer._ready(x, t, None, None, None)
+    training, (x, t, *_) = net._trainer.ready(x, t, None, None, None)
     assert training.plan(128, t, False).recorded(128, training.step)[1].chunks >= 8
     small = Model([Dense(8, "relu"), Dense(2, "softmax")], seed=0)
-    training, (x, t, *_), _ = small._trainer._ready(x[:, :4], t % 2, None, None, None)
+    training, (x, t, *_) = small._trainer.ready(x[:, :4], t % 2, None, None, None)
     assert training.plan(32, t, False).recorded(32, training.step)[1].chunks == 0
 
 
@@ -130,7 +130,7 @@ def test_wrong_sizes_of_teams_are_refused(wrong):
 def test_a_team_wakes_up_again():
     """Members sleep after some milliseconds without work."""
     net, (x, t) = wide_net(), wide_data()
-    training, (x, t, *_), _ = net._trainer._ready(x, t, None, None, None)
+    training, (x, t, *_) = net._trainer.ready(x, t, None, None, None)
     tape = training.plan(128, t, False).recorded(128, training.step)[1]
     with Team(3, divide_all=True) as team:
         for _ in range(10):

@@ -147,7 +147,7 @@ def weights_of_mean_one(rows):
 
 def eager_fit(net, x, t, loss, optimizer, epochs, batch_size, weight=None):
     """What fit does without shuffling, with each step taken instead of recorded; returns the losses of the epochs."""
-    training, (x, t, weight, _), _ = net._trainer._ready(x, t, weight, loss, optimizer)
+    training, (x, t, weight, _) = net._trainer.ready(x, t, weight, loss, optimizer)
     losses = []
     for _ in range(epochs):
         total = 0.0
@@ -256,7 +256,7 @@ def test_eager_is_replay_at_sizes_where_products_are_cut_into_tiles(dtype):
 
 
 def trained_in_parts(net, x, t, loss, optimizer, weight, parts, team=None):
-    training, (x, t, weight, _), _ = net._trainer._ready(x, t, weight, loss, optimizer)
+    training, (x, t, weight, _) = net._trainer.ready(x, t, weight, loss, optimizer)
     plan = training.plan(17, t, 0 if weight is None else weight.shape[1]).take_epochs(17, x, t, weight, training.step)
     for cursor in (0, 4):
         plan.cursor[0] = cursor

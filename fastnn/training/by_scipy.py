@@ -16,9 +16,8 @@ from fastnn.checks import number_of
 from fastnn.constraints import Constraint
 from fastnn.layers.contract import Layer
 from fastnn.layers.tree import Tree
-from fastnn.training.epochs import BATCH_SIZE, Fit
-from fastnn.training.plan import EpochPlan
-from fastnn.training.step import Training
+from fastnn.training.epochs import Fit
+from fastnn.training.options import BATCH_SIZE
 
 _MANY = 2**31 - 1  # evaluations of the loss: what counts are iterations
 
@@ -60,35 +59,49 @@ class _Diverged(Exception):
 class ScipyFit(Fit):
     """One fit by ``scipy.optimize.minimize``: what it asks of the model is what every fit does."""
 
-    def run(self, training: Training, plan: EpochPlan, team: Team) -> tuple[Training, EpochPlan]:
-        """Minimize the loss, and return what computed it last. The history says why this has ended."""
-        history, ended, self._start = self.history, "", time.perf_counter()
+    def run(self, team: Team) -> None:
+        """Minimize the loss. The history says why this has ended."""
+        history, fitting, ended, self._start = self.history, self.fitting, "", time.perf_counter()
         with self.progress, team:
-            while not ended and len(history.loss) < self.epochs:
-                search = _Search(self, training, plan, team)
+            if self.calls.begins:
+                self.calls.begin(self._model)
+                fitting.renew()
+            self._begin_epoch()
+            while not ended and len(history.loss) < fitting.epochs:
+                search = _Search(self, team)
                 try:
-                    ended = search.run(self.epochs - len(history.loss))
+                    ended = search.run(fitting.epochs - len(history.loss))
                 except _Diverged as error:
-                    raise self._diverged(search.training, str(error)) from None
+                    raise self._diverged(str(error)) from None
                 except BaseException:
                     search.put(search.best)  # not what the line search was trying
                     raise
                 search.put(search.best)
                 history.seconds = time.perf_counter() - self._start
-                training, plan = search.training, search.plan
-        history.why, history.who_asked = ended, self._who_asked
-        return training, plan
+        history.why, history.who_asked = ended, fitting.who_asked
+
+    def _begin_epoch(self) -> None:
+        """Tell of an iteration, which is an epoch of one batch."""
+        if self.calls.begins_epochs or self.calls.begins_batches:
+            self.calls.begin_epoch(self._model, len(self.history.loss))
+            self.calls.begin_batch(self._model, 0)
+            self.fitting.renew()
 
     def accepted(self, search: _Search) -> str | None:
         """Write an iteration down, and tell everybody; return why the search is to end, if it is."""
-        history = self.history
+        history, fitting = self.history, self.fitting
         history.loss.append(search.loss)
-        if self.validation_loss is None and not self.callbacks:
+        if not fitting.looks:
             self.progress.update(1, {"loss": search.loss})
             return None
-        stopped = self._look(search.training)
-        search.training, search.plan, self.validation_loss = self.renew(self._may_change_data)
-        return stopped or None
+        self._stopped = self.calls.end_batch(self._model, 0, {"loss": search.loss})
+        self._look()
+        fitting.renew()
+        if self._stopped:
+            return self._stopped
+        if len(history.loss) < fitting.epochs:
+            self._begin_epoch()
+        return None
 
 
 class _Search:
@@ -102,8 +115,9 @@ class _Search:
         The loss there.
     """
 
-    def __init__(self, fit: ScipyFit, training: Training, plan: EpochPlan, team: Team) -> None:
-        self.fit, self.training, self.plan, self._team = fit, training, plan, team
+    def __init__(self, fit: ScipyFit, team: Team) -> None:
+        self.fit, self._team = fit, team
+        self.training, self.plan = training, plan = fit.fitting.training, fit.fitting.epoch_plan
         self._memory, optimizer = training.memory, training.update.optimizer
         self._optimizer: Any = optimizer
         self._places = training.update.places()
@@ -189,9 +203,9 @@ class _Search:
 
     def _is_another(self) -> bool:
         """Whether callbacks have changed what is minimized, or where: then the search begins anew from there."""
-        if (self.training, self.plan) != self._begun:
+        if (self.fit.fitting.training, self.fit.fitting.epoch_plan) != self._begun:
             return True
-        if not self.fit._may_change_data:
+        if not self.fit.calls.may_change_data:
             return False
         now = self._gathered(self._memory.params)
         if not np.array_equal(now, self.best.astype(self._memory.params.dtype)):

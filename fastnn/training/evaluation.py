@@ -1,19 +1,23 @@
-"""How good predictions are: the loss over data that a net is not trained with."""
+"""How good predictions are: the loss over known data, and metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastnn.arena import Array
 from fastnn.arrays import convert
-from fastnn.checks import shown
+from fastnn.checks import count, shown
 from fastnn.inference import Predictors
 from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
 from fastnn.training.data import Data, read
+
+if TYPE_CHECKING:
+    from fastnn.training.trainer import Trainer
 
 
 def ending(tree: Tree, loss: Loss) -> tuple[Loss, bool]:
@@ -31,6 +35,40 @@ def evaluated(
     factor = None if weight is None else convert(weight, y.dtype)
     used.compute(y, np.ascontiguousarray(target), factor, None, value, None)
     return float(value[0]), y
+
+
+def measured(
+    trainer: Trainer, data: Data, metrics: Sequence[Any], n_threads: int | None, prefix: str = ""
+) -> dict[str, float]:
+    """Return the loss of a model over checked data, with its penalties, and metrics: by their names behind a prefix."""
+    assert trainer.loss is not None
+    end = ending(trainer.tree, trainer.loss)
+    value, outputs = evaluated(trainer.predictors, end, data, None, n_threads)
+    found = {f"{prefix}loss": value + trainer.restraints.value(trainer.tree, trainer.averages.params)}
+    if metrics:
+        (x, target, weight, _), without_last = data, end[1]
+        predicted = trainer.predictors.current().some(x, None, n_threads) if without_last else outputs
+        for metric in metrics:
+            found[f"{prefix}{metric.__name__}"] = float(metric(target, predicted, sample_weight=weight))
+    return found
+
+
+def evaluate(
+    trainer: Trainer,
+    x: ArrayLike,
+    y: ArrayLike,
+    loss: str | Loss | None,
+    sample_weight: ArrayLike | None,
+    batch_size: int | None,
+) -> dict[str, float]:
+    """Return the loss on other data and what else says how good predictions are."""
+    rows = None if batch_size is None else count("batch_size", batch_size)
+    chosen, tree = trainer.choose_loss(loss), trainer.tree
+    end = ending(tree, chosen)
+    data = trainer.as_it_was(lambda: read(tree, x, y, sample_weight, chosen, trainer.build, True, converted=False))
+    value, outputs = evaluated(trainer.predictors, end, data, rows)
+    value += trainer.restraints.value(tree, trainer.averages.params)
+    return {"loss": value, **end[0].metrics_of(outputs, data[1], data[2])}
 
 
 def read_validation(tree: Tree, given: Any, loss: Loss, build: Callable[[int], None]) -> Data:

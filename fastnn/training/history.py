@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from math import nan
 from typing import Any
+
+import numpy as np
 
 from fastnn.checks import number_of
 
 
 class History:
-    """The losses of a fit, epoch by epoch. They may be read by name, too: ``history["loss"]``.
+    """What a fit has logged, epoch by epoch: losses, metrics and what callbacks add, by name: ``history["accuracy"]``.
 
     Attributes
     ----------
@@ -23,13 +26,38 @@ class History:
     ended : str
         Why it ended, in words: after how many epochs and who wanted so many, or what has stopped, interrupted or
         broken it. Empty while it runs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Dense, Model
+    >>> x = np.linspace(-1, 1, 40)[:, None]
+    >>> history = Model([Dense(1)], seed=0).fit(x, 2 * x, epochs=3, validation_data=(x, 2 * x))
+    >>> list(history), len(history["val_loss"])
+    (['loss', 'val_loss'], 3)
     """
 
     def __init__(self) -> None:
         self.why = self.who_asked = ""  # what `ended` is made from, when somebody looks
         self.loss: list[float] = []
-        self.val_loss: list[float] = []
+        self._more: dict[str, list[float]] = {}
         self.seconds = 0.0
+
+    @property
+    def val_loss(self) -> list[float]:
+        """The loss on the validation data after each epoch; empty without such data."""
+        return self._more.get("val_loss", [])
+
+    def keep(self, logs: Mapping[str, Any]) -> None:
+        """Keep the numbers that are logged for the last epoch; of one that comes late, earlier ones are NaN."""
+        last = len(self.loss) - 1
+        for name, value in logs.items():
+            number = _number(value)
+            if number is None:
+                continue
+            numbers = self.loss if name == "loss" else self._more.setdefault(name, [])
+            numbers += [nan] * (last + 1 - len(numbers))
+            numbers[last] = number
 
     @property
     def ended(self) -> str:
@@ -41,9 +69,14 @@ class History:
     def __len__(self) -> int:
         return len(self.loss)
 
+    @property
+    def epoch(self) -> list[int]:
+        """The numbers of the epochs, from 0."""
+        return list(range(len(self)))
+
     def keys(self) -> list[str]:
         """Return the names of the numbers that it holds for each epoch."""
-        return ["loss", "val_loss"] if self.val_loss else ["loss"]
+        return ["loss", *self._more]
 
     def values(self) -> list[list[float]]:
         """Return these numbers, in the order of their names."""
@@ -61,15 +94,30 @@ class History:
 
     def __getitem__(self, name: str) -> list[float]:
         """Return the numbers of that name: ``history["loss"]`` is ``history.loss``."""
-        if name not in self.keys():
+        if name == "loss":
+            return self.loss
+        if name not in self._more:
             hint = ": fit was given no validation_data" if name == "val_loss" else ""
             raise KeyError(f"the history has no {name}, but {' and '.join(self.keys())}{hint}")
-        numbers: list[float] = getattr(self, name)
-        return numbers
+        return self._more[name]
 
     def to_dict(self) -> dict[str, list[float]]:
-        """Return a copy of the numbers by name, as a table is made of: ``pandas.DataFrame(history.to_dict())``."""
-        return {name: list(self[name]) for name in self.keys()}
+        """Return a copy of the numbers by name, one for each epoch: NaN where one has not been logged."""
+        return {name: numbers + [nan] * (len(self) - len(numbers)) for name, numbers in self.items()}
+
+    def to_frame(self) -> Any:
+        """Return the numbers as a data frame of pandas: a column each, a row for each epoch.
+
+        Raises
+        ------
+        ImportError
+            Without pandas, with what installs it.
+        """
+        try:
+            from pandas import DataFrame, RangeIndex
+        except ImportError:
+            raise ImportError("history.to_frame() needs pandas: pip install pandas") from None
+        return DataFrame(self.to_dict(), index=RangeIndex(len(self), name="epoch"))
 
     @property
     def history(self) -> dict[str, list[float]]:
@@ -77,8 +125,7 @@ class History:
         return self.to_dict()
 
     def __repr__(self) -> str:
-        last = f", loss {self.loss[-1]:.4g}" if self.loss else ""
-        last += f", val_loss {self.val_loss[-1]:.4g}" if self.val_loss else ""
+        last = "".join(f", {name} {numbers[-1]:.4g}" for name, numbers in self.items() if numbers)
         why = f"; {self.ended}" if self.ended else ""
         return f"<History: {number_of(len(self), 'epoch')}{last}{why}>"
 
@@ -104,3 +151,10 @@ class History:
         ax.set_xlabel("epoch")
         ax.set_ylabel("loss")
         return ax
+
+
+def _number(value: Any) -> float | None:
+    """Return what is logged as a number; None where it is none."""
+    if isinstance(value, (int, float, np.number, np.bool_)) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        return float(value)
+    return None

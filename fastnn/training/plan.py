@@ -255,20 +255,26 @@ class EpochPlan:
 
     def _record(self, plan: Plan, rows: int, step: Step) -> tuple[Tape, Tape]:
         """Return what brings so many rows, and the step."""
-        x, target, weight, tape = self.x, self.target, self.weight, Tape()
-        k, index, cursor = kernels.of(x.dtype), self.index, self.cursor
-        cursor[0] = 0  # of an epoch before: there may be fewer rows behind it
+        tape = Tape()
+        self.cursor[0] = 0  # of an epoch before: there may be fewer rows behind it
         if self.in_place:
             batch, own = self.batch.first(rows), Tape()
-            step(batch.reading(Rows(x, index, cursor)), own)
+            step(batch.reading(Rows(self.x, self.index, self.cursor)), own)
         else:
             batch, own = plan.recorded(rows, step)
+        self.record_gather(batch, tape)
+        return tape, own
+
+    def record_gather(self, batch: Batch, tape: Tape) -> None:
+        """Record what brings the rows of a batch, but for those that the step reads where they lie."""
+        x, target, weight = self.x, self.target, self.weight
+        k, index, cursor = kernels.of(x.dtype), self.index, self.cursor
+        if not self.in_place:
             k.gather_rows(x, index, cursor, batch.work.activations[0], tape)
         (k.gather_labels if target.ndim == 1 else k.gather_rows)(target, index, cursor, batch.target, tape)
         if weight is not None:
             assert batch.weight is not None
             k.gather_rows(weight, index, cursor, batch.weight, tape)
-        return tape, own
 
     @property
     def n_batches(self) -> int:
@@ -303,12 +309,17 @@ class EpochPlan:
         losses: Array,
         team: Team | None = None,
         stop: Stop | None = None,
+        gathers: tuple[Tape, Tape | None] | None = None,
     ) -> tuple[int, int] | None:
-        """Replay as many epochs as `losses` has places; return (epoch, batch) where a number became non-finite."""
+        """Replay as many epochs as `losses` has places; return (epoch, batch) where a number became non-finite.
+
+        `gathers` may bring the rows in place of what does so here.
+        """
         if self.shuffled and not shuffle:
             self.index[...] = np.arange(len(self.index))
         self.shuffled = shuffle
+        gather, gather_rest = (self.gather, self.gather_rest) if gathers is None else gathers
         return self._claim.run(
-            run_epochs, self.gather, self.step, self.gather_rest, self.step_rest, self.order, self.cursor,
+            run_epochs, gather, self.step, gather_rest, self.step_rest, self.order, self.cursor,
             self.batch.value, self.rows, shuffle, seed, first_epoch, losses, team, stop,
         )  # fmt: skip

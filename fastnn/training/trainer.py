@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn import losses, optimizers, threads
+from fastnn import losses, optimizers
 from fastnn._core.tape import Claim, Tape
-from fastnn._core.team import Stop, Team
 from fastnn.arena import Array, Memory
-from fastnn.checks import count, flag
 from fastnn.inference import Predictors
 from fastnn.layers.chain import Chain
 from fastnn.layers.contract import no_derivative
@@ -21,18 +18,15 @@ from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.update import Update, frozen_gradients
-from fastnn.schedules.moving import Moving
-from fastnn.training import by_scipy
 from fastnn.training.averages import Averages
 from fastnn.training.by_hand import STEPS_KEPT, ByHand, Step
-from fastnn.training.callbacks import Callback, EarlyStopping, as_callbacks, end, watches_training_loss
 from fastnn.training.data import Data, per_row, read
-from fastnn.training.epochs import Fit, default_epochs
-from fastnn.training.evaluation import ending, evaluated, read_validation
+from fastnn.training.evaluation import ending
+from fastnn.training.fitting import Fitting
 from fastnn.training.history import History
-from fastnn.training.moving import MOST_ROOM, schedules_of
-from fastnn.training.plan import Batch, Constants, EpochPlan, Plan
-from fastnn.training.progress import Progress
+from fastnn.training.moving import schedules_of
+from fastnn.training.options import FitOptions
+from fastnn.training.plan import Batch, Constants, Plan
 from fastnn.training.restraints import Restrained, Restraints
 from fastnn.training.scale import check_scale
 from fastnn.training.selfcheck import check_recordable
@@ -40,7 +34,6 @@ from fastnn.training.state import Memories, Recordings, Snapshot, State
 from fastnn.training.step import Training
 
 _TRAININGS_KEPT = 8  # pairs of a loss and an optimizer, in turn
-_SEEDS_APART = 1_000_003  # fits of one model shuffle by neighbouring seeds, and models by distant ones
 _BY_ANOTHER = "the model is being trained by another thread: train copies of it (copy.deepcopy)"
 _BY_LAST = {"softmax": "cross_entropy", "log_softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}
 
@@ -64,7 +57,7 @@ class Trainer:
     def __init__(
         self, tree: Tree, predictors: Predictors, seed: int, owner: Callable[[], Any], restraints: Restraints
     ) -> None:
-        self.tree, self.predictors, self.seed, self._owner = tree, predictors, seed, owner
+        self.tree, self.predictors, self.seed, self.owner = tree, predictors, seed, owner
         self.restraints = restraints
         self.loss: Loss | None = None
         self.optimizer: Optimizer | None = None
@@ -166,7 +159,7 @@ class Trainer:
         for layer in self.tree.without_derivative:
             raise no_derivative(layer)
 
-    def _prepared(
+    def prepared(
         self, loss: Loss, optimizer: Optimizer, target: Array, weights: int, steps: int = 0, in_fit: bool = True
     ) -> Training:
         """Make ready to train with this loss and optimizer: the last thing that may fail before the first step.
@@ -223,7 +216,7 @@ class Trainer:
 
     # -- training -----------------------------------------------------------------------------------------------------
 
-    def _as_it_was(self, begin: Callable[[], Any]) -> Any:
+    def as_it_was(self, begin: Callable[[], Any]) -> Any:
         """Call what may build the model, name its columns and fit layers; where it fails, these are as they were."""
         tree = self.tree
         waiting = [layer for layer in tree.adapting if layer.waits] if tree.adapting and tree.built else ()
@@ -241,10 +234,10 @@ class Trainer:
                 tree.unbuild()
             raise
 
-    def _build(self, n_in: int) -> None:
-        self.tree.build(n_in, self.seed, self._owner())
+    def build(self, n_in: int) -> None:
+        self.tree.build(n_in, self.seed, self.owner())
 
-    def _ready(
+    def ready(
         self,
         x: ArrayLike,
         y: ArrayLike,
@@ -252,24 +245,26 @@ class Trainer:
         loss: str | Loss | None,
         optimizer: str | Optimizer | None,
         known: bool = False,
-        more: Callable[[Loss], Any] | None = None,
+        more: Callable[[Loss], None] | None = None,
         steps: Callable[[int], int] | None = None,
-    ) -> tuple[Training, Data, Any]:
+    ) -> tuple[Training, Data]:
         """Build and prepare the model for these data, and return them checked, with what trains on them.
 
-        `steps` says how many steps may come in one call, for so many rows.
+        `more` reads what else may fail, before anything is prepared; `steps` says how many steps may come in one call,
+        for so many rows.
         """
         chosen, rule = self.choose_loss(loss), self.choose_optimizer(optimizer)
-        data = read(self.tree, x, y, sample_weight, chosen, self._build, known)
+        data = read(self.tree, x, y, sample_weight, chosen, self.build, known)
         if self.tree.adapting:  # weights of a single step may be advantages, which say nothing of the rows
             self.tree.adapt(data[0], data[2] if known else None)
-        extra = None if more is None else more(chosen)
+        if more is not None:
+            more(chosen)
         if known and chosen.of_numbers and not self.state.fits[0] and self.tree.digits.told != "y":  # the first fit
             bounded = self.tree.last.kernel not in ("", "identity")
             check_scale(data[1], data[2], y, bounded, lambda n: self.predictors.current().some(data[0][:n], None))
         coming = 0 if steps is None else steps(len(data[0]))
         weights = 0 if data[2] is None else per_row(data[2])
-        return self._prepared(chosen, rule, data[1], weights, coming, known), data, extra
+        return self.prepared(chosen, rule, data[1], weights, coming, known), data
 
     def train_batch(
         self,
@@ -282,12 +277,12 @@ class Trainer:
         """Take one step, and return the loss before it."""
 
         def begin() -> tuple[Training, Data, Plan, tuple[Batch, Tape]]:
-            training, data, _ = self._ready(x, y, sample_weight, loss, optimizer)
+            training, data = self.ready(x, y, sample_weight, loss, optimizer)
             matrix, target, *_ = data
             plan = training.plan(len(matrix), target, training.weights)
             return training, data, plan, plan.recorded(len(matrix), training.step)
 
-        training, (matrix, target, weight, _), plan, recorded = self._as_it_was(begin)
+        training, (matrix, target, weight, _), plan, recorded = self.as_it_was(begin)
         training.memory.without_gradients = None
         if training.schedules is not None:
             training.schedules.ready()
@@ -306,157 +301,17 @@ class Trainer:
         y: ArrayLike,
         loss: str | Loss | None,
         optimizer: str | Optimizer | None,
-        epochs: int | None,
-        batch_size: int | None,
-        shuffle: bool = True,
-        validation_data: tuple[ArrayLike, ...] | None = None,
-        sample_weight: ArrayLike | None = None,
-        callbacks: Sequence[Callback] | Callback | None = (),
-        verbose: bool | str = "auto",
-        n_threads: int | None = None,
-        stop: Stop | None = None,
+        options: FitOptions,
     ) -> History:
-        """Train, until another thread sets `stop`."""
-        asked = None if epochs is None else count("epochs", epochs, 0)
-        is_shuffled = shuffle if isinstance(shuffle, bool) else flag("shuffle", shuffle)
-        rows = None if batch_size is None else count("batch_size", batch_size)
-        progress = Progress(asked or 0, verbose)
-        called = () if callbacks == () else as_callbacks(callbacks)
-        for i, callback in enumerate(called):
-            if isinstance(callback, EarlyStopping):
-                callback.require(validation_data is not None, all(type(other) is EarlyStopping for other in called[:i]))
-        n_threads = threads.check(n_threads)
-        validated = None if validation_data is None else partial(self._validation, validation_data, n_threads)
-        chosen, rule = self.choose_loss(loss), self.choose_optimizer(optimizer)
-
-        def coming(n: int) -> int:
-            batches = -(-n // (rows or n))
-            return max(batches, min(batches * epochs_for(n)[0], MOST_ROOM))
-
-        def epochs_for(n: int) -> tuple[int, str]:
-            if asked is None:
-                return by_scipy.default_epochs(rule) if rule.takes_fits else default_epochs(n, rows or n)
-            return asked, "as asked"
-
-        def begin() -> tuple[Any, Plan, EpochPlan, int, str]:
-            nonlocal rows
-            if rule.takes_fits:
-                by_scipy.require(rule, self.tree, self.restraints.constraints)
-            ready = self._ready(x, y, sample_weight, chosen, rule, True, validated, coming)
-            n = len(ready[1][0])
-            if rule.takes_fits:
-                by_scipy.require_whole(rule, batch_size, n)
-                rows = None
-            epochs, who_asked = epochs_for(n)
-            return ready, *self._plans(ready[0], ready[1], rows, epochs), epochs, who_asked
-
-        averaging = self.state.averaging
-        (training, data, validate), plan, over_data, n_epochs, who_asked = self._as_it_was(begin)
-        progress.total = n_epochs
-        if n_epochs == 0:
-            plan.put_back(over_data)
-            self.history = History()
-            self.history.who_asked = who_asked
-            end(called, self._owner())
-            return self.history
-        team = Team(threads.chosen(n_threads, over_data.chunks, n_epochs * over_data.n_batches))
-        fits = self.state.fits
-        order = is_shuffled, (self.seed * _SEEDS_APART + int(fits[0])) % 2**64
-        memory, begun = training.memory, set[Moving]()
-        before = Snapshot(self.state, memory, None)
-        before.averaging = averaging
-        if training.schedules is not None:
-            training.schedules.begin(before, n_epochs, over_data.n_batches, begun)
-        fits[0] += 1
-        if self._by_hand is not None:
-            self._by_hand.end_batch()
-        history = self.history = History()
-
-        def renew(changed: bool) -> tuple[Training, EpochPlan, Callable[[], float] | None]:
-            nonlocal training, plan, over_data, data, validate
-            assert self.loss is not None
-            assert self.optimizer is not None
-            holds = True
-            if changed:  # by a callback: the data are read anew
-                data = read(self.tree, x, y, sample_weight, self.loss, self._build, True, data[3])
-                if validated is not None:
-                    validate = validated(self.loss)
-                holds = not over_data.has_moved() and over_data.use(*data[:3])
-            if self.optimizer.takes_fits != rule.takes_fits:
-                raise TypeError(
-                    f"a callback set the optimizer to {self.optimizer!r} in a fit by {rule!r}: begin another"
-                )
-            now = self._prepared(self.loss, self.optimizer, data[1], per_row(data[2]), over_data.n_batches)
-            if now is not training or not holds:
-                training = now
-                left = n_epochs - len(history)
-                plan, over_data = self._plans(training, data, rows, left, self.optimizer is not rule)
-            if training.schedules is not None and len(history.loss) < n_epochs:
-                training.schedules.begin(before, n_epochs - len(history.loss), over_data.n_batches, begun)
-            return training, over_data, validate
-
-        training_loss = None
-        if called and any(watches_training_loss(callback, validate is not None) for callback in called):
-            training_loss = lambda: self._loss_now(data, n_threads)  # noqa: E731 - the data may change
-        fit = (by_scipy.ScipyFit if rule.takes_fits else Fit)(
-            history, n_epochs, who_asked, order, progress, called, self._owner(), renew, training_loss, validate,
-            partial(self.restore, before, memory, None), lambda team: self.averages.refresh(data[0], rows, team),
-            stop, before,
-        )  # fmt: skip
-        try:
-            training, over_data = fit.run(training, over_data, team)
-        except BaseException as error:
-            fit.failed(error)
-            raise
-        finally:
-            end(called, fit.model)
-        plan.put_back(over_data)
-        return history
-
-    def _plans(
-        self, training: Training, data: Data, rows: int | None, epochs: int, anew: bool = True
-    ) -> tuple[Plan, EpochPlan]:
-        """Return the recorded step for batches of so many rows, or of all, and what goes over these data.
-
-        That will be in so many epochs, `anew` at the beginning of a fit, or where another optimizer takes over.
-        """
-        matrix, target, weight, _ = data
-        size = min(rows or len(matrix), len(matrix))
-        training.update.begin_fit(epochs, -(-len(matrix) // size), anew)
-        plan = training.plan(size, target, per_row(weight), False)
-        takes_fits = training.update.optimizer.takes_fits
-        step = training.loss_and_grads if takes_fits else training.stepping(False)
-        return plan, plan.take_epochs(size, matrix, target, weight, step)
-
-    def _validation(self, given: Any, n_threads: int | None, loss: Loss) -> Callable[[], float]:
-        """Return a function that computes the loss on these data."""
-        return partial(self._loss_now, read_validation(self.tree, given, loss, self._build), n_threads)
-
-    def _loss_now(self, data: Data, n_threads: int | None) -> float:
-        assert self.loss is not None
-        value, _ = evaluated(self.predictors, ending(self.tree, self.loss), data, None, n_threads)
-        return value + self.restraints.value(self.tree, self.averages.params)
-
-    # -- evaluation ---------------------------------------------------------------------------------------------------
-
-    def evaluate(
-        self,
-        x: ArrayLike,
-        y: ArrayLike,
-        loss: str | Loss | None,
-        sample_weight: ArrayLike | None,
-        batch_size: int | None,
-    ) -> dict[str, float]:
-        """Return the loss on other data and what else says how good predictions are."""
-        rows = None if batch_size is None else count("batch_size", batch_size)
-        chosen = self.choose_loss(loss)
-        end = ending(self.tree, chosen)
-        data = self._as_it_was(lambda: read(self.tree, x, y, sample_weight, chosen, self._build, True, converted=False))
-        value, outputs = evaluated(self.predictors, end, data, rows)
-        value += self.restraints.value(self.tree, self.averages.params)
-        return {"loss": value, **end[0].metrics_of(outputs, data[1], data[2])}
+        """Train."""
+        return Fitting(self, x, y, loss, optimizer, options).run()
 
     # -- by hand ------------------------------------------------------------------------------------------------------
+
+    def end_batch_by_hand(self) -> None:
+        """End the batch of passes one by one: others take steps."""
+        if self._by_hand is not None:
+            self._by_hand.end_batch()
 
     def passes(self) -> ByHand:
         """Return what takes passes one by one."""

@@ -1,0 +1,165 @@
+"""The callbacks of one fit: those that are given, checked, and who of them is called when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from inspect import signature
+from typing import Any
+
+import numpy as np
+
+from fastnn.callbacks.contract import Callback, Function
+from fastnn.callbacks.early_stopping import EarlyStopping
+from fastnn.checks import number_of, shown
+from fastnn.signatures import takes
+
+Hooks = Sequence[Callable[..., Any]]
+
+
+def as_callbacks(given: Any) -> tuple[Function, ...]:
+    """Return callbacks that can be called: those of a sequence, or one.
+
+    Raises
+    ------
+    TypeError
+        Where one is no function of (model, epoch, logs).
+    """
+    if given is None:
+        return ()
+    found = (given,) if callable(given) or not isinstance(given, Iterable) or isinstance(given, str) else tuple(given)
+    for callback in found:
+        what = f"callbacks holds {shown(callback)}, expected functions of (model, epoch, logs)"
+        if isinstance(callback, type):
+            raise TypeError(f"{what}: this is a class, make an object of it, {callback.__name__}()")
+        if not callable(callback):
+            kerass = [name for name in ("on_epoch_end", "on_train_end") if hasattr(callback, name)]
+            hint = f": name its {kerass[0]} __call__" if kerass else ", such as EarlyStopping()"
+            raise TypeError(f"{what}{hint}")
+        if not takes(callback, 3):
+            raise TypeError(f"{what}: it is called with these three, and takes {signature(callback)}")
+    return found
+
+
+class Calls:
+    """The callbacks of one fit, and those of them that have something to do at its begin, its epochs and batches.
+
+    Attributes
+    ----------
+    all : tuple of callables
+    begins, begins_epochs, begins_batches, ends_batches, ends_epochs, ends : list of callables
+        Their own methods: what is inherited from `Callback` does nothing.
+    in_batches, looks : bool
+        Whether one looks between batches, and between epochs.
+    may_change_data : bool
+        Whether one may change the data of the fit.
+    """
+
+    def __init__(self, callbacks: tuple[Function, ...]) -> None:
+        self.all = callbacks
+        self.begins = _own(callbacks, "begin")
+        self.begins_epochs = _own(callbacks, "begin_epoch")
+        self.begins_batches = _own(callbacks, "begin_batch")
+        self.ends_batches = _own(callbacks, "end_batch")
+        self.ends_epochs = [callback for callback in callbacks if _has_own(callback, "__call__")]
+        self.ends = _own(callbacks, "end")
+        self.in_batches = bool(self.begins_batches or self.ends_batches)
+        self.looks = bool(self.ends_epochs or self.begins_epochs or self.in_batches)
+        self.may_change_data = any(may_change_data(callback) for callback in callbacks)
+
+    def require(self, modes: Mapping[str, str]) -> None:
+        """Raise an error, before a fit that logs these numbers, for what could not be done in it."""
+        is_open = False
+        for callback in self.all:
+            if isinstance(callback, Callback):
+                callback.require(modes, is_open)
+            is_open = is_open or not isinstance(callback, Callback) or callback.may_log
+
+    def watch_training_loss(self, validates: bool) -> bool:
+        """Whether one needs the loss over the training data at the end of each epoch."""
+        asked = (getattr(callback, "watches_training_loss", None) for callback in self.all)
+        return any(watches is not None and watches(validates) for watches in asked)
+
+    @property
+    def hold_best(self) -> bool:
+        """Whether the model will return to a state that one of them holds."""
+        return any(getattr(callback, "holds_best", False) for callback in self.all)
+
+    def begin(self, model: Any) -> None:
+        """Begin a fit."""
+        for begin in self.begins:
+            begin(model)
+
+    def begin_epoch(self, model: Any, epoch: int) -> None:
+        """Begin an epoch."""
+        for begin in self.begins_epochs:
+            begin(model, epoch)
+
+    def begin_batch(self, model: Any, batch: int) -> None:
+        """Begin a batch."""
+        for begin in self.begins_batches:
+            begin(model, batch)
+
+    def end_batch(self, model: Any, batch: int, logs: dict[str, float]) -> str:
+        """End a batch; return who wants to stop, if anybody does."""
+        stopped = ""
+        for end in self.ends_batches:
+            if _is_true(end(model, batch, logs)) and not stopped:
+                callback = getattr(end, "__self__", end)
+                stopped = getattr(callback, "reason", "") or _returned_true(callback, f"batch {batch + 1} of an epoch")
+        return stopped
+
+    def end_epoch(self, model: Any, epoch: int, logs: dict[str, Any]) -> str:
+        """End an epoch; return who wants to stop, if anybody does."""
+        stopped = ""
+        for i, callback in enumerate(self.ends_epochs):
+            try:
+                answer = callback(model, epoch, logs)
+            except BaseException:
+                for other in self.ends_epochs[i:]:  # they have not seen an epoch that the history holds
+                    if isinstance(other, EarlyStopping):
+                        with suppress(Exception):
+                            other(model, epoch, logs)
+                raise
+            if _is_true(answer) and not stopped:
+                stopped = getattr(callback, "reason", "") or _returned_true(callback, number_of(epoch + 1, "epoch"))
+        return stopped
+
+    def end(self, model: Any) -> None:
+        """Tell all that the fit has ended: each, whatever others raise."""
+        _end(self.ends, model)
+
+
+def may_change_data(callback: Any) -> bool:
+    """Whether a callback may change the data of a fit: of code of others nobody knows."""
+    return callback.may_change_data if isinstance(callback, Callback) else True
+
+
+def _has_own(callback: Any, name: str) -> bool:
+    """Whether a callback has a method of that name that does something."""
+    return getattr(type(callback), name, None) is not getattr(Callback, name)
+
+
+def _own(callbacks: Sequence[Any], name: str) -> list[Callable[..., Any]]:
+    methods = (getattr(callback, name, None) for callback in callbacks if _has_own(callback, name))
+    return [method for method in methods if callable(method)]
+
+
+def _end(ends: Hooks, model: Any) -> None:
+    if ends:
+        try:
+            ends[0](model)
+        finally:
+            _end(ends[1:], model)
+
+
+def _is_true(answer: object) -> bool:
+    return isinstance(answer, (bool, np.bool_)) and bool(answer)
+
+
+def _returned_true(callback: Any, after: str) -> str:
+    name = getattr(callback, "__qualname__", type(callback).__qualname__)
+    return f"a callback returned True after {after}: {name}"
+
+
+NO_CALLS = Calls(())

@@ -1,0 +1,61 @@
+"""What calls callbacks between the batches of an epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastnn._core.tape import Tape
+
+if TYPE_CHECKING:
+    from fastnn.callbacks.calls import Calls
+    from fastnn.training.plan import EpochPlan
+
+
+class Stopped(Exception):
+    """A callback ends the fit behind a batch: it says who."""
+
+
+class Batches:
+    """The batches of an epoch, told to callbacks: the gather of each one begins with a call of `between`.
+
+    Parameters
+    ----------
+    plan : EpochPlan
+    calls : Calls
+    model : Any
+        What they are called with.
+    """
+
+    def __init__(self, plan: EpochPlan, calls: Calls, model: Any) -> None:
+        self._value, self._calls, self._model, self._batch = plan.batch.value, calls, model, 0
+
+    def begin(self) -> None:
+        """Begin an epoch."""
+        self._batch = 0
+
+    def between(self) -> None:
+        """End the batch before, where there is one, and begin the next."""
+        if self._batch:
+            self.end()
+        self._calls.begin_batch(self._model, self._batch)
+        self._batch += 1
+
+    def end(self) -> None:
+        """End a batch."""
+        why = self._calls.end_batch(self._model, self._batch - 1, {"loss": float(self._value[0])})
+        if why:
+            raise Stopped(why)
+
+
+def gathers(plan: EpochPlan, batches: Batches) -> tuple[Tape, Tape | None]:
+    """Return what brings the rows of a batch, and those of the last one, behind a call of what is between batches."""
+    found: list[Tape | None] = []
+    for rows, has in ((plan.rows, True), (plan.begun[0] % plan.rows, plan.gather_rest is not None)):
+        tape = Tape() if has else None
+        if tape is not None:
+            tape.call(batches.between)
+            plan.record_gather(plan.batch.first(rows), tape)
+        found.append(tape)
+    first, rest = found
+    assert first is not None
+    return first, rest

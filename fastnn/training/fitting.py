@@ -1,0 +1,212 @@
+"""One fit of a model: its data, what trains on them, and both anew where callbacks have changed something."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from numpy.typing import ArrayLike
+
+from fastnn import threads
+from fastnn._core.team import Team
+from fastnn.losses import Loss
+from fastnn.optimizers import Optimizer
+from fastnn.schedules.moving import Moving
+from fastnn.training import by_scipy
+from fastnn.training.data import Data, per_row, read
+from fastnn.training.epochs import Fit
+from fastnn.training.evaluation import measured, read_validation
+from fastnn.training.history import History
+from fastnn.training.moving import MOST_ROOM
+from fastnn.training.options import FitOptions, default_epochs
+from fastnn.training.plan import EpochPlan, Plan
+from fastnn.training.state import Snapshot
+from fastnn.training.step import Training
+
+if TYPE_CHECKING:
+    from fastnn.training.trainer import Trainer
+
+_SEEDS_APART = 1_000_003  # fits of one model shuffle by neighbouring seeds, and models by distant ones
+
+
+class Fitting:
+    """What one fit trains, and on what.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    x, y, loss, optimizer
+        As in `Model.fit`.
+    options : FitOptions
+
+    Attributes
+    ----------
+    training : Training
+    epoch_plan : EpochPlan
+        What goes over the data.
+    epochs : int
+    who_asked : str
+        For so many epochs, in words.
+    validates : bool
+        Whether there are validation data.
+    """
+
+    training: Training
+    plan: Plan
+    epoch_plan: EpochPlan
+    epochs: int
+    who_asked: str
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        x: ArrayLike,
+        y: ArrayLike,
+        loss: str | Loss | None,
+        optimizer: str | Optimizer | None,
+        options: FitOptions,
+    ) -> None:
+        self._trainer, self._x, self._y, self.options = trainer, x, y, options
+        self._loss, self._rule = trainer.choose_loss(loss), trainer.choose_optimizer(optimizer)
+        self._rows = options.batch_size
+        self.validates = options.validation_data is not None
+        self._validation: Data | None = None
+        self._begun = set[Moving]()  # numbers whose schedules this fit has begun
+        self.watches_training_loss = bool(options.calls.all) and options.calls.watch_training_loss(self.validates)
+
+    # -- the beginning ------------------------------------------------------------------------------------------------
+
+    def run(self) -> History:
+        """Train."""
+        trainer, options = self._trainer, self.options
+        averaging = trainer.state.averaging
+        trainer.as_it_was(self._begin)
+        calls, state, model = options.calls, trainer.state, trainer.owner()
+        options.progress.total = self.epochs
+        if self.epochs == 0:
+            self.plan.put_back(self.epoch_plan)
+            trainer.history = History()
+            trainer.history.who_asked = self.who_asked
+            try:
+                calls.begin(model)
+            finally:
+                calls.end(model)
+            return trainer.history
+        n_batches = self.epoch_plan.n_batches
+        team = Team(threads.chosen(options.n_threads, self.epoch_plan.chunks, self.epochs * n_batches))
+        order = options.shuffle, (trainer.seed * _SEEDS_APART + int(state.fits[0])) % 2**64
+        self._memory = self.training.memory
+        self._before = Snapshot(state, self._memory, None)
+        self._before.averaging = averaging
+        if self.training.schedules is not None:
+            self.training.schedules.begin(self._before, self.epochs, n_batches, self._begun)
+        state.fits[0] += 1
+        trainer.end_batch_by_hand()
+        self._history = trainer.history = History()
+        fit = (by_scipy.ScipyFit if self._rule.takes_fits else Fit)(self, trainer.history, order, model, self._before)
+        try:
+            fit.run(team)
+        except BaseException as error:
+            fit.failed(error)
+            raise
+        finally:
+            if calls.ends:
+                calls.end(model)
+        self.plan.put_back(self.epoch_plan)
+        return trainer.history
+
+    def _begin(self) -> None:
+        """Read the data, and prepare what trains on them: all that may fail before the first step."""
+        trainer, rule = self._trainer, self._rule
+        if rule.takes_fits:
+            by_scipy.require(rule, trainer.tree, trainer.restraints.constraints)
+        validate = self._read_validation if self.validates else None
+        self.training, self._data = trainer.ready(
+            self._x, self._y, self.options.sample_weight, self._loss, rule, True, validate, self._coming
+        )
+        n = len(self._data[0])
+        if rule.takes_fits:
+            by_scipy.require_whole(rule, self.options.batch_size, n)
+            self._rows = None
+        self.epochs, self.who_asked = self._epochs_for(n)
+        self.plan, self.epoch_plan = self._plans(self.epochs)
+
+    def _epochs_for(self, n: int) -> tuple[int, str]:
+        """Return how many epochs there are for so many rows, and why."""
+        asked, rule = self.options.epochs, self._rule
+        if asked is None:
+            return by_scipy.default_epochs(rule) if rule.takes_fits else default_epochs(n, self._rows or n)
+        return asked, "as asked"
+
+    def _coming(self, n: int) -> int:
+        """Return how many steps may come in one call, for so many rows."""
+        batches = -(-n // (self._rows or n))
+        return max(batches, min(batches * self._epochs_for(n)[0], MOST_ROOM))
+
+    def _read_validation(self, loss: Loss) -> None:
+        trainer = self._trainer
+        self._validation = read_validation(trainer.tree, self.options.validation_data, loss, trainer.build)
+
+    def _plans(self, epochs: int, anew: bool = True) -> tuple[Plan, EpochPlan]:
+        """Return the recorded step for batches of so many rows, or of all, and what goes over these data.
+
+        That will be in so many epochs, `anew` at the beginning of a fit, or where another optimizer takes over.
+        """
+        training, (matrix, target, weight, _) = self.training, self._data
+        size = min(self._rows or len(matrix), len(matrix))
+        training.update.begin_fit(epochs, -(-len(matrix) // size), anew)
+        plan = training.plan(size, target, per_row(weight), False)
+        takes_fits = training.update.optimizer.takes_fits
+        step = training.loss_and_grads if takes_fits else training.stepping(False)
+        return plan, plan.take_epochs(size, matrix, target, weight, step)
+
+    # -- between epochs -----------------------------------------------------------------------------------------------
+
+    @property
+    def looks(self) -> bool:
+        """Whether something has to be looked at between epochs."""
+        schedules, options = self.training.schedules, self.options
+        watches = schedules is not None and schedules.watch
+        return self.validates or options.calls.looks or bool(options.metrics) or watches
+
+    def renew(self) -> None:
+        """Prepare anew what callbacks may have changed: numbers, structure, and data, which are then read again."""
+        trainer, holds = self._trainer, True
+        assert trainer.loss is not None
+        assert trainer.optimizer is not None
+        if self.options.calls.may_change_data:
+            weight, n = self.options.sample_weight, self._data[3]
+            self._data = read(trainer.tree, self._x, self._y, weight, trainer.loss, trainer.build, True, n)
+            if self.validates:
+                self._read_validation(trainer.loss)
+            holds = not self.epoch_plan.has_moved() and self.epoch_plan.use(*self._data[:3])
+        optimizer, data = trainer.optimizer, self._data
+        if optimizer.takes_fits != self._rule.takes_fits:
+            raise TypeError(f"a callback set the optimizer to {optimizer!r} in a fit by {self._rule!r}: begin another")
+        now = trainer.prepared(trainer.loss, optimizer, data[1], per_row(data[2]), self.epoch_plan.n_batches)
+        left = self.epochs - len(self._history)
+        if now is not self.training or not holds:
+            self.training = now
+            self.plan, self.epoch_plan = self._plans(left, optimizer is not self._rule)
+        if now.schedules is not None and left:
+            now.schedules.begin(self._before, left, self.epoch_plan.n_batches, self._begun)
+
+    def numbers(self, loss: float) -> dict[str, float]:
+        """Return what is logged for an epoch whose batches had this mean loss."""
+        trainer, options = self._trainer, self.options
+        logs = {"loss": loss}
+        if options.metrics or self.watches_training_loss:
+            found = measured(trainer, self._data, options.metrics, options.n_threads)
+            logs = found if self.watches_training_loss else {**found, "loss": loss}
+        if self._validation is not None:
+            logs |= measured(trainer, self._validation, options.metrics, options.n_threads, "val_")
+        return logs
+
+    # -- where it ends ------------------------------------------------------------------------------------------------
+
+    def refresh(self, team: Team) -> None:
+        """Compute statistics of averaged parameters anew, with these threads, where there are any."""
+        self._trainer.averages.refresh(self._data[0], self._rows, team)
+
+    def put_back(self) -> None:
+        """Give the model the state from before this fit."""
+        self._trainer.restore(self._before, self._memory, None)

@@ -1,0 +1,104 @@
+"""What a fit is asked for: its options, checked."""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from fastnn import threads
+from fastnn.callbacks.calls import NO_CALLS, Calls, as_callbacks
+from fastnn.checks import count, flag, number_of
+from fastnn.training.progress import Progress
+
+if TYPE_CHECKING:
+    from fastnn._core.team import Stop
+
+_STEPS, _LEAST, _MOST, _MOST_ROWS = 4000, 10, 1000, 1_000_000  # of fits for which nobody says how many epochs
+
+
+class _Default(int):
+    """A number that nobody has asked for."""
+
+
+BATCH_SIZE = _Default(32)  # the rows of a step
+
+
+class FitOptions:
+    """What a fit is asked for beside its data, loss and optimizer: as in `Model.fit`, checked.
+
+    Attributes
+    ----------
+    epochs : int or None
+    batch_size : int or None
+        As it is given: `BATCH_SIZE` where nobody has asked.
+    calls : Calls
+        The callbacks.
+    metrics : tuple
+    progress : Progress
+    stop : Stop or None
+        Ends the fit as Ctrl-C does, where another thread sets it.
+    """
+
+    __slots__ = (
+        "batch_size",
+        "calls",
+        "epochs",
+        "metrics",
+        "n_threads",
+        "progress",
+        "sample_weight",
+        "shuffle",
+        "stop",
+        "validation_data",
+    )
+
+    def __init__(
+        self,
+        epochs: Any = None,
+        batch_size: Any = BATCH_SIZE,
+        shuffle: Any = True,
+        validation_data: Any = None,
+        sample_weight: Any = None,
+        callbacks: Any = (),
+        verbose: Any = "auto",
+        n_threads: Any = None,
+        metrics: Any = (),
+        stop: Stop | None = None,
+    ) -> None:
+        self.epochs = None if epochs is None else count("epochs", epochs, 0)
+        self.shuffle = shuffle if isinstance(shuffle, bool) else flag("shuffle", shuffle)
+        self.batch_size = None if batch_size is None else count("batch_size", batch_size)
+        if batch_size is BATCH_SIZE:
+            self.batch_size = BATCH_SIZE
+        self.progress = Progress(self.epochs or 0, verbose)
+        self.validation_data, self.sample_weight, self.stop = validation_data, sample_weight, stop
+        self.metrics = () if metrics is None else tuple(metrics)
+        self.calls = NO_CALLS if callbacks == () else Calls(as_callbacks(callbacks))
+        if self.calls.all:
+            self.calls.require(self.modes())
+        self.n_threads = threads.check(n_threads)
+
+    def modes(self) -> dict[str, str]:
+        """Return what will be logged, and whether smaller or larger is better: "min", "max", or "" for unknown."""
+        found = {"loss": "min"}
+        if self.validation_data is not None:
+            found["val_loss"] = "min"
+        return found
+
+
+def default_epochs(rows: int, batch: int) -> tuple[int, str]:
+    """Return how many epochs train a net on so many rows with batches of so many, and why, in words.
+
+    As many as make 4,000 steps, by which small data are learnt with the default optimizer (docs/performance.md): at
+    most 1,000, and never so many that more than 1,000,000 rows are gone over, but at least 10.
+    """
+    wanted = -(-_STEPS // -(-rows // batch))
+    epochs, rule = min(
+        (wanted, f"at least {_STEPS:,} steps"),
+        (_MOST, f"at most {_MOST:,} epochs"),
+        (_MOST_ROWS // rows, f"at most {_MOST_ROWS:,} rows"),
+        key=itemgetter(0),
+    )
+    if epochs <= _LEAST:
+        epochs, rule = _LEAST, f"at least {_LEAST} epochs"
+    return epochs, f"the default for {number_of(rows, 'row')}: {rule}"
