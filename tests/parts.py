@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import fastnn
-from fastnn import callbacks, constraints, initializers, layers, losses, optimizers, penalties, schedules
+from fastnn import callbacks, constraints, initializers, layers, losses, metrics, optimizers, penalties, schedules
 from fastnn.layers import activations
 from fastnn.settings import Part
 
@@ -64,7 +64,7 @@ def public_parts() -> dict[str, Any]:
 
 
 # Of what people write themselves
-OTHERS = {"Layer", "Loss", "Optimizer", "Penalty", "Constraint", "Callback"}
+OTHERS = {"Layer", "Loss", "Metric", "Optimizer", "Penalty", "Constraint", "Callback"}
 
 
 def derived_from(base: type, *others: type) -> Callable[[Any], bool]:
@@ -88,6 +88,7 @@ FAMILIES = (
         lambda part: part is losses.Head or derived_from(losses.Loss)(part),
         losses._BY_NAME,
     ),
+    Family("Metrics", (metrics,), derived_from(metrics.Metric), metrics._BY_NAME),
     Family("Optimizers", (optimizers,), derived_from(optimizers.Optimizer), optimizers._BY_NAME),
     Family("Averages of weights", (optimizers,), derived_from(optimizers.Average), {}),
     Family(

@@ -24,7 +24,7 @@ LEVELS = (
     ("digits",),
     ("schedules",),
     ("kernels", "reference", "threads", "settings"),
-    ("settable",),
+    ("settable", "metrics"),
     ("initializers",),
     ("layers",),
     ("losses", "optimizers", "penalties", "constraints"),

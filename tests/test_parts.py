@@ -57,6 +57,7 @@ def test_a_part_says_its_formula_or_source_and_shows_an_example(name):
 
 # Where the parts of a family are tested, each by its name
 TESTS = {
+    "Metrics": ["test_metrics.py"],
     "Optimizers": ["test_lbfgs.py"],
     "Averages of weights": ["test_averages.py"],
     "Groups, and transforms of gradients": ["test_groups.py"],
