@@ -169,6 +169,7 @@ from fastnn.schedules import (
     ReduceOnPlateau,
     StepDecay,
 )
+from fastnn.splits import Split
 from fastnn.training.history import History
 
 if TYPE_CHECKING:
@@ -347,6 +348,7 @@ __all__ = [
     "Softsign",
     "SparsePlus",
     "Sparsemax",
+    "Split",
     "SquaredHinge",
     "Squareplus",
     "StepDecay",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
 
 from numpy import ndarray
 from numpy.typing import ArrayLike
@@ -17,6 +17,7 @@ from fastnn.losses import Loss
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.signatures import closed, refused
+from fastnn.splits import Split
 from fastnn.tables import Named, row_names, table_of
 from fastnn.training.evaluation import evaluate
 from fastnn.training.history import History
@@ -238,6 +239,8 @@ class Model(Network):
         n_threads: int | None = None,
         *,
         metrics: Sequence[Callable[..., float]] | None = (),
+        validation_split: float | Split | None = None,
+        class_weight: Mapping[Any, Any] | Sequence[Any] | str | None = None,
         **unknown: NoReturn,
     ) -> History:
         """Train.
@@ -263,6 +266,9 @@ class Model(Network):
             Whether each epoch visits the rows in a new order.
         validation_data : tuple (x, y), (x, y, sample_weight), or None
             Evaluated after every epoch into ``history.val_loss``, weighted as in `evaluate`.
+        validation_split : float, Split or None
+            In place of such data, a share of the rows, which are not trained with: drawn by the seed of the model, so
+            that each class keeps its share. `Split` says what else: whole groups, or the last rows.
         sample_weight : array_like of shape (rows,) or (rows, n_out), or None
             What rows, or targets, weigh, relative to each other: numbers >= 0. A row of weight 2 counts as two; what
             weighs 0 is left out, whatever it holds, NaN too. Others are scaled to mean 1, and the loss of a batch is
@@ -279,6 +285,10 @@ class Model(Network):
             How many threads compute together: the result has the same bits for any number. None decides it from the
             work: one for small nets, never more than the process may use or than FASTNN_NUM_THREADS says, or
             OMP_NUM_THREADS where that is not set.
+        class_weight : dict, "balanced", sequence or None
+            What classes weigh in training, as in Keras not in validation: ``{0: 1, 1: 5}`` by labels, 1 for those that
+            are not named; "balanced" weighs all classes alike. It multiplies sample_weight, and is relative as that
+            is. Of outputs that are each of two classes it holds for each, or is a list; for `Heads` it is a dict.
         metrics : sequence of callables
             Called as ``f(y_true, y_pred, sample_weight=...)`` at the end of each epoch, for the training data and for
             the validation data: their numbers are logged under the names of the functions, behind "val_" the latter.
@@ -314,6 +324,7 @@ class Model(Network):
             self._own()
         trainer = self._trainer
         options = FitOptions(
-            epochs, batch_size, shuffle, validation_data, sample_weight, callbacks, verbose, n_threads, metrics
-        )
+            epochs, batch_size, shuffle, validation_data, sample_weight, callbacks, verbose, n_threads, metrics,
+            validation_split, class_weight,
+        )  # fmt: skip
         return trainer.claim.run(trainer.fit, x, y, loss, optimizer, options)

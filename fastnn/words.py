@@ -41,6 +41,7 @@ _CALLED: dict[str, tuple[str, ...]] = {
     # of fit and the model
     "n_epochs": ("epochs",), "num_epochs": ("epochs",), "nb_epoch": ("epochs",), "max_iter": ("epochs",),
     "n_iter": ("epochs",), "bs": ("batch_size",), "callback": ("callbacks",), "eval_set": ("validation_data",),
+    "validation_fraction": ("validation_split",),
     "sample_weights": ("sample_weight",), "criterion": ("loss",), "loss_fn": ("loss",), "n_jobs": ("n_threads",),
     "num_threads": ("n_threads",), "workers": ("n_threads",), "X": ("x",), "random_state": ("seed",),
     "random_seed": ("seed",), "state_dict": ("snapshot",), "load_state_dict": ("restore",), "set_weights": ("params",),
@@ -64,7 +65,6 @@ _TO_FIT = "it is given to fit"
 _OF_OPTIMIZER = "it is a setting of the optimizer: optimizer=Adam(lr=0.001)"
 _SEED = "all randomness follows from the seed of the model: Model(layers, seed=0)"
 _OF_MODEL = "the model has it, for parameters of a layer, a kind or a pattern: Model(layers"
-_SPLIT = "split the data, and pass validation_data=(x, y)"
 _QUIET = "it shows nothing"
 _MODES = "fit and train_batch train, predict and evaluate do not: there is no mode to set"
 _CPU = "it computes on the CPU"
@@ -103,7 +103,6 @@ _ABSENT: dict[str, str] = {
 }  # fmt: skip
 _NOT_YET: dict[str, str] = {
     "metrics": "evaluate returns the loss and, for a cross-entropy, the accuracy",
-    "validation_split": _SPLIT, "validation_fraction": _SPLIT,
 }  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def public_parts() -> dict[str, Any]:
 
 
 # Of what people write themselves
-OTHERS = {"Layer", "Loss", "Metric", "Optimizer", "Penalty", "Constraint", "Callback"}
+OTHERS = {"Layer", "Loss", "Metric", "Optimizer", "Penalty", "Constraint", "Callback", "Split"}
 
 
 def derived_from(base: type, *others: type) -> Callable[[Any], bool]:

@@ -28,7 +28,7 @@ LEVELS = (
     ("initializers",),
     ("layers",),
     ("losses", "optimizers", "penalties", "constraints"),
-    ("inference", "callbacks"),
+    ("inference", "callbacks", "splits"),
     ("training",),
     ("network",),
     ("model",),

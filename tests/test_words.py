@@ -209,8 +209,7 @@ def test_a_part_may_be_an_abstract_class():
 
 
 OPTIONS = [
-    ("fit", "class_weight", "setting of the loss"),
-    ("fit", "validation_split", "yet: split the data"),
+    ("fit", "validation_fraction", "it is called validation_split here"),
     ("fit", "lr", "optimizer=Adam"),
     ("fit", "learning_rate", "optimizer=Adam"),
     ("fit", "n_epochs", "it is called epochs here"),
@@ -315,7 +314,7 @@ def test_signatures_are_those_of_what_is_accepted():
     assert [*inspect.signature(Model).parameters] == ["layers", "seed", "dtype", "penalties", "constraints"]
     assert [*inspect.signature(MSE).parameters] == ["reduction", "output_weights", "missing"]
     assert [*inspect.signature(Huber).parameters] == ["delta", "options"]
-    assert [*inspect.signature(Model([Dense(1)]).fit).parameters][-3:-1] == ["verbose", "n_threads"]
+    assert [*inspect.signature(Model([Dense(1)]).fit).parameters][-2:] == ["validation_split", "class_weight"]
 
 
 def test_a_class_of_a_user_has_the_arguments_that_it_takes():

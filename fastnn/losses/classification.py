@@ -142,6 +142,7 @@ class BinaryCrossEntropy(_Smoothed):
     36.0 -4.5e+15
     """
 
+    of_classes = True
     fuses = ("sigmoid",)
     expects = ("probabilities", "class probabilities")
     ends = "Sigmoid()"
@@ -233,6 +234,7 @@ class CrossEntropy(_Smoothed):
     36.0
     """
 
+    of_classes = True
     fuses = ("softmax", "log_softmax")
     expects = ("class probabilities",)
     expected = "probabilities of classes, which sum to 1"

@@ -63,6 +63,7 @@ class Loss(Part):
     fuses: ClassVar[tuple[str, ...]] = ()  # the activations at the end of a net that `from_logits` replaces
     from_logits: bool = False
     of_numbers: ClassVar[bool] = False  # whether targets may be any numbers, of any scale
+    of_classes: ClassVar[bool] = False  # whether targets say to which class a row belongs, or of which it is
 
     def __init__(self) -> None:
         super().__init__()  # of a class beside it

@@ -62,6 +62,7 @@ class BinaryFocal(_Likelihood):
     0.515547
     """
 
+    of_classes = True
     fuses = ("sigmoid",)
     expects = ("probabilities", "class probabilities")
     ends = "Sigmoid()"
@@ -143,6 +144,7 @@ class CategoricalFocal(_OfClasses):
     0.008025
     """
 
+    of_classes = True
     gamma: Any = Number()
     alpha: Any = Number()
 

@@ -37,6 +37,7 @@ class Hinge(Reduced):
     (0.6666666666666666, 0.6666666666666666)
     """
 
+    of_classes = True
     kernel = "hinge"
 
     def for_end(self, last: Layer, droppable: bool) -> tuple[Loss, bool]:
@@ -102,6 +103,7 @@ class MultiMargin(Reduced):
     0.125
     """
 
+    of_classes = True
     kernel = "multi_margin"
     of_rows = True
     element_weights = False

@@ -71,7 +71,7 @@ def read(
         raise TypeError(f"sample_weight is {shown(sample_weight)}, expected one number for each row: {hint}")
     n, weights = len(matrix), None
     if sample_weight is not None:
-        weights = _relative(sample_weight, n) if known else as_weights(sample_weight, n, dtype)
+        weights = known_weights(sample_weight, n) if known else as_weights(sample_weight, n, dtype)
         if known and not (counts := weights.any(axis=1)).all():
             if tree.digits.due(matrix):
                 tree.digits.look(matrix[counts], x, "x", labels)
@@ -137,7 +137,7 @@ def _look_at_digits(tree: Tree, matrix: Any, x: Any, labels: Any, target: Array,
         tree.digits.look(target, given, "y", given.labels if isinstance(given, Table) else None)
 
 
-def _relative(sample_weight: ArrayLike, n: int) -> Array:
+def known_weights(sample_weight: ArrayLike, n: int) -> Array:
     """Return checked weights of known data, as float64."""
     weights = as_weights(sample_weight, n, np.dtype(np.float64))
     if (weights < 0).any():

@@ -48,6 +48,8 @@ def measured(
     if metrics:
         (x, target, weight, _), without_last = data, end[1]
         predicted = trainer.predictors.current().some(x, None, n_threads) if without_last else outputs
+        if weight is not None and weight.shape[1] == 1:
+            weight = weight[:, 0]
         for metric in metrics:
             found[f"{prefix}{metric.__name__}"] = float(metric(target, predicted, sample_weight=weight))
     return found

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import threads
 from fastnn._core.team import Team
+from fastnn.arrays import as_weights, check_lengths
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.schedules.moving import Moving
+from fastnn.splits import Rows, Split, n_rows, rows_of
 from fastnn.training import by_scipy
-from fastnn.training.data import Data, per_row, read
+from fastnn.training.class_weight import class_weights
+from fastnn.training.data import Data, known_weights, per_row, read
 from fastnn.training.epochs import Fit
 from fastnn.training.evaluation import measured, read_validation
 from fastnn.training.history import History
@@ -68,8 +72,10 @@ class Fitting:
         self._trainer, self._x, self._y, self.options = trainer, x, y, options
         self._loss, self._rule = trainer.choose_loss(loss), trainer.choose_optimizer(optimizer)
         self._rows = options.batch_size
-        self.validates = options.validation_data is not None
+        self.validates = options.validates
         self._validation: Data | None = None
+        self._unweighted: Data | None = None  # without what classes weigh: for metrics
+        self._apart: tuple[int, Rows, Rows] | None = None  # of so many rows, those to train and to validate with
         self._begun = set[Moving]()  # numbers whose schedules this fit has begun
         self.watches_training_loss = bool(options.calls.all) and options.calls.watch_training_loss(self.validates)
 
@@ -120,9 +126,16 @@ class Fitting:
         if rule.takes_fits:
             by_scipy.require(rule, trainer.tree, trainer.restraints.constraints)
         validate = self._read_validation if self.validates else None
-        self.training, self._data = trainer.ready(
-            self._x, self._y, self.options.sample_weight, self._loss, rule, True, validate, self._coming
-        )
+        if self.options.split is not None:
+            self._apart = self._set_apart(self.options.split)
+        x, y, weight = self._given()
+        try:
+            self.training, self._data = trainer.ready(x, y, weight, self._loss, rule, True, validate, self._coming)
+        except (TypeError, ValueError):
+            if self._apart is not None:  # once more, with all rows: so the error calls them by the user's numbers
+                read(trainer.tree, self._x, self._y, self.options.sample_weight, self._loss, trainer.build, True)
+            raise
+        self._read_unweighted(self._loss)
         n = len(self._data[0])
         if rule.takes_fits:
             by_scipy.require_whole(rule, self.options.batch_size, n)
@@ -142,9 +155,53 @@ class Fitting:
         batches = -(-n // (self._rows or n))
         return max(batches, min(batches * self._epochs_for(n)[0], MOST_ROOM))
 
+    # -- data ---------------------------------------------------------------------------------------------------------
+
+    def _set_apart(self, split: Split) -> tuple[int, Rows, Rows]:
+        """Choose the rows that are set aside for validation: the same ones in each fit of the model on these data."""
+        options, loss, n = self.options, self._loss, n_rows(self._x)
+        pieces = loss.pieces(self._y)[0]
+        for piece in pieces:
+            check_lengths(n, piece, "y")
+        weight, classes = options.sample_weight, None
+        counts = None if weight is None else known_weights(weight, n).any(axis=1)
+        if loss.of_classes and (pieces[0].size == n or getattr(loss, "of_rows", True)):
+            columns = pieces[0].reshape(n, -1)
+            classes = columns[:, 0] if columns.shape[1] == 1 else columns.argmax(axis=1)
+        return n, *split.rows(n, classes, counts, self._trainer.seed)
+
+    def _some(self, rows: Rows) -> tuple[Any, Any, Any]:
+        """Return x, y and the weights of some rows."""
+        n, weight = n_rows(self._x), self.options.sample_weight
+        if self._apart is not None and n != self._apart[0]:
+            raise ValueError(f"a callback changed the number of rows from {self._apart[0]} to {n}, expected it to stay")
+        pieces, targets = self._loss.pieces(self._y)
+        weight = None if weight is None else rows_of(as_weights(weight, n, np.dtype(np.float64)), rows)
+        return rows_of(self._x, rows), targets([rows_of(piece, rows) for piece in pieces]), weight
+
+    def _given(self, weighs_classes: bool = True) -> tuple[Any, Any, Any]:
+        """Return x, y and the weights of the rows to train with."""
+        options = self.options
+        given = self._x, self._y, options.sample_weight
+        if self._apart is not None:
+            given = self._some(self._apart[1])
+        if options.class_weight is None or not weighs_classes:
+            return given
+        x, y, weight = given
+        n = n_rows(x)
+        known = None if weight is None else known_weights(weight, n)
+        return x, y, class_weights(self._loss, y, options.class_weight, known, n)
+
     def _read_validation(self, loss: Loss) -> None:
+        trainer, given = self._trainer, self.options.validation_data
+        if self._apart is not None:
+            given = self._some(self._apart[2])
+        self._validation = read_validation(trainer.tree, given, loss, trainer.build)
+
+    def _read_unweighted(self, loss: Loss) -> None:
         trainer = self._trainer
-        self._validation = read_validation(trainer.tree, self.options.validation_data, loss, trainer.build)
+        if self.options.class_weight is not None and self.options.metrics:
+            self._unweighted = read(trainer.tree, *self._given(False), loss, trainer.build, True)
 
     def _plans(self, epochs: int, anew: bool = True) -> tuple[Plan, EpochPlan]:
         """Return the recorded step for batches of so many rows, or of all, and what goes over these data.
@@ -174,8 +231,8 @@ class Fitting:
         assert trainer.loss is not None
         assert trainer.optimizer is not None
         if self.options.calls.may_change_data:
-            weight, n = self.options.sample_weight, self._data[3]
-            self._data = read(trainer.tree, self._x, self._y, weight, trainer.loss, trainer.build, True, n)
+            self._data = read(trainer.tree, *self._given(), trainer.loss, trainer.build, True, self._data[3])
+            self._read_unweighted(trainer.loss)
             if self.validates:
                 self._read_validation(trainer.loss)
             holds = not self.epoch_plan.has_moved() and self.epoch_plan.use(*self._data[:3])
@@ -194,9 +251,11 @@ class Fitting:
         """Return what is logged for an epoch whose batches had this mean loss."""
         trainer, options = self._trainer, self.options
         logs = {"loss": loss}
-        if options.metrics or self.watches_training_loss:
-            found = measured(trainer, self._data, options.metrics, options.n_threads)
-            logs = found if self.watches_training_loss else {**found, "loss": loss}
+        if self.watches_training_loss:
+            metrics = options.metrics if self._unweighted is None else ()
+            logs = measured(trainer, self._data, metrics, options.n_threads)
+        if options.metrics and len(logs) == 1:
+            logs = {**measured(trainer, self._unweighted or self._data, options.metrics, options.n_threads), **logs}
         if self._validation is not None:
             logs |= measured(trainer, self._validation, options.metrics, options.n_threads, "val_")
         return logs

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastnn import threads
 from fastnn.callbacks.calls import NO_CALLS, Calls, as_callbacks
 from fastnn.checks import count, flag, number_of
+from fastnn.splits import as_split
 from fastnn.training.progress import Progress
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class FitOptions:
     calls : Calls
         The callbacks.
     metrics : tuple
+    split : Split or None
+        What sets rows aside for validation.
     progress : Progress
     stop : Stop or None
         Ends the fit as Ctrl-C does, where another thread sets it.
@@ -42,12 +45,14 @@ class FitOptions:
     __slots__ = (
         "batch_size",
         "calls",
+        "class_weight",
         "epochs",
         "metrics",
         "n_threads",
         "progress",
         "sample_weight",
         "shuffle",
+        "split",
         "stop",
         "validation_data",
     )
@@ -63,6 +68,8 @@ class FitOptions:
         verbose: Any = "auto",
         n_threads: Any = None,
         metrics: Any = (),
+        validation_split: Any = None,
+        class_weight: Any = None,
         stop: Stop | None = None,
     ) -> None:
         self.epochs = None if epochs is None else count("epochs", epochs, 0)
@@ -72,16 +79,25 @@ class FitOptions:
             self.batch_size = BATCH_SIZE
         self.progress = Progress(self.epochs or 0, verbose)
         self.validation_data, self.sample_weight, self.stop = validation_data, sample_weight, stop
+        self.class_weight = class_weight
+        self.split = None if validation_split is None else as_split(validation_split)
+        if self.split is not None and validation_data is not None:
+            raise ValueError("validation_split is given, and validation_data, too, expected one of them")
         self.metrics = () if metrics is None else tuple(metrics)
         self.calls = NO_CALLS if callbacks == () else Calls(as_callbacks(callbacks))
         if self.calls.all:
             self.calls.require(self.modes())
         self.n_threads = threads.check(n_threads)
 
+    @property
+    def validates(self) -> bool:
+        """Whether there are validation data."""
+        return self.validation_data is not None or self.split is not None
+
     def modes(self) -> dict[str, str]:
         """Return what will be logged, and whether smaller or larger is better: "min", "max", or "" for unknown."""
         found = {"loss": "min"}
-        if self.validation_data is not None:
+        if self.validates:
             found["val_loss"] = "min"
         return found
 
