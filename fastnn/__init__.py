@@ -173,7 +173,7 @@ from fastnn.splits import Split
 from fastnn.training.history import History
 
 if TYPE_CHECKING:
-    from fastnn import datasets, reference
+    from fastnn import datasets, plots, reference
     from fastnn.config import show_config
     from fastnn.many import fit_many
     from fastnn.range_test import lr_find
@@ -183,7 +183,7 @@ else:
         """Import what most programs do not need when it is asked for."""
         from importlib import import_module
 
-        if name in ("datasets", "reference"):
+        if name in ("datasets", "plots", "reference"):
             return import_module(f"fastnn.{name}")
         module = {"show_config": "config", "fit_many": "many", "lr_find": "range_test"}.get(name)
         if module is not None:
@@ -371,6 +371,7 @@ __all__ = [
     "lr_find",
     "metrics",
     "optimizers",
+    "plots",
     "reference",
     "schedules",
     "show_config",

@@ -15,9 +15,12 @@ from fastnn.arrays import as_array, convert, copy_into
 from fastnn.checks import count, shown
 from fastnn.constraints import Constraint
 from fastnn.inference import Predictors
+from fastnn.inspection.check import Check
+from fastnn.inspection.probe import Probe
+from fastnn.inspection.summary import Summary
 from fastnn.layers.containers import Row
 from fastnn.layers.contract import Layer
-from fastnn.layers.tree import Tree, walk
+from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.penalties import Penalty
@@ -390,23 +393,47 @@ class Network(Row):
     # -- to look at ---------------------------------------------------------------------------------------------------
 
     def summary(self) -> None:
-        """Print a table of the layers, their outputs and numbers of parameters."""
-        rows = [("layer", "output", "parameters")]
-        for i, layer in enumerate(self.layers):
-            count = sum(array.size for inner in walk([layer]) for array in inner.parameters.values())
-            rows.append(
-                (
-                    f"{i + 1}  {layer!r}",
-                    f"(rows, {layer.n_out})" if self.built else "?",
-                    f"{count:,}" if self.built else "?",
-                )
-            )
-        widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
-        names = f" ({', '.join(self.feature_names)})" if self.feature_names and len(self.feature_names) <= 8 else ""
-        total = f"{self.n_in} inputs{names}, {self.n_parameters:,} parameters" if self.built else "not built yet"
-        rule, more = "-" * len(lines[0]), self._restraints.lines()
-        print("\n".join([*lines[:1], rule, *lines[1:], rule, f"{total}, {self.dtype}", *more]))
+        """Print a table of the layers, their outputs, parameters and multiply-adds, and what runs of them.
+
+        Below it stand what a prediction of one row computes, what memory is used, which layers run in one kernel, which
+        are frozen, and what is computed differently in predictions. Multiply-adds are those of products with weights.
+        """
+        print(Summary(self._tree, self._trainer).text())
+
+    def _repr_html_(self) -> str:
+        return Summary(self._tree, self._trainer).html()
+
+    def check(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        loss: str | Loss | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Check:
+        """Run one batch as in training, and say of each layer what goes through it, and what looks wrong.
+
+        Nothing of the model changes: copies of its layers run, with the same `Dropout` as the next batch would have.
+
+        Parameters
+        ----------
+        x, y, loss, sample_weight
+            As in `fit`: a few hundred rows are enough. All are one batch.
+
+        Returns
+        -------
+        Check
+            It shows itself as a table; ``check.findings`` says in words what looks wrong and what to do.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Dense, Model
+        >>> x = np.random.default_rng(0).normal(50, 20, size=(200, 3))  # not scaled
+        >>> net = Model([Dense(16, "relu"), Dense(1)], seed=0)
+        >>> print(net.check(x, x[:, :1] / 50, "mse").findings[0].what)
+        columns 0, 1, 2 of x are not scaled: column 1 has mean 50... and standard deviation 19...
+        """
+        return Check(Probe(self, x, y, loss, sample_weight))
 
     def __repr__(self) -> str:
         size = f"{self.n_in} inputs, {self.n_parameters:,} parameters" if self.built else "not built yet"

@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn.arena import Array
 from fastnn.checks import count, number, number_of, shown
+from fastnn.drawing import GREY, axes, color
 from fastnn.losses import Loss
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer
-from fastnn.schedules.drawing import axes
 
 _KEPT = 0.9  # of the smoothed loss, at each step
 _WORSE = 4.0  # times the least smoothed loss: the test ends there, as in fastai
@@ -65,9 +65,9 @@ class RangeTest:
             Without matplotlib, with what installs it.
         """
         ax = axes("RangeTest.plot()", ax)
-        ax.plot(self.rates, self.losses, alpha=0.3, label="of each batch")
-        ax.plot(self.rates, self.smoothed, color="C0", label="smoothed")
-        ax.axvline(self.suggestion, color="C1", linestyle="--", label=f"suggestion: {self.suggestion:.2g}")
+        ax.plot(self.rates, self.losses, color=GREY, alpha=0.5, label="of each batch")
+        ax.plot(self.rates, self.smoothed, color=color(0), label="smoothed")
+        ax.axvline(self.suggestion, color=color(4), linestyle="--", label=f"suggestion: {self.suggestion:.2g}")
         ax.set_xscale("log")
         low, high = self.smoothed.min(), self.smoothed[0]
         if high > low:

@@ -191,7 +191,7 @@ def test_history_plot():
     x, t = data()
     history = small_net().fit(x, t, "mse", epochs=5, validation_data=(x, t))
     ax = history.plot()
-    assert [line.get_label() for line in ax.lines] == ["training loss", "validation loss"]
+    assert [line.get_label() for line in ax.lines][:2] == ["training loss", "validation loss"]
     np.testing.assert_array_equal(ax.lines[0].get_xydata(), np.transpose([range(1, 6), history.loss]))
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "loss")
     assert history.plot(ax) is ax
@@ -200,7 +200,7 @@ def test_history_plot():
 
 def test_history_plot_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match="needs matplotlib: pip install matplotlib"):
+    with pytest.raises(ImportError, match=r"history\.plot\(\) needs matplotlib: pip install matplotlib"):
         small_net().fit(*data(), "mse", epochs=1).plot()
 
 
@@ -684,10 +684,11 @@ def test_summary(capsys):
     net.build(784).summary()
     text = capsys.readouterr().out
     assert [line.split()[0] for line in text.splitlines()[2:5]] == ["1", "2", "3"]
+    assert text.splitlines()[2].split()[-2:] == ["50,240", "50,176"]  # parameters, multiply-adds
     assert "Dense(64, 'relu')" in text
     assert "(rows, 64)" in text
     assert "50,240" in text
-    assert text.splitlines()[-1] == "784 inputs, 50,890 parameters, float32"
+    assert "784 inputs, 50,890 parameters, float32" in text.splitlines()
     assert str(net) == "<Model: Dense(64, 'relu'), Dense(10), Softmax(); 784 inputs, 50,890 parameters, float32>"
 
 

@@ -41,17 +41,17 @@ class Stage:
     steps = False  # backward can take plain SGD's step
     has_scratch = True  # its layers may have declared memory from forward to backward
 
-    def __init__(self, element: Element, trains: bool, predicting: bool) -> None:
+    def __init__(self, element: Element, trains: bool, predicting: bool, apart: bool = False) -> None:
         self.layer = layer = element.layer
         self.layers, self.trains = (layer,), trains
-        self.saved, self.in_place = element.code.saved, element.code.in_place
+        self.saved, self.in_place = element.code.saved, element.code.in_place and not apart
         self.steps = trains and element.code.steps and bool(layer.saves_a_pass)
         self.n_in, self.n_out = layer.n_in, layer.n_out
         self.has_parameters = trains and bool(layer._gradients)
         self.changes = type(layer)._after_batch is not Layer._after_batch
         self.is_ours = _is_ours(layer._forward)
         for row in layer.in_branches() if layer._children else ():
-            inner = Chain(elements(row, predicting, around=element.around), self.n_in, layer.dtype, predicting)
+            inner = Chain(elements(row, predicting, around=element.around), self.n_in, layer.dtype, predicting, apart)
             self.inner = (*self.inner, inner)
             self.has_parameters = self.has_parameters or inner.lowest >= 0
             self.changes = self.changes or bool(inner.changing)
@@ -280,6 +280,8 @@ class Chain:
     dtype : dtype
     predicting : bool
         Whether these stand for layers in a prediction.
+    apart : bool
+        Whether each layer is a stage of its own, with outputs that nothing overwrites: to look at them.
 
     Attributes
     ----------
@@ -293,8 +295,15 @@ class Chain:
         Whether all that runs is code of this package.
     """
 
-    def __init__(self, row: Sequence[Element], n_in: int, dtype: np.dtype[Any], predicting: bool = False) -> None:
-        self.stages = _stages(row, predicting)
+    def __init__(
+        self,
+        row: Sequence[Element],
+        n_in: int,
+        dtype: np.dtype[Any],
+        predicting: bool = False,
+        apart: bool = False,
+    ) -> None:
+        self.stages = _stages(row, predicting, apart)
         self.dtype, self.n_in = dtype, n_in
         self.n_out = self.stages[-1].n_out if self.stages else n_in
         self.lowest, self.may_raise, self.is_ours = -1, False, True
@@ -447,7 +456,7 @@ def checked_gradient(dy: ArrayLike, last: Array, name: str) -> Array:
     return matrix
 
 
-def _stages(row: Sequence[Element], predicting: bool) -> list[Stage]:
+def _stages(row: Sequence[Element], predicting: bool, apart: bool) -> list[Stage]:
     """Return the stages of what stands in a row, with what can run in one kernel made one."""
     stages: list[Stage] = []
     i, n = 0, len(row)
@@ -460,8 +469,8 @@ def _stages(row: Sequence[Element], predicting: bool) -> list[Stage]:
         if element.is_numpy:
             stages.append(NumpyStage(element, trains, predicting))
             continue
-        if not element.code.multiplies:
-            stages.append(Stage(element, trains, predicting))
+        if apart or not element.code.multiplies:
+            stages.append(Stage(element, trains, predicting, apart))
             continue
         scaling, activation = None, None
         if i < n and row[i].code.scales:

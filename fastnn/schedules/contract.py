@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn.checks import count, lookup, number, number_of, shown
-from fastnn.schedules.drawing import axes
+from fastnn.drawing import axes, color
 from fastnn.signatures import Parts, expression, parameters_of, takes, written
 
 Values = NDArray[np.float64]
@@ -183,7 +183,8 @@ class Schedule(metaclass=Parts):
         last = number("total", total, above=0.0)
         t = np.unique(np.linspace(0, last, 4 * _POINTS).round())
         by_epoch = per_epoch == 1 and not any(part.length and part.length[0] == "steps" for part in self.walk())
-        ax.plot(t, self(t, last, per_epoch), drawstyle="steps-post" if len(t) < _POINTS else "default")
+        style = {"drawstyle": "steps-post" if len(t) < _POINTS else "default", "color": color(len(ax.get_lines()))}
+        ax.plot(t, self(t, last, per_epoch), **style)
         ax.set_xlabel("epoch" if by_epoch and self.counts_epochs else "step")
         ax.set_ylabel("value")
         return ax

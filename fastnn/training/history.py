@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastnn.checks import number_of
+from fastnn.markup import escape, html_table
+from fastnn.training.curves import plot, sparkline
 
 
 class History:
@@ -130,27 +132,33 @@ class History:
         return f"<History: {number_of(len(self), 'epoch')}{last}{why}>"
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the losses over the epochs and return the matplotlib axes.
+        """Draw all numbers over the epochs, with the best epoch marked, and return the matplotlib axes of the losses.
+
+        Losses stand in the first panel, metrics from -1 to 1 in the second, others below these: they share the epochs.
+        What spans two decades or more has a logarithmic scale. The best epoch is that of the least validation loss, or
+        training loss where there is none.
+
+        Parameters
+        ----------
+        ax : matplotlib axes or None
+            Where to draw: panels divide it. None makes a figure.
 
         Raises
         ------
         ImportError
             Without matplotlib, with what installs it.
         """
-        if ax is None:
-            try:
-                from matplotlib import pyplot
-            except ImportError:
-                raise ImportError("history.plot() needs matplotlib: pip install matplotlib") from None
-            ax = pyplot.subplots()[1]
-        epochs = range(1, len(self) + 1)
-        ax.plot(epochs, self.loss, label="training loss")
-        if self.val_loss:
-            ax.plot(epochs, self.val_loss, label="validation loss")
-            ax.legend()
-        ax.set_xlabel("epoch")
-        ax.set_ylabel("loss")
-        return ax
+        return plot(self.to_dict(), ax)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the losses as a sparkline, and of each number the first, best and last."""
+        curves = self.to_dict()
+        rows = [
+            (name, *map("{:.4g}".format, (own[0], own[-1], min(own), max(own)))) for name, own in curves.items() if own
+        ]
+        title = f"<b>History</b> {escape(repr(self)[len('<History: ') : -1])}"
+        table = html_table(("", "first", "last", "least", "largest"), rows, right=4)
+        return f'<div style="line-height:1.4"><div>{title}</div>{sparkline(curves)}{table}</div>'
 
 
 def _number(value: Any) -> float | None:
