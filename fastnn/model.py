@@ -14,6 +14,7 @@ from fastnn.arrays import as_array
 from fastnn.callbacks.contract import Function
 from fastnn.checks import count
 from fastnn.losses import Loss
+from fastnn.metrics import Metric
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.signatures import closed, refused
@@ -23,6 +24,8 @@ from fastnn.training.evaluation import evaluate
 from fastnn.training.history import History
 from fastnn.training.options import BATCH_SIZE, FitOptions
 from fastnn.words import answering
+
+Metrics = str | Metric | Callable[..., Any] | Sequence[Any] | Mapping[str, Any] | None
 
 
 @answering
@@ -153,9 +156,11 @@ class Model(Network):
         loss: str | Loss | None = None,
         sample_weight: ArrayLike | None = None,
         batch_size: int | None = None,
+        *,
+        metrics: Metrics = None,
         **unknown: NoReturn,
     ) -> dict[str, float]:
-        """Return the loss on other data and, for a cross-entropy, accuracies.
+        """Return the loss on other data, metrics and, for a cross-entropy, accuracies.
 
         Parameters
         ----------
@@ -167,6 +172,8 @@ class Model(Network):
             As in `fit`: the loss is Σ weight * loss / Σ weight, and accuracies follow the same rule.
         batch_size : int or None
             How many rows are computed at a time; None chooses, as in `predict`.
+        metrics : str, Metric, callable, or a sequence of them, or a dict
+            As in `fit`.
 
         Returns
         -------
@@ -174,11 +181,11 @@ class Model(Network):
             {"loss": ...}, with the penalties of the model, and for a cross-entropy "accuracy": the share of rows whose
             largest output is that of their class, or whose one output is on the right side of 0.5. Of several outputs
             of `BinaryCrossEntropy`, "binary_accuracy" is the share of right entries; "accuracy" is there where every
-            row is of one class.
+            row is of one class. Metrics that are asked for stand beside them, by their names.
         """
         if unknown:
             raise refused("evaluate", Model.evaluate, unknown)
-        return evaluate(self._trainer, x, y, loss, sample_weight, batch_size)
+        return evaluate(self._trainer, x, y, loss, sample_weight, batch_size, metrics)
 
     # -- training -----------------------------------------------------------------------------------------------------
 
@@ -238,7 +245,7 @@ class Model(Network):
         verbose: bool | str = "auto",
         n_threads: int | None = None,
         *,
-        metrics: Sequence[Callable[..., float]] | None = (),
+        metrics: Metrics = None,
         validation_split: float | Split | None = None,
         class_weight: Mapping[Any, Any] | Sequence[Any] | str | None = None,
         **unknown: NoReturn,
@@ -289,9 +296,11 @@ class Model(Network):
             What classes weigh in training, as in Keras not in validation: ``{0: 1, 1: 5}`` by labels, 1 for those that
             are not named; "balanced" weighs all classes alike. It multiplies sample_weight, and is relative as that
             is. Of outputs that are each of two classes it holds for each, or is a list; for `Heads` it is a dict.
-        metrics : sequence of callables
-            Called as ``f(y_true, y_pred, sample_weight=...)`` at the end of each epoch, for the training data and for
-            the validation data: their numbers are logged under the names of the functions, behind "val_" the latter.
+        metrics : str, Metric, callable, or a sequence of them, or a dict
+            What to log at the end of each epoch, of the training data and, behind "val_", of the validation data:
+            names (`fastnn.metrics.get` knows all), objects such as ``TopK(3)``, functions of (y_true, y_pred,
+            sample_weight), also scikit-learn's. They see predictions, probabilities in place of logits, and are
+            weighted as the loss is. A dict gives them other names; for `Heads` it says which are those of a head.
 
         Returns
         -------

@@ -88,7 +88,7 @@ _ABSENT: dict[str, str] = {
     "x_val": "pass validation_data=(x, y)", "y_val": "pass validation_data=(x, y)",
     "initial_epoch": "a fit goes on from where the last one ended",
     "steps_per_epoch": "an epoch goes over all rows", "verbose": _QUIET,
-    "loss": _TO_FIT, "optimizer": _TO_FIT,
+    "loss": _TO_FIT, "optimizer": _TO_FIT, "metrics": "they are given to fit and to evaluate",
     "class_weight": "it is a setting of the loss: CrossEntropy(class_weight={1: 2.0}), or 'balanced'",
     # of the model
     "compile": "loss and optimizer are given to fit: net.fit(x, y, loss, optimizer)",
@@ -100,9 +100,6 @@ _ABSENT: dict[str, str] = {
     "coefs_": "each layer has its own: net[0].w", "intercepts_": "each layer has its own: net[0].b",
     "classes_": "classes are whole numbers from 0: classes, y = np.unique(y, return_inverse=True)",
     "fit_transform": "it is no transformer: net.fit(x, y), then net.predict(x)",
-}  # fmt: skip
-_NOT_YET: dict[str, str] = {
-    "metrics": "evaluate returns the loss and, for a cross-entropy, the accuracy",
 }  # fmt: skip
 
 
@@ -125,8 +122,6 @@ def answer(owner: str, name: str, known: Collection[str]) -> str | None:
     right = called(name, known)
     if right is not None:
         return f"{owner} has no {name}: it is called {right} here"
-    if name in _NOT_YET:
-        return f"{owner} has no {name} yet: {_NOT_YET[name]}"
     return f"{owner} has no {name}: {_ABSENT[name]}" if name in _ABSENT else None
 
 
@@ -146,7 +141,7 @@ class Word:
 def answering(kind: type[Kind]) -> type[Kind]:
     """Give a class an answer to each word of other libraries that is none of its names; `dir` does not list them."""
     own = own_names(kind)
-    for name in {*_CALLED, *_ABSENT, *_NOT_YET} - own:
+    for name in {*_CALLED, *_ABSENT} - own:
         if answer(kind.__name__, name, own) is not None:
             setattr(kind, name, Word(name))
     kind.__dir__ = lambda self: own_names(type(self)).union(vars(self))  # type: ignore[method-assign]

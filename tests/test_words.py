@@ -226,7 +226,7 @@ OPTIONS = [
     ("train_batch", "sample_weights", "it is called sample_weight here"),
     ("train_batch", "class_weight", "setting of the loss"),
     ("evaluate", "verbose", "shows nothing"),
-    ("evaluate", "metrics", "yet"),
+    ("train_batch", "metrics", "given to fit and to evaluate"),
     ("evaluate", "criterion", "it is called loss here"),
 ]
 

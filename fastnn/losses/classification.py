@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastnn import kernels
 from fastnn.arena import Array
 from fastnn.arrays import as_array, check_finite, parts_of
 from fastnn.checks import flag, number, shown
@@ -48,6 +49,14 @@ class _Likelihood(Reduced):
         if last.gives in (None, *self.expects):
             return self, False
         raise self._wrong_end(last)
+
+    def outcome(self, y: Array, t: Array, weight: Array | None) -> tuple[Array, Array, Array | None]:
+        if self.from_logits:
+            logits, y = np.ascontiguousarray(y), np.empty(y.shape, y.dtype)
+            getattr(kernels.of(y.dtype), f"{self.fuses[0]}_forward")(logits, y)
+        if self.of_rows and weight is not None and weight.shape[1] > 1:  # a class counts as its probability
+            weight = (weight * t).sum(axis=1, keepdims=True)
+        return t, y, weight
 
     def _require_given(self, y: Array) -> None:
         if self.from_logits or self.is_numpy:
@@ -186,8 +195,8 @@ class BinaryCrossEntropy(_Smoothed):
             )
         return array
 
-    def metrics(self, y: Array, t: Array, weight: Array | None = None) -> dict[str, float]:
-        return binary_accuracy(y, t, weight, 0 if self.from_logits else 0.5)
+    def reports(self, y: Array, t: Array) -> Sequence[str]:
+        return of_answers(t)
 
 
 class CrossEntropy(_Smoothed):
@@ -334,22 +343,16 @@ class CrossEntropy(_Smoothed):
             raise ValueError(f"{name} is {array[row]} at row {row}, expected {expected}")
         return array
 
-    def metrics(self, y: Array, t: Array, weight: Array | None = None) -> dict[str, float]:
-        labels = t if t.ndim == 1 else t.argmax(axis=1)
-        return {"accuracy": _mean(y.argmax(axis=1) == labels, weight)} if len(y) else {}
+    def reports(self, y: Array, t: Array) -> Sequence[str]:
+        return ("accuracy",)
 
 
-def binary_accuracy(y: Array, t: Array, weight: Array | None, threshold: float) -> dict[str, float]:
-    """Return how many predictions are on the side of the threshold where the targets are, of two classes."""
-    if not y.size:
-        return {}
-    right = (y > threshold) == (t > 0.5)
-    if y.shape[1] == 1:
-        return {"accuracy": _mean(right, weight)}
-    found = {"binary_accuracy": _mean(right, weight)}
-    if ((t == 0) | (t == 1)).all() and (t.sum(axis=1) == 1).all():
-        found["accuracy"] = _mean(y.argmax(axis=1) == t.argmax(axis=1), weight)
-    return found
+def of_answers(t: Array) -> Sequence[str]:
+    """Return the names of the accuracies of targets (rows, columns) from 0 to 1."""
+    if t.shape[1] == 1:
+        return ("accuracy",)
+    is_one = ((t == 0) | (t == 1)).all() and (t.sum(axis=1) == 1).all()
+    return ("binary_accuracy", "accuracy") if is_one else ("binary_accuracy",)
 
 
 def _lie_between(array: Array, low: float, high: float) -> bool:
@@ -366,17 +369,6 @@ def _no_probabilities(array: Array) -> int | None:
         if wrong.any():
             return start + int(np.argmax(wrong))
     return None
-
-
-def _mean(right: Array, weight: Array | None) -> float:
-    """Return the mean over rows, and over columns where there are some."""
-    if weight is None:
-        return float(right.mean())
-    right = right.reshape(len(right), -1)
-    if weight.ndim == 1 or right.shape != weight.shape:
-        right, weight = right.mean(axis=1), weight if weight.ndim == 1 else weight.mean(axis=1)
-    with np.errstate(all="ignore"):
-        return float(np.average(right, weights=weight))
 
 
 def _checked_class_weight(where: str, weights: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,6 +24,8 @@ from fastnn.arrays import (
     require_real,
 )
 from fastnn.checks import number_of, shown
+from fastnn.metrics import by_name, get
+from fastnn.metrics.contract import Asked
 from fastnn.settings import Cell, Part, explain_read_only, forms_of, instead_of
 from fastnn.signatures import is_ours
 from fastnn.tables import labels_of
@@ -299,7 +301,29 @@ class Loss(Part):
 
     def metrics(self, y: Array, t: Array, weight: Array | None = None) -> dict[str, float]:
         """Return what besides the loss says how good predictions are: weighted means over the rows."""
-        return {}
+        names = self.reports(y, t) if len(y) else ()
+        return self.measure([Asked(name, get(name)) for name in names], y, t, weight)
+
+    def reports(self, y: Array, t: Array) -> Sequence[str]:
+        """Return the names of the metrics that `Model.evaluate` gives by itself."""
+        return ()
+
+    def outcome(self, y: Array, t: Array, weight: Array | None) -> tuple[Array, Array, Array | None]:
+        """Return targets, predictions and weights as metrics read them: probabilities in place of logits."""
+        return t, y, weight
+
+    def choose_metrics(self, given: Any) -> tuple[Asked, ...]:
+        """Return the metrics that `fit` or `evaluate` is asked for, checked."""
+        return tuple(Asked(name, metric) for name, metric in by_name(given).items())
+
+    def measure(self, asked: Sequence[Asked], y: Array, t: Array, weight: Array | None) -> dict[str, float]:
+        """Return metrics of outputs by their names: all of one reading; NaN where the outputs are not finite."""
+        if not asked:
+            return {}
+        if not all_finite(y):
+            return {one.name: float("nan") for one in asked}
+        outcome = self.outcome(y, t, weight)
+        return {one.name: one.metric(*outcome) for one in asked}
 
     def metrics_of(self, y: Array, t: Array, weight: Array | None) -> dict[str, float]:
         """Return the metrics, weighted where there are weights."""
@@ -307,8 +331,7 @@ class Loss(Part):
             return self.metrics(y, t)
         if not takes_weight(type(self).metrics):
             raise TypeError(f"{self}: metrics takes no sample_weight: give it a third parameter, weight")
-        of_rows = weight.shape[1] == 1 or not is_ours(type(self).metrics)
-        return self.metrics(y, t, weight.mean(axis=1) if of_rows else weight)
+        return self.metrics(y, t, weight if is_ours(type(self).metrics) else weight.mean(axis=1))
 
     @property
     def is_numpy(self) -> bool:

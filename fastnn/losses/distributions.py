@@ -37,6 +37,10 @@ class _OfMeans(Reduced):
             raise wrong_end(self, "means above 0", last, "numbers below 0, too", *cures)
         return self, False
 
+    def outcome(self, y: Array, t: Array, weight: Array | None) -> tuple[Array, Array, Array | None]:
+        with np.errstate(over="ignore"):
+            return t, np.exp(y) if self.log_input else y, weight
+
     def _require_given(self, y: Array) -> None:
         if self.log_input or self.is_numpy:
             return
@@ -246,3 +250,7 @@ class GaussianNLL(Reduced):
                 "many outputs as there are targets"
             )
         return super().targets(t, n_out // 2, dtype, name)
+
+    def outcome(self, y: Array, t: Array, weight: Array | None) -> tuple[Array, Array, Array | None]:
+        """Return the means."""
+        return t, y[:, : y.shape[1] // 2], weight

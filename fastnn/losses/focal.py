@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike
 from fastnn import kernels
 from fastnn.arena import Array
 from fastnn.arrays import as_array
-from fastnn.losses.classification import _labels, _Likelihood, _mean, _no_probabilities, binary_accuracy
+from fastnn.losses.classification import _labels, _Likelihood, _no_probabilities, of_answers
 from fastnn.losses.ends import refuse_targets
 from fastnn.settings import Cell, Number
 
@@ -86,8 +87,8 @@ class BinaryFocal(_Likelihood):
         refuse_targets(array, (array < 0) | (array > 1), name, f"numbers from 0 to 1 for {self}: map labels to 0 and 1")
         return array
 
-    def metrics(self, y: Array, t: Array, weight: Array | None = None) -> dict[str, float]:
-        return binary_accuracy(y, t, weight, 0 if self.from_logits else 0.5)
+    def reports(self, y: Array, t: Array) -> Sequence[str]:
+        return of_answers(t)
 
 
 class _OfClasses(_Likelihood):
@@ -170,8 +171,8 @@ class CategoricalFocal(_OfClasses):
             return rows
         return self._rows(super().targets(array, n_out, dtype, name), name)
 
-    def metrics(self, y: Array, t: Array, weight: Array | None = None) -> dict[str, float]:
-        return {"accuracy": _mean(y.argmax(axis=1) == t.argmax(axis=1), weight)} if len(y) else {}
+    def reports(self, y: Array, t: Array) -> Sequence[str]:
+        return ("accuracy",)
 
 
 class KLDivergence(_OfClasses):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from fastnn.arrays import as_array
 from fastnn.checks import count, number_of, shown
 from fastnn.layers.contract import Layer
 from fastnn.losses.contract import Loss
+from fastnn.metrics.contract import Asked
 from fastnn.settings import Number, Part
 from fastnn.tables import table_of
 
@@ -291,18 +292,50 @@ class Heads(Loss):
         kernels.of(weight.dtype).copy(weight[:, columns], own, tape)
         return own
 
-    def metrics_of(self, y: Array, t: Array, weight: Array | None) -> dict[str, float]:
-        found: dict[str, float] = {}
+    def _each_head(
+        self, y: Array, t: Array, weight: Array | None
+    ) -> Iterator[tuple[str, Loss, Array, Array, Array | None]]:
+        """Yield the name and the loss of each head, with its outputs, targets and weights."""
         for name, head, columns, of_target, form in self._places():
             own_y, own_t = (np.ascontiguousarray(array) for array in (y[:, columns], t[:, of_target]))
-            own_t, value = _as_read(own_t, form), np.zeros(1)
             factor = weight
             if weight is not None:
                 factor = self._weights_of(head, np.asarray(weight, y.dtype), of_target, form, None)
-            head.loss.compute(own_y, own_t, factor, None, value, None)
+            yield name, head.loss, own_y, _as_read(own_t, form), factor
+
+    def metrics_of(self, y: Array, t: Array, weight: Array | None) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for name, loss, own_y, own_t, factor in self._each_head(y, t, weight):
+            value = np.zeros(1)
+            loss.compute(own_y, own_t, factor, None, value, None)
             found[f"{name}_loss"] = float(value[0])
-            metrics = head.loss.metrics_of(own_y, own_t, factor)
+            metrics = loss.metrics_of(own_y, own_t, factor)
             found |= {f"{name}_{metric}": one for metric, one in metrics.items()}
+        return found
+
+    def choose_metrics(self, given: Any) -> tuple[Asked, ...]:
+        """Return the metrics of each head: a dict says which; others are of all heads."""
+        heads = self._heads
+        if isinstance(given, Mapping):
+            unknown = [name for name in given if name not in heads]
+            if unknown:
+                raise ValueError(
+                    f"metrics is for {shown(unknown[0])}, expected a dict with those of heads: {', '.join(heads)}"
+                )
+            of_heads = {name: given.get(name) for name in heads}
+        else:
+            of_heads = dict.fromkeys(heads, given)
+        return tuple(
+            Asked(f"{head}_{one.name}", one.metric, head)
+            for head, metrics in of_heads.items()
+            for one in heads[head].loss.choose_metrics(metrics)
+        )
+
+    def measure(self, asked: Sequence[Asked], y: Array, t: Array, weight: Array | None) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for name, loss, own_y, own_t, factor in self._each_head(y, t, weight) if asked else ():
+            own = [one for one in asked if one.head == name]
+            found |= self._of(name, lambda: loss.measure(own, own_y, own_t, factor))  # noqa: B023 - called at once
         return found
 
     @property

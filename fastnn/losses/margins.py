@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from fastnn.arena import Array
 from fastnn.arrays import as_array
 from fastnn.checks import shown
 from fastnn.layers.contract import Layer
-from fastnn.losses.classification import _labels, _mean
+from fastnn.losses.classification import _labels
 from fastnn.losses.contract import Loss
 from fastnn.losses.ends import range_of, refuse_targets, wrong_end
 from fastnn.losses.reduction import Reduced
@@ -55,10 +56,12 @@ class Hinge(Reduced):
         refuse_targets(array, wrong, name, f"{expected} for {self}")
         return 2 * array - 1 if of_labels else array
 
-    def metrics(self, y: Array, t: Array, weight: Array | None = None) -> dict[str, float]:
-        if not y.size:
-            return {}
-        return {"accuracy" if y.shape[1] == 1 else "binary_accuracy": _mean((y > 0) == (t > 0), weight)}
+    def reports(self, y: Array, t: Array) -> Sequence[str]:
+        return ("accuracy" if t.shape[1] == 1 else "binary_accuracy",)
+
+    def outcome(self, y: Array, t: Array, weight: Array | None) -> tuple[Array, Array, Array | None]:
+        """Return margins so that 0.5 lies between the classes 0 and 1."""
+        return (t + 1) / 2, (y + 1) / 2, weight
 
 
 class SquaredHinge(Hinge):
@@ -133,8 +136,8 @@ class MultiMargin(Reduced):
             raise ValueError(f"{name} has shape {array.shape}, expected (rows,): labels from 0 to {n_out - 1}")
         return _labels(array, n_out, name)
 
-    def metrics(self, y: Array, t: Array, weight: Array | None = None) -> dict[str, float]:
-        return {"accuracy": _mean(y.argmax(axis=1) == t, weight)} if len(y) else {}
+    def reports(self, y: Array, t: Array) -> Sequence[str]:
+        return ("accuracy",)
 
 
 class CosineSimilarity(Reduced):

@@ -110,6 +110,11 @@ class Quantile(Reduced):
             weight = np.repeat(weight, k, axis=1)
         return (target if k == 1 else np.repeat(target, k, axis=1)), weight
 
+    def outcome(self, y: Array, t: Array, weight: Array | None) -> tuple[Array, Array, Array | None]:
+        """Return each target once, beside its quantiles."""
+        k = self._n_levels
+        return t[:, ::k], y, weight[:, ::k] if weight is not None and weight.shape[1] > 1 else weight
+
 
 class Expectile(Reduced):
     """Mean of tau * d^2 where y < t, else (1 - tau) * d^2, d = y - t (Newey and Powell 1987).

@@ -174,7 +174,7 @@ class _Averaged(_OfClasses):
 
     def _value(self, given: Given) -> float:
         classes = classes_of(given)
-        right, predicted, true = _counts(classes, given.of_rows)
+        right, predicted, true = _counts(classes, given.weight if classes.are_several else given.of_rows)
         average, place = self.average, classes.positive
         if average == "auto":
             average = "macro" if place is None else "binary"
@@ -212,8 +212,8 @@ def _counts(classes: Classes, weight: Array | None) -> tuple[Array, ...]:
             np.bincount(pred, weight, n).astype(np.float64),
             np.bincount(true, weight, n).astype(np.float64),
         )
-    factor: Any = np.ones(len(true)) if weight is None else weight
-    return tuple(factor @ one for one in ((true & pred).astype(np.float64), pred, true))
+    factor: Any = 1.0 if weight is None else weight
+    return tuple(np.asarray((factor * one).sum(axis=0)) for one in (true & pred, pred, true))
 
 
 class Precision(_Averaged):

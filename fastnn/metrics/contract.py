@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -68,6 +68,14 @@ class Metric(Part):
     @abstractmethod
     def _value(self, given: Given) -> Any:
         """Return the metric of checked rows."""
+
+
+class Asked(NamedTuple):
+    """A metric that is asked for, and what it is logged as; of one head where there are several."""
+
+    name: str
+    metric: Metric
+    head: str | None = None
 
 
 def mean(numbers: Array, weight: Array | None) -> float:

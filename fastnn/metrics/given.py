@@ -142,9 +142,10 @@ def classes_of(given: Given) -> Classes:
     if "U" in (true.dtype.kind, pred.dtype.kind):
         return _named(given)
     if true.ndim == pred.ndim == 1:
-        if pred.dtype.kind == "f" and _are_binary(true):
-            low = true.dtype.type(-1 if (true == -1).any() else 0)
-            pred = np.where(pred > (0 if low else 0.5), true.dtype.type(1), low)
+        middle = _middle(true)
+        if pred.dtype.kind == "f" and middle is not None:
+            low = 0 if middle else -1
+            true, pred = (np.where(array > middle, 1, low) for array in (true, pred))
         elif pred.dtype.kind == "f" and not (np.floor(pred) == pred).all():
             raise ValueError(
                 f"{metric!r}: y_pred is {shown(pred[0])} at row 0 and y_true {shown(true[0])}, expected classes 0 and "
@@ -164,9 +165,12 @@ def classes_of(given: Given) -> Classes:
     return Classes(true > middle, pred > middle, None)
 
 
-def _are_binary(true: Array) -> bool:
+def _middle(true: Array) -> float | None:
+    """Return what lies between two classes: 0.5 of 0 and 1, and probabilities, 0 of -1 and 1; None of others."""
     low, high = true.min(), true.max()
-    return bool(high <= 1 and low >= -1 and ((true == low) | (true == 1)).all() and low in (-1, 0, 1))
+    if low >= 0 and high <= 1:
+        return 0.5
+    return 0.0 if low == -1 and ((true == low) | (true == 1)).all() else None
 
 
 def is_one_class(true: Array) -> bool:
@@ -231,12 +235,13 @@ def columns_of(given: Given) -> tuple[NDArray[np.bool_], Array, bool]:
     """
     metric, true, pred, _ = given
     if true.ndim == pred.ndim == 1:
-        if not _are_binary(true):
+        middle = _middle(true)
+        if middle is None:
             raise ValueError(
                 f"{metric!r}: y_true holds {shown(np.unique(true)[:5].tolist())}, expected classes 0 and 1, or -1 and "
                 "1, beside one column of y_pred; for more classes a column for each"
             )
-        return (true == 1)[:, None], pred[:, None], True
+        return (true > middle)[:, None], pred[:, None], True
     if true.ndim == 1:
         right, is_one = _within(given)[:, None] == np.arange(pred.shape[1]), True
     elif true.shape == pred.shape:

@@ -14,6 +14,7 @@ from fastnn.checks import count, shown
 from fastnn.inference import Predictors
 from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
+from fastnn.metrics.contract import Asked
 from fastnn.training.data import Data, read
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def evaluated(
 
 
 def measured(
-    trainer: Trainer, data: Data, metrics: Sequence[Any], n_threads: int | None, prefix: str = ""
+    trainer: Trainer, data: Data, metrics: Sequence[Asked], n_threads: int | None, prefix: str = ""
 ) -> dict[str, float]:
     """Return the loss of a model over checked data, with its penalties, and metrics: by their names behind a prefix."""
     assert trainer.loss is not None
@@ -46,12 +47,8 @@ def measured(
     value, outputs = evaluated(trainer.predictors, end, data, None, n_threads)
     found = {f"{prefix}loss": value + trainer.restraints.value(trainer.tree, trainer.averages.params)}
     if metrics:
-        (x, target, weight, _), without_last = data, end[1]
-        predicted = trainer.predictors.current().some(x, None, n_threads) if without_last else outputs
-        if weight is not None and weight.shape[1] == 1:
-            weight = weight[:, 0]
-        for metric in metrics:
-            found[f"{prefix}{metric.__name__}"] = float(metric(target, predicted, sample_weight=weight))
+        measures = end[0].measure(metrics, outputs, data[1], data[2])
+        found |= {f"{prefix}{name}": number for name, number in measures.items()}
     return found
 
 
@@ -62,15 +59,17 @@ def evaluate(
     loss: str | Loss | None,
     sample_weight: ArrayLike | None,
     batch_size: int | None,
+    metrics: Any = None,
 ) -> dict[str, float]:
     """Return the loss on other data and what else says how good predictions are."""
     rows = None if batch_size is None else count("batch_size", batch_size)
     chosen, tree = trainer.choose_loss(loss), trainer.tree
-    end = ending(tree, chosen)
+    end, asked = ending(tree, chosen), chosen.choose_metrics(metrics)
     data = trainer.as_it_was(lambda: read(tree, x, y, sample_weight, chosen, trainer.build, True, converted=False))
     value, outputs = evaluated(trainer.predictors, end, data, rows)
     value += trainer.restraints.value(tree, trainer.averages.params)
-    return {"loss": value, **end[0].metrics_of(outputs, data[1], data[2])}
+    found = {"loss": value, **end[0].metrics_of(outputs, data[1], data[2])}
+    return {**found, **end[0].measure(asked, outputs, data[1], data[2])}
 
 
 def read_validation(tree: Tree, given: Any, loss: Loss, build: Callable[[int], None]) -> Data:

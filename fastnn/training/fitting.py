@@ -71,6 +71,7 @@ class Fitting:
     ) -> None:
         self._trainer, self._x, self._y, self.options = trainer, x, y, options
         self._loss, self._rule = trainer.choose_loss(loss), trainer.choose_optimizer(optimizer)
+        options.choose(self._loss)
         self._rows = options.batch_size
         self.validates = options.validates
         self._validation: Data | None = None

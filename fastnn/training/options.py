@@ -13,6 +13,8 @@ from fastnn.training.progress import Progress
 
 if TYPE_CHECKING:
     from fastnn._core.team import Stop
+    from fastnn.losses import Loss
+    from fastnn.metrics.contract import Asked
 
 _STEPS, _LEAST, _MOST, _MOST_ROWS = 4000, 10, 1000, 1_000_000  # of fits for which nobody says how many epochs
 
@@ -34,7 +36,10 @@ class FitOptions:
         As it is given: `BATCH_SIZE` where nobody has asked.
     calls : Calls
         The callbacks.
-    metrics : tuple
+    asked_metrics : object
+        As they are given.
+    metrics : tuple of Asked
+        Those of the loss that is trained with, which `choose` makes of them.
     split : Split or None
         What sets rows aside for validation.
     progress : Progress
@@ -43,6 +48,7 @@ class FitOptions:
     """
 
     __slots__ = (
+        "asked_metrics",
         "batch_size",
         "calls",
         "class_weight",
@@ -83,11 +89,17 @@ class FitOptions:
         self.split = None if validation_split is None else as_split(validation_split)
         if self.split is not None and validation_data is not None:
             raise ValueError("validation_split is given, and validation_data, too, expected one of them")
-        self.metrics = () if metrics is None else tuple(metrics)
+        self.asked_metrics = metrics
+        self.metrics: tuple[Asked, ...] = ()
         self.calls = NO_CALLS if callbacks == () else Calls(as_callbacks(callbacks))
+        self.n_threads = threads.check(n_threads)
+
+    def choose(self, loss: Loss) -> None:
+        """Check what is asked of a fit with this loss: its metrics, and what callbacks watch."""
+        if self.asked_metrics is not None and self.asked_metrics != ():
+            self.metrics = loss.choose_metrics(self.asked_metrics)
         if self.calls.all:
             self.calls.require(self.modes())
-        self.n_threads = threads.check(n_threads)
 
     @property
     def validates(self) -> bool:
@@ -99,6 +111,11 @@ class FitOptions:
         found = {"loss": "min"}
         if self.validates:
             found["val_loss"] = "min"
+        for name, metric, _ in self.metrics:
+            better = metric.larger_is_better
+            found[name] = "" if better is None else "max" if better else "min"
+            if "val_loss" in found:
+                found[f"val_{name}"] = found[name]
         return found
 
 
