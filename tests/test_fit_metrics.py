@@ -1,4 +1,4 @@
-"""Metrics in fits and evaluations: of predictions, weighted as losses are, under the names that they are asked for by."""
+"""Metrics in fits and evaluations: of predictions, weighted as losses are, by the names that they are asked for."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,8 @@ NETS = {
     "sigmoid": ([Dense(1), Sigmoid()], BinaryCrossEntropy(), LABELS > 0, ["accuracy", "f1", "roc_auc", "brier"], None),
     "one logit": ([Dense(1)], BinaryCrossEntropy(from_logits=True), LABELS > 0, ["log_loss", "recall"], sigmoid),
     "labels": (
-        [Dense(2), Sigmoid()], BinaryCrossEntropy(), X[:, :2] > 0, ["binary_accuracy", "accuracy", FBeta(2, "micro")], None
+        [Dense(2), Sigmoid()], BinaryCrossEntropy(), X[:, :2] > 0, ["binary_accuracy", "accuracy", FBeta(2, "micro")],
+        None,
     ),
     "hinge": ([Dense(1)], Hinge(), LABELS > 0, ["accuracy", "precision", "roc_auc"], lambda y: (y + 1) / 2),
     "numbers": ([Dense(2)], MSE(), X[:, :2], ["r2", "rmse", "mae", "mape", "explained_variance"], None),
