@@ -10,26 +10,26 @@ from numpy.typing import ArrayLike
 
 from fastnn import threads
 from fastnn.arena import Array
-from fastnn.arrays import as_array
 from fastnn.callbacks.contract import Function
 from fastnn.checks import count
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
-from fastnn.network import Network
+from fastnn.online import Online
 from fastnn.optimizers import Optimizer
 from fastnn.signatures import closed, refused
 from fastnn.splits import Split
-from fastnn.tables import Named, row_names, table_of
+from fastnn.tables import table_of
 from fastnn.training.evaluation import evaluate
 from fastnn.training.history import History
 from fastnn.training.options import BATCH_SIZE, FitOptions
+from fastnn.training.single import as_one_row
 from fastnn.words import answering
 
 Metrics = str | Metric | Callable[..., Any] | Sequence[Any] | Mapping[str, Any] | None
 
 
 @answering
-class Model(Network):
+class Model(Online):
     """Layers in a row.
 
     Parameters
@@ -120,8 +120,9 @@ class Model(Network):
 
         Parameters
         ----------
-        row : array_like of shape (n_in,)
-            Of a Series whose index holds the names of the columns, and of a named tuple, numbers are taken by name.
+        row : array_like of shape (n_in,), or dict
+            Of a Series whose index holds the names of the columns, of a named tuple, and of a dict where there are
+            names (`feature_names`), numbers are taken by name.
 
         Returns
         -------
@@ -134,18 +135,11 @@ class Model(Network):
         """
         predictor = self._predictors.whole
         if predictor is not None:
-            y = predictor.of_row(row, 1)
+            y = predictor.of_row(row, 1, self._tree.feature_names)
             if y is not None:
                 return y
-        array, names = as_array(row, "row"), row_names(row, self.feature_names)
-        array = self._tree.flat(array[None])[0] if array.ndim > 1 else array
-        if names is not None:
-            Named(array[None, :], names).order(self.feature_names, "row")  # says what is wrong with them
-        if array.ndim != 1 or array.size != (self.n_in or array.size):
-            expected = f"({self.n_in},)" if self.built else "one dimension (n_in,)"
-            raise ValueError(f"row has shape {array.shape}, expected {expected}; predict takes several rows")
-        one = array[None, :] if names is None else Named(array[None, :], names)
-        outputs: Array = self.predict(one)[0]  # type: ignore[arg-type]
+        one = as_one_row(self._tree, row, "predict")
+        outputs: Array = self.predict(one)[0]
         return outputs
 
     @closed

@@ -18,6 +18,8 @@ from fastnn.words import answer, called, no_such
 
 Cell = NDArray[np.float64]
 
+edited = [object()]  # another object each time that an attribute of any part has been set
+
 _NOTHING: Mapping[str, Moving] = {}
 _PLAIN = (bool, int, float, str, type(None), np.generic, tuple, list)
 _KNOWN: dict[type, frozenset[str]] = {}  # of each class, the names that it has
@@ -218,6 +220,7 @@ class Part(metaclass=Parts):
         if name[0] != "_" and name not in _KNOWN.get(kind, ()):
             self._require_known(name)
         object.__setattr__(self, name, value)
+        edited[0] = object()
 
     def _require_known(self, name: str) -> None:
         kind = type(self)
@@ -260,6 +263,7 @@ class Part(metaclass=Parts):
         self.__dict__.update((name, value) for name, value in state.items() if name != "_cells")
         for name, moving in self._schedules.items():
             moving.cell = cells[name]
+        edited[0] = object()
 
 
 def no_attribute(kind: type, title: str, name: str, when: str = "") -> AttributeError:

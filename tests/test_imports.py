@@ -32,6 +32,7 @@ LEVELS = (
     ("training",),
     ("inspection",),
     ("network",),
+    ("online",),
     ("model",),
     ("many", "plots", "range_test"),
     ("config", "datasets"),

@@ -56,6 +56,8 @@ def state_of(net, optimizer):
 class Trained:
     """A net, what is done to it in one go, and a twin that says what it is after so many steps."""
 
+    x, t = X, T
+
     def __init__(self, layers=()):
         self.net, self.twin = net_of([kind() for kind in layers]), net_of([kind() for kind in layers])
         self.optimizer, self.twins = Adam(1e-3), Adam(1e-3)
@@ -63,9 +65,8 @@ class Trained:
         self.train(self.twin, self.twins)
         self.others = [net_of(seed=1)]
 
-    @staticmethod
-    def train(net, optimizer):
-        net.train_batch(X, T, loss="mse", optimizer=optimizer)
+    def train(self, net, optimizer):
+        net.train_batch(self.x, self.t, loss="mse", optimizer=optimizer)
 
     def steps(self, net, optimizer):
         return int(net._trainer.state.memories.get(optimizer)["step"][0])
@@ -88,7 +89,7 @@ class Trained:
             try:
                 self.train(self.net, self.optimizer)
                 self.net.predict(X)
-                self.net.fit(X, T, epochs=1, batch_size=None, shuffle=False)
+                self.net.fit(self.x, self.t, epochs=1, batch_size=None, shuffle=False)
             except Exception as error:
                 errors.append(error)
 
@@ -114,6 +115,20 @@ def many(trained):
     fit_many(nets, X, T, "mse", trained.optimizer, epochs=3, batch_size=None, shuffle=False, n_threads=2)
 
 
+def a_pass(trained):
+    trained.net.partial_fit(X, T, loss="mse", optimizer=trained.optimizer, batch_size=None, shuffle=False)
+
+
+def one_row(trained):
+    trained.net.learn_one(X[0], T[0])
+
+
+class TrainedByRows(Trained):
+    """One whose twin takes the same row as a batch."""
+
+    x, t = X[:1], T[:1]
+
+
 def snapshots(trained):
     trained.net.restore(trained.net.snapshot())
     trained.train(trained.net, trained.optimizer)
@@ -124,6 +139,8 @@ OPERATIONS = {
     "fit": fit,
     "fit with callbacks": lambda trained: fit(trained, callbacks=[lambda *_: None], validation_data=(X, T)),
     "fit_many": many,
+    "partial_fit": a_pass,
+    "learn_one": one_row,
     "predict": lambda trained: (trained.net.predict(X), trained.net.predict_one(X[0])),
     "evaluate": lambda trained: trained.net.evaluate(X, T),
     "by hand": by_hand,
@@ -159,7 +176,8 @@ if hasattr(signal, "setitimer"):
         operation, layers, interrupted, exhaustive
     ):
         """500 of them, or 10,000: at random moments of a loop that does nothing else."""
-        trained, rng = Trained(layers), np.random.default_rng(0)
+        trained = (TrainedByRows if operation == "learn_one" else Trained)(layers)
+        rng = np.random.default_rng(0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", pytest.PytestUnraisableExceptionWarning)
             for i, seconds in enumerate(rng.uniform(2e-6, 1e-3, 10_000 if exhaustive else 500).tolist()):
@@ -305,6 +323,8 @@ WAYS = {
     "train_batch": lambda net: net.train_batch(X, T, loss="mse", optimizer=SGD(0.1)),
     "fit": lambda net: net.fit(X, T, "mse", SGD(0.1), epochs=1),
     "fit_many": lambda net: fit_many([net], X, T, "mse", SGD(0.1), epochs=1),
+    "partial_fit": lambda net: net.partial_fit(X, T, loss="mse", optimizer=SGD(0.1)),
+    "learn_one": lambda net: net.learn_one(X[0], T[0], loss="mse", optimizer=SGD(0.1)),
     "forward": lambda net: net.forward(X),
     "backward": lambda net: net.backward(T),
     "step": lambda net: SGD(0.1).step(net),
@@ -353,7 +373,13 @@ def test_a_layer_cannot_train_its_own_model():
     net = Model([Within(), Dense(OUTPUTS)], seed=0)
     net.train_batch(X, T, loss="mse", optimizer=SGD(0.1))
     models.append(net)
-    for method in (net.train_batch, lambda x, y: net.fit(x, y, epochs=1, batch_size=None)):
+    methods = (
+        net.train_batch,
+        lambda x, y: net.fit(x, y, epochs=1, batch_size=None),
+        lambda x, y: net.partial_fit(x, y, batch_size=None),
+        lambda x, y: net.learn_one(x[0], y[0]),
+    )
+    for method in methods:
         with pytest.raises(RuntimeError, match="a loss or layer cannot train its own model"):
             method(X, T)
     models.clear()

@@ -12,6 +12,8 @@ R = TypeVar("R")
 class Tape:
     def __len__(self) -> int: ...
     @property
+    def calls_functions(self) -> bool: ...
+    @property
     def chunks(self) -> int: ...
     def call(self, function: Callable[[], object]) -> None: ...
     @property
@@ -27,7 +29,7 @@ class Tape:
 
 class RowFunction:
     def __init__(self, tape: Tape, x: NDArray[Any], y: NDArray[Any], dtype: np.dtype[Any]) -> None: ...
-    def of(self, row: object, n_dims: int) -> NDArray[Any] | None: ...
+    def of(self, row: object, n_dims: int, names: tuple[str, ...] | None = None) -> NDArray[Any] | None: ...
 
 def permutation(n: int, seed: int, epoch: int) -> list[int]: ...
 def run_epochs(
@@ -54,3 +56,24 @@ class Claim:
     def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
 def copy_arrays(targets: Iterable[NDArray[Any]], sources: Iterable[NDArray[Any]]) -> None: ...
+
+class RowStep:
+    def __init__(
+        self,
+        tape: Tape,
+        x: NDArray[Any],
+        target: NDArray[Any],
+        value: NDArray[np.float64],
+        dtype: np.dtype[Any],
+        low: float,
+        high: float,
+        claims: tuple[Claim, Claim],
+        made_of: tuple[object, Callable[[], object], object, object],
+        called: tuple[object, object],
+        names: tuple[str, ...] | None,
+        holds: Callable[[], bool],
+        diverged: Callable[[FloatingPointError], FloatingPointError],
+        edited: list[object],
+        ready: Callable[[], None] | None = None,
+    ) -> None: ...
+    def of(self, trainer: object, x: object, y: object, loss: object, optimizer: object) -> float | None: ...

@@ -155,6 +155,7 @@ class BinaryCrossEntropy(_Smoothed):
     fuses = ("sigmoid",)
     expects = ("probabilities", "class probabilities")
     ends = "Sigmoid()"
+    target_range = 0.0, 1.0
     constants = ("_n_positive", *_Likelihood.constants)
     pos_weight: Any = Numbers()
 
@@ -244,6 +245,7 @@ class CrossEntropy(_Smoothed):
     """
 
     of_classes = True
+    target_range = None  # labels, or numbers whose sum is 1
     fuses = ("softmax", "log_softmax")
     expects = ("class probabilities",)
     expected = "probabilities of classes, which sum to 1"

@@ -66,6 +66,9 @@ class Loss(Part):
     from_logits: bool = False
     of_numbers: ClassVar[bool] = False  # whether targets may be any numbers, of any scale
     of_classes: ClassVar[bool] = False  # whether targets say to which class a row belongs, or of which it is
+    # Between which numbers targets of one row may lie, where `targets` refuses and changes nothing else in them; None
+    # where it does. Whoever overrides `targets` says it anew. Labels are whole numbers below the number of outputs.
+    target_range: ClassVar[tuple[float, float] | None] = (-float("inf"), float("inf"))
 
     def __init__(self) -> None:
         super().__init__()  # of a class beside it
@@ -170,10 +173,21 @@ class Loss(Part):
             f"{name} has shape {weight.shape}, expected {expected}, of {self}"
         )
 
+    def row(self, t: Any) -> Any:
+        """Return targets of one row that are those of a person's one row: a number, or one for each output."""
+        array = as_array([t] if np.ndim(t) == 0 else t, "y")
+        if array.ndim != 1:
+            raise ValueError(f"y has shape {array.shape}, expected the targets of one row: a number, or one dimension")
+        return array if np.ndim(t) == 0 else array[None, :]
+
     def pieces(self, t: Any) -> tuple[list[Array], Callable[[list[Array]], Any]]:
         """Return targets as arrays of which rows can be chosen, and what makes targets of such arrays."""
         array = as_array(t, "y")
         return [array if array.ndim else array[None]], itemgetter(0)
+
+    def weighs(self) -> bool:
+        """Whether it has weights of its own, or may leave targets out."""
+        return False
 
     @property
     def may_leave_out(self) -> bool:

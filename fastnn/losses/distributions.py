@@ -87,6 +87,7 @@ class PoissonNLL(_OfMeans):
     """
 
     eps: Any = Number()
+    target_range = 0.0, float("inf")
     constants = ("full", *_OfMeans.constants)
 
     def __init__(self, log_input: bool = True, full: bool = False, eps: float = 1e-8, **options: Any) -> None:
@@ -129,6 +130,8 @@ class GammaDeviance(_OfMeans):
     0.193147
     """
 
+    target_range = 5e-324, float("inf")  # from the least number above 0
+
     def _kernel_name(self, t: Array) -> str:
         return "tweedie_of_logs" if self.log_input else "tweedie"
 
@@ -169,6 +172,7 @@ class TweedieDeviance(_OfMeans):
     2.828427
     """
 
+    target_range = None  # it depends on the power
     power: Any = Number(above=1.0)
 
     def __init__(self, power: float = 1.5, log_input: bool = True, **options: Any) -> None:
@@ -220,6 +224,7 @@ class GaussianNLL(Reduced):
 
     kernel = "gaussian_nll"
     eps: Any = Number(above=0.0)
+    target_range = -float("inf"), float("inf")
     constants = ("log_variance", "full", *Reduced.constants)
 
     def __init__(self, log_variance: bool = True, full: bool = False, eps: float = 1e-6, **options: Any) -> None:

@@ -64,6 +64,7 @@ class BinaryFocal(_Likelihood):
     """
 
     of_classes = True
+    target_range = 0.0, 1.0
     fuses = ("sigmoid",)
     expects = ("probabilities", "class probabilities")
     ends = "Sigmoid()"
@@ -146,6 +147,7 @@ class CategoricalFocal(_OfClasses):
     """
 
     of_classes = True
+    target_range = None
     gamma: Any = Number()
     alpha: Any = Number()
 
@@ -196,6 +198,8 @@ class KLDivergence(_OfClasses):
     >>> round(KLDivergence()([[0.5, 0.5], [0.2, 0.8]], [[1.0, 0.0], [0.2, 0.8]]), 6)
     0.346574
     """
+
+    target_range = None
 
     def __init__(self, from_logits: bool = False, **options: Any) -> None:
         super().__init__(from_logits, **options)

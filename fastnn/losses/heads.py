@@ -110,6 +110,7 @@ class Heads(Loss):
     """
 
     constants = ("_layout", "_structure")
+    target_range = None
 
     def __init__(self, heads: Mapping[str, Head]) -> None:
         super().__init__()
@@ -171,6 +172,14 @@ class Heads(Loss):
             raise
 
     # -- data ---------------------------------------------------------------------------------------------------------
+
+    def row(self, t: Any) -> Any:
+        heads = self._heads
+        if isinstance(t, Mapping):
+            return {name: heads[name].loss.row(one) if name in heads else one for name, one in t.items()}
+        if isinstance(t, tuple) and len(t) == len(heads) and table_of(t) is None:
+            return tuple(head.loss.row(one) for head, one in zip(heads.values(), t, strict=True))
+        return super().row(t)
 
     def pieces(self, t: Any) -> tuple[list[Array], Callable[[list[Array]], Any]]:
         return self._targets_of_heads(t, "y"), tuple

@@ -39,6 +39,7 @@ class Hinge(Reduced):
     """
 
     of_classes = True
+    target_range = None
     kernel = "hinge"
 
     def for_end(self, last: Layer, droppable: bool) -> tuple[Loss, bool]:
@@ -107,6 +108,7 @@ class MultiMargin(Reduced):
     """
 
     of_classes = True
+    target_range = None  # labels
     kernel = "multi_margin"
     of_rows = True
     element_weights = False

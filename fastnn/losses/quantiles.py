@@ -64,6 +64,7 @@ class Quantile(Reduced):
 
     q: Any = _Levels()
     crossing: Any = Number()
+    target_range = None
     constants = ("_n_levels", *Reduced.constants)
 
     def __init__(self, q: float | Sequence[float] = 0.5, crossing: float = 0.0, **options: Any) -> None:

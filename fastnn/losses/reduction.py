@@ -94,7 +94,7 @@ class Reduced(Loss):
     def read(
         self, t: Any, weight: Array | None, n_out: int, dtype: np.dtype[Any], name: str = "y", known: bool = False
     ) -> tuple[Array, Array | None]:
-        if weight is None and name == "y" and not self._weighs():  # nearly always: in each step of a loop of one's own
+        if weight is None and name == "y" and not self.weighs():  # nearly always: in each step of a loop of one's own
             return self.targets(t, n_out, dtype), None
         absent = None
         if self._may_miss() or (known and weight is not None and not weight.all()):
@@ -108,7 +108,7 @@ class Reduced(Loss):
             weight = np.broadcast_to(weight, (len(target), weight.shape[1]))
         return target, weight
 
-    def _weighs(self) -> bool:
+    def weighs(self) -> bool:
         """Whether it has weights of its own, or may leave targets out."""
         get = self.__dict__.get
         return not (

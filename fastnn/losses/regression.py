@@ -164,6 +164,7 @@ class MSLE(Reduced):
     0.03973
     """
 
+    target_range = 0.0, float("inf")
     kernel = "msle"
 
     def targets(self, t: ArrayLike, n_out: int, dtype: np.dtype[Any], name: str = "y") -> Array:

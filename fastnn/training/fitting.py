@@ -29,8 +29,6 @@ from fastnn.training.step import Training
 if TYPE_CHECKING:
     from fastnn.training.trainer import Trainer
 
-_SEEDS_APART = 1_000_003  # fits of one model shuffle by neighbouring seeds, and models by distant ones
-
 
 class Fitting:
     """What one fit trains, and on what.
@@ -100,13 +98,12 @@ class Fitting:
             return trainer.history
         n_batches = self.epoch_plan.n_batches
         team = Team(threads.chosen(options.n_threads, self.epoch_plan.chunks, self.epochs * n_batches))
-        order = options.shuffle, (trainer.seed * _SEEDS_APART + int(state.fits[0])) % 2**64
         self._memory = self.training.memory
         self._before = Snapshot(state, self._memory, None)
         self._before.averaging = averaging
         if self.training.schedules is not None:
             self.training.schedules.begin(self._before, self.epochs, n_batches, self._begun)
-        state.fits[0] += 1
+        order = options.shuffle, trainer.next_order()
         trainer.end_batch_by_hand()
         self._history = trainer.history = History()
         fit = (by_scipy.ScipyFit if self._rule.takes_fits else Fit)(self, trainer.history, order, model, self._before)

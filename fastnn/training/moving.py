@@ -86,9 +86,9 @@ class Schedules:
 
     # -- before steps -------------------------------------------------------------------------------------------------
 
-    def ready(self) -> None:
-        """Make ready for a step that no fit takes."""
-        if self._moved == self._state.moved:
+    def ready(self, steps: int = 1) -> None:
+        """Make ready for steps that no fit takes, for which there is room."""
+        if steps == 1 and self._moved == self._state.moved:
             for entry in self._entries:
                 if not entry.low <= entry.now[STEPS] < entry.high:
                     break
@@ -96,7 +96,7 @@ class Schedules:
                 return
         self._follow()
         for entry in self._entries:
-            if not entry.holds(2, None):  # this step, and what the next one uses
+            if not entry.holds(steps + 1, None):  # these, and what the step behind them uses
                 if entry.moving.schedule.spans_fit:
                     raise ValueError(
                         f"{entry.moving.title} is {entry.moving.schedule!r}, which spans a whole fit: for single steps "

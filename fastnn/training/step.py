@@ -190,6 +190,11 @@ class Training:
         lower = f"lower the learning rate (now {lr:g}; try {lr / 10:g})" if lr else "look for very large numbers"
         return FloatingPointError(f"{what}, and {after}: {lower}, and scale inputs and targets to about -1 to 1")
 
+    def failure(self, value: Array, error: FloatingPointError) -> FloatingPointError:
+        """Return the error of a single step that has failed with another, where it has written its loss."""
+        what = str(error) if "gradient is not finite" in str(error) else self.what_diverged(float(value[0]))
+        return self.diverged(what, "training stopped before this reached the parameters")
+
     def what_diverged(self, value: float) -> str:
         """Say which number has left the finite ones."""
         if np.isfinite(value):

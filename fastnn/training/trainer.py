@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import losses, optimizers
-from fastnn._core.tape import Claim, Tape
+from fastnn._core.tape import Claim, RowStep, Tape
 from fastnn.arena import Array, Memory
 from fastnn.inference import Predictors
 from fastnn.layers.chain import Chain
@@ -34,6 +34,7 @@ from fastnn.training.state import Memories, Recordings, Snapshot, State
 from fastnn.training.step import Training
 
 _TRAININGS_KEPT = 8  # pairs of a loss and an optimizer, in turn
+_SEEDS_APART = 1_000_003  # fits of one model shuffle by neighbouring seeds, and models by distant ones
 _BY_ANOTHER = "the model is being trained by another thread: train copies of it (copy.deepcopy)"
 _BY_LAST = {"softmax": "cross_entropy", "log_softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}
 
@@ -70,6 +71,7 @@ class Trainer:
     def forget(self) -> None:
         """Drop what was made for the present memory."""
         self.claim = Claim(_BY_ANOTHER)
+        self.row_step: RowStep | None = None  # of the training that goes on
         self._training: Training | None = None
         self._training_of: tuple[Any, ...] = ()  # the loss, the optimizer, and how many weights a row has
         self._trainings: Recordings[Training] = Recordings(_TRAININGS_KEPT)
@@ -178,6 +180,7 @@ class Trainer:
             if before is not None and training is not before:
                 before.put_aside()
             self._training, self._training_of = training, (training.given, optimizer, weights)
+            self.row_step = None
         if training.update is not self._updated:
             self._begins(training.update, optimizer)
         self.loss, self.optimizer = loss, optimizer
@@ -229,6 +232,7 @@ class Trainer:
                 layer.forget()
             if tree.built and not was_built:
                 self._training, self._updated, self._trainings = None, None, Recordings(_TRAININGS_KEPT)
+                self.row_step = None
                 self.state.averaging, self.state.memories = None, Memories()
                 self.predictors.read(None)
                 tree.unbuild()
@@ -275,6 +279,17 @@ class Trainer:
         optimizer: str | Optimizer | None,
     ) -> float:
         """Take one step, and return the loss before it."""
+        return self.take_batch(x, y, sample_weight, loss, optimizer)[0]
+
+    def take_batch(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        loss: str | Loss | None,
+        optimizer: str | Optimizer | None,
+    ) -> tuple[float, Training, Plan, tuple[Batch, Tape]]:
+        """Take one step, and return the loss before it, with what it was taken by."""
 
         def begin() -> tuple[Training, Data, Plan, tuple[Batch, Tape]]:
             training, data = self.ready(x, y, sample_weight, loss, optimizer)
@@ -286,14 +301,17 @@ class Trainer:
         training.memory.without_gradients = None
         if training.schedules is not None:
             training.schedules.ready()
-        if self._by_hand is not None:
-            self._by_hand.end_batch()
+        self.end_batch_by_hand()
         try:
-            return float(plan.run(recorded, matrix, target, weight))
+            return float(plan.run(recorded, matrix, target, weight)), training, plan, recorded
         except FloatingPointError as error:
-            value = float(plan.batch.value[0])
-            what = str(error) if "gradient is not finite" in str(error) else training.what_diverged(value)
-            raise training.diverged(what, "training stopped before this reached the parameters") from None
+            raise training.failure(plan.batch.value, error) from None
+
+    def next_order(self) -> int:
+        """Return the seed of the order of rows in the fit that begins."""
+        fits = self.state.fits
+        fits[0] += 1
+        return (self.seed * _SEEDS_APART + int(fits[0]) - 1) % 2**64
 
     def fit(
         self,

@@ -1,4 +1,5 @@
 # One row in, one row out: what makes predicting for a single row one compiled call, whatever numbers the row is of.
+# What reads the row is also the beginning of a training step of one row.
 
 cdef extern from "Python.h":
     PyObject **PySequence_Fast_ITEMS(object row)        # of a list or a tuple
@@ -9,6 +10,9 @@ cdef extern from "Python.h":
     bint PyFloat_CheckExact(PyObject *object)
     bint PyLong_CheckExact(PyObject *object)
     bint PyBool_Check(PyObject *object)
+    bint PyDict_CheckExact(object row)
+    Py_ssize_t PyDict_Size(object row)
+    PyObject *PyDict_GetItemWithError(object row, object key) except? NULL
     double PyFloat_AsDouble(PyObject *object)
     long long PyLong_AsLongLongAndOverflow(PyObject *object, int *overflow)
 
@@ -27,55 +31,48 @@ ctypedef fused Number:
     unsigned long long
 
 
-cdef class RowFunction:
-    """A recorded function of one row, for one thread at a time.
+cdef enum:
+    EXACT_IN_DOUBLE = 1 << 53       # whole numbers up to here are
+
+
+cdef class RowReader:
+    """Memory for one row, and what reads rows of any numbers into it.
 
     Parameters
     ----------
-    tape : Tape
-    x, y : ndarray of shape (1, n)
-        Where the tape reads, and where it writes.
+    x : ndarray of shape (1, n)
+        The memory.
     dtype : dtype
         The one object that most arrays of the dtype of x have.
     """
 
-    cdef Tape tape
-    cdef object kept, dtype, copy, copy_flat
+    cdef object kept, dtype
     cdef object array_type, float32, float64
     cdef char *x
     cdef Py_ssize_t n, item_size
-    cdef bint is_short          # letting other Python threads in would take longer
 
-    def __init__(self, Tape tape, x, y, dtype):
+    def __init__(self, x, dtype):
         from numpy import float32, float64, ndarray
 
         cdef unsigned char[::1] memory = memoryview(x).cast("B")
         self.array_type, self.float32, self.float64 = ndarray, float32, float64
-        self.tape, self.kept, self.dtype = tape, x, dtype
+        self.kept, self.dtype = x, dtype
         self.n, self.item_size = x.shape[1], x.itemsize
         self.x = <char *> &memory[0]
-        self.copy, self.copy_flat = y.copy, y[0].copy
-        self.is_short = tape.work < 4
 
-    def of(self, row, int n_dims):
-        """Return a new array of as many dimensions, 1 or 2, for a row: an ndarray, or a list or tuple of numbers.
+    cdef bint read(self, row, int n_dims, names):
+        """Read an ndarray of as many dimensions, 1 or 2, or a list, tuple or dict of numbers; say whether it is one.
 
-        Numbers of other types become those of the dtype of x as NumPy casts them. None where it is no such row, or of
-        numbers that NumPy would have to look at; and where another thread is at it.
+        Numbers of other types become those of the dtype of x as NumPy casts them. Those of a dict are taken by these
+        names, where there are any. False for all else, and for numbers that NumPy would have to look at.
         """
-        cdef bint is_read
-        if owner_exists(&self.tape.replayer):
-            return None     # from here on, only the replay can let other threads in
         if type(row) is self.array_type:
-            is_read = self.read_array(row, n_dims)
-        elif n_dims == 1 and (PyList_CheckExact(row) or PyTuple_CheckExact(row)):
-            is_read = self.read_numbers(row)
-        else:
-            return None
-        if not is_read:
-            return None
-        self.tape.run(self.is_short)
-        return self.copy_flat() if n_dims == 1 else self.copy()
+            return self.read_array(row, n_dims)
+        if n_dims != 1:
+            return False
+        if PyList_CheckExact(row) or PyTuple_CheckExact(row):
+            return self.read_numbers(row)
+        return names is not None and PyDict_CheckExact(row) and self.read_named(row, names)
 
     cdef bint read_array(self, row, int n_dims):
         cdef Py_buffer buffer
@@ -185,3 +182,66 @@ cdef class RowFunction:
             else:
                 self.put(i, PyFloat_AsDouble(items[i]))
         return True
+
+    cdef bint read_named(self, row, tuple names) except -1:
+        """As above, the numbers of a dict that has these names and no others.
+
+        Whole numbers that float64 does not hold are left to NumPy: how it casts them depends on the others.
+        """
+        cdef PyObject *item
+        cdef PyObject *kind
+        cdef Py_ssize_t i
+        cdef long long number
+        cdef int overflow = 0
+        if len(names) != self.n or PyDict_Size(row) != self.n:
+            return False
+        for i in range(self.n):
+            item = PyDict_GetItemWithError(row, names[i])
+            if item is NULL:
+                return False
+            kind = <PyObject *> Py_TYPE(item)
+            if PyFloat_CheckExact(item) or kind == <PyObject *> self.float64 or kind == <PyObject *> self.float32:
+                self.put(i, PyFloat_AsDouble(item))
+            elif PyLong_CheckExact(item) or PyBool_Check(item):
+                number = PyLong_AsLongLongAndOverflow(item, &overflow)
+                if overflow != 0 or not -EXACT_IN_DOUBLE <= number <= EXACT_IN_DOUBLE:
+                    return False
+                self.put(i, <double> number)
+            else:
+                return False
+        return True
+
+
+cdef class RowFunction(RowReader):
+    """A recorded function of one row, for one thread at a time.
+
+    Parameters
+    ----------
+    tape : Tape
+    x, y : ndarray of shape (1, n)
+        Where the tape reads, and where it writes.
+    dtype : dtype
+        The one object that most arrays of the dtype of x have.
+    """
+
+    cdef Tape tape
+    cdef object copy, copy_flat
+    cdef bint is_short          # letting other Python threads in would take longer
+
+    def __init__(self, Tape tape, x, y, dtype):
+        RowReader.__init__(self, x, dtype)
+        self.tape = tape
+        self.copy, self.copy_flat = y.copy, y[0].copy
+        self.is_short = tape.work < 4
+
+    def of(self, row, int n_dims, names=None):
+        """Return a new array of as many dimensions, 1 or 2, for a row.
+
+        None where it is none that can be read without NumPy (see `read`), and where another thread is at it.
+        """
+        if owner_exists(&self.tape.replayer):
+            return None     # from here on, only the replay can let other threads in
+        if not self.read(row, n_dims, names):
+            return None
+        self.tape.run(self.is_short)
+        return self.copy_flat() if n_dims == 1 else self.copy()

@@ -3,7 +3,8 @@
 Four concepts, of which each builds on the ones before it and has a file of its own: the tape here, then player.pxi (how
 calls are run: in slices, by threads), row_function.pxi (a replay for one row, as fast as Python calls anything),
 permutation.pxi and epochs.pxi (the loop over batches and epochs). Beside them stands what an interrupt must not tear
-apart: claim.pxi (one thread at a time) and copies.pxi (several arrays at once).
+apart: claim.pxi (one thread at a time) and copies.pxi (several arrays at once); and on both, row_step.pxi (a training
+step of one row).
 """
 
 from cpython.buffer cimport PyBUF_FULL_RO, PyBUF_RECORDS_RO, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
@@ -142,6 +143,11 @@ cdef class Tape:
         return raise_status(status, NULL)
 
     @property
+    def calls_functions(self):
+        """Whether functions of Python are among the calls."""
+        return self.calls_python
+
+    @property
     def chunks(self):
         """Into how many chunks, each worth handing to another thread, the calls can be divided, all together."""
         cdef Py_ssize_t i, total = 0
@@ -262,4 +268,5 @@ include "row_function.pxi"
 include "permutation.pxi"
 include "epochs.pxi"
 include "claim.pxi"
+include "row_step.pxi"
 include "copies.pxi"

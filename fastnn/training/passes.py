@@ -1,0 +1,68 @@
+"""One pass over rows of which more come: the steps of `train_batch`, in one call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn import threads
+from fastnn._core.team import Team
+from fastnn.arrays import all_finite
+from fastnn.checks import count, flag
+from fastnn.losses import Loss
+from fastnn.optimizers import Optimizer
+from fastnn.training.data import per_row
+from fastnn.training.state import Snapshot
+
+if TYPE_CHECKING:
+    from fastnn.training.trainer import Trainer
+
+
+def partial_fit(
+    trainer: Trainer,
+    x: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    loss: str | Loss | None,
+    optimizer: str | Optimizer | None,
+    batch_size: int | None,
+    shuffle: bool,
+    n_threads: int | None,
+) -> None:
+    """Take a step for each batch of these rows; where that diverges, the model is as it was before."""
+    rows = None if batch_size is None else count("batch_size", batch_size)
+    is_shuffled, n_threads = flag("shuffle", shuffle), threads.check(n_threads)
+    averaging = trainer.state.averaging
+
+    def begin() -> Any:
+        training, data = trainer.ready(x, y, sample_weight, loss, optimizer, steps=lambda n: -(-n // (rows or n)))
+        matrix, target, weight, n = data
+        size = min(rows or n, n)
+        plan = training.plan(size, target, per_row(weight), False)
+        return training, plan, plan.take_epochs(size, matrix, target, weight, training.stepping(False))
+
+    training, plan, over_data = trainer.as_it_was(begin)
+    if training.schedules is not None:
+        training.schedules.ready(over_data.n_batches)
+    before = Snapshot(trainer.state, training.memory, None)
+    before.averaging = averaging
+    seed = trainer.next_order()
+    trainer.end_batch_by_hand()
+    training.begins(over_data.rows, False)
+    team = Team(threads.chosen(n_threads, over_data.chunks, over_data.n_batches))
+    what = None
+    try:
+        with team:
+            diverged = over_data.run(is_shuffled, seed, 0, np.empty(1), team)
+        if diverged is not None:
+            what = f"{training.what_diverged(float(plan.batch.value[0]))} in batch {diverged[1] + 1}"
+        elif not all_finite(training.memory.params):  # no loss came after the last step
+            what = "the parameters overflowed in the last batch"
+    except FloatingPointError as error:  # of a loss in NumPy
+        what = str(error)
+    if what is not None:
+        trainer.restore(before, training.memory, None)
+        raise training.diverged(what, "the parameters are again those from before this pass")
+    plan.put_back(over_data)
