@@ -30,7 +30,8 @@ cdef class RowStep(RowReader):
     names : tuple of str or None
         Of the columns of x.
     holds, diverged : callable
-        Says whether the step is what would be recorded now, as it is when this is made; makes the error that is raised for the one of the replay.
+        Says whether the step is what would be recorded now, as it is when this is made; makes the error that is raised
+        for the one of the replay.
     edited : list of one object
         Another object each time that a setting of any part is changed.
     ready : callable or None
