@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 
 from fastnn import callbacks, initializers, kernels, layers, losses, metrics, optimizers, schedules
 from fastnn._core.tape import Tape
-from fastnn.callbacks import Callback, EarlyStopping
+from fastnn.callbacks import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    TensorBoard,
+    TerminateOnNaN,
+    TimeLimit,
+)
 from fastnn.constraints import Box, Constraint, MaxNorm, MinMaxNorm, NonNegative, UnitNorm
 from fastnn.layers import (
     CELU,
@@ -232,6 +242,7 @@ __all__ = [
     "BinaryFocal",
     "Box",
     "Brier",
+    "CSVLogger",
     "CalibrationError",
     "Callback",
     "CategoricalFocal",
@@ -280,9 +291,11 @@ __all__ = [
     "InverseSquareRoot",
     "KLDivergence",
     "Lambda",
+    "LambdaCallback",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
+    "LearningRateMonitor",
     "LiSHT",
     "Linear",
     "LinearWarmup",
@@ -303,6 +316,7 @@ __all__ = [
     "MinMaxNorm",
     "Mish",
     "Model",
+    "ModelCheckpoint",
     "MultiMargin",
     "MultiStepDecay",
     "NAdam",
@@ -356,7 +370,10 @@ __all__ = [
     "Tanh",
     "TanhShrink",
     "Tape",
+    "TensorBoard",
+    "TerminateOnNaN",
     "Threshold",
+    "TimeLimit",
     "TopK",
     "TweedieDeviance",
     "UnitNorm",

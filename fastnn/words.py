@@ -37,7 +37,12 @@ _CALLED: dict[str, tuple[str, ...]] = {
     "max_value": ("limit", "high"), "min_value": ("low",), "regularizer": ("penalty",),
     # of callbacks
     "restore_best_weights": ("restore_best",), "restore": ("restore_best",),
-    "start_from_epoch": ("start",), "n_iter_no_change": ("patience",), "tol": ("min_delta",),
+    "start_from_epoch": ("start",), "filepath": ("path",), "filename": ("path",), "dirpath": ("path",),
+    "save_top_k": ("last",), "every_n_epochs": ("every",), "save_freq": ("every",), "logdir": ("log_dir",),
+    "duration": ("seconds",), "log_momentum": ("momentum",), "on_train_begin": ("begin",), "on_train_end": ("end",),
+    "on_epoch_begin": ("begin_epoch",), "on_epoch_end": ("end_epoch",), "on_train_batch_begin": ("begin_batch",),
+    "on_train_batch_end": ("end_batch",), "on_batch_begin": ("begin_batch",), "on_batch_end": ("end_batch",),
+    "n_iter_no_change": ("patience",), "tol": ("min_delta",),
     # of fit and the model
     "n_epochs": ("epochs",), "num_epochs": ("epochs",), "nb_epoch": ("epochs",), "max_iter": ("epochs",),
     "n_iter": ("epochs",), "bs": ("batch_size",), "callback": ("callbacks",), "eval_set": ("validation_data",),
@@ -57,6 +62,7 @@ _SECOND = frozenset({
     "clipvalue", "global_clipnorm", "max_grad_norm", "gradient_accumulation_steps", "param_groups", "p", "prob",
     "kernel_initializer", "kernel_init", "use_bias", "out_features", "alpha", "lambd",
     "max_value", "min_value", "restore_best_weights", "restore", "start_from_epoch",
+    "filepath", "filename", "logdir", "log_momentum",
 })  # fmt: skip
 
 # Why there is no such thing.

@@ -11,6 +11,7 @@ from nets import FEATURES, OUTPUTS, data, each_dtype, same_bits
 
 from fastnn import (
     LBFGS,
+    SGD,
     Adam,
     BatchNorm,
     Dense,
@@ -186,6 +187,15 @@ def test_a_fit_that_begins_at_a_minimum_is_seen_once():
     net.fit(X, T, "mse", LBFGS(tolerance_grad=1e9), epochs=5, callbacks=lambda *given: seen.append(given[1]))
     assert seen == [0]
     assert net.history.ended == "converged after 1 epoch: no number of the gradient is above tolerance_grad, 1e+09"
+
+
+def test_it_may_come_behind_plain_sgd():
+    """Which stores no gradients."""
+    net = Model([Dense(5, "tanh"), Dense(OUTPUTS)], seed=0)
+    net.fit(X, T, "mse", SGD(0.01), epochs=1, batch_size=8)
+    before = net.evaluate(X, T)["loss"]
+    net.fit(X, T, optimizer=LBFGS(), epochs=3)
+    assert net.evaluate(X, T)["loss"] < before
 
 
 def test_callbacks_end_it():

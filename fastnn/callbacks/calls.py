@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from fastnn.callbacks.contract import Callback, Function
-from fastnn.callbacks.early_stopping import EarlyStopping
 from fastnn.checks import number_of, shown
 from fastnn.signatures import takes
 
@@ -51,6 +50,10 @@ class Calls:
         Their own methods: what is inherited from `Callback` does nothing.
     in_batches, looks : bool
         Whether one looks between batches, and between epochs.
+    limits : list of callables
+        Say whether the fit is to end, also within an epoch.
+    takes_divergence : bool
+        Whether a fit that diverges ends without an error.
     may_change_data : bool
         Whether one may change the data of the fit.
     """
@@ -61,16 +64,19 @@ class Calls:
         self.begins_epochs = _own(callbacks, "begin_epoch")
         self.begins_batches = _own(callbacks, "begin_batch")
         self.ends_batches = _own(callbacks, "end_batch")
-        self.ends_epochs = [callback for callback in callbacks if _has_own(callback, "__call__")]
+        self._in_order = sorted(callbacks, key=lambda callback: getattr(callback, "rank", 0))
+        self.ends_epochs = [callback for callback in self._in_order if _has_own(callback, "__call__")]
         self.ends = _own(callbacks, "end")
         self.in_batches = bool(self.begins_batches or self.ends_batches)
         self.looks = bool(self.ends_epochs or self.begins_epochs or self.in_batches)
+        self.limits = [is_over for is_over in _own(callbacks, "is_over") if callable(is_over)]
+        self.takes_divergence = any(getattr(callback, "takes_divergence", False) for callback in callbacks)
         self.may_change_data = any(may_change_data(callback) for callback in callbacks)
 
     def require(self, modes: Mapping[str, str]) -> None:
         """Raise an error, before a fit that logs these numbers, for what could not be done in it."""
         is_open = False
-        for callback in self.all:
+        for callback in self._in_order:
             if isinstance(callback, Callback):
                 callback.require(modes, is_open)
             is_open = is_open or not isinstance(callback, Callback) or callback.may_log
@@ -117,7 +123,7 @@ class Calls:
                 answer = callback(model, epoch, logs)
             except BaseException:
                 for other in self.ends_epochs[i:]:  # they have not seen an epoch that the history holds
-                    if isinstance(other, EarlyStopping):
+                    if isinstance(other, Callback) and other.sees_all:
                         with suppress(Exception):
                             other(model, epoch, logs)
                 raise
@@ -137,7 +143,9 @@ def may_change_data(callback: Any) -> bool:
 
 def _has_own(callback: Any, name: str) -> bool:
     """Whether a callback has a method of that name that does something."""
-    return getattr(type(callback), name, None) is not getattr(Callback, name)
+    if name in getattr(callback, "__dict__", ()):  # as LambdaCallback has its functions
+        return True
+    return getattr(type(callback), name, None) is not getattr(Callback, name, None)
 
 
 def _own(callbacks: Sequence[Any], name: str) -> list[Callable[..., Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastnn.settings import Part
 from fastnn.signatures import is_ours
@@ -69,6 +69,10 @@ class Callback(Part):
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take over what `state` has returned: behind `begin`, where a fit is resumed."""
+
+    rank: ClassVar[int] = 0  # those of a higher one are called behind the others where an epoch ends
+    sees_all: ClassVar[bool] = False  # whether it is told of an epoch in which one before it has failed
+    takes_divergence: ClassVar[bool] = False  # whether a fit that diverges ends without an error
 
     # -- what a fit asks ----------------------------------------------------------------------------------------------
 

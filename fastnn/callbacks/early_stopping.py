@@ -57,6 +57,8 @@ class EarlyStopping(Monitoring):
     True
     """
 
+    sees_all = True
+
     def __init__(
         self,
         patience: int = 5,
@@ -110,6 +112,14 @@ class EarlyStopping(Monitoring):
         if self._is_better(value, self._reached, self.min_delta):
             self._reached, self._last_better = value, epoch
         return epoch - self._last_better >= self.patience
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best, "best_epoch": self.best_epoch, "reached": self._reached, "last": self._last_better}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on with these numbers; the state of the model at the best one is another matter."""
+        self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])
+        self._reached, self._last_better = float(state["reached"]), int(state["last"])
 
     def end(self, model: Model) -> None:
         """Give the best state back."""

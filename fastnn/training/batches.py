@@ -1,18 +1,45 @@
-"""What calls callbacks between the batches of an epoch."""
+"""What looks within an epoch: callbacks between its batches, and limits that end it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastnn._core.tape import Tape
 
 if TYPE_CHECKING:
+    from fastnn._core.team import Stop
     from fastnn.callbacks.calls import Calls
     from fastnn.training.plan import EpochPlan
 
 
 class Stopped(Exception):
     """A callback ends the fit behind a batch: it says who."""
+
+
+class Limited:
+    """What ends a fit within an epoch: somebody else, as Ctrl-C does, or a limit of a callback, as the epochs do.
+
+    Parameters
+    ----------
+    stop : Stop or None
+    limits : sequence of callables
+        Methods of callbacks: whether one is reached.
+    """
+
+    def __init__(self, stop: Stop | None, limits: Sequence[Callable[[], bool]]) -> None:
+        self._stop, self._limits = stop, limits
+
+    def is_set(self) -> bool:
+        """Whether one of them ends it."""
+        return (self._stop is not None and self._stop.is_set()) or any(is_over() for is_over in self._limits)
+
+    def reached(self) -> str:
+        """Return which limit has been reached, in words; nothing where it is somebody else."""
+        if self._stop is not None and self._stop.is_set():
+            return ""
+        over = (is_over.__self__ for is_over in self._limits if is_over())  # type: ignore[attr-defined]
+        return next((str(callback.reason) for callback in over), "")
 
 
 class Batches:

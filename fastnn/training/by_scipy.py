@@ -61,7 +61,8 @@ class ScipyFit(Fit):
 
     def run(self, team: Team) -> None:
         """Minimize the loss. The history says why this has ended."""
-        history, fitting, ended, self._start = self.history, self.fitting, "", time.perf_counter()
+        history, fitting, ended, self._stopped = self.history, self.fitting, "", ""
+        self._start = time.perf_counter()
         with self.progress, team:
             if self.calls.begins:
                 self.calls.begin(self._model)
@@ -72,7 +73,15 @@ class ScipyFit(Fit):
                 try:
                     ended = search.run(fitting.epochs - len(history.loss))
                 except _Diverged as error:
-                    raise self._diverged(str(error)) from None
+                    diverged = self._diverged(str(error))
+                    if not self.calls.takes_divergence:
+                        raise diverged from None
+                    return
+                except KeyboardInterrupt:
+                    search.put(search.best)
+                    if not self._is_over():
+                        raise
+                    ended = self._stopped
                 except BaseException:
                     search.put(search.best)  # not what the line search was trying
                     raise
@@ -93,11 +102,11 @@ class ScipyFit(Fit):
         history.loss.append(search.loss)
         if not fitting.looks:
             self.progress.update(1, {"loss": search.loss})
-            return None
+            return self._stopped if self._is_over() else None
         self._stopped = self.calls.end_batch(self._model, 0, {"loss": search.loss})
         self._look()
         fitting.renew()
-        if self._stopped:
+        if self._stopped or self._is_over():
             return self._stopped
         if len(history.loss) < fitting.epochs:
             self._begin_epoch()

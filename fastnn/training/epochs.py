@@ -12,7 +12,7 @@ from fastnn._core.tape import Tape
 from fastnn._core.team import Team
 from fastnn.arrays import all_finite
 from fastnn.checks import number_of
-from fastnn.training.batches import Batches, Stopped, gathers
+from fastnn.training.batches import Batches, Limited, Stopped, gathers
 from fastnn.training.history import History
 from fastnn.training.plan import EpochPlan
 
@@ -44,7 +44,10 @@ class Fit:
     def __init__(self, fitting: Fitting, history: History, order: tuple[bool, int], model: Any, asked: object) -> None:
         self.fitting, self.history, self._order, self._model, self._asked = fitting, history, order, model, asked
         options = fitting.options
-        self.calls, self.progress, self.stop = options.calls, options.progress, options.stop
+        self.calls, self.progress = options.calls, options.progress
+        self.stop: Any = options.stop
+        if self.calls.limits:
+            self.stop = Limited(options.stop, self.calls.limits)
         self._batches: tuple[EpochPlan, Batches, Gathers] | None = None
 
     def run(self, team: Team) -> None:
@@ -60,6 +63,8 @@ class Fit:
                 fitting.renew()
             while len(history.loss) < epochs and not self._stopped and what is None:
                 if self.stop is not None and self.stop.is_set():  # one short epoch is over before its replay looks
+                    if self._is_over():
+                        break
                     raise KeyboardInterrupt
                 begin, done = time.perf_counter(), len(history.loss)
                 if calls.begins_epochs:
@@ -81,8 +86,17 @@ class Fit:
         if what is None and not all_finite(fitting.training.memory.params):  # in the last step: no loss came after it
             what = f"the parameters overflowed in epoch {len(history.loss)}, in its last batch"
         if what is not None:
-            raise self._diverged(what)
+            error = self._diverged(what)
+            if not calls.takes_divergence:
+                raise error
+            return
         history.why, history.who_asked = self._stopped, fitting.who_asked
+
+    def _is_over(self) -> bool:
+        """Whether a limit has been reached, where nobody else has stopped the fit; write down which."""
+        if isinstance(self.stop, Limited):
+            self._stopped = self.stop.reached()
+        return bool(self._stopped)
 
     def _diverged(self, what: str) -> FloatingPointError:
         """Put the state from before this fit back, and return the error that says so."""
@@ -131,6 +145,10 @@ class Fit:
         except Stopped as stopped:
             self._stopped = str(stopped)
             return None
+        except KeyboardInterrupt:
+            if self._is_over():
+                return None
+            raise
         except FloatingPointError as error:  # of a loss in NumPy
             return str(error)
         finally:  # Ctrl-C loses no finished epoch

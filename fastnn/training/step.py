@@ -113,7 +113,11 @@ class Training:
 
     def loss_and_grads(self, batch: Batch, tape: Tape) -> None:
         """Record the loss and the gradients, and no step."""
-        self._value_and_grads(batch, tape, set(), True)
+        before, self.memory.without_gradients = self.memory.without_gradients, None  # as in `step`
+        try:
+            self._value_and_grads(batch, tape, set(), True)
+        finally:
+            self.memory.without_gradients = before
 
     def _value_and_grads(self, batch: Batch, tape: Tape, done: set[int], store_gradients: bool) -> None:
         memory, work = self.memory, batch.work
