@@ -31,6 +31,7 @@ from fastnn import (
     Rprop,
     Sequential,
     Softmax,
+    callbacks,
     initializers,
     losses,
     optimizers,
@@ -284,7 +285,8 @@ def test_words_of_other_libraries_may_be_names_of_ones_own():
 
 def test_what_other_words_are_called_here_exists():
     """No row of the table has outlived what it names."""
-    kinds = (Model, *PARTS, *schedules._BY_NAME.values())
+    own = (getattr(callbacks, name) for name in callbacks.__all__)
+    kinds = (Model, *PARTS, *schedules._BY_NAME.values(), *own)
     known = {name for kind in kinds for name in (*words.own_names(kind), *inspect.signature(kind).parameters)}
     known |= {name for method in ("fit", "train_batch", "evaluate") for name in options_of(method)}
     known |= {"w", "b", "scale", "shift", "mean", "variance", "groups", "accumulate", "clip_norm", "clip_value"}
