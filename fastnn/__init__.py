@@ -185,6 +185,7 @@ from fastnn.training.history import History
 if TYPE_CHECKING:
     from fastnn import datasets, plots, reference
     from fastnn.config import show_config
+    from fastnn.folds import CrossValidation, cross_validate
     from fastnn.many import fit_many
     from fastnn.range_test import lr_find
 else:
@@ -195,7 +196,10 @@ else:
 
         if name in ("datasets", "plots", "reference"):
             return import_module(f"fastnn.{name}")
-        module = {"show_config": "config", "fit_many": "many", "lr_find": "range_test"}.get(name)
+        module = {
+            "CrossValidation": "folds", "cross_validate": "folds", "show_config": "config", "fit_many": "many",
+            "lr_find": "range_test",
+        }.get(name)  # fmt: skip
         if module is not None:
             return getattr(import_module(f"fastnn.{module}"), name)
         raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
@@ -258,6 +262,7 @@ __all__ = [
     "Coslog",
     "Coverage",
     "CrossEntropy",
+    "CrossValidation",
     "Dense",
     "Dropout",
     "EarlyStopping",
@@ -379,6 +384,7 @@ __all__ = [
     "UnitNorm",
     "activations",
     "callbacks",
+    "cross_validate",
     "datasets",
     "fit_many",
     "initializers",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from copy import copy, deepcopy
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from inspect import signature
 from threading import Lock
 from typing import Any
@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 
 from fastnn import threads
 from fastnn._core.team import Stop
-from fastnn.callbacks import EarlyStopping
-from fastnn.callbacks.calls import as_callbacks
+from fastnn.callbacks import Callback
+from fastnn.callbacks.calls import as_callbacks, may_change_data
 from fastnn.checks import is_iterable, shown
 from fastnn.losses import Loss
 from fastnn.model import Model
@@ -53,10 +53,12 @@ def fit_many(
     x, y, loss, optimizer, epochs, batch_size, **options
         As in `Model.fit`, for all nets. They share the memory of x. An optimizer object is shared, too, with its
         learning rate; what it remembers is each net's own. Where numbers of an optimizer or a loss follow schedules,
-        each net gets a copy of it, ``net.optimizer``, for they move with its steps. Callbacks are shared and called
-        from several threads, but for `EarlyStopping`, of which each net gets a copy.
+        each net gets a copy of it, ``net.optimizer``, for they move with its steps. Of a `Callback` each net gets a
+        copy; plain functions are shared, and called from several threads. Those that write files need one for each
+        net: ``each=[{"callbacks": CSVLogger("0.csv")}, ...]``.
     each : sequence of mappings, or None
-        For every net, what it has of its own: ``{"optimizer": SGD(0.1)}``, or a fold, ``{"x": x[rows], "y": y[rows]}``.
+        For every net, what it has of its own of all this: ``{"optimizer": SGD(0.1)}``, data, ``{"x": x[rows], "y":
+        y[rows], "validation_data": (x[others], y[others])}``, weights, metrics. Folds are trained by `cross_validate`.
     n_threads : int or None
         None takes as many as the process may use, and no more than there are nets.
     verbose : bool or "auto"
@@ -91,21 +93,28 @@ def fit_many(
     nets = list(models)
     own: list[Any] = [{} for _ in nets] if each is None else list(each)
     _check(nets, own, options)
-    own = _apart(nets, [dict(mapping) for mapping in own], {"loss": loss, "optimizer": optimizer})
-    n_threads = threads.check(n_threads)
-    arguments: dict[str, Any] = {
-        "loss": loss,
-        "optimizer": optimizer,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "callbacks": (),
-    }
-    arguments |= options
-    arguments["callbacks"] = as_callbacks(arguments["callbacks"])
+    shared = {"loss": loss, "optimizer": optimizer, "epochs": epochs, "batch_size": batch_size, **options}
+    own = apart(nets, own, shared)
     sharing = {_key(net): net for net, mapping in zip(nets, own, strict=True) if "x" not in mapping}
-    if not all(isinstance(callback, EarlyStopping) for callback in arguments["callbacks"]):
-        sharing = {}  # others may change x: each net reads it itself
+    if any(may_change_data(callback) for mapping in own for callback in mapping["callbacks"]):
+        sharing = {}  # they may change x: each net reads it itself
     converted = {key: net._tree.shared_inputs(x) for key, net in sharing.items()}  # once for all nets of a kind
+    given = [{"x": converted.get(_key(net), x), "y": y, **mapping} for net, mapping in zip(nets, own, strict=True)]
+    return fit_each(nets, given.__getitem__, n_threads, verbose, "models[{}]")
+
+
+def fit_each(
+    nets: Sequence[Model],
+    options: Callable[[int], Mapping[str, Any]],
+    n_threads: int | None,
+    verbose: bool | str,
+    title: str,
+) -> list[History]:
+    """Train nets side by side, each with options of its own: x, y and those of `Model.fit`, asked for in its turn.
+
+    Errors call a net by the title, with its number.
+    """
+    n_threads = threads.check(n_threads)
     waiting = deque(range(len(nets)))
     histories: list[History | None] = [None] * len(nets)
     errors: dict[int, Exception] = {}
@@ -119,10 +128,7 @@ def fit_many(
                 return
             net = nets[i]
             try:
-                given = {"x": converted.get(_key(net), x), "y": y, **arguments, **own[i]}
-                called = as_callbacks(given["callbacks"])
-                given["callbacks"] = [copy(f) if isinstance(f, EarlyStopping) else f for f in called]
-                histories[i] = _fit(net, **given, verbose=False, n_threads=1, stop=stop)
+                histories[i] = _fit(net, **options(i), verbose=False, n_threads=1, stop=stop)
                 logs = {"loss": net.history.loss[-1]} if net.history.loss else {}
             except Exception as error:
                 errors[i], logs = error, {}
@@ -136,20 +142,41 @@ def fit_many(
         threads.together(max(n, 1), errors_of_numpy(work), stop.set, helps=False)
     if errors:
         try:
-            raise _error_of(errors)
+            raise _error_of(errors, title)
         finally:
             errors.clear()  # its traceback holds this frame, which would hold it
     return [history for history in histories if history is not None]
 
 
-def _apart(nets: list[Model], own: list[dict[str, Any]], for_all: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the options of each net, with copies of parts that others train with, too, and that follow schedules."""
-    for name, shared in for_all.items():
-        parts = [options.get(name, shared) or getattr(net, name) for net, options in zip(nets, own, strict=True)]
-        for i, part in enumerate(parts):
+def apart(nets: Sequence[Model], own: Sequence[Mapping[str, Any]], shared: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return all options of each net, with copies of parts that others train with, too, and that keep something.
+
+    Those are losses and optimizers whose numbers follow schedules, and callbacks.
+    """
+    found = [{**shared, **mapping} for mapping in own]
+    for name in ("loss", "optimizer"):
+        parts = [options[name] or getattr(net, name) for net, options in zip(nets, found, strict=True)]
+        for options, part in zip(found, parts, strict=True):
             if isinstance(part, Part) and moving_numbers([part]) and sum(part is other for other in parts) > 1:
-                own[i][name] = deepcopy(part)
-    return own
+                options[name] = deepcopy(part)
+    called = [as_callbacks(options.get("callbacks")) for options in found]
+    times = Counter(id(callback) for callbacks in called for callback in {id(one): one for one in callbacks}.values())
+    for options, callbacks in zip(found, called, strict=True):
+        options["callbacks"] = tuple(
+            _copied(callback) if isinstance(callback, Callback) and times[id(callback)] > 1 else callback
+            for callback in callbacks
+        )
+    return found
+
+
+def _copied(callback: Callback) -> Callback:
+    try:
+        return deepcopy(callback)
+    except Exception as error:  # of a file or a lock that it holds
+        raise TypeError(
+            f"fit_many: {shown(callback)} is for several nets, which get a copy each, and cannot be copied ({error}): "
+            "give each net its own, each=[{'callbacks': ...}, ...]"
+        ) from error
 
 
 def _key(net: Model) -> object:
@@ -164,11 +191,11 @@ def _fit(net: Model, x: Any, y: Any, loss: Any, optimizer: Any, **options: Any) 
     return net._trainer.claim.run(net._trainer.fit, x, y, loss, optimizer, FitOptions(**options))
 
 
-def _error_of(errors: dict[int, Exception]) -> Exception:
+def _error_of(errors: dict[int, Exception], title: str) -> Exception:
     """Return the error of the first net that failed, with the numbers of all."""
     i = min(errors)
-    failed = f" (also: {', '.join(f'models[{j}]' for j in sorted(errors) if j != i)})" if len(errors) > 1 else ""
-    message = f"models[{i}]: {errors[i]}{failed}"
+    failed = f" (also: {', '.join(title.format(j) for j in sorted(errors) if j != i)})" if len(errors) > 1 else ""
+    message = f"{title.format(i)}: {errors[i]}{failed}"
     if type(errors[i]) in (ValueError, TypeError, FloatingPointError, RuntimeError):
         errors[i].args = (message,)
         return errors[i]
@@ -193,6 +220,11 @@ def _check(nets: list[Model], own: list[Mapping[str, Any]], options: Mapping[str
             raise TypeError(
                 f"fit_many: each[{i}] is {shown(mapping)}, expected a mapping such as {{'optimizer': SGD(0.1)}}"
             )
+    require_known("fit_many", {name for mapping in (options, *own) for name in mapping})
+
+
+def require_known(where: str, names: Iterable[str]) -> None:
+    """Raise TypeError for a name that is none of the options of a single net."""
     known = set(signature(Model.fit).parameters) - {"self", "verbose", "n_threads"}
-    for name in {name for mapping in (options, *own) for name in mapping} - known:
-        raise TypeError(no_such("fit_many: a single model", name, known))
+    for name in {*names} - known:
+        raise TypeError(no_such(f"{where}: a single model", name, known))

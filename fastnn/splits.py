@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn.arrays import as_array
-from fastnn.checks import number, number_of, shown
+from fastnn.checks import number, number_of, shown, warn
 from fastnn.settings import Flag, Number, Part
 from fastnn.tables import is_sparse, table_of
 
@@ -209,6 +209,51 @@ def _whole_groups(codes: Codes, wanted: int, rng: np.random.Generator) -> Rows:
         chosen = [groups[np.argmin(sizes[groups])]]
     found: Rows = np.flatnonzero(np.isin(codes, chosen))
     return found
+
+
+def k_folds(n: int, k: int) -> Codes:
+    """Return in which of k folds each row is held out: rows in order, the first folds one longer if need be.
+
+    As scikit-learn's KFold.
+    """
+    return np.repeat(np.arange(k), np.full(k, n // k) + (np.arange(k) < n % k))
+
+
+def stratified_folds(classes: NDArray[Any], k: int) -> Codes:
+    """Return in which of k folds each row is held out: each class has its share in all, by rows in order.
+
+    As scikit-learn's StratifiedKFold. A warning names a class that is too small for each fold to have a row of it.
+    """
+    names, first, codes, counts = np.unique(classes, return_index=True, return_inverse=True, return_counts=True)
+    if counts.min() < k:
+        least = int(np.argmin(counts))
+        what = f"class {names[least]} has {number_of(int(counts[least]), 'row')}, fewer than the {k} folds"
+        if counts.max() < k:
+            raise ValueError(
+                f"folds: {what}, and no class has more than {counts.max()}: expected at most so many folds"
+            )
+        warn(f"folds: {what}: some hold out none of it")
+    own = np.argsort(np.argsort(first))[codes.reshape(-1)]  # classes are counted as they come
+    ordered, found = np.sort(own), np.empty(len(own), np.int64)
+    each = np.stack([np.bincount(ordered[i::k], minlength=len(names)) for i in range(k)])
+    for j in range(len(names)):
+        found[own == j] = np.repeat(np.arange(k), each[:, j])
+    return found
+
+
+def group_folds(codes: Codes, k: int) -> Codes:
+    """Return in which of k folds each row is held out: groups whole, large ones first, each to the smallest fold.
+
+    As scikit-learn's GroupKFold.
+    """
+    sizes = np.bincount(codes)
+    if len(sizes) < k:
+        raise ValueError(f"folds: there are {number_of(len(sizes), 'group')}, expected at least {k}, one for each fold")
+    fold, held = np.empty(len(sizes), np.int64), np.zeros(k)
+    for group in np.argsort(sizes, kind="stable")[::-1]:
+        fold[group] = np.argmin(held)
+        held[fold[group]] += sizes[group]
+    return fold[codes]
 
 
 def rows_of(data: Any, rows: Rows) -> Any:

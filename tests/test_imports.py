@@ -35,6 +35,7 @@ LEVELS = (
     ("online",),
     ("model",),
     ("many", "plots", "range_test"),
+    ("folds",),
     ("config", "datasets"),
     ("demo",),
     ("__init__",),

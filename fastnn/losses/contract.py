@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fastnn import kernels
 from fastnn.arena import Array
@@ -188,6 +188,13 @@ class Loss(Part):
     def weighs(self) -> bool:
         """Whether it has weights of its own, or may leave targets out."""
         return False
+
+    def classes_of(self, pieces: Sequence[Array], rows: int) -> NDArray[Any] | None:
+        """Return the class of each row, from the `pieces` of targets; None where rows are of no one class."""
+        if not self.of_classes or not (pieces[0].size == rows or getattr(self, "of_rows", True)):
+            return None
+        columns = pieces[0].reshape(rows, -1)
+        return columns[:, 0] if columns.shape[1] == 1 else columns.argmax(axis=1)
 
     @property
     def may_leave_out(self) -> bool:

@@ -161,12 +161,9 @@ class Fitting:
         pieces = loss.pieces(self._y)[0]
         for piece in pieces:
             check_lengths(n, piece, "y")
-        weight, classes = options.sample_weight, None
+        weight = options.sample_weight
         counts = None if weight is None else known_weights(weight, n).any(axis=1)
-        if loss.of_classes and (pieces[0].size == n or getattr(loss, "of_rows", True)):
-            columns = pieces[0].reshape(n, -1)
-            classes = columns[:, 0] if columns.shape[1] == 1 else columns.argmax(axis=1)
-        return n, *split.rows(n, classes, counts, self._trainer.seed)
+        return n, *split.rows(n, loss.classes_of(pieces, n), counts, self._trainer.seed)
 
     def _some(self, rows: Rows) -> tuple[Any, Any, Any]:
         """Return x, y and the weights of some rows."""
