@@ -14,7 +14,7 @@ import fastnn
 
 NETS = 20
 WORKLOAD = Workload((20, 64, 64, 2), 3200, 32, epochs=5)
-AT_MOST = 0.55  # of the time of one fit after another, on two threads
+AT_MOST = 0.53  # of the time of one fit after another, on two threads
 
 Many = dict[str, Callable[[int, bool], list[list[np.ndarray]]]]  # (epochs, shuffle) -> of each net: losses, weights
 

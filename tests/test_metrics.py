@@ -385,7 +385,7 @@ def test_metrics_are_read_copied_and_named():
         again = eval(repr(metric), vars(metrics))
         for other in (again, copy.deepcopy(metric), pickle.loads(pickle.dumps(metric))):
             assert (repr(other), other.name) == (repr(metric), metric.name)
-        assert isinstance(metric.larger_is_better, bool)
+        assert (metric.larger_is_better is None) == isinstance(metric, Coverage)
     names = [metric.name for metric in made[-4:]]
     assert names == ["top_3_accuracy", "f2_macro", "pinball_0.9", "coverage"]
     for name in metrics._BY_NAME:
@@ -435,6 +435,8 @@ def test_functions_of_users():
         y_pred *= 2
         return 0.0
 
+    with pytest.raises(TypeError, match="Nothing has no value: define __call__"):
+        type("Nothing", (metrics.Metric,), {})()([1.0], [1.0])
     with pytest.raises(ValueError, match="spoils changes an array that it is given"):
         metrics.get(spoils)([1.0, 5.0], [1.0, 2.0])
 

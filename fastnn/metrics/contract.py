@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -19,24 +18,38 @@ class Metric(Part):
     Only ratios of weights count: a row of weight 2 is a row twice, and one of weight 0 is left out, whatever it holds.
     A loss is called the other way round, with the predictions first: it is not meant to be looked at alone.
 
-    One of your own is a function of (y_true, y_pred), or of (y_true, y_pred, sample_weight), or a subclass with
-    ``_value(self, given)`` where it has settings.
+    One of your own is a function of (y_true, y_pred), or of (y_true, y_pred, sample_weight), or, where it has settings,
+    a subclass with ``__call__(self, y_true, y_pred, sample_weight=None)``, which says ``larger_is_better``.
 
     Attributes
     ----------
     name : str
         Under which it is logged: "accuracy", and "val_accuracy" of validation data.
     larger_is_better : bool or None
-        None where nobody knows: of functions whose name says nothing.
+        None where nobody knows: of functions whose name says nothing, and of `Coverage`.
 
     Examples
     --------
     >>> from fastnn.metrics import get
     >>> get("accuracy")([0, 1, 1], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], sample_weight=[1, 1, 2])
     0.5
+
+    The share of predictions that are near enough, ``fit(..., metrics=[Near(0.1)])``:
+
+    >>> import numpy as np
+    >>> from fastnn import Metric
+    >>> class Near(Metric):
+    ...     def __init__(self, off):
+    ...         super().__init__()
+    ...         self.off = off
+    ...     def __call__(self, y_true, y_pred, sample_weight=None):
+    ...         near = np.abs(np.subtract(y_true, y_pred)) <= self.off
+    ...         return np.average(near, axis=0, weights=sample_weight).mean()
+    >>> Near(0.5).name, float(Near(0.5)([1.0, 2.0], [1.2, 3.0]))
+    ('near', 0.5)
     """
 
-    larger_is_better: ClassVar[bool] = True
+    larger_is_better: ClassVar[bool | None] = True
     reads_names: ClassVar[bool] = False  # whether predictions may be names of classes
     title: ClassVar[str] = ""  # what it is called where it is logged, without its settings
 
@@ -65,9 +78,10 @@ class Metric(Part):
         """
         return float(self._value(read(self, y_true, y_pred, sample_weight, self.reads_names)))
 
-    @abstractmethod
     def _value(self, given: Given) -> Any:
         """Return the metric of checked rows."""
+        kind = type(self).__name__
+        raise TypeError(f"{kind} has no value: define __call__(self, y_true, y_pred, sample_weight=None)")
 
 
 class Asked(NamedTuple):

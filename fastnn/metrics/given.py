@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn.arena import Array
-from fastnn.arrays import as_array, as_weights, check_finite
+from fastnn.arrays import all_finite, as_array, as_weights, check_finite
 from fastnn.checks import number_of, shown
 
 _ROUNDING = 1e-3  # of probabilities, and of sums that are 1
@@ -107,15 +107,16 @@ def read(metric: object, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: An
         if weight.shape[1] > 1 and true.shape == pred.shape == weight.shape and not weight.all():
             true, pred = np.where(weight > 0, true, 0), np.where(weight > 0, pred, 0)  # whatever stood there
     for array, name in ((true, "y_true"), (pred, "y_pred")):
-        if array.dtype.kind == "f":
+        if array.dtype.kind == "f" and not all_finite(array):
             check_finite(array, f"{metric!r}: {name}")
     return Given(metric, true, pred, weight)
 
 
 def _array(metric: object, data: Any, name: str, may_be_names: bool) -> Array:
     """Return rows, (rows,) or (rows, several columns)."""
-    array = None
-    if may_be_names:
+    usual = type(data) is np.ndarray and data.dtype.kind in "fiub" and data.dtype.isnative
+    array = data if usual else None
+    if may_be_names and array is None:
         found = np.asarray(data)
         if found.dtype.kind == "O" and found.size and all(isinstance(one, str) for one in found.ravel()):
             found = found.astype(str)

@@ -256,8 +256,8 @@ class Coverage(Metric):
     """Σ weight [low <= t <= high] / Σ weight: how often targets lie in the interval between two outputs of each.
 
     The coverage of an interval between predicted quantiles is meant to be the difference of their levels (Gneiting and
-    Raftery 2007): 0.8 for 0.1 and 0.9. How near it is to that is better, which no number by itself can say:
-    ``larger_is_better`` means that of the coverage.
+    Raftery 2007): 0.8 for 0.1 and 0.9. The nearer to that the better, so what is better must be said where it is
+    watched, ``EarlyStopping(monitor="coverage", mode="max")``.
 
     Parameters
     ----------
@@ -274,6 +274,7 @@ class Coverage(Metric):
     """
 
     title = "coverage"
+    larger_is_better = None
 
     def __init__(self, n: int = 2, low: int = 0, high: int = -1) -> None:
         super().__init__()
