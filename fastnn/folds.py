@@ -30,7 +30,7 @@ class Fold(NamedTuple):
 
 
 class CrossValidation:
-    """What `cross_validate` has found.
+    """What `cross_validate` has found: scores of each fold, whose mean = Σ score / folds estimates that of new rows.
 
     Attributes
     ----------
@@ -45,6 +45,17 @@ class CrossValidation:
         The numbers of the rows.
     models : list of Model, or None
         The nets, where they are kept.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Dense, Model, cross_validate
+    >>> x = np.random.default_rng(0).normal(size=(60, 1))
+    >>> result = cross_validate(Model([Dense(1)], seed=0), x, x / 2, folds=3, epochs=800, metrics="r2")
+    >>> len(result), [*result.scores], result["r2"].shape
+    (3, ['loss', 'r2'], (3,))
+    >>> round(result.mean()["r2"], 2)
+    1.0
     """
 
     def __init__(
