@@ -9,6 +9,7 @@ from fastnn._core.tape import Tape
 from fastnn.callbacks import (
     Callback,
     CSVLogger,
+    Diagnosis,
     EarlyStopping,
     LambdaCallback,
     LearningRateMonitor,
@@ -264,6 +265,7 @@ __all__ = [
     "CrossEntropy",
     "CrossValidation",
     "Dense",
+    "Diagnosis",
     "Dropout",
     "EarlyStopping",
     "ElasticNet",

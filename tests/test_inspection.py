@@ -4,6 +4,8 @@ import copy
 import html.parser
 import pickle
 import re
+import warnings
+from contextlib import suppress
 from xml.etree import ElementTree
 
 import numpy as np
@@ -21,6 +23,7 @@ from fastnn import (
     BatchNorm,
     CrossEntropy,
     Dense,
+    Diagnosis,
     Dropout,
     Embedding,
     GaussianNoise,
@@ -378,6 +381,95 @@ def test_nothing_is_said_of_a_healthy_training(name):
     net.fit(x, y, optimizer=copy.deepcopy(optimizer), epochs=epochs, callbacks=[looks])
     said += net.check(x, y).findings
     assert said == []
+
+
+# The callback
+
+
+@pytest.mark.parametrize(("kind", "i"), [(kind, i) for kind, cases in FAULTS.items() for i in range(len(cases))])
+def test_a_diagnosis_finds_one_fault(kind, i):
+    """Before the first step, and warns of it once."""
+    layers, x, y, loss = FAULTS[kind][i]
+    net, diagnosis = Model(copy.deepcopy(layers), seed=0), Diagnosis()
+    with warnings.catch_warnings(record=True) as told, suppress(FloatingPointError):
+        warnings.simplefilter("always")
+        net.fit(x, y, loss, SGD(1e-4), epochs=3, callbacks=[diagnosis])
+    said = [str(one.message) for one in told if str(one.message).startswith("Diagnosis")]
+    assert [one.kind for one in diagnosis.findings] == [kind], diagnosis.findings
+    assert said == [f"Diagnosis: {diagnosis.findings[0]}"]
+
+
+NOISE = np.random.default_rng(1).normal(size=(200, 1))
+STUCK = {  # losses that do not move, or grow, and of which nothing else is the cause: layers, x, y, loss, optimizer
+    "a tiny rate": (deep(1, "relu"), X, LABELS, None, SGD(1e-8)),
+    "a tiny rate, numbers": ([Dense(8, "tanh"), Dense(1)], X, NUMBERS, "mse", Adam(1e-9)),
+    "nothing to learn from": ([Dense(1)], X[:, :1], NOISE, "mse", SGD(0.05)),
+    "a rate that is too large": ([Dense(1)], X, NUMBERS, "mse", SGD(0.83)),
+}
+
+
+@pytest.mark.parametrize("name", STUCK)
+def test_a_loss_that_does_not_move_is_said(name):
+    layers, x, y, loss, optimizer = STUCK[name]
+    diagnosis = Diagnosis(say=False)
+    Model(copy.deepcopy(layers), seed=0).fit(x, y, loss, optimizer, epochs=20, callbacks=[diagnosis])
+    assert [one.kind for one in diagnosis.findings] == ["loss"], diagnosis.findings
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_a_diagnosis_is_silent_where_a_training_goes_well(name):
+    """Also in a training that goes on behind one that has learnt all; and it changes nothing."""
+    layers, data, optimizer, epochs = HEALTHY[name]
+    (x, y), diagnosis = data(), Diagnosis()
+    net, other = Model(layers(), seed=0), Model(layers(), seed=0)
+    net.fit(x, y, optimizer=copy.deepcopy(optimizer), epochs=epochs, callbacks=[diagnosis])
+    other.fit(x, y, optimizer=copy.deepcopy(optimizer), epochs=epochs)
+    assert diagnosis.findings == []
+    assert state_of(net) == state_of(other)
+    assert net.history.loss == other.history.loss
+    net.fit(x, y, epochs=15, callbacks=[diagnosis])
+    assert diagnosis.findings == []
+
+
+def test_a_diagnosis_looks_at_what_it_is_given():
+    heads = Heads({"a": Head(MSE(), 1), "b": Head(CrossEntropy(from_logits=True), 3)})
+    y = {"a": NUMBERS, "b": LABELS}
+    with pytest.raises(ValueError, match="no rows that can be looked at: pass some"):
+        Model([Dense(8, "tanh"), Dense(4)], seed=0).fit(X, y, heads, epochs=1, callbacks=[Diagnosis()])
+    net = Model([Dense(8, "tanh"), Dense(4)], seed=0)
+    net.fit(X, y, heads, epochs=1, callbacks=[Diagnosis((X, y))])
+    assert net._trainer.fitting is None
+    diagnosis = Diagnosis((X * 1e3, NUMBERS), say=False)
+    Model([Dense(1)], seed=0).fit(X, NUMBERS, epochs=1, callbacks=[diagnosis])
+    assert [one.kind for one in diagnosis.findings] == ["inputs"]
+    twin = Diagnosis()
+    twin.set_state(diagnosis.state())
+    assert twin.findings == diagnosis.findings
+    assert repr(Diagnosis(rows=100)) == "Diagnosis(rows=100)"
+    balanced = Diagnosis()
+    Model([Dense(8), Dense(2, "softmax")], seed=0).fit(X, RARE, epochs=1, class_weight="balanced", callbacks=[balanced])
+    assert balanced.findings == []
+    for wrong in ({"rows": 0}, {"data": X}, {"say": "no"}):
+        with pytest.raises((TypeError, ValueError), match=f"Diagnosis: {next(iter(wrong))} is"):
+            Diagnosis(**wrong)
+
+
+@pytest.mark.parametrize(("loss", "layers", "y"), [
+    ("mse", [Dense(1)], NUMBERS),
+    ("cross_entropy", [Dense(3, "softmax")], LABELS),
+    ("cross_entropy", [Dense(3, "softmax")], np.eye(3)[LABELS]),
+    ("binary_cross_entropy", [Dense(1, "sigmoid")], RARE),
+])  # fmt: skip
+def test_the_loss_of_constant_outputs(loss, layers, y):
+    """Is what a net learns that does not see x."""
+    net = Model(copy.deepcopy(layers), seed=0, dtype="float64")
+    blind = np.ones((200, 1))
+    expected = net.check(blind, y, loss).constant
+    assert net.fit(blind, y, loss, SGD(0.2), epochs=1000, batch_size=None).loss[-1] == pytest.approx(expected, rel=1e-3)
+    weights = np.arange(200.0)
+    weighted = net.check(blind, y, loss, weights).constant
+    found = net.fit(blind, y, loss, SGD(0.2), epochs=1000, batch_size=None, sample_weight=weights).loss[-1]
+    assert found == pytest.approx(weighted, rel=1e-3)
 
 
 # Notebooks

@@ -64,7 +64,7 @@ TESTS = {
     "Penalties": ["test_restraints.py"],
     "Constraints": ["test_restraints.py"],
     "Schedules": ["test_schedules.py", "schedules_of_others.py"],
-    "Callbacks": ["test_callbacks.py", "test_more_callbacks.py"],
+    "Callbacks": ["test_callbacks.py", "test_inspection.py", "test_more_callbacks.py"],
     "Initializers": ["test_initializers.py", "test_layers.py"],
 }
 

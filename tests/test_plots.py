@@ -1,6 +1,9 @@
 """Pictures: each is drawn for small, deep, wide and broken nets, with no text over another, and changes nothing."""
 
 import itertools
+import re
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,7 +30,7 @@ from fastnn import (
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import image, pyplot  # noqa: E402
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4))
@@ -347,6 +350,21 @@ def test_without_matplotlib(monkeypatch):
     for call in (*calls, *[draw for name, draw in OF_PREDICTIONS.items() if "numbers" not in name]):
         with pytest.raises(ImportError, match='matplotlib: pip install matplotlib, or the extra "plot"'):
             call()
+
+
+def test_the_gallery_is_what_its_script_draws(tmp_path):
+    """Each picture is there and small, and the page, which lists them all, is the one that the script writes."""
+    script, folder = Path(__file__).parents[1] / "docs" / "gallery.py", tmp_path
+    runpy.run_path(str(script))["main"](folder)
+    page = (folder / "gallery.md").read_text(encoding="utf-8")
+    assert page == script.with_suffix(".md").read_text(encoding="utf-8"), "python docs/gallery.py writes it"
+    names = re.findall(r"\]\(pictures/(\w+\.png)\)", page)
+    drawn = [f"plots.{name}" for name in plots.__all__]
+    assert all(name in page for name in (*drawn, "history.plot()", "lr_find(", "Cosine("))
+    for pictures in (folder / "pictures", script.parent / "pictures"):
+        assert sorted(path.name for path in pictures.iterdir()) == sorted(names)
+        assert all(1000 < path.stat().st_size <= 40 * 1024 for path in pictures.iterdir())
+        assert all(image.imread(path).std() > 0.01 for path in pictures.iterdir())
 
 
 def test_colours_can_be_told_apart_in_grey():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastnn.callbacks.checkpoint import ModelCheckpoint
 from fastnn.callbacks.contract import Callback
+from fastnn.callbacks.diagnosis import Diagnosis
 from fastnn.callbacks.early_stopping import EarlyStopping
 from fastnn.callbacks.functions import LambdaCallback
 from fastnn.callbacks.limits import TerminateOnNaN, TimeLimit
@@ -14,6 +15,7 @@ from fastnn.callbacks.tensorboard import TensorBoard
 __all__ = [
     "CSVLogger",
     "Callback",
+    "Diagnosis",
     "EarlyStopping",
     "LambdaCallback",
     "LearningRateMonitor",

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from fastnn.arena import Array
-from fastnn.inspection.findings import Finding, dead, findings_of, relative, rms, saturated
+from fastnn.callbacks.finding import Finding
+from fastnn.inspection.findings import constant_loss, dead, findings_of, relative, rms, saturated
 from fastnn.inspection.lines import Line
 from fastnn.inspection.probe import Probe
 from fastnn.markup import brief, escape, html_table, text_table
@@ -27,6 +28,8 @@ class Check:
         What looks wrong, in words, each with what to do; empty where nothing does.
     loss : float
         Of the batch, without the penalties of the model.
+    constant : float
+        The least loss of outputs that are the same for all rows, where it is known, else NaN: what is had without x.
     rows : int
         How many there were.
 
@@ -45,6 +48,7 @@ class Check:
     def __init__(self, probe: Probe) -> None:
         self.findings: list[Finding] = findings_of(probe)
         self.loss, self.rows = probe.value, len(probe.x)
+        self.constant = constant_loss(probe)
         self._table: dict[str, list[Any]] = {}
         self._depths = [line.depth for line in probe.lines]
         with np.errstate(all="ignore"):

@@ -8,18 +8,19 @@ nothing; tests hold a table of both.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from fastnn import kernels
 from fastnn.arena import Array
+from fastnn.callbacks.finding import Finding
 from fastnn.checks import number_of
 from fastnn.inspection.lines import Line, multiply_adds
 from fastnn.inspection.probe import Probe, Seen, is_elementwise
 from fastnn.layers.contract import Layer
 from fastnn.layers.inputs import ColumnLayer
 from fastnn.layers.tree import walk
+from fastnn.losses import BinaryCrossEntropy, BinaryFocal, CategoricalFocal, CrossEntropy
 
 LARGE = (
     10.0  # of means and standard deviations of x, as of targets (training/scale.py): steps are then 100 times as large
@@ -36,41 +37,6 @@ EXPLODED = 1e3  # times the gradient at the end, or the scale of x
 IMBALANCED = 10.0  # times as many rows of one class as of another, as in the rules of Amazon SageMaker Debugger
 COUNTED_ROWS = 100  # from which classes are counted
 _SHOWN = 3  # names in a sentence
-
-
-class Finding(NamedTuple):
-    """Something that looks wrong.
-
-    Attributes
-    ----------
-    kind : str
-        "inputs", "targets", "classes", "not finite", "dead units", "saturated units", "saturated outputs", "outputs",
-        "vanishing gradients", "exploding gradients" or "loss".
-    where : str
-        The layer, or "".
-    what : str
-        What was seen.
-    cure : str
-        What to do.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import Dense, Model
-    >>> net = Model([Dense(8, "relu"), Dense(1)], seed=0)
-    >>> found = net.check(np.full((50, 2), 1000.0), np.zeros(50), "mse").findings
-    >>> found[0].kind
-    'inputs'
-    """
-
-    kind: str
-    where: str
-    what: str
-    cure: str
-
-    def __str__(self) -> str:
-        """Return it as a sentence."""
-        return f"{f'{self.where}: ' if self.where else ''}{self.what}. {self.cure}."
 
 
 def findings_of(probe: Probe) -> list[Finding]:
@@ -122,6 +88,31 @@ def rms(array: Array) -> float:
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{', '.join(names[:_SHOWN])}{more}"
+
+
+def constant_loss(probe: Probe) -> float:
+    """Return the least loss of outputs that are the same for all rows, where it is known: else NaN.
+
+    That of the mean or the median for losses of numbers; the entropy of the shares of the classes for cross-entropies.
+    """
+    loss, target = probe.loss, probe.target
+    assert loss is not None
+    assert target is not None
+    weight = None if probe.weight is None else probe.weight[:, 0]
+    if loss.of_numbers and target.ndim == 2 and target.shape[1] == probe.tree.n_out:
+        values = []
+        for middle in (np.average(target, axis=0, weights=weight), np.median(target, axis=0)):
+            y, value = np.ascontiguousarray(np.broadcast_to(middle, target.shape), target.dtype), np.zeros(1)
+            loss.compute(y, target, probe.weight, None, value, None)
+            values.append(float(value[0]))
+        return min(values)
+    kinds = (CrossEntropy, BinaryCrossEntropy)
+    is_plain = any(type(loss) is kind and loss.settings() == kind(loss.from_logits).settings() for kind in kinds)
+    counts = class_counts(probe, weight) if is_plain else None
+    if counts is None:
+        return float("nan")
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log(shares)).sum())
 
 
 # -- data -------------------------------------------------------------------------------------------------------------
@@ -176,19 +167,19 @@ def _classes(probe: Probe) -> Iterator[Finding]:
         yield Finding("classes", "", what, cure)
 
 
-def class_counts(probe: Probe) -> Array | None:
-    """Return how many rows each class has, or None where targets are no classes."""
+def class_counts(probe: Probe, weight: Array | None = None) -> Array | None:
+    """Return how many rows each class has, or what they weigh; None where targets are no classes."""
     target, loss = probe.target, probe.loss
     assert target is not None
     n_out = probe.tree.n_out
     if target.ndim == 1:
-        return np.bincount(target, minlength=n_out)
-    is_row = target.shape[1] == 1 and "binary" in type(loss).__name__.lower()
+        return np.bincount(target, weight, minlength=n_out)
+    is_row = target.shape[1] == 1 and isinstance(loss, (BinaryCrossEntropy, BinaryFocal))
     if is_row and np.isin(target, (0, 1)).all():
-        return np.bincount(target[:, 0].astype(np.int64), minlength=2)
-    if "cross" in type(loss).__name__.lower() and target.shape[1] > 1:
+        return np.bincount(target[:, 0].astype(np.int64), weight, minlength=2)
+    if isinstance(loss, (CrossEntropy, CategoricalFocal)) and target.shape[1] > 1:
         one_hot = np.isin(target, (0, 1)).all() and (target.sum(axis=1) == 1).all()
-        return target.sum(axis=0).astype(np.int64) if one_hot else None
+        return np.bincount(target.argmax(axis=1), weight, minlength=n_out) if one_hot else None
     return None
 
 

@@ -17,7 +17,7 @@ from fastnn.plots.data import require_net
 _WIDTH, _GAP, _BOX, _STEP = 2.9, 0.35, 0.5, 0.78  # inches: of a column, between columns; heights of a box and of a step
 _JOIN = 0.5  # inches: the height of what joins branches
 _MOST = 30.0  # inches of a figure
-_LONGEST = 32  # letters in a box
+_LONGEST = 30  # letters in a box
 
 
 class _Block:
@@ -128,7 +128,7 @@ class _Picture:
         room = min(place.width * inches[0] / width, place.height * inches[1] / height)
         self.scale = max(0.05, min(1.0, room))  # text as large as the boxes
 
-    def text(self, x: float, y: float, text: str, size: float = 9, **style: Any) -> None:
+    def text(self, x: float, y: float, text: str, size: float = 10.5, **style: Any) -> None:
         self.ax.text(x, y, text, fontsize=size * self.scale, va="center", **{"ha": "center", **style})
 
     def arrow(self, x: float, top: float, bottom: float) -> None:
@@ -140,7 +140,7 @@ class _Picture:
 
     def end(self, x: float, top: float, text: str, is_first: bool) -> float:
         """Draw what comes in or goes out, and return where the next begins."""
-        self.text(x, top - _BOX / 2, text, 10, fontweight="bold")
+        self.text(x, top - _BOX / 2, text, 11, fontweight="bold")
         if is_first:
             self.arrow(x, top - _BOX, top - _STEP)
         return top - _STEP
@@ -164,7 +164,7 @@ class _Picture:
         more = f", {number_of(line.n_parameters, 'parameter')}" if line.n_parameters else ""
         frozen = ", frozen" if line.frozen else ""
         self.text(x, top - 0.32 * _BOX, text)
-        self.text(x, top - 0.74 * _BOX, f"{line.n_in} → {line.n_out}{more}{frozen}", 8, color="#303030")
+        self.text(x, top - 0.74 * _BOX, f"{line.n_in} → {line.n_out}{more}{frozen}", 8.5, color="#303030")
 
     def block(self, block: _Block, x: float, top: float, is_last: bool = False) -> float:
         """Draw a block from there, with the arrow to the next one behind it; return where that begins."""
@@ -194,7 +194,7 @@ class _Picture:
                 linewidth=0.8, edgecolor=GREY, linestyle=":", zorder=0.5,
             )
         )  # fmt: skip
-        self.text(left + 0.12, top - 0.17, f"{type(line.layer).__name__}", 8, ha="left", color="#505050")
+        self.text(left + 0.12, top - 0.17, f"{type(line.layer).__name__}", 9, ha="left", color="#505050")
         widths = [max((own.width for own in row), default=_WIDTH) for row in block.rows]
         at, centers = left + _GAP, []
         for width in widths:
@@ -218,7 +218,7 @@ class _Picture:
             self.sign(x, joined, "+")
         elif isinstance(line.layer, Branches):
             self.text(
-                x + 0.1, joined - 0.1, f"{line.n_out or ''} side by side".strip(), 7.5, ha="left", color="#505050"
+                x + 0.1, joined - 0.1, f"{line.n_out or ''} side by side".strip(), 8.5, ha="left", color="#505050"
             )
         return joined
 

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 from fastnn import threads
 from fastnn._core.team import Team
 from fastnn.arrays import as_weights, check_lengths
-from fastnn.losses import Loss
+from fastnn.losses import Heads, Loss
 from fastnn.optimizers import Optimizer
 from fastnn.schedules.moving import Moving
+from fastnn.signatures import is_ours
 from fastnn.splits import Rows, Split, n_rows, rows_of
 from fastnn.training import by_scipy
 from fastnn.training.class_weight import class_weights
@@ -106,6 +107,7 @@ class Fitting:
         order = options.shuffle, trainer.next_order()
         trainer.end_batch_by_hand()
         self._history = trainer.history = History()
+        trainer.fitting = self
         fit = (by_scipy.ScipyFit if self._rule.takes_fits else Fit)(self, trainer.history, order, model, self._before)
         try:
             fit.run(team)
@@ -113,8 +115,11 @@ class Fitting:
             fit.failed(error)
             raise
         finally:
-            if calls.ends:
-                calls.end(model)
+            try:
+                if calls.ends:
+                    calls.end(model)
+            finally:
+                trainer.fitting = None
         self.plan.put_back(self.epoch_plan)
         return trainer.history
 
@@ -241,6 +246,15 @@ class Fitting:
             self.plan, self.epoch_plan = self._plans(left, optimizer is not self._rule)
         if now.schedules is not None and left:
             now.schedules.begin(self._before, left, self.epoch_plan.n_batches, self._begun)
+
+    def some_rows(self, n: int) -> Data | None:
+        """Return so many rows of the data, evenly, which `Model.check` can read; None where it cannot."""
+        matrix, target, weight, rows = self._data
+        loss = self._trainer.loss
+        if loss is None or isinstance(loss, Heads) or not is_ours(type(loss).targets):
+            return None
+        step = max(1, -(-len(matrix) // n))
+        return matrix[::step], target[::step], None if weight is None else weight[::step], rows
 
     def numbers(self, loss: float) -> dict[str, float]:
         """Return what is logged for an epoch whose batches had this mean loss."""

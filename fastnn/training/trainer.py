@@ -53,7 +53,11 @@ class Trainer:
         Of the last training.
     history : History
         Of the last fit.
+    fitting : Fitting or None
+        The fit that is under way, for callbacks that look at its data.
     """
+
+    fitting: Any = None
 
     def __init__(
         self, tree: Tree, predictors: Predictors, seed: int, owner: Callable[[], Any], restraints: Restraints
