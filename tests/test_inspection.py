@@ -340,6 +340,7 @@ def exams():
     return (scores - scores.mean(axis=0)) / scores.std(axis=0), (final - final.mean()) / final.std()
 
 
+WIDE = np.random.default_rng(0).normal(size=(300, 20))
 XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
 HEALTHY = {  # layers, data, optimizer, epochs
     "digits": (lambda: [Dense(64, "relu"), Dense(10), Softmax()], digits, "adam", 20),
@@ -362,6 +363,7 @@ HEALTHY = {  # layers, data, optimizer, epochs
     "exams": (lambda: [Dense(5, "tanh"), Dense(1)], exams, "adam", 200),
     "exams, relu": (lambda: [Dense(32, "relu"), Dense(1)], exams, "adam", 200),
     "exams, straight line": (lambda: [Dense(1)], exams, SGD(0.1), 100),
+    "a slow start": (lambda: [Dense(8, "relu"), Dense(1)], lambda: (WIDE, WIDE[:, 0]), "adam", 12),
     "xor": (lambda: [Dense(8, "tanh"), Dense(1, "sigmoid")], lambda: XOR, Adam(0.05), 400),
 }  # fmt: skip
 

@@ -66,7 +66,9 @@ def of_losses(losses: Sequence[float], first: float, constant: float) -> Finding
     if isfinite(first) and losses[-1] > GROWN * max(first, reference):
         what = f"the loss has grown from {first:.4g} to {losses[-1]:.4g} in {len(losses)} epochs"
         return Finding("loss", "", what, "Lower the learning rate: lr_find(net, x, y).plot() shows which ones learn")
-    if min(losses) > (1 - STUCK) * reference:
+    half = len(losses) // 2
+    moves = min(losses[half:]) < (1 - STUCK) * min(losses[:half])  # slowly, perhaps, but it gets there
+    if min(losses) > (1 - STUCK) * reference and not moves:
         than = "what the same outputs for all rows would give" if reference == constant else "before the fit"
         what = f"the loss does not move: in {len(losses)} epochs it has not come below {min(losses):.4g}, where it is "
         what += f"{reference:.4g} for {than}" if reference == constant else f"{reference:.4g} {than}"

@@ -158,8 +158,10 @@ def _classes(probe: Probe) -> Iterator[Finding]:
         return
     few, many = int(counts.argmin()), int(counts.argmax())
     if counts[many] > IMBALANCED * counts[few]:
-        have = f"class {few} has {number_of(int(counts[few]), 'row')} and class {many} {int(counts[many])}"
-        what = f"the classes are not balanced: {have}, so that a net may learn to give class {many} always"
+        names = probe.class_names or ()
+        rare, common = (repr(names[i]) if len(names) == len(counts) else str(i) for i in (few, many))
+        have = f"class {rare} has {number_of(int(counts[few]), 'row')} and class {common} {int(counts[many])}"
+        what = f"the classes are not balanced: {have}, so that a net may learn to give class {common} always"
         cure = (
             "Let the rows of all classes weigh the same, by class_weight='balanced', and look at the balanced "
             "accuracy, not at the accuracy"

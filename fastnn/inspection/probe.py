@@ -94,7 +94,7 @@ class Probe:
     x : ndarray
         As the first layer has read it.
     target, weight : ndarray or None
-    feature_names : tuple of str or None
+    feature_names, class_names : tuple of str or None
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Probe:
             tree.adapt(self.x, self.weight)
         with np.errstate(all="ignore"):
             self._run()
-        self.feature_names = tree.feature_names
+        self.feature_names, self.class_names = tree.feature_names, getattr(model, "class_names", None)
         self.lines = lines_of(tree)
 
     def _build(self, n_in: int) -> None:

@@ -66,6 +66,9 @@ class Summary:
         if outermost:
             n = sum(line.n_parameters for line in outermost)
             yield f"frozen: {_named(outermost)}: {n:,} parameters are not trained"
+        names = getattr(self._trainer.owner(), "class_names", None)
+        if names and len(names) <= _NAMES_SHOWN:
+            yield f"classes: {', '.join(names)}"
         yield from self._trainer.restraints.lines()
 
     def _memory(self) -> Iterator[str]:
