@@ -448,6 +448,7 @@ def test_a_diagnosis_looks_at_what_it_is_given():
     twin.set_state(diagnosis.state())
     assert twin.findings == diagnosis.findings
     assert repr(Diagnosis(rows=100)) == "Diagnosis(rows=100)"
+    Model([Dense(1)], seed=0).fit(X, NUMBERS, epochs=0, callbacks=[Diagnosis()])
     balanced = Diagnosis()
     Model([Dense(8), Dense(2, "softmax")], seed=0).fit(X, RARE, epochs=1, class_weight="balanced", callbacks=[balanced])
     assert balanced.findings == []

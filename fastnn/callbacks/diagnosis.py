@@ -11,6 +11,7 @@ from fastnn.callbacks.finding import Finding, of_losses
 from fastnn.checks import count, flag, shown, warn
 
 if TYPE_CHECKING:
+    from fastnn.inspection.check import Check
     from fastnn.model import Model
 
 
@@ -78,7 +79,8 @@ class Diagnosis(Callback):
         """Look before the first step."""
         self.findings, self._first, self._constant = [], nan, nan
         check = self._look(model)
-        self._first, self._constant = check.loss, check.constant
+        if check is not None:
+            self._first, self._constant = check.loss, check.constant
 
     def __call__(self, model: Model, epoch: int, logs: Mapping[str, Any]) -> None:
         """Look behind an epoch, ever more rarely."""
@@ -90,8 +92,7 @@ class Diagnosis(Callback):
         """Look at the end, also at the losses."""
         if not model.history.loss:
             return
-        if model._trainer.fitting is not None or self.data is not None:
-            self._look(model)
+        self._look(model)
         known = any(found.kind != "classes" for found in self.findings)
         found = None if known else of_losses(model.history.loss, self._first, self._constant)
         if found is not None:
@@ -104,12 +105,15 @@ class Diagnosis(Callback):
         self.findings = [Finding(*found) for found in state["findings"]]
         self._first, self._constant = float(state["first"]), float(state["constant"])
 
-    def _look(self, model: Model) -> Any:
+    def _look(self, model: Model) -> Check | None:
+        """Look at some rows, if there is a fit of more than 0 epochs, or rows are given."""
         if self.data is not None:
             x, y, weight = *self.data, None
         else:
             fitting: Any = model._trainer.fitting
-            found = None if fitting is None else fitting.some_rows(self.rows)
+            if fitting is None:
+                return None
+            found = fitting.some_rows(self.rows)
             if found is None:
                 raise ValueError("Diagnosis: the fit has no rows that can be looked at: pass some, Diagnosis((x, y))")
             x, y, weight, _ = found

@@ -249,10 +249,10 @@ class Fitting:
 
     def some_rows(self, n: int) -> Data | None:
         """Return so many rows of the data, evenly, which `Model.check` can read; None where it cannot."""
-        matrix, target, weight, rows = self._data
-        loss = self._trainer.loss
-        if loss is None or isinstance(loss, Heads) or not is_ours(type(loss).targets):
+        data, loss = getattr(self, "_data", None), self._trainer.loss
+        if data is None or loss is None or isinstance(loss, Heads) or not is_ours(type(loss).targets):
             return None
+        matrix, target, weight, rows = data
         step = max(1, -(-len(matrix) // n))
         return matrix[::step], target[::step], None if weight is None else weight[::step], rows
 
