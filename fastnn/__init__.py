@@ -4,7 +4,7 @@ __version__ = "0.1.0"
 
 from typing import TYPE_CHECKING
 
-from fastnn import callbacks, initializers, kernels, layers, losses, metrics, optimizers, schedules
+from fastnn import callbacks, feeds, initializers, kernels, layers, losses, metrics, optimizers, schedules
 from fastnn._core.tape import Tape
 from fastnn.callbacks import (
     Callback,
@@ -19,6 +19,7 @@ from fastnn.callbacks import (
     TimeLimit,
 )
 from fastnn.constraints import Box, Constraint, MaxNorm, MinMaxNorm, NonNegative, UnitNorm
+from fastnn.feeds import Augmentation, MixUp, Noise
 from fastnn.layers import (
     CELU,
     ELU,
@@ -237,6 +238,7 @@ __all__ = [
     "Adamax",
     "Add",
     "AlphaDropout",
+    "Augmentation",
     "AveragePrecision",
     "BalancedAccuracy",
     "BatchNorm",
@@ -322,11 +324,13 @@ __all__ = [
     "Metric",
     "MinMaxNorm",
     "Mish",
+    "MixUp",
     "Model",
     "ModelCheckpoint",
     "MultiMargin",
     "MultiStepDecay",
     "NAdam",
+    "Noise",
     "NonNegative",
     "Normalization",
     "OneCycle",
@@ -388,6 +392,7 @@ __all__ = [
     "callbacks",
     "cross_validate",
     "datasets",
+    "feeds",
     "fit_many",
     "initializers",
     "kernels",

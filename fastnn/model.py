@@ -12,6 +12,7 @@ from fastnn import threads
 from fastnn.arena import Array
 from fastnn.callbacks.contract import Function
 from fastnn.checks import count
+from fastnn.feeds.found import Given, feed_of
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.online import Online
@@ -19,9 +20,11 @@ from fastnn.optimizers import Optimizer
 from fastnn.signatures import closed, refused
 from fastnn.splits import Split
 from fastnn.tables import table_of
+from fastnn.training.data import require_targets
 from fastnn.training.evaluation import evaluate
 from fastnn.training.history import History
 from fastnn.training.options import BATCH_SIZE, FitOptions
+from fastnn.training.over_feeds import evaluate_over, predicted
 from fastnn.training.single import as_one_row
 from fastnn.words import answering
 
@@ -69,14 +72,14 @@ class Model(Online):
 
     # -- one pass -----------------------------------------------------------------------------------------------------
 
-    def predict(self, x: ArrayLike, batch_size: int | None = None, n_threads: int | None = None) -> Array:
+    def predict(self, x: Given, batch_size: int | None = None, n_threads: int | None = None) -> Array:
         """Return the outputs for x; ``net(x)`` is the same.
 
         Parameters
         ----------
         x : array_like of shape (rows, n_in)
             As in `fit`. NaN passes through into outputs; in a data frame, where it means that something is missing, it
-            is an error that names the column.
+            is an error that names the column. Of a feed, or of an iterator of batches, the targets are not looked at.
         batch_size : int or None
             How many rows are computed at a time: it bounds the memory, and changes no bit. None chooses as many as
             stay in the processor's cache.
@@ -103,6 +106,8 @@ class Model(Online):
             if y is not None:
                 return y
         tree, is_array = self._tree, type(x) is ndarray
+        if not is_array and (feed := feed_of(x, lists=False)) is not None:
+            return predicted(self.predict, feed, batch_size, n_threads)
         given = x if is_array else table_of(x) or x
         matrix = tree.inputs(given, True)
         rows = None if batch_size is None else count("batch_size", batch_size)
@@ -145,8 +150,8 @@ class Model(Online):
     @closed
     def evaluate(
         self,
-        x: ArrayLike,
-        y: ArrayLike,
+        x: Given,
+        y: ArrayLike | None = None,
         loss: str | Loss | None = None,
         sample_weight: ArrayLike | None = None,
         batch_size: int | None = None,
@@ -159,7 +164,7 @@ class Model(Online):
         Parameters
         ----------
         x, y
-            As in `fit`.
+            As in `fit`: also a feed, or batches, without y.
         loss : str, Loss or None
             None takes that of the last training, or what fits the last activation.
         sample_weight : array_like of shape (rows,) or (rows, n_out), or None
@@ -179,7 +184,11 @@ class Model(Online):
         """
         if unknown:
             raise refused("evaluate", Model.evaluate, unknown)
-        return evaluate(self._trainer, x, y, loss, sample_weight, batch_size, metrics)
+        feed = feed_of(x, y, sample_weight)
+        if feed is not None:
+            return evaluate_over(self._trainer, feed, loss, sample_weight if feed is x else None, batch_size, metrics)
+        require_targets("evaluate", x, y)
+        return evaluate(self._trainer, x, y, loss, sample_weight, batch_size, metrics)  # type: ignore[arg-type]
 
     # -- training -----------------------------------------------------------------------------------------------------
 
@@ -226,14 +235,14 @@ class Model(Online):
     @closed
     def fit(
         self,
-        x: ArrayLike,
-        y: ArrayLike,
+        x: Given,
+        y: ArrayLike | None = None,
         loss: str | Loss | None = None,
         optimizer: str | Optimizer | None = None,
         epochs: int | None = None,
         batch_size: int | None = BATCH_SIZE,
         shuffle: bool = True,
-        validation_data: tuple[ArrayLike, ...] | None = None,
+        validation_data: tuple[ArrayLike, ...] | Given | None = None,
         sample_weight: ArrayLike | None = None,
         callbacks: Sequence[Function] | Function | None = (),
         verbose: bool | str = "auto",
@@ -242,17 +251,20 @@ class Model(Online):
         metrics: Metrics = None,
         validation_split: float | Split | None = None,
         class_weight: Mapping[Any, Any] | Sequence[Any] | str | None = None,
+        augment: Any = None,
         **unknown: NoReturn,
     ) -> History:
         """Train.
 
         Parameters
         ----------
-        x : array_like of shape (rows, n_in)
+        x : array_like of shape (rows, n_in), feed, or batches
             Arrays of any number type and layout, lists, data frames whose columns hold numbers (a column is taken by
-            its name, see `feature_names`), sparse rows of SciPy, which become rows * n_in numbers. An array or frame of
-            the model's dtype alone is not copied, another frame becomes one such array, column by column.
-        y : array_like of shape (rows, n_out) or (rows,)
+            its name, see `feature_names`), sparse rows of SciPy. An array or frame of the model's dtype alone is not
+            copied, another frame becomes one such array, column by column. Memory-mapped arrays, and sparse rows that
+            would be more than 64 MB of numbers, are read block by block. Without y: a feed, such as files larger than
+            memory (`fastnn.feeds`), or an iterable of batches (x, y), such as a generator (`feeds.Batches`).
+        y : array_like of shape (rows, n_out) or (rows,), or None
             Targets; labels for `CrossEntropy`; 1-D ones are a column where the net has one output.
         loss, optimizer : str or object
             By default those of the last training, at first the loss that fits the last activation, and Adam. A name
@@ -265,7 +277,7 @@ class Model(Online):
             Rows per step; None for all. The last batch of an epoch may be smaller.
         shuffle : bool
             Whether each epoch visits the rows in a new order.
-        validation_data : tuple (x, y), (x, y, sample_weight), or None
+        validation_data : tuple (x, y), (x, y, sample_weight), feed, or None
             Evaluated after every epoch into ``history.val_loss``, weighted as in `evaluate`.
         validation_split : float, Split or None
             In place of such data, a share of the rows, which are not trained with: drawn by the seed of the model, so
@@ -295,6 +307,9 @@ class Model(Online):
             names (`fastnn.metrics.get` knows all), objects such as ``TopK(3)``, functions of (y_true, y_pred,
             sample_weight), also scikit-learn's. They see predictions, probabilities in place of logits, and are
             weighted as the loss is. A dict gives them other names; for `Heads` it says which are those of a head.
+        augment : callable, sequence of callables, or None
+            Changes each batch before its step: ``f(x, y, rng)`` returns x and y (see `Augmentation`), as `MixUp` and
+            `Noise` do. Of a sequence, each gets what the one before has returned.
 
         Returns
         -------
@@ -328,6 +343,6 @@ class Model(Online):
         trainer = self._trainer
         options = FitOptions(
             epochs, batch_size, shuffle, validation_data, sample_weight, callbacks, verbose, n_threads, metrics,
-            validation_split, class_weight,
+            validation_split, class_weight, augment,
         )  # fmt: skip
         return trainer.claim.run(trainer.fit, x, y, loss, optimizer, options)

@@ -12,7 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import fastnn
-from fastnn import callbacks, constraints, initializers, layers, losses, metrics, optimizers, penalties, schedules
+from fastnn import (
+    callbacks,
+    constraints,
+    feeds,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    penalties,
+    schedules,
+)
 from fastnn.layers import activations
 from fastnn.settings import Part
 
@@ -64,7 +75,7 @@ def public_parts() -> dict[str, Any]:
 
 
 # Of what people write themselves
-OTHERS = {"Layer", "Loss", "Metric", "Optimizer", "Penalty", "Constraint", "Callback", "Split"}
+OTHERS = {"Layer", "Loss", "Metric", "Optimizer", "Penalty", "Constraint", "Callback", "Split", "Augmentation"}
 
 
 def derived_from(base: type, *others: type) -> Callable[[Any], bool]:
@@ -101,6 +112,7 @@ FAMILIES = (
     Family("Constraints", (fastnn,), derived_from(constraints.Constraint), constraints._BY_NAME),
     Family("Schedules", (schedules,), derived_from(schedules.Schedule), schedules._BY_NAME),
     Family("Callbacks", (callbacks,), derived_from(callbacks.Callback), {}),
+    Family("Changes of batches", (feeds,), derived_from(feeds.Augmentation), {}),
     Family("Initializers", (), callable, initializers.BY_NAME),
 )
 

@@ -100,6 +100,20 @@ def test_bench_calls(tmp_path: Path) -> None:
     assert {required["required"] for required in report["required"]} == {"<= 1.5", "<= 2.4"}
 
 
+def test_bench_feeds(tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCHMARKS / "bench_feeds.py"), "--quick", "--json", str(tmp_path / "r.json")]
+    command += ["--folder", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert {"memory", "npy", "memmap"} <= report["runs"].keys()
+    peaks = {way: runs[0]["megabytes"] for way, runs in report["runs"].items()}
+    losses = [runs[0]["loss"] for runs in report["runs"].values()]
+    assert max(losses) < 1.1 * min(losses)  # they learn the same
+    assert all(peak < 500 for peak in peaks.values())
+    assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
+
+
 def test_bench_defaults() -> None:
     pytest.importorskip("sklearn")
     command = [sys.executable, str(BENCHMARKS / "bench_defaults.py"), "--smoke"]

@@ -28,7 +28,7 @@ LEVELS = (
     ("initializers",),
     ("layers",),
     ("losses", "optimizers", "penalties", "constraints"),
-    ("inference", "callbacks", "splits"),
+    ("inference", "callbacks", "feeds", "splits"),
     ("training",),
     ("inspection",),
     ("network",),

@@ -65,6 +65,7 @@ TESTS = {
     "Constraints": ["test_restraints.py"],
     "Schedules": ["test_schedules.py", "schedules_of_others.py"],
     "Callbacks": ["test_callbacks.py", "test_inspection.py", "test_more_callbacks.py"],
+    "Changes of batches": ["test_feeds.py"],
     "Initializers": ["test_initializers.py", "test_layers.py"],
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -105,15 +106,18 @@ class Averages:
                 if 0 <= start < own.size and view.dtype == own.dtype:
                     average.reshape(-1)[start : start + view.size] = view.reshape(-1)
 
-    def refresh(self, x: Array, rows: int | None, team: Team) -> None:
-        """Compute the running averages of layers anew, over these data, where what is averaged needs that."""
-        optimizer, memory = self.optimizer, self._tree.memory
-        if optimizer is None or not optimizer.refreshes or not memory.running:
-            return
-        size, layers = min(rows or len(x), len(x)), self.layers
-        if self._statistics is None or self._of != (size, layers):
-            self._statistics, self._of = Statistics(self._tree, self._places(), size), (size, layers)
-        self._statistics.compute(x, team)
+    @property
+    def refreshes(self) -> bool:
+        """Whether what is averaged needs `refresh`."""
+        optimizer = self.optimizer
+        return optimizer is not None and optimizer.refreshes and bool(self._tree.memory.running)
+
+    def refresh(self, batches: Iterable[Array], rows: int, team: Team) -> None:
+        """Compute the running averages of layers anew, over these batches of so many rows at most."""
+        layers = self.layers
+        if self._statistics is None or self._of != (rows, layers):
+            self._statistics, self._of = Statistics(self._tree, self._places(), rows), (rows, layers)
+        self._statistics.compute(batches, team)
 
     def use(self) -> None:
         """Write the averages into the parameters and the states of layers, and be of nothing from now on."""
@@ -147,7 +151,7 @@ class Statistics:
         others = [array for layer in tree.all for array in layer.states.values() if id(array) not in places]
         self._states = [(array, array.copy()) for array in others]  # of a pass: it moves none of the training's
         layers = shadows(tree.layers, {**places, **{id(array): own for array, own in self._states}})
-        self._all, self._rows, self._part = tuple(walk(layers)), rows, np.ones(1)
+        self._all, self._part = tuple(walk(layers)), np.ones(1)
         for layer in self._all:
             if layer.running:
                 object.__setattr__(layer, "_cells", {**layer._cells, "momentum": self._part})
@@ -155,14 +159,13 @@ class Statistics:
         self._memory = self._chain.memory(rows, train=False)
         self._recorded: dict[int, tuple[Array, Tape]] = {}
 
-    def compute(self, x: Array, team: Team) -> None:
-        """Go over the data once."""
+    def compute(self, batches: Iterable[Array], team: Team) -> None:
+        """Go over the batches once."""
         for layer in self._all:
             follow(layer)
         for array, own in self._states:
             own[...] = array
-        for i, start in enumerate(range(0, len(x), self._rows)):
-            batch = x[start : start + self._rows]
+        for i, batch in enumerate(batches):
             given, tape = self._recorded.get(len(batch)) or self._record(len(batch))
             copy_into(given, batch)
             self._part[0] = 1 / (i + 1)

@@ -38,6 +38,7 @@ def read(
     known: bool,
     n: int | None = None,
     converted: bool = True,
+    scaled: bool = True,
 ) -> Data:
     """Return data, checked; the net is built for them where it is not yet.
 
@@ -53,6 +54,8 @@ def read(
         How many rows there have to be, as before callbacks.
     converted : bool
         Whether x and weights are returned in the dtype of the net. Otherwise x is as it is, and weights are float64.
+    scaled : bool
+        Whether weights of known data are scaled to mean 1. Otherwise they are float64: these are some of all rows.
     """
     dtype = tree.dtype
     if type(x) is np.ndarray:
@@ -75,7 +78,7 @@ def read(
         if known and not (counts := weights.any(axis=1)).all():
             if tree.digits.due(matrix):
                 tree.digits.look(matrix[counts], x, "x", labels)
-            return *_read_counted(tree, matrix, y, weights, loss, build, converted), n
+            return *_read_counted(tree, matrix, y, weights, loss, build, converted, scaled), n
     given: Any = matrix
     if converted:
         matrix = convert(given, dtype)
@@ -102,14 +105,24 @@ def read(
         tree.check_numbers(shown_x, "x", None if converted else dtype, labels)
     if (matrix is not x or target is not y or given.dtype != dtype) and tree.digits.due(matrix):
         _look_at_digits(tree, given, x, labels, target, y)
-    if weights is not None and known:
+    if weights is not None and known and scaled:
         weights = loss.relative(weights, target)
         if (weights == 1).all():
             weights = None
     if weights is None:
         return matrix, target, None, n
     _require_weights(loss)
-    return matrix, target, np.ascontiguousarray(convert(weights, dtype if converted or not known else weights.dtype)), n
+    is_converted = not known or (converted and scaled)
+    return matrix, target, np.ascontiguousarray(convert(weights, dtype if is_converted else weights.dtype)), n
+
+
+def require_targets(where: str, x: Any, y: Any) -> None:
+    """Raise TypeError where there are no targets, and x is no feed, which has them."""
+    if y is None:
+        raise TypeError(
+            f"{where}: y is missing beside x, {shown(x)}: pass targets, or a feed or batches of (x, y) as x "
+            "(fastnn.feeds)"
+        )
 
 
 def _no_weights(given: str | Part, labels: Any) -> str:
@@ -152,7 +165,14 @@ def known_weights(sample_weight: ArrayLike, n: int) -> Array:
 
 
 def _read_counted(
-    tree: Tree, x: Array, y: Any, weights: Array, loss: Loss, build: Callable[[int], None], converted: bool
+    tree: Tree,
+    x: Array,
+    y: Any,
+    weights: Array,
+    loss: Loss,
+    build: Callable[[int], None],
+    converted: bool,
+    scaled: bool,
 ) -> tuple[Array, Array, Array | None]:
     """Return the data of rows that count: nobody sees what the others hold."""
     pieces, targets = loss.pieces(y)
@@ -161,7 +181,7 @@ def _read_counted(
     counts = weights.any(axis=1)
     try:
         y = targets([piece[counts] for piece in pieces])
-        return read(tree, x[counts], y, weights[counts], loss, build, True, None, converted)[:3]
+        return read(tree, x[counts], y, weights[counts], loss, build, True, None, converted, scaled)[:3]
     except (TypeError, ValueError):
         # Once more, with a row that counts in place of all others: so the error calls rows by the user's numbers.
         filled = [array.copy() for array in (x, *pieces)]

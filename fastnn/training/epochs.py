@@ -137,6 +137,8 @@ class Fit:
             cursor, rows = plan.cursor, len(plan.index)
             cursor[0] = 0
             self.progress.part = lambda: float(cursor[0]) / rows
+        if fitting.augmenting is not None:
+            fitting.augmenting.begin(first * plan.n_batches)
         batches, gathers = self._between_batches(plan) if self.calls.in_batches else (None, None)
         try:
             diverged = plan.run(*self._order, first, losses, team, self.stop, gathers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,13 +10,17 @@ from numpy.typing import ArrayLike
 
 from fastnn import threads
 from fastnn._core.team import Team
+from fastnn.arena import Array
 from fastnn.arrays import as_weights, check_lengths
+from fastnn.feeds import Feed
+from fastnn.feeds.found import feed_of
 from fastnn.losses import Heads, Loss
 from fastnn.optimizers import Optimizer
 from fastnn.schedules.moving import Moving
 from fastnn.signatures import is_ours
 from fastnn.splits import Rows, Split, n_rows, rows_of
 from fastnn.training import by_scipy
+from fastnn.training.augmenting import Augmenting
 from fastnn.training.class_weight import class_weights
 from fastnn.training.data import Data, known_weights, per_row, read
 from fastnn.training.epochs import Fit
@@ -23,6 +28,7 @@ from fastnn.training.evaluation import measured, read_validation
 from fastnn.training.history import History
 from fastnn.training.moving import MOST_ROOM
 from fastnn.training.options import FitOptions, default_epochs
+from fastnn.training.over_feeds import OverFeed
 from fastnn.training.plan import EpochPlan, Plan
 from fastnn.training.state import Snapshot
 from fastnn.training.step import Training
@@ -54,6 +60,7 @@ class Fitting:
     """
 
     training: Training
+    _data: Data
     plan: Plan
     epoch_plan: EpochPlan
     epochs: int
@@ -73,9 +80,11 @@ class Fitting:
         options.choose(self._loss)
         self._rows = options.batch_size
         self.validates = options.validates
-        self._validation: Data | None = None
+        self._validation: Data | Feed | None = None
         self._unweighted: Data | None = None  # without what classes weigh: for metrics
         self._apart: tuple[int, Rows, Rows] | None = None  # of so many rows, those to train and to validate with
+        self.order = options.shuffle, trainer.order
+        self.augmenting: Augmenting | None = None
         self._begun = set[Moving]()  # numbers whose schedules this fit has begun
         self.watches_training_loss = bool(options.calls.all) and options.calls.watch_training_loss(self.validates)
 
@@ -89,7 +98,7 @@ class Fitting:
         calls, state, model = options.calls, trainer.state, trainer.owner()
         options.progress.total = self.epochs
         if self.epochs == 0:
-            self.plan.put_back(self.epoch_plan)
+            self._put_plan_back()
             trainer.history = History()
             trainer.history.who_asked = self.who_asked
             try:
@@ -97,18 +106,18 @@ class Fitting:
             finally:
                 calls.end(model)
             return trainer.history
-        n_batches = self.epoch_plan.n_batches
-        team = Team(threads.chosen(options.n_threads, self.epoch_plan.chunks, self.epochs * n_batches))
+        n_batches = self.n_batches
+        team = Team(threads.chosen(options.n_threads, self.chunks, self.epochs * n_batches))
         self._memory = self.training.memory
         self._before = Snapshot(state, self._memory, None)
         self._before.averaging = averaging
         if self.training.schedules is not None:
             self.training.schedules.begin(self._before, self.epochs, n_batches, self._begun)
-        order = options.shuffle, trainer.next_order()
+        trainer.next_order()
         trainer.end_batch_by_hand()
         self._history = trainer.history = History()
         trainer.fitting = self
-        fit = (by_scipy.ScipyFit if self._rule.takes_fits else Fit)(self, trainer.history, order, model, self._before)
+        fit = self._fit_class(self, trainer.history, self.order, model, self._before)
         try:
             fit.run(team)
         except BaseException as error:
@@ -120,8 +129,26 @@ class Fitting:
                     calls.end(model)
             finally:
                 trainer.fitting = None
-        self.plan.put_back(self.epoch_plan)
+        self._put_plan_back()
         return trainer.history
+
+    def _put_plan_back(self) -> None:
+        """Keep what is recorded, for the next fit."""
+        self.plan.put_back(self.epoch_plan)
+
+    @property
+    def _fit_class(self) -> type[Fit]:
+        return by_scipy.ScipyFit if self._rule.takes_fits else Fit
+
+    @property
+    def n_batches(self) -> int:
+        """The number of batches of an epoch."""
+        return self.epoch_plan.n_batches
+
+    @property
+    def chunks(self) -> int:
+        """Into how many chunks, each worth a thread, the calls of a batch can be divided."""
+        return self.epoch_plan.chunks
 
     def _begin(self) -> None:
         """Read the data, and prepare what trains on them: all that may fail before the first step."""
@@ -196,7 +223,10 @@ class Fitting:
         trainer, given = self._trainer, self.options.validation_data
         if self._apart is not None:
             given = self._some(self._apart[2])
-        self._validation = read_validation(trainer.tree, given, loss, trainer.build)
+        is_tuple = isinstance(given, (tuple, list)) and len(given) in (2, 3)
+        self._validation = feed_of(*given) if is_tuple else feed_of(given)
+        if self._validation is None:
+            self._validation = read_validation(trainer.tree, given, loss, trainer.build)
 
     def _read_unweighted(self, loss: Loss) -> None:
         trainer = self._trainer
@@ -211,10 +241,22 @@ class Fitting:
         training, (matrix, target, weight, _) = self.training, self._data
         size = min(self._rows or len(matrix), len(matrix))
         training.update.begin_fit(epochs, -(-len(matrix) // size), anew)
-        plan = training.plan(size, target, per_row(weight), False)
+        plan = training.plan(size, self._like(target, per_row(weight)), per_row(weight), False)
         takes_fits = training.update.optimizer.takes_fits
         step = training.loss_and_grads if takes_fits else training.stepping(False)
-        return plan, plan.take_epochs(size, matrix, target, weight, step)
+        return plan, plan.take_epochs(size, matrix, target, weight, step, self.augmenting)
+
+    def _like(self, target: Array, weights: int) -> Array:
+        """Return an array like the targets of batches: where these are changed, they may differ from those given."""
+        trainer, options = self._trainer, self.options
+        if not options.augment:
+            return target
+        if self._rule.takes_fits:
+            raise TypeError(f"augment changes each batch, while {self._rule!r} needs a loss that stays: leave it out")
+        if self.augmenting is None:
+            self.augmenting = Augmenting(options.augment, self.order[1], trainer.tree)
+        assert trainer.loss is not None
+        return self.augmenting.like(target, trainer.loss, weights)
 
     # -- between epochs -----------------------------------------------------------------------------------------------
 
@@ -258,22 +300,37 @@ class Fitting:
 
     def numbers(self, loss: float) -> dict[str, float]:
         """Return what is logged for an epoch whose batches had this mean loss."""
-        trainer, options = self._trainer, self.options
+        options = self.options
         logs = {"loss": loss}
         if self.watches_training_loss:
-            metrics = options.metrics if self._unweighted is None else ()
-            logs = measured(trainer, self._data, metrics, options.n_threads)
+            logs = self._measured(self._whole, options.metrics if self._unweighted is None else ())
         if options.metrics and len(logs) == 1:
-            logs = {**measured(trainer, self._unweighted or self._data, options.metrics, options.n_threads), **logs}
+            logs = {**self._measured(self._unweighted or self._whole, options.metrics), **logs}
         if self._validation is not None:
-            logs |= measured(trainer, self._validation, options.metrics, options.n_threads, "val_")
+            logs |= self._measured(self._validation, options.metrics, "val_")
         return logs
+
+    @property
+    def _whole(self) -> Data | Feed:
+        """All that is trained on."""
+        return self._data
+
+    def _measured(self, data: Data | Feed, metrics: Sequence[Any], prefix: str = "") -> dict[str, float]:
+        """Return the loss over these data, and metrics."""
+        trainer, n_threads = self._trainer, self.options.n_threads
+        if isinstance(data, Feed):
+            assert trainer.loss is not None
+            return OverFeed(trainer, data, trainer.loss, n_threads).numbers(metrics, prefix)
+        return measured(trainer, data, metrics, n_threads, prefix)
 
     # -- where it ends ------------------------------------------------------------------------------------------------
 
     def refresh(self, team: Team) -> None:
         """Compute statistics of averaged parameters anew, with these threads, where there are any."""
-        self._trainer.averages.refresh(self._data[0], self._rows, team)
+        averages, x = self._trainer.averages, self._data[0]
+        if averages.refreshes:
+            rows = min(self._rows or len(x), len(x))
+            averages.refresh((x[start : start + rows] for start in range(0, len(x), rows)), rows, team)
 
     def put_back(self) -> None:
         """Give the model the state from before this fit."""

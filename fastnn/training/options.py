@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastnn import threads
 from fastnn.callbacks.calls import NO_CALLS, Calls, as_callbacks
 from fastnn.checks import count, flag, number_of
+from fastnn.feeds.augmentation import as_functions
 from fastnn.splits import as_split
 from fastnn.training.progress import Progress
 
@@ -42,6 +43,8 @@ class FitOptions:
         Those of the loss that is trained with, which `choose` makes of them.
     split : Split or None
         What sets rows aside for validation.
+    augment : tuple
+        What changes batches.
     progress : Progress
     stop : Stop or None
         Ends the fit as Ctrl-C does, where another thread sets it.
@@ -49,6 +52,7 @@ class FitOptions:
 
     __slots__ = (
         "asked_metrics",
+        "augment",
         "batch_size",
         "calls",
         "class_weight",
@@ -76,6 +80,7 @@ class FitOptions:
         metrics: Any = (),
         validation_split: Any = None,
         class_weight: Any = None,
+        augment: Any = None,
         stop: Stop | None = None,
     ) -> None:
         self.epochs = None if epochs is None else count("epochs", epochs, 0)
@@ -93,6 +98,7 @@ class FitOptions:
         self.metrics: tuple[Asked, ...] = ()
         self.calls = NO_CALLS if callbacks == () else Calls(as_callbacks(callbacks))
         self.n_threads = threads.check(n_threads)
+        self.augment = as_functions(augment)
 
     def choose(self, loss: Loss) -> None:
         """Check what is asked of a fit with this loss: its metrics, and what callbacks watch."""
@@ -117,6 +123,15 @@ class FitOptions:
             if "val_loss" in found:
                 found[f"val_{name}"] = found[name]
         return found
+
+
+def default_epochs_of_batches(steps: int | None, once: bool) -> tuple[int, str]:
+    """Return how many epochs train with so many batches in each, of unknown size, and why, in words."""
+    if once:
+        return 1, "the default where batches can be gone through once"
+    if steps is None:
+        return _LEAST, "the default where nobody knows how many batches there are"
+    return min(max(_LEAST, -(-_STEPS // steps)), _MOST), f"the default for batches: at least {_STEPS:,} steps"
 
 
 def default_epochs(rows: int, batch: int) -> tuple[int, str]:

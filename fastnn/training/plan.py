@@ -24,6 +24,7 @@ from fastnn.settings import fixed_in_recording, moving_numbers
 if TYPE_CHECKING:
     from fastnn._core.team import Stop, Team
     from fastnn.layers.passes import Pass
+    from fastnn.training.augmenting import Augmenting
 
 SIZES_KEPT = 128  # recordings over one memory, for changing numbers of rows: each takes some 10 KB
 _FEW_BYTES = 16 * 1024  # that are copied sooner than a gather is recorded
@@ -148,19 +149,35 @@ class Plan:
             found = self._recorded.add(rows, (batch, tape))
         return found
 
-    def run(self, recorded: tuple[Batch, Tape], x: Array, target: Array, weight: Array | None) -> float:
+    def run(
+        self,
+        recorded: tuple[Batch, Tape],
+        x: Array,
+        target: Array,
+        weight: Array | None,
+        team: Team | None = None,
+        stop: Stop | None = None,
+    ) -> float:
         """Take one step on data that are copied into the batch, and return the loss before it."""
-        return self.claim.run(_run, *recorded, x, target, weight)
+        return self.claim.run(_run, *recorded, x, target, weight, team, stop)
 
-    def take_epochs(self, rows: int, x: Array, target: Array, weight: Array | None, step: Step) -> EpochPlan:
+    def take_epochs(
+        self,
+        rows: int,
+        x: Array,
+        target: Array,
+        weight: Array | None,
+        step: Step,
+        augmenting: Augmenting | None = None,
+    ) -> EpochPlan:
         """Return what goes over these data in batches of so many rows: to be put back when it has.
 
         Few data are copied to a place with room for some more, whose gathers are recorded already: to record them takes
         longer than to train.
         """
         n = len(x)
-        if x.nbytes > _FEW_BYTES or target.nbytes > _FEW_BYTES:
-            found = EpochPlan(self, x, target, weight, is_own=False)
+        if augmenting is not None or x.nbytes > _FEW_BYTES or target.nbytes > _FEW_BYTES:
+            found = EpochPlan(self, x, target, weight, is_own=False, augmenting=augmenting)
         else:
             few, self._few = self._few, None  # a fit that a callback begins needs its own
             if few is None or few.room < n:
@@ -179,13 +196,17 @@ class Plan:
             self._few = epochs
 
 
-def _run(batch: Batch, tape: Tape, x: Array, target: Array, weight: Array | None) -> float:
+def _run(
+    batch: Batch, tape: Tape, x: Array, target: Array, weight: Array | None, team: Team | None, stop: Stop | None
+) -> float:
     batch.work.activations[0][...] = x
     batch.target[...] = target
     if weight is not None:
         assert batch.weight is not None
         batch.weight[...] = weight
-    tape.replay()
+    elif batch.weight is not None:
+        batch.weight[...] = 1
+    tape.replay(team=team, stop=stop)
     return float(batch.value[0])
 
 
@@ -203,6 +224,8 @@ class EpochPlan:
         The data, or where they are copied to.
     is_own : bool
         Whether they are copied, perhaps fewer than there is room for.
+    augmenting : Augmenting or None
+        What changes batches before their steps.
 
     Attributes
     ----------
@@ -222,11 +245,19 @@ class EpochPlan:
     gather_rest: Tape | None
     step_rest: Tape | None
 
-    def __init__(self, plan: Plan, x: Array, target: Array, weight: Array | None, is_own: bool) -> None:
-        self.x, self.target, self.weight, self.is_own = x, target, weight, is_own
+    def __init__(
+        self,
+        plan: Plan,
+        x: Array,
+        target: Array,
+        weight: Array | None,
+        is_own: bool,
+        augmenting: Augmenting | None = None,
+    ) -> None:
+        self.x, self.target, self.weight, self.is_own, self._augmenting = x, target, weight, is_own, augmenting
         self._where = [array.ctypes.data for array in (x, target, weight) if array is not None]
         self.batch, self._claim = plan.batch, plan.claim
-        self.in_place = plan.takes_rows is not None and plan.takes_rows(x)
+        self.in_place = augmenting is None and plan.takes_rows is not None and plan.takes_rows(x)
         self.index = np.arange(len(x), dtype=np.int64)
         self.shuffled = False  # whether there is another order than 0, 1, 2 ... in the index
         self.cursor = np.zeros(1, np.int64)
@@ -271,10 +302,15 @@ class EpochPlan:
         k, index, cursor = kernels.of(x.dtype), self.index, self.cursor
         if not self.in_place:
             k.gather_rows(x, index, cursor, batch.work.activations[0], tape)
-        (k.gather_labels if target.ndim == 1 else k.gather_rows)(target, index, cursor, batch.target, tape)
+        into, labels = batch.target, None
+        if into.ndim > target.ndim:  # they are to be mixed
+            into = labels = np.zeros(len(into), target.dtype)
+        (k.gather_labels if target.ndim == 1 else k.gather_rows)(target, index, cursor, into, tape)
         if weight is not None:
             assert batch.weight is not None
             k.gather_rows(weight, index, cursor, batch.weight, tape)
+        if self._augmenting is not None:
+            self._augmenting.record(batch.work.activations[0], labels, batch.target, tape)
 
     @property
     def n_batches(self) -> int:

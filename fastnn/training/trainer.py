@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 from fastnn import losses, optimizers
 from fastnn._core.tape import Claim, RowStep, Tape
 from fastnn.arena import Array, Memory
+from fastnn.feeds import Batches, Blocks
+from fastnn.feeds.found import feed_of
 from fastnn.inference import Predictors
 from fastnn.layers.chain import Chain
 from fastnn.layers.contract import no_derivative
@@ -19,8 +21,10 @@ from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.update import Update, frozen_gradients
 from fastnn.training.averages import Averages
+from fastnn.training.by_batches import BatchesFitting
+from fastnn.training.by_blocks import BlocksFitting
 from fastnn.training.by_hand import STEPS_KEPT, ByHand, Step
-from fastnn.training.data import Data, per_row, read
+from fastnn.training.data import Data, per_row, read, require_targets
 from fastnn.training.evaluation import ending
 from fastnn.training.fitting import Fitting
 from fastnn.training.history import History
@@ -267,12 +271,17 @@ class Trainer:
             self.tree.adapt(data[0], data[2] if known else None)
         if more is not None:
             more(chosen)
-        if known and chosen.of_numbers and not self.state.fits[0] and self.tree.digits.told != "y":  # the first fit
-            bounded = self.tree.last.kernel not in ("", "identity")
-            check_scale(data[1], data[2], y, bounded, lambda n: self.predictors.current().some(data[0][:n], None))
+        if known:
+            self.check_scale(chosen, data, y)
         coming = 0 if steps is None else steps(len(data[0]))
         weights = 0 if data[2] is None else per_row(data[2])
         return self.prepared(chosen, rule, data[1], weights, coming, known), data
+
+    def check_scale(self, loss: Loss, data: Data, y: Any) -> None:
+        """Warn before the first fit about targets that are far from unit scale: these, which were made of y."""
+        if loss.of_numbers and not self.state.fits[0] and self.tree.digits.told != "y":
+            bounded = self.tree.last.kernel not in ("", "identity")
+            check_scale(data[1], data[2], y, bounded, lambda n: self.predictors.current().some(data[0][:n], None))
 
     def train_batch(
         self,
@@ -311,22 +320,37 @@ class Trainer:
         except FloatingPointError as error:
             raise training.failure(plan.batch.value, error) from None
 
+    @property
+    def order(self) -> int:
+        """The seed of the order of rows in the next fit."""
+        return (self.seed * _SEEDS_APART + int(self.state.fits[0])) % 2**64
+
     def next_order(self) -> int:
         """Return the seed of the order of rows in the fit that begins."""
-        fits = self.state.fits
-        fits[0] += 1
-        return (self.seed * _SEEDS_APART + int(fits[0]) - 1) % 2**64
+        order = self.order
+        self.state.fits[0] += 1
+        return order
 
     def fit(
         self,
-        x: ArrayLike,
-        y: ArrayLike,
+        x: Any,
+        y: ArrayLike | None,
         loss: str | Loss | None,
         optimizer: str | Optimizer | None,
         options: FitOptions,
     ) -> History:
         """Train."""
-        return Fitting(self, x, y, loss, optimizer, options).run()
+        feed = feed_of(x, y, options.sample_weight)
+        if feed is None:
+            require_targets("fit", x, y)
+            assert y is not None
+            return Fitting(self, x, y, loss, optimizer, options).run()
+        if feed is not x and isinstance(feed, Blocks):
+            options.sample_weight = None  # the feed has them
+        if isinstance(feed, Blocks):
+            return BlocksFitting(self, feed, loss, optimizer, options).run()
+        assert isinstance(feed, Batches)
+        return BatchesFitting(self, feed, loss, optimizer, options).run()
 
     # -- by hand ------------------------------------------------------------------------------------------------------
 
