@@ -634,3 +634,22 @@ def test_codes_of_categories_may_miss_in_changed_batches():
     net = Model([Embedding({0: 4}), Dense(3), Softmax()], seed=0)
     net.fit(x, LABELS, epochs=1, augment=lambda x, y, rng: (x, y))
     assert np.isfinite(net.params).all()
+
+
+def test_metrics_over_feeds_are_those_over_arrays():
+    """Of all rows at once, weighted, on training and validation data."""
+    weights = 0.1 + W
+    expected, net = classifier(), classifier()
+    names = ["balanced_accuracy", "log_loss"]
+    data = feeds.Arrays(X, LABELS, weights, block_bytes=SMALL)
+    options = {"epochs": 2, "shuffle": False, "metrics": names}
+    given = expected.fit(X, LABELS, sample_weight=weights, validation_data=(X, LABELS, weights), **options)
+    found = net.fit(data, validation_data=data, **options)
+    assert {*names, "val_log_loss"} <= {*found}
+    for name in found:
+        np.testing.assert_allclose(found[name], given[name], rtol=1e-5, err_msg=name)
+    of_arrays = net.evaluate(X, LABELS, sample_weight=weights, metrics=names)
+    assert net.evaluate(data, metrics=names) == pytest.approx(of_arrays, rel=1e-6)
+    for asked in ({"metrics": names}, {"callbacks": [EarlyStopping()]}):
+        with pytest.raises(ValueError, match="over all training data are asked for behind each epoch"):
+            classifier().fit([(X, LABELS)], epochs=1, **asked)

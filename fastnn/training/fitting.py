@@ -15,6 +15,7 @@ from fastnn.arrays import as_weights, check_lengths
 from fastnn.feeds import Feed
 from fastnn.feeds.found import feed_of
 from fastnn.losses import Heads, Loss
+from fastnn.metrics.contract import Asked
 from fastnn.optimizers import Optimizer
 from fastnn.schedules.moving import Moving
 from fastnn.signatures import is_ours
@@ -315,7 +316,7 @@ class Fitting:
         """All that is trained on."""
         return self._data
 
-    def _measured(self, data: Data | Feed, metrics: Sequence[Any], prefix: str = "") -> dict[str, float]:
+    def _measured(self, data: Data | Feed, metrics: Sequence[Asked], prefix: str = "") -> dict[str, float]:
         """Return the loss over these data, and metrics."""
         trainer, n_threads = self._trainer, self.options.n_threads
         if isinstance(data, Feed):

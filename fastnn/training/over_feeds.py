@@ -11,6 +11,7 @@ from fastnn.arena import Array
 from fastnn.checks import count
 from fastnn.feeds import Blocks, Feed
 from fastnn.losses import Loss
+from fastnn.metrics.contract import Asked
 from fastnn.training.evaluation import ending, evaluated
 from fastnn.training.stream import Reads, placed
 
@@ -37,14 +38,15 @@ class OverFeed:
             raise ValueError(f"{feed!r} has no targets: say what y is when it is made")
         self._trainer, self._feed, self._loss, self._n_threads, self._rows = trainer, feed, loss, n_threads, rows
 
-    def numbers(self, metrics: Sequence[Any] = (), prefix: str = "", own: bool = False) -> dict[str, float]:
+    def numbers(self, metrics: Sequence[Asked] = (), prefix: str = "", own: bool = False) -> dict[str, float]:
         """Return the loss, with the penalties of the model, and metrics, under their names behind a prefix.
 
         For `metrics`, which are functions of all rows, outputs and targets are kept, but never x. Those of the loss
         itself, where they are asked for by `own`, are means over rows.
         """
         trainer, loss = self._trainer, self._loss
-        end = used, without_last = ending(trainer.tree, loss)
+        end = ending(trainer.tree, loss)
+        used = end[0]
         reads = Reads(trainer.tree, loss, trainer.build, converted=False)
         sums: dict[str, float] = {}
         total = mass = 0.0
@@ -65,9 +67,7 @@ class OverFeed:
                     name: sums.get(name, 0.0) + share * each for name, each in found.items() if not n or name in sums
                 }
             if metrics:
-                if without_last:
-                    outputs = trainer.predictors.current().some(x, self._rows, self._n_threads)
-                kept.append((outputs, target.copy(), weight))
+                kept.append((outputs, np.array(target), weight))
             n += 1
         if not n:
             raise ValueError("there are no rows to evaluate, expected at least one")
@@ -75,7 +75,15 @@ class OverFeed:
         value += trainer.restraints.value(trainer.tree, trainer.averages.params)
         answer = {f"{prefix}loss": value, **{name: each / mass for name, each in sums.items()}}
         if metrics:
-            answer |= _of_all(metrics, kept, prefix)
+            outputs, target = (np.concatenate([found[i] for found in kept]) for i in (0, 1))
+            weight = None
+            if any(own is not None for _, _, own in kept):
+                weights = [np.ones((len(y), 1)) if own is None else own for y, _, own in kept]
+                width = max(own.shape[1] for own in weights)
+                weight = np.concatenate([np.broadcast_to(own, (len(own), width)) for own in weights])
+                weight = loss.relative(weight, target)
+            measures = used.measure(metrics, outputs, target, weight)
+            answer |= {f"{prefix}{name}": each for name, each in measures.items()}
         return answer
 
 
@@ -102,20 +110,18 @@ def predicted(predict: Callable[..., Array], feed: Feed, batch_size: int | None,
 
 
 def evaluate_over(
-    trainer: Trainer, feed: Feed, loss: str | Loss | None, sample_weight: Any, batch_size: int | None
+    trainer: Trainer,
+    feed: Feed,
+    loss: str | Loss | None,
+    sample_weight: Any,
+    batch_size: int | None,
+    metrics: Any = None,
 ) -> dict[str, float]:
     """Return the loss over a feed and what else says how good predictions are."""
     if sample_weight is not None:
         raise TypeError(f"evaluate: sample_weight is given beside {feed!r}, expected it to hold them")
     rows = None if batch_size is None else count("batch_size", batch_size)
-    over = OverFeed(trainer, feed, trainer.choose_loss(loss), None, rows)
-    found: dict[str, float] = trainer.as_it_was(lambda: over.numbers(own=True))
+    chosen = trainer.choose_loss(loss)
+    over, asked = OverFeed(trainer, feed, chosen, None, rows), chosen.choose_metrics(metrics)
+    found: dict[str, float] = trainer.as_it_was(lambda: over.numbers(asked, own=True))
     return found
-
-
-def _of_all(metrics: Sequence[Callable[..., float]], kept: Sequence[Any], prefix: str) -> dict[str, float]:
-    outputs, targets = (np.concatenate([found[i] for found in kept]) for i in (0, 1))
-    weights = None
-    if any(weight is not None for _, _, weight in kept):
-        weights = np.concatenate([np.ones((len(y), 1)) if weight is None else weight for y, _, weight in kept])
-    return {f"{prefix}{f.__name__}": float(f(targets, outputs, sample_weight=weights)) for f in metrics}
