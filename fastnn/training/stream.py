@@ -16,7 +16,6 @@ from fastnn.arrays import as_weights, copy_into
 from fastnn.feeds import Blocks, Piece
 from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
-from fastnn.losses.reduction import Reduced
 from fastnn.training.data import Data, read
 
 _SECONDS_BETWEEN_LOOKS = 0.05  # while a thread waits for memory: it looks whether it is still wanted
@@ -45,7 +44,7 @@ class Survey(NamedTuple):
 def survey(feed: Blocks, reads: Reads) -> Survey:
     """Go over targets and weights once, where rows do not all weigh 1."""
     loss = reads.loss
-    if not feed.has_weights and not loss.may_leave_out and not (isinstance(loss, Reduced) and loss._weighs()):
+    if not feed.has_weights and not loss.may_leave_out and not loss.weighs():
         return Survey(feed.rows)
     rows, size, per_row, largest, total = 0, 0, 1, 0.0, 0.0
     for piece in feed.pieces(x=False):
