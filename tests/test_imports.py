@@ -36,6 +36,7 @@ LEVELS = (
     ("model",),
     ("many", "plots", "range_test"),
     ("folds",),
+    ("many", "plots", "range_test", "river"),
     ("config", "datasets"),
     ("demo",),
     ("__init__",),

@@ -1,0 +1,263 @@
+"""Nets as estimators of river: rows are dicts, and features and classes may appear at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import losses, optimizers
+from fastnn.arena import Array
+from fastnn.checks import is_iterable, shown
+from fastnn.layers import Dense, Layer, Softmax
+from fastnn.losses import Loss
+from fastnn.model import Model
+from fastnn.optimizers import Optimizer
+from fastnn.training.growth import take_over
+
+try:
+    from river import base
+except ImportError as error:
+    raise ImportError("fastnn.river needs river: pip install 'river>=0.21'") from error
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+Row = Mapping[Hashable, Any]
+
+
+class _Estimator:
+    """What a classifier and a regressor have in common: a net that grows with features and classes."""
+
+    layers: Sequence[Layer]
+    optimizer: str | Optimizer
+    loss: str | Loss
+    seed: int | None
+    dtype: str
+
+    def __init__(
+        self, layers: Sequence[Layer], optimizer: str | Optimizer, loss: str | Loss, seed: int | None, dtype: str
+    ) -> None:
+        if isinstance(layers, Model) or not is_iterable(layers):
+            raise TypeError(
+                f"{type(self).__name__}: layers is {shown(layers)}, expected those below the last: the estimator adds "
+                "this, which grows with the classes"
+            )
+        self.layers, self.optimizer, self.loss, self.seed, self.dtype = layers, optimizer, loss, seed, dtype
+        self._rule, self._loss = deepcopy(optimizers.get(optimizer)), deepcopy(losses.get(loss))
+        self._features: dict[Hashable, int] = {}  # in the order of the columns
+        self._net: Model | None = None
+        self._made()
+
+    def _made(self) -> Model:
+        """Return a new net of the layers, not built."""
+        layers = [*deepcopy(list(self.layers)), *self._end()]
+        seed = self.seed if self._net is None else self._net.seed
+        net = Model(layers, seed=seed, dtype=self.dtype)
+        net.loss, net.optimizer = self._loss, self._rule
+        return net
+
+    def _end(self) -> list[Layer]:
+        raise NotImplementedError
+
+    @classmethod
+    def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
+        yield {"layers": (Dense(8, "relu"),), "seed": 0}
+
+    def _unit_test_skips(self) -> set[str]:
+        return {"check_learn_many_matches_learn_one"}  # a batch is one step, with the mean of the gradients
+
+    @property
+    def net(self) -> Model | None:
+        """The net as it is now; None before the first row. Another one takes over where features or classes appear."""
+        return self._net
+
+    def _grown(self, names: Iterable[Hashable], grows: bool = False) -> Model:
+        """Return the net with inputs for these features, and outputs for the classes that have been seen."""
+        new = [name for name in names if name not in self._features]
+        net = self._net
+        if net is not None and not new and not grows:
+            return net
+        for name in sorted(new, key=_order):  # dicts of the same features give the same net
+            self._features[name] = len(self._features)
+        if not self._features:
+            raise ValueError(f"{type(self).__name__}: x is empty, expected at least one feature in the first row")
+        made = self._made().build(len(self._features))
+        if net is not None:
+            take_over(made._trainer, net._trainer, self._rule)
+        self._net = made
+        return made
+
+    def _row(self, x: Row) -> list[Any]:
+        """Return the numbers of the known features: 0 for those that are not there."""
+        get = x.get
+        return [get(name, 0.0) for name in self._features]
+
+    def _rows(self, frame: DataFrame) -> Array:
+        """Return the same for several rows: what is NaN is not there."""
+        rows: Array = frame.reindex(columns=[*self._features]).fillna(0.0).to_numpy(self.dtype)
+        return rows
+
+    def _learn(self, x: Row, y: Any, w: float, grows: bool = False) -> None:
+        net = self._net
+        if grows or net is None or not self._features.keys() >= x.keys():
+            net = self._grown(x, grows)
+        if w == 1:
+            net.learn_one(self._row(x), y)
+        else:
+            net.train_batch([self._row(x)], [y], [w])
+
+    def _learn_many(self, frame: DataFrame, y: Any, w: Any, grows: bool = False) -> None:
+        if len(frame):
+            net = self._grown(frame.columns, grows)
+            net.train_batch(self._rows(frame), y, None if w is None else np.asarray(w))
+
+
+def _order(name: Hashable) -> tuple[str, Any]:
+    return type(name).__name__, name if isinstance(name, (str, int, float)) else repr(name)
+
+
+class Classifier(_Estimator, base.MiniBatchClassifier):
+    """A net as a classifier of river: classes and features may be any, and may appear at any time.
+
+    Behind the layers stands ``Dense(number of classes), Softmax()``. Where a feature or a class appears for the first
+    time, a net with one more input or output takes over what has been learnt; what is new begins as in a new net. A
+    feature that is not there is 0. Streams whose features are ever new go through ``feature_extraction.FeatureHasher``
+    first; numbers are best scaled, by ``preprocessing.StandardScaler() | Classifier(...)``.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Those below the last; ``()`` is a linear model. They are copied.
+    optimizer : str or Optimizer
+        Copied.
+    loss : str or Loss
+        That takes labels and a softmax: "cross_entropy", or ``CategoricalFocal()``.
+    seed : int or None
+        As of `Model`.
+    dtype : {"float32", "float64"}
+
+    Notes
+    -----
+    `learn_one` takes about as long as `Model.learn_one`, and what Python needs for the dict. `learn_many` takes one
+    step with the mean of the gradients, as river's linear models do.
+
+    Examples
+    --------
+    >>> from river import datasets, evaluate, metrics, preprocessing
+    >>> from fastnn import SGD, Dense
+    >>> from fastnn.river import Classifier
+    >>> model = preprocessing.StandardScaler() | Classifier([Dense(16, "relu")], SGD(0.05), seed=0)
+    >>> evaluate.progressive_val_score(datasets.Phishing(), model, metrics.Accuracy())
+    Accuracy: ...
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        optimizer: str | Optimizer = "adam",
+        loss: str | Loss = "cross_entropy",
+        seed: int | None = None,
+        dtype: str = "float32",
+    ) -> None:
+        self._classes: dict[Hashable, int] = {}  # in the order in which they have been seen
+        super().__init__(layers, optimizer, loss, seed, dtype)
+
+    def _end(self) -> list[Layer]:
+        return [Dense(max(len(self._classes), 2)), Softmax()]
+
+    @property
+    def _multiclass(self) -> bool:
+        return True
+
+    def _label(self, y: Hashable) -> int:
+        return self._classes.setdefault(y, len(self._classes))
+
+    def learn_one(self, x: Row, y: Hashable, w: float = 1.0) -> None:
+        """Take a step on one row of features and its class; `w` is what it weighs."""
+        n, label = max(len(self._classes), 2), self._label(y)
+        self._learn(x, label, w, label >= n)
+
+    def predict_proba_one(self, x: Row) -> dict[Hashable, float]:
+        """Return the probability of each class that has been seen."""
+        if self._net is None:
+            return {}
+        given = self._net.predict_one(self._row(x))[: len(self._classes)].tolist()
+        total = sum(given)  # in float64, and without the second output while there is one class
+        return {label: p / total for label, p in zip(self._classes, given, strict=True)}
+
+    def learn_many(self, X: DataFrame, y: Series, w: Any = None) -> None:
+        """Take one step on several rows."""
+        n = max(len(self._classes), 2)
+        labels = [self._label(one) for one in y.tolist()]
+        self._learn_many(X, labels, w, max(labels, default=0) >= n)
+
+    def predict_proba_many(self, X: DataFrame) -> DataFrame:
+        """Return a frame with a column for each class that has been seen."""
+        from pandas import DataFrame as Frame
+
+        if self._net is None:
+            return Frame(index=X.index)
+        given = self._net.predict(self._rows(X))[:, : len(self._classes)].astype(np.float64)
+        return Frame(given / given.sum(axis=1, keepdims=True), X.index, [*self._classes])
+
+
+class Regressor(_Estimator, base.MiniBatchRegressor):
+    """A net as a regressor of river; behind its layers stands ``Dense(1)``.
+
+    Features, layers and settings are those of `Classifier`. Targets are best scaled, by
+    ``preprocessing.TargetStandardScaler(Regressor(...))``.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Those below the last.
+    optimizer : str or Optimizer
+    loss : str or Loss
+        Of numbers: "mse", ``Huber()``, "mae".
+    seed : int or None
+    dtype : {"float32", "float64"}
+
+    Examples
+    --------
+    >>> from river import datasets, evaluate, metrics, preprocessing
+    >>> from fastnn import Dense
+    >>> from fastnn.river import Regressor
+    >>> net = preprocessing.TargetStandardScaler(Regressor([Dense(16, "tanh")], seed=0))
+    >>> evaluate.progressive_val_score(datasets.TrumpApproval(), preprocessing.StandardScaler() | net, metrics.MAE())
+    MAE: ...
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        optimizer: str | Optimizer = "adam",
+        loss: str | Loss = "mse",
+        seed: int | None = None,
+        dtype: str = "float32",
+    ) -> None:
+        super().__init__(layers, optimizer, loss, seed, dtype)
+
+    def _end(self) -> list[Layer]:
+        return [Dense(1)]
+
+    def learn_one(self, x: Row, y: float, w: float = 1.0) -> None:
+        """Take a step on one row of features and its target; `w` is what it weighs."""
+        self._learn(x, y, w)
+
+    def predict_one(self, x: Row) -> float:
+        """Return the prediction: 0 before the first row."""
+        return 0.0 if self._net is None else self._net.predict_one(self._row(x)).item()
+
+    def learn_many(self, X: DataFrame, y: Series, w: Any = None) -> None:
+        """Take one step on several rows."""
+        self._learn_many(X, y, w)
+
+    def predict_many(self, X: DataFrame) -> Series:
+        """Return the predictions for several rows."""
+        from pandas import Series as Column
+
+        outputs = np.zeros(len(X)) if self._net is None else self._net.predict(self._rows(X))[:, 0]
+        return Column(outputs, X.index)

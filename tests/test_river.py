@@ -1,0 +1,156 @@
+"""Nets as estimators of river: its own checks and its evaluation, and what grows while it learns."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from nets import same_bits
+
+from fastnn import SGD, Adam, BatchNorm, Dense, Dropout, Huber, Model, Normalization
+
+pd = pytest.importorskip("pandas")
+pytest.importorskip("river")
+from river import checks, datasets, evaluate, metrics, preprocessing  # noqa: E402
+
+from fastnn.river import Classifier, Regressor  # noqa: E402
+
+MODELS = {
+    "classifier": lambda: Classifier([Dense(8, "relu")], seed=0),
+    "deep": lambda: Classifier([Dense(8), Dropout(0.1), Dense(8, "tanh")], Adam(0.01), seed=0),
+    "linear": lambda: Regressor([], SGD(1e-9), Huber(), seed=0, dtype="float64"),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_it_passes_the_checks_of_river(name):
+    model = MODELS[name]()
+    for check in checks.yield_checks(model):
+        if check.__name__ not in model._unit_test_skips():
+            check(model.clone())
+
+
+def test_it_learns_in_the_evaluation_of_river():
+    model = preprocessing.StandardScaler() | Classifier([Dense(16, "relu")], SGD(0.05), seed=0)
+    assert evaluate.progressive_val_score(datasets.Phishing(), model, metrics.Accuracy()).get() > 0.85
+    model = preprocessing.StandardScaler() | Classifier([Dense(16, "relu")], Adam(0.01), seed=0)
+    assert evaluate.progressive_val_score(datasets.ImageSegments(), model, metrics.Accuracy()).get() > 0.8
+    net = preprocessing.TargetStandardScaler(Regressor([Dense(16, "tanh")], Adam(0.01), seed=0))
+    model = preprocessing.StandardScaler() | net
+    assert evaluate.progressive_val_score(datasets.TrumpApproval(), model, metrics.MAE()).get() < 1.0
+
+
+def rows(n=40, names="abc", seed=0):
+    rng = np.random.default_rng(seed)
+    return [dict(zip(names, rng.normal(size=len(names)).tolist(), strict=True)) for _ in range(n)]
+
+
+def test_it_is_the_net_with_the_same_rows():
+    """As long as nothing appears."""
+    model, net = Regressor([Dense(5, "tanh")], "adam", seed=0), Model([Dense(5, "tanh"), Dense(1)], seed=0)
+    for x in rows():
+        y = x["a"] * x["b"]
+        assert model.predict_one(x) == (net.predict_one([*x.values()]).item() if net.built else 0)
+        model.learn_one(x, y)
+        net.learn_one([*x.values()], y, "mse", "adam")
+    assert same_bits(model.net.params, net.params)
+
+
+@pytest.mark.parametrize("make", [lambda: SGD(0.1, momentum=0.9), Adam, lambda: Adam(clip_norm=1.0, accumulate=2)])
+def test_what_is_learnt_and_remembered_stays_where_features_and_classes_appear(make):
+    model = Classifier([Dense(4, "tanh"), BatchNorm()], make(), seed=0)
+    for x in rows():
+        model.learn_one(x, "yes" if x["a"] > 0 else "no")
+    before, x = copy.deepcopy(model.net), rows(1)[0]
+    shown = model.predict_proba_one(x)
+    memory = {name: array.copy() for name, array in before._trainer.state.memories.get(before.optimizer).items()}
+    model._grown(["d"])
+    assert model.net.n_in == 4
+    assert same_bits(model.net[0].w[:3], before[0].w)
+    assert model.net[0].w[3].any()
+    assert model.predict_proba_one(x) == shown == model.predict_proba_one({**x, "d": 0.0})
+    assert model.predict_proba_one({**x, "d": 5.0}) != shown
+    grown = model.net._trainer.state.memories.get(model.net.optimizer)
+    for name, array in memory.items():
+        if array.size == before.n_parameters:
+            n = before[0].w.size
+            assert same_bits(grown[name][:n].reshape(3, 4), array[:n].reshape(3, 4))
+            assert same_bits(grown[name][-10:], array[-10:])
+            assert not grown[name][n : n + 4].any()
+        else:
+            assert same_bits(grown[name], array)
+    model.learn_one({**x, "d": 1.0}, "perhaps")
+    assert {*model.predict_proba_one(x)} == {"no", "yes", "perhaps"}
+    assert model.net.n_out == 3
+    for x in rows(2000, "abcd"):
+        model.learn_one(x, "perhaps")
+    assert model.predict_one(rows(1)[0]) == "perhaps"
+
+
+def test_rows_of_a_frame_are_one_step():
+    frame = pd.DataFrame(rows(), index=range(100, 140))
+    model, net = Regressor([Dense(5, "tanh")], "adam", seed=0), Model([Dense(5, "tanh"), Dense(1)], seed=0)
+    for part in (frame[:20], frame[20:]):
+        y = part["a"] * 2
+        model.learn_many(part, y)
+        net.train_batch(part.to_numpy(), y.to_numpy(), loss="mse", optimizer="adam")
+    assert same_bits(model.net.params, net.params)
+    assert model.predict_many(frame).index.equals(frame.index)
+    assert model.predict_many(frame[["b", "a", "c"]]).equals(model.predict_many(frame))
+    lacking = model.predict_many(frame[["b", "a"]])
+    assert lacking.iloc[0] == model.predict_one({"a": frame["a"].iloc[0], "b": frame["b"].iloc[0]})
+    classifier = Classifier([], seed=0)
+    assert classifier.predict_proba_many(frame).shape == (40, 0)
+    classifier.learn_many(frame, pd.Series(np.arange(40) % 5))
+    found = classifier.predict_proba_many(frame)
+    assert [*found.columns] == [0, 1, 2, 3, 4]
+    assert np.allclose(found.sum(axis=1), 1, rtol=1e-12)
+
+
+def test_weights_are_those_of_single_steps():
+    model, net = Regressor([], SGD(0.1), seed=0), Model([Dense(1)], seed=0)
+    for i, x in enumerate(rows()):
+        model.learn_one(x, 1.0, w=i / 20)
+        net.train_batch([[*x.values()]], [1.0], [i / 20], "mse", SGD(0.1) if net.optimizer is None else None)
+    assert same_bits(model.net.params, net.params)
+
+
+def test_a_pickle_goes_on():
+    model = Classifier([Dense(4, "tanh")], "adam", seed=0)
+    for x in rows():
+        model.learn_one(x, x["a"] > 0)
+    other = pickle.loads(pickle.dumps(model))
+    for x in rows(20, "abcd", 1):
+        model.learn_one(x, x["a"] > 0)
+        other.learn_one(x, x["a"] > 0)
+    assert same_bits(model.net.params, other.net.params)
+    assert model.predict_proba_one(x) == other.predict_proba_one(x)
+
+
+def test_settings_are_copied_and_belong_to_one():
+    layers, rule = [Dense(4)], SGD(0.1)
+    one, other = Regressor(layers, rule, seed=0), Regressor(layers, rule, seed=0)
+    for model in (one, other):
+        model.learn_one({"a": 1.0}, 1.0)
+    assert not layers[0].n_in
+    assert same_bits(one.net.params, other.net.params)
+    assert one.net.optimizer is not rule
+    assert one.clone().net is None
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: Classifier(Model([Dense(2)])), TypeError, "Classifier: layers is .*, expected those below the last"),
+        (lambda: Regressor(Dense(2)), TypeError, "Regressor: layers is Dense"),
+        (lambda: Regressor([], "adma"), ValueError, "did you mean"),
+        (lambda: Classifier([], loss="nothing"), ValueError, "loss"),
+        (lambda: Regressor([]).learn_one({}, 1.0), ValueError, "Regressor: x is empty"),
+        (lambda: Regressor([]).learn_one({"a": "text"}, 1.0), TypeError, "row"),
+        (lambda: Regressor([]).learn_one({"a": np.nan}, 1.0), ValueError, "NaN"),
+        (lambda: Regressor([Normalization()]).learn_one({"a": 1.0}, 1.0), RuntimeError, "one row has none"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
