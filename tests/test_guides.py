@@ -21,6 +21,7 @@ def page(name):
     return [*blocks((DOCS / f"{name}.md").read_text(encoding="utf-8"))]
 
 
+@pytest.mark.filterwarnings("default")  # those of other libraries are theirs
 @pytest.mark.parametrize("name", PEERS)
 def test_both_halves_run_and_agree(name, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "torch")
