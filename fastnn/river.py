@@ -20,7 +20,7 @@ from fastnn.training.growth import take_over
 try:
     from river import base
 except ImportError as error:
-    raise ImportError("fastnn.river needs river: pip install 'river>=0.21'") from error
+    raise ImportError("fastnn.river needs river: pip install 'river>=0.26'") from error
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
