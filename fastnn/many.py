@@ -170,6 +170,11 @@ def apart(nets: Sequence[Model], own: Sequence[Mapping[str, Any]], shared: Mappi
 
 
 def _copied(callback: Callback) -> Callback:
+    if callback.writes_files:
+        raise ValueError(
+            f"fit_many: {shown(callback)} is for several nets, whose files would be the same: give each net its own, "
+            "each=[{'callbacks': ...}, ...]"
+        )
     try:
         return deepcopy(callback)
     except Exception as error:  # of a file or a lock that it holds

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from fastnn import Callback, Dense, EarlyStopping, Model, Softmax, fit_many
+from fastnn import Callback, Dense, EarlyStopping, Model, Softmax, callbacks, fit_many
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(80, 3))
@@ -79,3 +79,7 @@ def test_functions_are_shared_and_what_cannot_be_copied_is_refused():
     ):
         fit_many(nets(2), X, LABELS, epochs=2, callbacks=locked)
     fit_many(nets(1), X, LABELS, epochs=2, callbacks=locked)
+    for name, arguments in (("CSVLogger", ("a.csv",)), ("ModelCheckpoint", ("a.fnn",)), ("TensorBoard", ("a",))):
+        callback = getattr(callbacks, name)(*arguments)
+        with pytest.raises(ValueError, match=f"fit_many: {name}.* is for several nets, whose files would be the same"):
+            fit_many(nets(2), X, LABELS, epochs=1, callbacks=callback)

@@ -44,6 +44,7 @@ class ModelCheckpoint(Monitoring):
     """
 
     rank = 2
+    writes_files = True
 
     def __init__(
         self,

@@ -73,6 +73,7 @@ class Callback(Part):
     rank: ClassVar[int] = 0  # those of a higher one are called behind the others where an epoch ends
     sees_all: ClassVar[bool] = False  # whether it is told of an epoch in which one before it has failed
     takes_divergence: ClassVar[bool] = False  # whether a fit that diverges ends without an error
+    writes_files: ClassVar[bool] = False  # whether copies of it, for several nets, would write the same ones
 
     # -- what a fit asks ----------------------------------------------------------------------------------------------
 

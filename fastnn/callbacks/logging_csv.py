@@ -49,6 +49,7 @@ class CSVLogger(Callback):
 
     rank = 1
     sees_all = True
+    writes_files = True
 
     def __init__(self, path: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         self.path, self.append = as_path("CSVLogger: path", path), flag("CSVLogger: append", append)

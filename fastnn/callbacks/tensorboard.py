@@ -38,6 +38,7 @@ class TensorBoard(Callback):
 
     rank = 1
     sees_all = True
+    writes_files = True
 
     def __init__(self, log_dir: str | os.PathLike[str] = "logs", update_freq: str | int = "epoch") -> None:
         self.log_dir = as_path("TensorBoard: log_dir", log_dir)
