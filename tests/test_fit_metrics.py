@@ -172,6 +172,16 @@ def test_metrics_of_heads_stand_under_their_names():
         net.fit(X, y, loss, epochs=1, metrics="accuracy")
 
 
+def test_weights_lose_no_digits_beside_float32():
+    weight = RNG.random(60)
+    net = Model([Dense(3), Softmax()], seed=0)
+    options = {"sample_weight": weight, "validation_data": (X, LABELS, weight), "metrics": "accuracy"}
+    history = net.fit(X, LABELS, epochs=2, **options)
+    expected = np.average(net.predict(X).argmax(axis=1) == LABELS, weights=weight)
+    for name in ("accuracy", "val_accuracy"):
+        assert history[name][-1] == pytest.approx(expected, abs=1e-12)
+
+
 def test_targets_may_weigh_on_their_own():
     """Those that are missing are not seen by metrics of numbers either."""
     y = X[:, :2].copy()

@@ -309,14 +309,14 @@ class Heads(Loss):
             own_y, own_t = (np.ascontiguousarray(array) for array in (y[:, columns], t[:, of_target]))
             factor = weight
             if weight is not None:
-                factor = self._weights_of(head, np.asarray(weight, y.dtype), of_target, form, None)
+                factor = self._weights_of(head, np.asarray(weight, np.float64), of_target, form, None)
             yield name, head.loss, own_y, _as_read(own_t, form), factor
 
     def metrics_of(self, y: Array, t: Array, weight: Array | None) -> dict[str, float]:
         found: dict[str, float] = {}
         for name, loss, own_y, own_t, factor in self._each_head(y, t, weight):
             value = np.zeros(1)
-            loss.compute(own_y, own_t, factor, None, value, None)
+            loss.compute(own_y, own_t, None if factor is None else factor.astype(y.dtype), None, value, None)
             found[f"{name}_loss"] = float(value[0])
             metrics = loss.metrics_of(own_y, own_t, factor)
             found |= {f"{name}_{metric}": one for metric, one in metrics.items()}

@@ -53,9 +53,9 @@ def read(
     n : int or None
         How many rows there have to be, as before callbacks.
     converted : bool
-        Whether x and weights are returned in the dtype of the net. Otherwise x is as it is, and weights are float64.
+        Whether x is returned in the dtype of the net, and not as it is. Weights of known rows are float64.
     scaled : bool
-        Whether weights of known data are scaled to mean 1. Otherwise they are float64: these are some of all rows.
+        Whether weights of known data are scaled to mean 1. Otherwise these are some of all rows.
     """
     dtype = tree.dtype
     if type(x) is np.ndarray:
@@ -112,8 +112,7 @@ def read(
     if weights is None:
         return matrix, target, None, n
     _require_weights(loss)
-    is_converted = not known or (converted and scaled)
-    return matrix, target, np.ascontiguousarray(convert(weights, dtype if is_converted else weights.dtype)), n
+    return matrix, target, np.ascontiguousarray(weights if known else convert(weights, dtype)), n
 
 
 def require_targets(where: str, x: Any, y: Any) -> None:

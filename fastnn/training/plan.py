@@ -16,6 +16,7 @@ import numpy as np
 from fastnn import kernels
 from fastnn._core.tape import Claim, Tape, run_epochs
 from fastnn.arena import Array
+from fastnn.arrays import convert
 from fastnn.kernels import Rows
 from fastnn.recent import Recent
 from fastnn.schedules.moving import changes
@@ -175,7 +176,7 @@ class Plan:
         Few data are copied to a place with room for some more, whose gathers are recorded already: to record them takes
         longer than to train.
         """
-        n = len(x)
+        n, weight = len(x), None if weight is None else convert(weight, x.dtype)
         if augmenting is not None or x.nbytes > _FEW_BYTES or target.nbytes > _FEW_BYTES:
             found = EpochPlan(self, x, target, weight, is_own=False, augmenting=augmenting)
         else:
