@@ -86,9 +86,9 @@ class Fit:
         if what is None and not all_finite(fitting.training.memory.params):  # in the last step: no loss came after it
             what = f"the parameters overflowed in epoch {len(history.loss)}, in its last batch"
         if what is not None:
-            error = self._diverged(what)
             if not calls.takes_divergence:
-                raise error
+                raise self._diverged(what)  # in no variable: the error would hold this frame, and that the model
+            self._diverged(what)
             return
         history.why, history.who_asked = self._stopped, fitting.who_asked
 
