@@ -215,6 +215,8 @@ def test_errstate_breaks_no_training(loss, form):
         net.train_batch(x, y, TINY_WEIGHTS)
         net.evaluate(x, y)
         net.evaluate(x, y, sample_weight=TINY_WEIGHTS)
+        asked = ["log_loss", "roc_auc", "f1", "matthews", "ece"] if loss in ("cross_entropy", "bce") else ["rmse", "r2"]
+        net.fit(x, y, loss, epochs=1, sample_weight=TINY_WEIGHTS, validation_data=(x, y), metrics=asked)
         net.predict(x)
         net.forward(x)
         net.loss.value_and_grad(np.tile([1e-40, 1e-40, 1.0], (24, 1)), y)  # rows of probabilities, too

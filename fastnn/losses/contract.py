@@ -343,7 +343,8 @@ class Loss(Part):
             return {}
         if not all_finite(y):
             return {one.name: float("nan") for one in asked}
-        outcome = self.outcome(y, t, weight)
+        with np.errstate(all="ignore"):
+            outcome = self.outcome(y, t, weight)
         return {one.name: one.metric(*outcome) for one in asked}
 
     def metrics_of(self, y: Array, t: Array, weight: Array | None) -> dict[str, float]:

@@ -76,7 +76,8 @@ class Metric(Part):
         ValueError, TypeError
             For predictions that it is none of, with what was expected.
         """
-        return float(self._value(read(self, y_true, y_pred, sample_weight, self.reads_names)))
+        with np.errstate(all="ignore"):  # what is too small is 0
+            return float(self._value(read(self, y_true, y_pred, sample_weight, self.reads_names)))
 
     def _value(self, given: Given) -> Any:
         """Return the metric of checked rows."""

@@ -16,7 +16,7 @@ import numpy as np
 from fastnn import kernels
 from fastnn._core.tape import Claim, Tape, run_epochs
 from fastnn.arena import Array
-from fastnn.arrays import convert
+from fastnn.arrays import convert, copy_into
 from fastnn.kernels import Rows
 from fastnn.recent import Recent
 from fastnn.schedules.moving import changes
@@ -335,7 +335,7 @@ class EpochPlan:
                 continue
             if own is None or given is None or own.shape != given.shape or not own.flags.writeable:
                 return False
-            own[...] = given
+            copy_into(own, given)
         return True
 
     def run(
