@@ -188,9 +188,19 @@ if TYPE_CHECKING:
     from fastnn import datasets, plots, reference
     from fastnn.config import show_config
     from fastnn.folds import CrossValidation, cross_validate
+    from fastnn.formats import ModelFormatError, load
     from fastnn.many import fit_many
     from fastnn.range_test import lr_find
 else:
+    _LATE = {
+        "CrossValidation": "folds",
+        "ModelFormatError": "formats",
+        "cross_validate": "folds",
+        "fit_many": "many",
+        "load": "formats",
+        "lr_find": "range_test",
+        "show_config": "config",
+    }
 
     def __getattr__(name):
         """Import what most programs do not need when it is asked for."""
@@ -198,10 +208,7 @@ else:
 
         if name in ("datasets", "plots", "reference"):
             return import_module(f"fastnn.{name}")
-        module = {
-            "CrossValidation": "folds", "cross_validate": "folds", "show_config": "config", "fit_many": "many",
-            "lr_find": "range_test",
-        }.get(name)  # fmt: skip
+        module = _LATE.get(name)
         if module is not None:
             return getattr(import_module(f"fastnn.{module}"), name)
         raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
@@ -327,6 +334,7 @@ __all__ = [
     "MixUp",
     "Model",
     "ModelCheckpoint",
+    "ModelFormatError",
     "MultiMargin",
     "MultiStepDecay",
     "NAdam",
@@ -397,6 +405,7 @@ __all__ = [
     "initializers",
     "kernels",
     "layers",
+    "load",
     "losses",
     "lr_find",
     "metrics",

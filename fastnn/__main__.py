@@ -1,4 +1,4 @@
-"""The command line: ``fastnn demo`` and ``fastnn info``."""
+"""The command line: ``fastnn demo``, ``fastnn info`` and ``fastnn show``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 from fastnn import __version__, show_config
 from fastnn.demo import demo
+from fastnn.formats import ModelFormatError
+from fastnn.formats.showing import show
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,11 +23,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         ("info", show_config, "show the version, the builds, the one selected and why"),
     ):
         commands.add_parser(name, help=what, description=what).set_defaults(function=function)
+    what = "print what a model file holds: layers, optimizer, arrays, history"
+    showing = commands.add_parser("show", help=what, description=what)
+    showing.add_argument("file")
+    showing.set_defaults(function=None)
+    asked = parser.parse_args(argv)
     try:
-        parser.parse_args(argv).function()
+        if asked.function is None:
+            show(asked.file)
+        else:
+            asked.function()
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read has seen enough, as in `fastnn info | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ModelFormatError) as error:
+        print(f"fastnn: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -252,6 +252,7 @@ class Model(Online):
         validation_split: float | Split | None = None,
         class_weight: Mapping[Any, Any] | Sequence[Any] | str | None = None,
         augment: Any = None,
+        resume: bool = False,
         **unknown: NoReturn,
     ) -> History:
         """Train.
@@ -310,6 +311,10 @@ class Model(Online):
         augment : callable, sequence of callables, or None
             Changes each batch before its step: ``f(x, y, rng)`` returns x and y (see `Augmentation`), as `MixUp` and
             `Noise` do. Of a sequence, each gets what the one before has returned.
+        resume : bool
+            Go on with the fit that the model has begun, here or before it was saved, to the same bits as if it had not
+            been left: pass the same data and options again. Without such a fit, one begins. After Ctrl-C in the midst
+            of an epoch, that epoch begins once more. A fit that has come to its end is left as it is.
 
         Returns
         -------
@@ -343,6 +348,6 @@ class Model(Online):
         trainer = self._trainer
         options = FitOptions(
             epochs, batch_size, shuffle, validation_data, sample_weight, callbacks, verbose, n_threads, metrics,
-            validation_split, class_weight, augment,
+            validation_split, class_weight, augment, resume=resume,
         )  # fmt: skip
         return trainer.claim.run(trainer.fit, x, y, loss, optimizer, options)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from os import PathLike
 from typing import Any, NoReturn, TypeVar
 from weakref import ref
 
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike
 from fastnn import losses, threads
 from fastnn.arena import Array, Memory
 from fastnn.arrays import as_array, convert, copy_into
-from fastnn.checks import count, shown
+from fastnn.checks import count, is_iterable, number_of, shown
 from fastnn.constraints import Constraint
 from fastnn.inference import Predictors
 from fastnn.inspection.check import Check
@@ -32,11 +33,13 @@ from fastnn.training.state import Snapshot, approach
 from fastnn.training.trainer import Trainer
 
 Self = TypeVar("Self", bound="Network")
-_SETTABLE = {"params", "grads", "loss", "optimizer", "penalties", "constraints"}
+_SETTABLE = {"params", "grads", "loss", "optimizer", "penalties", "constraints", "class_names"}
 
 
 class Network(Row):
     """Layers in a row with their memory: what `Model` trains and runs."""
+
+    _class_names: tuple[str, ...] | None = None
 
     @closed
     def __init__(
@@ -179,6 +182,26 @@ class Network(Row):
         return self._tree.feature_names
 
     @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """What the classes are called, in the order of the outputs: for people, pictures and files; None if not set.
+
+        A net of one output has two classes: what is below 0.5, and what is above.
+        """
+        return self._class_names
+
+    @class_names.setter
+    def class_names(self, names: Iterable[str] | None) -> None:
+        found: tuple[Any, ...] = (names,)
+        if names is not None and is_iterable(names) and not isinstance(names, str):
+            found = tuple(names)
+        if names is not None and not all(isinstance(name, str) for name in found):
+            raise TypeError(f"Model: class_names is {shown(names)}, expected a list of texts, one for each class")
+        if names is not None and self.n_out and len(found) != max(self.n_out, 2):
+            expected = max(self.n_out, 2)
+            raise ValueError(f"Model: class_names has {number_of(len(found), 'name')}, expected {expected}")
+        object.__setattr__(self, "_class_names", None if names is None else found)
+
+    @property
     def n_parameters(self) -> int:
         """The number of parameters."""
         return self.params.size
@@ -317,6 +340,32 @@ class Network(Row):
         self._require_built()
         self._own()
         self._trainer.claim.run(self._trainer.use_averages)
+
+    def save(self, path: str | PathLike[str], custom: Mapping[str, Any] | None = None) -> None:
+        """Write the model to a file of safetensors that `fastnn.load` reads, with all that a training needs to go on.
+
+        Parameters
+        ----------
+        path : str or path
+            It is replaced as a whole: whoever is killed meanwhile, or runs out of space, leaves the old file.
+        custom : dict or None
+            Names for functions of your own that have none, such as lambdas; `fastnn.load` is given all of your own.
+
+        Raises
+        ------
+        TypeError, ValueError, OSError
+            For what no file can hold, and where it cannot be written.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> fastnn.Model([fastnn.Dense(8, "relu"), fastnn.Dense(1)], seed=0).build(4).save("net.safetensors")
+        >>> fastnn.load("net.safetensors")
+        <Model: Dense(8, 'relu'), Dense(1); 4 inputs, 49 parameters, float32>
+        """
+        from fastnn.formats import save
+
+        save(self, path, custom)
 
     def __copy__(self: Self) -> Self:
         """Return a model of its own: one that shared the layers would take them from this one."""

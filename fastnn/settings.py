@@ -246,6 +246,10 @@ class Part(metaclass=Parts):
         """Yield what it is made of: names, with the default and whether it may stand by position."""
         yield from parameters_of(type(self)).all.items()
 
+    def _made_with(self) -> dict[str, Any]:
+        """Return the arguments that make it as it is now, by name, all of them."""
+        return {name: self._setting(name) for name, _ in self._expression()}
+
     def _as_setting(self) -> str:
         """Return how it is written where another part is made of it."""
         return repr(self)

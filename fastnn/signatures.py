@@ -33,15 +33,18 @@ class Parameters:
         By name, the default and whether it may be given by position.
     places : list of str or None
         Those that may be given by position, in order; None where nobody knows.
+    several : str or None
+        The name of ``*arguments``, if it takes any number of them.
     is_open : bool
         Whether code of others takes options.
     """
 
-    __slots__ = ("all", "is_open", "places")
+    __slots__ = ("all", "is_open", "places", "several")
 
     def __init__(self, kind: type) -> None:
         self.all: dict[str, tuple[Any, bool]] = {}
         self.places: list[str] | None = None
+        self.several: str | None = None
         self.is_open = False
         is_first = True
         for base in kind.__mro__:
@@ -59,7 +62,9 @@ class Parameters:
             for i, name in enumerate(names):
                 self.all.setdefault(name, (defaults.get(name, REQUIRED), is_first and i < n - 1))
             if is_first:
-                self.places = None if code.co_flags & _TAKES_MANY else list(names[: n - 1])
+                takes_many = code.co_flags & _TAKES_MANY
+                self.places = None if takes_many else list(names[: n - 1])
+                self.several = code.co_varnames[n_named] if takes_many else None
             is_first = False
             if not code.co_flags & _TAKES_OPTIONS:
                 break

@@ -52,7 +52,8 @@ _CALLED: dict[str, tuple[str, ...]] = {
     "random_seed": ("seed",), "state_dict": ("snapshot",), "load_state_dict": ("restore",), "set_weights": ("params",),
     "named_parameters": ("params",), "count_params": ("n_parameters",), "train_on_batch": ("train_batch",),
     "partial_fit": ("train_batch",), "predict_proba": ("predict",), "predict_on_batch": ("predict",),
-    "score": ("evaluate",), "test_on_batch": ("evaluate",), "n_features_in_": ("n_in",), "loss_curve_": ("history",),
+    "score": ("evaluate",), "classes_": ("class_names",), "save_weights": ("save",), "save_model": ("save",),
+    "test_on_batch": ("evaluate",), "n_features_in_": ("n_in",), "loss_curve_": ("history",),
     "feature_names_in_": ("feature_names",), "input_names": ("feature_names",),
 }  # fmt: skip
 

@@ -1,12 +1,15 @@
 """The activations, losses and optimizers of whole nets, one table each, and data for them."""
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 from custom import OwnSigmoid
 
+import fastnn
 from fastnn import (
     EMA,
     LAMB,
@@ -154,6 +157,14 @@ def data(task: Task = TASKS[0], rows: int = 21, seed: int = 0) -> tuple[np.ndarr
     rng = np.random.default_rng([seed, rows])
     x = rng.normal(size=(rows, FEATURES))
     return x, task.targets(rng.normal(size=(rows, OUTPUTS)), rng)
+
+
+def through_a_file(net: Model, custom: object = None, **options: object) -> Model:
+    """The model that a file of it holds."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "net.safetensors"
+        net.save(path, custom)
+        return fastnn.load(path, custom, **options)
 
 
 def memory_of(net: Model) -> dict[str, np.ndarray]:

@@ -40,7 +40,9 @@ def examples():
 
 
 @pytest.mark.parametrize("test", list(examples()))
-def test_examples_of_docstrings(test):
+def test_examples_of_docstrings(test, tmp_path, monkeypatch):
+    """In an empty folder."""
+    monkeypatch.chdir(tmp_path)
     written = []
     failed, _ = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=written.append, clear_globs=False)
     assert not failed, "".join(written)

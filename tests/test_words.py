@@ -316,7 +316,7 @@ def test_signatures_are_those_of_what_is_accepted():
     assert [*inspect.signature(Model).parameters] == ["layers", "seed", "dtype", "penalties", "constraints"]
     assert [*inspect.signature(MSE).parameters] == ["reduction", "output_weights", "missing"]
     assert [*inspect.signature(Huber).parameters] == ["delta", "options"]
-    assert [*inspect.signature(Model([Dense(1)]).fit).parameters][-2:] == ["validation_split", "class_weight"]
+    assert [*inspect.signature(Model([Dense(1)]).fit).parameters][-3:] == ["validation_split", "class_weight", "resume"]
 
 
 def test_a_class_of_a_user_has_the_arguments_that_it_takes():

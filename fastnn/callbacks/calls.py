@@ -56,6 +56,12 @@ class Calls:
         Whether a fit that diverges ends without an error.
     may_change_data : bool
         Whether one may change the data of the fit.
+    at : int or None
+        While callbacks are told of the end of an epoch, how many of them have been, the one that is told now included.
+    logs : dict
+        What they are told.
+    stopped : str
+        Who wants to stop, if anybody does.
     """
 
     def __init__(self, callbacks: tuple[Function, ...]) -> None:
@@ -71,6 +77,9 @@ class Calls:
         self.looks = bool(self.ends_epochs or self.begins_epochs or self.in_batches)
         self.limits = [is_over for is_over in _own(callbacks, "is_over") if callable(is_over)]
         self.takes_divergence = any(getattr(callback, "takes_divergence", False) for callback in callbacks)
+        self.at: int | None = None
+        self.logs: dict[str, Any] = {}
+        self.stopped = ""
         self.may_change_data = any(may_change_data(callback) for callback in callbacks)
 
     def require(self, modes: Mapping[str, str]) -> None:
@@ -115,10 +124,11 @@ class Calls:
                 stopped = getattr(callback, "reason", "") or _returned_true(callback, f"batch {batch + 1} of an epoch")
         return stopped
 
-    def end_epoch(self, model: Any, epoch: int, logs: dict[str, Any]) -> str:
-        """End an epoch; return who wants to stop, if anybody does."""
-        stopped = ""
-        for i, callback in enumerate(self.ends_epochs):
+    def end_epoch(self, model: Any, epoch: int, logs: dict[str, Any], first: int = 0) -> str:
+        """End an epoch for all from `first` on; return who wants to stop, if anybody does."""
+        self.logs = logs
+        for i, callback in enumerate(self.ends_epochs[first:], first):
+            self.at = i + 1
             try:
                 answer = callback(model, epoch, logs)
             except BaseException:
@@ -127,9 +137,14 @@ class Calls:
                         with suppress(Exception):
                             other(model, epoch, logs)
                 raise
-            if _is_true(answer) and not stopped:
-                stopped = getattr(callback, "reason", "") or _returned_true(callback, number_of(epoch + 1, "epoch"))
-        return stopped
+            if _is_true(answer) and not self.stopped:
+                reason = getattr(callback, "reason", "")
+                self.stopped = reason or _returned_true(callback, number_of(epoch + 1, "epoch"))
+        return self.stopped
+
+    def looked(self) -> None:
+        """Note that all has been done that is done at the end of an epoch."""
+        self.at, self.logs = None, {}
 
     def end(self, model: Any) -> None:
         """Tell all that the fit has ended: each, whatever others raise."""

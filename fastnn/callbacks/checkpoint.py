@@ -93,7 +93,7 @@ class ModelCheckpoint(Monitoring):
             self.best, self.best_epoch = value, epoch
         path = self._path_of(epoch, logs)
         self._written = [*(other for other in self._written if other != path), path]
-        model.save(path)  # type: ignore[attr-defined]
+        model.save(path)
         while self.last is not None and len(self._written) > self.last:
             with suppress(FileNotFoundError):  # somebody else has deleted it
                 os.remove(self._written[0])

@@ -114,12 +114,16 @@ class EarlyStopping(Monitoring):
         return epoch - self._last_better >= self.patience
 
     def state(self) -> dict[str, Any]:
-        return {"best": self.best, "best_epoch": self.best_epoch, "reached": self._reached, "last": self._last_better}
+        return {
+            "best": self.best, "best_epoch": self.best_epoch, "reached": self._reached, "last": self._last_better,
+            "watched": self._watched, "kept": self._best_state,
+        }  # fmt: skip
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on with these numbers; the state of the model at the best one is another matter."""
+        """Go on with these numbers, and with the state of the model at the best one."""
         self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])
         self._reached, self._last_better = float(state["reached"]), int(state["last"])
+        self._watched, self._best_state = state["watched"], state["kept"]
 
     def end(self, model: Model) -> None:
         """Give the best state back."""

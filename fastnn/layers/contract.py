@@ -441,6 +441,8 @@ def build_layer(layer: Layer, n_in: int) -> int:
     before = own.get("_declared", ())
     declared: dict[str, Declared] = {}
     own["_declared"] = declared
+    if n_in > own.pop("_most", n_in):
+        raise ValueError(f"{layer.title}: it has {n_in:,} inputs, more than the arrays of a file allow")
     is_foreign = not type(layer).__module__.startswith("fastnn.")
     arrays = {id(array) for _, array in _arrays_in(own)} if is_foreign else ()
     n_out = layer.build(n_in)

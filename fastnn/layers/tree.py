@@ -361,17 +361,22 @@ def build_all(
     owner: Any,
 ) -> Memory:
     """Let layers in a row declare their arrays, then give memory to these."""
+    declare_all(layers, every, n_in)
+    memory = give_memory(every, dtype, rng)
+    if owner is not None:
+        for layer in every:
+            layer.__dict__["_owner"] = owner
+    return memory
+
+
+def declare_all(layers: Sequence[Layer], every: Sequence[Layer], n_in: int) -> None:
+    """Let layers in a row declare their arrays, for so many inputs."""
     _tell_what_follows(layers)
     for layer in layers:
         n_in = build_layer(layer, n_in)
     for layer in every:
         if not layer.n_in:
             raise ValueError(f"{layer.title}: it was not built: the layer around it must call self.build_child for it")
-    memory = give_memory(every, dtype, rng)
-    if owner is not None:
-        for layer in every:
-            layer.__dict__["_owner"] = owner
-    return memory
 
 
 def _tell_what_follows(layers: Sequence[Layer]) -> None:

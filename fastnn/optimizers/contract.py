@@ -14,6 +14,7 @@ from fastnn.optimizers.averages import Average, Averaged, averages_of, copies_of
 from fastnn.optimizers.groups import Group
 from fastnn.optimizers.transforms import Accumulate, ClipLayerNorm, ClipNorm, ClipValue, Transform
 from fastnn.settings import Cell, Number, Part, forms_of, instead_of
+from fastnn.signatures import parameters_of
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
@@ -149,7 +150,7 @@ class Optimizer(Part):
             "clip_value": clip_value, "clip_layer_norm": clip_layer_norm, "clip_norm": clip_norm, "average": average,
         }  # fmt: skip
         for name, value in given.items():
-            if value is not _NOTHING[name]:
+            if value is not _NOTHING[name] and value != "all":
                 setattr(self, name, value)
 
     # -- to be overridden ---------------------------------------------------------------------------------------------
@@ -368,6 +369,11 @@ class Optimizer(Part):
         for name, parameter in super()._expression():
             if name not in (_SHORT if not is_short else ("transforms",)):
                 yield name, parameter
+
+    def _made_with(self) -> dict[str, Any]:
+        """Return the arguments that make it: transforms themselves, which arguments may stand for."""
+        own = [name for name in parameters_of(type(self)).all if name not in _SHORT]
+        return {name: self._setting(name) for name in own}
 
 
 def _no_update(kind: type) -> TypeError:

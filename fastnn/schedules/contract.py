@@ -416,6 +416,11 @@ class Product(_Several):
         self._take("factor", factors)
 
     @property
+    def factors(self) -> tuple[Schedule, ...]:
+        """What is multiplied."""
+        return self._parts
+
+    @property
     def length(self) -> Length | None:
         """When the last of them ends that does; None where they count differently, or one ends with the fit."""
         lengths = [part.length for part in self._parts]
@@ -458,6 +463,11 @@ class Sequence(_Several):
         for part, behind in pairwise(self._parts):
             if part.length is None:
                 raise ValueError(f"{part!r} >> {behind!r}: the first has no end: say how long it lasts, as steps=100")
+
+    @property
+    def schedules(self) -> tuple[Schedule, ...]:
+        """What follows one another."""
+        return self._parts
 
     @property
     def length(self) -> Length | None:

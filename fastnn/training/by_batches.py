@@ -38,6 +38,8 @@ class BatchesFitting(Fitting):
     feed : Batches
     """
 
+    goes_on = False
+
     def __init__(
         self,
         trainer: Trainer,

@@ -63,6 +63,7 @@ class BlocksFitting(Fitting):
         What the blocks come from.
     """
 
+    goes_on = False
     stream: Stream
 
     def __init__(

@@ -15,6 +15,7 @@ from fastnn.checks import number_of
 from fastnn.training.batches import Batches, Limited, Stopped, gathers
 from fastnn.training.history import History
 from fastnn.training.plan import EpochPlan
+from fastnn.training.resuming import Begun
 
 if TYPE_CHECKING:
     from fastnn.training.fitting import Fitting
@@ -39,9 +40,20 @@ class Fit:
         What callbacks are called with.
     asked : object
         Stands for this fit, for numbers that follow schedules.
+    resumed : Begun or None
+        What goes on.
     """
 
-    def __init__(self, fitting: Fitting, history: History, order: tuple[bool, int], model: Any, asked: object) -> None:
+    def __init__(
+        self,
+        fitting: Fitting,
+        history: History,
+        order: tuple[bool, int],
+        model: Any,
+        asked: object,
+        resumed: Begun | None = None,
+    ) -> None:
+        self._resumed = resumed
         self.fitting, self.history, self._order, self._model, self._asked = fitting, history, order, model, asked
         options = fitting.options
         self.calls, self.progress = options.calls, options.progress
@@ -56,11 +68,13 @@ class Fit:
         # Where nothing has to look between epochs, many run in one call; a progress bar looks now and then.
         looks, epochs = fitting.looks, fitting.epochs
         chunk = 1 if looks or progress.shown else min(epochs, _EPOCHS_IN_ONE_CALL)
-        what, self._stopped, self._start = None, "", time.perf_counter()
+        what, self._stopped, self._start = None, "", time.perf_counter() - history.seconds
         with progress, team:
             if calls.begins:
                 calls.begin(self._model)
                 fitting.renew()
+            if self._resumed is not None:
+                self._resume(self._resumed)
             while len(history.loss) < epochs and not self._stopped and what is None:
                 if self.stop is not None and self.stop.is_set():  # one short epoch is over before its replay looks
                     if self._is_over():
@@ -186,4 +200,19 @@ class Fit:
         self._stopped = self._stopped or stopped
         if schedules is not None:
             schedules.look(logs)
+        self.calls.looked()
         history.seconds = time.perf_counter() - self._start
+
+    def _resume(self, begun: Begun) -> None:
+        """Give callbacks what they have come to, and let the rest of them look at the last epoch."""
+        history, schedules, told = self.history, self.fitting.training.schedules, begun.told
+        self.progress.update(len(history.loss), {})
+        begun.resume(self.calls)
+        if told is not None:
+            logs, self._stopped = dict(begun.logs), begun.stopped
+            self._stopped = self.calls.end_epoch(self._model, len(history.loss) - 1, logs, told) or self._stopped
+            history.keep(logs)
+            if schedules is not None:
+                schedules.look(logs)
+            self.calls.looked()
+            self.fitting.renew()

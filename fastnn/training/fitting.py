@@ -18,10 +18,12 @@ from fastnn.losses import Heads, Loss
 from fastnn.metrics.contract import Asked
 from fastnn.optimizers import Optimizer
 from fastnn.schedules.moving import Moving
+from fastnn.settings import moving_numbers
 from fastnn.signatures import is_ours
 from fastnn.splits import Rows, Split, n_rows, rows_of
 from fastnn.training import by_scipy
 from fastnn.training.augmenting import Augmenting
+from fastnn.training.batches import Limited
 from fastnn.training.class_weight import class_weights
 from fastnn.training.data import Data, known_weights, per_row, read
 from fastnn.training.epochs import Fit
@@ -31,6 +33,7 @@ from fastnn.training.moving import MOST_ROOM
 from fastnn.training.options import FitOptions, default_epochs
 from fastnn.training.over_feeds import OverFeed
 from fastnn.training.plan import EpochPlan, Plan
+from fastnn.training.resuming import Begun, names_of, why_not_more
 from fastnn.training.state import Snapshot
 from fastnn.training.step import Training
 
@@ -60,6 +63,7 @@ class Fitting:
         Whether there are validation data.
     """
 
+    goes_on = True  # whether it can be resumed
     training: Training
     _data: Data
     plan: Plan
@@ -81,10 +85,13 @@ class Fitting:
         options.choose(self._loss)
         self._rows = options.batch_size
         self.validates = options.validates
+        self._resumed = trainer.begun if options.resume else None
+        if self._resumed is not None:
+            self._resume(self._resumed, loss, optimizer)
         self._validation: Data | Feed | None = None
         self._unweighted: Data | None = None  # without what classes weigh: for metrics
         self._apart: tuple[int, Rows, Rows] | None = None  # of so many rows, those to train and to validate with
-        self.order = options.shuffle, trainer.order
+        self.order = options.shuffle, trainer.order if self._resumed is None else self._resumed.order
         self.augmenting: Augmenting | None = None
         self._begun = set[Moving]()  # numbers whose schedules this fit has begun
         self.watches_training_loss = bool(options.calls.all) and options.calls.watch_training_loss(self.validates)
@@ -93,7 +100,9 @@ class Fitting:
 
     def run(self) -> History:
         """Train."""
-        trainer, options = self._trainer, self.options
+        trainer, options, resumed = self._trainer, self.options, self._resumed
+        if resumed is not None and resumed.ended and (options.epochs or 0) <= resumed.epochs:
+            return trainer.history
         averaging = trainer.state.averaging
         trainer.as_it_was(self._begin)
         calls, state, model = options.calls, trainer.state, trainer.owner()
@@ -112,19 +121,30 @@ class Fitting:
         self._memory = self.training.memory
         self._before = Snapshot(state, self._memory, None)
         self._before.averaging = averaging
-        if self.training.schedules is not None:
-            self.training.schedules.begin(self._before, self.epochs, n_batches, self._begun)
-        trainer.next_order()
+        schedules = self.training.schedules
+        if resumed is not None:
+            begun = resumed
+            if schedules is not None:
+                schedules.resume(self._begun)
+        else:
+            if schedules is not None:
+                schedules.begin(self._before, self.epochs, n_batches, self._begun)
+            begun = trainer.begun = Begun(self._asked(calls.all), self.epochs, trainer.next_order())
+            trainer.history = History()
         trainer.end_batch_by_hand()
-        self._history = trainer.history = History()
+        self._history = trainer.history
         trainer.fitting = self
-        fit = self._fit_class(self, trainer.history, self.order, model, self._before)
+        fit = self._fit_class(self, trainer.history, self.order, model, self._before, resumed)
+        begun.epochs = self.epochs
+        begun.calls, self._history.why = calls, ""
         try:
             fit.run(team)
+            begun.ended = not (isinstance(fit.stop, Limited) and fit.stop.reached())
         except BaseException as error:
             fit.failed(error)
             raise
         finally:
+            begun.leave()
             try:
                 if calls.ends:
                     calls.end(model)
@@ -168,15 +188,19 @@ class Fitting:
             raise
         self._read_unweighted(self._loss)
         n = len(self._data[0])
+        if self._resumed is not None:
+            self._resumed.require_same({**self._asked(()), "rows": n})
         if rule.takes_fits:
             by_scipy.require_whole(rule, self.options.batch_size, n)
             self._rows = None
         self.epochs, self.who_asked = self._epochs_for(n)
-        self.plan, self.epoch_plan = self._plans(self.epochs)
+        self.plan, self.epoch_plan = self._plans(self.epochs, self._resumed is None)
 
     def _epochs_for(self, n: int) -> tuple[int, str]:
         """Return how many epochs there are for so many rows, and why."""
         asked, rule = self.options.epochs, self._rule
+        if self._resumed is not None:
+            asked = asked or self._resumed.epochs
         if asked is None:
             return by_scipy.default_epochs(rule) if rule.takes_fits else default_epochs(n, self._rows or n)
         return asked, "as asked"
@@ -258,6 +282,55 @@ class Fitting:
             self.augmenting = Augmenting(options.augment, self.order[1], trainer.tree)
         assert trainer.loss is not None
         return self.augmenting.like(target, trainer.loss, weights)
+
+    # -- where it goes on ---------------------------------------------------------------------------------------------
+
+    def _asked(self, watched: object) -> dict[str, Any]:
+        """Return what this fit is asked for that must not be another when it goes on.
+
+        A loss and an optimizer that no callback can change meanwhile are looked at when it does.
+        """
+        options = self.options
+        return {
+            "rows": len(self._data[0]) if hasattr(self, "_data") else None,
+            "batch_size": None if self._rule.takes_fits else int(options.batch_size or 0),
+            "shuffle": options.shuffle,
+            "loss": repr(self._loss) if watched else None,
+            "optimizer": repr(self._rule) if watched else None,
+            "validates": self.validates,
+            "callbacks": names_of(options.calls),
+        }
+
+    def _resume(self, begun: Begun, loss: str | Loss | None, optimizer: str | Optimizer | None) -> None:
+        """Go on with what the model has of that fit, after all that it has in common with this one."""
+        trainer, asked = self._trainer, self._asked(True)
+        own, rule = trainer.loss, trainer.optimizer
+        assert own is not None
+        assert rule is not None
+        if loss is None or self._loss is own:
+            asked["loss"] = None
+        if optimizer is None or self._rule is rule:
+            asked["optimizer"] = None
+        for name, part in (("loss", own), ("optimizer", rule)):
+            if begun.asked[name] is None:
+                begun.asked[name] = repr(part)
+        self._loss, self._rule = own, rule
+        if begun.ended and (self.options.epochs or 0) <= begun.epochs:
+            return
+        begun.require_same(asked)
+        begun.require_states(self.options.calls)
+        spanning = [moving for moving in moving_numbers([own, rule, *trainer.tree.all]) if moving.schedule.spans_fit]
+        spans = f"{spanning[0].title}, {spanning[0].schedule!r}," if spanning else ""
+        start = getattr(rule.average, "start", 0)
+        if start != int(start):
+            spans = repr(rule.average)
+        why = why_not_more(begun, self.options.epochs or begun.epochs, spans, trainer.history)
+        if rule.takes_fits:
+            why = f"{rule!r} trains fits as a whole"
+        if not self.goes_on:
+            why = "a fit goes on over data in memory alone, and this one is over others"
+        if why:
+            raise ValueError(f"fit: resume=True, but {why}: begin another fit with resume=False")
 
     # -- between epochs -----------------------------------------------------------------------------------------------
 

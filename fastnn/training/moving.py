@@ -144,6 +144,12 @@ class Schedules:
                 array[...] = was
             raise
 
+    def resume(self, begun: set[Moving]) -> None:
+        """Go on with a fit: all stand where they stand."""
+        begun.update(entry.moving for entry in self._entries)
+        for entry in self._entries:
+            entry.forget()
+
     def cover(self, fit: object, epochs: int, left: int, batches: int) -> None:
         """Make ready for so many epochs of those that are left, for which there is room."""
         self._follow()

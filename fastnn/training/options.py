@@ -48,6 +48,7 @@ class FitOptions:
     progress : Progress
     stop : Stop or None
         Ends the fit as Ctrl-C does, where another thread sets it.
+    resume : bool
     """
 
     __slots__ = (
@@ -60,6 +61,7 @@ class FitOptions:
         "metrics",
         "n_threads",
         "progress",
+        "resume",
         "sample_weight",
         "shuffle",
         "split",
@@ -82,6 +84,7 @@ class FitOptions:
         class_weight: Any = None,
         augment: Any = None,
         stop: Stop | None = None,
+        resume: Any = False,
     ) -> None:
         self.epochs = None if epochs is None else count("epochs", epochs, 0)
         self.shuffle = shuffle if isinstance(shuffle, bool) else flag("shuffle", shuffle)
@@ -99,6 +102,7 @@ class FitOptions:
         self.calls = NO_CALLS if callbacks == () else Calls(as_callbacks(callbacks))
         self.n_threads = threads.check(n_threads)
         self.augment = as_functions(augment)
+        self.resume = resume if isinstance(resume, bool) else flag("resume", resume)
 
     def choose(self, loss: Loss) -> None:
         """Check what is asked of a fit with this loss: its metrics, and what callbacks watch."""

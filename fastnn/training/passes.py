@@ -44,6 +44,7 @@ def partial_fit(
         return training, plan, plan.take_epochs(size, matrix, target, weight, training.stepping(False))
 
     training, plan, over_data = trainer.as_it_was(begin)
+    trainer.lose("partial_fit has taken steps since then")
     if training.schedules is not None:
         training.schedules.ready(over_data.n_batches)
     before = Snapshot(trainer.state, training.memory, None)

@@ -170,6 +170,39 @@ class Snapshot:
     def __deepcopy__(self, memo: object) -> Snapshot:
         return self  # nothing changes it
 
+    def taken_apart(self) -> dict[str, Any]:
+        """Return all that it holds: arrays, and of what optimizers and numbers these are."""
+        memories = [[optimizer, arrays] for optimizer, arrays in self._of(self._memories)]
+        standings = [[number, arrays] for number, arrays in self._of(self._standings)]
+        return {
+            "arrays": self._arrays, "running": self._running, "memories": memories, "standings": standings,
+            "averaging": self.averaging,
+        }  # fmt: skip
+
+    @staticmethod
+    def _of(kept: list[tuple[Any, Arrays]]) -> list[tuple[Any, Arrays]]:
+        found = [(owner(), arrays) for owner, arrays in kept]
+        return [(owner, arrays) for owner, arrays in found if owner is not None]
+
+    @classmethod
+    def put_together(cls, parts: dict[str, Any], state: State, memory: Memory, signature: object) -> Snapshot:
+        """Return the snapshot that has been taken apart, of a model with this state and memory.
+
+        Raises
+        ------
+        ValueError
+            Where it is of a model of other sizes.
+        """
+        made = object.__new__(cls)
+        made._signature, made.averaging = signature, parts["averaging"]
+        made._arrays, made._running = parts["arrays"], parts["running"]
+        made._memories = [(ref(optimizer), arrays) for optimizer, arrays in parts["memories"]]
+        made._standings = [(ref(number), arrays) for number, arrays in parts["standings"]]
+        for own, array in zip([*state.arrays(memory), *memory.running], [*made._arrays, *made._running], strict=True):
+            if (own.shape, own.dtype) != (array.shape, array.dtype):
+                raise ValueError(f"a snapshot has an array of shape {array.shape}, expected {own.shape}")
+        return made
+
     def restore(self, state: State, memory: Memory, signature: object) -> None:
         """Put it back, in one call, so that no interrupt falls in between.
 

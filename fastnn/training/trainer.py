@@ -32,6 +32,7 @@ from fastnn.training.moving import schedules_of
 from fastnn.training.options import FitOptions
 from fastnn.training.plan import Batch, Constants, Plan
 from fastnn.training.restraints import Restrained, Restraints
+from fastnn.training.resuming import Begun
 from fastnn.training.scale import check_scale
 from fastnn.training.selfcheck import check_recordable
 from fastnn.training.state import Memories, Recordings, Snapshot, State
@@ -57,6 +58,8 @@ class Trainer:
         Of the last training.
     history : History
         Of the last fit.
+    begun : Begun or None
+        That fit, which may be resumed.
     fitting : Fitting or None
         The fit that is under way, for callbacks that look at its data.
     """
@@ -71,6 +74,7 @@ class Trainer:
         self.loss: Loss | None = None
         self.optimizer: Optimizer | None = None
         self.history = History()
+        self.begun: Begun | None = None
         self.state = State()
         self._named: dict[str, Optimizer] = {}
         self._named_losses: dict[str, tuple[Loss, object]] = {}
@@ -91,7 +95,8 @@ class Trainer:
     def __getstate__(self) -> dict[str, Any]:
         memories = [(part, dict(arrays)) for part, arrays in self.state.memories.items()]
         kept = {
-            name: getattr(self, name) for name in ("seed", "loss", "optimizer", "history", "_named", "_named_losses")
+            name: getattr(self, name)
+            for name in ("seed", "loss", "optimizer", "history", "begun", "_named", "_named_losses")
         }
         standings = [(number, dict(arrays)) for number, arrays in self.state.standings.items()]
         return {
@@ -122,15 +127,22 @@ class Trainer:
 
     def restore(self, snapshot: Snapshot, memory: Memory, signature: object) -> None:
         """Put a snapshot back, and predict with what predictions were of."""
+        self.lose("another state has been put back, by restore or by a callback that keeps the best one")
         self._updated = None
         snapshot.restore(self.state, memory, signature)
         self.predictors.read(self.averages.layers)
 
     def use_averages(self) -> None:
         """Write averages into the parameters."""
+        self.lose("averages have been written into the parameters")
         self.averages.use()
         self.predictors.read(None)
         self._updated = None
+
+    def lose(self, why: str) -> None:
+        """Write down that the last fit cannot go on."""
+        if self.begun is not None and not self.begun.lost:
+            self.begun.lost = why
 
     # -- what to train with -------------------------------------------------------------------------------------------
 
@@ -312,6 +324,8 @@ class Trainer:
 
         training, (matrix, target, weight, _), plan, recorded = self.as_it_was(begin)
         training.memory.without_gradients = None
+        if self.begun is not None:
+            self.lose("train_batch has taken steps since then")
         if training.schedules is not None:
             training.schedules.ready()
         self.end_batch_by_hand()

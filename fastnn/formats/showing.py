@@ -1,0 +1,129 @@
+"""What a model file holds, in short, to be read on a terminal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from math import prod
+from typing import Any
+
+from fastnn.checks import number_of
+from fastnn.formats.container import Container, Entry, size_of
+from fastnn.formats.errors import ModelFormatError
+from fastnn.formats.model_file import texts_of
+
+_MOST = 400  # letters of a line
+_BEGIN, _END = 2, 3  # epochs of the history that are shown
+
+
+def show(path: str | os.PathLike[str]) -> None:
+    """Print what a model file holds: layers, what it was trained with, its history and its arrays.
+
+    Nothing of it is made: own parts need not be known.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Raises
+    ------
+    ModelFormatError
+        Where it is no model file.
+    OSError
+        Where it cannot be read.
+    """
+    with open(path, "rb") as file:
+        try:
+            size = size_of(file)
+            container = Container(file, size)
+            texts = texts_of(container)
+            history = container.numbers("history.loss") if "history.loss" in container.entries else []
+        except ModelFormatError as error:
+            raise ModelFormatError(f"{os.fspath(path)}: {error}") from None
+    print("\n".join(_lines(container, texts, history, size)))
+
+
+def _lines(container: Container, texts: dict[str, Any], losses: list[float], size: int) -> Iterator[str]:
+    metadata, model, training = container.metadata, texts["architecture"], texts["training"]
+    by = f"by fastnn {metadata.get('fastnn')} with NumPy {metadata.get('numpy')}"
+    yield _cut(f"a model of fastnn (format {metadata.get('version')}, {by}), {size:,} bytes")
+    n = sum(prod(entry.shape) for name, entry in container.entries.items() if name[:1].isdigit())
+    built = f"{model.get('n_in')} inputs, {n:,} numbers in layers" if model.get("n_in") else "not built yet"
+    yield _cut(f"{built}, {model.get('dtype')}, seed {model.get('seed')}")
+    for name, what in (("feature_names", "features"), ("class_names", "classes")):
+        if model.get(name):
+            yield _cut(f"{what}: {', '.join(map(str, model[name]))}")
+    yield ""
+    for i, layer in enumerate(_list(model.get("layers"))):
+        own = {name: entry for name, entry in container.entries.items() if name.startswith(f"{i}.")}
+        yield _cut(f"{i}  {in_short(layer)}")
+        for name, entry in own.items():
+            yield f"     {name:<12} {_sizes(entry)}"
+    for name in ("penalties", "constraints"):
+        for part in _list(model.get(name)):
+            yield _cut(f"{name}: {in_short(part)}")
+    yield ""
+    for name in ("loss", "optimizer"):
+        yield _cut(f"{name}: {in_short(training.get(name)) if training.get(name) else 'none yet'}")
+    remembered = [name.split(".", 2)[2] for name in container.entries if name.startswith("optimizer.")]
+    if remembered:
+        yield _cut(f"  remembers {', '.join(remembered)}")
+    yield from _history(texts, losses, [name for name in container.entries if name.startswith("history._more.")])
+
+
+def _history(texts: dict[str, Any], losses: list[float], more: list[str]) -> Iterator[str]:
+    if not losses:
+        yield "history: none"
+        return
+    begin = losses[:_BEGIN] if len(losses) > _BEGIN + _END else losses
+    end = losses[-_END:] if len(losses) > _BEGIN + _END else []
+    shown = ", ".join(f"{loss:.4g}" for loss in begin) + (", ..., " if end else "")
+    shown += ", ".join(f"{loss:.4g}" for loss in end)
+    yield _cut(f"history: {number_of(len(losses), 'epoch')}, loss {shown}")
+    if more:
+        yield _cut(f"  also {', '.join(name.split('.', 2)[2] for name in more)}")
+    fit = texts.get("fit")
+    if isinstance(fit, dict):
+        epochs = fit.get("epochs")
+        state = (
+            "it has ended" if fit.get("ended") else f"epoch {len(losses)} of {epochs}: fit(..., resume=True) goes on"
+        )
+        yield _cut(f"  {state}")
+
+
+def in_short(part: Any) -> str:
+    """Return a part in JSON as the expression that makes it, without what is false or nothing."""
+    if isinstance(part, list):
+        return f"[{', '.join(map(in_short, part))}]"
+    if not isinstance(part, dict):
+        return repr(part)
+    for tag in ("tuple", "dict", "slice", "array"):
+        if tag in part:
+            return in_short(part[tag])
+    if "same" in part:
+        return f"(part {part['same']})"
+    for tag in ("number", "function"):
+        if tag in part:
+            return str(part[tag])
+    name = part.get("type") or part.get("own") or part.get("initializer")
+    settings = part["settings"] if isinstance(part.get("settings"), dict) else part
+    hidden = ("type", "own", "id", "initializer") if settings is part else ()
+    given = {k: v for k, v in settings.items() if k not in hidden and v not in (None, False, [], {"tuple": []})}
+    given = {k: v for k, v in given.items() if (k, v) not in _USUAL and k != "settings"}
+    return f"{name}({', '.join(f'{k}={in_short(v)}' for k, v in given.items())})" if given else f"{name}()"
+
+
+_USUAL = (("trainable", True), ("bias", True), ("bias_initializer", {"initializer": "zeros"}), ("decay", "all"))
+
+
+def _sizes(entry: Entry) -> str:
+    return f"{' x '.join(map(str, entry.shape))} {entry.dtype.name}"
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _cut(line: str) -> str:
+    line = "".join(letter if letter.isprintable() else "?" for letter in line)
+    return line if len(line) <= _MOST else f"{line[: _MOST - 3]}..."

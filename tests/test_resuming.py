@@ -1,0 +1,285 @@
+"""A training that goes on where it was left, in this process or from a file, equals one that nobody has interrupted."""
+
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from nets import OPTIMIZERS, OUTPUTS, data
+from test_files import AVERAGED, CUSTOM, same_state, state_of
+
+import fastnn
+from fastnn import (
+    EMA,
+    SGD,
+    SWA,
+    Adam,
+    BatchNorm,
+    Cosine,
+    Dense,
+    Dropout,
+    EarlyStopping,
+    LinearWarmup,
+    Model,
+    ReduceOnPlateau,
+)
+from fastnn.callbacks import Callback
+
+X, T = data(rows=23)
+EPOCHS, AT = 7, 3
+
+
+def net_of(dtype="float64"):
+    return Model([Dense(5, "tanh"), BatchNorm(), Dropout(0.3 * Cosine()), Dense(OUTPUTS)], seed=1, dtype=dtype)
+
+
+class SavedAt(Callback):
+    """Saves the model at the end of an epoch."""
+
+    def __init__(self, path, epoch=AT):
+        self.path, self.epoch = path, epoch
+
+    def __call__(self, model, epoch, logs):
+        if epoch == self.epoch:
+            model.save(self.path)
+
+
+class Counting(Callback):
+    """Logs numbers that follow from what it has seen."""
+
+    def begin(self, model):
+        self.seen, self.total = [], np.zeros(2)
+
+    def __call__(self, model, epoch, logs):
+        self.seen.append(epoch)
+        self.total += epoch
+        logs["seen"] = float(self.total.sum())
+        return epoch == 50
+
+    def state(self):
+        return {"seen": self.seen, "total": self.total, "nothing": None, "text": "é", "nested": {"a": [1, {2: 3.0}]}}
+
+    def set_state(self, state):
+        assert (state["nothing"], state["text"], state["nested"]) == (None, "é", {"a": [1, {2: 3.0}]})
+        self.seen, self.total = state["seen"], state["total"]
+
+
+SCHEDULED = {
+    "spans the fit": lambda: SGD(0.1 * Cosine(), momentum=0.9),
+    "warm-up": lambda: Adam(0.02 * (LinearWarmup(steps=9) >> Cosine(epochs=4))),
+    "plateau": lambda: SGD(0.1 * ReduceOnPlateau(0.5, patience=0, threshold=0.5)),
+    "plateau of a callback": lambda: SGD(0.1 * ReduceOnPlateau(0.5, patience=0, monitor="seen")),
+    "swa of the fit": lambda: SGD(0.05, average=SWA(0.5)),
+    "accumulated": lambda: Adam(0.01, accumulate=4, average=EMA(0.9)),
+}  # fmt: skip
+
+
+def fit(net, optimizer, path=None, behind=(), resume=False, epochs=EPOCHS, **options):
+    before = [] if path is None else [SavedAt(path)]
+    callbacks = [Counting(), *before, Counting(), *behind]
+    return net.fit(
+        X, T, "mse", optimizer, epochs=epochs, batch_size=5, validation_data=(X[:9], T[:9]), callbacks=callbacks,
+        resume=resume, **options,
+    )  # fmt: skip
+
+
+def test_a_fit_goes_on_from_a_file_as_if_it_had_not_been_left(tmp_path):
+    """With every optimizer, schedules that span the fit, averages, and the states of callbacks on both sides."""
+    for i, (name, make) in enumerate({**OPTIMIZERS, **AVERAGED, **SCHEDULED}.items()):
+        path, dtype = tmp_path / f"{i}.safetensors", ("float32", "float64")[i % 2]
+        net = net_of(dtype)
+        expected = fit(net, make(), path)
+        other = fastnn.load(path, CUSTOM, mmap=bool(i % 3 == 0))
+        assert len(other.history) == AT + 1
+        given = None if i % 4 == 0 else make()
+        history = fit(other, given, path, resume=True)
+        assert history is other.history
+        assert history.to_dict() == expected.to_dict(), name
+        assert history.ended == expected.ended
+        assert same_state(state_of(net), state_of(other)), name
+        assert (net.predict(X) == other.predict(X)).all()
+
+
+def test_the_best_state_is_in_the_file_too(tmp_path):
+    """Saved behind the best epoch, to which the model returns at the end."""
+    path, options = tmp_path / "net.safetensors", {"epochs": 30, "behind": [EarlyStopping(4)]}
+    best = fit(net_of(), SGD(0.1, momentum=0.9), **options) and options["behind"][0].best_epoch
+    net, stopping = net_of(), EarlyStopping(4)
+    expected = fit(net, SGD(0.1, momentum=0.9), behind=[stopping, SavedAt(path, best + 2)], epochs=30)
+    other, again = fastnn.load(path), EarlyStopping(4)
+    history = fit(other, None, behind=[again, SavedAt(path)], resume=True, epochs=30)
+    assert history.to_dict() == expected.to_dict()
+    assert "EarlyStopping" in history.ended == expected.ended
+    assert (again.best, again.best_epoch) == (stopping.best, stopping.best_epoch) == (min(expected.val_loss), best)
+    assert same_state(state_of(net), state_of(other))
+    assert net.evaluate(X[:9], T[:9])["loss"] == min(expected.val_loss)
+
+
+def test_a_fit_goes_on_in_the_same_process_and_is_prolonged():
+    whole, net = net_of(), net_of()
+    optimizer = Adam(0.02 * LinearWarmup(steps=30))
+    for model, epochs in ((whole, (7,)), (net, (3, 5, 7, 7))):
+        model.layers[2].rate = 0.3
+        for n in epochs:
+            rule = optimizer if model is net else Adam(0.02 * LinearWarmup(steps=30))
+            history = model.fit(X, T, "mse", rule, n, 5, resume=True)
+            assert len(history) == n
+    assert net.history.loss == whole.history.loss
+    assert same_state(state_of(net), state_of(whole))
+
+
+def test_ctrl_c_between_epochs_loses_nothing():
+    def interrupt(model, epoch, logs):
+        if epoch == 2 and len(calls) == 0:
+            calls.append(epoch)
+            raise KeyboardInterrupt
+
+    calls, whole, net = [0], net_of(), net_of()
+    whole.fit(X, T, "mse", Adam(0.1 * Cosine()), 7, 5, callbacks=[interrupt])
+    calls.clear()
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, T, "mse", Adam(0.1 * Cosine()), 7, 5, callbacks=[interrupt])
+    assert "interrupted" in net.history.ended
+    net.fit(X, T, "mse", Adam(0.1 * Cosine()), 7, 5, callbacks=[interrupt], resume=True)
+    assert net.history.loss == whole.history.loss
+    assert same_state(state_of(net), state_of(whole))
+    assert net.history.ended == whole.history.ended
+
+
+class Interrupting(Callback):
+    """Raises KeyboardInterrupt once, in the midst of an epoch."""
+
+    def __init__(self, epoch=1, batch=2):
+        self.epoch, self.batch, self.at = epoch, batch, 0
+
+    def begin_epoch(self, model, epoch):
+        self.at = epoch
+
+    def end_batch(self, model, batch, logs):
+        if (self.at, batch) == (self.epoch, self.batch):
+            self.epoch = -1
+            raise KeyboardInterrupt
+
+
+def test_an_epoch_that_was_left_in_its_midst_begins_once_more():
+    net, interrupting = net_of(), Interrupting()
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, T, "mse", Adam(0.01 * Cosine()), 4, 5, callbacks=[interrupting])
+    assert len(net.history) == 1
+    first = net.history.loss[0]
+    history = net.fit(X, T, None, None, 4, 5, callbacks=[interrupting], resume=True)
+    assert len(history) == 4
+    assert history.loss[0] == first
+    assert history.ended == "after 4 epochs, as asked"
+
+
+def test_what_has_ended_is_left_as_it_is(tmp_path):
+    net = net_of()
+    net.fit(X, T, "mse", "adam", 3, 5, callbacks=[EarlyStopping(2)])
+    net.save(tmp_path / "net.safetensors")
+    other = fastnn.load(tmp_path / "net.safetensors")
+    before = state_of(other)
+    assert len(other.fit(X, T, "mse", "adam", 3, 5, callbacks=[EarlyStopping(2)], resume=True)) == 3
+    assert same_state(before, state_of(other))
+
+
+def begun():
+    net = net_of()
+    net.layers[2].rate = 0.2
+    net.fit(X, T, "mse", Adam(0.01), 3, 5, callbacks=[lambda *_: None])
+    return net
+
+
+MISMATCHES = {
+    "rows": ({"x": X[:20], "y": T[:20]}, "begun with 23 rows of data, got 20"),
+    "batch_size": ({"batch_size": 6}, "begun with batch_size=5, got 6"),
+    "shuffle": ({"shuffle": False}, "begun with shuffle=True, got False"),
+    "loss": ({"loss": "mae"}, r"begun with the loss MSE\(\), got MAE\(\)"),
+    "optimizer": ({"optimizer": Adam(0.02)}, r"begun with the optimizer Adam\(lr=0.01\), got Adam\(lr=0.02\)"),
+    "validation": ({"validation_data": (X, T)}, "begun with validation_data: False, got True"),
+    "callbacks": ({"callbacks": []}, "begun with the callbacks <lambda>, got none: pass the same, or begin another"),
+    "epochs": ({"epochs": 2}, "epochs=2, and that fit has had 3 epochs"),
+}
+
+
+@pytest.mark.parametrize("name", MISMATCHES)
+def test_what_would_be_another_fit_is_told(name):
+    options, message = MISMATCHES[name]
+    net = begun()
+    before = state_of(net)
+    same = {
+        "x": X,
+        "y": T,
+        "loss": "mse",
+        "optimizer": Adam(0.01),
+        "epochs": 6,
+        "batch_size": 5,
+        "callbacks": [lambda *_: None],
+    }
+    if name == "epochs":
+        net._trainer.begun.ended = False
+    with pytest.raises(ValueError, match=message):
+        net.fit(**{**same, **options}, resume=True)
+    assert same_state(before, state_of(net))
+    assert len(net.fit(**same, resume=True)) == 6
+
+
+def test_what_is_lost_is_told():
+    for lose, message in (
+        (lambda net: net.restore(net.snapshot()), "another state has been put back"),
+        (lambda net: net.train_batch(X, T), "train_batch has taken steps"),
+        (lambda net: net.partial_fit(X, T), "partial_fit has taken steps"),
+    ):
+        net = begun()
+        lose(net)
+        with pytest.raises(ValueError, match=f"resume=True, but the state of that fit is lost: {message}"):
+            net.fit(X, T, "mse", None, 6, 5, callbacks=[lambda *_: None], resume=True)
+    net = net_of()
+    net.fit(X, T, "mse", Adam(0.01 * Cosine()), 3, 5)
+    with pytest.raises(
+        ValueError, match=r"epochs=6, and Adam: lr, 0.01 \* Cosine\(\), spans a fit, which was to have 3 ep"
+    ):
+        net.fit(X, T, epochs=6, batch_size=5, resume=True)
+
+
+def test_a_pickle_says_that_it_holds_no_states_of_callbacks(tmp_path):
+    kept = []
+    net = net_of()
+    fit(net, Adam(0.01), None, [lambda model, epoch, logs: kept.append(pickle.dumps(model)) if epoch == 2 else None])
+    other = pickle.loads(kept[0])
+    with pytest.raises(
+        ValueError, match=r"what Counting\(\) has come to is not in a copy or a pickle of a model: net.save"
+    ):
+        fit(other, None, None, [lambda *_: None], resume=True)
+
+
+PROGRAM = """
+import os, signal, sys
+import numpy as np
+import fastnn
+from fastnn import Adam, Dense, Dropout, Cosine, Model
+path, kill_at = sys.argv[1], int(sys.argv[2])
+x = np.random.default_rng(0).normal(size=(40, 3))
+def save(model, epoch, logs):
+    model.save(path)
+    if epoch == kill_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+net = fastnn.load(path) if os.path.exists(path) else Model([Dense(9, "tanh"), Dropout(0.2), Dense(1)], seed=0)
+net.fit(x, x[:, 0], "mse", Adam(0.05 * Cosine()), epochs=9, batch_size=8, callbacks=[save], resume=True)
+print(net.params.tobytes().hex(), net.history.loss)
+"""
+
+
+def test_a_program_that_is_killed_is_begun_again_and_ends_alike_in_a_subprocess(tmp_path):
+    def run(name, kill_at):
+        command = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(tmp_path / name), str(kill_at)]
+        return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+
+    whole = run("whole.safetensors", -1)
+    assert whole.returncode == 0, whole.stderr
+    assert run("net.safetensors", 2).returncode == -signal.SIGKILL
+    assert run("net.safetensors", 6).returncode == -signal.SIGKILL
+    assert run("net.safetensors", -1).stdout == whole.stdout
