@@ -22,6 +22,7 @@ from fastnn import (
     BatchNorm,
     Callback,
     Dense,
+    Diagnosis,
     EarlyStopping,
     Embedding,
     Loss,
@@ -634,6 +635,15 @@ def test_codes_of_categories_may_miss_in_changed_batches():
     net = Model([Embedding({0: 4}), Dense(3), Softmax()], seed=0)
     net.fit(x, LABELS, epochs=1, augment=lambda x, y, rng: (x, y))
     assert np.isfinite(net.params).all()
+
+
+def test_diagnoses_look_at_rows_of_feeds():
+    """As of arrays: at rows of all the data, or of the first batch."""
+    x = 500 * X
+    for data in ((x, LABELS), (feeds.Arrays(x, LABELS, block_bytes=SMALL),), ([(x, LABELS)],)):
+        diagnosis = Diagnosis(say=False)
+        classifier().fit(*data, epochs=2, callbacks=[diagnosis])
+        assert diagnosis.findings[0].kind == "inputs"
 
 
 def test_metrics_over_feeds_are_those_over_arrays():

@@ -99,7 +99,7 @@ class BatchesFitting(Fitting):
         weights = 0 if data[2] is None else per_row(data[2])
         self.training = trainer.prepared(loss, rule, data[1], weights, self.n_batches, True)
         self.training.update.begin_fit(self.epochs, self.n_batches, True)
-        self._last = data
+        self._last = self._data = data
         self.plan = self.training.plan(len(data[0]), self._like(data[1], weights), weights, False)
 
     @property

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fastnn.training.options import FitOptions
     from fastnn.training.trainer import Trainer
 
+_SOME = 1024  # rows that are kept to be looked at
 _BLOCKS_APART = 0x9E3779B97F4A7C15  # seeds of the orders of rows in blocks
 
 
@@ -102,6 +103,10 @@ class BlocksFitting(Fitting):
         if self.validates:
             self._read_validation(loss)
         trainer.check_scale(loss, first.data, None)
+        x, target, weight, n = first.data
+        step = max(1, n // _SOME)
+        some = None if weight is None else weight[::step].copy()
+        self._data = x[::step].copy(), target[::step].copy(), some, n  # for who wants to look at some rows
         self.epochs, self.who_asked = self._epochs_for(self.stream.rows)
         self.training = trainer.prepared(
             loss, self._rule, first.target, self._per_row, self._coming(self.stream.rows), True
