@@ -3,7 +3,9 @@
 import copy
 import gc
 import pickle
+import threading
 from collections import namedtuple
+from contextlib import suppress
 from weakref import ref
 
 import numpy as np
@@ -542,6 +544,28 @@ def test_what_trains_whole_fits_takes_no_rows(method):
     with pytest.raises((TypeError, ValueError, RuntimeError), match="fit"):
         getattr(net, method)(*((X[0], T[0]) if method == "learn_one" else (X, T)), loss="mse", optimizer=LBFGS())
     assert not net.built
+
+
+def test_two_threads_take_no_step_at_once():
+    """Of a net whose steps let other threads in: who comes second is refused, and no step is lost or taken twice."""
+    x, taken = np.ones(400), []
+    net = Model([Dense(500, "relu"), Dense(300, "relu"), Dense(1)], seed=0)
+    net.loss, net.optimizer = "mse", Adam(1e-4)
+    net.learn_one(x, 0.5)
+    assert is_compiled(net)
+
+    def learn():
+        for _ in range(100):
+            with suppress(RuntimeError):  # it is being trained by another thread
+                taken.append(net.learn_one(x, 0.5))
+
+    threads = [threading.Thread(target=learn) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert memory_of(net)["step"][0] == 1 + len(taken) > 100
+    assert not net._trainer.claim.taken
 
 
 def test_a_callback_may_learn_rows():
