@@ -270,9 +270,7 @@ def deep(n, activation, **options):
     return [*[Dense(32, activation, **options) for _ in range(n)], Dense(3, "softmax")]
 
 
-large = (
-    initializers.normal(std=3.0) if hasattr(initializers, "normal") else (lambda shape, rng: rng.normal(0, 3, shape))
-)
+large = initializers.normal(std=10.0)
 off = lambda shape, rng: np.full(shape, -20.0)  # noqa: E731
 RARE = np.where(np.arange(200) % 40 == 0, 1, 0)
 
@@ -294,7 +292,7 @@ FAULTS = {  # kind of the finding: layers, x, y, loss
     ],
     "saturated units": [
         ([Dense(32, "tanh", weight_initializer=large), Dense(3, "softmax")], X, LABELS, None),
-        ([Dense(32, "sigmoid", weight_initializer=initializers.normal(std=10.0)), Dense(1)], X, NUMBERS, "mse"),
+        ([Dense(32, "sigmoid", weight_initializer=large), Dense(1)], X, NUMBERS, "mse"),
     ],
     "saturated outputs": [
         ([Dense(8, "relu"), Dense(1, "sigmoid", bias_initializer=off)], X, X[:, :1] > 0, "mse"),
@@ -449,6 +447,8 @@ def test_a_diagnosis_looks_at_what_it_is_given():
     assert twin.findings == diagnosis.findings
     assert repr(Diagnosis(rows=100)) == "Diagnosis(rows=100)"
     Model([Dense(1)], seed=0).fit(X, NUMBERS, epochs=0, callbacks=[Diagnosis()])
+    many = np.tile(X, (5, 1))  # of which some are looked at
+    Model([Dense(1)], seed=0).fit(many, np.tile(NUMBERS, (5, 1)), epochs=1, callbacks=[Diagnosis()])
     balanced = Diagnosis()
     Model([Dense(8), Dense(2, "softmax")], seed=0).fit(X, RARE, epochs=1, class_weight="balanced", callbacks=[balanced])
     assert balanced.findings == []

@@ -7,7 +7,7 @@ from math import nan
 from typing import TYPE_CHECKING, Any
 
 from fastnn.callbacks.contract import Callback
-from fastnn.callbacks.finding import Finding, of_losses
+from fastnn.callbacks.finding import Finding, learns, of_losses
 from fastnn.checks import count, flag, shown, warn
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ class Diagnosis(Callback):
     It looks before the first step, behind epochs 1, 2, 4, 8, 16 ... and at the end, by `Model.check` on some rows: for
     inputs that are not scaled, classes that are not balanced, dead units, saturated units and outputs, gradients that
     vanish or explode from layer to layer (Glorot & Bengio 2010), and numbers that are not finite. Of the losses it says
-    where they do not move, or grow. What is seen behind a fault may follow from it, so that only the first is said.
-    Thresholds are wide, so that what goes well is left in peace; they stand with their reasons in
-    fastnn/inspection/findings.py. Nothing of the model or of the fit changes.
+    where they do not move, or grow. What is seen behind a fault may follow from it, and does no harm where the loss has
+    halved: then it is not said. Thresholds are wide, so that what goes well is left in peace; they stand with their
+    reasons in fastnn/inspection/findings.py. Nothing of the model or of the fit changes.
 
     Parameters
     ----------
@@ -92,9 +92,10 @@ class Diagnosis(Callback):
         """Look at the end, also at the losses."""
         if not model.history.loss:
             return
-        self._look(model)
+        check, losses = self._look(model), model.history.loss
         known = any(found.kind != "classes" for found in self.findings)
-        found = None if known else of_losses(model.history.loss, self._first, self._constant)
+        last = losses[-1] if check is None else check.loss
+        found = None if known else of_losses(losses, self._first, last, self._constant)
         if found is not None:
             self._add(found)
 
@@ -119,8 +120,9 @@ class Diagnosis(Callback):
             x, y, weight, _ = found
         check = model.check(x, y, model.loss, weight)
         known = any(found.kind not in _APART for found in self.findings)
+        known = known or learns(model.history.loss, self._first, self._constant)
         for finding in check.findings:
-            if finding.kind in _APART or not known:  # else that may be its cause
+            if finding.kind in (*_APART, "not finite") or not known:  # else that may be its cause, or it does no harm
                 self._add(finding)
         return check
 

@@ -27,7 +27,8 @@ LARGE = (
 )
 SMALL = 0.01  # of all of x: first layers learn a hundred times as slowly as others by SGD
 NEAR = 0.01  # of the range, from a bound: the slope of a sigmoid or tanh is there below 4 % of its largest
-MANY = 0.5  # of the units of a layer, or of its numbers, as in the rules of Amazon SageMaker Debugger
+DEAD = 0.9  # of the units of a layer: deep nets of relu learn well with three quarters dead (Lu et al. 2019 say more)
+SATURATED = 0.75  # of the outputs of a layer: nets of tanh that have learnt all are at 60 %
 WRONG = 0.1  # of the outputs: at the wrong bound, where their gradient is lost
 LEAST_ROWS = (
     32  # of which a unit that gives nothing is dead: one that is on in every tenth row is off in all by 1 in 29
@@ -103,7 +104,7 @@ def constant_loss(probe: Probe) -> float:
         values = []
         for middle in (np.average(target, axis=0, weights=weight), np.median(target, axis=0)):
             y, value = np.ascontiguousarray(np.broadcast_to(middle, target.shape), target.dtype), np.zeros(1)
-            loss.compute(y, target, probe.weight, None, value, None)
+            loss.compute(y, np.ascontiguousarray(target), probe.weight, None, value, None)
             values.append(float(value[0]))
         return min(values)
     kinds = (CrossEntropy, BinaryCrossEntropy)
@@ -237,7 +238,7 @@ def _units(probe: Probe) -> Iterator[Finding]:
             continue
         at_bounds = saturated(line.gives, seen.y)
         if at_bounds is not None:
-            if not is_end and at_bounds.mean() > MANY:
+            if not is_end and at_bounds.mean() > SATURATED:
                 what = f"{at_bounds.mean():.0%} of its outputs are saturated: hardly any gradient comes through them"
                 cure = (
                     "Scale what comes in to about -1 to 1, begin with smaller weights, or place a BatchNorm before it"
@@ -245,7 +246,7 @@ def _units(probe: Probe) -> Iterator[Finding]:
                 yield Finding("saturated units", line.name, what, cure)
             continue
         off = dead(seen)
-        if off is not None and off.mean() > MANY:
+        if off is not None and off.mean() > DEAD:
             same = f"they give the same for all {len(seen.y)} rows"
             what = f"{off.sum()} of {off.size} units are dead: {same}, and learn nothing"
             cure = (

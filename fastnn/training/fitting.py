@@ -370,7 +370,8 @@ class Fitting:
             return None
         matrix, target, weight, rows = data
         step = max(1, -(-len(matrix) // n))
-        return matrix[::step], target[::step], None if weight is None else weight[::step], rows
+        some = (None if array is None else np.ascontiguousarray(array[::step]) for array in (matrix, target, weight))
+        return *some, rows
 
     def numbers(self, loss: float) -> dict[str, float]:
         """Return what is logged for an epoch whose batches had this mean loss."""
