@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from math import nan
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastnn.callbacks.contract import Callback
 from fastnn.callbacks.finding import Finding, learns, of_losses
 from fastnn.checks import count, flag, shown, warn
@@ -100,11 +102,12 @@ class Diagnosis(Callback):
             self._add(found)
 
     def state(self) -> dict[str, Any]:
-        return {"findings": [list(found) for found in self.findings], "first": self._first, "constant": self._constant}
+        known = np.array([self._first, self._constant])  # NaN, perhaps, which JSON does not know
+        return {"findings": [list(found) for found in self.findings], "known": known}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         self.findings = [Finding(*found) for found in state["findings"]]
-        self._first, self._constant = float(state["first"]), float(state["constant"])
+        self._first, self._constant = np.asarray(state["known"]).tolist()
 
     def _look(self, model: Model) -> Check | None:
         """Look at some rows, if there is a fit of more than 0 epochs, or rows are given."""
