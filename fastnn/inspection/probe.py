@@ -117,7 +117,8 @@ class Probe:
         self.weight: Array | None = None
         self.value = float("nan")
         if self.loss is not None:
-            self.x, self.target, self.weight, _ = read(tree, x, y, sample_weight, self.loss, self._build, True)
+            self.x, self.target, weight, _ = read(tree, x, y, sample_weight, self.loss, self._build, True)
+            self.weight = None if weight is None else np.ascontiguousarray(convert(weight, tree.dtype))
         else:
             given = table_of(x) or x
             matrix = tree.inputs(given)
