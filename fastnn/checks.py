@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from operator import index
 from types import FunctionType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -133,3 +133,21 @@ def warn(message: str) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "fastnn":
         level, frame = level + 1, frame.f_back
     warnings.warn(message, UserWarning, stacklevel=level)
+
+
+def checked_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return the dtype of a model."""
+    try:
+        found = np.dtype(object if dtype is None else dtype)
+    except TypeError:
+        found = np.dtype(object)
+    if found not in (np.float32, np.float64):
+        raise ValueError(f"Model: dtype is {dtype!r}, expected 'float32' or 'float64'")
+    return found
+
+
+def checked_seed(seed: int | None) -> int:
+    """Return the seed of a model: None draws one."""
+    if seed is None:
+        return int(np.random.SeedSequence().entropy) % 2**63  # type: ignore[arg-type]
+    return count("Model: seed", seed, least=0, most=float("inf"))

@@ -312,9 +312,7 @@ class Model(Online):
             Changes each batch before its step: ``f(x, y, rng)`` returns x and y (see `Augmentation`), as `MixUp` and
             `Noise` do. Of a sequence, each gets what the one before has returned.
         resume : bool
-            Go on with the fit that the model has begun, here or before it was saved, to the same bits as if it had not
-            been left: pass the same data and options again. Without such a fit, one begins. After Ctrl-C in the midst
-            of an epoch, that epoch begins once more. A fit that has come to its end is left as it is.
+            Go on with the fit that the model has begun, or that was saved, if there is one (docs/saving.md).
 
         Returns
         -------

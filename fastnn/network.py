@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from fastnn import losses, threads
 from fastnn.arena import Array, Memory
 from fastnn.arrays import as_array, convert, copy_into
-from fastnn.checks import count, is_iterable, number_of, shown
+from fastnn.checks import checked_dtype, checked_seed, count, is_iterable, number_of, shown
 from fastnn.constraints import Constraint
 from fastnn.inference import Predictors
 from fastnn.inspection.check import Check
@@ -56,8 +56,8 @@ class Network(Row):
             raise refused("Model", Network.__init__, unknown)
         threads.register()
         threads.asked()
-        self._tree = Tree(layers, _checked_dtype(dtype))
-        self._seed = _checked_seed(seed)
+        self._tree = Tree(layers, checked_dtype(dtype))
+        self._seed = checked_seed(seed)
         self._restraints = Restraints(penalties, constraints)
         self._begin()
         self._trainer = Trainer(self._tree, self._predictors, self._seed, ref(self), self._restraints)
@@ -488,22 +488,6 @@ class Network(Row):
         size = f"{self.n_in} inputs, {self.n_parameters:,} parameters" if self.built else "not built yet"
         more = "".join(f"; {line}" for line in self._restraints.lines())
         return f"<Model: {', '.join(map(repr, self.layers))}; {size}, {self.dtype}{more}>"
-
-
-def _checked_dtype(dtype: Any) -> np.dtype[Any]:
-    try:
-        found = np.dtype(object if dtype is None else dtype)
-    except TypeError:
-        found = np.dtype(object)
-    if found not in (np.float32, np.float64):
-        raise ValueError(f"Model: dtype is {dtype!r}, expected 'float32' or 'float64'")
-    return found
-
-
-def _checked_seed(seed: int | None) -> int:
-    if seed is None:
-        return int(np.random.SeedSequence().entropy) % 2**63  # type: ignore[arg-type]
-    return count("Model: seed", seed, least=0, most=float("inf"))
 
 
 def _fill(name: str, array: Array, values: ArrayLike) -> None:
