@@ -222,7 +222,7 @@ OPTIONS = [
     ("fit", "epoch", "did you mean epochs"),
     ("fit", "random_state", "seed of the model"),
     ("fit", "n_jobs", "it is called n_threads here"),
-    ("fit", "zzz", "it has batch_size, callbacks, .*verbose, x, y"),
+    ("fit", "zzz", "it has augment, batch_size, callbacks, .*verbose, x, y"),
     ("train_batch", "lr", "optimizer=Adam"),
     ("train_batch", "sample_weights", "it is called sample_weight here"),
     ("train_batch", "class_weight", "setting of the loss"),
@@ -316,7 +316,7 @@ def test_signatures_are_those_of_what_is_accepted():
     assert [*inspect.signature(Model).parameters] == ["layers", "seed", "dtype", "penalties", "constraints"]
     assert [*inspect.signature(MSE).parameters] == ["reduction", "output_weights", "missing"]
     assert [*inspect.signature(Huber).parameters] == ["delta", "options"]
-    assert [*inspect.signature(Model([Dense(1)]).fit).parameters][-3:] == ["validation_split", "class_weight", "resume"]
+    assert [*inspect.signature(Model([Dense(1)]).fit).parameters][-3:] == ["class_weight", "augment", "resume"]
 
 
 def test_a_class_of_a_user_has_the_arguments_that_it_takes():
