@@ -294,7 +294,8 @@ class Model(Online):
             kind; the number of rows must stay. So data are checked, and where needed converted, once per epoch where
             there are other callbacks than those of this package.
         verbose : bool or "auto"
-            Show progress: "auto" where standard error is a terminal, or in a notebook. Batches move it in long epochs.
+            Show progress, with the rate and the time that is left: "auto" where standard error is a terminal, or in a
+            notebook. Batches move it in long epochs. True shows it in a log, too: a line every so often.
         n_threads : int or None
             How many threads compute together: the result has the same bits for any number. None decides it from the
             work: one for small nets, never more than the process may use or than FASTNN_NUM_THREADS says, or

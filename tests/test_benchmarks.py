@@ -114,6 +114,12 @@ def test_bench_feeds(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
 
 
+def test_bench_progress() -> None:
+    command = [sys.executable, str(BENCHMARKS / "bench_progress.py"), "--smoke"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()][:2] == ["nothing", "a bar"]
+
+
 def test_bench_defaults() -> None:
     pytest.importorskip("sklearn")
     command = [sys.executable, str(BENCHMARKS / "bench_defaults.py"), "--smoke"]

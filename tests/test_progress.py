@@ -16,12 +16,20 @@ from fastnn.training.progress import Progress, _in_notebook
 X = np.random.default_rng(0).normal(size=(40, 3))
 Y = X[:, :1].copy()
 LONG = 20  # seconds until a test gives up
-STREAM = io.StringIO()  # standard error, while something may be shown: pytest has another for every part of a test
 
 
-class Terminal(io.StringIO):
+class Stream(io.StringIO):
+    is_terminal = False
+
     def isatty(self):
-        return True
+        return self.is_terminal
+
+
+class Terminal(Stream):
+    is_terminal = True
+
+
+STREAM = Stream()  # standard error, while something may be shown: pytest has another for every part of a test
 
 
 class Waits(Layer):
@@ -45,6 +53,7 @@ class Waits(Layer):
 def plain(monkeypatch):
     """Without tqdm: what is shown is text."""
     monkeypatch.setitem(sys.modules, "tqdm", None)
+    STREAM.is_terminal = False
     STREAM.seek(0)
     STREAM.truncate()
 
@@ -53,7 +62,8 @@ def net(*layers):
     return Model([*layers, Dense(1)], seed=0)
 
 
-def fit(*layers, **options):
+def fit(*layers, terminal=True, **options):
+    STREAM.is_terminal = terminal and options.get("verbose", False)
     with redirect_stderr(STREAM):
         return net(*layers).fit(X, Y, "mse", SGD(0.1), **{"batch_size": 4, **options})
 
@@ -188,9 +198,80 @@ def test_without_threads_it_moves_behind_each_epoch(monkeypatch):
     def start(thread):
         raise RuntimeError("can't start new thread")
 
+    STREAM.is_terminal = True
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", start)
         with redirect_stderr(STREAM), Progress(2, True) as progress:
             progress.update(1, {"loss": 0.5})
             progress.update(1, {"loss": 0.25})
-    assert shown()[-1] == "epoch 2/2: loss 0.25\n"
+    assert shown()[-1].rstrip() == "epoch 2/2: loss 0.25, in 0:00"
+
+
+# Rates and times, and lines in a log
+
+
+class Clock:
+    """The time of a progress, as a test sets it."""
+
+    def __init__(self, monkeypatch):
+        self.now = 100.0
+        monkeypatch.setattr("fastnn.training.progress.time", SimpleNamespace(perf_counter=lambda: self.now))
+        monkeypatch.setattr(threading.Thread, "start", lambda thread: (_ for _ in ()).throw(RuntimeError("none")))
+
+
+def test_a_line_has_the_numbers_the_rate_and_the_time_that_is_left(monkeypatch):
+    clock, STREAM.is_terminal = Clock(monkeypatch), True
+    with redirect_stderr(STREAM), Progress(100, True) as progress:
+        progress.rows = 60_000
+        clock.now += 90
+        progress.update(3, {"loss": 0.123456, "accuracy": 0.9, "val_accuracy": 0.8})
+        clock.now += 3600
+        progress.update(97, {"loss": 0.1})
+    first, last = (line.strip() for line in shown()[1:])
+    assert first == "epoch 3/100: loss 0.1235, accuracy 0.9, val_accuracy 0.8, 2k rows/s, 48:30 left"
+    assert last == "epoch 100/100: loss 0.1, 1.63k rows/s, in 1:01:30"
+
+
+def test_what_was_done_before_says_nothing_of_the_rate(monkeypatch):
+    clock, STREAM.is_terminal = Clock(monkeypatch), True
+    with redirect_stderr(STREAM):
+        progress = Progress(100, True)
+        progress.rows, progress.done = 10, 50
+        with progress:
+            clock.now += 10
+            progress.update(10, {})
+    assert shown()[1].strip() == "epoch 60/100: 10 rows/s, 0:40 left"
+
+
+def test_a_log_gets_a_line_every_so_often(monkeypatch):
+    """After a second, then later and later, but each minute, and at the end."""
+    clock = Clock(monkeypatch)
+    with redirect_stderr(STREAM), Progress(10_000, True) as progress:
+        for _ in range(10_000):
+            clock.now += 0.5
+            progress.update(1, {"loss": 1.0})
+    lines = STREAM.getvalue().splitlines()
+    assert not any("\r" in line for line in lines)
+    seconds = np.array([int(line.split()[1].partition("/")[0]) / 2 for line in lines])
+    assert seconds[:4].tolist() == [1, 2, 3, 4]
+    assert np.diff(seconds).max() <= 60.5
+    assert len(lines) < 110
+    assert lines[-1] == "epoch 10000/10000: loss 1, in 1:23:20"
+
+
+def test_a_log_is_shown_only_where_it_is_asked_for_and_within_long_epochs_too():
+    fit(epochs=3, verbose="auto", terminal=False)
+    assert STREAM.getvalue() == ""
+    fit(epochs=3, verbose=True, terminal=False, metrics=["mae"], validation_data=(X, Y))
+    (line,) = STREAM.getvalue().splitlines()
+    assert line.startswith("epoch 3/3: loss ")
+    assert all(f", {name} " in line for name in ("mae", "val_loss", "val_mae"))
+    fit(Waits(6, "epoch 0.5/2"), epochs=2, verbose=True, shuffle=False, terminal=False)
+    assert any(line.startswith("epoch 0.5/2: ") for line in STREAM.getvalue().splitlines())
+
+
+def test_tqdm_is_for_terminals_and_notebooks(monkeypatch):
+    """In a log its bar would be one long line."""
+    monkeypatch.setitem(sys.modules, "tqdm", SimpleNamespace(tqdm=lambda **options: 1 / 0))
+    fit(epochs=3, verbose=True, terminal=False)
+    assert STREAM.getvalue().startswith("epoch 3/3")

@@ -106,7 +106,7 @@ class Fitting:
         averaging = trainer.state.averaging
         trainer.as_it_was(self._begin)
         calls, state, model = options.calls, trainer.state, trainer.owner()
-        options.progress.total = self.epochs
+        options.progress.total, options.progress.rows = self.epochs, len(self._data[0])
         if self.epochs == 0:
             self._put_plan_back()
             trainer.history = History()
