@@ -23,6 +23,7 @@ from fastnn import (
     LearningRateMonitor,
     Model,
     ModelCheckpoint,
+    Softmax,
     StepDecay,
     TensorBoard,
     TerminateOnNaN,
@@ -373,3 +374,92 @@ def test_they_are_pickled_and_shown(name):
     for other in (pickle.loads(pickle.dumps(callback)), eval(repr(callback)) if name != "LambdaCallback" else callback):
         assert repr(other) == repr(callback)
     assert name in repr(callback)
+
+
+# scikit-learn's protocol
+
+
+class Recording:
+    """A callback as scikit-learn has them, which writes down what it is told."""
+
+    def __init__(self, stop_at=None, fail_at=None):
+        self.stop_at, self.fail_at, self.seen, self.scores = stop_at, fail_at, [], []
+
+    def _told(self, *what):
+        self.seen.append(what)
+        if what == self.fail_at:
+            raise ZeroDivisionError("mine")
+        return what == self.stop_at
+
+    def setup(self, estimator, context):
+        assert context.max_subtasks == 4
+        self._told("setup", context.task_name)
+
+    def teardown(self, estimator, context):
+        self._told("teardown", context.task_name)
+
+    def on_fit_task_begin(self, estimator, context):
+        self._told("begin", context.task_name, context.task_id)
+
+    def on_fit_task_end(self, estimator, context, *, X=None, y=None, metadata=None, fitted_estimator=None):
+        np.testing.assert_array_equal(X, COLUMNS)
+        if fitted_estimator is not None:
+            self.scores.append(fitted_estimator.score(X, y, **(metadata or {})))
+        return self._told("end", context.task_name, context.task_id)
+
+
+COLUMNS, LABELS = np.random.default_rng(1).normal(size=(60, 3)), np.arange(60) % 3
+WEIGHT = np.linspace(0.5, 2, 60)
+
+
+def fit_classes(*callbacks, **options):
+    net = Model([Dense(3), Softmax()], seed=0, dtype="float64")
+    history = net.fit(COLUMNS, LABELS, optimizer=SGD(0.5), epochs=4, callbacks=[*callbacks], **options)
+    return net, history
+
+
+def test_a_callback_of_scikit_learn_is_told_of_a_fit_as_of_an_estimators():
+    pytest.importorskip("sklearn.callback")
+    callback, accuracies = Recording(), []
+
+    def note(model, epoch, logs):
+        accuracies.append(model.evaluate(COLUMNS, LABELS, sample_weight=WEIGHT)["accuracy"])
+
+    fit_classes(callback, note, sample_weight=WEIGHT)
+    epochs = [(what, "epoch", i) for i in range(4) for what in ("begin", "end")]
+    fit_task = ("begin", "fit", 0), ("end", "fit", 0)
+    assert callback.seen == [("setup", "fit"), fit_task[0], *epochs, fit_task[1], ("teardown", "fit")]
+    assert callback.scores[:4] == pytest.approx(accuracies)
+
+
+def test_a_callback_of_scikit_learn_may_end_a_fit_or_fail():
+    pytest.importorskip("sklearn.callback")
+    _, history = fit_classes(Recording(("end", "epoch", 1)))
+    assert history.ended == "a callback of scikit-learn has ended it: Recording"
+    assert len(history) == 2
+    for at in (("setup", "fit"), ("begin", "epoch", 1), ("end", "epoch", 2)):
+        callback = Recording(fail_at=at)
+        with pytest.raises(ZeroDivisionError, match="mine"):
+            fit_classes(callback)
+        assert callback.seen[-1] == ("teardown", "fit")
+
+
+def test_scikit_learns_own_callbacks_can_be_passed():
+    sklearn = pytest.importorskip("sklearn.callback")
+    monitor = sklearn.ScoringMonitor(scoring="accuracy")
+    accuracies = []
+    fit_classes(monitor, lambda model, *_: accuracies.append(model.evaluate(COLUMNS, LABELS)["accuracy"]))
+    scores = [one["accuracy"] for one in monitor.get_logs().data if "accuracy" in one]
+    assert scores == pytest.approx([accuracies[-1], *accuracies])  # the fit, and its epochs
+    pytest.importorskip("rich")
+    fit_classes(sklearn.ProgressBar())
+
+
+def test_without_scikit_learns_protocol_an_error_says_what_is_needed(monkeypatch):
+    from fastnn.callbacks import scikit_learn
+
+    monkeypatch.setitem(__import__("sys").modules, "sklearn.callback", None)
+    scikit_learn._estimators.cache_clear()
+    with pytest.raises(ImportError, match=r"need its version 1.9 or later: pip install 'scikit-learn>=1.9'"):
+        fit_classes(Recording())
+    scikit_learn._estimators.cache_clear()

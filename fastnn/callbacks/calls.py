@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from fastnn.callbacks.contract import Callback, Function
+from fastnn.callbacks.limits import TimeLimit
+from fastnn.callbacks.scikit_learn import OfScikitLearn, is_of_scikit_learn
 from fastnn.checks import number_of, shown
 from fastnn.signatures import takes
 
@@ -17,7 +19,7 @@ Hooks = Sequence[Callable[..., Any]]
 
 
 def as_callbacks(given: Any) -> tuple[Function, ...]:
-    """Return callbacks that can be called: those of a sequence, or one.
+    """Return callbacks that can be called: those of a sequence, or one; those of scikit-learn as ones of this package.
 
     Raises
     ------
@@ -26,7 +28,9 @@ def as_callbacks(given: Any) -> tuple[Function, ...]:
     """
     if given is None:
         return ()
-    found = (given,) if callable(given) or not isinstance(given, Iterable) or isinstance(given, str) else tuple(given)
+    is_one = callable(given) or is_of_scikit_learn(given) or not isinstance(given, Iterable) or isinstance(given, str)
+    found: tuple[Any, ...] = (given,) if is_one else tuple(given)
+    found = tuple(OfScikitLearn(callback) if is_of_scikit_learn(callback) else callback for callback in found)
     for callback in found:
         what = f"callbacks holds {shown(callback)}, expected functions of (model, epoch, logs)"
         if isinstance(callback, type):
@@ -71,11 +75,11 @@ class Calls:
         self.begins_batches = _own(callbacks, "begin_batch")
         self.ends_batches = _own(callbacks, "end_batch")
         self._in_order = sorted(callbacks, key=lambda callback: getattr(callback, "rank", 0))
-        self.ends_epochs = [callback for callback in self._in_order if _has_own(callback, "__call__")]
+        self.ends_epochs = [callback for callback in self._in_order if _hook(callback, "__call__")]
         self.ends = _own(callbacks, "end")
         self.in_batches = bool(self.begins_batches or self.ends_batches)
         self.looks = bool(self.ends_epochs or self.begins_epochs or self.in_batches)
-        self.limits = [is_over for is_over in _own(callbacks, "is_over") if callable(is_over)]
+        self.limits = [callback.is_over for callback in callbacks if isinstance(callback, TimeLimit)]
         self.takes_divergence = any(getattr(callback, "takes_divergence", False) for callback in callbacks)
         self.at: int | None = None
         self.logs: dict[str, Any] = {}
@@ -99,6 +103,12 @@ class Calls:
     def hold_best(self) -> bool:
         """Whether the model will return to a state that one of them holds."""
         return any(getattr(callback, "holds_best", False) for callback in self.all)
+
+    def attach(self, epochs: int, data: Callable[[], tuple[Any, Any, Any]]) -> None:
+        """Tell all, before a fit begins, how many epochs it has, and with what data."""
+        for callback in self.all:
+            if isinstance(callback, Callback):
+                callback._attach(epochs, data)
 
     def begin(self, model: Any) -> None:
         """Begin a fit."""
@@ -156,16 +166,16 @@ def may_change_data(callback: Any) -> bool:
     return callback.may_change_data if isinstance(callback, Callback) else True
 
 
-def _has_own(callback: Any, name: str) -> bool:
-    """Whether a callback has a method of that name that does something."""
-    if name in getattr(callback, "__dict__", ()):  # as LambdaCallback has its functions
-        return True
-    return getattr(type(callback), name, None) is not getattr(Callback, name, None)
+def _hook(callback: Any, name: str) -> Callable[..., Any] | None:
+    """Return a callback's method of that name, where it has one that does something."""
+    if isinstance(callback, Callback):
+        return callback._hook(name)
+    method = getattr(callback, name, None)
+    return method if callable(method) else None
 
 
 def _own(callbacks: Sequence[Any], name: str) -> list[Callable[..., Any]]:
-    methods = (getattr(callback, name, None) for callback in callbacks if _has_own(callback, name))
-    return [method for method in methods if callable(method)]
+    return [method for callback in callbacks if (method := _hook(callback, name)) is not None]
 
 
 def _end(ends: Hooks, model: Any) -> None:

@@ -77,6 +77,14 @@ class Callback(Part):
 
     # -- what a fit asks ----------------------------------------------------------------------------------------------
 
+    def _hook(self, name: str) -> Callable[..., Any] | None:
+        """Return the method of that name, where it does something."""
+        own: Callable[..., Any] = getattr(self, name)
+        return None if getattr(type(self), name) is getattr(Callback, name) else own
+
+    def _attach(self, epochs: int, data: Callable[[], tuple[Any, Any, Any]]) -> None:
+        """Take what a fit has to offer, before it begins: its epochs, and x, y and the weights that it trains with."""
+
     @property
     def may_change_data(self) -> bool:
         """Whether it may change the data of a fit, which are then read anew for each epoch."""

@@ -66,8 +66,12 @@ class LambdaCallback(Callback):
                 raise TypeError(where)
             if not takes(function, _TAKE[name]):
                 raise TypeError(f"{where}: it takes {signature(function)}")
-            self.__dict__[name] = function  # in place of the method
         self._given = given
+
+    def _hook(self, name: str) -> Callable[..., Any] | None:
+        if name == "__call__":
+            return None if self._given["end_epoch"] is None else self
+        return self._given[name]
 
     def __call__(self, model: Any, epoch: int, logs: dict[str, Any]) -> Any:
         """Call `end_epoch`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastnn.callbacks.contract import Callback
@@ -50,15 +50,17 @@ class TensorBoard(Callback):
         self._writers: dict[str, Any] = {}
         self._step = 0
         self._every = 1 if update_freq == "batch" else self.update_freq
-        if update_freq != "epoch":
-            self.__dict__["end_batch"] = self._end_batch
 
     def begin(self, model: Model) -> None:
         """Find the writer; files are begun with the first number."""
         _writer_class()
         self._writers, self._step = {}, 0
 
-    def _end_batch(self, model: Model, batch: int, logs: Mapping[str, float]) -> None:
+    def _hook(self, name: str) -> Callable[..., Any] | None:
+        return None if name == "end_batch" and self.update_freq == "epoch" else super()._hook(name)
+
+    def end_batch(self, model: Model, batch: int, logs: Mapping[str, float]) -> None:
+        """Write the loss of a batch."""
         if self._step % self._every == 0:  # type: ignore[operator]
             self._writer("train").add_scalar("batch_loss", logs["loss"], self._step)
         self._step += 1

@@ -107,6 +107,8 @@ class Fitting:
         trainer.as_it_was(self._begin)
         calls, state, model = options.calls, trainer.state, trainer.owner()
         options.progress.total, options.progress.rows = self.epochs, len(self._data[0])
+        if calls.all:
+            calls.attach(self.epochs, lambda: self._given(False))
         if self.epochs == 0:
             self._put_plan_back()
             trainer.history = History()
