@@ -20,12 +20,14 @@ from fastnn import (
     SGD,
     Adam,
     BatchNorm,
+    Callback,
     Dense,
     Dropout,
     EarlyStopping,
     Layer,
     Model,
     Softmax,
+    TimeLimit,
     fit_many,
 )
 from fastnn.schedules import Linear
@@ -35,6 +37,16 @@ X, T = data()
 
 class Interrupt(Exception):
     """What a handler raises."""
+
+
+class Batches(Callback):
+    """Called between batches."""
+
+    def begin_batch(self, model, batch):
+        pass
+
+    def end_batch(self, model, batch, logs):
+        pass
 
 
 def net_of(layers=(), seed=0):
@@ -138,6 +150,7 @@ OPERATIONS = {
     "train_batch": lambda trained: trained.train(trained.net, trained.optimizer),
     "fit": fit,
     "fit with callbacks": lambda trained: fit(trained, callbacks=[lambda *_: None], validation_data=(X, T)),
+    "fit between batches": lambda trained: fit(trained, callbacks=[Batches(), TimeLimit(60)]),
     "fit_many": many,
     "partial_fit": a_pass,
     "learn_one": one_row,
