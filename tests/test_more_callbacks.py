@@ -279,6 +279,23 @@ def test_a_fit_ends_within_a_long_epoch():
     assert np.isfinite(net.params).all()
 
 
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_fit_over_batches_of_others_ends_when_its_time_is_over(verbose):
+    """Also in its first epoch."""
+    told = []
+
+    def forever():
+        while True:
+            yield X[:8], T[:8]
+
+    net = Model([Dense(3)], seed=0)
+    batches = LambdaCallback(end_batch=lambda model, batch, logs: told.append(batch))
+    for callbacks in ([TimeLimit(0.1)], [TimeLimit(0.1), batches]):
+        history = net.fit(forever, None, "mse", SGD(1e-3), epochs=2, callbacks=callbacks, verbose=verbose)
+        assert (history.ended, len(history)) == ("TimeLimit: 0.1 seconds have passed", 0)
+    assert told == [*range(len(told))]
+
+
 def test_lbfgs_ends_when_its_time_is_over():
     history = fit(Model([Dense(20, "tanh"), Dense(3)], seed=0), TimeLimit(0.05), epochs=10**6, optimizer=LBFGS(
         tolerance_grad=0.0, tolerance_change=0.0), batch_size=None)  # fmt: skip

@@ -103,6 +103,10 @@ class BatchesFitting(Fitting):
         self.plan = self.training.plan(len(data[0]), self._like(data[1], weights), weights, False)
 
     @property
+    def n_rows(self) -> int:
+        return 0
+
+    @property
     def n_batches(self) -> int:
         return self.steps or 1
 

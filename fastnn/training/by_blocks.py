@@ -132,6 +132,10 @@ class BlocksFitting(Fitting):
         return self.stream.first()
 
     @property
+    def n_rows(self) -> int:
+        return self.stream.rows
+
+    @property
     def n_batches(self) -> int:
         return -(-self.stream.rows // self._size)
 

@@ -84,13 +84,17 @@ class Fit:
                 if calls.begins_epochs:
                     calls.begin_epoch(self._model, done)
                     fitting.renew()
-                what = self._epochs(min(chunk, epochs - done), team)
+                try:
+                    what = self._epochs(min(chunk, epochs - done), team)
+                except KeyboardInterrupt:
+                    if not self._is_over():
+                        raise
                 if what is None and looks:
                     fitting.refresh(team)
                     if len(history.loss) > done:  # no callback has stopped it in the middle of an epoch
                         self._look()
                     fitting.renew()
-                elif what is None:
+                elif what is None and len(history.loss) > done:
                     if progress.shown:
                         progress.update(len(history.loss) - progress.done, {"loss": history.loss[-1]})
                     if time.perf_counter() - begin < _SECONDS_BETWEEN_LOOKS:
@@ -161,10 +165,6 @@ class Fit:
         except Stopped as stopped:
             self._stopped = str(stopped)
             return None
-        except KeyboardInterrupt:
-            if self._is_over():
-                return None
-            raise
         except FloatingPointError as error:  # of a loss in NumPy
             return str(error)
         finally:  # Ctrl-C loses no finished epoch

@@ -96,6 +96,11 @@ class Fitting:
         self._begun = set[Moving]()  # numbers whose schedules this fit has begun
         self.watches_training_loss = bool(options.calls.all) and options.calls.watch_training_loss(self.validates)
 
+    @property
+    def n_rows(self) -> int:
+        """How many rows an epoch has; 0 where nobody knows."""
+        return len(self._data[0])
+
     # -- the beginning ------------------------------------------------------------------------------------------------
 
     def run(self) -> History:
@@ -106,7 +111,7 @@ class Fitting:
         averaging = trainer.state.averaging
         trainer.as_it_was(self._begin)
         calls, state, model = options.calls, trainer.state, trainer.owner()
-        options.progress.total, options.progress.rows = self.epochs, len(self._data[0])
+        options.progress.total, options.progress.rows = self.epochs, self.n_rows
         if calls.all:
             calls.attach(self.epochs, lambda: self._given(False))
         if self.epochs == 0:
