@@ -111,7 +111,9 @@ class Fitting:
         averaging = trainer.state.averaging
         trainer.as_it_was(self._begin)
         calls, state, model = options.calls, trainer.state, trainer.owner()
-        options.progress.total, options.progress.rows = self.epochs, self.n_rows
+        options.progress.total = self.epochs
+        if options.progress.shown:
+            options.progress.rows = self.n_rows
         if calls.all:
             calls.attach(self.epochs, lambda: self._given(False))
         if self.epochs == 0:
@@ -193,7 +195,8 @@ class Fitting:
             if self._apart is not None:  # once more, with all rows: so the error calls them by the user's numbers
                 read(trainer.tree, self._x, self._y, self.options.sample_weight, self._loss, trainer.build, True)
             raise
-        self._read_unweighted(self._loss)
+        if self.options.class_weight is not None:
+            self._read_unweighted(self._loss)
         n = len(self._data[0])
         if self._resumed is not None:
             self._resumed.require_same({**self._asked(()), "rows": n})

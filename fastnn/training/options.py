@@ -45,6 +45,8 @@ class FitOptions:
         What sets rows aside for validation.
     augment : tuple
         What changes batches.
+    validates : bool
+        Whether there are validation data.
     progress : Progress
     stop : Stop or None
         Ends the fit as Ctrl-C does, where another thread sets it.
@@ -66,6 +68,7 @@ class FitOptions:
         "shuffle",
         "split",
         "stop",
+        "validates",
         "validation_data",
     )
 
@@ -95,6 +98,7 @@ class FitOptions:
         self.validation_data, self.sample_weight, self.stop = validation_data, sample_weight, stop
         self.class_weight = class_weight
         self.split = None if validation_split is None else as_split(validation_split)
+        self.validates = validation_data is not None or self.split is not None
         if self.split is not None and validation_data is not None:
             raise ValueError("validation_split is given, and validation_data, too, expected one of them")
         self.asked_metrics = metrics
@@ -110,11 +114,6 @@ class FitOptions:
             self.metrics = loss.choose_metrics(self.asked_metrics)
         if self.calls.all:
             self.calls.require(self.modes())
-
-    @property
-    def validates(self) -> bool:
-        """Whether there are validation data."""
-        return self.validation_data is not None or self.split is not None
 
     def modes(self) -> dict[str, str]:
         """Return what will be logged, and whether smaller or larger is better: "min", "max", or "" for unknown."""
