@@ -73,9 +73,9 @@ class ScipyFit(Fit):
                 try:
                     ended = search.run(fitting.epochs - len(history.loss))
                 except _Diverged as error:
-                    diverged = self._diverged(str(error))
                     if not self.calls.takes_divergence:
-                        raise diverged from None
+                        raise self._diverged(str(error)) from None
+                    self._diverged(str(error))
                     return
                 except KeyboardInterrupt:
                     search.put(search.best)
