@@ -69,6 +69,7 @@ class Fit:
         looks, epochs = fitting.looks, fitting.epochs
         chunk = 1 if looks or progress.shown else min(epochs, _EPOCHS_IN_ONE_CALL)
         what, self._stopped, self._start = None, "", time.perf_counter() - history.seconds
+        progress.done = len(history.loss)
         with progress, team:
             if calls.begins:
                 calls.begin(self._model)
