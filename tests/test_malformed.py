@@ -339,6 +339,10 @@ HARMS = {
     "many quotes": (of_header(b'{"a": "' + b'\\"' * MANY), "the header is not JSON"),
     "open quotes": (of_header(b'{"a": ' + b'""' * MANY), "the header is not JSON"),
     "a name twice": (of_header(b'{"a": 1, "a": 2}'), "the header: it has the name 'a' twice"),
+    "a name twice behind many": (
+        of_header(b"{" + b", ".join(b'"%d": 1' % i for i in (*range(30_000), 29_999)) + b"}"),
+        "the header: it has the name '29999' twice",
+    ),
     "a metadata twice": (
         with_raw(b'{"__metadata__"', b'{"__metadata__": {}, "__metadata__"'),
         "it has the name '__metadata__' twice",

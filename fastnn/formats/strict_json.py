@@ -78,11 +78,11 @@ def write(value: object) -> str:
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ModelFormatError(f"it has the name {_short(twice)} twice")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ModelFormatError(f"it has the name {_short(name)} twice")
+        found[name] = value
     return found
 
 
