@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 Row = Mapping[Hashable, Any]
 
 
-class _Estimator:
+class _Estimator(ABC):
     """What a classifier and a regressor have in common: a net that grows with features and classes."""
 
     layers: Sequence[Layer]
@@ -59,8 +60,9 @@ class _Estimator:
         net.loss, net.optimizer = self._loss, self._rule
         return net
 
+    @abstractmethod
     def _end(self) -> list[Layer]:
-        raise NotImplementedError
+        """Return the last layers, as wide as is needed now."""
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:

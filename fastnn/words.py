@@ -75,6 +75,8 @@ _OF_MODEL = "the model has it, for parameters of a layer, a kind or a pattern: M
 _QUIET = "it shows nothing"
 _MODES = "fit and train_batch train, predict and evaluate do not: there is no mode to set"
 _CPU = "it computes on the CPU"
+_EPOCHS = "an epoch goes over all rows, or over so many batches: net.fit(feeds.Batches(batches, steps=100))"
+_LOADER = "a loader is given in the place of x: net.fit(loader), or feeds.Batches(loader, steps=100)"
 _FILES = "pickle keeps all of it, also between fits; np.save(path, net.params) its parameters alone"
 _ABSENT: dict[str, str] = {
     "in_features": _LEARNT, "input_dim": _LEARNT, "input_shape": _LEARNT, "n_in": _LEARNT, "num_features": _LEARNT,
@@ -94,7 +96,8 @@ _ABSENT: dict[str, str] = {
     "seed": _SEED, "random_state": _SEED, "device": _CPU, "to": _CPU, "cuda": _CPU, "cpu": _CPU,
     "x_val": "pass validation_data=(x, y)", "y_val": "pass validation_data=(x, y)",
     "initial_epoch": "a fit goes on from where the last one ended",
-    "steps_per_epoch": "an epoch goes over all rows", "verbose": _QUIET,
+    "steps_per_epoch": _EPOCHS, "dataloader": _LOADER, "train_dataloader": _LOADER, "train_dataloaders": _LOADER,
+    "train_loader": _LOADER, "data_loader": _LOADER, "verbose": _QUIET,
     "loss": _TO_FIT, "optimizer": _TO_FIT, "metrics": "they are given to fit and to evaluate",
     "class_weight": "it is a setting of the loss: CrossEntropy(class_weight={1: 2.0}), or 'balanced'",
     # of the model

@@ -371,7 +371,16 @@ def test_loaders_of_pytorch():
 
 # What is wrong with data, or with what is asked for
 
+
+class ByRow(feeds.Blocks):
+    sizes, n_columns, by_row = [10], 1, True
+
+    def chunk(self, i, x=True):
+        yield feeds.Piece(X[:10, :1], T[:10], None, "", 0)
+
+
 WRONG = {
+    "no rows by number": (lambda f: regression().fit(ByRow()), TypeError, r"ByRow: .*no some\(rows\): define it"),
     "no targets beside an array": (lambda f: classifier().fit(X), TypeError, "y is missing beside x, ndarray of shape"),
     "evaluate, too": (lambda f: classifier().evaluate(X), TypeError, "evaluate: y is missing"),
     "targets twice": (lambda f: classifier().fit(feeds.Arrays(X, LABELS), LABELS), TypeError, "has its own targets"),

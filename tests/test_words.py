@@ -222,6 +222,8 @@ OPTIONS = [
     ("fit", "epoch", "did you mean epochs"),
     ("fit", "random_state", "seed of the model"),
     ("fit", "n_jobs", "it is called n_threads here"),
+    ("fit", "steps_per_epoch", r"feeds\.Batches\(batches, steps=100\)"),
+    ("fit", "train_loader", r"net\.fit\(loader\), or feeds\.Batches\(loader, steps=100\)"),
     ("fit", "zzz", "it has augment, batch_size, callbacks, .*verbose, x, y"),
     ("train_batch", "lr", "optimizer=Adam"),
     ("train_batch", "sample_weights", "it is called sample_weight here"),

@@ -119,7 +119,11 @@ class Blocks(Feed):
 
     def some(self, rows: Any) -> Piece:
         """Return these rows: of a feed that is read by row."""
-        raise NotImplementedError
+        kind = type(self).__name__
+        raise TypeError(
+            f"{kind}: by_row is True, and there is no some(rows): define it, to return these rows as a Piece, or leave "
+            "by_row False, where chunk(i) reads all rows"
+        )
 
     def reader(self) -> Blocks:
         """Return what reads the same for itself: with files of its own that are open."""

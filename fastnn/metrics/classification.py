@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -197,9 +198,9 @@ class _Averaged(_OfClasses):
         weights = true[counts] if average == "weighted" and true[counts].any() else None
         return float(np.average(ratios[counts], weights=weights))
 
+    @abstractmethod
     def _ratio(self, right: Array, predicted: Array, true: Array) -> tuple[Array, Array]:
         """Return what is divided by what."""
-        raise NotImplementedError
 
 
 def _counts(classes: Classes, weight: Array | None) -> tuple[Array, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from operator import index
 from typing import Any
 
@@ -35,8 +36,9 @@ class _OfErrors(Metric):
         true, pred = numbers_of(given)
         return float(np.nanmean(self._of_columns(true, pred, given.weight)))
 
+    @abstractmethod
     def _of_columns(self, true: _Numbers, pred: _Numbers, weight: Array | None) -> _Numbers:
-        raise NotImplementedError
+        """Return what is left of each column."""
 
 
 class MeanSquaredError(_OfErrors):
@@ -155,8 +157,9 @@ class _Explained(Metric):
     def _is_defined(self, rows: int) -> bool:
         return True
 
+    @abstractmethod
     def _left(self, true: _Numbers, pred: _Numbers, weight: Array | None) -> _Numbers:
-        raise NotImplementedError
+        """Return, of each number, what is not explained."""
 
 
 class R2(_Explained):
