@@ -23,8 +23,12 @@ from fastnn import (
     Dropout,
     EarlyStopping,
     LinearWarmup,
+    MixUp,
     Model,
+    Noise,
+    Normalization,
     ReduceOnPlateau,
+    feeds,
 )
 from fastnn.callbacks import Callback
 
@@ -254,6 +258,83 @@ def test_a_pickle_says_that_it_holds_no_states_of_callbacks(tmp_path):
         ValueError, match=r"what Counting\(\) has come to is not in a copy or a pickle of a model: net.save"
     ):
         fit(other, None, None, [lambda *_: None], resume=True)
+
+
+def feeds_of(folder):
+    """The same rows in feeds whose fits go on: what makes each anew, and options of a fit."""
+    rows, labels = np.random.default_rng(3).normal(size=(200, 4)).astype(np.float32), np.arange(200) % OUTPUTS
+    t = np.eye(OUTPUTS, dtype=np.float32)[labels] + rows[:, :1]
+    np.save(folder / "x.npy", rows)
+    np.save(folder / "t.npy", t)
+
+    def batches():
+        for i in range(0, 200, 16):
+            yield rows[i : i + 16], t[i : i + 16]
+
+    def npy(**options):
+        return feeds.Npy(folder / "x.npy", folder / "t.npy", **options)
+
+    sparse = pytest.importorskip("scipy.sparse").csr_matrix(np.where(rows > 0, rows, 0))
+    return {
+        "blocks": lambda: npy(block_bytes=800),
+        "one block": npy,
+        "by row": lambda: feeds.Arrays(sparse, t, block_bytes=800),
+        "a function": lambda: feeds.Batches(batches),
+        "steps of a function": lambda: feeds.Batches(batches, steps=9),
+        "a list": lambda: feeds.Batches([*batches()]),
+        "steps of a list": lambda: feeds.Batches([*batches()], steps=5),
+    }, (rows, t)
+
+
+def test_a_fit_over_a_feed_goes_on_as_if_it_had_not_been_left(tmp_path):
+    """From a file that was saved within the fit, with and without changed batches, and so does one over arrays."""
+    made, arrays = feeds_of(tmp_path)
+    made["arrays"] = None
+    rules = (lambda: Adam(0.01 * Cosine(), average=EMA(0.9)), lambda: SGD(0.02, momentum=0.9, accumulate=3))
+    for i, (name, make) in enumerate(made.items()):
+        for augment in (None, [Noise(0.1), MixUp(0.5)]):
+            path = tmp_path / f"{i}.safetensors"
+            rule = rules[i % 2 if name != "a function" else 1]  # nobody knows how many steps it has
+
+            def fit(net, given, make=make, path=path, augment=augment, **options):
+                x, t = arrays if make is None else (make(), None)
+                callbacks = [Counting(), SavedAt(path), EarlyStopping(9)]
+                return net.fit(
+                    x, t, "mse", given, EPOCHS, augment=augment, callbacks=callbacks,
+                    validation_data=arrays, **options,
+                )  # fmt: skip
+
+            net = Model([Normalization(), *net_of("float32").layers], seed=1)
+            if name == "a function":
+                net.layers[3].rate = 0.3
+            expected = fit(net, rule())
+            other = fastnn.load(path)
+            assert len(other.history) == AT + 1
+            history = fit(other, rule(), resume=True)
+            assert history.to_dict() == expected.to_dict(), name
+            assert same_state(state_of(net), state_of(other)), name
+
+
+def test_another_feed_would_be_another_fit(tmp_path):
+    made, (rows, t) = feeds_of(tmp_path)
+    of_blocks, of_steps = made["blocks"], made["steps of a list"]
+    batches = [(rows, t)] * 20
+    for begun_with, goes_on_with, options, message in (
+        (of_blocks, lambda: rows, {"y": t}, "begun with blocks of 32 rows, got data in memory"),
+        (of_blocks, lambda: feeds.Arrays(rows, t, block_bytes=1600), {}, "blocks of 32 rows, got blocks of 96 rows"),
+        (of_blocks, lambda: feeds.Arrays(rows[:150], t[:150], block_bytes=800), {}, "with 200 rows of data, got 150"),
+        (of_blocks, lambda: iter(batches), {}, "blocks of 32 rows, got batches as they come"),
+        (of_blocks, of_blocks, {"augment": Noise(0.1)}, "with augment: none, got Noise"),
+        (of_steps, made["a list"], {}, "batches as they come, 5 in an epoch, got batches as they come, 13 in an epoch"),
+        (of_steps, lambda: feeds.Batches(iter(batches), steps=5), {}, "nobody knows where .* is: pass a function"),
+    ):
+        net = Model([Dense(OUTPUTS)], seed=0)
+        net.fit(begun_with(), None, "mse", "adam", 2)
+        before = state_of(net)
+        with pytest.raises(ValueError, match=message):
+            net.fit(goes_on_with(), epochs=4, **options, resume=True)
+        assert same_state(before, state_of(net))
+        assert len(net.fit(begun_with(), epochs=4, resume=True)) == 4
 
 
 PROGRAM = """

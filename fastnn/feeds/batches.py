@@ -80,9 +80,21 @@ class Batches(Feed):
         ValueError
             Where there are fewer than there have to be, or none.
         """
-        steps, i, fresh = self.steps, 0, False
-        if steps is None or self._running is None:
-            self._running, fresh = self._begin(), True
+        if self.steps is None:
+            self._running = None
+        for i, given in enumerate(self._next(self.steps)):
+            yield self._piece(given, i)
+
+    def skip(self, n: int) -> None:
+        """Let so many batches go by, before the first epoch: where a fit goes on, those of the epochs before."""
+        for _ in self._next(n):
+            pass
+
+    def _next(self, steps: int | None) -> Iterator[Any]:
+        """Yield the next batches, so many or until they end."""
+        i, fresh = 0, self._running is None
+        if self._running is None:
+            self._running = self._begin()
         while steps is None or i < steps:
             assert self._running is not None
             try:
@@ -100,7 +112,7 @@ class Batches(Feed):
                 self._running, fresh = self._begin(), True
                 continue
             fresh = False
-            yield self._piece(given, i)
+            yield given
             i += 1
 
     def pieces(self, x: bool = True) -> Iterator[Piece]:

@@ -19,8 +19,9 @@ from fastnn.training.state import Snapshot
 
 _ASKED = {
     "rows": int, "batch_size": int, "shuffle": bool, "loss": str, "optimizer": str, "validates": bool,
-    "callbacks": list,
+    "callbacks": list, "data": str, "augment": list,
 }  # fmt: skip
+_LATER = {"data": "data in memory", "augment": []}  # what the first files do not say
 _PLAIN = {"epochs": int, "order": int, "ended": bool, "lost": str, "stopped": str}
 
 
@@ -92,7 +93,8 @@ class FitDecoder:
     def begun(self, given: Any) -> Begun:
         """Return the fit that JSON describes."""
         asked = given.get("asked") if isinstance(given, dict) else None
-        if not isinstance(asked, dict) or asked.keys() != _ASKED.keys():
+        asked = {**_LATER, **asked} if isinstance(asked, dict) else {}
+        if asked.keys() != _ASKED.keys():
             raise ModelFormatError(f"its fit is {str(given)[:80]}, expected what it was begun with")
         for name, kind in _ASKED.items():
             if not (type(asked[name]) is kind or (name == "batch_size" and asked[name] is None)):

@@ -38,8 +38,6 @@ class BatchesFitting(Fitting):
     feed : Batches
     """
 
-    goes_on = False
-
     def __init__(
         self,
         trainer: Trainer,
@@ -48,6 +46,7 @@ class BatchesFitting(Fitting):
         optimizer: str | Optimizer | None,
         options: FitOptions,
     ) -> None:
+        self.feed, self.steps = feed, feed.steps_known
         super().__init__(trainer, None, None, loss, optimizer, options)  # type: ignore[arg-type]
         require_plain(feed, self._rule, options)
         if options.batch_size is not BATCH_SIZE:
@@ -59,7 +58,6 @@ class BatchesFitting(Fitting):
                 f"fit: the loss or metrics over all training data are asked for behind each epoch, and {feed!r} gives "
                 "them once: let callbacks watch val_loss, and pass metrics to evaluate"
             )
-        self.feed, self.steps = feed, feed.steps_known
         if feed.once and feed.steps is None and options.epochs is not None and options.epochs > 1:
             raise ValueError(
                 f"fit: epochs is {options.epochs}, but {feed!r} can be gone through once: pass a function that returns "
@@ -82,6 +80,8 @@ class BatchesFitting(Fitting):
         """Prepare what trains on batches such as the first one, which the first epoch begins with."""
         trainer, loss, rule = self._trainer, self._loss, self._rule
         self._reads, self._of_loss = Reads(trainer.tree, loss, trainer.build), loss
+        if self._resumed is not None:
+            self._skip(len(trainer.history))
         come = self.feed.epoch()
         first = next(come)
         self._first: Iterator[Piece] | None = chain([first], come)
@@ -93,12 +93,15 @@ class BatchesFitting(Fitting):
             self._read_validation(loss)
         trainer.check_scale(loss, data, first.y)
         once = self.feed.once and self.feed.steps is None
-        self.epochs, self.who_asked = self.options.epochs or 0, "as asked"
-        if self.options.epochs is None:
+        asked = self.options.epochs
+        if self._resumed is not None:
+            asked = asked or self._resumed.epochs
+        self.epochs, self.who_asked = asked or 0, "as asked"
+        if asked is None:
             self.epochs, self.who_asked = default_epochs_of_batches(self.steps, once)
         weights = 0 if data[2] is None else per_row(data[2])
         self.training = trainer.prepared(loss, rule, data[1], weights, self.n_batches, True)
-        self.training.update.begin_fit(self.epochs, self.n_batches, True)
+        self.training.update.begin_fit(self.epochs, self.n_batches, self._resumed is None)
         self._last = self._data = data
         self.plan = self.training.plan(len(data[0]), self._like(data[1], weights), weights, False)
 
@@ -106,9 +109,23 @@ class BatchesFitting(Fitting):
     def n_rows(self) -> int:
         return 0
 
+    def _known_of_data(self) -> dict[str, Any]:
+        steps = "" if self.steps is None else f", {self.steps} in an epoch"
+        return {"data": f"batches as they come{steps}", "rows": 0}
+
     @property
     def n_batches(self) -> int:
         return self.steps or 1
+
+    def _skip(self, epochs: int) -> None:
+        """Let the batches of epochs go by, where the next epoch begins behind them and not anew."""
+        feed = self.feed
+        if feed.once:
+            raise ValueError(
+                f"fit: resume=True, and nobody knows where {feed!r} is: pass a function that returns a new one"
+            )
+        if feed.steps is not None:
+            feed.skip(epochs * feed.steps)
 
     @property
     def chunks(self) -> int:
@@ -192,6 +209,8 @@ class BatchesFit(Fit):
         schedules = fitting.training.schedules
         if schedules is not None and steps is not None:
             schedules.cover(self._asked, 1, fitting.epochs - first, steps)
+        if fitting.augmenting is not None:  # where nobody knows how many batches there are, epochs are far apart
+            fitting.augmenting.begin(first * (2**32 if steps is None else steps))
         total, rows, i, value = 0.0, 0, 0, 0.0
         if steps is not None:
             self.progress.part = lambda: i / steps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -64,7 +64,6 @@ class BlocksFitting(Fitting):
         What the blocks come from.
     """
 
-    goes_on = False
     stream: Stream
 
     def __init__(
@@ -107,11 +106,19 @@ class BlocksFitting(Fitting):
         step = max(1, n // _SOME)
         some = None if weight is None else weight[::step].copy()
         self._data = x[::step].copy(), target[::step].copy(), some, n  # for who wants to look at some rows
+        if self._resumed is not None:
+            self._resumed.require_same(self._asked(()))
         self.epochs, self.who_asked = self._epochs_for(self.stream.rows)
         self.training = trainer.prepared(
             loss, self._rule, first.target, self._per_row, self._coming(self.stream.rows), True
         )
-        self.plan, self.epoch_plan = self._plans(self.epochs)
+        self.plan, self.epoch_plan = self._plans(self.epochs, self._resumed is None)
+
+    def _known_of_data(self) -> dict[str, Any]:
+        if not hasattr(self, "stream"):
+            return {"data": None, "rows": None}
+        room = None if self.stream.is_whole else len(self.stream.blocks[0].x)  # all rows in one are as those of arrays
+        return {"data": "data in memory" if room is None else f"blocks of {room} rows", "rows": self.stream.rows}
 
     def _open(self, loss: Loss) -> Block:
         """Make ready to read data as they are for this loss, and return the first of them."""

@@ -63,7 +63,6 @@ class Fitting:
         Whether there are validation data.
     """
 
-    goes_on = True  # whether it can be resumed
     training: Training
     _data: Data
     plan: Plan
@@ -199,7 +198,7 @@ class Fitting:
             self._read_unweighted(self._loss)
         n = len(self._data[0])
         if self._resumed is not None:
-            self._resumed.require_same({**self._asked(()), "rows": n})
+            self._resumed.require_same(self._asked(()))
         if rule.takes_fits:
             by_scipy.require_whole(rule, self.options.batch_size, n)
             self._rows = None
@@ -302,14 +301,22 @@ class Fitting:
         """
         options = self.options
         return {
-            "rows": len(self._data[0]) if hasattr(self, "_data") else None,
+            **self._known_of_data(),
             "batch_size": None if self._rule.takes_fits else int(options.batch_size or 0),
             "shuffle": options.shuffle,
             "loss": repr(self._loss) if watched else None,
             "optimizer": repr(self._rule) if watched else None,
             "validates": self.validates,
-            "callbacks": names_of(options.calls),
+            "callbacks": names_of(options.calls.all),
+            "augment": names_of(options.augment),
         }
+
+    def _known_of_data(self) -> dict[str, Any]:
+        """Return what is known of the data that must not be another when this fit goes on: how they come, and how many.
+
+        Values are None as long as they are not known.
+        """
+        return {"data": "data in memory", "rows": len(self._data[0]) if hasattr(self, "_data") else None}
 
     def _resume(self, begun: Begun, loss: str | Loss | None, optimizer: str | Optimizer | None) -> None:
         """Go on with what the model has of that fit, after all that it has in common with this one."""
@@ -337,8 +344,6 @@ class Fitting:
         why = why_not_more(begun, self.options.epochs or begun.epochs, spans, trainer.history)
         if rule.takes_fits:
             why = f"{rule!r} trains fits as a whole"
-        if not self.goes_on:
-            why = "a fit goes on over data in memory alone, and this one is over others"
         if why:
             raise ValueError(f"fit: resume=True, but {why}: begin another fit with resume=False")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastnn.callbacks.calls import Calls
@@ -16,6 +16,7 @@ States = list[dict[str, Any]]
 
 # What has to be the same when a fit goes on: what it is called, and how it reads
 _SAME = {
+    "data": "{}",
     "rows": "{} rows of data",
     "batch_size": "batch_size={}",
     "shuffle": "shuffle={}",
@@ -23,6 +24,7 @@ _SAME = {
     "optimizer": "the optimizer {}",
     "validates": "validation_data: {}",
     "callbacks": "the callbacks {}",
+    "augment": "augment: {}",
 }
 
 
@@ -32,8 +34,8 @@ class Begun:
     Attributes
     ----------
     asked : dict
-        What it has been begun with: its rows, batch_size, shuffle, loss, optimizer, validates and callbacks, as texts
-        and numbers.
+        What it has been begun with: its data, rows, batch_size, shuffle, loss, optimizer, validates, callbacks and
+        augment, as texts and numbers; rows is 0 where nobody knows.
     epochs, order : int
         How many there are to be, and from what the order of rows follows.
     told : int or None
@@ -116,9 +118,9 @@ def states_of(calls: Calls) -> States:
     return [dict(callback.state()) if isinstance(callback, Callback) else {} for callback in calls.all]
 
 
-def names_of(calls: Calls) -> list[str]:
-    """Return what callbacks are called."""
-    return [getattr(callback, "__name__", type(callback).__name__) for callback in calls.all]
+def names_of(given: Iterable[object]) -> list[str]:
+    """Return what callbacks, or other functions, are called."""
+    return [getattr(one, "__name__", type(one).__name__) for one in given]
 
 
 def why_not_more(begun: Begun, epochs: int, spans: str, history: History) -> str:
