@@ -222,8 +222,7 @@ class Model(Online):
         Raises
         ------
         ValueError, TypeError, FloatingPointError
-            As `fit`; the last also for a gradient that is NaN or infinite. Nothing is changed then, but parameters
-            may have grown without bound in the steps before.
+            As `fit`; the last also for a gradient that is NaN or infinite. This step has changed nothing then.
         """
         if unknown:
             raise refused("train_batch", Model.train_batch, unknown)
@@ -272,8 +271,7 @@ class Model(Online):
             means the model's own optimizer of that name. One that is used again goes on with what it remembers.
         epochs : int or None
             How often to go over all rows; 0 builds the model and trains nothing. None is as many as make 4,000 steps,
-            but at most 1,000 epochs and 1,000,000 rows, and at least 10 epochs. With batches of 32 that are 400 epochs
-            for 308 rows, and 10 from 12,800 rows on.
+            but at most 1,000 epochs and 1,000,000 rows, and at least 10 epochs: 400 for 308 rows in batches of 32.
         batch_size : int or None
             Rows per step; None for all. The last batch of an epoch may be smaller.
         shuffle : bool
@@ -294,8 +292,8 @@ class Model(Online):
             kind; the number of rows must stay. So data are checked, and where needed converted, once per epoch where
             there are other callbacks than those of this package.
         verbose : bool or "auto"
-            Show progress, with the rate and the time that is left: "auto" where standard error is a terminal, or in a
-            notebook. Batches move it in long epochs. True shows it in a log, too: a line every so often.
+            Show progress, the rate and the time that is left: "auto" where standard error is a terminal, or in a
+            notebook. True shows it in a log, too: a line every so often.
         n_threads : int or None
             How many threads compute together: the result has the same bits for any number. None decides it from the
             work: one for small nets, never more than the process may use or than FASTNN_NUM_THREADS says, or

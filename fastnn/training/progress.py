@@ -178,5 +178,5 @@ def _is_terminal() -> bool:
 
 def _in_notebook() -> bool:
     """Whether this is the kernel of a notebook: IPython is loaded then, and its shell has a kernel."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return getattr(shell, "kernel", None) is not None
+    get = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return get is not None and getattr(get(), "kernel", None) is not None

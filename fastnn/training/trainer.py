@@ -156,7 +156,7 @@ class Trainer:
                 return self.loss
             return losses.get(_BY_LAST.get(self.tree.last.kernel, "mse"))
         if not isinstance(loss, str):
-            return losses.get(loss)
+            return loss if isinstance(loss, Loss) else losses.get(loss)
         own, settings = self._named_losses.get(loss, (None, None))
         if own is None or settings != own.settings():  # it has been changed since
             own = losses.get(loss)
@@ -168,7 +168,7 @@ class Trainer:
         if optimizer is None:
             return self.optimizer or self.choose_optimizer("adam")
         if not isinstance(optimizer, str):
-            return optimizers.get(optimizer)
+            return optimizer if isinstance(optimizer, Optimizer) else optimizers.get(optimizer)
         own = self._named.get(optimizer)
         if own is None:
             made = optimizers.get(optimizer)  # names differ in case, and there are synonyms
