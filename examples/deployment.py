@@ -1,8 +1,8 @@
 """Deployment: save a trained net, load it in another program, and answer requests, one row at a time.
 
-What is saved are arrays: those of the net, and how its inputs are scaled. `numpy.load` without pickles reads nothing
-else, so such a file may come from anywhere. A pickle (`pickle.dump(net, file)` works, too) runs code when it is loaded:
-take one from nobody but yourself.
+The file holds all that answers need: how inputs are scaled is a layer of the net. Nothing in it is run when it is
+loaded, so it may come from anywhere, unlike a pickle. With `mmap=True` the parameters are read where they lie in the
+file: many processes that answer share them.
 """
 
 import time
@@ -12,48 +12,40 @@ from pathlib import Path
 import numpy as np
 from picture import save_picture
 
-from fastnn import Adam, BatchNorm, CrossEntropy, Dense, Model, datasets
+import fastnn
+from fastnn import Adam, BatchNorm, CrossEntropy, Dense, Model, Normalization, datasets
 
 CALLS, THREADS = 2000, 4
+PIXELS, DIGITS = 64, 10
 
 
 def make_net(dtype="float32"):
-    """Return the net without its numbers: the program that answers makes the same one."""
-    return Model([Dense(64), BatchNorm(), Dense(64, "relu"), Dense(10, "softmax")], seed=0, dtype=dtype)
-
-
-def arrays_of(net):
-    """Return all arrays by name: parameters, and states such as the averages of BatchNorm."""
-    return {
-        f"{place}.{name}": array
-        for place, layer in enumerate(net.layers)
-        for name, array in {**layer.parameters, **layer.states}.items()
-    }
-
-
-def save(path, net, mean, spread):
-    np.savez(path, mean=mean, spread=spread, **arrays_of(net))
-
-
-def load(path, dtype="float32"):
-    """Return the net and how its inputs are scaled."""
-    with np.load(path, allow_pickle=False) as file:  # False is the default: what is no array is refused
-        mean, spread = file["mean"].astype(dtype), file["spread"].astype(dtype)
-        net = make_net(dtype).build(len(mean))
-        for name, array in arrays_of(net).items():
-            if file[name].shape != array.shape:
-                raise ValueError(f"{path}: {name} has shape {file[name].shape}, expected {array.shape}")
-            array[...] = file[name]
-    return net, mean, spread
+    layers = [Normalization(), Dense(64), BatchNorm(), Dense(64, "relu"), Dense(DIGITS, "softmax")]
+    return Model(layers, seed=0, dtype=dtype)
 
 
 def train():
     pixels, labels = datasets.load_digits()
-    x, y = pixels[:1400], labels[:1400]
-    mean, spread = x.mean(axis=0), x.std(axis=0) + 1
     net = make_net()
-    net.fit((x - mean) / spread, y, loss=CrossEntropy(), optimizer=Adam(), epochs=20)
-    return net, mean, spread
+    net.fit(pixels[:1400], labels[:1400], loss=CrossEntropy(), optimizer=Adam(), epochs=20)
+    return net
+
+
+def load(path):
+    """Return the net of a file, if it is one for these requests."""
+    net = fastnn.load(path, mmap=True)
+    if (net.n_in, net.n_out) != (PIXELS, DIGITS):
+        raise ValueError(f"{path}: {net.n_in} inputs and {net.n_out} outputs, expected {PIXELS} and {DIGITS}")
+    return net
+
+
+def in_float64(net):
+    """Return the same net in float64: with the same parameters, scaling and averages."""
+    double = make_net("float64").build(net.n_in)
+    for layer, given in zip(double.layers, net.layers, strict=True):
+        for name, array in {**layer.parameters, **layer.states}.items():
+            array[...] = getattr(given, name)
+    return double
 
 
 def latencies(net, rows):
@@ -68,14 +60,14 @@ def latencies(net, rows):
 
 
 def main():
-    path = Path("digits_net.npz")
-    trained, mean, spread = train()
-    save(path, trained, mean, spread)
+    path = Path("digits_net.safetensors")
+    trained = train()
+    trained.save(path)
 
     # The other program. A first call costs more, because it prepares the others: make it before requests come.
-    net, mean, spread = load(path)
+    net = load(path)
     pixels, labels = datasets.load_digits()
-    rows = ((pixels[1400:] - mean) / spread).astype(net.dtype)
+    rows = pixels[1400:].astype(net.dtype)
     start = time.perf_counter()
     net.predict_one(rows[0])
     first = time.perf_counter() - start
@@ -85,7 +77,7 @@ def main():
     print(f"{path}: {path.stat().st_size:,} bytes, {net.n_parameters:,} parameters; loaded, it gives the same: {same}")
     print(f"accuracy on {len(rows)} rows that were not trained: {accuracy:.3f}\n")
 
-    double = load(path, "float64")[0]
+    double = in_float64(net)
     rows64 = rows.astype(np.float64)
     lists = [row.tolist() for row in rows]  # as they come out of JSON
     kinds = {"float32": (net, rows), "float32, lists": (net, lists), "float64": (double, rows64)}
