@@ -279,8 +279,8 @@ def feeds_of(folder):
         "blocks": lambda: npy(block_bytes=800),
         "one block": npy,
         "by row": lambda: feeds.Arrays(sparse, t, block_bytes=800),
-        "a function": lambda: feeds.Batches(batches),
         "steps of a function": lambda: feeds.Batches(batches, steps=9),
+        "a function": lambda: feeds.Batches(batches),
         "a list": lambda: feeds.Batches([*batches()]),
         "steps of a list": lambda: feeds.Batches([*batches()], steps=5),
     }, (rows, t)
@@ -290,11 +290,15 @@ def test_a_fit_over_a_feed_goes_on_as_if_it_had_not_been_left(tmp_path):
     """From a file that was saved within the fit, with and without changed batches, and so does one over arrays."""
     made, arrays = feeds_of(tmp_path)
     made["arrays"] = None
-    rules = (lambda: Adam(0.01 * Cosine(), average=EMA(0.9)), lambda: SGD(0.02, momentum=0.9, accumulate=3))
+    rules = (
+        lambda: Adam(0.01 * Cosine(), average=EMA(0.9)),
+        lambda: SGD(0.02, momentum=0.9, accumulate=3),  # these two also where nobody knows how many steps there are
+        lambda: SGD(0.02, average=SWA(0.5)),
+    )
     for i, (name, make) in enumerate(made.items()):
-        for augment in (None, [Noise(0.1), MixUp(0.5)]):
+        for k, augment in enumerate((None, [Noise(0.1), MixUp(0.5)])):
             path = tmp_path / f"{i}.safetensors"
-            rule = rules[i % 2 if name != "a function" else 1]  # nobody knows how many steps it has
+            rule = rules[(i + k) % 3]
 
             def fit(net, given, make=make, path=path, augment=augment, **options):
                 x, t = arrays if make is None else (make(), None)
@@ -304,9 +308,9 @@ def test_a_fit_over_a_feed_goes_on_as_if_it_had_not_been_left(tmp_path):
                     validation_data=arrays, **options,
                 )  # fmt: skip
 
-            net = Model([Normalization(), *net_of("float32").layers], seed=1)
-            if name == "a function":
-                net.layers[3].rate = 0.3
+            dropout = Dropout(0.3 if name == "a function" else 0.3 * Cosine())
+            norm = [] if rule is rules[2] else [BatchNorm()]  # which would have to see all data once more
+            net = Model([Normalization(), Dense(5, "tanh"), *norm, dropout, Dense(OUTPUTS)], seed=1)
             expected = fit(net, rule())
             other = fastnn.load(path)
             assert len(other.history) == AT + 1
