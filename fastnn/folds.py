@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from typing import Any, NamedTuple
@@ -17,9 +18,15 @@ from fastnn.many import apart, fit_each, require_known
 from fastnn.model import Metrics, Model
 from fastnn.optimizers import Optimizer
 from fastnn.splits import Rows, codes_of, group_folds, k_folds, labels_of_rows, n_rows, rows_of, stratified_folds
-from fastnn.training.data import known_weights
+from fastnn.training.data import known_weights, read
+from fastnn.training.evaluation import ending
 from fastnn.training.history import History
 from fastnn.training.options import BATCH_SIZE
+
+_INSTEAD = (
+    "leave it out, for result.histories holds what is logged, and keep_models=True keeps the nets; or train the folds "
+    "yourself, by fit"
+)
 
 
 class Fold(NamedTuple):
@@ -164,7 +171,8 @@ def cross_validate(
     Raises
     ------
     ValueError, TypeError, FloatingPointError, RuntimeError
-        What is wrong with the folds, or what the fit of one has raised, with its number, from 0.
+        What is wrong with the folds, the data or the metrics, before any net is trained, with rows by their numbers in
+        x; or what the fit of one fold has raised, with its number, from 0.
 
     Examples
     --------
@@ -180,9 +188,11 @@ def cross_validate(
     (200, 2)
     """
     require_known("cross_validate", options)
+    keeps = flag("cross_validate: keep_models", keep_models)
     make = _maker(model)
     first = make()
     chosen = first._trainer.choose_loss(loss)
+    chosen.choose_metrics(metrics)
     pieces, targets = chosen.pieces(y)
     n = n_rows(x)
     for piece in pieces:
@@ -209,7 +219,7 @@ def cross_validate(
         )
     if validates or apart_already:
         asked["metrics"] = metrics
-    own = apart(nets, [{} for _ in nets], asked)
+    own = apart(nets, [{} for _ in nets], asked, "cross_validate", _INSTEAD)
 
     def some(rows: Rows) -> tuple[Any, ...]:
         data = rows_of(x, rows), targets([rows_of(piece, rows) for piece in pieces])
@@ -220,6 +230,26 @@ def cross_validate(
         data = {"x": train_x, "y": train_y, "sample_weight": weights[0] if weights else None}
         return {**data, **own[i], **({"validation_data": some(found[i].test)} if validates else {})}
 
+    def rehearse(i: int) -> None:
+        options = options_of(i)
+        if validates:  # by the held-out rows, which are looked at anyway
+            del options["validation_data"]
+        try:
+            _rehearse(nets[i], options, some(found[i].test), chosen, metrics)
+        except (TypeError, ValueError) as error:
+            used = np.isin(np.arange(n), np.concatenate([rows for fold in found for rows in fold]))
+            counts = (None if used.all() else used) if weight is None else weight * used[:, None]
+            if (
+                counts is None or counts.any()
+            ):  # once more, with all rows: so the error calls them by the user's numbers
+                other = deepcopy(nets[i])
+                read(other._tree, x, y, counts, chosen, other._trainer.build, True)
+            error.args = (f"fold {i}: {error}",)
+            raise
+
+    for i in range(len(nets)):
+        rehearse(i)
+
     histories = fit_each(nets, options_of, n_threads, verbose, "fold {}")
     scores: dict[str, list[float]] = {}
     total, times = None, np.zeros((n, 1))
@@ -228,7 +258,7 @@ def cross_validate(
         try:
             numbers = net.evaluate(test_x, test_y, sample_weight=weights[0] if weights else None, metrics=metrics)
         except (TypeError, ValueError) as error:
-            error.args = (f"fold {i}, held-out rows: {error}",)
+            error.args = (f"fold {i}: held-out rows: {error}",)
             raise
         for name, number in numbers.items():
             scores.setdefault(name, [np.nan] * i).append(number)
@@ -240,7 +270,34 @@ def cross_validate(
     assert total is not None
     predictions = np.where(times > 0, total / np.maximum(times, 1), np.nan).astype(total.dtype)
     table = {name: np.array(values + [np.nan] * (len(nets) - len(values))) for name, values in scores.items()}
-    return CrossValidation(table, predictions, histories, found, nets if flag("keep_models", keep_models) else None)
+    return CrossValidation(table, predictions, histories, found, nets if keeps else None)
+
+
+def _rehearse(net: Model, options: dict[str, Any], held_out: tuple[Any, ...], loss: Loss, metrics: Metrics) -> None:
+    """Raise what a fit with these options raises before its first step, and what evaluating held-out rows does.
+
+    Metrics may be of numbers that an untrained net does not give: those are refused that do not take what is right,
+    either.
+    """
+    copied = deepcopy(net)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the fit warns
+        copied.fit(**{**options, "epochs": 0, "callbacks": (), "resume": False, "verbose": False})
+        x, y, *weights = held_out
+        weight = weights[0] if weights else None
+        try:
+            try:
+                copied.evaluate(x, y, loss, sample_weight=weight, metrics=metrics)
+            except ValueError:
+                trainer, tree = copied._trainer, copied._tree
+                _, target, weight, _ = read(tree, x, y, weight, loss, trainer.build, True)
+                right = np.eye(copied.n_out)[target] if target.ndim == 1 else target
+                if right.shape != (len(target), copied.n_out):
+                    raise
+                ending(tree, loss)[0].measure(loss.choose_metrics(metrics), right.astype(net.dtype), target, weight)
+        except (TypeError, ValueError) as error:
+            error.args = (f"held-out rows: {error}",)
+            raise
 
 
 def _maker(model: Any) -> Callable[[], Model]:

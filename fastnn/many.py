@@ -148,10 +148,17 @@ def fit_each(
     return [history for history in histories if history is not None]
 
 
-def apart(nets: Sequence[Model], own: Sequence[Mapping[str, Any]], shared: Mapping[str, Any]) -> list[dict[str, Any]]:
+def apart(
+    nets: Sequence[Model],
+    own: Sequence[Mapping[str, Any]],
+    shared: Mapping[str, Any],
+    where: str = "fit_many",
+    instead: str = "give each net its own, each=[{'callbacks': ...}, ...]",
+) -> list[dict[str, Any]]:
     """Return all options of each net, with copies of parts that others train with, too, and that keep something.
 
-    Those are losses and optimizers whose numbers follow schedules, and callbacks.
+    Those are losses and optimizers whose numbers follow schedules, and callbacks. Errors say where that is, and what to
+    do instead of sharing a callback that cannot be.
     """
     found = [{**shared, **mapping} for mapping in own]
     for name in ("loss", "optimizer"):
@@ -163,24 +170,23 @@ def apart(nets: Sequence[Model], own: Sequence[Mapping[str, Any]], shared: Mappi
     times = Counter(id(callback) for callbacks in called for callback in {id(one): one for one in callbacks}.values())
     for options, callbacks in zip(found, called, strict=True):
         options["callbacks"] = tuple(
-            _copied(callback) if isinstance(callback, Callback) and times[id(callback)] > 1 else callback
+            _copied(callback, where, instead)
+            if isinstance(callback, Callback) and times[id(callback)] > 1
+            else callback
             for callback in callbacks
         )
     return found
 
 
-def _copied(callback: Callback) -> Callback:
+def _copied(callback: Callback, where: str, instead: str) -> Callback:
     if callback.writes_files:
-        raise ValueError(
-            f"fit_many: {shown(callback)} is for several nets, whose files would be the same: give each net its own, "
-            "each=[{'callbacks': ...}, ...]"
-        )
+        raise ValueError(f"{where}: {shown(callback)} is for several nets, whose files would be the same: {instead}")
     try:
         return deepcopy(callback)
     except Exception as error:  # of a file or a lock that it holds
         raise TypeError(
-            f"fit_many: {shown(callback)} is for several nets, which get a copy each, and cannot be copied ({error}): "
-            "give each net its own, each=[{'callbacks': ...}, ...]"
+            f"{where}: {shown(callback)} is for several nets, which get a copy each, and cannot be copied ({error}): "
+            f"{instead}"
         ) from error
 
 

@@ -21,15 +21,20 @@ from fastnn import (
     Adam,
     BatchNorm,
     Callback,
+    CrossEntropy,
     Dense,
     Diagnosis,
     EarlyStopping,
     Embedding,
+    Head,
+    Heads,
     Loss,
     MixUp,
     Model,
     Noise,
     Normalization,
+    Quantile,
+    Sigmoid,
     Softmax,
     feeds,
 )
@@ -610,6 +615,12 @@ def test_mixup_mixes_rows_and_targets_alike():
     assert same is y
 
 
+def spoilt(x, y, rng):
+    y[2] = 7
+    return x, y
+
+
+BATCH = "augment: in the batch that the function .* returned, "
 WRONG_CHANGES = {
     "a class": (MixUp, TypeError, r"this is a class, make an object of it, MixUp\(\)"),
     "a number": (3, TypeError, r"augment is 3, expected a function f\(x, y, rng\)"),
@@ -619,6 +630,12 @@ WRONG_CHANGES = {
     "mixed labels": (lambda x, y, rng: (x, 0.5 * y), TypeError, "expected whole labels, as given"),
     "NaN": (lambda x, y, rng: (x * np.nan, y), ValueError, "made NaN or infinity in x"),
     "text": (lambda x, y, rng: (x.astype(str), y), TypeError, "returned x of dtype <U.*, expected numbers"),
+    "label 3 of 3": (lambda x, y, rng: (x, np.r_[y[:5], 3, y[6:]]), ValueError, BATCH + "y is 3 at row 5, expected"),
+    "labels below 0": (lambda x, y, rng: (x, 0 * y - 1), ValueError, BATCH + "y is -1 at row 0, expected .* 0 to 2"),
+    "labels in place": (spoilt, ValueError, BATCH + "y is 7 at row 2, expected labels from 0 to 2"),
+    "NaN labels": (lambda x, y, rng: (x, np.nan * y), TypeError, "expected whole labels"),
+    "behind others": ([Noise(), spoilt], ValueError, BATCH + "y is 7 at row 2"),
+    "behind mixing": ([MixUp(), lambda x, y, rng: (x, 2 * y)], ValueError, BATCH + r"y is .* at row 0, expected prob"),
 }
 
 
@@ -627,6 +644,21 @@ def test_what_is_wrong_with_changes_is_said():
         for name, (augment, kind, message) in WRONG_CHANGES.items():
             fit = lambda augment=augment, data=data: classifier().fit(*data, epochs=1, augment=augment)  # noqa: E731
             check_refused(name, fit, kind, message)
+    heads = Heads({"kind": Head(CrossEntropy(from_logits=True), 3), "price": Head(MSE(), 2)})
+    for layers, y, loss, changed, message in (  # targets that other losses do not take
+        ([Dense(2)], T, "mse", np.nan, "made NaN or infinity in y"),
+        ([Dense(2)], T**2, "poisson_nll", -1, "y is .*-1.* at row 0, expected counts"),
+        ([Dense(2), Sigmoid()], T > 0, "bce", 2, "y is .*2.* at row 0, expected numbers from 0 to 1"),
+        ([Dense(2)], T > 0, "hinge", 3, "y is .*3.* at row 0, expected -1, 1, or what is mixed"),
+        ([Dense(5)], {"kind": LABELS, "price": T}, heads, np.float64(2.0), "head 'kind'.* expected labels from 0 to 2"),
+    ):
+        net, augment = Model(layers, seed=0, dtype="float64"), lambda x, y, rng, c=changed: (x, np.full_like(y, c))
+        with pytest.raises(ValueError, match=message):
+            net.fit(X, y, loss, epochs=1, augment=augment)
+    for loss in ("hinge", Quantile([0.1, 0.9])):  # and what they do take
+        net = Model([Dense(4 if loss != "hinge" else 2)], seed=0)
+        net.fit(X, np.sign(T) if loss == "hinge" else T, loss, epochs=1, augment=[MixUp(), Noise()])
+        assert np.isfinite(net.params).all()
     with pytest.raises(TypeError, match="mixes rows, which have to weigh alike"):
         classifier().fit(X, LABELS, augment=MixUp(), sample_weight=1 + W)
     with pytest.raises(TypeError, match=r"mixes rows with their targets, and .* takes labels alone"):

@@ -8,7 +8,9 @@ import pytest
 
 from fastnn import (
     MSE,
+    Adam,
     CrossEntropy,
+    CSVLogger,
     Dense,
     EarlyStopping,
     Head,
@@ -155,6 +157,8 @@ def trained():
 
 
 same = classifier()
+PAIRS = [(np.arange(20), np.arange(20, 30)), (np.arange(20, 30), np.arange(30, 40)), (np.arange(30), np.arange(30, 40))]
+PART = np.where(np.arange(60)[:, None] == 50, np.nan, X)  # the row is in none of these folds
 REFUSED = (
     ({"folds": 1}, ValueError, "cross_validate: folds is 1, expected a whole number >= 2"),
     ({"folds": 61}, ValueError, "folds is 61, expected at most 60, the number of rows"),
@@ -175,18 +179,49 @@ REFUSED = (
     ({"model": lambda: 3}, TypeError, "model returned 3, expected a Model"),
     ({"model": 3}, TypeError, "model is 3, expected a Model, or a function"),
     ({"validate": True, "validation_split": 0.1}, ValueError, "expected one of them"),
-    ({"x": np.where(np.arange(60)[:, None] == 50, np.nan, X)}, ValueError, r"fold 0: x is NaN at row"),
+    ({"x": np.where(np.arange(60)[:, None] == 50, np.nan, X)}, ValueError, "^x is NaN at row 50, column 0"),
+    ({"x": np.where(np.arange(60)[:, None] == 5, np.nan, X), "sample_weight": WEIGHT + 1}, ValueError, "NaN at row 5,"),
+    ({"y": np.where(np.arange(60) == 7, 9, LABELS), "folds": PAIRS}, ValueError, "^y is 9 at row 7, expected labels"),
+    ({"x": PART, "folds": [*PAIRS, (np.arange(9), [50])]}, ValueError, "^x is NaN at row 50"),
+    ({"x": PART, "y": np.r_[LABELS[:39], 3, LABELS[40:]], "folds": PAIRS}, ValueError, "^y is 3 at row 39"),
+    ({"metrics": ["accuracy", "r2"]}, ValueError, r"^fold 0: held-out rows: R2\(\): y_pred has 3 columns"),
+    ({"metrics": lambda a: 1, "validate": True}, TypeError, "^fold 0: held-out rows: .* takes 1 positional"),
+    ({"keep_models": "yes"}, TypeError, "keep_models is 'yes', expected True or False"),
+    ({"sample_weight": np.arange(60) >= 40, "folds": PAIRS}, ValueError, "^fold 0: sample_weight is 0 in all rows"),
+    ({"sample_weight": np.arange(60) < 30, "folds": PAIRS, "validate": True}, ValueError, "^fold 1: held-out rows: "),
+    ({"folds": [*PAIRS, ([0], [1])], "validation_split": 0.2}, ValueError, "^fold 3: "),
+    ({"callbacks": [CSVLogger("log.csv")]}, ValueError, "^cross_validate: CSVLogger.* leave it out, for result"),
 )
 
 
-def test_what_is_wrong_is_said():
-    for options, kind, message in REFUSED:
-        with pytest.raises(kind, match=message):
-            run(**options)
+def test_what_is_wrong_is_said_before_any_net_is_trained(monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("fastnn.folds.fit_each", lambda *_: pytest.fail("nets are trained"))
+        for options, kind, message in REFUSED:
+            with pytest.raises(kind, match=message):
+                run(**options)
     with pytest.warns(UserWarning, match="folds: class 2 has 2 rows, fewer than the 4 folds"):
         run(y=np.r_[np.zeros(30, int), np.ones(28, int), 2, 2], epochs=1)
     with pytest.raises(ValueError, match="and no class has more than 1: expected"):
         run(Model([Dense(60), Softmax()]), y=np.arange(60))
+
+
+def test_what_is_right_is_not_refused_before():
+    """Rows that are in no fold may hold anything, and metrics take what trained nets give, not untrained ones."""
+
+    def of_amounts(y_true, y_pred):
+        if (y_pred <= 0).any():
+            raise ValueError("y_pred is not above 0")
+        return np.log(y_pred / y_true).mean()
+
+    assert len(run(x=PART, folds=PAIRS)) == 3
+    net = Model([Dense(1)], seed=0)
+    result = run(net, y=X[:, 0] + 9, optimizer=Adam(0.1), epochs=200, metrics=of_amounts)
+    assert abs(result["of_amounts"]).max() < 0.1
+    assert net.n_in == 0
+    assert len(run(Model([Dense(1)], seed=0), y=X[:, 0], optimizer="lbfgs", batch_size=None, epochs=5)) == 4
+    with pytest.raises(ValueError, match="fold 0: held-out rows: metric of_amounts: y_pred is not above 0"):
+        run(net, y=X[:, 0] - 9, epochs=1, metrics=of_amounts)
 
 
 def test_a_trained_net_may_be_gone_on_with():

@@ -140,8 +140,18 @@ def as_functions(given: Any) -> tuple[Function, ...]:
     return found
 
 
-def apply(functions: tuple[Function, ...], x: Array, y: Array, rng: Generator, may_miss: bool = False) -> None:
-    """Change a batch in its memory; where NaN may stand in x, that is not looked at."""
+def apply(
+    functions: tuple[Function, ...],
+    x: Array,
+    y: Array,
+    rng: Generator,
+    require: Callable[[Array], None],
+    may_miss: bool = False,
+) -> None:
+    """Change a batch in its memory; `require` raises an error for targets that the loss does not take.
+
+    Where NaN may stand in x, that is not looked at.
+    """
     for function in functions:
         returned = function(x, y, rng)
         if not isinstance(returned, (tuple, list)) or len(returned) != 2:
@@ -166,3 +176,7 @@ def apply(functions: tuple[Function, ...], x: Array, y: Array, rng: Generator, m
         for own, name in ((x, "x"), (y, "y")):
             if own.dtype.kind == "f" and not (may_miss and name == "x") and not all_finite(own):
                 raise ValueError(f"augment: {shown(function)} made NaN or infinity in {name}, expected finite numbers")
+        try:
+            require(y)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"augment: in the batch that {shown(function)} returned, {error}") from None

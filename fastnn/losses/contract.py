@@ -173,6 +173,11 @@ class Loss(Part):
             f"{name} has shape {weight.shape}, expected {expected}, of {self}"
         )
 
+    def require_changed(self, target: Array, n_out: int) -> None:
+        """Raise ValueError where targets that were read, and have been changed since, are none any more."""
+        if is_ours(type(self).targets):
+            self.targets(target, n_out, target.dtype)
+
     def row(self, t: Any) -> Any:
         """Return targets of one row that are those of a person's one row: a number, or one for each output."""
         array = as_array([t] if np.ndim(t) == 0 else t, "y")

@@ -264,6 +264,11 @@ class Heads(Loss):
         ]
         return np.concatenate(blocks, axis=1)
 
+    def require_changed(self, target: Array, n_out: int) -> None:
+        for name, head, _, of_target, form in self._places():
+            own = _as_read(np.ascontiguousarray(target[:, of_target]), form)
+            self._of(name, lambda head=head, own=own: head.loss.require_changed(own, head.n))  # type: ignore[misc]
+
     def _places(self) -> list[tuple[str, Head, slice, slice, _Form]]:
         """Return the heads, with the columns of y and of the targets that are theirs, and what the latter are."""
         places, first, first_target = [], 0, 0

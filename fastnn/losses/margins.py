@@ -57,6 +57,9 @@ class Hinge(Reduced):
         refuse_targets(array, wrong, name, f"{expected} for {self}")
         return 2 * array - 1 if of_labels else array
 
+    def require_changed(self, target: Array, n_out: int) -> None:
+        refuse_targets(target, abs(target) > 1, "y", f"-1, 1, or what is mixed of them, for {self}")
+
     def reports(self, y: Array, t: Array) -> Sequence[str]:
         return ("accuracy" if t.shape[1] == 1 else "binary_accuracy",)
 

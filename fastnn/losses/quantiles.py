@@ -111,6 +111,9 @@ class Quantile(Reduced):
             weight = np.repeat(weight, k, axis=1)
         return (target if k == 1 else np.repeat(target, k, axis=1)), weight
 
+    def require_changed(self, target: Array, n_out: int) -> None:
+        super().require_changed(target[:, :: self._n_levels], n_out)
+
     def outcome(self, y: Array, t: Array, weight: Array | None) -> tuple[Array, Array, Array | None]:
         """Return each target once, beside its quantiles."""
         k = self._n_levels

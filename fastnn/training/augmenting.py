@@ -29,6 +29,7 @@ class Augmenting:
         self._may_miss = tree.kinds is not None
         self._mixing = next((function for function in functions if getattr(function, "mixes_targets", False)), None)
         self._step = 0
+        self._loss: Loss | None = None
 
     def begin(self, step: int) -> None:
         """Let the next batch be that of this step of the fit."""
@@ -40,16 +41,21 @@ class Augmenting:
 
         rng = Generator(Philox(key=[self._seed, self._step]))
         self._step += 1
-        apply(self._functions, x, y, rng, self._may_miss)
+        apply(self._functions, x, y, rng, self._require, self._may_miss)
+
+    def _require(self, target: Array) -> None:
+        assert self._loss is not None
+        self._loss.require_changed(target, self._n_out)
 
     def like(self, target: Array, loss: Loss, per_row: int) -> Array:
-        """Return an array like the targets of changed batches.
+        """Return an array like the targets of changed batches, which are those of this loss from now on.
 
         Raises
         ------
         TypeError
             Where targets are to be mixed that cannot be.
         """
+        self._loss = loss
         if self._mixing is None:
             return target
         what = f"augment: {shown(self._mixing)} mixes rows"
