@@ -57,6 +57,14 @@ def _names(table: Mapping[str, object]) -> str:
     return ", ".join(sorted(first.values()))
 
 
+def logged(value: object) -> float | None:
+    """Return what a callback has logged as a number: of Python, of NumPy, an array of no dimension; None for others."""
+    if isinstance(value, (int, float)):
+        return float(value)
+    is_number = isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0 and value.dtype.kind in "biuf"
+    return float(value) if is_number else None  # type: ignore[arg-type]
+
+
 def shown(value: object) -> str:
     """Return a value as it is shown in an error: arrays by their shape, and what is long cut."""
     shape = getattr(value, "shape", None)

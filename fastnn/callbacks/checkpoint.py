@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from string import Formatter
 from typing import TYPE_CHECKING, Any
@@ -81,6 +81,8 @@ class ModelCheckpoint(Monitoring):
     def require(self, modes: Mapping[str, str], is_open: bool) -> None:
         if self.save_best_only:
             super().require(modes, is_open)
+        if not is_open:
+            self._require_logged({"epoch", *modes})
 
     def __call__(self, model: Model, epoch: int, logs: Mapping[str, Any]) -> None:
         """Save the model, where it is time."""
@@ -101,16 +103,19 @@ class ModelCheckpoint(Monitoring):
 
     def _path_of(self, epoch: int, logs: Mapping[str, Any]) -> str:
         known = {"epoch": epoch + 1, **logs}
-        unknown = [name for name in self._fields if name not in known]
-        if unknown:
-            raise ValueError(
-                f"ModelCheckpoint: path {self.path!r} names {', '.join(unknown)}, expected epoch, or a number that is "
-                f"logged: {', '.join(sorted(known.keys() - {'epoch'}))}"
-            )
+        self._require_logged(known)
         try:
             return self.path.format(**known)
         except (TypeError, ValueError) as error:
             raise ValueError(f"ModelCheckpoint: path {self.path!r} cannot be filled in: {error}") from None
+
+    def _require_logged(self, known: Collection[str]) -> None:
+        unknown = [name for name in self._fields if name not in known]
+        if unknown:
+            raise ValueError(
+                f"ModelCheckpoint: path {self.path!r} names {', '.join(unknown)}, expected epoch, or a number that is "
+                f"logged: {', '.join(sorted({*known} - {'epoch'}))}"
+            )
 
     def state(self) -> dict[str, Any]:
         return {"best": self.best, "best_epoch": self.best_epoch, "written": self._written}

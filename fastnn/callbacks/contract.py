@@ -75,6 +75,11 @@ class Callback(Part):
     takes_divergence: ClassVar[bool] = False  # whether a fit that diverges ends without an error
     writes_files: ClassVar[bool] = False  # whether copies of it, for several nets, would write the same ones
 
+    @property
+    def known_as(self) -> str:
+        """What has to be the same where a fit is resumed."""
+        return type(self).__name__
+
     # -- what a fit asks ----------------------------------------------------------------------------------------------
 
     def _hook(self, name: str) -> Callable[..., Any] | None:

@@ -9,6 +9,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from fastnn.callbacks.contract import Callback
+from fastnn.checks import logged
 from fastnn.settings import Number
 
 if TYPE_CHECKING:
@@ -89,8 +90,9 @@ class TerminateOnNaN(Callback):
     def __call__(self, model: Model, epoch: int, logs: Mapping[str, Any]) -> bool:
         """Look at all numbers."""
         for name, value in logs.items():
-            if isinstance(value, float) and not isfinite(value):
-                self._what = f"{name} is {value:g} after epoch {epoch + 1}"
+            number = logged(value)
+            if number is not None and not isfinite(number):
+                self._what = f"{name} is {number:g} after epoch {epoch + 1}"
                 return True
         return False
 

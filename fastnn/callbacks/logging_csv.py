@@ -7,9 +7,11 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastnn.callbacks.contract import Callback
 from fastnn.callbacks.files import as_path, require_folder
-from fastnn.checks import flag, shown
+from fastnn.checks import flag, logged, shown
 
 if TYPE_CHECKING:
     from fastnn.model import Model
@@ -57,42 +59,41 @@ class CSVLogger(Callback):
             raise ValueError(f"CSVLogger: separator is {shown(separator)}, expected one character, such as ',' or ';'")
         self.separator = separator
         self._names: list[str] | None = None
+        self._n_lines = 0  # of the file, with that of the names
         self._resumed = False
 
     def begin(self, model: Model) -> None:
         """Begin a file, or find the end of one."""
         require_folder("CSVLogger: path", self.path)
-        self._names, self._resumed = None, False
-        if not self.append:
-            return
-        lines = self._lines()
-        self._names = lines[0] if lines else None
+        lines = self._lines() if self.append else []
+        self._names, self._n_lines, self._resumed = lines[0] if lines else None, len(lines), False
 
     def state(self) -> dict[str, Any]:
-        return {"names": self._names or []}
+        return {"lines": self._n_lines}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on with the file of the fit that is resumed."""
-        self._names, self._resumed = [*state["names"]] or None, True
+        """Go on with the file of the fit that is resumed, as long as it was then."""
+        self._n_lines, self._resumed = int(state["lines"]), True
 
     def __call__(self, model: Model, epoch: int, logs: Mapping[str, Any]) -> None:
         """Write a line."""
         if self._resumed:
             self._resumed = False
-            kept = self._lines()
-            self._names = kept[0] if kept else None
+            kept = self._lines()[: self._n_lines]
+            self._names, self._n_lines = kept[0] if kept else None, len(kept)
             if kept:
-                self._write([kept[0], *(line for line in kept[1:] if line and int(line[0]) < epoch)], "w")
+                self._write(kept, "w")
         names = ["epoch", *logs]
         if self._names is None:
             self._write([names], "w")
-            self._names = names
+            self._names, self._n_lines = names, 1
         elif not {*names} <= {*self._names}:  # what is logged late
             old, own = self._lines(), [name for name in names if name not in self._names]
             self._names = [*self._names, *own]
             self._write([self._names, *(line + [""] * len(own) for line in old[1:])], "w")
         values: dict[str, Any] = {"epoch": epoch, **logs}
         self._write([[_text(values.get(name, "")) for name in self._names]], "a")
+        self._n_lines += 1
 
     def _lines(self) -> list[list[str]]:
         if not os.path.exists(self.path):
@@ -107,4 +108,5 @@ class CSVLogger(Callback):
 
 def _text(value: Any) -> str:
     """Return a value as text: of numbers all digits."""
-    return repr(float(value)) if isinstance(value, float) else str(value)
+    number = None if isinstance(value, (int, np.integer, np.bool_)) else logged(value)
+    return str(value) if number is None else repr(number)

@@ -48,6 +48,11 @@ class Monitoring(Callback):
         """Begin anew: there is no best number."""
         self.best, self.best_epoch, self._watched = np.nan, -1, ""
 
+    @property
+    def known_as(self) -> str:
+        mode = "" if self.mode is None else f", mode={self.mode!r}"
+        return f"{type(self).__name__}(monitor={self.monitor!r}{mode})"
+
     def watches_training_loss(self, validates: bool) -> bool:
         return self.monitor == "loss" or (self.monitor is None and not validates)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn.callbacks.contract import Callback
 from fastnn.callbacks.files import as_path
-from fastnn.checks import count, shown
+from fastnn.checks import count, logged, shown
 
 if TYPE_CHECKING:
     from fastnn.model import Model
@@ -68,9 +68,10 @@ class TensorBoard(Callback):
     def __call__(self, model: Model, epoch: int, logs: Mapping[str, Any]) -> None:
         """Write what is logged."""
         for name, value in logs.items():
-            if isinstance(value, (int, float)):
+            number = logged(value)
+            if number is not None:
                 run = "validation" if name.startswith("val_") else "train"
-                self._writer(run).add_scalar(f"epoch_{name.removeprefix('val_')}", float(value), epoch)
+                self._writer(run).add_scalar(f"epoch_{name.removeprefix('val_')}", number, epoch)
         for writer in self._writers.values():
             writer.flush()
 

@@ -208,8 +208,8 @@ class Fitting:
     def _epochs_for(self, n: int) -> tuple[int, str]:
         """Return how many epochs there are for so many rows, and why."""
         asked, rule = self.options.epochs, self._rule
-        if self._resumed is not None:
-            asked = asked or self._resumed.epochs
+        if self._resumed is not None and asked is None:
+            asked = self._resumed.epochs
         if asked is None:
             return by_scipy.default_epochs(rule) if rule.takes_fits else default_epochs(n, self._rows or n)
         return asked, "as asked"
@@ -341,7 +341,8 @@ class Fitting:
         start = getattr(rule.average, "start", 0)
         if start != int(start):
             spans = repr(rule.average)
-        why = why_not_more(begun, self.options.epochs or begun.epochs, spans, trainer.history)
+        epochs = begun.epochs if self.options.epochs is None else self.options.epochs
+        why = why_not_more(begun, epochs, spans, trainer.history)
         if rule.takes_fits:
             why = f"{rule!r} trains fits as a whole"
         if why:

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import nan
 from typing import Any
 
-import numpy as np
-
-from fastnn.checks import number_of
+from fastnn.checks import logged, number_of
 from fastnn.markup import escape, html_table
 from fastnn.training.curves import plot, sparkline
 
@@ -54,7 +52,7 @@ class History:
         """Keep the numbers that are logged for the last epoch; of one that comes late, earlier ones are NaN."""
         last = len(self.loss) - 1
         for name, value in logs.items():
-            number = _number(value)
+            number = logged(value)
             if number is None:
                 continue
             numbers = self.loss if name == "loss" else self._more.setdefault(name, [])
@@ -159,10 +157,3 @@ class History:
         title = f"<b>History</b> {escape(repr(self)[len('<History: ') : -1])}"
         table = html_table(("", "first", "last", "least", "largest"), rows, right=4)
         return f'<div style="line-height:1.4"><div>{title}</div>{sparkline(curves)}{table}</div>'
-
-
-def _number(value: Any) -> float | None:
-    """Return what is logged as a number; None where it is none."""
-    if isinstance(value, (int, float, np.number, np.bool_)) or (isinstance(value, np.ndarray) and value.ndim == 0):
-        return float(value)
-    return None

@@ -119,8 +119,10 @@ def states_of(calls: Calls) -> States:
 
 
 def names_of(given: Iterable[object]) -> list[str]:
-    """Return what callbacks, or other functions, are called."""
-    return [getattr(one, "__name__", type(one).__name__) for one in given]
+    """Return what callbacks, or other functions, are called; of what watches a number, with that."""
+    return [
+        one.known_as if isinstance(one, Callback) else getattr(one, "__name__", type(one).__name__) for one in given
+    ]
 
 
 def why_not_more(begun: Begun, epochs: int, spans: str, history: History) -> str:
