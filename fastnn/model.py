@@ -106,7 +106,7 @@ class Model(Online):
             if y is not None:
                 return y
         tree, is_array = self._tree, type(x) is ndarray
-        if not is_array and (feed := feed_of(x, lists=False)) is not None:
+        if not is_array and (feed := feed_of(x, iterables=False)) is not None:
             return predicted(self.predict, feed, batch_size, n_threads)
         given = x if is_array else table_of(x) or x
         matrix = tree.inputs(given, True)

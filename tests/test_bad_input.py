@@ -96,7 +96,7 @@ BAD = {
     "y NaN": ({"y": changed(LABELS, np.nan)}, ValueError, "y is NaN at row 3: fill in"),
     "y text": ({"y": LABELS.astype(str)}, TypeError, r"y holds text .*np\.asarray\(y, float\)"),
     "y names": ({"y": list("abc" * 4)}, TypeError, r"y holds text .*'a' at row 0.*np\.unique\(y, return_inv"),
-    "y None": ({"y": None}, TypeError, "y is None, expected numbers"),
+    "y None": ({"y": None}, TypeError, "y is None, expected numbers|y is missing beside x, ndarray of shape"),
     "y a generator": ({"y": iter(LABELS)}, TypeError, r"^y is a .*iterator, .*pass list\(y\)"),
     "y complex": ({"y": LABELS + 0j}, TypeError, "y holds complex numbers"),
     "y wide": ({"y": P[:, :2]}, ValueError, r"y has shape \(12, 2\), expected \(rows, 3\) for a net of 3 outputs"),

@@ -82,15 +82,14 @@ def test_bench_many(tmp_path: Path) -> None:
     check_rows(report)
     assert "the same bits as one after another" in printed
     (required,) = report["required"]
-    assert required["required"] == "<= 0.55"
+    assert required["required"] == "<= 0.53"
 
 
 def test_bench_steps(tmp_path: Path) -> None:
     printed, report = run("bench_steps.py", tmp_path)
     check_rows(report)
     assert "the same bits in both ways" in printed
-    (required,) = report["required"]
-    assert required["required"] == "<= 1.2"
+    assert {required["required"] for required in report["required"]} == {"<= 1.2", "<= 1.4", "<= 0.35"}
 
 
 def test_bench_calls(tmp_path: Path) -> None:

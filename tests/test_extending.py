@@ -682,6 +682,7 @@ def test_early_stopping_does_not_return_to_the_parameters_of_another_fit(loss):
     first, second = (Model([Dense(OUTPUTS)], seed=seed).build(FEATURES) for seed in (1, 2))
     first.fit(X, T, "mse", epochs=3, callbacks=[stopping])
     before = second.params.copy()
+    stopping.begin(second)
     answers = [stopping(second, epoch, {"loss": loss}) for epoch in range(4)]
     assert any(answers)
     assert same_bits(second.params, before)

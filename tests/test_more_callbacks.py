@@ -107,6 +107,15 @@ def test_it_is_saved_behind_all_other_callbacks(saved, tmp_path):
     assert [os.path.basename(path) for path in saved] == ["7", "8", "9"]
 
 
+def test_names_in_a_path_are_looked_at_before_the_fit(tmp_path):
+    net, saving = small_net(), ModelCheckpoint(tmp_path / "a{val_los:.2f}", every=10)
+    with pytest.raises(ValueError, match="names val_los, expected epoch, or a number that is logged: loss, val_loss"):
+        fit(net, saving)
+    assert not net.built
+    with pytest.raises(ValueError, match="names score, expected"):  # another callback may log it
+        fit(net, lambda *_: None, ModelCheckpoint(tmp_path / "a{score:.2f}"))
+
+
 def test_errors_of_saving_end_a_fit(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match=r"path .*names score, expected epoch, or a number that is logged: loss, val"):
         fit(small_net(), ModelCheckpoint(tmp_path / "{score}"))
@@ -159,18 +168,20 @@ def test_lines_are_appended_or_begun_anew(tmp_path):
 
 
 def test_a_fit_that_is_resumed_goes_on_with_its_lines(tmp_path):
-    """Those of epochs after it has been saved are taken back."""
-    path, net = tmp_path / "log", small_net()
-    logger = CSVLogger(path)
-    fit(net, logger, epochs=4)
-    state = logger.state()
-    again = CSVLogger(path)
+    """Those of epochs after it has been saved are taken back, those of a fit before it stay."""
+    path, net, states = tmp_path / "log", small_net(), []
+    fit(net, CSVLogger(path), epochs=2)
+    logger = CSVLogger(path, append=True)
+    fit(net, logger, lambda model, epoch, logs: states.append(logger.state()), epochs=4)
+    before = lines(path)
+    again = CSVLogger(path, append=True)
     again.begin(net)
-    again.set_state(state)
+    again.set_state(states[2])
     again(net, 2, {"loss": 1.0, "val_loss": 2.0})
     again(net, 3, {"loss": 1.5, "val_loss": 2.5})
-    assert [row[0] for row in lines(path)] == ["epoch", "0", "1", "2", "3"]
-    assert lines(path)[3:] == [["2", "1.0", "2.0"], ["3", "1.5", "2.5"]]
+    assert lines(path)[:5] == before[:5]
+    assert lines(path)[5:] == [["2", "1.0", "2.0"], ["3", "1.5", "2.5"]]
+    assert again.state() == logger.state()
 
 
 def test_a_line_is_there_of_an_epoch_in_which_a_callback_fails(tmp_path):
@@ -199,7 +210,9 @@ def test_tensorboard_reads_what_it_is_told(tmp_path, every, steps):
     pytest.importorskip("tensorboard")
     losses = []
     batches = LambdaCallback(end_batch=lambda model, batch, logs: losses.append(logs["loss"]))
-    history = fit(small_net(), batches, TensorBoard(tmp_path, update_freq=every), log(score=[1, 2, 3]))
+    history = fit(
+        small_net(), batches, TensorBoard(tmp_path, update_freq=every), log(score=[1, np.float32(2), np.array(3)])
+    )
     train, validation = events(tmp_path / "train"), events(tmp_path / "validation")
     assert {*train} == {"epoch_loss", "epoch_score", *(["batch_loss"] if steps else [])}
     for found, expected in ((train["epoch_loss"], history.loss), (validation["epoch_loss"], history.val_loss)):
@@ -321,9 +334,9 @@ def test_a_fit_that_diverges_ends_without_an_error_where_that_is_asked():
     assert net.evaluate(X, -T)["loss"] == min(history.val_loss)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, np.float32("nan")], ids=str)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, np.float32("nan"), np.array(-np.inf)], ids=repr)
 def test_other_numbers_end_it_too(value):
-    history = fit(small_net(), log(score=[1.0, float(value), 2.0]), TerminateOnNaN())
+    history = fit(small_net(), log(score=[1.0, value, 2.0]), TerminateOnNaN())
     assert history.ended == f"TerminateOnNaN: score is {float(value):g} after epoch 2"
 
 

@@ -206,6 +206,11 @@ MISMATCHES = {
     "validation": ({"validation_data": (X, T)}, "begun with validation_data: False, got True"),
     "callbacks": ({"callbacks": []}, "begun with the callbacks <lambda>, got none: pass the same, or begin another"),
     "epochs": ({"epochs": 2}, "epochs=2, and that fit has had 3 epochs"),
+    "no epochs": ({"epochs": 0}, "epochs=0, and that fit has had 3 epochs"),
+}
+MONITORS = {
+    "monitor": (EarlyStopping(2, monitor="val_loss"), r"EarlyStopping\(monitor='loss'\), got .*\(monitor='val_loss'\)"),
+    "mode": (EarlyStopping(2, monitor="loss", mode="min"), r"monitor='loss'\), got .*\(monitor='loss', mode='min'\)"),
 }
 
 
@@ -223,12 +228,34 @@ def test_what_would_be_another_fit_is_told(name):
         "batch_size": 5,
         "callbacks": [lambda *_: None],
     }
-    if name == "epochs":
+    if "epochs" in name:
         net._trainer.begun.ended = False
     with pytest.raises(ValueError, match=message):
         net.fit(**{**same, **options}, resume=True)
     assert same_state(before, state_of(net))
     assert len(net.fit(**same, resume=True)) == 6
+
+
+@pytest.mark.parametrize("name", MONITORS)
+def test_what_watches_another_number_is_another_callback(name):
+    stopping, message = MONITORS[name]
+    net, options = net_of(), {"batch_size": 5, "validation_data": (X, T)}
+    net.fit(X, T, "mse", Adam(0.01), 3, callbacks=[EarlyStopping(9, restore_best=False, monitor="loss")], **options)
+    with pytest.raises(ValueError, match=message):
+        net.fit(X, T, epochs=6, callbacks=[stopping], resume=True, **options)
+    assert (
+        len(
+            net.fit(
+                X,
+                T,
+                epochs=6,
+                callbacks=[EarlyStopping(99, restore_best=False, monitor="loss")],
+                resume=True,
+                **options,
+            )
+        )
+        == 6
+    )
 
 
 def test_what_is_lost_is_told():

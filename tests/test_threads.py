@@ -731,7 +731,11 @@ def test_wrong_arguments_of_fit_many_are_refused():
         ("each has 1 entries, expected one for each of the 2", (nets, x, t), {"each": [{}]}),
         ("each.1. is 5", (nets, x, t), {"each": [{}, 5]}),
         ("a single model has no epoch: did you mean epochs", (nets, x, t), {"epoch": 3}),
-        ("a single model has no n_threads: it has batch_size, ", (nets, x, t), {"each": [{}, {"n_threads": 2}]}),
+        (
+            "a single model has no n_threads: it has augment, batch_size, ",
+            (nets, x, t),
+            {"each": [{}, {"n_threads": 2}]},
+        ),
         ("2 dimensions", (nets, x[0], t), {}),
     ):
         with pytest.raises((ValueError, TypeError), match=message):

@@ -17,10 +17,10 @@ from fastnn.tables import is_sparse, table_of
 Given = ArrayLike | Feed | Iterable[Any] | Callable[[], Iterable[Any]]
 
 
-def feed_of(x: Any, y: Any = None, sample_weight: Any = None, lists: bool = True) -> Feed | None:
+def feed_of(x: Any, y: Any = None, sample_weight: Any = None, iterables: bool = True) -> Feed | None:
     """Return x as a feed, with y and weights where they are not in it; None where it is data in memory.
 
-    Without `lists`, a list or a tuple is no iterable of batches.
+    Without `iterables`, only a feed and large arrays are: what is odd is not taken for batches.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def feed_of(x: Any, y: Any = None, sample_weight: Any = None, lists: bool = True
         return x
     if is_large(x):
         return Arrays(x, y, sample_weight)
-    if y is None and (lists or not isinstance(x, (list, tuple))) and _gives_batches(x):
+    if y is None and iterables and _gives_batches(x):
         return Batches(x)
     return None
 
