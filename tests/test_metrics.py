@@ -430,6 +430,11 @@ def test_functions_of_users():
         metrics.get(off)([1.0, 5.0], [1.0, 2.0], [1, 2])
     with pytest.raises(ValueError, match=r"metric <?lambda>? returned ndarray of shape \(2,\), expected one number"):
         metrics.get(lambda t, y: t - y)([1.0, 5.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match="metric lambda returned None, expected one number"):
+        metrics.get(lambda t, y: None)([1.0, 5.0], [1.0, 2.0])
+    for wrong in (lambda y: 0, lambda y_true, y_pred, more: 0):
+        with pytest.raises(TypeError, match=r"function is .*, expected one of \(y_true, y_pred\), .*: it takes \(y"):
+            metrics.get(wrong)
 
     def spoils(y_true, y_pred):
         y_pred *= 2

@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike
 
 from fastnn.arena import Array
 from fastnn.arrays import as_weights, read_only
-from fastnn.checks import shown
+from fastnn.checks import logged, shown
 from fastnn.metrics.contract import Metric
 from fastnn.metrics.given import Given, is_one_class
 from fastnn.settings import explain_read_only
+from fastnn.signatures import takes
 
 _SCORES = ("y_score", "y_proba", "y_prob")  # what functions of scikit-learn call probabilities
 _OF_PROBABILITIES = ("log_loss", "brier_score_loss", "d2_log_loss_score", "d2_brier_score", "top_k_accuracy_score")
@@ -52,6 +53,11 @@ class FunctionMetric(Metric):
         super().__init__()
         if not callable(function):
             raise TypeError(f"FunctionMetric: function is {shown(function)}, expected one of (y_true, y_pred)")
+        if not (takes(function, 2) or takes(function, 2, "sample_weight")):
+            raise TypeError(
+                f"FunctionMetric: function is {shown(function)}, expected one of (y_true, y_pred), perhaps with "
+                f"sample_weight: it takes {signature(function)}"
+            )
         if not (name is None or (isinstance(name, str) and name)):
             raise TypeError(f"FunctionMetric: name is {shown(name)}, expected text, or None")
         if not (larger_is_better is None or isinstance(larger_is_better, bool)):
@@ -105,9 +111,10 @@ class FunctionMetric(Metric):
             explain_read_only(self, self.name, error)
             error.args = (f"metric {self.name}: {error}",)
             raise
-        if np.ndim(value) != 0 or not np.isrealobj(value):
+        number = logged(value)
+        if number is None:
             raise ValueError(f"metric {self.name} returned {shown(value)}, expected one number")
-        return float(value)
+        return number
 
     def _value(self, given: Given) -> float:
         return self(given.true, given.pred, given.weight)

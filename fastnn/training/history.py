@@ -46,7 +46,7 @@ class History:
     @property
     def val_loss(self) -> list[float]:
         """The loss on the validation data after each epoch; empty without such data."""
-        return self._more.get("val_loss", [])
+        return self["val_loss"] if "val_loss" in self._more else []
 
     def keep(self, logs: Mapping[str, Any]) -> None:
         """Keep the numbers that are logged for the last epoch; of one that comes late, earlier ones are NaN."""
@@ -99,11 +99,13 @@ class History:
         if name not in self._more:
             hint = ": fit was given no validation_data" if name == "val_loss" else ""
             raise KeyError(f"the history has no {name}, but {' and '.join(self.keys())}{hint}")
-        return self._more[name]
+        numbers = self._more[name]
+        numbers += [nan] * (len(self) - len(numbers))  # of epochs that have not logged it
+        return numbers
 
     def to_dict(self) -> dict[str, list[float]]:
         """Return a copy of the numbers by name, one for each epoch: NaN where one has not been logged."""
-        return {name: numbers + [nan] * (len(self) - len(numbers)) for name, numbers in self.items()}
+        return {name: list(numbers) for name, numbers in self.items()}
 
     def to_frame(self) -> Any:
         """Return the numbers as a data frame of pandas: a column each, a row for each epoch.
@@ -151,9 +153,11 @@ class History:
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the losses as a sparkline, and of each number the first, best and last."""
         curves = self.to_dict()
-        rows = [
-            (name, *map("{:.4g}".format, (own[0], own[-1], min(own), max(own)))) for name, own in curves.items() if own
-        ]
+        rows = []
+        for name, own in curves.items():
+            there = [number for number in own if number == number] or own
+            if own:
+                rows.append((name, *map("{:.4g}".format, (own[0], own[-1], min(there), max(there)))))
         title = f"<b>History</b> {escape(repr(self)[len('<History: ') : -1])}"
         table = html_table(("", "first", "last", "least", "largest"), rows, right=4)
         return f'<div style="line-height:1.4"><div>{title}</div>{sparkline(curves)}{table}</div>'
