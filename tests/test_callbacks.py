@@ -218,6 +218,8 @@ def test_the_history_keeps_all_numbers_that_are_logged():
     expected = {"gap": [0.0, np.nan, 2.0], "late": [np.nan, 1.0, np.nan]}
     for name, numbers in expected.items():
         np.testing.assert_array_equal(history.to_dict()[name], numbers)
+        np.testing.assert_array_equal(history[name], numbers)
+    assert "nan</td>" not in history._repr_html_().partition("gap")[0]
     assert history.epoch == [0, 1, 2]
     assert repr(history).startswith(f"<History: 3 epochs, loss {history.loss[-1]:.4g}, val_loss ")
     for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):

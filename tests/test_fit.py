@@ -285,7 +285,9 @@ def test_a_callback_may_fit_the_same_model_on_other_data(rows):
     plain.fit(x, t, "mse", SGD(0.1), epochs=1, batch_size=8)
     nested.fit(x, t, "mse", SGD(0.1), epochs=1, batch_size=8)
     plain.fit(x, t, epochs=4, batch_size=8)
-    nested.fit(x, t, epochs=4, batch_size=8, callbacks=[fit_in_between])
+    history = nested.fit(x, t, epochs=4, batch_size=8, callbacks=[fit_in_between])
+    assert len(history) == 4
+    assert nested.history is history
     assert same_bits(nested.params, plain.params)
 
 

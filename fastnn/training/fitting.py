@@ -158,8 +158,9 @@ class Fitting:
                     calls.end(model)
             finally:
                 trainer.fitting = None
+                trainer.history = self._history  # a callback may have fitted, too
         self._put_plan_back()
-        return trainer.history
+        return self._history
 
     def _put_plan_back(self) -> None:
         """Keep what is recorded, for the next fit."""
