@@ -171,6 +171,51 @@ def test_methods_of_objects_that_are_no_callbacks_count_too():
     assert seen == ["begin", *["batch", "batch", "batch", "epoch"] * 2]
 
 
+NO_HOOKS = {  # methods of a subclass, and what is said of them
+    "end_epoch": r"no fit calls its end_epoch: name it __call__, which is called as __call__\(model, epoch, logs\)",
+    "on_epoch_end": "name it __call__", "on_train_epoch_end": "name it __call__", "after_epoch": "name it __call__",
+    "on_epoch_begin": r"name it begin_epoch, which is called as begin_epoch\(model, epoch\)",
+    "epoch_start": "name it begin_epoch", "on_train_batch_end": "name it end_batch", "batch_end": "name it end_batch",
+    "on_batch_begin": "name it begin_batch", "on_train_begin": "name it begin,", "begin_fit": "name it begin,",
+    "before_fit": "name it begin,", "end_fit": r"name it end, which is called as end\(model\)",
+    "on_train_end": "name it end,", "on_test_begin": "no fit calls its on_test_begin: a fit calls begin, begin_epoch, ",
+    "on_predict_batch_end": "a fit calls begin",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("base", [Callback, EarlyStopping])
+def test_a_method_that_reads_like_a_hook_and_is_none_is_refused(base):
+    for name, message in NO_HOOKS.items():
+        net = small_net()
+        for kind in (own := type("Own", (base,), {name: lambda *_: None}), type("Derived", (own,), {})):
+            with pytest.raises(TypeError, match=f"^callbacks holds .*{message}"):
+                fit(net, kind())
+        assert not net.built
+
+
+def test_other_methods_are_a_callbacks_own():
+    """Also one with the name of another library, where the one that a fit calls is there, which may call it."""
+    seen = []
+
+    class Keras(Callback):
+        def __call__(self, model, epoch, logs):
+            self.on_epoch_end(epoch, logs)
+
+        def on_epoch_end(self, epoch, logs):
+            seen.append(epoch)
+
+        def on_improvement(self): ...
+
+        def append(self): ...
+
+        def restart(self): ...
+
+        end_epoch_at = begin_lr = 3
+
+    fit(small_net(), Keras(), epochs=2)
+    assert seen == [0, 1]
+
+
 def test_epochs_in_which_nothing_looks_run_in_one_call():
     """Also with a callback that has something to do at the begin and the end alone."""
     calls = []

@@ -1,10 +1,12 @@
 """Files that are damaged, or written to do harm: an error that says so, in little time and memory, and nothing else."""
 
 import copy
+import io
 import json
 import tempfile
 import time
 import tracemalloc
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,7 @@ from fastnn import (
     Residual,
     initializers,
 )
+from fastnn.formats import showing
 
 X, T = data()
 SECONDS, SPARE = 1.0, 16 * 2**20
@@ -129,6 +132,7 @@ class Loader:
             if measured:
                 peak = tracemalloc.get_traced_memory()[1]
                 tracemalloc.stop()
+        self._show()
         assert self.longest < 1000
         if not measured:  # which takes its time
             self.slowest = max(self.slowest, seconds)
@@ -137,6 +141,16 @@ class Loader:
             self.most = max(self.most, peak - len(content))
             assert peak <= len(content) + SPARE, peak
         return net
+
+    def _show(self):
+        shown = io.StringIO()
+        try:
+            with redirect_stdout(shown):
+                showing.show(self.path)
+        except ModelFormatError as error:
+            self.longest = max(self.longest, len(str(error)))
+        lines = shown.getvalue().encode().splitlines()
+        assert all(len(line) < 2000 for line in lines)
 
 
 @pytest.fixture
@@ -274,6 +288,11 @@ def with_array(**entry):
         return put_together(header, arrays)
 
     return change
+
+
+def with_name(name):
+    """Add an array."""
+    return lambda content: changed(content, "", lambda header: header.update({name: NO_ARRAY}))
 
 
 def with_header(change):
@@ -434,6 +453,10 @@ HARMS = {
     "no layers": (set_all(layers=[]), "Model: layers is empty"),
     "layers of numbers": (set_all(layers=[3]), "layer 1 is 3, expected a Layer"),
     "no text": (set_all(class_names=["\ud800"] * 3), "no text of Unicode"),
+    "names that are a number": (set_all(class_names=3), "its class_names are 3, expected texts"),
+    "names that are numbers": (set_all(feature_names=[1, 2]), r"its feature_names are \[1, 2\], expected texts"),
+    "an optimizer's array of no optimizer": (with_name("optimizer.x"), "optimizer.x"),
+    "an array whose name is no text": (with_name("0.\x1b[2J" + "x" * 5000), "0"),
     "names that are too few": (set_all(class_names=["a"]), "class_names has 1 name, expected 3"),
     "a history of texts": (with_text("history", lambda of: of.update(loss="low")), "the history has loss = 'low'"),
     "a history of nothing": (with_text("history", lambda of: of.update(nothing=1)), "the history has nothing = 1"),

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from functools import reduce
 
 import numpy as np
 import pytest
@@ -40,6 +41,12 @@ def net_of(dtype="float64"):
     return Model([Dense(5, "tanh"), BatchNorm(), Dropout(0.3 * Cosine()), Dense(OUTPUTS)], seed=1, dtype=dtype)
 
 
+PLAIN = {
+    "nothing": None, "text": "é", "nested": {"a": [1, {2: 3.0}]}, "tuple": (1, [(2,)], ()),
+    "keys": {("a", (1, 2.5)): 2, True: (3, {(4,): 5}), None: {}, -np.inf: [], 7: "", "": 0},
+}  # fmt: skip
+
+
 class SavedAt(Callback):
     """Saves the model at the end of an epoch."""
 
@@ -64,10 +71,11 @@ class Counting(Callback):
         return epoch == 50
 
     def state(self):
-        return {"seen": self.seen, "total": self.total, "nothing": None, "text": "é", "nested": {"a": [1, {2: 3.0}]}}
+        return {"seen": self.seen, "total": self.total, **PLAIN}
 
     def set_state(self, state):
-        assert (state["nothing"], state["text"], state["nested"]) == (None, "é", {"a": [1, {2: 3.0}]})
+        assert {name: state[name] for name in PLAIN} == PLAIN
+        assert {*map(type, state["keys"])} == {*map(type, PLAIN["keys"])}
         self.seen, self.total = state["seen"], state["total"]
 
 
@@ -245,6 +253,35 @@ def test_what_watches_another_number_is_another_callback(name):
         net.fit(**options, epochs=6, callbacks=[stopping], resume=True)
     same = EarlyStopping(99, restore_best=False, monitor="loss")  # what else it is set to may change
     assert len(net.fit(**options, epochs=6, callbacks=[same], resume=True)) == 6
+
+
+NOT_KEPT = {
+    "a key of no order": ({frozenset({1}): 2}, TypeError, r"the state of callback 1 has a dict with the key frozenset"),
+    "a key in a tuple": ({(1, (b"",)): 2}, TypeError, "a dict with the key b''.*: keys are texts, numbers, or tuples"),
+    "an object": ({1, 2}, TypeError, r"the state of callback 1 is \{1, 2\}, which no model file holds"),
+    "an array of objects": (np.array([None]), TypeError, "the array 'fit.0' has the dtype object"),
+    "an array of 9 dimensions": (np.zeros([1] * 9), ValueError, "could not be read again: .* has 9 dimensions"),
+    "half of a letter": ("\ud800", ValueError, "the state of callback 1 is .*, which is no text"),
+    "deep": (reduce(lambda inside, _: [inside], range(70), 1), ValueError, "it is nested more than 64 deep"),
+    "digits": (10**500, ValueError, "it has a number of 501 digits"),
+    "many": ([0.5] * 200_000, ValueError, "could not be read again: .* would take more memory"),
+    "another model": (net_of().build(3).snapshot(), ValueError, "could not be read again: .*expected"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_KEPT)
+def test_what_no_file_gives_back_is_not_saved(name, tmp_path):
+    state, error, message = NOT_KEPT[name]
+
+    class Keeping(Callback):
+        def state(self):
+            return {"kept": state}
+
+    net, path = net_of(), tmp_path / "net.safetensors"
+    net.fit(X, T, "mse", epochs=1, callbacks=[Keeping()])
+    with pytest.raises(error, match=f"^(save: .*)?{message}"):
+        net.save(path)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_what_is_lost_is_told():

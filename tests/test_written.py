@@ -57,6 +57,43 @@ def test_a_process_that_is_killed_leaves_the_old_file_or_the_new_one_in_a_subpro
         assert fastnn.load(path).seed in (1, 2)
 
 
+LEFT = """
+import os, sys, time
+from fastnn.formats import safely
+def parts():
+    yield b"half"
+    print(os.getpid(), flush=True)
+    time.sleep(100)
+safely.replace(sys.argv[1], parts())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there nobody asks for other processes")
+def test_what_killed_processes_have_left_is_removed_by_the_next_save_in_a_subprocess(tmp_path):
+    path = tmp_path / "net.safetensors"
+    model = Model([Dense(3)], seed=1).build(2)
+    with subprocess.Popen([sys.executable, "-c", LEFT, str(path)], stdout=subprocess.PIPE) as process:
+        number = int(process.stdout.readline())
+        (half,) = tmp_path.iterdir()
+        model.save(path)
+        assert half.exists()  # it is being written
+        elsewhere = half.with_name(half.name.replace(f".{number}.", ".99999999."))  # by a process of a container
+        os.link(half, elsewhere)
+        model.save(path)
+        assert elsewhere.exists()
+        process.kill()
+    others = {  # of another file, of one that lives, of no such name
+        ".other.safetensors.99999999.0.tmp", f".net.safetensors.{os.getppid()}.0.tmp", ".net.safetensors.tmp",
+        ".net.safetensors.99999999.tmp", ".net.safetensors.99999999.0.tmp.txt", "net.safetensors.99999999.0.tmp",
+        ".netxsafetensors.99999999.0.tmp", f".net.safetensors.{10**30}.0.tmp",
+    }  # fmt: skip
+    for name in (*others, f".net.safetensors.{os.getpid()}.{10**6}.tmp"):  # the last: of a number that this one has now
+        (tmp_path / name).write_bytes(b"half")
+    model.save(path)
+    assert {one.name for one in tmp_path.iterdir()} == {*others, path.name}
+    assert fastnn.load(path).seed == 1
+
+
 FULL = """
 import resource, signal, sys
 from fastnn import Dense, Model

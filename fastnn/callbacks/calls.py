@@ -13,9 +13,18 @@ from fastnn.callbacks.contract import Callback, Function
 from fastnn.callbacks.limits import TimeLimit
 from fastnn.callbacks.scikit_learn import OfScikitLearn, is_of_scikit_learn
 from fastnn.checks import number_of, shown
-from fastnn.signatures import takes
+from fastnn.signatures import is_ours, takes
 
 Hooks = Sequence[Callable[..., Any]]
+_TAKE = {
+    "begin": "model", "begin_epoch": "model, epoch", "begin_batch": "model, batch", "end_batch": "model, batch, logs",
+    "__call__": "model, epoch, logs", "end": "model",
+}  # fmt: skip
+# Words of the names that such methods have in other libraries
+_BEGINS, _ENDS = {"begin", "start", "before"}, {"end", "after"}
+_FIRST = {"on", "before", "after"}
+_PLACES = {"fit", "train", "training", "epoch", "batch"}
+_ELSEWHERE = {"test", "predict", "validation", "val", "step"}
 
 
 def as_callbacks(given: Any) -> tuple[Function, ...]:
@@ -39,9 +48,40 @@ def as_callbacks(given: Any) -> tuple[Function, ...]:
             kerass = [name for name in ("on_epoch_end", "on_train_end") if hasattr(callback, name)]
             hint = f": name its {kerass[0]} __call__" if kerass else ", such as EarlyStopping()"
             raise TypeError(f"{what}{hint}")
+        _require_known_hooks(callback)
         if not takes(callback, 3):
             raise TypeError(f"{what}: it is called with these three, and takes {signature(callback)}")
     return found
+
+
+def _require_known_hooks(callback: Any) -> None:
+    """Raise TypeError where a class of a user's has a method that reads as if a fit called it, and none does."""
+    kinds = [kind for kind in type(callback).__mro__ if not is_ours(kind)] if isinstance(callback, Callback) else []
+    own = {name for kind in kinds for name, value in vars(kind).items() if callable(value)}
+    for name in sorted(own - _TAKE.keys()):
+        meant = _meant(name)
+        if meant is None or meant in own:  # which may call it
+            continue
+        what = f"callbacks holds {shown(callback)}, and no fit calls its {name}"
+        if not meant:
+            raise TypeError(f"{what}: a fit calls {', '.join(_TAKE)}")
+        raise TypeError(f"{what}: name it {meant}, which is called as {meant}({_TAKE[meant]})")
+
+
+def _meant(name: str) -> str | None:
+    """Return the method that a name stands for in other libraries; "" for none, None where it is no such name."""
+    words = name.lower().split("_")
+    ends = _ENDS.intersection(words)
+    if not (ends or _BEGINS.intersection(words)):
+        return None
+    if words[0] not in _FIRST and not (len(words) == 2 and _PLACES.intersection(words)):
+        return None
+    if _ELSEWHERE.intersection(words):
+        return ""
+    for place in ("batch", "epoch"):
+        if place in words:
+            return ("end_batch" if place == "batch" else "__call__") if ends else f"begin_{place}"
+    return "end" if ends else "begin"
 
 
 class Calls:

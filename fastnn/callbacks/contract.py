@@ -64,7 +64,10 @@ class Callback(Part):
         """End a fit, however it ends; ``model.history.ended`` says how."""
 
     def state(self) -> dict[str, Any]:
-        """Return what a fit that is resumed needs: numbers, texts, arrays, and lists and dicts of these."""
+        """Return what a fit that is resumed needs: numbers, texts, arrays, and lists, tuples and dicts of these.
+
+        Keys of dicts are texts, numbers, or tuples of these.
+        """
         return {}
 
     def set_state(self, state: Mapping[str, Any]) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from fastnn.arena import Array
+from fastnn.checks import shown
 from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.parts import Decoder, Encoder
+from fastnn.formats.strict_json import parse, write
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.schedules.moving import Moving
@@ -37,32 +39,50 @@ class FitEncoder:
     """
 
     def __init__(self, encoder: Encoder, arrays: dict[str, Array]) -> None:
-        self._encoder, self._arrays, self._n = encoder, arrays, 0
+        self._encoder, self._arrays = encoder, arrays
+        self._own: dict[str, Array] = {}  # arrays of the fit
+        self._known = encoder.parts()
 
     def begun(self, model: Network, begun: Begun) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return it as JSON, which has been read again.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where a callback has come to what no file holds.
+        """
         trainer = model._trainer
         begun.look()
         asked = dict(begun.asked)
         for name, part in (("loss", trainer.loss), ("optimizer", trainer.optimizer)):
             asked[name] = repr(part) if asked[name] is None else asked[name]
         states = begun.states_now()
-        return {
+        made = {
             "asked": asked,
             **{name: getattr(begun, name) for name in _PLAIN},
             "told": begun.told,
             "logs": {name: value for name, value in begun.logs.items() if isinstance(value, (int, float, np.number))}
             and self.value(dict(begun.logs), "logs"),
-            "states": None if states is None else [self.value(state, "a callback's state") for state in states],
+            "states": None
+            if states is None
+            else [self.value(one, f"the state of callback {i + 1}") for i, one in enumerate(states)],
         }
+        try:
+            decoder = self._encoder.decoder(self._known)
+            FitDecoder(decoder, self._own, model).begun(parse(write(made), "it"))
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise ValueError(f"save: the state of a callback could not be read again: {error}") from error
+        self._arrays.update((f"fit.{name}", array) for name, array in self._own.items())
+        return made
 
     def value(self, value: Any, where: str) -> Any:
         """Return what a callback has come to as JSON; arrays are written as such."""
         if isinstance(value, np.ndarray):
-            name = f"fit.{self._n}"
-            self._n += 1
-            self._arrays[name] = value
-            return {"tensor": name}
+            name = str(len(self._own))
+            self._own[name] = value
+            return {"tensor": f"fit.{name}"}
         if isinstance(value, Snapshot):
             return {"snapshot": self.value(value.taken_apart(), where)}
         if isinstance(value, Moving):
@@ -70,10 +90,22 @@ class FitEncoder:
         if isinstance(value, Part):
             return self._encoder.reference(value) if self._encoder.knows(value) else None
         if isinstance(value, Mapping):
-            return {"dict": [[name, self.value(one, where)] for name, one in value.items()]}
+            return {"dict": [[self._key(key, where), self.value(one, where)] for key, one in value.items()]}
         if isinstance(value, (list, tuple)):
-            return [self.value(one, where) for one in value]
+            several = [self.value(one, where) for one in value]
+            return {"tuple": several} if isinstance(value, tuple) else several
         return self._encoder.value(value, where)
+
+    def _key(self, key: Any, where: str) -> Any:
+        """Return the key of a dict as JSON: a text, a number, or a tuple of these."""
+        if isinstance(key, tuple):
+            return {"tuple": [self._key(one, where) for one in key]}
+        if not isinstance(key, (str, int, float, np.generic, type(None))):
+            raise TypeError(
+                f"save: {where} has a dict with the key {shown(key)}, which no model file holds: keys are texts, "
+                "numbers, or tuples of these"
+            )
+        return self._encoder.value(key, where)
 
     def _number(self, moving: Moving) -> Any:
         """Return what stands for a number that follows a schedule; None where it does not any more."""
@@ -85,7 +117,7 @@ class FitEncoder:
 
 
 class FitDecoder:
-    """Reads a fit that has begun."""
+    """Reads a fit that has begun, which takes the arrays as they are."""
 
     def __init__(self, decoder: Decoder, arrays: Mapping[str, Array], model: Network) -> None:
         self._decoder, self._arrays, self._model = decoder, dict(arrays), model
@@ -93,7 +125,9 @@ class FitDecoder:
     def begun(self, given: Any) -> Begun:
         """Return the fit that JSON describes."""
         asked = given.get("asked") if isinstance(given, dict) else None
-        asked = {**_LATER, **asked} if isinstance(asked, dict) else {}
+        asked = (
+            {**asked, **{name: _LATER[name] for name in _LATER if name not in asked}} if isinstance(asked, dict) else {}
+        )
         if asked.keys() != _ASKED.keys():
             raise ModelFormatError(f"its fit is {str(given)[:80]}, expected what it was begun with")
         for name, kind in _ASKED.items():
@@ -130,7 +164,13 @@ class FitDecoder:
         array = self._arrays.pop(str(given["tensor"]).removeprefix("fit."), None)
         if array is None:
             raise ModelFormatError(f"there is no array {str(given['tensor'])[:40]!r}")
-        return array.copy()
+        return array
+
+    def _tuple(self, given: dict[str, Any]) -> tuple[Any, ...]:
+        several = self.value(given["tuple"])
+        if not isinstance(several, list):
+            raise ModelFormatError("what a callback has come to is no tuple")
+        return tuple(several)
 
     def _dict(self, given: dict[str, Any]) -> dict[Any, Any]:
         pairs = self.value(given["dict"])
@@ -165,5 +205,5 @@ def _are_arrays(values: Any) -> bool:
 
 _READ: dict[str, Callable[[FitDecoder, dict[str, Any]], Any]] = {
     "tensor": FitDecoder._tensor, "snapshot": FitDecoder._snapshot, "follows": FitDecoder._follows,
-    "dict": FitDecoder._dict,
+    "dict": FitDecoder._dict, "tuple": FitDecoder._tuple,
 }  # fmt: skip

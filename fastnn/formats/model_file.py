@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, NamedTuple
@@ -52,9 +53,9 @@ def _save(model: Network, path: str | os.PathLike[str], custom: Custom | None) -
     head, ordered = encoded(metadata, arrays)
     size = len(head) + sum(array.nbytes for array in ordered)
     try:
-        Budget(size).spend_for_text(head)
+        texts_of(Container(io.BytesIO(head), size))
     except ModelFormatError as error:
-        raise ValueError(f"save: {error}: names or settings are too many") from None
+        raise ValueError(f"save: the file could not be read again: {error}") from None
     safely.replace(path, [head, *[array.reshape(-1).view(np.uint8) for array in ordered]])
 
 
@@ -262,7 +263,7 @@ def _loaded(file: IO[bytes], custom: Custom | None, mapped: bool) -> Model:
     penalties = [decoder.part(one, Penalty, "a penalty") for one in _list(of, "penalties")]
     constraints = [decoder.part(one, Constraint, "a constraint") for one in _list(of, "constraints")]
     model = Model(layers, _number(of, "seed"), _text(of, "dtype"), penalties=penalties, constraints=constraints)
-    model._tree.feature_names = _names(of, "feature_names")
+    model._tree.feature_names = names_in(of, "feature_names")
     n_in = _number(of, "n_in")
     own = parts.take("")
     if n_in:
@@ -270,10 +271,10 @@ def _loaded(file: IO[bytes], custom: Custom | None, mapped: bool) -> Model:
         take(model._tree, n_in, own, most)
     else:
         _write_before_the_build(model, own)
-    model.class_names = _names(of, "class_names")
+    model.class_names = names_in(of, "class_names")
     _train(model, read.texts["training"], parts, decoder)
     _remember(model.history, read.texts["history"], parts.take("history."))
-    of_fit = parts.take("fit.")
+    of_fit = {name: array.copy() for name, array in parts.take("fit.").items()}
     parts.require_nothing_left()
     if n_in:  # the last, which takes memory
         model._tree.adopt(model)
@@ -429,7 +430,8 @@ def _text(of: dict[str, Any], name: str) -> str:
     return found
 
 
-def _names(of: dict[str, Any], name: str) -> tuple[str, ...] | None:
+def names_in(of: dict[str, Any], name: str) -> tuple[str, ...] | None:
+    """Return names of columns or classes, which have to be texts."""
     found = of.get(name)
     if found is not None and not (isinstance(found, list) and all(isinstance(one, str) for one in found)):
         raise ModelFormatError(f"its {name} are {str(found)[:60]}, expected texts")

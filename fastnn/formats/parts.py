@@ -144,6 +144,13 @@ class Encoder:
         """Whether a part has been written."""
         return id(part) in self._written
 
+    def decoder(self, known: list[Any]) -> Decoder:
+        """Return what reads more of the same file, where some parts have been made."""
+        decoder = Decoder({**self._custom, **self._own}, Budget(2**40))
+        made = [(part, self._written[id(part)][1]) for part in known]
+        decoder._shared = {of["id"]: part for part, of in made if "id" in of}
+        return decoder
+
     def require_made_again(self) -> None:
         """Raise TypeError where a user's part, made anew of what it keeps, would be another one."""
         for part in self.parts():

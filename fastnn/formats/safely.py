@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from itertools import count
-from typing import Any
+from typing import IO, Any
+
+if sys.platform != "win32":
+    import fcntl
 
 _written = count()
+_writing: set[str] = set()  # files of this process
 
 
 def replace(path: str | os.PathLike[str], parts: Iterable[Any]) -> None:
@@ -21,7 +27,12 @@ def replace(path: str | os.PathLike[str], parts: Iterable[Any]) -> None:
     """
     target = os.path.realpath(path)  # a link stays one
     folder, name = os.path.split(target)
-    beside = os.path.join(folder, f".{name[:200]}.{os.getpid()}.{next(_written)}.tmp")
+    start = f".{name[:200]}."
+    _clear(folder, start)
+    beside = _beside(folder, start)
+    while os.path.lexists(beside):  # of a process of another machine or container
+        beside = _beside(folder, start)
+    _writing.add(beside)
     try:
         mode = os.stat(target).st_mode & 0o777
     except OSError:
@@ -30,6 +41,7 @@ def replace(path: str | os.PathLike[str], parts: Iterable[Any]) -> None:
     try:
         with open(beside, "xb") as file:
             made = True
+            _lock(file)
             for part in parts:
                 file.write(part)
             file.flush()
@@ -46,7 +58,52 @@ def replace(path: str | os.PathLike[str], parts: Iterable[Any]) -> None:
         if made:
             with suppress(OSError):
                 os.unlink(beside)
+        _writing.discard(beside)
     _sync_folder(folder)
+
+
+def _beside(folder: str, start: str) -> str:
+    return os.path.join(folder, f"{start}{os.getpid()}.{next(_written)}.tmp")
+
+
+def _clear(folder: str, start: str) -> None:
+    """Remove what processes have left of the same file that were killed while they wrote it."""
+    if sys.platform == "win32":  # where to ask for a process would be to end it
+        return
+    with suppress(OSError):
+        for name in os.listdir(folder or "."):
+            found = re.fullmatch(rf"{re.escape(start)}(\d+)\.\d+\.tmp", name, re.ASCII)
+            path = os.path.join(folder, name)
+            if found and path not in _writing and not _lives(int(found[1])):
+                with suppress(OSError), open(path, "r+b") as file:
+                    _lock(file, strictly=True)
+                    os.unlink(path)
+
+
+def _lives(process: int) -> bool:
+    """Whether there is another process of that number."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+def _lock(file: IO[bytes], strictly: bool = False) -> None:
+    """Lock a file as long as it is open: processes of other containers, too, have numbers like those here.
+
+    Raises
+    ------
+    OSError
+        Where another has done so; where it cannot be known, if `strictly`.
+    """
+    if sys.platform != "win32":
+        with suppress(*(() if strictly else (OSError,))):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _sync_folder(folder: str) -> None:

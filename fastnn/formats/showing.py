@@ -10,7 +10,7 @@ from typing import Any
 from fastnn.checks import number_of
 from fastnn.formats.container import Container, Entry, size_of
 from fastnn.formats.errors import ModelFormatError
-from fastnn.formats.model_file import texts_of
+from fastnn.formats.model_file import names_in, texts_of
 
 _MOST = 400  # letters of a line
 _BEGIN, _END = 2, 3  # epochs of the history that are shown
@@ -38,9 +38,10 @@ def show(path: str | os.PathLike[str]) -> None:
             container = Container(file, size)
             texts = texts_of(container)
             history = container.numbers("history.loss") if "history.loss" in container.entries else []
+            lines = [*_lines(container, texts, history, size)]
         except ModelFormatError as error:
             raise ModelFormatError(f"{os.fspath(path)}: {error}") from None
-    print("\n".join(_lines(container, texts, history, size)))
+    print("\n".join(lines))
 
 
 def _lines(container: Container, texts: dict[str, Any], losses: list[float], size: int) -> Iterator[str]:
@@ -51,21 +52,22 @@ def _lines(container: Container, texts: dict[str, Any], losses: list[float], siz
     built = f"{model.get('n_in')} inputs, {n:,} numbers in layers" if model.get("n_in") else "not built yet"
     yield _cut(f"{built}, {model.get('dtype')}, seed {model.get('seed')}")
     for name, what in (("feature_names", "features"), ("class_names", "classes")):
-        if model.get(name):
-            yield _cut(f"{what}: {', '.join(map(str, model[name]))}")
+        names = names_in(model, name)
+        if names:
+            yield _cut(f"{what}: {', '.join(names)}")
     yield ""
     for i, layer in enumerate(_list(model.get("layers"))):
         own = {name: entry for name, entry in container.entries.items() if name.startswith(f"{i}.")}
         yield _cut(f"{i}  {in_short(layer)}")
         for name, entry in own.items():
-            yield f"     {name:<12} {_sizes(entry)}"
+            yield _cut(f"     {name:<12} {_sizes(entry)}")
     for name in ("penalties", "constraints"):
         for part in _list(model.get(name)):
             yield _cut(f"{name}: {in_short(part)}")
     yield ""
     for name in ("loss", "optimizer"):
         yield _cut(f"{name}: {in_short(training.get(name)) if training.get(name) else 'none yet'}")
-    remembered = [name.split(".", 2)[2] for name in container.entries if name.startswith("optimizer.")]
+    remembered = [name.split(".", 2)[-1] for name in container.entries if name.startswith("optimizer.")]
     if remembered:
         yield _cut(f"  remembers {', '.join(remembered)}")
     yield from _history(texts, losses, [name for name in container.entries if name.startswith("history._more.")])
