@@ -70,9 +70,13 @@ MADE_WITH = (
     "LinearWarmup(epochs=3, start=0)", "MultiStepDecay(steps=[3, 4])", "OneCycle(0.1, epochs=4)",
     "Cosine() * 0.5 * StepDecay(steps=3)", "LinearWarmup(steps=3) >> Constant(1, steps=3) >> Cosine()",
     "CSVLogger('log.csv')", "ModelCheckpoint('net.safetensors')", "TimeLimit(3.0)",
-    "TopK(3)", "FBeta(2.0, average='macro')", "FunctionMetric(dx_of_arcsinh)", "MaxNorm(2.0, '1.w')",
+    "TopK(3)", "FBeta(2.0, average='macro')", "FunctionMetric(distance)", "MaxNorm(2.0, '1.w')",
     "Box(-1, 2)", "L2(0.1, 'biases')", "EarlyStopping(3, 0.1, monitor='accuracy', mode='max')",
 )  # fmt: skip
+
+
+def distance(y_true, y_pred):
+    return np.abs(y_true - y_pred).max()
 
 
 def dx_of_arcsinh_of_steps(step):
@@ -88,7 +92,8 @@ NAMES = {
     **OWN,
 }
 NAMES["dx_of_arcsinh_of_steps"] = dx_of_arcsinh_of_steps
-CUSTOM = {**OWN, "dx_of_arcsinh_of_steps": dx_of_arcsinh_of_steps}
+NAMES["distance"] = distance
+CUSTOM = {**OWN, "dx_of_arcsinh_of_steps": dx_of_arcsinh_of_steps, "distance": distance}
 BASES = {  # of which there is nothing to be made, or only of functions
     "Average", "Constraint", "Layer", "Loss", "Metric", "Optimizer", "Penalty", "Schedule", "Transform", "Activation",
     "Callback", "LambdaCallback",
