@@ -263,6 +263,14 @@ def test_rates_are_those_with_which_epochs_begin():
     assert other.keys() == ["loss", "val_loss", "rate", "beta1"]
     with pytest.raises(TypeError, match=r"LearningRateMonitor: LBFGS.* has no learning rate"):
         fit(small_net(), LearningRateMonitor(), optimizer=LBFGS(), batch_size=None)
+    stopping = EarlyStopping(1, monitor="lr", mode="min", restore_best=False)
+    assert len(fit(small_net(), LearningRateMonitor(), stopping, epochs=5, optimizer=SGD(rate))) == 2
+
+
+@pytest.mark.parametrize("name", ["", 3, ("a", 1), b"score"], ids=repr)
+def test_numbers_are_logged_by_names(name):
+    with pytest.raises(TypeError, match="a callback has logged 1.0 as .*, expected a name, as in logs"):
+        fit(small_net(), lambda model, epoch, logs: logs.update({name: 1.0}))
 
 
 # TimeLimit, TerminateOnNaN

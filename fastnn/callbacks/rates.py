@@ -39,6 +39,10 @@ class LearningRateMonitor(Callback):
         self.name, self.momentum = name, momentum
         self._found: dict[str, float] = {}
 
+    @property
+    def may_log(self) -> bool:
+        return True
+
     def begin_epoch(self, model: Model, epoch: int) -> None:
         """Look at the rates."""
         optimizer = model.optimizer

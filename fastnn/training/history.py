@@ -52,6 +52,8 @@ class History:
         """Keep the numbers that are logged for the last epoch; of one that comes late, earlier ones are NaN."""
         last = len(self.loss) - 1
         for name, value in logs.items():
+            if not isinstance(name, str) or not name:
+                raise TypeError(f"a callback has logged {value!r} as {name!r}, expected a name, as in logs['score']")
             number = logged(value)
             if number is None:
                 continue
