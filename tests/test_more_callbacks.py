@@ -269,7 +269,7 @@ def test_rates_are_those_with_which_epochs_begin():
 
 @pytest.mark.parametrize("name", ["", 3, ("a", 1), b"score"], ids=repr)
 def test_numbers_are_logged_by_names(name):
-    with pytest.raises(TypeError, match="a callback has logged 1.0 as .*, expected a name, as in logs"):
+    with pytest.raises(TypeError, match=r"a callback has logged 1.0 as .*, expected a name, as in logs"):
         fit(small_net(), lambda model, epoch, logs: logs.update({name: 1.0}))
 
 

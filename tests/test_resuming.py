@@ -1,6 +1,7 @@
 """A training that goes on where it was left, in this process or from a file, equals one that nobody has interrupted."""
 
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,7 +32,7 @@ from fastnn import (
     ReduceOnPlateau,
     feeds,
 )
-from fastnn.callbacks import Callback
+from fastnn.callbacks import Callback, CSVLogger, ModelCheckpoint
 
 X, T = data(rows=23)
 EPOCHS, AT = 7, 3
@@ -113,6 +114,33 @@ def test_a_fit_goes_on_from_a_file_as_if_it_had_not_been_left(tmp_path):
         assert history.ended == expected.ended
         assert same_state(state_of(net), state_of(other)), name
         assert (net.predict(X) == other.predict(X)).all()
+
+
+def test_a_fit_goes_on_from_each_of_its_checkpoints(tmp_path):
+    """Those that are kept are the last ones; so are those that it writes when it goes on."""
+
+    def callbacks(folder):
+        folder.mkdir(exist_ok=True)
+        kept = ModelCheckpoint(folder / "{epoch}.safetensors", last=3)
+        best = ModelCheckpoint(folder / "best.safetensors", save_best_only=True, monitor="val_loss")
+        return [EarlyStopping(9), CSVLogger(folder / "log.csv"), kept, best]
+
+    def train(net, folder, **options):
+        given = {"validation_data": (X[:9], T[:9]), "batch_size": 5, "epochs": EPOCHS, **options}
+        return net.fit(X, T, "mse", Adam(0.02 * LinearWarmup(steps=9)), callbacks=callbacks(folder), **given)
+
+    net = net_of()
+    expected = train(net, tmp_path / "first")
+    assert {path.name for path in (tmp_path / "first").glob("[0-9]*")} == {f"{n}.safetensors" for n in (5, 6, 7)}
+    best = fastnn.load(tmp_path / "first" / "best.safetensors")
+    assert best.evaluate(X[:9], T[:9], "mse")["loss"] == pytest.approx(min(expected.val_loss), rel=1e-12)
+    for n in (5, 6):
+        shutil.copytree(tmp_path / "first", tmp_path / str(n))
+        other = fastnn.load(tmp_path / "first" / f"{n}.safetensors")
+        assert train(other, tmp_path / str(n), resume=True).to_dict() == expected.to_dict()
+        assert same_state(state_of(net), state_of(other))
+        lines = [(tmp_path / folder / "log.csv").read_text(encoding="utf-8") for folder in ("first", str(n))]
+        assert lines[0] == lines[1]
 
 
 def test_the_best_state_is_in_the_file_too(tmp_path):
