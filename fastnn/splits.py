@@ -276,4 +276,8 @@ def rows_of(data: Any, rows: Rows) -> Any:
 def n_rows(data: Any) -> int:
     """Return how many rows data of any kind have."""
     shape = getattr(data, "shape", None)
-    return int(shape[0]) if shape else len(data)
+    if shape:
+        return int(shape[0])
+    if not hasattr(data, "__len__"):
+        raise TypeError(f"x is {shown(data)}, expected an array, a frame or a list, of rows that can be chosen from")
+    return len(data)

@@ -406,6 +406,18 @@ WRONG = {
     "epochs of one generator": (
         lambda f: classifier().fit(iter([(X, LABELS)]), epochs=2), ValueError, "be gone through once: pass a f",
     ),
+    "epochs of one generator to validate with": (
+        lambda f: classifier().fit(X, LABELS, epochs=2, validation_data=iter([(X, LABELS)])),
+        ValueError, "validation_data is .*, which can be gone through once, and there are 2 epochs: pass a list of",
+    ),
+    "a text": (lambda f: feeds.Arrays("abc", LABELS), TypeError, "x is 'abc', expected rows"),
+    "nothing": (lambda f: feeds.Npy(None, LABELS), TypeError, "x is None, expected rows"),
+    "nothing to set apart": (
+        lambda f: regression().fit(None, T, validation_split=0.2), TypeError, "x is None, expected an array, a frame",
+    ),
+    "a generator to set apart": (
+        lambda f: regression().fit(iter(X), T, validation_split=0.2), TypeError, "x is .*, expected an array, a frame",
+    ),
     "no batches": (lambda f: classifier().fit(iter([])), ValueError, "there are no batches"),
     "a batch of one": (lambda f: classifier().fit(iter([X])), TypeError, r"batch 0 is .*, expected a tuple \(x, y\)"),
     "widths": (

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.arena import Array
+from fastnn.checks import shown
 from fastnn.feeds.contract import BLOCK_BYTES, Blocks, Piece
 from fastnn.tables import is_sparse
 
@@ -31,6 +32,8 @@ class Column:
     def __init__(self, array: Any, name: str) -> None:
         self._array, self.name = array, name
         self.shape: tuple[int, ...] = tuple(array.shape)
+        if not self.shape:
+            raise TypeError(f"{name} is {shown(array.item())}, expected rows: an array, or files of them")
         self.dtype = np.dtype(array.dtype)
 
     def take(self, start: int, stop: int) -> Array:

@@ -12,6 +12,7 @@ from fastnn import threads
 from fastnn._core.team import Team
 from fastnn.arena import Array
 from fastnn.arrays import as_weights, check_lengths
+from fastnn.checks import shown
 from fastnn.feeds import Feed
 from fastnn.feeds.found import feed_of
 from fastnn.losses import Heads, Loss
@@ -108,7 +109,7 @@ class Fitting:
         if resumed is not None and resumed.ended and (options.epochs or 0) <= resumed.epochs:
             return trainer.history
         averaging = trainer.state.averaging
-        trainer.as_it_was(self._begin)
+        trainer.as_it_was(self._ready)
         calls, state, model = options.calls, trainer.state, trainer.owner()
         options.progress.total = self.epochs
         if options.progress.shown:
@@ -161,6 +162,15 @@ class Fitting:
                 trainer.history = self._history  # a callback may have fitted, too
         self._put_plan_back()
         return self._history
+
+    def _ready(self) -> None:
+        """Begin; where data to validate with end too early, say so before the first epoch."""
+        self._begin()
+        if self.epochs > 1 and getattr(self._validation, "once", False):
+            raise ValueError(
+                f"validation_data is {shown(self._validation)}, which can be gone through once, and there are "
+                f"{self.epochs} epochs: pass a list of batches, or a function that returns a new generator"
+            )
 
     def _put_plan_back(self) -> None:
         """Keep what is recorded, for the next fit."""
