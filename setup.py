@@ -90,6 +90,7 @@ SANITIZE = os.environ.get("FASTNN_SANITIZE", "0") not in ("", "0")
 
 PACKAGE = "fastnn._core"
 SHARED = "cython_shared"  # the module with what all others need of Cython's memoryviews
+SMALL = (SHARED, "kernel", "team", "cpu")
 STUBS = Path("build", "stubs")  # laid out as the package is, because Cython finds declarations by package
 C_FILES = Path("build", "cython-debug" if DEBUG else "cython")
 DIRECTIVES = {
@@ -141,12 +142,14 @@ def extensions():
     layout = crc32(b"".join(Path("src", name).read_bytes() for name in LAYOUT_FILES))
 
     def extension(name, *sources, isa_flags=(), macros=()):
+        # What checks arguments and has no loops over numbers is small rather than unrolled.
+        small = ["-O2"] if name in SMALL and "-O3" in compile_flags else []
         return Extension(
             f"{PACKAGE}.{name}",
             [source.as_posix() for source in sources],
             include_dirs=list(INCLUDE_DIRS),
             define_macros=[("FASTNN_LAYOUT", f"{layout}u"), *macros],
-            extra_compile_args=[*compile_flags, *isa_flags],
+            extra_compile_args=[*compile_flags, *small, *isa_flags],
             extra_link_args=link_flags,
         )
 
