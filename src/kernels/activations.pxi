@@ -324,15 +324,8 @@ activation("""mish: y in [-0.3089, inf], from x, he_normal
     dx = dy * (t + x * (1 - t^2) * sigmoid(x)), t = tanh(softplus(x)).""", mish_loop)
 
 
-# What the product 1.702 x loses counts |1.702 x| times in silu for x < 0: it is put back, with what 1 / 1.702 has lost.
-# Far out y is x.
 cdef inline real quick_gelu_(real x, real alpha) noexcept nogil:
-    cdef real z = <real> 1.702 * x, y = real_silu(z) * <real> (1.0 / 1.702)
-    cdef real near = x if x > -1000 else <real> -1000
-    near = near if near < 0 else <real> 0
-    cdef real lost = real_fma(<real> 1.702, near, -(<real> 1.702 * near)) + <real> (1.702 - <real> 1.702) * near
-    y = real_fma(y, lost + <real> ((1.0 / 1.702) / <real> (1.0 / 1.702) - 1.0), y)
-    return x if z > 100 else y
+    return real_quick_gelu(x)
 
 cdef inline real quick_gelu_gradient(real x, real dy, real alpha) noexcept nogil:
     return dy * real_silu_derivative(<real> 1.702 * x)

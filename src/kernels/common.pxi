@@ -49,6 +49,7 @@ cdef extern from "math/elementary.h":
     real real_softplus(real x) noexcept nogil
     real real_silu(real x) noexcept nogil
     real real_silu_derivative(real x) noexcept nogil
+    real real_quick_gelu(real x) noexcept nogil
     real real_mish(real x) noexcept nogil
     real real_mish_derivative(real x) noexcept nogil
     real real_erf(real x) noexcept nogil

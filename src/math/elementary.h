@@ -492,4 +492,15 @@ ALWAYS_INLINE real real_erfc(real x) {
     return to_bits(magnitude(x)) < BITS_OF_ONE ? real_fma(-x, erf_excess(x), 1 - x) : large;
 }
 
+/* x sigmoid(1.702 x). What the product loses counts |1.702 x| times in silu for x < 0: by Dekker's product it is put
+ * back, with what 1 / 1.702 has lost. Far out y is x. Max error: float32 3.7, float64 3.1 ULP. */
+ALWAYS_INLINE real real_quick_gelu(real x) {
+    const real factor = (real)1.702, inverse = (real)(1 / 1.702), first = REAL(1.70166015625); /* in 12 bits */
+    const real rest = (real)(1.702 - 1.70166015625), inverse_lost = (real)((1 / 1.702) / (double)inverse - 1);
+    real z = factor * x, y = real_silu(z) * inverse;
+    real near = at_most(at_least(x, -1000), 0), high = from_bits(to_bits(near) & HIGH_HALF_MASK);
+    real lost = (first * high - factor * near) + (first * (near - high) + rest * near);
+    return z > 100 ? x : real_fma(y, lost + inverse_lost, y);
+}
+
 #endif
