@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from math import ceil, floor
 from typing import Any
 
+from fastnn.checks import shown
+
 # Okabe & Ito 2008, in an order in which neighbours differ in lightness, too
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#000000", "#CC79A7", "#A0A000")
 DASHES = ("-", "--", "-.", ":")
@@ -32,13 +34,21 @@ def axes(who: str, ax: Any, size: tuple[float, float] = (6.4, 4.0)) -> Any:
     ------
     ImportError
         Without matplotlib, with what installs it.
+    TypeError
+        For what is no axes, as an array of them is none.
     """
-    if ax is not None:
-        return ax
     try:
+        from matplotlib import axes as of_matplotlib
         from matplotlib import pyplot
     except ImportError:
         raise ImportError(f'{who} needs matplotlib: pip install matplotlib, or the extra "plot"') from None
+    if ax is not None:
+        if not isinstance(ax, of_matplotlib.Axes):
+            raise TypeError(
+                f"{who}: ax is {shown(ax)}, expected one axes of matplotlib, or None for a new figure: of several that "
+                "subplots gives, pass one, as axes.flat[0]"
+            )
+        return ax
     return pyplot.subplots(figsize=size, layout="constrained")[1]
 
 

@@ -11,12 +11,15 @@ import numpy as np
 
 from fastnn import losses, optimizers
 from fastnn.arena import Array
+from fastnn.arrays import as_rows
 from fastnn.checks import is_iterable, shown
 from fastnn.layers import Dense, Layer, Softmax
 from fastnn.losses import Loss
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer
+from fastnn.tables import table_of
 from fastnn.training.growth import take_over
+from fastnn.values import numbers_by_name
 
 try:
     from river import base
@@ -49,6 +52,7 @@ class _Estimator(ABC):
         self.layers, self.optimizer, self.loss, self.seed, self.dtype = layers, optimizer, loss, seed, dtype
         self._rule, self._loss = deepcopy(optimizers.get(optimizer)), deepcopy(losses.get(loss))
         self._features: dict[Hashable, int] = {}  # in the order of the columns
+        self._classes: dict[Hashable, int] = {}  # in the order in which they have been seen; of numbers there are none
         self._net: Model | None = None
         self._made()
 
@@ -76,11 +80,13 @@ class _Estimator(ABC):
         """The net as it is now; None before the first row. Another one takes over where features or classes appear."""
         return self._net
 
-    def _grown(self, names: Iterable[Hashable], grows: bool = False) -> Model:
-        """Return the net with inputs for these features, and outputs for the classes that have been seen."""
-        new = [name for name in names if name not in self._features]
+    def _grown(self, names: Iterable[Hashable], classes: Iterable[Hashable] = ()) -> Model:
+        """Return the net with inputs for these features, and outputs for these new classes and those that are known."""
         net = self._net
-        if net is not None and not new and not grows:
+        new = [name for name in names if name not in self._features]
+        for label in classes:
+            self._classes[label] = len(self._classes)
+        if net is not None and not new and len(self._classes) <= net.n_out:
             return net
         for name in sorted(new, key=_order):  # dicts of the same features give the same net
             self._features[name] = len(self._features)
@@ -92,6 +98,16 @@ class _Estimator(ABC):
         self._net = made
         return made
 
+    def _grown_so_far(self) -> tuple[Model | None, int, int]:
+        return self._net, len(self._features), len(self._classes)
+
+    def _take_back(self, before: tuple[Model | None, int, int]) -> None:
+        """Forget the features and classes that have appeared since then, and the net that has grown by them."""
+        self._net, *sizes = before
+        for known, size in zip((self._features, self._classes), sizes, strict=True):
+            while len(known) > size:
+                known.popitem()  # the last one
+
     def _row(self, x: Row) -> list[Any]:
         """Return the numbers of the known features: 0 for those that are not there."""
         get = x.get
@@ -102,19 +118,73 @@ class _Estimator(ABC):
         rows: Array = frame.reindex(columns=[*self._features]).fillna(0.0).to_numpy(self.dtype)
         return rows
 
-    def _learn(self, x: Row, y: Any, w: float, grows: bool = False) -> None:
-        net = self._net
-        if grows or net is None or not self._features.keys() >= x.keys():
-            net = self._grown(x, grows)
-        if w == 1:
-            net.learn_one(self._row(x), y)
-        else:
-            net.train_batch([self._row(x)], [y], [w])
+    def _learn(self, x: Row, y: Any, w: float, classes: Iterable[Hashable] = ()) -> None:
+        """Take a step on a row; where it fails, nothing has appeared."""
+        before = self._grown_so_far()
+        try:
+            net = before[0]
+            if classes or net is None or not self._features.keys() >= x.keys():
+                net = self._grown(x, classes)
+            if w == 1:
+                net.learn_one(self._row(x), y)
+            else:
+                net.train_batch([self._row(x)], [y], [w])
+        except BaseException as error:
+            self._undo(error, x, before)
+            raise
 
-    def _learn_many(self, frame: DataFrame, y: Any, w: Any, grows: bool = False) -> None:
-        if len(frame):
-            net = self._grown(frame.columns, grows)
+    def _learn_many(self, frame: DataFrame, y: Any, w: Any, classes: Iterable[Hashable] = ()) -> None:
+        if not len(frame):
+            return
+        before = self._grown_so_far()
+        try:
+            net = self._grown(frame.columns, classes)
             net.train_batch(self._rows(frame), y, None if w is None else np.asarray(w))
+        except BaseException as error:
+            self._undo(error, frame, before)
+            raise
+
+    def _undo(self, error: BaseException, x: Any, before: tuple[Model | None, int, int]) -> None:
+        try:
+            self._blame(error, x)
+        finally:
+            self._take_back(before)
+
+    def _outputs(self, net: Model, x: Row) -> Array:
+        try:
+            return net.predict_one(self._row(x))
+        except Exception as error:
+            self._blame(error, x)
+            raise
+
+    def _outputs_of_many(self, net: Model, frame: DataFrame) -> Array:
+        try:
+            return net.predict(self._rows(frame))
+        except Exception as error:
+            self._blame(error, frame)
+            raise
+
+    def _blame(self, error: BaseException, x: Any) -> None:
+        """Raise what is wrong with x, if anything is, by the name of the feature: the net knows its column only."""
+        if not isinstance(error, (TypeError, ValueError, AttributeError)):
+            return
+        table = table_of(x)
+        if table is None and not isinstance(x, Mapping):
+            raise TypeError(
+                f"{type(self).__name__}: x is {shown(x)}, expected a dict of features, or a data frame for many rows"
+            ) from None
+        if self._net is None:
+            return
+        names = [*self._features]
+        try:
+            if table is None:
+                matrix = numbers_by_name(self._row(x), names, "x")[None]
+            else:
+                matrix = as_rows(x.reindex(columns=names).fillna(0.0), "x")
+            self._net._tree.check_numbers(matrix, "x", np.dtype(self.dtype), names)
+        except (TypeError, ValueError) as told:
+            told.args = (f"{type(self).__name__}: {told}",)
+            raise told from None
 
 
 def _order(name: Hashable) -> tuple[str, Any]:
@@ -164,7 +234,6 @@ class Classifier(_Estimator, base.MiniBatchClassifier):
         seed: int | None = None,
         dtype: str = "float32",
     ) -> None:
-        self._classes: dict[Hashable, int] = {}  # in the order in which they have been seen
         super().__init__(layers, optimizer, loss, seed, dtype)
 
     def _end(self) -> list[Layer]:
@@ -174,27 +243,27 @@ class Classifier(_Estimator, base.MiniBatchClassifier):
     def _multiclass(self) -> bool:
         return True
 
-    def _label(self, y: Hashable) -> int:
-        return self._classes.setdefault(y, len(self._classes))
-
     def learn_one(self, x: Row, y: Hashable, w: float = 1.0) -> None:
         """Take a step on one row of features and its class; `w` is what it weighs."""
-        n, label = max(len(self._classes), 2), self._label(y)
-        self._learn(x, label, w, label >= n)
+        label = self._classes.get(y)
+        if label is None:
+            self._learn(x, len(self._classes), w, (y,))
+        else:
+            self._learn(x, label, w)
 
     def predict_proba_one(self, x: Row) -> dict[Hashable, float]:
         """Return the probability of each class that has been seen."""
         if self._net is None:
             return {}
-        given = self._net.predict_one(self._row(x))[: len(self._classes)].tolist()
+        given = self._outputs(self._net, x)[: len(self._classes)].tolist()
         total = sum(given)  # in float64, and without the second output while there is one class
         return {label: p / total for label, p in zip(self._classes, given, strict=True)}
 
     def learn_many(self, X: DataFrame, y: Series, w: Any = None) -> None:
         """Take one step on several rows."""
-        n = max(len(self._classes), 2)
-        labels = [self._label(one) for one in y.tolist()]
-        self._learn_many(X, labels, w, max(labels, default=0) >= n)
+        known = {**self._classes}
+        labels = [known.setdefault(label, len(known)) for label in y.tolist()]
+        self._learn_many(X, labels, w, [*known][len(self._classes) :])
 
     def predict_proba_many(self, X: DataFrame) -> DataFrame:
         """Return a frame with a column for each class that has been seen."""
@@ -202,7 +271,7 @@ class Classifier(_Estimator, base.MiniBatchClassifier):
 
         if self._net is None:
             return Frame(index=X.index)
-        given = self._net.predict(self._rows(X))[:, : len(self._classes)].astype(np.float64)
+        given = self._outputs_of_many(self._net, X)[:, : len(self._classes)].astype(np.float64)
         return Frame(given / given.sum(axis=1, keepdims=True), X.index, [*self._classes])
 
 
@@ -251,7 +320,7 @@ class Regressor(_Estimator, base.MiniBatchRegressor):
 
     def predict_one(self, x: Row) -> float:
         """Return the prediction: 0 before the first row."""
-        return 0.0 if self._net is None else self._net.predict_one(self._row(x)).item()
+        return 0.0 if self._net is None else self._outputs(self._net, x).item()
 
     def learn_many(self, X: DataFrame, y: Series, w: Any = None) -> None:
         """Take one step on several rows."""
@@ -261,5 +330,5 @@ class Regressor(_Estimator, base.MiniBatchRegressor):
         """Return the predictions for several rows."""
         from pandas import Series as Column
 
-        outputs = np.zeros(len(X)) if self._net is None else self._net.predict(self._rows(X))[:, 0]
+        outputs = np.zeros(len(X)) if self._net is None else self._outputs_of_many(self._net, X)[:, 0]
         return Column(outputs, X.index)

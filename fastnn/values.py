@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from numbers import Complex, Number, Real
@@ -79,6 +79,18 @@ def numbers_of(data: Any, name: str, label: object = None, may_miss: bool = True
     if values.dtype.kind not in "fiub":
         raise _no_numbers(values, data, Place(name, label), values.dtype.kind)
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+
+
+def numbers_by_name(values: Any, names: Sequence[Any], name: str) -> Array:
+    """Return the numbers of one row, as `numbers_of`: errors tell the name of the one that is none."""
+    try:
+        return numbers_of(values, name)
+    except (TypeError, ValueError):
+        for label, value in zip(names, values, strict=False):
+            cell = np.empty(1, object)
+            cell[0] = value
+            numbers_of(cell, name, label)
+        raise
 
 
 def _of_column(column: Any, place: Place) -> Array:

@@ -14,11 +14,11 @@ PACKAGE = Path(fastnn.__file__).parent
 
 # A module may import those of the lines above its own; a package stands for all modules in it.
 LEVELS = (
-    ("arena", "drawing", "markup", "recent"),  # of numpy alone, or less
+    ("arena", "markup", "recent"),  # of numpy alone, or less
     ("_core",),
     ("words",),
     ("checks",),
-    ("values",),
+    ("drawing", "values"),
     ("tables",),
     ("arrays", "signatures"),
     ("digits",),

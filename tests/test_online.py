@@ -251,6 +251,31 @@ def test_the_first_dict_names_the_columns_of_a_new_model():
     assert_alike(one, other)
 
 
+def test_a_number_that_is_none_is_told_by_its_name():
+    """Of rows whose numbers have names; a place in the row says nothing, as that of a Series and a dict may change."""
+    net, row = Model([Dense(1)], seed=0), namedtuple("Row", "b a")
+    net.learn_one({"a": 1.0, "b": 2.0}, 1.0, "mse")
+    before = state_of(net)
+    of = "x is {}.* row 0, column 'b'"
+    for value, message in (
+        ("Rome", "row: column 'b' holds text .*'Rome'"), (b"Rome", "row: column 'b' holds text"), ("3", "reads as num"),
+        (pd.Timestamp("2020"), "row: column 'b' holds dates"), ([1, 2], "row: column 'b' holds list objects"),
+        (10**400, "row: column 'b' is 1000"),
+        (np.nan, of.format("NaN at")), (None, of.format("NaN at")), (np.inf, of.format("infinite")),
+    ):  # fmt: skip
+        forms = [{"a": 1.0, "b": value}, {"b": value, "a": 1}, row(value, 1.0), pd.Series([1.0, value], ["a", "b"])]
+        for given in forms:
+            for call in (lambda given=given: net.learn_one(given, 1.0), lambda given=given: net.predict_one(given)):
+                with pytest.raises((TypeError, ValueError), match=message):
+                    call()
+    new = Model([Dense(1)], seed=0)
+    with pytest.raises(TypeError, match="row: column 'b' holds text"):
+        new.learn_one({"a": 1.0, "b": "Rome"}, 1.0, "mse")
+    assert not new.built
+    assert new.feature_names is None
+    assert all(map(same_bits, state_of(net), before))
+
+
 def test_heads_take_targets_of_one_row():
     loss = Heads({"price": Head(MSE(), 1), "kind": Head(CrossEntropy(from_logits=True), 2)})
     one, other = pair()

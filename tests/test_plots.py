@@ -52,10 +52,13 @@ def classifier(n_classes=3, width=8):
     return Model([Dense(width, "tanh"), Dense(n_classes, "softmax")], seed=0).build(4)
 
 
-def broken():
-    net = Model([Dense(8, "relu"), Dense(1)], seed=0).build(4)
+def with_nan(net):
     net[0].w[...] = np.nan
     return net
+
+
+def broken():
+    return with_nan(Model([Dense(8, "relu"), Dense(1)], seed=0).build(4))
 
 
 BRANCHES = [
@@ -332,6 +335,15 @@ WRONG = {
     "plot_gradients of targets that the loss does not take": (
         lambda: plots.plot_gradients(classifier(), X, X, "cross_entropy"), ValueError, "y has shape",
     ),
+    "plot_confusion of NaN outputs": (
+        lambda: plots.plot_confusion(with_nan(classifier()), X, LABELS), ValueError, "the net is NaN at row 0",
+    ),
+    "plot_confusion of NaN among columns of classes": (
+        lambda: plots.plot_confusion(classifier(), X, np.eye(3)[LABELS] * [1, np.nan, 1]), ValueError, "y is NaN",
+    ),
+    "plot_residuals of one number": (
+        lambda: plots.plot_residuals(NETS["one layer"](), X, 1.0), ValueError, "y has 1 rows, expected 60",
+    ),
 }  # fmt: skip
 
 
@@ -340,6 +352,38 @@ def test_errors(name):
     call, kind, what = WRONG[name]
     with pytest.raises(kind, match=what):
         call()
+
+
+@pytest.mark.parametrize(
+    "draw", [plots.plot_confusion, plots.plot_calibration, plots.plot_decision_boundary, plots.plot_residuals]
+)
+def test_rows_that_evaluate_refuses_are_not_drawn(draw):
+    """By the error of `evaluate`: the outputs for NaN are NaN, which argmax takes for class 0."""
+    is_number = draw is plots.plot_residuals
+    net, y, loss = (NETS["one layer"](), NUMBERS, "mse") if is_number else (classifier(), LABELS, "cross_entropy")
+    bad, far = X.copy(), X.copy()
+    bad[7, 2], far[5, 3] = np.nan, np.inf
+    for x in (bad, far, bad.tolist()):
+        with pytest.raises(ValueError, match="at row") as told:
+            net.evaluate(x, y, loss)
+        with pytest.raises(ValueError, match="at row") as caught:
+            draw(net, x, y)
+        assert str(caught.value) == str(told.value)
+    with pytest.raises(ValueError, match="x has no rows, expected at least one"):
+        draw(net, X[:0], y[:0])
+    for targets in ([], y[:5], y[0]):
+        with pytest.raises(ValueError, match=r"y has \d rows, expected 60 to match x"):
+            draw(net, X, targets)
+
+
+def test_several_axes_are_refused():
+    several = pyplot.subplots(2, 2)[1]
+    for name, draw in {**OF_NETS, **OF_PREDICTIONS}.items():
+        for ax in (several, several[0].tolist(), several[0, 0].figure):
+            with pytest.raises(TypeError, match=r": ax is .*, expected one axes of matplotlib, or None"):
+                draw(NETS["one layer"](), ax=ax) if name in OF_NETS else draw(ax=ax)
+    with pytest.raises(TypeError, match=r"history.plot\(\): ax is ndarray of shape \(2, 2\)"):
+        history(**LOGGED["both"]).plot(several)
 
 
 def test_without_matplotlib(monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 from nets import same_bits
 
 from fastnn import SGD, Adam, BatchNorm, Dense, Dropout, Huber, Model, Normalization
+from fastnn.schedules import Linear
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("river")
@@ -138,6 +139,84 @@ def test_settings_are_copied_and_belong_to_one():
     assert one.clone().net is None
 
 
+def learnt(kind, n_classes=2, layers=(), **options):
+    """An estimator that knows the features a and b, and classes 0 and 1."""
+    model = kind(layers, seed=0, **options)
+    for i in range(4):
+        model.learn_one({"a": float(i), "b": 1.0}, i % n_classes)
+    return model
+
+
+FRAME = pd.DataFrame({"a": [1.0, 2.0], "b": [0.5, 0.25]})
+REFUSED = {
+    "NaN": lambda model: model.learn_one({"a": np.nan}, 5),
+    "NaN of a class that is known": lambda model: model.learn_one({"a": np.nan, "c": 1.0}, 1),
+    "NaN of a new feature": lambda model: model.learn_one({"c": np.nan, "d": 1.0}, 5),
+    "text": lambda model: model.learn_one({"a": "Rome"}, 5),
+    "None": lambda model: model.learn_one(None, 5),
+    "a list": lambda model: model.learn_one([1.0, 2.0], 5),
+    "a weight of text": lambda model: model.learn_one({"a": 1.0, "c": 2.0}, 5, w="two"),
+    "a weight of NaN": lambda model: model.learn_one({"a": 1.0}, 5, w=np.nan),
+    "a class that is a list": lambda model: model.learn_one({"a": 1.0, "c": 2.0}, [5]),
+    "rows of infinity": lambda model: model.learn_many(FRAME.assign(c=np.inf), pd.Series([5, 6])),
+    "rows of text": lambda model: model.learn_many(FRAME.assign(c="Rome"), pd.Series([5, 6])),
+    "more classes than rows": lambda model: model.learn_many(FRAME.assign(c=1.0), pd.Series([5, 6, 7])),
+    "rows with weights of text": lambda model: model.learn_many(FRAME, pd.Series([5, 6]), ["one", "two"]),
+    "no frame": lambda model: model.learn_many([[1.0]], pd.Series([5])),
+}
+
+
+@pytest.mark.parametrize("n_classes", [1, 2, 3])
+def test_what_is_refused_changes_nothing(n_classes):
+    """Neither features nor classes appear by it, and what is learnt afterwards has the bits as if it had not been."""
+    for make in (lambda: SGD(0.1, momentum=0.9), lambda: Adam(Linear(0.1, 0.01, steps=20))):
+        one, other = (learnt(Classifier, n_classes, [Dense(5, "tanh")], optimizer=make()) for _ in range(2))
+        for name, call in REFUSED.items():
+            net, before = one.net, one.net.params.copy()
+            try:
+                call(one)
+            except (TypeError, ValueError, FloatingPointError):
+                pass
+            else:
+                pytest.fail(f"{name} was not refused")
+            assert one.net is net, name
+            assert same_bits(net.params, before), name
+            assert [*one._features] == ["a", "b"], name
+            assert [*one._classes] == [*range(n_classes)], name
+            x = {"a": 1.0, "b": -1.0}
+            assert one.predict_proba_one(x) == other.predict_proba_one(x), name
+            for model in (one, other):
+                model.learn_one(x, 0)
+            assert same_bits(one.net.params, other.net.params), name
+        for model in (one, other):
+            model.learn_one({"a": 1.0, "c": 2.0}, 5)
+            model.learn_many(FRAME.assign(d=1.0), pd.Series([6, 7]))
+        assert same_bits(one.net.params, other.net.params)
+        assert [*one.predict_proba_one(x)] == [*range(n_classes), 5, 6, 7]
+
+
+def test_a_step_that_diverges_lets_nothing_appear():
+    one, other = (learnt(Classifier, optimizer=SGD(0.1, momentum=0.9)) for _ in range(2))
+    with pytest.raises(FloatingPointError):
+        one.learn_one({"a": 3e38, "c": -3e38}, 5, w=100.0)
+    assert ([*one._features], [*one._classes]) == (["a", "b"], [0, 1])
+    for model in (one, other):
+        model.learn_one({"a": 1.0, "c": 2.0}, 5)
+    assert same_bits(one.net.params, other.net.params)
+
+
+def test_a_first_row_that_is_refused_is_not_there():
+    for kind in (Classifier, Regressor):
+        one, other = kind([Dense(3)], seed=0), kind([Dense(3)], seed=0)
+        for x in ({"b": np.nan}, {"b": "Rome"}, {}, None, [1.0]):
+            with pytest.raises((TypeError, ValueError)):
+                one.learn_one(x, 5)
+            assert one.net is None
+        for model in (one, other):
+            model.learn_one({"a": 1.0}, 1)
+        assert same_bits(one.net.params, other.net.params)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -148,6 +227,15 @@ def test_settings_are_copied_and_belong_to_one():
         (lambda: Regressor([]).learn_one({}, 1.0), ValueError, "Regressor: x is empty"),
         (lambda: Regressor([]).learn_one({"a": "text"}, 1.0), TypeError, "row"),
         (lambda: Regressor([]).learn_one({"a": np.nan}, 1.0), ValueError, "NaN"),
+        (lambda: learnt(Classifier).learn_one({"a": 1.0, "b": "Rome"}, "no"), TypeError, "x: column 'b' holds"),
+        (lambda: learnt(Classifier).learn_one({"a": 1.0, 7: np.inf}, "no"), ValueError, "x is inf.* column 7"),
+        (lambda: learnt(Regressor).learn_one({"b": np.nan, "a": 1}, 1.0), ValueError, "x is NaN .*column 'b'"),
+        (lambda: learnt(Regressor).learn_one({"a": 1.0, "b": [1]}, 1.0), TypeError, "x: column 'b' holds list"),
+        (lambda: learnt(Regressor).predict_one({"a": 1.0, "b": "Rome"}), TypeError, "x: column 'b' holds text"),
+        (lambda: learnt(Regressor).predict_one([1.0, 2.0]), TypeError, "Regressor: x is .*, expected a dict"),
+        (lambda: learnt(Classifier).predict_proba_one({"b": "Rome"}), TypeError, "x: column 'b' holds text"),
+        (lambda: learnt(Regressor).predict_many(pd.DataFrame({"b": ["Rome"]})), TypeError, "x: column 'b' holds"),
+        (lambda: learnt(Classifier).predict_proba_many(FRAME.assign(b="Rome")), TypeError, "x: column 'b' holds"),
         (lambda: Regressor([Normalization()]).learn_one({"a": 1.0}, 1.0), RuntimeError, "one row has none"),
     ],
 )  # fmt: skip

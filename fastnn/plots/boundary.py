@@ -13,7 +13,7 @@ from fastnn.arrays import as_array, check_lengths
 from fastnn.checks import shown
 from fastnn.drawing import COLORS, MARKERS, POINTS, axes, color, cut
 from fastnn.model import Model
-from fastnn.plots.data import class_names, classes_of, feature_names, gives_classes, probabilities, require_net
+from fastnn.plots.data import class_names, classes_of, feature_names, gives_classes, outputs_of, probabilities
 from fastnn.tables import Named, table_of
 
 _SIDE = 160  # points of the grid in each direction
@@ -60,7 +60,7 @@ def plot_decision_boundary(
     >>> ax = plot_decision_boundary(net, x, (x[:, 0] * x[:, 1] > 0).astype(int))
     """
     who = "plot_decision_boundary"
-    outputs = require_net(who, net).predict(x)  # which says what is wrong with x
+    outputs = outputs_of(who, net, x)  # which says what is wrong with x
     rows = np.asarray(net._tree.inputs(table_of(x) or x), dtype=np.float64)
     across, up = (_column(who, net, feature) for feature in _two(who, features))
     if across == up:

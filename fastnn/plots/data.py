@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn.arena import Array
-from fastnn.arrays import as_array, check_lengths
+from fastnn.arrays import as_array, check_finite, check_lengths
 from fastnn.checks import number_of, shown
+from fastnn.feeds.found import feed_of
 from fastnn.model import Model
+from fastnn.tables import table_of
 
 
 def require_net(who: str, net: object) -> Model:
@@ -34,15 +36,33 @@ def gives_classes(net: Model) -> bool:
     return net.layers[-1].gives not in (None, "numbers") or bool(net.loss is not None and net.loss.from_logits)
 
 
+def outputs_of(who: str, net: object, x: Any) -> Array:
+    """Return the outputs of a net for rows that `evaluate` takes, too: some, all of them finite."""
+    model = require_net(who, net)
+    y = model.predict(x)
+    if len(y) == 0:
+        raise ValueError(f"{who}: x has no rows, expected at least one")
+    if feed_of(x, iterables=False) is None:
+        tree, given = model._tree, table_of(x) or x
+        tree.check_numbers(tree.inputs(given), "x", tree.dtype, tree.labels(given))
+    return y
+
+
 def probabilities(who: str, net: Model, x: Any) -> Array:
     """Return the probabilities of classes (rows, classes): of one output, those of classes 0 and 1.
 
     Raises
     ------
     ValueError
-        For a net that gives no probabilities, and was not trained from logits.
+        For a net that gives no probabilities, and was not trained from logits; for x without rows, and NaN in it or in
+        the outputs, which is no class.
     """
-    y = net.predict(x).astype(np.float64)
+    y = outputs_of(who, net, x).astype(np.float64)
+    if np.isnan(y).any():
+        raise ValueError(
+            f"{who}: the output of the net is NaN at row {int(np.isnan(y).any(axis=1).argmax())}, expected "
+            "probabilities of classes: look at its parameters by net.check()"
+        )
     gives, loss = net.layers[-1].gives, net.loss
     if gives == "class log-probabilities":
         y = np.exp(y)
@@ -63,7 +83,9 @@ def probabilities(who: str, net: Model, x: Any) -> Array:
 
 def classes_of(who: str, y: ArrayLike, n_rows: int, n_classes: int) -> Array:
     """Return the class of each row, from labels (rows,), a column of 0 and 1, or one column for each class."""
-    array = as_array(y, "y")
+    array = np.atleast_1d(as_array(y, "y"))
+    check_lengths(n_rows, array, "y")
+    check_finite(array, "y")
     if array.ndim == 2 and array.shape[1] == n_classes and n_classes > 1:
         array = array.argmax(axis=1)
     labels = array.reshape(len(array), -1)
@@ -71,7 +93,6 @@ def classes_of(who: str, y: ArrayLike, n_rows: int, n_classes: int) -> Array:
         raise ValueError(
             f"{who}: y has shape {array.shape}, expected (rows,), or (rows, {n_classes}): one class for each row"
         )
-    check_lengths(n_rows, labels, "y")
     found = labels[:, 0]
     whole = found.astype(np.int64)
     if (whole != found).any() or (len(whole) and not 0 <= whole.min() <= whole.max() < n_classes):

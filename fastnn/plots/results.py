@@ -12,7 +12,7 @@ from fastnn.arrays import as_array, check_lengths
 from fastnn.checks import count, number_of
 from fastnn.drawing import GREY, MARKERS, POINTS, SEQUENTIAL, axes, color, cut, panels, say_nothing
 from fastnn.model import Model
-from fastnn.plots.data import class_names, classes_of, probabilities, require_net
+from fastnn.plots.data import class_names, classes_of, outputs_of, probabilities, require_net
 
 _MOST_WRITTEN = 20  # classes up to which the counts are written into the squares
 
@@ -170,8 +170,8 @@ def plot_residuals(net: Model, x: ArrayLike, y: ArrayLike, names: Sequence[Any] 
     >>> ax = plot_residuals(net, x, x**2)
     """
     who = "plot_residuals"
-    given = require_net(who, net).predict(x).astype(np.float64)
-    target = as_array(y, "y")
+    given = outputs_of(who, net, x).astype(np.float64)
+    target = np.atleast_1d(as_array(y, "y"))
     target = target[:, None] if target.ndim == 1 else target
     check_lengths(len(given), target, "y")
     if target.shape != given.shape:

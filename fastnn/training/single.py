@@ -18,6 +18,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.settings import edited
 from fastnn.signatures import is_ours
 from fastnn.tables import Named, row_names
+from fastnn.values import numbers_by_name
 
 if TYPE_CHECKING:
     from fastnn.training.plan import Batch, Plan
@@ -44,9 +45,10 @@ def as_one_row(tree: Tree, row: Any, instead: str, may_name: bool = False) -> An
         and all(isinstance(name, str) for name in row)
     ):
         names: Any = tuple(row)
-        array = as_array(list(row.values()), "row")
+        array = numbers_by_name([*row.values()], names, "row")
     else:
-        array, names = as_array(row, "row"), row_names(row, known)
+        names = row_names(row, known)
+        array = as_array(row, "row") if names is None else numbers_by_name(row, names, "row")
         array = tree.flat(array[None])[0] if array.ndim > 1 else array
     if names is not None:
         Named(array[None, :], names).order(known, "row")  # says what is wrong with them
