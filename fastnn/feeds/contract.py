@@ -81,7 +81,8 @@ class Blocks(Feed):
     Results follow from the seed of the model, the number of the fit and the epoch, for any number of threads. Batches
     do not end where blocks do: only the last one of an epoch may be smaller. All rows that are one block stay in
     memory, and a fit has the bits of one with arrays; so it has, without ``shuffle``, for blocks of any size. A layer
-    that is fitted to data, `Normalization`, is fitted to one block, of chunks from all over the data.
+    that is fitted to data, `Normalization`, is fitted to one block, of chunks from all over the data; where rows have
+    weights, its last digits may differ from those of arrays.
 
     One of your own is a subclass with ``sizes``, ``n_columns`` and ``chunk(i)``.
 
