@@ -15,6 +15,7 @@ from fastnn.arrays import as_array, check_lengths
 from fastnn.checks import count, flag, is_iterable, number_of, shown
 from fastnn.losses import Loss
 from fastnn.many import apart, fit_each, require_known
+from fastnn.markup import data_frame
 from fastnn.model import Metrics, Model
 from fastnn.optimizers import Optimizer
 from fastnn.splits import Rows, codes_of, group_folds, k_folds, labels_of_rows, n_rows, rows_of, stratified_folds
@@ -100,11 +101,7 @@ class CrossValidation:
         ImportError
             Without pandas, with what installs it.
         """
-        try:
-            from pandas import DataFrame, RangeIndex
-        except ImportError:
-            raise ImportError("to_frame() needs pandas: pip install pandas") from None
-        return DataFrame(self.scores, index=RangeIndex(len(self), name="fold"))
+        return data_frame(self.scores, "fold", "to_frame()")
 
     def __repr__(self) -> str:
         spread = self.std()

@@ -1,8 +1,9 @@
-"""Tables in text and in HTML."""
+"""Tables in text, in HTML and as data frames."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 # Greys that can be read on white and on black, where a notebook says nothing else
 _STYLE = "border-collapse:collapse;font-size:0.9em"
@@ -57,3 +58,19 @@ def brief(number: float) -> str:
     if number != number:
         return "NaN"
     return "0" if number == 0 else f"{number:.2g}"
+
+
+def data_frame(numbers: Mapping[str, Any], index: str, what: str) -> Any:
+    """Return numbers as a data frame of pandas: a column for each name, and rows that are counted under `index`.
+
+    Raises
+    ------
+    ImportError
+        Without pandas: that `what` needs it, and what installs it.
+    """
+    try:
+        from pandas import DataFrame, RangeIndex
+    except ImportError:
+        raise ImportError(f"{what} needs pandas: pip install pandas") from None
+    rows = max(map(len, numbers.values()), default=0)
+    return DataFrame(dict(numbers), index=RangeIndex(rows, name=index))

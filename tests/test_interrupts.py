@@ -278,7 +278,7 @@ layer.forward(x[:2])
 call = lambda: layer.forward(x)
 """,
     "layer.backward": """
-layer, x = Dense(2048), np.ones((3_000, 2048), "f")
+layer, x = Dense(2048), np.ones((12_000, 2048), "f")
 layer.forward(x)
 call = lambda: layer.backward(x)
 """,
@@ -287,7 +287,7 @@ net, x = Model([Dense(2048), Dense(2)]).build(2048), np.ones((12_000, 2048), "f"
 call = lambda: net.forward(x)
 """,
     "net.backward": """
-net, x = Model([Dense(2048), Dense(2)]).build(2048), np.ones((3_000, 2048), "f")
+net, x = Model([Dense(2048), Dense(2)]).build(2048), np.ones((12_000, 2048), "f")
 dy = net.forward(x)
 call = lambda: net.backward(dy)
 """,

@@ -7,7 +7,7 @@ from math import nan
 from typing import Any
 
 from fastnn.checks import logged, number_of
-from fastnn.markup import escape, html_table
+from fastnn.markup import data_frame, escape, html_table
 from fastnn.training.curves import plot, sparkline
 
 
@@ -117,11 +117,7 @@ class History:
         ImportError
             Without pandas, with what installs it.
         """
-        try:
-            from pandas import DataFrame, RangeIndex
-        except ImportError:
-            raise ImportError("history.to_frame() needs pandas: pip install pandas") from None
-        return DataFrame(self.to_dict(), index=RangeIndex(len(self), name="epoch"))
+        return data_frame(self.to_dict(), "epoch", "history.to_frame()")
 
     @property
     def history(self) -> dict[str, list[float]]:
