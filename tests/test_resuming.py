@@ -317,8 +317,12 @@ def test_what_is_lost_is_told():
         (lambda net: net.restore(net.snapshot()), "another state has been put back"),
         (lambda net: net.train_batch(X, T), "train_batch has taken steps"),
         (lambda net: net.partial_fit(X, T), "partial_fit has taken steps"),
+        (lambda net: net.learn_one(X[0], T[0]), "train_batch has taken steps"),
     ):
         net = begun()
+        for row in range(3):  # the compiled step of a row is there
+            net.learn_one(X[row], T[row])
+        net.fit(X, T, "mse", None, 3, 5, callbacks=[lambda *_: None])
         lose(net)
         with pytest.raises(ValueError, match=f"resume=True, but the state of that fit is lost: {message}"):
             net.fit(X, T, "mse", None, 6, 5, callbacks=[lambda *_: None], resume=True)
