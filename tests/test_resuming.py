@@ -30,6 +30,7 @@ from fastnn import (
     Noise,
     Normalization,
     ReduceOnPlateau,
+    Split,
     feeds,
 )
 from fastnn.callbacks import Callback, CSVLogger, ModelCheckpoint
@@ -241,6 +242,7 @@ MISMATCHES = {
     "optimizer": ({"optimizer": Adam(0.02)}, r"begun with the optimizer Adam\(lr=0.01\), got Adam\(lr=0.02\)"),
     "validation": ({"validation_data": (X, T)}, "begun with validation_data: False, got True"),
     "callbacks": ({"callbacks": []}, "begun with the callbacks <lambda>, got none: pass the same, or begin another"),
+    "split": ({"validation_split": Split(0.2, last=True)}, "begun with validation_data: False, got True"),
     "epochs": ({"epochs": 2}, "epochs=2, and that fit has had 3 epochs"),
     "no epochs": ({"epochs": 0}, "epochs=0, and that fit has had 3 epochs"),
 }
@@ -270,6 +272,36 @@ def test_what_would_be_another_fit_is_told(name):
         net.fit(**{**same, **options}, resume=True)
     assert same_state(before, state_of(net))
     assert len(net.fit(**same, resume=True)) == 6
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ({"class_weight": "balanced"}, {}, "begun with class_weight='balanced', got None"),
+        (
+            {"class_weight": {0: 1, 1: 5}},
+            {"class_weight": {0: 1, 1: 2}},
+            r"begun with class_weight=.*1: 5}, got .*1: 2}",
+        ),
+        ({"validation_split": 0.2}, {"validation_split": Split(0.2, last=True)}, "begun with validation_split=Split"),
+        (
+            {"validation_split": 0.2},
+            {"validation_split": 0.4},
+            r"begun with validation_split=Split\(\), got Split\(fraction=0.4",
+        ),
+    ],
+)
+def test_other_rows_and_weights_would_be_another_fit(first, second, message, tmp_path):
+    labels = np.arange(len(X)) % 2
+    net = Model([Dense(5, "tanh"), Dense(2, "softmax")], seed=1)
+    stopped = [lambda model, epoch, logs: epoch == 2]
+    net.fit(X, labels, epochs=6, callbacks=stopped, **first)
+    net._trainer.begun.ended = False
+    net.save(tmp_path / "net.safetensors")
+    for model in (net, fastnn.load(tmp_path / "net.safetensors")):
+        with pytest.raises(ValueError, match=message):
+            model.fit(X, labels, epochs=9, callbacks=stopped, resume=True, **second)
+        assert len(model.fit(X, labels, epochs=6, callbacks=stopped, resume=True, **first)) == 6
 
 
 @pytest.mark.parametrize("name", MONITORS)

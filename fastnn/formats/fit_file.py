@@ -21,9 +21,11 @@ from fastnn.training.state import Snapshot
 
 _ASKED = {
     "rows": int, "batch_size": int, "shuffle": bool, "loss": str, "optimizer": str, "validates": bool,
-    "callbacks": list, "data": str, "augment": list,
+    "callbacks": list, "data": str, "augment": list, "class_weight": str, "split": str,
 }  # fmt: skip
-_LATER = {"data": "data in memory", "augment": []}  # what the first files do not say
+_LATER = {  # what the first files do not say
+    "data": "data in memory", "augment": [], "class_weight": "None", "split": "None",
+}  # fmt: skip
 _PLAIN = {"epochs": int, "order": int, "ended": bool, "lost": str, "stopped": str}
 
 

@@ -321,6 +321,8 @@ class Fitting:
             "validates": self.validates,
             "callbacks": names_of(options.calls.all),
             "augment": names_of(options.augment),
+            "class_weight": repr(options.class_weight),
+            "split": repr(options.split),
         }
 
     def _known_of_data(self) -> dict[str, Any]:

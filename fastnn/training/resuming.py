@@ -25,6 +25,8 @@ _SAME = {
     "validates": "validation_data: {}",
     "callbacks": "the callbacks {}",
     "augment": "augment: {}",
+    "class_weight": "class_weight={}",
+    "split": "validation_split={}",
 }
 
 
@@ -34,8 +36,8 @@ class Begun:
     Attributes
     ----------
     asked : dict
-        What it has been begun with: its data, rows, batch_size, shuffle, loss, optimizer, validates, callbacks and
-        augment, as texts and numbers; rows is 0 where nobody knows.
+        What it has been begun with, as texts and numbers: its data, rows, batch_size, shuffle, loss, optimizer,
+        callbacks and what else `_SAME` names; rows is 0 where nobody knows.
     epochs, order : int
         How many there are to be, and from what the order of rows follows.
     told : int or None
