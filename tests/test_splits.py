@@ -378,6 +378,7 @@ CLASS_WEIGHT_ERRORS = {
     "empty": (LABELS, None, {}, "class_weight is empty"),
     "names": (LABELS, None, {"cat": 2.0}, "class_weight names 'cat', expected labels of classes as y has them"),
     "no such": (LABELS, None, {7: 2.0}, "class_weight names classes 7, expected some that occur: y has 0, 1, 2"),
+    "too few": (LABELS, None, [1.0, 5.0], "class_weight has 2 numbers, expected one for each label from 0 on: y has 2"),
     "nothing": (LABELS, None, [0, 0, 0], "class_weight: all classes that occur weigh 0"),
     "twice": (LABELS, CrossEntropy(class_weight={0: 2}), {0: 1.0}, "class_weight is given twice, also to CrossEntropy"),
     "outputs": (SEVERAL, "binary_cross_entropy", ["balanced"], "class_weight has 1 entry, expected 2, one for each"),
