@@ -104,7 +104,8 @@ def _of_labels(labels: Array, given: Any, weight: Array, there: Array, where: st
         raise ValueError(f"{where} names classes {names}, expected some that occur: y has {of_data}")
     if not isinstance(given, Mapping) and classes.size and classes[-1] >= len(named):
         raise ValueError(
-            f"{where} has {number_of(len(named), 'number')}, expected one for each label from 0 on: y has {classes[-1]:g}"
+            f"{where} has {number_of(len(named), 'number')}, expected one for each label from 0 on: "
+            f"y has {classes[-1]:g}"
         )
     factors[there] = np.array([named.get(label, 1.0) for label in classes.tolist()])[codes]
     return factors
