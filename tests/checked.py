@@ -4,7 +4,8 @@
 
 Builds a copy of the project for the selected instruction set, or for those of FASTNN_BUILDS, and runs the tests there.
 Python itself is not built with the sanitizers, so their run-time library is loaded first. Tests that start processes
-of their own are left out: these measure memory, stacks and times that the sanitizers change.
+of their own are left out: these measure memory, stacks and times that the sanitizers change. So are those marked
+`once`, which test no compiled code: texts, pictures, benchmarks, checks of other packages.
 """
 
 import os
@@ -71,8 +72,8 @@ def main(*arguments):
         build(folder, os.environ.get("FASTNN_BUILDS") or kernels.selected, **CHECKED)
         # A report would end up in what pytest captures, and end with the process.
         variables = under_sanitizers(folder, f":log_path={folder.with_name('report')}")
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "not subprocess", *arguments]
-        code = subprocess.run(command, cwd=folder, env=variables, check=False).returncode
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "not subprocess", "-m", "not once"]
+        code = subprocess.run([*command, *arguments], cwd=folder, env=variables, check=False).returncode
         for report in folder.parent.glob("report.*"):
             print(report.read_text(encoding="utf-8", errors="replace"))
         return code

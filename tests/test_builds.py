@@ -11,6 +11,8 @@ import pytest
 
 import fastnn
 
+pytestmark = pytest.mark.once
+
 TESTS = Path(__file__).parent
 PACKAGE = Path(fastnn.__file__).parent
 USABLE = [isa for isa in fastnn.kernels.built if isa in fastnn.kernels.supported]

@@ -14,6 +14,8 @@ import fastnn
 import fastnn.__main__ as command_line
 from fastnn.demo import BATCH_SIZE, LR, MOMENTUM, ONE_THREAD, demo, picture, train_in_numpy
 
+pytestmark = pytest.mark.once
+
 COMMAND = [sys.executable, "-m", "fastnn"]
 
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from peers import FASTNN, KERAS, Check, Near
 
+pytestmark = pytest.mark.once
+
 PAGE = Path(__file__).parents[1] / "docs" / "differences.md"
 ROWS = {
     name.replace("_", "-"): function

@@ -13,6 +13,8 @@ import pytest
 
 import fastnn
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 ALL_PAGES = sorted([*PAGES, *ROOT.glob("examples/*.md"), *ROOT.glob("benchmarks/*.md")])

@@ -11,6 +11,8 @@ import pytest
 
 import fastnn
 
+pytestmark = pytest.mark.once
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NAMES = ["xor", "and_gate", "exam_scores", "digits", "tables", "actor_critic", "deployment"]
 NEEDS = {"tables": "pandas"}

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.once
+
 DOCS = Path(__file__).parents[1] / "docs"
 PEERS = {"from_pytorch": "torch", "from_keras": "keras", "online": "river"}
 

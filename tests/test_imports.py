@@ -10,6 +10,8 @@ import pytest
 
 import fastnn
 
+pytestmark = pytest.mark.once
+
 PACKAGE = Path(fastnn.__file__).parent
 
 # A module may import those of the lines above its own; a package stands for all modules in it.

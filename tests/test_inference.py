@@ -4,12 +4,12 @@ import copy
 import pickle
 import sys
 import threading
-import tracemalloc
 
 import numpy as np
 import pytest
 from custom import Cube, OwnSigmoid, Scale
 from nets import FEATURES, OUTPUTS, data, each_dtype, same_bits, small_net
+from peaks import peak_of
 
 from fastnn import SGD, CrossEntropy, Dense, Layer, LeakyReLU, Model, Softmax
 
@@ -160,16 +160,6 @@ def test_blocks_fit_the_cache(widths):
     assert n_bytes >= 128 * 1024
     assert n_bytes <= 512 * 1024 or rows == 128
     assert sum(sizes.seen) == 20000
-
-
-def peak_of(function):
-    """The most memory, in bytes, that Python and NumPy hold beyond what they hold before."""
-    function()
-    tracemalloc.start()
-    function()
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return peak
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", ">f4", "int64"])

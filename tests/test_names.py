@@ -16,6 +16,8 @@ from nets import OPTIMIZERS
 
 import fastnn
 
+pytestmark = pytest.mark.once
+
 DECLARED = stubs.declared()
 TESTS, PACKAGE = Path(__file__).parent, Path(fastnn.__file__).parent
 

@@ -14,6 +14,8 @@ import trajectories
 
 from fastnn import losses
 
+pytestmark = pytest.mark.once
+
 TESTS_FOLDER = Path(__file__).parent
 FORMULA = re.compile(r"= |\w\(t\) \* |[Ss]um of|[Mm]ean |[Cc]lip|formula")
 SOURCE = re.compile(r"\(.*?\b(?:1[89]|20)\d\d\)|PyTorch|Keras|paper")

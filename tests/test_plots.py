@@ -28,6 +28,8 @@ from fastnn import (
     plots,
 )
 
+pytestmark = pytest.mark.once
+
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 from matplotlib import image, pyplot  # noqa: E402

@@ -10,6 +10,8 @@ from nets import same_bits
 from fastnn import SGD, Adam, BatchNorm, Dense, Dropout, Huber, Model, Normalization
 from fastnn.schedules import Linear
 
+pytestmark = pytest.mark.once
+
 pd = pytest.importorskip("pandas")
 pytest.importorskip("river")
 from river import checks, datasets, evaluate, metrics, preprocessing  # noqa: E402
