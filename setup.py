@@ -40,6 +40,7 @@ FAMILIES = {
             "dropout",
             "normalization",
             "prelu",
+            "parametric",
             "maxout",
             "copy",
             "elementwise",

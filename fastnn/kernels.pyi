@@ -326,6 +326,30 @@ class Kernels:
     @staticmethod
     def prelu_gradient(x: Real, dy: Real, dalpha: Real, tape: Tape | None = None) -> None: ...
     @staticmethod
+    def parametric_forward(
+        x: Real,
+        a: Real,
+        f: Real,
+        y: Real,
+        activation: str,
+        alpha: Number | None = None,
+        beta: Number | None = None,
+        tape: Tape | None = None,
+    ) -> None: ...
+    @staticmethod
+    def parametric_backward(
+        x: Real,
+        f: Real,
+        dy: Real,
+        a: Real,
+        dx: Real | None,
+        da: Real | None,
+        activation: str,
+        alpha: Number | None = None,
+        beta: Number | None = None,
+        tape: Tape | None = None,
+    ) -> None: ...
+    @staticmethod
     def maxout_forward(z: Real, y: Real, tape: Tape | None = None) -> None: ...
     @staticmethod
     def maxout_backward(z: Real, y: Real, dy: Real, dz: Real, tape: Tape | None = None) -> None: ...

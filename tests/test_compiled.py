@@ -103,6 +103,8 @@ CALLS = {
     "gradient_body": {"": "the loop of its kernel, by its address, once for all rows"},
     "gated_forward_body": {"": "the loop of its activation, by its address, for hundreds of numbers"},
     "gated_backward_body": {"": "the loop of its activation, by its address, for hundreds of numbers"},
+    "parametric_forward_body": {"": "the loop of its activation, by its address, for hundreds of numbers"},
+    "parametric_backward_body": {"": "the loop of its activation, by its address, for the columns of a row"},
     "dense_forward_body": {"gemm": "a whole product"},
     "dense_dx_body": {"gemm": "a whole product"},
     "dense_dw_body": {"gemm": "a whole product"},
@@ -131,6 +133,8 @@ OUTSIDE_LOOPS = {
     "loss_of_rows_body": {"scalar conversion", "packed conversion"},
     "gated_forward_body": {"scalar conversion", "packed conversion"},
     "gated_backward_body": {"scalar conversion", "packed conversion"},
+    "parametric_forward_body": {"scalar conversion", "packed conversion"},
+    "parametric_backward_body": {"scalar conversion", "packed conversion"},
     # 1 - alpha, the corrections and their kin
     **{f"{name}_body": {"scalar conversion", "scalar arithmetic"} for name in RULES},
     **{

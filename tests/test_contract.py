@@ -14,6 +14,7 @@ from nets import FEATURES, OPTIMIZERS, OUTPUTS, data, each_dtype, each_optimizer
 from test_gradients import numerical_gradient
 
 from fastnn import (
+    ELU,
     GEGLU,
     L2,
     MSE,
@@ -45,6 +46,7 @@ from fastnn import (
     OneHot,
     Optimizer,
     Parallel,
+    ParametricActivation,
     Penalize,
     PReLU,
     ReLU,
@@ -186,6 +188,10 @@ def adapted(n=FEATURES, **settings):
 LAYERS = {
     "dropout": lambda: [Dense(5, "tanh"), Dropout(0.4), Dense(OUTPUTS)],
     "prelu": lambda: [Dense(5, "prelu"), Dense(4), PReLU(per_column=True, init=-0.5), Dense(OUTPUTS)],
+    "parametric": lambda: [
+        ParametricActivation("selu", 0.7), Dense(5, ParametricActivation("mish")), Dense(4), Residual([
+            ParametricActivation(ELU(0.5))]), Dense(OUTPUTS, ParametricActivation("tanh")),
+    ],
     "prelu first and last": lambda: [PReLU(), Dense(OUTPUTS, PReLU(True))],
     "gates": lambda: [Dense(12, "glu"), SwiGLU(), Dense(OUTPUTS)],
     "gates last": lambda: [GEGLU(), Dense(4, "tanh"), Bilinear(), Dense(2 * OUTPUTS, "reglu")],

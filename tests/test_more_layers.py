@@ -7,6 +7,7 @@ import pytest
 from nets import FEATURES, OUTPUTS, data, same_bits
 
 from fastnn import (
+    ELU,
     SGD,
     Bias,
     Dense,
@@ -14,8 +15,10 @@ from fastnn import (
     Lambda,
     LayerNorm,
     Maxout,
+    Mish,
     Model,
     Parallel,
+    ParametricActivation,
     Reshape,
     RMSNorm,
     Scale,
@@ -110,6 +113,19 @@ def test_each_piece_begins_as_a_layer_of_its_own():
     layer = Model([Maxout(200)], seed=0, dtype="float64").build(400).layers[0]
     x = np.random.default_rng(0).normal(size=(500, 400))
     assert abs(np.square(layer.forward(x)).mean() - 1) < 0.03
+
+
+def test_a_parametric_activation_goes_from_the_identity_to_its_activation():
+    layer = ParametricActivation("mish")
+    np.testing.assert_allclose(layer.forward(X), Mish().forward(X), rtol=1e-14)
+    layer.a[...] = 0
+    assert same_bits(layer.forward(X), X)
+    layer.a[...] = 0.25
+    np.testing.assert_allclose(layer.forward(X), 0.75 * X + 0.25 * Mish().forward(X), rtol=1e-12)
+    frozen = ParametricActivation(ELU(0.5), trainable=False)
+    frozen.forward(X)
+    np.testing.assert_allclose(frozen.backward(X), ELU(0.5).forward(X) * 0 + np.where(X > 0, X, X * 0.5 * np.exp(X)))
+    assert not frozen.da.any()
 
 
 def test_scale_and_bias_are_a_diagonal_product():
@@ -208,6 +224,11 @@ WRONG = {
     r"Maxout 1: w begins with numbers of dtype complex128": lambda: Model(
         [Maxout(3, weight_initializer=lambda shape, rng: np.ones(shape) * 1j)]
     ).build(4),
+    r"ParametricActivation: activation is Softmax\(\), expected one of single numbers": lambda: ParametricActivation(
+        "softmax"
+    ),
+    r"ParametricActivation: activation is Dense\(3\), expected one of": lambda: ParametricActivation(Dense(3)),
+    r"ParametricActivation: init is nan": lambda: ParametricActivation(init=float("nan")),
     r"Parallel: layers is array\(3\), expected a list": lambda: Parallel(np.array(3)),
     r"RMSNorm: eps is 0": lambda: RMSNorm(0),
     r"RMSNorm: eps is nan": lambda: RMSNorm(float("nan")),

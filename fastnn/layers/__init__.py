@@ -74,6 +74,7 @@ from fastnn.layers.normalization import (
     LayerNorm,
     RMSNorm,
 )
+from fastnn.layers.parametric import ParametricActivation
 from fastnn.layers.passes import Run
 from fastnn.layers.shape import (
     Flatten,
@@ -123,6 +124,7 @@ __all__ = [
     "OneHot",
     "PReLU",
     "Parallel",
+    "ParametricActivation",
     "QuickGELU",
     "RMSNorm",
     "ReGLU",

@@ -456,3 +456,40 @@ def gated_backward(x: Array, dy: Array, dx: Array, activation: str) -> None:
     gradient, needs = _of_gate("gated_backward", activation, "backward")
     gradient(value if needs == "y" else b, dy * a, slope)
     dx[:, :n], dx[:, n:] = dy * value, slope
+
+
+def parametric_forward(
+    x: Array,
+    a: Array,
+    f: Array,
+    y: Array,
+    activation: str,
+    alpha: float | None = None,
+    beta: float | None = None,
+) -> None:
+    """y = x + a (f(x) - x) (Holzmüller, Grinsztajn & Steinwart 2024); x, f, y (batch, n), a (n)."""
+    constants = {name: value for name, value in (("alpha", alpha), ("beta", beta)) if value is not None}
+    _of_gate("parametric_forward", activation, "forward")[0](x, f, **constants)
+    y[...] = x + a * (f - x)
+
+
+def parametric_backward(
+    x: Array,
+    f: Array,
+    dy: Array,
+    a: Array,
+    dx: Array | None,
+    da: Array | None,
+    activation: str,
+    alpha: float | None = None,
+    beta: float | None = None,
+) -> None:
+    """da = the sum of dy (f - x) over the batch, dx = dy + a (dy f'(x) - dy)."""
+    constants = {name: value for name, value in (("alpha", alpha), ("beta", beta)) if value is not None}
+    gradient, needs = _of_gate("parametric_backward", activation, "backward")
+    slope, total = np.empty_like(dy), (dy * (f - x)).sum(axis=0)
+    gradient(f if needs == "y" else x, dy, slope, **constants)
+    if dx is not None:
+        dx[...] = dy + a * (slope - dy)
+    if da is not None:
+        da[...] = total

@@ -117,6 +117,36 @@ def gated(activation: str, **rest: Any) -> tuple[Case, Case]:
     return there, back
 
 
+def parametric_arguments(activation: str, backward: bool = False, **constants: float) -> Callable[..., Arguments]:
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        made = {"x": rng.normal(0, 2, (rows, width)).astype(dtype), "a": rng.normal(1, 0.3, width).astype(dtype)}
+        there = {**made, **{name: unset((rows, width), dtype) for name in ("f", "y")}, "activation": activation}
+        if backward:
+            reference.parametric_forward(**there, **constants)
+            dy = rng.normal(size=(rows, width)).astype(dtype)
+            out = {"dx": unset((rows, width), dtype), "da": unset(width, dtype)}
+            there = {"x": made["x"], "f": there["f"], "dy": dy, "a": made["a"], **out, "activation": activation}
+        return {**there, **constants}
+
+    return make
+
+
+def parametric(activation: str, **constants: float) -> tuple[Case, Case]:
+    """The rows of a parametric activation: what is added may be larger than the sum."""
+    size = lambda a: 2 * (1 + np.abs(a.a)) * (np.abs(a.x) + 1)  # noqa: E731
+    slope = lambda a: np.abs(a.dy) * (1 + 3 * np.abs(a.a)) * (1 + np.abs(np.nan_to_num(a.x)))  # noqa: E731
+    total = lambda a: np.sqrt(len(a.x)) * (np.abs(a.dy) * (np.abs(a.f) + np.abs(a.x))).sum(axis=0)  # noqa: E731
+    there = Case(
+        "parametric_forward", parametric_arguments(activation, **constants), ("f", "y"), {"f": lambda a: 2 * (np.abs(a.x) + 1), "y": size},
+        variant=activation,
+    )  # fmt: skip
+    back = Case(
+        "parametric_backward", parametric_arguments(activation, True, **constants), ("dx", "da"),
+        {"dx": slope, "da": total}, alias=("dy", "dx"), derivative_of="parametric_forward", variant=activation,
+    )  # fmt: skip
+    return there, back
+
+
 def prelu_arguments(n_alpha: int | None, *names: str) -> Callable[..., Arguments]:
     def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
         n = width if n_alpha is None else n_alpha
@@ -195,6 +225,9 @@ ACTIVATIONS = (
     *prelu("shared", 1),
     *gated("sigmoid"),
     *gated("silu"),
+    *parametric("selu"),
+    *parametric("mish"),
+    *parametric("elu", alpha=0.5),
     *activation("hard_shrink", kinks=(-0.75, 0.75), alpha=0.75),
     *activation("soft_shrink", kinks=(-0.75, 0.75), alpha=0.75),
     *activation("sine", saved="x", alpha=1.5),
