@@ -137,8 +137,8 @@ def parametric(activation: str, **constants: float) -> tuple[Case, Case]:
     slope = lambda a: np.abs(a.dy) * (1 + 3 * np.abs(a.a)) * (1 + np.abs(np.nan_to_num(a.x)))  # noqa: E731
     total = lambda a: np.sqrt(len(a.x)) * (np.abs(a.dy) * (np.abs(a.f) + np.abs(a.x))).sum(axis=0)  # noqa: E731
     there = Case(
-        "parametric_forward", parametric_arguments(activation, **constants), ("f", "y"), {"f": lambda a: 2 * (np.abs(a.x) + 1), "y": size},
-        variant=activation,
+        "parametric_forward", parametric_arguments(activation, **constants), ("f", "y"),
+        {"f": lambda a: 2 * (np.abs(a.x) + 1), "y": size}, variant=activation,
     )  # fmt: skip
     back = Case(
         "parametric_backward", parametric_arguments(activation, True, **constants), ("dx", "da"),
