@@ -392,6 +392,8 @@ class Kernels:
         part: Cell, total: Cell, weight: Number = 1.0, first: bool = False, tape: Tape | None = None
     ) -> None: ...
     @staticmethod
+    def share_weights(weight: Real, mean: Number, share: Cell, tape: Tape | None = None) -> None: ...
+    @staticmethod
     def mse(
         y: Real,
         t: Real,
@@ -939,6 +941,7 @@ class Kernels:
         weight_decay: Number = 0.0,
         decoupled: bool = True,
         largest: Real | None = None,
+        eps_hat: bool = False,
         tape: Tape | None = None,
     ) -> None: ...
     @staticmethod

@@ -119,6 +119,7 @@ OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {
     "adam-decoupled": lambda: AdamW(lr=0.01, weight_decay=0.1),
     "adam-coupled": lambda: Adam(lr=0.01, weight_decay=0.1),
     "amsgrad": lambda: Adam(lr=0.01, amsgrad=True),
+    "adam-eps-hat": lambda: Adam(lr=0.01, eps=1e-3, eps_hat=True),
     "amsgrad-decoupled": lambda: AdamW(lr=0.01, weight_decay=0.1, amsgrad=True),
     "nadam": lambda: NAdam(lr=0.01),
     "nadam-decoupled": lambda: NAdam(lr=0.01, weight_decay=0.1, decoupled=True),

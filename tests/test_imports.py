@@ -36,7 +36,7 @@ LEVELS = (
     ("network",),
     ("online",),
     ("model",),
-    ("formats", "many", "plots", "range_test", "river"),
+    ("formats", "many", "plots", "range_test", "river", "sklearn"),
     ("folds",),
     ("config", "datasets"),
     ("demo",),

@@ -67,6 +67,9 @@ class Adam(_Decayed):
         w is first made smaller by lr * weight_decay * w instead: that is `AdamW`.
     amsgrad : bool
         The largest v so far stands for v (AMSGrad, Reddi et al. 2018).
+    eps_hat : bool
+        eps / sqrt(1 - beta2^step) stands for eps: it is then what the paper calls eps-hat, which Keras and scikit-learn
+        call epsilon. In the first steps it is up to 32 times as large, and weighs more where gradients are tiny.
     **options
         Those of `Optimizer`.
 
@@ -77,6 +80,7 @@ class Adam(_Decayed):
     """
 
     amsgrad: Any = Flag()
+    eps_hat: Any = Flag()
 
     def __init__(
         self,
@@ -87,14 +91,15 @@ class Adam(_Decayed):
         weight_decay: float = 0.0,
         decoupled: bool = False,
         amsgrad: bool = False,
+        eps_hat: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(lr, beta1, beta2, eps, weight_decay, decoupled, **options)
-        self.amsgrad = amsgrad
+        self.amsgrad, self.eps_hat = amsgrad, eps_hat
 
     @property
     def structure(self) -> tuple[Any, ...]:
-        return self.decoupled, self.amsgrad
+        return self.decoupled, self.amsgrad, self.eps_hat
 
     def init(self, params: Array) -> State:
         return {**super().init(params), **(zeros_like(params, "largest") if self.amsgrad else {})}
@@ -104,7 +109,7 @@ class Adam(_Decayed):
         kernels.of(params.dtype).adam(
             params, grads, state["m"], state["v"], cell("lr"), state["step"], cell("beta1"), cell("beta2"),
             cell("eps"), cell("weight_decay"), self.decoupled,
-            state["largest"] if self.amsgrad else None, tape,
+            state["largest"] if self.amsgrad else None, self.eps_hat, tape,
         )  # fmt: skip
 
 
@@ -118,6 +123,8 @@ class AdamW(Adam):
         False makes it `Adam`.
     amsgrad : bool
         The largest v so far stands for v (AMSGrad, Reddi et al. 2018).
+    eps_hat : bool
+        As of `Adam`.
     **options
         Those of `Optimizer`; ``decay="weights"`` leaves biases and norms as they are.
 
@@ -136,9 +143,10 @@ class AdamW(Adam):
         weight_decay: float = 0.01,
         decoupled: bool = True,
         amsgrad: bool = False,
+        eps_hat: bool = False,
         **options: Any,
     ) -> None:
-        super().__init__(lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, **options)
+        super().__init__(lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, eps_hat, **options)
 
 
 class NAdam(_Decayed):

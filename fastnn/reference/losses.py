@@ -46,3 +46,10 @@ def _reduce(
 def add_loss(part: Cell, total: Cell, weight: float = 1.0, first: bool = False) -> None:
     """Total = weight * part, added to what it was unless this is the first."""
     total[0] = (0.0 if first else total[0]) + weight * part[0]
+
+
+def share_weights(weight: Array, mean: float, share: Cell) -> None:
+    """Weight *= mean / mean(weight), and share = columns / sum(weight), of the weights as they come."""
+    total = weight.sum(dtype=np.float64) / weight.shape[1]
+    share[0] = 1 / total
+    weight *= mean * len(weight) / total

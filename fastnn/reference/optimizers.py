@@ -98,19 +98,23 @@ def adam(
     weight_decay: float = 0.0,
     decoupled: bool = True,
     largest: Array | None = None,
+    eps_hat: bool = False,
 ) -> None:
     """m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; w -= lr m^ / (sqrt(v^) + eps) (Kingma & Ba 2015).
 
     m^ = m / (1 - beta1^step), v^ = v / (1 - beta2^step), and step[0] is 1 in the first call. Weight decay is decoupled,
     w *= 1 - lr weight_decay (Loshchilov & Hutter 2019), or part of the gradient, g = dw + weight_decay w.
-    AMSGrad: largest = max(largest, v) stands for v in the step (Reddi, Kale & Kumar 2018).
+    AMSGrad: largest = max(largest, v) stands for v in the step (Reddi, Kale & Kumar 2018). The paper's eps^, with
+    eps_hat, is eps / sqrt(1 - beta2^step).
     """
     rate, count = float(lr[0]), float(step[0])
     g = _decayed(w, dw, rate, weight_decay, decoupled)
     _average(m, g, beta1)
     _average(v, np.square(g), beta2)
-    square = v if largest is None else np.maximum(largest, v, out=largest)
-    w -= rate / (1 - beta1**count) * m / (np.sqrt(square / (1 - beta2**count)) + eps)
+    square, correction = v if largest is None else np.maximum(largest, v, out=largest), 1 - beta2**count
+    if eps_hat:
+        eps /= np.sqrt(correction)
+    w -= rate / (1 - beta1**count) * m / (np.sqrt(square / correction) + eps)
 
 
 def lion(

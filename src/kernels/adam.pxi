@@ -8,7 +8,7 @@ cdef struct Adam:
     Number lr, step, beta1, beta2, eps, weight_decay
     Py_ssize_t decoupled
     Output largest
-    Py_ssize_t n
+    Py_ssize_t eps_hat, n
 
 cdef int adam_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const Adam *s = <const Adam *> call.payload
@@ -19,6 +19,8 @@ cdef int adam_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept 
     cdef real beta1 = <real> s.beta1[0], beta2 = <real> s.beta2[0], eps = <real> s.eps[0]
     cdef real rest1 = <real> (1 - s.beta1[0]), rest2 = <real> (1 - s.beta2[0])
     cdef real rate = <real> (s.lr[0] / correction1), root = <real> (1 / sqrt(correction2)), g, square
+    if s.eps_hat:
+        eps = <real> (s.eps[0] / sqrt(correction2))
     cdef real coupled = 0 if s.decoupled else <real> s.weight_decay[0]
     cdef real keep = <real> (1 - s.lr[0] * s.weight_decay[0]) if s.decoupled else 1
     cdef bint amsgrad = s.largest is not NULL
@@ -34,14 +36,15 @@ cdef int adam_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept 
 
 kernel("""adam(w: inout (n), dw: in (n), m: inout (n), v: inout (n), lr: cell, step: cell, beta1: cell = 0.9 >= 0 < 1,
     beta2: cell = 0.999 >= 0 < 1, eps: cell = 1e-8 >= 0, weight_decay: cell = 0.0 >= 0, decoupled: flag = True,
-    largest: inout (n) | None = None) -> n: 0.5, updates
+    largest: inout (n) | None = None, eps_hat: flag = False) -> n: 0.5, updates
 
     Adam (Kingma & Ba 2015), with decoupled weight decay (Loshchilov & Hutter 2019) or the coupled, older form; with
     `largest`, AMSGrad (Reddi et al. 2018).
 
     w *= 1 - lr * weight_decay (or, coupled, dw += weight_decay * w); m = beta1 * m + (1 - beta1) * dw;
     v = beta2 * v + (1 - beta2) * dw^2; w -= lr * m / (1 - beta1^step) / (sqrt(v / (1 - beta2^step)) + eps).
-    AMSGrad: largest = max(largest, v) stands for v in the last. step[0] is the number of this step, 1 for the first:
+    AMSGrad: largest = max(largest, v) stands for v in the last. With `eps_hat`, eps is what the paper calls so: it is
+    divided by sqrt(1 - beta2^step), too. step[0] is the number of this step, 1 for the first:
     `increment` counts it.
     """, adam_body, sizeof(Adam))
 

@@ -155,3 +155,27 @@ kernel("""add_loss(part: in float64 (1), total: inout float64 (1), weight: cell 
 
     total = weight * part, added to what it was unless this is the first.
     """, add_loss_body, sizeof(AddLoss))
+
+
+# Of the rows of one batch
+cdef struct ShareWeights:
+    Output weight
+    Number mean
+    double *share
+    Py_ssize_t rows, n
+
+cdef int share_weights_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const ShareWeights *s = <const ShareWeights *> call.payload
+    cdef real[::1] weight = vector(s.weight, s.rows * s.n)
+    cdef double total = sum_double(s.weight, s.rows * s.n) / s.n
+    cdef real factor = <real> (s.mean[0] * s.rows / total)
+    cdef Py_ssize_t i
+    s.share[0] = 1 / total
+    for i in range(s.rows * s.n):
+        weight[i] = factor * weight[i]
+    return 0
+
+kernel("""share_weights(weight: inout (rows, n), mean: cell, share: out float64 (1))
+
+    weight times what makes its mean this one, and share = n / sum(weight), of the weights as they come.
+    """, share_weights_body, sizeof(ShareWeights))

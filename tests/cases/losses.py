@@ -311,6 +311,19 @@ LOSSES = (
         )
         for first in (False, True)
     ),
+    *(
+        Case(
+            "share_weights",
+            lambda rows, width, dtype, rng, columns=columns: {
+                "weight": rng.uniform(0.5, 2, (rows, columns or width)).astype(dtype),
+                "mean": 1.5,
+                "share": unset(1, np.float64),
+            },
+            ("weight", "share"),
+            variant="of rows" if columns else "of numbers",
+        )
+        for columns in (0, 1)
+    ),
     *loss("smooth_l1", distant(0.0, 0.75, -0.75), kinks=(0.75, -0.75), kink_at=difference, beta=0.75),
     *loss("log_cosh", distant(0.0, 1e-6, 1.0, -1.0, 80.0)),
     *loss("quantile", distant(0.0), kinks=(0.0,), kink_at=difference, q=0.3),

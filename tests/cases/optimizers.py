@@ -71,8 +71,15 @@ def sgd(variant: str, momentum: float = 0.0, weight_decay: float = 0.0, nesterov
     return Case("sgd", make, ("w", "velocity") if momentum else ("w",), scale, variant=variant)
 
 
-def adam(variant: str, step: float, weight_decay: float = 0.0, decoupled: bool = True, amsgrad: bool = False) -> Case:
-    beta1, beta2, eps = 0.9, 0.999, 1e-8
+def adam(
+    variant: str,
+    step: float,
+    weight_decay: float = 0.0,
+    decoupled: bool = True,
+    amsgrad: bool = False,
+    eps_hat: bool = False,
+) -> Case:
+    beta1, beta2, eps = 0.9, 0.999, 0.1 if eps_hat else 1e-8
 
     def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
         w, dw, m = rng.normal(size=(3, rows * width)).astype(dtype)
@@ -82,7 +89,8 @@ def adam(variant: str, step: float, weight_decay: float = 0.0, decoupled: bool =
         cells = {"lr": np.array([0.05]), "step": np.array([float(step)])}
         options = {"beta1": beta1, "beta2": beta2, "eps": eps, "weight_decay": weight_decay, "decoupled": decoupled}
         largest = {"largest": rng.uniform(0, 2, rows * width).astype(dtype)} if amsgrad else {}
-        return {"w": w, "dw": dw, "m": m, "v": v, **cells, **options, **largest}
+        hat = {"largest": None, "eps_hat": True} if eps_hat else {}
+        return {"w": w, "dw": dw, "m": m, "v": v, **cells, **options, **largest, **hat}
 
     def gradient_scale(a: SimpleNamespace) -> np.ndarray:
         return np.abs(a.dw) + weight_decay * np.abs(a.w)
@@ -97,7 +105,8 @@ def adam(variant: str, step: float, weight_decay: float = 0.0, decoupled: bool =
         g = a.dw + (0 if decoupled else weight_decay * a.w)
         v = beta2 * a.v + (1 - beta2) * g * g
         v = (np.maximum(v, a.largest) if amsgrad else v) / (1 - beta2**step)
-        return np.abs(a.w) + a.lr[0] * m_scale(a) / (1 - beta1**step) / (np.sqrt(v) + eps)
+        hat = eps / np.sqrt(1 - beta2**step) if eps_hat else eps
+        return np.abs(a.w) + a.lr[0] * m_scale(a) / (1 - beta1**step) / (np.sqrt(v) + hat)
 
     scale = {"w": w_scale, "m": m_scale, "v": v_scale, "largest": v_scale}
     return Case("adam", make, ("w", "m", "v", *(["largest"] if amsgrad else [])), scale, variant=variant)
@@ -208,6 +217,7 @@ OPTIMIZERS = (
     adam("decoupled weight decay", step=7, weight_decay=0.1),
     adam("coupled weight decay", step=7, weight_decay=0.1, decoupled=False),
     adam("amsgrad", step=7, amsgrad=True),
+    adam("eps of the paper's second formula", step=7, eps_hat=True),
     adam("amsgrad, coupled weight decay", step=7, weight_decay=0.1, decoupled=False, amsgrad=True),
     rule("sgd", "velocity", "first step", idle=("dampening",), momentum=0.9, weight_decay=0.1, dampening=0.3, step=1.0),
     rule("sgd", "velocity", "dampening", momentum=0.9, weight_decay=0.1, dampening=0.3, step=2.0),

@@ -1,0 +1,336 @@
+"""The epochs of a fit by gradient steps, as scikit-learn goes over rows: in its order, until its rules end it.
+
+Epochs run compiled; what is between two of them costs some microseconds. scikit-learn's order of rows is written into
+the index that the compiled loop reads.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from fastnn import kernels, threads
+from fastnn._core.tape import Tape
+from fastnn._core.team import Team
+from fastnn.arena import Array
+from fastnn.losses import Loss
+from fastnn.model import Model
+from fastnn.optimizers import Optimizer
+from fastnn.sklearn.rules import L2OfRows
+from fastnn.training.history import History
+from fastnn.training.plan import EpochPlan, Plan
+from fastnn.training.step import Training
+
+if TYPE_CHECKING:
+    from fastnn.sklearn.multilayer import Multilayer
+
+_ONE = np.ones(1)
+
+
+class Goal:
+    """What a fit makes small.
+
+    Parameters
+    ----------
+    loss : Loss
+    factor : float
+        Multiplies it: losses here are means over rows and outputs.
+    constant : ndarray of shape (rows,) or None
+        What is added to the loss of each row, where it is a number that depends on targets alone.
+    """
+
+    def __init__(self, loss: Loss, factor: float = 1.0, constant: Array | None = None) -> None:
+        self.loss, self.factor, self.constant = loss, factor, constant
+
+
+class Recorded:
+    """The steps of a net over known rows, recorded.
+
+    Parameters
+    ----------
+    net : Model
+    rule : Optimizer
+    goal : Goal
+    x, target : ndarray
+    weight : ndarray of shape (rows,) or None
+        What rows weigh: the loss of a batch is Σ weight * loss / Σ weight.
+    size : int
+        The rows of a batch.
+    epochs : int
+        How many there may be.
+    """
+
+    training: Training
+    plan: Plan
+    epochs: EpochPlan
+
+    def __init__(
+        self, net: Model, rule: Optimizer, goal: Goal, x: Array, target: Array, weight: Array | None, size: int,
+        epochs: int,
+    ) -> None:  # fmt: skip
+        trainer, dtype, n = net._trainer, net.dtype, len(x)
+        self.net, self.goal, self.weight = net, goal, weight
+        target = goal.loss.read(target, None, net.n_out, dtype)[0]
+        x = np.ascontiguousarray(x, dtype)
+        weights = 0 if weight is None and goal.factor == 1 else 1
+        n_batches = -(-n // size)
+        self.training = training = trainer.prepared(goal.loss, rule, target, weights, epochs * n_batches)
+        net._own()
+        training.update.begin_fit(epochs, n_batches, True)
+        self.plan = plan = training.plan(size, target, weights, False)
+        column = None if weight is None else np.ascontiguousarray(weight.reshape(-1, 1), dtype)
+        step = training.loss_and_grads if rule.takes_fits else training.stepping(False)
+        self.epochs = found = plan.take_epochs(size, x, target, column, step)
+        if weights and weight is None:
+            assert plan.batch.weight is not None
+            plan.batch.weight[...] = goal.factor
+        if found.shuffled:
+            found.index[...] = np.arange(len(found.index))
+            found.shuffled = False
+        self.order, self._value = found.order, np.empty(1)
+        self._share = [part._cells["share"] for part in net.penalties if isinstance(part, L2OfRows)]
+        self._gathers = self._record()
+        threads_used = threads.chosen(None, found.chunks, epochs * n_batches)
+        self.team = Team(threads_used)
+        training.begins(found.rows, False)
+        trainer.begun = None
+
+    def _record(self) -> tuple[Tape, Tape | None] | None:
+        """Return what brings the rows of a batch, with what they weigh; None where the usual way does."""
+        found, n = self.epochs, len(self.order)
+        rest = n % found.rows
+        if self.weight is None:
+            for share in self._share:
+                share[0] = 1 / found.rows
+        if self.weight is None and not (rest and self._share):
+            return None
+        tapes: list[Tape | None] = []
+        for rows in (found.rows, rest):
+            tape = Tape() if rows else None
+            if tape is not None:
+                batch = found.batch.first(rows)
+                found.record_gather(batch, tape)
+                k = kernels.of(self.net.dtype)
+                if batch.weight is not None and self.weight is not None:
+                    k.share_weights(batch.weight, self.goal.factor, self._first_share, tape)
+                for share in self._share[self.weight is not None :]:
+                    one = self._first_share if self.weight is not None else np.array([1 / rows])
+                    k.multiply_numbers(_ONE, one, share, tape)
+            tapes.append(tape)
+        first, last = tapes
+        assert first is not None
+        return first, last
+
+    @property
+    def _first_share(self) -> Array:
+        if not self._share:
+            self._share = [np.ones(1)]
+        return self._share[0]
+
+    def epoch(self) -> float:
+        """Go over all rows in the order as it is, and return the mean loss.
+
+        Raises
+        ------
+        FloatingPointError, ZeroDivisionError
+            Where the loss or a gradient is NaN or infinite: the step has changed nothing.
+        """
+        failed = self.epochs.run(False, 0, 0, self._value, self.team, None, self._gathers)
+        if failed is not None:
+            self._fail(failed[1])
+        loss = self._value.item()
+        return loss if self.goal.constant is None else loss + self._constant()
+
+    def _fail(self, batch: int) -> None:
+        rows = self.epochs.rows
+        part = self.order[batch * rows : (batch + 1) * rows]
+        if self.weight is not None and self.weight[part].sum() == 0:
+            raise ZeroDivisionError("Weights sum to zero, can't be normalized")
+        raise FloatingPointError(self.training.what_diverged(float(self.plan.batch.value[0])))
+
+    def _constant(self) -> float:
+        """Return the mean over batches of what does not depend on predictions."""
+        constant, n, rows = self.goal.constant, len(self.order), self.epochs.rows
+        assert constant is not None
+        if self.weight is None:
+            return float(constant.mean())
+        order, starts = self.order, np.arange(0, n, rows)
+        weight = self.weight[order]
+        means = np.add.reduceat(weight * constant[order], starts) / np.add.reduceat(weight, starts)
+        return float(means @ np.minimum(rows, n - starts) / n)
+
+    def search(self) -> Search:
+        """Return what computes the loss and its gradient for any parameters, for a batch of all rows."""
+        return Search(self)
+
+    def close(self, losses: list[float]) -> None:
+        """End: leave the model as behind a fit of its own."""
+        total = len(self.order) if self.weight is None else float(self.weight.sum())
+        for share in self._share:
+            share[0] = 1 / total if total else 0.0
+        self.epochs.shuffled = True
+        self.plan.put_back(self.epochs)
+        history = self.net._trainer.history = History()
+        history.loss += losses
+        history.who_asked = "by the rules of the estimator"
+        self.net._written(self.net.params)
+
+
+class Search:
+    """The loss over all rows, and its gradient, as functions of the trained parameters, in double."""
+
+    def __init__(self, recorded: Recorded) -> None:
+        self._recorded, self._memory = recorded, recorded.net._own()
+        self._places = recorded.training.update.places()
+        epochs = recorded.epochs
+        epochs.cursor[0] = 0
+        gather = epochs.gather if recorded._gathers is None else recorded._gathers[0]
+        gather.replay()
+        self._step, self._value = epochs.step, recorded.plan.batch.value
+        constant = recorded.goal.constant
+        self._constant = 0.0 if constant is None else recorded._constant()
+
+    def _gathered(self, flat: Array) -> Array:
+        return np.concatenate([flat[start:stop] for start, stop in self._places]).astype(np.float64)
+
+    def start(self) -> Array:
+        """Return the parameters as they are."""
+        return self._gathered(self._memory.params)
+
+    def put(self, w: Array) -> None:
+        """Write these parameters into the net."""
+        at = 0
+        for start, stop in self._places:
+            self._memory.params[start:stop] = w[at : at + stop - start]
+            at += stop - start
+
+    def loss_and_gradient(self, w: Array) -> tuple[float, Array]:
+        """Return both at these parameters; infinity where they are not finite, so that the line search comes back."""
+        self.put(w)
+        self._memory.without_gradients = None
+        try:
+            self._step.replay(team=self._recorded.team)
+        except FloatingPointError:
+            return np.inf, np.zeros_like(w)
+        return float(self._value[0]) + self._constant, self._gathered(self._memory.grads)
+
+
+class Best:
+    """The state of a net where it has been best."""
+
+    def __init__(self, net: Model) -> None:
+        memory = net._own()
+        self._own = [memory.params, *memory.states]
+        self._kept = [array.copy() for array in self._own]
+
+    def keep(self) -> None:
+        """Keep the state as it is now."""
+        for kept, own in zip(self._kept, self._own, strict=True):
+            np.copyto(kept, own)
+
+    def put_back(self) -> None:
+        """Give the net the state that is kept."""
+        for kept, own in zip(self._kept, self._own, strict=True):
+            np.copyto(own, kept)
+
+
+class Validation:
+    """Rows that are kept apart, and what says how good a net is on them."""
+
+    def __init__(self, x: Any, y: Any, weight: Array | None) -> None:
+        self.x, self.y, self.weight = x, y, weight
+
+
+def go(
+    estimator: Multilayer, recorded: Recorded, validation: Validation | None, best: Best | None, incremental: bool
+) -> None:
+    """Go over the rows until the rules of the estimator end it, and write down on it how that went."""
+    e, losses = estimator, list[float]()
+    random, order, epoch = e._random_state, recorded.order, recorded.epoch
+    shuffles, verbose, tol = e.shuffle, e.verbose, e.tol
+    curve, patience, n = e.loss_curve_, e.n_iter_no_change, len(recorded.order)
+    pace = Pace(e, recorded)
+    e.n_iter_ = 0
+    try:
+        with recorded.team:
+            for done in range(1, e.max_iter + 1):
+                if shuffles:
+                    random.shuffle(order)
+                loss = epoch()
+                e.n_iter_, e.loss_, e.t_ = done, loss, e.t_ + n
+                curve.append(loss)
+                losses.append(loss)
+                if verbose:
+                    print(f"Iteration {done}, loss = {loss:.8f}")
+                if validation is not None:
+                    assert best is not None
+                    e._look(validation, best)
+                else:
+                    e._no_improvement_count = e._no_improvement_count + 1 if loss > e.best_loss_ - tol else 0
+                    if loss < e.best_loss_:
+                        e.best_loss_ = loss
+                if pace.moves:
+                    pace.end_epoch(e.t_)
+                if e._no_improvement_count > patience:
+                    what = "Training loss" if validation is None else "Validation score"
+                    why = f"{what} did not improve more than tol={tol:f} for {patience:d} consecutive epochs."
+                    if pace.stops(why):
+                        break
+                    e._no_improvement_count = 0
+                if incremental:
+                    break
+                if done == e.max_iter:
+                    warnings.warn(
+                        f"Stochastic Optimizer: Maximum iterations ({e.max_iter}) reached and the optimization hasn't "
+                        "converged yet.",
+                        ConvergenceWarning,
+                        stacklevel=2,
+                    )
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=2)
+    finally:
+        if best is not None:
+            best.put_back()
+        recorded.close(losses)
+
+
+class Pace:
+    """How the learning rate of SGD changes between epochs: "constant", "invscaling" or "adaptive"."""
+
+    def __init__(self, estimator: Multilayer, recorded: Recorded) -> None:
+        self._estimator, self._rule = estimator, recorded.training.update.optimizer
+        state = recorded.training.update.state
+        self._velocity = state.get("velocity")
+        self._mode = estimator.learning_rate if estimator.solver == "sgd" else "constant"
+        self.moves = self._mode == "invscaling"
+
+    def _set(self, lr: float) -> None:
+        """Set the rate: scikit-learn's velocity has it in it, ours does not."""
+        rule = self._rule
+        if self._velocity is not None and lr > 0:
+            self._velocity *= rule.lr / lr
+        rule.lr = lr
+
+    def end_epoch(self, rows: int) -> None:
+        """Let the rate follow the number of rows seen so far."""
+        e = self._estimator
+        self._set(float(e.learning_rate_init) / (rows + 1) ** e.power_t)
+
+    def stops(self, why: str) -> bool:
+        """Whether the fit ends where nothing has become better for long; if not, the rate is a fifth from now on."""
+        verbose = self._estimator.verbose
+        if self._mode != "adaptive":
+            if verbose:
+                print(why + " Stopping.")
+            return True
+        if self._rule.lr <= 1e-6:
+            if verbose:
+                print(why + " Learning rate too small. Stopping.")
+            return True
+        self._set(self._rule.lr / 5.0)
+        if verbose:
+            print(f"{why} Setting learning rate to {self._rule.lr:f}")
+        return False

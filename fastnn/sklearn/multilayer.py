@@ -1,0 +1,338 @@
+"""scikit-learn's multi-layer perceptrons, with its parameters, attributes, order of rows and rules to end, by our nets.
+
+What a subclass or the rest of this package changes stands in small methods: `_make_net` makes the layers, `_goal` says
+what is made small, `_make_rule` makes the optimizer, `_draw` the first weights, `_train` goes over the epochs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import _fit_context, is_classifier
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import _check_sample_weight
+
+from fastnn.arena import Array
+from fastnn.layers import Dense, Layer, Sigmoid, Softmax
+from fastnn.model import Model
+from fastnn.optimizers import SGD, Adam, Optimizer
+from fastnn.sklearn import lbfgs, loop
+from fastnn.sklearn.contract import Estimator, Live
+from fastnn.sklearn.loop import Best, Goal, Recorded, Validation
+from fastnn.sklearn.rules import L2OfRows, Momentum
+
+_STEPS = ("sgd", "adam")
+_ACTIVATIONS = {"identity": None, "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
+
+
+def _closed(kind: type, least: float, most: float | None = None, closed: str = "left") -> Any:
+    return Interval(kind, least, most, closed=closed)
+
+
+class Multilayer(Estimator, ABC):
+    """What the classifier and the regressor have in common."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "hidden_layer_sizes": ["array-like", _closed(Integral, 1)],
+        "activation": [StrOptions(set(_ACTIVATIONS))],
+        "solver": [StrOptions({"lbfgs", *_STEPS})],
+        "alpha": [_closed(Real, 0)],
+        "batch_size": [StrOptions({"auto"}), _closed(Integral, 1)],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [_closed(Real, 0, closed="neither")],
+        "power_t": [_closed(Real, 0)],
+        "max_iter": [_closed(Integral, 1)],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [_closed(Real, 0)],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [_closed(Real, 0, 1, "both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [_closed(Real, 0, 1)],
+        "beta_1": [_closed(Real, 0, 1)],
+        "beta_2": [_closed(Real, 0, 1)],
+        "epsilon": [_closed(Real, 0, closed="neither")],
+        "n_iter_no_change": [_closed(Integral, 1), Options(Real, {np.inf})],
+        "max_fun": [_closed(Integral, 1)],
+    }
+
+    hidden_layer_sizes: Any
+    activation: Any
+    solver: Any
+    alpha: float
+    batch_size: Any
+    learning_rate: Any
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    loss: Any
+    shuffle: bool
+    random_state: Any
+    tol: float
+    verbose: Any
+    warm_start: bool
+    momentum: float
+    nesterovs_momentum: bool
+    early_stopping: Any
+    validation_fraction: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    n_iter_no_change: float
+    max_fun: int
+
+    n_iter_: int
+    t_: int
+    loss_: float
+    loss_curve_: list[float]
+    best_loss_: Any
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    n_outputs_: int
+    n_layers_: int
+    out_activation_: str
+    _random_state: Any
+    _no_improvement_count: int
+    _rule: Optimizer
+    _best: Best
+
+    @abstractmethod
+    def __init__(self) -> None:
+        """Keep the parameters."""
+
+    # -- what the net is ----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        """Return checked rows and targets, of which those of a classifier are True and False, (rows, outputs)."""
+
+    @abstractmethod
+    def _ends_in(self) -> str:
+        """Return the name of the output activation."""
+
+    @abstractmethod
+    def _goal(self, target: Array) -> Goal:
+        """Return what is made small, for targets as they are trained with."""
+
+    def _target(self, y: Array) -> Array:
+        """Return targets (rows, outputs) as the loss takes them."""
+        return y
+
+    def _sizes(self) -> list[int]:
+        """Return the numbers of units of the hidden layers."""
+        given = self.hidden_layer_sizes
+        sizes = list(given) if hasattr(given, "__iter__") else [given]
+        if np.any(np.array(sizes) <= 0):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        return sizes
+
+    def _layers(self, sizes: list[int], n_out: int) -> list[Layer]:
+        """Return the layers of a new net."""
+        hidden = [Dense(size, _ACTIVATIONS[self.activation], weight_initializer="zeros") for size in sizes]
+        last = {"softmax": Softmax, "logistic": Sigmoid}.get(self.out_activation_)
+        ending: list[Layer] = [] if last is None else [last()]
+        return [*hidden, Dense(n_out, weight_initializer="zeros"), *ending]
+
+    def _make_net(self, sizes: list[int], n_in: int, n_out: int, dtype: Any) -> Model:
+        """Return a new net, built, with its first weights."""
+        penalties = [L2OfRows(self.alpha / 2)] if self.alpha else []
+        seed = self._random_state.get_state(legacy=False)["state"]["key"][0]
+        net = Model(self._layers(sizes, n_out), seed=int(seed), dtype=dtype, penalties=penalties).build(n_in)
+        self._draw(net)
+        return net
+
+    def _draw(self, net: Model) -> None:
+        """Draw the first weights as scikit-learn does: uniform (Glorot & Bengio 2010), biases, too."""
+        numerator = 2.0 if self.activation == "logistic" else 6.0
+        for layer in net.layers:
+            if isinstance(layer, Dense):
+                n_in, n_out = layer.w.shape
+                bound = np.sqrt(numerator / (n_in + n_out))
+                layer.w[...] = self._random_state.uniform(-bound, bound, (n_in, n_out))
+                layer.b[...] = self._random_state.uniform(-bound, bound, n_out)
+
+    def _make_rule(self) -> Optimizer:
+        """Return a new optimizer for steps over batches."""
+        if self.solver == "adam":
+            return Adam(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon, eps_hat=True)
+        if not self.momentum:
+            return SGD(self.learning_rate_init)
+        return Momentum(self.learning_rate_init, self.momentum, self.nesterovs_momentum)
+
+    def _begin(self, sizes: list[int], n_in: int, dtype: Any) -> None:
+        """Begin anew: a new net, and nothing known of it."""
+        self.n_iter_ = self.t_ = 0
+        self.n_layers_ = len(sizes) + 2
+        self.out_activation_ = self._ends_in()
+        self.net_ = self._make_net(sizes, n_in, self.n_outputs_, dtype)
+        if self.solver not in _STEPS:
+            return
+        self.loss_curve_, self._no_improvement_count = [], 0
+        if self.early_stopping:
+            self._best = Best(self.net_)
+            self.validation_scores_, self.best_validation_score_, self.best_loss_ = [], -np.inf, None
+        else:
+            self.validation_scores_, self.best_validation_score_, self.best_loss_ = None, None, np.inf
+
+    # -- a fit --------------------------------------------------------------------------------------------------------
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Multilayer:
+        sizes = self._sizes()
+        first = "net_" not in self.__dict__ or not (self.warm_start or incremental)
+        X, y = self._validate_input(X, y, incremental, reset=first)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+        if y.ndim == 1:
+            y = y[:, None]
+        self.n_outputs_ = y.shape[1]
+        self._random_state = check_random_state(self.random_state)
+        if first:
+            self._begin(sizes, X.shape[1], X.dtype)
+        try:
+            if self.solver in _STEPS:
+                self._train(X, y, sample_weight, incremental)
+            else:
+                lbfgs.minimize(self, X, y, sample_weight)
+            finite = bool(np.isfinite(self.net_.params).all())
+        except FloatingPointError:
+            finite = False
+        if not finite:
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+                "preprocessed."
+            )
+        return self
+
+    def _train(self, X: Any, y: Array, sample_weight: Array | None, incremental: bool) -> None:
+        """Train by steps over batches: rows apart, batches, recorded steps, the loop."""
+        if not incremental or "_rule" not in self.__dict__:
+            self._rule = self._make_rule()
+        if self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        validation = best = None
+        if self.early_stopping:
+            X, y, sample_weight, validation = self._set_apart(X, y, sample_weight)
+            best = self._best
+        n = X.shape[0]
+        if self.batch_size == "auto":
+            size = min(200, n)
+        else:
+            if self.batch_size > n:
+                warnings.warn(
+                    "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=4
+                )
+            size = int(min(self.batch_size, n))
+        target = self._target(y)
+        goal = self._goal(target)
+        epochs = 1 if incremental else self.max_iter
+        x = X.toarray() if hasattr(X, "toarray") else X
+        recorded = Recorded(self.net_, self._rule, goal, x, target, sample_weight, size, epochs)
+        loop.go(self, recorded, validation, best, incremental)
+
+    def _set_apart(self, X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array | None, Validation]:
+        """Return the rows to train with, and those to validate with, as scikit-learn draws them."""
+        stratify = y if is_classifier(self) and self.n_outputs_ == 1 else None
+        given = (X, y) if weight is None else (X, y, weight)
+        parts = train_test_split(
+            *given, random_state=self._random_state, test_size=self.validation_fraction, stratify=stratify
+        )
+        if parts[1].shape[0] < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            )
+        weights = (None, None) if weight is None else (parts[4], parts[5])
+        return parts[0], parts[2], weights[0], Validation(parts[1], self._known(parts[3]), weights[1])
+
+    def _known(self, y: Array) -> Any:
+        """Return targets that are kept apart as `_score` takes them."""
+        return y
+
+    @abstractmethod
+    def _score(self, X: Any, y: Any, weight: Array | None) -> float:
+        """Return how good the net is on checked rows that are kept apart: accuracy, or R²; NaN where it gives none."""
+
+    def _look(self, validation: Validation, best: Best) -> None:
+        """Score the net, and keep it where it is best."""
+        score = self._score(validation.x, validation.y, validation.weight)
+        assert self.validation_scores_ is not None
+        assert self.best_validation_score_ is not None
+        self.validation_scores_.append(score)
+        if self.verbose:
+            print(f"Validation score: {score:f}")
+        worse = score < self.best_validation_score_ + self.tol
+        self._no_improvement_count = self._no_improvement_count + 1 if worse else 0
+        if score > self.best_validation_score_:
+            self.best_validation_score_ = score
+            best.keep()
+
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Any:
+        """Train on these data.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n_samples, n_features)
+        y : array_like of shape (n_samples,) or (n_samples, n_outputs)
+            Labels of a classifier, numbers of a regressor.
+        sample_weight : array_like of shape (n_samples,) or None
+            The loss of a batch is Σ weight * loss / Σ weight.
+
+        Returns
+        -------
+        self
+        """
+        return self._fit_checked(X, y, sample_weight)
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def _fit_checked(self, X: Any, y: Any, sample_weight: Any) -> Any:
+        return self._fit(X, y, sample_weight)
+
+    def _check_solver(self) -> bool:
+        if self.solver not in _STEPS:
+            raise AttributeError(
+                f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
+            )
+        return True
+
+    # -- what it has learnt -------------------------------------------------------------------------------------------
+
+    def _dense(self) -> list[Dense]:
+        net = self.__dict__.get("net_")
+        if net is None:
+            raise AttributeError(f"{type(self).__name__!r} object is not fitted: it has no coefs_ and intercepts_ yet")
+        return [layer for layer in net.layers if isinstance(layer, Dense)]
+
+    @property
+    def coefs_(self) -> Live:
+        """The weights of the layers, each of shape (n_in, n_out): the arrays that the net computes with."""
+        layers = self._dense()
+        return Live([layer.w for layer in layers], self._written, "coefs_")
+
+    @coefs_.setter
+    def coefs_(self, arrays: Any) -> None:
+        self.coefs_.fill(arrays)
+
+    @property
+    def intercepts_(self) -> Live:
+        """The biases of the layers, each of shape (n_out,): the arrays that the net computes with."""
+        return Live([layer.b for layer in self._dense()], self._written, "intercepts_")
+
+    @intercepts_.setter
+    def intercepts_(self, arrays: Any) -> None:
+        self.intercepts_.fill(arrays)
+
+    def _written(self) -> None:
+        self.net_._written(self.net_.params)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

@@ -1,0 +1,88 @@
+"""The estimators beside scikit-learn's own: the same numbers from the same `random_state`, settings and attributes."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+from sklearn import neural_network  # noqa: E402
+from sklearn.exceptions import ConvergenceWarning  # noqa: E402
+
+from fastnn.sklearn import MLPClassifier, MLPRegressor  # noqa: E402
+
+OURS = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(90, 4))
+NUMBERS = X @ [1.0, -2.0, 0.5, 0.0] + 0.1 * RNG.normal(size=90)
+TASKS = {
+    "binary": ("MLPClassifier", {}, np.where(NUMBERS > 0, "yes", "no")),
+    "multi-class": ("MLPClassifier", {}, np.digitize(NUMBERS, [-1.0, 1.0]) * 5),
+    "multi-label": ("MLPClassifier", {}, (X[:, :3] > 0).astype(int)),
+    "numbers": ("MLPRegressor", {}, NUMBERS),
+    "counts": ("MLPRegressor", {"loss": "poisson"}, np.exp(NUMBERS / 2) * (NUMBERS > -1)),
+}
+SETTINGS = {  # of which each takes 20 steps
+    "sgd": {"solver": "sgd", "momentum": 0, "learning_rate_init": 0.1},
+    "momentum": {"solver": "sgd", "nesterovs_momentum": False, "learning_rate_init": 0.05},
+    "nesterov": {"solver": "sgd", "learning_rate_init": 0.05},
+    "invscaling": {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.1, "power_t": 0.3},
+    "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "tol": 1.0, "n_iter_no_change": 1},
+    "momentum of 1": {"solver": "sgd", "momentum": 1.0, "learning_rate_init": 0.01},
+    "adam": {"learning_rate_init": 0.01},
+    "adam, epsilon": {"learning_rate_init": 0.01, "epsilon": 1e-2, "beta_1": 0.8, "beta_2": 0.9},
+    "adam, in order": {"shuffle": False, "activation": "logistic"},
+    "no penalty": {"alpha": 0.0, "activation": "relu", "hidden_layer_sizes": 9},
+    "lbfgs": {"solver": "lbfgs", "max_iter": 8},
+}
+
+
+def both(task, **settings):
+    """scikit-learn's estimator and ours, with the same settings."""
+    kind, own, y = TASKS[task]
+    given = {"hidden_layer_sizes": (7, 5), "activation": "tanh", "alpha": 0.3, "batch_size": 25, "max_iter": 5}
+    given |= {"random_state": 3, **own, **settings}
+    return getattr(neural_network, kind)(**given), OURS[kind](**given), y
+
+
+def fitted(*models, method="fit", **data):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return [getattr(model, method)(**data) for model in models]
+
+
+def require_same(theirs, own, rtol=1e-10):
+    assert theirs.n_iter_ == own.n_iter_
+    for name in ("coefs_", "intercepts_"):
+        for i, (array, wanted) in enumerate(zip(getattr(own, name), getattr(theirs, name), strict=True)):
+            scale = np.abs(wanted).max()
+            np.testing.assert_allclose(array, wanted, rtol, rtol * scale, err_msg=f"{name}[{i}]")
+    np.testing.assert_allclose(own.loss_, theirs.loss_, rtol)
+    if hasattr(theirs, "loss_curve_"):
+        np.testing.assert_allclose(own.loss_curve_, theirs.loss_curve_, rtol)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_twenty_steps_give_the_parameters_of_scikit_learn(task, setting):
+    for weight in (None, np.random.default_rng(1).uniform(0.2, 3, len(X))):
+        theirs, own, y = both(task, **SETTINGS[setting])
+        fitted(theirs, own, X=X, y=y, sample_weight=weight)
+        require_same(theirs, own)
+        predict = "predict_proba" if hasattr(own, "predict_proba") else "predict"
+        np.testing.assert_allclose(getattr(own, predict)(X), getattr(theirs, predict)(X), 1e-9)
+
+
+def test_several_numbers_take_the_same_steps_and_the_loss_is_their_sum():
+    """scikit-learn's loss is the mean over outputs, its gradient that of the sum: ours are both of the sum."""
+    y = np.stack([NUMBERS, NUMBERS**2], axis=1)
+    theirs, own, _ = both("numbers")
+    fitted(theirs, own, X=X, y=y)
+    for array, wanted in zip(own.coefs_, theirs.coefs_, strict=True):
+        np.testing.assert_allclose(array, wanted, 1e-10)
+    theirs, own, _ = both("numbers", batch_size="auto", max_iter=1, learning_rate_init=1e-15)
+    fitted(theirs, own, X=X, y=y)  # the loss is that before the step, which changes nothing
+    penalty = 0.3 / 2 / len(X) * sum((w**2).sum() for w in own.coefs_)
+    squares = (own.predict(X) - y) ** 2
+    np.testing.assert_allclose(theirs.loss_, squares.mean() / 2 + penalty)
+    np.testing.assert_allclose(own.loss_, squares.sum(axis=1).mean() / 2 + penalty)
