@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
-from sklearn import neural_network  # noqa: E402
-from sklearn.exceptions import ConvergenceWarning  # noqa: E402
+from sklearn import neural_network
+from sklearn.exceptions import ConvergenceWarning
 
-from fastnn.sklearn import MLPClassifier, MLPRegressor  # noqa: E402
+from fastnn.sklearn import MLPClassifier, MLPRegressor
 
 OURS = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}
 RNG = np.random.default_rng(0)
