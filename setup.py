@@ -92,6 +92,9 @@ SANITIZE = os.environ.get("FASTNN_SANITIZE", "0") not in ("", "0")
 PACKAGE = "fastnn._core"
 SHARED = "cython_shared"  # the module with what all others need of Cython's memoryviews
 SMALL = (SHARED, "kernel", "team", "cpu")
+# Losses have many loops, each in several forms: what is left behind their vectors is not written out 15 times. They are
+# a fifth smaller, and as fast.
+FEW_COPIES = ["--param=max-completely-peel-times=4"]
 STUBS = Path("build", "stubs")  # laid out as the package is, because Cython finds declarations by package
 C_FILES = Path("build", "cython-debug" if DEBUG else "cython")
 DIRECTIVES = {
@@ -160,7 +163,8 @@ def extensions():
             for dtype in DTYPES:
                 name = f"{family}_{dtype}_{isa}"
                 macros = [("FASTNN_DOUBLE", str(int(dtype == "float64"))), (f"PyInit_{family}", f"PyInit_{name}")]
-                yield extension(name, *sources, isa_flags=isa_flags, macros=macros)
+                copies = FEW_COPIES if family == "losses" and sys.platform != "win32" else []
+                yield extension(name, *sources, isa_flags=[*isa_flags, *copies], macros=macros)
     for module in MODULES:
         yield extension(Path(module).stem, Path("src", module))
     yield extension(SHARED, stub(f"{SHARED}.pyx"))
