@@ -13,7 +13,7 @@ from pathlib import Path
 def _threads() -> argparse.ArgumentParser:
     """Return the part of the command line that must be known before anything else is imported."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    default = 2 if Path(sys.argv[0]).stem == "bench_many" else 1  # it compares one thread with several
+    default = 2 if Path(sys.argv[0]).stem in ("bench_accuracy", "bench_many") else 1  # what one has; one with several
     parser.add_argument(
         "--threads", type=int, default=default, metavar="N", help=f"of every library, by default {default}"
     )
@@ -224,14 +224,16 @@ class Report:
         path.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def options(description: str) -> argparse.Namespace:
-    """Read the command line that all benchmarks share."""
+def options(description: str, more: Callable[[argparse.ArgumentParser], None] | None = None) -> argparse.Namespace:
+    """Read the command line that all benchmarks share, and what `more` adds to it."""
     script = Path(sys.argv[0]).stem
     parser = argparse.ArgumentParser(description=description, parents=[_threads()])
     parser.add_argument("--quick", action="store_true", help="at most a minute, with more noise")
     parser.add_argument("--only", default="", metavar="NAME", help="only what has NAME in its name")
     parser.add_argument("--json", type=Path, metavar="PATH", help=f"default: benchmarks/results/{script}.json")
     parser.add_argument("--smoke", action="store_true", help=argparse.SUPPRESS)  # for tests: times mean nothing
+    if more is not None:
+        more(parser)
     chosen = parser.parse_args()
     chosen.quick |= chosen.smoke
     chosen.script = script
@@ -241,9 +243,13 @@ def options(description: str) -> argparse.Namespace:
     return chosen
 
 
-def run(description: str, benchmark: Callable[[argparse.Namespace, Report], None]) -> None:
+def run(
+    description: str,
+    benchmark: Callable[[argparse.Namespace, Report], None],
+    more: Callable[[argparse.ArgumentParser], None] | None = None,
+) -> None:
     """Run a benchmark as a script: say where, stop at a disagreement, write what was measured."""
-    chosen, report = options(description), Report()
+    chosen, report = options(description, more), Report()
     print("\n".join(f"{name}: {value}" for name, value in describe(THREADS).items()), flush=True)
     try:
         benchmark(chosen, report)

@@ -10,7 +10,7 @@ import numpy as np
 
 import fastnn
 
-_PEERS = ("scikit-learn", "torch", "jax", "jaxlib", "onnxruntime")
+_PEERS = ("scikit-learn", "torch", "jax", "jaxlib", "onnxruntime", "lightgbm", "xgboost", "catboost", "pytabkit")
 
 
 def describe(threads: int) -> dict[str, str]:

