@@ -96,10 +96,15 @@ def whole_numbers(axis: Any) -> None:
 
 
 def cut(text: object, longest: int = _LONGEST) -> str:
-    """Return a name that is short enough to stand beside an axis, with both of its ends."""
+    """Return a name that is short enough to stand beside an axis, with both of its ends.
+
+    It stands there as it is: matplotlib would read what is between two dollars as a formula, and leave what begins with
+    an underscore out of legends.
+    """
     name = str(text)
     end = longest // 3
-    return name if len(name) <= longest else f"{name[: longest - 1 - end]}…{name[-end:]}"
+    name = name if len(name) <= longest else f"{name[: longest - 1 - end]}…{name[-end:]}"
+    return f"{' ' * name.startswith('_')}{name}".replace("$", r"\$")
 
 
 def spans_decades(values: Sequence[float]) -> bool:

@@ -300,6 +300,13 @@ def test_columns_are_called_by_their_names():
     points = np.concatenate([line.get_xydata() for line in ax.get_lines()])
     assert {*map(tuple, points)} == {*map(tuple, X[:, [1, 0]])}
     look_at(plots.plot_decision_boundary(net, frame, LABELS, features=(3, 0), names=["a" * 60, "b", "c"]))
+    frame.columns = ["$now, $then", "b", "c", "d"]  # no formula
+    net = Model([Dense(3, "softmax")], seed=0)
+    net.fit(frame, LABELS, epochs=1)
+    ax = plots.plot_decision_boundary(net, frame, LABELS, features=("$now, $then", "b"), names=["_rest", "$x$", "y"])
+    look_at(ax)
+    assert ax.get_xlabel() == r"\$now, \$then"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [" _rest", r"\$x\$", "y"]
 
 
 WRONG = {

@@ -257,6 +257,14 @@ def test_a_log_gets_a_line_every_so_often(monkeypatch):
     assert np.diff(seconds).max() <= 60.5
     assert len(lines) < 110
     assert lines[-1] == "epoch 10000/10000: loss 1, in 1:23:20"
+    with redirect_stderr(STREAM), Progress(2, True) as progress:
+        for loss in (1.0, 0.5):
+            clock.now += 100
+            progress.update(1, {"loss": loss})
+    assert STREAM.getvalue().splitlines()[len(lines) :] == [
+        "epoch 1/2: loss 1, 1:40 left",
+        "epoch 2/2: loss 0.5, in 3:20",
+    ]
 
 
 def test_a_log_is_shown_only_where_it_is_asked_for_and_within_long_epochs_too():

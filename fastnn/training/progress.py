@@ -130,7 +130,7 @@ class Progress:
         self._ended.release()
         if self._thread is not None:
             self._thread.join()
-        if self._at != self.done or self._by_lines:
+        if self._at != self.done or (self._by_lines and self.done != self.total):  # that of the last unit says all
             self._show(self.done, time.perf_counter())
         if self._bar is not None:
             self._bar.close()
