@@ -27,7 +27,7 @@ from cached_build import CachedBuild, cached, copy, key_of, run, write
 FAMILIES = {
     "activations": (["common", "rectangle", "elementwise", "circular", "activations", "piecewise", "gated"], []),
     "dense": (
-        ["common", "rectangle", "index", "dense", "peak"],
+        ["common", "rectangle", "index", "dense", "grouped", "peak"],
         [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "dots", "gemm", "peak")],
     ),
     "layers": (
@@ -41,6 +41,8 @@ FAMILIES = {
             "normalization",
             "prelu",
             "parametric",
+            "periodic",
+            "bins",
             "maxout",
             "copy",
             "elementwise",

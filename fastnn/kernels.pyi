@@ -212,6 +212,14 @@ class Kernels:
     @staticmethod
     def dense_sgd(x: Real | Rows, w: Real, b: Real | None, dy: Real, lr: Number, tape: Tape | None = None) -> None: ...
     @staticmethod
+    def grouped_forward(
+        x: Real, w: Real, b: Real | None, last: Real | None, y: Real, tape: Tape | None = None
+    ) -> None: ...
+    @staticmethod
+    def grouped_backward(
+        x: Real, w: Real, dy: Real, dx: Real | None, dw: Real | None, db: Real | None, tape: Tape | None = None
+    ) -> None: ...
+    @staticmethod
     def columns_forward(x: Real, index: Labels, y: Real, tape: Tape | None = None) -> None: ...
     @staticmethod
     def columns_backward(dy: Real, index: Labels, dx: Real, tape: Tape | None = None) -> None: ...
@@ -347,6 +355,38 @@ class Kernels:
         activation: str,
         alpha: Number | None = None,
         beta: Number | None = None,
+        tape: Tape | None = None,
+    ) -> None: ...
+    @staticmethod
+    def periodic_forward(x: Real, w: Real, c: Real | None, y: Real, tape: Tape | None = None) -> None: ...
+    @staticmethod
+    def periodic_backward(
+        x: Real,
+        w: Real,
+        y: Real,
+        dy: Real,
+        beside: Real | None,
+        dx: Real | None,
+        dw: Real | None,
+        dc: Real | None,
+        tape: Tape | None = None,
+    ) -> None: ...
+    @staticmethod
+    def bins_forward(
+        x: Real, edges: Real, w: Real, b: Real, v: Real, sums: Real, y: Real, tape: Tape | None = None
+    ) -> None: ...
+    @staticmethod
+    def bins_backward(
+        x: Real,
+        edges: Real,
+        w: Real,
+        v: Real,
+        dy: Real,
+        sums: Real,
+        dx: Real | None,
+        dw: Real,
+        db: Real,
+        dv: Real,
         tape: Tape | None = None,
     ) -> None: ...
     @staticmethod

@@ -16,6 +16,7 @@ from fastnn.reference.focal import *
 from fastnn.reference.layers import *
 from fastnn.reference.losses import *
 from fastnn.reference.margins import *
+from fastnn.reference.numbers import *
 from fastnn.reference.optimizers import *
 from fastnn.reference.penalties import *
 from fastnn.reference.regression import *

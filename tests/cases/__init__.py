@@ -10,6 +10,7 @@ from cases.dense import *
 from cases.elementwise import *
 from cases.layers import *
 from cases.losses import *
+from cases.numbers import *
 from cases.optimizers import *
 from cases.penalties import *
 from cases.transforms import *
@@ -30,4 +31,5 @@ CASES = (
     *PENALTIES,
     *GATHER,
     *OF_COLUMNS,
+    *OF_NUMBERS,
 )
