@@ -48,6 +48,8 @@ WITHOUT_ARITHMETIC = {
     "dense_dx_body": "calls gemm",
     "dense_dw_body": "calls gemm",
     "dense_sgd_body": "calls gemm",
+    "grouped_forward_body": "calls gemm",
+    "grouped_backward_body": "calls gemm",
     "gather_rows_body": "copies",
     "gather_labels_body": "copies integers",
     "copy_body": "copies",
@@ -109,6 +111,8 @@ CALLS = {
     "dense_dx_body": {"gemm": "a whole product"},
     "dense_dw_body": {"gemm": "a whole product"},
     "dense_sgd_body": {"gemm": "a whole product"},
+    "grouped_forward_body": {"gemm": "a whole product"},
+    "grouped_backward_body": {"gemm": "a whole product"},
     **{
         f"{name}_body": {"pow": "the corrections, once for all parameters"}
         for name in ("adam", "nadam", "nadam_product", "radam", "adamax", "lamb", "schedule_free_adamw")

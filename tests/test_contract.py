@@ -33,6 +33,7 @@ from fastnn import (
     Flatten,
     GaussianDropout,
     GaussianNoise,
+    GroupedDense,
     HardTanh,
     Identity,
     Lambda,
@@ -47,7 +48,10 @@ from fastnn import (
     Optimizer,
     Parallel,
     ParametricActivation,
+    PBLDEmbedding,
     Penalize,
+    PiecewiseLinearEmbedding,
+    PLREmbedding,
     PReLU,
     ReLU,
     Reshape,
@@ -184,6 +188,11 @@ def adapted(n=FEATURES, **settings):
     return Normalization(**settings).adapt(np.random.default_rng(3).normal(0.5, 2, (40, n)))
 
 
+def binned():
+    """An embedding that has its edges already, for the same reason."""
+    return PiecewiseLinearEmbedding(3, bins=5).adapt(np.random.default_rng(3).normal(0.5, 2, (40, FEATURES)))
+
+
 # name: the layers of a net whose last has OUTPUTS units
 LAYERS = {
     "dropout": lambda: [Dense(5, "tanh"), Dropout(0.4), Dense(OUTPUTS)],
@@ -224,6 +233,21 @@ LAYERS = {
     "one hot": lambda: [Codes(), OneHot({0: 2, 2: 3}, unseen_column=True), Dense(5, "tanh"), Dense(OUTPUTS)],
     "embedding": lambda: [Codes(), Embedding({2: 3, 0: 2}, 4), Tanh(), Dense(OUTPUTS)],
     "embedding alone": lambda: [Codes(), Columns(2, 0), Embedding(2, others=False), Dense(OUTPUTS)],
+    "grouped": lambda: [GroupedDense(3, 2), Tanh(), GroupedDense(1, 3, bias=False), Dense(OUTPUTS)],
+    "grouped last": lambda: [Dense(6, "tanh"), GroupedDense(1, OUTPUTS)],
+    "waves": lambda: [PBLDEmbedding(3, 4), Dense(5, "tanh"), PBLDEmbedding(2, 3, 0.3), Dense(OUTPUTS)],
+    "waves and relu": lambda: [
+        PLREmbedding(3, 4, 0.2), Dense(5, "tanh"), PLREmbedding(2, 3, 0.3, lite=True), Dense(OUTPUTS),
+    ],
+    "waves beside codes": lambda: [
+        Codes(), Parallel([
+            Sequential([Columns(2, 0), Embedding(3, 2)]), Sequential([Columns(1, 3), PBLDEmbedding(3, 5)]),
+        ]), Dense(OUTPUTS),
+    ],
+    "bins": lambda: [
+        binned(), Dense(5, "tanh"), PiecewiseLinearEmbedding(2, edges=[[-1, 0.1, 1], [], [0, 1], [-2, 2], []]),
+        Dense(OUTPUTS),
+    ],
     "normalization": lambda: [adapted(), Dense(5, "tanh"), Dense(OUTPUTS)],
     "normalization inside": lambda: [Dense(5, "tanh"), adapted(5, robust=True), Dense(OUTPUTS)],
     "normalization of what is missing": lambda: [

@@ -42,6 +42,7 @@ from fastnn.layers.activations import (
     TanhShrink,
     Threshold,
 )
+from fastnn.layers.bins import PiecewiseLinearEmbedding
 from fastnn.layers.columns import Columns, Embedding, OneHot
 from fastnn.layers.containers import (
     Add,
@@ -66,6 +67,7 @@ from fastnn.layers.dropout import (
 from fastnn.layers.function import (
     Lambda,
 )
+from fastnn.layers.grouped import GroupedDense
 from fastnn.layers.maxout import (
     Maxout,
 )
@@ -76,6 +78,7 @@ from fastnn.layers.normalization import (
 )
 from fastnn.layers.parametric import ParametricActivation
 from fastnn.layers.passes import Run
+from fastnn.layers.periodic import PBLDEmbedding, PLREmbedding
 from fastnn.layers.shape import (
     Flatten,
     Reshape,
@@ -105,6 +108,7 @@ __all__ = [
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",
+    "GroupedDense",
     "HardShrink",
     "HardSigmoid",
     "HardSwish",
@@ -122,9 +126,12 @@ __all__ = [
     "Mish",
     "Normalization",
     "OneHot",
+    "PBLDEmbedding",
+    "PLREmbedding",
     "PReLU",
     "Parallel",
     "ParametricActivation",
+    "PiecewiseLinearEmbedding",
     "QuickGELU",
     "RMSNorm",
     "ReGLU",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from fastnn.arena import Array
-from fastnn.arrays import check_finite, parts_of
+from fastnn.arrays import as_rows, as_weights, check_finite, convert, parts_of
 from fastnn.checks import shown
 from fastnn.layers.chain import Chain
 from fastnn.layers.containers import Branches, Parallel
@@ -17,12 +18,13 @@ from fastnn.layers.contract import Layer
 from fastnn.layers.elements import Element, elements
 from fastnn.layers.shape import Flatten
 from fastnn.signatures import is_ours
-from fastnn.tables import Names
+from fastnn.tables import Names, table_of
 from fastnn.words import near
 
 # What a column has to hold for the layers that read it; of several readers, the least counts.
 NUMBER, MISSING, CODE, UNREAD = range(4)  # a finite one; one or NaN; a whole one or NaN; whatever is not infinite
 Kinds = Sequence[int]
+Own = TypeVar("Own", bound="Adapting")
 
 _ROWS = 4096  # that go through a layer at a time
 
@@ -85,6 +87,49 @@ class Adapting(ColumnLayer):
     @abstractmethod
     def forget(self) -> None:
         """Let it wait again."""
+
+    def _may_miss(self) -> NDArray[np.bool_]:
+        """Return in which columns NaN may stand for what is missing."""
+        return np.zeros(self.n_in, bool)
+
+    def adapt(self: Own, x: ArrayLike, sample_weight: ArrayLike | None = None) -> Own:
+        """Fit it to these rows, in the place of what has been fitted before.
+
+        Parameters
+        ----------
+        x : array_like of shape (rows, n_in)
+            As the layer is given them.
+        sample_weight : array_like of shape (rows,) or None
+            Numbers >= 0, of which only the ratios count.
+
+        Returns
+        -------
+        Layer
+            Itself.
+        """
+        table, stands_alone = table_of(x), not self.n_in
+        if table is not None and self._names is None and not self.n_in:
+            self.__dict__["_names"] = table.names
+        rows = as_rows(x if table is None else table, f"{self.title}: x", None, self._names)
+        matrix = convert(rows, rows.dtype if rows.dtype == np.float32 else np.dtype(np.float64))
+        if len(matrix) == 0:
+            raise ValueError(f"{self.title}: x has no rows, expected at least one")
+        self._inputs(matrix[:1])  # builds it where it stands alone
+        check_finite(matrix, f"{self.title}: x", None, self._names, self._may_miss())
+        weights = None
+        if sample_weight is not None:
+            weights = as_weights(sample_weight, len(matrix), np.dtype(np.float64), f"{self.title}: sample_weight")
+            weights = weights.mean(axis=1)
+            if (weights < 0).any() or not weights.any():
+                raise ValueError(f"{self.title}: sample_weight has to be >= 0, and above 0 somewhere")
+            if weights.min() == weights.max():
+                weights = None
+        self.fit_to(matrix, weights)
+        if stands_alone and self.parameters:  # a model draws them, from its seed
+            for name in self.parameters:
+                del self.__dict__[name]
+            self.__dict__.update(n_in=0, n_out=0, _memory=None, _gradients={})
+        return self
 
 
 def _is_whole(number: object) -> bool:

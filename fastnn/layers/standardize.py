@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from fastnn.arena import Array
-from fastnn.arrays import as_rows, as_weights, check_finite, convert, parts_of
+from fastnn.arrays import parts_of
 from fastnn.checks import flag, is_iterable, lookup, shown
 from fastnn.layers.declarations import Code
 from fastnn.layers.inputs import CODE, MISSING, NUMBER, Adapting, Kinds, require_column
 from fastnn.layers.passes import Run
-from fastnn.tables import Names, table_of
+from fastnn.tables import Names
 
 _MISSING = {"raise": "raise", "center": "center"}
 _FAR = 400  # the exponent from which on squares, or sums of many, may leave the range of float64
@@ -120,42 +120,9 @@ class Normalization(Adapting):
         """Whether nothing has been fitted, or set by hand."""
         return not self.rows[0] and not self.center.any() and bool((self.factor == 1).all())
 
-    def adapt(self, x: ArrayLike, sample_weight: ArrayLike | None = None) -> Normalization:
-        """Fit it to these rows, in the place of what has been fitted before.
-
-        Parameters
-        ----------
-        x : array_like of shape (rows, n_in)
-            As the layer is given them.
-        sample_weight : array_like of shape (rows,) or None
-            Numbers >= 0, of which only the ratios count.
-
-        Returns
-        -------
-        Normalization
-            Itself.
-        """
-        table = table_of(x)
-        if table is not None and self._names is None and not self.n_in:
-            self.__dict__["_names"] = table.names
-        rows = as_rows(x if table is None else table, f"{self.title}: x", None, self._names)
-        matrix = convert(rows, rows.dtype if rows.dtype == np.float32 else np.dtype(np.float64))
-        if len(matrix) == 0:
-            raise ValueError(f"{self.title}: x has no rows, expected at least one")
-        self._inputs(matrix[:1])  # builds it where it stands alone
+    def _may_miss(self) -> NDArray[np.bool_]:
         left = [i for i in range(self.n_in) if self.missing == "center" or i not in self._scaled]
-        may_miss = np.isin(np.arange(self.n_in), left)
-        check_finite(matrix, f"{self.title}: x", None, self._names, may_miss)
-        weights = None
-        if sample_weight is not None:
-            weights = as_weights(sample_weight, len(matrix), np.dtype(np.float64), f"{self.title}: sample_weight")
-            weights = weights.mean(axis=1)
-            if (weights < 0).any() or not weights.any():
-                raise ValueError(f"{self.title}: sample_weight has to be >= 0, and above 0 somewhere")
-            if weights.min() == weights.max():
-                weights = None
-        self.fit_to(matrix, weights)
-        return self
+        return np.isin(np.arange(self.n_in), left)
 
     def fit_to(self, x: Array, weights: Array | None) -> None:
         scaled = list(self._scaled)

@@ -68,8 +68,9 @@ def _placed(x: Array, edges: Array) -> tuple[NDArray[np.int64], Array, Array]:
     known = np.maximum(place, 0)
     low, high = edges[columns, known], edges[columns, known + 1]
     with np.errstate(all="ignore"):
-        width = np.where(place < 0, 1, high - low).astype(x.dtype)
-        part = np.where(place < 0, 0, (x - low) / width).astype(x.dtype)
+        has_width = (place >= 0) & (high > low)
+        width = np.where(has_width, high - low, np.inf).astype(x.dtype)
+        part = np.where(has_width, (x - low) / width, 0).astype(x.dtype)
     return place, width, part
 
 

@@ -1,7 +1,7 @@
 # Piecewise linear encoding, and what is made of it: y = x w + b + e V; x (rows, n), edges (n, bins + 1), w, b (n, d),
 # V (n, bins, d), y (rows, n, d). e_t(x) = (x - edge_t) / (edge_t+1 - edge_t), clamped to [0, 1], but the first one not
 # below and the last one not above. Edges rise; a column that has fewer bins has infinite ones behind them, and one that
-# has none has only those: there e is 0.
+# has none has only those: there e is 0, as in a first or last bin without width.
 #
 # e is 1 up to the bin of x, and 0 behind it: e V is a sum of rows of V, kept for each bin, and a part of the next one.
 # Units: columns.
@@ -44,7 +44,7 @@ cdef int bins_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) n
             part = 0
             if t < 0:
                 t = 0
-            else:
+            elif edges[t + 1] > edges[t]:
                 part = (x - edges[t]) / (edges[t + 1] - edges[t])
             for q in range(s.d):
                 y[q] = real_fma(x, w[q], real_fma(part, v[t * s.d + q], sums[t * s.d + q]))
@@ -103,8 +103,9 @@ cdef int bins_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
             t = bin_of(x, edges, s.bins)
             part = slope = 0
             if t >= 0:
-                slope = <real> 1 / (edges[t + 1] - edges[t])
-                part = (x - edges[t]) / (edges[t + 1] - edges[t])
+                if edges[t + 1] > edges[t]:
+                    slope = <real> 1 / (edges[t + 1] - edges[t])
+                    part = (x - edges[t]) / (edges[t + 1] - edges[t])
                 for q in range(s.d):
                     sums[t * s.d + q] += dy[q]
                     dv[t * s.d + q] += part * dy[q]

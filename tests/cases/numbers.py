@@ -161,6 +161,8 @@ def edges_of(width: int, dtype: type, rng: np.random.Generator) -> np.ndarray:
     for j in range(width):
         n_bins = (BINS, 3, 0, 1)[j % 4]
         edges[j, n_bins + 1 if n_bins else 0 :] = np.inf
+        if j % 5 == 3 and n_bins:
+            edges[j, 1] = edges[j, 0]
     return edges.astype(dtype)
 
 
