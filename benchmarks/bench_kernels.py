@@ -130,6 +130,8 @@ def arguments(op: str, rows: int, width: int, dtype: str) -> list[Any]:
     if op.startswith("gated"):
         x, dx = normal(rows, 2 * width), np.full((rows, 2 * width), np.nan, dtype)
         return [x, unset, "silu"] if op.endswith("_forward") else [x, normal(rows, width), dx, "silu"]
+    if op.startswith(("parametric", "grouped", "periodic", "bins")):
+        return of_numbers(op, rows, width, dtype, normal)
     if op in DRAWN:
         return [normal(rows, width), unset]
     if op.endswith("_backward"):
@@ -188,6 +190,37 @@ def of_columns(op: str, rows: int, width: int, dtype: str, normal: Callable[...,
         "normalize_forward": [x, normal(width), factor, normal(width), unset],
         "normalize_backward": [x, normal(rows, width), factor, unset],
     }[op]
+
+
+def of_numbers(op: str, rows: int, width: int, dtype: str, normal: Callable[..., np.ndarray]) -> list[Any]:
+    """Make arguments for what is done to groups of 8 outputs, and for parametric activations."""
+
+    def unset(*shape: int) -> np.ndarray:
+        return np.full(shape, np.nan, dtype)
+
+    name, backward = op.rpartition("_")[0], op.endswith("_backward")
+    if name == "parametric":
+        x, a, f, y = normal(rows, width), normal(width), unset(rows, width), unset(rows, width)
+        there = [x, a, f, y, "mish"]
+        reference.parametric_forward(*there)  # type: ignore[arg-type]
+        return [x, f, normal(rows, width), a, y, unset(width), "mish"] if backward else there
+    n = width // 8
+    if name == "grouped":
+        x, w, y = normal(rows, n, 8), normal(n, 8, 8), unset(rows, n, 8)
+        there = [x, w, normal(n, 8), None, y]
+        return [x, w, normal(rows, n, 8), y, unset(n, 8, 8), unset(n, 8)] if backward else there
+    x = normal(rows, n)
+    if name == "periodic":
+        w, c, y = normal(n, 4), normal(n, 4), unset(rows, n, 8)
+        reference.periodic_forward(x, w, c, y)
+        back = [x, w, y, normal(rows, n, 4), x.copy(), unset(rows, n), unset(n, 4), unset(n, 4)]
+        return back if backward else [x, w, c, y]
+    edges = np.sort(normal(n, 17), axis=1)
+    w, v, sums = normal(n, 8), normal(n, 16, 8), unset(n, 16, 8)
+    if backward:
+        out = [unset(rows, n), unset(n, 8), unset(n, 8), unset(n, 16, 8)]
+        return [x, edges, w, v, normal(rows, n, 8), sums, *out]
+    return [x, edges, w, normal(n, 8), v, sums, unset(rows, n, 8)]
 
 
 def optimized(name: str, n: int, normal: Callable[..., np.ndarray]) -> list[Any]:

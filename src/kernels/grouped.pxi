@@ -1,6 +1,6 @@
-# Dense products side by side: y_g = x_g @ w_g + b_g for each group of columns; x (rows, groups, n_x), of which the first
-# n_in count, w (groups, n_in, n_out), b (groups, n_out) or None, y (rows, groups, n_y), whose first n_out are written.
-# What may stand behind them is one number of `last` (rows, groups). Units: groups.
+# Dense products side by side: y_g = x_g @ w_g + b_g for each group of columns; x (rows, groups, n_x), of which the
+# first n_in count, w (groups, n_in, n_out), b (groups, n_out) or None, y (rows, groups, n_y), whose first n_out are
+# written. What may stand behind them is one number of `last` (rows, groups). Units: groups.
 
 cdef double nanoseconds_per_group(Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out) noexcept:
     return 200 + nanoseconds_per_element(n_in) * rows * max(n_out, LANES)

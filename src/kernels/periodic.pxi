@@ -1,4 +1,5 @@
-# Waves of numbers, k for each column: y = [cos(a), sin(a)], a = 2 pi x w + c; x (rows, n), w, c (n, k), y (rows, n, 2 k).
+# Waves of numbers, k for each column: y = [cos(a), sin(a)], a = 2 pi x w + c; x (rows, n), w, c (n, k),
+# y (rows, n, 2 k).
 
 cdef extern from "math/waves.h":
     void waves(real x, const real *w, const real *c, real *cosines, real *sines, Py_ssize_t n) noexcept nogil
