@@ -1,0 +1,98 @@
+"""What scikit-learn asks of estimators, and its own tests of its nets: both with the estimators of this package."""
+
+import importlib.util
+import inspect
+import re
+import types
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("sklearn", "1.6")
+from sklearn import neural_network
+from sklearn.utils.estimator_checks import check_estimator
+
+import fastnn.sklearn
+
+pytestmark = [pytest.mark.once, pytest.mark.filterwarnings("ignore")]  # as scikit-learn's own run lets them pass
+KINDS = ("MLPClassifier", "MLPRegressor")
+SETTINGS = [{}, {"solver": "lbfgs"}, {"solver": "sgd", "early_stopping": True}]
+OWN_TESTS = "sklearn.neural_network.tests.test_mlp"
+LEFT_OUT = {  # of scikit-learn's tests of its nets, and why
+    "test_gradient": "calls _loss_grad_lbfgs, _unpack and _pack, private functions: the gradient of ours is tested in "
+    "test_sklearn_fits, by the steps that it takes, and in test_losses and test_contract",
+}
+
+
+def outcomes(estimator) -> list[tuple[str, str]]:
+    """The checks by name, each with how it ended."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = check_estimator(estimator, on_skip=None, on_fail=None)
+    failed = [f"{one['check_name']}: {one['exception']!r}" for one in results if one["status"] not in OK]
+    assert not failed, "\n".join(failed)
+    return [(one["check_name"], one["status"]) for one in results]
+
+
+OK = ("passed", "skipped")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_estimators_pass_the_checks_of_scikit_learn(kind, settings):
+    """All that the original runs, with none that is expected to fail; skipped are those that it skips, too."""
+    found = outcomes(getattr(fastnn.sklearn, kind)(**settings))
+    assert Counter(status for _, status in found)["passed"] > 55
+    if settings:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = check_estimator(getattr(neural_network, kind)(), on_skip=None, on_fail=None)
+    assert found == [(one["check_name"], one["status"]) for one in theirs]
+    if neural_network.__name__ and re.match(r"1\.9\.", __import__("sklearn").__version__):
+        assert len(found) == {"MLPClassifier": 67, "MLPRegressor": 60}[kind]
+
+
+class MLPClassifier(fastnn.sklearn.MLPClassifier):
+    """With the name that scikit-learn's tests read the rate of a fit by."""
+
+    _optimizer = property(lambda self: types.SimpleNamespace(learning_rate=self._rule.lr))
+
+
+class MLPRegressor(fastnn.sklearn.MLPRegressor):
+    _optimizer = MLPClassifier._optimizer
+
+
+def own_tests() -> dict[str, object]:
+    """scikit-learn's tests of its nets, with ours in their place."""
+    spec = importlib.util.find_spec(OWN_TESTS)
+    if spec is None or spec.origin is None:  # installed without tests
+        return {}
+    text = Path(spec.origin).read_text(encoding="utf-8")
+    wanted = "from sklearn.neural_network import MLPClassifier, MLPRegressor\n"
+    assert text.count(wanted) == 1
+    module = types.ModuleType("scikit_learns_own_tests")
+    module.__file__ = spec.origin
+    module.MLPClassifier, module.MLPRegressor = MLPClassifier, MLPRegressor
+    exec(compile(text.replace(wanted, "\n"), spec.origin, "exec"), module.__dict__)
+    return {name: found for name, found in vars(module).items() if name.startswith("test_")}
+
+
+OWN = own_tests()
+globals().update({name: found for name, found in OWN.items() if name not in LEFT_OUT})
+
+
+@pytest.fixture
+def global_random_seed():
+    return 42
+
+
+def test_which_of_its_own_tests_run():
+    if not OWN:
+        pytest.skip("scikit-learn is installed without its tests")
+    assert set(LEFT_OUT) <= set(OWN)
+    run = [name for name in OWN if name not in LEFT_OUT]
+    assert all(globals()[name] is OWN[name] and inspect.isfunction(OWN[name]) for name in run)
+    assert len(run) >= 33
