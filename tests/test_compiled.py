@@ -176,6 +176,7 @@ ANYWHERE = {
     "trust_rate_body": {"scalar arithmetic", "packed sum"},
     "lamb_body": SUMS,  # of squares
     "penalty_body": SUMS,
+    "share_weights_body": SUMS,
     "bound_column_norms_body": SUMS,  # of squares
     "bound_row_norms_body": SUMS,
     "layer_norm_forward_body": {"packed sum", "scalar arithmetic", "scalar conversion"},  # mean and variance of a row

@@ -34,11 +34,15 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             if name not in ("self", "__class__"):
                 setattr(self, name, value)
 
+    def _adopt(self) -> None:
+        """Make a net of what was set before there was one."""
+
     def _rows(self, X: Any) -> Any:
         """Return rows to predict for, checked as scikit-learn does; plain arrays of floats take a shorter way."""
         own = self.__dict__
         if "net_" not in own:
             check_is_fitted(self)
+            self._adopt()
         if (
             type(X) is np.ndarray
             and X.dtype in _FLOATS

@@ -259,7 +259,13 @@ def go(
             for done in range(1, e.max_iter + 1):
                 if shuffles:
                     random.shuffle(order)
-                loss = epoch()
+                try:
+                    loss = epoch()
+                except FloatingPointError:
+                    if best is None:
+                        raise
+                    _lost(e, e.max_iter - done + 1, n)
+                    break
                 e.n_iter_, e.loss_, e.t_ = done, loss, e.t_ + n
                 curve.append(loss)
                 losses.append(loss)
@@ -283,18 +289,28 @@ def go(
                 if incremental:
                     break
                 if done == e.max_iter:
-                    warnings.warn(
-                        f"Stochastic Optimizer: Maximum iterations ({e.max_iter}) reached and the optimization hasn't "
-                        "converged yet.",
-                        ConvergenceWarning,
-                        stacklevel=2,
-                    )
+                    _warn_of_last(e.max_iter)
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=2)
     finally:
         if best is not None:
             best.put_back()
         recorded.close(losses)
+
+
+def _warn_of_last(epochs: int) -> None:
+    text = f"Stochastic Optimizer: Maximum iterations ({epochs}) reached and the optimization hasn't converged yet."
+    warnings.warn(text, ConvergenceWarning, stacklevel=3)
+
+
+def _lost(e: Multilayer, epochs: int, rows: int) -> None:
+    """Write down what comes of NaN in the epochs that are left: scikit-learn goes there, and then back to the best."""
+    nothing = [np.nan] * epochs
+    assert e.validation_scores_ is not None
+    e.validation_scores_ += nothing
+    e.loss_curve_ += nothing
+    e.loss_, e.n_iter_, e.t_ = np.nan, e.max_iter, e.t_ + epochs * rows
+    _warn_of_last(e.max_iter)
 
 
 class Pace:

@@ -103,6 +103,7 @@ class Multilayer(Estimator, ABC):
     _random_state: Any
     _no_improvement_count: int
     _rule: Optimizer
+    _made_of: tuple[Any, ...]
     _best: Best
 
     @abstractmethod
@@ -143,12 +144,10 @@ class Multilayer(Estimator, ABC):
         return [*hidden, Dense(n_out, weight_initializer="zeros"), *ending]
 
     def _make_net(self, sizes: list[int], n_in: int, n_out: int, dtype: Any) -> Model:
-        """Return a new net, built, with its first weights."""
+        """Return a new net, built: its weights are not drawn yet."""
         penalties = [L2OfRows(self.alpha / 2)] if self.alpha else []
         seed = self._random_state.get_state(legacy=False)["state"]["key"][0]
-        net = Model(self._layers(sizes, n_out), seed=int(seed), dtype=dtype, penalties=penalties).build(n_in)
-        self._draw(net)
-        return net
+        return Model(self._layers(sizes, n_out), seed=int(seed), dtype=dtype, penalties=penalties).build(n_in)
 
     def _draw(self, net: Model) -> None:
         """Draw the first weights as scikit-learn does: uniform (Glorot & Bengio 2010), biases, too."""
@@ -168,26 +167,87 @@ class Multilayer(Estimator, ABC):
             return SGD(self.learning_rate_init)
         return Momentum(self.learning_rate_init, self.momentum, self.nesterovs_momentum)
 
+    @property
+    def _shape(self) -> tuple[Any, ...]:
+        """What the net is made of, besides the numbers of its units: where another setting stands, it is made anew."""
+        return (self.activation,)
+
     def _begin(self, sizes: list[int], n_in: int, dtype: Any) -> None:
         """Begin anew: a new net, and nothing known of it."""
-        self.n_iter_ = self.t_ = 0
+        self.__dict__.pop("_given", None)
         self.n_layers_ = len(sizes) + 2
         self.out_activation_ = self._ends_in()
-        self.net_ = self._make_net(sizes, n_in, self.n_outputs_, dtype)
-        if self.solver not in _STEPS:
-            return
-        self.loss_curve_, self._no_improvement_count = [], 0
+        self.net_, self._made_of = self._make_net(sizes, n_in, self.n_outputs_, dtype), self._shape
+        self._draw(self.net_)
+        self.__dict__.update(self._at_first())
         if self.early_stopping:
             self._best = Best(self.net_)
-            self.validation_scores_, self.best_validation_score_, self.best_loss_ = [], -np.inf, None
+
+    def _at_first(self) -> dict[str, Any]:
+        """Return what is known of a fit at its beginning."""
+        if self.solver not in _STEPS:
+            return {"n_iter_": 0, "t_": 0}
+        scores: tuple[Any, ...] = ([], -np.inf, None) if self.early_stopping else (None, None, np.inf)
+        names = "validation_scores_", "best_validation_score_", "best_loss_"
+        known = {"n_iter_": 0, "t_": 0, "loss_curve_": [], "_no_improvement_count": 0}
+        return {**known, **dict(zip(names, scores, strict=True))}
+
+    def _go_on(self, sizes: list[int]) -> None:
+        """Make ready to go on with the net that there is, where settings may have changed."""
+        self._adopt()
+        net, known = self.net_, self._at_first()
+        self.__dict__.update({name: value for name, value in known.items() if name not in self.__dict__})
+        has = [len(b) for b in self.intercepts_]
+        if has[:-1] != sizes:
+            raise ValueError(
+                f"hidden_layer_sizes is {sizes}, but the net that is to be trained further has {has[:-1]}: fit with "
+                "warm_start=False, which begins anew"
+            )
+        if has[-1] != self.n_outputs_:
+            raise ValueError(
+                f"y has {self.n_outputs_} outputs, but the net that is to be trained further has {has[-1]}"
+            )
+        if self._made_of != self._shape:
+            self.net_, self._made_of = self._make_net(sizes, net.n_in, has[-1], net.dtype), self._shape
+            self.net_.params = net.params
+            self.__dict__.pop("_rule", None)
+        elif self.alpha and net.penalties:
+            net.penalties[0].l2 = self.alpha / 2
         else:
-            self.validation_scores_, self.best_validation_score_, self.best_loss_ = None, None, np.inf
+            net.penalties = [L2OfRows(self.alpha / 2)] if self.alpha else []
+        if self.early_stopping and "_best" not in self.__dict__:
+            self._best = Best(self.net_)
+
+    def _adopt(self) -> None:
+        """Make a net of coefs_ and intercepts_ that were set before there was one."""
+        given = self.__dict__.pop("_given", None)
+        if given is None:
+            return
+        coefs, biases = ([np.asarray(array) for array in given.get(name, ())] for name in ("coefs_", "intercepts_"))
+        dtype = np.float32 if all(array.dtype == np.float32 for array in coefs) else np.float64
+        fit = len(coefs) == len(biases) > 0 and all(
+            w.ndim == 2 and w.shape[1:] == b.shape and (i == 0 or w.shape[0] == coefs[i - 1].shape[1])
+            for i, (w, b) in enumerate(zip(coefs, biases, strict=True))
+        )
+        if not fit:
+            shapes = [array.shape for array in coefs], [array.shape for array in biases]
+            raise ValueError(
+                f"coefs_ and intercepts_ were set to arrays of shapes {shapes[0]} and {shapes[1]}, expected for each "
+                "layer (n_in, n_out) and (n_out,), n_in as many as the layer before has outputs"
+            )
+        sizes = [len(b) for b in biases]
+        self.n_outputs_, self.n_layers_ = sizes[-1], len(sizes) + 1
+        self._random_state = check_random_state(self.random_state)
+        self.out_activation_ = self._ends_in()
+        self.net_, self._made_of = self._make_net(sizes[:-1], len(coefs[0]), sizes[-1], dtype), self._shape
+        self.coefs_, self.intercepts_ = coefs, biases
 
     # -- a fit --------------------------------------------------------------------------------------------------------
 
     def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Multilayer:
         sizes = self._sizes()
-        first = "net_" not in self.__dict__ or not (self.warm_start or incremental)
+        is_there = not self.__dict__.keys().isdisjoint(("net_", "_given"))
+        first = not (is_there and (self.warm_start or incremental))
         X, y = self._validate_input(X, y, incremental, reset=first)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
@@ -197,6 +257,8 @@ class Multilayer(Estimator, ABC):
         self._random_state = check_random_state(self.random_state)
         if first:
             self._begin(sizes, X.shape[1], X.dtype)
+        else:
+            self._go_on(sizes)
         try:
             if self.solver in _STEPS:
                 self._train(X, y, sample_weight, incremental)
@@ -304,30 +366,41 @@ class Multilayer(Estimator, ABC):
 
     # -- what it has learnt -------------------------------------------------------------------------------------------
 
-    def _dense(self) -> list[Dense]:
-        net = self.__dict__.get("net_")
-        if net is None:
-            raise AttributeError(f"{type(self).__name__!r} object is not fitted: it has no coefs_ and intercepts_ yet")
-        return [layer for layer in net.layers if isinstance(layer, Dense)]
+    def _arrays(self, name: str, of: str) -> list[Array]:
+        """Return arrays of the layers, live; or those that were set before there was a net."""
+        own = self.__dict__
+        if "net_" in own:
+            self.net_._own()
+            layers = [layer for layer in self.net_.layers if isinstance(layer, Dense)]
+            return Live([getattr(layer, of) for layer in layers], self._written, name)
+        if name in own.get("_given", ()):
+            return own["_given"][name]  # type: ignore[no-any-return]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+
+    def _set_arrays(self, name: str, arrays: Any) -> None:
+        own = getattr(self, name, None)
+        if isinstance(own, Live):
+            own.fill(arrays)
+        else:
+            self.__dict__.setdefault("_given", {})[name] = list(arrays)
 
     @property
-    def coefs_(self) -> Live:
+    def coefs_(self) -> list[Array]:
         """The weights of the layers, each of shape (n_in, n_out): the arrays that the net computes with."""
-        layers = self._dense()
-        return Live([layer.w for layer in layers], self._written, "coefs_")
+        return self._arrays("coefs_", "w")
 
     @coefs_.setter
     def coefs_(self, arrays: Any) -> None:
-        self.coefs_.fill(arrays)
+        self._set_arrays("coefs_", arrays)
 
     @property
-    def intercepts_(self) -> Live:
+    def intercepts_(self) -> list[Array]:
         """The biases of the layers, each of shape (n_out,): the arrays that the net computes with."""
-        return Live([layer.b for layer in self._dense()], self._written, "intercepts_")
+        return self._arrays("intercepts_", "b")
 
     @intercepts_.setter
     def intercepts_(self, arrays: Any) -> None:
-        self.intercepts_.fill(arrays)
+        self._set_arrays("intercepts_", arrays)
 
     def _written(self) -> None:
         self.net_._written(self.net_.params)
