@@ -11,8 +11,11 @@ except ImportError as error:
 
 from fastnn.sklearn.classification import MLPClassifier
 from fastnn.sklearn.regression import MLPRegressor
+from fastnn.sklearn.tabular import TabularClassifier, TabularRegressor
 
 __all__ = [
     "MLPClassifier",
     "MLPRegressor",
+    "TabularClassifier",
+    "TabularRegressor",
 ]

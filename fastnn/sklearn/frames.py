@@ -1,0 +1,198 @@
+"""Columns as people have them: what is in each, as numbers, as dates, or as values of a category."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.checks import shown
+
+Floats = NDArray[np.float64]
+
+_SECONDS = 1e-9  # in a nanosecond
+_DAY = np.timedelta64(1, "D") / np.timedelta64(1, "ns")
+_TIMES = (datetime.date, np.datetime64)  # a datetime, and pandas's Timestamp, are dates
+
+
+class Column:
+    """What one column of a table holds.
+
+    Attributes
+    ----------
+    kind : {"number", "category", "date", "empty"}
+    numbers : ndarray or None
+        Of a number what it is, of a date its nanoseconds since 1970 as int64, "NaT" where it is missing.
+    codes : ndarray or None
+        Of a category the places of the values, -1 where one is missing.
+    values : list
+        Of a category: each once.
+    """
+
+    __slots__ = ("codes", "kind", "numbers", "values")
+
+    def __init__(self, kind: str, numbers: Any = None, codes: Any = None, values: Sequence[Any] = ()) -> None:
+        self.kind, self.numbers, self.codes, self.values = kind, numbers, codes, list(values)
+
+
+def numbers_in(values: Any) -> Column:
+    """Return a column of numbers."""
+    return Column("number", np.asarray(values, np.float64))
+
+
+def dates_in(values: Any) -> Column:
+    """Return a column of dates."""
+    return Column("date", np.asarray(values).astype("datetime64[ns]"))
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value says that there is none: None, NaN, NaT or pandas's NA."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):
+        return False
+
+
+def values_in(values: Iterable[Any], where: str) -> Column:
+    """Return a column of Python's objects: numbers, dates, or the values of a category."""
+    found = list(values)
+    kinds = {type(value) for value in found}
+    some = [value for value in found if not is_missing(value)]
+    if not some:
+        return Column("empty", np.full(len(found), np.nan))
+    present = {type(value) for value in some}
+    if all(issubclass(kind, (Real, Decimal, np.number)) and not issubclass(kind, bool) for kind in present):
+        return numbers_in([np.nan if is_missing(value) else float(value) for value in found] if kinds - {float} else found)
+    if all(issubclass(kind, _TIMES) for kind in present):
+        plain = [np.datetime64("NaT") if is_missing(value) else _wall_time(value) for value in found]
+        return dates_in(np.array(plain, "datetime64[ns]"))
+    if not all(issubclass(kind, (str, bytes, bool, np.bool_, Real, np.number)) for kind in present):
+        odd = next(v for v in some if not isinstance(v, (str, bytes, bool, np.bool_, Real, np.number)))
+        raise TypeError(
+            f"{where} holds {shown(odd)}, expected numbers, text, booleans or dates: drop the column, or make such "
+            "columns of it (an argument must be a string or a number, or something that tells the day)"
+        )
+    return _coded(found)
+
+
+def _coded(values: Sequence[Any]) -> Column:
+    """Return a category of these values, with codes in the order of their first appearance."""
+    places: dict[Any, int] = {None: -1}
+    found: list[Any] = []
+    codes = np.empty(len(values), np.int64)
+    for i, value in enumerate(values):
+        code = places.get(value)
+        if code is None:
+            code = -1
+            if not is_missing(value):
+                code = len(found)
+                found.append(value)
+            places[value] = code
+        codes[i] = code
+    return Column("category", None, codes, found)
+
+
+def _wall_time(value: Any) -> Any:
+    """Return a time without its zone, as a clock there shows it."""
+    if getattr(value, "tzinfo", None) is not None:
+        value = value.replace(tzinfo=None)
+    return np.datetime64(value) if not hasattr(value, "to_datetime64") else value.to_datetime64()
+
+
+def of_array(values: NDArray[Any], where: str) -> Column:
+    """Return what a column of an array holds."""
+    kind = values.dtype.kind
+    if kind in "iuf":
+        return numbers_in(values)
+    if kind == "b":
+        return Column("category", None, values.astype(np.int64), [False, True])
+    if kind == "M":
+        return dates_in(values)
+    if kind == "m":
+        return numbers_in(_seconds(values))
+    if kind in "OUST":
+        return values_in(values.tolist(), where)
+    raise _refused(where, str(values.dtype))
+
+
+def _seconds(values: NDArray[Any]) -> Floats:
+    nanoseconds = values.astype("timedelta64[ns]")
+    found = nanoseconds.astype(np.int64) * _SECONDS
+    found[np.isnat(nanoseconds)] = np.nan
+    return found
+
+
+def _refused(where: str, dtype: str) -> TypeError:
+    return TypeError(
+        f"{where} has the dtype {dtype}, expected numbers, text, categories, booleans or dates: drop the column, or "
+        "make such columns of it"
+    )
+
+
+def of_pandas(series: Any, where: str) -> Column:
+    """Return what a column of pandas holds."""
+    dtype = series.dtype
+    if hasattr(dtype, "fill_value") and hasattr(series, "sparse"):
+        series = series.sparse.to_dense()
+        dtype = series.dtype
+    if isinstance(dtype, np.dtype):
+        return of_array(series.to_numpy(), where)
+    if hasattr(dtype, "categories") and hasattr(series, "cat"):
+        values = series.cat.categories.tolist()
+        if values and any(not isinstance(value, (str, bytes, bool, Real)) for value in values):
+            values = [str(value) for value in values]
+        return Column("category", None, series.cat.codes.to_numpy(np.int64), values)
+    kind = getattr(dtype, "kind", "O")
+    if getattr(dtype, "tz", None) is not None:
+        return dates_in(series.dt.tz_localize(None).to_numpy("datetime64[ns]"))
+    if kind in "iuf":
+        return numbers_in(series.to_numpy(np.float64, na_value=np.nan))
+    if kind == "M":
+        return dates_in(series.to_numpy("datetime64[ns]"))
+    if kind == "m":
+        return numbers_in(_seconds(series.to_numpy("timedelta64[ns]")))
+    if kind in "bOUST" and type(dtype).__name__ not in ("PeriodDtype", "IntervalDtype"):
+        return values_in(series.tolist(), where)
+    raise _refused(where, str(dtype))
+
+
+def of_polars(series: Any, where: str) -> Column:
+    """Return what a column of polars holds."""
+    dtype = series.dtype
+    name = type(dtype).__name__ if not isinstance(dtype, type) else dtype.__name__
+    if name in ("Boolean", "String", "Utf8", "Categorical", "Enum", "Object"):
+        return values_in(series.to_list(), where)
+    if name == "Null":
+        return Column("empty", np.full(len(series), np.nan))
+    if dtype.is_numeric():
+        from polars import Float64
+
+        return numbers_in(series.cast(Float64).to_numpy())
+    if name in ("Date", "Datetime"):
+        if getattr(dtype, "time_zone", None) is not None:
+            series = series.dt.replace_time_zone(None)
+        return dates_in(series.to_numpy())
+    if name == "Duration":
+        return numbers_in(_seconds(series.to_numpy()))
+    raise _refused(where, str(dtype))
+
+
+def columns_in(x: Any) -> tuple[list[Any], Any]:
+    """Return the columns of a table, and the function that says what is in one: ``kind_of(column, where)``."""
+    if hasattr(x, "iloc"):
+        return [x.iloc[:, i] for i in range(x.shape[1])], of_pandas
+    if hasattr(x, "get_columns"):
+        return x.get_columns(), of_polars
+    return list(x.T), of_array
+
+
+def is_frame(x: Any) -> bool:
+    """Whether it is a data frame of pandas or polars."""
+    return (hasattr(x, "iloc") and hasattr(x, "columns")) or hasattr(x, "get_columns")

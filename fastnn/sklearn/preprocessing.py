@@ -1,0 +1,479 @@
+"""What becomes of each column of a table before a net reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.checks import shown
+from fastnn.markup import html_table
+from fastnn.sklearn.frames import Column, Floats, columns_in, is_frame
+
+MOST_ONE_HOT = 8  # values of a category that become columns of 0 and 1: with the slot of what is missing, 9
+_DAY = 86_400e9  # nanoseconds
+_RARE = 2  # a value of an embedded category that occurs less often is unseen, so that the vector of those is trained
+_BOUND = 3.0  # of the smooth clipping
+
+
+def weighted_quantiles(sorted_rows: NDArray[np.intp] | None, values: Floats, weight: Floats | None, at: Any) -> Floats:
+    """Return quantiles of each column: the least number at or below which there is that share of the weight.
+
+    A row of weight 2 counts as two rows. Numbers are those of NumPy's "inverted_cdf", which has no weights before 2.0.
+    """
+    n = len(values)
+    if weight is None:
+        places = np.maximum(np.ceil(np.asarray(at) * n).astype(int) - 1, 0)
+        parted = np.partition(values, np.unique(places), axis=0)
+        found: Floats = parted[places]
+        return found
+    order = np.argsort(values, axis=0, kind="stable") if sorted_rows is None else sorted_rows
+    total = np.cumsum(weight[order], axis=0)
+    found = np.empty((len(at), values.shape[1]))
+    for j in range(values.shape[1]):
+        places = np.searchsorted(total[:, j], np.asarray(at) * total[-1, j])
+        found[:, j] = values[order[np.minimum(places, n - 1), j], j]
+    return found
+
+
+class _Plan:
+    """What becomes of one column.
+
+    Attributes
+    ----------
+    place, name : int, str
+        Of the column.
+    kind : str
+        What it holds.
+    made : list of str
+        Names of what it becomes.
+    said : str
+        The same in words.
+    """
+
+    kind = ""
+
+    def __init__(self, place: int, name: str) -> None:
+        self.place, self.name = place, name
+        self.made: list[str] = []
+        self.said = ""
+        self.missing = 0.0
+
+
+class _Dropped(_Plan):
+    def __init__(self, place: int, name: str, kind: str, why: str) -> None:
+        super().__init__(place, name)
+        self.kind, self.said = kind, f"dropped: {why}"
+
+
+class _Number(_Plan):
+    """x, or the median of those that are known; behind all of them 1 where it was missing."""
+
+    kind = "number"
+
+    def __init__(self, place: int, name: str, x: Floats, weight: Floats | None, unknown: NDArray[np.bool_]) -> None:
+        super().__init__(place, name)
+        self.made = [name]
+        self.marks = bool(unknown.any())
+        known = x[~unknown]
+        of_known = None if weight is None else weight[~unknown]
+        self.median = float(weighted_quantiles(None, known[:, None], of_known, [0.5])[0, 0]) if self.marks else 0.0
+        self.said = "scaled and smoothly clipped"
+        if self.marks:
+            self.said += f"; where it is missing, the median {self.median:g} and a mark"
+
+
+class _Date(_Plan):
+    """Days since the first date, and those parts of it that differ: year, place in the year, day of the week, hour."""
+
+    kind = "date"
+
+    def __init__(self, place: int, name: str, dates: NDArray[np.datetime64]) -> None:
+        super().__init__(place, name)
+        known = dates[~np.isnat(dates)]
+        self.first = int(known.min().astype(np.int64))
+        self.marks = len(known) < len(dates)
+        self.parts = list[str]()
+        columns = self._all(known)
+        self.medians = {}
+        for part, x in columns.items():
+            if x.min() < x.max():
+                self.parts.append(part)
+                self.medians[part] = float(np.median(x))
+        self.made = [f"{name}: {part}" for part in self.parts]
+        self.said = ", ".join(self.parts) + ("; a mark where it is missing" if self.marks else "")
+
+    def _all(self, dates: NDArray[np.datetime64]) -> dict[str, Floats]:
+        nanoseconds = dates.astype("datetime64[ns]").astype(np.int64)
+        days = dates.astype("datetime64[D]")
+        year = days.astype("datetime64[Y]")
+        in_year = (days - year.astype("datetime64[D]")).astype(np.float64) * (2 * np.pi / 365.25)
+        weekday = (days.astype(np.int64) + 3) % 7  # 1970 began on a Thursday
+        hour = (nanoseconds % int(_DAY)) * (24 / _DAY)
+        found: dict[str, Floats] = {
+            "days": (nanoseconds - self.first) / _DAY,
+            "year": year.astype(np.int64) + 1970.0,
+            "sine of the year": np.sin(in_year),
+            "cosine of the year": np.cos(in_year),
+            "sine of the day": np.sin(hour * (np.pi / 12)),
+            "cosine of the day": np.cos(hour * (np.pi / 12)),
+        }
+        if np.ptp(hour) == 0.0 and len(hour):
+            found["sine of the day"] = found["cosine of the day"] = np.zeros(len(hour))
+        names = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+        return {**found, **{name: (weekday == i).astype(np.float64) for i, name in enumerate(names)}}
+
+    def numbers(self, dates: NDArray[np.datetime64]) -> Floats:
+        """Return what these dates become, a column each."""
+        unknown = np.isnat(dates)
+        columns = self._all(np.where(unknown, np.datetime64(self.first, "ns"), dates))
+        return np.stack([np.where(unknown, self.medians[part], columns[part]) for part in self.parts], axis=1)
+
+
+class _Category(_Plan):
+    """A column of 0 and 1 for each value, -1 and 1 for two, or a code for an embedding."""
+
+    kind = "category"
+
+    def __init__(self, place: int, name: str, counts: dict[Any, int]) -> None:
+        super().__init__(place, name)
+        values = sorted(counts, key=_order)
+        self.rare = 0
+        if len(values) > MOST_ONE_HOT:
+            often = [value for value in values if counts[value] >= _RARE]
+            self.rare = len(values) - len(often)
+            values = often
+            self.form = "embedding"
+        else:
+            self.form = "sign" if len(values) == 2 else "one-hot"
+        self.values = values
+        self.codes = {value: code for code, value in enumerate(values)}
+        rest = "missing and unseen ones: "
+        if self.form == "embedding":
+            self.made = [name]
+            too = f", {self.rare} that occur once" if self.rare else ""
+            self.said = f"{len(values)} values: an embedding; {rest[:-2]}{too}: a vector of their own"
+        elif self.form == "sign":
+            self.made = [f"{name}: {values[1]}"]
+            self.said = f"-1 for {values[0]!r}, 1 for {values[1]!r}; {rest}0"
+        else:
+            self.made = [f"{name}: {value}" for value in values]
+            self.said = f"{len(values)} columns of 0 and 1; {rest}all 0"
+
+    def find(self, column: Column) -> NDArray[np.int64]:
+        """Return the code of each row, -1 where it is missing or unseen."""
+        if column.codes is None:  # of numbers, or of nothing
+            numbers = np.asarray(column.numbers)
+            values, codes = np.unique(numbers, return_inverse=True)
+            column = Column("category", None, codes.reshape(-1), values.tolist())
+            assert column.codes is not None
+        codes = np.array([*(self.codes.get(value, -1) for value in column.values), -1], np.int64)
+        found: NDArray[np.int64] = codes[column.codes]
+        return found
+
+
+def _order(value: Any) -> tuple[str, Any]:
+    kind = "text" if isinstance(value, str) else "bytes" if isinstance(value, bytes) else "number"
+    return kind, value
+
+
+class Preprocessing:
+    """What becomes of each column of a table before a net reads it, learnt from the rows of a fit.
+
+    Numbers: (x - median) / (q75 - q25), half the range below where the quartiles are equal, then x / √(1 + (x / 3)²)
+    (Holzmüller, Grinsztajn & Steinwart 2024); a missing one is the median, with a mark in a column of its own.
+    Categories (text, booleans, categorical dtype) of up to 8 values: columns of 0 and 1, or -1 and 1 for two, scaled as
+    numbers are; of more: codes, which the net embeds. Dates: days since the first one, and what of year, place in the
+    year, day of the week and time of the day differs. Columns of one value are dropped.
+
+    Parameters
+    ----------
+    categorical : "from_dtype", or sequence of int, str or bool
+        Which columns are categories: those whose dtype says so, or also these, by place, name or as a mask.
+
+    Attributes
+    ----------
+    plans : list
+        One for each column, in order.
+    n_numbers : int
+        How many columns of the matrix come from numbers and dates; those of 0 and 1 follow, then codes.
+    codes : list of int
+        How many values each column of codes has.
+    origin : ndarray of int
+        From which column of the table each column of the matrix comes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.sklearn.preprocessing import Preprocessing
+    >>> x = np.array([[1.0, 7.0], [2.0, 7.0], [np.nan, 7.0], [5.0, 7.0]])
+    >>> preprocessing = Preprocessing().fit(x)
+    >>> preprocessing.transform(x).shape
+    (4, 2)
+    >>> print(preprocessing)
+    column  kind    missing  becomes
+    x0      number  1        scaled and smoothly clipped; where it is missing, the median 2 and a mark
+    x1      number  0        dropped: it is 7 in all rows
+    """
+
+    plans: list[_Plan]
+    n_numbers: int
+    codes: list[int]
+    origin: NDArray[np.intp]
+
+    def __init__(self, categorical: Any = "from_dtype") -> None:
+        self.categorical = categorical
+
+    # -- from the rows of a fit ---------------------------------------------------------------------------------------
+
+    def fit(self, x: Any, weight: Floats | None = None) -> Preprocessing:
+        """Learn from these rows; those of weight 0 are not looked at."""
+        self._learn(x, weight)
+        return self
+
+    def fit_transform(self, x: Any, weight: Floats | None = None) -> NDArray[np.float32]:
+        """Learn from these rows, and return what they become."""
+        return self._learn(x, weight)
+
+    def _learn(self, x: Any, weight: Floats | None) -> NDArray[np.float32]:
+        given, read = columns_in(x)
+        names = [str(name) for name in x.columns] if is_frame(x) else [f"x{i}" for i in range(len(given))]
+        asked = self._asked(names)
+        columns = [read(column, f"column {name!r}") for column, name in zip(given, names, strict=True)]
+        rows = None if weight is None else np.flatnonzero(weight)
+        of_rows = None if weight is None or rows is None else weight[rows]
+        self.plans = [
+            self._plan(i, name, column, i in asked, rows, of_rows)
+            for i, (name, column) in enumerate(zip(names, columns, strict=True))
+        ]
+        self._arrange()
+        matrix = self._gather(columns)
+        few = matrix[:, : self.n_scaled] if rows is None else matrix[rows, : self.n_scaled]
+        self._scale(few, of_rows)
+        return self._finish(matrix)
+
+    def _asked(self, names: Sequence[str]) -> set[int]:
+        """Return the places of columns that are said to be categories."""
+        asked = self.categorical
+        if asked is None or (isinstance(asked, str) and asked == "from_dtype"):
+            return set()
+        try:
+            given = np.asarray(asked).ravel().tolist()
+        except ValueError:
+            given = [asked]
+        if given and all(isinstance(one, bool) for one in given):
+            if len(given) != len(names):
+                raise ValueError(
+                    f"categorical_features is a mask of {len(given)} columns, expected one of {len(names)}"
+                )
+            return {i for i, one in enumerate(given) if one}
+        found = set()
+        for one in given:
+            if isinstance(one, str) and one in names:
+                found.add(names.index(one))
+            elif isinstance(one, int) and not isinstance(one, bool) and -len(names) <= one < len(names):
+                found.add(one % len(names))
+            else:
+                raise ValueError(
+                    f"categorical_features has {one!r}, expected 'from_dtype', or names, places or a mask of the "
+                    f"{len(names)} columns"
+                )
+        return found
+
+    def _plan(
+        self, place: int, name: str, column: Column, asked: bool, rows: Any, weight: Floats | None
+    ) -> _Plan:
+        if asked and column.kind == "number":
+            values, codes = np.unique(column.numbers, return_inverse=True)
+            known = [value for value in values.tolist() if value == value]
+            codes = codes.reshape(-1)
+            column = Column("category", None, np.where(codes < len(known), codes, -1), known)
+        plan, missing = self._planned(place, name, column, rows, weight)
+        plan.missing = missing
+        return plan
+
+    def _planned(self, place: int, name: str, column: Column, rows: Any, weight: Floats | None) -> tuple[_Plan, int]:
+        if column.codes is not None:
+            codes = column.codes if rows is None else column.codes[rows]
+            often = np.bincount(codes + 1, minlength=len(column.values) + 1)
+            counts = {value: n for value, n in zip(column.values, often[1:].tolist(), strict=True) if n}
+            missing = int(np.count_nonzero(codes < 0))
+            if not counts:
+                return _Dropped(place, name, "category", "all are missing"), missing
+            if len(counts) == 1 and not missing:
+                return _Dropped(place, name, "category", f"it is {shown(next(iter(counts)))} in all rows"), missing
+            category = _Category(place, name, counts)
+            if not category.values:
+                return _Dropped(place, name, "category", f"each of its {len(counts)} values occurs once"), missing
+            return category, missing
+        x = column.numbers if rows is None else column.numbers[rows]
+        if column.kind == "date":
+            unknown = np.isnat(x)
+        else:
+            unknown = np.isnan(x)
+            if np.isinf(x).any():
+                raise ValueError(
+                    f"Input X contains infinity or a value too large for dtype('float64'): column {name!r}; NaN stands "
+                    "for what is missing"
+                )
+        missing = int(np.count_nonzero(unknown))
+        if missing == len(x):
+            return _Dropped(place, name, column.kind, "all are missing"), missing
+        known = x[~unknown] if missing else x
+        if not missing and known.min() == known.max():
+            least = known[0] if column.kind == "date" else f"{known[0]:g}"
+            return _Dropped(place, name, column.kind, f"it is {least} in all rows"), 0
+        if column.kind == "date":
+            return _Date(place, name, x), missing
+        return _Number(place, name, x, weight, unknown), missing
+
+    def _arrange(self) -> None:
+        """Say where in the matrix what becomes of each column stands."""
+        numbers = [plan for plan in self.plans if isinstance(plan, (_Number, _Date))]
+        flags = [plan for plan in self.plans if isinstance(plan, _Category) and plan.form != "embedding"]
+        coded = [plan for plan in self.plans if isinstance(plan, _Category) and plan.form == "embedding"]
+        marked = [plan for plan in numbers if plan.marks]
+        origin, names = list[int](), list[str]()
+        for plan in (*numbers, *flags):
+            origin += [plan.place] * len(plan.made)
+            names += plan.made
+        self.n_numbers = sum(len(plan.made) for plan in numbers)
+        origin += [plan.place for plan in marked]
+        names += [f"{plan.name}: missing" for plan in marked]
+        self.n_scaled = len(origin)
+        origin += [plan.place for plan in coded]
+        names += [plan.name for plan in coded]
+        self.codes = [len(plan.values) for plan in coded]
+        self.origin, self.made = np.array(origin, np.intp), names
+        self._numbers, self._flags, self._coded, self._marked = numbers, flags, coded, marked
+        self.plain = bool(numbers) and all(isinstance(plan, _Number) for plan in self.plans if plan in numbers)
+
+    def _scale(self, x: Floats, weight: Floats | None) -> None:
+        if not self.n_scaled:
+            self.center, self.factor = np.zeros(0), np.zeros(0)
+            return
+        low, middle, high = weighted_quantiles(None, x, weight, [0.25, 0.5, 0.75])
+        spread = high - low
+        half = 0.5 * (x.max(axis=0) - x.min(axis=0))
+        spread = np.where(spread > 0, spread, half)
+        self.center = middle
+        self.factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+
+    # -- of any rows --------------------------------------------------------------------------------------------------
+
+    def transform(self, x: Any) -> NDArray[np.float32]:
+        """Return the matrix that the net reads: numbers, columns of 0 and 1, codes.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Where a column holds another kind of values than those of the fit.
+        """
+        given, read = columns_in(x)
+        if not hasattr(x, "iloc") and isinstance(x, np.ndarray) and x.dtype.kind in "iuf":
+            return self._finish(self._gather([Column("number", column) for column in given]))
+        columns = [
+            None if isinstance(plan, _Dropped) else read(column, f"column {plan.name!r}")
+            for plan, column in zip(self.plans, given, strict=True)
+        ]
+        return self._finish(self._gather(columns))
+
+    def _gather(self, columns: Sequence[Column | None]) -> Floats:
+        """Return the matrix before it is scaled."""
+        n = next((len(c.numbers if c.codes is None else c.codes) for c in columns if c is not None), 0)
+        matrix = np.zeros((n, len(self.origin)))
+        at, mark = 0, self.n_scaled - len(self._marked)
+        for plan in self._numbers:
+            column = self._same(plan, columns[plan.place])
+            if isinstance(plan, _Date):
+                matrix[:, at : at + len(plan.made)] = plan.numbers(column.numbers)
+                unknown = np.isnat(column.numbers)
+            else:
+                matrix[:, at] = column.numbers
+                unknown = np.isnan(matrix[:, at])
+                if unknown.any():
+                    matrix[unknown, at] = self._median(plan)
+            if plan.marks:
+                matrix[:, mark] = unknown
+                mark += 1
+            at += len(plan.made)
+        for plan in self._flags:
+            codes = plan.find(self._same(plan, columns[plan.place]))
+            if plan.form == "sign":
+                matrix[:, at] = np.where(codes < 0, 0, 2 * codes - 1)
+            else:
+                rows = np.flatnonzero(codes >= 0)
+                matrix[rows, at + codes[rows]] = 1
+            at += len(plan.made)
+        for j, plan in enumerate(self._coded):
+            matrix[:, self.n_scaled + j] = plan.find(self._same(plan, columns[plan.place]))
+        return matrix
+
+    def _median(self, plan: _Number) -> float:
+        """Return what stands for a number that is missing: where none was in the fit, what becomes 0."""
+        return plan.median if plan.marks else float(self.center[self._numbers_at(plan)])
+
+    def _numbers_at(self, plan: _Plan) -> int:
+        at = 0
+        for other in self._numbers:
+            if other is plan:
+                return at
+            at += len(other.made)
+        raise AssertionError("a plan of these")
+
+    def _same(self, plan: _Plan, column: Column | None) -> Column:
+        """Return the column, where it holds what the plan is for."""
+        assert column is not None
+        if column.kind == plan.kind:
+            return column
+        n = len(column.numbers if column.codes is None else column.codes)
+        if column.kind == "empty" or (column.kind == "number" and np.isnan(column.numbers).all()):
+            if plan.kind == "category":
+                return Column("category", None, np.full(n, -1), [])
+            if plan.kind == "date":
+                return Column("date", np.full(n, "NaT", "datetime64[ns]"))
+            return Column("number", np.full(n, np.nan))
+        if isinstance(plan, _Category) and column.kind == "number" and not isinstance(plan.values[0], (str, bytes)):
+            return column
+        if plan.kind == "number" and column.codes is not None and all(isinstance(v, (bool, np.bool_)) for v in column.values):
+            values = np.array([*map(float, column.values), np.nan])
+            return Column("number", values[column.codes])
+        raise ValueError(
+            f"column {plan.name!r} holds {_PLURAL[column.kind]}, expected {_PLURAL[plan.kind]}, as in the rows of the "
+            "fit: convert it, or fit anew"
+        )
+
+    def _finish(self, matrix: Floats) -> NDArray[np.float32]:
+        """Scale and clip what is not a code."""
+        n = self.n_scaled
+        if not len(self.origin):
+            return np.zeros((len(matrix), 1), np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            x = matrix[:, :n]
+            x -= self.center
+            x *= self.factor
+            np.clip(x, -1e30, 1e30, out=x)
+            x /= np.sqrt(1 + np.square(x / _BOUND))
+        return matrix.astype(np.float32)
+
+    # -- what it says -------------------------------------------------------------------------------------------------
+
+    def _rows(self) -> list[tuple[str, str, str, str]]:
+        return [(plan.name, plan.kind, str(plan.missing), plan.said) for plan in self.plans]
+
+    def __str__(self) -> str:
+        rows = [("column", "kind", "missing", "becomes"), *self._rows()]
+        widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        lines = [[cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True)] + [row[3]] for row in rows]
+        return "\n".join("  ".join(line) for line in lines)
+
+    def __repr__(self) -> str:
+        return f"Preprocessing(categorical={self.categorical!r})"
+
+    def _repr_html_(self) -> str:
+        return html_table(("column", "kind", "missing", "becomes"), self._rows(), 0)
+
+
+_PLURAL = {"number": "numbers", "category": "text or booleans", "date": "dates", "empty": "nothing"}

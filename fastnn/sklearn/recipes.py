@@ -1,0 +1,225 @@
+"""What net is trained on a table, and how: plain data, chosen by the number of rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import sqrt
+from typing import Any
+
+from fastnn.callbacks.monitoring import Monitoring
+from fastnn.initializers import normal
+from fastnn.layers import Dense, Dropout, Embedding, Layer, Scale, Softmax
+from fastnn.losses import MSE, CrossEntropy, Loss
+from fastnn.model import Model
+from fastnn.optimizers import Adam, Group, Optimizer
+from fastnn.schedules import Coslog, FlatThenDecay
+from fastnn.training.state import Snapshot
+
+FEW = 64  # rows up to which all are one batch, without validation
+_EMBEDDED = 8  # numbers that stand for a value of a category
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained, and how: RealMLP's form (Holzmüller, Grinsztajn & Steinwart 2024).
+
+    Parameters
+    ----------
+    hidden : tuple of int
+        Units of the hidden layers.
+    classes, numbers : str
+        The activation where the targets are classes, and where they are numbers.
+    rate_classes, rate_numbers : float
+        The learning rates, of the NTK form.
+    epochs : int
+    row_budget : int
+        So many rows are gone over in all epochs at most.
+    least_epochs : int
+        Whatever the budget says.
+    dropout, decay, smoothing : float
+        Rates of dropout behind activations, of decoupled weight decay, and of label smoothing. The first two stay for
+        half of the fit, then fall to 0.
+    factor_rate, bias_rate : float
+        What the learning rate is multiplied by for the factors of columns, and for biases.
+    nets : int
+        How many nets are trained; the prediction is their mean.
+    folds : bool
+        Whether each net is validated on a part of its own of the rows, else all on the same part.
+    refit_below : int
+        A single net is trained anew on all rows where there are fewer, for as many epochs as the validation chose.
+    watch : str
+        By what the epoch is chosen for classes: "loss" or "accuracy".
+    clip : bool
+        Whether predictions stay in the range of the targets of the fit.
+    """
+
+    hidden: tuple[int, ...] = (256, 256, 256)
+    classes: str = "selu"
+    numbers: str = "mish"
+    rate_classes: float = 0.04
+    rate_numbers: float = 0.07
+    epochs: int = 256
+    row_budget: int = 3_000_000
+    least_epochs: int = 20
+    dropout: float = 0.0
+    decay: float = 0.0
+    smoothing: float = 0.0
+    factor_rate: float = 6.0
+    bias_rate: float = 0.1
+    nets: int = 4
+    folds: bool = True
+    refit_below: int = 0
+    watch: str = "loss"
+    clip: bool = False
+    batch_size: int | None = None
+
+    def epochs_for(self, rows: int) -> int:
+        """Return how many epochs there are for so many rows."""
+        return min(self.epochs, max(self.least_epochs, self.row_budget // max(rows, 1)))
+
+    def batch_for(self, rows: int) -> int:
+        """Return how many rows a step takes: batches of about the same size."""
+        wanted = self.batch_size or _batch_size(rows)
+        return -(-rows // max(1, round(rows / wanted)))
+
+
+def _batch_size(rows: int) -> int:
+    return next((size for most, size in _BATCHES if rows <= most), 1024)
+
+
+_BATCHES = ((FEW, FEW), (1024, 64), (8192, 128), (30_000, 256), (100_000, 512))
+
+PRESETS = {
+    "fast": Recipe((64, 64), nets=1, epochs=64, row_budget=300_000, least_epochs=8, folds=False, refit_below=2000),
+    "balanced": Recipe((128, 128, 128), nets=4, epochs=128, row_budget=2_000_000),
+    "best": Recipe(nets=8, epochs=256, row_budget=8_000_000, dropout=0.15, decay=0.02, clip=True),
+}
+
+
+def recipe_for(preset: str, rows: int) -> Recipe:
+    """Return the recipe of a preset for so many rows."""
+    recipe = PRESETS[preset]
+    if rows <= FEW:
+        return replace(recipe, dropout=0.0, decay=0.0, folds=False, refit_below=0)
+    return recipe
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learnt, and from what.
+
+    Parameters
+    ----------
+    outputs : int
+        Classes, or numbers.
+    of_classes : bool
+    n_scaled : int
+        Columns of the matrix that are no codes.
+    codes : tuple of int
+        How many values each column of codes has: these come last.
+    """
+
+    outputs: int
+    of_classes: bool
+    n_scaled: int
+    codes: tuple[int, ...]
+
+
+def build(recipe: Recipe, task: Task, seed: int, dtype: str) -> Model:
+    """Return a net that has learnt nothing."""
+    activation = recipe.classes if task.of_classes else recipe.numbers
+    layers: list[Layer] = []
+    width = 0 if task.codes else 1
+    width = max(task.n_scaled, width)
+    if task.codes:
+        layers.append(Embedding({task.n_scaled + i: n for i, n in enumerate(task.codes)}, _EMBEDDED))
+        width += _EMBEDDED * len(task.codes)
+    layers.append(Scale())
+    for units in recipe.hidden:
+        layers.append(
+            Dense(units, activation, weight_initializer=normal(std=1 / sqrt(width)), bias_initializer=normal(std=1.0))
+        )
+        if recipe.dropout:
+            layers.append(Dropout(recipe.dropout * FlatThenDecay(0.5)))
+        width = units
+    layers.append(Dense(task.outputs, weight_initializer="zeros"))
+    if task.of_classes:
+        layers.append(Softmax())
+    return Model(layers, seed=seed, dtype=dtype)
+
+
+def optimizer_for(recipe: Recipe, task: Task, net: Model) -> Optimizer:
+    """Return Adam with the rates of the NTK form: z = x W / √m is W ~ N(0, 1/m) with a rate that is 1 / √m of it."""
+    groups, width = [Group("biases", recipe.bias_rate, 0.0 if recipe.decay else None)], 0
+    decay: Any = recipe.decay * FlatThenDecay(0.5) if recipe.decay else 0.0
+    for i, layer in enumerate(net.layers):
+        if isinstance(layer, Scale):
+            groups.append(Group(f"{i}.s", recipe.factor_rate))
+        elif isinstance(layer, Dense):
+            width = _width_before(net, i, task)
+            own = recipe.decay * sqrt(width) * FlatThenDecay(0.5) if recipe.decay else None
+            groups.append(Group(f"{i}.w", 1 / sqrt(width), own))
+    rate = recipe.rate_classes if task.of_classes else recipe.rate_numbers
+    return Adam(rate * Coslog(4), 0.9, 0.95, 1e-8, decay, bool(recipe.decay), groups=groups)
+
+
+def _width_before(net: Model, place: int, task: Task) -> int:
+    """Return how many numbers a layer reads."""
+    dense = [layer.units for layer in net.layers[:place] if isinstance(layer, Dense)]
+    return dense[-1] if dense else max(1, task.n_scaled + _EMBEDDED * len(task.codes))
+
+
+def loss_for(recipe: Recipe, task: Task) -> Loss:
+    """Return what is made small."""
+    return CrossEntropy(label_smoothing=recipe.smoothing) if task.of_classes else MSE()
+
+
+class LastBest(Monitoring):
+    """Return to the last of the best epochs when the fit ends; it never ends one.
+
+    Parameters
+    ----------
+    monitor, mode : str
+        As of `fastnn.EarlyStopping`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Dense, Model
+    >>> from fastnn.sklearn.recipes import LastBest
+    >>> x = np.linspace(-1, 1, 40)[:, None]
+    >>> best = LastBest("val_loss")
+    >>> history = Model([Dense(1)], seed=0).fit(x, x, epochs=5, validation_data=(x, x), callbacks=[best])
+    >>> best.best_epoch
+    4
+    """
+
+    sees_all = True
+
+    def __init__(self, monitor: str, mode: str | None = None) -> None:
+        super().__init__(monitor, mode)
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._kept: Snapshot | None = None
+
+    @property
+    def holds_best(self) -> bool:
+        return self._kept is not None
+
+    def begin(self, model: Model) -> None:
+        """Forget the fit before."""
+        self._forget()
+
+    def __call__(self, model: Model, epoch: int, logs: Any) -> bool:
+        """Keep the state where the number is the best so far, or as good."""
+        value = self._number(logs)
+        if value == self.best or self._is_better(value, self.best):
+            self.best, self.best_epoch, self._kept = value, epoch, model.snapshot()
+        return False
+
+    def end(self, model: Model) -> None:
+        """Give the best state back."""
+        state, self._kept = self._kept, None
+        if state is not None:
+            model.restore(state)

@@ -1,0 +1,16 @@
+"""scikit-learn's own checks of estimators, of those for tables."""
+
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
+
+from fastnn.sklearn import TabularClassifier, TabularRegressor  # noqa: E402
+
+pytestmark = pytest.mark.once
+
+
+@parametrize_with_checks([TabularClassifier("fast"), TabularRegressor("fast")])
+def test_it_is_an_estimator_of_scikit_learn(estimator, check):
+    check(estimator)
