@@ -59,7 +59,7 @@ SAID = {
 
 
 def test_each_kind_of_column_becomes_what_is_said():
-    frame, y = table()
+    frame, _ = table()
     preprocessing = Preprocessing().fit(frame)
     said = {plan.name: plan.said for plan in preprocessing.plans}
     assert {name: text[: len(SAID[name])] for name, text in said.items()} == SAID
@@ -130,17 +130,18 @@ def test_it_learns_from_a_table():
 
 @pytest.mark.parametrize("preset", ["fast", "balanced"])
 def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads_and_in_a_pickle(preset):
-    frame, y = table(120)
+    frame, y = table(70)
     labels = np.where(y > 1, "high", "low")
     found = [
-        TabularClassifier(preset, random_state=3, n_threads=n).fit(frame, labels).predict_proba(frame) for n in (1, 2, 3)
+        TabularClassifier(preset, n_nets=2, random_state=3, n_threads=n).fit(frame, labels).predict_proba(frame)
+        for n in (1, 2, 3)
     ]
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
-    model = TabularRegressor(preset, random_state=1).fit(frame, np.stack([y, -y], axis=1))
+    model = TabularRegressor(preset, n_nets=2, random_state=1).fit(frame, np.stack([y, -y], axis=1))
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.predict(frame), model.predict(frame))
-    assert model.predict(frame).shape == (120, 2)
+    assert model.predict(frame).shape == (70, 2)
     other = clone(model).fit(frame, np.stack([y, -y], axis=1))
     np.testing.assert_array_equal(other.predict(frame), model.predict(frame))
 
@@ -184,7 +185,8 @@ def test_few_rows_give_a_sane_model():
     assert np.all(np.abs(model.predict([[1.0], [2.0], [3.0]]) - [10, 20, 30]) < 5)
     labels = TabularClassifier(random_state=0).fit([[1.0], [2.0], [3.0]], ["a", "a", "b"])
     assert labels.predict([[1.0], [3.0]]).tolist() == ["a", "b"]
-    np.testing.assert_allclose(TabularRegressor(random_state=0).fit([[5.0]] * 4, [1, 2, 3, 4]).predict([[1.0]]), 2.5)
+    nothing = TabularRegressor(random_state=0).fit([[5.0]] * 4, [1, 2, 3, 4])  # a column of one value
+    np.testing.assert_allclose(nothing.predict([[1.0]]), 2.5, atol=1e-3)
 
 
 def _fit(model, x, y, **options):
@@ -215,7 +217,8 @@ REFUSED = {
     ),
     "nets": (TabularRegressor(n_nets=0), FRAME, TARGET, {}, ValueError, "n_nets is 0"),
     "columns": (
-        TabularRegressor(categorical_features=["nmber"]), FRAME, TARGET, {}, ValueError, "categorical_features has 'nmber'"
+        TabularRegressor(categorical_features=["nmber"]), FRAME, TARGET, {}, ValueError,
+        "categorical_features has 'nmber'",
     ),
     "weights": (TabularRegressor(), FRAME, TARGET, {"sample_weight": [0] * 30}, ValueError, "weights are 0"),
     "validation": (
@@ -239,7 +242,10 @@ def test_other_columns_are_refused_at_prediction():
         (frame.drop(columns="text"), "yet now missing"),
         (frame.rename(columns={"text": "colour"}), "unseen at fit time"),
         (frame[frame.columns[::-1]], "same order"),
-        (frame.assign(number="a"), "column 'number' holds text or booleans, expected numbers, as in the rows of the fit"),
+        (
+            frame.assign(number="a"),
+            "column 'number' holds text or booleans, expected numbers, as in the rows of the fit",
+        ),
         (frame.assign(day=1.0), "column 'day' holds numbers, expected dates"),
         (frame.assign(text=1.0), "column 'text' holds numbers, expected text or booleans"),
         (frame[:0], "0 sample"),

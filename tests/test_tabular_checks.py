@@ -4,9 +4,9 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fastnn.sklearn import TabularClassifier, TabularRegressor  # noqa: E402
+from fastnn.sklearn import TabularClassifier, TabularRegressor
 
 pytestmark = pytest.mark.once
 

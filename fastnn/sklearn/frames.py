@@ -69,7 +69,9 @@ def values_in(values: Iterable[Any], where: str) -> Column:
         return Column("empty", np.full(len(found), np.nan))
     present = {type(value) for value in some}
     if all(issubclass(kind, (Real, Decimal, np.number)) and not issubclass(kind, bool) for kind in present):
-        return numbers_in([np.nan if is_missing(value) else float(value) for value in found] if kinds - {float} else found)
+        if kinds <= {float, int}:
+            return numbers_in(found)
+        return numbers_in([np.nan if is_missing(value) else float(value) for value in found])
     if all(issubclass(kind, _TIMES) for kind in present):
         plain = [np.datetime64("NaT") if is_missing(value) else _wall_time(value) for value in found]
         return dates_in(np.array(plain, "datetime64[ns]"))
@@ -124,7 +126,7 @@ def of_array(values: NDArray[Any], where: str) -> Column:
 
 def _seconds(values: NDArray[Any]) -> Floats:
     nanoseconds = values.astype("timedelta64[ns]")
-    found = nanoseconds.astype(np.int64) * _SECONDS
+    found: Floats = nanoseconds.astype(np.float64) * _SECONDS
     found[np.isnat(nanoseconds)] = np.nan
     return found
 

@@ -112,7 +112,7 @@ class _Date(_Plan):
         in_year = (days - year.astype("datetime64[D]")).astype(np.float64) * (2 * np.pi / 365.25)
         weekday = (days.astype(np.int64) + 3) % 7  # 1970 began on a Thursday
         hour = (nanoseconds % int(_DAY)) * (24 / _DAY)
-        found: dict[str, Floats] = {
+        found: dict[str, Any] = {
             "days": (nanoseconds - self.first) / _DAY,
             "year": year.astype(np.int64) + 1970.0,
             "sine of the year": np.sin(in_year),
@@ -282,9 +282,7 @@ class Preprocessing:
                 )
         return found
 
-    def _plan(
-        self, place: int, name: str, column: Column, asked: bool, rows: Any, weight: Floats | None
-    ) -> _Plan:
+    def _plan(self, place: int, name: str, column: Column, asked: bool, rows: Any, weight: Floats | None) -> _Plan:
         if asked and column.kind == "number":
             values, codes = np.unique(column.numbers, return_inverse=True)
             known = [value for value in values.tolist() if value == value]
@@ -399,16 +397,16 @@ class Preprocessing:
                 matrix[:, mark] = unknown
                 mark += 1
             at += len(plan.made)
-        for plan in self._flags:
-            codes = plan.find(self._same(plan, columns[plan.place]))
-            if plan.form == "sign":
+        for category in self._flags:
+            codes = category.find(self._same(category, columns[category.place]))
+            if category.form == "sign":
                 matrix[:, at] = np.where(codes < 0, 0, 2 * codes - 1)
             else:
                 rows = np.flatnonzero(codes >= 0)
                 matrix[rows, at + codes[rows]] = 1
-            at += len(plan.made)
-        for j, plan in enumerate(self._coded):
-            matrix[:, self.n_scaled + j] = plan.find(self._same(plan, columns[plan.place]))
+            at += len(category.made)
+        for j, category in enumerate(self._coded):
+            matrix[:, self.n_scaled + j] = category.find(self._same(category, columns[category.place]))
         return matrix
 
     def _median(self, plan: _Number) -> float:
@@ -437,7 +435,11 @@ class Preprocessing:
             return Column("number", np.full(n, np.nan))
         if isinstance(plan, _Category) and column.kind == "number" and not isinstance(plan.values[0], (str, bytes)):
             return column
-        if plan.kind == "number" and column.codes is not None and all(isinstance(v, (bool, np.bool_)) for v in column.values):
+        if (
+            plan.kind == "number"
+            and column.codes is not None
+            and all(isinstance(v, (bool, np.bool_)) for v in column.values)
+        ):
             values = np.array([*map(float, column.values), np.nan])
             return Column("number", values[column.codes])
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Any
@@ -125,6 +126,11 @@ class Task:
     codes: tuple[int, ...]
 
 
+def _falling(rate: float) -> Any:
+    """Return a rate that stays for half of a fit, then falls to 0."""
+    return rate * FlatThenDecay(0.5) if rate else 0.0
+
+
 def build(recipe: Recipe, task: Task, seed: int, dtype: str) -> Model:
     """Return a net that has learnt nothing."""
     activation = recipe.classes if task.of_classes else recipe.numbers
@@ -140,7 +146,7 @@ def build(recipe: Recipe, task: Task, seed: int, dtype: str) -> Model:
             Dense(units, activation, weight_initializer=normal(std=1 / sqrt(width)), bias_initializer=normal(std=1.0))
         )
         if recipe.dropout:
-            layers.append(Dropout(recipe.dropout * FlatThenDecay(0.5)))
+            layers.append(Dropout(_falling(recipe.dropout)))
         width = units
     layers.append(Dense(task.outputs, weight_initializer="zeros"))
     if task.of_classes:
@@ -151,16 +157,16 @@ def build(recipe: Recipe, task: Task, seed: int, dtype: str) -> Model:
 def optimizer_for(recipe: Recipe, task: Task, net: Model) -> Optimizer:
     """Return Adam with the rates of the NTK form: z = x W / √m is W ~ N(0, 1/m) with a rate that is 1 / √m of it."""
     groups, width = [Group("biases", recipe.bias_rate, 0.0 if recipe.decay else None)], 0
-    decay: Any = recipe.decay * FlatThenDecay(0.5) if recipe.decay else 0.0
+    decay = _falling(recipe.decay)
     for i, layer in enumerate(net.layers):
         if isinstance(layer, Scale):
             groups.append(Group(f"{i}.s", recipe.factor_rate))
         elif isinstance(layer, Dense):
             width = _width_before(net, i, task)
-            own = recipe.decay * sqrt(width) * FlatThenDecay(0.5) if recipe.decay else None
+            own = _falling(recipe.decay * sqrt(width)) if recipe.decay else None
             groups.append(Group(f"{i}.w", 1 / sqrt(width), own))
-    rate = recipe.rate_classes if task.of_classes else recipe.rate_numbers
-    return Adam(rate * Coslog(4), 0.9, 0.95, 1e-8, decay, bool(recipe.decay), groups=groups)
+    rate: Any = (recipe.rate_classes if task.of_classes else recipe.rate_numbers) * Coslog(4)
+    return Adam(rate, 0.9, 0.95, 1e-8, decay, bool(recipe.decay), groups=groups)
 
 
 def _width_before(net: Model, place: int, task: Task) -> int:
@@ -181,6 +187,8 @@ class LastBest(Monitoring):
     ----------
     monitor, mode : str
         As of `fastnn.EarlyStopping`.
+    score : callable or None
+        The number itself, of the net, where nothing else logs it.
 
     Examples
     --------
@@ -196,8 +204,13 @@ class LastBest(Monitoring):
 
     sees_all = True
 
-    def __init__(self, monitor: str, mode: str | None = None) -> None:
+    def __init__(self, monitor: str, mode: str | None = None, score: Callable[[Model], float] | None = None) -> None:
         super().__init__(monitor, mode)
+        self.score = score
+
+    def require(self, modes: Mapping[str, str], is_open: bool) -> None:
+        if self.score is None:
+            super().require(modes, is_open)
 
     def _forget(self) -> None:
         super()._forget()
@@ -213,6 +226,8 @@ class LastBest(Monitoring):
 
     def __call__(self, model: Model, epoch: int, logs: Any) -> bool:
         """Keep the state where the number is the best so far, or as good."""
+        if self.score is not None:
+            logs[self.monitor] = self.score(model)
         value = self._number(logs)
         if value == self.best or self._is_better(value, self.best):
             self.best, self.best_epoch, self._kept = value, epoch, model.snapshot()
