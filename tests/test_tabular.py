@@ -220,7 +220,7 @@ REFUSED = {
         TabularRegressor(categorical_features=["nmber"]), FRAME, TARGET, {}, ValueError,
         "categorical_features has 'nmber'",
     ),
-    "weights": (TabularRegressor(), FRAME, TARGET, {"sample_weight": [0] * 30}, ValueError, "weights are 0"),
+    "weights": (TabularRegressor(), FRAME, TARGET, {"sample_weight": [0] * 30}, ValueError, "at least one non-zero"),
     "validation": (
         TabularClassifier(), FRAME, ["a", "b"] * 15, {"validation_data": (FRAME, ["c"] * 30)}, ValueError,
         "validation_data: y has 'c', expected classes of the fit",
