@@ -123,8 +123,8 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
     def _require_targets(self, target: Any) -> None:
         if len(np.unique(target)) < 2:
             raise ValueError(
-                f"{self._name}: y has one class, {self.classes_.tolist()[target[0]]!r}, expected two at least among the rows "
-                "that weigh something"
+                f"{self._name}: y has one class, {self.classes_.tolist()[target[0]]!r}, expected two at least among the "
+                "rows that weigh something"
             )
 
     def _by_class(self, y: Any, weight: Floats | None) -> Floats | None:
@@ -152,7 +152,8 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
         known = places < len(self.classes_)
         known[known] = self.classes_[places[known]] == y[known]
         if not known.all():
-            raise ValueError(f"validation_data: y has {y[~known].tolist()[0]!r}, expected classes of the fit: {self.classes_}")
+            odd = y[~known].tolist()[0]
+            raise ValueError(f"validation_data: y has {odd!r}, expected classes of the fit: {self.classes_}")
         return (matrix, places, *weight)
 
     def _as_given(self, y: Any) -> Any:
