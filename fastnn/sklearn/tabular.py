@@ -123,8 +123,8 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
     def _require_targets(self, target: Any) -> None:
         if len(np.unique(target)) < 2:
             raise ValueError(
-                f"{self._name}: y has one class, {self.classes_.tolist()[target[0]]!r}, expected two at least among the "
-                "rows that weigh something"
+                f"{self._name}: y has one class, {self.classes_.tolist()[target[0]]!r}, expected two at least among "
+                "the rows that weigh something"
             )
 
     def _by_class(self, y: Any, weight: Floats | None) -> Floats | None:
