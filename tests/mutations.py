@@ -34,6 +34,7 @@ GATHER = f"{KERNELS}rows_are_gathered_from_any_layout"
 STACKS = "test_stacks.py::test_"
 ACCURACY = "test_accuracy.py::test_float"
 CLIFFS = "test_cliffs.py::test_"
+ONLINE = "test_online.py::test_"
 CALLS = "test_calls.py::test_"
 BOUNDS = f"{CALLS}a_number_outside_of_its_bounds_is_refused"
 
@@ -62,6 +63,10 @@ MUTATIONS = (
     ("gemm/pack.c", "to[p * to_row + i] = «from[i * from_row + p * from_col] ⇒ from[i * from_row]»", SIZES),
     ("gemm/workspace.c", "(&workspace_key, «free ⇒ NULL»)", f"{STACKS}a_thread_that_ends"),
     ("gemm/products.c", "if («!memory ⇒ 0») return CALL_NO_MEMORY;\n    real *const pack", f"{STACKS}no_memory"),
+    ("gemm/products.c", "a_cols ? «*p->a_cols * p->a_col ⇒ 0»", ROWS),
+    ("gemm/products.c", "const real chain = real_fma(«number ⇒ -number», b[j], 0)", f"{SIZES}|{STEPS}"),
+    ("gemm/products.c", "smaller(left, ROW_VECTORS * LANES);\n    *vectors = «ROW_VECTORS ⇒ FEW_ROWS_VECTORS»", SIZES),
+    ("gemm/dots.c", "memcpy(sums + r, «&four ⇒ &x», sizeof", SIZES),
     # threads
     ("team/team.h", "+ «rest * (next + 1) / chunks ⇒ rest * next / chunks»", PARTS),
     # formulas
@@ -176,6 +181,8 @@ MUTATIONS = (
     ("kernels/arguments.pxi", "a.unless >= 0 and «payload[a.word] is NULL ⇒ False»", f"{CALLS}a_centered"),
     ("kernels/activation.pxi", "if «i < n ⇒ False» else &ZERO", f"{CALLS}the_constant"),
     # replays
+    ("tape/call.h", "if («!call->updates ⇒ 1») return", f"{KERNELS}what_updates_parameters_takes_subnormal"),
+    ("tape/call.h", "_mm_setcsr((unsigned)«before ⇒ (before | 0x8040)»", f"{KERNELS}what_updates_parameters_takes"),
     ("tape/call.h", "n->above ? «value > n->low ⇒ value >= n->low»", f"{BOUNDS}|{CALLS}the_constant"),
     ("tape/call.h", "n->array] || «value == 0 ⇒ 1»", f"{CALLS}momentum_that_leaves_0"),
     ("tape/player.pxi", "tape.calls_python and «not call_in_bounds(call) ⇒ False»", f"{CALLS}a_number_that"),
@@ -193,6 +200,17 @@ MUTATIONS = (
     ("tape/row_function.pxi", "> row + «i * stride ⇒ i * sizeof(Number)»", f"{CLIFFS}a_row_of_an_array"),
     ("tape/row_function.pxi", "if «is_whole ⇒ False»:", f"{CLIFFS}a_row_of_any_numbers"),
     ("tape/row_function.pxi", "«row[i * stride] != 0 ⇒ row[i * stride]»", f"{CLIFFS}a_row_of_any_numbers"),
+    # a step of one row
+    ("tape/row_step.pxi", "or «trainer._updated is not self.update ⇒ False» or", f"{ONLINE}a_change_counts"),
+    ("tape/row_step.pxi", "if «self.edited[0] is not self.seen ⇒ False»:", f"{ONLINE}a_change_counts"),
+    ("tape/row_step.pxi", "not «self.is_finite() ⇒ True» or not", f"{ONLINE}a_bad_row_changes_nothing"),
+    ("tape/row_step.pxi", "(<double *> self.x)[«i ⇒ 0»])\n        return", f"{ONLINE}a_bad_row_changes_nothing"),
+    ("tape/row_step.pxi", "or not «0 <= label <= self.high ⇒ label <= self.high»", f"{ONLINE}a_bad_target_changes_nothing"),
+    ("tape/row_step.pxi", "isfinite(number) and «self.low <= number <= self.high ⇒ True»", f"{ONLINE}a_bad_target_changes_nothing"),
+    ("tape/row_step.pxi", "self.label[0] = «label ⇒ 0»", f"{ONLINE}targets_of_every_loss"),
+    ("tape/row_step.pxi", "target.put(0, «<double> y ⇒ 0.5»)", f"{ONLINE}targets_of_every_loss"),
+    ("tape/row_step.pxi", "return «self.value[0] ⇒ 0.0»", f"{ONLINE}rows_train_as_batches"),
+    ("tape/row_step.pxi", "self.memory.without_gradients = «None ⇒ 'never'»", f"{ONLINE}rows_train_as_batches"),
 )  # fmt: skip
 
 # What only the checked build can find, with what its message must name: numbers beyond an array in a body, which cannot

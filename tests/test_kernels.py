@@ -178,6 +178,25 @@ def test_products_have_the_same_bits_in_any_parts(dtype, sizes):
             assert_same_again(f"{n_threads} threads", team=team)
 
 
+@each_dtype
+def test_what_updates_parameters_takes_subnormal_numbers_for_0(dtype):
+    """Eager, replayed, in parts and by threads; other kernels and NumPy do not."""
+    tiny = np.finfo(dtype).smallest_subnormal * np.arange(1000, 1064).astype(dtype)
+    w, dw, y, lr, tape = np.empty_like(tiny), tiny.copy(), np.empty_like(tiny), np.ones(1), Tape()
+    k = kernel("sgd", dtype)
+    k(w, dw, None, lr, tape=tape)
+    with Team(2, divide_all=True) as team:
+        for run in (
+            lambda: k(w, dw, None, lr), tape.replay, lambda: tape.replay(parts=3), lambda: tape.replay(team=team),
+        ):  # fmt: skip
+            w[...] = 2 * tiny
+            run()
+            np.testing.assert_array_equal(w, 0)
+            kernel("relu_forward", dtype)(tiny[None], y[None])
+            np.testing.assert_array_equal(y, tiny)
+            assert np.all(tiny / dtype(2) > 0)
+
+
 @each_product
 @each_dtype
 def test_what_is_fused_into_products_has_the_bits_of_separate_passes(dtype, sizes):

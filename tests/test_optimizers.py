@@ -331,3 +331,19 @@ def test_lamb_moves_arrays_of_zeros():
     net.grads = np.ones(net.params.shape)
     LAMB(0.1).step(net)
     np.testing.assert_allclose(net.params, -0.1, rtol=1e-5)
+
+
+@each_dtype
+@each_optimizer
+def test_what_is_remembered_of_gradients_never_stays_subnormal(optimizer, dtype):
+    """Where gradients become 0, as behind a relu that is never positive again: such steps would take twice as long."""
+    rule, least = OPTIMIZERS[optimizer](), np.finfo(dtype).smallest_normal
+    net = stepped(rule, gradients(net_of(dtype), 1), dtype)
+    remembered = [array for array in memory_of(net).values() if array.shape == net.params.shape]
+    for array in remembered:
+        array[...] = np.clip(array, -4 * least, 4 * least)
+    for _ in range(40):
+        net.grads = np.zeros_like(net.params)
+        rule.step(net)
+    for array in (net.params, *remembered):
+        assert not np.any((array != 0) & (np.abs(array) < least))

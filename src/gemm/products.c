@@ -4,8 +4,8 @@
  *     product_of_panels   packs as many columns of b as a tile reads, for all rows of a small a;
  *     product_in_blocks   packs b block by block into the order in which tiles read it, while the first ones do;
  *     product_transposed  for the few columns that would fill no vector: c.T = b.T @ a.T,
- * two beside them: product_of_row, where one row of a meets a large b, and product_of_short_chains, for dx of a layer
- * of few outputs; and which of them a product takes.
+ * three beside them: product_of_row, where one row of a meets a large b, product_of_column, for dw of one row, and
+ * product_of_short_chains, for dx of a layer of few outputs; and which of them a product takes.
  */
 #include "products.h"
 #include "pack.h"
@@ -27,6 +27,14 @@ ALWAYS_INLINE ptrdiff_t tile_columns(ptrdiff_t rows, ptrdiff_t left, ptrdiff_t *
     return columns;
 }
 
+/* The same for one row alone, where there are so many. */
+ALWAYS_INLINE ptrdiff_t tile_of_row(ptrdiff_t left, ptrdiff_t *vectors, Tile *t) {
+    const ptrdiff_t columns = smaller(left, ROW_VECTORS * LANES);
+    *vectors = ROW_VECTORS;
+    t->width = columns - (ROW_VECTORS - 1) * LANES;
+    return columns;
+}
+
 /* How many rows of a panel of c are finished together: up to 24 KB. Long rows lie in pages of their own, of which a core
  * knows few at a time, and, at multiples of 4 KB, in the same few lines of its first cache. */
 #define FINISHED_ROWS 192
@@ -45,7 +53,9 @@ ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t
     for (ptrdiff_t i = 0; i < m; i += block_m) {
         const ptrdiff_t height = smaller(block_m, m - i);
         for (ptrdiff_t j = 0, columns, vectors; j < n; j += columns) {
-            columns = tile_columns(rows, n - j, &vectors, &t);
+            columns = m == 1 && n - j > (ROW_VECTORS - 1) * LANES
+                          ? tile_of_row(n - j, &vectors, &t)
+                          : tile_columns(rows, n - j, &vectors, &t);
             t.a_next = j == 0 ? p->a_next : NULL;
             t.b = p->b + j;
             t.c = p->c + i * p->c_row + first + j;
@@ -88,6 +98,49 @@ static NOINLINE void product_of_row(const Product *p) {
     for (; q < p->k; q++) stream(1, p->n, p->a + q * p->a_col, p->a_col, p->b + q * p->b_row, p->b_row, p->c);
     for (ptrdiff_t j = 0; p->bias && j < p->n; j++) p->c[j] += p->bias[j];
     finish(p, 0, 0, 1, p->n);
+}
+
+/* k == 1, as in dw of one row: each number of c is one product, so that there is nothing to keep in registers, and c is
+ * written from end to end, a few vectors at a time. Rows of fewer numbers than a vector take `n` if it is not 0. */
+#define AT_ONCE 4 /* vectors */
+ALWAYS_INLINE void column(const int update, const ptrdiff_t narrow, const Product *p, const real *a) {
+    const ptrdiff_t m = p->m, n = narrow ? narrow : p->n, a_row = p->a_row, c_row = p->c_row;
+    const vec zero = vec_broadcast(0), step = vec_broadcast(-p->rate);
+    const real rate = p->rate, *const b = p->b;
+    real *c = p->c;
+    for (ptrdiff_t i = 0; i < m; i++, c += c_row) {
+        const real number = a[i * a_row];
+        const vec s = vec_broadcast(number);
+        ptrdiff_t j = 0;
+        for (; !narrow && j + AT_ONCE * LANES <= n; j += AT_ONCE * LANES) {
+            UNROLL for (int v = 0; v < AT_ONCE; v++) {
+                const vec chain = vec_fma(s, vec_load(b + j + v * LANES), zero);
+                vec_store(c + j + v * LANES, update ? vec_fma(step, chain, vec_load(c + j + v * LANES)) : chain);
+            }
+        }
+        for (; !narrow && j + LANES <= n; j += LANES) {
+            const vec chain = vec_fma(s, vec_load(b + j), zero);
+            vec_store(c + j, update ? vec_fma(step, chain, vec_load(c + j)) : chain);
+        }
+        UNROLL for (; j < n; j++) {
+            const real chain = real_fma(number, b[j], 0);
+            c[j] = update ? real_fma(-rate, chain, c[j]) : chain;
+        }
+    }
+}
+
+/* b_col == 1, no bias, no a_rows. */
+static NOINLINE void product_of_column(const Product *p) {
+    const real *const a = p->a + (p->a_cols ? *p->a_cols * p->a_col : 0);
+    switch (p->update ? -p->n : p->n) {
+#define CASE(n) case n: column(0, n, p, a); break; case -n: column(1, n, p, a); break;
+        CASE(1) CASE(2) CASE(3)
+#undef CASE
+        default:
+            if (p->update) column(1, 0, p, a);
+            else column(0, 0, p, a);
+    }
+    finish(p, 0, 0, p->m, p->n);
 }
 
 /* How many columns packing fills, the last ones with zeros. */
@@ -294,6 +347,10 @@ GEMM_API NOINLINE int product_of_chains(const Product *p) {
     ptrdiff_t n = p->n;
     if (m == 1 && !by_index && n >= 8 * LANES && p->b_col == 1 && !p->update && n * k * size > 64 * 1024) {
         product_of_row(p);
+        return 0;
+    }
+    if (k == 1 && p->b_col == 1 && !p->a_rows && !p->bias) {
+        product_of_column(p);
         return 0;
     }
     if (n > PANEL && k > 0 && k <= SHORT_K && !by_index && p->b_row == 1 && !p->bias && !p->update) {

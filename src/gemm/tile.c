@@ -21,7 +21,7 @@ enum {
 /* One term of all chains of a tile; x is the row of b. */
 ALWAYS_INLINE void tile_term(const int rows, const int vectors, const int masked, const int by, const vec_mask mask,
                              const real *a[TILE_ROWS], ptrdiff_t a_row, ptrdiff_t a_col, ptrdiff_t *at, const real *b,
-                             vec x[FEW_ROWS_VECTORS], vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
+                             vec x[ROW_VECTORS], vec sum[TILE_ROWS][ROW_VECTORS]) {
     const int last = vectors - 1;
     UNROLL for (int v = 0; v < last; v++) x[v] = vec_load(b + v * LANES);
     x[last] = masked ? vec_load_first(b + last * LANES, mask) : vec_load(b + last * LANES);
@@ -98,12 +98,12 @@ ALWAYS_INLINE void transpose_lines(const int term, const real *from, ptrdiff_t f
 /* The chains of one tile over all of k. */
 ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked, const int way, const int by,
                              const vec_mask mask, const Tile *t, const Packing *packing,
-                             vec sum[TILE_ROWS][FEW_ROWS_VECTORS]) {
+                             vec sum[TILE_ROWS][ROW_VECTORS]) {
     const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
     const real *a[TILE_ROWS], *b = t->b;
     real *to = way == READING ? NULL : packing->to;
     const real *next = way == COPYING_B ? b + AHEAD * b_row : t->a + AHEAD * a_col;
-    vec x[FEW_ROWS_VECTORS];
+    vec x[ROW_VECTORS];
     ptrdiff_t p = t->k, at = 0;
     UNROLL for (int i = 0; i < rows; i += by) a[i / by] = t->a + (by == BY_ROWS ? t->a_rows[i] : i) * a_row;
 #ifdef SPAN
@@ -179,7 +179,7 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const int way, const 
     const vec_mask mask = vec_first(t->width);
     const ptrdiff_t c_row = t->c_row;
     real *c = t->c;
-    vec sum[TILE_ROWS][FEW_ROWS_VECTORS];
+    vec sum[TILE_ROWS][ROW_VECTORS];
 
     if (t->resume) {
         const real *start = c;
@@ -236,7 +236,7 @@ GEMM_API NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t)
     CASE_BY(rows, vectors, BY_ROWS) CASE_BY(rows, vectors, BY_STRIDE) CASE_BY(rows, vectors, BY_COLUMNS)
 #define CASES(rows) CASE(rows, 1) CASE(rows, 2)
     switch (SHAPE(rows, vectors, t->a_rows ? BY_ROWS : t->a_cols ? BY_COLUMNS : BY_STRIDE)) {
-        CASE(1, 4) CASE(2, 4)
+        CASE(1, 4) CASE(2, 4) CASE(1, 8)
         CASES(1) CASES(2) CASES(3) CASES(4) CASES(5) CASES(6)
 #if TILE_ROWS == 12
         CASES(7) CASES(8) CASES(9) CASES(10) CASES(11) CASES(12)

@@ -6,7 +6,7 @@
 
 /* A tile is up to TILE_ROWS rows of 1 or 2 vectors: 24 of 32 registers, or 12 of 16, hold its sums, the others the
  * vectors of b and one broadcast number of a. One or two rows would wait for their own sums (a multiply-add takes
- * four cycles and starts every cycle): they get 4 vectors. */
+ * four cycles, and one or two start every cycle): two get 4 vectors, and one 4 or 8. */
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define TILE_ROWS 12
 #else
@@ -15,6 +15,7 @@
 #define TILE_VECTORS 2
 #define FEW_ROWS 2
 #define FEW_ROWS_VECTORS 4
+#define ROW_VECTORS 8
 #define PANEL_COLUMNS (TILE_VECTORS * (VECTOR_BYTES / sizeof(real)))
 #define PANEL ((ptrdiff_t)PANEL_COLUMNS) /* b is packed into panels as wide as a tile, each (k, PANEL) */
 #define BLOCK_K 512
@@ -38,7 +39,7 @@ typedef struct {
 } Tile;
 
 /* c (rows, columns) of a tile of up to TILE_ROWS rows and 1 or TILE_VECTORS vectors, or up to FEW_ROWS rows and
- * FEW_ROWS_VECTORS vectors. */
+ * FEW_ROWS_VECTORS vectors, or one row and ROW_VECTORS. */
 GEMM_API void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t);
 
 /* The first of many tiles that read the same panel of b, or the same rows of a, packs them for the others: this one

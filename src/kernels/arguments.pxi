@@ -324,7 +324,7 @@ cdef int run(Frame *f, Py_ssize_t n_calls) except -1:
     if n_bytes > SHORT_BYTES:
         return run_now(f.call, n_calls)
     for i in range(n_calls):
-        status = status or f.call[i].body(&f.call[i], 0, f.call[i].units)
+        status = status or call_run(&f.call[i], 0, f.call[i].units)
     return raise_status(status, NULL) if status != 0 and status != CALL_END else 0
 
 

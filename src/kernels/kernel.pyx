@@ -15,7 +15,7 @@ from sys import intern
 
 from fastnn._core.tape cimport (
     CALL_END, CALL_NOT_FINITE, CALL_NUMBERS, CALL_WORDS, FASTNN_LAYOUT, Body, Call, CallBounds, CallNumber, Tape,
-    bounds_in_words, call_divide, call_number_holds, raise_status, run_now,
+    bounds_in_words, call_divide, call_number_holds, call_run, raise_status, run_now,
 )
 from fastnn._core.tape import layout
 from libc.math cimport isfinite

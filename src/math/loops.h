@@ -155,6 +155,22 @@ ALWAYS_INLINE real maximum(const real *x, ptrdiff_t n) {
     return largest;
 }
 
+/* Whether n elements are finite: of others, x * 0 is NaN. So many lanes that no sum waits for the one before it. */
+ALWAYS_INLINE int all_finite(const real *x, ptrdiff_t n) {
+    enum { WIDE = 4 * REDUCTION_LANES, VECTORS = WIDE / LANES };
+    real lanes[WIDE] = {0}, total = 0;
+    vec vectors[VECTORS];
+    ptrdiff_t i = 0;
+    memcpy(vectors, lanes, sizeof vectors);
+    for (; i + WIDE <= n; i += WIDE) {
+        UNROLL for (int v = 0; v < VECTORS; v++) vectors[v] += *(const vec *)(x + i + v * LANES) * 0;
+    }
+    memcpy(lanes, vectors, sizeof lanes);
+    for (int lane = 0; lane < WIDE; lane++) total += lanes[lane];
+    for (; i < n; i++) total += x[i] * 0;
+    return total == 0;
+}
+
 /* The sum of f over n elements, in double. */
 ALWAYS_INLINE double sum_in_double(const real *x, ptrdiff_t n, double (*f)(double)) {
     double lanes[REDUCTION_LANES] = {0}, total = 0;

@@ -98,7 +98,7 @@ cdef int run_now_in_slices(const Call *call, Tape tape, Player *player) noexcept
     while at < call.units:
         units = even_slice(call.units - at, most)
         began = seconds()
-        status = call.body(call, at, at + units)
+        status = call_run(call, at, at + units)
         elapsed = seconds() - began
         if status == 0:
             status = look(tape, player)
@@ -129,7 +129,7 @@ cdef int run_now(const Call *calls, Py_ssize_t n_calls) except -1:
         for i in range(n_calls):
             updating = updating or calls[i].updates
             if updating or tape is None or not takes_long(&calls[i], &player):
-                status = calls[i].body(&calls[i], 0, calls[i].units)
+                status = call_run(&calls[i], 0, calls[i].units)
             else:
                 status = run_now_in_slices(&calls[i], tape, &player)
             if status != 0:
@@ -171,8 +171,8 @@ cdef inline int run_units(const Call *call, Py_ssize_t begin, Py_ssize_t end, Pl
     if player.shared is not NULL and (call.grain > 0 or player.divide_all):
         chunks = min((end - begin) // (1 if player.divide_all else call.grain), player.most_chunks)
         if chunks > 1:
-            return team_run(player.shared, <team_function> call.body, call, begin, end, chunks)
-    return call.body(call, begin, end)
+            return team_run(player.shared, <team_function> call_run, call, begin, end, chunks)
+    return call_run(call, begin, end)
 
 
 cdef int play_in_parts(Tape tape, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t parts) noexcept nogil:
@@ -186,7 +186,7 @@ cdef int play_in_parts(Tape tape, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t p
         units = tape.calls[i].units
         n = min(parts, units)
         for part in range(n):
-            status = tape.calls[i].body(&tape.calls[i], units * part // n, units * (part + 1) // n)
+            status = call_run(&tape.calls[i], units * part // n, units * (part + 1) // n)
             if status != 0:
                 return error_of(status)
     return 0

@@ -37,6 +37,7 @@ cdef extern from "tape/call.h":
         int updates
         void *payload[24]
     bint call_number_holds(const Call *call, const CallNumber *number) noexcept nogil
+    int call_run(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
     bint call_in_bounds(const Call *call) noexcept nogil
     void call_divide(Call *call, double nanoseconds) noexcept nogil
 
