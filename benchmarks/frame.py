@@ -93,6 +93,8 @@ class Timing:
         How many repeats, and how many calls each of them consists of.
     processors : float
         Processor time of all threads per wall time: 1 says that one thread computed.
+    processor_seconds : float
+        Processor time of all threads for a call, the least of the repeats.
     """
 
     minimum: float
@@ -100,10 +102,12 @@ class Timing:
     repeats: int
     calls: int
     processors: float
+    processor_seconds: float
 
     def per(self, n: int) -> "Timing":
         """Return the time of one of `n` things that a call does."""
-        return replace(self, minimum=self.minimum / n, median=self.median / n)
+        each = {name: getattr(self, name) / n for name in ("minimum", "median", "processor_seconds")}
+        return replace(self, **each)
 
 
 def peak(dtype: str) -> dict[str, Callable[[], object]]:
@@ -136,7 +140,7 @@ def measure(
         once = timeit.timeit(call, number=1)
         calls[name] = max(1, round(_SECONDS_PER_REPEAT / max(once, 1e-7)))
     times: dict[str, list[float]] = {name: [] for name in contenders}
-    processor_time = dict.fromkeys(contenders, 0.0)
+    processor_times: dict[str, list[float]] = {name: [] for name in contenders}
     order, start, repeats = list(contenders), time.perf_counter(), 0
     while repeats < at_least or (repeats < at_most and time.perf_counter() - start < seconds):
         for name in order:
@@ -144,12 +148,12 @@ def measure(
                 wait_for_spinning_threads()
             before = time.process_time()
             times[name].append(timeit.timeit(contenders[name], number=calls[name]) / calls[name])
-            processor_time[name] += time.process_time() - before
+            processor_times[name].append((time.process_time() - before) / calls[name])
         order.append(order.pop(0))  # nobody always runs behind the same other one
         repeats += 1
     return {
-        name: Timing(min(t), statistics.median(t), repeats, calls[name], processor_time[name] / (sum(t) * calls[name]))
-        for name, t in times.items()
+        name: Timing(min(t), statistics.median(t), repeats, calls[name], sum(own) / sum(t), min(own))
+        for (name, t), own in zip(times.items(), processor_times.values(), strict=True)
     }
 
 

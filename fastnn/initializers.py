@@ -114,6 +114,18 @@ def ones(shape: Shape, rng: Generator) -> NDArray[Any]:
 
 
 @settable
+def signs(shape: Shape, rng: Generator) -> NDArray[Any]:
+    """One or minus one, w = ± 1, each as likely: what tells members of a `BatchEnsemble` apart (Wen et al. 2020).
+
+    Examples
+    --------
+    >>> from fastnn import BatchEnsemble
+    >>> layer = BatchEnsemble(64, 8, r_initializer="signs")
+    """
+    return rng.choice((-1.0, 1.0), shape)
+
+
+@settable
 def constant(shape: Shape, rng: Generator, *, value: float = 0.0) -> NDArray[Any]:
     """One number everywhere, w = value.
 
@@ -398,6 +410,7 @@ def sparse(shape: Shape, rng: Generator, *, sparsity: float = 0.9, std: float = 
 BY_NAME: dict[str, Settable] = {
     "zeros": zeros,
     "ones": ones,
+    "signs": signs,
     "constant": constant,
     "normal": normal,
     "uniform": uniform,

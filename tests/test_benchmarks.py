@@ -87,6 +87,14 @@ def test_bench_many(tmp_path: Path) -> None:
     assert required["required"] == "<= 0.53"
 
 
+def test_bench_tabm(tmp_path: Path) -> None:
+    _, report = run("bench_tabm.py", tmp_path)
+    check_rows(report)
+    (row,) = report["rows"]
+    assert row["net"] == "TabM 4x16x2"
+    assert row["seconds"]["fastnn"]["processor_seconds"] > 0
+
+
 def test_bench_steps(tmp_path: Path) -> None:
     printed, report = run("bench_steps.py", tmp_path)
     check_rows(report)
@@ -378,8 +386,9 @@ def test_contenders_take_turns(frame: ModuleType) -> None:
 
 
 def test_time_of_one_of_many(frame: ModuleType) -> None:
-    timing = frame.Timing(minimum=6.0, median=9.0, repeats=5, calls=1, processors=1.0)
-    assert timing.per(3) == frame.Timing(minimum=2.0, median=3.0, repeats=5, calls=1, processors=1.0)
+    timing = frame.Timing(minimum=6.0, median=9.0, repeats=5, calls=1, processors=1.0, processor_seconds=3.0)
+    third = frame.Timing(minimum=2.0, median=3.0, repeats=5, calls=1, processors=1.0, processor_seconds=1.0)
+    assert timing.per(3) == third
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -22,6 +22,7 @@ from fastnn import (
     Adam,
     Add,
     AlphaDropout,
+    BatchEnsemble,
     BatchNorm,
     Bias,
     Bilinear,
@@ -42,6 +43,8 @@ from fastnn import (
     LeakyReLU,
     Loss,
     Maxout,
+    MeanOfMembers,
+    Members,
     Model,
     Normalization,
     OneHot,
@@ -235,6 +238,10 @@ LAYERS = {
     "embedding alone": lambda: [Codes(), Columns(2, 0), Embedding(2, others=False), Dense(OUTPUTS)],
     "grouped": lambda: [GroupedDense(3, 2), Tanh(), GroupedDense(1, 3, bias=False), Dense(OUTPUTS)],
     "grouped last": lambda: [Dense(6, "tanh"), GroupedDense(1, OUTPUTS)],
+    "members": lambda: [
+        Members(3), BatchEnsemble(4, 3, "tanh", r_initializer="signs"), Dropout(0.2),
+        BatchEnsemble(3, 3, bias=False), GroupedDense(2, 3), MeanOfMembers(3, "softmax"), Dense(OUTPUTS),
+    ],
     "waves": lambda: [PBLDEmbedding(3, 4), Dense(5, "tanh"), PBLDEmbedding(2, 3, 0.3), Dense(OUTPUTS)],
     "waves and relu": lambda: [
         PLREmbedding(3, 4, 0.2), Dense(5, "tanh"), PLREmbedding(2, 3, 0.3, lite=True), Dense(OUTPUTS),

@@ -64,6 +64,7 @@ from fastnn.layers.dropout import (
     GaussianDropout,
     GaussianNoise,
 )
+from fastnn.layers.ensemble import BatchEnsemble, MeanOfMembers, Members
 from fastnn.layers.function import (
     Lambda,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "Activation",
     "Add",
     "AlphaDropout",
+    "BatchEnsemble",
     "BatchNorm",
     "Bias",
     "Bilinear",
@@ -123,6 +125,8 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "Maxout",
+    "MeanOfMembers",
+    "Members",
     "Mish",
     "Normalization",
     "OneHot",

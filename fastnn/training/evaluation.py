@@ -14,6 +14,7 @@ from fastnn.checks import count, shown
 from fastnn.inference import Predictors
 from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
+from fastnn.losses.members import for_end
 from fastnn.metrics.contract import Asked
 from fastnn.training.data import Data, read
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def ending(tree: Tree, loss: Loss) -> tuple[Loss, bool]:
     """Return the loss as it is computed behind these layers, and whether it contains the last of them."""
     loss.require_one_number()
-    return loss.for_end(tree.last, droppable=len(tree.elements) > 1)
+    return for_end(loss, tree.last, droppable=len(tree.elements) > 1)
 
 
 def evaluated(
