@@ -20,6 +20,7 @@ from fastnn.initializers import (
     lecun_uniform,
     normal,
     orthogonal,
+    signs,
     sparse,
     torch,
     truncated_normal,
@@ -96,6 +97,12 @@ def test_structure(shape):
             assert len({tuple(column == 0) for column in w.T}) > shape[1] // 2  # other places in each column
             np.testing.assert_allclose(w[w != 0].std(), 0.3, rtol=0.2)
     np.testing.assert_array_equal(constant(-1.5)(shape, rng), np.full(shape, -1.5))
+
+
+def test_signs_are_one_or_minus_one():
+    w = signs((50, 40), np.random.default_rng(0))
+    assert set(np.unique(w).tolist()) == {-1, 1}
+    assert abs(w.mean()) < 0.1
 
 
 def test_gains():
