@@ -108,6 +108,7 @@ class Recorded:
         if self.weight is None and not (rest and self._share):
             return None
         tapes: list[Tape | None] = []
+        found.cursor[0] = 0  # of an epoch before: there may be fewer rows behind it
         for rows in (found.rows, rest):
             tape = Tape() if rows else None
             if tape is not None:
@@ -263,6 +264,8 @@ def go(
                     loss = epoch()
                 except FloatingPointError:
                     if best is None:
+                        if not incremental:
+                            _warn_of_last(e.max_iter)  # where scikit-learn ends, too
                         raise
                     _lost(e, e.max_iter - done + 1, n)
                     break

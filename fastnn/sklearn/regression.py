@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
 from fastnn.arena import Array
@@ -135,10 +134,9 @@ beta_1, beta_2, epsilon, n_iter_no_change, max_fun : Any
         outputs = self._means(self._rows(X))
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
-    @available_if(lambda self: self._check_solver())  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> MLPRegressor:
-        """Go once over these rows, from where the last call has ended.
+        """Go once over these rows, from where the last call has ended; with "lbfgs", fit from there.
 
         Parameters
         ----------

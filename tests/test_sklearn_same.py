@@ -1,0 +1,289 @@
+"""The estimators and scikit-learn's are the same from outside: signatures, attributes, warnings, errors."""
+
+import copy
+import inspect
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", "1.9")  # whose texts and attributes these are
+from scipy import sparse
+from sklearn import neural_network
+
+import fastnn.sklearn
+
+KINDS = ("MLPClassifier", "MLPRegressor")
+each_kind = pytest.mark.parametrize("kind", KINDS)
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 3))
+Y = {"MLPClassifier": np.digitize(X[:, 0], [-0.5, 0.5]), "MLPRegressor": X @ [1.0, -2.0, 0.5]}
+
+
+def both(kind, **settings):
+    given = {"hidden_layer_sizes": 4, "max_iter": 3, "random_state": 0, **settings}
+    return getattr(neural_network, kind)(**given), getattr(fastnn.sklearn, kind)(**given)
+
+
+def quietly(call, *arguments, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return call(*arguments, **options)
+
+
+def public(model):
+    return {name for name in dir(model) if not name.startswith("_")}
+
+
+@each_kind
+def test_signatures_defaults_and_attributes_are_those_of_scikit_learn(kind):
+    theirs, ours = getattr(neural_network, kind), getattr(fastnn.sklearn, kind)
+    wanted = inspect.signature(theirs).parameters
+    own = inspect.signature(ours).parameters
+    assert [*own][: len(wanted)] == [*wanted]
+    for name, parameter in wanted.items():
+        assert (own[name].default, own[name].kind) == (parameter.default, parameter.kind), name
+    assert all(own[name].kind is inspect.Parameter.KEYWORD_ONLY for name in [*own][len(wanted) :])
+    for settings in ({}, {"solver": "lbfgs"}, {"early_stopping": True, "solver": "sgd"}):
+        one, other = both(kind, **settings)
+        assert public(one) <= public(other)
+        quietly(one.fit, X, Y[kind])
+        quietly(other.fit, X, Y[kind])
+        assert public(one) <= public(other)
+        for name in sorted(public(one)):
+            value, mine = getattr(one, name), getattr(other, name)
+            if callable(value):
+                known = inspect.signature(value).parameters
+                assert [*known] == [*inspect.signature(mine).parameters][: len(known)], name
+                continue
+            kinds = (list, float) if isinstance(value, (list, float)) else type(value)
+            assert isinstance(mine, kinds), name
+            if name not in ("coefs_", "intercepts_"):
+                flat = np.asarray(value, object).ravel(), np.asarray(mine, object).ravel()
+                assert len(flat[0]) == len(flat[1]), name
+                for a, b in zip(*flat, strict=True):
+                    assert a == b or a == pytest.approx(b, rel=1e-9), name
+
+
+def outcome(model, call):
+    """The warnings and the error of a call, by kind and text, and what it prints."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            call(model)
+            error = None
+        except Exception as raised:
+            error = type(raised), str(raised).replace(f"{type(model).__module__}.", "")
+    told = [(one.category, str(one.message)) for one in caught if one.category is not RuntimeWarning]
+    return told, error
+
+
+def classes_of(kind):
+    return {"classes": [0, 1, 2]} if kind == "MLPClassifier" else {}
+
+
+def partial(model, x=X, y=None, **options):
+    kind = type(model).__name__
+    return model.partial_fit(x, Y[kind] if y is None else y, **(options or classes_of(kind)))
+
+
+def twice(model, x=X, second=None):
+    kind = type(model).__name__
+    return model.fit(X, Y[kind]).fit(x, Y[kind] if second is None else second)
+
+
+def fit(model, x=X, **options):
+    return model.fit(x, Y[type(model).__name__], **options)
+
+
+# Settings, and what is done with the model: all of it says the same in both packages
+SAID = {
+    "not converged": ({}, fit),
+    "not converged, lbfgs": ({"solver": "lbfgs", "max_iter": 1}, fit),
+    "lbfgs, max_fun": ({"solver": "lbfgs", "max_iter": 50, "max_fun": 2}, fit),
+    "batches too large": ({"batch_size": 1000}, fit),
+    "one column of targets": ({}, lambda m: m.fit(X, Y[type(m).__name__][:, None])),
+    "not fitted": ({}, lambda m: m.predict(X)),
+    "other columns": ({}, lambda m: fit(m).predict(X[:, :2])),
+    "NaN": ({}, lambda m: fit(m, np.where(X > 2, np.nan, X))),
+    "infinity in a prediction": ({}, lambda m: fit(m).predict(np.full((2, 3), np.inf))),
+    "one dimension": ({}, lambda m: fit(m).predict(X[0])),
+    "no rows": ({}, lambda m: fit(m).predict(X[:0])),
+    "lengths": ({}, lambda m: m.fit(X, Y[type(m).__name__][:7])),
+    "texts": ({}, lambda m: fit(m, [["a", "b", "c"]] * 60)),
+    "weights, lengths": ({}, lambda m: fit(m, sample_weight=np.ones(3))),
+    "weights, NaN": ({}, lambda m: fit(m, sample_weight=np.full(60, np.nan))),
+    "weights of nothing": ({}, lambda m: fit(m, sample_weight=np.zeros(60))),
+    "few rows to validate": ({"early_stopping": True, "validation_fraction": 0.02}, fit),
+    "partial_fit, early stopping": ({"early_stopping": True}, partial),
+    "partial_fit, lbfgs": ({"solver": "lbfgs"}, partial),
+    "partial_fit, no lbfgs": ({"solver": "lbfgs"}, lambda m: getattr(m, "partial_fit")),  # noqa: B009
+    "partial_fit, columns": ({}, lambda m: partial(partial(m), X[:, :2])),
+    "no units": ({"hidden_layer_sizes": (3, 0)}, fit),
+    "units below 0": ({"hidden_layer_sizes": -1}, fit),
+    "large numbers": ({"max_iter": 20, "solver": "sgd", "learning_rate_init": 1e30}, fit),
+    "warm start, columns": ({"warm_start": True}, lambda m: twice(m, X[:, :2])),
+    "stopped": ({"max_iter": 100, "tol": 10.0}, fit),
+    "verbose": ({"verbose": True, "max_iter": 40, "tol": 0.1, "n_iter_no_change": 2}, fit),
+    "verbose, early stopping": (
+        {"verbose": True, "early_stopping": True, "max_iter": 40, "n_iter_no_change": 2, "validation_fraction": 0.2},
+        fit,
+    ),
+    "verbose, adaptive": (
+        {"verbose": 1, "solver": "sgd", "learning_rate": "adaptive", "max_iter": 60, "tol": 1.0, "n_iter_no_change": 1},
+        fit,
+    ),
+    **{
+        f"{name}={value!r}": ({name: value}, fit)
+        for name, value in {
+            "activation": "swish", "solver": "newton", "alpha": -1, "batch_size": 0, "learning_rate": "cosine",
+            "learning_rate_init": 0.0, "power_t": "x", "max_iter": 1.5, "shuffle": "yes", "random_state": "seed",
+            "tol": -1e-3, "verbose": "much", "warm_start": 2, "momentum": 1.1, "nesterovs_momentum": "no",
+            "early_stopping": "auto", "validation_fraction": 1.0, "beta_1": 1.0, "beta_2": -0.1, "epsilon": 0.0,
+            "n_iter_no_change": 0, "max_fun": 0, "hidden_layer_sizes": None,
+        }.items()
+    },
+}  # fmt: skip
+OF_CLASSES = {
+    "first call without classes": ({}, lambda m: m.partial_fit(X, Y["MLPClassifier"])),
+    "unknown classes": ({}, lambda m: partial(partial(m), y=Y["MLPClassifier"] + 1)),
+    "other classes": ({}, lambda m: partial(partial(m), classes=[0, 1, 5])),
+    "warm start, other classes": ({"warm_start": True}, lambda m: twice(m, second=Y["MLPClassifier"] % 2)),
+    "numbers": ({}, lambda m: m.fit(X, Y["MLPRegressor"])),
+    "several classes in columns": ({}, lambda m: m.fit(X, np.stack([Y["MLPClassifier"]] * 2, axis=1))),
+    "one class": ({}, lambda m: m.fit(X, np.ones(60)).predict(X)),
+}
+OF_NUMBERS = {
+    "loss": ({"loss": "huber2"}, fit),
+}
+SETS = [(kind, name, said) for kind in KINDS for name, said in SAID.items()]
+SETS += [("MLPClassifier", name, said) for name, said in OF_CLASSES.items()]
+SETS += [("MLPRegressor", name, said) for name, said in OF_NUMBERS.items()]
+# Where more is allowed here, the error says so: of it the first words are compared
+MORE = {"activation='swish'", "solver='newton'", "learning_rate='cosine'", "early_stopping='auto'", "loss"}
+
+
+@each_kind
+def test_warnings_errors_and_what_is_printed_are_those_of_scikit_learn(kind, capsys):
+    wrong = []
+    for of, name, (settings, call) in SETS:
+        if of != kind:
+            continue
+        found = []
+        for model in both(kind, **settings):
+            told, error = outcome(model, call)
+            if name in MORE and error is not None:
+                error = error[0], error[1].partition(" must be ")[0]
+            found.append((told, error, capsys.readouterr().out))
+        if found[0] != found[1]:
+            wrong.append(f"{name}:\n  theirs: {found[0]}\n  ours:   {found[1]}")
+    assert not wrong, "\n".join(wrong)
+
+
+TASKS = [(kind, {}) for kind in KINDS] + [("MLPRegressor", {"loss": "poisson"})]
+
+
+def targets(kind, settings):
+    return np.abs(Y[kind]) if settings else Y[kind]
+
+
+def require_same(one, other, rtol=1e-9):
+    for a, b in zip(one.coefs_ + one.intercepts_, [*other.coefs_, *other.intercepts_], strict=True):
+        np.testing.assert_allclose(b, a, rtol, rtol * np.abs(a).max())
+
+
+@pytest.mark.parametrize(("kind", "settings"), TASKS, ids=str)
+def test_ways_to_go_on_are_those_of_scikit_learn(kind, settings):
+    """Warm starts, partial fits, both in turn, and what they count."""
+    y, first = targets(kind, settings), classes_of(kind)
+    for solver in ("sgd", "adam"):
+        one, other = both(kind, solver=solver, batch_size=16, **settings)
+        for model in (one, other):
+            model.partial_fit(X[:30], y[:30], **first)
+            model.partial_fit(X[30:], y[30:], np.arange(1.0, 31.0))
+            model.set_params(warm_start=True)
+            quietly(model.fit, X, y)
+            model.set_params(activation="tanh", alpha=1.0, learning_rate_init=0.01)
+            quietly(model.fit, X, y)
+            model.partial_fit(X[:20], np.resize(y[[0, *range(19)]], 20) if kind == "MLPRegressor" else y[:20])
+        require_same(one, other)
+        assert (one.t_, one.n_iter_, len(one.loss_curve_)) == (other.t_, other.n_iter_, len(other.loss_curve_))
+
+
+@each_kind
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_sparse_rows_and_float32_train_as_dense_ones_do(kind, solver):
+    y = Y[kind]
+    rows = np.where(np.abs(X) > 0.5, X, 0)
+    _, dense = both(kind, solver=solver, batch_size=25)
+    quietly(dense.fit, rows, y)
+    for kind_of_sparse in (sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array):
+        _, other = both(kind, solver=solver, batch_size=25)
+        quietly(other.fit, kind_of_sparse(rows), y)
+        require_same(dense, other)
+        np.testing.assert_allclose(other.predict(kind_of_sparse(rows)), dense.predict(rows))
+    one, other = both(kind, solver=solver, batch_size=25)
+    quietly(one.fit, X.astype(np.float32), y)
+    quietly(other.fit, X.astype(np.float32), y)
+    assert {array.dtype for array in (*other.coefs_, *other.intercepts_)} == {np.dtype(np.float32)}
+    require_same(one, other, 0.02 if solver == "lbfgs" else 1e-4)
+
+
+@each_kind
+def test_weights_are_live_and_keep_their_sizes(kind):
+    _, model = both(kind)
+    quietly(model.fit, X, Y[kind])
+    before = model.net_.predict(X)
+    model.coefs_[0][...] *= 2
+    assert (model.net_.predict(X) != before).any()
+    model.coefs_[0] = model.coefs_[0] / 2
+    assert np.array_equal(model.net_.predict(X), before)
+    model.coefs_ = [w * 1 for w in model.coefs_]
+    assert np.array_equal(model.net_.predict(X), before)
+    with pytest.raises(ValueError, match=r"coefs_\[1\] has shape \(2, 2\), expected \(4, [13]\)"):
+        model.coefs_[1] = np.zeros((2, 2))
+    with pytest.raises(ValueError, match=r"intercepts_ has 1 arrays, expected 2"):
+        model.intercepts_ = [np.zeros(4)]
+    with pytest.raises(TypeError, match="coefs_ keeps its 2 arrays"):
+        model.coefs_.append(np.zeros(4))
+    assert np.array_equal(model.net_.predict(X), before)
+
+
+@each_kind
+def test_copies_go_on_alike(kind):
+    models = [both(kind, solver="sgd")[1].partial_fit(X, Y[kind], **classes_of(kind))]
+    models += [pickle.loads(pickle.dumps(models[0])), copy.deepcopy(models[0])]
+    for model in models:
+        model.partial_fit(X, Y[kind])
+    for model in models[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(models[0].coefs_, model.coefs_, strict=True))
+
+
+@each_kind
+def test_an_interruption_keeps_what_has_been_learnt(kind, monkeypatch):
+    _, model = both(kind, max_iter=1000, tol=0.0, n_iter_no_change=10_000)
+    epoch, left = fastnn.sklearn.loop.Recorded.epoch, [5]
+
+    def interrupted(self):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return epoch(self)
+
+    monkeypatch.setattr(fastnn.sklearn.loop.Recorded, "epoch", interrupted)
+    with pytest.warns(UserWarning, match=r"^Training interrupted by user\.$"):
+        model.fit(X, Y[kind])
+    assert model.n_iter_ == len(model.loss_curve_) == 5
+    assert len(model.predict(X)) == len(X)
+
+
+@each_kind
+def test_a_random_state_that_is_shared_draws_in_the_same_order(kind):
+    random = [np.random.RandomState(5), np.random.RandomState(5)]
+    models = [(neural_network, random[0]), (fastnn.sklearn, random[1])]
+    for package, state in models:
+        for _ in range(2):
+            model = getattr(package, kind)(hidden_layer_sizes=4, max_iter=3, random_state=state, early_stopping=True)
+            quietly(model.fit, X, Y[kind])
+    assert random[0].uniform() == random[1].uniform()
