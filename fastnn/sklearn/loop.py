@@ -81,12 +81,11 @@ class Recorded:
         net._own()
         training.update.begin_fit(epochs, n_batches, True)
         self.plan = plan = training.plan(size, target, weights, False)
-        column = None if weight is None else np.ascontiguousarray(weight.reshape(-1, 1), dtype)
+        column = np.full((n, 1), goal.factor, dtype) if weights else None  # kept memory has weights always, or never
+        if weight is not None:
+            column = np.ascontiguousarray(weight.reshape(-1, 1), dtype)
         step = training.loss_and_grads if rule.takes_fits else training.stepping(False)
         self.epochs = found = plan.take_epochs(size, x, target, column, step)
-        if weights and weight is None:
-            assert plan.batch.weight is not None
-            plan.batch.weight[...] = goal.factor
         if found.shuffled:
             found.index[...] = np.arange(len(found.index))
             found.shuffled = False
