@@ -195,6 +195,7 @@ from fastnn.training.history import History
 if TYPE_CHECKING:
     from fastnn import datasets, plots, reference
     from fastnn.config import show_config
+    from fastnn.first_weights import initialize_from_data
     from fastnn.folds import CrossValidation, cross_validate
     from fastnn.formats import ModelFormatError, load
     from fastnn.many import fit_many
@@ -205,6 +206,7 @@ else:
         "ModelFormatError": "formats",
         "cross_validate": "folds",
         "fit_many": "many",
+        "initialize_from_data": "first_weights",
         "load": "formats",
         "lr_find": "range_test",
         "show_config": "config",
@@ -418,6 +420,7 @@ __all__ = [
     "datasets",
     "feeds",
     "fit_many",
+    "initialize_from_data",
     "initializers",
     "kernels",
     "layers",

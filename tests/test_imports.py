@@ -36,7 +36,7 @@ LEVELS = (
     ("network",),
     ("online",),
     ("model",),
-    ("formats", "many", "plots", "range_test", "river"),
+    ("first_weights", "formats", "many", "plots", "range_test", "river"),
     ("folds", "sklearn"),
     ("config", "datasets"),
     ("demo",),

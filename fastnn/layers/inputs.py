@@ -263,7 +263,7 @@ def adapt(row: Sequence[Element], x: Array, weights: Array | None) -> None:
             for branch in branches_of(layer):
                 adapt(elements(branch, predicting=True), x, weights)
         if i < waiting[-1]:
-            x = _outputs(row[i : i + 1], x)
+            x = outputs_of(row[i : i + 1], x)
 
 
 def _waiting(layers: Iterable[Layer]) -> Iterator[Layer]:
@@ -273,7 +273,8 @@ def _waiting(layers: Iterable[Layer]) -> Iterator[Layer]:
         yield from _waiting(layer._children)
 
 
-def _outputs(row: Sequence[Element], x: Array) -> Array:
+def outputs_of(row: Sequence[Element], x: Array) -> Array:
+    """Return what layers in a row make of x."""
     chain = Chain(row, x.shape[1], row[0].layer.dtype, predicting=True)
     memory = chain.memory(min(_ROWS, len(x)), train=False)
     y = np.empty((len(x), chain.n_out), chain.dtype)

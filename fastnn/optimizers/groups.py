@@ -23,6 +23,10 @@ class Group(Selection):
         Multiplies the learning rate.
     weight_decay : float or None
         In place of the optimizer's, unless it is None.
+    eps : float or None
+        In the same way. A net in the NTK form, z = x @ w / sqrt(m) for m inputs, is one of plain layers with
+        ``lr_factor=f / sqrt(m)`` and ``eps=eps * sqrt(m)`` in the place of f and eps, and a decoupled
+        ``weight_decay=decay * sqrt(m) / f``.
 
     Examples
     --------
@@ -32,17 +36,24 @@ class Group(Selection):
 
     lr_factor: Any = Number()
     weight_decay: Any = Number(optional=True)
+    eps: Any = Number(optional=True)
 
-    def __init__(self, which: str | Layer, lr_factor: float = 1.0, weight_decay: float | None = None) -> None:
+    def __init__(
+        self,
+        which: str | Layer,
+        lr_factor: float = 1.0,
+        weight_decay: float | None = None,
+        eps: float | None = None,
+    ) -> None:
         super().__init__(which)
-        self.lr_factor, self.weight_decay = lr_factor, weight_decay
+        self.lr_factor, self.weight_decay, self.eps = lr_factor, weight_decay, eps
 
     @property
-    def decay_cell(self) -> Cell | None:
-        """What kernels read of the weight decay."""
-        return self._cells.get("weight_decay")
+    def own(self) -> dict[str, Cell]:
+        """What kernels read in place of the optimizer's numbers."""
+        return {name: self._cells[name] for name in ("weight_decay", "eps") if name in self._cells}
 
     @property
     def structure(self) -> tuple[Any, ...]:
         """What a recording fixes."""
-        return self.which, "weight_decay" in self._cells
+        return self.which, *self.own

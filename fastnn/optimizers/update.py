@@ -57,8 +57,9 @@ class Update:
         self._entries = [entry for entry in entries if entry.trains]
         for i, group in enumerate(optimizer.groups):
             group.require(entries, f"{optimizer}: groups[{i}]")
-            if group.decay_cell is not None and "weight_decay" not in optimizer._cells:
-                raise ValueError(f"{optimizer}: groups[{i}] has a weight_decay, which this optimizer has not")
+            for name in group.own:
+                if name not in optimizer._cells:
+                    raise ValueError(f"{optimizer}: groups[{i}] has a number {name}, which this optimizer has not")
         if optimizer.decay != "all" and "weight_decay" not in optimizer._cells:
             raise ValueError(f"{optimizer}: decay is {optimizer.decay!r}, but this optimizer has no weight_decay")
         self._unused = frozen_gradients(memory, entries)
@@ -127,7 +128,7 @@ class Update:
         """What tells a parameter's numbers from the optimizer's own: its group, and whether decay is not for it."""
         optimizer = self.optimizer
         group = next((i for i, group in enumerate(optimizer.groups) if group.holds(entry)), None)
-        own_decay = group is not None and optimizer.groups[group].decay_cell is not None
+        own_decay = group is not None and "weight_decay" in optimizer.groups[group].own
         return group, optimizer.decay == "weights" and entry.kind in ("biases", "norms") and not own_decay
 
     def _cells(self, numbers: tuple[Any, ...], tape: Tape) -> dict[str, Cell]:
@@ -140,8 +141,7 @@ class Update:
             cells["lr"] = np.zeros(1)
             k = kernels.of(self._params.dtype)
             k.multiply_numbers(self.optimizer.cell("lr"), part.cell("lr_factor"), cells["lr"], tape)
-            if part.decay_cell is not None:
-                cells["weight_decay"] = part.decay_cell
+            cells |= part.own
         return cells
 
     def _transform(self, entries: list[Entry], tape: Tape) -> None:
