@@ -102,6 +102,16 @@ def test_bench_steps(tmp_path: Path) -> None:
     assert {required["required"] for required in report["required"]} == {"<= 1.2", "<= 1.4", "<= 0.35"}
 
 
+def test_bench_sklearn(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    printed, report = run("bench_sklearn.py", tmp_path)
+    check_rows(report)
+    assert "verified: the same losses" in printed
+    assert [required["required"] for required in report["required"]] == [
+        ">= 10", ">= 20", ">= 2", ">= 15", ">= 15", ">= 8"
+    ]  # fmt: skip
+
+
 def test_bench_calls(tmp_path: Path) -> None:
     printed, report = run("bench_calls.py", tmp_path)
     check_rows(report)

@@ -86,3 +86,25 @@ def test_several_numbers_take_the_same_steps_and_the_loss_is_their_sum():
     squares = (own.predict(X) - y) ** 2
     np.testing.assert_allclose(theirs.loss_, squares.mean() / 2 + penalty)
     np.testing.assert_allclose(own.loss_, squares.sum(axis=1).mean() / 2 + penalty)
+
+
+LABELS = {
+    "whole": [3, -1, 3, 7, -1, 7], "two": [0, 2, 2, 0, 2, 0], "truths": [True, False, True, False, True, False],
+    "words": ["b", "a", "b", "b", "a", "a"], "floats": [1.0, 2.0, 1.0, 2.0, 1.0, 2.0], "one": [1, 1, 1, 1, 1, 1],
+    "objects": np.array(["b", "a", "b", "b", "a", "a"], object), "several": [[0, 1], [1, 1], [1, 0]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("labels", LABELS)
+def test_labels_become_what_the_binarizer_makes_of_them(labels):
+    from sklearn.preprocessing import LabelBinarizer
+
+    from fastnn.sklearn.classification import _binarized
+
+    y = np.array(LABELS[labels])
+    (found, targets), expected = _binarized(y), LabelBinarizer().fit(y)
+    np.testing.assert_array_equal(found.classes_, expected.classes_, strict=True)
+    assert (found.y_type_, found.sparse_input_) == (expected.y_type_, expected.sparse_input_)
+    assert (targets is None) == (labels in ("floats", "one", "objects", "several"))
+    if targets is not None:
+        np.testing.assert_array_equal(targets, expected.transform(y).astype(bool), strict=True)

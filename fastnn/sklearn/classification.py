@@ -19,6 +19,23 @@ from fastnn.sklearn.loop import Goal
 from fastnn.sklearn.multilayer import Multilayer
 
 
+def _binarized(y: Array) -> tuple[LabelBinarizer, Array | None]:
+    """Return the binarizer of labels, and what it makes of them, or None.
+
+    Two classes or more of whole numbers, words or truths, each often, as most labels are, are not looked at again and
+    again: to find out what labels are takes scikit-learn longer than small data take to be learnt.
+    """
+    binarizer = LabelBinarizer()
+    if y.ndim == 1 and y.dtype.kind in "iubU":
+        classes, codes = np.unique(y, return_inverse=True)
+        if 2 <= len(classes) <= len(y) / 2:  # of more, scikit-learn warns
+            binarizer.classes_, binarizer.sparse_input_ = classes, False
+            binarizer.y_type_ = "binary" if len(classes) == 2 else "multiclass"
+            codes = codes.reshape(-1, 1)
+            return binarizer, codes == 1 if len(classes) == 2 else codes == np.arange(len(classes))
+    return binarizer.fit(y), None
+
+
 class MLPClassifier(ClassifierMixin, Multilayer):  # type: ignore[misc]
     """A multi-layer perceptron that tells classes apart: scikit-learn's `MLPClassifier`, trained here.
 
@@ -129,8 +146,10 @@ class MLPClassifier(ClassifierMixin, Multilayer):  # type: ignore[misc]
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if "classes_" not in self.__dict__ or not (self.warm_start or incremental):
-            self._label_binarizer = LabelBinarizer().fit(y)
+            self._label_binarizer, known = _binarized(y)
             self.classes_ = self._label_binarizer.classes_
+            if known is not None:
+                return X, known
         else:
             self._require_known(unique_labels(y))
         return X, self._label_binarizer.transform(y).astype(bool)
