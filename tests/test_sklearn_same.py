@@ -230,6 +230,23 @@ def test_sparse_rows_and_float32_train_as_dense_ones_do(kind, solver):
     require_same(one, other, 0.02 if solver == "lbfgs" else 1e-4)
 
 
+@pytest.mark.parametrize(("kind", "settings"), TASKS, ids=str)
+def test_many_sparse_rows_train_batch_by_batch(kind, settings, monkeypatch):
+    y, rows = targets(kind, settings), sparse.csr_matrix(np.where(np.abs(X) > 0.5, X, 0))
+    weight = np.random.default_rng(2).uniform(0.2, 3, len(X))
+    for given in ({}, {"sample_weight": weight}):
+        for more in ({}, {"early_stopping": True, "solver": "sgd"}, {"shuffle": False, "alpha": 0.0}):
+            with monkeypatch.context() as patch:
+                patch.setattr(fastnn.sklearn.sparse, "MOST_BYTES", 0)
+                assert fastnn.sklearn.sparse.is_large(rows, float)
+                one, other = both(kind, batch_size=25, **settings, **more)
+                quietly(other.fit, rows, y, **given)
+            quietly(one.fit, rows, y, **given)
+            require_same(one, other)
+            np.testing.assert_allclose(other.loss_curve_, one.loss_curve_, 1e-9)
+            assert list(other.net_.history.loss) == other.loss_curve_
+
+
 @each_kind
 def test_weights_are_live_and_keep_their_sizes(kind):
     _, model = both(kind)

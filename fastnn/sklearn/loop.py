@@ -151,9 +151,13 @@ class Recorded:
             raise ZeroDivisionError("Weights sum to zero, can't be normalized")
         raise FloatingPointError(self.training.what_diverged(float(self.plan.batch.value[0])))
 
+    @property
+    def _batch_rows(self) -> int:
+        return self.epochs.rows
+
     def _constant(self) -> float:
         """Return the mean over batches of what does not depend on predictions."""
-        constant, n, rows = self.goal.constant, len(self.order), self.epochs.rows
+        constant, n, rows = self.goal.constant, len(self.order), self._batch_rows
         assert constant is not None
         if self.weight is None:
             return float(constant.mean())
@@ -168,11 +172,14 @@ class Recorded:
 
     def close(self, losses: list[float]) -> None:
         """End: leave the model as behind a fit of its own."""
+        self.epochs.shuffled = True
+        self.plan.put_back(self.epochs)
+        self._leave(losses)
+
+    def _leave(self, losses: list[float]) -> None:
         total = len(self.order) if self.weight is None else float(self.weight.sum())
         for share in self._share:
             share[0] = 1 / total if total else 0.0
-        self.epochs.shuffled = True
-        self.plan.put_back(self.epochs)
         history = self.net._trainer.history = History()
         history.loss += losses
         history.who_asked = "by the rules of the estimator"

@@ -27,6 +27,7 @@ from fastnn.sklearn import lbfgs, loop
 from fastnn.sklearn.contract import Estimator, Live
 from fastnn.sklearn.loop import Best, Goal, Recorded, Validation
 from fastnn.sklearn.rules import L2OfRows, Momentum
+from fastnn.sklearn.sparse import SparseRecorded, is_large
 
 _STEPS = ("sgd", "adam")
 _ACTIVATIONS = {"identity": None, "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
@@ -296,8 +297,12 @@ class Multilayer(Estimator, ABC):
         target = self._target(y)
         goal = self._goal(target)
         epochs = 1 if incremental else self.max_iter
-        x = X.toarray() if hasattr(X, "toarray") else X
-        recorded = Recorded(self.net_, self._rule, goal, x, target, sample_weight, size, epochs)
+        made: type[Recorded] = Recorded
+        if is_large(X, self.net_.dtype):
+            made = SparseRecorded
+        elif hasattr(X, "toarray"):
+            X = X.toarray()
+        recorded = made(self.net_, self._rule, goal, X, target, sample_weight, size, epochs)
         loop.go(self, recorded, validation, best, incremental)
 
     def _set_apart(self, X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array | None, Validation]:

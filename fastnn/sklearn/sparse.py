@@ -1,0 +1,81 @@
+"""Steps over sparse rows that are too many numbers to be an array: each batch is made dense by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastnn import threads
+from fastnn._core.team import Team
+from fastnn.arena import Array
+from fastnn.model import Model
+from fastnn.optimizers import Optimizer
+from fastnn.sklearn.loop import Goal, Recorded
+from fastnn.sklearn.rules import L2OfRows
+
+MOST_BYTES = 64 * 1024 * 1024  # of an array that sparse rows are made at once, as in `Model.fit`
+
+
+def is_large(x: Any, dtype: Any) -> bool:
+    """Whether rows are sparse, and would be a large array."""
+    return hasattr(x, "tocsr") and bool(np.prod(x.shape, dtype=float) * np.dtype(dtype).itemsize > MOST_BYTES)
+
+
+class SparseRecorded(Recorded):
+    """The steps of a net over sparse rows: `Recorded`, batch by batch.
+
+    Parameters
+    ----------
+    net, rule, goal, x, target, weight, size, epochs
+        As of `Recorded`.
+    """
+
+    def __init__(
+        self, net: Model, rule: Optimizer, goal: Goal, x: Any, target: Array, weight: Array | None, size: int,
+        epochs: int,
+    ) -> None:  # fmt: skip
+        trainer, n = net._trainer, x.shape[0]
+        self.net, self.goal, self.weight = net, goal, weight
+        self._x, self._size = x.tocsr(), size
+        self._rows = goal.loss.read(target, None, net.n_out, net.dtype)[0]
+        weights = 0 if weight is None and goal.factor == 1 else 1
+        n_batches = -(-n // size)
+        self.training = training = trainer.prepared(goal.loss, rule, self._rows, weights, epochs * n_batches)
+        training.update.begin_fit(epochs, n_batches, True)
+        self.plan = plan = training.plan(size, self._rows, weights, False)
+        self.order, self._step = np.arange(n), training.stepping(False)
+        self._share = [part._cells["share"] for part in net.penalties if isinstance(part, L2OfRows)]
+        chunks = plan.recorded(min(size, n), self._step)[1].chunks
+        self.team = Team(threads.chosen(None, chunks, epochs * n_batches))
+        training.begins(size, False)
+        trainer.begun = None
+
+    def epoch(self) -> float:
+        total, size = 0.0, self._size
+        for start in range(0, len(self.order), size):
+            part = self.order[start : start + size]
+            n, weight = len(part), None
+            if self.weight is not None:
+                weight = self.weight[part]
+                of_all = float(weight.sum())
+                if of_all == 0:
+                    raise ZeroDivisionError("Weights sum to zero, can't be normalized")
+                weight = (weight * (self.goal.factor * n / of_all))[:, None]
+            else:
+                of_all = float(n)
+                if self.goal.factor != 1:
+                    weight = np.full((n, 1), self.goal.factor)
+            for share in self._share:
+                share[0] = 1 / of_all
+            recorded = self.plan.recorded(n, self._step)
+            total += n * self.plan.run(recorded, self._x[part].toarray(), self._rows[part], weight, self.team)
+        loss = total / len(self.order)
+        return loss if self.goal.constant is None else loss + self._constant()
+
+    @property
+    def _batch_rows(self) -> int:
+        return self._size
+
+    def close(self, losses: list[float]) -> None:
+        self._leave(losses)
