@@ -2,6 +2,7 @@
 
 import pickle
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes  # noqa: E402
 
 from fastnn.sklearn import TabularClassifier, TabularRegressor  # noqa: E402
 from fastnn.sklearn.preprocessing import Preprocessing, weighted_quantiles  # noqa: E402
+from fastnn.sklearn.recipes import PRESETS  # noqa: E402
 
 ROWS = 300
 
@@ -187,6 +189,65 @@ def test_few_rows_give_a_sane_model():
     assert labels.predict([[1.0], [3.0]]).tolist() == ["a", "b"]
     nothing = TabularRegressor(random_state=0).fit([[5.0]] * 4, [1, 2, 3, 4])  # a column of one value
     np.testing.assert_allclose(nothing.predict([[1.0]]), 2.5, atol=1e-3)
+
+
+def test_intervals_hold_what_they_promise():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2400, 3))
+    y = x[:, 0] + np.exp(x[:, 1]) * rng.normal(size=2400)  # the noise depends on the row
+    diabetes = load_diabetes(return_X_y=True)
+    for preset, (x_all, y_all), rows in (("fast", (x, y), 1200), ("balanced", (x, y), 1200), ("fast", diabetes, 300)):
+        model = TabularRegressor(preset, n_nets=2, random_state=0).fit(x_all[:rows], y_all[:rows])
+        for coverage in (0.6, 0.9):
+            low, high = model.predict_interval(x_all[rows:], coverage)
+            hit = np.mean((low <= y_all[rows:]) & (y_all[rows:] <= high))
+            assert abs(hit - coverage) < 0.1
+    model = TabularRegressor("balanced", n_nets=2, random_state=0).fit(x[:1200], y[:1200])
+    low, high = model.predict_interval(x[1200:])
+    wide = (high - low)[x[1200:, 1] > 1].mean()
+    assert wide > 2 * (high - low)[x[1200:, 1] < -1].mean()
+    few = TabularRegressor(random_state=0).fit(x[:40], y[:40])
+    low, high = few.predict_interval(x[:5], 0.8)
+    assert (low < high).all()
+    with pytest.raises(ValueError, match=r"coverage is 0\.99, expected at most 0\.951: 40 rows were held out"):
+        few.predict_interval(x[:5], 0.99)
+    with pytest.raises(ValueError, match="coverage is 1, expected a number above 0 and below 1"):
+        few.predict_interval(x[:5], 1)
+
+
+def test_importances_and_explanations_are_by_column_of_the_table():
+    frame, y = table()
+    model = TabularRegressor("fast", random_state=0).fit(frame, y)
+    found = dict(zip(frame.columns, model.feature_importances_, strict=True))
+    assert {*sorted(found, key=found.get)[-3:]} == {"number", "text", "flag"}
+    assert found["same"] == found["name"] == 0
+    assert model.permutation_importance_(3, 0).importances.shape == (len(frame.columns), 3)
+    one = frame.iloc[[3]]
+    told = model.explain(one)
+    np.testing.assert_allclose(told.prediction, model.predict(one)[0], rtol=1e-6)
+    np.testing.assert_allclose(told.contributions.sum(), told.prediction - told.base, atol=1e-3)
+    np.testing.assert_array_equal(model.explain(one.iloc[0].to_dict()).contributions, told.contributions)
+    assert "text" in str(told)
+    assert "text" in told._repr_html_()
+    labels = np.where(y > 1, "high", "low")
+    classes = TabularClassifier("fast", random_state=0).fit(frame, labels)
+    told = classes.explain(one, "high")
+    np.testing.assert_allclose(told.prediction, classes.predict_proba(one)[0, 0], rtol=1e-5)
+    np.testing.assert_allclose(told.contributions.sum(), told.prediction - told.base, atol=1e-2)
+    assert told.unit == "probability of high"
+    with pytest.raises(ValueError, match="target is 'none', expected one of the classes"):
+        classes.explain(one, "none")
+
+
+@pytest.mark.parametrize("embedding", ["pbld", "plr", "piecewise"])
+def test_recipes_may_embed_numbers(embedding, monkeypatch):
+    frame, y = table()
+    recipe = replace(PRESETS["fast"], embedding=embedding, parametric=True, dropout=0.1, decay=0.02, clip=True)
+    monkeypatch.setitem(PRESETS, "fast", recipe)
+    model = TabularRegressor("fast", random_state=0).fit(frame[:200], y[:200])
+    assert model.score(frame[200:], y[200:]) > 0.6
+    assert np.ptp(model.predict(frame)) <= np.ptp(y[:200])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(frame), model.predict(frame))
 
 
 def _fit(model, x, y, **options):

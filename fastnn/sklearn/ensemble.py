@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, StratifiedShuffleSplit
-from sklearn.utils import check_random_state
+from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastnn import threads
@@ -21,6 +21,7 @@ from fastnn.checks import count, shown
 from fastnn.many import fit_each
 from fastnn.model import Model
 from fastnn.sklearn.choosing import Score
+from fastnn.sklearn.explaining import Explanation, by_column, integrated_gradients, permutation_importances
 from fastnn.sklearn.frames import Floats, is_frame
 from fastnn.sklearn.preprocessing import Preprocessing
 from fastnn.sklearn.recipes import (
@@ -35,6 +36,7 @@ from fastnn.sklearn.recipes import (
     recipe_for,
 )
 
+_MOST_KEPT = 1000  # rows for importances
 _SHARE = 0.8  # of the time limit that is planned for
 
 Rows = NDArray[np.intp]
@@ -168,7 +170,11 @@ class Tabular(BaseEstimator):  # type: ignore[misc]
         self._scale_targets(target, train_weight)
         learnt = self._learnt(target)
         self._task = Task(
-            self._outputs(target), self._of_classes, self.preprocessing_.n_scaled, tuple(self.preprocessing_.codes)
+            self._outputs(target),
+            self._of_classes,
+            self.preprocessing_.n_numbers,
+            self.preprocessing_.n_scaled,
+            tuple(self.preprocessing_.codes),
         )
         recipe = recipe_for(self.preset, kept)
         if self.n_nets is not None:
@@ -181,9 +187,11 @@ class Tabular(BaseEstimator):  # type: ignore[misc]
         jobs = self._jobs(recipe, target, kept, given is not None, seeds, few)
         data = matrix, learnt, train_weight, weight
         self._train(jobs, recipe, data, given, began)
-        self._after(jobs, data, target, given)
+        self._keep_rows(held_out(jobs, data, given), jobs, data)
+        self._after(data, seeds, began)
         if recipe.refit_below > kept and self.validation_fraction is None and len(jobs) == 1 and given is None:
             jobs = self._refit(jobs[0], recipe, data, began)
+        del self._parts
         self.nets_ = [job.net for job in jobs]
         self.n_iter_ = max(len(net.history.loss) for net in self.nets_)
         return self
@@ -265,7 +273,9 @@ class Tabular(BaseEstimator):  # type: ignore[misc]
         found: Recipe = replace(tried, nets=nets, epochs=max(1, min(most, epochs)), least_epochs=1, row_budget=10**12)
         return found
 
-    def _train(self, jobs: Sequence[Job], recipe: Recipe, data: Any, given: Any, began: float) -> None:
+    def _train(
+        self, jobs: Sequence[Job], recipe: Recipe, data: Any, given: Any, began: float, scored: bool = True
+    ) -> None:
         matrix, learnt, train_weight, weight = data
         n_threads = threads.check(self.n_threads)
         at_once = max(1, min(len(jobs), threads.available() if n_threads is None else n_threads))
@@ -291,7 +301,7 @@ class Tabular(BaseEstimator):  # type: ignore[misc]
                     held = (*held, weight[job.validation])
             if held is not None:
                 own["validation_data"] = held
-                job.best, own["metrics"] = self._watching(recipe, held)
+                job.best, own["metrics"] = self._watching(recipe, held, scored)
                 callbacks.append(job.best)
             if job.stop_at is not None:
                 callbacks.append(_StopAt(job.stop_at))
@@ -313,9 +323,9 @@ class Tabular(BaseEstimator):  # type: ignore[misc]
         else:
             fit_each(nets, of, n_threads, bool(self.verbose), f"{self._name}: net {{}}")
 
-    def _watching(self, recipe: Recipe, held: Any) -> tuple[LastBest, Any]:
+    def _watching(self, recipe: Recipe, held: Any, scored: bool) -> tuple[LastBest, Any]:
         """Return what keeps the last best epoch, and the metrics that it needs."""
-        if self.scoring is not None:
+        if scored and self.scoring is not None:
             scorer = get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
             return LastBest("val_score", "max", Score(self, scorer, held)), ()
         if self._of_classes and recipe.watch == "accuracy":
@@ -339,58 +349,125 @@ class Tabular(BaseEstimator):  # type: ignore[misc]
         x = self._table(x, False)
         return self.preprocessing_.transform(x).astype(self._dtype, copy=False)
 
+    def _outputs_of_parts(self, parts: Sequence[Part], matrix: Matrix | None = None) -> Floats:
+        """Return what nets say of the rows that they have not seen, or of a matrix in place of all of them."""
+        found, at = [], 0
+        for part in parts:
+            rows = part.matrix if matrix is None else matrix[at : at + len(part.matrix)]
+            at += len(rows)
+            found.append(self._outputs_of(part.nets, rows).mean(axis=0))
+        return np.concatenate(found)
+
+    def _keep_rows(self, parts: list[Part], jobs: Sequence[Job], data: Any) -> None:
+        """Keep rows that were not trained with, some at most: for importances."""
+        self._parts = parts
+        matrix, learnt, _, weight = data
+        parts = parts or [Part(tuple(job.net for job in jobs), matrix, learnt, weight)]
+        most = -(-_MOST_KEPT // max(1, len(parts)))
+        self._kept = [
+            Part(nets, matrix[:most].copy(), learnt[:most].copy(), None if weight is None else weight[:most].copy())
+            for nets, matrix, learnt, weight in parts
+        ]
+
+    def _one(self, row: Any) -> Matrix:
+        """Return one row as the nets read it."""
+        check_is_fitted(self, "nets_")
+        if is_frame(row):
+            matrix = self._matrix(row)
+        else:
+            names = [plan.name for plan in self.preprocessing_.plans]
+            if hasattr(row, "keys"):
+                missing = [name for name in names if name not in row]
+                if missing:
+                    raise ValueError(f"explain: row lacks {missing[0]!r}, expected the columns of the fit: {names}")
+                row = [row[name] for name in names]
+            given = np.empty((1, len(names)), object)
+            values = list(np.ravel(np.asarray(row, object)))
+            if len(values) != len(names):
+                raise ValueError(f"explain: row has {len(values)} columns, expected {len(names)}: {names}")
+            given[0] = values
+            matrix = self.preprocessing_.transform(given).astype(self._dtype, copy=False)
+        if len(matrix) != 1:
+            raise ValueError(f"explain: row has {len(matrix)} rows, expected one")
+        return matrix
+
+    def _explained(self, matrix: Matrix, value: Any, unit: str) -> Explanation:
+        preprocessing = self.preprocessing_
+        n_scaled = preprocessing.n_scaled if len(preprocessing.origin) else matrix.shape[1]
+        found, base, prediction = integrated_gradients(self.nets_, value, matrix[0], n_scaled)
+        names = tuple(plan.name for plan in preprocessing.plans)
+        return Explanation(names, by_column(preprocessing, found), base, prediction, unit)
+
+    def permutation_importance_(self, n_repeats: int = 5, random_state: Any = None) -> Bunch:
+        """Return by how much the score of rows that were not trained with falls where a column is permuted.
+
+        The score is R², or minus the log loss. All that was made of a column moves together. Where the fit held no rows
+        out, they are rows of the fit; there are 1,000 at most.
+
+        Parameters
+        ----------
+        n_repeats : int
+        random_state : int, RandomState or None
+
+        Returns
+        -------
+        Bunch
+            importances (columns, repeats), importances_mean and importances_std, as of scikit-learn's
+            permutation_importance.
+        """
+        check_is_fitted(self, "nets_")
+        parts = self._kept
+        targets, weight = joined(parts)
+        matrix = np.concatenate([part.matrix for part in parts])
+
+        def score(changed: Matrix) -> float:
+            return self._score(self._outputs_of_parts(parts, changed), targets, weight)
+
+        repeats = count("permutation_importance_: n_repeats", n_repeats)
+        rng = check_random_state(random_state)
+        found = permutation_importances(score, matrix, self.preprocessing_, repeats, rng)
+        return Bunch(importances=found, importances_mean=found.mean(axis=1), importances_std=found.std(axis=1))
+
+    @property
+    def feature_importances_(self) -> Floats:
+        """By how much the score of rows that were not trained with falls where each column is permuted, 5 times."""
+        found: Floats = self.permutation_importance_(5, 0).importances_mean
+        return found
+
+    def _score(self, outputs: Floats, targets: Any, weight: Floats | None) -> float:
+        raise NotImplementedError
+
     def _outputs_of(self, nets: Sequence[Model], matrix: Matrix) -> Floats:
         """Return the outputs of nets, (nets, rows, outputs)."""
         n_threads = threads.check(self.n_threads)
         return np.stack([net.predict(matrix, n_threads=n_threads).astype(np.float64) for net in nets])
 
 
-def targets_in(estimator: Tabular, y: Any, n: int) -> Any:
-    """Return targets as an array of as many rows."""
-    name = type(estimator).__name__
-    if y is None:
-        raise ValueError(f"This {name} estimator requires y to be passed, but the target y is None.")
-    y = np.asarray(y)
-    if y.ndim == 0 or len(y) != n:
-        raise ValueError(
-            f"{name}: y has {len(y) if y.ndim else 'no'} rows, expected {n}: inconsistent numbers of samples"
-        )
-    if y.dtype.kind == "c":
-        raise ValueError(f"Complex data not supported: {name}: y has the dtype {y.dtype}")
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise ValueError(f"{name}: Input y contains NaN or infinity: leave such rows out")
-    if y.dtype.kind == "O":
-        from fastnn.sklearn.frames import is_missing
+class Part(NamedTuple):
+    """Rows that some nets were not trained with: as the nets read them, with targets and weights."""
 
-        missing = [i for i, value in enumerate(y.ravel()) if is_missing(value)]
-        if missing:
-            raise ValueError(
-                f"{name}: Input y contains NaN: nothing in {len(missing)} rows, row {missing[0]} the first"
-            )
-    return y
+    nets: tuple[Model, ...]
+    matrix: Matrix
+    learnt: Any
+    weight: Floats | None
 
 
-def validation_in(estimator: Tabular, given: Any) -> Any:
-    if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
-        raise TypeError(
-            f"{type(estimator).__name__}: validation_data is {shown(given)}, expected (X, y) or (X, y, sample_weight)"
-        )
-    return given
+def joined(parts: Sequence[Part]) -> tuple[Any, Floats | None]:
+    """Return targets and weights of all parts."""
+    weights = [part.weight for part in parts if part.weight is not None]
+    return np.concatenate([part.learnt for part in parts]), np.concatenate(weights) if weights else None
 
 
-def held_out(estimator: Tabular, jobs: Sequence[Job], data: Any, given: Any) -> Any:
-    """Return what nets say of rows that they were not trained with: outputs, targets and weights, or None."""
+def held_out(jobs: Sequence[Job], data: Any, given: Any) -> list[Part]:
+    """Return the rows that were not trained with, and for each the nets that have not seen it."""
     matrix, learnt, _, weight = data
+    nets = tuple(job.net for job in jobs)
     if given is not None:
-        outputs = estimator._outputs_of([job.net for job in jobs], given[0]).mean(axis=0)
-        return outputs, given[1], given[2] if len(given) > 2 else None
+        return [Part(nets, given[0], given[1], given[2] if len(given) > 2 else None)]
     if any(job.validation is None for job in jobs):
-        return None
+        return []
     shared = all(job.validation is jobs[0].validation for job in jobs)
-    if shared:
-        rows = jobs[0].validation
-        outputs = estimator._outputs_of([job.net for job in jobs], matrix[rows]).mean(axis=0)
-    else:
-        rows = np.concatenate([job.validation for job in jobs if job.validation is not None])
-        outputs = np.concatenate([estimator._outputs_of([job.net], matrix[job.validation])[0] for job in jobs])
-    return outputs, learnt[rows], None if weight is None else weight[rows]
+    return [
+        Part(of, matrix[rows], learnt[rows], None if weight is None else weight[rows])
+        for of, rows in ([(nets, jobs[0].validation)] if shared else [((job.net,), job.validation) for job in jobs])
+    ]

@@ -75,6 +75,9 @@ def values_in(values: Iterable[Any], where: str) -> Column:
     if all(issubclass(kind, _TIMES) for kind in present):
         plain = [np.datetime64("NaT") if is_missing(value) else _wall_time(value) for value in found]
         return dates_in(np.array(plain, "datetime64[ns]"))
+    if all(issubclass(kind, (datetime.timedelta, np.timedelta64)) for kind in present):
+        spans = [np.timedelta64("NaT") if is_missing(value) else np.timedelta64(value) for value in found]
+        return numbers_in(_seconds(np.array(spans, "timedelta64[ns]")))
     if not all(issubclass(kind, (str, bytes, bool, np.bool_, Real, np.number)) for kind in present):
         odd = next(v for v in some if not isinstance(v, (str, bytes, bool, np.bool_, Real, np.number)))
         raise TypeError(

@@ -9,7 +9,22 @@ from typing import Any
 
 from fastnn.callbacks.monitoring import Monitoring
 from fastnn.initializers import normal
-from fastnn.layers import Dense, Dropout, Embedding, Layer, Scale, Softmax
+from fastnn.layers import (
+    Columns,
+    Dense,
+    Dropout,
+    Embedding,
+    Layer,
+    Parallel,
+    ParametricActivation,
+    PBLDEmbedding,
+    PiecewiseLinearEmbedding,
+    PLREmbedding,
+    Scale,
+    Sequential,
+    Softmax,
+    activations,
+)
 from fastnn.losses import MSE, CrossEntropy, Loss
 from fastnn.model import Model
 from fastnn.optimizers import Adam, Group, Optimizer
@@ -40,8 +55,14 @@ class Recipe:
     dropout, decay, smoothing : float
         Rates of dropout behind activations, of decoupled weight decay, and of label smoothing. The first two stay for
         half of the fit, then fall to 0.
-    factor_rate, bias_rate : float
-        What the learning rate is multiplied by for the factors of columns, and for biases.
+    parametric : bool
+        Whether each unit learns how much of its activation it wants (`fastnn.ParametricActivation`).
+    embedding : {"", "pbld", "plr", "piecewise"}
+        What numbers are embedded by.
+    embedded : int
+        How many numbers one becomes by the last two.
+    factor_rate, bias_rate, periodic_rate : float
+        What the learning rate is multiplied by for the factors of columns, for biases, and for embeddings of numbers.
     nets : int
         How many nets are trained; the prediction is their mean.
     folds : bool
@@ -65,7 +86,11 @@ class Recipe:
     dropout: float = 0.0
     decay: float = 0.0
     smoothing: float = 0.0
+    parametric: bool = False
+    embedding: str = ""
+    embedded: int = 12
     factor_rate: float = 6.0
+    periodic_rate: float = 0.1
     bias_rate: float = 0.1
     nets: int = 4
     folds: bool = True
@@ -93,7 +118,9 @@ _BATCHES = ((FEW, FEW), (1024, 64), (8192, 128), (30_000, 256), (100_000, 512))
 PRESETS = {
     "fast": Recipe((64, 64), nets=1, epochs=64, row_budget=300_000, least_epochs=8, folds=False, refit_below=2000),
     "balanced": Recipe((128, 128, 128), nets=4, epochs=128, row_budget=2_000_000),
-    "best": Recipe(nets=8, epochs=256, row_budget=8_000_000, dropout=0.15, decay=0.02, clip=True),
+    "best": Recipe(
+        nets=8, epochs=256, row_budget=8_000_000, dropout=0.15, decay=0.02, clip=True, parametric=True, embedding="pbld"
+    ),
 }
 
 
@@ -114,14 +141,15 @@ class Task:
     outputs : int
         Classes, or numbers.
     of_classes : bool
-    n_scaled : int
-        Columns of the matrix that are no codes.
+    n_numbers, n_scaled : int
+        Columns of the matrix that are numbers, and that are no codes.
     codes : tuple of int
         How many values each column of codes has: these come last.
     """
 
     outputs: int
     of_classes: bool
+    n_numbers: int
     n_scaled: int
     codes: tuple[int, ...]
 
@@ -131,20 +159,37 @@ def _falling(rate: float) -> Any:
     return rate * FlatThenDecay(0.5) if rate else 0.0
 
 
+def _front(recipe: Recipe, task: Task) -> tuple[list[Layer], int]:
+    """Return the layers that make numbers of codes, and several of a number, and how many come out of them."""
+    branches: list[Layer] = []
+    width, others = 0, 0
+    if recipe.embedding and task.n_numbers:
+        layer: Layer = PBLDEmbedding() if recipe.embedding == "pbld" else PLREmbedding(recipe.embedded, lite=True)
+        if recipe.embedding == "piecewise":
+            layer = PiecewiseLinearEmbedding(recipe.embedded)
+        others = task.n_numbers
+        width += others * (4 if recipe.embedding == "pbld" else recipe.embedded)
+        branches.append(Sequential([Columns(slice(0, others)), layer]))
+    if task.n_scaled > others:
+        branches.append(Columns(slice(others, task.n_scaled)))
+        width += task.n_scaled - others
+    if task.codes:
+        codes = Columns(slice(task.n_scaled, task.n_scaled + len(task.codes)))
+        branches.append(Sequential([codes, Embedding(dict(enumerate(task.codes)), _EMBEDDED)]))
+        width += _EMBEDDED * len(task.codes)
+    if not branches or (len(branches) == 1 and isinstance(branches[0], Columns)):
+        return [], max(1, task.n_scaled)
+    return ([Parallel(branches)] if len(branches) > 1 else branches), width
+
+
 def build(recipe: Recipe, task: Task, seed: int, dtype: str) -> Model:
     """Return a net that has learnt nothing."""
-    activation = recipe.classes if task.of_classes else recipe.numbers
-    layers: list[Layer] = []
-    width = 0 if task.codes else 1
-    width = max(task.n_scaled, width)
-    if task.codes:
-        layers.append(Embedding({task.n_scaled + i: n for i, n in enumerate(task.codes)}, _EMBEDDED))
-        width += _EMBEDDED * len(task.codes)
+    name = recipe.classes if task.of_classes else recipe.numbers
+    layers, width = _front(recipe, task)
     layers.append(Scale())
     for units in recipe.hidden:
-        layers.append(
-            Dense(units, activation, weight_initializer=normal(std=1 / sqrt(width)), bias_initializer=normal(std=1.0))
-        )
+        layers.append(Dense(units, weight_initializer=normal(std=1 / sqrt(width)), bias_initializer=normal(std=1.0)))
+        layers.append(ParametricActivation(name) if recipe.parametric else activations.get(name))
         if recipe.dropout:
             layers.append(Dropout(_falling(recipe.dropout)))
         width = units
@@ -156,23 +201,21 @@ def build(recipe: Recipe, task: Task, seed: int, dtype: str) -> Model:
 
 def optimizer_for(recipe: Recipe, task: Task, net: Model) -> Optimizer:
     """Return Adam with the rates of the NTK form: z = x W / √m is W ~ N(0, 1/m) with a rate that is 1 / √m of it."""
-    groups, width = [Group("biases", recipe.bias_rate, 0.0 if recipe.decay else None)], 0
-    decay = _falling(recipe.decay)
+    _, width = _front(recipe, task)
+    groups = []
     for i, layer in enumerate(net.layers):
-        if isinstance(layer, Scale):
+        if isinstance(layer, (Parallel, Sequential)):
+            names = {"": "", "pbld": "wcvb"}.get(recipe.embedding, "wvb") if task.n_numbers else ""
+            groups += [Group(f"{i}.*.{name}", recipe.periodic_rate) for name in names]
+        elif isinstance(layer, Scale):
             groups.append(Group(f"{i}.s", recipe.factor_rate))
         elif isinstance(layer, Dense):
-            width = _width_before(net, i, task)
             own = _falling(recipe.decay * sqrt(width)) if recipe.decay else None
             groups.append(Group(f"{i}.w", 1 / sqrt(width), own))
+            width = layer.units
+    groups.append(Group("biases", recipe.bias_rate, 0.0 if recipe.decay else None))
     rate: Any = (recipe.rate_classes if task.of_classes else recipe.rate_numbers) * Coslog(4)
-    return Adam(rate, 0.9, 0.95, 1e-8, decay, bool(recipe.decay), groups=groups)
-
-
-def _width_before(net: Model, place: int, task: Task) -> int:
-    """Return how many numbers a layer reads."""
-    dense = [layer.units for layer in net.layers[:place] if isinstance(layer, Dense)]
-    return dense[-1] if dense else max(1, task.n_scaled + _EMBEDDED * len(task.codes))
+    return Adam(rate, 0.9, 0.95, 1e-8, _falling(recipe.decay), bool(recipe.decay), groups=groups)
 
 
 def loss_for(recipe: Recipe, task: Task) -> Loss:

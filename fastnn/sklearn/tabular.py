@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
 from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.metrics import r2_score
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from fastnn.sklearn.calibration import at_temperature, temperature_for
-from fastnn.sklearn.ensemble import Job, Matrix, Tabular, held_out, targets_in, validation_in
+from fastnn.model import Model
+from fastnn.sklearn.calibration import at_temperature, log_loss_at, temperature_for
+from fastnn.sklearn.ensemble import Job, Matrix, Tabular, held_out, joined
+from fastnn.sklearn.explaining import Explanation
 from fastnn.sklearn.frames import Floats
+from fastnn.sklearn.intervals import Residuals
+from fastnn.sklearn.recipes import recipe_for
+from fastnn.sklearn.targets import targets_in, validation_in
+
+_LEAST_JUDGED = 10  # rows of which some are held out for intervals
+_LEAST_SIZED = 400  # residuals from which it is learnt how large they are
+_LEAST_SIZE = 0.05  # of the mean residual: what is added to each, whose logarithm is learnt
 
 
 class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
@@ -162,12 +172,44 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
     def _predicted(self, outputs: Floats) -> Any:
         return self.classes_[outputs.argmax(axis=1)]
 
-    def _after(self, jobs: Sequence[Job], data: Any, target: Any, given: Any) -> None:
+    def _after(self, data: Any, seeds: Any, began: float) -> None:
         self.temperature_ = 1.0
-        judged = held_out(self, jobs, data, given)
-        if judged is not None:
-            outputs, labels, weight = judged
-            self.temperature_ = temperature_for(outputs, labels, weight)
+        if self._parts:
+            labels, weight = joined(self._parts)
+            self.temperature_ = temperature_for(self._outputs_of_parts(self._parts), labels, weight)
+
+    def _score(self, outputs: Floats, labels: Any, weight: Floats | None) -> float:
+        return -log_loss_at(np.log(np.maximum(outputs, 1e-12)), labels, weight, self.temperature_)
+
+    def explain(self, row: Any, target: Any = None) -> Explanation:
+        """Return what each column adds to the probability of a class, by integrated gradients.
+
+        Parameters
+        ----------
+        row : one row
+            A frame with one row, numbers and texts in the order of the columns, or a dict by their names.
+        target : label or None
+            The class; None is the one that is predicted.
+        """
+        matrix = self._one(row)
+        label = self.predict_of(matrix) if target is None else target
+        places = np.flatnonzero(self.classes_ == label)
+        if not len(places):
+            raise ValueError(f"explain: target is {target!r}, expected one of the classes {self.classes_.tolist()}")
+        c, t = int(places[0]), self.temperature_
+
+        def value(outputs: Floats) -> tuple[Floats, Floats]:
+            outputs = np.maximum(outputs, 1e-12)
+            p = at_temperature(outputs, t)
+            slope = -p[:, c : c + 1] * p
+            slope[:, c] += p[:, c]
+            return p[:, c], slope / (t * outputs)
+
+        return self._explained(matrix, value, f"probability of {label}")
+
+    def predict_of(self, matrix: Matrix) -> Any:
+        """Return the most likely class of the first row of what the nets read."""
+        return self._predicted(self._outputs_of_all(matrix)).tolist()[0]
 
     def predict_proba(self, X: Any) -> Floats:
         """Return the probability of each class, in the order of `classes_`."""
@@ -302,8 +344,106 @@ class TabularRegressor(RegressorMixin, Tabular):  # type: ignore[misc]
             y = np.clip(y, *self._range)
         return y[:, 0] if self._one_column else y
 
-    def _after(self, jobs: Sequence[Job], data: Any, target: Any, given: Any) -> None:
-        """Keep the residuals of rows that were not trained with."""
+    def _after(self, data: Any, seeds: Any, began: float) -> None:
+        parts = self._parts
+        matrix, learnt = data[:2]
+        if not parts and self._dtype == "float64" and len(matrix) >= _LEAST_JUDGED:  # few rows: nets that judge alone
+            jobs = [Job(int(seeds[2]), *split) for split in self._splits(learnt, len(matrix), 5, None, int(seeds[1]))]
+            self._train(jobs, self.recipe_, data, None, began)
+            parts = held_out(jobs, data, None)
+        self._sizes: list[Model] = []
+        self._residuals: Residuals | None = None
+        if not parts:
+            return
+        targets, weights = joined(parts)
+        residuals = targets - self._outputs_of_parts(parts)
+        scale = None
+        if self.preset != "fast" and len(residuals) >= _LEAST_SIZED:
+            scale = self._learn_sizes(np.concatenate([part.matrix for part in parts]), residuals, int(seeds[2]), began)
+        self._residuals = Residuals(residuals, scale, weights)
+
+    def _learn_sizes(self, matrix: Matrix, residuals: Floats, seed: int, began: float) -> Floats | None:
+        """Train two nets, each on half of the rows, on how large residuals are, and return what the other one says."""
+        sizes = np.log(np.abs(residuals) + _LEAST_SIZE * np.abs(residuals).mean(axis=0) + 1e-30)
+        self._size_mean, self._size_spread = sizes.mean(axis=0), np.maximum(sizes.std(axis=0), 1e-6)
+        learnt = ((sizes - self._size_mean) / self._size_spread).astype(self._dtype)
+        rows = np.random.RandomState(seed).permutation(len(matrix))
+        halves = rows[::2], rows[1::2]
+        jobs = []
+        for i, half in enumerate(halves):
+            held = max(1, len(half) // 5)
+            jobs.append(Job((seed + i) % 2**31, half[held:], half[:held]))
+        left = None if self.time_limit is None else float(self.time_limit) - (time.perf_counter() - began)
+        if left is not None and left < 0.1 * float(self.time_limit or 0):
+            return None
+        self._train(jobs, recipe_for("fast", len(matrix)), (matrix, learnt, None, None), None, began, scored=False)
+        self._sizes = [job.net for job in jobs]
+        found = np.empty(residuals.shape)
+        for own, other in ((0, 1), (1, 0)):
+            found[halves[own]] = self._sizes[other].predict(matrix[halves[own]])
+        scale: Floats = np.exp(found * self._size_spread + self._size_mean)
+        return scale
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> tuple[Any, Any]:
+        """Return the lower and the upper bound of intervals in which the targets of that share of rows lie.
+
+        They are conformal: the quantiles of residuals of rows that were not trained with, as many beyond each end; with
+        the presets "balanced" and "best", and at least 400 rows, in units of what two nets expect of the size of
+        residuals, so that intervals are wide where predictions are bad.
+
+        Parameters
+        ----------
+        X : as in `predict`
+        coverage : float
+            Above 0 and below 1.
+
+        Returns
+        -------
+        tuple of ndarray
+            Of the shape of predictions, in units of the targets.
+        """
+        if not isinstance(coverage, (int, float, np.number)) or not 0 < coverage < 1:
+            raise ValueError(f"predict_interval: coverage is {coverage!r}, expected a number above 0 and below 1")
+        matrix = self._matrix(X)
+        if self._residuals is None:
+            raise ValueError(
+                "predict_interval needs rows that were not trained with, and the fit held none out: it had fewer than "
+                f"{_LEAST_JUDGED}, or validation_fraction=0"
+            )
+        low, high = self._residuals.bounds(float(coverage))
+        outputs = self._outputs_of(self.nets_, matrix).mean(axis=0)
+        scale: Any = 1.0
+        if self._sizes:
+            logarithms = np.mean([net.predict(matrix) for net in self._sizes], axis=0, dtype=np.float64)
+            scale = np.exp(logarithms * self._size_spread + self._size_mean)
+        ends = (outputs + bound * scale for bound in (low, high))
+        lower, upper = (end * self._spread + self._mean for end in ends)
+        return (lower[:, 0], upper[:, 0]) if self._one_column else (lower, upper)
+
+    def _score(self, outputs: Floats, targets: Any, weight: Floats | None) -> float:
+        return float(r2_score(targets, outputs, sample_weight=weight))
+
+    def explain(self, row: Any, target: int = 0) -> Explanation:
+        """Return what each column adds to the prediction, in units of the target, by integrated gradients.
+
+        Parameters
+        ----------
+        row : one row
+            A frame with one row, numbers and texts in the order of the columns, or a dict by their names.
+        target : int
+            Which target, where there are several.
+        """
+        matrix = self._one(row)
+        if not isinstance(target, (int, np.integer)) or not 0 <= target < self._task.outputs:
+            raise ValueError(f"explain: target is {target!r}, expected a number below {self._task.outputs}")
+        spread, mean = float(self._spread[target]), float(self._mean[target])
+
+        def value(outputs: Floats) -> tuple[Floats, Floats]:
+            slope = np.zeros_like(outputs)
+            slope[:, target] = spread
+            return outputs[:, target] * spread + mean, slope
+
+        return self._explained(matrix, value, "units of y")
 
     def predict(self, X: Any) -> Any:
         """Return the mean of what the nets say of each row."""
