@@ -147,6 +147,7 @@ def tables(lines: list[Line], ranks: dict[str, Ranks], methods: list[str]) -> st
         ("log_loss", "Log loss", 4),
         ("ece", "Expected calibration error", 4),
         ("fit_seconds", f"Seconds of fit, {frame.THREADS} thread{'s' if frame.THREADS > 1 else ''}", 2),
+        ("fit_cpu_seconds", "CPU seconds of fit, of all threads", 2),
     ):
         found = means(lines, measure)
         rows = [
@@ -170,7 +171,7 @@ def tables(lines: list[Line], ranks: dict[str, Ranks], methods: list[str]) -> st
 def _cell(pair: tuple[float, float] | None, measure: str, digits: int, row: Iterable[tuple[float, float]]) -> str:
     if pair is None:
         return "–"
-    if measure == "fit_seconds":
+    if measure.endswith("seconds"):
         return f"{pair[0]:.{digits}f}"
     best = (max if measure == "score" else min)(mean for mean, _ in row)
     mark = "**" if pair[0] == best else ""
