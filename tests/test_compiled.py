@@ -83,7 +83,6 @@ TWO_WAYS = {"log_cosh_loop", "focal_loop", "binary_focal_loop"}
 # What GCC does not think worth its while with two numbers in a vector, beside a pass over memory that is in vectors
 NOT_WORTH_IT = {
     ("embedding_sgd_body", "float64", "baseline"): "the sums of one row of a table",
-    ("share_weights_body", "float64", "baseline"): "what the rows of a batch weigh, a number for each",
     ("bound_column_norms_body", "float64", "baseline"): "a root for each column, once for all its rows",
 }
 
