@@ -20,12 +20,14 @@ from fastnn.losses import Loss
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn.rules import L2OfRows
+from fastnn.training.batches import Stopped
 from fastnn.training.history import History
 from fastnn.training.plan import EpochPlan, Plan
 from fastnn.training.step import Training
 
 if TYPE_CHECKING:
     from fastnn.sklearn.multilayer import Multilayer
+    from fastnn.sklearn.watching import Watch
 
 _ONE = np.ones(1)
 
@@ -61,6 +63,11 @@ class Recorded:
         The rows of a batch.
     epochs : int
         How many there may be.
+    n_threads : int or None
+    watch : Watch or None
+        What looks at the fit between its epochs and batches.
+    incremental : bool
+        Whether more rows will come.
     """
 
     training: Training
@@ -69,33 +76,61 @@ class Recorded:
 
     def __init__(
         self, net: Model, rule: Optimizer, goal: Goal, x: Array, target: Array, weight: Array | None, size: int,
-        epochs: int,
+        epochs: int, n_threads: int | None = None, watch: Watch | None = None, incremental: bool = False,
     ) -> None:  # fmt: skip
-        trainer, dtype, n = net._trainer, net.dtype, len(x)
-        self.net, self.goal, self.weight = net, goal, weight
-        target = goal.loss.read(target, None, net.n_out, dtype)[0]
-        x = np.ascontiguousarray(x, dtype)
-        weights = 0 if weight is None and goal.factor == 1 else 1
-        n_batches = -(-n // size)
-        self.training = training = trainer.prepared(goal.loss, rule, target, weights, epochs * n_batches)
+        self.net, self.rule, self.goal, self.weight, self.watch = net, rule, goal, weight, watch
+        self._size, self._n_threads, self._incremental = size, n_threads, incremental
+        self._target = goal.loss.read(target, None, net.n_out, net.dtype)[0]
+        self._x: Any = np.ascontiguousarray(x, net.dtype)
+        self._weights = 0 if weight is None and goal.factor == 1 else 1
+        column = np.full((len(self._x), 1), goal.factor, net.dtype) if self._weights else None  # memory that is kept
+        if weight is not None:  # has weights always, or never
+            column = np.ascontiguousarray(weight.reshape(-1, 1), net.dtype)
+        self._column = column
+        self._begun: set[Any] = set()  # the numbers that follow schedules, which begin once in a fit
+        self._value = np.empty(1)
+        self._prepare(self._trained(epochs), epochs, True)
+        net._trainer.begun = None
+        self.history = net._trainer.history = History()
+
+    def _trained(self, epochs: int) -> Training:
+        steps = epochs * -(-len(self._x) // self._size)
+        return self.net._trainer.prepared(self.goal.loss, self.rule, self._target, self._weights, steps)
+
+    def _prepare(self, training: Training, epochs: int, anew: bool) -> None:
+        """Record the steps of so many epochs."""
+        net, size = self.net, self._size
+        n_batches = -(-len(self._x) // size)
+        self.training = training
         net._own()
-        training.update.begin_fit(epochs, n_batches, True)
-        self.plan = plan = training.plan(size, target, weights, False)
-        column = np.full((n, 1), goal.factor, dtype) if weights else None  # kept memory has weights always, or never
-        if weight is not None:
-            column = np.ascontiguousarray(weight.reshape(-1, 1), dtype)
-        step = training.loss_and_grads if rule.takes_fits else training.stepping(False)
-        self.epochs = found = plan.take_epochs(size, x, target, column, step)
+        training.update.begin_fit(epochs, n_batches, anew)
+        self.plan = plan = training.plan(size, self._target, self._weights, False)
+        step = training.loss_and_grads if self.rule.takes_fits else training.stepping(False)
+        self.epochs = found = plan.take_epochs(size, self._x, self._target, self._column, step)
         if found.shuffled:
             found.index[...] = np.arange(len(found.index))
             found.shuffled = False
-        self.order, self._value = found.order, np.empty(1)
+        self.order = found.order
         self._share = [part._cells["share"] for part in net.penalties if isinstance(part, L2OfRows)]
+        self._batches = None if self.watch is None else self.watch.between_batches(found, net)
         self._gathers = self._record()
-        threads_used = threads.chosen(None, found.chunks, epochs * n_batches)
-        self.team = Team(threads_used)
+        if training.schedules is not None:
+            if self._incremental:
+                training.schedules.ready(n_batches)
+            else:
+                training.schedules.begin(self, epochs, n_batches, self._begun)
+        self.team = Team(threads.chosen(self._n_threads, found.chunks, epochs * n_batches))
         training.begins(found.rows, False)
-        trainer.begun = None
+
+    def renew(self, left: int) -> bool:
+        """Record anew where a callback has changed what a recording fixes, and return whether that is so."""
+        now = self._trained(left)
+        if now is self.training:
+            return False
+        order = self.order.copy()
+        self._prepare(now, left, False)
+        self.order[...] = order
+        return True
 
     def _record(self) -> tuple[Tape, Tape | None] | None:
         """Return what brings the rows of a batch, with what they weigh; None where the usual way does."""
@@ -104,7 +139,7 @@ class Recorded:
         if self.weight is None:
             for share in self._share:
                 share[0] = 1 / found.rows
-        if self.weight is None and not (rest and self._share):
+        if self.weight is None and self._batches is None and not (rest and self._share):
             return None
         tapes: list[Tape | None] = []
         found.cursor[0] = 0  # of an epoch before: there may be fewer rows behind it
@@ -112,6 +147,8 @@ class Recorded:
             tape = Tape() if rows else None
             if tape is not None:
                 batch = found.batch.first(rows)
+                if self._batches is not None:
+                    tape.call(self._batches.between)
                 found.record_gather(batch, tape)
                 k = kernels.of(self.net.dtype)
                 if batch.weight is not None and self.weight is not None:
@@ -130,17 +167,27 @@ class Recorded:
             self._share = [np.ones(1)]
         return self._share[0]
 
-    def epoch(self) -> float:
-        """Go over all rows in the order as it is, and return the mean loss.
+    def epoch(self, left: int = 1) -> float:
+        """Go over all rows in the order as it is, of so many epochs that are left, and return the mean loss.
 
         Raises
         ------
         FloatingPointError, ZeroDivisionError
             Where the loss or a gradient is NaN or infinite: the step has changed nothing.
         """
-        failed = self.epochs.run(False, 0, 0, self._value, self.team, None, self._gathers)
+        schedules, batches = self.training.schedules, self._batches
+        if schedules is not None and not self._incremental:
+            schedules.cover(self, 1, left, self.epochs.n_batches)
+        if batches is not None:
+            batches.begin()
+        stop: Any = None if self.watch is None else self.watch.stop
+        failed = self.epochs.run(False, 0, 0, self._value, self.team, stop, self._gathers)
         if failed is not None:
             self._fail(failed[1])
+        if batches is not None:
+            batches.end()
+        if schedules is not None and not self._incremental:
+            schedules.finish(1)
         loss = self._value.item()
         return loss if self.goal.constant is None else loss + self._constant()
 
@@ -166,6 +213,17 @@ class Recorded:
         means = np.add.reduceat(weight * constant[order], starts) / np.add.reduceat(weight, starts)
         return float(means @ np.minimum(rows, n - starts) / n)
 
+    @property
+    def looks(self) -> bool:
+        """Whether a schedule follows what is logged."""
+        schedules = self.training.schedules
+        return schedules is not None and schedules.watch
+
+    def look(self, logs: dict[str, Any]) -> None:
+        """Let schedules look at what is logged for an epoch."""
+        if self.training.schedules is not None:
+            self.training.schedules.look(logs)
+
     def search(self) -> Search:
         """Return what computes the loss and its gradient for any parameters, for a batch of all rows."""
         return Search(self)
@@ -180,7 +238,7 @@ class Recorded:
         total = len(self.order) if self.weight is None else float(self.weight.sum())
         for share in self._share:
             share[0] = 1 / total if total else 0.0
-        history = self.net._trainer.history = History()
+        history = self.net._trainer.history = self.history  # a callback may have fitted, too
         history.loss += losses
         history.who_asked = "by the rules of the estimator"
         self.net._written(self.net.params)
@@ -255,19 +313,26 @@ def go(
     estimator: Multilayer, recorded: Recorded, validation: Validation | None, best: Best | None, incremental: bool
 ) -> None:
     """Go over the rows until the rules of the estimator end it, and write down on it how that went."""
-    e, losses = estimator, list[float]()
+    e, losses, watch = estimator, recorded.history.loss, recorded.watch
     random, order, epoch = e._random_state, recorded.order, recorded.epoch
     shuffles, verbose, tol = e.shuffle, e.verbose, e.tol
     curve, patience, n = e.loss_curve_, e.n_iter_no_change, len(recorded.order)
     pace = Pace(e, recorded)
-    e.n_iter_ = 0
+    e.n_iter_, stopped = 0, False
     try:
         with recorded.team:
+            if watch is not None:
+                watch.begin()
             for done in range(1, e.max_iter + 1):
+                left = e.max_iter - done + 1
+                if watch is not None:
+                    watch.begin_epoch(done - 1)
+                    if recorded.renew(left):
+                        order = recorded.order
                 if shuffles:
                     random.shuffle(order)
                 try:
-                    loss = epoch()
+                    loss = epoch(left)
                 except FloatingPointError:
                     if best is None:
                         if not incremental:
@@ -281,18 +346,24 @@ def go(
                 if verbose:
                     print(f"Iteration {done}, loss = {loss:.8f}")
                 if validation is not None:
-                    assert best is not None
                     e._look(validation, best)
-                else:
+                if best is None:
                     e._no_improvement_count = e._no_improvement_count + 1 if loss > e.best_loss_ - tol else 0
                     if loss < e.best_loss_:
                         e.best_loss_ = loss
                 if pace.moves:
                     pace.end_epoch(e.t_)
+                if watch is not None or recorded.looks:
+                    logs = e._logs(loss, validation)
+                    is_over = watch is not None and watch.end_epoch(done - 1, logs)
+                    recorded.look(logs)
+                    if is_over:
+                        break
                 if e._no_improvement_count > patience:
-                    what = "Training loss" if validation is None else "Validation score"
+                    what = "Training loss" if best is None else "Validation score"
                     why = f"{what} did not improve more than tol={tol:f} for {patience:d} consecutive epochs."
                     if pace.stops(why):
+                        stopped = True
                         break
                     e._no_improvement_count = 0
                 if incremental:
@@ -300,11 +371,17 @@ def go(
                 if done == e.max_iter:
                     _warn_of_last(e.max_iter)
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=2)
+        if watch is None or not watch.is_over():
+            warnings.warn("Training interrupted by user.", stacklevel=2)
+    except Stopped as error:
+        recorded.history.why = str(error)
     finally:
-        if best is not None:
+        if best is not None and (stopped or not incremental):
             best.put_back()
-        recorded.close(losses)
+        e._stopped = stopped and incremental and best is not None
+        recorded.close([])
+        if watch is not None:
+            watch.end()
 
 
 def _warn_of_last(epochs: int) -> None:

@@ -28,6 +28,7 @@ from fastnn.sklearn.contract import Estimator, Live
 from fastnn.sklearn.loop import Best, Goal, Recorded, Validation
 from fastnn.sklearn.rules import L2OfRows, Momentum
 from fastnn.sklearn.sparse import SparseRecorded, is_large
+from fastnn.sklearn.watching import Watch
 
 _STEPS = ("sgd", "adam")
 _ACTIVATIONS = {"identity": None, "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
@@ -129,6 +130,10 @@ class Multilayer(Estimator, ABC):
         """Return targets (rows, outputs) as the loss takes them."""
         return y
 
+    def _n_units(self, y: Array) -> int:
+        """Return how many outputs the net has, for checked targets."""
+        return int(y.shape[1])
+
     def _sizes(self) -> list[int]:
         """Return the numbers of units of the hidden layers."""
         given = self.hidden_layer_sizes
@@ -186,7 +191,7 @@ class Multilayer(Estimator, ABC):
 
     def _at_first(self) -> dict[str, Any]:
         """Return what is known of a fit at its beginning."""
-        if self.solver not in _STEPS:
+        if not self._takes_steps:
             return {"n_iter_": 0, "t_": 0}
         scores: tuple[Any, ...] = ([], -np.inf, None) if self.early_stopping else (None, None, np.inf)
         names = "validation_scores_", "best_validation_score_", "best_loss_"
@@ -254,17 +259,17 @@ class Multilayer(Estimator, ABC):
             sample_weight = _check_sample_weight(sample_weight, X)
         if y.ndim == 1:
             y = y[:, None]
-        self.n_outputs_ = y.shape[1]
+        self.n_outputs_ = self._n_units(y)
         self._random_state = check_random_state(self.random_state)
         if first:
             self._begin(sizes, X.shape[1], X.dtype)
         else:
             self._go_on(sizes)
         try:
-            if self.solver in _STEPS:
+            if self._takes_steps:
                 self._train(X, y, sample_weight, incremental)
             else:
-                lbfgs.minimize(self, X, y, sample_weight)
+                lbfgs.minimize(self, X, y, self._weighed(y, sample_weight))
             finite = bool(np.isfinite(self.net_.params).all())
         except FloatingPointError:
             finite = False
@@ -279,12 +284,14 @@ class Multilayer(Estimator, ABC):
         """Train by steps over batches: rows apart, batches, recorded steps, the loop."""
         if not incremental or "_rule" not in self.__dict__:
             self._rule = self._make_rule()
-        if self.early_stopping and incremental:
-            raise ValueError("partial_fit does not support early_stopping=True")
-        validation = best = None
+        validation, best = self._validation(), None
         if self.early_stopping:
-            X, y, sample_weight, validation = self._set_apart(X, y, sample_weight)
+            if validation is None:
+                if incremental:
+                    raise ValueError("partial_fit does not support early_stopping=True")
+                X, y, sample_weight, validation = self._set_apart(X, y, sample_weight)
             best = self._best
+        sample_weight = self._weighed(y, sample_weight)
         n = X.shape[0]
         if self.batch_size == "auto":
             size = min(200, n)
@@ -302,7 +309,10 @@ class Multilayer(Estimator, ABC):
             made = SparseRecorded
         elif hasattr(X, "toarray"):
             X = X.toarray()
-        recorded = made(self.net_, self._rule, goal, X, target, sample_weight, size, epochs)
+        watch = self._watch(X, y, sample_weight, validation, epochs)
+        recorded = made(
+            self.net_, self._rule, goal, X, target, sample_weight, size, epochs, self._threads, watch, incremental
+        )
         loop.go(self, recorded, validation, best, incremental)
 
     def _set_apart(self, X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array | None, Validation]:
@@ -319,6 +329,37 @@ class Multilayer(Estimator, ABC):
         weights = (None, None) if weight is None else (parts[4], parts[5])
         return parts[0], parts[2], weights[0], Validation(parts[1], self._known(parts[3]), weights[1])
 
+    # what a fit of scikit-learn's does not have
+
+    _threads: int | None = None
+
+    @property
+    def _takes_steps(self) -> bool:
+        """Whether it is trained by steps over batches."""
+        return self.solver in _STEPS
+
+    def _validation(self) -> Validation | None:
+        """Return the rows to validate with that were passed to the fit."""
+        return None
+
+    def _weighed(self, y: Array, weight: Array | None) -> Array | None:
+        """Return what rows weigh in training."""
+        return weight
+
+    def _watch(
+        self, x: Array, y: Array, weight: Array | None, validation: Validation | None, epochs: int
+    ) -> Watch | None:
+        """Return what looks at a fit between its epochs."""
+        return None
+
+    def _logs(self, loss: float, validation: Validation | None) -> dict[str, Any]:
+        """Return what is logged for an epoch."""
+        return {"loss": loss}
+
+    def _scored(self, validation: Validation) -> float:
+        """Return how good the net is on these rows."""
+        return self._score(validation.x, validation.y, validation.weight)
+
     def _known(self, y: Array) -> Any:
         """Return targets that are kept apart as `_score` takes them."""
         return y
@@ -327,19 +368,21 @@ class Multilayer(Estimator, ABC):
     def _score(self, X: Any, y: Any, weight: Array | None) -> float:
         """Return how good the net is on checked rows that are kept apart: accuracy, or R²; NaN where it gives none."""
 
-    def _look(self, validation: Validation, best: Best) -> None:
+    def _look(self, validation: Validation, best: Best | None) -> None:
         """Score the net, and keep it where it is best."""
-        score = self._score(validation.x, validation.y, validation.weight)
+        score = self._scored(validation)
         assert self.validation_scores_ is not None
         assert self.best_validation_score_ is not None
         self.validation_scores_.append(score)
         if self.verbose:
             print(f"Validation score: {score:f}")
         worse = score < self.best_validation_score_ + self.tol
-        self._no_improvement_count = self._no_improvement_count + 1 if worse else 0
+        if best is not None:
+            self._no_improvement_count = self._no_improvement_count + 1 if worse else 0
         if score > self.best_validation_score_:
             self.best_validation_score_ = score
-            best.keep()
+            if best is not None:
+                best.keep()
 
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Any:
         """Train on these data.
@@ -363,7 +406,7 @@ class Multilayer(Estimator, ABC):
         return self._fit(X, y, sample_weight)
 
     def _check_solver(self) -> bool:
-        if self.solver not in _STEPS:
+        if not self._takes_steps:
             raise AttributeError(
                 f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
             )

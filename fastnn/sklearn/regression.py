@@ -7,17 +7,19 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_array, validate_data
 
 from fastnn.arena import Array
-from fastnn.losses import MSE, PoissonNLL
+from fastnn.losses import MSE, GaussianNLL, Heads, Loss, PoissonNLL, Quantile
+from fastnn.sklearn import choices
+from fastnn.sklearn.extended import Extended
 from fastnn.sklearn.loop import Goal
-from fastnn.sklearn.multilayer import Multilayer
 
 
-class MLPRegressor(RegressorMixin, Multilayer):  # type: ignore[misc]
+class MLPRegressor(RegressorMixin, Extended):  # type: ignore[misc]
     """A multi-layer perceptron that predicts numbers: scikit-learn's `MLPRegressor`, trained here.
 
     It makes half of the squared error, or of Poisson's deviance, small: the mean over rows of the sum over outputs,
@@ -25,11 +27,16 @@ class MLPRegressor(RegressorMixin, Multilayer):  # type: ignore[misc]
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson"}
-        "poisson" predicts exp of what the net gives, for targets >= 0.
+    loss : str or Loss
+        "squared_error", "poisson", which predicts exp of what the net gives, for targets >= 0, or any loss of numbers
+        of this library: "huber", "absolute_error", "gamma", "tweedie", "gaussian_nll", ``Quantile((0.1, 0.9))`` ...
+        Predictions are means: of losses of logarithms exp of the outputs, of several quantiles (rows, quantiles).
+    out_activation : str, Layer or None
+        What comes behind the last product, "softplus" for example; a loss by name is then of means, not of logarithms.
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, \
 shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, \
-beta_1, beta_2, epsilon, n_iter_no_change, max_fun : Any
+beta_1, beta_2, epsilon, n_iter_no_change, max_fun, dropout, normalization, scoring, callbacks, clip_norm, \
+clip_value, n_threads, n_ensemble : Any
         As of `MLPClassifier`.
 
     Notes
@@ -49,8 +56,8 @@ beta_1, beta_2, epsilon, n_iter_no_change, max_fun : Any
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **Multilayer._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"})],
+        **Extended._parameter_constraints,
+        "loss": [StrOptions(choices.REGRESSOR_LOSSES), Loss],
     }
 
     def __init__(
@@ -80,6 +87,15 @@ beta_1, beta_2, epsilon, n_iter_no_change, max_fun : Any
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        dropout: Any = 0.0,
+        normalization: str | None = None,
+        out_activation: Any = None,
+        scoring: Any = None,
+        callbacks: Any = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        n_threads: int | None = None,
+        n_ensemble: int = 1,
     ) -> None:
         self._keep(locals())
 
@@ -98,17 +114,55 @@ beta_1, beta_2, epsilon, n_iter_no_change, max_fun : Any
             y = column_or_1d(y, warn=True)
         return X, y
 
+    @property
+    def _part(self) -> Loss:
+        """The loss that is made small: scikit-learn's, or another one."""
+        if isinstance(self.loss, str) and self.loss == "squared_error":
+            return MSE()
+        if isinstance(self.loss, str) and self.loss == "poisson":
+            return PoissonNLL(log_input=self.out_activation is None)
+        loss = choices.loss_of(self, self.loss)
+        if isinstance(self.loss, str) and self.out_activation is not None and hasattr(loss, "log_input"):
+            loss.log_input = False
+        if loss.of_classes or isinstance(loss, Heads):
+            raise choices.wrong(self, "loss", f"a loss of numbers, or a str among {sorted(choices.REGRESSOR_LOSSES)}")
+        return loss
+
+    def _n_each(self) -> int:
+        """Return how many outputs the net has for each target."""
+        loss = self._part
+        return loss._n_levels if isinstance(loss, Quantile) else 1 + isinstance(loss, GaussianNLL)
+
+    def _n_units(self, y: Array) -> int:
+        return int(y.shape[1]) * self._n_each()
+
     def _ends_in(self) -> str:
-        return "exp" if self.loss == "poisson" else "identity"
+        if self.out_activation is not None:
+            given = self.out_activation
+            return given if isinstance(given, str) else repr(given)
+        return "exp" if getattr(self._part, "log_input", False) else "identity"
+
+    @property
+    def _shape(self) -> tuple[Any, ...]:
+        return (*super()._shape, self._n_each())
+
+    def _targets_like(self, y: Any) -> Array:
+        found = np.asarray(check_array(y, ensure_2d=False, dtype=self.net_.dtype, input_name="y"))
+        return found[:, None] if found.ndim == 1 else found
+
+    def _labels_of(self, y: Array) -> Any:
+        return y[:, 0] if y.shape[1] == 1 else y
 
     def _goal(self, target: Array) -> Goal:
-        k = self.n_outputs_
+        k, loss = self.n_outputs_, self._part
+        if not isinstance(self.loss, str) or self.loss not in ("squared_error", "poisson"):
+            return Goal(loss)
         if self.loss != "poisson":
-            return Goal(MSE(), k / 2)
+            return Goal(loss, k / 2)
         t = np.asarray(target, np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             constant = np.where(t > 0, t * np.log(t), 0) - t
-        return Goal(PoissonNLL(), float(k), constant.sum(axis=1))
+        return Goal(loss, float(k), constant.sum(axis=1))
 
     def _score(self, X: Any, y: Any, weight: Array | None) -> float:
         outputs = self._means(X)
@@ -117,26 +171,67 @@ beta_1, beta_2, epsilon, n_iter_no_change, max_fun : Any
         return _r2(np.asarray(y, np.float64), outputs, weight)
 
     def _means(self, X: Any) -> Array:
-        outputs = self._outputs(X)
-        return np.exp(outputs) if self.out_activation_ == "exp" else outputs
+        """Return what is predicted for each target, (rows, targets): of several quantiles the middle one."""
+        found = self._predicted(X)
+        return found[..., found.shape[2] // 2] if found.ndim == 3 else found
 
-    def predict(self, X: Any) -> Array:
+    def _predicted(self, X: Any) -> Array:
+        outputs = self._outputs(X)
+        if self.out_activation_ == "exp" and self.out_activation is None:
+            return np.exp(outputs)
+        each = self._n_each()
+        if each == 1:
+            return outputs
+        n = outputs.shape[1] // each
+        return outputs[:, :n] if isinstance(self._part, GaussianNLL) else outputs.reshape(len(outputs), n, each)
+
+    def _variances(self, X: Any) -> Array:
+        """Return the variances that a net of `GaussianNLL` gives."""
+        loss = self._part
+        assert isinstance(loss, GaussianNLL)
+        outputs = self._outputs(X)
+        given = outputs[:, outputs.shape[1] // 2 :]
+        return np.exp(given) if loss.log_variance else np.maximum(given, loss.eps)
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
         """Return what is predicted for each row.
 
         Parameters
         ----------
         X : array_like or sparse matrix of shape (n_samples, n_features)
+        return_std : bool
+            Return the standard deviation of each prediction, too: of the means of `n_ensemble` nets, with that which
+            ``loss="gaussian_nll"`` predicts (Lakshminarayanan et al. 2017).
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Of a loss of q quantiles (n_samples, q), or (n_samples, n_outputs, q). With `return_std` a tuple of two.
         """
-        outputs = self._means(self._rows(X))
-        return outputs.ravel() if outputs.shape[1] == 1 else outputs
+        rows = self._rows(X)
+        nets, is_normal = self.__dict__.get("estimators_"), isinstance(self._part, GaussianNLL)
+        if nets is None:
+            found = self._predicted(rows)
+            spread = np.sqrt(self._variances(rows)) if return_std and is_normal else None
+        else:
+            each = np.stack([net._predicted(rows) for net in nets])
+            found = each.mean(axis=0)
+            variance = each.var(axis=0)
+            if return_std and is_normal:
+                variance = variance + np.mean([net._variances(rows) for net in nets], axis=0)
+            spread = np.sqrt(variance)
+        found = found[:, 0] if found.shape[1] == 1 else found
+        if not return_std:
+            return found
+        if spread is None:
+            raise ValueError(
+                "return_std=True needs nets that may differ, n_ensemble=5, or a loss that predicts it, "
+                "loss='gaussian_nll'"
+            )
+        return found, spread[:, 0] if spread.shape[1] == 1 else spread
 
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> MLPRegressor:
-        """Go once over these rows, from where the last call has ended; with "lbfgs", fit from there.
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return R² of the predictions; of several quantiles of the middle one.
 
         Parameters
         ----------
@@ -146,9 +241,33 @@ beta_1, beta_2, epsilon, n_iter_no_change, max_fun : Any
 
         Returns
         -------
+        float
+        """
+        found = self.predict(X)
+        each = self._n_each()
+        if each > 1 and isinstance(self._part, Quantile):
+            found = found[..., each // 2]
+        return float(r2_score(y, found, sample_weight=sample_weight))
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: ArrayLike | None = None, *, validation_data: tuple[Any, ...] | None = None
+    ) -> MLPRegressor:
+        """Go once over these rows, from where the last call has ended; with "lbfgs", fit from there.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n_samples, n_features)
+        y : array_like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array_like of shape (n_samples,) or None
+        validation_data : tuple (X, y), (X, y, sample_weight) or None
+            As of the classifier.
+
+        Returns
+        -------
         self
         """
-        self._fit(X, y, sample_weight, incremental=True)
+        self._more(X, y, sample_weight, validation_data)
         return self
 
 

@@ -13,6 +13,8 @@ from fastnn.model import Model
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn.loop import Goal, Recorded
 from fastnn.sklearn.rules import L2OfRows
+from fastnn.sklearn.watching import Watch
+from fastnn.training.history import History
 
 MOST_BYTES = 64 * 1024 * 1024  # of an array that sparse rows are made at once, as in `Model.fit`
 
@@ -33,8 +35,11 @@ class SparseRecorded(Recorded):
 
     def __init__(
         self, net: Model, rule: Optimizer, goal: Goal, x: Any, target: Array, weight: Array | None, size: int,
-        epochs: int,
+        epochs: int, n_threads: int | None = None, watch: Watch | None = None, incremental: bool = False,
     ) -> None:  # fmt: skip
+        if watch is not None:
+            raise ValueError("callbacks are for arrays, and sparse rows below 64 MB of numbers: pass X.toarray()")
+        self.watch, self.history = None, History()
         trainer, n = net._trainer, x.shape[0]
         self.net, self.goal, self.weight = net, goal, weight
         self._x, self._size = x.tocsr(), size
@@ -42,16 +47,21 @@ class SparseRecorded(Recorded):
         weights = 0 if weight is None and goal.factor == 1 else 1
         n_batches = -(-n // size)
         self.training = training = trainer.prepared(goal.loss, rule, self._rows, weights, epochs * n_batches)
+        if training.schedules is not None:
+            raise ValueError("schedules are for arrays, and sparse rows below 64 MB of numbers: pass X.toarray()")
         training.update.begin_fit(epochs, n_batches, True)
         self.plan = plan = training.plan(size, self._rows, weights, False)
         self.order, self._step = np.arange(n), training.stepping(False)
         self._share = [part._cells["share"] for part in net.penalties if isinstance(part, L2OfRows)]
         chunks = plan.recorded(min(size, n), self._step)[1].chunks
-        self.team = Team(threads.chosen(None, chunks, epochs * n_batches))
+        self.team = Team(threads.chosen(n_threads, chunks, epochs * n_batches))
         training.begins(size, False)
         trainer.begun = None
 
-    def epoch(self) -> float:
+    def renew(self, left: int) -> bool:
+        return False
+
+    def epoch(self, left: int = 1) -> float:
         total, size = 0.0, self._size
         for start in range(0, len(self.order), size):
             part = self.order[start : start + size]

@@ -1,0 +1,222 @@
+"""What scikit-learn's multi-layer perceptrons do not have: other layers, losses, optimizers, and looks at a fit."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length
+
+from fastnn.arena import Array
+from fastnn.layers import Dense, Layer
+from fastnn.layers import activations as known_activations
+from fastnn.optimizers import Optimizer
+from fastnn.sklearn import choices, side_by_side
+from fastnn.sklearn.loop import Validation
+from fastnn.sklearn.multilayer import Multilayer
+from fastnn.sklearn.watching import Scorer, Watch
+
+_ENDS = {"softmax": "softmax", "logistic": "sigmoid"}
+
+
+class Extended(Multilayer):
+    """The other half of the settings, in the places that `Multilayer` has for them."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **Multilayer._parameter_constraints,
+        **choices.CONSTRAINTS,
+    }
+
+    dropout: Any
+    normalization: str | None
+    out_activation: Any
+    scoring: Any
+    callbacks: Any
+    clip_norm: float | None
+    clip_value: float | None
+    n_threads: int | None
+    n_ensemble: int
+    estimators_: list[Any]
+
+    _validation_data: Any = None
+    _stopped = False
+    _scorer: Scorer | None = None
+
+    # -- what the net is ----------------------------------------------------------------------------------------------
+
+    def _layers(self, sizes: list[int], n_out: int) -> list[Layer]:
+        last = Dense(n_out, weight_initializer="zeros")
+        return [*choices.hidden_layers(self, sizes), last, *self._ending()]
+
+    def _ending(self) -> list[Layer]:
+        """Return what comes behind the last product."""
+        if self.out_activation is None or self.out_activation_ in _ENDS:
+            name = _ENDS.get(self.out_activation_)
+            return [] if name is None else [known_activations.get(name)]
+        end = choices.activation_of(self, "out_activation", self.out_activation)
+        return [] if end is None else [known_activations.get(end)]
+
+    def _draw(self, net: Any) -> None:
+        dense = [layer for layer in net.layers if isinstance(layer, Dense)]
+        given = choices.each(self, "activation", len(dense) - 1) or [self.activation]
+        for layer, activation in zip(dense, [*given, given[-1]], strict=False):
+            n_in, n_out = layer.w.shape
+            bound = np.sqrt((2.0 if choices.is_sigmoid(activation) else 6.0) / (n_in + n_out))
+            layer.w[...] = self._random_state.uniform(-bound, bound, (n_in, n_out))
+            layer.b[...] = self._random_state.uniform(-bound, bound, n_out)
+
+    @property
+    def _shape(self) -> tuple[Any, ...]:
+        made_of = self.activation, self.dropout, self.normalization, self.out_activation
+        return tuple(map(repr, made_of))
+
+    def _make_rule(self) -> Optimizer:
+        if self.solver not in ("sgd", "adam"):
+            return choices.clip(self, choices.rule_of(self))
+        rule = super()._make_rule()
+        if choices.is_scheduled(self):
+            rule.lr = choices.rate_of(self)
+        return choices.clip(self, rule)
+
+    @property
+    def _takes_steps(self) -> bool:
+        return not (isinstance(self.solver, str) and self.solver == "lbfgs")
+
+    @property
+    def _threads(self) -> int | None:  # type: ignore[override]
+        return self.n_threads
+
+    def _outputs(self, X: Any) -> Array:
+        nets = self.__dict__.get("estimators_")
+        if nets is not None:
+            return np.asarray(np.mean([net._outputs(X) for net in nets], axis=0))
+        if self.n_threads is None:
+            return self.net_.predict(X)
+        return self.net_.predict(X, n_threads=self.n_threads)
+
+    # -- a fit --------------------------------------------------------------------------------------------------------
+
+    def fit(
+        self, X: Any, y: Any, sample_weight: ArrayLike | None = None, *, validation_data: tuple[Any, ...] | None = None
+    ) -> Any:
+        """Train on these data.
+
+        Parameters
+        ----------
+        X : array_like, data frame or sparse matrix of shape (n_samples, n_features)
+        y : array_like of shape (n_samples,) or (n_samples, n_outputs)
+            Labels of a classifier, numbers of a regressor.
+        sample_weight : array_like of shape (n_samples,) or None
+            The loss of a batch is Σ weight * loss / Σ weight.
+        validation_data : tuple (X, y), (X, y, sample_weight) or None
+            Rows that are scored behind each epoch, into `validation_scores_`. With ``early_stopping=True`` they stand
+            for those that are set aside, and all rows of X are trained with; without, they decide nothing.
+
+        Returns
+        -------
+        self
+        """
+        self._validation_data = validation_data
+        try:
+            return self._fit_checked(X, y, sample_weight)
+        finally:
+            self.__dict__.pop("_validation_data", None)
+
+    def _more(self, X: Any, y: Any, sample_weight: Any, validation_data: tuple[Any, ...] | None) -> Any:
+        """Go once over these rows."""
+        self._validation_data = validation_data
+        try:
+            self._fit(X, y, sample_weight, incremental=True)
+        finally:
+            self.__dict__.pop("_validation_data", None)
+        return self
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Any:
+        choices.refuse(self, self._validation_data is not None, incremental)
+        if self.n_ensemble > 1:
+            return side_by_side.fit(self, X, y, sample_weight, self._validation_data, incremental)
+        self.__dict__.pop("estimators_", None)
+        if not incremental:
+            self.__dict__.pop("_stopped", None)
+        elif self._stopped:
+            warnings.warn(
+                "early stopping has ended the training by partial_fit, and the net is as it was at its best score: it "
+                "stays so. fit begins anew.",
+                stacklevel=4,
+            )
+            return self
+        try:
+            return super()._fit(X, y, sample_weight, incremental)
+        finally:
+            self.__dict__.pop("_scorer", None)
+
+    def _at_first(self) -> dict[str, Any]:
+        known = super()._at_first()
+        if self._validation_data is not None and not self.early_stopping:
+            known |= {"validation_scores_": [], "best_validation_score_": -np.inf}
+        return known
+
+    def _validation(self) -> Validation | None:
+        given = self._validation_data
+        if given is None:
+            return None
+        if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+            raise TypeError(
+                f"validation_data is {type(given).__name__} of {len(given) if hasattr(given, '__len__') else 'no'} "
+                "things, expected a tuple (X, y) or (X, y, sample_weight)"
+            )
+        x = self._rows(given[0])
+        weight = None if len(given) == 2 else _check_sample_weight(given[2], x)
+        y = self._targets_like(given[1])
+        check_consistent_length(x, y)
+        if self.validation_scores_ is None:  # of a fit before, which goes on
+            self.validation_scores_, self.best_validation_score_ = [], -np.inf
+        return Validation(x, y, weight)
+
+    def _targets_like(self, y: Any) -> Array:
+        """Return targets of rows to validate with, as `_validate_input` returns them."""
+        raise NotImplementedError
+
+    def _labels_of(self, y: Array) -> Any:
+        """Return checked targets as a scorer takes them."""
+        return y
+
+    def _watch(
+        self, x: Array, y: Array, weight: Array | None, validation: Validation | None, epochs: int
+    ) -> Watch | None:
+        if self.callbacks is None:
+            return None
+        return Watch(self, (x, y, weight), epochs, validation is not None)
+
+    def _loss_on(self, validation: Validation) -> float:
+        """Return the loss over rows to validate with."""
+        target = self._target(validation.y)
+        goal = self._goal(target)
+        raw = self.net_.predict(validation.x)
+        weight = validation.weight
+        if weight is not None:
+            weight = weight / weight.mean()
+        value = goal.factor * float(goal.loss(raw, target, weight))
+        return value if goal.constant is None else value + float(np.average(goal.constant, weights=weight))
+
+    def _logs(self, loss: float, validation: Validation | None) -> dict[str, Any]:
+        if validation is None:
+            return {"loss": loss}
+        assert self.validation_scores_ is not None
+        return {"loss": loss, "val_loss": self._loss_on(validation), "val_score": self.validation_scores_[-1]}
+
+    def _scored(self, validation: Validation) -> float:
+        if self.scoring is None:
+            return super()._scored(validation)
+        if isinstance(self.scoring, str) and self.scoring == "loss":
+            return -self._loss_on(validation)
+        if self._scorer is None:
+            self._scorer = Scorer(self, self.scoring)
+        return self._scorer(validation.x, self._labels_of(validation.y), validation.weight)
+
+    @property
+    def stopped_(self) -> bool:
+        """Whether early stopping has ended the training by `partial_fit`."""
+        return self._stopped

@@ -1,0 +1,338 @@
+"""What scikit-learn's multi-layer perceptrons do not have: what each setting does, in figures or exactly; refusals."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+from sklearn.base import clone
+from sklearn.datasets import load_iris, make_regression
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import f1_score, log_loss, mean_pinball_loss
+from sklearn.utils._param_validation import InvalidParameterError
+from sklearn.utils.class_weight import compute_sample_weight
+
+from fastnn import LBFGS, MSE, SGD, AdamW, CrossEntropy, Dropout, EarlyStopping, LeakyReLU, Quantile
+from fastnn.callbacks import Callback, CSVLogger
+from fastnn.layers import BatchNorm, LayerNorm
+from fastnn.schedules import Cosine
+from fastnn.sklearn import MLPClassifier, MLPRegressor
+
+pytestmark = [pytest.mark.once, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
+
+X, Y = load_iris(return_X_y=True)
+R, T = make_regression(120, 4, noise=5.0, random_state=0)
+T = T / T.std()
+SHORT = {"hidden_layer_sizes": (8,), "learning_rate_init": 0.02, "batch_size": 30, "max_iter": 20, "random_state": 0}
+
+
+def classifier(**settings):
+    return MLPClassifier(**{**SHORT, **settings})
+
+
+def regressor(**settings):
+    return MLPRegressor(**{**SHORT, **settings})
+
+
+def same(a, b):
+    for ours, theirs in zip(a.coefs_ + a.intercepts_, b.coefs_ + b.intercepts_, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+SAME = {  # settings that mean the same
+    "nothing is watched": ({}, {"callbacks": [lambda model, epoch, logs: False]}),
+    "between batches": ({}, {"callbacks": [type("Own", (Callback,), {"end_batch": lambda *_: None})()]}),
+    "a part": ({"solver": AdamW(0.01), "learning_rate_init": 0.001}, {"solver": "adamw", "learning_rate_init": 0.01}),
+    "an activation": ({"activation": "logistic"}, {"activation": ["sigmoid"]}),
+    "wide limits": ({}, {"clip_norm": 1e9}),
+    "threads": ({}, {"n_threads": 2}),
+    "one rate": ({}, {"learning_rate": lambda step: 1.0}),
+    "dropout of nothing": ({}, {"dropout": [0.0]}),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_settings_that_mean_the_same(name):
+    one, other = SAME[name]
+    same(classifier(**one).fit(X, Y), classifier(**other).fit(X, Y))
+    same(regressor(**one).fit(R, T), regressor(**other).fit(R, T))
+
+
+def test_losses_of_scikit_learn_by_our_names():
+    same(classifier().fit(X, Y), classifier(loss="cross_entropy").fit(X, Y))
+    same(classifier().fit(X, Y), classifier(loss=CrossEntropy()).fit(X, Y))
+    same(classifier().fit(X, Y == 1), classifier(loss="bce").fit(X, Y == 1))
+    half = regressor(solver="sgd", momentum=0, alpha=0).fit(R, T)  # half of the squared error
+    other = regressor(solver="sgd", momentum=0, alpha=0, loss=MSE(), learning_rate_init=0.01).fit(R, T)
+    np.testing.assert_allclose(other.coefs_[0], half.coefs_[0], rtol=1e-10)
+
+
+def test_class_weights_are_weights_of_rows():
+    y = Y.copy()
+    y[:40] = 2  # few of class 0
+    for weight in ("balanced", {0: 5.0, 1: 1.0, 2: 0.5}):
+        rows = compute_sample_weight(weight, y)
+        same(classifier(class_weight=weight).fit(X, y), classifier().fit(X, y, sample_weight=rows))
+        own = np.random.default_rng(0).uniform(0.5, 2, len(y))
+        same(classifier(class_weight=weight).fit(X, y, own), classifier().fit(X, y, own * rows))
+    for solver in ("lbfgs", "sgd"):
+        rows = compute_sample_weight("balanced", y)
+        same(classifier(solver=solver, class_weight="balanced").fit(X, y), classifier(solver=solver).fit(X, y, rows))
+    several = np.c_[Y == 0, Y == 1].astype(int)
+    weights = [{0: 1, 1: 3}, {0: 2, 1: 1}]
+    rows = compute_sample_weight(weights, several)
+    same(classifier(class_weight=weights).fit(X, several), classifier().fit(X, several, rows))
+    rare = (Y == 1) & (np.arange(150) % 5 == 0)
+    plain = classifier(max_iter=60).fit(X, rare).predict(X)[rare].mean()
+    weighed = classifier(max_iter=60, class_weight="balanced").fit(X, rare).predict(X)[rare].mean()
+    assert weighed > 0.6 > plain
+
+
+def test_layers():
+    model = classifier(
+        hidden_layer_sizes=(8, 6), activation=[LeakyReLU(0.2), "gelu"], dropout=[0.0, 0.3], normalization="batch"
+    )
+    kinds = [type(layer).__name__ for layer in model.fit(X, Y).net_.layers]
+    assert kinds == ["Dense", "BatchNorm", "LeakyReLU", "Dense", "BatchNorm", "GELU", "Dropout", "Dense", "Softmax"]
+    assert model.net_.layers[2] is not model.activation[0]
+    assert model.net_.layers[6].rate == 0.3
+    assert [w.shape for w in model.coefs_] == [(4, 8), (8, 6), (6, 3)]
+    for name, kind in (("batch", BatchNorm), ("layer", LayerNorm)):
+        assert isinstance(classifier(normalization=name).fit(X, Y).net_.layers[1], kind)
+    assert isinstance(regressor(dropout=0.5).fit(R, T).net_.layers[1], Dropout)
+    far = 1000 + 100 * R  # which nobody has scaled: normalization stands it
+    assert regressor(normalization="batch", max_iter=200).fit(far, T).score(far, T) > 0.9
+    assert regressor(max_iter=200).fit(far, T).score(far, T) < 0.5
+
+
+def test_no_hidden_layers_are_linear_models():
+    settings = {"hidden_layer_sizes": (), "solver": "lbfgs", "alpha": 2.0, "max_iter": 1000, "tol": 1e-8}
+    ours, theirs = classifier(**settings).fit(X, Y == 1), LogisticRegression(C=0.5, tol=1e-8).fit(X, Y == 1)
+    near = ours.coefs_[0][:, 0]
+    np.testing.assert_allclose(near, theirs.coef_[0], rtol=1e-3)
+    np.testing.assert_allclose(ours.intercepts_[0], theirs.intercept_, rtol=1e-3)
+    ours, theirs = regressor(**settings).fit(R, T), Ridge(2.0).fit(R, T)
+    np.testing.assert_allclose(ours.coefs_[0][:, 0], theirs.coef_, rtol=1e-4)
+
+
+LOSSES = {  # of a regressor: what is predicted is near to what belongs to the loss
+    "huber": np.mean,
+    "absolute_error": np.median,
+    "quantile": np.median,
+    "poisson": np.mean,
+    "gamma": np.mean,
+    "tweedie": np.mean,
+    "gaussian_nll": np.mean,
+    "mse": np.mean,
+}
+
+
+def test_losses_of_numbers():
+    rng = np.random.default_rng(0)
+    t, ones = rng.gamma(4.0, size=400), np.ones((400, 1))
+    settings = {"hidden_layer_sizes": (), "max_iter": 200, "learning_rate": Cosine(), "batch_size": 50, "tol": 0}
+    for loss, expected in LOSSES.items():
+        model = regressor(loss=loss, **settings).fit(ones, t)
+        near = 0.4 if loss == "huber" else 0.05
+        np.testing.assert_allclose(model.predict(ones[:1])[0], expected(t), rtol=near, err_msg=loss)
+    model = regressor(loss="poisson", out_activation="softplus", **settings).fit(ones, t)
+    np.testing.assert_allclose(model.predict(ones[:1])[0], t.mean(), rtol=0.05)
+    assert model.out_activation_ == "softplus"
+    levels = Quantile((0.1, 0.5, 0.9))
+    model = regressor(loss=levels, **settings).fit(ones, t)
+    assert model.predict(ones).shape == (400, 3)
+    np.testing.assert_allclose(model.predict(ones[:1])[0], np.quantile(t, levels.q), rtol=0.06)
+    both = regressor(loss=levels, **settings).fit(ones, np.c_[t, 2 * t])
+    assert both.predict(ones).shape == (400, 2, 3)
+    alone = regressor(loss=Quantile(0.9), **settings).fit(ones, t).predict(ones)
+    assert mean_pinball_loss(t, alone, alpha=0.9) < mean_pinball_loss(t, alone * 0.8, alpha=0.9)
+    mean, std = regressor(loss="gaussian_nll", **settings).fit(ones, t).predict(ones, return_std=True)
+    np.testing.assert_allclose([mean[0], std[0]], [t.mean(), t.std()], rtol=0.1)
+
+
+def test_losses_of_classes():
+    for loss in ("log_loss", "focal", "hinge", "squared_hinge", "multi_margin"):
+        for y in (Y, Y == 1):
+            model = classifier(loss=loss, max_iter=100).fit(X, y)
+            assert model.score(X, y) > 0.9, loss
+            is_margin = loss not in ("log_loss", "focal")
+            assert hasattr(model, "predict_proba") is not is_margin
+            assert hasattr(model, "decision_function") is is_margin
+            if is_margin:
+                found = model.decision_function(X)
+                chosen = found.argmax(axis=1) if found.ndim == 2 else (found > 0).astype(int)
+                np.testing.assert_array_equal(model.classes_[chosen], model.predict(X))
+    each = classifier(out_activation="logistic", max_iter=100).fit(X, Y)
+    np.testing.assert_allclose(each.predict_proba(X).sum(axis=1), 1)
+    pair = classifier(out_activation="softmax", max_iter=100).fit(X, Y == 1)
+    assert pair.coefs_[-1].shape == (8, 2)
+    assert pair.score(X, Y == 1) > 0.9
+
+
+def test_rates_follow_schedules():
+    rates = []
+    model = regressor(learning_rate=Cosine(), callbacks=lambda net, *_: rates.append(net.optimizer.lr))
+    model.fit(R, T)
+    steps = 4 * np.arange(1, 21)  # those behind each epoch
+    np.testing.assert_allclose(rates, 0.02 * (1 + np.cos(np.pi * steps / 80)) / 2, atol=1e-12)
+
+
+def test_validation_data_and_scores():
+    x, y, xv, yv = X[::2], Y[::2], X[1::2], Y[1::2]
+    watched = classifier().fit(x, y, validation_data=(xv, yv))
+    same(watched, classifier().fit(x, y))
+    assert watched.validation_scores_[-1] == watched.score(xv, yv)
+    assert len(watched.validation_scores_) == watched.n_iter_
+    history = []
+    stopped = classifier(
+        early_stopping=True,
+        scoring="f1_macro",
+        max_iter=500,
+        n_iter_no_change=5,
+        callbacks=lambda m, e, logs: history.append(logs),
+    ).fit(x, y, validation_data=(xv, yv))
+    assert stopped.n_iter_ < 500
+    assert stopped.best_validation_score_ == f1_score(yv, stopped.predict(xv), average="macro")
+    assert [logs["val_score"] for logs in history] == stopped.validation_scores_
+    by_loss = classifier(early_stopping=True, scoring="loss", max_iter=100).fit(x, y, validation_data=(xv, yv))
+    np.testing.assert_allclose(-by_loss.best_validation_score_, log_loss(yv, by_loss.predict_proba(xv)), rtol=1e-9)
+    own = classifier(
+        early_stopping=True, scoring=lambda model, x, y: -log_loss(y, model.predict_proba(x)), max_iter=100
+    )
+    np.testing.assert_allclose(
+        own.fit(x, y, validation_data=(xv, yv)).validation_scores_, by_loss.validation_scores_, rtol=1e-9
+    )
+    numbers = regressor(early_stopping=True, scoring="neg_mean_absolute_error").fit(R, T)
+    assert numbers.best_validation_score_ < 0
+
+
+def test_callbacks_are_called_with_the_net():
+    stopping = EarlyStopping(patience=3, monitor="val_score", mode="max")
+    model = classifier(max_iter=300, callbacks=[stopping]).fit(X, Y, validation_data=(X, Y))
+    assert model.n_iter_ == stopping.best_epoch + 4
+    assert model.score(X, Y) == stopping.best == max(model.validation_scores_)
+    assert "EarlyStopping" in model.net_.history.ended
+
+    def freeze(net, epoch, logs):
+        net.layers[0].trainable = False
+
+    frozen, one = classifier(callbacks=freeze).fit(X, Y), classifier(max_iter=1).fit(X, Y)
+    np.testing.assert_array_equal(frozen.coefs_[0], one.coefs_[0])
+    assert not np.array_equal(frozen.coefs_[1], one.coefs_[1])
+
+
+def test_clipping():
+    settings = {"solver": "sgd", "momentum": 0, "alpha": 0, "batch_size": 120, "max_iter": 1}
+    start = regressor(**{**settings, "learning_rate_init": 1e-300}).fit(R, 1000 * T)
+    for name, size in (("clip_norm", np.linalg.norm), ("clip_value", lambda d: np.abs(d).max())):
+        model = regressor(**settings, **{name: 0.5}).fit(R, 1000 * T)
+        assert size(model.net_.params - start.net_.params) == pytest.approx(0.5 * 0.02, rel=1e-6)
+
+
+def test_ensembles():
+    for make, x, y in ((classifier, X, Y), (regressor, R, T)):
+        model = make(n_ensemble=3).fit(x, y)
+        assert len(model.nets_) == 3
+        for net in model.estimators_:
+            same(net, make(random_state=net.random_state).fit(x, y))
+        again = make(n_ensemble=3, n_threads=1).fit(x, y)
+        np.testing.assert_array_equal(again.predict(x), model.predict(x))
+        assert clone(model).n_ensemble == 3
+    each = np.stack([net.predict(R) for net in model.estimators_])
+    mean, std = model.predict(R, return_std=True)
+    np.testing.assert_allclose(mean, each.mean(axis=0))
+    np.testing.assert_allclose(std, each.std(axis=0))
+    model = classifier(n_ensemble=2).fit(X, Y)
+    each = np.mean([net.predict_proba(X) for net in model.estimators_], axis=0)
+    np.testing.assert_allclose(model.predict_proba(X), each)
+    assert model.score(X, Y) > 0.8
+
+
+def test_partial_fit_stops():
+    model = classifier(early_stopping=True, n_iter_no_change=3, learning_rate_init=0.05)
+    for _ in range(200):
+        model.partial_fit(X[::2], Y[::2], classes=[0, 1, 2], validation_data=(X[1::2], Y[1::2]))
+        if model.stopped_:
+            break
+    assert model.stopped_
+    assert model.score(X[1::2], Y[1::2]) == model.best_validation_score_ == max(model.validation_scores_)
+    before = model.coefs_[0].copy()
+    with pytest.warns(UserWarning, match="early stopping has ended"):
+        model.partial_fit(X, Y, validation_data=(X, Y))
+    np.testing.assert_array_equal(model.coefs_[0], before)
+    with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
+        classifier(early_stopping=True).partial_fit(X, Y, classes=[0, 1, 2])
+
+
+BAD = [
+    ({"dropout": 1.0}, "'dropout' parameter of MLP.* must be"),
+    ({"dropout": [0.1, 0.2]}, "one for each of the 1 hidden layers"),
+    ({"dropout": ["a"]}, "'dropout' parameter"),
+    ({"activation": "rellu"}, "'activation' parameter of MLP"),
+    ({"activation": ["rellu"]}, "must be a layer, or a str among"),
+    ({"activation": ["relu", "tanh"]}, "one for each of the 1 hidden layers"),
+    ({"normalization": "group"}, "'normalization' parameter"),
+    ({"solver": "newton"}, "'solver' parameter"),
+    ({"solver": LBFGS()}, "use solver='lbfgs'"),
+    ({"solver": SGD(0.1)}, "learning_rate_init=0.02 is not used"),
+    ({"solver": SGD(0.1, clip_norm=1.0), "learning_rate_init": 0.001, "clip_norm": 1.0}, "clips already"),
+    ({"solver": "lion", "learning_rate": "adaptive"}, "pass a schedule"),
+    ({"loss": "no_loss"}, "'loss' parameter"),
+    ({"scoring": "accuracy"}, "there are none: set early_stopping=True"),
+    ({"early_stopping": True, "scoring": "no_scorer"}, "no_scorer"),
+    ({"clip_norm": 0}, "'clip_norm' parameter"),
+    ({"clip_value": -1.0}, "'clip_value' parameter"),
+    ({"n_threads": 0}, "'n_threads' parameter"),
+    ({"n_ensemble": 0}, "'n_ensemble' parameter"),
+    ({"callbacks": [1]}, "callbacks holds 1"),
+    ({"n_ensemble": 2, "callbacks": [CSVLogger("log.csv")]}, "would write the same files"),
+    ({"hidden_layer_sizes": (), "dropout": 0.5}, "has none: leave dropout out"),
+    ({"hidden_layer_sizes": (), "normalization": "layer"}, "has none: leave normalization out"),
+    *(
+        ({"solver": "lbfgs", **settings}, f"{next(iter(settings))}=.*solver='adam', or leave")
+        for settings in (
+            {"dropout": 0.1}, {"normalization": "batch"}, {"callbacks": [lambda *_: None]}, {"clip_norm": 1.0},
+            {"clip_value": 1.0}, {"learning_rate": Cosine()},
+        )
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("settings", "match"), BAD)
+def test_what_makes_no_sense_is_refused(settings, match):
+    for make, x, y in ((classifier, X, Y), (regressor, R, T)):
+        with pytest.raises((ValueError, TypeError), match=match):
+            make(**settings).fit(x, y)
+
+
+def test_what_makes_no_sense_is_refused_of_one_of_them():
+    with pytest.raises(InvalidParameterError, match="'class_weight' parameter"):
+        classifier(class_weight="even").fit(X, Y)
+    for settings, y in (
+        ({"loss": "multi_margin"}, np.c_[Y > 0, Y > 1]),
+        ({"out_activation": "softmax"}, np.c_[Y > 0, Y > 1]),
+    ):
+        with pytest.raises(ValueError, match="several labels"):
+            classifier(**settings).fit(X, y.astype(int))
+    for settings in ({"loss": "hinge", "out_activation": "logistic"}, {"loss": "bce", "out_activation": "softmax"}):
+        with pytest.raises(ValueError, match="does not fit loss="):
+            classifier(**settings).fit(X, Y)
+    for loss in (MSE(), "mse"):
+        with pytest.raises(InvalidParameterError, match="'loss' parameter"):
+            classifier(loss=loss).fit(X, Y)
+    with pytest.raises(InvalidParameterError, match="without weights of its own"):
+        classifier(loss=CrossEntropy(class_weight=[1.0, 2.0, 1.0])).fit(X, Y)
+    for loss in (CrossEntropy(), "hinge"):
+        with pytest.raises(InvalidParameterError, match="'loss' parameter"):
+            regressor(loss=loss).fit(R, T)
+    with pytest.raises(ValueError, match="return_std=True needs nets that may differ"):
+        regressor().fit(R, T).predict(R, return_std=True)
+    with pytest.raises(ValueError, match="class_weight='balanced' needs all rows"):
+        classifier(class_weight="balanced").partial_fit(X, Y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="validation_data is looked at between epochs"):
+        classifier(solver="lbfgs").fit(X, Y, validation_data=(X, Y))
+    with pytest.raises(ValueError, match="labels that are not in y"):
+        classifier().fit(X, Y, validation_data=(X, Y + 1))
+    with pytest.raises(TypeError, match="expected a tuple"):
+        classifier().fit(X, Y, validation_data=X)
+    with pytest.raises(ValueError, match="features"):
+        classifier().fit(X, Y, validation_data=(X[:, :3], Y))
