@@ -31,7 +31,7 @@ from fastnn.sklearn.extended import Extended
 from fastnn.sklearn.loop import Goal
 
 
-def _known_labels(y: Array) -> tuple[LabelBinarizer, Array | None]:
+def _binarized(y: Array) -> tuple[LabelBinarizer, Array | None]:
     """Return the binarizer of labels, and what it makes of them, or None.
 
     Two classes or more of whole numbers, words or truths, each often, as most labels are, are not looked at again and
@@ -203,15 +203,15 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if "classes_" not in self.__dict__ or not (self.warm_start or incremental):
-            self._label_binarizer, known = _known_labels(y)
+            self._label_binarizer, known = _binarized(y)
             self.classes_ = self._label_binarizer.classes_
             if known is not None:
                 return X, self._for_end(known)
         else:
             self._require_known(unique_labels(y))
-        return X, self._binarized(y)
+        return X, self._columns_of(y)
 
-    def _binarized(self, y: Any) -> Array:
+    def _columns_of(self, y: Any) -> Array:
         """Return labels as True and False, in a column for each output of the net."""
         return self._for_end(self._label_binarizer.transform(y).astype(bool))
 
@@ -225,7 +225,7 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         unknown = np.setdiff1d(unique_labels(y), self.classes_)
         if len(unknown):
             raise ValueError(f"y of validation_data has labels that are not in y: {unknown.tolist()}")
-        columns = self._binarized(y)
+        columns = self._columns_of(y)
         return columns[:, None] if columns.ndim == 1 else columns
 
     def _choose_end(self) -> None:
