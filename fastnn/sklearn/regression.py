@@ -128,6 +128,11 @@ clip_value, n_threads, n_ensemble : Any
             raise choices.wrong(self, "loss", f"a loss of numbers, or a str among {sorted(choices.REGRESSOR_LOSSES)}")
         return loss
 
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the net has one output for each target, as scikit-learn's have."""
+        return isinstance(self.loss, str) and self.loss in ("squared_error", "poisson") and self.out_activation is None
+
     def _n_each(self) -> int:
         """Return how many outputs the net has for each target."""
         loss = self._part
@@ -209,7 +214,12 @@ clip_value, n_threads, n_ensemble : Any
             Of a loss of q quantiles (n_samples, q), or (n_samples, n_outputs, q). With `return_std` a tuple of two.
         """
         rows = self._rows(X)
-        nets, is_normal = self.__dict__.get("estimators_"), isinstance(self._part, GaussianNLL)
+        nets = self.__dict__.get("estimators_")
+        if nets is None and not return_std and self._is_plain:  # the usual call for one row: it has to be fast
+            outputs = self._outputs(rows)
+            outputs = np.exp(outputs) if self.out_activation_ == "exp" else outputs
+            return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+        is_normal = isinstance(self._part, GaussianNLL)
         if nets is None:
             found = self._predicted(rows)
             spread = np.sqrt(self._variances(rows)) if return_std and is_normal else None
