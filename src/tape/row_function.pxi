@@ -32,7 +32,7 @@ ctypedef fused Number:
 
 
 cdef enum:
-    EXACT_IN_DOUBLE = 1 << 53       # whole numbers up to here are
+    EXACT_IN_DOUBLE = 9007199254740992  # 2 ** 53: whole numbers up to here are
 
 
 cdef class RowReader:
