@@ -2,6 +2,7 @@
 
 import pickle
 import time
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -12,10 +13,15 @@ pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
 
 from sklearn.base import clone  # noqa: E402
-from sklearn.datasets import load_breast_cancer, load_diabetes  # noqa: E402
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris  # noqa: E402
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
 
 from fastnn.sklearn import TabularClassifier, TabularRegressor  # noqa: E402
-from fastnn.sklearn.preprocessing import Preprocessing, weighted_quantiles  # noqa: E402
+from fastnn.sklearn.calibration import temperature_for  # noqa: E402
+from fastnn.sklearn.plans import weighted_quantiles  # noqa: E402
+from fastnn.sklearn.preprocessing import Preprocessing  # noqa: E402
 from fastnn.sklearn.recipes import PRESETS  # noqa: E402
 
 ROWS = 300
@@ -109,6 +115,74 @@ def test_missing_and_unseen_values_are_predicted_for():
     assert unseen[1, -1] == -1 == unseen[2, -1]
 
 
+def odd_dates(rows=ROWS):
+    """Return a frame of columns of dates that are hard to read."""
+    days = np.arange(rows)
+    moments = np.datetime64("2024-01-01T00:00:00", "s") + 4567 * days
+    far = np.where(days % 3 == 0, np.datetime64("9999-12-31"), np.datetime64("1500-01-01") + days)
+    gaps = moments.astype("datetime64[us]")
+    gaps[::4] = np.datetime64("NaT")
+    one = np.full(rows, np.datetime64("2024-05-01T12:30", "us"))
+    one[::4] = np.datetime64("NaT")
+    return pd.DataFrame(
+        {
+            "moment": moments,
+            "nanoseconds": moments.astype("datetime64[ns]"),
+            "far": far.astype("datetime64[s]"),
+            "objects": pd.Series([date.item() for date in far], dtype=object),
+            "noon": np.datetime64("2024-01-01T12:00", "us") + days.astype("timedelta64[D]"),
+            "gaps": gaps,
+            "one": one,
+            "zone": pd.Series(moments.astype("datetime64[us]")).dt.tz_localize("Europe/Berlin", ambiguous=True),
+            "span": days.astype("timedelta64[D]") * 1000,
+        }
+    )
+
+
+def test_what_becomes_of_a_row_does_not_depend_on_the_others():
+    frames = [table()[0], odd_dates(), table()[0][["text", "flag"]], pl.from_pandas(odd_dates())]
+    frames.append(pd.DataFrame({"mixed": pd.Series(["a", 1, True, 2.5, None, "b"] * 50, dtype=object)}))
+    frames.append(pd.DataFrame({"name": [None if i % 3 else f"row {i}" for i in range(ROWS)], "same": 1}))
+    for frame in frames:
+        preprocessing = Preprocessing().fit(frame)
+        whole = preprocessing.transform(frame)
+        assert np.isfinite(whole).all()
+        for i in range(40):
+            np.testing.assert_array_equal(preprocessing.transform(frame[i : i + 1]), whole[i : i + 1])
+    frame = odd_dates()
+    y = 3 * np.sin(frame["moment"].dt.hour * (2 * np.pi / 24)) + (frame["one"].isna())
+    model = TabularRegressor("fast", random_state=0).fit(frame, y)
+    assert model.score(frame, y) > 0.9
+    whole = model.predict(frame)
+    np.testing.assert_allclose([model.predict(frame[i : i + 1])[0] for i in range(20)], whole[:20], rtol=1e-5)
+    np.testing.assert_allclose(model.explain(frame[1:2]).prediction, whole[1], rtol=1e-5)
+    np.testing.assert_allclose(model.explain(frame.iloc[1].to_dict()).prediction, whole[1], rtol=1e-5)
+
+
+def test_dates_beyond_nanoseconds_are_read_as_they_are():
+    frame = odd_dates()
+    for given in (frame, pl.from_pandas(frame), frame.astype({"far": object})):
+        preprocessing = Preprocessing().fit(given)
+        plans = {plan.name: plan for plan in preprocessing.plans}
+        year = plans["far"].numbers(frame["far"].to_numpy().astype("datetime64[us]"))[:, 1]
+        assert (year.min(), year.max()) == (1500, 9999)
+        assert plans["far"].parts == plans["objects"].parts
+        assert "sine of the day" not in plans["far"].parts + plans["noon"].parts
+        assert {"sine of the day", "cosine of the day"} <= {*plans["moment"].parts, *plans["zone"].parts}
+        assert plans["one"].said == "a mark where it is missing"
+    dates = pl.DataFrame({"day": frame["far"].dt.date.tolist()})
+    assert dates.schema["day"] == pl.Date
+    assert Preprocessing().fit(dates).plans[0].parts == plans["far"].parts
+
+
+def test_text_that_occurs_once_keeps_that_it_is_missing():
+    missing = np.random.default_rng(0).random(ROWS) < 0.5
+    frame = pd.DataFrame({"name": [None if m else f"row {i}" for i, m in enumerate(missing)]})
+    model = TabularClassifier("fast", random_state=0).fit(frame, missing)
+    assert model.score(frame, missing) == 1
+    assert model.predict(pd.DataFrame({"name": ["new", None]})).tolist() == [False, True]
+
+
 def test_frames_of_polars_and_pandas_are_alike():
     frame, y = table()
     other = pl.from_pandas(frame)
@@ -153,7 +227,9 @@ def test_time_limit_bounds_the_fit():
     x = rng.normal(size=(20_000, 20))
     model = TabularRegressor("best", time_limit=1.5, random_state=0)
     began = time.perf_counter()
-    model.fit(x, x[:, 0] * x[:, 1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it was enough for one epoch
+        model.fit(x, x[:, 0] * x[:, 1])
     assert time.perf_counter() - began < 3  # a machine may be busy; without a limit it is minutes
     assert model.score(x, x[:, 0] * x[:, 1]) > 0.1
 
@@ -182,6 +258,76 @@ def test_the_epoch_is_chosen_by_any_score(scoring):
     assert model.score(x[400:], y[400:]) > 0.9
 
 
+SCORINGS = {
+    "NaN": (lambda net, x, y: float("nan"), "it was NaN"),
+    "one class": ("roc_auc", r"lack the classes \['malignant'\]"),
+    "no probability of one": ("neg_log_loss", r"lack the classes \['malignant'\]: "),
+}
+
+
+@pytest.mark.parametrize("case", SCORINGS)
+def test_where_a_score_is_no_number_the_loss_chooses(case):
+    scoring, why = SCORINGS[case]
+    x, y = load_breast_cancer(return_X_y=True)
+    y = np.where(y == 1, "benign", "malignant")
+    held = y[:300] == "benign" if isinstance(scoring, str) else np.arange(300) < 100
+    given = (x[:300][held], y[:300][held])
+    plain = TabularClassifier("fast", random_state=0).fit(x[300:], y[300:], validation_data=given)
+    model = TabularClassifier("fast", scoring=scoring, random_state=0)
+    with pytest.warns(UserWarning, match=f"scoring gave no number in any epoch, so the validation loss has.*{why}"):
+        model.fit(x[300:], y[300:], validation_data=given)
+    np.testing.assert_array_equal(model.predict_proba(x), plain.predict_proba(x))
+
+
+def test_scores_of_three_classes_of_one_row_and_of_weights():
+    x, y = load_iris(return_X_y=True)
+    TabularClassifier("fast", scoring="neg_log_loss", random_state=0).fit(x, y)  # rounded sums of 1 are no warning
+    weight = 1.0 + np.arange(150) % 2
+    for scoring in (lambda net, x, y: (net.predict(x) == y).mean(), "accuracy"):
+        TabularClassifier("fast", scoring=scoring, random_state=0).fit(x, y, sample_weight=weight)
+    model = TabularClassifier("fast", scoring="roc_auc_ovr", random_state=0)
+    with pytest.warns(UserWarning, match="scoring gave no number"):
+        model.fit(x[:101], y[:101])
+    assert model.score(x[:100], y[:100]) > 0.9
+
+
+def test_temperatures_below_1_need_errors():
+    labels = np.arange(200) % 2
+    right = np.where(np.eye(2)[labels], 0.7, 0.3)
+    assert temperature_for(right, labels) == 1
+    wrong = right.copy()
+    wrong[::20] = wrong[::20, ::-1]
+    assert 0.7 < temperature_for(wrong, labels) < 1
+    assert temperature_for(np.repeat(wrong, 50, axis=0), np.repeat(labels, 50)) < 0.55
+
+
+def test_a_fit_that_fails_changes_nothing():
+    x, y = load_iris(return_X_y=True)
+    for model in (TabularClassifier("fast", random_state=0), TabularRegressor("fast", random_state=0)):
+        with pytest.raises(ValueError, match="infinity"):
+            model.fit(np.full((9, 2), np.inf), np.arange(9) % 2)
+        assert not [name for name in vars(model) if name not in model.get_params()]
+        model.fit(x, y)
+        before = {**vars(model)}
+        for bad_x, bad_y in ((x[:20, :2], np.full(20, np.nan)), (np.full((9, 2), np.inf), np.arange(9) % 2)):
+            with pytest.raises(ValueError, match="infinity"):
+                model.fit(bad_x, bad_y)
+            assert vars(model).keys() == before.keys()
+            assert all(vars(model)[name] is value for name, value in before.items())
+
+
+def test_it_is_a_step_of_pipelines_and_searches():
+    x, y = load_iris(return_X_y=True)
+    for model in (TabularClassifier("fast", random_state=0), TabularRegressor("fast", random_state=0)):
+        assert make_pipeline(StandardScaler(), model).fit(x, y).score(x, y) > 0.9
+        assert cross_val_score(model, x, y, cv=StratifiedKFold(2, shuffle=True, random_state=0)).min() > 0.8
+        search = GridSearchCV(model, {"validation_fraction": [None, 0.3]}, cv=StratifiedKFold(2, shuffle=True)).fit(
+            x, y
+        )
+        assert search.best_score_ > 0.8
+        assert len(search.cv_results_["params"]) == 2
+
+
 def test_few_rows_give_a_sane_model():
     model = TabularRegressor(random_state=0).fit([[1.0], [2.0], [3.0]], [10.0, 20.0, 30.0])
     assert np.all(np.abs(model.predict([[1.0], [2.0], [3.0]]) - [10, 20, 30]) < 5)
@@ -189,6 +335,9 @@ def test_few_rows_give_a_sane_model():
     assert labels.predict([[1.0], [3.0]]).tolist() == ["a", "b"]
     nothing = TabularRegressor(random_state=0).fit([[5.0]] * 4, [1, 2, 3, 4])  # a column of one value
     np.testing.assert_allclose(nothing.predict([[1.0]]), 2.5, atol=1e-3)
+    np.testing.assert_allclose(nothing.explain([1.0]).prediction, 2.5, atol=1e-3)
+    nothing = TabularRegressor(random_state=0).fit(pd.DataFrame({"a": [5.0] * 4}), [1, 2, 3, 4])
+    np.testing.assert_allclose(nothing.predict(pd.DataFrame({"a": [5.0] * 3})), 2.5, atol=1e-3)
 
 
 def test_intervals_hold_what_they_promise():
@@ -282,6 +431,64 @@ REFUSED = {
         "categorical_features has 'nmber'",
     ),
     "weights": (TabularRegressor(), FRAME, TARGET, {"sample_weight": [0] * 30}, ValueError, "at least one non-zero"),
+    "three dimensions": (TabularRegressor(), FRAME, np.zeros((30, 2, 2)), {}, ValueError, r"y has shape \(30, 2, 2\)"),
+    "no target": (TabularRegressor(), FRAME, np.zeros((30, 0)), {}, ValueError, r"y has shape \(30, 0\), expected"),
+    "labels of three dimensions": (
+        TabularClassifier(), FRAME, np.zeros((30, 2, 2), int), {}, ValueError, r"y has shape \(30, 2, 2\)",
+    ),
+    "dates as targets": (TabularRegressor(), FRAME, FRAME["delta"], {}, ValueError, "y holds time spans, expected num"),
+    "spans as targets": (
+        TabularRegressor(), FRAME, np.arange(30).astype("M8[D]"), {}, ValueError, "y holds dates, expected numbers",
+    ),
+    "large targets": (TabularRegressor(), FRAME, TARGET * 1e200, {}, ValueError, "beyond float32's range: .*e.200 in"),
+    "larger targets": (TabularRegressor(), FRAME, [10**400] * 30, {}, ValueError, "beyond float32's range"),
+    "large numbers": (
+        TabularRegressor(), FRAME.assign(bad=[10**400] * 30), TARGET, {}, ValueError,
+        "column 'bad' holds a whole number beyond float64's range",
+    ),
+    "large years": (
+        TabularRegressor(), np.arange(30)[:, None].astype("M8[Y]") + 300_000, TARGET, {}, ValueError,
+        "column 'x0' holds the date 301970, expected dates within",
+    ),
+    "dates and text": (
+        TabularRegressor(), FRAME.assign(bad=[pd.Timestamp("2024"), "x"] * 15), TARGET, {}, TypeError,
+        "column 'bad' holds Timestamp.* and 'x', expected values of one kind",
+    ),
+    "dates as categories": (
+        TabularRegressor(categorical_features=["day"]), FRAME, TARGET, {}, ValueError, "'day', which holds dates",
+    ),
+    "lazy frame": (TabularRegressor(), pl.from_pandas(FRAME).lazy(), TARGET, {}, TypeError, r"X\.collect\(\) reads"),
+    "endless": (TabularRegressor(time_limit=np.inf), FRAME, TARGET, {}, ValueError, "time_limit is inf, expected sec"),
+    "NaN seconds": (TabularRegressor(time_limit=np.nan), FRAME, TARGET, {}, ValueError, "time_limit is nan, expected"),
+    "true seconds": (TabularRegressor(time_limit=True), FRAME, TARGET, {}, ValueError, "time_limit is True, expected"),
+    "scoring": (TabularRegressor(scoring=3), FRAME, TARGET, {}, TypeError, "scoring is 3, expected the name of a"),
+    "scoring's name": (TabularRegressor(scoring="r3"), FRAME, TARGET, {}, ValueError, "scoring is 'r3', expected a"),
+    "all set aside": (
+        TabularRegressor(validation_fraction=0.999), FRAME, TARGET, {}, ValueError,
+        "validation_fraction is 0.999, of 30 rows all: expected less",
+    ),
+    "true share": (TabularRegressor(validation_fraction=False), FRAME, TARGET, {}, ValueError, "fraction is False, e"),
+    "many nets": (
+        TabularRegressor(n_nets=100), pd.concat([FRAME] * 3), [*TARGET] * 3, {}, ValueError,
+        "n_nets is 100, expected at most 90",
+    ),
+    "negative class": (
+        TabularClassifier(class_weight={"a": -1, "b": 1}), FRAME, ["a", "b"] * 15, {}, ValueError,
+        "class_weight of 'a' is -1, expected a finite number >= 0",
+    ),
+    "list of classes": (
+        TabularClassifier(class_weight=[1, 2]), FRAME, ["a", "b"] * 15, {}, ValueError,
+        r"class_weight is \[1, 2\], expected a dict",
+    ),
+    "other classes": (
+        TabularClassifier(class_weight={"a": 1, "c": 1}), FRAME, ["a", "b"] * 15, {}, ValueError,
+        r"class_weight has weights for \['a', 'c'\], expected one for each of the classes \['a', 'b'\]",
+    ),
+    "verbose": (TabularRegressor(verbose="yes"), FRAME, TARGET, {}, TypeError, "verbose is 'yes', expected True or"),
+    "validation's targets": (
+        TabularRegressor(), FRAME, TARGET, {"validation_data": (FRAME, np.zeros((30, 2)))}, ValueError,
+        "validation_data: y has 2 targets, expected 1",
+    ),
     "validation": (
         TabularClassifier(), FRAME, ["a", "b"] * 15, {"validation_data": (FRAME, ["c"] * 30)}, ValueError,
         "validation_data: y has 'c', expected classes of the fit",
@@ -308,8 +515,29 @@ def test_other_columns_are_refused_at_prediction():
             "column 'number' holds text or booleans, expected numbers, as in the rows of the fit",
         ),
         (frame.assign(day=1.0), "column 'day' holds numbers, expected dates"),
-        (frame.assign(text=1.0), "column 'text' holds numbers, expected text or booleans"),
+        (frame.assign(text=1.0), r"column 'text' holds numbers or booleans \(1.0\), expected text, as in"),
+        (frame.assign(text=frame["flag"]), "column 'text' holds numbers or booleans .*, expected text"),
+        (frame.assign(flag=frame["flag"].astype(str)), r"column 'flag' holds text \('.*'\), expected numbers or bool"),
+        (frame.assign(kind=b"q"), "column 'kind' holds bytes .*, expected text"),
+        (frame.assign(number=np.inf), "infinity .* column 'number'"),
+        (frame.assign(whole=np.array([-np.inf] * 80, object)), "infinity .* column 'whole'"),
+        (pl.from_pandas(frame).with_columns(number=pl.lit(float("inf"))), "infinity .* column 'number'"),
+        (frame.assign(delta="3 days"), "column 'delta' holds text or booleans, expected numbers"),
         (frame[:0], "0 sample"),
     ):
         with pytest.raises(ValueError, match=text):
             model.predict(bad)
+    np.testing.assert_array_equal(model.predict(frame.assign(flag=frame["flag"] * 1.0)), model.predict(frame))
+    numbers = pd.DataFrame({"p": np.arange(80) % 4})
+    model = TabularRegressor("fast", categorical_features=["p"], random_state=0).fit(numbers, y)
+    with pytest.raises(ValueError, match=r"column 'p' holds text \('0'\), expected numbers or booleans"):
+        model.predict(numbers.astype(str))
+    np.testing.assert_array_equal(model.predict(numbers * 1.0), model.predict(numbers))
+    with pytest.raises(ValueError, match="explain: row has 'q', expected the columns of the fit alone"):
+        model.explain({"p": 1, "q": 2})
+
+
+def test_a_time_limit_of_one_epoch_is_told():
+    frame, y = table()
+    with pytest.warns(UserWarning, match="time_limit=1e-09 was enough for one epoch"):
+        TabularRegressor(time_limit=1e-9).fit(frame, y)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _LEAST = 20  # rows below which no temperature is looked for
+_ERRORS = 10  # with so many errors, half of the way to a temperature below 1 is gone
 
 
 def log_loss_at(logarithms: Floats, labels: NDArray[np.int64], weight: Floats | None, temperature: float) -> float:
@@ -44,7 +45,8 @@ def temperature_for(probabilities: Floats, labels: NDArray[np.int64], weight: Fl
     """Return the temperature T by which p ∝ p^(1 / T) has the least log loss (Guo et al. 2017), or 1 where none helps.
 
     It helps where the temperature of one half of the rows makes the log loss of the other half smaller, both ways
-    together.
+    together. Below 1, where probabilities become surer, errors are what speaks against it: with few of them T is shrunk
+    to T^(e / (e + 10)), where e is how many rows have another class than the most likely one.
 
     Parameters
     ----------
@@ -61,6 +63,8 @@ def temperature_for(probabilities: Floats, labels: NDArray[np.int64], weight: Fl
     >>> sure = np.where(labels == (np.arange(100) % 10 == 0), 0.999, 0.001)  # right in 6 of 10 rows
     >>> temperature_for(np.stack([1 - sure, sure], axis=1), labels) > 3
     True
+    >>> temperature_for(np.where(np.eye(2)[labels], 0.9, 0.1), labels)  # never wrong: no row says how sure is too sure
+    1.0
     """
     n = len(labels)
     if n < _LEAST:
@@ -74,7 +78,11 @@ def temperature_for(probabilities: Floats, labels: NDArray[np.int64], weight: Fl
         found = best_temperature(logarithms[half], labels[half], of_half)
         gain += log_loss_at(logarithms[~half], labels[~half], rest, 1.0)
         gain -= log_loss_at(logarithms[~half], labels[~half], rest, found)
-    return best_temperature(logarithms, labels, weight) if gain > 0 else 1.0
+    if gain <= 0:
+        return 1.0
+    found = best_temperature(logarithms, labels, weight)
+    errors = np.count_nonzero(logarithms.argmax(axis=1) != labels)
+    return found if found >= 1 else float(found ** (errors / (errors + _ERRORS)))
 
 
 def at_temperature(probabilities: Floats, temperature: float) -> Floats:

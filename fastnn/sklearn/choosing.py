@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import get_scorer
 
+from fastnn.checks import shown
 from fastnn.model import Model
 from fastnn.sklearn.frames import Floats
 
@@ -13,22 +18,56 @@ if TYPE_CHECKING:
     from fastnn.sklearn.ensemble import Tabular
 
 
+def is_real(value: object) -> bool:
+    """Whether it is a number, and no truth value."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def scorer_for(where: str, scoring: Any) -> Any:
+    """Return what scores: `scoring` itself, or scikit-learn's of that name."""
+    if isinstance(scoring, str):
+        try:
+            return get_scorer(scoring)
+        except ValueError:
+            raise ValueError(
+                f"{where} is {scoring!r}, expected a name of sklearn.metrics.get_scorer_names(), a callable or None"
+            ) from None
+    if scoring is None or callable(scoring):
+        return scoring
+    raise TypeError(f"{where} is {shown(scoring)}, expected the name of a scorer, a callable or None")
+
+
 class Score:
     """What a scorer of scikit-learn says of a net: as a function of the net."""
 
     def __init__(self, estimator: Tabular, scorer: Any, held: Any) -> None:
-        self._scorer, self._rows, self._judged = (
-            scorer,
-            held,
-            (JudgedClasses if estimator._of_classes else Judged)(estimator),
-        )
+        self._scorer, self._rows = scorer, held
+        self._judged = (JudgedClasses if estimator._of_classes else Judged)(estimator)
+        self._weights = {}
+        if len(held) > 2:
+            allowed = signature(scorer).parameters.values()
+            if any(one.name == "sample_weight" or one.kind == one.VAR_KEYWORD for one in allowed):
+                self._weights = {"sample_weight": held[2]}
+        self._lacks = []
+        if estimator._of_classes:
+            self._lacks = np.delete(estimator.classes_, np.unique(held[1])).tolist()
+        self.why = ""
 
     def __call__(self, model: Model) -> float:
+        """Return the score, NaN where there is none: `why` says it."""
         x, y = self._rows[:2]
         judged = self._judged
         judged.outputs = model.predict(x, n_threads=1).astype(np.float64)
-        weights = {"sample_weight": self._rows[2]} if len(self._rows) > 2 else {}
-        return float(self._scorer(judged, x, judged.targets_of(y), **weights))
+        self.why = f"the rows that were set aside lack the classes {self._lacks}" if self._lacks else "it was NaN"
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UndefinedMetricWarning)  # LastBest says it once
+                return float(self._scorer(judged, x, judged.targets_of(y), **self._weights))
+        except ValueError as error:
+            if not self._lacks:
+                raise
+            self.why += f": {error}"
+            return float("nan")
 
 
 class Judged:
@@ -61,5 +100,6 @@ class JudgedClasses(Judged):
     """The same, of probabilities."""
 
     def predict_proba(self, x: Any) -> Floats:
-        """Return them."""
-        return self.outputs
+        """Return them, as sums of 1 in float64."""
+        found: Floats = self.outputs / self.outputs.sum(axis=1, keepdims=True)
+        return found

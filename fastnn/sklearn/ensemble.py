@@ -5,24 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.metrics import get_scorer
 from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, StratifiedShuffleSplit
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastnn import threads
 from fastnn.callbacks import Callback, TimeLimit
-from fastnn.checks import count, shown
+from fastnn.checks import count, shown, warn
 from fastnn.many import fit_each
 from fastnn.model import Model
-from fastnn.sklearn.choosing import Score
+from fastnn.sklearn.choosing import Score, is_real, scorer_for
 from fastnn.sklearn.explaining import Explanation, by_column, integrated_gradients, permutation_importances
 from fastnn.sklearn.frames import Floats, is_frame
+from fastnn.sklearn.jobs import Job, Matrix, Part, Rows, StopAt, held_out, joined
 from fastnn.sklearn.preprocessing import Preprocessing
 from fastnn.sklearn.recipes import (
     FEW,
@@ -38,35 +37,6 @@ from fastnn.sklearn.recipes import (
 
 _MOST_KEPT = 1000  # rows for importances
 _SHARE = 0.8  # of the time limit that is planned for
-
-Rows = NDArray[np.intp]
-Matrix = NDArray[Any]
-
-
-class Job:
-    """One net with the rows that it learns from and those that it is validated on; None is the given ones."""
-
-    __slots__ = ("best", "net", "rows", "seed", "stop_at", "validation")
-    net: Model
-
-    def __init__(self, seed: int, rows: Rows | None, validation: Rows | None, stop_at: int | None = None) -> None:
-        self.seed, self.rows, self.validation, self.stop_at = seed, rows, validation, stop_at
-        self.best: LastBest | None = None
-
-
-class _StopAt(Callback):
-    """End a fit behind an epoch, whose place in the schedules is that of a longer fit."""
-
-    def __init__(self, epoch: int) -> None:
-        self._epoch = epoch
-
-    def __call__(self, model: Model, epoch: int, logs: Any) -> bool:
-        """Whether this was the one."""
-        return epoch >= self._epoch
-
-    @property
-    def reason(self) -> str:
-        return f"epoch {self._epoch + 1} was the best one on the rows that were set aside"
 
 
 class Tabular(BaseEstimator):  # type: ignore[misc]
@@ -117,6 +87,8 @@ class Tabular(BaseEstimator):  # type: ignore[misc]
                     f"Found array with 0 feature(s) (shape={x.shape}) while a minimum of 1 is required by {self._name}."
                 )
             return x
+        if hasattr(x, "collect") and hasattr(x, "collect_schema"):
+            raise TypeError(f"{self._name}: X is a {type(x).__name__}, which holds no rows yet: X.collect() reads them")
         if isinstance(x, (list, tuple)):
             plain = np.asarray(x)
             x = np.array(x, object) if plain.dtype.kind in "US" else plain
@@ -132,10 +104,10 @@ class Tabular(BaseEstimator):  # type: ignore[misc]
                 f"{self._name}: preset is {self.preset!r}, expected one of {', '.join(map(repr, PRESETS))}"
             )
         limit = self.time_limit
-        if limit is not None and not (isinstance(limit, (int, float, np.number)) and float(limit) > 0):
+        if limit is not None and not (is_real(limit) and 0 < limit < np.inf):
             raise ValueError(f"{self._name}: time_limit is {shown(limit)}, expected seconds above 0, or None")
         share = self.validation_fraction
-        if share is not None and not (isinstance(share, (int, float, np.number)) and 0 <= float(share) < 1):
+        if share is not None and not (is_real(share) and 0 <= share < 1):
             raise ValueError(
                 f"{self._name}: validation_fraction is {shown(share)}, expected a share of the rows, at least 0 and "
                 "below 1, or None"
@@ -143,10 +115,23 @@ class Tabular(BaseEstimator):  # type: ignore[misc]
         if self.n_nets is not None:
             count(f"{self._name}: n_nets", self.n_nets)
         threads.check(self.n_threads)
+        if not isinstance(self.verbose, (bool, np.bool_, int, np.integer)) or self.verbose < 0:
+            raise TypeError(f"{self._name}: verbose is {shown(self.verbose)}, expected True or False")
+        self._scorer = scorer_for(f"{self._name}: scoring", self.scoring)
 
     # -- fit ----------------------------------------------------------------------------------------------------------
 
-    def _fit(self, x: Any, y: Any, sample_weight: Any, validation_data: Any) -> Any:
+    def _fit(self, x: Any, y: Any, sample_weight: Any, validation_data: Any) -> None:
+        """Learn from rows; where that fails, stay as before."""
+        before = dict(vars(self))
+        try:
+            self._learn(x, y, sample_weight, validation_data)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _learn(self, x: Any, y: Any, sample_weight: Any, validation_data: Any) -> None:
         began = time.perf_counter()
         self._settings()
         x = self._table(x, True)
@@ -189,12 +174,17 @@ class Tabular(BaseEstimator):  # type: ignore[misc]
         self._train(jobs, recipe, data, given, began)
         self._keep_rows(held_out(jobs, data, given), jobs, data)
         self._after(data, seeds, began)
+        epochs = max(len(job.net.history.loss) for job in jobs)
+        if self.time_limit is not None and epochs < 2 <= recipe_for(self.preset, kept).epochs:
+            warn(
+                f"{self._name}: time_limit={self.time_limit} was enough for one epoch: predictions may be bad; give "
+                "more seconds, or the preset 'fast'"
+            )
         if recipe.refit_below > kept and self.validation_fraction is None and len(jobs) == 1 and given is None:
             jobs = self._refit(jobs[0], recipe, data, began)
-        del self._parts
+        del self._parts, self._scorer
         self.nets_ = [job.net for job in jobs]
         self.n_iter_ = max(len(net.history.loss) for net in self.nets_)
-        return self
 
     def _weights(self, x: Any, sample_weight: Any) -> Floats | None:
         if sample_weight is None:
@@ -219,6 +209,11 @@ class Tabular(BaseEstimator):  # type: ignore[misc]
         if given or share == 0 or (few and share is None):
             return everything
         if share is None and recipe.folds and k > 1:
+            if k > n:
+                raise ValueError(
+                    f"{self._name}: n_nets is {k}, expected at most {n}, the number of rows, of which each net leaves "
+                    "a part out"
+                )
             splits = self._splits(target, n, k, None, int(seeds[1]))
         else:
             one = self._splits(target, n, 1, 0.2 if share is None else float(share), int(seeds[1]))
@@ -231,6 +226,11 @@ class Tabular(BaseEstimator):  # type: ignore[misc]
         rows = np.zeros((n, 1))
         if share is not None:
             held = max(1, round(share * n))
+            if held >= n:
+                raise ValueError(
+                    f"{self._name}: validation_fraction is {self.validation_fraction}, of {n} rows all: expected less, "
+                    "so that there are rows to train with"
+                )
             classes = 0 if labels is None else len(np.unique(labels))
             stratified = labels is not None and least >= 2 and held >= classes and n - held >= classes
             splitter = (StratifiedShuffleSplit if stratified else ShuffleSplit)(1, test_size=held, random_state=seed)
@@ -304,7 +304,7 @@ class Tabular(BaseEstimator):  # type: ignore[misc]
                 job.best, own["metrics"] = self._watching(recipe, held, scored)
                 callbacks.append(job.best)
             if job.stop_at is not None:
-                callbacks.append(_StopAt(job.stop_at))
+                callbacks.append(StopAt(job.stop_at))
             own["callbacks"] = callbacks
             options.append(own)
         nets = [job.net for job in jobs]
@@ -325,9 +325,8 @@ class Tabular(BaseEstimator):  # type: ignore[misc]
 
     def _watching(self, recipe: Recipe, held: Any, scored: bool) -> tuple[LastBest, Any]:
         """Return what keeps the last best epoch, and the metrics that it needs."""
-        if scored and self.scoring is not None:
-            scorer = get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
-            return LastBest("val_score", "max", Score(self, scorer, held)), ()
+        if scored and self._scorer is not None:
+            return LastBest("val_score", "max", Score(self, self._scorer, held)), ()
         if self._of_classes and recipe.watch == "accuracy":
             return LastBest("val_accuracy"), ["accuracy"]
         return LastBest("val_loss"), ()
@@ -378,6 +377,9 @@ class Tabular(BaseEstimator):  # type: ignore[misc]
             names = [plan.name for plan in self.preprocessing_.plans]
             if hasattr(row, "keys"):
                 missing = [name for name in names if name not in row]
+                odd = [name for name in row if name not in names]
+                if odd:
+                    raise ValueError(f"explain: row has {odd[0]!r}, expected the columns of the fit alone: {names}")
                 if missing:
                     raise ValueError(f"explain: row lacks {missing[0]!r}, expected the columns of the fit: {names}")
                 row = [row[name] for name in names]
@@ -441,33 +443,3 @@ class Tabular(BaseEstimator):  # type: ignore[misc]
         """Return the outputs of nets, (nets, rows, outputs)."""
         n_threads = threads.check(self.n_threads)
         return np.stack([net.predict(matrix, n_threads=n_threads).astype(np.float64) for net in nets])
-
-
-class Part(NamedTuple):
-    """Rows that some nets were not trained with: as the nets read them, with targets and weights."""
-
-    nets: tuple[Model, ...]
-    matrix: Matrix
-    learnt: Any
-    weight: Floats | None
-
-
-def joined(parts: Sequence[Part]) -> tuple[Any, Floats | None]:
-    """Return targets and weights of all parts."""
-    weights = [part.weight for part in parts if part.weight is not None]
-    return np.concatenate([part.learnt for part in parts]), np.concatenate(weights) if weights else None
-
-
-def held_out(jobs: Sequence[Job], data: Any, given: Any) -> list[Part]:
-    """Return the rows that were not trained with, and for each the nets that have not seen it."""
-    matrix, learnt, _, weight = data
-    nets = tuple(job.net for job in jobs)
-    if given is not None:
-        return [Part(nets, given[0], given[1], given[2] if len(given) > 2 else None)]
-    if any(job.validation is None for job in jobs):
-        return []
-    shared = all(job.validation is jobs[0].validation for job in jobs)
-    return [
-        Part(of, matrix[rows], learnt[rows], None if weight is None else weight[rows])
-        for of, rows in ([(nets, jobs[0].validation)] if shared else [((job.net,), job.validation) for job in jobs])
-    ]

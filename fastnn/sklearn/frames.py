@@ -15,8 +15,8 @@ from fastnn.checks import shown
 
 Floats = NDArray[np.float64]
 
-_SECONDS = 1e-9  # in a nanosecond
-_DAY = np.timedelta64(1, "D") / np.timedelta64(1, "ns")
+DATES = "datetime64[us]"  # holds the years of Python's dates, 1 to 9999, where nanoseconds hold 1678 to 2261
+_YEARS = 290_000  # before and after 1970, that microseconds hold
 _TIMES = (datetime.date, np.datetime64)  # a datetime, and pandas's Timestamp, are dates
 
 
@@ -27,7 +27,7 @@ class Column:
     ----------
     kind : {"number", "category", "date", "empty"}
     numbers : ndarray or None
-        Of a number what it is, of a date its nanoseconds since 1970 as int64, "NaT" where it is missing.
+        Of a number what it is; dates as datetime64[us], "NaT" where one is missing.
     codes : ndarray or None
         Of a category the places of the values, -1 where one is missing.
     values : list
@@ -45,9 +45,18 @@ def numbers_in(values: Any) -> Column:
     return Column("number", np.asarray(values, np.float64))
 
 
-def dates_in(values: Any) -> Column:
+def dates_in(values: Any, where: str) -> Column:
     """Return a column of dates."""
-    return Column("date", np.asarray(values).astype("datetime64[ns]"))
+    dates = np.asarray(values)
+    if np.datetime_data(dates.dtype)[0] in ("Y", "M", "W", "D", "h", "m", "s", "ms"):
+        years = dates.astype("datetime64[Y]")
+        odd = np.flatnonzero(np.abs(np.where(np.isnat(years), 0, years.astype(np.int64))) > _YEARS)
+        if len(odd):
+            raise ValueError(
+                f"{where} holds the date {dates[odd[0]]}, expected dates within {_YEARS} years of 1970: NaT stands for "
+                "what is missing"
+            )
+    return Column("date", dates.astype(DATES))
 
 
 def is_missing(value: Any) -> bool:
@@ -69,17 +78,27 @@ def values_in(values: Iterable[Any], where: str) -> Column:
         return Column("empty", np.full(len(found), np.nan))
     present = {type(value) for value in some}
     if all(issubclass(kind, (Real, Decimal, np.number)) and not issubclass(kind, bool) for kind in present):
-        if kinds <= {float, int}:
-            return numbers_in(found)
-        return numbers_in([np.nan if is_missing(value) else float(value) for value in found])
+        try:
+            if kinds <= {float, int}:
+                return numbers_in(found)
+            return numbers_in([np.nan if is_missing(value) else float(value) for value in found])
+        except OverflowError:
+            raise ValueError(
+                f"{where} holds a whole number beyond float64's range, which ends at 1.8e308: divide it, or give text"
+            ) from None
     if all(issubclass(kind, _TIMES) for kind in present):
-        plain = [np.datetime64("NaT") if is_missing(value) else _wall_time(value) for value in found]
-        return dates_in(np.array(plain, "datetime64[ns]"))
+        plain = [np.datetime64("NaT", "us") if is_missing(value) else _wall_time(value, where) for value in found]
+        return dates_in(np.array(plain, DATES), where)
     if all(issubclass(kind, (datetime.timedelta, np.timedelta64)) for kind in present):
-        spans = [np.timedelta64("NaT") if is_missing(value) else np.timedelta64(value) for value in found]
-        return numbers_in(_seconds(np.array(spans, "timedelta64[ns]")))
+        return numbers_in([np.nan if is_missing(value) else _seconds_of(value) for value in found])
     if not all(issubclass(kind, (str, bytes, bool, np.bool_, Real, np.number)) for kind in present):
         odd = next(v for v in some if not isinstance(v, (str, bytes, bool, np.bool_, Real, np.number)))
+        if isinstance(odd, (*_TIMES, datetime.timedelta)):
+            other = next(v for v in some if type(v) is not type(odd))
+            raise TypeError(
+                f"{where} holds {shown(odd)} and {shown(other)}, expected values of one kind: make dates, numbers or "
+                "text of all"
+            )
         raise TypeError(
             f"{where} holds {shown(odd)}, expected numbers, text, booleans or dates: drop the column, or make such "
             "columns of it (an argument must be a string or a number, or something that tells the day)"
@@ -104,11 +123,21 @@ def _coded(values: Sequence[Any]) -> Column:
     return Column("category", None, codes, found)
 
 
-def _wall_time(value: Any) -> Any:
+def _wall_time(value: Any, where: str) -> Any:
     """Return a time without its zone, as a clock there shows it."""
+    if isinstance(value, np.datetime64):
+        return dates_in(np.array([value]), where).numbers[0]
     if getattr(value, "tzinfo", None) is not None:
         value = value.replace(tzinfo=None)
-    return np.datetime64(value) if not hasattr(value, "to_datetime64") else value.to_datetime64()
+    return np.datetime64(value, "us") if not hasattr(value, "to_datetime64") else value.to_datetime64()
+
+
+def _seconds_of(value: Any) -> float:
+    """Return how many seconds one span is."""
+    if isinstance(value, np.timedelta64):
+        return float(_seconds(np.array([value]))[0])
+    found: float = value.total_seconds()
+    return found
 
 
 def of_array(values: NDArray[Any], where: str) -> Column:
@@ -119,7 +148,7 @@ def of_array(values: NDArray[Any], where: str) -> Column:
     if kind == "b":
         return Column("category", None, values.astype(np.int64), [False, True])
     if kind == "M":
-        return dates_in(values)
+        return dates_in(values, where)
     if kind == "m":
         return numbers_in(_seconds(values))
     if kind in "OUST":
@@ -128,9 +157,9 @@ def of_array(values: NDArray[Any], where: str) -> Column:
 
 
 def _seconds(values: NDArray[Any]) -> Floats:
-    nanoseconds = values.astype("timedelta64[ns]")
-    found: Floats = nanoseconds.astype(np.float64) * _SECONDS
-    found[np.isnat(nanoseconds)] = np.nan
+    if np.datetime_data(values.dtype)[0] in ("Y", "M", "generic"):  # of no fixed length
+        values = values.astype("timedelta64[s]")
+    found: Floats = values / np.timedelta64(1, "s")
     return found
 
 
@@ -156,13 +185,13 @@ def of_pandas(series: Any, where: str) -> Column:
         return Column("category", None, series.cat.codes.to_numpy(np.int64), values)
     kind = getattr(dtype, "kind", "O")
     if getattr(dtype, "tz", None) is not None:
-        return dates_in(series.dt.tz_localize(None).to_numpy("datetime64[ns]"))
+        return dates_in(series.dt.tz_localize(None).to_numpy(), where)
     if kind in "iuf":
         return numbers_in(series.to_numpy(np.float64, na_value=np.nan))
     if kind == "M":
-        return dates_in(series.to_numpy("datetime64[ns]"))
+        return dates_in(series.to_numpy(DATES), where)
     if kind == "m":
-        return numbers_in(_seconds(series.to_numpy("timedelta64[ns]")))
+        return numbers_in(_seconds(series.to_numpy(f"timedelta64[{'ns' if 'ns' in str(dtype) else 'us'}]")))
     if kind in "bOUST" and type(dtype).__name__ not in ("PeriodDtype", "IntervalDtype"):
         return values_in(series.tolist(), where)
     raise _refused(where, str(dtype))
@@ -183,7 +212,7 @@ def of_polars(series: Any, where: str) -> Column:
     if name in ("Date", "Datetime"):
         if getattr(dtype, "time_zone", None) is not None:
             series = series.dt.replace_time_zone(None)
-        return dates_in(series.to_numpy())
+        return dates_in(series.to_numpy(), where)
     if name == "Duration":
         return numbers_in(_seconds(series.to_numpy()))
     raise _refused(where, str(dtype))

@@ -10,173 +10,20 @@ from numpy.typing import NDArray
 
 from fastnn.checks import shown
 from fastnn.markup import html_table
-from fastnn.sklearn.frames import Column, Floats, columns_in, is_frame
+from fastnn.sklearn.frames import DATES, Column, Floats, columns_in, is_frame
+from fastnn.sklearn.plans import (
+    CategoryPlan,
+    DatePlan,
+    Dropped,
+    NumberPlan,
+    Plan,
+    of_kinds,
+    refuse_infinity,
+    values_of,
+    weighted_quantiles,
+)
 
-MOST_ONE_HOT = 8  # values of a category that become columns of 0 and 1: with the slot of what is missing, 9
-_DAY = 86_400e9  # nanoseconds
-_RARE = 2  # a value of an embedded category that occurs less often is unseen, so that the vector of those is trained
 _BOUND = 3.0  # of the smooth clipping
-
-
-def weighted_quantiles(sorted_rows: NDArray[np.intp] | None, values: Floats, weight: Floats | None, at: Any) -> Floats:
-    """Return quantiles of each column: the least number at or below which there is that share of the weight.
-
-    A row of weight 2 counts as two rows. Numbers are those of NumPy's "inverted_cdf", which has no weights before 2.0.
-    """
-    n = len(values)
-    if weight is None:
-        places = np.maximum(np.ceil(np.asarray(at) * n).astype(int) - 1, 0)
-        parted = np.partition(values, np.unique(places), axis=0)
-        found: Floats = parted[places]
-        return found
-    order = np.argsort(values, axis=0, kind="stable") if sorted_rows is None else sorted_rows
-    total = np.cumsum(weight[order], axis=0)
-    found = np.empty((len(at), values.shape[1]))
-    for j in range(values.shape[1]):
-        places = np.searchsorted(total[:, j], np.asarray(at) * total[-1, j])
-        found[:, j] = values[order[np.minimum(places, n - 1), j], j]
-    return found
-
-
-class _Plan:
-    """What becomes of one column.
-
-    Attributes
-    ----------
-    place, name : int, str
-        Of the column.
-    kind : str
-        What it holds.
-    made : list of str
-        Names of what it becomes.
-    said : str
-        The same in words.
-    """
-
-    kind = ""
-
-    def __init__(self, place: int, name: str) -> None:
-        self.place, self.name = place, name
-        self.made: list[str] = []
-        self.said = ""
-        self.missing = 0.0
-
-
-class _Dropped(_Plan):
-    def __init__(self, place: int, name: str, kind: str, why: str) -> None:
-        super().__init__(place, name)
-        self.kind, self.said = kind, f"dropped: {why}"
-
-
-class _Number(_Plan):
-    """x, or the median of those that are known; behind all of them 1 where it was missing."""
-
-    kind = "number"
-
-    def __init__(self, place: int, name: str, x: Floats, weight: Floats | None, unknown: NDArray[np.bool_]) -> None:
-        super().__init__(place, name)
-        self.made = [name]
-        self.marks = bool(unknown.any())
-        known = x[~unknown]
-        of_known = None if weight is None else weight[~unknown]
-        self.median = float(weighted_quantiles(None, known[:, None], of_known, [0.5])[0, 0]) if self.marks else 0.0
-        self.said = "scaled and smoothly clipped"
-        if self.marks:
-            self.said += f"; where it is missing, the median {self.median:g} and a mark"
-
-
-class _Date(_Plan):
-    """Days since the first date, and those parts of it that differ: year, place in the year, day of the week, hour."""
-
-    kind = "date"
-
-    def __init__(self, place: int, name: str, dates: NDArray[np.datetime64]) -> None:
-        super().__init__(place, name)
-        known = dates[~np.isnat(dates)]
-        self.first = int(known.min().astype(np.int64))
-        self.marks = len(known) < len(dates)
-        self.parts = list[str]()
-        columns = self._all(known)
-        self.medians = {}
-        for part, x in columns.items():
-            if x.min() < x.max():
-                self.parts.append(part)
-                self.medians[part] = float(np.median(x))
-        self.made = [f"{name}: {part}" for part in self.parts]
-        self.said = ", ".join(self.parts) + ("; a mark where it is missing" if self.marks else "")
-
-    def _all(self, dates: NDArray[np.datetime64]) -> dict[str, Floats]:
-        nanoseconds = dates.astype("datetime64[ns]").astype(np.int64)
-        days = dates.astype("datetime64[D]")
-        year = days.astype("datetime64[Y]")
-        in_year = (days - year.astype("datetime64[D]")).astype(np.float64) * (2 * np.pi / 365.25)
-        weekday = (days.astype(np.int64) + 3) % 7  # 1970 began on a Thursday
-        hour = (nanoseconds % int(_DAY)) * (24 / _DAY)
-        found: dict[str, Any] = {
-            "days": (nanoseconds - self.first) / _DAY,
-            "year": year.astype(np.int64) + 1970.0,
-            "sine of the year": np.sin(in_year),
-            "cosine of the year": np.cos(in_year),
-            "sine of the day": np.sin(hour * (np.pi / 12)),
-            "cosine of the day": np.cos(hour * (np.pi / 12)),
-        }
-        if np.ptp(hour) == 0.0 and len(hour):
-            found["sine of the day"] = found["cosine of the day"] = np.zeros(len(hour))
-        names = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-        return {**found, **{name: (weekday == i).astype(np.float64) for i, name in enumerate(names)}}
-
-    def numbers(self, dates: NDArray[np.datetime64]) -> Floats:
-        """Return what these dates become, a column each."""
-        unknown = np.isnat(dates)
-        columns = self._all(np.where(unknown, np.datetime64(self.first, "ns"), dates))
-        return np.stack([np.where(unknown, self.medians[part], columns[part]) for part in self.parts], axis=1)
-
-
-class _Category(_Plan):
-    """A column of 0 and 1 for each value, -1 and 1 for two, or a code for an embedding."""
-
-    kind = "category"
-
-    def __init__(self, place: int, name: str, counts: dict[Any, int]) -> None:
-        super().__init__(place, name)
-        values = sorted(counts, key=_order)
-        self.rare = 0
-        if len(values) > MOST_ONE_HOT:
-            often = [value for value in values if counts[value] >= _RARE]
-            self.rare = len(values) - len(often)
-            values = often
-            self.form = "embedding"
-        else:
-            self.form = "sign" if len(values) == 2 else "one-hot"
-        self.values = values
-        self.codes = {value: code for code, value in enumerate(values)}
-        rest = "missing and unseen ones: "
-        if self.form == "embedding":
-            self.made = [name]
-            too = f", {self.rare} that occur once" if self.rare else ""
-            self.said = f"{len(values)} values: an embedding; {rest[:-2]}{too}: a vector of their own"
-        elif self.form == "sign":
-            self.made = [f"{name}: {values[1]}"]
-            self.said = f"-1 for {values[0]!r}, 1 for {values[1]!r}; {rest}0"
-        else:
-            self.made = [f"{name}: {value}" for value in values]
-            self.said = f"{len(values)} columns of 0 and 1; {rest}all 0"
-
-    def find(self, column: Column) -> NDArray[np.int64]:
-        """Return the code of each row, -1 where it is missing or unseen."""
-        if column.codes is None:  # of numbers, or of nothing
-            numbers = np.asarray(column.numbers)
-            values, codes = np.unique(numbers, return_inverse=True)
-            column = Column("category", None, codes.reshape(-1), values.tolist())
-            assert column.codes is not None
-        codes = np.array([*(self.codes.get(value, -1) for value in column.values), -1], np.int64)
-        found: NDArray[np.int64] = codes[column.codes]
-        return found
-
-
-def _order(value: Any) -> tuple[str, Any]:
-    kind = "text" if isinstance(value, str) else "bytes" if isinstance(value, bytes) else "number"
-    return kind, value
 
 
 class Preprocessing:
@@ -218,7 +65,7 @@ class Preprocessing:
     x1      number  0        dropped: it is 7 in all rows
     """
 
-    plans: list[_Plan]
+    plans: list[Plan]
     n_numbers: int
     codes: list[int]
     origin: NDArray[np.intp]
@@ -249,7 +96,7 @@ class Preprocessing:
             for i, (name, column) in enumerate(zip(names, columns, strict=True))
         ]
         self._arrange()
-        matrix = self._gather(columns)
+        matrix = self._gather(columns, x.shape[0])
         few = matrix[:, : self.n_scaled] if rows is None else matrix[rows, : self.n_scaled]
         self._scale(few, of_rows)
         return self._finish(matrix)
@@ -282,56 +129,53 @@ class Preprocessing:
                 )
         return found
 
-    def _plan(self, place: int, name: str, column: Column, asked: bool, rows: Any, weight: Floats | None) -> _Plan:
+    def _plan(self, place: int, name: str, column: Column, asked: bool, rows: Any, weight: Floats | None) -> Plan:
         if asked and column.kind == "number":
-            values, codes = np.unique(column.numbers, return_inverse=True)
-            known = [value for value in values.tolist() if value == value]
-            codes = codes.reshape(-1)
-            column = Column("category", None, np.where(codes < len(known), codes, -1), known)
+            column = values_of(column)
+        if asked and column.kind == "date":
+            raise ValueError(
+                f"categorical_features has column {name!r}, which holds dates: leave it out, or make text of it"
+            )
         plan, missing = self._planned(place, name, column, rows, weight)
         plan.missing = missing
         return plan
 
-    def _planned(self, place: int, name: str, column: Column, rows: Any, weight: Floats | None) -> tuple[_Plan, int]:
+    def _planned(self, place: int, name: str, column: Column, rows: Any, weight: Floats | None) -> tuple[Plan, int]:
         if column.codes is not None:
             codes = column.codes if rows is None else column.codes[rows]
             often = np.bincount(codes + 1, minlength=len(column.values) + 1)
             counts = {value: n for value, n in zip(column.values, often[1:].tolist(), strict=True) if n}
             missing = int(np.count_nonzero(codes < 0))
             if not counts:
-                return _Dropped(place, name, "category", "all are missing"), missing
+                return Dropped(place, name, "category", "all are missing"), missing
             if len(counts) == 1 and not missing:
-                return _Dropped(place, name, "category", f"it is {shown(next(iter(counts)))} in all rows"), missing
-            category = _Category(place, name, counts)
-            if not category.values:
-                return _Dropped(place, name, "category", f"each of its {len(counts)} values occurs once"), missing
+                return Dropped(place, name, "category", f"it is {shown(next(iter(counts)))} in all rows"), missing
+            category = CategoryPlan(place, name, counts)
+            if not category.values and not missing:
+                return Dropped(place, name, "category", f"each of its {len(counts)} values occurs once"), missing
             return category, missing
         x = column.numbers if rows is None else column.numbers[rows]
         if column.kind == "date":
             unknown = np.isnat(x)
         else:
             unknown = np.isnan(x)
-            if np.isinf(x).any():
-                raise ValueError(
-                    f"Input X contains infinity or a value too large for dtype('float64'): column {name!r}; NaN stands "
-                    "for what is missing"
-                )
+            refuse_infinity(name, x)
         missing = int(np.count_nonzero(unknown))
         if missing == len(x):
-            return _Dropped(place, name, column.kind, "all are missing"), missing
+            return Dropped(place, name, column.kind, "all are missing"), missing
         known = x[~unknown] if missing else x
         if not missing and known.min() == known.max():
             least = known[0] if column.kind == "date" else f"{known[0]:g}"
-            return _Dropped(place, name, column.kind, f"it is {least} in all rows"), 0
+            return Dropped(place, name, column.kind, f"it is {least} in all rows"), 0
         if column.kind == "date":
-            return _Date(place, name, x), missing
-        return _Number(place, name, x, weight, unknown), missing
+            return DatePlan(place, name, x), missing
+        return NumberPlan(place, name, x, weight, unknown), missing
 
     def _arrange(self) -> None:
         """Say where in the matrix what becomes of each column stands."""
-        numbers = [plan for plan in self.plans if isinstance(plan, (_Number, _Date))]
-        flags = [plan for plan in self.plans if isinstance(plan, _Category) and plan.form != "embedding"]
-        coded = [plan for plan in self.plans if isinstance(plan, _Category) and plan.form == "embedding"]
+        numbers = [plan for plan in self.plans if isinstance(plan, (NumberPlan, DatePlan))]
+        flags = [plan for plan in self.plans if isinstance(plan, CategoryPlan) and plan.form != "embedding"]
+        coded = [plan for plan in self.plans if isinstance(plan, CategoryPlan) and plan.form == "embedding"]
         marked = [plan for plan in numbers if plan.marks]
         origin, names = list[int](), list[str]()
         for plan in (*numbers, *flags):
@@ -346,7 +190,7 @@ class Preprocessing:
         self.codes = [len(plan.values) for plan in coded]
         self.origin, self.made = np.array(origin, np.intp), names
         self._numbers, self._flags, self._coded, self._marked = numbers, flags, coded, marked
-        self.plain = bool(numbers) and all(isinstance(plan, _Number) for plan in self.plans if plan in numbers)
+        self.plain = bool(numbers) and all(isinstance(plan, NumberPlan) for plan in self.plans if plan in numbers)
 
     def _scale(self, x: Floats, weight: Floats | None) -> None:
         if not self.n_scaled:
@@ -370,22 +214,27 @@ class Preprocessing:
             Where a column holds another kind of values than those of the fit.
         """
         given, read = columns_in(x)
-        if not hasattr(x, "iloc") and isinstance(x, np.ndarray) and x.dtype.kind in "iuf":
-            return self._finish(self._gather([Column("number", column) for column in given]))
+        plain = isinstance(x, np.ndarray) and x.dtype.kind in "iuf"
         columns = [
-            None if isinstance(plan, _Dropped) else read(column, f"column {plan.name!r}")
+            None
+            if isinstance(plan, Dropped)
+            else Column("number", column)
+            if plain
+            else read(column, f"column {plan.name!r}")
             for plan, column in zip(self.plans, given, strict=True)
         ]
-        return self._finish(self._gather(columns))
+        for plan, column in zip(self.plans, columns, strict=True):
+            if column is not None and column.kind == plan.kind == "number":
+                refuse_infinity(plan.name, column.numbers)
+        return self._finish(self._gather(columns, x.shape[0]))
 
-    def _gather(self, columns: Sequence[Column | None]) -> Floats:
-        """Return the matrix before it is scaled."""
-        n = next((len(c.numbers if c.codes is None else c.codes) for c in columns if c is not None), 0)
+    def _gather(self, columns: Sequence[Column | None], n: int) -> Floats:
+        """Return the matrix of n rows before it is scaled."""
         matrix = np.zeros((n, len(self.origin)))
         at, mark = 0, self.n_scaled - len(self._marked)
         for plan in self._numbers:
             column = self._same(plan, columns[plan.place])
-            if isinstance(plan, _Date):
+            if isinstance(plan, DatePlan):
                 matrix[:, at : at + len(plan.made)] = plan.numbers(column.numbers)
                 unknown = np.isnat(column.numbers)
             else:
@@ -398,8 +247,11 @@ class Preprocessing:
                 mark += 1
             at += len(plan.made)
         for category in self._flags:
-            codes = category.find(self._same(category, columns[category.place]))
-            if category.form == "sign":
+            column = self._same(category, columns[category.place])
+            codes = category.find(column)
+            if category.form == "mark":
+                matrix[:, at] = column.codes < 0
+            elif category.form == "sign":
                 matrix[:, at] = np.where(codes < 0, 0, 2 * codes - 1)
             else:
                 rows = np.flatnonzero(codes >= 0)
@@ -409,11 +261,11 @@ class Preprocessing:
             matrix[:, self.n_scaled + j] = category.find(self._same(category, columns[category.place]))
         return matrix
 
-    def _median(self, plan: _Number) -> float:
+    def _median(self, plan: NumberPlan) -> float:
         """Return what stands for a number that is missing: where none was in the fit, what becomes 0."""
         return plan.median if plan.marks else float(self.center[self._numbers_at(plan)])
 
-    def _numbers_at(self, plan: _Plan) -> int:
+    def _numbers_at(self, plan: Plan) -> int:
         at = 0
         for other in self._numbers:
             if other is plan:
@@ -421,9 +273,11 @@ class Preprocessing:
             at += len(other.made)
         raise AssertionError("a plan of these")
 
-    def _same(self, plan: _Plan, column: Column | None) -> Column:
+    def _same(self, plan: Plan, column: Column | None) -> Column:
         """Return the column, where it holds what the plan is for."""
         assert column is not None
+        if isinstance(plan, CategoryPlan) and column.kind in ("category", "number"):
+            return of_kinds(plan, column)
         if column.kind == plan.kind:
             return column
         n = len(column.numbers if column.codes is None else column.codes)
@@ -431,10 +285,8 @@ class Preprocessing:
             if plan.kind == "category":
                 return Column("category", None, np.full(n, -1), [])
             if plan.kind == "date":
-                return Column("date", np.full(n, "NaT", "datetime64[ns]"))
+                return Column("date", np.full(n, "NaT", DATES))
             return Column("number", np.full(n, np.nan))
-        if isinstance(plan, _Category) and column.kind == "number" and not isinstance(plan.values[0], (str, bytes)):
-            return column
         if (
             plan.kind == "number"
             and column.codes is not None

@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Any
 
+import numpy as np
+
 from fastnn.callbacks.monitoring import Monitoring
+from fastnn.checks import warn
 from fastnn.initializers import normal
 from fastnn.layers import (
     Columns,
@@ -231,7 +234,8 @@ class LastBest(Monitoring):
     monitor, mode : str
         As of `fastnn.EarlyStopping`.
     score : callable or None
-        The number itself, of the net, where nothing else logs it.
+        The number itself, of the net, where nothing else logs it. Where it is NaN in all epochs, the least validation
+        loss is the best one, with a warning.
 
     Examples
     --------
@@ -258,6 +262,7 @@ class LastBest(Monitoring):
     def _forget(self) -> None:
         super()._forget()
         self._kept: Snapshot | None = None
+        self._by_loss: tuple[float, int, Snapshot] | None = None
 
     @property
     def holds_best(self) -> bool:
@@ -272,6 +277,10 @@ class LastBest(Monitoring):
         if self.score is not None:
             logs[self.monitor] = self.score(model)
         value = self._number(logs)
+        if self.score is not None and np.isnan(value) and self._kept is None:
+            loss = float(logs["val_loss"])
+            if self._by_loss is None or loss <= self._by_loss[0]:
+                self._by_loss = loss, epoch, model.snapshot()
         if value == self.best or self._is_better(value, self.best):
             self.best, self.best_epoch, self._kept = value, epoch, model.snapshot()
         return False
@@ -279,5 +288,10 @@ class LastBest(Monitoring):
     def end(self, model: Model) -> None:
         """Give the best state back."""
         state, self._kept = self._kept, None
+        if state is None and self._by_loss is not None:
+            _, self.best_epoch, state = self._by_loss
+            why = getattr(self.score, "why", "it was NaN")
+            warn(f"scoring gave no number in any epoch, so the validation loss has chosen: {why}")
+        self._by_loss = None
         if state is not None:
             model.restore(state)

@@ -12,14 +12,16 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from fastnn.checks import number, shown
 from fastnn.model import Model
 from fastnn.sklearn.calibration import at_temperature, log_loss_at, temperature_for
-from fastnn.sklearn.ensemble import Job, Matrix, Tabular, held_out, joined
+from fastnn.sklearn.ensemble import Tabular
 from fastnn.sklearn.explaining import Explanation
 from fastnn.sklearn.frames import Floats
 from fastnn.sklearn.intervals import Residuals
+from fastnn.sklearn.jobs import Job, Matrix, held_out, joined
 from fastnn.sklearn.recipes import recipe_for
-from fastnn.sklearn.targets import targets_in, validation_in
+from fastnn.sklearn.targets import numbers_to_learn, targets_in, validation_in
 
 _LEAST_JUDGED = 10  # rows of which some are held out for intervals
 _LEAST_SIZED = 400  # residuals from which it is learnt how large they are
@@ -40,7 +42,9 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
     time_limit : float or None
         Seconds that `fit` may take. It is the one setting by which results depend on the machine.
     scoring : str, callable or None
-        A scorer of scikit-learn by which the epoch is chosen; None is the log loss.
+        A scorer of scikit-learn by which the epoch is chosen; None is the log loss. Callables are called with
+        ``(net, X, y)``, and with ``sample_weight=`` where they have it. Where it gives no number in any epoch, the log
+        loss chooses, with a warning.
     validation_fraction : float or None
         The share of the rows on which all nets are validated, in place of a part of its own for each; 0 trains on all
         rows, to the last epoch.
@@ -140,7 +144,22 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
     def _by_class(self, y: Any, weight: Floats | None) -> Floats | None:
         if self.class_weight is None:
             return weight
-        of_classes: Floats = compute_sample_weight(self.class_weight, np.asarray(y).ravel())
+        given = self.class_weight
+        if isinstance(given, dict):
+            for label, value in given.items():
+                number(f"{self._name}: class_weight of {label!r}", value)
+        elif not (isinstance(given, str) and given == "balanced"):
+            raise ValueError(
+                f"{self._name}: class_weight is {shown(given)}, expected a dict of labels and weights, 'balanced' or "
+                "None"
+            )
+        try:
+            of_classes: Floats = compute_sample_weight(given, np.asarray(y).ravel())
+        except ValueError as error:
+            raise ValueError(
+                f"{self._name}: class_weight has weights for {[*given]}, expected one for each of the classes "
+                f"{self.classes_.tolist()}: {error}"
+            ) from None
         return of_classes if weight is None else of_classes * weight
 
     def _scale_targets(self, target: Any, weight: Floats | None) -> None:
@@ -192,7 +211,7 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
             The class; None is the one that is predicted.
         """
         matrix = self._one(row)
-        label = self.predict_of(matrix) if target is None else target
+        label = self._label_of(matrix) if target is None else target
         places = np.flatnonzero(self.classes_ == label)
         if not len(places):
             raise ValueError(f"explain: target is {target!r}, expected one of the classes {self.classes_.tolist()}")
@@ -207,7 +226,7 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
 
         return self._explained(matrix, value, f"probability of {label}")
 
-    def predict_of(self, matrix: Matrix) -> Any:
+    def _label_of(self, matrix: Matrix) -> Any:
         """Return the most likely class of the first row of what the nets read."""
         return self._predicted(self._outputs_of_all(matrix)).tolist()[0]
 
@@ -245,7 +264,9 @@ class TabularRegressor(RegressorMixin, Tabular):  # type: ignore[misc]
     time_limit : float or None
         Seconds that `fit` may take. It is the one setting by which results depend on the machine.
     scoring : str, callable or None
-        A scorer of scikit-learn by which the epoch is chosen; None is the squared error.
+        A scorer of scikit-learn by which the epoch is chosen; None is the squared error. Callables are called with
+        ``(net, X, y)``, and with ``sample_weight=`` where they have it. Where it gives no number in any epoch, the
+        squared error chooses, with a warning.
     validation_fraction : float or None
         The share of the rows on which all nets are validated, in place of a part of its own for each; 0 trains on all
         rows, to the last epoch.
@@ -299,15 +320,9 @@ class TabularRegressor(RegressorMixin, Tabular):  # type: ignore[misc]
         return self
 
     def _take_targets(self, y: Any, n: int) -> Any:
-        y = targets_in(self, y, n)
+        y = numbers_to_learn(self, y, n)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        try:
-            y = y.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{self._name}: y holds what is no number: {error}") from None
-        if not np.isfinite(y).all():
-            raise ValueError(f"{self._name}: Input y contains NaN or infinity: leave such rows out")
         self._one_column = y.ndim == 1
         return y.reshape(len(y), -1)
 
@@ -316,7 +331,9 @@ class TabularRegressor(RegressorMixin, Tabular):  # type: ignore[misc]
 
     def _scale_targets(self, target: Any, weight: Floats | None) -> None:
         self._mean = np.average(target, axis=0, weights=weight)
-        spread = np.sqrt(np.average(np.square(target - self._mean), axis=0, weights=weight))
+        size = np.abs(target - self._mean).max(axis=0)
+        size = np.where(size > 0, size, 1.0)  # whose square may be beyond what there is
+        spread = size * np.sqrt(np.average(np.square((target - self._mean) / size), axis=0, weights=weight))
         self._spread = np.where(spread > 1e-12 * np.abs(self._mean), spread, 1.0)
         self._range = target.min(axis=0), target.max(axis=0)
 
@@ -331,8 +348,12 @@ class TabularRegressor(RegressorMixin, Tabular):  # type: ignore[misc]
             return None
         x, y, *weight = validation_in(self, given)
         matrix = self.preprocessing_.transform(self._table(x, False)).astype(self._dtype, copy=False)
-        y = np.asarray(targets_in(self, y, len(matrix)), np.float64)
-        return (matrix, self._learnt(y.reshape(len(y), -1)), *weight)
+        y = numbers_to_learn(self, y, len(matrix)).reshape(len(matrix), -1)
+        if y.shape[1] != len(self._mean):
+            raise ValueError(
+                f"{self._name}: validation_data: y has {y.shape[1]} targets, expected {len(self._mean)}, as in the fit"
+            )
+        return (matrix, self._learnt(y), *weight)
 
     def _as_given(self, y: Any) -> Any:
         y = np.asarray(y, np.float64) * self._spread + self._mean

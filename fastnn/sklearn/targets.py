@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn.checks import shown
 from fastnn.sklearn.frames import is_missing
+
+_MOST = float(np.finfo(np.float32).max)
 
 
 def targets_in(estimator: object, y: Any, n: int) -> Any:
@@ -20,6 +23,8 @@ def targets_in(estimator: object, y: Any, n: int) -> Any:
         raise ValueError(
             f"{name}: y has {len(y) if y.ndim else 'no'} rows, expected {n}: inconsistent numbers of samples"
         )
+    if y.ndim > 2 or y.size == 0:
+        raise ValueError(f"{name}: y has shape {y.shape}, expected ({n},) or ({n}, targets)")
     if y.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name}: y has the dtype {y.dtype}")
     if y.dtype.kind == "f" and not np.isfinite(y).all():
@@ -31,6 +36,32 @@ def targets_in(estimator: object, y: Any, n: int) -> Any:
                 f"{name}: Input y contains NaN: nothing in {len(missing)} rows, row {missing[0]} the first"
             )
     return y
+
+
+def numbers_to_learn(estimator: object, y: Any, n: int) -> NDArray[np.float64]:
+    """Return targets that are numbers, in the range of float32."""
+    name = type(estimator).__name__
+    y = targets_in(estimator, y, n)
+    if y.dtype.kind in "mM":
+        raise ValueError(
+            f"{name}: y holds {'dates' if y.dtype.kind == 'M' else 'time spans'}, expected numbers: "
+            f"(y - y.min()) / np.timedelta64(1, 's') are seconds"
+        )
+    try:
+        found: NDArray[np.float64] = y.astype(np.float64)
+    except OverflowError:
+        found = np.array([_MOST * 10])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: y holds what is no number: {error}") from None
+    if np.isnan(found).any():
+        raise ValueError(f"{name}: Input y contains NaN or infinity: leave such rows out")
+    most = np.abs(found).max()
+    if most > _MOST:
+        raise ValueError(
+            f"{name}: Input y contains infinity or a number beyond float32's range: {most:.3g} in size, expected at "
+            f"most {_MOST:.3g}: divide y, or leave such rows out"
+        )
+    return found
 
 
 def validation_in(estimator: object, given: Any) -> Any:

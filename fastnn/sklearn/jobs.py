@@ -1,0 +1,73 @@
+"""Nets to train with their rows, and the rows that they have not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.callbacks import Callback
+from fastnn.model import Model
+from fastnn.sklearn.frames import Floats
+from fastnn.sklearn.recipes import LastBest
+
+Rows = NDArray[np.intp]
+Matrix = NDArray[Any]
+
+
+class Job:
+    """One net with the rows that it learns from and those that it is validated on; None is the given ones."""
+
+    __slots__ = ("best", "net", "rows", "seed", "stop_at", "validation")
+    net: Model
+
+    def __init__(self, seed: int, rows: Rows | None, validation: Rows | None, stop_at: int | None = None) -> None:
+        self.seed, self.rows, self.validation, self.stop_at = seed, rows, validation, stop_at
+        self.best: LastBest | None = None
+
+
+class StopAt(Callback):
+    """End a fit behind an epoch, whose place in the schedules is that of a longer fit."""
+
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def __call__(self, model: Model, epoch: int, logs: Any) -> bool:
+        """Whether this was the one."""
+        return epoch >= self._epoch
+
+    @property
+    def reason(self) -> str:
+        return f"epoch {self._epoch + 1} was the best one on the rows that were set aside"
+
+
+class Part(NamedTuple):
+    """Rows that some nets were not trained with: as the nets read them, with targets and weights."""
+
+    nets: tuple[Model, ...]
+    matrix: Matrix
+    learnt: Any
+    weight: Floats | None
+
+
+def joined(parts: Sequence[Part]) -> tuple[Any, Floats | None]:
+    """Return targets and weights of all parts."""
+    weights = [part.weight for part in parts if part.weight is not None]
+    return np.concatenate([part.learnt for part in parts]), np.concatenate(weights) if weights else None
+
+
+def held_out(jobs: Sequence[Job], data: Any, given: Any) -> list[Part]:
+    """Return the rows that were not trained with, and for each the nets that have not seen it."""
+    matrix, learnt, _, weight = data
+    nets = tuple(job.net for job in jobs)
+    if given is not None:
+        return [Part(nets, given[0], given[1], given[2] if len(given) > 2 else None)]
+    if any(job.validation is None for job in jobs):
+        return []
+    shared = all(job.validation is jobs[0].validation for job in jobs)
+    return [
+        Part(of, matrix[rows], learnt[rows], None if weight is None else weight[rows])
+        for of, rows in ([(nets, jobs[0].validation)] if shared else [((job.net,), job.validation) for job in jobs])
+    ]
