@@ -24,6 +24,7 @@ GRID = {
     "hidden_layer_sizes": [(8,), (32,), (16, 16)], "alpha": [1e-4, 1e-1], "learning_rate_init": [1e-3, 1e-2],
     "activation": ["relu", "tanh"],
 }  # fmt: skip
+QUICK_GRID = {"hidden_layer_sizes": [(8,), (32,)], "learning_rate_init": [1e-3, 1e-2]}
 
 Data = tuple[np.ndarray, np.ndarray]
 
@@ -73,7 +74,7 @@ def compare(
     what: str, calls: Mapping[str, Callable[[], Any]], chosen: argparse.Namespace, report: frame.Report,
     at_least: float, at_most: int = 400,
 ) -> None:  # fmt: skip
-    timings = frame.measure(calls, 0.0 if chosen.smoke else 6.0 if chosen.quick else 30.0, 3, at_most)
+    timings = frame.measure(calls, 0.0 if chosen.smoke else 4.0 if chosen.quick else 30.0, 3, at_most)
     found = frame.ratios(timings)[PEER]
     print(
         f"{what}: {timings[PEER].minimum * 1e3:.3f} ms, fastnn {timings[frame.OURS].minimum * 1e3:.3f} ms, "
@@ -113,7 +114,8 @@ def one_row(chosen: argparse.Namespace, report: frame.Report) -> None:
 
 
 def search(chosen: argparse.Namespace, report: frame.Report) -> None:
-    what = "GridSearchCV, 24 settings, 5 folds, 2 processes"
+    grid, n_settings, folds = (QUICK_GRID, 4, 3) if chosen.quick else (GRID, 24, 5)
+    what = f"GridSearchCV, {n_settings} settings, {folds} folds, 2 processes"
     if chosen.only not in what:
         return
     x, y = cancer()
@@ -122,7 +124,7 @@ def search(chosen: argparse.Namespace, report: frame.Report) -> None:
 
     def searched(kind: Any) -> Any:
         epochs = 2 if chosen.smoke else 100
-        return GridSearchCV(kind(random_state=0, max_iter=epochs), GRID, cv=5, n_jobs=2).fit(x, y)
+        return GridSearchCV(kind(random_state=0, max_iter=epochs), grid, cv=folds, n_jobs=2).fit(x, y)
 
     results = {name: searched(kind) for name, kind in KINDS.items()}
     scores = {name: [found.cv_results_["mean_test_score"]] for name, found in results.items()}

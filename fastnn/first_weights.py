@@ -75,6 +75,11 @@ def _draw(row: Sequence[Element], x: Array, rng: np.random.Generator) -> None:
                 _draw_dense(layer, x, rng)
         else:
             for branch in branches_of(layer):
+                if branch[0].n_in != x.shape[1]:
+                    raise ValueError(
+                        f"initialize_from_data: {branch[0].title} has {branch[0].n_in} inputs inside {layer.title}, "
+                        f"which has {x.shape[1]}: what reaches it is not known"
+                    )
                 _draw(elements(branch, predicting=True, around=element.around), x, rng)
         x = outputs_of(row[i : i + 1], x)
 

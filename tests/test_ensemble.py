@@ -1,5 +1,7 @@
 """Ensembles inside one net: formulas, the loss of members, what is predicted, and a TabM put together from parts."""
 
+import copy
+
 import numpy as np
 import pytest
 from nets import same_bits
@@ -9,6 +11,7 @@ from fastnn import (
     MSE,
     SGD,
     AdamW,
+    Add,
     BatchEnsemble,
     BinaryCrossEntropy,
     CrossEntropy,
@@ -16,11 +19,18 @@ from fastnn import (
     Dropout,
     GroupedDense,
     Huber,
+    Lambda,
+    LayerNorm,
     Loss,
     MeanOfMembers,
     Members,
     Model,
+    Parallel,
+    PReLU,
     Quantile,
+    Residual,
+    Sequential,
+    Tanh,
     load,
 )
 
@@ -180,15 +190,55 @@ WRONG = {
     r"BatchEnsemble: units is 0": lambda: BatchEnsemble(0),
     r"BatchEnsemble: bias is 2": lambda: BatchEnsemble(3, bias=2),
     r"unknown BatchEnsemble: r_initializer 'nope'": lambda: BatchEnsemble(3, r_initializer="nope"),
-    r"BatchEnsemble 1: x has 4 columns, expected a multiple of 3, the number of members": lambda: Model(
-        [BatchEnsemble(3, 3)]
-    ).build(4),
+    r"BatchEnsemble: x has 4 columns, expected a multiple of 3, the number of members": lambda: BatchEnsemble(
+        3, 3
+    ).forward(X),
     r"MeanOfMembers 2: x has 4 columns, expected a multiple of 3, the number of members": lambda: Model(
         [Dense(4), MeanOfMembers(3)]
     ).build(4),
     r"MeanOfMembers: activation is Dense\(3\), expected one without parameters": lambda: MeanOfMembers(3, Dense(3)),
     r"CrossEntropy.*, but the net ends in MeanOfMembers": lambda: tabm(3).fit(X, LABELS, "cross_entropy"),
 }
+
+
+K4 = BatchEnsemble(6, 4, "relu")
+# Layers behind inputs of 12 columns: how many outputs there are, or the error of the build
+NUMBERS_OF_MEMBERS = {
+    "another mean": ([Members(4), K4, GroupedDense(3, 4), MeanOfMembers(2)],
+        "MeanOfMembers 4: members is 2, but its columns are those of 4 members, expected members=4"),
+    "a mean that does not divide": ([Members(4), K4, MeanOfMembers(5)], "members is 5, .* of 4 members"),
+    "other groups": ([Members(4), K4, GroupedDense(3, 2), MeanOfMembers(4)],
+        "GroupedDense 3: groups is 2, but its columns are those of 4 members, expected groups=4"),
+    "another block": ([Members(4), K4, Tanh(), Dropout(0.1), BatchEnsemble(6, 2)],
+        "BatchEnsemble 5: members is 2, .* of 4 members"),
+    "at once": ([Members(4), BatchEnsemble(6, 3)], "BatchEnsemble 2: members is 3, .* of 4 members"),
+    "inside": ([Members(4), Residual([BatchEnsemble(12, 2)])], "BatchEnsemble of Residual 2: .* of 4 members"),
+    "behind a residual": ([Members(4), Residual([BatchEnsemble(12, 4)]), MeanOfMembers(3)], "is 3, .* of 4 members"),
+    "in a row": ([Sequential([Members(4), K4]), MeanOfMembers(3)], "MeanOfMembers 2: members is 3, .* of 4 members"),
+    "no members": ([K4], r"BatchEnsemble 1: its inputs are not those of 4 members, .*: put Members\(4\) before it"),
+    "behind a product": ([Members(4), Dense(8), K4], "BatchEnsemble 3: its inputs are not those of 4 members"),
+    "behind their mean": ([Members(4), MeanOfMembers(4), K4], "BatchEnsemble 3: its inputs are not those of 4 members"),
+    "beside each other": ([Parallel([Members(4), Members(4)]), K4], "BatchEnsemble 2: its inputs are not those of 4"),
+    "declared": ([Members(4), Residual([BatchEnsemble(12, 4), PReLU()]), LayerNorm(), K4, MeanOfMembers(4)], 6),
+    "each by itself": ([Members(4), GroupedDense(5, 4), GroupedDense(1, 4), MeanOfMembers(4)], 1),
+    "a sum": ([Members(4), Add([K4, BatchEnsemble(6, 4)]), MeanOfMembers(4)], 6),
+    "of one": ([BatchEnsemble(6, 1)], 6),
+    "groups of columns": ([GroupedDense(2, 3), GroupedDense(1, 2), Dense(6), MeanOfMembers(3)], 2),
+    "a product over all": ([Members(4), K4, Dense(10), MeanOfMembers(5)], 2),
+    "one's own": ([Members(4), Lambda(lambda x: x[:, ::2]), BatchEnsemble(6, 2), MeanOfMembers(2)], 6),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NUMBERS_OF_MEMBERS)
+def test_all_layers_are_of_as_many_members(name):
+    layers, expected = NUMBERS_OF_MEMBERS[name]
+    net = Model(copy.deepcopy(layers), seed=0)
+    if isinstance(expected, int):
+        assert net.build(12).n_out == expected
+        return
+    with pytest.raises(ValueError, match=expected):
+        net.build(12)
+    assert not net.built
 
 
 @pytest.mark.parametrize("message", WRONG)

@@ -8,15 +8,30 @@ from nets import same_bits
 from fastnn import (
     SGD,
     Adam,
+    Add,
+    BatchEnsemble,
+    BatchNorm,
     Columns,
     Dense,
     Dropout,
     Group,
+    GroupedDense,
+    Identity,
+    Layer,
+    LayerNorm,
+    Maxout,
+    MeanOfMembers,
+    Members,
     Model,
     Normalization,
     Parallel,
+    ParametricActivation,
+    PiecewiseLinearEmbedding,
+    PLREmbedding,
+    PReLU,
     Residual,
     Sequential,
+    SwiGLU,
     initialize_from_data,
 )
 
@@ -61,10 +76,51 @@ def test_frames_come_by_their_names():
     assert net.feature_names == ("a", "b", "c", "d")
 
 
+OTHERS = {  # layers that are not drawn, or that hold some
+    "members": lambda: [
+        Members(4), BatchEnsemble(8, 4, "relu", r_initializer="signs"), GroupedDense(3, 4), MeanOfMembers(4, "softmax")
+    ],
+    "in a row": lambda: [Sequential([Members(2), BatchEnsemble(8, 2, Residual([Dense(16)]))]), MeanOfMembers(2)],
+    "products": lambda: [Maxout(6), SwiGLU(), Dense(4, PReLU()), ParametricActivation("elu"), BatchNorm()],
+    "branches": lambda: [Add([Dense(3), Sequential([Dense(5, "relu"), Dense(3)])]), Parallel([Dense(2), Identity()])],
+    "numbers": lambda: [PiecewiseLinearEmbedding(3), PLREmbedding(2), Normalization(), LayerNorm(), Dense(2)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_all_layers_let_data_through(name):
+    net = Model(OTHERS[name](), seed=0, dtype="float64").build(4)
+    before = [(layer, key, array.copy()) for layer in net._tree.all for key, array in layer.parameters.items()]
+    initialize_from_data(net, X)
+    for layer, key, array in before:
+        assert same_bits(getattr(layer, key), array) != isinstance(layer, Dense), (layer.title, key)
+    assert np.isfinite(net.predict(X)).all()
+
+
+class Halves(Layer):
+    """Of a user: its layer reads one half of the columns."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = Dense(3)
+
+    def build(self, n_in):
+        return self.build_child(self.inner, n_in // 2)
+
+    def forward(self, x):
+        return self.inner.forward(x[:, : x.shape[1] // 2])
+
+    def backward(self, dy):
+        return np.hstack([self.inner.backward(dy)] * 2)
+
+
 WRONG = {
     r"initialize_from_data: net is 3, expected a Model": lambda: initialize_from_data(3, X),
     r"initialize_from_data: x has 1 rows": lambda: initialize_from_data(Model([Dense(1)]), X[:1]),
     r"initialize_from_data: seed is -1": lambda: initialize_from_data(Model([Dense(1)]), X, -1),
+    r"Dense of Halves 1 .*has 2 inputs inside Halves 1, which has 4: what reaches it is not": lambda: (
+        initialize_from_data(Model([Halves()]), X)
+    ),
     r"x is NaN at row 0": lambda: initialize_from_data(Model([Dense(1)]), X * np.nan),
     r"groups\[0\] has .*eps.* which this optimizer has not": lambda: Model([Dense(1)]).fit(
         X, X[:, 0], "mse", SGD(0.1, groups=[Group("weights", eps=1.0)])

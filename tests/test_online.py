@@ -214,6 +214,32 @@ def test_whole_numbers_of_any_size(dtype):
             assert one.learn_one(given, [1, 2, 3]) == other.train_batch(np.array(row)[None], [[1, 2, 3]])
 
 
+WHOLE = {  # of a dict, and whether the compiled call reads them
+    "small": ({"a": 1, "b": 2}, True),
+    "a truth": ({"a": True, "b": -3}, True),
+    "among others": ({"a": 1, "b": 2.5}, True),
+    "2**53": ({"a": 2**53, "b": -(2**53)}, True),
+    "2**53 + 1": ({"a": 2**53 + 1, "b": 2}, False),
+    "-2**53 - 1": ({"a": 1, "b": -(2**53) - 1}, False),
+    "2**70": ({"a": 1.5, "b": 2**70}, False),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_numbers_of_a_dict_are_read_by_the_compiled_call(name, compiled):
+    row, is_fast = WHOLE[name]
+    net, other = (Model([Dense(3, "tanh"), Dense(1)], seed=0, dtype="float64") for _ in range(2))
+    for one in (net, other):
+        one.learn_one({"a": 1.0, "b": 2.0}, 1.0, "mse", SGD(0.0))
+        one.predict_one({"a": 1.0, "b": 2.0})
+    compiled.by_python, array = 0, np.array([list(row.values())], "f8")
+    value = net.learn_one(row, 1.0)
+    assert compiled.by_python == (not is_fast)
+    assert (net._predictors.whole.of_row(row, 1, net.feature_names) is not None) == is_fast
+    assert value == other.train_batch(array, [[1.0]])
+    assert same_bits(net.predict_one(row), other.predict(array)[0])
+
+
 TARGETS = {
     "float": 0.5, "int": 1, "bool": True, "float64": np.float64(0.5), "float32": np.float32(0.5), "int64": np.int64(1),
     "0-d": np.array(0.5), "list": [0.5], "tuple": (0.5,), "array": np.array([0.5]),

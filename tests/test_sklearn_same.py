@@ -102,6 +102,11 @@ SAID = {
     "not converged": ({}, fit),
     "not converged, lbfgs": ({"solver": "lbfgs", "max_iter": 1}, fit),
     "lbfgs, max_fun": ({"solver": "lbfgs", "max_iter": 50, "max_fun": 2}, fit),
+    **{
+        f"lbfgs, rows of {scale:g}": ({"solver": "lbfgs"}, lambda m, scale=scale: fit(m, X * scale))
+        for scale in (1e160, 1e300)
+    },
+    "weights below 0": ({"alpha": 0.0}, lambda m: fit(m, sample_weight=-np.ones(60))),
     "batches too large": ({"batch_size": 1000}, fit),
     "one column of targets": ({}, lambda m: m.fit(X, Y[type(m).__name__][:, None])),
     "not fitted": ({}, lambda m: m.predict(X)),
@@ -137,7 +142,7 @@ SAID = {
     **{
         f"{name}={value!r}": ({name: value}, fit)
         for name, value in {
-            "activation": "swish", "solver": "newton", "alpha": -1, "batch_size": 0, "learning_rate": "cosine",
+            "activation": "swoosh", "solver": "newton", "alpha": -1, "batch_size": 0, "learning_rate": "cosine",
             "learning_rate_init": 0.0, "power_t": "x", "max_iter": 1.5, "shuffle": "yes", "random_state": "seed",
             "tol": -1e-3, "verbose": "much", "warm_start": 2, "momentum": 1.1, "nesterovs_momentum": "no",
             "early_stopping": "auto", "validation_fraction": 1.0, "beta_1": 1.0, "beta_2": -0.1, "epsilon": 0.0,
@@ -161,7 +166,7 @@ SETS = [(kind, name, said) for kind in KINDS for name, said in SAID.items()]
 SETS += [("MLPClassifier", name, said) for name, said in OF_CLASSES.items()]
 SETS += [("MLPRegressor", name, said) for name, said in OF_NUMBERS.items()]
 # Where more is allowed here, the error says so: of it the first words are compared
-MORE = {"activation='swish'", "solver='newton'", "learning_rate='cosine'", "early_stopping='auto'", "loss"}
+MORE = {"activation='swoosh'", "solver='newton'", "learning_rate='cosine'", "early_stopping='auto'", "loss"}
 
 
 @each_kind
@@ -179,6 +184,57 @@ def test_warnings_errors_and_what_is_printed_are_those_of_scikit_learn(kind, cap
         if found[0] != found[1]:
             wrong.append(f"{name}:\n  theirs: {found[0]}\n  ours:   {found[1]}")
     assert not wrong, "\n".join(wrong)
+
+
+def again(model, more="fit", **settings):
+    return getattr(fit(model).set_params(**settings), more)(X, Y[type(model).__name__])
+
+
+# Where scikit-learn has no word of what is wrong, or trains with a penalty below 0
+CLEARER = {
+    "sample_weight: the sum of all rows is -60, expected a number above 0": (
+        {}, lambda m: fit(m, sample_weight=-np.ones(60))
+    ),
+    "sample_weight: the sum of the rows of a batch is -[0-9]+, expected a number above 0": (
+        {"batch_size": 7}, lambda m: fit(m, sample_weight=np.r_[-30, np.ones(59)])
+    ),
+    "sample_weight: the sum of all rows is inf, expected a finite number": (
+        {}, lambda m: fit(m, sample_weight=np.full(60, 1e308))
+    ),
+    "sample_weight: the sum of all rows is inf, expected a finite": (
+        {"solver": "lbfgs"}, lambda m: fit(m, sample_weight=np.full(60, 1e308))
+    ),
+    "early_stopping is True, but .* early_stopping=False: set it back, or begin anew by fit with warm_start=False": (
+        {"warm_start": True}, lambda m: again(m, early_stopping=True)
+    ),
+    "early_stopping is False, but .* early_stopping=True: set it back, or begin anew by fit with warm_start=False": (
+        {"warm_start": True, "early_stopping": True}, lambda m: again(m, early_stopping=False)
+    ),
+    "early_stopping is False, but .* early_stopping=True: set it back, or begin anew by fit$": (
+        {"early_stopping": True}, lambda m: again(m, "partial_fit", early_stopping=False)
+    ),
+    r"hidden_layer_sizes is \[5\], but .* has \[4\]: set it back, or begin anew by fit$": (
+        {}, lambda m: again(m, "partial_fit", hidden_layer_sizes=5)
+    ),
+    r"hidden_layer_sizes is \[5\], but .* has \[4\]: set it back, or begin anew by fit with warm_start=False$": (
+        {"warm_start": True}, lambda m: again(m, hidden_layer_sizes=5)
+    ),
+}  # fmt: skip
+
+
+@each_kind
+@pytest.mark.parametrize("message", CLEARER)
+def test_what_scikit_learn_stumbles_over_is_named(kind, message):
+    settings, call = CLEARER[message]
+    with pytest.raises(ValueError, match=message):
+        quietly(call, both(kind, **settings)[1])
+
+
+def test_sparse_rows_refuse_the_same_weights(monkeypatch):
+    monkeypatch.setattr(fastnn.sklearn.sparse, "MOST_BYTES", 0)
+    for weight, size in ((-np.ones(60), 60), (np.r_[-30, np.ones(59)], 7), (np.full(60, 1e308), 60)):
+        with pytest.raises(ValueError, match="sample_weight: the sum of"):
+            quietly(fit, both("MLPRegressor", batch_size=size)[1], sparse.csr_matrix(X), sample_weight=weight)
 
 
 TASKS = [(kind, {}) for kind in KINDS] + [("MLPRegressor", {"loss": "poisson"})]
@@ -282,11 +338,11 @@ def test_an_interruption_keeps_what_has_been_learnt(kind, monkeypatch):
     _, model = both(kind, max_iter=1000, tol=0.0, n_iter_no_change=10_000)
     epoch, left = fastnn.sklearn.loop.Recorded.epoch, [5]
 
-    def interrupted(self):
+    def interrupted(self, *epochs):
         left[0] -= 1
         if left[0] < 0:
             raise KeyboardInterrupt
-        return epoch(self)
+        return epoch(self, *epochs)
 
     monkeypatch.setattr(fastnn.sklearn.loop.Recorded, "epoch", interrupted)
     with pytest.warns(UserWarning, match=r"^Training interrupted by user\.$"):

@@ -10,7 +10,7 @@ from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
 
 
-class _Gated(Layer):
+class Gated(Layer):
     """y = a * f(b), x = (a, b)."""
 
     code = Code(saved=("x",))
@@ -33,7 +33,7 @@ class _Gated(Layer):
             self.kernels.gated_backward(x, dy, dx, self.gate, run.tape)
 
 
-class GLU(_Gated):
+class GLU(Gated):
     """y = a * sigmoid(b), a the first and b the second half of the columns of x (Dauphin et al. 2017).
 
     It halves the columns: ``Dense(8, "glu")`` has 4 outputs. The second half is the gate, as in PyTorch and Keras, here
@@ -49,7 +49,7 @@ class GLU(_Gated):
     gate = "sigmoid"
 
 
-class SwiGLU(_Gated):
+class SwiGLU(Gated):
     """y = a * silu(b), a the first and b the second half of the columns of x (Shazeer 2020).
 
     Examples
@@ -62,7 +62,7 @@ class SwiGLU(_Gated):
     gate = "silu"
 
 
-class GEGLU(_Gated):
+class GEGLU(Gated):
     """y = a * gelu(b), a the first and b the second half of the columns of x (Shazeer 2020).
 
     Examples
@@ -75,7 +75,7 @@ class GEGLU(_Gated):
     gate = "gelu"
 
 
-class ReGLU(_Gated):
+class ReGLU(Gated):
     """y = a * relu(b), a the first and b the second half of the columns of x (Shazeer 2020).
 
     Examples
@@ -88,7 +88,7 @@ class ReGLU(_Gated):
     gate = "relu"
 
 
-class Bilinear(_Gated):
+class Bilinear(Gated):
     """y = a * b, a the first and b the second half of the columns of x (Mnih & Hinton 2007; Shazeer 2020).
 
     Examples

@@ -165,7 +165,7 @@ def _tell(layer: Layer, names: Names | None) -> Names | None:
         if names is not None or layer._names is None:
             layer.__dict__["_names"] = names
         return None if layer._names is None else layer.names_behind(layer._names)
-    row = _row_of(layer)
+    row = row_of(layer)
     if row is not None:
         for part in row:
             names = None if part is layer else _tell(part, names)
@@ -186,15 +186,15 @@ def _hands_on(layer: Layer) -> bool:
     return layer.kernel == "identity" or (isinstance(layer, Flatten) and is_ours(type(layer)))
 
 
-def _row_of(layer: Layer) -> Sequence[Layer] | None:
+def row_of(layer: Layer) -> Sequence[Layer] | None:
     """Return what runs in the place of a layer, where that is a row of others."""
     row = layer.in_a_row() if layer._children else (layer,)
     return None if len(row) == 1 and row[0] is layer else row
 
 
 def branches_of(layer: Layer) -> Sequence[Sequence[Layer]]:
-    """Return the rows of layers that are given what a layer is given."""
-    return layer.in_branches() if layer._children else ()
+    """Return the rows of layers inside a layer that are given what it is given; none where they run in its place."""
+    return layer.in_branches() if layer._children and row_of(layer) is None else ()
 
 
 # -- what columns have to hold, from the last layer to the first ------------------------------------------------------
@@ -210,7 +210,7 @@ def kinds_of(layers: Sequence[Layer], behind: Kinds) -> Kinds:
 def _kinds(layer: Layer, behind: Kinds) -> Kinds:
     if isinstance(layer, ColumnLayer):
         return layer.kinds(behind)
-    row = _row_of(layer)
+    row = row_of(layer)
     if row is not None and layer not in row:
         return kinds_of(row, behind)
     for part in row or ():
@@ -219,7 +219,7 @@ def _kinds(layer: Layer, behind: Kinds) -> Kinds:
     if _hands_on(layer):
         return behind
     found, at = [UNREAD] * layer.n_in, 0
-    for branch in branches_of(layer) if row is None else ():
+    for branch in branches_of(layer):
         n = branch[-1].n_out
         own = behind[at : at + n] if isinstance(layer, Parallel) else [NUMBER] * n
         found, at = [*map(min, found, kinds_of(branch, own))], at + n

@@ -21,6 +21,7 @@ from fastnn.layers.contract import OF_THE_CONTRACT, Layer, build_layer
 from fastnn.layers.elements import elements
 from fastnn.layers.inputs import NUMBER, Adapting, ColumnLayer, Kinds, check_kinds, kinds_of, tell_names
 from fastnn.layers.inputs import adapt as adapt_row
+from fastnn.layers.members import check_members
 from fastnn.layers.shape import flattening
 from fastnn.tables import Named, Names, SparseRows, Table, is_sparse, table_of
 
@@ -174,6 +175,7 @@ class Tree:
                 before.append((layer, dict(own)))
             self._before = before
             try:
+                check_members(self.layers)
                 rng = np.random.default_rng([seed, 0])
                 if self.has_columns:
                     tell_names(self.layers, names or self.feature_names)

@@ -80,6 +80,7 @@ class Recorded:
     ) -> None:  # fmt: skip
         self.net, self.rule, self.goal, self.weight, self.watch = net, rule, goal, weight, watch
         self._size, self._n_threads, self._incremental = size, n_threads, incremental
+        self._require_weights()
         self._target = goal.loss.read(target, None, net.n_out, net.dtype)[0]
         self._x: Any = np.ascontiguousarray(x, net.dtype)
         self._weights = 0 if weight is None and goal.factor == 1 else 1
@@ -92,6 +93,17 @@ class Recorded:
         self._prepare(self._trained(epochs), epochs, True)
         net._trainer.begun = None
         self.history = net._trainer.history = History()
+
+    def _require_weights(self, part: Array | None = None) -> None:
+        """Refuse weights, of all rows or of a batch, that cannot be divided by their sum."""
+        if self.weight is None:
+            return
+        with np.errstate(over="ignore"):
+            total = float((self.weight if part is None else self.weight[part]).sum())
+        if not np.isfinite(total) or (total < 0 and self.net.penalties):
+            what = "finite number" if not np.isfinite(total) else "number above 0, by which alpha is divided"
+            of = "all rows" if part is None else "the rows of a batch"
+            raise ValueError(f"sample_weight: the sum of {of} is {total:g}, expected a {what}")
 
     def _trained(self, epochs: int) -> Training:
         steps = epochs * -(-len(self._x) // self._size)
@@ -181,7 +193,13 @@ class Recorded:
         if batches is not None:
             batches.begin()
         stop: Any = None if self.watch is None else self.watch.stop
-        failed = self.epochs.run(False, 0, 0, self._value, self.team, stop, self._gathers)
+        try:
+            failed = self.epochs.run(False, 0, 0, self._value, self.team, stop, self._gathers)
+        except ValueError:  # of a penalty
+            rows = self.epochs.rows
+            for start in range(0, len(self.order), rows):
+                self._require_weights(self.order[start : start + rows])
+            raise
         if failed is not None:
             self._fail(failed[1])
         if batches is not None:
@@ -257,6 +275,7 @@ class Search:
         self._step, self._value = epochs.step, recorded.plan.batch.value
         constant = recorded.goal.constant
         self._constant = 0.0 if constant is None else recorded._constant()
+        self._began = False  # whether there was a finite loss
 
     def _gathered(self, flat: Array) -> Array:
         return np.concatenate([flat[start:stop] for start, stop in self._places]).astype(np.float64)
@@ -273,13 +292,19 @@ class Search:
             at += stop - start
 
     def loss_and_gradient(self, w: Array) -> tuple[float, Array]:
-        """Return both at these parameters; infinity where they are not finite, so that the line search comes back."""
+        """Return both at these parameters; infinity where they are not finite, so that the line search comes back.
+
+        It has nowhere to come back to from the start, and does not from a step that is no number: NaN, then, with
+        which it gives up.
+        """
         self.put(w)
         self._memory.without_gradients = None
         try:
             self._step.replay(team=self._recorded.team)
         except FloatingPointError:
-            return np.inf, np.zeros_like(w)
+            may_come_back = self._began and np.isfinite(w).all()
+            return (np.inf, np.zeros_like(w)) if may_come_back else (np.nan, np.full_like(w, np.nan))
+        self._began = True
         return float(self._value[0]) + self._constant, self._gathered(self._memory.grads)
 
 

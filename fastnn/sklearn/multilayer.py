@@ -206,12 +206,13 @@ class Multilayer(Estimator, ABC):
         has = [len(b) for b in self.intercepts_]
         if has[:-1] != sizes:
             raise ValueError(
-                f"hidden_layer_sizes is {sizes}, but the net that is to be trained further has {has[:-1]}: fit with "
-                "warm_start=False, which begins anew"
+                f"hidden_layer_sizes is {sizes}, but the net that is to be trained further has {has[:-1]}: set it "
+                f"back, or {self._anew}"
             )
         if has[-1] != self.n_outputs_:
             raise ValueError(
-                f"y has {self.n_outputs_} outputs, but the net that is to be trained further has {has[-1]}"
+                f"y has {self.n_outputs_} outputs, but the net that is to be trained further has {has[-1]}: "
+                f"{self._anew}"
             )
         if self._made_of != self._shape:
             self.net_, self._made_of = self._make_net(sizes, net.n_in, has[-1], net.dtype), self._shape
@@ -223,6 +224,19 @@ class Multilayer(Estimator, ABC):
             net.penalties = [L2OfRows(self.alpha / 2)] if self.alpha else []
         if self.early_stopping and "_best" not in self.__dict__:
             self._best = Best(self.net_)
+
+    @property
+    def _anew(self) -> str:
+        """What errors say of how to begin anew."""
+        return f"begin anew by fit{' with warm_start=False' if self.warm_start else ''}"
+
+    def _require_counts(self) -> None:
+        """Refuse to go on by a rule to end that the fit before did not follow: what it compares with is not there."""
+        if (self.best_validation_score_ if self.early_stopping else self.best_loss_) is None:
+            raise ValueError(
+                f"early_stopping is {self.early_stopping}, but the net that is to be trained further was begun with "
+                f"early_stopping={not self.early_stopping}: set it back, or {self._anew}"
+            )
 
     def _adopt(self) -> None:
         """Make a net of coefs_ and intercepts_ that were set before there was one."""
@@ -282,13 +296,14 @@ class Multilayer(Estimator, ABC):
 
     def _train(self, X: Any, y: Array, sample_weight: Array | None, incremental: bool) -> None:
         """Train by steps over batches: rows apart, batches, recorded steps, the loop."""
+        validation, best = self._validation(), None
+        if self.early_stopping and validation is None and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        self._require_counts()
         if not incremental or "_rule" not in self.__dict__:
             self._rule = self._make_rule()
-        validation, best = self._validation(), None
         if self.early_stopping:
             if validation is None:
-                if incremental:
-                    raise ValueError("partial_fit does not support early_stopping=True")
                 X, y, sample_weight, validation = self._set_apart(X, y, sample_weight)
             best = self._best
         sample_weight = self._weighed(y, sample_weight)

@@ -42,6 +42,7 @@ class SparseRecorded(Recorded):
         self.watch, self.history = None, History()
         trainer, n = net._trainer, x.shape[0]
         self.net, self.goal, self.weight = net, goal, weight
+        self._require_weights()
         self._x, self._size = x.tocsr(), size
         self._rows = goal.loss.read(target, None, net.n_out, net.dtype)[0]
         weights = 0 if weight is None and goal.factor == 1 else 1
@@ -71,6 +72,7 @@ class SparseRecorded(Recorded):
                 of_all = float(weight.sum())
                 if of_all == 0:
                     raise ZeroDivisionError("Weights sum to zero, can't be normalized")
+                self._require_weights(part)
                 weight = (weight * (self.goal.factor * n / of_all))[:, None]
             else:
                 of_all = float(n)

@@ -31,10 +31,6 @@ ctypedef fused Number:
     unsigned long long
 
 
-cdef enum:
-    EXACT_IN_DOUBLE = 9007199254740992  # 2 ** 53: whole numbers up to here are
-
-
 cdef class RowReader:
     """Memory for one row, and what reads rows of any numbers into it.
 
@@ -192,7 +188,8 @@ cdef class RowReader:
         cdef PyObject *kind
         cdef Py_ssize_t i
         cdef long long number
-        cdef int overflow = 0
+        cdef long long exact = 9007199254740992  # 2 ** 53: float64 holds all whole numbers up to here; no constant of C
+        cdef int overflow = 0                    # can be it, which is an int, or has no sign
         if len(names) != self.n or PyDict_Size(row) != self.n:
             return False
         for i in range(self.n):
@@ -204,7 +201,7 @@ cdef class RowReader:
                 self.put(i, PyFloat_AsDouble(item))
             elif PyLong_CheckExact(item) or PyBool_Check(item):
                 number = PyLong_AsLongLongAndOverflow(item, &overflow)
-                if overflow != 0 or not -EXACT_IN_DOUBLE <= number <= EXACT_IN_DOUBLE:
+                if overflow != 0 or not -exact <= number <= exact:
                     return False
                 self.put(i, <double> number)
             else:
