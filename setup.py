@@ -96,7 +96,7 @@ SHARED = "cython_shared"  # the module with what all others need of Cython's mem
 SMALL = (SHARED, "kernel", "team", "cpu")
 # Some families have many loops, each in several forms: what is left behind their vectors is not written out 15 times.
 # They are a tenth smaller, and as fast; with fewer, GCC leaves sums of two lanes out of vectors.
-SHORT_ENDS = ("layers", "losses", "optimizers")
+SHORT_ENDS = ("layers", "losses")
 FEW_COPIES = ["--param=max-completely-peel-times=8"]
 STUBS = Path("build", "stubs")  # laid out as the package is, because Cython finds declarations by package
 C_FILES = Path("build", "cython-debug" if DEBUG else "cython")

@@ -75,7 +75,7 @@ TRANSFORMS: dict[str, dict[str, float]] = {
     "accumulate": {}, "scale": {"factor": 0.999}, "clip_values": {"limit": 0.7}, "block_squares": {}, "norm_factor": {},
     "guard_numbers": {}, "clear": {}, "approach": {"rate": 0.01}, "multiply_numbers": {}, "every": {"k": 4},
     "nadam_product": {}, "trust_rate": {}, "schedule_free_part": {}, "ema_rate": {"decay": 0.9},
-    "swa_rate": {"start": 0, "every": 2}, "follow_schedule": {}, "add_loss": {}, "add_sum": {},
+    "swa_rate": {"start": 0, "every": 2}, "follow_schedule": {}, "add_loss": {}, "add_sum": {}, "share_weights": {},
     "penalty": {"l1": 1e-6, "l2": 1e-6}, "bound": {"low": -0.7, "high": 0.7},
 }  # fmt: skip
 DRAWN: dict[str, dict[str, float]] = {
@@ -257,6 +257,8 @@ def transformed(op: str, n: int, dtype: str, normal: Callable[..., np.ndarray]) 
         return [np.ones(-(-n // reference.SQUARES)), 1.0, np.empty(1), np.empty(1)]
     if op == "penalty":
         return [normal(n), normal(n), np.empty(-(-n // reference.SQUARES))]
+    if op == "share_weights":
+        return [np.square(normal(n))[:, None], 1.0, np.empty(1)]
     if op == "block_squares":
         return [normal(n), np.empty(-(-n // reference.SQUARES))]
     if op in NUMBERS:

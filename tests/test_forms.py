@@ -279,9 +279,11 @@ OTHERS = {  # a value for each setting that has no default, or one that is neith
     "transforms": [ClipNorm(1.0), ClipValue(2.0)], "average": EMA(0.9), "per": "step", "threshold": 0.75,
     "initializer": "he_uniform", "stddev": 0.3, "function": np.sin, "gradient": np.cos, "shape": [2, 3], "p": 2,
     "reduction": "sum", "output_weights": (1.0, 2.0), "missing": "ignore", "pos_weight": 2.0, "ignore_index": -1,
-    "class_weight": (1.0, 2.0), "columns": {0: 5}, "size": 4, "penalty": fastnn.L1(0.3),
+    "class_weight": (1.0, 2.0), "columns": {0: 5}, "size": 5, "penalty": fastnn.L1(0.3),
+    "r_initializer": "signs", "edges": [[0.0, 0.5, 1.0]],
     "heads": {"price": fastnn.Head(fastnn.MSE(), 2, weight=0.5)},
 }  # fmt: skip
+REQUIRED = {"groups": 3}  # other values, where there is no default
 BASES = Layer, Loss, Optimizer, Transform, Average, Group, EarlyStopping
 PARTS = [
     kind
@@ -300,6 +302,8 @@ def others(name, default):
         return [OTHERS[name], *{"missing": ["center"], "columns": [[0, 2]]}.get(name, [])]
     if isinstance(default, bool):
         return [not default]
+    if default is None:
+        return [1e-5]
     if isinstance(default, int):
         return [default + 3, default + 1]
     return [0.9 * default, 1.1 * default, default + 0.25]
@@ -319,9 +323,8 @@ def made_with(kind, options, name, default):
 
 
 def required(kind):
-    return {
-        n: OTHERS[n] for n, (default, _) in parameters_of(kind).all.items() if default is fastnn.signatures.REQUIRED
-    }
+    values, needed = OTHERS | REQUIRED, fastnn.signatures.REQUIRED
+    return {n: values[n] for n, (default, _) in parameters_of(kind).all.items() if default is needed}
 
 
 def read(part):

@@ -416,8 +416,14 @@ def test_the_gallery_is_what_its_script_draws(tmp_path):
     names = re.findall(r"\]\(pictures/(\w+\.png)\)", page)
     drawn = [f"plots.{name}" for name in plots.__all__]
     assert all(name in page for name in (*drawn, "history.plot()", "lr_find(", "Cosine("))
-    for pictures in (folder / "pictures", script.parent / "pictures"):
-        assert sorted(path.name for path in pictures.iterdir()) == sorted(names)
+    others = [
+        name
+        for path in script.parent.glob("*.md")
+        if path.stem != "gallery"
+        for name in re.findall(r"\]\(pictures/(\w+\.png)\)", path.read_text(encoding="utf-8"))
+    ]
+    for pictures, shown in ((folder / "pictures", names), (script.parent / "pictures", {*names, *others})):
+        assert sorted(path.name for path in pictures.iterdir()) == sorted(shown)
         assert all(1000 < path.stat().st_size <= 40 * 1024 for path in pictures.iterdir())
         assert all(image.imread(path).std() > 0.01 for path in pictures.iterdir())
 
