@@ -537,6 +537,16 @@ def test_other_columns_are_refused_at_prediction():
         model.explain({"p": 1, "q": 2})
 
 
+def test_the_recipe_is_that_of_rows_and_columns():
+    rng = np.random.default_rng(0)
+    for rows, columns, expected in ((90, 8, (0, 0, "piecewise")), (1000, 9, (0.1, 0.15, "")), (999, 9, (0, 0, ""))):
+        x = rng.normal(size=(rows, columns))
+        model = TabularClassifier(n_nets=1, validation_fraction=0.2, random_state=0).fit(x, x[:, 0] > 0)
+        found = model.recipe_
+        assert (found.smoothing, found.dropout, found.embedding) == expected
+        assert model.score(x, x[:, 0] > 0) > 0.9
+
+
 def test_a_time_limit_of_one_epoch_is_told():
     frame, y = table()
     with pytest.warns(UserWarning, match="time_limit=1e-09 was enough for one epoch"):

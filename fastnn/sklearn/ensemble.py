@@ -161,7 +161,7 @@ class Tabular(BaseEstimator):  # type: ignore[misc]
             self.preprocessing_.n_scaled,
             tuple(self.preprocessing_.codes),
         )
-        recipe = recipe_for(self.preset, kept)
+        recipe = recipe_for(self.preset, kept, self._task.n_numbers)
         if self.n_nets is not None:
             recipe = replace(recipe, nets=self.n_nets)
         if self.time_limit is not None:
@@ -245,7 +245,8 @@ class Tabular(BaseEstimator):  # type: ignore[misc]
         limit, rows = float(self.time_limit), len(matrix)
         n_threads = threads.check(self.n_threads)
         presets = list(PRESETS)
-        quicker = [recipe_for(preset, rows) for preset in presets[presets.index(self.preset) - 1 :: -1]]
+        numbers = self._task.n_numbers
+        quicker = [recipe_for(preset, rows, numbers) for preset in presets[presets.index(self.preset) - 1 :: -1]]
         for tried in (recipe, *(quicker if self.preset != presets[0] else ())):
             probe = build(tried, self._task, 0, self._dtype)
             size = tried.batch_for(rows)

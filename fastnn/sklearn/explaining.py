@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-_POINTS = 50  # on the way from the typical row
+_POINTS = 200  # on the way from the typical row
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ from fastnn.schedules import Coslog, FlatThenDecay
 from fastnn.training.state import Snapshot
 
 FEW = 64  # rows up to which all are one batch, without validation
+_MANY = 1000  # rows from which "balanced" has dropout, weight decay and label smoothing
+_FEW_NUMBERS = 8  # columns of them, up to which "balanced" embeds each
 _EMBEDDED = 8  # numbers that stand for a value of a category
 
 
@@ -127,9 +129,14 @@ PRESETS = {
 }
 
 
-def recipe_for(preset: str, rows: int) -> Recipe:
-    """Return the recipe of a preset for so many rows."""
+def recipe_for(preset: str, rows: int, numbers: int = _FEW_NUMBERS + 1) -> Recipe:
+    """Return the recipe of a preset for so many rows, and columns of numbers."""
     recipe = PRESETS[preset]
+    if preset == "balanced":
+        if rows >= _MANY:
+            recipe = replace(recipe, dropout=0.15, decay=0.02, smoothing=0.1)
+        if numbers <= _FEW_NUMBERS:
+            recipe = replace(recipe, embedding="piecewise")
     if rows <= FEW:
         return replace(recipe, dropout=0.0, decay=0.0, folds=False, refit_below=0)
     return recipe
