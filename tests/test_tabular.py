@@ -539,7 +539,12 @@ def test_other_columns_are_refused_at_prediction():
 
 def test_the_recipe_is_that_of_rows_and_columns():
     rng = np.random.default_rng(0)
-    for rows, columns, expected in ((90, 8, (0, 0, "piecewise")), (1000, 9, (0.1, 0.15, "")), (999, 9, (0, 0, ""))):
+    for rows, columns, expected in (
+        (150, 8, (0, 0, "piecewise")),
+        (149, 8, (0, 0, "")),
+        (1000, 9, (0.1, 0.15, "")),
+        (999, 9, (0, 0, "")),
+    ):
         x = rng.normal(size=(rows, columns))
         model = TabularClassifier(n_nets=1, validation_fraction=0.2, random_state=0).fit(x, x[:, 0] > 0)
         found = model.recipe_

@@ -37,6 +37,7 @@ from fastnn.training.state import Snapshot
 FEW = 64  # rows up to which all are one batch, without validation
 _MANY = 1000  # rows from which "balanced" has dropout, weight decay and label smoothing
 _FEW_NUMBERS = 8  # columns of them, up to which "balanced" embeds each
+_SOME = 150  # rows, below which it does not
 _EMBEDDED = 8  # numbers that stand for a value of a category
 
 
@@ -135,7 +136,7 @@ def recipe_for(preset: str, rows: int, numbers: int = _FEW_NUMBERS + 1) -> Recip
     if preset == "balanced":
         if rows >= _MANY:
             recipe = replace(recipe, dropout=0.15, decay=0.02, smoothing=0.1)
-        if numbers <= _FEW_NUMBERS:
+        if numbers <= _FEW_NUMBERS and rows >= _SOME:
             recipe = replace(recipe, embedding="piecewise")
     if rows <= FEW:
         return replace(recipe, dropout=0.0, decay=0.0, folds=False, refit_below=0)
