@@ -28,6 +28,8 @@ from fastnn import (
 )
 from fastnn.training.options import FitOptions, default_epochs
 
+pytestmark = pytest.mark.once
+
 # How many epochs
 
 

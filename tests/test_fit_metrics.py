@@ -29,6 +29,8 @@ from fastnn import (
     metrics,
 )
 
+pytestmark = pytest.mark.once
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4))
 LABELS = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)

@@ -23,6 +23,8 @@ from fastnn import (
 )
 from fastnn.splits import group_folds, k_folds, stratified_folds
 
+pytestmark = pytest.mark.once
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 3))
 LABELS = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0.5)

@@ -45,6 +45,8 @@ from fastnn import (
 from fastnn.datasets import load_digits, load_exam_scores
 from fastnn.inspection.probe import Probe
 
+pytestmark = pytest.mark.once
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 6)).astype(np.float32)
 NUMBERS = np.sin(X[:, :1]) + X[:, 1:2]

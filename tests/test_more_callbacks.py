@@ -30,6 +30,8 @@ from fastnn import (
     TimeLimit,
 )
 
+pytestmark = pytest.mark.once
+
 X, T = data()
 
 

@@ -13,6 +13,8 @@ import pytest
 from fastnn import SGD, Dense, Layer, Model, fit_many
 from fastnn.training.progress import Progress, _in_notebook
 
+pytestmark = pytest.mark.once
+
 X = np.random.default_rng(0).normal(size=(40, 3))
 Y = X[:, :1].copy()
 LONG = 20  # seconds until a test gives up

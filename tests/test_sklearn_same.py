@@ -14,6 +14,8 @@ from sklearn import neural_network
 
 import fastnn.sklearn
 
+pytestmark = pytest.mark.once
+
 KINDS = ("MLPClassifier", "MLPRegressor")
 each_kind = pytest.mark.parametrize("kind", KINDS)
 RNG = np.random.default_rng(0)

@@ -21,6 +21,8 @@ from fastnn import (
 )
 from fastnn.splits import as_split, rows_of
 
+pytestmark = pytest.mark.once
+
 RNG = np.random.default_rng(0)
 N = 60
 X = RNG.normal(size=(N, 3))

@@ -42,6 +42,8 @@ from fastnn.layers import activations
 from fastnn.optimizers import ClipNorm, Transform
 from fastnn.settings import Part
 
+pytestmark = pytest.mark.once
+
 X, Y = np.ones((4, 3)), np.zeros((4, 1))
 BASES = Layer, Loss, Optimizer, Transform, Group, EarlyStopping, Penalty, Constraint
 FOUND = {**vars(optimizers), **vars(fastnn)}
