@@ -27,6 +27,7 @@ from fastnn.losses import (
     SquaredHinge,
 )
 from fastnn.sklearn import choices
+from fastnn.sklearn.contract import keep
 from fastnn.sklearn.extended import Extended
 from fastnn.sklearn.loop import Goal
 
@@ -188,7 +189,7 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         n_threads: int | None = None,
         n_ensemble: int = 1,
     ) -> None:
-        self._keep(locals())
+        keep(self, locals())
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validate_data(

@@ -16,6 +16,13 @@ from fastnn.model import Model
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
+def keep(estimator: object, given: Mapping[str, Any]) -> None:
+    """Keep the arguments of ``__init__``, its ``locals()``, as they are."""
+    for name, value in given.items():
+        if name not in ("self", "__class__"):
+            setattr(estimator, name, value)
+
+
 class Estimator(BaseEstimator):  # type: ignore[misc]
     """A net with scikit-learn's interface.
 
@@ -27,12 +34,6 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
 
     net_: Model
     n_features_in_: int
-
-    def _keep(self, given: Mapping[str, Any]) -> None:
-        """Keep the arguments of `__init__`, its ``locals()``, as they are."""
-        for name, value in given.items():
-            if name not in ("self", "__class__"):
-                setattr(self, name, value)
 
     def _adopt(self) -> None:
         """Make a net of what was set before there was one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -39,33 +40,24 @@ _MOST_KEPT = 1000  # rows for importances
 _SHARE = 0.8  # of the time limit that is planned for
 
 
-class Tabular(BaseEstimator):  # type: ignore[misc]
+class Tabular(BaseEstimator, ABC):  # type: ignore[misc]
     """What the two have in common."""
 
     _of_classes = False
 
-    def __init__(
-        self,
-        preset: str = "balanced",
-        *,
-        time_limit: float | None = None,
-        scoring: Any = None,
-        validation_fraction: float | None = None,
-        categorical_features: Any = "from_dtype",
-        n_nets: int | None = None,
-        random_state: Any = None,
-        n_threads: int | None = None,
-        verbose: bool | int = False,
-    ) -> None:
-        self.preset = preset
-        self.time_limit = time_limit
-        self.scoring = scoring
-        self.validation_fraction = validation_fraction
-        self.categorical_features = categorical_features
-        self.n_nets = n_nets
-        self.random_state = random_state
-        self.n_threads = n_threads
-        self.verbose = verbose
+    preset: str
+    time_limit: float | None
+    scoring: Any
+    validation_fraction: float | None
+    categorical_features: Any
+    n_nets: int | None
+    random_state: Any
+    n_threads: int | None
+    verbose: bool | int
+
+    @abstractmethod
+    def __init__(self) -> None:
+        """Keep the settings."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -118,6 +110,48 @@ class Tabular(BaseEstimator):  # type: ignore[misc]
         if not isinstance(self.verbose, (bool, np.bool_, int, np.integer)) or self.verbose < 0:
             raise TypeError(f"{self._name}: verbose is {shown(self.verbose)}, expected True or False")
         self._scorer = scorer_for(f"{self._name}: scoring", self.scoring)
+
+    # -- what is learnt -----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _take_targets(self, y: Any, n: int) -> Any:
+        """Return checked targets of as many rows: numbers of classes, or columns of numbers."""
+
+    @abstractmethod
+    def _require_targets(self, target: Any) -> None:
+        """Refuse targets of which nothing can be learnt."""
+
+    @abstractmethod
+    def _scale_targets(self, target: Any, weight: Floats | None) -> None:
+        """Keep the scale of targets."""
+
+    @abstractmethod
+    def _learnt(self, target: Any) -> Any:
+        """Return targets as the nets learn them."""
+
+    @abstractmethod
+    def _outputs(self, target: Any) -> int:
+        """Return how many outputs a net has."""
+
+    @abstractmethod
+    def _validation(self, given: Any) -> Any:
+        """Return validation data as the nets take them, or None."""
+
+    @abstractmethod
+    def _as_given(self, y: Any) -> Any:
+        """Return what the nets learn as the user gave it."""
+
+    @abstractmethod
+    def _predicted(self, outputs: Floats) -> Any:
+        """Return what outputs stand for."""
+
+    @abstractmethod
+    def _after(self, data: Any, seeds: Any, began: float) -> None:
+        """Learn what comes behind the nets: a temperature, or the size of errors."""
+
+    @abstractmethod
+    def _score(self, outputs: Floats, targets: Any, weight: Floats | None) -> float:
+        """Return how good outputs are: more is better."""
 
     # -- fit ----------------------------------------------------------------------------------------------------------
 
@@ -436,9 +470,6 @@ class Tabular(BaseEstimator):  # type: ignore[misc]
         """By how much the score of rows that were not trained with falls where each column is permuted, 5 times."""
         found: Floats = self.permutation_importance_(5, 0).importances_mean
         return found
-
-    def _score(self, outputs: Floats, targets: Any, weight: Floats | None) -> float:
-        raise NotImplementedError
 
     def _outputs_of(self, nets: Sequence[Model], matrix: Matrix) -> Floats:
         """Return the outputs of nets, (nets, rows, outputs)."""

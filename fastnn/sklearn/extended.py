@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -175,9 +176,9 @@ class Extended(Multilayer):
             self.validation_scores_, self.best_validation_score_ = [], -np.inf
         return Validation(x, y, weight)
 
+    @abstractmethod
     def _targets_like(self, y: Any) -> Array:
         """Return targets of rows to validate with, as `_validate_input` returns them."""
-        raise NotImplementedError
 
     def _labels_of(self, y: Array) -> Any:
         """Return checked targets as a scorer takes them."""

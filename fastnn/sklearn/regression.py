@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_array, validate_data
 from fastnn.arena import Array
 from fastnn.losses import MSE, GaussianNLL, Heads, Loss, PoissonNLL, Quantile
 from fastnn.sklearn import choices
+from fastnn.sklearn.contract import keep
 from fastnn.sklearn.extended import Extended
 from fastnn.sklearn.loop import Goal
 
@@ -97,7 +98,7 @@ clip_value, n_threads, n_ensemble : Any
         n_threads: int | None = None,
         n_ensemble: int = 1,
     ) -> None:
-        self._keep(locals())
+        keep(self, locals())
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validate_data(

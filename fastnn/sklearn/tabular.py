@@ -15,6 +15,7 @@ from sklearn.utils.validation import column_or_1d
 from fastnn.checks import number, shown
 from fastnn.model import Model
 from fastnn.sklearn.calibration import at_temperature, log_loss_at, temperature_for
+from fastnn.sklearn.contract import keep
 from fastnn.sklearn.ensemble import Tabular
 from fastnn.sklearn.explaining import Explanation
 from fastnn.sklearn.frames import Floats
@@ -98,18 +99,7 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
         n_threads: int | None = None,
         verbose: bool | int = False,
     ) -> None:
-        super().__init__(
-            preset,
-            time_limit=time_limit,
-            scoring=scoring,
-            validation_fraction=validation_fraction,
-            categorical_features=categorical_features,
-            n_nets=n_nets,
-            random_state=random_state,
-            n_threads=n_threads,
-            verbose=verbose,
-        )
-        self.class_weight = class_weight
+        keep(self, locals())
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> TabularClassifier:
         """Learn from rows.
@@ -298,6 +288,21 @@ class TabularRegressor(RegressorMixin, Tabular):  # type: ignore[misc]
     >>> bool(model.score(x[1::2], y[1::2]) > 0.3)
     True
     """
+
+    def __init__(
+        self,
+        preset: str = "balanced",
+        *,
+        time_limit: float | None = None,
+        scoring: Any = None,
+        validation_fraction: float | None = None,
+        categorical_features: Any = "from_dtype",
+        n_nets: int | None = None,
+        random_state: Any = None,
+        n_threads: int | None = None,
+        verbose: bool | int = False,
+    ) -> None:
+        keep(self, locals())
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
