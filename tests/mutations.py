@@ -201,6 +201,7 @@ MUTATIONS = (
     ("tape/row_function.pxi", "if «is_whole ⇒ False»:", f"{CLIFFS}a_row_of_any_numbers"),
     ("tape/row_function.pxi", "«row[i * stride] != 0 ⇒ row[i * stride]»", f"{CLIFFS}a_row_of_any_numbers"),
     # a step of one row
+    ("tape/row_step.pxi", "or «trainer._updated is not self.update ⇒ False» or", f"{ONLINE}a_change_counts"),
     ("tape/row_step.pxi", "if «self.edited[0] is not self.seen ⇒ False»:", f"{ONLINE}a_change_counts"),
     ("tape/row_step.pxi", "not «self.is_finite() ⇒ True» or not", f"{ONLINE}a_bad_row"),
     ("tape/row_step.pxi", "(<double *> self.x)[«i ⇒ 0»])\n        return", f"{ONLINE}a_bad_row"),

@@ -459,6 +459,23 @@ def test_a_change_counts_from_the_next_row_on(change):
         assert_alike(*nets)
 
 
+@pytest.mark.parametrize("change", [Model.use_averages, restore], ids=lambda change: change.__name__)
+def test_a_change_counts_for_what_predictions_are_of(change):
+    """Averages are followed again from the next row on."""
+    nets = pair(NETS["all"])
+    for net in nets:
+        net.train_batch(X, T, loss=MSE(), optimizer=SGD(0.1, average=fastnn.EMA(0.9)))
+        for x, t in zip(X[:3], T[:3], strict=True):
+            net.learn_one(x, t)
+    assert is_compiled(nets[0])
+    for net in nets:
+        change(net)
+    for x, t in zip(X, T, strict=True):
+        assert nets[0].learn_one(x, t) == nets[1].train_batch(x[None], t[None])
+        assert same_bits(nets[0].predict(X), nets[1].predict(X))
+    assert not same_bits(nets[0].predict(X), nets[0].forward(X))
+
+
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
 def test_copies_learn_on_their_own(duplicate):
     one, _ = pair(NETS["all"])
