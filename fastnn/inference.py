@@ -174,12 +174,17 @@ class Predictors:
         if layers is not self._layers:
             self._layers, self.whole, self._without_last = layers, None, None
 
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Those that compute: of the model, or what stands in their place."""
+        return self._layers or self._tree.layers
+
     def current(self, without_last: bool = False) -> Predictor:
         """Return what computes them."""
         found = self._without_last if without_last else self.whole
         if found is None:
             tree = self._tree
-            row = elements(self._layers or tree.layers, predicting=True)
+            row = elements(self.layers, predicting=True)
             found = Predictor(Chain(row[:-1] if without_last else row, tree.n_in, tree.dtype, predicting=True))
             if without_last:
                 self._without_last = found

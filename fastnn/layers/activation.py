@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastnn import kernels
 from fastnn.arena import Array
@@ -10,6 +10,9 @@ from fastnn.layers.contract import Layer
 from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
 from fastnn.settings import Cell, Number
+
+if TYPE_CHECKING:
+    from fastnn.formats.graph import Graph, Value
 
 BY_NAME: dict[str, type[Layer]] = {}  # filled by activations.py, with all of them
 
@@ -36,6 +39,9 @@ class Activation(Layer):
 
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         getattr(self.kernels, self.kernel + "_forward")(x, y, *self._constants(), tape=run.tape)
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        return to.activation(x, self.kernel, [float(cell[0]) for cell in self._constants()])
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         if dx is None:

@@ -21,6 +21,8 @@ from fastnn.layers.periodic import OfNumbers
 if TYPE_CHECKING:
     from numpy.random import Generator
 
+    from fastnn.formats.graph import Graph, Value
+
 
 class PiecewiseLinearEmbedding(OfNumbers, Adapting):
     """y = x * w + b + e(x) @ v for each column x: linear between the edges of bins (version B of Gorishniy et al.).
@@ -120,6 +122,25 @@ class PiecewiseLinearEmbedding(OfNumbers, Adapting):
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         out = in_groups(y, self.n_in)
         self.kernels.bins_forward(x, self.grid, self.w, self.b, self.v, self._sums(run), out, run.tape)
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        """Of each column itself and what lies of it in each bin, times the rows of w and v."""
+        n, bins = self.n_in, self.bins
+        edges, widths = self.grid[:, :-1], np.full((n, bins), np.inf)
+        np.subtract(self.grid[:, 1:], edges, out=widths, where=np.isfinite(self.grid[:, 1:]))
+        low, high = np.zeros((n, bins)), np.where(np.isfinite(widths), 1.0, 0.0)
+        for j, there in enumerate(np.isfinite(widths).sum(axis=1)):
+            if there:
+                low[j, 0], high[j, there - 1] = -np.inf, np.inf
+        most = float(np.finfo(self.dtype).max)
+        factor, begin = np.minimum(1 / widths, most), np.where(np.isfinite(edges), edges, 0)
+        each = to.columns(x, np.repeat(np.arange(n), bins))
+        parts = to.scale(to.scale(each, offset=-begin.reshape(-1)), factor.reshape(-1))
+        parts = to.clip(parts, low.reshape(-1), high.reshape(-1))
+        index = [[j, *range(n + bins * j, n + bins * (j + 1))] for j in range(n)]
+        given = to.columns(to.concat((x, parts)), np.ravel(index))
+        w = np.concatenate([self.w[:, None], self.v], axis=1)
+        return to.product(given, w, self.b, n)
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         if dx is None and not run.trains:

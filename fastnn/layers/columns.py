@@ -23,6 +23,8 @@ from fastnn.tables import Names
 if TYPE_CHECKING:
     from numpy.random import Generator
 
+    from fastnn.formats.graph import Graph, Value
+
 _MOST_CODES = 2**24 - 1  # float32 holds whole numbers up to there
 _LARGE = 2**16  # numbers in tables: a pass over fewer takes as long as to look for the codes of a batch
 _MOST_SIZE = 600  # of a vector by default
@@ -83,6 +85,9 @@ class Columns(ColumnLayer):
 
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         self.kernels.columns_forward(x, self._index, y, run.tape)
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        return to.columns(x, self._index)
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         if dx is not None:
@@ -163,6 +168,10 @@ class Coded(ColumnLayer):
             found[i] = kind
         return found
 
+    def _beside_others(self, coded: list[Value], x: Value, to: Graph) -> Value:
+        """Add what stands behind columns of codes."""
+        return to.concat([*coded, to.columns(x, self._others)] if self._others.size else coded)
+
     def _parts(self, x: Array, y: Array) -> list[tuple[int, Array, Array]]:
         """Return of each column of codes the place, what is in it, and what it becomes."""
         parts, at = [], 0
@@ -220,6 +229,10 @@ class OneHot(Coded):
         for _, codes, part in self._parts(x, y):
             self.kernels.one_hot_forward(codes, part, self.unseen_column, run.tape)
         self._pass_others(x, y, run)
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        coded = [to.one_hot(x, place, n, self.unseen_column) for place, n, _ in self._coded]
+        return self._beside_others(coded, x, to)
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         self._backward_others(dy, dx, run)
@@ -332,6 +345,10 @@ class Embedding(Coded):
         for place, codes, part in self._parts(x, y):
             self.kernels.embedding_forward(codes, self.__dict__[f"table_{place}"], part, run.tape)
         self._pass_others(x, y, run)
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        coded = [to.embedding(x, place, self.__dict__[f"table_{place}"]) for place, _, _ in self._coded]
+        return self._beside_others(coded, x, to)
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         if run.trains:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from fastnn.arena import Array
 from fastnn.checks import is_iterable, shown
@@ -12,6 +12,9 @@ from fastnn.layers.contract import Layer
 from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
 from fastnn.layers.shape import flattening
+
+if TYPE_CHECKING:
+    from fastnn.formats.graph import Graph, Value
 
 
 class Row:
@@ -131,6 +134,9 @@ class Residual(Sequential):
         assert run.inner is not None
         self.kernels.add(x, run.inner.forward(x), y, run.tape)
 
+    def _graph(self, x: Value, to: Graph) -> Value:
+        return to.sum((x, to.row(self.layers, x)))
+
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         inner = run.inner
         assert inner is not None
@@ -217,6 +223,9 @@ class Parallel(Branches):
         for own, part in zip(made, self._columns_of(y), strict=True):
             self.kernels.copy(own, part, run.tape)
 
+    def _graph(self, x: Value, to: Graph) -> Value:
+        return to.concat(to.row((layer,), x) for layer in self.layers)
+
     @property
     def gives(self) -> str | None:  # type: ignore[override]
         """What all branches give: each number from 0 to 1, where all do."""
@@ -259,6 +268,9 @@ class Add(Branches):
                 f"because they are added: end with Dense({found[0]})"
             )
         return found[0]
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        return to.sum(to.row((layer,), x) for layer in self.layers)
 
     def _columns_of(self, y: Array) -> Sequence[Array]:
         return [y] * len(self.layers)

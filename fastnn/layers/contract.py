@@ -19,6 +19,7 @@ from fastnn.signatures import parameters_of
 if TYPE_CHECKING:
     from weakref import ReferenceType
 
+    from fastnn.formats.graph import Graph, Value
     from fastnn.kernels import Kernels
     from fastnn.layers.passes import Run
 
@@ -132,6 +133,10 @@ class Layer(Part):
 
     def _after_batch(self, run: Run) -> None:
         """Change states: counters and running averages, once per batch of a training."""
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        """Add to a graph what the layer makes of x in a prediction, for other formats, and return that."""
+        raise AssertionError("only where a class says so")
 
     def forward(self, x: Any) -> Array:
         """Return y for x of shape (rows, n_in), and keep what `backward` needs: the kernels of this layer, run now.
@@ -356,7 +361,7 @@ class Layer(Part):
 class LayerForms:
     """Which form the layers of a class have, and whether they have a derivative."""
 
-    __slots__ = ("allows", "differentiable", "is_numpy", "predicts_as_itself", "reads_rows")
+    __slots__ = ("allows", "differentiable", "has_graph", "is_numpy", "predicts_as_itself", "reads_rows")
 
     def __init__(self, kind: type[Layer]) -> None:
         forward, backward = Forms(kind, Layer, "forward", "_forward"), Forms(kind, Layer, "backward", "_backward")
@@ -389,6 +394,7 @@ class LayerForms:
         # What stands for a class in predictions stands for none that computes something else.
         self.predicts_as_itself = not any("for_prediction" in cls.__dict__ for cls in mro[: own + 1])
         self.reads_rows = any("takes_rows" in cls.__dict__ for cls in mro[: own + 1])
+        self.has_graph = any("_graph" in cls.__dict__ for cls in mro[: own + 1] if cls is not Layer)
         fused = mro[own].__dict__.keys() & {"forward_fused", "backward_fused"}
         if fused and not self.allows:
             raise TypeError(

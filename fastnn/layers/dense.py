@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from fastnn.layers.contract import Layer
 from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
 from fastnn.settable import Initializer
+
+if TYPE_CHECKING:
+    from fastnn.formats.graph import Graph, Value
 
 _ROW_BYTES, _LANES, _MOST_UNITS = 512, 16, 256  # of x and of y, where rows are read where they lie
 
@@ -119,6 +123,9 @@ class Dense(Layer):
 
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         self.kernels.dense_forward(x, self.w, self.b, y, tape=run.tape)
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        return to.product(x, self.w, self.b)
 
     def forward_fused(
         self,

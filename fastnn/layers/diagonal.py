@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fastnn.arena import Array
 from fastnn.initializers import get as get_initializer
 from fastnn.layers.contract import Layer
 from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
 from fastnn.settable import Initializer
+
+if TYPE_CHECKING:
+    from fastnn.formats.graph import Graph, Value
 
 
 class Scale(Layer):
@@ -48,6 +53,9 @@ class Scale(Layer):
 
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         self.kernels.scale_columns(x, self.s, None, y, run.tape)
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        return to.scale(x, self.s)
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         if run.trains:
@@ -92,6 +100,9 @@ class Bias(Layer):
 
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         self.kernels.scale_columns(x, None, self.b, y, run.tape)
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        return to.scale(x, offset=self.b)
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         if run.trains:

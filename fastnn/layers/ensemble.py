@@ -23,6 +23,8 @@ from fastnn.settable import Initializer
 if TYPE_CHECKING:
     from numpy.random import Generator
 
+    from fastnn.formats.graph import Graph, Value
+
 
 class Members(Layer):
     """y = [x, x, ..., x]: what comes in, once for each member of an ensemble, side by side.
@@ -54,6 +56,9 @@ class Members(Layer):
 
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         self.kernels.columns_forward(x, repeated(self.n_in, self.members), y, run.tape)
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        return to.columns(x, repeated(self.n_in, self.members))
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         if dx is not None:
@@ -172,6 +177,10 @@ class BatchEnsemble(Layer):
         k.dense_forward(self._of_members(scaled), self.w, None, self._of_members(product), tape=run.tape)
         k.scale_columns(product, self.s.reshape(-1), self.b.reshape(-1) if self.bias else None, y, run.tape)
 
+    def _graph(self, x: Value, to: Graph) -> Value:
+        product = to.product(to.scale(x, self.r.reshape(-1)), self.w, parts=self.members)
+        return to.scale(product, self.s.reshape(-1), self.b.reshape(-1) if self.bias else None)
+
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         if dx is None and not run.trains:
             return
@@ -253,6 +262,12 @@ class MeanOfMembers(Layer):
             x = f
         self.kernels.columns_backward(x, repeated(self.n_out, self.members), y, run.tape)  # a sum
         self.kernels.scale(y.reshape(-1), 1 / self.members, run.tape)
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        if self.activation is not None:
+            constants = [float(cell[0]) for cell in self.activation._constants()]
+            x = to.activation(x, self.activation.kernel, constants, self.members)
+        return to.reduce(x, "mean", self.members)
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         if dx is None:

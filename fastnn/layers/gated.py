@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from fastnn.arena import Array
 from fastnn.layers.contract import Layer
 from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
+
+if TYPE_CHECKING:
+    from fastnn.formats.graph import Graph, Value
 
 
 class Gated(Layer):
@@ -27,6 +30,10 @@ class Gated(Layer):
 
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         self.kernels.gated_forward(x, y, self.gate, run.tape)
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        n = self.n_out
+        return to.multiply(to.columns(x, range(n)), to.activation(to.columns(x, range(n, 2 * n)), self.gate))
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         if dx is not None:

@@ -19,6 +19,8 @@ from fastnn.settable import Initializer
 if TYPE_CHECKING:
     from numpy.random import Generator
 
+    from fastnn.formats.graph import Graph, Value
+
 
 class GroupedDense(Layer):
     """y_g = x_g @ w_g + b_g for each group g of columns, side by side: a matrix with blocks on its diagonal.
@@ -91,6 +93,9 @@ class GroupedDense(Layer):
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         k, groups = self.kernels, self.groups
         k.grouped_forward(in_groups(x, groups), self.w, self.b, None, in_groups(y, groups), run.tape)
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        return to.product(x, self.w, self.b, self.groups)
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         groups = self.groups

@@ -18,6 +18,8 @@ from fastnn.settable import Initializer
 if TYPE_CHECKING:
     from numpy.random import Generator
 
+    from fastnn.formats.graph import Graph, Value
+
 
 class Maxout(Layer):
     """y = max over k of (x @ w_k + b_k): of each unit the largest of some linear pieces (Goodfellow et al. 2013).
@@ -90,6 +92,9 @@ class Maxout(Layer):
         z = run.scratch["z"]
         self.kernels.dense_forward(x, self.w, self.b, z, tape=run.tape)
         self.kernels.maxout_forward(z.reshape(run.rows, self.pieces, self.units), y, run.tape)
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        return to.reduce(to.product(x, self.w, self.b), "max", self.pieces)
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         dz = run.scratch["z"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from fastnn.arena import Array
 from fastnn.checks import flag
@@ -10,6 +12,9 @@ from fastnn.layers.contract import Layer
 from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
 from fastnn.settings import Number
+
+if TYPE_CHECKING:
+    from fastnn.formats.graph import Graph, Value
 
 
 class BatchNorm(Layer):
@@ -115,6 +120,11 @@ class _Scaling(Layer):
         )
         return factor, offset
 
+    def _graph(self, x: Value, to: Graph) -> Value:
+        norm = self.__dict__["norm"]
+        factor = norm.scale / np.sqrt(norm.variance + norm.eps)
+        return to.scale(x, factor, norm.shift - norm.mean * factor)
+
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         factor, offset = self.factors(run)
         self.kernels.scale_columns(x, factor, offset, y, run.tape)
@@ -162,6 +172,9 @@ class LayerNorm(Layer):
         self.kernels.layer_norm_forward(
             x, self.scale, self.shift, y, own["mean"], own["inverse"], self.cell("eps"), run.tape
         )
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        return to.row_norm(x, self.scale, self.shift, self.eps)
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         own, k = run.scratch, self.kernels
@@ -218,6 +231,9 @@ class RMSNorm(Layer):
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         inverse = run.scratch["inverse"]
         self.kernels.layer_norm_forward(x, self.scale, None, y, None, inverse, self.cell("eps"), run.tape)
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        return to.row_norm(x, self.scale, None, self.eps)
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         inverse, k = run.scratch["inverse"], self.kernels

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fastnn.arena import Array
 from fastnn.layers.activation import Activation
 from fastnn.layers.contract import Layer
 from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
+
+if TYPE_CHECKING:
+    from fastnn.formats.graph import Graph, Value
 
 
 class Softmax(Activation):
@@ -56,6 +61,9 @@ class Softmin(Layer):
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         self.kernels.negative(x, y, run.tape)
         self.kernels.softmax_forward(y, y, run.tape)
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        return to.activation(to.scale(x, -1), "softmax")
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         if dx is not None:

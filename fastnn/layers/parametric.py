@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fastnn import kernels
 from fastnn.arena import Array
 from fastnn.checks import number
@@ -11,6 +13,9 @@ from fastnn.layers.activation import Activation
 from fastnn.layers.contract import Layer
 from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
+
+if TYPE_CHECKING:
+    from fastnn.formats.graph import Graph, Value
 
 
 class ParametricActivation(Layer):
@@ -72,6 +77,10 @@ class ParametricActivation(Layer):
         _, alpha, beta = activations.in_a_product(self.activation)
         f = run.scratch["f"]
         self.kernels.parametric_forward(x, self.a, f, y, self.activation.kernel, alpha, beta, run.tape)
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        distance = to.sum((self.activation._graph(x, to), to.scale(x, -1)))
+        return to.sum((x, to.scale(distance, self.a)))
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         _, alpha, beta = activations.in_a_product(self.activation)

@@ -20,6 +20,8 @@ from fastnn.tables import Names
 if TYPE_CHECKING:
     from numpy.random import Generator
 
+    from fastnn.formats.graph import Graph, Value
+
 
 class OfNumbers(ColumnLayer):
     """A layer that makes some numbers of each column, side by side."""
@@ -115,6 +117,14 @@ class PBLDEmbedding(OfNumbers):
         self.kernels.periodic_forward(x, self.w, self.c, waves, run.tape)
         self.kernels.grouped_forward(waves, self.v, self.b, x, in_groups(y, self.n_in), run.tape)
 
+    def _graph(self, x: Value, to: Graph) -> Value:
+        waves = to.elementwise(_angles(x, self.w, self.c, to), "cosine")
+        y = to.product(waves, self.v, self.b, self.n_in)
+        beside = to.concat((y, x))
+        d = self.size - 1
+        index = [[*range(d * j, d * (j + 1)), d * self.n_in + j] for j in range(self.n_in)]
+        return to.columns(beside, np.ravel(index))
+
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         if dx is None and not run.trains:
             return
@@ -205,6 +215,14 @@ class PLREmbedding(OfNumbers):
             k.grouped_forward(waves, self.v, self.b, None, in_groups(y, n), run.tape)
             k.relu_forward(y, y, run.tape)
 
+    def _graph(self, x: Value, to: Graph) -> Value:
+        angles = _angles(x, self.w, None, to)
+        cosines, sines = to.elementwise(angles, "cosine"), to.elementwise(angles, "sine", 1.0)
+        n, k = self.n_in, self.frequencies
+        index = [[*range(k * j, k * (j + 1)), *range(k * (n + j), k * (n + j + 1))] for j in range(n)]
+        waves = to.columns(to.concat((cosines, sines)), np.ravel(index))
+        return to.elementwise(to.product(waves, self.v, self.b, n), "relu")
+
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         if dx is None and not run.trains:
             return
@@ -218,6 +236,12 @@ class PLREmbedding(OfNumbers):
         else:
             k.grouped_backward(waves, self.v, in_groups(dy, n), slopes, dv, db, run.tape)
         k.periodic_backward(x, self.w, waves, slopes, None, dx, dw, None, run.tape)
+
+
+def _angles(x: Value, w: Array, c: Array | None, to: Graph) -> Value:
+    """Add 2 pi x w + c: of each column its frequencies, side by side."""
+    turns = to.scale(to.columns(x, np.repeat(np.arange(x.n), w.shape[1])), w.reshape(-1))
+    return to.scale(turns, 2 * pi, None if c is None else c.reshape(-1))
 
 
 def _scale(name: str, scale: float) -> float:

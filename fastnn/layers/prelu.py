@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fastnn.arena import Array
 from fastnn.checks import flag, number
 from fastnn.initializers import constant
 from fastnn.layers.contract import Layer
 from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
+
+if TYPE_CHECKING:
+    from fastnn.formats.graph import Graph, Value
 
 
 class PReLU(Layer):
@@ -53,6 +58,9 @@ class PReLU(Layer):
 
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         self.kernels.prelu_forward(x, self.alpha, y, run.tape)
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        return to.prelu(x, self.alpha)
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         if run.trains:

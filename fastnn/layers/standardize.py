@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from fastnn.layers.declarations import Code
 from fastnn.layers.inputs import CODE, MISSING, NUMBER, Adapting, Kinds, require_column
 from fastnn.layers.passes import Run
 from fastnn.tables import Names
+
+if TYPE_CHECKING:
+    from fastnn.formats.graph import Graph, Value
 
 _MISSING = {"raise": "raise", "center": "center"}
 _FAR = 400  # the exponent from which on squares, or sums of many, may leave the range of float64
@@ -144,6 +147,10 @@ class Normalization(Adapting):
 
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         self.kernels.normalize_forward(x, self.center, self.factor, self.replacement, y, run.tape)
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        y = to.scale(to.scale(x, offset=-self.center), self.factor)
+        return y if np.isnan(self.replacement).all() else to.fill(x, y, self.replacement)
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         if dx is not None:
