@@ -2,17 +2,22 @@
 
 import copy
 import inspect
+import itertools
 import pickle
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 
 pytest.importorskip("sklearn", "1.9")  # whose texts and attributes these are
 from scipy import sparse
 from sklearn import neural_network
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 
 import fastnn.sklearn
+from fastnn.sklearn.contract import random_state_of
 
 pytestmark = pytest.mark.once
 
@@ -362,3 +367,58 @@ def test_a_random_state_that_is_shared_draws_in_the_same_order(kind):
             model = getattr(package, kind)(hidden_layer_sizes=4, max_iter=3, random_state=state, early_stopping=True)
             quietly(model.fit, X, Y[kind])
     assert random[0].uniform() == random[1].uniform()
+
+
+def raised(function, *given, **more):
+    """Return what a call raises, in words; None where it raises nothing."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            function(*given, **more)
+    except Exception as error:
+        return type(error), str(error)
+    return None
+
+
+def test_short_ways_say_and_do_what_the_long_ones_of_scikit_learn_do(monkeypatch):
+    """Settings that are defaults, plain arrays and seeds are not looked at again: the result has to be the same."""
+    for seed in (0, 5, 2**32 - 1, -1, 2**32, True, np.int64(3), 1.5, "a", None):
+        long, short = (raised(function, seed) for function in (check_random_state, random_state_of))
+        assert long == short, seed
+        if long is None and seed is not None:
+            one, other = check_random_state(seed), random_state_of(seed)
+            assert one.permutation(50).tolist() == other.permutation(50).tolist()
+            assert pickle.dumps(one) == pickle.dumps(other)
+    bad = (-1, 0, 0.5, 2, None, "nothing", np.nan, True, [], (), object)
+    for kind in KINDS:
+        ours = getattr(fastnn.sklearn, kind)
+        for name in ours().get_params():
+            for value in bad:
+                model = ours(**{name: value})
+                assert raised(model._validate_params) == raised(BaseEstimator._validate_params, model), (name, value)
+        assert ours._get_param_names() == sorted(set(inspect.signature(ours.__init__).parameters) - {"self"})
+    rows, labels = np.arange(12.0).reshape(6, 2), np.array([0, 1, 0, 1, 1, 0])
+    given = [
+        *((rows.astype(dtype), labels) for dtype in (np.float32, np.float64, ">f8", np.float16, int, object, "U4")),
+        *((rows, labels.astype(dtype)) for dtype in (float, np.float32, np.float16, bool, "U1", object, complex)),
+        *((np.where(rows == 5, wrong, rows), labels) for wrong in (np.nan, np.inf)),
+        *((rows, np.where(labels == 1, wrong, labels)) for wrong in (np.nan, np.inf)),
+        *((rows[:n], labels[:m]) for n, m in ((0, 0), (6, 5), (1, 1), (0, 6))),
+        (rows[:, :0], labels), (rows[0], labels[:2]), (rows[None], labels), (rows.tolist(), labels), (rows, None),
+        (rows, labels[:, None]), (rows[:, :1], labels), (rows[::2, ::-1], labels[::2]), (pd.DataFrame(rows), labels),
+    ]  # fmt: skip
+    for kind in KINDS:
+        for reset, (x, y) in itertools.product((True, False), given):
+            found = []
+            for plain in (True, False):
+                model = getattr(fastnn.sklearn, kind)()
+                model.n_features_in_ = 2
+                if reset:
+                    model.feature_names_in_ = np.array(["a", "b"], dtype=object)
+                if not plain:
+                    monkeypatch.setattr(model, "_are_plain", lambda *given: False)
+                more = {"y_numeric": True} if kind == "MLPRegressor" else {}
+                error = raised(model._validated, x, y, reset, **more)
+                result = None if error else quietly(model._validated, x, y, reset, **more)
+                found.append((error, repr(result), model.n_features_in_, hasattr(model, "feature_names_in_")))
+            assert found[0] == found[1], (kind, reset, x, y)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnn.arena import Array
@@ -14,6 +20,7 @@ from fastnn.arrays import all_finite
 from fastnn.model import Model
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_FIXED = (float, int, str, bool, tuple, type(None))  # kinds of which the same object is what it was
 
 
 def keep(estimator: object, given: Mapping[str, Any]) -> None:
@@ -21,6 +28,49 @@ def keep(estimator: object, given: Mapping[str, Any]) -> None:
     for name, value in given.items():
         if name not in ("self", "__class__"):
             setattr(estimator, name, value)
+
+
+class _Nothing(ISeedSequence):
+    """What a generator of random numbers begins with that is seeded at once."""
+
+    _words = [0] * 624
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Any:
+        """Return the words."""
+        return self._words
+
+
+def random_state_of(given: Any) -> Any:
+    """Return scikit-learn's generator for a seed, a generator or None.
+
+    For a seed NumPy would first make a state out of the system's randomness, which takes 15 times as long.
+    """
+    if type(given) is not int:
+        return check_random_state(given)
+    first: Any = _Nothing()
+    made = np.random.RandomState(np.random.MT19937(first))
+    made.seed(given)
+    return made
+
+
+@lru_cache
+def _parameters(kind: Any, init: Any) -> tuple[str, ...]:
+    """Return the names of the parameters of a class: to read the signature takes as long as to train a small net."""
+    return tuple(super(Estimator, kind)._get_param_names())
+
+
+@lru_cache
+def _fitting_defaults(kind: Any, init: Any, constraints: int) -> dict[str, Any]:
+    """Return the defaults of parameters, where they fit the constraints: they need not be looked at again."""
+    found = {}
+    for name, parameter in inspect.signature(init).parameters.items():
+        if type(parameter.default) in _FIXED:
+            with suppress(InvalidParameterError):
+                validate_parameter_constraints(
+                    kind._parameter_constraints, {name: parameter.default}, caller_name=kind.__name__
+                )
+                found[name] = parameter.default
+    return found
 
 
 class Estimator(BaseEstimator):  # type: ignore[misc]
@@ -37,6 +87,48 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
 
     def _adopt(self) -> None:
         """Make a net of what was set before there was one."""
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        kind: Any = cls
+        return [*_parameters(kind, kind.__init__)]
+
+    def _validate_params(self) -> None:
+        """Check the parameters as scikit-learn does: those that are not defaults which fit the constraints."""
+        kind: Any = type(self)
+        known = _fitting_defaults(kind, kind.__init__, id(self._parameter_constraints))
+        changed = {
+            name: value
+            for name in _parameters(kind, kind.__init__)
+            if (value := getattr(self, name)) is not known.get(name, self)
+        }
+        validate_parameter_constraints(self._parameter_constraints, changed, caller_name=kind.__name__)
+
+    def _validated(self, X: Any, y: Any, reset: bool, **more: Any) -> tuple[Any, Any]:
+        """Return rows and targets to train with, checked as scikit-learn does; plain arrays take a shorter way."""
+        if self._are_plain(X, y, reset):
+            if reset:
+                self.__dict__.pop("feature_names_in_", None)
+                self.n_features_in_ = X.shape[1]
+            return X, y
+        more |= {"accept_sparse": ["csr", "csc"], "multi_output": True, "dtype": (np.float64, np.float32)}
+        return validate_data(self, X, y, reset=reset, **more)  # type: ignore[no-any-return]
+
+    def _are_plain(self, X: Any, y: Any, reset: bool) -> bool:
+        """Whether scikit-learn would find nothing to say of these, and nothing to change."""
+        own = self.__dict__
+        return (
+            type(X) is type(y) is np.ndarray
+            and X.dtype in _FLOATS
+            and X.ndim == 2
+            and X.size > 0
+            and y.ndim == 1
+            and len(y) == len(X)
+            and (y.dtype.kind in "iubU" or y.dtype in _FLOATS)
+            and (reset or (X.shape[1] == own.get("n_features_in_") and "feature_names_in_" not in own))
+            and all_finite(X)
+            and (y.dtype.kind != "f" or all_finite(y))
+        )
 
     def _rows(self, X: Any) -> Any:
         """Return rows to predict for, checked as scikit-learn does; plain arrays of floats take a shorter way."""

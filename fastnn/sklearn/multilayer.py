@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context, is_classifier
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight
 
@@ -24,7 +23,7 @@ from fastnn.layers import Dense, Layer, Sigmoid, Softmax
 from fastnn.model import Model
 from fastnn.optimizers import SGD, Adam, Optimizer
 from fastnn.sklearn import lbfgs, loop
-from fastnn.sklearn.contract import Estimator, Live
+from fastnn.sklearn.contract import Estimator, Live, random_state_of
 from fastnn.sklearn.loop import Best, Goal, Recorded, Validation
 from fastnn.sklearn.rules import L2OfRows, Momentum
 from fastnn.sklearn.sparse import SparseRecorded, is_large
@@ -152,7 +151,8 @@ class Multilayer(Estimator, ABC):
     def _make_net(self, sizes: list[int], n_in: int, n_out: int, dtype: Any) -> Model:
         """Return a new net, built: its weights are not drawn yet."""
         penalties = [L2OfRows(self.alpha / 2)] if self.alpha else []
-        seed = self._random_state.get_state(legacy=False)["state"]["key"][0]
+        given = self.random_state  # of a seed the first word of the state is that
+        seed = given if type(given) is int else self._random_state.get_state(legacy=False)["state"]["key"][0]
         return Model(self._layers(sizes, n_out), seed=int(seed), dtype=dtype, penalties=penalties).build(n_in)
 
     def _draw(self, net: Model) -> None:
@@ -257,7 +257,7 @@ class Multilayer(Estimator, ABC):
             )
         sizes = [len(b) for b in biases]
         self.n_outputs_, self.n_layers_ = sizes[-1], len(sizes) + 1
-        self._random_state = check_random_state(self.random_state)
+        self._random_state = random_state_of(self.random_state)
         self.out_activation_ = self._ends_in()
         self.net_, self._made_of = self._make_net(sizes[:-1], len(coefs[0]), sizes[-1], dtype), self._shape
         self.coefs_, self.intercepts_ = coefs, biases
@@ -274,7 +274,7 @@ class Multilayer(Estimator, ABC):
         if y.ndim == 1:
             y = y[:, None]
         self.n_outputs_ = self._n_units(y)
-        self._random_state = check_random_state(self.random_state)
+        self._random_state = random_state_of(self.random_state)
         if first:
             self._begin(sizes, X.shape[1], X.dtype)
         else:
