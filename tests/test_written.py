@@ -16,7 +16,7 @@ from nets import same_bits
 import fastnn
 from fastnn import SGD, Adam, Dense, Dropout, Model, ModelFormatError
 from fastnn.__main__ import main
-from fastnn.formats import model_file
+from fastnn.formats import files as whole_files
 
 DATA = Path(__file__).parent / "data"
 
@@ -257,7 +257,7 @@ def versions():
 
 def test_there_is_a_file_of_each_version():
     """``python tests/test_written.py`` writes that of a new one."""
-    assert {*versions()} == {*range(1, model_file.VERSION + 1)}
+    assert {*versions()} == {*range(1, whole_files.VERSION + 1)}
 
 
 @pytest.mark.parametrize("version", versions())
@@ -291,7 +291,7 @@ def write_version():
     optimizer = Adam(rate, groups=[Group("biases", 0.5)], average=EMA(0.9))
     net.fit(pandas.DataFrame(X_OF_VERSIONS, columns=["a", "b", "c"]), np.ones((4, 2)), "mse", optimizer, 3, 2)
     net.class_names = ["no", "yes"]
-    net.save(DATA / f"model_format_{model_file.VERSION}.safetensors")
+    net.save(DATA / f"model_format_{whole_files.VERSION}.safetensors")
     (DATA / "model_format_outputs.json").write_text(json.dumps(net.predict(X_OF_VERSIONS).ravel().tolist()))
 
 

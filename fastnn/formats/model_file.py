@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Iterator, Mapping
-from typing import IO, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from fastnn import __version__
 from fastnn.arena import Array
-from fastnn.checks import flag, shown
+from fastnn.checks import shown
 from fastnn.constraints import Constraint
-from fastnn.formats import safely
-from fastnn.formats.container import Container, encoded, size_of
 from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.fit_file import FitDecoder, FitEncoder
-from fastnn.formats.parts import Custom, Decoder, Encoder, require_custom, require_text
-from fastnn.formats.strict_json import Budget, parse, write
+from fastnn.formats.parts import Custom, Decoder, Encoder, require_text
+from fastnn.formats.strict_json import Budget, parse
 from fastnn.layers import Layer
 from fastnn.layers.contract import OF_THE_CONTRACT
 from fastnn.layers.taking import places, take
@@ -33,44 +28,25 @@ from fastnn.settings import Part
 from fastnn.signatures import is_ours, parameters_of
 from fastnn.training.history import History
 
-FORMAT, VERSION = "fastnn", 1
+OF_A_MODEL = ("architecture", "training", "history")  # texts
 _FEW = 2**15  # inputs, of layers that look at each column, that need no arrays
-_MOST_OF_AN_ERROR = 600  # letters
 _SOME = 7  # parameters
 _LATER = ("transforms.", "average.")
 Arrays = dict[str, Array]
-
-
-def save(model: Network, path: str | os.PathLike[str], custom: Custom | None = None) -> None:
-    """Write a model to a file: `Model.save`."""
-    _require_path("save", path)
-    require_custom("save", custom)
-    model._trainer.claim.run(_save, model, path, custom)
-
-
-def _save(model: Network, path: str | os.PathLike[str], custom: Custom | None) -> None:
-    metadata, arrays = described(model, custom)
-    head, ordered = encoded(metadata, arrays)
-    size = len(head) + sum(array.nbytes for array in ordered)
-    try:
-        texts_of(Container(io.BytesIO(head), size))
-    except ModelFormatError as error:
-        raise ValueError(f"save: the file could not be read again: {error}") from None
-    safely.replace(path, [head, *[array.reshape(-1).view(np.uint8) for array in ordered]])
-
-
-def _require_path(what: str, path: object) -> None:
-    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
-        raise TypeError(f"{what}: path is {shown(path)}, expected the name of a file, as in 'net.safetensors'")
+Texts = dict[str, Any]
 
 
 # -- to be written ----------------------------------------------------------------------------------------------------
 
 
-def described(model: Network, custom: Custom | None = None) -> tuple[dict[str, str], Arrays]:
-    """Return the texts and the arrays of the file of a model."""
+def described(model: Network, custom: Custom | None = None, trains: bool = True) -> tuple[Texts, Arrays]:
+    """Return the texts and the arrays of the file of a model.
+
+    Where it is not to be trained on, what it is trained with is left out, but for averages that predictions read.
+    """
     encoder, arrays = Encoder(custom), Arrays()
     tree, trainer = model._tree, model._trainer
+    trains = trains or trainer.state.averaging is not None
     architecture = {
         "layers": [encoder.part(layer, f"layer {i + 1}") for i, layer in enumerate(model.layers)],
         "penalties": [encoder.part(penalty, "a penalty") for penalty in model.penalties],
@@ -81,11 +57,11 @@ def described(model: Network, custom: Custom | None = None) -> tuple[dict[str, s
     for place, layer in places(model.layers):
         held = {**layer.parameters, **layer.states} if model.built else _set_before_the_build(layer)
         arrays.update((f"{place}.{name}", array) for name, array in held.items())
-    loss, optimizer = trainer.loss, trainer.optimizer
+    loss, optimizer = (trainer.loss, trainer.optimizer) if trains else (None, None)
     training: dict[str, Any] = {
         "loss": None if loss is None else encoder.part(loss, "the loss"),
         "optimizer": None if optimizer is None else encoder.part(optimizer, "the optimizer"),
-        "named": {name: encoder.part(own, f"the optimizer {name!r}") for name, own in trainer._named.items()},
+        "named": {name: encoder.part(own, f"the optimizer {name!r}") for name, own in trainer._named.items() if trains},
         "fits": int(trainer.state.fits[0]),
     }
     remembering = [optimizer for optimizer, _ in trainer.state.memories.items() if encoder.knows(optimizer)]
@@ -100,13 +76,9 @@ def described(model: Network, custom: Custom | None = None) -> tuple[dict[str, s
     history, numbers = history_of(trainer.history)
     arrays.update((f"history.{name}", array) for name, array in numbers.items())
     texts = {"architecture": architecture, "training": training, "history": history}
-    if trainer.begun is not None:
+    if trains and trainer.begun is not None:
         texts["fit"] = FitEncoder(encoder, arrays).begun(model, trainer.begun)
-    metadata = {
-        "format": FORMAT, "version": str(VERSION), "fastnn": __version__, "numpy": np.__version__,
-        **{name: write(value) for name, value in texts.items()},
-    }  # fmt: skip
-    return metadata, arrays
+    return texts, arrays
 
 
 def _set_before_the_build(layer: Layer) -> Arrays:
@@ -150,102 +122,8 @@ def history_of(history: History) -> tuple[dict[str, Any], Arrays]:
 # -- to be read -------------------------------------------------------------------------------------------------------
 
 
-class Read(NamedTuple):
-    """What a file holds, taken apart."""
-
-    texts: dict[str, Any]
-    arrays: Arrays
-    budget: Budget
-
-
-def load(path: str | os.PathLike[str], custom: Custom | None = None, mmap: bool = False) -> Model:
-    """Return the model of a file that `Model.save` has written, as it was: trained on, it is as if never saved.
-
-    Nothing that stands in the file is run or imported, no name in it is looked up but among the parts of this package
-    and in `custom`. Every size is checked against the length of the file before memory is taken.
-
-    Parameters
-    ----------
-    path : str or path
-    custom : dict or None
-        Your own classes and functions by their names, where the model has such: ``custom={"Scale": Scale}``.
-    mmap : bool
-        Whether parameters are read where they lie in the file, which processes then share. A training copies them
-        first. As long as the model lives, the file must not be changed in place; `Model.save` replaces it, which
-        leaves the model as it is.
-
-    Returns
-    -------
-    Model
-
-    Raises
-    ------
-    ModelFormatError
-        Where the file is no model file, is damaged, is of a newer version, or holds parts that are unknown.
-    OSError
-        Where it cannot be read.
-
-    Examples
-    --------
-    >>> import fastnn
-    >>> from fastnn import Dense, Model
-    >>> net = Model([Dense(8, "tanh"), Dense(1)], seed=0).build(3)
-    >>> net.save("net.safetensors")
-    >>> same = fastnn.load("net.safetensors")
-    >>> bool((same.predict([[1.0, 2.0, 3.0]]) == net.predict([[1.0, 2.0, 3.0]])).all())
-    True
-    """
-    _require_path("load", path)
-    flag("load: mmap", mmap)
-    require_custom("load", custom)
-    with open(path, "rb") as file:
-        try:
-            return _loaded(file, custom, bool(mmap))
-        except ModelFormatError as error:
-            raise ModelFormatError(f"{os.fspath(path)}: {shortened(error)}") from error.__cause__
-        except (OSError, MemoryError):
-            raise
-        except Exception as error:  # whatever a class says of what it would be made with
-            raise ModelFormatError(f"{os.fspath(path)}: {shortened(error)}") from error
-
-
-def shortened(error: object) -> str:
-    """Return an error in not too many words: what a file holds may stand in it."""
-    text = str(error)
-    return text if len(text) <= _MOST_OF_AN_ERROR else f"{text[:_MOST_OF_AN_ERROR]}..."
-
-
-def opened(file: IO[bytes], mapped: bool = False) -> Read:
-    """Return what a file holds, checked: its version is known here."""
-    container = Container(file, size_of(file))
-    texts = texts_of(container)
-    return Read(texts, container.arrays(mapped), container.budget)
-
-
-def texts_of(container: Container) -> dict[str, Any]:
-    """Return what the texts of a file say, whose version is known here."""
-    metadata = container.metadata
-    if metadata.get("format") != FORMAT:
-        raise ModelFormatError(
-            "it holds arrays (it is a file in the format of safetensors), but no model of fastnn: the safetensors "
-            "package reads it"
-        )
-    version = metadata.get("version", "")
-    if not (version.isascii() and version.isdigit() and len(version) < 6 and int(version) >= 1):
-        raise ModelFormatError(f"its version is {version[:40]!r}, expected a number from 1 to {VERSION}")
-    if int(version) > VERSION:
-        by = metadata.get("fastnn", "a newer version")[:40]
-        raise ModelFormatError(
-            f"it has version {version} of the format, and this fastnn, {__version__}, reads up to {VERSION}: "
-            f"it needs fastnn {by} or newer: pip install --upgrade fastnn-numpy"
-        )
-    texts = {name: _object(metadata, name) for name in ("architecture", "training", "history")}
-    if "fit" in metadata:
-        texts["fit"] = _object(metadata, "fit")
-    return texts
-
-
-def _object(metadata: Mapping[str, str], name: str) -> dict[str, Any]:
+def object_in(metadata: Mapping[str, str], name: str) -> Texts:
+    """Return what one text of a file says."""
     if name not in metadata:
         raise ModelFormatError(f"it has no {name}")
     found = parse(metadata[name], f"the {name}")
@@ -254,11 +132,11 @@ def _object(metadata: Mapping[str, str], name: str) -> dict[str, Any]:
     return found
 
 
-def _loaded(file: IO[bytes], custom: Custom | None, mapped: bool) -> Model:
-    read = opened(file, mapped)
-    decoder = Decoder(custom, read.budget)
-    parts = _Sections(read.arrays)
-    of = read.texts["architecture"]
+def model_of(texts: Texts, arrays: Arrays, budget: Budget, custom: Custom | None) -> Model:
+    """Return the model that texts and arrays describe."""
+    decoder = Decoder(custom, budget)
+    parts = _Sections(arrays)
+    of = texts["architecture"]
     layers = [decoder.part(one, Layer, f"layer {i + 1}") for i, one in enumerate(_list(of, "layers"))]
     penalties = [decoder.part(one, Penalty, "a penalty") for one in _list(of, "penalties")]
     constraints = [decoder.part(one, Constraint, "a constraint") for one in _list(of, "constraints")]
@@ -272,14 +150,14 @@ def _loaded(file: IO[bytes], custom: Custom | None, mapped: bool) -> Model:
     else:
         _write_before_the_build(model, own)
     model.class_names = names_in(of, "class_names")
-    _train(model, read.texts["training"], parts, decoder)
-    _remember(model.history, read.texts["history"], parts.take("history."))
+    _train(model, texts["training"], parts, decoder)
+    _remember(model.history, texts["history"], parts.take("history."))
     of_fit = {name: array.copy() for name, array in parts.take("fit.").items()}
     parts.require_nothing_left()
     if n_in:  # the last, which takes memory
         model._tree.adopt(model)
-    if "fit" in read.texts:
-        model._trainer.begun = FitDecoder(decoder, of_fit, model).begun(read.texts["fit"])
+    if "fit" in texts:
+        model._trainer.begun = FitDecoder(decoder, of_fit, model).begun(texts["fit"])
     elif of_fit:
         raise ModelFormatError("it has arrays of a fit, and no fit")
     if n_in:

@@ -10,9 +10,12 @@ from typing import Any
 from fastnn.checks import number_of
 from fastnn.formats.container import Container, Entry, size_of
 from fastnn.formats.errors import ModelFormatError
-from fastnn.formats.model_file import names_in, texts_of
+from fastnn.formats.estimator_file import lines_about
+from fastnn.formats.files import texts_of
+from fastnn.formats.model_file import names_in
+from fastnn.markup import text_table
 
-_MOST = 400  # letters of a line
+_MOST, _MOST_OF_A_CELL = 400, 100  # letters of a line
 _BEGIN, _END = 2, 3  # epochs of the history that are shown
 
 
@@ -37,18 +40,46 @@ def show(path: str | os.PathLike[str]) -> None:
             size = size_of(file)
             container = Container(file, size)
             texts = texts_of(container)
-            history = container.numbers("history.loss") if "history.loss" in container.entries else []
-            lines = [*_lines(container, texts, history, size)]
+            lines = [_title(container, size, "an estimator" if "estimator" in texts else "a model")]
+            lines += _of_estimator(container, texts) if "estimator" in texts else _of_model(container, texts)
         except ModelFormatError as error:
             raise ModelFormatError(f"{os.fspath(path)}: {error}") from None
     print("\n".join(lines))
 
 
-def _lines(container: Container, texts: dict[str, Any], losses: list[float], size: int) -> Iterator[str]:
-    metadata, model, training = container.metadata, texts["architecture"], texts["training"]
+def _title(container: Container, size: int, what: str) -> str:
+    metadata = container.metadata
     by = f"by fastnn {metadata.get('fastnn')} with NumPy {metadata.get('numpy')}"
-    yield _cut(f"a model of fastnn (format {metadata.get('version')}, {by}), {size:,} bytes")
-    n = sum(prod(entry.shape) for name, entry in container.entries.items() if name[:1].isdigit())
+    return _cut(f"{what} of fastnn (format {metadata.get('version')}, {by}), {size:,} bytes")
+
+
+def _of_estimator(container: Container, texts: dict[str, Any]) -> Iterator[str]:
+    estimator = texts["estimator"]
+    settings = estimator.get("settings")
+    made = {"type": estimator.get("class"), "settings": settings if isinstance(settings, dict) else {}}
+    yield _cut(in_short(made))
+    about = lines_about(estimator)
+    for title, *cells in about:
+        if title != "column":
+            yield _cut(f"{title}: {'; '.join(cells)}")
+    columns = [cells for title, *cells in about if title == "column"]
+    if columns:
+        yield ""
+        rows = [[one[:_MOST_OF_A_CELL] for one in (*cells, "", "", "")[:3]] for cells in columns]
+        yield from map(_cut, text_table(("column", "kind", "becomes"), rows, 0))
+    first = texts["models"][0]["architecture"]
+    for i, one in enumerate(texts["models"]):
+        model = one["architecture"]
+        same = i and {**model, "seed": None} == {**first, "seed": None}
+        yield ""
+        yield _cut(f"net {i}, as net 0: seed {model.get('seed')}" if same else f"net {i}")
+        yield from (_trained if same else _of_model)(container, one, f"models.{i}.")
+
+
+def _of_model(container: Container, texts: dict[str, Any], before: str = "") -> Iterator[str]:
+    model = texts["architecture"]
+    entries = {k[len(before) :]: entry for k, entry in container.entries.items() if k.startswith(before)}
+    n = sum(prod(entry.shape) for name, entry in entries.items() if name[:1].isdigit())
     built = f"{model.get('n_in')} inputs, {n:,} numbers in layers" if model.get("n_in") else "not built yet"
     yield _cut(f"{built}, {model.get('dtype')}, seed {model.get('seed')}")
     for name, what in (("feature_names", "features"), ("class_names", "classes")):
@@ -57,7 +88,7 @@ def _lines(container: Container, texts: dict[str, Any], losses: list[float], siz
             yield _cut(f"{what}: {', '.join(names)}")
     yield ""
     for i, layer in enumerate(_list(model.get("layers"))):
-        own = {name: entry for name, entry in container.entries.items() if name.startswith(f"{i}.")}
+        own = {name: entry for name, entry in entries.items() if name.startswith(f"{i}.")}
         yield _cut(f"{i}  {in_short(layer)}")
         for name, entry in own.items():
             yield _cut(f"     {name:<12} {_sizes(entry)}")
@@ -65,12 +96,21 @@ def _lines(container: Container, texts: dict[str, Any], losses: list[float], siz
         for part in _list(model.get(name)):
             yield _cut(f"{name}: {in_short(part)}")
     yield ""
+    yield from _trained(container, texts, before)
+
+
+def _trained(container: Container, texts: dict[str, Any], before: str) -> Iterator[str]:
+    """Yield what a model was trained with, where that is there, and its history."""
+    entries = [name[len(before) :] for name in container.entries if name.startswith(before)]
     for name in ("loss", "optimizer"):
-        yield _cut(f"{name}: {in_short(training.get(name)) if training.get(name) else 'none yet'}")
-    remembered = [name.split(".", 2)[-1] for name in container.entries if name.startswith("optimizer.")]
+        part = texts["training"].get(name)
+        if part or not before:
+            yield _cut(f"{name}: {in_short(part) if part else 'none yet'}")
+    remembered = [name.split(".", 2)[-1] for name in entries if name.startswith("optimizer.")]
     if remembered:
         yield _cut(f"  remembers {', '.join(remembered)}")
-    yield from _history(texts, losses, [name for name in container.entries if name.startswith("history._more.")])
+    losses = container.numbers(f"{before}history.loss") if "history.loss" in entries else []
+    yield from _history(texts, losses, [name for name in entries if name.startswith("history._more.")])
 
 
 def _history(texts: dict[str, Any], losses: list[float], more: list[str]) -> Iterator[str]:

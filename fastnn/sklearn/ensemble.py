@@ -35,12 +35,13 @@ from fastnn.sklearn.recipes import (
     optimizer_for,
     recipe_for,
 )
+from fastnn.sklearn.saving import Saving
 
 _MOST_KEPT = 1000  # rows for importances
 _SHARE = 0.8  # of the time limit that is planned for
 
 
-class Tabular(BaseEstimator, ABC):  # type: ignore[misc]
+class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
     """What the two have in common."""
 
     _of_classes = False
@@ -454,6 +455,10 @@ class Tabular(BaseEstimator, ABC):  # type: ignore[misc]
         """
         check_is_fitted(self, "nets_")
         parts = self._kept
+        if not parts:
+            raise ValueError(
+                "permutation_importance_ needs rows, and the estimator was saved without rows: fit it anew"
+            )
         targets, weight = joined(parts)
         matrix = np.concatenate([part.matrix for part in parts])
 

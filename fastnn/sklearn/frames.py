@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 
 DATES = "datetime64[us]"  # holds the years of Python's dates, 1 to 9999, where nanoseconds hold 1678 to 2261
 _YEARS = 290_000  # before and after 1970, that microseconds hold
+_EXACT = 2.0**53  # up to which float64 holds every whole number
 _TIMES = (datetime.date, np.datetime64)  # a datetime, and pandas's Timestamp, are dates
 
 
@@ -221,10 +222,30 @@ def of_polars(series: Any, where: str) -> Column:
 def columns_in(x: Any) -> tuple[list[Any], Any]:
     """Return the columns of a table, and the function that says what is in one: ``kind_of(column, where)``."""
     if hasattr(x, "iloc"):
-        return [x.iloc[:, i] for i in range(x.shape[1])], of_pandas
+        return [column for _, column in x.items()], of_pandas
     if hasattr(x, "get_columns"):
         return x.get_columns(), of_polars
     return list(x.T), of_array
+
+
+def numbers_of(x: Any) -> NDArray[Any] | None:
+    """Return a table whose columns are all plain numbers as one array; None where some are not, or lose digits so."""
+    if isinstance(x, np.ndarray):
+        plain = x.dtype.kind in "iuf"
+    elif hasattr(x, "iloc"):
+        plain = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in x.dtypes.tolist())
+    else:
+        plain = all(dtype.is_numeric() for dtype in x.dtypes)
+    if not plain:
+        return None
+    found: NDArray[Any] = x if isinstance(x, np.ndarray) else x.to_numpy()
+    if found.dtype.kind not in "iuf":
+        return None
+    if found.dtype.kind != "f" or not isinstance(x, np.ndarray):
+        with np.errstate(invalid="ignore"):
+            if (np.abs(found) > _EXACT).any():
+                return None
+    return found
 
 
 def is_frame(x: Any) -> bool:

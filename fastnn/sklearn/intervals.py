@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from fastnn.formats.errors import ModelFormatError
+from fastnn.formats.records import Record
 
 Floats = NDArray[np.float64]
 
@@ -32,6 +37,21 @@ class Residuals:
         order = np.argsort(scores, axis=0, kind="stable")
         self.scores = np.take_along_axis(scores, order, axis=0)
         self.weights = None if weight is None else weight[order] / weight.mean()
+
+    def state(self) -> dict[str, Any]:
+        """Return what `from_state` makes it of again."""
+        return {"scores": self.scores, "weights": self.weights}
+
+    @classmethod
+    def from_state(cls, state: Record, targets: int) -> Residuals:
+        """Return what has come to that: residuals in order, with their weights."""
+        found = cls.__new__(cls)
+        found.scores = scores = state.array("scores", np.float64, None, targets)
+        found.weights = state.array("weights", np.float64, *scores.shape) if state.has("weights") else None
+        negative = found.weights is not None and (found.weights < 0).any()
+        if not len(scores) or (np.diff(scores, axis=0) < 0).any() or negative:
+            raise ModelFormatError("the residuals for intervals are not in order, or weigh less than nothing")
+        return found
 
     def bounds(self, coverage: float) -> tuple[Floats, Floats]:
         """Return a lower and an upper bound for each target, between which lies the share `coverage`.

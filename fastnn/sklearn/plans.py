@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.checks import shown
+from fastnn.formats.errors import ModelFormatError
+from fastnn.formats.records import Labels, Record
 from fastnn.sklearn.frames import Column, Floats
 
 MOST_ONE_HOT = 8  # values of a category that become columns of 0 and 1: with the slot of what is missing, 9
@@ -43,133 +46,246 @@ class Plan:
     ----------
     place, name : int, str
         Of the column.
+    missing : int
+        In how many rows of the fit there was nothing.
     kind : str
         What it holds.
-    made : list of str
-        Names of what it becomes.
-    said : str
-        The same in words.
     """
 
+    __slots__ = ("missing", "name", "place")
     kind = ""
 
-    def __init__(self, place: int, name: str) -> None:
-        self.place, self.name = place, name
-        self.made: list[str] = []
-        self.said = ""
-        self.missing = 0.0
+    def __init__(self, place: int, name: str, missing: int) -> None:
+        self.place, self.name, self.missing = place, name, missing
+
+    @property
+    def made(self) -> list[str]:
+        """Names of what it becomes."""
+        return []
+
+    @property
+    def said(self) -> str:
+        """The same in words."""
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Any]:
+        """Return what `from_state` makes it of again, beside place, name and what is missing."""
+        raise NotImplementedError
 
 
 class Dropped(Plan):
-    def __init__(self, place: int, name: str, kind: str, why: str) -> None:
-        super().__init__(place, name)
-        self.kind, self.said = kind, f"dropped: {why}"
+    """Nothing."""
+
+    __slots__ = ("kind", "why")
+
+    def __init__(self, place: int, name: str, missing: int, kind: str, why: str) -> None:
+        super().__init__(place, name, missing)
+        self.kind, self.why = kind, why
+
+    @property
+    def said(self) -> str:
+        return f"dropped: {self.why}"
+
+    def state(self) -> dict[str, Any]:
+        return {"kind": self.kind, "why": self.why}
+
+    @classmethod
+    def from_state(cls, place: int, name: str, missing: int, state: Record) -> Dropped:
+        """Return it again."""
+        return cls(place, name, missing, state.choice("kind", _KINDS_OF_COLUMNS), state.text("why"))
 
 
 class NumberPlan(Plan):
     """x, or the median of those that are known; behind all of them 1 where it was missing."""
 
+    __slots__ = ("marks", "median")
     kind = "number"
 
-    def __init__(self, place: int, name: str, x: Floats, weight: Floats | None, unknown: NDArray[np.bool_]) -> None:
-        super().__init__(place, name)
-        self.made = [name]
-        self.marks = bool(unknown.any())
-        known = x[~unknown]
+    def __init__(self, place: int, name: str, missing: int, marks: bool, median: float) -> None:
+        super().__init__(place, name, missing)
+        self.marks, self.median = marks, median
+
+    def state(self) -> dict[str, Any]:
+        return {"marks": self.marks, "median": self.median}
+
+    @classmethod
+    def learnt(
+        cls, place: int, name: str, missing: int, x: Floats, weight: Floats | None, unknown: NDArray[np.bool_]
+    ) -> NumberPlan:
+        """Return what becomes of the numbers of a fit."""
+        if not missing:
+            return cls(place, name, 0, False, 0.0)
         of_known = None if weight is None else weight[~unknown]
-        self.median = float(weighted_quantiles(None, known[:, None], of_known, [0.5])[0, 0]) if self.marks else 0.0
-        self.said = "scaled and smoothly clipped"
-        if self.marks:
-            self.said += f"; where it is missing, the median {self.median:g} and a mark"
+        median = float(weighted_quantiles(None, x[~unknown][:, None], of_known, [0.5])[0, 0])
+        return cls(place, name, missing, True, median)
+
+    @property
+    def made(self) -> list[str]:
+        return [self.name]
+
+    @property
+    def said(self) -> str:
+        found = "scaled and smoothly clipped"
+        return f"{found}; where it is missing, the median {self.median:g} and a mark" if self.marks else found
 
 
 class DatePlan(Plan):
     """Days since the first date, and those parts of it that differ: year, place in the year, day of the week, hour."""
 
+    __slots__ = ("first", "marks", "medians")
     kind = "date"
 
-    def __init__(self, place: int, name: str, dates: NDArray[np.datetime64]) -> None:
-        super().__init__(place, name)
-        known = dates[~np.isnat(dates)]
-        self.first = int(known.min().astype(np.int64))
-        self.marks = len(known) < len(dates)
-        self.parts = list[str]()
-        self.medians = {}
-        for part, x in self._all(known).items():
-            if np.ptp(x) > _SAME:
-                self.parts.append(part)
-                self.medians[part] = float(np.median(x))
-        self.made = [f"{name}: {part}" for part in self.parts]
-        self.said = "; ".join([", ".join(self.parts)] * bool(self.parts) + ["a mark where it is missing"] * self.marks)
+    def __init__(self, place: int, name: str, missing: int, marks: bool, first: int, medians: dict[str, float]) -> None:
+        super().__init__(place, name, missing)
+        self.marks, self.first, self.medians = marks, first, medians
 
-    def _all(self, dates: NDArray[np.datetime64]) -> dict[str, Floats]:
-        """Return all parts, each from its date alone."""
-        time = dates.astype(np.int64)
-        days = dates.astype("datetime64[D]")
-        year = days.astype("datetime64[Y]")
-        in_year = (days - year.astype("datetime64[D]")).astype(np.float64) * (2 * np.pi / 365.25)
-        weekday = (days.astype(np.int64) + 3) % 7  # 1970 began on a Thursday
-        in_day = (time % _DAY) * (2 * np.pi / _DAY)
-        found: dict[str, Any] = {
-            "days": (time.astype(np.float64) - self.first) / _DAY,
-            "year": year.astype(np.int64) + 1970.0,
-            "sine of the year": np.sin(in_year),
-            "cosine of the year": np.cos(in_year),
-            "sine of the day": np.sin(in_day),
-            "cosine of the day": np.cos(in_day),
-        }
-        names = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-        return {**found, **{name: (weekday == i).astype(np.float64) for i, name in enumerate(names)}}
+    @classmethod
+    def learnt(cls, place: int, name: str, missing: int, dates: NDArray[np.datetime64]) -> DatePlan:
+        """Return what becomes of the dates of a fit."""
+        known = dates[~np.isnat(dates)]
+        first = int(known.min().astype(np.int64))
+        parts = _parts_of(known, first)
+        medians = {part: float(np.median(x)) for part, x in parts.items() if np.ptp(x) > _SAME}
+        return cls(place, name, missing, missing > 0, first, medians)
+
+    @property
+    def parts(self) -> list[str]:
+        """Names of the parts that differ."""
+        return [*self.medians]
+
+    @property
+    def made(self) -> list[str]:
+        return [f"{self.name}: {part}" for part in self.medians]
+
+    @property
+    def said(self) -> str:
+        return "; ".join([", ".join(self.medians)] * bool(self.medians) + ["a mark where it is missing"] * self.marks)
+
+    def state(self) -> dict[str, Any]:
+        medians = np.array([*self.medians.values()], np.float64)
+        return {"marks": self.marks, "first": self.first, "parts": self.parts, "medians": medians}
+
+    @classmethod
+    def from_state(cls, place: int, name: str, missing: int, state: Record) -> DatePlan:
+        """Return it again."""
+        marks, first, parts = state.flag("marks"), state.whole("first", -(2**63), 2**63 - 1), state.names("parts")
+        if {*parts} - {*_PARTS} or len({*parts}) < len(parts):
+            raise ModelFormatError(f"column {name[:40]!r} has the parts {str(parts)[:80]}, expected those of dates")
+        medians = state.array("medians", np.float64, len(parts)).tolist()
+        return cls(place, name, missing, marks, first, dict(zip(parts, medians, strict=True)))
 
     def numbers(self, dates: NDArray[np.datetime64]) -> Floats:
         """Return what these dates become, a column each."""
         unknown = np.isnat(dates)
-        columns = self._all(np.where(unknown, np.datetime64(self.first, "us"), dates))
-        found = np.empty((len(dates), len(self.parts)))
-        for j, part in enumerate(self.parts):
-            found[:, j] = np.where(unknown, self.medians[part], columns[part])
+        columns = _parts_of(np.where(unknown, np.datetime64(self.first, "us"), dates), self.first)
+        found = np.empty((len(dates), len(self.medians)))
+        for j, (part, median) in enumerate(self.medians.items()):
+            found[:, j] = np.where(unknown, median, columns[part])
         return found
+
+
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_PARTS = (
+    "days", "year", "sine of the year", "cosine of the year", "sine of the day", "cosine of the day", *_DAYS,
+)  # fmt: skip
+
+
+def _parts_of(dates: NDArray[np.datetime64], first: int) -> dict[str, Floats]:
+    """Return all parts, each from its date alone."""
+    time = dates.astype(np.int64)
+    days = dates.astype("datetime64[D]")
+    year = days.astype("datetime64[Y]")
+    in_year = (days - year.astype("datetime64[D]")).astype(np.float64) * (2 * np.pi / 365.25)
+    weekday = (days.astype(np.int64) + 3) % 7  # 1970 began on a Thursday
+    in_day = (time % _DAY) * (2 * np.pi / _DAY)
+    found: list[Any] = [
+        (time.astype(np.float64) - first) / _DAY, year.astype(np.int64) + 1970.0,
+        np.sin(in_year), np.cos(in_year), np.sin(in_day), np.cos(in_day),
+        *((weekday == i).astype(np.float64) for i in range(7)),
+    ]  # fmt: skip
+    return dict(zip(_PARTS, found, strict=True))
 
 
 class CategoryPlan(Plan):
-    """A column of 0 and 1 for each value, -1 and 1 for two, or a code for an embedding."""
+    """A column of 0 and 1 for each value, -1 and 1 for two, or a code for an embedding.
 
+    Attributes
+    ----------
+    values : list
+        In order: of a long list of values those that occur more than once.
+    rare : int
+        How many others there were.
+    form : {"one-hot", "sign", "embedding", "mark"}
+        Of the last one it only counts whether there is something.
+    kinds : set of str
+        Of the values of the fit.
+    """
+
+    __slots__ = ("_codes", "form", "kinds", "rare", "values")
     kind = "category"
 
-    def __init__(self, place: int, name: str, counts: dict[Any, int]) -> None:
-        super().__init__(place, name)
+    def __init__(
+        self, place: int, name: str, missing: int, form: str, values: list[Any], kinds: set[str], rare: int
+    ) -> None:
+        super().__init__(place, name, missing)
+        self.form, self.values, self.kinds, self.rare = form, values, kinds, rare
+        self._codes: dict[Any, int] | None = None
+
+    @classmethod
+    def learnt(cls, place: int, name: str, missing: int, counts: dict[Any, int]) -> CategoryPlan:
+        """Return what becomes of values that have occurred so often."""
         values = sorted(counts, key=_order)
-        self.kinds = {_order(value)[0] for value in values}
-        self.rare = 0
-        if len(values) > MOST_ONE_HOT:
-            often = [value for value in values if counts[value] >= _RARE]
-            self.rare = len(values) - len(often)
-            values = often
-            self.form = "embedding" if values else "mark"
-        else:
-            self.form = "sign" if len(values) == 2 else "one-hot"
-        self.values = values
-        self.codes = {value: code for code, value in enumerate(values)}
+        kinds = {_order(value)[0] for value in values}
+        if len(values) <= MOST_ONE_HOT:
+            return cls(place, name, missing, "sign" if len(values) == 2 else "one-hot", values, kinds, 0)
+        often = [value for value in values if counts[value] >= _RARE]
+        return cls(place, name, missing, "embedding" if often else "mark", often, kinds, len(values) - len(often))
+
+    @property
+    def made(self) -> list[str]:
+        if self.form == "embedding":
+            return [self.name]
+        if self.form == "mark":
+            return [f"{self.name}: missing"]
+        return [f"{self.name}: {value}" for value in (self.values[1:] if self.form == "sign" else self.values)]
+
+    @property
+    def said(self) -> str:
         rest = "missing and unseen ones: "
         if self.form == "embedding":
-            self.made = [name]
             too = f", {self.rare} that occur once" if self.rare else ""
-            self.said = f"{len(values)} values: an embedding; {rest[:-2]}{too}: a vector of their own"
-        elif self.form == "mark":
-            self.made = [f"{name}: missing"]
-            self.said = f"1 where it is missing; each of its {self.rare} values occurs once"
-        elif self.form == "sign":
-            self.made = [f"{name}: {values[1]}"]
-            self.said = f"-1 for {values[0]!r}, 1 for {values[1]!r}; {rest}0"
-        else:
-            self.made = [f"{name}: {value}" for value in values]
-            self.said = f"{len(values)} columns of 0 and 1; {rest}all 0"
+            return f"{len(self.values)} values: an embedding; {rest[:-2]}{too}: a vector of their own"
+        if self.form == "mark":
+            return f"1 where it is missing; each of its {self.rare} values occurs once"
+        if self.form == "sign":
+            return f"-1 for {self.values[0]!r}, 1 for {self.values[1]!r}; {rest}0"
+        return f"{len(self.values)} columns of 0 and 1; {rest}all 0"
+
+    def state(self) -> dict[str, Any]:
+        return {"form": self.form, "values": Labels(self.values), "kinds": sorted(self.kinds), "rare": self.rare}
+
+    @classmethod
+    def from_state(cls, place: int, name: str, missing: int, state: Record) -> CategoryPlan:
+        """Return it again."""
+        form, values = state.choice("form", ("one-hot", "sign", "embedding", "mark")), state.labels("values")
+        kinds, rare = {*state.names("kinds")}, state.whole("rare")
+        n = len(values)
+        allowed = {"one-hot": 1 <= n <= MOST_ONE_HOT, "sign": n == 2, "embedding": n > 0, "mark": n == 0}[form]
+        ordered = [*map(_order, values)]
+        if not allowed or kinds - {*_KINDS} or any(a >= b for a, b in itertools.pairwise(ordered)):
+            raise ModelFormatError(f"column {name[:40]!r} has {n} values as {form!r}, which it may not have")
+        return cls(place, name, missing, form, values, kinds, rare)
 
     def find(self, column: Column) -> NDArray[np.int64]:
         """Return the code of each row, -1 where it is missing or unseen."""
-        codes = np.array([*(self.codes.get(value, -1) for value in column.values), -1], np.int64)
+        if self._codes is None and column.values:
+            self._codes = {value: code for code, value in enumerate(self.values)}
+        codes = np.array([*(self._codes.get(value, -1) for value in column.values), -1], np.int64)  # type: ignore[union-attr]
         found: NDArray[np.int64] = codes[column.codes]
         return found
+
+
+_KINDS_OF_COLUMNS = ("number", "category", "date", "empty")
 
 
 def refuse_infinity(name: str, x: Floats) -> None:

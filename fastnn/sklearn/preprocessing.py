@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.checks import shown
+from fastnn.formats.errors import ModelFormatError
+from fastnn.formats.records import Labels, Record
 from fastnn.markup import html_table
-from fastnn.sklearn.frames import DATES, Column, Floats, columns_in, is_frame
+from fastnn.sklearn.frames import DATES, Column, Floats, columns_in, is_frame, numbers_of
 from fastnn.sklearn.plans import (
     CategoryPlan,
     DatePlan,
@@ -42,6 +44,8 @@ class Preprocessing:
 
     Attributes
     ----------
+    names : list of str or None
+        Of the columns, where it was fitted to a data frame.
     plans : list
         One for each column, in order.
     n_numbers : int
@@ -65,6 +69,7 @@ class Preprocessing:
     x1      number  0        dropped: it is 7 in all rows
     """
 
+    names: list[str] | None
     plans: list[Plan]
     n_numbers: int
     codes: list[int]
@@ -86,7 +91,8 @@ class Preprocessing:
 
     def _learn(self, x: Any, weight: Floats | None) -> NDArray[np.float32]:
         given, read = columns_in(x)
-        names = [str(name) for name in x.columns] if is_frame(x) else [f"x{i}" for i in range(len(given))]
+        self.names = [str(name) for name in x.columns] if is_frame(x) else None
+        names = self.names or [f"x{i}" for i in range(len(given))]
         asked = self._asked(names)
         columns = [read(column, f"column {name!r}") for column, name in zip(given, names, strict=True)]
         rows = None if weight is None else np.flatnonzero(weight)
@@ -96,7 +102,7 @@ class Preprocessing:
             for i, (name, column) in enumerate(zip(names, columns, strict=True))
         ]
         self._arrange()
-        matrix = self._gather(columns, x.shape[0])
+        matrix = self._gather(columns, x.shape[0], None)
         few = matrix[:, : self.n_scaled] if rows is None else matrix[rows, : self.n_scaled]
         self._scale(few, of_rows)
         return self._finish(matrix)
@@ -136,24 +142,19 @@ class Preprocessing:
             raise ValueError(
                 f"categorical_features has column {name!r}, which holds dates: leave it out, or make text of it"
             )
-        plan, missing = self._planned(place, name, column, rows, weight)
-        plan.missing = missing
-        return plan
-
-    def _planned(self, place: int, name: str, column: Column, rows: Any, weight: Floats | None) -> tuple[Plan, int]:
         if column.codes is not None:
             codes = column.codes if rows is None else column.codes[rows]
             often = np.bincount(codes + 1, minlength=len(column.values) + 1)
             counts = {value: n for value, n in zip(column.values, often[1:].tolist(), strict=True) if n}
-            missing = int(np.count_nonzero(codes < 0))
+            missing = int(often[0])
             if not counts:
-                return Dropped(place, name, "category", "all are missing"), missing
+                return Dropped(place, name, missing, "category", "all are missing")
             if len(counts) == 1 and not missing:
-                return Dropped(place, name, "category", f"it is {shown(next(iter(counts)))} in all rows"), missing
-            category = CategoryPlan(place, name, counts)
+                return Dropped(place, name, 0, "category", f"it is {shown(next(iter(counts)))} in all rows")
+            category = CategoryPlan.learnt(place, name, missing, counts)
             if not category.values and not missing:
-                return Dropped(place, name, "category", f"each of its {len(counts)} values occurs once"), missing
-            return category, missing
+                return Dropped(place, name, 0, "category", f"each of its {len(counts)} values occurs once")
+            return category
         x = column.numbers if rows is None else column.numbers[rows]
         if column.kind == "date":
             unknown = np.isnat(x)
@@ -162,14 +163,14 @@ class Preprocessing:
             refuse_infinity(name, x)
         missing = int(np.count_nonzero(unknown))
         if missing == len(x):
-            return Dropped(place, name, column.kind, "all are missing"), missing
+            return Dropped(place, name, missing, column.kind, "all are missing")
         known = x[~unknown] if missing else x
         if not missing and known.min() == known.max():
             least = known[0] if column.kind == "date" else f"{known[0]:g}"
-            return Dropped(place, name, column.kind, f"it is {least} in all rows"), 0
+            return Dropped(place, name, 0, column.kind, f"it is {least} in all rows")
         if column.kind == "date":
-            return DatePlan(place, name, x), missing
-        return NumberPlan(place, name, x, weight, unknown), missing
+            return DatePlan.learnt(place, name, missing, x)
+        return NumberPlan.learnt(place, name, missing, x, weight, unknown)
 
     def _arrange(self) -> None:
         """Say where in the matrix what becomes of each column stands."""
@@ -189,8 +190,17 @@ class Preprocessing:
         names += [plan.name for plan in coded]
         self.codes = [len(plan.values) for plan in coded]
         self.origin, self.made = np.array(origin, np.intp), names
-        self._numbers, self._flags, self._coded, self._marked = numbers, flags, coded, marked
-        self.plain = bool(numbers) and all(isinstance(plan, NumberPlan) for plan in self.plans if plan in numbers)
+        self._numbers, self._flags, self._coded = numbers, flags, coded
+        at = dict(zip(map(id, numbers), np.cumsum([0, *(len(plan.made) for plan in numbers)]).tolist(), strict=False))
+        marks = {id(plan): self.n_scaled - len(marked) + i for i, plan in enumerate(marked)}
+        self._dates = [(plan, at[id(plan)], marks.get(id(plan))) for plan in numbers if isinstance(plan, DatePlan)]
+        self._plain = [plan for plan in numbers if isinstance(plan, NumberPlan)]
+        self._from = np.array([plan.place for plan in self._plain], np.intp)
+        self._to = np.array([at[id(plan)] for plan in self._plain], np.intp)
+        self._may_lack = np.array([plan.marks for plan in self._plain], bool)
+        self._marks = np.array([marks[id(plan)] for plan in self._plain if plan.marks], np.intp)
+        self._medians = np.array([plan.median for plan in self._plain])
+        self._is_plain = all(isinstance(plan, (NumberPlan, Dropped)) for plan in self.plans)
 
     def _scale(self, x: Floats, weight: Floats | None) -> None:
         if not self.n_scaled:
@@ -213,39 +223,31 @@ class Preprocessing:
         ValueError, TypeError
             Where a column holds another kind of values than those of the fit.
         """
+        numbers = numbers_of(x) if self._is_plain else None
+        if numbers is not None:
+            return self._finish(self._gather(numbers, len(numbers), self._fill()))
         given, read = columns_in(x)
-        plain = isinstance(x, np.ndarray) and x.dtype.kind in "iuf"
         columns = [
-            None
-            if isinstance(plan, Dropped)
-            else Column("number", column)
-            if plain
-            else read(column, f"column {plan.name!r}")
+            None if isinstance(plan, Dropped) else read(column, f"column {plan.name!r}")
             for plan, column in zip(self.plans, given, strict=True)
         ]
-        for plan, column in zip(self.plans, columns, strict=True):
-            if column is not None and column.kind == plan.kind == "number":
-                refuse_infinity(plan.name, column.numbers)
-        return self._finish(self._gather(columns, x.shape[0]))
+        return self._finish(self._gather(columns, x.shape[0], self._fill()))
 
-    def _gather(self, columns: Sequence[Column | None], n: int) -> Floats:
-        """Return the matrix of n rows before it is scaled."""
+    def _fill(self) -> Floats:
+        """Return what stands for numbers that are missing: where none was in the fit, what becomes 0."""
+        found: Floats = np.where(self._may_lack, self._medians, self.center[self._to])
+        return found
+
+    def _gather(self, columns: Sequence[Column | None] | Floats, n: int, fill: Floats | None) -> Floats:
+        """Return the matrix of n rows before it is scaled; where `fill` is None, of the fit, some rows may be odd."""
         matrix = np.zeros((n, len(self.origin)))
-        at, mark = 0, self.n_scaled - len(self._marked)
-        for plan in self._numbers:
-            column = self._same(plan, columns[plan.place])
-            if isinstance(plan, DatePlan):
-                matrix[:, at : at + len(plan.made)] = plan.numbers(column.numbers)
-                unknown = np.isnat(column.numbers)
-            else:
-                matrix[:, at] = column.numbers
-                unknown = np.isnan(matrix[:, at])
-                if unknown.any():
-                    matrix[unknown, at] = self._median(plan)
-            if plan.marks:
-                matrix[:, mark] = unknown
-                mark += 1
-            at += len(plan.made)
+        self._gather_numbers(columns, matrix, fill)
+        for plan, at, mark in self._dates:
+            dates = self._same(plan, columns[plan.place]).numbers
+            matrix[:, at : at + len(plan.made)] = plan.numbers(dates)
+            if mark is not None:
+                matrix[:, mark] = np.isnat(dates)
+        at = self.n_numbers
         for category in self._flags:
             column = self._same(category, columns[category.place])
             codes = category.find(column)
@@ -261,17 +263,20 @@ class Preprocessing:
             matrix[:, self.n_scaled + j] = category.find(self._same(category, columns[category.place]))
         return matrix
 
-    def _median(self, plan: NumberPlan) -> float:
-        """Return what stands for a number that is missing: where none was in the fit, what becomes 0."""
-        return plan.median if plan.marks else float(self.center[self._numbers_at(plan)])
-
-    def _numbers_at(self, plan: Plan) -> int:
-        at = 0
-        for other in self._numbers:
-            if other is plan:
-                return at
-            at += len(other.made)
-        raise AssertionError("a plan of these")
+    def _gather_numbers(self, columns: Sequence[Column | None] | Floats, matrix: Floats, fill: Floats | None) -> None:
+        if isinstance(columns, np.ndarray):
+            x = columns[:, self._from].astype(np.float64, copy=False)
+        else:
+            x = np.empty((len(matrix), len(self._plain)))
+            for j, plan in enumerate(self._plain):
+                x[:, j] = self._same(plan, columns[plan.place]).numbers
+        if fill is not None and np.isinf(x).any():
+            refuse_infinity(self._plain[int(np.isinf(x).any(axis=0).argmax())].name, x)
+        unknown = np.isnan(x)
+        if unknown.any():
+            x = np.where(unknown, self._medians if fill is None else fill, x)
+            matrix[:, self._marks] = unknown[:, self._may_lack]
+        matrix[:, self._to] = x
 
     def _same(self, plan: Plan, column: Column | None) -> Column:
         """Return the column, where it holds what the plan is for."""
@@ -312,6 +317,51 @@ class Preprocessing:
             x /= np.sqrt(1 + np.square(x / _BOUND))
         return matrix.astype(np.float32)
 
+    # -- what is saved ------------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Return what `from_state` makes it of again: a letter for each column, and what each kind has learnt."""
+        return {
+            "names": None if self.names is None else Labels(self.names),
+            "becomes": "".join(_LETTERS[type(plan)] for plan in self.plans),
+            "missing": np.array([plan.missing for plan in self.plans], np.int64),
+            "marks": self._may_lack,
+            "medians": self._medians,
+            "columns": [plan.state() for plan in self.plans if not isinstance(plan, NumberPlan)],
+            "center": self.center,
+            "factor": self.factor,
+        }
+
+    @classmethod
+    def from_state(cls, categorical: Any, state: Record) -> Preprocessing:
+        """Return what has come to that."""
+        found = cls(categorical)
+        becomes = state.text("becomes")
+        n = len(becomes)
+        if not n or {*becomes} - {*_LETTERS.values()}:
+            raise ModelFormatError(f"its columns become {becomes[:40]!r}, expected letters of {_LETTERS.values()}")
+        found.names = state.names("names", n) if state.has("names") else None
+        names = found.names or [f"x{i}" for i in range(n)]
+        missing = state.array("missing", np.int64, n).tolist()
+        numbers = becomes.count(_LETTERS[NumberPlan])
+        marks, medians = state.array("marks", np.bool_, numbers), state.array("medians", np.float64, numbers)
+        of_numbers = zip(marks.tolist(), medians.tolist(), strict=True)
+        others = state.items("columns")
+        kinds = {letter: kind for kind, letter in _LETTERS.items()}
+        found.plans = []
+        for place, letter in enumerate(becomes):
+            said = place, names[place], missing[place]
+            if letter == _LETTERS[NumberPlan]:
+                found.plans.append(NumberPlan(*said, *next(of_numbers)))
+            else:
+                found.plans.append(kinds[letter].from_state(*said, next(others)))
+        for _ in others:
+            raise ModelFormatError("it has more columns than there are letters for")
+        found._arrange()
+        found.center = state.array("center", np.float64, found.n_scaled)
+        found.factor = state.array("factor", np.float64, found.n_scaled)
+        return found
+
     # -- what it says -------------------------------------------------------------------------------------------------
 
     def _rows(self) -> list[tuple[str, str, str, str]]:
@@ -331,3 +381,4 @@ class Preprocessing:
 
 
 _PLURAL = {"number": "numbers", "category": "text or booleans", "date": "dates", "empty": "nothing"}
+_LETTERS: dict[type[Any], str] = {NumberPlan: "n", DatePlan: "d", CategoryPlan: "c", Dropped: "-"}

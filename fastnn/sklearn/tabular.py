@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from fastnn.checks import number, shown
+from fastnn.formats.records import Record
 from fastnn.model import Model
 from fastnn.sklearn.calibration import at_temperature, log_loss_at, temperature_for
 from fastnn.sklearn.contract import keep
@@ -22,6 +23,16 @@ from fastnn.sklearn.frames import Floats
 from fastnn.sklearn.intervals import Residuals
 from fastnn.sklearn.jobs import Job, Matrix, held_out, joined
 from fastnn.sklearn.recipes import recipe_for
+from fastnn.sklearn.saving import (
+    about,
+    classes_from,
+    classes_in_words,
+    classes_state,
+    restore,
+    sizes_from,
+    state_of,
+    tried,
+)
 from fastnn.sklearn.targets import numbers_to_learn, targets_in, validation_in
 
 _LEAST_JUDGED = 10  # rows of which some are held out for intervals
@@ -189,6 +200,24 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
 
     def _score(self, outputs: Floats, labels: Any, weight: Floats | None) -> float:
         return -log_loss_at(np.log(np.maximum(outputs, 1e-12)), labels, weight, self.temperature_)
+
+    # -- what is saved ------------------------------------------------------------------------------------------------
+
+    def _state(self, rows: bool) -> dict[str, Any]:
+        return {"classes": classes_state(self.classes_), "temperature": self.temperature_, **state_of(self, rows)}
+
+    @classmethod
+    def _restored(cls, settings: dict[str, Any], record: Record) -> Any:
+        found = cls(**settings)
+        found.classes_ = record.part("classes", classes_from)
+        found.temperature_ = record.number("temperature", above=0)
+        restore(found, record, len(found.classes_))
+        return tried(found)
+
+    def _about(self) -> list[list[str]]:
+        return about(self, ("classes", classes_in_words(self.classes_)), ("temperature", f"{self.temperature_:.4g}"))
+
+    # -- predictions --------------------------------------------------------------------------------------------------
 
     def explain(self, row: Any, target: Any = None) -> Explanation:
         """Return what each column adds to the probability of a class, by integrated gradients.
@@ -445,6 +474,43 @@ class TabularRegressor(RegressorMixin, Tabular):  # type: ignore[misc]
         ends = (outputs + bound * scale for bound in (low, high))
         lower, upper = (end * self._spread + self._mean for end in ends)
         return (lower[:, 0], upper[:, 0]) if self._one_column else (lower, upper)
+
+    # -- what is saved ------------------------------------------------------------------------------------------------
+
+    def _state(self, rows: bool) -> dict[str, Any]:
+        sized = {"nets": [*self._sizes], "mean": self._size_mean, "spread": self._size_spread} if self._sizes else None
+        return {
+            "one_column": self._one_column,
+            "mean": self._mean,
+            "spread": self._spread,
+            "least": self._range[0],
+            "most": self._range[1],
+            **state_of(self, rows),
+            "sizes": sized,
+            "residuals": None if self._residuals is None else self._residuals.state(),
+        }
+
+    @classmethod
+    def _restored(cls, settings: dict[str, Any], record: Record) -> Any:
+        found = cls(**settings)
+        found._one_column = record.flag("one_column")
+        found._mean = record.array("mean", np.float64, 1 if found._one_column else None)
+        n = len(found._mean)
+        found._spread = record.array("spread", np.float64, n)
+        found._range = record.array("least", np.float64, n), record.array("most", np.float64, n)
+        restore(found, record, n)
+        found._sizes, found._residuals = [], None
+        if record.has("sizes"):
+            found._sizes, found._size_mean, found._size_spread = record.part("sizes", lambda of: sizes_from(found, of))
+        if record.has("residuals"):
+            found._residuals = record.part("residuals", lambda of: Residuals.from_state(of, n))
+        return tried(found)
+
+    def _about(self) -> list[list[str]]:
+        held = 0 if self._residuals is None else len(self._residuals.scores)
+        return about(self, ("targets", f"{len(self._mean)}"), ("residuals for intervals", f"{held}"))
+
+    # -- scores -------------------------------------------------------------------------------------------------------
 
     def _score(self, outputs: Floats, targets: Any, weight: Floats | None) -> float:
         return float(r2_score(targets, outputs, sample_weight=weight))
