@@ -17,7 +17,13 @@ from fastnn.layers import BatchNorm, LayerNorm
 from fastnn.schedules import Cosine
 from fastnn.sklearn import MLPClassifier, MLPRegressor
 
-pytestmark = [pytest.mark.once, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:scipy.optimize. The .disp. and .iprint.:DeprecationWarning"
+    ),  # by scikit-learn 1.6
+]
 
 X, Y = load_iris(return_X_y=True)
 R, T = make_regression(120, 4, noise=5.0, random_state=0)

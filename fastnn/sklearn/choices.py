@@ -8,7 +8,6 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 
 from fastnn import losses, optimizers
 from fastnn.layers import BatchNorm, Dense, Dropout, Layer, LayerNorm
@@ -17,6 +16,7 @@ from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import Schedule
 from fastnn.schedules.contract import as_schedule
+from fastnn.sklearn.borrowed import Interval, InvalidParameterError, StrOptions
 
 if TYPE_CHECKING:
     from fastnn.sklearn.extended import Extended

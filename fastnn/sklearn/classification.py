@@ -6,13 +6,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
+from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastnn.arena import Array
 from fastnn.losses import (
@@ -26,6 +25,7 @@ from fastnn.losses import (
     SquaredHinge,
 )
 from fastnn.sklearn import choices
+from fastnn.sklearn.borrowed import StrOptions, check_first_classes, fit_context
 from fastnn.sklearn.contract import keep
 from fastnn.sklearn.extended import Extended
 from fastnn.sklearn.loop import Goal
@@ -405,7 +405,7 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         return np.asarray(np.log(probabilities, out=probabilities))
 
     @available_if(lambda self: self._check_solver())  # type: ignore[untyped-decorator]
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    @fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def partial_fit(
         self,
         X: Any,
@@ -432,7 +432,7 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         -------
         self
         """
-        if _check_partial_fit_first_call(self, classes):
+        if check_first_classes(self, classes):
             several = type_of_target(y).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(y if several else classes)
         if isinstance(self.class_weight, str):

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnn.arena import Array
 from fastnn.arrays import all_finite
 from fastnn.model import Model
+from fastnn.sklearn.borrowed import InvalidParameterError, validate_parameter_constraints
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _FIXED = (float, int, str, bool, tuple, type(None))  # kinds of which the same object is what it was

@@ -12,13 +12,14 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, StratifiedShuffleSplit
 from sklearn.utils import Bunch, check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnn import threads
 from fastnn.callbacks import Callback, TimeLimit
 from fastnn.checks import count, shown, warn
 from fastnn.many import fit_each
 from fastnn.model import Model
+from fastnn.sklearn.borrowed import check_sample_weight
 from fastnn.sklearn.choosing import Score, is_real, scorer_for
 from fastnn.sklearn.explaining import Explanation, by_column, integrated_gradients, permutation_importances
 from fastnn.sklearn.frames import Floats, is_frame
@@ -225,7 +226,7 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
         if sample_weight is None:
             return None
         probe = np.empty((x.shape[0], 1))
-        weight = _check_sample_weight(sample_weight, probe, dtype=np.float64, ensure_non_negative=True)
+        weight = check_sample_weight(sample_weight, probe, dtype=np.float64, ensure_non_negative=True)
         if weight.size and (weight == weight[0]).all() and weight[0] > 0:
             return None
         found: Floats = weight

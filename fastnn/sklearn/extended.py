@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import _check_sample_weight, check_consistent_length
+from sklearn.utils.validation import check_consistent_length
 
 from fastnn.arena import Array
 from fastnn.layers import Dense, Layer
 from fastnn.layers import activations as known_activations
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn import choices, side_by_side
+from fastnn.sklearn.borrowed import check_sample_weight
 from fastnn.sklearn.loop import Validation
 from fastnn.sklearn.multilayer import Multilayer
 from fastnn.sklearn.watching import Scorer, Watch
@@ -169,7 +170,7 @@ class Extended(Multilayer):
                 "things, expected a tuple (X, y) or (X, y, sample_weight)"
             )
         x = self._rows(given[0])
-        weight = None if len(given) == 2 else _check_sample_weight(given[2], x)
+        weight = None if len(given) == 2 else check_sample_weight(given[2], x)
         y = self._targets_like(given[1])
         check_consistent_length(x, y)
         if self.validation_scores_ is None:  # of a fit before, which goes on

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
+import scipy
 from scipy.optimize import minimize as scipy_minimize
-from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
-from sklearn.utils.optimize import _check_optimize_result
+from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.arena import Array
 from fastnn.optimizers import LBFGS
@@ -14,6 +15,8 @@ from fastnn.sklearn.loop import Recorded
 
 if TYPE_CHECKING:
     from fastnn.sklearn.multilayer import Multilayer
+
+_PRINTS = tuple(map(int, scipy.__version__.split(".")[:2])) < (1, 15)  # later ones say nothing, and warn of "iprint"
 
 
 def minimize(estimator: Multilayer, X: Any, y: Array, sample_weight: Array | None) -> None:
@@ -25,14 +28,25 @@ def minimize(estimator: Multilayer, X: Any, y: Array, sample_weight: Array | Non
     recorded = Recorded(net, e._rule, e._goal(target), x, target, sample_weight, len(x), 1)
     with recorded.team:
         search = recorded.search()
-        result = scipy_minimize(
-            search.loss_and_gradient, search.start(), method="L-BFGS-B", jac=True,
-            options={
-                "maxfun": e.max_fun, "maxiter": e.max_iter, "gtol": e.tol,
-                **_get_additional_lbfgs_options_dict("iprint", 1 if e.verbose is True or e.verbose >= 1 else -1),
-            },
-        )  # fmt: skip
+        options = {"maxfun": e.max_fun, "maxiter": e.max_iter, "gtol": e.tol}
+        if _PRINTS:
+            options["iprint"] = 1 if e.verbose else -1
+        result = scipy_minimize(search.loss_and_gradient, search.start(), method="L-BFGS-B", jac=True, options=options)
         search.put(result.x)
     recorded.close([float(result.fun)])
-    e.n_iter_ = _check_optimize_result("lbfgs", result, e.max_iter)
+    e.n_iter_ = min(result.nit, e.max_iter)
     e.loss_ = result.fun
+    if result.status != 0:
+        _warn(result, e.n_iter_, e.max_iter)
+
+
+def _warn(result: Any, n_iter: int, max_iter: int) -> None:
+    """Warn as scikit-learn 1.9 does of a fit that has not converged."""
+    text = f"lbfgs failed to converge after {n_iter} iteration(s) (status={result.status}):\n{result.message}\n"
+    if n_iter == max_iter:
+        text += f"\nIncrease the number of iterations to improve the convergence (max_iter={max_iter})."
+    text += (
+        "\nYou might also want to scale the data as shown in:\n"
+        "    https://scikit-learn.org/stable/modules/preprocessing.html"
+    )
+    warnings.warn(text, ConvergenceWarning, stacklevel=3)

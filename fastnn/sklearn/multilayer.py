@@ -13,16 +13,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import _fit_context, is_classifier
+from sklearn.base import is_classifier
 from sklearn.model_selection import train_test_split
-from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import _check_sample_weight
 
 from fastnn.arena import Array
 from fastnn.layers import Dense, Layer, Sigmoid, Softmax
 from fastnn.model import Model
 from fastnn.optimizers import SGD, Adam, Optimizer
 from fastnn.sklearn import lbfgs, loop
+from fastnn.sklearn.borrowed import Interval, Options, StrOptions, check_sample_weight, fit_context
 from fastnn.sklearn.contract import Estimator, Live, random_state_of
 from fastnn.sklearn.loop import Best, Goal, Recorded, Validation
 from fastnn.sklearn.rules import L2OfRows, Momentum
@@ -270,7 +269,7 @@ class Multilayer(Estimator, ABC):
         first = not (is_there and (self.warm_start or incremental))
         X, y = self._validate_input(X, y, incremental, reset=first)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X)
+            sample_weight = check_sample_weight(sample_weight, X)
         if y.ndim == 1:
             y = y[:, None]
         self.n_outputs_ = self._n_units(y)
@@ -416,7 +415,7 @@ class Multilayer(Estimator, ABC):
         """
         return self._fit_checked(X, y, sample_weight)
 
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    @fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def _fit_checked(self, X: Any, y: Any, sample_weight: Any) -> Any:
         return self._fit(X, y, sample_weight)
 

@@ -6,15 +6,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import RegressorMixin, _fit_context
+from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_array
 
 from fastnn.arena import Array
 from fastnn.losses import MSE, GaussianNLL, Heads, Loss, PoissonNLL, Quantile
 from fastnn.sklearn import choices
+from fastnn.sklearn.borrowed import StrOptions, fit_context
 from fastnn.sklearn.contract import keep
 from fastnn.sklearn.extended import Extended
 from fastnn.sklearn.loop import Goal
@@ -251,7 +251,7 @@ clip_value, n_threads, n_ensemble : Any
             found = found[..., each // 2]
         return float(r2_score(y, found, sample_weight=sample_weight))
 
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    @fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def partial_fit(
         self, X: Any, y: Any, sample_weight: ArrayLike | None = None, *, validation_data: tuple[Any, ...] | None = None
     ) -> MLPRegressor:
