@@ -197,7 +197,7 @@ if TYPE_CHECKING:
     from fastnn.config import show_config
     from fastnn.first_weights import initialize_from_data
     from fastnn.folds import CrossValidation, cross_validate
-    from fastnn.formats import ModelFormatError, load
+    from fastnn.formats import ModelFormatError, from_jax, from_numpy, from_torch, load
     from fastnn.many import fit_many
     from fastnn.range_test import lr_find
 else:
@@ -206,6 +206,9 @@ else:
         "ModelFormatError": "formats",
         "cross_validate": "folds",
         "fit_many": "many",
+        "from_jax": "formats",
+        "from_numpy": "formats",
+        "from_torch": "formats",
         "initialize_from_data": "first_weights",
         "load": "formats",
         "lr_find": "range_test",
@@ -420,6 +423,9 @@ __all__ = [
     "datasets",
     "feeds",
     "fit_many",
+    "from_jax",
+    "from_numpy",
+    "from_torch",
     "initialize_from_data",
     "initializers",
     "kernels",

@@ -1,6 +1,14 @@
-"""Files of models: written and read without pickle, and without running anything that stands in them."""
+"""Files of models, written and read without running anything that stands in them; weights of other libraries."""
 
 from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.files import load, save
+from fastnn.formats.weights import from_jax, from_numpy, from_torch
 
-__all__ = ["ModelFormatError", "load", "save"]
+__all__ = [
+    "ModelFormatError",
+    "from_jax",
+    "from_numpy",
+    "from_torch",
+    "load",
+    "save",
+]

@@ -18,6 +18,7 @@ from fastnn.checks import is_iterable, shown
 from fastnn.digits import Digits
 from fastnn.initializers import zeros
 from fastnn.layers.contract import OF_THE_CONTRACT, Layer, build_layer
+from fastnn.layers.declarations import Declared
 from fastnn.layers.elements import elements
 from fastnn.layers.inputs import NUMBER, Adapting, ColumnLayer, Kinds, check_kinds, kinds_of, tell_names
 from fastnn.layers.inputs import adapt as adapt_row
@@ -239,10 +240,25 @@ class Tree:
     def unbuild(self) -> None:
         """Forget a build behind which something failed: the layers are as they were before it."""
         self.built, self._memory, self._signature, self.kinds = False, None, None, None
-        for layer, attributes in self._before:
-            layer.__dict__.update(attributes)  # never empty in between: others may be predicting
-            for name in layer.__dict__.keys() - attributes.keys():
-                del layer.__dict__[name]
+        _put_back(self._before)
+
+    def declared(self, n_in: int, most: int) -> list[tuple[Layer, dict[str, Declared]]]:
+        """Return what all layers would declare for so many inputs. They are as before, and no memory is taken.
+
+        A layer that looks at each of its columns may have so many at most.
+        """
+        with self._building:
+            before = [(layer, dict(layer.__dict__)) for layer in self.all]
+            try:
+                for layer in self.all:
+                    if isinstance(layer, ColumnLayer):
+                        layer.__dict__["_most"] = most
+                if self.has_columns:
+                    tell_names(self.layers, self.feature_names)
+                declare_all(self.layers, self.all, n_in)
+                return [(layer, dict(layer._declared)) for layer in self.all]
+            finally:
+                _put_back(before)
 
     def require_same(self) -> None:
         """Raise ValueError where a layer holds others than when the model was made: nobody would train these."""
@@ -258,6 +274,13 @@ class Tree:
         found: list[Entry] = []
         _add_entries(found, self.layers, "", True)
         return found
+
+
+def _put_back(before: list[tuple[Layer, dict[str, Any]]]) -> None:
+    for layer, attributes in before:
+        layer.__dict__.update(attributes)  # never empty in between: others may be predicting
+        for name in layer.__dict__.keys() - attributes.keys():
+            del layer.__dict__[name]
 
 
 def _add_entries(found: list[Entry], layers: Sequence[Layer], before: str, trains: bool) -> None:

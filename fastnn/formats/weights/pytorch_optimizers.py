@@ -1,0 +1,131 @@
+"""Optimizers of PyTorch, with what they remember."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastnn.arena import Array
+from fastnn.checks import shown
+from fastnn.formats.weights.described import Match, as_weights
+from fastnn.formats.weights.memory import Of, Remembered, names_of
+from fastnn.model import Model
+from fastnn.optimizers import SGD, Adam, AdamW, Group, Optimizer
+
+_REFUSED = ("maximize", "differentiable")  # what no optimizer here does
+_OF_GROUPS = ("lr", "weight_decay")  # what groups may have of their own
+_MEMORY = {  # what PyTorch calls what is remembered here
+    "m": "exp_avg", "v": "exp_avg_sq", "largest": "max_exp_avg_sq", "velocity": "momentum_buffer",
+}  # fmt: skip
+_BUFFERS = ("running_mean", "running_var")
+
+
+def remembered(what: str, model: Model, matches: Sequence[Match], optimizer: Any, module: Any) -> Remembered:
+    """Return the optimizer that the parameters of a module, or of a state, have had."""
+    kind = type(optimizer).__name__
+    if isinstance(optimizer, Mapping):
+        state = optimizer
+        params = [one for match in matches for one in _parameters(match)]
+        by_index: dict[int, Of] = dict(enumerate(params))
+    else:
+        if kind not in ("Adam", "AdamW", "SGD") or not type(optimizer).__module__.startswith("torch.optim."):
+            raise TypeError(
+                f"{what}: optimizer is {shown(optimizer)}, expected a torch.optim.Adam, AdamW or SGD, or its "
+                "state_dict()"
+            )
+        state = optimizer.state_dict()
+        by_index = _by_index(what, matches, optimizer, module)
+    if not isinstance(state.get("param_groups"), (list, tuple)) or not isinstance(state.get("state"), Mapping):
+        raise ValueError(f"{what}: optimizer has no 'state' and 'param_groups', as the state_dict() of one has")
+    groups = list(state["param_groups"])
+    indices = [index for group in groups for index in group["params"]]
+    if isinstance(optimizer, Mapping) and len(indices) != len(by_index):
+        raise ValueError(f"{what}: optimizer is of {len(indices)} parameters, and the model has {len(by_index)}")
+    _require_all(what, by_index, indices)
+    made = _made(what, kind, model, groups, by_index)
+    known = {index: one for index, one in state["state"].items() if index in by_index}
+    arrays: dict[str, list[tuple[Of, Array]]] = {}
+    for key, word in _MEMORY.items():
+        there = {index: one[word] for index, one in known.items() if one.get(word) is not None}
+        if there and len(there) != len(indices):
+            raise ValueError(f"{what}: the optimizer remembers something of {len(there)} of {len(indices)} parameters")
+        if there:
+            arrays[key] = [(by_index[index], _array(what, word, one)) for index, one in there.items()]
+    steps = {float(one["step"]) for one in known.values() if "step" in one}
+    if len(steps) > 1:
+        raise ValueError(f"{what}: the optimizer has taken {sorted(steps)} steps, of different parameters")
+    found = Remembered(made, steps.pop() if steps else float(bool(arrays)), arrays)
+    found.require_fit(what)
+    return found
+
+
+def _parameters(match: Match) -> list[Of]:
+    """Return the parameters of a layer, in the order of the source."""
+    by_word = {word: name for name, word in match.words.items()}
+    return [(match, by_word[word]) for word in match.given.arrays if word in by_word and word not in _BUFFERS]
+
+
+def _array(what: str, word: str, tensor: Any) -> Array:
+    array = tensor.detach().cpu().numpy() if hasattr(tensor, "detach") else tensor
+    return as_weights(array, f"{what}: the optimizer's {word}")
+
+
+def _by_index(what: str, matches: Sequence[Match], optimizer: Any, module: Any) -> dict[int, Of]:
+    """Return the parameters by the numbers that an optimizer gives them: it knows them as objects of the module."""
+    if module is None:
+        raise ValueError(
+            f"{what}: optimizer holds parameters of a module, which is not here: pass the module, or "
+            "optimizer.state_dict()"
+        )
+    of_model = [one for match in matches for one in _parameters(match)]
+    there = list(module.parameters())
+    if len(there) != len(of_model):
+        raise ValueError(f"{what}: the module has {len(there)} parameters, and the model {len(of_model)}")
+    by_id = {id(parameter): one for parameter, one in zip(there, of_model, strict=True)}
+    found: dict[int, Of] = {}
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if id(parameter) not in by_id:
+                raise ValueError(f"{what}: optimizer has a parameter {shown(parameter)} that the module does not have")
+            found[len(found)] = by_id.pop(id(parameter))
+    for one in by_id.values():
+        if one[0].layer.trainable:
+            raise ValueError(
+                f"{what}: optimizer does not have the parameter {one[0].words[one[1]]} of {one[0].given.where}: give "
+                "it all, or freeze this one (requires_grad_(False)), so that the layer is frozen here, too"
+            )
+    return found
+
+
+def _require_all(what: str, by_index: Mapping[int, Of], indices: Sequence[int]) -> None:
+    for index in indices:
+        if index not in by_index:
+            raise ValueError(f"{what}: optimizer has a parameter {index}, and the model has {len(by_index)}")
+
+
+def _made(
+    what: str, kind: str, model: Model, groups: Sequence[Mapping[str, Any]], by_index: Mapping[int, Of]
+) -> Optimizer:
+    """Return the optimizer of these groups."""
+    first = groups[0]
+    for group in groups:
+        for name in _REFUSED:
+            if group.get(name):
+                raise ValueError(f"{what}: optimizer has {name}={group[name]}, which no optimizer here has")
+        for name, value in group.items():
+            if name not in ("params", "param_names", "initial_lr", *_OF_GROUPS) and value != first.get(name):
+                raise ValueError(f"{what}: groups of the optimizer have different {name}, expected the same in all")
+    lr, decay = (float(first[name]) for name in _OF_GROUPS)
+    own: list[Group] = []
+    for group in groups[1:]:
+        factor = float(group["lr"]) / lr if lr else 1.0
+        of_group = [by_index[index] for index in group["params"]]
+        own += [Group(name, factor, float(group["weight_decay"])) for name in names_of(model, of_group)]
+    if "momentum" in first:
+        return SGD(lr, float(first["momentum"]), bool(first["nesterov"]), decay, float(first["dampening"]), groups=own)
+    if "betas" not in first:
+        raise ValueError(f"{what}: optimizer is none of Adam, AdamW and SGD: its groups have {sorted(first)}")
+    beta1, beta2 = map(float, first["betas"])
+    decoupled = bool(first.get("decoupled_weight_decay", kind == "AdamW"))
+    rule: type[Adam] = AdamW if decoupled else Adam
+    return rule(lr, beta1, beta2, float(first["eps"]), decay, amsgrad=bool(first["amsgrad"]), groups=own)
