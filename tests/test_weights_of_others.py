@@ -306,7 +306,7 @@ def test_arrays_that_are_no_weights_are_refused_and_nothing_is_written():
             fastnn.from_torch(source)
     with pytest.raises(TypeError, match="a name of the state is 3"):
         fastnn.from_torch({3: np.ones(2)})
-    with pytest.raises(ValueError, match="0 layers with arrays were given .*, and the model has 2"):
+    with pytest.raises(ValueError, match=r"0 layers with arrays were given .*, and the model has 2"):
         fastnn.from_torch({}, into=net)
 
 
