@@ -66,6 +66,9 @@ MUTATIONS = (
     ("gemm/products.c", "a_cols ? «*p->a_cols * p->a_col ⇒ 0»", ROWS),
     ("gemm/products.c", "const real chain = real_fma(«number ⇒ -number», b[j], 0)", f"{SIZES}|{STEPS}"),
     ("gemm/products.c", "smaller(left, ROW_VECTORS * LANES);\n    *vectors = «ROW_VECTORS ⇒ FEW_ROWS_VECTORS»", SIZES),
+    ("gemm/products.c", "sum = sum + «vec_load(t->b + k * SHORT_COLUMNS + j) ⇒ vec_load(t->b + j)»", SIZES),
+    ("gemm/products.c", "t.a = «p->a + i * p->a_row ⇒ p->a»;\n            t.c", SIZES),
+    ("gemm/products.c", "pack(columns, width, 1, «p->bias + j ⇒ p->bias», 1, 0", SIZES),
     ("gemm/dots.c", "memcpy(sums + r, «&four ⇒ &x», sizeof", SIZES),
     # threads
     ("team/team.h", "+ «rest * (next + 1) / chunks ⇒ rest * next / chunks»", PARTS),

@@ -21,7 +21,8 @@ ALWAYS_INLINE ptrdiff_t even_part(ptrdiff_t size, ptrdiff_t most) {
 
 /* How many vectors the next tile has, and how many columns, at most `left`; sets the width of the last vector. */
 ALWAYS_INLINE ptrdiff_t tile_columns(ptrdiff_t rows, ptrdiff_t left, ptrdiff_t *vectors, Tile *t) {
-    *vectors = rows <= FEW_ROWS && left > 3 * LANES ? FEW_ROWS_VECTORS : left > LANES ? TILE_VECTORS : 1;
+    const int most = rows == 3 && !t->a_rows && !t->a_cols ? THREE_ROWS_VECTORS : TILE_VECTORS;
+    *vectors = rows <= FEW_ROWS && left > 3 * LANES ? FEW_ROWS_VECTORS : left > 2 * LANES ? most : left > LANES ? 2 : 1;
     const ptrdiff_t columns = smaller(left, *vectors * LANES);
     t->width = columns - (*vectors - 1) * LANES;
     return columns;
@@ -191,10 +192,11 @@ static NOINLINE int product_of_panels(const Product *p, ptrdiff_t first, ptrdiff
 /* Chains so short that c takes longer than its sums: it is written row by row. */
 #define SHORT_K 4
 #define SHORT_COLUMNS ((ptrdiff_t)(2048 / sizeof(real)))
-#define SHORT_ROWS 64 /* that are finished together */
+#define SHORT_FINISHED ((ptrdiff_t)(8192 / sizeof(real))) /* numbers that are finished together */
+#define SHORT_ROWS 8 /* at least, where rows of b could be read as they lie */
 
-/* c (m, n) = a @ b; the rows of b are packed, SHORT_COLUMNS apart. */
-ALWAYS_INLINE void short_chains(const int k, ptrdiff_t m, ptrdiff_t n, const Tile *t) {
+/* c (m, n) = a @ b + bias; the rows of b are packed, SHORT_COLUMNS apart, and the bias behind them. */
+ALWAYS_INLINE void short_chains(const int k, const int biased, ptrdiff_t m, ptrdiff_t n, const Tile *t) {
     const ptrdiff_t whole = n / LANES * LANES;
     const vec_mask mask = vec_first(n - whole);
     const real *a = t->a;
@@ -205,27 +207,32 @@ ALWAYS_INLINE void short_chains(const int k, ptrdiff_t m, ptrdiff_t n, const Til
         for (ptrdiff_t j = 0; j < n; j += LANES) {
             vec sum = vec_broadcast(0);
             UNROLL for (int q = 0; q < k; q++) sum = vec_fma(s[q], vec_load(t->b + q * SHORT_COLUMNS + j), sum);
+            if (biased) sum = sum + vec_load(t->b + k * SHORT_COLUMNS + j);
             if (LIKELY(j < whole)) vec_store(c + j, sum);
             else vec_store_first(c + j, sum, mask);
         }
     }
 }
 
-/* 0 < k <= SHORT_K; no bias, no update. */
+/* 0 < k <= SHORT_K; no update. */
 static NOINLINE void product_of_short_chains(const Product *p) {
-    ALIGNED(64) real b[SHORT_K * SHORT_COLUMNS];
+    ALIGNED(64) real b[(SHORT_K + 1) * SHORT_COLUMNS];
+    const ptrdiff_t k = p->k;
     Tile t = whole_tile(p);
     t.b = b;
     for (ptrdiff_t j = 0, columns; j < p->n; j += columns) {
         columns = smaller(SHORT_COLUMNS, p->n - j);
-        const ptrdiff_t width = (columns + LANES - 1) / LANES * LANES;
-        pack(columns, width, p->k, p->b + j * p->b_col, p->b_col, p->b_row, b, SHORT_COLUMNS);
+        const ptrdiff_t width = (columns + LANES - 1) / LANES * LANES, together = SHORT_FINISHED / columns;
+        pack(columns, width, k, p->b + j * p->b_col, p->b_col, p->b_row, b, SHORT_COLUMNS);
+        if (p->bias) pack(columns, width, 1, p->bias + j, 1, 0, b + k * SHORT_COLUMNS, SHORT_COLUMNS);
         for (ptrdiff_t i = 0, rows; i < p->m; i += rows) {
-            rows = smaller(p->m - i, SHORT_ROWS);
+            rows = smaller(p->m - i, together);
             t.a = p->a + i * p->a_row;
             t.c = p->c + i * p->c_row + j;
-            switch (p->k) {
-#define CASE(k) case k: short_chains(k, rows, columns, &t); break;
+            switch (p->bias ? -k : k) {
+#define CASE(k) \
+                case k: short_chains(k, 0, rows, columns, &t); break; \
+                case -k: short_chains(k, 1, rows, columns, &t); break;
                 CASE(1) CASE(2) CASE(3) CASE(4)
 #undef CASE
             }
@@ -353,7 +360,8 @@ GEMM_API NOINLINE int product_of_chains(const Product *p) {
         product_of_column(p);
         return 0;
     }
-    if (n > PANEL && k > 0 && k <= SHORT_K && !by_index && p->b_row == 1 && !p->bias && !p->update) {
+    const int short_pays = p->b_row == 1 || (p->b_col == 1 && m >= SHORT_ROWS);
+    if (n > PANEL && k > 0 && k <= SHORT_K && short_pays && !by_index && !p->update) {
         product_of_short_chains(p);
         return 0;
     }

@@ -238,7 +238,9 @@ GEMM_API NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t)
     switch (SHAPE(rows, vectors, t->a_rows ? BY_ROWS : t->a_cols ? BY_COLUMNS : BY_STRIDE)) {
         CASE(1, 4) CASE(2, 4) CASE(1, 8)
         CASES(1) CASES(2) CASES(3) CASES(4) CASES(5) CASES(6)
-#if TILE_ROWS == 12
+#if TILE_ROWS == 6
+        CASE_BY(3, THREE_ROWS_VECTORS, BY_STRIDE)
+#else
         CASES(7) CASES(8) CASES(9) CASES(10) CASES(11) CASES(12)
 #endif
     }

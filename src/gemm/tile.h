@@ -5,14 +5,15 @@
 #include "gemm.h"
 
 /* A tile is up to TILE_ROWS rows of 1 or 2 vectors: 24 of 32 registers, or 12 of 16, hold its sums, the others the
- * vectors of b and one broadcast number of a. One or two rows would wait for their own sums (a multiply-add takes
- * four cycles, and one or two start every cycle): two get 4 vectors, and one 4 or 8. */
+ * vectors of b and one broadcast number of a. One to three rows would wait for their own sums (a multiply-add takes
+ * four cycles, and one or two start every cycle): three get 3 vectors where there are 12, two 4, and one 4 or 8. */
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define TILE_ROWS 12
 #else
 #define TILE_ROWS 6
 #endif
 #define TILE_VECTORS 2
+#define THREE_ROWS_VECTORS (TILE_ROWS == 6 ? 3 : TILE_VECTORS)
 #define FEW_ROWS 2
 #define FEW_ROWS_VECTORS 4
 #define ROW_VECTORS 8
@@ -39,7 +40,7 @@ typedef struct {
 } Tile;
 
 /* c (rows, columns) of a tile of up to TILE_ROWS rows and 1 or TILE_VECTORS vectors, or up to FEW_ROWS rows and
- * FEW_ROWS_VECTORS vectors, or one row and ROW_VECTORS. */
+ * FEW_ROWS_VECTORS vectors, or one row and ROW_VECTORS, or, where no index chooses, three and THREE_ROWS_VECTORS. */
 GEMM_API void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t);
 
 /* The first of many tiles that read the same panel of b, or the same rows of a, packs them for the others: this one
