@@ -20,8 +20,9 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_sco
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 
+from fastnn import MeanOfMembers  # noqa: E402
 from fastnn.sklearn import TabularClassifier, TabularRegressor  # noqa: E402
-from fastnn.sklearn.calibration import temperature_for  # noqa: E402
+from fastnn.sklearn.calibration import at_temperature, of_mean, temperature_for  # noqa: E402
 from fastnn.sklearn.plans import weighted_quantiles  # noqa: E402
 from fastnn.sklearn.preprocessing import Preprocessing  # noqa: E402
 from fastnn.sklearn.recipes import PRESETS  # noqa: E402
@@ -400,6 +401,39 @@ def test_recipes_may_embed_numbers(embedding, monkeypatch):
     assert model.score(frame[200:], y[200:]) > 0.6
     assert np.ptp(model.predict(frame)) <= np.ptp(y[:200])
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(frame), model.predict(frame))
+
+
+def test_nets_of_several_recipes_are_trained_on_the_same_folds(monkeypatch):
+    frame, y = table()
+    plain = replace(PRESETS["fast"], nets=5)
+    tabm = replace(plain, members=4, hidden=(32, 32), embedding="piecewise", embedded=4)
+    monkeypatch.setitem(PRESETS, "fast", replace(plain, others=(tabm,)))
+    model = TabularRegressor("fast", random_state=0).fit(frame[:200], y[:200])
+    assert model.score(frame[200:], y[200:]) > 0.8
+    kinds = [any(isinstance(layer, MeanOfMembers) for layer in net.layers) for net in model.nets_]
+    assert kinds == [False, True, False, True, False]
+    assert [len(part.nets) for part in model._kept] == [2, 2, 1]
+    told = model.explain(frame[:1])
+    np.testing.assert_allclose(told.prediction, model.predict(frame[:1])[0], rtol=1e-5)
+    labels = np.where(y > 1, "high", "low")
+    classes = TabularClassifier("fast", n_nets=2, random_state=0).fit(frame[:200], labels[:200])  # both on one hold-out
+    assert [len(part.nets) for part in classes._kept] == [2]
+    assert classes.score(frame[200:], labels[200:]) > 0.8
+    limited = TabularRegressor("fast", time_limit=5, random_state=0).fit(frame, y)
+    assert len({(recipe.epochs, recipe.row_budget) for recipe in (limited.recipe_, *limited.recipe_.others)}) == 1
+    again = pickle.loads(pickle.dumps(classes))
+    np.testing.assert_array_equal(again.predict_proba(frame), classes.predict_proba(frame))
+
+
+def test_probabilities_are_the_mean_at_a_temperature():
+    x, y = load_breast_cancer(return_X_y=True)
+    model = TabularClassifier("fast", random_state=0).fit(x[::2], y[::2])
+    outputs = np.mean([net.predict(model.preprocessing_.transform(x)) for net in model.nets_], axis=0, dtype=float)
+    expected = at_temperature(outputs, model.temperature_)
+    np.testing.assert_allclose(model.predict_proba(x), expected / expected.sum(axis=1, keepdims=True), rtol=1e-12)
+    assert -np.log(model.predict_proba(x[1::2])[np.arange(284), y[1::2]]).mean() < 0.15  # one net says 0.3
+    assert of_mean(1.0, 3) == 1
+    assert 0.89 < of_mean(1.0001, 1) < of_mean(1.0001, 2) < 1  # the mean is less sure than each
 
 
 def _fit(model, x, y, **options):

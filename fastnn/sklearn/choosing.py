@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from inspect import signature
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from fastnn.sklearn.frames import Floats
 
 if TYPE_CHECKING:
     from fastnn.sklearn.ensemble import Tabular
+
+
+_ONE = Lock()  # filters of warnings are those of all threads
 
 
 def is_real(value: object) -> bool:
@@ -60,7 +64,7 @@ class Score:
         judged.outputs = model.predict(x, n_threads=1).astype(np.float64)
         self.why = f"the rows that were set aside lack the classes {self._lacks}" if self._lacks else "it was NaN"
         try:
-            with warnings.catch_warnings():
+            with _ONE, warnings.catch_warnings():
                 warnings.simplefilter("ignore", UndefinedMetricWarning)  # LastBest says it once
                 return float(self._scorer(judged, x, judged.targets_of(y), **self._weights))
         except ValueError as error:

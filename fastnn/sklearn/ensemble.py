@@ -207,7 +207,7 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
         seeds = check_random_state(self.random_state).randint(0, 2**31 - 1, size=3)
         jobs = self._jobs(recipe, target, kept, given is not None, seeds, few)
         data = matrix, learnt, train_weight, weight
-        self._train(jobs, recipe, data, given, began)
+        self._train(jobs, data, given, began)
         self._keep_rows(held_out(jobs, data, given), jobs, data)
         self._after(data, seeds, began)
         epochs = max(len(job.net.history.loss) for job in jobs)
@@ -236,15 +236,16 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
         return weight
 
     def _jobs(self, recipe: Recipe, target: Any, n: int, given: bool, seeds: Any, few: bool) -> list[Job]:
-        """Return the nets to train, each with its rows."""
-        k = recipe.nets
+        """Return the nets to train, each with its recipe and rows: for each fold one of each recipe."""
+        forms = (recipe, *recipe.others)
+        k = -(-recipe.nets // len(forms))
         rng = np.random.RandomState(seeds[0])
-        of_nets = rng.randint(0, 2**31 - 1, size=k).tolist()
+        of_nets = rng.randint(0, 2**31 - 1, size=recipe.nets).tolist()
         share = self.validation_fraction
-        everything = [Job(seed, None, None) for seed in of_nets]
+        splits: list[tuple[Rows | None, Rows | None]]
         if given or share == 0 or (few and share is None):
-            return everything
-        if share is None and recipe.folds and k > 1:
+            splits = [(None, None)] * k
+        elif share is None and recipe.folds and k > 1:
             if k > n:
                 raise ValueError(
                     f"{self._name}: n_nets is {k}, expected at most {n}, the number of rows, of which each net leaves "
@@ -252,11 +253,12 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
                 )
             splits = self._splits(target, n, k, None, int(seeds[1]))
         else:
-            one = self._splits(target, n, 1, 0.2 if share is None else float(share), int(seeds[1]))
-            splits = one * k
-        return [Job(seed, *split) for seed, split in zip(of_nets, splits, strict=True)]
+            splits = self._splits(target, n, 1, 0.2 if share is None else float(share), int(seeds[1])) * k
+        return [Job(forms[i % len(forms)], seed, *splits[i // len(forms)]) for i, seed in enumerate(of_nets)]
 
-    def _splits(self, target: Any, n: int, k: int, share: float | None, seed: int) -> list[tuple[Rows, Rows]]:
+    def _splits(
+        self, target: Any, n: int, k: int, share: float | None, seed: int
+    ) -> list[tuple[Rows | None, Rows | None]]:
         labels = target if self._of_classes else None
         least = 0 if labels is None else np.bincount(labels)[np.unique(labels)].min()
         rows = np.zeros((n, 1))
@@ -283,23 +285,15 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
         presets = list(PRESETS)
         numbers = self._task.n_numbers
         quicker = [recipe_for(preset, rows, numbers) for preset in presets[presets.index(self.preset) - 1 :: -1]]
-        for tried in (recipe, *(quicker if self.preset != presets[0] else ())):
-            probe = build(tried, self._task, 0, self._dtype)
-            size = tried.batch_for(rows)
-            some = slice(0, 8 * size)
-            options: dict[str, Any] = {"loss": loss_for(tried, self._task), "batch_size": min(size, rows)}
-            options["optimizer"] = optimizer_for(tried, self._task, probe)
-            probe.fit(matrix[some], learnt[some], epochs=1, n_threads=1, verbose=False, **options)
-            start, trained = time.perf_counter(), 0
-            while time.perf_counter() - start < min(0.03 * limit, 0.5):
-                probe.fit(matrix[some], learnt[some], epochs=1, n_threads=1, verbose=False, **options)
-                trained += min(rows, 8 * size)
-            speed = max(trained, 1) / (time.perf_counter() - start)
+        alone = (replace(recipe, nets=-(-recipe.nets // (1 + len(recipe.others))), others=()),) if recipe.others else ()
+        for tried in (recipe, *alone, *(quicker if self.preset != presets[0] else ())):
+            forms = (tried, *tried.others)
+            speed = len(forms) / sum(1 / self._speed(form, matrix, learnt, 0.03 * limit / len(forms)) for form in forms)
             left = _SHARE * limit - (time.perf_counter() - began)
             wanted, nets = tried.epochs_for(rows), tried.nets
             while True:
                 at_once = max(1, min(nets, threads.available() if n_threads is None else n_threads))
-                waves = -(-nets // at_once) * (2 if tried.refit_below > rows else 1)
+                waves = -(-nets // at_once) * (2 if tried.refit_below > rows and nets == 1 else 1)
                 epochs = int(max(left, 0) * speed / (waves * rows))
                 if epochs >= wanted / 4 or nets == 1:
                     break
@@ -307,17 +301,33 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
             if epochs >= wanted / 4:
                 break
         most = wanted if tried is recipe else tried.epochs
-        found: Recipe = replace(tried, nets=nets, epochs=max(1, min(most, epochs)), least_epochs=1, row_budget=10**12)
+        bounds = {"epochs": max(1, min(most, epochs)), "least_epochs": 1, "row_budget": 10**12}
+        others = tuple(replace(other, **bounds) for other in tried.others)
+        found: Recipe = replace(tried, nets=nets, others=others, **bounds)
         return found
 
-    def _train(
-        self, jobs: Sequence[Job], recipe: Recipe, data: Any, given: Any, began: float, scored: bool = True
-    ) -> None:
+    def _speed(self, recipe: Recipe, matrix: Matrix, learnt: Any, seconds: float) -> float:
+        """Return how many rows of training a net of a recipe takes in a second: a trial of so many, 1/2 at most."""
+        rows = len(matrix)
+        probe = build(recipe, self._task, 0, self._dtype)
+        size = recipe.batch_for(rows)
+        some = slice(0, 8 * size)
+        options: dict[str, Any] = {"loss": loss_for(recipe, self._task), "batch_size": min(size, rows)}
+        options["optimizer"] = optimizer_for(recipe, self._task, probe)
+        probe.fit(matrix[some], learnt[some], epochs=1, n_threads=1, verbose=False, **options)
+        start, trained = time.perf_counter(), 0
+        while time.perf_counter() - start < min(seconds, 0.5):
+            probe.fit(matrix[some], learnt[some], epochs=1, n_threads=1, verbose=False, **options)
+            trained += min(rows, 8 * size)
+        return max(trained, 1) / (time.perf_counter() - start)
+
+    def _train(self, jobs: Sequence[Job], data: Any, given: Any, began: float, scored: bool = True) -> None:
         matrix, learnt, train_weight, weight = data
         n_threads = threads.check(self.n_threads)
         at_once = max(1, min(len(jobs), threads.available() if n_threads is None else n_threads))
         options = []
         for job in jobs:
+            recipe = job.recipe
             net = job.net = build(recipe, self._task, job.seed, self._dtype)
             rows = len(matrix) if job.rows is None else len(job.rows)
             callbacks: list[Callback] = []
@@ -371,11 +381,11 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
     def _refit(self, job: Job, recipe: Recipe, data: Any, began: float) -> list[Job]:
         """Train a net on all rows, for as many epochs as were best."""
         epochs = 0 if job.best is None else job.best.best_epoch
-        again = [Job(job.seed, None, None, max(epochs, 0))]
+        again = [Job(recipe, job.seed, None, None, max(epochs, 0))]
         left = np.inf if self.time_limit is None else float(self.time_limit) - (time.perf_counter() - began)
         if left < 0.2 * (time.perf_counter() - began):
             return [job]
-        self._train(again, recipe, data, None, began)
+        self._train(again, data, None, began)
         return again
 
     # -- predictions --------------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def integrated_gradients(
     nets : sequence of Model
         Of which the mean counts.
     value : callable
-        Of outputs (rows, n_out) of a net: the number that is explained, and its gradient with respect to the outputs.
+        Of the mean of their outputs, (rows, n_out): the number that is explained, and its gradient with respect to it.
     row : ndarray of shape (columns,)
     n_scaled : int
         How many columns are no codes.
@@ -91,17 +91,20 @@ def integrated_gradients(
     t = (np.arange(_POINTS) + 0.5) / _POINTS
     way = np.repeat(steps[-1:], _POINTS, axis=0)
     way[:, :n_scaled] = t[:, None] * row[:n_scaled]
-    found, base, prediction = np.zeros(n), 0.0, 0.0
-    for net in nets:
-        values = value(net.predict(np.concatenate([steps, row[None]])).astype(np.float64))[0]
-        base += values[0] / len(nets)
-        prediction += values[-1] / len(nets)
-        found[n_scaled:] += np.diff(values[:-1]) / len(nets)
-        copy = without_dropout(net)
-        slope = value(copy.forward(way).astype(np.float64))[1]
-        of_x = copy.backward(slope.astype(row.dtype))[:, :n_scaled]
-        found[:n_scaled] += row[:n_scaled] * of_x.mean(axis=0, dtype=np.float64) / len(nets)
-    return found, base, prediction
+    found = np.zeros(n)
+    values = value(_mean([net.predict(np.concatenate([steps, row[None]])) for net in nets]))[0]
+    found[n_scaled:] = np.diff(values[:-1])
+    copies = [without_dropout(net) for net in nets]
+    slope = value(_mean([net.forward(way) for net in copies]))[1] / len(nets)
+    for net in copies:
+        of_x = net.backward(slope.astype(row.dtype))[:, :n_scaled]
+        found[:n_scaled] += row[:n_scaled] * of_x.mean(axis=0, dtype=np.float64)
+    return found, float(values[0]), float(values[-1])
+
+
+def _mean(outputs: Sequence[NDArray[Any]]) -> Floats:
+    found: Floats = np.mean(outputs, axis=0, dtype=np.float64)
+    return found
 
 
 def by_column(preprocessing: Preprocessing, contributions: Floats) -> Floats:

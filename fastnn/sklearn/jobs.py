@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastnn.callbacks import Callback
 from fastnn.model import Model
 from fastnn.sklearn.frames import Floats
-from fastnn.sklearn.recipes import LastBest
+from fastnn.sklearn.recipes import LastBest, Recipe
 
 Rows = NDArray[np.intp]
 Matrix = NDArray[Any]
@@ -20,11 +20,13 @@ Matrix = NDArray[Any]
 class Job:
     """One net with the rows that it learns from and those that it is validated on; None is the given ones."""
 
-    __slots__ = ("best", "net", "rows", "seed", "stop_at", "validation")
+    __slots__ = ("best", "net", "recipe", "rows", "seed", "stop_at", "validation")
     net: Model
 
-    def __init__(self, seed: int, rows: Rows | None, validation: Rows | None, stop_at: int | None = None) -> None:
-        self.seed, self.rows, self.validation, self.stop_at = seed, rows, validation, stop_at
+    def __init__(
+        self, recipe: Recipe, seed: int, rows: Rows | None, validation: Rows | None, stop_at: int | None = None
+    ) -> None:
+        self.recipe, self.seed, self.rows, self.validation, self.stop_at = recipe, seed, rows, validation, stop_at
         self.best: LastBest | None = None
 
 
@@ -66,8 +68,12 @@ def held_out(jobs: Sequence[Job], data: Any, given: Any) -> list[Part]:
         return [Part(nets, given[0], given[1], given[2] if len(given) > 2 else None)]
     if any(job.validation is None for job in jobs):
         return []
-    shared = all(job.validation is jobs[0].validation for job in jobs)
-    return [
-        Part(of, matrix[rows], learnt[rows], None if weight is None else weight[rows])
-        for of, rows in ([(nets, jobs[0].validation)] if shared else [((job.net,), job.validation) for job in jobs])
-    ]
+    of_rows: dict[int, list[Job]] = {}
+    for job in jobs:
+        of_rows.setdefault(id(job.validation), []).append(job)
+    parts = []
+    for same in of_rows.values():
+        rows = same[0].validation
+        of = tuple(job.net for job in same)
+        parts.append(Part(of, matrix[rows], learnt[rows], None if weight is None else weight[rows]))
+    return parts

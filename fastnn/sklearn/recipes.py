@@ -13,11 +13,15 @@ from fastnn.callbacks.monitoring import Monitoring
 from fastnn.checks import warn
 from fastnn.initializers import normal
 from fastnn.layers import (
+    BatchEnsemble,
     Columns,
     Dense,
     Dropout,
     Embedding,
+    GroupedDense,
     Layer,
+    MeanOfMembers,
+    Members,
     Parallel,
     ParametricActivation,
     PBLDEmbedding,
@@ -30,12 +34,12 @@ from fastnn.layers import (
 )
 from fastnn.losses import MSE, CrossEntropy, Loss
 from fastnn.model import Model
-from fastnn.optimizers import Adam, Group, Optimizer
+from fastnn.optimizers import Adam, AdamW, Group, Optimizer
 from fastnn.schedules import Coslog, FlatThenDecay
 from fastnn.training.state import Snapshot
 
 FEW = 64  # rows up to which all are one batch, without validation
-_MANY = 1000  # rows from which "balanced" has dropout, weight decay and label smoothing
+_MANY = 1000  # rows from which labels are smoothed, and "balanced" has dropout and weight decay
 _FEW_NUMBERS = 8  # columns of them, up to which "balanced" embeds each
 _SOME = 150  # rows, below which it does not
 _EMBEDDED = 8  # numbers that stand for a value of a category
@@ -70,7 +74,7 @@ class Recipe:
     factor_rate, bias_rate, periodic_rate : float
         What the learning rate is multiplied by for the factors of columns, for biases, and for embeddings of numbers.
     nets : int
-        How many nets are trained; the prediction is their mean.
+        How many nets are trained, those of the others among them; the prediction is their mean.
     folds : bool
         Whether each net is validated on a part of its own of the rows, else all on the same part.
     refit_below : int
@@ -79,6 +83,13 @@ class Recipe:
         By what the epoch is chosen for classes: "loss" or "accuracy".
     clip : bool
         Whether predictions stay in the range of the targets of the fit.
+    batch_size : int or None
+        Rows of a step; None is by how many there are.
+    members : int
+        Above 0 a net is TabM (Gorishniy, Kotelnikov & Babenko 2025): so many members that share all weights but vectors
+        of their own, trained by AdamW without the factors above.
+    others : tuple of Recipe
+        By which nets are trained besides, in turn, on the same folds: nets of several forms err in several ways.
     """
 
     hidden: tuple[int, ...] = (256, 256, 256)
@@ -104,6 +115,8 @@ class Recipe:
     watch: str = "loss"
     clip: bool = False
     batch_size: int | None = None
+    members: int = 0
+    others: tuple[Recipe, ...] = ()
 
     def epochs_for(self, rows: int) -> int:
         """Return how many epochs there are for so many rows."""
@@ -122,7 +135,7 @@ def _batch_size(rows: int) -> int:
 _BATCHES = ((FEW, FEW), (1024, 64), (8192, 128), (30_000, 256), (100_000, 512))
 
 PRESETS = {
-    "fast": Recipe((64, 64), nets=1, epochs=64, row_budget=300_000, least_epochs=8, folds=False, refit_below=2000),
+    "fast": Recipe((64, 64), nets=3, epochs=64, row_budget=300_000, least_epochs=8, refit_below=2000),
     "balanced": Recipe((128, 128, 128), nets=4, epochs=128, row_budget=2_000_000),
     "best": Recipe(
         nets=8, epochs=256, row_budget=8_000_000, dropout=0.15, decay=0.02, clip=True, parametric=True, embedding="pbld"
@@ -133,6 +146,8 @@ PRESETS = {
 def recipe_for(preset: str, rows: int, numbers: int = _FEW_NUMBERS + 1) -> Recipe:
     """Return the recipe of a preset for so many rows, and columns of numbers."""
     recipe = PRESETS[preset]
+    if preset == "fast" and rows >= _MANY:
+        recipe = replace(recipe, smoothing=0.1)
     if preset == "balanced":
         if rows >= _MANY:
             recipe = replace(recipe, dropout=0.15, decay=0.02, smoothing=0.1)
@@ -195,8 +210,10 @@ def _front(recipe: Recipe, task: Task) -> tuple[list[Layer], int]:
 
 def build(recipe: Recipe, task: Task, seed: int, dtype: str) -> Model:
     """Return a net that has learnt nothing."""
-    name = recipe.classes if task.of_classes else recipe.numbers
     layers, width = _front(recipe, task)
+    if recipe.members:
+        return Model([*layers, *_members(recipe, task)], seed=seed, dtype=dtype)
+    name = recipe.classes if task.of_classes else recipe.numbers
     layers.append(Scale())
     for units in recipe.hidden:
         layers.append(Dense(units, weight_initializer=normal(std=1 / sqrt(width)), bias_initializer=normal(std=1.0)))
@@ -210,8 +227,22 @@ def build(recipe: Recipe, task: Task, seed: int, dtype: str) -> Model:
     return Model(layers, seed=seed, dtype=dtype)
 
 
+def _members(recipe: Recipe, task: Task) -> list[Layer]:
+    """Return the layers of TabM behind what numbers are embedded by."""
+    k = recipe.members
+    layers: list[Layer] = [Members(k)]
+    first: Any = normal(std=1.0) if recipe.embedding else "signs"
+    for units in recipe.hidden:
+        layers += [BatchEnsemble(units, k, "relu", r_initializer=first), Dropout(0.1)]
+        first = "ones"
+    return [*layers, GroupedDense(task.outputs, k), MeanOfMembers(k, "softmax" if task.of_classes else None)]
+
+
 def optimizer_for(recipe: Recipe, task: Task, net: Model) -> Optimizer:
     """Return Adam with the rates of the NTK form: z = x W / √m is W ~ N(0, 1/m) with a rate that is 1 / √m of it."""
+    if recipe.members:
+        steps: Any = 2e-3 * FlatThenDecay(0.3)
+        return AdamW(steps, weight_decay=3e-4, clip_norm=1.0)
     _, width = _front(recipe, task)
     groups = []
     for i, layer in enumerate(net.layers):

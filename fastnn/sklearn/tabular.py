@@ -15,7 +15,7 @@ from sklearn.utils.validation import column_or_1d
 from fastnn.checks import number, shown
 from fastnn.formats.records import Record
 from fastnn.model import Model
-from fastnn.sklearn.calibration import at_temperature, log_loss_at, temperature_for
+from fastnn.sklearn.calibration import at_temperature, log_loss_at, of_mean, temperature_for
 from fastnn.sklearn.contract import keep
 from fastnn.sklearn.ensemble import Tabular
 from fastnn.sklearn.explaining import Explanation
@@ -197,6 +197,8 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
         if self._parts:
             labels, weight = joined(self._parts)
             self.temperature_ = temperature_for(self._outputs_of_parts(self._parts), labels, weight)
+            if len(self._parts) > 1:
+                self.temperature_ = of_mean(self.temperature_, len(self._parts[0].nets))
 
     def _score(self, outputs: Floats, labels: Any, weight: Floats | None) -> float:
         return -log_loss_at(np.log(np.maximum(outputs, 1e-12)), labels, weight, self.temperature_)
@@ -254,9 +256,7 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
         return self._outputs_of_all(self._matrix(X))
 
     def _outputs_of_all(self, matrix: Matrix) -> Floats:
-        found: Floats = np.mean(
-            [at_temperature(outputs, self.temperature_) for outputs in self._outputs_of(self.nets_, matrix)], axis=0
-        )
+        found = at_temperature(self._outputs_of(self.nets_, matrix).mean(axis=0), self.temperature_)
         found /= found.sum(axis=1, keepdims=True)
         return found
 
@@ -403,8 +403,9 @@ class TabularRegressor(RegressorMixin, Tabular):  # type: ignore[misc]
         parts = self._parts
         matrix, learnt = data[:2]
         if not parts and self._dtype == "float64" and len(matrix) >= _LEAST_JUDGED:  # few rows: nets that judge alone
-            jobs = [Job(int(seeds[2]), *split) for split in self._splits(learnt, len(matrix), 5, None, int(seeds[1]))]
-            self._train(jobs, self.recipe_, data, None, began)
+            splits = self._splits(learnt, len(matrix), 5, None, int(seeds[1]))
+            jobs = [Job(self.recipe_, int(seeds[2]), *split) for split in splits]
+            self._train(jobs, data, None, began)
             parts = held_out(jobs, data, None)
         self._sizes: list[Model] = []
         self._residuals: Residuals | None = None
@@ -424,14 +425,14 @@ class TabularRegressor(RegressorMixin, Tabular):  # type: ignore[misc]
         learnt = ((sizes - self._size_mean) / self._size_spread).astype(self._dtype)
         rows = np.random.RandomState(seed).permutation(len(matrix))
         halves = rows[::2], rows[1::2]
-        jobs = []
+        recipe, jobs = recipe_for("fast", len(matrix)), []
         for i, half in enumerate(halves):
             held = max(1, len(half) // 5)
-            jobs.append(Job((seed + i) % 2**31, half[held:], half[:held]))
+            jobs.append(Job(recipe, (seed + i) % 2**31, half[held:], half[:held]))
         left = None if self.time_limit is None else float(self.time_limit) - (time.perf_counter() - began)
         if left is not None and left < 0.1 * float(self.time_limit or 0):
             return None
-        self._train(jobs, recipe_for("fast", len(matrix)), (matrix, learnt, None, None), None, began, scored=False)
+        self._train(jobs, (matrix, learnt, None, None), None, began, scored=False)
         self._sizes = [job.net for job in jobs]
         found = np.empty(residuals.shape)
         for own, other in ((0, 1), (1, 0)):
