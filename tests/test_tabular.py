@@ -575,19 +575,27 @@ def test_other_columns_are_refused_at_prediction():
         model.explain({"p": 1, "q": 2})
 
 
-def test_the_recipe_is_that_of_rows_and_columns():
+def test_the_recipe_is_that_of_rows():
     rng = np.random.default_rng(0)
-    for rows, columns, expected in (
-        (150, 8, (0, 0, "piecewise")),
-        (149, 8, (0, 0, "")),
-        (1000, 9, (0.1, 0.15, "")),
-        (999, 9, (0, 0, "")),
+    for preset, rows, expected in (
+        ("balanced", 1000, (0.1, 4, "piecewise", ())),
+        ("balanced", 999, (0, 4, "piecewise", ())),
+        ("balanced", 150, (0, 4, "piecewise", ())),
+        ("balanced", 149, (0, 0, "", ())),
+        ("balanced", 64, (0, 0, "", ())),
+        ("fast", 1000, (0.1, 0, "", ())),
+        ("fast", 999, (0, 0, "", ())),
+        ("best", 1000, (0.1, 4, "piecewise", (0.1, 0.1))),
+        ("best", 999, (0, 4, "piecewise", (0, 0))),
+        ("best", 149, (0, 0, "", ())),
     ):
-        x = rng.normal(size=(rows, columns))
-        model = TabularClassifier(n_nets=1, validation_fraction=0.2, random_state=0).fit(x, x[:, 0] > 0)
+        x = rng.normal(size=(rows, 4))
+        model = TabularClassifier(preset, n_nets=1, validation_fraction=0.2, random_state=0).fit(x, x[:, 0] > 0)
         found = model.recipe_
-        assert (found.smoothing, found.dropout, found.embedding) == expected
+        smoothing = tuple(other.smoothing for other in found.others)
+        assert (found.smoothing, found.members, found.embedding, smoothing) == expected
         assert model.score(x, x[:, 0] > 0) > 0.9
+    assert [PRESETS[name].nets for name in PRESETS] == [3, 4, 15]
 
 
 def test_a_time_limit_of_one_epoch_is_told():

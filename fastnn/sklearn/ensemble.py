@@ -197,7 +197,7 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
             self.preprocessing_.n_scaled,
             tuple(self.preprocessing_.codes),
         )
-        recipe = recipe_for(self.preset, kept, self._task.n_numbers)
+        recipe = recipe_for(self.preset, kept)
         if self.n_nets is not None:
             recipe = replace(recipe, nets=self.n_nets)
         if self.time_limit is not None:
@@ -283,8 +283,7 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
         limit, rows = float(self.time_limit), len(matrix)
         n_threads = threads.check(self.n_threads)
         presets = list(PRESETS)
-        numbers = self._task.n_numbers
-        quicker = [recipe_for(preset, rows, numbers) for preset in presets[presets.index(self.preset) - 1 :: -1]]
+        quicker = [recipe_for(preset, rows) for preset in presets[presets.index(self.preset) - 1 :: -1]]
         alone = (replace(recipe, nets=-(-recipe.nets // (1 + len(recipe.others))), others=()),) if recipe.others else ()
         for tried in (recipe, *alone, *(quicker if self.preset != presets[0] else ())):
             forms = (tried, *tried.others)

@@ -39,9 +39,8 @@ from fastnn.schedules import Coslog, FlatThenDecay
 from fastnn.training.state import Snapshot
 
 FEW = 64  # rows up to which all are one batch, without validation
-_MANY = 1000  # rows from which labels are smoothed, and "balanced" has dropout and weight decay
-_FEW_NUMBERS = 8  # columns of them, up to which "balanced" embeds each
-_SOME = 150  # rows, below which it does not
+_SOME = 150  # rows, below which nets are plain ones
+_MANY = 1000  # rows from which labels are smoothed
 _EMBEDDED = 8  # numbers that stand for a value of a category
 
 
@@ -56,7 +55,7 @@ class Recipe:
     classes, numbers : str
         The activation where the targets are classes, and where they are numbers.
     rate_classes, rate_numbers : float
-        The learning rates, of the NTK form.
+        The learning rates, of the NTK form but for TabM.
     epochs : int
     row_budget : int
         So many rows are gone over in all epochs at most.
@@ -64,7 +63,7 @@ class Recipe:
         Whatever the budget says.
     dropout, decay, smoothing : float
         Rates of dropout behind activations, of decoupled weight decay, and of label smoothing. The first two stay for
-        half of the fit, then fall to 0.
+        half of the fit, then fall to 0; those of TabM stay.
     parametric : bool
         Whether each unit learns how much of its activation it wants (`fastnn.ParametricActivation`).
     embedding : {"", "pbld", "plr", "piecewise"}
@@ -87,7 +86,8 @@ class Recipe:
         Rows of a step; None is by how many there are.
     members : int
         Above 0 a net is TabM (Gorishniy, Kotelnikov & Babenko 2025): so many members that share all weights but vectors
-        of their own, trained by AdamW without the factors above.
+        of their own, of relu units, trained by AdamW without the factors above, whose rate stays for 3 tenths of the
+        fit and falls to 0.
     others : tuple of Recipe
         By which nets are trained besides, in turn, on the same folds: nets of several forms err in several ways.
     """
@@ -134,27 +134,51 @@ def _batch_size(rows: int) -> int:
 
 _BATCHES = ((FEW, FEW), (1024, 64), (8192, 128), (30_000, 256), (100_000, 512))
 
+# What numbers are embedded by has the whole rate: at a tenth of it, bins move too little to be worth their time.
+_TABM = Recipe(
+    (128, 128),
+    members=4,
+    embedding="piecewise",
+    embedded=4,
+    rate_classes=4e-3,
+    rate_numbers=4e-3,
+    dropout=0.1,
+    decay=3e-4,
+    epochs=64,
+    row_budget=1_000_000,
+    least_epochs=12,
+)
+_PLAIN = Recipe((128, 128, 128), epochs=128, row_budget=2_000_000)
+_REGULAR = replace(_PLAIN, dropout=0.15, decay=0.02)
+
 PRESETS = {
     "fast": Recipe((64, 64), nets=3, epochs=64, row_budget=300_000, least_epochs=8, refit_below=2000),
-    "balanced": Recipe((128, 128, 128), nets=4, epochs=128, row_budget=2_000_000),
-    "best": Recipe(
-        nets=8, epochs=256, row_budget=8_000_000, dropout=0.15, decay=0.02, clip=True, parametric=True, embedding="pbld"
+    "balanced": _TABM,
+    "best": replace(
+        _TABM,
+        nets=15,
+        row_budget=2_000_000,
+        least_epochs=20,
+        clip=True,
+        others=(
+            replace(_REGULAR, embedding="piecewise", embedded=4, periodic_rate=1.0),
+            replace(_REGULAR, embedding="pbld", parametric=True),
+        ),
     ),
 }
+_OF_FEW = {"fast": PRESETS["fast"], "balanced": _PLAIN, "best": replace(_PLAIN, nets=8, clip=True)}
 
 
-def recipe_for(preset: str, rows: int, numbers: int = _FEW_NUMBERS + 1) -> Recipe:
-    """Return the recipe of a preset for so many rows, and columns of numbers."""
-    recipe = PRESETS[preset]
-    if preset == "fast" and rows >= _MANY:
-        recipe = replace(recipe, smoothing=0.1)
-    if preset == "balanced":
-        if rows >= _MANY:
-            recipe = replace(recipe, dropout=0.15, decay=0.02, smoothing=0.1)
-        if numbers <= _FEW_NUMBERS and rows >= _SOME:
-            recipe = replace(recipe, embedding="piecewise")
+def recipe_for(preset: str, rows: int) -> Recipe:
+    """Return the recipe of a preset for so many rows."""
     if rows <= FEW:
-        return replace(recipe, dropout=0.0, decay=0.0, folds=False, refit_below=0)
+        return replace(_OF_FEW[preset], folds=False, refit_below=0)
+    if rows < _SOME:
+        return _OF_FEW[preset]
+    recipe = PRESETS[preset]
+    if rows >= _MANY:
+        others = tuple(replace(other, smoothing=0.1) for other in recipe.others)
+        recipe = replace(recipe, smoothing=0.1, others=others)
     return recipe
 
 
@@ -231,18 +255,18 @@ def _members(recipe: Recipe, task: Task) -> list[Layer]:
     """Return the layers of TabM behind what numbers are embedded by."""
     k = recipe.members
     layers: list[Layer] = [Members(k)]
-    first: Any = normal(std=1.0) if recipe.embedding else "signs"
+    first: Any = normal(std=1.0) if (recipe.embedding and task.n_numbers) or task.codes else "signs"
     for units in recipe.hidden:
-        layers += [BatchEnsemble(units, k, "relu", r_initializer=first), Dropout(0.1)]
+        layers += [BatchEnsemble(units, k, "relu", r_initializer=first), Dropout(recipe.dropout)]
         first = "ones"
     return [*layers, GroupedDense(task.outputs, k), MeanOfMembers(k, "softmax" if task.of_classes else None)]
 
 
 def optimizer_for(recipe: Recipe, task: Task, net: Model) -> Optimizer:
     """Return Adam with the rates of the NTK form: z = x W / √m is W ~ N(0, 1/m) with a rate that is 1 / √m of it."""
+    rate: Any = recipe.rate_classes if task.of_classes else recipe.rate_numbers
     if recipe.members:
-        steps: Any = 2e-3 * FlatThenDecay(0.3)
-        return AdamW(steps, weight_decay=3e-4, clip_norm=1.0)
+        return AdamW(rate * FlatThenDecay(0.3), weight_decay=recipe.decay, clip_norm=1.0)
     _, width = _front(recipe, task)
     groups = []
     for i, layer in enumerate(net.layers):
@@ -256,8 +280,7 @@ def optimizer_for(recipe: Recipe, task: Task, net: Model) -> Optimizer:
             groups.append(Group(f"{i}.w", 1 / sqrt(width), own))
             width = layer.units
     groups.append(Group("biases", recipe.bias_rate, 0.0 if recipe.decay else None))
-    rate: Any = (recipe.rate_classes if task.of_classes else recipe.rate_numbers) * Coslog(4)
-    return Adam(rate, 0.9, 0.95, 1e-8, _falling(recipe.decay), bool(recipe.decay), groups=groups)
+    return Adam(rate * Coslog(4), 0.9, 0.95, 1e-8, _falling(recipe.decay), bool(recipe.decay), groups=groups)
 
 
 def loss_for(recipe: Recipe, task: Task) -> Loss:

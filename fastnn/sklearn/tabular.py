@@ -43,14 +43,14 @@ _LEAST_SIZE = 0.05  # of the mean residual: what is added to each, whose logarit
 class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
     """Classes from a table of numbers, categories, dates and missing values: a mean of nets, without settings.
 
-    The nets are RealMLP's (Holzmüller, Grinsztajn & Steinwart 2024) in the size that the preset and the number of rows
-    say. Each is validated on rows of its own and returns to its last best epoch; the probabilities are at the
+    The nets are RealMLP's (Holzmüller, Grinsztajn & Steinwart 2024) and TabM's (Gorishniy, Kotelnikov & Babenko 2025), as
+    the preset and the number of rows say. Each is validated on rows of its own and returns to its last best epoch; the probabilities are at the
     temperature that makes the log loss of those rows least, where one helps.
 
     Parameters
     ----------
     preset : {"fast", "balanced", "best"}
-        How much is trained: one small net, some, or many large ones.
+        How much is trained: few small nets, some, or many of several forms.
     time_limit : float or None
         Seconds that `fit` may take. It is the one setting by which results depend on the machine.
     scoring : str, callable or None
@@ -279,7 +279,7 @@ class TabularRegressor(RegressorMixin, Tabular):  # type: ignore[misc]
     Parameters
     ----------
     preset : {"fast", "balanced", "best"}
-        How much is trained: one small net, some, or many large ones.
+        How much is trained: few small nets, some, or many of several forms.
     time_limit : float or None
         Seconds that `fit` may take. It is the one setting by which results depend on the machine.
     scoring : str, callable or None
