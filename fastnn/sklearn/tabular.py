@@ -43,9 +43,9 @@ _LEAST_SIZE = 0.05  # of the mean residual: what is added to each, whose logarit
 class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
     """Classes from a table of numbers, categories, dates and missing values: a mean of nets, without settings.
 
-    The nets are RealMLP's (Holzmüller, Grinsztajn & Steinwart 2024) and TabM's (Gorishniy, Kotelnikov & Babenko 2025), as
-    the preset and the number of rows say. Each is validated on rows of its own and returns to its last best epoch; the probabilities are at the
-    temperature that makes the log loss of those rows least, where one helps.
+    The nets are RealMLP's (Holzmüller, Grinsztajn & Steinwart 2024) and TabM's (Gorishniy, Kotelnikov & Babenko 2025),
+    as the preset and the number of rows say. Each is validated on rows of its own and returns to its last best epoch;
+    the mean of their probabilities is at the temperature that makes the log loss of those rows least, where one helps.
 
     Parameters
     ----------
