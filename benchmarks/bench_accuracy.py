@@ -1,9 +1,12 @@
 """How good predictions on tables are: MLPs, fastnn's Tabular estimators and gradient boosting, with their defaults.
 
-    python benchmarks/bench_accuracy.py --seeds 10 --picture docs/accuracy.png --markdown tables.md
+    python benchmarks/bench_accuracy.py --seeds 10 --resume runs.jsonl
+    python benchmarks/bench_accuracy.py --measured --resume runs.jsonl --page docs/accuracy.md \
+        --picture docs/pictures/accuracy.png
 
 Each fit is one line of a JSON-lines file as soon as it is done: a run that was cut goes on where it was. The tables
-stand in `accuracy_data.py`, the contenders and what each is fed in `accuracy_methods.py`.
+stand in `accuracy_data.py`, the contenders and what each is fed in `accuracy_methods.py`. The second command measures
+nothing: it renews the tables of a page from the file, of those splits that all methods have.
 
 The rules: a seed is a split (a fifth is the test part, labels stratified; at most ``--rows`` rows train) and the
 `random_state` of all methods; each has its library's defaults, the same threads and the same rows, and no method sees
@@ -15,6 +18,7 @@ import json
 import time
 import warnings
 from collections.abc import Iterable
+from datetime import date
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,6 +27,7 @@ import frame
 import numpy as np
 from accuracy_data import TABLES, Table, split
 from accuracy_methods import METHODS, Fit, Method
+from accuracy_page import MEASURES, common, of_pairs, of_ranks, of_sets, renew, said
 from accuracy_ranks import Ranks, draw, markdown, ranks_of
 from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
 
@@ -98,6 +103,24 @@ def run_all(chosen: argparse.Namespace) -> list[Line]:
                         file.write(json.dumps(line) + "\n")
     wanted = {(n, m.name, s, chosen.rows, frame.THREADS) for n in names for m in methods for s in range(chosen.seeds)}
     return [line for what, line in done.items() if what in wanted]
+
+
+def as_measured(chosen: argparse.Namespace) -> list[Line]:
+    """Return what the file has of these sets, methods, seeds and settings, the last line of each fit."""
+    names = [name for name in chosen.sets if chosen.only in name]
+    key = ("set", "method", "seed", "rows", "threads")
+    done = {tuple(line[k] for k in key): line for line in read(chosen.resume) if "score" in line}
+    return [
+        line
+        for line in done.values()
+        if line["set"] in names and line["method"] in chosen.methods and line["seed"] < chosen.seeds
+        and (line["rows"], line["threads"]) == (chosen.rows, frame.THREADS)
+    ]  # fmt: skip
+
+
+def in_order(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what stands by set in the order of the sets."""
+    return {name: found[name] for name in TABLES if name in found}
 
 
 def read(path: Path) -> list[Line]:
@@ -197,18 +220,22 @@ def aims(report: frame.Report, lines: list[Line], ranks: dict[str, Ranks]) -> No
 
 
 def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
+    if chosen.measured and not chosen.resume:
+        raise SystemExit("--measured shows what a file has: --resume says which")
     if chosen.smoke:
         chosen.sets, chosen.seeds = ["iris", "diabetes"], 1
     elif chosen.quick:
         chosen.sets, chosen.seeds = [name for name in chosen.sets if name in SMALL], min(chosen.seeds, 2)
     if chosen.quick:
         chosen.methods = [name for name in chosen.methods if name in LIGHT]
-    lines = run_all(chosen)
-    report.rows = lines
+    lines = every = as_measured(chosen) if chosen.measured else run_all(chosen)
     present = {line["method"] for line in lines if "score" in line}
     methods = [name for name in METHODS if name in present]
+    if chosen.measured:
+        lines, methods = common(lines, methods)
+    report.rows = lines
     ranks = {}
-    for measure, title in (("score", "Score"), ("log_loss", "Log loss"), ("ece", "Calibration error")):
+    for measure, title in MEASURES:
         found = complete(means(lines, measure), methods)
         if len(found) > 1 and len(methods) > 1:
             ranks[title] = ranks_of(found, larger_is_better=measure == "score")
@@ -221,6 +248,19 @@ def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
     print(f"\n{text}")
     if chosen.markdown:
         chosen.markdown.write_text(text + "\n", encoding="utf-8")
+    if chosen.page:
+        ours = [name for name in methods if name.startswith("Tabular")]
+        others = [name for name in METHODS if name in present and name not in ours]
+        renew(
+            chosen.page,
+            {
+                "measured": said(lines, chosen.date),
+                "ranks": of_ranks(ranks, lines, methods),
+                "scores": of_sets(in_order(means(lines, "score")), methods, True),
+                "losses": of_sets(in_order(means(lines, "log_loss")), methods, False),
+                "pairs": of_pairs(every, ours, others),
+            },
+        )
     if chosen.picture and ranks:
         draw({title: r for title, r in ranks.items() if title != "Calibration error"}, chosen.picture)
         print(f"\nDrawn in {chosen.picture}")
@@ -246,6 +286,9 @@ def more_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", type=_names(METHODS), default=list(METHODS), help=f"of {', '.join(METHODS)}")
     parser.add_argument("--rows", type=int, default=10000, metavar="N", help="at most so many train; 10,000")
     parser.add_argument("--resume", type=Path, metavar="PATH", help="JSON lines: what is there is not measured again")
+    parser.add_argument("--measured", action="store_true", help="measure nothing: show what the file of --resume has")
+    parser.add_argument("--page", type=Path, metavar="PATH", help="renew the tables of this page between their marks")
+    parser.add_argument("--date", default=date.today().isoformat(), help="until when, for the page; today")
     parser.add_argument("--markdown", type=Path, metavar="PATH", help="write the tables there")
     parser.add_argument("--picture", type=Path, metavar="PATH", help="draw the critical differences there")
 

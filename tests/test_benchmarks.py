@@ -171,6 +171,21 @@ def test_bench_accuracy(tmp_path: Path) -> None:
     assert again["rows"][:3] == report["rows"][:3]
     assert [row["score"] for row in again["rows"]] == [row["score"] for row in report["rows"]]
     assert kept.read_text().splitlines()[4:] == [json.dumps(again["rows"][3])]
+    few = {**again["rows"][0], "method": "Tabular fast"}  # on one split of two and more than half: the other is left out
+    kept.write_text(kept.read_text() + json.dumps(few) + "\n")
+    page = tmp_path / "page.md"
+    page.write_text("A\n" + "".join(f"<!-- {n} -->\nold\n<!-- end of {n} -->\n" for n in PAGE) + "Z\n")
+    _, shown = run("bench_accuracy.py", tmp_path, "--measured", "--resume", str(kept), "--page", str(page))
+    assert {row["set"] for row in shown["rows"]} == {few["set"]}
+    text = page.read_text()
+    assert text.startswith("A\n<!-- measured -->")
+    assert text.endswith("<!-- end of pairs -->\nZ\n")
+    assert "old" not in text
+    assert "1 sets, 1 splits (1 with seed 0)" in text
+    assert len(kept.read_text().splitlines()) == 6  # nothing was measured
+
+
+PAGE = ("measured", "ranks", "scores", "losses", "pairs")
 
 
 def test_ranks_of_methods() -> None:
