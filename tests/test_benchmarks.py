@@ -171,7 +171,7 @@ def test_bench_accuracy(tmp_path: Path) -> None:
     assert again["rows"][:3] == report["rows"][:3]
     assert [row["score"] for row in again["rows"]] == [row["score"] for row in report["rows"]]
     assert kept.read_text().splitlines()[4:] == [json.dumps(again["rows"][3])]
-    few = {**again["rows"][0], "method": "Tabular fast"}  # on one split of two and more than half: the other is left out
+    few = {**again["rows"][0], "method": "Tabular fast"}  # half of the splits: the other is left out
     kept.write_text(kept.read_text() + json.dumps(few) + "\n")
     page = tmp_path / "page.md"
     page.write_text("A\n" + "".join(f"<!-- {n} -->\nold\n<!-- end of {n} -->\n" for n in PAGE) + "Z\n")
