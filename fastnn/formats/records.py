@@ -266,6 +266,15 @@ class Record:
             begin = end
         return found
 
+    def pairs(self, name: str, n: int) -> dict[int, int]:
+        """Return whole numbers by places below n."""
+        given = self._take(name)
+        if not isinstance(given, list) or not all(
+            isinstance(one, list) and [*map(type, one)] == [int, int] and 0 <= one[0] < n for one in given
+        ):
+            raise self._wrong(name, given, f"pairs of places below {n} and whole numbers")
+        return dict(given)
+
     def names(self, name: str, n: int | None = None) -> list[str]:
         """Return texts, n where it is said how many."""
         found = self.labels(name)

@@ -22,7 +22,7 @@ from fastnn.model import Model
 from fastnn.sklearn.borrowed import check_sample_weight
 from fastnn.sklearn.choosing import Score, is_real, scorer_for
 from fastnn.sklearn.explaining import Explanation, by_column, integrated_gradients, permutation_importances
-from fastnn.sklearn.frames import Floats, is_frame
+from fastnn.sklearn.frames import Floats, is_frame, require_names
 from fastnn.sklearn.jobs import Job, Matrix, Part, Rows, StopAt, held_out, joined
 from fastnn.sklearn.preprocessing import Preprocessing
 from fastnn.sklearn.recipes import (
@@ -70,7 +70,10 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
 
     def _table(self, x: Any, reset: bool) -> Any:
         """Return x as a data frame or an array of two dimensions, checked but for what is in its columns."""
+        if not reset and self._is_known(x):
+            return x
         if is_frame(x):
+            require_names(self._name, x, None if reset else self.preprocessing_.names)
             validate_data(self, x, reset=reset, skip_check_array=True)
             if len(x) < 1:
                 raise ValueError(
@@ -86,7 +89,21 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
         if isinstance(x, (list, tuple)):
             plain = np.asarray(x)
             x = np.array(x, object) if plain.dtype.kind in "US" else plain
-        return validate_data(self, x, reset=reset, dtype=None, ensure_all_finite="allow-nan")
+        return validate_data(self, x, reset=reset, dtype=None, ensure_all_finite=False)
+
+    def _is_known(self, x: Any) -> bool:
+        """Whether it is a table with the columns of the fit, in a form of which nothing else has to be checked."""
+        names = self.preprocessing_.names
+        if is_frame(x):
+            return names is not None and [*x.columns] == names and len(x) > 0
+        return (
+            names is None
+            and type(x) is np.ndarray
+            and x.dtype.kind in "iuf"
+            and x.ndim == 2
+            and x.shape[1] == self.n_features_in_
+            and len(x) > 0
+        )
 
     @property
     def _name(self) -> str:
@@ -390,7 +407,8 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
     # -- predictions --------------------------------------------------------------------------------------------------
 
     def _matrix(self, x: Any) -> Matrix:
-        check_is_fitted(self, "nets_")
+        if "nets_" not in self.__dict__:
+            check_is_fitted(self, "nets_")
         x = self._table(x, False)
         return self.preprocessing_.transform(x).astype(self._dtype, copy=False)
 

@@ -17,7 +17,8 @@ Floats = NDArray[np.float64]
 
 DATES = "datetime64[us]"  # holds the years of Python's dates, 1 to 9999, where nanoseconds hold 1678 to 2261
 _YEARS = 290_000  # before and after 1970, that microseconds hold
-_EXACT = 2.0**53  # up to which float64 holds every whole number
+EXACT = 2**53  # up to which float64 holds every whole number
+_LABELS = (str, bytes, bool, Real)  # what a value of a category may be
 _TIMES = (datetime.date, np.datetime64)  # a datetime, and pandas's Timestamp, are dates
 
 
@@ -33,17 +34,43 @@ class Column:
         Of a category the places of the values, -1 where one is missing.
     values : list
         Of a category: each once.
+    whole : ndarray or None
+        Of numbers some of which are whole and beyond 2^53: what they are, where `numbers` has lost digits; anything
+        where there is none.
     """
 
-    __slots__ = ("codes", "kind", "numbers", "values")
+    __slots__ = ("codes", "kind", "numbers", "values", "whole")
 
-    def __init__(self, kind: str, numbers: Any = None, codes: Any = None, values: Sequence[Any] = ()) -> None:
+    def __init__(
+        self, kind: str, numbers: Any = None, codes: Any = None, values: Sequence[Any] = (), whole: Any = None
+    ) -> None:
         self.kind, self.numbers, self.codes, self.values = kind, numbers, codes, list(values)
+        self.whole = whole
 
 
-def numbers_in(values: Any) -> Column:
-    """Return a column of numbers."""
-    return Column("number", np.asarray(values, np.float64))
+def numbers_in(values: Any, whole: Any = None) -> Column:
+    """Return a column of numbers, of which `whole` are the same as whole numbers, where they are."""
+    numbers = np.asarray(values, np.float64)
+    if whole is not None:
+        with np.errstate(invalid="ignore"):
+            if not (np.abs(numbers) > EXACT).any():
+                whole = None
+    return Column("number", numbers, whole=whole)
+
+
+def less(column: Column, first: int) -> Floats:
+    """Return numbers less a whole one, rounded once."""
+    numbers: Floats = column.numbers
+    if not first:
+        return numbers
+    found = np.empty(len(numbers))
+    given = numbers.tolist() if column.whole is None else column.whole.tolist()
+    for i, (value, known) in enumerate(zip(given, numbers.tolist(), strict=True)):
+        if known != known or known in (np.inf, -np.inf):
+            found[i] = known
+        else:
+            found[i] = int(value) - first if value == int(value) else value - first
+    return found
 
 
 def dates_in(values: Any, where: str) -> Column:
@@ -80,9 +107,12 @@ def values_in(values: Iterable[Any], where: str) -> Column:
     present = {type(value) for value in some}
     if all(issubclass(kind, (Real, Decimal, np.number)) and not issubclass(kind, bool) for kind in present):
         try:
+            whole = None
+            if all(issubclass(kind, (int, np.integer)) for kind in present):
+                whole = np.array([0 if is_missing(value) else int(value) for value in found], object)
             if kinds <= {float, int}:
-                return numbers_in(found)
-            return numbers_in([np.nan if is_missing(value) else float(value) for value in found])
+                return numbers_in(found, whole)
+            return numbers_in([np.nan if is_missing(value) else float(value) for value in found], whole)
         except OverflowError:
             raise ValueError(
                 f"{where} holds a whole number beyond float64's range, which ends at 1.8e308: divide it, or give text"
@@ -104,10 +134,10 @@ def values_in(values: Iterable[Any], where: str) -> Column:
             f"{where} holds {shown(odd)}, expected numbers, text, booleans or dates: drop the column, or make such "
             "columns of it (an argument must be a string or a number, or something that tells the day)"
         )
-    return _coded(found)
+    return coded(found)
 
 
-def _coded(values: Sequence[Any]) -> Column:
+def coded(values: Sequence[Any]) -> Column:
     """Return a category of these values, with codes in the order of their first appearance."""
     places: dict[Any, int] = {None: -1}
     found: list[Any] = []
@@ -145,7 +175,7 @@ def of_array(values: NDArray[Any], where: str) -> Column:
     """Return what a column of an array holds."""
     kind = values.dtype.kind
     if kind in "iuf":
-        return numbers_in(values)
+        return numbers_in(values, values if kind in "iu" and values.dtype.itemsize > 4 else None)
     if kind == "b":
         return Column("category", None, values.astype(np.int64), [False, True])
     if kind == "M":
@@ -180,15 +210,18 @@ def of_pandas(series: Any, where: str) -> Column:
     if isinstance(dtype, np.dtype):
         return of_array(series.to_numpy(), where)
     if hasattr(dtype, "categories") and hasattr(series, "cat"):
-        values = series.cat.categories.tolist()
-        if values and any(not isinstance(value, (str, bytes, bool, Real)) for value in values):
-            values = [str(value) for value in values]
-        return Column("category", None, series.cat.codes.to_numpy(np.int64), values)
+        codes, categories = series.cat.codes.to_numpy(np.int64), series.cat.categories
+        if len(codes) < len(categories):  # those that occur
+            used = np.unique(codes[codes >= 0])
+            codes, categories = np.where(codes < 0, -1, np.searchsorted(used, codes)), categories[used]
+        values = [value if isinstance(value, _LABELS) else str(value) for value in categories.tolist()]
+        return Column("category", None, codes, values)
     kind = getattr(dtype, "kind", "O")
     if getattr(dtype, "tz", None) is not None:
         return dates_in(series.dt.tz_localize(None).to_numpy(), where)
     if kind in "iuf":
-        return numbers_in(series.to_numpy(np.float64, na_value=np.nan))
+        whole = series.to_numpy(np.int64 if kind == "i" else np.uint64, na_value=0) if kind in "iu" else None
+        return numbers_in(series.to_numpy(np.float64, na_value=np.nan), whole)
     if kind == "M":
         return dates_in(series.to_numpy(DATES), where)
     if kind == "m":
@@ -202,14 +235,16 @@ def of_polars(series: Any, where: str) -> Column:
     """Return what a column of polars holds."""
     dtype = series.dtype
     name = type(dtype).__name__ if not isinstance(dtype, type) else dtype.__name__
-    if name in ("Boolean", "String", "Utf8", "Categorical", "Enum", "Object"):
+    if name in ("Boolean", "String", "Utf8", "Categorical", "Enum", "Object", "Binary"):
         return values_in(series.to_list(), where)
     if name == "Null":
         return Column("empty", np.full(len(series), np.nan))
     if dtype.is_numeric():
         from polars import Float64
 
-        return numbers_in(series.cast(Float64).to_numpy())
+        numbers = series.cast(Float64).to_numpy()
+        is_large = dtype.is_integer() and bool((np.abs(numbers[~np.isnan(numbers)]) > EXACT).any())
+        return numbers_in(numbers, np.array(series.fill_null(0).to_list(), object) if is_large else None)
     if name in ("Date", "Datetime"):
         if getattr(dtype, "time_zone", None) is not None:
             series = series.dt.replace_time_zone(None)
@@ -243,9 +278,34 @@ def numbers_of(x: Any) -> NDArray[Any] | None:
         return None
     if found.dtype.kind != "f" or not isinstance(x, np.ndarray):
         with np.errstate(invalid="ignore"):
-            if (np.abs(found) > _EXACT).any():
+            if (np.abs(found) > EXACT).any():
                 return None
     return found
+
+
+def require_names(estimator: str, x: Any, names: Sequence[str] | None) -> None:
+    """Raise ValueError where two columns of a frame have one name, or where they have others than those of the fit.
+
+    scikit-learn, which looks at names that are text, does not look at numbers.
+    """
+    given = [str(name) for name in x.columns]
+    twice = next((name for i, name in enumerate(given) if name in given[:i]), None) if _are_doubled(given) else None
+    if twice is not None:
+        raise ValueError(f"{estimator}: X has two columns {twice!r}, expected each name once: rename one of them")
+    if names is None or given == names or all(isinstance(name, str) for name in x.columns):
+        return
+    if sorted(given) == sorted(names):
+        own, name = next(pair for pair in zip(given, names, strict=True) if pair[0] != pair[1])
+        raise ValueError(
+            f"{estimator}: X has the column {own!r} where the fit had {name!r}, expected the columns in the same order"
+        )
+    odd = [name for name in given if name not in names]
+    what = f"a column {odd[0]!r}" if odd else f"no column {next(name for name in names if name not in given)!r}"
+    raise ValueError(f"{estimator}: X has {what}, expected the {len(names)} columns of the fit: {shown([*names])}")
+
+
+def _are_doubled(names: Sequence[str]) -> bool:
+    return len({*names}) < len(names)
 
 
 def is_frame(x: Any) -> bool:

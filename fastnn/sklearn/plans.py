@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastnn.checks import shown
 from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.records import Labels, Record
-from fastnn.sklearn.frames import Column, Floats
+from fastnn.sklearn.frames import Column, Floats, coded
 
 MOST_ONE_HOT = 8  # values of a category that become columns of 0 and 1: with the slot of what is missing, 9
 _DAY = 86_400_000_000  # microseconds
@@ -96,28 +96,31 @@ class Dropped(Plan):
 
 
 class NumberPlan(Plan):
-    """x, or the median of those that are known; behind all of them 1 where it was missing."""
+    """x, or the median of those that are known; behind all of them 1 where it was missing.
 
-    __slots__ = ("marks", "median")
+    Of whole numbers beyond 2^53 it is x - first, so that those which lie together stay apart.
+    """
+
+    __slots__ = ("first", "marks", "median")
     kind = "number"
 
-    def __init__(self, place: int, name: str, missing: int, marks: bool, median: float) -> None:
+    def __init__(self, place: int, name: str, missing: int, marks: bool, median: float, first: int = 0) -> None:
         super().__init__(place, name, missing)
-        self.marks, self.median = marks, median
+        self.marks, self.median, self.first = marks, median, first
 
     def state(self) -> dict[str, Any]:
-        return {"marks": self.marks, "median": self.median}
+        return {"marks": self.marks, "median": self.median, "first": self.first}
 
     @classmethod
     def learnt(
-        cls, place: int, name: str, missing: int, x: Floats, weight: Floats | None, unknown: NDArray[np.bool_]
+        cls, place: int, name: str, missing: int, x: Floats, weight: Floats | None, unknown: Any, first: int
     ) -> NumberPlan:
         """Return what becomes of the numbers of a fit."""
         if not missing:
-            return cls(place, name, 0, False, 0.0)
+            return cls(place, name, 0, False, 0.0, first)
         of_known = None if weight is None else weight[~unknown]
         median = float(weighted_quantiles(None, x[~unknown][:, None], of_known, [0.5])[0, 0])
-        return cls(place, name, missing, True, median)
+        return cls(place, name, missing, True, median, first)
 
     @property
     def made(self) -> list[str]:
@@ -125,7 +128,8 @@ class NumberPlan(Plan):
 
     @property
     def said(self) -> str:
-        found = "scaled and smoothly clipped"
+        found = f"less {self.first}, " if self.first else ""
+        found += "scaled and smoothly clipped"
         return f"{found}; where it is missing, the median {self.median:g} and a mark" if self.marks else found
 
 
@@ -140,7 +144,7 @@ class DatePlan(Plan):
         self.marks, self.first, self.medians = marks, first, medians
 
     @classmethod
-    def learnt(cls, place: int, name: str, missing: int, dates: NDArray[np.datetime64]) -> DatePlan:
+    def learnt(cls, place: int, name: str, missing: int, dates: Any) -> DatePlan:
         """Return what becomes of the dates of a fit."""
         known = dates[~np.isnat(dates)]
         first = int(known.min().astype(np.int64))
@@ -303,6 +307,10 @@ def _order(value: Any) -> tuple[str, Any]:
 
 def values_of(column: Column) -> Column:
     """Return numbers as values of a category."""
+    if column.whole is not None:
+        pairs = zip(column.whole.tolist(), column.numbers.tolist(), strict=True)
+        given = [None if known != known else value for value, known in pairs]
+        return coded(given)
     values, codes = np.unique(column.numbers, return_inverse=True)
     known = [value for value in values.tolist() if value == value]
     codes = codes.reshape(-1)

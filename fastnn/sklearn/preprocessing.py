@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checks import shown
+from fastnn.checks import shown, warn
 from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.records import Labels, Record
 from fastnn.markup import html_table
-from fastnn.sklearn.frames import DATES, Column, Floats, columns_in, is_frame, numbers_of
+from fastnn.sklearn.frames import DATES, EXACT, Column, Floats, columns_in, is_frame, less, numbers_of
 from fastnn.sklearn.plans import (
     CategoryPlan,
     DatePlan,
@@ -155,7 +155,9 @@ class Preprocessing:
             if not category.values and not missing:
                 return Dropped(place, name, 0, "category", f"each of its {len(counts)} values occurs once")
             return category
-        x = column.numbers if rows is None else column.numbers[rows]
+        first = _first_of(name, column, rows) if column.whole is not None else 0
+        x = less(column, first)
+        x = x if rows is None else x[rows]
         if column.kind == "date":
             unknown = np.isnat(x)
         else:
@@ -166,11 +168,11 @@ class Preprocessing:
             return Dropped(place, name, missing, column.kind, "all are missing")
         known = x[~unknown] if missing else x
         if not missing and known.min() == known.max():
-            least = known[0] if column.kind == "date" else f"{known[0]:g}"
+            least = known[0] if column.kind == "date" else first or f"{known[0]:g}"
             return Dropped(place, name, 0, column.kind, f"it is {least} in all rows")
         if column.kind == "date":
             return DatePlan.learnt(place, name, missing, x)
-        return NumberPlan.learnt(place, name, missing, x, weight, unknown)
+        return NumberPlan.learnt(place, name, missing, x, weight, unknown, first)
 
     def _arrange(self) -> None:
         """Say where in the matrix what becomes of each column stands."""
@@ -200,7 +202,9 @@ class Preprocessing:
         self._may_lack = np.array([plan.marks for plan in self._plain], bool)
         self._marks = np.array([marks[id(plan)] for plan in self._plain if plan.marks], np.intp)
         self._medians = np.array([plan.median for plan in self._plain])
-        self._is_plain = all(isinstance(plan, (NumberPlan, Dropped)) for plan in self.plans)
+        self._is_plain = all(
+            isinstance(plan, Dropped) or (isinstance(plan, NumberPlan) and not plan.first) for plan in self.plans
+        )
 
     def _scale(self, x: Floats, weight: Floats | None) -> None:
         if not self.n_scaled:
@@ -269,7 +273,7 @@ class Preprocessing:
         else:
             x = np.empty((len(matrix), len(self._plain)))
             for j, plan in enumerate(self._plain):
-                x[:, j] = self._same(plan, columns[plan.place]).numbers
+                x[:, j] = less(self._same(plan, columns[plan.place]), plan.first)
         if fill is not None and np.isinf(x).any():
             refuse_infinity(self._plain[int(np.isinf(x).any(axis=0).argmax())].name, x)
         unknown = np.isnan(x)
@@ -327,6 +331,7 @@ class Preprocessing:
             "missing": np.array([plan.missing for plan in self.plans], np.int64),
             "marks": self._may_lack,
             "medians": self._medians,
+            "firsts": [[i, plan.first] for i, plan in enumerate(self._plain) if plan.first],
             "columns": [plan.state() for plan in self.plans if not isinstance(plan, NumberPlan)],
             "center": self.center,
             "factor": self.factor,
@@ -345,7 +350,9 @@ class Preprocessing:
         missing = state.array("missing", np.int64, n).tolist()
         numbers = becomes.count(_LETTERS[NumberPlan])
         marks, medians = state.array("marks", np.bool_, numbers), state.array("medians", np.float64, numbers)
-        of_numbers = zip(marks.tolist(), medians.tolist(), strict=True)
+        firsts = state.pairs("firsts", numbers)
+        of_firsts = [firsts.get(i, 0) for i in range(numbers)]
+        of_numbers = zip(marks.tolist(), medians.tolist(), of_firsts, strict=True)
         others = state.items("columns")
         kinds = {letter: kind for kind, letter in _LETTERS.items()}
         found.plans = []
@@ -378,6 +385,23 @@ class Preprocessing:
 
     def _repr_html_(self) -> str:
         return html_table(("column", "kind", "missing", "becomes"), self._rows(), 0)
+
+
+def _first_of(name: str, column: Column, rows: Any) -> int:
+    """Return what is subtracted from whole numbers beyond 2^53; where they would lose digits even so, say it."""
+    kept = np.arange(len(column.numbers)) if rows is None else rows
+    kept = kept[~np.isnan(column.numbers[kept])]
+    if not len(kept):
+        return 0
+    values = column.whole[kept]
+    least, most = int(values.min()), int(values.max())
+    if most - least > EXACT:
+        warn(
+            f"column {name!r} holds whole numbers from {least} to {most}, of which those that lie within "
+            f"{(most - least) // EXACT + 1} of each other are not told apart: make text of them where they are "
+            "identifiers, or leave the column out"
+        )
+    return least
 
 
 _PLURAL = {"number": "numbers", "category": "text or booleans", "date": "dates", "empty": "nothing"}

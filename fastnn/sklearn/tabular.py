@@ -33,7 +33,7 @@ from fastnn.sklearn.saving import (
     state_of,
     tried,
 )
-from fastnn.sklearn.targets import numbers_to_learn, targets_in, validation_in
+from fastnn.sklearn.targets import labels_of, numbers_to_learn, targets_in, validation_in
 
 _LEAST_JUDGED = 10  # rows of which some are held out for intervals
 _LEAST_SIZED = 400  # residuals from which it is learnt how large they are
@@ -129,8 +129,8 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
         return self
 
     def _take_targets(self, y: Any, n: int) -> Any:
-        y = targets_in(self, y, n)
-        y = column_or_1d(y, warn=True)
+        y = column_or_1d(targets_in(self, y, n), warn=True)
+        y = labels_of(self._name, y) if y.dtype.kind == "O" else y
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         return labels.reshape(-1)
@@ -178,6 +178,7 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
         x, y, *weight = validation_in(self, given)
         matrix = self.preprocessing_.transform(self._table(x, False)).astype(self._dtype, copy=False)
         y = column_or_1d(targets_in(self, y, len(matrix)))
+        y = labels_of(self._name, y) if y.dtype.kind == "O" else y
         places = np.searchsorted(self.classes_, y)
         known = places < len(self.classes_)
         known[known] = self.classes_[places[known]] == y[known]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checks import shown
+from fastnn.checks import number_of, shown
 from fastnn.sklearn.frames import is_missing
 
 _MOST = float(np.finfo(np.float32).max)
@@ -27,8 +28,10 @@ def targets_in(estimator: object, y: Any, n: int) -> Any:
         raise ValueError(f"{name}: y has shape {y.shape}, expected ({n},) or ({n}, targets)")
     if y.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name}: y has the dtype {y.dtype}")
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise ValueError(f"{name}: Input y contains NaN or infinity: leave such rows out")
+    if y.dtype.kind == "f":
+        refuse_missing(name, y)
+    if y.dtype.kind in "mM" and np.isnat(y).any():
+        refuse_missing(name, np.where(np.isnat(y), np.nan, 0.0))
     if y.dtype.kind == "O":
         missing = [i for i, value in enumerate(y.ravel()) if is_missing(value)]
         if missing:
@@ -36,6 +39,38 @@ def targets_in(estimator: object, y: Any, n: int) -> Any:
                 f"{name}: Input y contains NaN: nothing in {len(missing)} rows, row {missing[0]} the first"
             )
     return y
+
+
+def refuse_missing(name: str, y: NDArray[Any]) -> None:
+    """Raise ValueError for targets that are no finite numbers, which says in which rows."""
+    odd = ~np.isfinite(y)
+    rows = np.flatnonzero(odd.any(axis=1) if odd.ndim == 2 else odd)
+    if len(rows):
+        raise ValueError(
+            f"{name}: Input y contains NaN or infinity in {number_of(len(rows), 'row')}, row {rows[0]} the first: "
+            "leave such rows out, as by X[known], y[known] with known = np.isfinite(y)"
+        )
+
+
+def labels_of(name: str, y: NDArray[Any]) -> NDArray[Any]:
+    """Return labels that are objects as what they are: text, numbers or booleans, all of one kind."""
+    first: dict[str, Any] = {}
+    for value in y.ravel().tolist():
+        kind = next((kind for kind, classes in _KINDS.items() if isinstance(value, classes)), type(value).__name__)
+        first.setdefault(kind, value)
+    if len(first) > 1:
+        (one, a), (other, b) = [*first.items()][:2]
+        raise ValueError(
+            f"{name}: y holds {one} ({shown(a)}) and {other} ({shown(b)}), expected labels of one kind: make text of "
+            "all, as by [str(label) for label in y]"
+        )
+    return y if next(iter(first)) in ("text", "bytes") else np.array(y.tolist())
+
+
+_KINDS: dict[str, Any] = {
+    "text": str, "bytes": bytes, "booleans": (bool, np.bool_), "numbers": (int, float, np.integer, np.floating),
+    "dates": (datetime.date, np.datetime64),
+}  # fmt: skip
 
 
 def numbers_to_learn(estimator: object, y: Any, n: int) -> NDArray[np.float64]:
@@ -54,7 +89,7 @@ def numbers_to_learn(estimator: object, y: Any, n: int) -> NDArray[np.float64]:
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: y holds what is no number: {error}") from None
     if np.isnan(found).any():
-        raise ValueError(f"{name}: Input y contains NaN or infinity: leave such rows out")
+        refuse_missing(name, found)
     most = np.abs(found).max()
     if most > _MOST:
         raise ValueError(
