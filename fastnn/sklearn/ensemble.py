@@ -95,7 +95,8 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
         """Whether it is a table with the columns of the fit, in a form of which nothing else has to be checked."""
         names = self.preprocessing_.names
         if is_frame(x):
-            return names is not None and [*x.columns] == names and len(x) > 0
+            given = x.columns if isinstance(x.columns, list) else x.columns.tolist()
+            return names is not None and given == names and len(x) > 0
         return (
             names is None
             and type(x) is np.ndarray

@@ -19,6 +19,7 @@ DATES = "datetime64[us]"  # holds the years of Python's dates, 1 to 9999, where 
 _YEARS = 290_000  # before and after 1970, that microseconds hold
 EXACT = 2**53  # up to which float64 holds every whole number
 _LABELS = (str, bytes, bool, Real)  # what a value of a category may be
+_FEW = 1000  # numbers in a frame
 _TIMES = (datetime.date, np.datetime64)  # a datetime, and pandas's Timestamp, are dates
 
 
@@ -267,10 +268,11 @@ def numbers_of(x: Any) -> NDArray[Any] | None:
     """Return a table whose columns are all plain numbers as one array; None where some are not, or lose digits so."""
     if isinstance(x, np.ndarray):
         plain = x.dtype.kind in "iuf"
-    elif hasattr(x, "iloc"):
-        plain = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in x.dtypes.tolist())
-    else:
+    elif not hasattr(x, "iloc"):
         plain = all(dtype.is_numeric() for dtype in x.dtypes)
+    else:  # for few numbers it is quicker to look at what they are together
+        few = len(x) * x.shape[1] < _FEW
+        plain = few or all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in x.dtypes.tolist())
     if not plain:
         return None
     found: NDArray[Any] = x if isinstance(x, np.ndarray) else x.to_numpy()
