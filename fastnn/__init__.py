@@ -197,7 +197,7 @@ if TYPE_CHECKING:
     from fastnn.config import show_config
     from fastnn.first_weights import initialize_from_data
     from fastnn.folds import CrossValidation, cross_validate
-    from fastnn.formats import ModelFormatError, from_jax, from_numpy, from_torch, load
+    from fastnn.formats import ModelFormatError, from_jax, from_numpy, from_torch, load, to_onnx
     from fastnn.many import fit_many
     from fastnn.range_test import lr_find
 else:
@@ -213,6 +213,7 @@ else:
         "load": "formats",
         "lr_find": "range_test",
         "show_config": "config",
+        "to_onnx": "formats",
     }
 
     def __getattr__(name):
@@ -439,4 +440,5 @@ __all__ = [
     "reference",
     "schedules",
     "show_config",
+    "to_onnx",
 ]

@@ -2,6 +2,7 @@
 
 from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.files import load, save
+from fastnn.formats.onnx_export import to_onnx
 from fastnn.formats.weights import from_jax, from_numpy, from_torch
 
 __all__ = [
@@ -11,4 +12,5 @@ __all__ = [
     "from_torch",
     "load",
     "save",
+    "to_onnx",
 ]

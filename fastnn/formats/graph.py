@@ -254,7 +254,7 @@ class Graph:
                 raise _not_known(layer)
             self._layer = layer.title
             x = layer._graph(x, self)
-            if x.n != layer.n_out:
+            if x.n != layer.n_out and not layer._children:  # that of a Dense is behind its activation
                 raise ValueError(f"{layer.title}: _graph returned a value of {x.n} columns, expected {layer.n_out}")
         self._layer = before
         return x
