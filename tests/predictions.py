@@ -62,7 +62,7 @@ ROWS = 40
 # What stands for a layer, beside all activations with their defaults: rows of layers for x of FEATURES columns.
 ROWS_OF_LAYERS: dict[str, Callable[[], list[Layer]]] = {
     "Dense": lambda: [Dense(5, "tanh"), Dense(3, bias=False)],
-    "Dense-gated": lambda: [Dense(10, "glu"), Members(2), BatchEnsemble(6, 2, "swiglu")],
+    "Dense-gated": lambda: [Dense(10, "glu"), Dense(3)],
     "Dense-layer": lambda: [Dense(5, Softmin())],
     "Scale": lambda: [Scale("uniform"), Dense(2)],
     "Bias": lambda: [Bias(), Dense(2)],
