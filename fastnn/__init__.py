@@ -197,7 +197,7 @@ if TYPE_CHECKING:
     from fastnn.config import show_config
     from fastnn.first_weights import initialize_from_data
     from fastnn.folds import CrossValidation, cross_validate
-    from fastnn.formats import ModelFormatError, from_jax, from_numpy, from_torch, load, to_onnx
+    from fastnn.formats import ModelFormatError, from_jax, from_numpy, from_onnx, from_torch, load, to_onnx
     from fastnn.many import fit_many
     from fastnn.range_test import lr_find
 else:
@@ -208,6 +208,7 @@ else:
         "fit_many": "many",
         "from_jax": "formats",
         "from_numpy": "formats",
+        "from_onnx": "formats",
         "from_torch": "formats",
         "initialize_from_data": "first_weights",
         "load": "formats",
@@ -426,6 +427,7 @@ __all__ = [
     "fit_many",
     "from_jax",
     "from_numpy",
+    "from_onnx",
     "from_torch",
     "initialize_from_data",
     "initializers",

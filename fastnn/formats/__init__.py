@@ -3,12 +3,14 @@
 from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.files import load, save
 from fastnn.formats.onnx_export import to_onnx
+from fastnn.formats.onnx_import import from_onnx
 from fastnn.formats.weights import from_jax, from_numpy, from_torch
 
 __all__ = [
     "ModelFormatError",
     "from_jax",
     "from_numpy",
+    "from_onnx",
     "from_torch",
     "load",
     "save",

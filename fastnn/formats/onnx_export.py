@@ -82,7 +82,8 @@ def to_onnx(
     ['label', 'probabilities']
     """
     if not isinstance(net, (Network, Layer)):
-        raise TypeError(f"to_onnx: net is {shown(net)}, expected a Model, such as Model([Dense(1)]).build(3)")
+        hint = "its net, estimator.net_" if hasattr(net, "net_") else "a Model, such as Model([Dense(1)]).build(3)"
+        raise TypeError(f"to_onnx: net is {shown(net)}, expected {hint}")
     per_column = lookup("to_onnx: inputs", inputs, _FORMS) == "columns"
     per_output = lookup("to_onnx: outputs", outputs, _FORMS) == "columns"
     with_labels = flag("to_onnx: labels", labels)

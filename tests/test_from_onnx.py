@@ -1,0 +1,320 @@
+"""Nets from ONNX files: of this library, of others, and files that nobody has to trust."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from predictions import FEATURES, ROWS_OF_LAYERS, close, inputs, net_of
+
+from fastnn import Dense, Model, ModelFormatError, from_onnx, to_onnx
+
+onnx = pytest.importorskip("onnx")
+helper, numpy_helper = onnx.helper, onnx.numpy_helper
+
+pytestmark = pytest.mark.once
+
+RECORDED = sorted((Path(__file__).parent / "data" / "onnx").glob("*.onnx"))
+RTOL = {"float32": 2e-5, "float64": 1e-11}
+# What `to_onnx` writes in operators that are read as no layer
+NOT_READ = {
+    "Embedding", "OneHot", "Maxout", "GroupedDense", "BatchEnsemble", "MeanOfMembers", "PBLDEmbedding", "PLREmbedding",
+    "PiecewiseLinearEmbedding", "Sparsemax", "Normalization-center",
+}  # fmt: skip
+
+
+def test_recorded_files_of_other_exporters_predict_the_same_and_can_be_trained_on():
+    assert {path.stem.partition("_")[0] for path in RECORDED} >= {"torch", "sklearn"}
+    for path in RECORDED:
+        expected = json.loads(path.with_suffix(".json").read_text())
+        x, y = np.array(expected["x"], np.float32), np.array(expected["y"])
+        net = from_onnx(path)
+        np.testing.assert_allclose(net.predict(x), y, rtol=2e-5, atol=2e-6, err_msg=path.stem)
+        before = net.params.copy()
+        flat = x.reshape(len(x), -1)
+        targets = np.random.default_rng(0).normal(size=y.shape)
+        history = net.fit(flat, targets, "mse", "adam", epochs=3, verbose=False)
+        assert np.isfinite(history.loss).all(), path.stem
+        assert not np.array_equal(net.params, before), path.stem
+
+
+def test_activations_that_others_write_in_several_operators_are_recognized():
+    for exporter in ("torch_old", "torch_new"):
+        net = from_onnx(RECORDED[0].with_name(f"{exporter}_activations_first.onnx"))
+        kinds = [layer.activation and type(layer.activation).__name__ for layer in net]
+        assert kinds == [None, "ELU", "SELU", "GELU", "SiLU", "Mish", "HardSwish", "Softplus"]
+        net = from_onnx(RECORDED[0].with_name(f"{exporter}_activations_second.onnx"))
+        kinds = [layer.activation and type(layer.activation).__name__ for layer in net]
+        assert kinds == [None, "TanhShrink", "SoftShrink", "HardShrink", "LogSigmoid", "GELU"]
+    assert from_onnx(RECORDED[0].with_name("sklearn_three_zipped.onnx")).class_names == ("high", "low", "middle")
+
+
+@pytest.mark.parametrize("dtype", RTOL)
+def test_what_this_library_has_written_is_read(dtype):
+    x, n_read = inputs(seed=3), 0
+    for name in ROWS_OF_LAYERS:
+        net = net_of(name, dtype)
+        text = to_onnx(net).SerializeToString()
+        if name.partition("-")[0] in NOT_READ or name in NOT_READ:
+            with pytest.raises(ModelFormatError, match=r"node '.*' \(\w+\): "):
+                from_onnx(text)
+            continue
+        made = from_onnx(text)
+        assert made.dtype == net.dtype, name
+        close(made.predict(x), net.predict(x), RTOL[dtype])
+        n_read += 1
+    assert n_read > 50
+
+
+def test_names_of_columns_and_classes_come_back(tmp_path):
+    net = Model([Dense(4, "relu"), Dense(2, "softmax")], seed=0).build(3)
+    net.class_names = ["no", "yes"]
+    to_onnx(net, tmp_path / "net.onnx", inputs="columns", labels=True)
+    made = from_onnx(str(tmp_path / "net.onnx"), seed=3)
+    assert (made.feature_names, made.class_names, made.seed) == (("x0", "x1", "x2"), ("no", "yes"), 3)
+    assert repr(made) == repr(net)
+    x = inputs()[:, :3]
+    close(made.predict(x), net.predict(x), 1e-6)
+    each = to_onnx(net, outputs="columns").SerializeToString()
+    close(from_onnx(each, output="no").predict(x), net.predict(x)[:, :1], 1e-6)
+
+
+# Nets from nodes
+
+
+def written(nodes, arrays, n_in=3, outputs=("y",), opset=17, shape=None, **options):
+    """An ONNX model of these nodes, of x."""
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info("x", 1, shape or ["rows", n_in])],
+        [helper.make_tensor_value_info(name, 1, None) for name in outputs],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in arrays.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8, **options)
+
+
+def node(op, *inputs_and_output, **attributes):
+    *given, made = inputs_and_output
+    return helper.make_node(op, given, made if isinstance(made, list) else [made], name=f"the {op}", **attributes)
+
+
+W, B = np.arange(6, dtype=np.float32).reshape(3, 2) / 7, np.array([0.5, -1], np.float32)
+X = inputs()[:, :3]
+
+
+def test_operators_with_their_attributes():
+    f, softmax = np.float32, lambda z: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    z = X @ W + B
+    s3, eye = np.array([0.1, 0.2, 0.3], f), np.eye(3, dtype=f)
+    half = W.astype(np.float16)
+    tanh = [node("Gemm", "x", "w", "z"), node("Tanh", "z", "t"), node("Sub", "z", "t", "u"), node("Sub", "u", "x", "y")]
+    split = [node("Split", "x", "s", ["p", "q"], axis=1), node("Concat", "q", "p", "y", axis=1)]
+    by_hand = [node("Exp", "x", "e"), node("ReduceSum", "e", "axes", "s"), node("Div", "e", "s", "y")]
+    of_w = [node("Constant", "w", value=numpy_helper.from_array(W)), node("Transpose", "w", "v")]
+    shaped = [node("Shape", "x", "s"), node("Reshape", "x", "s", "r"), node("Identity", "r", "y")]
+    moments = {"s": np.full(3, 2, f), "o": np.ones(3, f), "m": np.full(3, 0.5, f), "v": np.full(3, 4, f)}
+    norm = [node("BatchNormalization", "x", "s", "o", "m", "v", "y", epsilon=0.1)]
+    gemm = [node("Gemm", "x", "w", "b", "y", alpha=2.0, beta=0.5, transB=1)]
+    clip = [node("Clip", "x", "low", "high", "y")]
+    cases = {
+        "Gemm": (gemm, {"w": W.T, "b": B}, 2 * X @ W + B / 2),
+        "Gemm with one bias": ([node("Gemm", "x", "w", "b", "y")], {"w": W, "b": f(2)}, X @ W + 2),
+        "MatMul + Add": ([node("MatMul", "x", "w", "z"), node("Add", "b", "z", "y")], {"w": W, "b": B}, z),
+        "Sub from": ([node("Sub", "c", "x", "y")], {"c": np.ones(3, f)}, 1 - X),
+        "Div": ([node("Div", "x", "c", "y")], {"c": np.array([[1, 2, 4]], f)}, X / [1, 2, 4]),
+        "Neg": ([node("Neg", "x", "y")], {}, -X),
+        "Clip": (clip, {"low": f(-0.5), "high": f(0.7)}, np.clip(X, -0.5, 0.7)),
+        "Clip of old": ([node("Clip", "x", "y", min=0.0, max=6.0)], {}, np.clip(X, 0, 6)),
+        "PRelu": ([node("PRelu", "x", "s", "y")], {"s": s3}, np.where(X > 0, X, X * s3)),
+        "Softmax": ([node("Softmax", "x", "y", axis=1)], {}, softmax(X)),
+        "Softmax by hand": (by_hand, {"axes": np.array([1])}, softmax(X)),
+        "Gather": ([node("Gather", "x", "i", "y", axis=1)], {"i": np.array([2, -3, 0])}, X[:, [2, 0, 0]]),
+        "Slice": ([node("Slice", "x", "a", "b", "c", "y")], {"a": [1], "b": [2**40], "c": [1]}, X[:, 1:]),
+        "Split": (split, {"s": [1, 2]}, X[:, [1, 2, 0]]),
+        "Square": ([node("Mul", "x", "x", "y")], {}, X * X),
+        "Difference": (tanh, {"w": eye}, X - np.tanh(X) - X),
+        "Reshape": (shaped, {}, X),
+        "Constant": ([*of_w, node("Gemm", "x", "v", "y", transB=1)], {}, X @ W),
+        "Half": ([node("Cast", "h", "w", to=1), node("MatMul", "x", "w", "y")], {"h": half}, X @ half),
+        "Batch": (
+            norm,
+            moments,
+            (X - 0.5) / np.sqrt(4.1) * 2 + 1,
+        ),
+    }
+    for name, (nodes, arrays, expected) in cases.items():
+        net = from_onnx(written(nodes, arrays).SerializeToString())
+        np.testing.assert_allclose(net.predict(X), expected, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_an_embedding_is_read():
+    table = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
+    nodes = [node("Cast", "x", "i", to=7), node("Gather", "t", "i", "e"), node("Flatten", "e", "y")]
+    codes = np.array([[0, 4, 2], [3, 1, 1]])
+    net = from_onnx(written(nodes, {"t": table}).SerializeToString())
+    np.testing.assert_allclose(net.predict(codes), table[codes].reshape(2, 6), rtol=1e-6)
+
+
+def test_what_is_not_understood_names_node_and_operator(tmp_path):
+    path = tmp_path / "net.onnx"
+    for nodes, arrays, message in (
+        (
+            [node("Conv", "x", "w", "y")],
+            {"w": np.ones((1, 1, 3), "f")},
+            r"node 'the Conv' \(Conv\): operator Conv is",
+        ),
+        ([node("Abs", "x", "y")], {}, r"node 'the Abs' \(Abs\): operator Abs is not understood"),
+        ([node("MatMul", "w", "x", "y")], {"w": W}, r"\(MatMul\): expected rows times a constant matrix"),
+        ([node("Gemm", "x", "w", "y", transA=1)], {"w": W}, r"\(Gemm\): rows of 3 numbers times a matrix"),
+        ([node("Gemm", "x", "w", "y")], {"w": W.T}, r"\(Gemm\): rows of 3 numbers times a matrix of shape \(2, 3\)"),
+        ([node("Softmax", "x", "y", axis=0)], {}, r"\(Softmax\): axis 0"),
+        ([node("Concat", "x", "x", "y", axis=0)], {}, r"\(Concat\): expected rows of columns side by side, axis 1"),
+        (
+            [node("Reshape", "x", "s", "y")],
+            {"s": np.array([3, -1])},
+            r"\(Reshape\): \[3, -1\] for rows of shape",
+        ),
+        ([node("Gather", "x", "i", "y", axis=1)], {"i": np.array([3])}, r"\(Gather\): column 3 of 3"),
+        ([node("Add", "x", "w", "y")], {"w": W}, r"\(Add\): arrays of shapes"),
+        ([node("Shrink", "x", "y", lambd=0.5, bias=0.1)], {}, r"\(Shrink\): bias is"),
+        ([node("Gelu", "x", "y", approximate="some")], {}, r"\(Gelu\): approximate is"),
+        (
+            [helper.make_node("Relu", ["x"], ["y"], "own", domain="com.own")],
+            {},
+            r"node 'own' \(Relu\) is of the domain 'com.own'",
+        ),
+    ):
+        path.write_bytes(written(nodes, arrays).SerializeToString())
+        with pytest.raises(ModelFormatError, match=rf"net\.onnx: .*{message}"):
+            from_onnx(path)
+    relu = written([node("Relu", "x", "y")], {}).SerializeToString()
+    for wrong, error, match in (
+        (lambda: from_onnx(3), TypeError, "from_onnx: source is 3"),
+        (lambda: from_onnx(path, output=3), TypeError, "from_onnx: output is 3"),
+        (lambda: from_onnx(tmp_path / "none.onnx"), FileNotFoundError, "none"),
+        (lambda: from_onnx(b"to do"), ModelFormatError, "no ONNX file"),
+        (
+            lambda: from_onnx(relu, output="z"),
+            ModelFormatError,
+            "'z'",
+        ),
+    ):
+        with pytest.raises(error, match=match):
+            wrong()
+
+
+def test_a_missing_package_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ImportError, match=r"pip install fastnn-numpy\[onnx\]"):
+        from_onnx(b"")
+
+
+def hostile():
+    """Files that nobody should trust, with what is said of them."""
+
+    def changed(change, *given):
+        model = written(*given) if given else written([node("Gemm", "x", "w", "b", "y")], {"w": W, "b": B})
+        change(model)
+        return model
+
+    def dims(sizes):
+        return lambda model: (
+            model.graph.initializer[0].ClearField("dims"),
+            model.graph.initializer[0].dims.extend(sizes),
+        )
+
+    def external(model):
+        model.graph.initializer[0].data_location = 1
+        model.graph.initializer[0].external_data.add(key="location", value="/etc/passwd")
+
+    inner = helper.make_graph([node("Relu", "x", "z")], "inner", [], [helper.make_tensor_value_info("z", 1, None)])
+    yield changed(external), "lie in another file"
+    yield changed(dims([2**40, 2**40])), "it has 24 bytes, expected"
+    yield changed(dims([-1, 2])), "its shape is"
+    yield changed(dims([1] * 2000)), "its shape is"
+    yield changed(lambda model: setattr(model.graph.initializer[0], "data_type", 99)), "its numbers are 99"
+    yield changed(lambda model: setattr(model.graph.initializer[0], "data_type", 16)), "its numbers are BFLOAT16"
+    yield changed(lambda model: model.graph.initializer.append(model.graph.initializer[0])), "is there twice"
+    yield changed(lambda model: model.graph.node.append(model.graph.node[0])), "two nodes make 'y'"
+    yield (
+        changed(
+            lambda model: (
+                setattr(model.graph.node[0], "input", []) if False else model.graph.node[0].ClearField("input")
+            )
+        ),
+        "no input",
+    )
+    yield changed(lambda model: model.graph.ClearField("input")), "depends on no input"
+    yield changed(lambda model: model.graph.ClearField("output")), "none of its outputs"
+    yield changed(lambda model: model.functions.add(name="f")), "functions of its own"
+    yield changed(lambda model: model.graph.sparse_initializer.add()), "sparse arrays"
+    yield (
+        written([node("Relu", "z", "y"), node("Add", "x", "y", "z")], {}),
+        "reads '.', which is made of it|reads what is made",
+    )
+    yield written([node("Relu", "y", "y")], {}), "which is made of it"
+    yield written([node("Add", "x", "none", "y")], {}), "there is no 'none'"
+    yield written([node("If", "x", "y", then_branch=inner, else_branch=inner)], {}), "graphs inside of nodes"
+    yield (
+        written([node("ConstantOfShape", "s", "w"), node("MatMul", "x", "w", "y")], {"s": np.array([3, 2**40])}),
+        "more memory",
+    )
+    yield (
+        written([node("Gather", "b", "i", "w"), node("Add", "x", "w", "y")], {"b": B, "i": np.zeros((9, 9), int)}),
+        "arrays of",
+    )
+    yield written([node("Relu", "x", "y")], {}, 2**41), "expected sizes above 0"
+    yield written([node("Relu", "x", "y")], {}, 2**33), "more memory"
+    yield written([node("Relu", "x", "y")], {}, shape=["rows", "columns"]), "expected sizes above 0 that are known"
+    yield written([node("Relu", "x", "y")], {}, shape=[3]), "has 1 dimensions"
+    yield written([node("Pow", "x", "x", "z"), node("Where", "z", "z", "z", "y")], {}), "is not understood"
+    wide = [node("Concat", *["x" if i == 0 else f"x{i}"] * 9, f"x{i + 1}", axis=1) for i in range(12)]
+    yield written(wide, {}, outputs=("x12",)), "more memory"
+    deep = [node("Add", "x", "x", "y0"), *(node("Mul", f"y{i}", f"y{i}", f"y{i + 1}") for i in range(60))]
+    yield written(deep, {}, outputs=("y60",)), ""
+
+
+def test_hostile_files_are_refused_and_run_nothing():
+    for model, message in hostile():
+        text = model.SerializeToString()
+        if not message:
+            from_onnx(text)
+            continue
+        with pytest.raises(ModelFormatError, match=message):
+            from_onnx(text)
+
+
+def test_changed_bytes_are_refused_or_read_as_what_they_are():
+    rng = np.random.default_rng(0)
+    texts = [
+        path.read_bytes() for path in RECORDED if path.stem in ("torch_old_block", "torch_new_norms", "sklearn_two")
+    ]
+    refused = 0
+    for i in range(600):
+        text = bytearray(texts[i % len(texts)])
+        for at in rng.integers(0, len(text), rng.integers(1, 4)):
+            text[at] = rng.integers(0, 256)
+        if i % 5 == 0:
+            del text[rng.integers(0, len(text)) :]
+        try:
+            net = from_onnx(bytes(text))
+        except ModelFormatError:
+            refused += 1
+        else:
+            assert net.predict(np.zeros((2, net.n_in))).shape == (2, net.n_out)
+    assert refused > 100
+
+
+def test_random_rows_are_read_with_what_pytorch_has_if_it_is_there():
+    torch = pytest.importorskip("torch")
+    from io import BytesIO
+
+    module = torch.nn.Sequential(torch.nn.Linear(FEATURES, 5), torch.nn.SiLU(), torch.nn.Linear(5, 2)).eval()
+    stream = BytesIO()
+    torch.onnx.export(module, (torch.zeros(2, FEATURES),), stream, dynamo=False)
+    found = from_onnx(stream.getvalue()).predict(inputs())
+    np.testing.assert_allclose(
+        found, module(torch.from_numpy(inputs().astype("f"))).detach().numpy(), rtol=1e-5, atol=1e-6
+    )
