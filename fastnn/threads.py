@@ -13,6 +13,7 @@ from fastnn._core.team import most_threads, run_threads, start_threads, wait_for
 from fastnn.checks import count
 
 _WORTH_STARTING = 400  # chunks of about 5 us: with fewer, threads take longer to start than they save
+_WORTH_SHARING = 16  # chunks of one step: in shorter ones a thread that is late costs more than others can save
 _SYMBOL = "PyInit_team"  # of the compiled core, by which threadpoolctl knows its file
 _QUOTA = "/sys/fs/cgroup/cpu.max"  # of the kernel's control groups, version 2: quota and period
 _limited = _local()  # to what threadpoolctl has limited this thread, as `most`
@@ -96,7 +97,7 @@ def chosen(n_threads: int | None, chunks: int, times: int) -> int:
     register()
     if n_threads is not None:
         return n_threads if chunks > 1 else 1
-    return worth(chunks * times) if chunks >= 8 else 1
+    return worth(chunks * times) if chunks >= _WORTH_SHARING else 1
 
 
 def worth(chunks: float) -> int:

@@ -503,6 +503,14 @@ def test_a_number_that_is_asked_for_is_not_bounded(monkeypatch):
     assert threads.chosen(None, 100, 100) == 1
 
 
+def test_short_steps_stay_on_one_thread(monkeypatch):
+    """By default: where another program takes a processor away, they would wait for longer than they take."""
+    monkeypatch.setattr(threads, "available", lambda: 2)
+    assert threads.chosen(None, 15, 10**6) == 1
+    assert threads.chosen(None, 16, 10**6) == 2
+    assert threads.chosen(2, 15, 10**6) == 2
+
+
 LIMITS = """
 import os
 from concurrent.futures import ThreadPoolExecutor
