@@ -1,21 +1,26 @@
 """What scikit-learn's multi-layer perceptrons do not have: what each setting does, in figures or exactly; refusals."""
 
+import pickle
+
 import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
+import scipy.sparse
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.datasets import load_iris, make_regression
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import f1_score, log_loss, mean_pinball_loss
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.class_weight import compute_sample_weight
 
-from fastnn import LBFGS, MSE, SGD, AdamW, CrossEntropy, Dropout, EarlyStopping, LeakyReLU, Quantile
+from fastnn import LBFGS, MSE, SGD, AdamW, CrossEntropy, Dropout, EarlyStopping, LeakyReLU, PReLU, Quantile
 from fastnn.callbacks import Callback, CSVLogger
 from fastnn.layers import BatchNorm, LayerNorm
-from fastnn.schedules import Cosine
-from fastnn.sklearn import MLPClassifier, MLPRegressor
+from fastnn.schedules import Cosine, ReduceOnPlateau
+from fastnn.sklearn import MLPClassifier, MLPRegressor, sparse
 
 pytestmark = [
     pytest.mark.once,
@@ -251,6 +256,198 @@ def test_ensembles():
     each = np.mean([net.predict_proba(X) for net in model.estimators_], axis=0)
     np.testing.assert_allclose(model.predict_proba(X), each)
     assert model.score(X, Y) > 0.8
+
+
+def test_what_ensembles_have_and_have_not():
+    model = regressor(n_ensemble=3, max_iter=300, n_iter_no_change=2).fit(R, T)
+    nets = model.estimators_
+    assert len({net.n_iter_ for net in nets}) > 1
+    assert len(model.loss_curve_) == model.n_iter_ == max(net.n_iter_ for net in nets)
+    assert model.loss_curve_[0] == np.mean([net.loss_curve_[0] for net in nets])
+    assert model.loss_curve_[-1] == model.loss_ == np.mean([net.loss_ for net in nets])
+    assert model.best_loss_ == np.mean([net.best_loss_ for net in nets])
+    assert model.validation_scores_ is None
+    for name in ("net_", "coefs_", "intercepts_"):
+        assert not hasattr(model, name)
+        with pytest.raises(AttributeError, match=rf"of n_ensemble=3 nets. They are nets_, and estimators_\[i\].{name}"):
+            getattr(model, name)
+        with pytest.raises(AttributeError, match=f"object has no attribute '{name}'$"):
+            getattr(regressor(), name)
+    scored = classifier(n_ensemble=2, early_stopping=True).fit(X, Y)
+    assert scored.best_loss_ is None
+    assert scored.best_validation_score_ == np.mean([net.best_validation_score_ for net in scored.estimators_])
+    assert not hasattr(regressor(n_ensemble=2, solver="lbfgs").fit(R, T), "loss_curve_")
+    alone = model.set_params(n_ensemble=1).fit(R, T)
+    assert len(alone.coefs_) == 2
+    assert not hasattr(alone, "estimators_")
+
+
+def test_all_rows_of_sparse_data_are_never_dense_at_once(monkeypatch):
+    rng = np.random.default_rng(0)
+    x = scipy.sparse.random(90, 30, 0.2, format="csr", rng=0)
+    t = np.asarray(x @ rng.normal(size=30))
+    counts, weight = rng.poisson(2.0, 90).astype(float), rng.uniform(0.5, 2, 90)
+    settings = {"solver": "lbfgs", "max_iter": 15, "alpha": 0.1}
+    cases = [(regressor, t), (classifier, t > 0), (classifier, np.digitize(t, [-1, 1])), (regressor, counts)]
+    rows, whole = [], scipy.sparse.csr_matrix.toarray
+
+    def toarray(x):
+        rows.append(x.shape[0])
+        return whole(x)
+
+    for i, (make, y) in enumerate(cases):
+        if i == 3:
+            settings["loss"] = "poisson"
+        for given in (None, weight):
+            dense = make(**settings).fit(x.toarray(), y, given)
+            with monkeypatch.context() as patch:
+                patch.setattr(sparse, "MOST_BYTES", 20 * 30 * 8)
+                patch.setattr(scipy.sparse.csr_matrix, "toarray", toarray)
+                blocks = make(**settings).fit(csr_matrix(x), y, given)
+            assert max(rows) == 20
+            rows.clear()
+            np.testing.assert_allclose(blocks.loss_, dense.loss_, rtol=1e-8)
+            np.testing.assert_allclose(blocks.coefs_[0], dense.coefs_[0], rtol=1e-4, atol=1e-6)
+
+
+def test_rates_follow_what_is_logged():
+    rates = []
+    model = regressor(
+        learning_rate=ReduceOnPlateau(factor=0.5, patience=1, threshold=0.1), max_iter=60, tol=0,
+        callbacks=lambda net, *_: rates.append(float(net.optimizer.lr)),
+    ).fit(R, T)  # fmt: skip
+    assert len(rates) == model.n_iter_
+    assert rates[0] == 0.02
+    halves = np.log2(0.02 / np.array(rates))
+    np.testing.assert_allclose(halves, np.round(halves), atol=1e-9)
+    assert 1 <= halves[-1] < 60
+    assert (np.diff(halves) >= 0).all()
+    plain = regressor(max_iter=60, tol=0).fit(R, T)
+    first = int(np.argmax(halves > 0))
+    np.testing.assert_array_equal(model.loss_curve_[:first], plain.loss_curve_[:first])
+    assert model.loss_curve_[first] != plain.loss_curve_[first]
+    with pytest.raises(ValueError, match="val_loss"):
+        regressor(learning_rate=ReduceOnPlateau(monitor="val_loss")).fit(R, T)
+    watched = regressor(learning_rate=ReduceOnPlateau(monitor="val_loss", patience=0, threshold=0.5), max_iter=30)
+    assert watched.fit(R, T, validation_data=(R, T)).loss_curve_ != plain.loss_curve_[:30]
+
+
+CHANGES = [  # what the net was made with, what it shall be trained further with, what the error says
+    (regressor, {"normalization": "batch"}, {"normalization": None}, "normalization is None, but .* normalization 'ba"),
+    (regressor, {}, {"normalization": "layer"}, "normalization is 'layer', but .* made with normalization None"),
+    (regressor, {"normalization": "batch"}, {"normalization": "layer"}, "normalization is 'layer', but"),
+    (regressor, {}, {"loss": Quantile((0.1, 0.9))}, "loss is one of 2 outputs .* made with loss one of 1 outputs"),
+    (regressor, {}, {"activation": PReLU()}, r"activation is PReLU\(\), but .* made with activation 'relu'"),
+    (classifier, {}, {"out_activation": "softmax"}, "out_activation is 'softmax'.* made with out_activation None"),
+]
+
+
+@pytest.mark.parametrize(("make", "before", "after", "match"), CHANGES)
+def test_other_parameters_than_those_that_there_are_do_not_go_on(make, before, after, match):
+    x, y = (R, T) if make is regressor else (X, Y == 1)
+    model = make(warm_start=True, **before).fit(x, y)
+    old = [array.copy() for array in model.coefs_]
+    model.set_params(**after)
+    with pytest.raises(ValueError, match=match + ".*set it back, or begin anew by fit with warm_start=False"):
+        model.fit(x, y)
+    for array, wanted in zip(model.coefs_, old, strict=True):
+        np.testing.assert_array_equal(array, wanted)
+    model.set_params(**before, **{name: getattr(make(), name) for name in after if name not in before}).fit(x, y)
+
+
+def test_what_may_change_between_fits():
+    model = regressor(warm_start=True, normalization="batch", learning_rate_init=1e-300).fit(R, T)
+    before, mean = model.coefs_[0].copy(), model.net_.layers[1].mean.copy()
+    model.set_params(activation="tanh", dropout=0.2, max_iter=1, loss="huber").fit(R, T)
+    np.testing.assert_array_equal(model.coefs_[0], before)
+    assert [type(layer).__name__ for layer in model.net_.layers][1:4] == ["BatchNorm", "Tanh", "Dropout"]
+    assert np.abs(model.net_.layers[1].mean - mean).max() < 0.5 * np.abs(mean).max()  # it goes on from there
+
+
+SEVERAL = {  # targets of several columns, each with classes of its own
+    "numbers": np.stack([Y, Y % 2, 5 * (X[:, 0] > 6)], axis=1),
+    "words and numbers": np.stack([np.array(["a", "b", "c"], object)[Y], (Y == 1).astype(object)], axis=1),
+    "one of a class": np.stack([Y, np.full(150, 7)], axis=1),
+}
+ENDS = [{}, {"loss": "focal"}, {"out_activation": "logistic"}, {"out_activation": "softmax"}, {"solver": "lbfgs"}]
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_several_targets_of_several_classes(name):
+    y, forest = SEVERAL[name], RandomForestClassifier(5, random_state=0)
+    forest.fit(X, y if name != "words and numbers" else np.stack([Y, Y == 1], axis=1))
+    for settings in ENDS if name == "numbers" else ENDS[::4]:
+        model = classifier(max_iter=100, **settings).fit(X, y)
+        assert [len(classes) for classes in model.classes_] == [len(classes) for classes in forest.classes_]
+        assert [p.shape for p in model.predict_proba(X)] == [p.shape for p in forest.predict_proba(X)]
+        found = model.predict(X)
+        assert found.shape == y.shape
+        assert model.score(X, y) == np.mean((found == y).all(axis=1)) > 0.6
+        for j, p in enumerate(model.predict_proba(X)):
+            np.testing.assert_allclose(p.sum(axis=1), 1)
+            assert (model.classes_[j][p.argmax(axis=1)] == found[:, j]).all()
+            with np.errstate(divide="ignore"):
+                np.testing.assert_allclose(model.predict_log_proba(X)[j], np.log(p))
+        assert [type(one) for one in found[0]] == [type(one) for one in y[0]]
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict(X), found)
+    model = classifier(loss="hinge", max_iter=100).fit(X, y)
+    assert len(model.decision_function(X)) == y.shape[1]
+    assert model.score(X, y) > 0.6
+
+
+def test_several_targets_train_as_the_sum_of_their_losses():
+    y = SEVERAL["numbers"]
+    model = classifier(max_iter=1, batch_size=150, alpha=0.0, learning_rate_init=1e-300).fit(X, y)
+    expected = sum(log_loss(y[:, j], p) for j, p in enumerate(model.predict_proba(X)))
+    np.testing.assert_allclose(model.loss_, expected)
+    weight = np.random.default_rng(0).uniform(0.5, 2, 150)
+    by_class = [{0: 1, 1: 2, 2: 3}, {0: 2, 1: 1}, {0: 1, 5: 4}]
+    for given in ("balanced", by_class):
+        rows = compute_sample_weight(given, y)
+        same(classifier(class_weight=given).fit(X, y, weight), classifier().fit(X, y, weight * rows))
+        same(classifier(class_weight=given).fit(X, y), classifier().fit(X, y, rows))
+    with pytest.raises(ValueError, match="For multi-output, class_weight should be a list of dicts"):
+        classifier(class_weight={0: 1}).fit(X, y)
+    alone = classifier(max_iter=60).fit(X, Y)
+    twice = classifier(max_iter=60).fit(X, np.stack([Y, Y], axis=1) + 1)
+    assert alone.score(X, Y) > 0.9 < twice.score(X, np.stack([Y, Y], axis=1) + 1)
+
+
+def test_several_targets_in_the_rest():
+    y = SEVERAL["numbers"]
+    stopped = classifier(early_stopping=True, max_iter=300, validation_fraction=0.3).fit(X, y)
+    assert 0.5 < stopped.best_validation_score_ == max(stopped.validation_scores_)
+    watched = classifier(early_stopping=True, scoring="loss", max_iter=100).fit(X, y, validation_data=(X, y))
+    expected = sum(log_loss(y[:, j], p) for j, p in enumerate(watched.predict_proba(X)))
+    np.testing.assert_allclose(-watched.best_validation_score_, expected)
+    classes = [[0, 1, 2], [0, 1], [0, 5]]
+    part = classifier(n_iter_no_change=3, early_stopping=True)
+    for _ in range(3):
+        part.partial_fit(X[:60], y[:60], classes=classes, validation_data=(X, y))
+    assert [one.tolist() for one in part.classes_] == classes
+    with pytest.raises(ValueError, match="is not the same as on last call"):
+        part.partial_fit(X, y, classes=[[0, 1], [0, 1], [0, 5]], validation_data=(X, y))
+    with pytest.raises(ValueError, match=r"output 2: `y` has classes not in"):
+        classifier().partial_fit(X, y, classes=[[0, 1, 2], [0, 1], [0, 4]])
+    with pytest.raises(ValueError, match="classes must be passed"):
+        classifier().partial_fit(X, y)
+    together = classifier(n_ensemble=2).fit(X, y)
+    mean = np.mean([net.predict_proba(X)[0] for net in together.estimators_], axis=0)
+    np.testing.assert_allclose(together.predict_proba(X)[0], mean)
+    further = classifier(warm_start=True).fit(X, y)
+    loss = further.loss_
+    assert further.fit(X, y).loss_ < loss
+    with pytest.raises(ValueError, match="output 0: warm_start can only be used"):
+        further.fit(X[:100], y[:100])
+    with pytest.raises(ValueError, match=r"y has shape \(150,\), expected \(rows, 3\)"):
+        further.fit(X, Y)
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        classifier().fit(X, X[:, :2])
+    frame = pytest.importorskip("pandas").DataFrame({"kind": np.array(list("abc"))[Y], "n": Y})
+    assert classifier(max_iter=60).fit(X, frame).predict(X)[0].tolist() == ["a", 0]
+    sparse = classifier().fit(csr_matrix(X), y)
+    np.testing.assert_allclose(sparse.predict_proba(X)[0], classifier().fit(X, y).predict_proba(X)[0])
 
 
 def test_partial_fit_stops():

@@ -99,12 +99,26 @@ LABELS = {
 def test_labels_become_what_the_binarizer_makes_of_them(labels):
     from sklearn.preprocessing import LabelBinarizer
 
-    from fastnn.sklearn.classification import _binarized
+    from fastnn.sklearn.labels import binarized
 
     y = np.array(LABELS[labels])
-    (found, targets), expected = _binarized(y), LabelBinarizer().fit(y)
+    (found, targets), expected = binarized(y), LabelBinarizer().fit(y)
     np.testing.assert_array_equal(found.classes_, expected.classes_, strict=True)
     assert (found.y_type_, found.sparse_input_) == (expected.y_type_, expected.sparse_input_)
     assert (targets is None) == (labels in ("floats", "one", "objects", "several"))
     if targets is not None:
         np.testing.assert_array_equal(targets, expected.transform(y).astype(bool), strict=True)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_nets_of_float32_compute_with_other_rows_in_their_dtype(task):
+    """As NumPy does in scikit-learn: rows of float64 and whole numbers give float64."""
+    theirs, own, y = both(task)
+    fitted(theirs, own, X=X.astype(np.float32), y=y)
+    own.coefs_, own.intercepts_ = theirs.coefs_, theirs.intercepts_
+    predict = "predict" if task in ("numbers", "counts") else "predict_proba"
+    for rows in (X, X.astype(np.float32), np.round(X).astype(np.int64), np.round(X).astype(np.int16)):
+        found, wanted = getattr(own, predict)(rows), getattr(theirs, predict)(rows)
+        assert found.dtype == wanted.dtype
+        near = 1e-12 if wanted.dtype == np.float64 else 1e-5
+        np.testing.assert_allclose(found, wanted, near, near)

@@ -163,7 +163,6 @@ OF_CLASSES = {
     "other classes": ({}, lambda m: partial(partial(m), classes=[0, 1, 5])),
     "warm start, other classes": ({"warm_start": True}, lambda m: twice(m, second=Y["MLPClassifier"] % 2)),
     "numbers": ({}, lambda m: m.fit(X, Y["MLPRegressor"])),
-    "several classes in columns": ({}, lambda m: m.fit(X, np.stack([Y["MLPClassifier"]] * 2, axis=1))),
     "one class": ({}, lambda m: m.fit(X, np.ones(60)).predict(X)),
 }
 OF_NUMBERS = {

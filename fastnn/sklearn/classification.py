@@ -7,45 +7,18 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
-from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastnn.arena import Array
-from fastnn.losses import (
-    BinaryCrossEntropy,
-    BinaryFocal,
-    CategoricalFocal,
-    CrossEntropy,
-    Hinge,
-    Loss,
-    MultiMargin,
-    SquaredHinge,
-)
+from fastnn.losses import Loss
 from fastnn.sklearn import choices
 from fastnn.sklearn.borrowed import StrOptions, check_first_classes, fit_context
 from fastnn.sklearn.contract import keep
 from fastnn.sklearn.extended import Extended
+from fastnn.sklearn.labels import Labels, SeveralLabels, has_margins, of_classes, of_targets
 from fastnn.sklearn.loop import Goal
-
-
-def _binarized(y: Array) -> tuple[LabelBinarizer, Array | None]:
-    """Return the binarizer of labels, and what it makes of them, or None.
-
-    Two classes or more of whole numbers, words or truths, each often, as most labels are, are not looked at again and
-    again: to find out what labels are takes scikit-learn longer than small data take to be learnt.
-    """
-    binarizer = LabelBinarizer()
-    if y.ndim == 1 and y.dtype.kind in "iubU":
-        classes, codes = np.unique(y, return_inverse=True)
-        if 2 <= len(classes) <= len(y) / 2:  # of more, scikit-learn warns
-            binarizer.classes_, binarizer.sparse_input_ = classes, False
-            binarizer.y_type_ = "binary" if len(classes) == 2 else "multiclass"
-            codes = codes.reshape(-1, 1)
-            return binarizer, codes == 1 if len(classes) == 2 else codes == np.arange(len(classes))
-    return binarizer.fit(y), None
 
 
 class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
@@ -95,7 +68,8 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         "log_loss", "focal", or margins: "hinge", "squared_hinge", "multi_margin", which have `decision_function` in
         place of `predict_proba`; or a loss of classes of this library.
     class_weight : dict, list of dict, "balanced" or None
-        What classes weigh in training, not in validation, times sample_weight.
+        What classes weigh in training, not in validation, times sample_weight; of several targets a list, or
+        "balanced", and the weights of a row are multiplied.
     dropout : float or sequence of float
         The share of the outputs of hidden layers that is left out in training, from 0 to below 1; one for each layer.
     normalization : {"batch", "layer"} or None
@@ -118,6 +92,7 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
     Attributes
     ----------
     classes_ : ndarray, or list of ndarray
+        Of several targets, each of classes of its own, a list, as of scikit-learn's forests.
     coefs_, intercepts_ : list of ndarray
         The weights (n_in, n_out) and biases of the layers: the arrays that the net computes with.
     loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_, n_iter_, t_ : float, list, int
@@ -126,6 +101,14 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         As scikit-learn's.
     net_ : Model
         The net.
+
+    Notes
+    -----
+    A y of shape (n_samples, n_outputs) whose columns have classes of their own ("multiclass-multioutput", which
+    scikit-learn's net refuses) is learnt by one net: the sum of the losses of the targets is made small. `classes_`,
+    `predict_proba` and `decision_function` are lists then, `predict` gives (n_samples, n_outputs), and `score`, as
+    `MultiOutputClassifier`'s, the share of rows whose targets are all right; `out_activation_` is "identity": `net_`
+    gives what comes before the softmax or the sigmoid of each target. Columns of 0 and 1 alone are several labels.
 
     Examples
     --------
@@ -147,8 +130,7 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
     loss: Any
     class_weight: Any
     classes_: Any
-    _goal_loss: Loss
-    _label_binarizer: LabelBinarizer
+    _known_labels: Labels | SeveralLabels
 
     def __init__(
         self,
@@ -194,63 +176,22 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         X, y = self._validated(X, y, reset)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        known = None
         if "classes_" not in self.__dict__ or not (self.warm_start or incremental):
-            self._label_binarizer, known = _binarized(y)
-            self.classes_ = self._label_binarizer.classes_
-            if known is not None:
-                return X, self._for_end(known)
+            self._known_labels, known = of_targets(y)
+            self.classes_ = self._known_labels.classes
         else:
-            self._require_known(unique_labels(y))
-        return X, self._columns_of(y)
-
-    def _columns_of(self, y: Any) -> Array:
-        """Return labels as True and False, in a column for each output of the net."""
-        return self._for_end(self._label_binarizer.transform(y).astype(bool))
-
-    def _for_end(self, columns: Array) -> Array:
-        self._choose_end()
-        is_pair = self._ends == "softmax" and self._label_binarizer.y_type_ == "binary"
-        return np.concatenate([~columns, columns], axis=1) if is_pair else columns
+            self._known_labels.require(y, "y", self.warm_start)
+        labels = self._known_labels
+        labels.choose_end(self)
+        return X, labels.columns(y) if known is None else labels.for_end(known)  # type: ignore[union-attr]
 
     def _targets_like(self, y: Any) -> Array:
-        y = column_or_1d(y) if np.ndim(y) == 2 and np.shape(y)[1] == 1 else y
-        unknown = np.setdiff1d(unique_labels(y), self.classes_)
-        if len(unknown):
-            raise ValueError(f"y of validation_data has labels that are not in y: {unknown.tolist()}")
-        columns = self._columns_of(y)
+        if not hasattr(y, "tocsr"):
+            y = column_or_1d(y) if np.ndim(y) == 2 and np.shape(y)[1] == 1 else np.asarray(y)
+        self._known_labels.require(y, "validation_data")
+        columns = self._known_labels.columns(y)
         return columns[:, None] if columns.ndim == 1 else columns
-
-    def _choose_end(self) -> None:
-        """Choose the loss and how the net ends: a probability or margin for each output, or one of all classes."""
-        kind, given = self._label_binarizer.y_type_, self.loss
-        by_kind = "softmax" if kind == "multiclass" else "logistic"
-        end = by_kind if self.out_activation is None else self.out_activation
-        if given == "log_loss":
-            loss: Loss = CrossEntropy() if end == "softmax" else BinaryCrossEntropy()
-        elif isinstance(given, str) and given == "focal":
-            loss = CategoricalFocal() if end == "softmax" else BinaryFocal()
-        else:
-            loss = choices.loss_of(self, given)
-        of_all = isinstance(loss, (CrossEntropy, CategoricalFocal, MultiMargin))
-        margins = isinstance(loss, (Hinge, SquaredHinge, MultiMargin))
-        if not (of_all or isinstance(loss, (BinaryCrossEntropy, BinaryFocal, Hinge, SquaredHinge))):
-            raise choices.wrong(
-                self,
-                "loss",
-                f"a loss of classes, or a str among {sorted(choices.CLASSIFIER_LOSSES)}",
-            )
-        if of_all and kind.startswith("multilabel"):
-            raise ValueError(
-                f"loss={given!r} is of one class for each row, and y has rows of several labels: use loss='log_loss', "
-                "'focal' or 'hinge'"
-            )
-        fits = "softmax" if of_all else "logistic"
-        if self.out_activation is not None and (margins or end != fits):
-            what = "margins, without an activation" if margins else f"out_activation={fits!r}"
-            raise ValueError(f"out_activation={self.out_activation!r} does not fit loss={given!r}, which is of {what}")
-        if kind.startswith("multilabel") and end == "softmax":
-            raise ValueError("out_activation='softmax' is of one class for each row, and y has rows of several labels")
-        self._ends, self._margins, self._goal_loss = fits, margins, loss
 
     def _weighed(self, y: Array, weight: Array | None) -> Array | None:
         if self.class_weight is None:
@@ -260,60 +201,32 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         return np.asarray(of_classes if weight is None else weight * of_classes)
 
     def _labels_of(self, y: Array) -> Any:
-        given = y[:, 1:] if self._ends == "softmax" and self._label_binarizer.y_type_ == "binary" else y
-        return self._label_binarizer.inverse_transform(given)
-
-    def _require_known(self, classes: Array) -> None:
-        """Raise ValueError for labels that are none of the classes of the fit before."""
-        if self.warm_start:
-            if set(classes) != set(self.classes_):
-                raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                    f"Previously got {self.classes_}, `y` has {classes}"
-                )
-        elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
-            raise ValueError(
-                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
-            )
+        return self._known_labels.labels_of(y)
 
     def _ends_in(self) -> str:
-        if "_ends" not in self.__dict__:
-            return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
-        return "identity" if self._margins else self._ends
+        return self._known_labels.ends_in
 
-    def _target(self, y: Array) -> Array:
-        return y.argmax(axis=1) if self._ends == "softmax" else y.astype(self.net_.dtype)
+    def _target(self, y: Array) -> Any:
+        return self._known_labels.target(y, self.net_.dtype)
 
     def _goal(self, target: Array) -> Goal:
-        return Goal(self._goal_loss, 1.0 if self._ends == "softmax" else float(self.n_outputs_))
+        return Goal(*self._known_labels.goal(self.n_outputs_))
 
     @property
-    def _shape(self) -> tuple[Any, ...]:
-        return (*super()._shape, self._ends_in())
+    def _shape(self) -> dict[str, Any]:
+        return {**super()._shape, "loss": f"one of outputs that end in {self._ends_in()!r}"}
 
-    def _decided(self, outputs: Array) -> Array:
-        """Return outputs as the binarizer takes them: above 0.5 is yes."""
-        kind = self._label_binarizer.y_type_
-        if getattr(self, "_ends", "") == "softmax" and kind == "binary":
-            return (outputs[:, 1] > outputs[:, 0]).astype(float)
-        if getattr(self, "_margins", False) and kind != "multiclass":
-            outputs = (outputs > 0).astype(float)
-        return outputs.ravel() if self.n_outputs_ == 1 else outputs
+    def _ended(self, raw: Array) -> Array:
+        return self._known_labels.outputs(raw)
 
     def _score(self, X: Any, y: Any, weight: Array | None) -> float:
         outputs = self._outputs(X)
         if not np.isfinite(outputs).all():
             return np.nan
-        if self._label_binarizer.y_type_ == "multiclass" or self._ends == "softmax":
-            right = outputs.argmax(axis=1) == y.argmax(axis=1)
-        else:
-            right = ((outputs > (0 if self._margins else 0.5)) == y).all(axis=1)
-        return float(np.average(right, weights=weight))
+        return float(np.average(self._known_labels.right(outputs, y), weights=weight))
 
     def _has_probabilities(self) -> bool:
-        if isinstance(self.loss, (Hinge, SquaredHinge, MultiMargin)) or (
-            isinstance(self.loss, str) and ("hinge" in self.loss or self.loss == "multi_margin")
-        ):
+        if has_margins(self.loss):
             raise AttributeError(
                 f"loss={self.loss!r} gives margins and no probabilities: use decision_function, loss='log_loss', or "
                 "CalibratedClassifierCV"
@@ -328,7 +241,7 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         raise AttributeError("there are margins where loss is 'hinge', 'squared_hinge' or 'multi_margin' alone")
 
     @available_if(lambda self: self._has_margins())  # type: ignore[untyped-decorator]
-    def decision_function(self, X: Any) -> Array:
+    def decision_function(self, X: Any) -> Any:
         """Return margins: of two classes above 0 for the second one, of more the largest for the class.
 
         Parameters
@@ -340,9 +253,7 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         ndarray of shape (n_samples,) or (n_samples, n_classes)
         """
         outputs = self._outputs(self._rows(X))
-        if self._ends == "softmax" and self._label_binarizer.y_type_ == "binary":
-            return np.asarray(outputs[:, 1] - outputs[:, 0])
-        return outputs.ravel() if self.n_outputs_ == 1 else outputs
+        return self._known_labels.margins_of(outputs)
 
     def predict(self, X: Any) -> Array:
         """Return the most probable class of each row.
@@ -353,25 +264,13 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
 
         Returns
         -------
-        ndarray of shape (n_samples,), or (n_samples, n_classes) where rows may be of several
+        ndarray of shape (n_samples,), or (n_samples, n_classes) where rows may be of several, or (n_samples, n_outputs)
         """
-        return self._labels(self._outputs(self._rows(X)))
-
-    def _labels(self, outputs: Array) -> Array:
-        """Return the classes that outputs mean: as `LabelBinarizer` does, in less time."""
-        labels: Array
-        if getattr(self, "_margins", False):
-            outputs = self._decided(outputs)
-        if self.out_activation_ == "softmax":
-            labels = self.classes_[outputs.argmax(axis=1)]
-        elif self.n_outputs_ == 1 and len(self.classes_) == 2:
-            labels = self.classes_[(outputs.ravel() > 0.5).astype(np.intp)]
-        else:
-            labels = self._label_binarizer.inverse_transform(outputs)
-        return labels
+        outputs = self._outputs(self._rows(X))
+        return self._known_labels.labels(outputs)
 
     @available_if(lambda self: self._has_probabilities())  # type: ignore[untyped-decorator]
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: Any) -> Any:
         """Return the probabilities of the classes, in the order of `classes_`.
 
         Parameters
@@ -381,16 +280,13 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
+            Of several targets a list with one for each.
         """
         outputs = self._outputs(self._rows(X))
-        if self.n_outputs_ == 1:
-            return np.concatenate([1 - outputs, outputs], axis=1)
-        if self.out_activation_ == "logistic" and self._label_binarizer.y_type_ == "multiclass":
-            return np.asarray(outputs / outputs.sum(axis=1, keepdims=True))  # each class against the rest
-        return outputs
+        return self._known_labels.probabilities(outputs)
 
     @available_if(lambda self: self._has_probabilities())  # type: ignore[untyped-decorator]
-    def predict_log_proba(self, X: Any) -> Array:
+    def predict_log_proba(self, X: Any) -> Any:
         """Return the logarithms of `predict_proba`.
 
         Parameters
@@ -401,8 +297,10 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         -------
         ndarray of shape (n_samples, n_classes)
         """
-        probabilities = self.predict_proba(X)
-        return np.asarray(np.log(probabilities, out=probabilities))
+        found: Any = self.predict_proba(X)
+        for probabilities in found if isinstance(found, list) else [found]:
+            np.log(probabilities, out=probabilities)
+        return found
 
     @available_if(lambda self: self._check_solver())  # type: ignore[untyped-decorator]
     @fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
@@ -420,10 +318,10 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         Parameters
         ----------
         X : array_like or sparse matrix of shape (n_samples, n_features)
-        y : array_like of shape (n_samples,)
+        y : array_like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array_like of shape (n_samples,) or None
-        classes : array_like of shape (n_classes,) or None
-            All classes that will come: needed in the first call.
+        classes : array_like of shape (n_classes,), list of them or None
+            All classes that will come: needed in the first call; of several targets a list with those of each.
         validation_data : tuple (X, y), (X, y, sample_weight) or None
             With ``early_stopping=True``, needed then: rows that are scored behind each call. When that has not become
             better for `n_iter_no_change` calls, the net is as it was at the best score, and `stopped_` is True.
@@ -432,9 +330,7 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         -------
         self
         """
-        if check_first_classes(self, classes):
-            several = type_of_target(y).startswith("multilabel")
-            self._label_binarizer = LabelBinarizer().fit(y if several else classes)
+        self._take_classes(classes, y)
         if isinstance(self.class_weight, str):
             raise ValueError(
                 "class_weight='balanced' needs all rows, and partial_fit sees some: pass a dict, which "
@@ -443,7 +339,41 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         self._more(X, y, sample_weight, validation_data)
         return self
 
+    def _take_classes(self, classes: Any, y: Any) -> None:
+        """Keep the classes that will come, at the first call, or compare them with those."""
+        if isinstance(classes, (list, tuple)) and classes and all(np.ndim(one) == 1 for one in classes):
+            of = of_classes(classes, y)
+            if self.__dict__.get("classes_") is None:
+                self._known_labels, self.classes_ = of, of.classes
+            elif not isinstance(self.classes_, list) or [*map(list, of.classes)] != [*map(list, self.classes_)]:
+                raise ValueError(
+                    f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
+                )
+        elif check_first_classes(self, classes):
+            self._known_labels = of_classes(classes, y)
+
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return the share of rows whose class is predicted; of several outputs, whose classes all are.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n_samples, n_features)
+        y : array_like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array_like of shape (n_samples,) or None
+
+        Returns
+        -------
+        float
+        """
+        outputs = self._outputs(self._rows(X)) if isinstance(self.__dict__.get("classes_"), list) else None
+        if outputs is None:
+            return float(super().score(X, y, sample_weight))
+        right = (self._known_labels.labels(outputs) == np.asarray(y)).all(axis=1)
+        weights: Any = sample_weight
+        return float(np.average(right, weights=weights))
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
         tags.classifier_tags.multi_label = True
         return tags

@@ -41,6 +41,7 @@ class Extended(Multilayer):
     n_threads: int | None
     n_ensemble: int
     estimators_: list[Any]
+    net_ = side_by_side.OfOneNet()
 
     _validation_data: Any = None
     _stopped = False
@@ -54,7 +55,7 @@ class Extended(Multilayer):
 
     def _ending(self) -> list[Layer]:
         """Return what comes behind the last product."""
-        if self.out_activation is None or self.out_activation_ in _ENDS:
+        if self.out_activation is None or self.out_activation_ in (*_ENDS, "identity"):
             name = _ENDS.get(self.out_activation_)
             return [] if name is None else [known_activations.get(name)]
         end = choices.activation_of(self, "out_activation", self.out_activation)
@@ -70,9 +71,9 @@ class Extended(Multilayer):
             layer.b[...] = self._random_state.uniform(-bound, bound, n_out)
 
     @property
-    def _shape(self) -> tuple[Any, ...]:
-        made_of = self.activation, self.dropout, self.normalization, self.out_activation
-        return tuple(map(repr, made_of))
+    def _shape(self) -> dict[str, Any]:
+        names = "activation", "dropout", "normalization", "out_activation"
+        return {name: repr(getattr(self, name)) for name in names}
 
     def _make_rule(self) -> Optimizer:
         if self.solver not in ("sgd", "adam"):
@@ -95,8 +96,12 @@ class Extended(Multilayer):
         if nets is not None:
             return np.asarray(np.mean([net._outputs(X) for net in nets], axis=0))
         if self.n_threads is None:
-            return self.net_.predict(X)
-        return self.net_.predict(X, n_threads=self.n_threads)
+            return self._ended(self._net_for(X).predict(X))
+        return self._ended(self._net_for(X).predict(X, n_threads=self.n_threads))
+
+    def _ended(self, raw: Array) -> Array:
+        """Return outputs as they are predicted from."""
+        return raw
 
     # -- a fit --------------------------------------------------------------------------------------------------------
 

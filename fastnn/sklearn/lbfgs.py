@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from fastnn.arena import Array
 from fastnn.optimizers import LBFGS
 from fastnn.sklearn.loop import Recorded
+from fastnn.sklearn.sparse import SparseRecorded, is_large, rows_of_block
 
 if TYPE_CHECKING:
     from fastnn.sklearn.multilayer import Multilayer
@@ -23,9 +24,14 @@ def minimize(estimator: Multilayer, X: Any, y: Array, sample_weight: Array | Non
     """Train until the gradient is below `tol`, or `max_iter` or `max_fun` is reached, and write down how that went."""
     e, net = estimator, estimator.net_
     target = e._target(y)
-    x = X.toarray() if hasattr(X, "toarray") else X
+    made: type[Recorded] = Recorded
+    x, size = X, X.shape[0]
+    if is_large(X, net.dtype):
+        made, size = SparseRecorded, rows_of_block(X, net.dtype)
+    elif hasattr(X, "toarray"):
+        x = X.toarray()
     e._rule = LBFGS(e.max_iter, tolerance_grad=e.tol)
-    recorded = Recorded(net, e._rule, e._goal(target), x, target, sample_weight, len(x), 1)
+    recorded = made(net, e._rule, e._goal(target), x, target, sample_weight, size, 1)
     with recorded.team:
         search = recorded.search()
         options = {"maxfun": e.max_fun, "maxiter": e.max_iter, "gtol": e.tol}

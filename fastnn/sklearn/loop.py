@@ -268,14 +268,18 @@ class Search:
     def __init__(self, recorded: Recorded) -> None:
         self._recorded, self._memory = recorded, recorded.net._own()
         self._places = recorded.training.update.places()
+        constant, self._constant = recorded.goal.constant, 0.0
+        if constant is not None:
+            self._constant = float(np.average(constant, weights=recorded.weight))
+        self._began = False  # whether there was a finite loss
+        self._take_rows(recorded)
+
+    def _take_rows(self, recorded: Recorded) -> None:
         epochs = recorded.epochs
         epochs.cursor[0] = 0
         gather = epochs.gather if recorded._gathers is None else recorded._gathers[0]
         gather.replay()
         self._step, self._value = epochs.step, recorded.plan.batch.value
-        constant = recorded.goal.constant
-        self._constant = 0.0 if constant is None else recorded._constant()
-        self._began = False  # whether there was a finite loss
 
     def _gathered(self, flat: Array) -> Array:
         return np.concatenate([flat[start:stop] for start, stop in self._places]).astype(np.float64)
@@ -300,12 +304,16 @@ class Search:
         self.put(w)
         self._memory.without_gradients = None
         try:
-            self._step.replay(team=self._recorded.team)
+            loss, gradient = self._computed()
         except FloatingPointError:
             may_come_back = self._began and np.isfinite(w).all()
             return (np.inf, np.zeros_like(w)) if may_come_back else (np.nan, np.full_like(w, np.nan))
         self._began = True
-        return float(self._value[0]) + self._constant, self._gathered(self._memory.grads)
+        return loss + self._constant, gradient
+
+    def _computed(self) -> tuple[float, Array]:
+        self._step.replay(team=self._recorded.team)
+        return float(self._value[0]), self._gathered(self._memory.grads)
 
 
 class Best:

@@ -24,7 +24,9 @@ from fastnn.sklearn import lbfgs, loop
 from fastnn.sklearn.borrowed import Interval, Options, StrOptions, check_sample_weight, fit_context
 from fastnn.sklearn.contract import Estimator, Live, random_state_of
 from fastnn.sklearn.loop import Best, Goal, Recorded, Validation
+from fastnn.sklearn.nets import fits, products, take_over
 from fastnn.sklearn.rules import L2OfRows, Momentum
+from fastnn.sklearn.side_by_side import missing
 from fastnn.sklearn.sparse import SparseRecorded, is_large
 from fastnn.sklearn.watching import Watch
 
@@ -103,7 +105,7 @@ class Multilayer(Estimator, ABC):
     _random_state: Any
     _no_improvement_count: int
     _rule: Optimizer
-    _made_of: tuple[Any, ...]
+    _made_of: dict[str, Any]
     _best: Best
 
     @abstractmethod
@@ -173,9 +175,9 @@ class Multilayer(Estimator, ABC):
         return Momentum(self.learning_rate_init, self.momentum, self.nesterovs_momentum)
 
     @property
-    def _shape(self) -> tuple[Any, ...]:
+    def _shape(self) -> dict[str, Any]:
         """What the net is made of, besides the numbers of its units: where another setting stands, it is made anew."""
-        return (self.activation,)
+        return {"activation": self.activation}
 
     def _begin(self, sizes: list[int], n_in: int, dtype: Any) -> None:
         """Begin anew: a new net, and nothing known of it."""
@@ -202,20 +204,26 @@ class Multilayer(Estimator, ABC):
         self._adopt()
         net, known = self.net_, self._at_first()
         self.__dict__.update({name: value for name, value in known.items() if name not in self.__dict__})
-        has = [len(b) for b in self.intercepts_]
+        has, now = [len(b) for b in self.intercepts_], self._shape
+        changed = [name for name, value in now.items() if self._made_of.get(name, value) != value]
         if has[:-1] != sizes:
             raise ValueError(
                 f"hidden_layer_sizes is {sizes}, but the net that is to be trained further has {has[:-1]}: set it "
                 f"back, or {self._anew}"
             )
         if has[-1] != self.n_outputs_:
+            self._require_unchanged([name for name in changed if name in ("loss", "out_activation")])
             raise ValueError(
                 f"y has {self.n_outputs_} outputs, but the net that is to be trained further has {has[-1]}: "
                 f"{self._anew}"
             )
-        if self._made_of != self._shape:
-            self.net_, self._made_of = self._make_net(sizes, net.n_in, has[-1], net.dtype), self._shape
-            self.net_.params = net.params
+        if changed:
+            made = self._make_net(sizes, net.n_in, has[-1], net.dtype)
+            self._require_unchanged([name for name in changed if name == "normalization"])
+            if not fits(made, net):
+                self._require_unchanged(changed)
+            take_over(made, net)
+            self.net_, self._made_of = made, now
             self.__dict__.pop("_rule", None)
         elif self.alpha and net.penalties:
             net.penalties[0].l2 = self.alpha / 2
@@ -223,6 +231,16 @@ class Multilayer(Estimator, ABC):
             net.penalties = [L2OfRows(self.alpha / 2)] if self.alpha else []
         if self.early_stopping and "_best" not in self.__dict__:
             self._best = Best(self.net_)
+
+    def _require_unchanged(self, changed: list[str]) -> None:
+        """Refuse other settings with which the parameters that there are would not fit."""
+        if changed:
+            now, before = self._shape, self._made_of
+            raise ValueError(
+                f"{' and '.join(f'{name} is {now[name]}' for name in changed)}, but the net that is to be trained "
+                f"further was made with {' and '.join(f'{name} {before[name]}' for name in changed)}, and its "
+                f"parameters do not fit: set it back, or {self._anew}"
+            )
 
     @property
     def _anew(self) -> str:
@@ -433,11 +451,10 @@ class Multilayer(Estimator, ABC):
         own = self.__dict__
         if "net_" in own:
             self.net_._own()
-            layers = [layer for layer in self.net_.layers if isinstance(layer, Dense)]
-            return Live([getattr(layer, of) for layer in layers], self._written, name)
+            return Live([getattr(layer, of) for layer in products(self.net_)], self._written, name)
         if name in own.get("_given", ()):
             return own["_given"][name]  # type: ignore[no-any-return]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+        raise missing(self, name)
 
     def _set_arrays(self, name: str, arrays: Any) -> None:
         own = getattr(self, name, None)
@@ -463,6 +480,18 @@ class Multilayer(Estimator, ABC):
     @intercepts_.setter
     def intercepts_(self, arrays: Any) -> None:
         self._set_arrays("intercepts_", arrays)
+
+    def _net_for(self, X: Any) -> Model:
+        """Return the net to predict rows with: one of float32 computes in float64 with other rows, as NumPy does."""
+        net = self.net_
+        if net.dtype.itemsize > 4 or X.dtype is net.dtype or np.result_type(X.dtype, net.dtype).itemsize == 4:
+            return net
+        if self._made_of != self._shape:  # settings have changed since
+            return net
+        widths = [layer.units for layer in products(net)]
+        made = self._make_net(widths[:-1], net.n_in, widths[-1], np.float64)
+        take_over(made, net)
+        return made
 
     def _written(self) -> None:
         self.net_._written(self.net_.params)

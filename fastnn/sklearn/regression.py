@@ -140,8 +140,8 @@ clip_value, n_threads, n_ensemble : Any
         return "exp" if getattr(self._part, "log_input", False) else "identity"
 
     @property
-    def _shape(self) -> tuple[Any, ...]:
-        return (*super()._shape, self._n_each())
+    def _shape(self) -> dict[str, Any]:
+        return {**super()._shape, "loss": f"one of {self._n_each()} outputs for each target"}
 
     def _targets_like(self, y: Any) -> Array:
         found = np.asarray(check_array(y, ensure_2d=False, dtype=self.net_.dtype, input_name="y"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -15,10 +16,11 @@ from fastnn._core.team import Stop
 from fastnn.callbacks.calls import as_callbacks
 
 _KNOWN = (
-    "classes_", "_label_binarizer", "n_features_in_", "feature_names_in_", "n_outputs_", "n_layers_",
-    "out_activation_", "_ends", "_margins", "_goal_loss", "_categories",
+    "classes_", "_known_labels", "n_features_in_", "feature_names_in_", "n_outputs_", "n_layers_",
+    "out_activation_", "_categories",
 )  # fmt: skip
-_OF_ONE = ("net_", "loss_curve_", "validation_scores_", "best_validation_score_", "best_loss_")
+_CURVES = ("loss_curve_", "validation_scores_")
+_NUMBERS = ("best_loss_", "best_validation_score_")
 
 
 def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool) -> Any:
@@ -35,8 +37,8 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, validation_data: Any
             net.set_params(n_ensemble=1, random_state=int(seed), n_threads=1)
     for i, net in enumerate(own):
         net.set_params(callbacks=_callbacks(e.callbacks, i))
-        if incremental and hasattr(e, "_label_binarizer") and not hasattr(net, "_label_binarizer"):
-            net._label_binarizer, net.classes_ = e._label_binarizer, e.classes_
+        if incremental and hasattr(e, "_known_labels") and not hasattr(net, "_known_labels"):
+            net._known_labels, net.classes_ = deepcopy(e._known_labels), e.classes_
         net._validation_data = validation_data
     waiting, stop = deque(own), Stop()
 
@@ -55,8 +57,13 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, validation_data: Any
     finally:
         for net in own:
             net.__dict__.pop("_validation_data", None)
-    for name in _OF_ONE:
+    for name in ("net_", *_CURVES, *_NUMBERS):
         e.__dict__.pop(name, None)
+    for name in (*_CURVES, *_NUMBERS):
+        if name in own[0].__dict__:
+            each = [getattr(net, name) for net in own]
+            mean = _mean_of_curves if name in _CURVES else np.mean
+            setattr(e, name, None if each[0] is None else mean(each))
     e.__dict__.update({name: own[0].__dict__[name] for name in _KNOWN if name in own[0].__dict__})
     e.estimators_, e.nets_ = own, [net.net_ for net in own]
     e.loss_ = float(np.mean([net.loss_ for net in own]))
@@ -75,3 +82,30 @@ def _callbacks(given: Any, i: int) -> Any:
                 f"callbacks holds {callback!r}, and n_ensemble nets would write the same files: leave it out"
             )
     return deepcopy(given)
+
+
+def _mean_of_curves(curves: Sequence[Sequence[float]]) -> list[float]:
+    """Return the mean of each epoch: of nets that ended before, the last number."""
+    most = max(map(len, curves))
+    found = np.mean([np.pad(curve, (0, most - len(curve)), "edge") for curve in curves], axis=0)
+    return [*map(float, found)]
+
+
+class OfOneNet:
+    """An attribute that an ensemble of nets does not have: the error says where those of the nets are."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, estimator: Any, owner: type) -> Any:
+        if estimator is None:
+            return self
+        raise missing(estimator, self._name)
+
+
+def missing(estimator: Any, name: str) -> AttributeError:
+    """Return the error for an attribute that is not there."""
+    text = f"{type(estimator).__name__!r} object has no attribute {name!r}"
+    if "estimators_" in estimator.__dict__:
+        text += f": it is of n_ensemble={len(estimator.estimators_)} nets. They are nets_, and estimators_[i].{name}"
+    return AttributeError(text, name=name, obj=estimator)

@@ -1,4 +1,7 @@
-"""Steps over sparse rows that are too many numbers to be an array: each batch is made dense by itself."""
+"""Steps over sparse rows that are too many numbers to be an array: each batch is made dense by itself.
+
+A fit over all rows at once adds up the gradients of such blocks.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from fastnn._core.team import Team
 from fastnn.arena import Array
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer
-from fastnn.sklearn.loop import Goal, Recorded
+from fastnn.sklearn.loop import Goal, Recorded, Search
 from fastnn.sklearn.rules import L2OfRows
 from fastnn.sklearn.watching import Watch
 from fastnn.training.history import History
@@ -22,6 +25,12 @@ MOST_BYTES = 64 * 1024 * 1024  # of an array that sparse rows are made at once, 
 def is_large(x: Any, dtype: Any) -> bool:
     """Whether rows are sparse, and would be a large array."""
     return hasattr(x, "tocsr") and bool(np.prod(x.shape, dtype=float) * np.dtype(dtype).itemsize > MOST_BYTES)
+
+
+def rows_of_block(x: Any, dtype: Any) -> int:
+    """Return how many rows are made dense at once, where all of them are needed."""
+    most = MOST_BYTES // (x.shape[1] * np.dtype(dtype).itemsize)
+    return int(max(1, min(x.shape[0], most)))
 
 
 class SparseRecorded(Recorded):
@@ -53,6 +62,8 @@ class SparseRecorded(Recorded):
         training.update.begin_fit(epochs, n_batches, True)
         self.plan = plan = training.plan(size, self._rows, weights, False)
         self.order, self._step = np.arange(n), training.stepping(False)
+        if rule.takes_fits:
+            self._step = training.loss_and_grads
         self._share = [part._cells["share"] for part in net.penalties if isinstance(part, L2OfRows)]
         chunks = plan.recorded(min(size, n), self._step)[1].chunks
         self.team = Team(threads.chosen(n_threads, chunks, epochs * n_batches))
@@ -66,24 +77,29 @@ class SparseRecorded(Recorded):
         total, size = 0.0, self._size
         for start in range(0, len(self.order), size):
             part = self.order[start : start + size]
-            n, weight = len(part), None
-            if self.weight is not None:
-                weight = self.weight[part]
-                of_all = float(weight.sum())
-                if of_all == 0:
-                    raise ZeroDivisionError("Weights sum to zero, can't be normalized")
-                self._require_weights(part)
-                weight = (weight * (self.goal.factor * n / of_all))[:, None]
-            else:
-                of_all = float(n)
-                if self.goal.factor != 1:
-                    weight = np.full((n, 1), self.goal.factor)
-            for share in self._share:
-                share[0] = 1 / of_all
-            recorded = self.plan.recorded(n, self._step)
-            total += n * self.plan.run(recorded, self._x[part].toarray(), self._rows[part], weight, self.team)
+            total += len(part) * self._take(part, part)
         loss = total / len(self.order)
         return loss if self.goal.constant is None else loss + self._constant()
+
+    def _take(self, part: Array, of: Array) -> float:
+        """Take the step of some rows, or compute their gradients, as a share of these rows, and return the loss."""
+        n, weight = len(of), None
+        of_all = float(n)
+        if self.weight is not None:
+            of_all = float(self.weight[of].sum())
+            if of_all == 0:
+                raise ZeroDivisionError("Weights sum to zero, can't be normalized")
+            self._require_weights(of)
+            weight = (self.weight[part] * (self.goal.factor * n / of_all))[:, None]
+        elif self.goal.factor != 1:
+            weight = np.full((len(part), 1), self.goal.factor)
+        for share in self._share:
+            share[0] = 1 / of_all
+        recorded = self.plan.recorded(len(part), self._step)
+        return self.plan.run(recorded, self._x[part].toarray(), self._rows[part], weight, self.team)
+
+    def search(self) -> Search:
+        return SparseSearch(self)
 
     @property
     def _batch_rows(self) -> int:
@@ -91,3 +107,21 @@ class SparseRecorded(Recorded):
 
     def close(self, losses: list[float]) -> None:
         self._leave(losses)
+
+
+class SparseSearch(Search):
+    """The loss over all sparse rows, and its gradient: the sums of those of blocks of rows."""
+
+    def _take_rows(self, recorded: Recorded) -> None:
+        assert isinstance(recorded, SparseRecorded)
+        self._blocks = recorded
+
+    def _computed(self) -> tuple[float, Array]:
+        r, size = self._blocks, self._blocks._size
+        n, loss, gradient = len(r.order), 0.0, np.zeros(1)
+        for start in range(0, n, size):
+            part = r.order[start : start + size]
+            share = len(part) / n
+            loss += share * r._take(part, r.order)
+            gradient = gradient + share * self._gathered(self._memory.grads)
+        return loss, gradient
