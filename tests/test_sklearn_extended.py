@@ -1,6 +1,8 @@
 """What scikit-learn's multi-layer perceptrons do not have: what each setting does, in figures or exactly; refusals."""
 
+import inspect
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -539,3 +541,14 @@ def test_what_makes_no_sense_is_refused_of_one_of_them():
         classifier().fit(X, Y, validation_data=X)
     with pytest.raises(ValueError, match="features"):
         classifier().fit(X, Y, validation_data=(X[:, :3], Y))
+
+
+def test_both_say_what_all_parameters_are():
+    texts = {kind: inspect.getdoc(kind) for kind in (MLPClassifier, MLPRegressor)}
+    for kind, text in texts.items():
+        entries = re.findall(r"^(\w+(?:, \w+)*) :.*((?:\n    .*)*)", text, re.MULTILINE)
+        own = {name: said for names, said in entries for name in names.split(", ")}
+        assert set(inspect.signature(kind).parameters) <= set(own)
+        for name, said in own.items():
+            if name in inspect.signature(MLPClassifier).parameters and name not in ("loss", "out_activation"):
+                assert said in texts[MLPClassifier], name

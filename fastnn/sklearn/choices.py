@@ -55,6 +55,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "clip_value": positive(),
     "n_threads": [Interval(Integral, 1, None, closed="left"), None],
     "n_ensemble": [Interval(Integral, 1, None, closed="left")],
+    "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
 }
 
 

@@ -88,19 +88,29 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         As of `Model.fit`; of `n_ensemble` nets how many are trained at once.
     n_ensemble : int
         So many nets, with other first weights and orders, trained side by side: `estimators_`. Outputs are their means.
+    categorical_features : "from_dtype", sequence of int, str or bool, or None
+        Which columns of X are categories, as of `HistGradientBoostingClassifier`: those of categorical dtype of pandas
+        and polars, or places, names or a mask. Of up to 8 values they become columns of 0 and 1 (-1 and 1 for two), of
+        more 8 numbers each that are trained (`fastnn.Embedding`); what is missing, or was not in the fit, is 0 in all
+        of them, or has a vector of its own. Other columns are numbers, and stay as they are.
 
     Attributes
     ----------
     classes_ : ndarray, or list of ndarray
         Of several targets, each of classes of its own, a list, as of scikit-learn's forests.
     coefs_, intercepts_ : list of ndarray
-        The weights (n_in, n_out) and biases of the layers: the arrays that the net computes with.
+        The weights (n_in, n_out) and biases of the layers: the arrays that the net computes with. Of embedded
+        categories come first in the rows of ``coefs_[0]``, then what the other columns become, in order.
     loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_, n_iter_, t_ : float, list, int
         As scikit-learn's.
     n_features_in_, feature_names_in_, n_layers_, n_outputs_, out_activation_ : int, ndarray, str
         As scikit-learn's.
     net_ : Model
         The net.
+    estimators_, nets_ : list
+        Where there are `n_ensemble` of them, in place of `net_`, `coefs_` and `intercepts_`.
+    is_categorical_ : ndarray of bool
+        Which columns are categories, where `categorical_features` is given.
 
     Notes
     -----
@@ -169,11 +179,12 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         clip_value: float | None = None,
         n_threads: int | None = None,
         n_ensemble: int = 1,
+        categorical_features: Any = None,
     ) -> None:
         keep(self, locals())
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        X, y = self._validated(X, y, reset)
+        X, y = self._validated(X, y, reset, incremental)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         known = None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
@@ -19,6 +20,7 @@ from fastnn.arrays import all_finite
 from fastnn.model import Model
 from fastnn.sklearn.borrowed import InvalidParameterError, validate_parameter_constraints
 
+_Kind = TypeVar("_Kind", bound=type)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _FIXED = (float, int, str, bool, tuple, type(None))  # kinds of which the same object is what it was
 
@@ -28,6 +30,27 @@ def keep(estimator: object, given: Mapping[str, Any]) -> None:
     for name, value in given.items():
         if name not in ("self", "__class__"):
             setattr(estimator, name, value)
+
+
+def documents(of: type) -> Callable[[_Kind], _Kind]:
+    """Return a decorator by which ``help`` says of parameters what it says of them in another class.
+
+    The docstring names them in one entry, ``a, b, c : Any``, as one reads it in the source: it becomes theirs.
+    """
+    entry = re.compile(r"^    (\w+(?:, *\w+)*) : .*(?:\n(?:        .*)?(?=\n))*", re.MULTILINE)
+
+    def document(kind: _Kind) -> _Kind:
+        if of.__doc__ and kind.__doc__:  # without -OO
+            known = [(found[1].split(", "), found[0].rstrip()) for found in entry.finditer(of.__doc__)]
+            among = kind.__doc__.replace("\\\n", "")
+            for found in entry.finditer(among):
+                names = re.split(", *", found[1])
+                if len(names) > 3:
+                    texts = [text for own, text in known if {*own} <= {*names}]
+                    kind.__doc__ = among.replace(found[0].rstrip(), "\n".join(texts))
+        return kind
+
+    return document
 
 
 class _Nothing(ISeedSequence):
@@ -104,7 +127,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         }
         validate_parameter_constraints(self._parameter_constraints, changed, caller_name=kind.__name__)
 
-    def _validated(self, X: Any, y: Any, reset: bool, **more: Any) -> tuple[Any, Any]:
+    def _validated(self, X: Any, y: Any, reset: bool, incremental: bool = False, **more: Any) -> tuple[Any, Any]:
         """Return rows and targets to train with, checked as scikit-learn does; plain arrays take a shorter way."""
         if self._are_plain(X, y, reset):
             if reset:
@@ -143,9 +166,14 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             and X.shape[1] == own.get("n_features_in_")
             and len(X)
             and "feature_names_in_" not in own
+            and "_categories" not in own
             and all_finite(X)
         ):
             return X
+        return self._checked(X)
+
+    def _checked(self, X: Any) -> Any:
+        """Return rows to predict for, checked as scikit-learn does."""
         return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
 
     def _outputs(self, X: Any) -> Array:

@@ -7,8 +7,9 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_consistent_length
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_array, check_X_y
+from sklearn.utils.validation import check_consistent_length, validate_data
 
 from fastnn.arena import Array
 from fastnn.layers import Dense, Layer
@@ -16,6 +17,8 @@ from fastnn.layers import activations as known_activations
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn import choices, side_by_side
 from fastnn.sklearn.borrowed import check_sample_weight
+from fastnn.sklearn.categories import Categories
+from fastnn.sklearn.frames import is_frame
 from fastnn.sklearn.loop import Validation
 from fastnn.sklearn.multilayer import Multilayer
 from fastnn.sklearn.watching import Scorer, Watch
@@ -43,6 +46,10 @@ class Extended(Multilayer):
     estimators_: list[Any]
     net_ = side_by_side.OfOneNet()
 
+    categorical_features: Any
+    is_categorical_: NDArray[np.bool_]
+    _categories: Categories
+
     _validation_data: Any = None
     _stopped = False
     _scorer: Scorer | None = None
@@ -51,7 +58,8 @@ class Extended(Multilayer):
 
     def _layers(self, sizes: list[int], n_out: int) -> list[Layer]:
         last = Dense(n_out, weight_initializer="zeros")
-        return [*choices.hidden_layers(self, sizes), last, *self._ending()]
+        first = self._categories.layers if "_categories" in self.__dict__ else []
+        return [*first, *choices.hidden_layers(self, sizes), last, *self._ending()]
 
     def _ending(self) -> list[Layer]:
         """Return what comes behind the last product."""
@@ -72,7 +80,7 @@ class Extended(Multilayer):
 
     @property
     def _shape(self) -> dict[str, Any]:
-        names = "activation", "dropout", "normalization", "out_activation"
+        names = "activation", "dropout", "normalization", "out_activation", "categorical_features"
         return {name: repr(getattr(self, name)) for name in names}
 
     def _make_rule(self) -> Optimizer:
@@ -102,6 +110,53 @@ class Extended(Multilayer):
     def _ended(self, raw: Array) -> Array:
         """Return outputs as they are predicted from."""
         return raw
+
+    # -- rows ---------------------------------------------------------------------------------------------------------
+
+    def _validated(self, X: Any, y: Any, reset: bool, incremental: bool = False, **more: Any) -> tuple[Any, Any]:
+        own = self.__dict__
+        if not reset and ("_categories" in own) is (self.categorical_features is None):
+            self._require_unchanged(["categorical_features"])
+        if self.categorical_features is None:
+            for name in ("_categories", "is_categorical_") if reset else ():
+                own.pop(name, None)
+            return super()._validated(X, y, reset, **more)
+        X = self._encoded(X, reset, incremental)
+        dtype = (np.float64, np.float32)
+        return check_X_y(X, y, multi_output=True, dtype=dtype, estimator=self, **more)  # type: ignore[no-any-return]
+
+    def _checked(self, X: Any) -> Any:
+        if "_categories" not in self.__dict__:
+            return super()._checked(X)
+        return check_array(self._encoded(X, False, False), estimator=self, input_name="X")
+
+    def _encoded(self, X: Any, reset: bool, incremental: bool) -> Array:
+        """Return rows as numbers, whose columns of categories are columns of 0 and 1, or codes."""
+        if hasattr(X, "tocsr"):
+            raise TypeError(
+                f"categorical_features={self.categorical_features!r} is for frames and arrays, and X is a sparse "
+                "matrix: pass X.toarray(), or columns of 0 and 1 without categorical_features"
+            )
+        if not is_frame(X):
+            given = np.asarray(X) if isinstance(X, (list, tuple)) else X
+            text = isinstance(given, np.ndarray) and given.dtype.kind in "US"
+            X = check_array(
+                np.array(X, object) if text else given, dtype=None, ensure_all_finite="allow-nan", estimator=self
+            )
+        elif len(X) == 0:
+            check_array(np.zeros(X.shape), estimator=self)
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        if reset:
+            self._categories = Categories(self.categorical_features)
+            self._categories.learn(X, incremental)
+            self.is_categorical_ = np.isin(np.arange(X.shape[1]), [*self._categories.plans])
+        return self._categories.read(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        if self.categorical_features is not None:
+            tags.input_tags.sparse = False
+        return tags
 
     # -- a fit --------------------------------------------------------------------------------------------------------
 

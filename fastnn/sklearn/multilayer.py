@@ -219,7 +219,7 @@ class Multilayer(Estimator, ABC):
             )
         if changed:
             made = self._make_net(sizes, net.n_in, has[-1], net.dtype)
-            self._require_unchanged([name for name in changed if name == "normalization"])
+            self._require_unchanged([name for name in changed if name in ("normalization", "categorical_features")])
             if not fits(made, net):
                 self._require_unchanged(changed)
             take_over(made, net)
@@ -235,10 +235,10 @@ class Multilayer(Estimator, ABC):
     def _require_unchanged(self, changed: list[str]) -> None:
         """Refuse other settings with which the parameters that there are would not fit."""
         if changed:
-            now, before = self._shape, self._made_of
+            now, before = self._shape, self.__dict__.get("_made_of", {})
             raise ValueError(
                 f"{' and '.join(f'{name} is {now[name]}' for name in changed)}, but the net that is to be trained "
-                f"further was made with {' and '.join(f'{name} {before[name]}' for name in changed)}, and its "
+                f"further was made with {' and '.join(f'{name} {before.get(name)}' for name in changed)}, and its "
                 f"parameters do not fit: set it back, or {self._anew}"
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -288,8 +289,47 @@ class CategoryPlan(Plan):
         found: NDArray[np.int64] = codes[column.codes]
         return found
 
+    def write(self, column: Column, into: Floats) -> None:
+        """Write what rows become into columns that are 0, as many as `made` names."""
+        codes = self.find(column)
+        if self.form == "embedding":
+            into[:, 0] = codes
+        elif self.form == "mark":
+            into[:, 0] = column.codes < 0
+        elif self.form == "sign":
+            into[:, 0] = np.where(codes < 0, 0, 2 * codes - 1)
+        else:
+            rows = np.flatnonzero(codes >= 0)
+            into[rows, codes[rows]] = 1
+
 
 _KINDS_OF_COLUMNS = ("number", "category", "date", "empty")
+
+
+def asked_in(asked: Any, names: Sequence[str]) -> set[int]:
+    """Return the places of columns that are said to be categories, by names, places or a mask."""
+    if asked is None or (isinstance(asked, str) and asked == "from_dtype"):
+        return set()
+    try:
+        given = np.asarray(asked).ravel().tolist()
+    except ValueError:
+        given = [asked]
+    if given and all(isinstance(one, bool) for one in given):
+        if len(given) != len(names):
+            raise ValueError(f"categorical_features is a mask of {len(given)} columns, expected one of {len(names)}")
+        return {i for i, one in enumerate(given) if one}
+    found = set()
+    for one in given:
+        if isinstance(one, str) and one in names:
+            found.add(names.index(one))
+        elif isinstance(one, int) and not isinstance(one, bool) and -len(names) <= one < len(names):
+            found.add(one % len(names))
+        else:
+            raise ValueError(
+                f"categorical_features has {one!r}, expected 'from_dtype', or names, places or a mask of the "
+                f"{len(names)} columns"
+            )
+    return found
 
 
 def refuse_infinity(name: str, x: Floats) -> None:

@@ -19,6 +19,7 @@ from fastnn.sklearn.plans import (
     Dropped,
     NumberPlan,
     Plan,
+    asked_in,
     of_kinds,
     refuse_infinity,
     values_of,
@@ -93,7 +94,7 @@ class Preprocessing:
         given, read = columns_in(x)
         self.names = [str(name) for name in x.columns] if is_frame(x) else None
         names = self.names or [f"x{i}" for i in range(len(given))]
-        asked = self._asked(names)
+        asked = asked_in(self.categorical, names)
         columns = [read(column, f"column {name!r}") for column, name in zip(given, names, strict=True)]
         rows = None if weight is None else np.flatnonzero(weight)
         of_rows = None if weight is None or rows is None else weight[rows]
@@ -106,34 +107,6 @@ class Preprocessing:
         few = matrix[:, : self.n_scaled] if rows is None else matrix[rows, : self.n_scaled]
         self._scale(few, of_rows)
         return self._finish(matrix)
-
-    def _asked(self, names: Sequence[str]) -> set[int]:
-        """Return the places of columns that are said to be categories."""
-        asked = self.categorical
-        if asked is None or (isinstance(asked, str) and asked == "from_dtype"):
-            return set()
-        try:
-            given = np.asarray(asked).ravel().tolist()
-        except ValueError:
-            given = [asked]
-        if given and all(isinstance(one, bool) for one in given):
-            if len(given) != len(names):
-                raise ValueError(
-                    f"categorical_features is a mask of {len(given)} columns, expected one of {len(names)}"
-                )
-            return {i for i, one in enumerate(given) if one}
-        found = set()
-        for one in given:
-            if isinstance(one, str) and one in names:
-                found.add(names.index(one))
-            elif isinstance(one, int) and not isinstance(one, bool) and -len(names) <= one < len(names):
-                found.add(one % len(names))
-            else:
-                raise ValueError(
-                    f"categorical_features has {one!r}, expected 'from_dtype', or names, places or a mask of the "
-                    f"{len(names)} columns"
-                )
-        return found
 
     def _plan(self, place: int, name: str, column: Column, asked: bool, rows: Any, weight: Floats | None) -> Plan:
         if asked and column.kind == "number":
@@ -253,16 +226,9 @@ class Preprocessing:
                 matrix[:, mark] = np.isnat(dates)
         at = self.n_numbers
         for category in self._flags:
-            column = self._same(category, columns[category.place])
-            codes = category.find(column)
-            if category.form == "mark":
-                matrix[:, at] = column.codes < 0
-            elif category.form == "sign":
-                matrix[:, at] = np.where(codes < 0, 0, 2 * codes - 1)
-            else:
-                rows = np.flatnonzero(codes >= 0)
-                matrix[rows, at + codes[rows]] = 1
-            at += len(category.made)
+            n = len(category.made)
+            category.write(self._same(category, columns[category.place]), matrix[:, at : at + n])
+            at += n
         for j, category in enumerate(self._coded):
             matrix[:, self.n_scaled + j] = category.find(self._same(category, columns[category.place]))
         return matrix

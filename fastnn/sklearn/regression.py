@@ -15,11 +15,13 @@ from fastnn.arena import Array
 from fastnn.losses import MSE, GaussianNLL, Heads, Loss, PoissonNLL, Quantile
 from fastnn.sklearn import choices
 from fastnn.sklearn.borrowed import StrOptions, fit_context
-from fastnn.sklearn.contract import keep
+from fastnn.sklearn.classification import MLPClassifier
+from fastnn.sklearn.contract import documents, keep
 from fastnn.sklearn.extended import Extended
 from fastnn.sklearn.loop import Goal
 
 
+@documents(MLPClassifier)
 class MLPRegressor(RegressorMixin, Extended):  # type: ignore[misc]
     """A multi-layer perceptron that predicts numbers: scikit-learn's `MLPRegressor`, trained here.
 
@@ -37,7 +39,7 @@ class MLPRegressor(RegressorMixin, Extended):  # type: ignore[misc]
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, \
 shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, \
 beta_1, beta_2, epsilon, n_iter_no_change, max_fun, dropout, normalization, scoring, callbacks, clip_norm, \
-clip_value, n_threads, n_ensemble : Any
+clip_value, n_threads, n_ensemble, categorical_features : Any
         As of `MLPClassifier`.
 
     Notes
@@ -97,11 +99,12 @@ clip_value, n_threads, n_ensemble : Any
         clip_value: float | None = None,
         n_threads: int | None = None,
         n_ensemble: int = 1,
+        categorical_features: Any = None,
     ) -> None:
         keep(self, locals())
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        X, y = self._validated(X, y, reset, y_numeric=True)
+        X, y = self._validated(X, y, reset, incremental, y_numeric=True)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y

@@ -17,7 +17,7 @@ from fastnn.callbacks.calls import as_callbacks
 
 _KNOWN = (
     "classes_", "_known_labels", "n_features_in_", "feature_names_in_", "n_outputs_", "n_layers_",
-    "out_activation_", "_categories",
+    "out_activation_", "_categories", "is_categorical_",
 )  # fmt: skip
 _CURVES = ("loss_curve_", "validation_scores_")
 _NUMBERS = ("best_loss_", "best_validation_score_")

@@ -88,6 +88,8 @@ class Scorer:
         self._score = check_scoring(estimator, scoring)
         self._probe = probe = copy.copy(estimator)
         for name in ("feature_names_in_", "_categories"):
+            if name in probe.__dict__ and name == "_categories":  # rows are numbers already
+                probe.n_features_in_ = len(probe._categories.made)
             probe.__dict__.pop(name, None)
         takes = inspect.signature(self._score).parameters
         several = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in takes.values())
