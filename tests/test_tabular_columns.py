@@ -161,6 +161,25 @@ def test_categories_of_many_values_are_those_that_occur():
     assert Preprocessing().fit(bytes_).plans[0].values == [b"a", b"b", b"c"]
 
 
+def test_tables_of_other_kinds():
+    pa = pytest.importorskip("pyarrow")
+    frame = pd.DataFrame(X, columns=[*"abc"]).assign(text=["u", "v"] * 40)
+    frame.loc[::9, "a"] = np.nan
+    expected = fitted(frame).predict(frame)
+    table = pa.Table.from_pandas(frame)
+    model = fitted(table)
+    assert model.feature_names_in_.tolist() == [*frame.columns]
+    np.testing.assert_array_equal(model.predict(table), expected)
+    masked = np.ma.masked_where(np.arange(ROWS * 3).reshape(ROWS, 3) % 7 == 0, X)
+    plain = masked.filled(np.nan)
+    np.testing.assert_array_equal(fitted(masked).predict(masked), fitted(plain).predict(plain))
+    for odd, what in (({"a": Y}, "X is a dict"), ([{"a": y} for y in Y], "X is a list of dicts")):
+        with pytest.raises(TypeError, match=f"{what}, expected a table: pandas.DataFrame"):
+            fitted(odd)
+    for scale in (1e-320, 1e300):
+        assert np.isfinite(fitted(X * scale).predict(X * scale)).all()
+
+
 def test_one_row_is_read_as_all_are():
     """The short ways for plain numbers give what the long ones do."""
     frame = pd.DataFrame(X, columns=[*"abc"])

@@ -22,7 +22,7 @@ from fastnn.model import Model
 from fastnn.sklearn.borrowed import check_sample_weight
 from fastnn.sklearn.choosing import Score, is_real, scorer_for
 from fastnn.sklearn.explaining import Explanation, by_column, integrated_gradients, permutation_importances
-from fastnn.sklearn.frames import Floats, is_frame, require_names
+from fastnn.sklearn.frames import Floats, as_table, is_frame, require_names
 from fastnn.sklearn.jobs import Job, Matrix, Part, Rows, StopAt, held_out, joined
 from fastnn.sklearn.preprocessing import Preprocessing
 from fastnn.sklearn.recipes import (
@@ -72,6 +72,7 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
         """Return x as a data frame or an array of two dimensions, checked but for what is in its columns."""
         if not reset and self._is_known(x):
             return x
+        x = as_table(self._name, x)
         if is_frame(x):
             require_names(self._name, x, None if reset else self.preprocessing_.names)
             validate_data(self, x, reset=reset, skip_check_array=True)
@@ -84,8 +85,6 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
                     f"Found array with 0 feature(s) (shape={x.shape}) while a minimum of 1 is required by {self._name}."
                 )
             return x
-        if hasattr(x, "collect") and hasattr(x, "collect_schema"):
-            raise TypeError(f"{self._name}: X is a {type(x).__name__}, which holds no rows yet: X.collect() reads them")
         if isinstance(x, (list, tuple)):
             plain = np.asarray(x)
             x = np.array(x, object) if plain.dtype.kind in "US" else plain

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -308,6 +308,23 @@ def require_names(estimator: str, x: Any, names: Sequence[str] | None) -> None:
 
 def _are_doubled(names: Sequence[str]) -> bool:
     return len({*names}) < len(names)
+
+
+def as_table(estimator: str, x: Any) -> Any:
+    """Return x, where it may be a table: one of pyarrow as a frame of pandas, what is masked as missing."""
+    if hasattr(x, "collect") and hasattr(x, "collect_schema"):
+        raise TypeError(f"{estimator}: X is a {type(x).__name__}, which holds no rows yet: X.collect() reads them")
+    if hasattr(x, "column_names") and hasattr(x, "to_pandas"):
+        return x.to_pandas()
+    if isinstance(x, np.ma.MaskedArray):
+        found: NDArray[Any] = np.ma.filled(x.astype(np.float64 if x.dtype.kind in "iuf" else object), np.nan)
+        return found
+    if isinstance(x, Mapping) or (isinstance(x, (list, tuple)) and x and isinstance(x[0], Mapping)):
+        raise TypeError(
+            f"{estimator}: X is a {type(x).__name__}{' of dicts' if not isinstance(x, Mapping) else ''}, expected a "
+            "table: pandas.DataFrame(X) makes one"
+        )
+    return x
 
 
 def is_frame(x: Any) -> bool:

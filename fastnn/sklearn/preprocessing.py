@@ -26,6 +26,7 @@ from fastnn.sklearn.plans import (
     weighted_quantiles,
 )
 
+_MOST_FACTOR = 1e308
 _BOUND = 3.0  # of the smooth clipping
 
 
@@ -188,7 +189,9 @@ class Preprocessing:
         half = 0.5 * (x.max(axis=0) - x.min(axis=0))
         spread = np.where(spread > 0, spread, half)
         self.center = middle
-        self.factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+        with np.errstate(over="ignore"):  # of subnormal numbers
+            factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+        self.factor = np.minimum(factor, _MOST_FACTOR)
 
     # -- of any rows --------------------------------------------------------------------------------------------------
 
