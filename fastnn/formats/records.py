@@ -149,6 +149,11 @@ class Record:
             return False
         return name in self._left
 
+    def has_objects(self, name: str) -> bool:
+        """Whether there is a list of objects of that name, as `items` takes it."""
+        value = self._left.get(name)
+        return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
     def names_left(self) -> tuple[str, ...]:
         """Return the names of what has not been taken."""
         return tuple(self._left)

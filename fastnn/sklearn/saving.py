@@ -79,7 +79,7 @@ def state_of(estimator: Tabular, rows: bool) -> dict[str, Any]:
         "n_features_in": e.n_features_in_,
         "named_by_text": hasattr(e, "feature_names_in_"),
         "preprocessing": e.preprocessing_.state(),
-        "recipe": {field.name: getattr(e.recipe_, field.name) for field in fields(Recipe)},
+        "recipe": _recipe_state(e.recipe_),
         "nets": [*e.nets_],
         "n_iter": int(e.n_iter_),
         "kept": [_of_part(part) for part in e._kept] if rows else None,
@@ -129,11 +129,23 @@ def _require_nets(estimator: Tabular, nets: list[Model]) -> None:
             )
 
 
+def _recipe_state(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as plain values, with recipes inside it."""
+    found = {field.name: getattr(recipe, field.name) for field in fields(Recipe)}
+    inside = {name: value for name, value in found.items() if isinstance(value, tuple)}
+    return found | {
+        name: [_recipe_state(one) if isinstance(one, Recipe) else one for one in value]
+        for name, value in inside.items()
+    }
+
+
 def _recipe(record: Record) -> Recipe:
     """Return a recipe: what the file does not say, as it is by default, so that files may be older."""
-    default, found = Recipe(), {}
+    default, found = Recipe(), dict[str, Any]()
     for field in fields(Recipe):
-        if field.name in record.names_left():
+        if record.has_objects(field.name):
+            found[field.name] = tuple(_recipe(one) for one in record.items(field.name))
+        elif field.name in record.names_left():
             found[field.name] = record.like(field.name, getattr(default, field.name))
     return Recipe(**found)
 
