@@ -108,18 +108,11 @@ DIRECTIVES = {
     "cdivision": True,
 }
 
-# Cython enters what it translates into the table of modules, and into each function, under one name. The modules that
-# are compiled from a family have names of their own: the entry must go, and functions take the name of their module.
+# Cython enters what it translates into the table of modules under one name. The modules that are compiled from a family
+# have names of their own: the entry must go.
 FAMILY = """\
-cdef int take_names() except -1:
-    for value in globals().values():
-        if getattr(value, "__module__", None) == "{name}":
-            value.__module__ = __name__
-    return 0
-
 __import__("sys").modules.pop("{name}", None)
 {includes}
-take_names()
 """
 
 

@@ -69,6 +69,32 @@ cdef Activation add_activation(str build, str row, const void *loop):
     return activation
 
 
+cdef str constants_or_absent(str declared):
+    """The arguments alpha and beta: as declared, or absent."""
+    declared = declared or ""
+    absent = [f"{name}: absent" for name in NAMES_OF_CONSTANTS if f"{name}: cell" not in declared]
+    return ", ".join([declared, *absent] if declared else absent)
+
+
+cdef str elementwise_text(str name, str summary, str declared):
+    """The declaration of y = f(x), for f of one number and the constants that are declared."""
+    arguments = constants_or_absent(declared)
+    return f"{name}(x: in (rows, n), y: out (rows, n) | x, {arguments}) -> rows: 0.3 n\n\n    {summary}"
+
+
+cdef tuple activation_texts(str build, str text, const void *loop):
+    """Add a row to the table, and return the declarations of its two kernels; below the row, the text says of each what
+    it does."""
+    row, forward, backward = text.splitlines()
+    cdef Activation added = add_activation(build, row, loop)
+    arguments = f"{added.derivative_from}: in (rows, n), dy: in (rows, n), dx: out (rows, n) | dy"
+    constants = constants_or_absent(added.declared)
+    return (
+        elementwise_text(f"{added.name}_forward", forward.strip(), added.declared),
+        f"{added.name}_backward({arguments}, {constants}) -> rows: 0.3 n\n\n    {backward.strip()}",
+    )
+
+
 def activations_of(str build):
     """The table of a build: of an instruction set and a dtype."""
     return TABLES[build]
@@ -116,9 +142,7 @@ cdef Activation fusable(str build, str kernel, name):
     cdef Activation found = TABLES[build].get(name)
     if found is None or not found.fusable:
         names = ", ".join(sorted(other.name for other in TABLES[build].values() if other.fusable))
-        raise ValueError(
-            f"{kernel}: activation is {name!r}, expected None or one whose derivative follows from y: {names}"
-        )
+        refuse_activation(kernel, name, f"None or one whose derivative follows from y: {names}")
     return found
 
 
@@ -127,8 +151,22 @@ cdef Activation elementwise_of(str build, str kernel, name):
     cdef Activation found = TABLES[build].get(name)
     if found is None or not found.elementwise:
         names = ", ".join(sorted(other.name for other in TABLES[build].values() if other.elementwise))
-        raise ValueError(f"{kernel}: activation is {name!r}, expected one of single numbers: {names}")
+        refuse_activation(kernel, name, f"one of single numbers: {names}")
     return found
+
+
+# Replaces the name of an activation of single numbers by its loop, and constants that are not given by its own; returns
+# whether its derivative follows from y.
+cdef bint choose_activation(
+    str build, str kernel, const void **loop, const double **alpha, const double **beta
+) except? -1:
+    cdef Activation chosen = elementwise_of(build, kernel, None if loop[0] is NULL else <object> loop[0])
+    loop[0] = chosen.loop
+    if alpha[0] is NULL:
+        alpha[0] = &chosen.default[0]
+    if beta[0] is NULL:
+        beta[0] = &chosen.default[1]
+    return chosen.derivative_from == "y"
 
 
 cdef int watch_constants(Activation activation, CallBounds *bounds, str kernel, const int *words) except -1:

@@ -18,15 +18,10 @@ cdef int gradient_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexc
     return 0
 
 cdef int activation(str text, Loop loop) except -1:
-    """Add a row to the table of activations and declare its two kernels; behind the row, the text says what they do."""
-    row, forward, backward = text.splitlines()
-    cdef Activation added = add_activation(BUILD, row, <const void *> loop)
-    saved = added.derivative_from
-    elementwise(f"{added.name}_forward", forward.strip(), loop, added.declared)
-    arguments = f"{saved}: in (rows, n), dy: in (rows, n), dx: out (rows, n) | dy, "
-    arguments += constants_or_absent(added.declared)
-    text = f"{added.name}_backward({arguments}) -> rows: 0.3 n\n\n    {backward.strip()}"
-    kernel(text, gradient_body, sizeof(Gradient), NULL, <const void *> loop)
+    """Add a row to the table of activations and declare its two kernels; below the row, the text says what they do."""
+    forward, backward = activation_texts(BUILD, text, <const void *> loop)
+    kernel(forward, elementwise_body, sizeof(Elementwise), NULL, <const void *> loop)
+    kernel(backward, gradient_body, sizeof(Gradient), NULL, <const void *> loop)
     return 0
 
 

@@ -52,7 +52,7 @@ cdef int bins_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) n
 
 cdef int check_bins(str kernel, Py_ssize_t m, Py_ssize_t bins) except -1:
     if bins < 1 or m != bins + 1:
-        raise ValueError(f"{kernel}: edges are {m}, expected one more than the bins of v, of which there are {bins}")
+        return refuse(kernel, "edges are {}, expected one more than the bins of v, of which there are {}", m, bins)
     return 0
 
 cdef Py_ssize_t prepare_bins_forward(str kernel, Call *call) except -1:

@@ -20,14 +20,6 @@ cdef inline bint are_columns(const int64_t *index, Py_ssize_t m, Py_ssize_t n) n
             return False
     return True
 
-cdef int check_columns(str kernel, const int64_t *index, Py_ssize_t m, Py_ssize_t n) except -1:
-    cdef Py_ssize_t j
-    for j in range(m):
-        if not 0 <= index[j] < n:
-            raise ValueError(f"{kernel}: index[{j}] is {index[j]}, expected that of one of {n} columns")
-    return 0
-
-
 cdef struct ColumnsForward:
     Input x
     Py_ssize_t x_row, x_column          # from row to row and from column to column, in elements
@@ -113,7 +105,7 @@ cdef Py_ssize_t prepare_embedding_forward(str kernel, Call *call) except -1:
 
 cdef int check_table(str kernel, Py_ssize_t n) except -1:
     if n < 1:
-        raise ValueError(f"{kernel}: table has no rows, expected one for each code and a last one for what is unseen")
+        return refuse(kernel, "table has no rows, expected one for each code and a last one for what is unseen")
     return 0
 
 kernel("""embedding_forward(x: in strided (rows, 1), table: in (n, size), y: out strided (rows, size)) -> rows: 1 size
@@ -239,7 +231,7 @@ cdef int one_hot_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end
 cdef Py_ssize_t prepare_one_hot_forward(str kernel, Call *call) except -1:
     cdef const OneHotForward *s = <const OneHotForward *> call.payload
     if s.unseen and s.n < 1:
-        raise ValueError(f"{kernel}: y has no columns, expected one for each code and a last one for what is unseen")
+        return refuse(kernel, "y has no columns, expected one for each code and a last one for what is unseen")
     return 1
 
 kernel("""one_hot_forward(x: in strided (rows, 1), y: out strided (rows, n), unseen: flag = False) -> rows: 0.5 n

@@ -48,10 +48,9 @@ cdef extern from *:
 cdef Py_ssize_t check_positive(str kernel, Call *call) except -1:
     cdef const BinaryLoss *s = <const BinaryLoss *> call.payload
     if s.positive is not NULL and s.k != 1 and s.k != s.n:
-        raise ValueError(f"{kernel}: positive has shape ({s.k},), expected (1,) or ({s.n},)")
-    if s.weight is not NULL and s.m != 1 and s.m != s.n:
-        shapes = f"({s.rows}, 1) or ({s.rows}, {s.n})"
-        raise ValueError(f"{kernel}: weight has shape ({s.rows}, {s.m}), expected {shapes}: of rows, or of numbers")
+        return refuse(kernel, "positive has shape ({},), expected (1,) or ({},)", s.k, s.n)
+    if s.weight is not NULL:
+        check_numbers_or_rows(kernel, s.rows, s.m, s.n)
     return 1
 
 cdef str SMOOTHING = "smoothing: cell = 0.0 >= 0 <= 1"

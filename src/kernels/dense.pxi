@@ -176,8 +176,10 @@ cdef Py_ssize_t prepare_dense_forward(str kernel, Call *call) except -1:
     cdef DenseForward *s = <DenseForward *> call.payload
     cdef int[3] words
     if (s.factor is NULL) != (s.offset is NULL):
-        missing, given = ("factor", "offset") if s.factor is NULL else ("offset", "factor")
-        raise ValueError(f"{kernel}: {missing} is None, expected an array where {given} is one: both or neither")
+        return refuse(
+            kernel, "factor is None, expected an array where offset is one: both or neither" if s.factor is NULL else
+            "offset is None, expected an array where factor is one: both or neither"
+        )
     words = [word(&s.activation, call), word(&s.alpha, call), word(&s.beta, call)]
     fuse(call, BUILD, kernel, words, False)
     check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
@@ -262,11 +264,10 @@ cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
     cdef DenseBackward *s = <DenseBackward *> calls.payload
     cdef int[3] words
     if s.dw is NULL and s.db is not NULL:
-        raise ValueError(f"{kernel}: dw is None, expected an array where db is one: they are computed together")
+        return refuse(kernel, "dw is None, expected an array where db is one: they are computed together")
     check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
     if s.index is not NULL and s.activation is not NULL:
-        name = <object> <void *> s.activation
-        raise ValueError(f"{kernel}: activation is {name!r}, expected None where rows of x are chosen")
+        return refuse_activation(kernel, <object> <void *> s.activation, "None where rows of x are chosen")
     words = [word(&s.activation, calls), word(&s.alpha, calls), word(&s.beta, calls)]
     fuse(calls, BUILD, kernel, words, True)
     if s.dx is not NULL:

@@ -16,12 +16,7 @@ cdef int elementwise_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) no
     s.loop(&piece)
     return 0
 
-cdef str constants_or_absent(declared):
-    names = [text for text in ("alpha", "beta") if f"{text}: cell" not in (declared or "")]
-    return ", ".join([*filter(None, [declared]), *(f"{name}: absent" for name in names)])
-
-cdef int elementwise(str name, str summary, Loop loop, declared=None) except -1:
-    text = f"{name}(x: in (rows, n), y: out (rows, n) | x, {constants_or_absent(declared)}) -> rows: 0.3 n"
-    text += f"\n\n    {summary}"
+cdef int elementwise(str name, str summary, Loop loop) except -1:
+    text = elementwise_text(name, summary, None)
     kernel(text, elementwise_body, sizeof(Elementwise), NULL, <const void *> loop)
     return 0

@@ -35,22 +35,15 @@ cdef int gated_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
             begin, j = begin + rows, 0
     return 0
 
-cdef int choose_gate(
-    str build, str kernel, const void *name, Py_ssize_t n_in, Py_ssize_t n, Loop *loop, Number *alpha, Number *beta,
-    bint *from_y,
-) except -1:
-    cdef Activation chosen
+cdef bint choose_gate(str kernel, Py_ssize_t n_in, Py_ssize_t n, Loop *gate, Number *alpha, Number *beta) except? -1:
     if n_in != 2 * n:
-        raise ValueError(f"{kernel}: x has {n_in} columns, expected twice as many as the {n} of y or dy")
-    chosen = elementwise_of(build, kernel, None if name is NULL else <object> name)
-    loop[0], alpha[0], beta[0] = <Loop> chosen.loop, &chosen.default[0], &chosen.default[1]
-    from_y[0] = chosen.derivative_from == "y"
-    return 0
+        refuse(kernel, "x has {} columns, expected twice as many as the {} of y or dy", n_in, n)
+    alpha[0] = beta[0] = NULL
+    return choose_activation(BUILD, kernel, <const void **> gate, alpha, beta)
 
 cdef Py_ssize_t prepare_gated_forward(str kernel, Call *call) except -1:
     cdef GatedForward *s = <GatedForward *> call.payload
-    cdef bint from_y
-    choose_gate(BUILD, kernel, <const void *> s.gate, s.n_in, s.n, &s.gate, &s.alpha, &s.beta, &from_y)
+    choose_gate(kernel, s.n_in, s.n, &s.gate, &s.alpha, &s.beta)
     return 1
 
 # Dauphin et al. 2017; Shazeer 2020.
@@ -103,9 +96,7 @@ cdef int gated_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end)
 
 cdef Py_ssize_t prepare_gated_backward(str kernel, Call *call) except -1:
     cdef GatedBackward *s = <GatedBackward *> call.payload
-    cdef bint from_y
-    choose_gate(BUILD, kernel, <const void *> s.gate, s.n_in, s.n, &s.gate, &s.alpha, &s.beta, &from_y)
-    s.from_y = from_y
+    s.from_y = choose_gate(kernel, s.n_in, s.n, &s.gate, &s.alpha, &s.beta)
     return 1
 
 kernel("""gated_backward(x: in (rows, n_in), dy: in (rows, n), dx: out (rows, n_in), activation: name) -> rows: 2 n

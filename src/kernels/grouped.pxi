@@ -30,9 +30,9 @@ cdef int grouped_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end
 
 cdef int check_widths(str kernel, Py_ssize_t n_x, Py_ssize_t n_in, Py_ssize_t n_y, Py_ssize_t n_out) except -1:
     if n_in > n_x:
-        raise ValueError(f"{kernel}: w is for {n_in} numbers of each group, expected up to {n_x}, those of x")
+        return refuse(kernel, "w is for {} numbers of each group, expected up to {}, those of x", n_in, n_x)
     if n_y != n_out:
-        raise ValueError(f"{kernel}: groups of y have {n_y} numbers, expected {n_out}: those of w, and one for `last`")
+        return refuse(kernel, "groups of y have {} numbers, expected {}: those of w, and one for `last`", n_y, n_out)
     return 0
 
 cdef Py_ssize_t prepare_grouped_forward(str kernel, Call *call) except -1:
@@ -81,7 +81,7 @@ cdef int grouped_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t en
 cdef Py_ssize_t prepare_grouped_backward(str kernel, Call *call) except -1:
     cdef const GroupedBackward *s = <const GroupedBackward *> call.payload
     if s.dw is NULL and s.db is not NULL:
-        raise ValueError(f"{kernel}: dw is None, expected an array where db is one: they are computed together")
+        return refuse(kernel, "dw is None, expected an array where db is one: they are computed together")
     check_widths(kernel, s.n_x, s.n_in, s.n_y, s.n_y if s.n_y == s.n_out + 1 else s.n_out)
     call.units = s.groups
     call_divide(call, 2 * nanoseconds_per_group(s.rows, s.n_in, s.n_out))

@@ -1,24 +1,6 @@
 # Rows that an index chooses: row i of a batch is row index[cursor + i] of an array of n rows.
 # index (n_index) int64 with entries in 0..n-1, cursor (1) int64.
 
-cdef int check_rows(
-    str kernel, const int64_t *index, const int64_t *cursor, Py_ssize_t rows, Py_ssize_t n_index, Py_ssize_t n
-) except -1:
-    """Every entry of the index, if there is one, because the cursor moves on between replays."""
-    cdef Py_ssize_t i
-    if index is NULL:
-        return 0
-    if rows > n_index:
-        raise ValueError(f"{kernel}: index has length {n_index}, expected {rows} or more, one per row")
-    if not 0 <= cursor[0] <= n_index - rows:
-        raise ValueError(
-            f"{kernel}: cursor is {cursor[0]}, expected 0 to {n_index - rows} for {rows} rows of an index of {n_index}"
-        )
-    for i in range(n_index):
-        if not 0 <= index[i] < n:
-            raise ValueError(f"{kernel}: index[{i}] is {index[i]}, expected that of one of {n} rows of x")
-    return 0
-
 
 # Where the index begins, or -1: what index and cursor hold may have changed since they were checked, and a replay must
 # not read elsewhere.

@@ -1,4 +1,6 @@
-"""What kernels are made of: declarations, and the table of activations."""
+"""What kernels are made of: declarations, checks, and the table of activations."""
+
+from libc.stdint cimport int64_t
 
 from fastnn._core.tape cimport Body, Call, CallBounds
 
@@ -22,6 +24,23 @@ cdef object declare(
     str module, size_t item_size, str text, Body body, size_t payload_bytes, Prepare prepare=*, const void *context=*,
     int n_added=*
 )
-cdef Activation elementwise_of(str build, str kernel, name)
+cdef str elementwise_text(str name, str summary, str declared)
 cdef Activation add_activation(str build, str row, const void *loop)
+cdef tuple activation_texts(str build, str text, const void *loop)
+cdef bint choose_activation(
+    str build, str kernel, const void **loop, const double **alpha, const double **beta
+) except? -1
 cdef int fuse(Call *call, str build, str kernel, const int *words, bint derivative) except -1
+
+cdef int refuse(
+    str kernel, str text, Py_ssize_t first=*, Py_ssize_t second=*, Py_ssize_t third=*, Py_ssize_t fourth=*
+) except -1
+cdef int refuse_activation(str kernel, name, str expected) except -1
+cdef int check_rows(
+    str kernel, const int64_t *index, const int64_t *cursor, Py_ssize_t rows, Py_ssize_t n_index, Py_ssize_t n
+) except -1
+cdef int check_columns(str kernel, const int64_t *index, Py_ssize_t m, Py_ssize_t n) except -1
+cdef int check_numbers_or_rows(str kernel, Py_ssize_t rows, Py_ssize_t m, Py_ssize_t n) except -1
+
+ctypedef double (*PeakLoop)(Py_ssize_t n) noexcept nogil
+cdef object peak_function(str module, PeakLoop loop)

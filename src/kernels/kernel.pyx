@@ -3,11 +3,13 @@
 A kernel declares its arguments in one text; from it follow the checks, the messages, the signature, the docstring and
 the payload that its body reads. The files, each of which builds on the ones before it: declaration.pxi (the text and
 what it becomes), refusals.pxi (error messages), arguments.pxi (one function that takes the arguments of any kernel, and
-runs or records), activation.pxi (the table of activations). Rows and the guard of the loss stand here.
+runs or records), checks.pxi (what kernels check beside), activation.pxi (the table of activations). Rows and the guard
+of the loss stand here.
 """
 
 from cpython.buffer cimport PyBuffer_Release
 from cpython.object cimport PyObject
+from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 import re
@@ -60,6 +62,7 @@ cdef class Rows:
 include "declaration.pxi"
 include "refusals.pxi"
 include "arguments.pxi"
+include "checks.pxi"
 include "activation.pxi"
 
 
@@ -75,3 +78,22 @@ guard = declare(__name__, sizeof(double), """guard(value: in float64 (1))
 
     Stop where ``value[0]`` is NaN or infinite: a diverged loss must not reach the parameters.
     """, guard_body, sizeof(Guard))
+
+
+# The peak of a build's multiply-add units, to compare products with: no kernel, and so without a twin.
+cdef object peak_function(str module, PeakLoop loop):
+    def fma_peak(Py_ssize_t n):
+        """Run `n` blocks of multiply-adds that touch registers only, and return how many operations they are.
+
+        Divided by the seconds that this takes, they are the most operations per second that one thread of this build
+        can reach in a product. The GIL is released.
+        """
+        cdef double operations
+        if n < 0:
+            raise ValueError(f"fma_peak: n is {n}, expected a number of blocks >= 0")
+        with nogil:
+            operations = loop(n)
+        return operations
+
+    fma_peak.__module__, fma_peak.__qualname__ = module, "fma_peak"
+    return fma_peak

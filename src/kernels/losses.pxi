@@ -65,16 +65,15 @@ cdef int loss_of_rows_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) n
 
 cdef Py_ssize_t check_weights(str kernel, Call *call) except -1:
     cdef const TargetLoss *s = <const TargetLoss *> call.payload
-    if s.weight is not NULL and s.m != 1 and s.m != s.n:
-        shapes = f"({s.rows}, 1) or ({s.rows}, {s.n})"
-        raise ValueError(f"{kernel}: weight has shape ({s.rows}, {s.m}), expected {shapes}: of rows, or of numbers")
+    if s.weight is not NULL:
+        check_numbers_or_rows(kernel, s.rows, s.m, s.n)
     return 1
 
 # Where a row has one loss that no number of it has a share in
 cdef Py_ssize_t check_row_weights(str kernel, Call *call) except -1:
     cdef const TargetLoss *s = <const TargetLoss *> call.payload
     if s.weight is not NULL and s.m != 1:
-        raise ValueError(f"{kernel}: weight has shape ({s.rows}, {s.m}), expected ({s.rows}, 1): of rows")
+        return refuse(kernel, "weight has shape ({0}, {1}), expected ({0}, 1): of rows", s.rows, s.m)
     return 1
 
 # `of_rows`: whether a row has one loss. `more`: what follows by its name, of a body with a struct of its own.
@@ -120,10 +119,13 @@ cdef struct LabelLoss:
 
 cdef Py_ssize_t check_labels(str kernel, Call *call) except -1:
     cdef const LabelLoss *s = <const LabelLoss *> call.payload
+    return check_labels_of(kernel, s.t, s.weight, s.rows, s.n)
+
+cdef Py_ssize_t check_labels_of(str kernel, Labels t, Input weight, Py_ssize_t rows, Py_ssize_t n) except -1:
     cdef Py_ssize_t i
-    for i in range(s.rows):
-        if not 0 <= s.t[i] < s.n and weight_of(s.weight, s.rows, i) != 0:
-            raise ValueError(f"{kernel}: t[{i}] is {s.t[i]}, expected a label from 0 to {s.n - 1}")
+    for i in range(rows):
+        if not 0 <= t[i] < n and weight_of(weight, rows, i) != 0:
+            return refuse(kernel, "t[{}] is {}, expected a label from 0 to {}", i, t[i], n - 1)
     return 1
 
 cdef int label_loss(str name, str summary, Body body, str a="a: absent", str b="b: absent") except -1:

@@ -31,7 +31,7 @@ cdef int maxout_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end)
 cdef Py_ssize_t prepare_maxout_forward(str kernel, Call *call) except -1:
     cdef const Maxout *s = <const Maxout *> call.payload
     if s.pieces == 0:
-        raise ValueError(f"{kernel}: z has no pieces, expected one at least")
+        return refuse(kernel, "z has no pieces, expected one at least")
     return 1
 
 # Goodfellow et al. 2013.

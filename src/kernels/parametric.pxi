@@ -7,16 +7,6 @@ cdef enum:
 cdef inline real part_of_the_way(real x, real f, real a) noexcept nogil:
     return real_fma(a, f - x, x)
 
-# Replaces the name of an activation by its loop, and constants that are not given by its own.
-cdef bint choose_activation(str kernel, const void *name, Loop *loop, Number *alpha, Number *beta) except? -1:
-    cdef Activation chosen = elementwise_of(BUILD, kernel, None if name is NULL else <object> name)
-    loop[0] = <Loop> chosen.loop
-    if alpha[0] is NULL:
-        alpha[0] = &chosen.default[0]
-    if beta[0] is NULL:
-        beta[0] = &chosen.default[1]
-    return chosen.derivative_from == "y"
-
 cdef struct ParametricForward:
     Input x, a
     Output f, y
@@ -42,7 +32,7 @@ cdef int parametric_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t 
 
 cdef Py_ssize_t prepare_parametric_forward(str kernel, Call *call) except -1:
     cdef ParametricForward *s = <ParametricForward *> call.payload
-    choose_activation(kernel, <const void *> s.activation, &s.activation, &s.alpha, &s.beta)
+    choose_activation(BUILD, kernel, <const void **> &s.activation, &s.alpha, &s.beta)
     return 1
 
 # Holzmueller, Grinsztajn & Steinwart 2024.
@@ -90,7 +80,7 @@ cdef int parametric_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t
 
 cdef Py_ssize_t prepare_parametric_backward(str kernel, Call *call) except -1:
     cdef ParametricBackward *s = <ParametricBackward *> call.payload
-    s.from_y = choose_activation(kernel, <const void *> s.activation, &s.activation, &s.alpha, &s.beta)
+    s.from_y = choose_activation(BUILD, kernel, <const void **> &s.activation, &s.alpha, &s.beta)
     divide_columns(call, s.rows, s.n, 1.5)
     return 1
 

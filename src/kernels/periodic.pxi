@@ -29,7 +29,7 @@ cdef int periodic_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t en
 
 cdef int check_waves(str kernel, Py_ssize_t k, Py_ssize_t n_y) except -1:
     if n_y != 2 * k:
-        raise ValueError(f"{kernel}: y has {n_y} numbers for each column, expected {2 * k}: two for each number of w")
+        return refuse(kernel, "y has {} numbers for each column, expected {}: two for each number of w", n_y, 2 * k)
     return 0
 
 cdef Py_ssize_t prepare_periodic_forward(str kernel, Call *call) except -1:
@@ -91,8 +91,8 @@ cdef Py_ssize_t prepare_periodic_backward(str kernel, Call *call) except -1:
     cdef const PeriodicBackward *s = <const PeriodicBackward *> call.payload
     check_waves(kernel, s.k, s.n_y)
     if s.n_dy not in (s.k, 2 * s.k):
-        raise ValueError(
-            f"{kernel}: dy has {s.n_dy} numbers for each column, expected {s.k}, those of cos, or {2 * s.k}"
+        return refuse(
+            kernel, "dy has {} numbers for each column, expected {}, those of cos, or {}", s.n_dy, s.k, 2 * s.k
         )
     call.units = s.n
     call_divide(call, 1.0 * s.rows * s.k)

@@ -36,7 +36,7 @@ cdef int prelu_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
 
 cdef int check_slopes(str kernel, Py_ssize_t n, Py_ssize_t n_alpha) except -1:
     if n_alpha not in (1, n):
-        raise ValueError(f"{kernel}: alpha has {n_alpha} numbers, expected 1 or one for each of {n} columns")
+        return refuse(kernel, "alpha has {} numbers, expected 1 or one for each of {} columns", n_alpha, n)
     return 0
 
 cdef Py_ssize_t prepare_prelu_forward(str kernel, Call *call) except -1:

@@ -131,14 +131,13 @@ cdef int gaussian_nll_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) n
 cdef Py_ssize_t check_halves(str kernel, Call *call) except -1:
     cdef const GaussianLoss *s = <const GaussianLoss *> call.payload
     if s.columns % 2:
-        raise ValueError(f"{kernel}: y has {s.columns} columns, expected as many means as variances")
+        return refuse(kernel, "y has {} columns, expected as many means as variances", s.columns)
     if s.columns != 2 * s.n:
-        raise ValueError(f"{kernel}: t has {s.n} columns, expected {s.columns // 2}, as y has means and variances")
+        return refuse(kernel, "t has {} columns, expected {}, as y has means and variances", s.n, s.columns // 2)
     if s.each is not NULL and s.of_each != s.n:
-        raise ValueError(f"{kernel}: each has {s.of_each} columns, expected {s.n} as t has")
-    if s.weight is not NULL and s.m != 1 and s.m != s.n:
-        shapes = f"({s.rows}, 1) or ({s.rows}, {s.n})"
-        raise ValueError(f"{kernel}: weight has shape ({s.rows}, {s.m}), expected {shapes}: of rows, or of numbers")
+        return refuse(kernel, "each has {} columns, expected {} as t has", s.of_each, s.n)
+    if s.weight is not NULL:
+        check_numbers_or_rows(kernel, s.rows, s.m, s.n)
     return 1
 
 kernel("""gaussian_nll(y: in (rows, columns), t: in (rows, n), weight: in (rows, m) | None,
@@ -223,10 +222,9 @@ cdef int quantiles_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noex
 cdef Py_ssize_t check_quantiles(str kernel, Call *call) except -1:
     cdef const QuantilesLoss *s = <const QuantilesLoss *> call.payload
     if s.k == 0 or s.n % s.k:
-        raise ValueError(f"{kernel}: q has {s.k} numbers, expected as many as go into the {s.n} columns of y")
-    if s.weight is not NULL and s.m != 1 and s.m != s.n:
-        shapes = f"({s.rows}, 1) or ({s.rows}, {s.n})"
-        raise ValueError(f"{kernel}: weight has shape ({s.rows}, {s.m}), expected {shapes}: of rows, or of numbers")
+        return refuse(kernel, "q has {} numbers, expected as many as go into the {} columns of y", s.k, s.n)
+    if s.weight is not NULL:
+        check_numbers_or_rows(kernel, s.rows, s.m, s.n)
     return 1
 
 kernel("""quantiles(y: in (rows, n), t: in (rows, n), weight: in (rows, m) | None, dy: out (rows, n) | None,
@@ -302,11 +300,7 @@ cdef int multi_margin_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) n
 
 cdef Py_ssize_t check_margin_labels(str kernel, Call *call) except -1:
     cdef const MarginLoss *s = <const MarginLoss *> call.payload
-    cdef Py_ssize_t i
-    for i in range(s.rows):
-        if not 0 <= s.t[i] < s.n and weight_of(s.weight, s.rows, i) != 0:
-            raise ValueError(f"{kernel}: t[{i}] is {s.t[i]}, expected a label from 0 to {s.n - 1}")
-    return 1
+    return check_labels_of(kernel, s.t, s.weight, s.rows, s.n)
 
 kernel("""multi_margin(y: in (rows, n), t: in int64 (rows), weight: in (rows, 1) | None, dy: out (rows, n) | None,
     value: out float64 (1), margin: cell = 1.0 > 0, *, squared: flag = False, each: out (rows) | None = None,

@@ -87,11 +87,10 @@ cdef int block_squares_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
     return 0
 
 cdef Py_ssize_t check_blocks_of(str kernel, str sums, Py_ssize_t n, Py_ssize_t blocks) except -1:
-    expected = (n + SQUARES - 1) // SQUARES
+    cdef Py_ssize_t expected = (n + SQUARES - 1) // SQUARES
     if blocks != expected:
-        raise ValueError(
-            f"{kernel}: {sums} has shape ({blocks},), expected ({expected},), one for each {SQUARES} of {n} numbers"
-        )
+        text = " has shape ({},), expected ({},), one for each {} of {} numbers"
+        return refuse(kernel, sums + text, blocks, expected, SQUARES, n)
     return 1
 
 cdef Py_ssize_t check_blocks(str kernel, Call *call) except -1:
