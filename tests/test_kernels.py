@@ -623,6 +623,71 @@ def test_columns_out_of_range_are_refused(case, dtype):
             tape.replay()
 
 
+# operation, arguments that take other values, what the error says
+NOT_DECLARED = (
+    (
+        "bins_forward", {"edges": lambda a: a[:, 1:]},
+        "edges are 6, expected one more than the bins of v, of which there",
+    ),
+    ("bins_backward", {"edges": lambda a: a[:, 1:]}, "edges are 6, expected one more than the bins of v"),
+    (
+        "periodic_forward", {"y": lambda a: a[:, :, 1:]},
+        r"y has \d+ numbers for each column, expected \d+: two for each",
+    ),
+    (
+        "periodic_backward", {"dy": lambda a: a[:, :, :1]},
+        r"dy has 1 numbers for each column, expected \d+, those of cos",
+    ),
+    (
+        "grouped_forward", {"x": lambda a: a[:, :, :0]},
+        r"w is for \d numbers of each group, expected up to 0, those of x",
+    ),
+    ("grouped_forward", {"y": lambda a: a[:, :, 1:]}, r"groups of y have \d numbers, expected \d: those of w, and one"),
+    ("grouped_backward", {"dw": lambda a: None}, "dw is None, expected an array where db is one"),
+    ("dense_backward", {"dw": lambda a: None}, "dw is None, expected an array where db is one"),
+    ("prelu_forward", {"alpha": lambda a: a.repeat(7)[:2]}, "alpha has 2 numbers, expected 1 or one for each of 7 col"),
+    ("maxout_forward", {"z": lambda a: a[:, :0]}, "z has no pieces, expected one at least"),
+    ("gated_forward", {"x": lambda a: a[:, 1:]}, r"x has \d+ columns, expected twice as many as the \d+ of y or dy"),
+    (
+        "block_squares", {"sums": lambda a: a[:0]},
+        r"sums has shape \(0,\), expected \(1,\), one for each 4096 of \d+ numb",
+    ),
+    (
+        "mse", {"weight": lambda a: np.ones((3, 2), a.dtype)},
+        r"weight has shape \(3, 2\), expected \(3, 1\) or \(3, 7\): of",
+    ),
+    ("quantiles", {"weight": lambda a: np.ones((3, 2), a.dtype)}, r"weight has shape \(3, 2\), expected \(3, 1\) or"),
+    ("quantiles", {"q": lambda a: np.empty(0)}, "q has 0 numbers, expected as many as go into the "),
+    (
+        "cosine_similarity", {"weight": lambda a: np.ones((3, 2), a.dtype)},
+        r"weight has shape \(3, 2\), expected \(3, 1\): of",
+    ),
+    (
+        "binary_cross_entropy", {"positive": lambda a: np.ones(2)},
+        r"positive has shape \(2,\), expected \(1,\) or \(7,\)",
+    ),
+    (
+        "gaussian_nll", {"y": lambda a: a[:, 1:], "dy": lambda a: a[:, 1:]},
+        r"y has \d+ columns, expected as many means as",
+    ),
+    ("gaussian_nll", {"t": lambda a: a[:, :1]}, r"t has 1 columns, expected \d+, as y has means and variances"),
+    ("embedding_forward", {"table": lambda a: a[:0]}, "table has no rows, expected one for each code and a last one"),
+)  # fmt: skip
+
+
+@each_dtype
+@pytest.mark.parametrize(("op", "changes", "message"), NOT_DECLARED)
+def test_what_no_declaration_says_is_refused_and_named(op, changes, message, dtype):
+    case = next(case for case in CASES if case.op == op)
+    arguments = case.make(3, 7, dtype, random(3, 7))
+    arguments |= {"weight": np.ones((3, 1), dtype)} if "weight" in changes else {}
+    for name, change in changes.items():
+        changed = change(arguments.get(name))
+        arguments[name] = None if changed is None else np.ascontiguousarray(changed)
+    with pytest.raises(ValueError, match=rf"^{op}: {message}"):
+        case.kernel(dtype)(**arguments)
+
+
 @each_dtype
 def test_momentum_needs_a_velocity(dtype):
     w, dw = np.ones((2, 3), dtype)
