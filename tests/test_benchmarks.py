@@ -95,6 +95,15 @@ def test_bench_tabm(tmp_path: Path) -> None:
     assert row["seconds"]["fastnn"]["processor_seconds"] > 0
 
 
+def test_bench_tabular(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    _, report = run("bench_tabular.py", tmp_path)
+    check_rows(report)
+    (row,) = report["rows"]
+    assert row["net"] == "RealMLP-TD, 600 x 20, 1 epochs"
+    assert 0.3 < report["accuracy"]["fastnn"] < 1
+
+
 def test_bench_steps(tmp_path: Path) -> None:
     printed, report = run("bench_steps.py", tmp_path)
     check_rows(report)
