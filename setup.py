@@ -69,6 +69,7 @@ FAMILIES = {
     "optimizers": (["common", "views", "index", "optimizers", "transforms", "penalties", "adam", "gather"], []),
 }
 MODULES = ("team/team.pyx", "tape/tape.pyx", "kernels/kernel.pyx", "cpu.pyx")  # built once
+TEXTS = ("math/elementary.h", "math/circular.h")  # what fastnn.to_c takes functions from: installed with the core
 LAYOUT_FILES = ("tape/call.h", "tape/tape.pxd", "kernels/kernel.pxd")  # what the tape and the kernels must agree upon
 INCLUDE_DIRS = ("src",)  # of C and of Cython
 
@@ -192,6 +193,9 @@ class Build(CachedBuild):
     def build_extensions(self):
         write_stubs()
         super().build_extensions()
+        if not self.inplace:
+            for text in TEXTS:
+                copy(Path("src", text), Path(self.build_lib, *PACKAGE.split("."), Path(text).name))
 
     def translate(self, source):
         """Return the path of the C of a Cython source."""

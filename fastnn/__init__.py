@@ -197,7 +197,17 @@ if TYPE_CHECKING:
     from fastnn.config import show_config
     from fastnn.first_weights import initialize_from_data
     from fastnn.folds import CrossValidation, cross_validate
-    from fastnn.formats import ModelFormatError, from_jax, from_numpy, from_onnx, from_torch, load, to_onnx
+    from fastnn.formats import (
+        ModelFormatError,
+        from_jax,
+        from_numpy,
+        from_onnx,
+        from_torch,
+        load,
+        to_c,
+        to_numpy_source,
+        to_onnx,
+    )
     from fastnn.many import fit_many
     from fastnn.range_test import lr_find
 else:
@@ -214,6 +224,8 @@ else:
         "load": "formats",
         "lr_find": "range_test",
         "show_config": "config",
+        "to_c": "formats",
+        "to_numpy_source": "formats",
         "to_onnx": "formats",
     }
 
@@ -442,5 +454,7 @@ __all__ = [
     "reference",
     "schedules",
     "show_config",
+    "to_c",
+    "to_numpy_source",
     "to_onnx",
 ]

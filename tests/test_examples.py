@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import fastnn
 pytestmark = pytest.mark.once
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-NAMES = ["xor", "and_gate", "exam_scores", "digits", "tables", "actor_critic", "deployment"]
+NAMES = ["xor", "and_gate", "exam_scores", "digits", "tables", "actor_critic", "deployment", "microcontroller"]
 NEEDS = {"tables": "pandas"}
 
 
@@ -121,6 +122,18 @@ def test_deployment_refuses_what_is_no_net_for_its_requests(run, tmp_path):
         deployment.load(path)
     path.write_bytes(whole)
     assert deployment.load(path).n_in == 64
+
+
+def test_microcontroller(run, tmp_path):
+    result = run("microcontroller")
+    assert result["accuracy"] > 0.97
+    assert result["footprint"].flash < 5000
+    assert result["same"] in (True, None)  # None without a compiler
+    assert result["same"] or shutil.which("gcc") is None
+    if shutil.which("g++"):  # a sketch is C++
+        loop = str(EXAMPLES / "microcontroller" / "loop.c")
+        flags = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-I.", "-DON_A_COMPUTER", "-x", "c++", loop]
+        subprocess.run(["g++", *flags, "-o", str(tmp_path / "loop")], cwd=tmp_path, check=True)
 
 
 @pytest.mark.parametrize("name", NAMES)
