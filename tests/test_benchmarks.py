@@ -158,6 +158,15 @@ def test_bench_defaults() -> None:
     assert next(row for row in rows if row[:2] == ["iris", "(120)"])[-1] == "1000"  # epochs
 
 
+def test_bench_serving(tmp_path: Path) -> None:
+    printed, report = run("bench_serving.py", tmp_path)
+    assert 0 < report["p50"] <= report["p99"] <= report["largest"]
+    assert report["answers"] >= 40
+    assert report["share_of_model"] == pytest.approx(report["model"] / report["p50"])
+    assert "100 requests a second" in printed
+    assert "% of p50" in printed
+
+
 def test_bench_accuracy(tmp_path: Path) -> None:
     for package in ("sklearn", "pandas", "matplotlib"):
         pytest.importorskip(package)

@@ -1,11 +1,17 @@
 """The examples learn what they say, save their pictures, and need matplotlib for nothing else."""
 
+import http.client
 import importlib
+import io
+import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from wsgiref.util import setup_testing_defaults
+from wsgiref.validate import validator
 
 import numpy as np
 import pytest
@@ -15,8 +21,19 @@ import fastnn
 pytestmark = pytest.mark.once
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-NAMES = ["xor", "and_gate", "exam_scores", "digits", "tables", "actor_critic", "deployment", "microcontroller"]
+NAMES = [
+    "xor",
+    "and_gate",
+    "exam_scores",
+    "digits",
+    "tables",
+    "actor_critic",
+    "deployment",
+    "microcontroller",
+    "server",
+]
 NEEDS = {"tables": "pandas"}
+PICTURES = [name for name in NAMES if name != "server"]
 
 
 @pytest.fixture
@@ -136,7 +153,84 @@ def test_microcontroller(run, tmp_path):
         subprocess.run(["g++", *flags, "-o", str(tmp_path / "loop")], cwd=tmp_path, check=True)
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_server(run):
+    result = run("server")
+    for status, found in result["replies"]:
+        assert status == 200
+        assert found["outputs"] == pytest.approx(sorted(found["outputs"], reverse=found["class"] == "even"))
+        assert sum(found["outputs"]) == pytest.approx(1)
+    assert [status for status, _ in result["refused"]] == [400] * 4
+    assert [*{key for _, found in result["refused"] for key in found}] == ["error"]
+
+
+WRONG = {
+    "no JSON": b"{",
+    "bytes": b"\xff\xfe\x00",
+    "deep": b"[" * 50_000,
+    "number": b"5",
+    "other keys": b'{"row": [0, 0], "x": 1}',
+    "width": b'{"row": [0]}',
+    "text": b'{"row": ["a", "b"]}',
+    "null": b'{"row": null}',
+    "nested": b'{"row": [[0, 0]]}',
+    "NaN": b'{"row": [NaN, 0]}',
+    "Infinity": b'{"row": [Infinity, 0]}',
+    "large": b'{"row": [1e999, 0]}',
+    "large whole": b'{"row": [1' + 400 * b"0" + b", 0]}",
+    "digits": b'{"row": [1' + 5000 * b"0" + b", 0]}",
+    "names": b'{"row": {"a": 1, "c": 2}}',
+}
+
+
+def test_server_answers_the_same_in_both_ways_and_refuses_with_json(run, monkeypatch, tmp_path):
+    server = importlib.import_module("server")
+    pandas = pytest.importorskip("pandas")
+    net = fastnn.Model([fastnn.Dense(3, "tanh"), fastnn.Dense(2)], seed=0)
+    net.fit(pandas.DataFrame({"a": [0.0, 1.0], "b": [2.0, 3.0]}), np.zeros((2, 2)), epochs=1)
+    net.save(tmp_path / "net.safetensors")
+    monkeypatch.setenv("FASTNN_NET", str(tmp_path / "net.safetensors"))
+    app = validator(server.app)
+
+    def by_wsgi(body, path="/predict", method="POST"):
+        environment = {
+            "REQUEST_METHOD": method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": path,
+            "CONTENT_LENGTH": str(len(body)),
+            "QUERY_STRING": "",
+        }
+        setup_testing_defaults(environment)
+        environment["wsgi.input"], statuses = io.BytesIO(body), []
+        answer = app(environment, lambda status, _: statuses.append(int(status.split()[0])))
+        found = json.loads(b"".join(answer))
+        answer.close()
+        return statuses[0], found
+
+    with server.Server(net) as serving:
+        threading.Thread(target=serving.serve_forever, daemon=True).start()
+        for row in ({"row": [0.5, -1]}, {"row": {"b": -1, "a": 0.5}}):
+            expected = net.predict_one([0.5, -1]).tolist()
+            assert server.ask(serving.server_port, row) == (200, {"outputs": expected})
+            assert by_wsgi(json.dumps(row).encode()) == (200, {"outputs": expected})
+        for name, body in WRONG.items():
+            status, found = server.ask(serving.server_port, body)
+            assert (status, [*found]) == (400, ["error"]), name
+            assert by_wsgi(body) == (status, found), name
+        assert server.ask(serving.server_port, b" " * (server.MOST + 1))[0] == 413
+        assert by_wsgi(b" " * (server.MOST + 1))[0] == 413
+        assert by_wsgi(b"", "/other")[0] == by_wsgi(b"", method="GET")[0] == 404
+        connection = http.client.HTTPConnection("127.0.0.1", serving.server_port, timeout=30)
+        for _ in range(3):  # it stays open
+            for method, path, status in (("GET", "/health", 200), ("GET", "/x", 404), ("POST", "/x", 404)):
+                connection.request(method, path, b"{}" if method == "POST" else None)
+                reply = connection.getresponse()
+                assert reply.status == status
+                assert isinstance(json.load(reply), dict)
+        connection.close()
+        serving.shutdown()
+
+
+@pytest.mark.parametrize("name", PICTURES)
 def test_pictures(name, run, tmp_path, capsys):
     image = pytest.importorskip("matplotlib.image")
     run(name)
@@ -146,7 +240,7 @@ def test_pictures(name, run, tmp_path, capsys):
     assert width >= 500
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PICTURES)
 def test_without_matplotlib(name, run, tmp_path, monkeypatch, capsys):
     for module in ("matplotlib", "matplotlib.figure"):
         monkeypatch.setitem(sys.modules, module, None)
