@@ -27,14 +27,14 @@ def short(method: str) -> str:
 def common(lines: Sequence[Line], methods: Sequence[str]) -> tuple[list[Line], list[str]]:
     """Return the lines of those splits that all methods have, and which methods those are.
 
-    A method with less than half as many splits as another has is left out: it would take their splits from the others.
+    A method with less than a third of the splits that another has is left out: it would take theirs from the others.
     """
     of: dict[str, set[tuple[str, int]]] = {method: set() for method in methods}
     for line in lines:
         if "score" in line and line["method"] in of:
             of[line["method"]].add((line["set"], line["seed"]))
     most = max(map(len, of.values()))
-    kept = [method for method in methods if 2 * len(of[method]) >= most]
+    kept = [method for method in methods if 3 * len(of[method]) >= most]
     splits = set.intersection(*(of[method] for method in kept))
     found = [line for line in lines if line["method"] in kept and (line["set"], line["seed"]) in splits]
     return [line for line in found if "score" in line], kept

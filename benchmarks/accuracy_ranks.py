@@ -64,6 +64,7 @@ def draw(panels: Mapping[str, Ranks], path: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
+    from PIL import Image  # which matplotlib brings
 
     rows = [(len(ranks.mean) + 1) // 2 for ranks in panels.values()]
     heights = [1.5 + 0.3 * n for n in rows]
@@ -75,6 +76,9 @@ def draw(panels: Mapping[str, Ranks], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
     plt.close(figure)
+    with Image.open(path) as image:
+        small = image.convert("RGB").quantize(32)  # colours are few, and a page's pictures small
+    small.save(path, optimize=True)
 
 
 def _panel(axis: Any, title: str, ranks: Ranks) -> None:

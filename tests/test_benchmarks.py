@@ -182,6 +182,7 @@ def test_bench_accuracy(tmp_path: Path) -> None:
     assert report["sets"]["iris"]["licence"]
     assert "| iris |" in printed
     assert picture.read_bytes().startswith(b"\x89PNG")
+    assert picture.stat().st_size < 40_000
     lines = kept.read_text().splitlines()
     assert len(lines) == 4
     kept.write_text("\n".join([*lines[:3], lines[3][:20]]))  # a run that was cut while it wrote
@@ -189,7 +190,7 @@ def test_bench_accuracy(tmp_path: Path) -> None:
     assert again["rows"][:3] == report["rows"][:3]
     assert [row["score"] for row in again["rows"]] == [row["score"] for row in report["rows"]]
     assert kept.read_text().splitlines()[4:] == [json.dumps(again["rows"][3])]
-    few = {**again["rows"][0], "method": "Tabular fast"}  # half of the splits: the other is left out
+    few = {**again["rows"][0], "method": "Tabular fast"}  # on one split of two: the other is left out
     kept.write_text(kept.read_text() + json.dumps(few) + "\n")
     page = tmp_path / "page.md"
     page.write_text("A\n" + "".join(f"<!-- {n} -->\nold\n<!-- end of {n} -->\n" for n in PAGE) + "Z\n")
