@@ -1,12 +1,14 @@
 """Small ONNX files of other exporters, with what their libraries compute: written into tests/data/onnx.
 
     python tests/onnx_of_others.py torch     # PyTorch and its both exporters, onnxscript
+    python tests/onnx_of_others.py keras     # Keras 3 on PyTorch
     python tests/onnx_of_others.py sklearn   # scikit-learn and skl2onnx
 
 Each is run where these are installed; the files are read by tests/test_onnx.py everywhere.
 """
 
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -108,6 +110,31 @@ def write_torch():
             path.unlink()
 
 
+def write_keras():
+    os.environ["KERAS_BACKEND"] = "torch"
+    import keras
+
+    keras.utils.set_random_seed(0)
+    made = keras.Sequential(
+        [
+            keras.Input((4,)), keras.layers.Dense(6, "swish"), keras.layers.BatchNormalization(),
+            keras.layers.Dropout(0.1), keras.layers.Dense(5, "gelu"),
+            keras.layers.Dense(3, "softmax"),
+        ]
+    )  # fmt: skip
+    a = keras.Input((4,))
+    z = keras.layers.Dense(4, "relu")(a)
+    z = keras.layers.Add()([z, a])
+    z = keras.layers.Concatenate()([z, keras.layers.Dense(2, "tanh")(a)])
+    functional = keras.Model(a, keras.layers.Dense(1, "sigmoid")(z))
+    for name, net in (("sequential", made), ("functional", functional)):
+        path, x = FOLDER / "writing.onnx", inputs(4)
+        net(x)
+        net.export(str(path), format="onnx", verbose=False)
+        keep(f"keras_{name}", path, x, net.predict(x, verbose=0))
+        path.unlink()
+
+
 def write_sklearn():
     from skl2onnx import to_onnx
     from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -133,4 +160,4 @@ def write_sklearn():
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    {"torch": write_torch, "sklearn": write_sklearn}[sys.argv[1]]()
+    {"torch": write_torch, "keras": write_keras, "sklearn": write_sklearn}[sys.argv[1]]()

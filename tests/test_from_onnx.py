@@ -25,7 +25,7 @@ NOT_READ = {
 
 
 def test_recorded_files_of_other_exporters_predict_the_same_and_can_be_trained_on():
-    assert {path.stem.partition("_")[0] for path in RECORDED} >= {"torch", "sklearn"}
+    assert {path.stem.partition("_")[0] for path in RECORDED} >= {"torch", "keras", "sklearn"}
     for path in RECORDED:
         expected = json.loads(path.with_suffix(".json").read_text())
         x, y = np.array(expected["x"], np.float32), np.array(expected["y"])

@@ -25,7 +25,7 @@ _DEPTH = 40  # of branches inside each other
 def from_onnx(source: str | os.PathLike[str] | bytes, *, output: str | None = None, seed: int | None = None) -> Model:
     """Return the model that an ONNX file holds: it predicts the same, and can be trained on.
 
-    Dense nets, as PyTorch, skl2onnx and `to_onnx` write them: products, activations, normalization, residual
+    Dense nets, as PyTorch, Keras, skl2onnx and `to_onnx` write them: products, activations, normalization, residual
     connections, branches side by side, gates, columns that are chosen, embeddings. Activations that are written in
     several operators are recognized by what they compute. What is not understood is an error that names the node and
     its operator.
