@@ -26,6 +26,7 @@ from fastnn import kernels
 
 KERNELS = "test_kernels.py::test_"
 EQUALS = f"{KERNELS}equals_reference"
+SPECIALS = f"{KERNELS}specials_flow_as_in_reference"
 SIZES = f"{KERNELS}dense_forward_of_many_sizes|{KERNELS}dense_backward_of_many_sizes"
 STEPS = f"{KERNELS}dense_sgd_of_many_sizes"
 PARTS = f"{KERNELS}products_have_the_same_bits_in_any_parts"
@@ -170,6 +171,56 @@ MUTATIONS = (
         "kernels/penalties.pxi", "(«rate * bounded ⇒ bounded» + (1 - rate) * norm) / norm",
         f"{EQUALS}[bound_column_norms",
     ),
+    # embeddings of numbers, groups, parametric activations, codes, refusals
+    ("kernels/bins.pxi", "return place if «edges[place + 1] < <real> INFINITY ⇒ True» else", f"{EQUALS}[bins_forward"),
+    ("kernels/bins.pxi", "+ «v[(t - 1) * s.d + q] ⇒ v[t * s.d + q]»", f"{EQUALS}[bins_forward"),
+    ("kernels/bins.pxi", "real_fma(«part ⇒ -part», v[t * s.d + q]", f"{EQUALS}[bins_forward"),
+    ("kernels/bins.pxi", "slope = «<real> 1 / (edges[t + 1] - edges[t]) ⇒ <real> 1»", f"{EQUALS}[bins_backward"),
+    ("kernels/bins.pxi", "dw[q] += «x * dy[q] ⇒ dy[q]»", f"{EQUALS}[bins_backward"),
+    ("kernels/bins.pxi", "dv[t * s.d + q] += «part * dy[q] ⇒ dy[q]»", f"{EQUALS}[bins_backward"),
+    ("kernels/bins.pxi", "dv[t * s.d + q] += «sums[(t + 1) * s.d + q] ⇒ 0»", f"{EQUALS}[bins_backward"),
+    (
+        "kernels/bins.pxi", "+= slope * sum_pairs(«s.v + at + t * s.d ⇒ s.v + at», dy",
+        f"{EQUALS}[bins_backward",
+    ),
+    ("kernels/bins.pxi", "m != «bins + 1 ⇒ m»:", f"{KERNELS}what_no_declaration_says"),
+    ("math/waves.h", "«c[i] * TURNS_OF_RADIAN ⇒ c[i]»", f"{EQUALS}[periodic_forward"),
+    ("math/waves.h", "angle.quarters += «1 ⇒ 2»", f"{EQUALS}[periodic_forward"),
+    ("math/waves.h", "cosines[i], «-dcosines[i] * sines[i] ⇒ dcosines[i] * sines[i]»", f"{EQUALS}[periodic_backward"),
+    ("kernels/periodic.pxi", "of_w[q] += «x * gradient[q] ⇒ gradient[q]»", f"{EQUALS}[periodic_backward"),
+    ("kernels/periodic.pxi", "at + q] = «turn * of_w[q] ⇒ of_w[q]»", f"{EQUALS}[periodic_backward"),
+    ("kernels/periodic.pxi", "s.beside[i * s.beside_row + «j * s.beside_column ⇒ 0»]", f"{EQUALS}[periodic_backward"),
+    ("kernels/periodic.pxi", "if «at > 0 ⇒ False»:", f"{EQUALS}[periodic_backward"),
+    ("kernels/periodic.pxi", "sum_pairs(«s.w + j * s.k + at ⇒ s.w + j * s.k», gradient", f"{EQUALS}[periodic_backward"),
+    ("kernels/periodic.pxi", "if «n_y != 2 * k ⇒ False»:", f"{KERNELS}what_no_declaration_says"),
+    ("kernels/grouped.pxi", "p.bias = «s.b + g * s.n_out ⇒ s.b» if", f"{EQUALS}[grouped_forward"),
+    (
+        "kernels/grouped.pxi", "+ s.n_out] = «s.last[i * s.groups + g] ⇒ s.last[i * s.groups]»",
+        f"{EQUALS}[grouped_forward",
+    ),
+    ("kernels/grouped.pxi", "p.b_sum = «s.db + g * s.n_out ⇒ s.db»", f"{EQUALS}[grouped_backward"),
+    ("kernels/grouped.pxi", "= «s.w + g * s.n_in * s.n_out ⇒ s.w», 1, s.n_out", f"{EQUALS}[grouped_backward"),
+    ("kernels/grouped.pxi", "if «n_in > n_x ⇒ False»:", f"{KERNELS}what_no_declaration_says"),
+    ("kernels/parametric.pxi", "return real_fma(«a ⇒ -a», f - x, x)", f"{EQUALS}[parametric_forward"),
+    (
+        "kernels/parametric.pxi", "dy[i, at + j] * («f[i, at + j] - x[i, at + j] ⇒ f[i, at + j]»)",
+        f"{EQUALS}[parametric_b",
+    ),
+    ("kernels/parametric.pxi", "saved = «s.f if s.from_y else s.x ⇒ s.x»", f"{EQUALS}[parametric_backward"),
+    ("kernels/columns.pxi", "w[j] = real_fma(«-lr ⇒ lr», sums[j], w[j])", f"{EQUALS}[embedding_sgd"),
+    ("kernels/columns.pxi", "if «place < s.n ⇒ place < s.n - 1»:", f"{EQUALS}[one_hot_forward"),
+    (
+        "kernels/columns.pxi", "y[i, j] = value if «x[i, j] == x[i, j] ⇒ True» else substitute",
+        f"{SPECIALS}[normalize_forward",
+    ),
+    ("kernels/columns.pxi", "dx[i, j] = value if «x[i, j] == x[i, j] ⇒ True» else", f"{SPECIALS}[normalize_backward"),
+    ("kernels/checks.pxi", "if m == 1 or «m == n ⇒ True»:", f"{KERNELS}what_no_declaration_says"),
+    ("kernels/checks.pxi", "if «rows > n_index ⇒ False»:", f"{KERNELS}wrong_rows_are_refused"),
+    (
+        "kernels/checks.pxi", "if not «0 <= cursor[0] <= n_index - rows ⇒ 0 <= cursor[0]»:",
+        f"{KERNELS}wrong_rows_are_refused",
+    ),
+    ("kernels/checks.pxi", "if not «0 <= index[j] < n ⇒ 0 <= index[j]»:", f"{KERNELS}columns_out_of_range"),
     # rows by an index
     ("kernels/gather.pxi", "s.x[«index[i] ⇒ index[begin]» * s.stride", GATHER),
     ("math/gather.h", "row[r] = x + index[«i + r ⇒ i»] * stride", GATHER),
