@@ -22,7 +22,7 @@ from fastnn.model import Model
 from fastnn.sklearn.borrowed import check_sample_weight
 from fastnn.sklearn.choosing import Score, is_real, scorer_for
 from fastnn.sklearn.explaining import Explanation, by_column, integrated_gradients, permutation_importances
-from fastnn.sklearn.frames import Floats, as_table, is_frame, require_names
+from fastnn.sklearn.frames import Floats, as_table, is_frame, is_plain, require_names
 from fastnn.sklearn.jobs import Job, Matrix, Part, Rows, StopAt, held_out, joined
 from fastnn.sklearn.preprocessing import Preprocessing
 from fastnn.sklearn.recipes import (
@@ -70,7 +70,7 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
 
     def _table(self, x: Any, reset: bool) -> Any:
         """Return x as a data frame or an array of two dimensions, checked but for what is in its columns."""
-        if not reset and self._is_known(x):
+        if not reset and is_plain(x, self.preprocessing_.names, self.n_features_in_):
             return x
         x = as_table(self._name, x)
         if is_frame(x):
@@ -89,21 +89,6 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
             plain = np.asarray(x)
             x = np.array(x, object) if plain.dtype.kind in "US" else plain
         return validate_data(self, x, reset=reset, dtype=None, ensure_all_finite=False)
-
-    def _is_known(self, x: Any) -> bool:
-        """Whether it is a table with the columns of the fit, in a form of which nothing else has to be checked."""
-        names = self.preprocessing_.names
-        if is_frame(x):
-            given = x.columns if isinstance(x.columns, list) else x.columns.tolist()
-            return names is not None and given == names and len(x) > 0
-        return (
-            names is None
-            and type(x) is np.ndarray
-            and x.dtype.kind in "iuf"
-            and x.ndim == 2
-            and x.shape[1] == self.n_features_in_
-            and len(x) > 0
-        )
 
     @property
     def _name(self) -> str:

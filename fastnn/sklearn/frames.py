@@ -327,6 +327,15 @@ def as_table(estimator: str, x: Any) -> Any:
     return x
 
 
+def is_plain(x: Any, names: list[str] | None, n: int) -> bool:
+    """Whether it is a table with the columns of a fit, in a form of which nothing else has to be checked."""
+    if is_frame(x):
+        given = x.columns if isinstance(x.columns, list) else x.columns.tolist()
+        return names is not None and given == names and len(x) > 0
+    is_known = names is None and type(x) is np.ndarray and x.dtype.kind in "iuf"
+    return is_known and x.ndim == 2 and x.shape[1] == n and len(x) > 0
+
+
 def is_frame(x: Any) -> bool:
     """Whether it is a data frame of pandas or polars."""
     return (hasattr(x, "iloc") and hasattr(x, "columns")) or hasattr(x, "get_columns")
