@@ -9,6 +9,7 @@ from typing import Any
 
 from fastnn.checks import number_of
 from fastnn.formats.container import Container, Entry, size_of
+from fastnn.formats.curves import curve
 from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.estimator_file import lines_about
 from fastnn.formats.files import texts_of
@@ -17,6 +18,9 @@ from fastnn.markup import text_table
 
 _MOST, _MOST_OF_A_CELL = 400, 100  # letters of a line
 _BEGIN, _END = 2, 3  # epochs of the history that are shown
+_CURVE = 4  # epochs, from which there is a curve of them
+_MORE = "history._more."
+_FIRST = "models.0."  # of the nets of an estimator: it alone has a curve
 
 
 def show(path: str | os.PathLike[str]) -> None:
@@ -109,11 +113,13 @@ def _trained(container: Container, texts: dict[str, Any], before: str) -> Iterat
     remembered = [name.split(".", 2)[-1] for name in entries if name.startswith("optimizer.")]
     if remembered:
         yield _cut(f"  remembers {', '.join(remembered)}")
-    losses = container.numbers(f"{before}history.loss") if "history.loss" in entries else []
-    yield from _history(texts, losses, [name for name in entries if name.startswith("history._more.")])
+    yield from _history(container, texts, before)
 
 
-def _history(texts: dict[str, Any], losses: list[float], more: list[str]) -> Iterator[str]:
+def _history(container: Container, texts: dict[str, Any], before: str) -> Iterator[str]:
+    loss, of_others = f"{before}history.loss", f"{before}{_MORE}"
+    losses = container.numbers(loss) if loss in container.entries else []
+    more = [name.removeprefix(of_others) for name in container.entries if name.startswith(of_others)]
     if not losses:
         yield "history: none"
         return
@@ -123,7 +129,7 @@ def _history(texts: dict[str, Any], losses: list[float], more: list[str]) -> Ite
     shown += ", ".join(f"{loss:.4g}" for loss in end)
     yield _cut(f"history: {number_of(len(losses), 'epoch')}, loss {shown}")
     if more:
-        yield _cut(f"  also {', '.join(name.split('.', 2)[2] for name in more)}")
+        yield _cut(f"  also {', '.join(more)}")
     fit = texts.get("fit")
     if isinstance(fit, dict):
         epochs = fit.get("epochs")
@@ -131,6 +137,10 @@ def _history(texts: dict[str, Any], losses: list[float], more: list[str]) -> Ite
             "it has ended" if fit.get("ended") else f"epoch {len(losses)} of {epochs}: fit(..., resume=True) goes on"
         )
         yield _cut(f"  {state}")
+    if len(losses) >= _CURVE and before in ("", _FIRST):
+        validation = {"val_loss": container.numbers(f"{of_others}val_loss")} if "val_loss" in more else {}
+        yield ""
+        yield from curve({"loss": losses, **validation})
 
 
 def in_short(part: Any) -> str:

@@ -22,7 +22,7 @@ from fastnn.model import Model
 from fastnn.sklearn.borrowed import check_sample_weight
 from fastnn.sklearn.choosing import Score, is_real, scorer_for
 from fastnn.sklearn.explaining import Explanation, by_column, integrated_gradients, permutation_importances
-from fastnn.sklearn.frames import Floats, as_table, is_frame, is_plain, require_names
+from fastnn.sklearn.frames import Columns, Floats, as_table, is_frame, is_plain, require_names
 from fastnn.sklearn.jobs import Job, Matrix, Part, Rows, StopAt, held_out, joined
 from fastnn.sklearn.preprocessing import Preprocessing
 from fastnn.sklearn.recipes import (
@@ -75,7 +75,12 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
         x = as_table(self._name, x)
         if is_frame(x):
             require_names(self._name, x, None if reset else self.preprocessing_.names)
-            validate_data(self, x, reset=reset, skip_check_array=True)
+            if isinstance(x, Columns):
+                if reset:
+                    self.feature_names_in_ = np.array(x.columns, object)
+                    self.n_features_in_ = len(x.columns)
+            else:
+                validate_data(self, x, reset=reset, skip_check_array=True)
             if len(x) < 1:
                 raise ValueError(
                     f"Found array with 0 sample(s) (shape={x.shape}) while a minimum of 1 is required by {self._name}."

@@ -48,6 +48,15 @@ class Column:
         self.kind, self.numbers, self.codes, self.values = kind, numbers, codes, list(values)
         self.whole = whole
 
+    def __len__(self) -> int:
+        return len(self.numbers if self.codes is None else self.codes)
+
+    def take(self, rows: NDArray[np.intp]) -> Column:
+        """Return some rows."""
+        if self.codes is None:
+            return Column(self.kind, self.numbers[rows])
+        return Column(self.kind, None, self.codes[rows], self.values)
+
 
 def numbers_in(values: Any, whole: Any = None) -> Column:
     """Return a column of numbers, of which `whole` are the same as whole numbers, where they are."""
@@ -255,8 +264,41 @@ def of_polars(series: Any, where: str) -> Column:
     raise _refused(where, str(dtype))
 
 
+class Columns:
+    """Columns with names, as readers of files make them: a table that needs neither pandas nor polars.
+
+    Parameters
+    ----------
+    names : sequence of str
+    columns : sequence of Column
+        Of the same length.
+    """
+
+    def __init__(self, names: Sequence[str], columns: Sequence[Column]) -> None:
+        self.columns = list(names)
+        self._columns = list(columns)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows, columns."""
+        return (len(self._columns[0]) if self._columns else 0), len(self._columns)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def get_columns(self) -> list[Column]:
+        """Return the columns."""
+        return self._columns
+
+    def take(self, rows: NDArray[np.intp]) -> Columns:
+        """Return some rows."""
+        return Columns(self.columns, [column.take(rows) for column in self._columns])
+
+
 def columns_in(x: Any) -> tuple[list[Any], Any]:
     """Return the columns of a table, and the function that says what is in one: ``kind_of(column, where)``."""
+    if isinstance(x, Columns):
+        return x.get_columns(), lambda column, where: column
     if hasattr(x, "iloc"):
         return [column for _, column in x.items()], of_pandas
     if hasattr(x, "get_columns"):
@@ -288,13 +330,14 @@ def numbers_of(x: Any) -> NDArray[Any] | None:
 def require_names(estimator: str, x: Any, names: Sequence[str] | None) -> None:
     """Raise ValueError where two columns of a frame have one name, or where they have others than those of the fit.
 
-    scikit-learn, which looks at names that are text, does not look at numbers.
+    scikit-learn, which looks at names of frames that are text, does not look at numbers.
     """
     given = [str(name) for name in x.columns]
     twice = next((name for i, name in enumerate(given) if name in given[:i]), None) if _are_doubled(given) else None
     if twice is not None:
         raise ValueError(f"{estimator}: X has two columns {twice!r}, expected each name once: rename one of them")
-    if names is None or given == names or all(isinstance(name, str) for name in x.columns):
+    looked_at = not isinstance(x, Columns) and all(isinstance(name, str) for name in x.columns)
+    if names is None or given == names or looked_at:
         return
     if sorted(given) == sorted(names):
         own, name = next(pair for pair in zip(given, names, strict=True) if pair[0] != pair[1])

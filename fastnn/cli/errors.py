@@ -1,0 +1,9 @@
+"""What the command line says in one line, and ends with."""
+
+from __future__ import annotations
+
+DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130  # exit codes
+
+
+class CommandError(Exception):
+    """What a user can mend: a file, a column, an option. It is printed without a traceback."""

@@ -1,0 +1,64 @@
+"""``fastnn export``: a model as ONNX, C, NumPy or PyTorch."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from fastnn.cli import models
+from fastnn.cli.errors import DONE, CommandError
+from fastnn.cli.output import refuse_existing, show_size
+from fastnn.model import Model
+
+EXAMPLE = """example:
+  fastnn export houses.fastnn --to onnx
+  fastnn export net.fastnn --to c -o net.c"""
+
+_SUFFIXES = {"onnx": ".onnx", "c": ".c", "numpy": ".py", "torch": ".safetensors"}
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("model", help="a file that fastnn train, or save, has written")
+    parser.add_argument("--to", required=True, choices=tuple(_SUFFIXES), help="torch: a state_dict, as safetensors")
+    parser.add_argument("-o", "--output", metavar="FILE", help="the name of the model with another ending")
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Write the model in another form."""
+    import fastnn
+
+    output = asked.output or os.path.splitext(asked.model)[0] + _SUFFIXES[asked.to]
+    refuse_existing(output, asked.force)
+    model: Any = models.load(asked.model)
+    if asked.to != "onnx" and not isinstance(model, Model):
+        raise CommandError(
+            f"{asked.model} holds an estimator with its own treatment of columns, which {asked.to} has no words for: "
+            "--to onnx has, and model.nets_ are its nets in Python"
+        )
+    try:
+        if asked.to == "onnx":
+            fastnn.to_onnx(model, output)
+        elif asked.to == "c":
+            fastnn.to_c(model, output)
+        elif asked.to == "numpy":
+            fastnn.to_numpy_source(model, output)
+        else:
+            _to_torch(model, output)
+    except (ValueError, TypeError) as error:
+        raise CommandError(str(error)) from error
+    print(f"written: {output} ({show_size(output)})")
+    return DONE
+
+
+def _to_torch(model: Model, output: str) -> None:
+    import fastnn
+    from fastnn.formats.safely import replace
+
+    module = fastnn.to_torch(model)
+    try:
+        from safetensors.torch import save
+    except ImportError:
+        raise CommandError("--to torch writes safetensors: pip install safetensors") from None
+    replace(output, [save({name: value.contiguous() for name, value in module.state_dict().items()})])

@@ -1,0 +1,91 @@
+"""What commands write: files that are replaced as a whole, and never without being asked."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn.cli.errors import CommandError
+from fastnn.cli.files import format_of
+from fastnn.formats.safely import replace
+from fastnn.markup import size
+
+WRITTEN = ("csv", "tsv", "jsonl")
+
+
+def refuse_existing(path: str, force: bool) -> None:
+    """Raise CommandError where there is such a file, unless it may be replaced."""
+    if path == "-":
+        return
+    if os.path.isdir(path):
+        raise CommandError(f"{path} is a folder, expected the name of a file")
+    if os.path.lexists(path) and not force:
+        raise CommandError(f"{path} exists: --force replaces it, -o names another file")
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise CommandError(f"{path}: there is no folder {folder}")
+
+
+def show_size(path: str) -> str:
+    """Return the size of a file in words."""
+    return size(os.path.getsize(path))
+
+
+def write(path: str, parts: Iterable[bytes]) -> None:
+    """Write to a file, which is there once all of it is, or to standard output."""
+    if path == "-":
+        sys.stdout.flush()
+        for part in parts:
+            sys.stdout.buffer.write(part)
+        sys.stdout.buffer.flush()
+    else:
+        replace(path, parts)
+
+
+def rows_in(path: str, given: str | None, names: Sequence[str], blocks: Iterable[Sequence[Any]]) -> Iterator[bytes]:
+    """Yield a table, block by block: CSV, TSV or JSON lines by the name of the file.
+
+    Parameters
+    ----------
+    blocks : iterable of sequences of columns
+        In the order of the names.
+    """
+    kind = format_of(path, given)
+    if kind not in WRITTEN:
+        raise CommandError(f"{path}: predictions are written as {', '.join(WRITTEN)}, not as {kind}")
+    return (_json if kind == "jsonl" else _separated("\t" if kind == "tsv" else ","))(names, blocks)
+
+
+def _plain(column: Any) -> list[Any]:
+    return column.tolist() if isinstance(column, np.ndarray) else list(column)
+
+
+def _json(names: Sequence[str], blocks: Iterable[Sequence[Any]]) -> Iterator[bytes]:
+    for columns in blocks:
+        lines = [
+            json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False, default=str)
+            for row in zip(*map(_plain, columns), strict=True)
+        ]
+        yield "".join(f"{line}\n" for line in lines).encode()
+
+
+def _separated(delimiter: str) -> Callable[[Sequence[str], Iterable[Sequence[Any]]], Iterator[bytes]]:
+    def parts(names: Sequence[str], blocks: Iterable[Sequence[Any]]) -> Iterator[bytes]:
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+        writer.writerow(names)
+        for columns in blocks:
+            writer.writerows(zip(*map(_plain, columns), strict=True))
+            yield text.getvalue().encode()
+            text.seek(0)
+            text.truncate()
+        yield text.getvalue().encode()
+
+    return parts

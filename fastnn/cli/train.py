@@ -1,0 +1,163 @@
+"""``fastnn train``: a table in, a report and a model file out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+import numpy as np
+
+from fastnn.cli import files
+from fastnn.cli.errors import DONE, CommandError
+from fastnn.cli.output import refuse_existing, show_size
+
+EXAMPLE = """example:
+  fastnn train houses.csv --target price
+  fastnn train customers.csv --target churned --preset best --ignore customer_id -o churn.fastnn
+
+The report says what became of each column, how good the model is on rows that it has not seen (cross-validation, beside
+the most simple prediction), how far its probabilities can be trusted, and which columns count."""
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "data", help="the table: CSV, TSV, JSON lines, Parquet, Arrow, .npy or .npz; - is standard input"
+    )
+    parser.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
+    parser.add_argument("-o", "--output", metavar="FILE", help="the model file; the name of the data with .fastnn")
+    parser.add_argument(
+        "--task", choices=("auto", "classification", "regression"), default="auto",
+        help="whether the target is classes or a number; auto: text, booleans and few whole numbers are classes",
+    )  # fmt: skip
+    parser.add_argument(
+        "--preset", choices=("fast", "balanced", "best"), default="balanced", help="how much is trained"
+    )
+    parser.add_argument("--time-limit", type=float, metavar="SECONDS", help="of each fit")
+    parser.add_argument("--folds", type=int, default=5, metavar="N", help="of cross-validation; 0 for none; 5")
+    parser.add_argument("--ignore", action="append", default=[], metavar="COLUMN", help="leave a column out; repeat it")
+    parser.add_argument(
+        "--categorical", action="append", default=[], metavar="COLUMN", help="its numbers are names; repeat it"
+    )
+    parser.add_argument("--weight", metavar="COLUMN", help="how much each row counts")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed gives the same model; 0")
+    parser.add_argument("--threads", type=int, metavar="N", help="at most so many; as many as there are cores")
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Train, report and write."""
+    from fastnn.cli.targets import target_in
+
+    if asked.folds < 0 or asked.folds == 1:
+        raise CommandError(f"--folds is {asked.folds}, expected 2 at least, or 0 for no cross-validation")
+    output = asked.output or f"{_stem(asked.data)}.fastnn"
+    refuse_existing(output, asked.force)
+    from fastnn.cli.kinds import Whole, require_columns
+    from fastnn.sklearn.frames import Columns
+
+    with files.opened(asked.data, asked.format, asked.delimiter, asked.encoding) as source:
+        named = [asked.target, *asked.ignore, *asked.categorical, *([asked.weight] if asked.weight else [])]
+        require_columns(source, named, "that the options name")
+        whole = Whole(source, asked.ignore)
+    target = target_in(asked.target, whole.columns.pop(asked.target), asked.task)
+    weight = None if asked.weight is None else _weights(asked.weight, whole.columns.pop(asked.weight), target.known)
+    if not whole.columns:
+        raise CommandError(f"{whole.path} has no column beside {asked.target!r}: nothing to predict it from")
+    x = Columns([*whole.columns], [*whole.columns.values()]).take(target.known)
+    kind = f"{len(np.unique(target.y)):,} classes" if target.of_classes else "a number"
+    print(f"{whole.path}: {whole.rows:,} rows; {asked.target!r} is {kind} ({target.why}: --task says otherwise)")
+    if len(target.known) < whole.rows:
+        print(f"{whole.rows - len(target.known):,} rows without a target are left out")
+    try:
+        model = _report(asked, x, target, weight, whole.hints)
+    except (ValueError, TypeError) as error:
+        raise CommandError(str(error)) from error
+    model.target_name_ = asked.target
+    model.save(output)
+    print(f"\nwritten: {output} ({show_size(output)}). fastnn predict {output} {asked.data} predicts with it")
+    return DONE
+
+
+def _stem(path: str) -> str:
+    if path == "-":
+        return "model"
+    name = os.path.basename(path)
+    return (name[:-3] if name.lower().endswith(".gz") else name).rpartition(".")[0] or name
+
+
+def _weights(name: str, column: Any, rows: Any) -> Any:
+    if column.kind != "number":
+        raise CommandError(f"--weight: the column {name!r} holds no numbers")
+    found = column.numbers[rows]
+    if not (np.isfinite(found).all() and (found >= 0).all() and found.any()):
+        raise CommandError(f"--weight: the column {name!r} has missing, infinite or negative weights, or none above 0")
+    return found
+
+
+def _report(asked: argparse.Namespace, x: Any, target: Any, weight: Any, hints: dict[str, str]) -> Any:
+    """Fit, and print what is known of the model; return it."""
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    from fastnn.cli import report
+    from fastnn.sklearn import TabularClassifier, TabularRegressor
+    from fastnn.training.progress import Progress
+
+    y, classes = target.y, np.unique(target.y) if target.of_classes else None
+    kind = TabularRegressor if classes is None else TabularClassifier
+
+    def new() -> Any:
+        return kind(
+            asked.preset, time_limit=asked.time_limit, random_state=asked.seed, n_threads=asked.threads,
+            categorical_features=asked.categorical or "from_dtype",
+        )  # fmt: skip
+
+    splits: list[Any] = []
+    if asked.folds:
+        few = classes is not None and np.bincount(np.searchsorted(classes, y)).min() < asked.folds
+        if len(y) < 2 * asked.folds:
+            raise CommandError(f"{len(y)} rows are too few for {asked.folds} folds: --folds 0 trains without a score")
+        splitter = KFold if classes is None or few else StratifiedKFold
+        splits = list(splitter(asked.folds, shuffle=True, random_state=asked.seed).split(np.zeros((len(y), 1)), y))
+    ours, base = [], []
+    outputs = np.zeros((len(y), 1 if classes is None else len(classes)))
+    with Progress(1 + len(splits), "auto", "fit") as progress:
+        model = new().fit(x, y, weight)
+        progress.update(1, {})
+        for train, test in splits:
+            one = new().fit(x.take(train), y[train], None if weight is None else weight[train])
+            if classes is None:
+                outputs[test, 0] = one.predict(x.take(test))
+                ours.append(report.of_numbers(y[test], outputs[test, 0]))
+                base.append(
+                    report.of_numbers(y[test], np.full(len(test), np.average(y[train], weights=_of(weight, train))))
+                )
+            else:
+                outputs[np.ix_(test, np.searchsorted(classes, one.classes_))] = one.predict_proba(x.take(test))
+                counts = np.bincount(np.searchsorted(classes, y[train]), _of(weight, train), len(classes))
+                ours.append(report.of_classes(y[test], outputs[test], classes))
+                base.append(report.of_classes(y[test], np.tile(counts / counts.sum(), (len(test), 1)), classes))
+            progress.update(1, {})
+    print()
+    print(model.preprocessing_)
+    for name, hint in hints.items():
+        if name in x.columns:
+            print(f"{name}: {hint}")
+    if splits:
+        named = "the mean" if classes is None else "shares of classes"
+        report.section(f"{asked.folds} folds, rows that were not trained with", report.scores(ours, base, named), print)
+        if classes is not None:
+            report.section(
+                "how sure it was, and how often it was right", report.calibration(y, outputs, classes), print
+            )
+    unit = "R² falls by" if classes is None else "log loss rises by"
+    report.section(
+        "what counts: a column is permuted", report.importances(x.columns, model.feature_importances_, unit), print
+    )
+    sys.stdout.flush()
+    return model
+
+
+def _of(weight: Any, rows: Any) -> Any:
+    return None if weight is None else weight[rows]
