@@ -11,7 +11,7 @@ import pytest
 from mlp import MLP
 
 import fastnn
-import fastnn.__main__ as command_line
+from fastnn import cli as command_line
 from fastnn.demo import BATCH_SIZE, LR, MOMENTUM, ONE_THREAD, demo, picture, train_in_numpy
 
 pytestmark = pytest.mark.once
@@ -107,7 +107,7 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
     def interrupted():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command_line, "demo", interrupted)
+    monkeypatch.setattr("fastnn.cli.command.demo", interrupted)
     assert command_line.main(["demo"]) == 130
     assert capsys.readouterr() == ("", "interrupted\n")
 

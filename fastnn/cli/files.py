@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO, Any
 
 import numpy as np
@@ -158,7 +159,7 @@ class Separated(Source):
     """Lines of fields with a delimiter between them: the first line has the names (RFC 4180)."""
 
     def __init__(self, path: str, file: IO[str], delimiter: str | None) -> None:
-        self.path, self._file = _titled(path), file
+        self.path = _titled(path)
         first = file.readline(_LONGEST)
         while first and not first.strip():
             first = file.readline(_LONGEST)
@@ -169,22 +170,20 @@ class Separated(Source):
         if len(delimiter) != 1 or delimiter in '"\r\n':
             raise CommandError(f"--delimiter is {delimiter!r}, expected one letter")
         csv.field_size_limit(_LONGEST)
-        self._reader = csv.reader(self._lines(first), delimiter=delimiter, strict=True)
+        self._reader = csv.reader(chain([first], file), delimiter=delimiter, strict=True)
+        self._line = 0  # on which the last row began
         self._named(self._row() or [])
-
-    def _lines(self, first: str) -> Iterator[str]:
-        yield first
-        yield from self._file
 
     def _row(self) -> list[str] | None:
         """Return the next row that is not blank."""
         try:
-            for row in self._reader:
-                if row:
+            while True:
+                self._line = self._reader.line_num + 1
+                row: list[str] | None = next(self._reader, None)
+                if row or row is None:
                     return row
         except csv.Error as error:
-            raise CommandError(f"{self.path}, line {self._reader.line_num}: {error}") from None
-        return None
+            raise CommandError(f"{self.path}, line {self._line}: {error}") from None
 
     def blocks(self) -> Iterator[Block]:
         n, first = len(self.names), 0
@@ -192,17 +191,16 @@ class Separated(Source):
             rows: list[list[str]] = []
             lines: list[int] = []
             while len(rows) < ROWS:
-                line = self._reader.line_num + 1
                 row = self._row()
                 if row is None:
                     break
                 if len(row) != n:
                     raise CommandError(
-                        f"{self.path}, line {line}: {len(row)} fields, expected {n}, as many as the first line has "
+                        f"{self.path}, line {self._line}: {len(row)} fields, expected {n}, as many as the first line has "
                         "names (a field with a delimiter in it stands between quotes)"
                     )
                 rows.append(row)
-                lines.append(line)
+                lines.append(self._line)
             if not rows:
                 return
             yield Block([list(column) for column in zip(*rows, strict=True)], True, lines, first)
