@@ -4,7 +4,10 @@ import csv
 import gzip
 import io
 import json
+import re
+import shlex
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -401,6 +404,28 @@ def test_options_that_cannot_be(arguments, said, tables, tmp_path, capsys, monke
     with pytest.raises((CommandError, ValueError)):
         main(["train", str(tables / "t.csv"), *arguments, "--debug"])
     assert not list(tmp_path.iterdir())
+
+
+def test_the_commands_of_the_page(tmp_path, monkeypatch, capsys):
+    """As they stand there, one after the other."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("houses", "new", "sold"):
+        Path(f"{name}.csv").write_bytes(separated({k: TABLE[k] for k in ("area", "rooms", "town", "price")}))
+    page = (Path(__file__).parents[1] / "docs" / "command_line.md").read_text(encoding="utf-8")
+    commands = re.search(r"```sh\n(.*?)```", page, re.DOTALL)[1].splitlines()
+    assert len(commands) > 5
+    for command in commands:
+        words = shlex.split(command, comments=True)
+        assert words[0] == "fastnn"
+        if words[1] == "bench":
+            words += ["--seconds", "0.01"]
+        if words[1] == "train":
+            words += ["--preset", "fast"]
+        if words[1] == "export":
+            pytest.importorskip("onnx")
+        assert main(words[1:]) == 0, capsys.readouterr().err
+    made = {path.name for path in tmp_path.iterdir()}
+    assert made == {"houses.csv", "new.csv", "sold.csv", "houses.fastnn", "out.csv", "houses.onnx"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
