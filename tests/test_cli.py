@@ -504,3 +504,15 @@ def whole_number():
     from fastnn.sklearn.frames import numbers_in
 
     return numbers_in(np.arange(20.0))
+
+
+def test_the_name_of_the_target_is_that_of_its_column():
+    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    x, y = np.arange(40.0).reshape(20, 2), np.arange(20) % 2
+    for given, name in (
+        (pd.Series(y, name="sold"), "sold"),
+        (pl.Series("sold", y), "sold"),
+        (pd.Series(y), None),
+        (y, None),
+    ):
+        assert TabularClassifier("fast", random_state=0).fit(x, given).target_name_ == name

@@ -180,6 +180,7 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
         x = self._table(x, True)
         weight = self._weights(x, sample_weight)
         target = self._take_targets(y, x.shape[0])
+        self.target_name_ = name if isinstance(name := getattr(y, "name", None), str) else None
         train_weight = self._by_class(y, weight)
         if train_weight is not None and not train_weight.any():
             raise ValueError(f"{self._name}: all sample weights are 0, expected some above: no row is left")

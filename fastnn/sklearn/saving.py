@@ -77,6 +77,7 @@ def state_of(estimator: Tabular, rows: bool) -> dict[str, Any]:
     return {
         "scikit_learn": scikit_learn,
         "n_features_in": e.n_features_in_,
+        "target_name": e.target_name_,
         "named_by_text": hasattr(e, "feature_names_in_"),
         "preprocessing": e.preprocessing_.state(),
         "recipe": _recipe_state(e.recipe_),
@@ -97,6 +98,7 @@ def restore(estimator: Tabular, record: Record, outputs: int) -> None:
     del e._scorer
     record.text("scikit_learn")
     e.n_features_in_ = record.whole("n_features_in", 1)
+    e.target_name_ = record.text("target_name") if record.has("target_name") else None
     by_text = record.flag("named_by_text")
     e.preprocessing_ = record.part(
         "preprocessing", lambda state: Preprocessing.from_state(e.categorical_features, state)

@@ -67,6 +67,8 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
     Attributes
     ----------
     classes_ : ndarray
+    target_name_ : str or None
+        Of the column that was learnt, where y has a name.
     nets_ : list of Model
     preprocessing_ : Preprocessing
         What becomes of each column: ``print(model.preprocessing_)``.
@@ -294,6 +296,8 @@ class TabularRegressor(RegressorMixin, Sized):  # type: ignore[misc]
 
     Attributes
     ----------
+    target_name_ : str or None
+        Of the column that was learnt, where y has a name.
     nets_ : list of Model
     preprocessing_ : Preprocessing
         What becomes of each column: ``print(model.preprocessing_)``.
