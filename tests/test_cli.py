@@ -166,7 +166,7 @@ def test_broken_tables_are_told_in_one_line(name, content, said, tmp_path, capsy
     path = tmp_path / name
     path.write_bytes(content)
     assert main(["train", str(path), "--target", "a", "-o", str(tmp_path / "m.fastnn")]) == 1
-    out, error = capsys.readouterr()
+    error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert error.startswith("fastnn: ")
     assert said in error

@@ -196,8 +196,8 @@ class Separated(Source):
                     break
                 if len(row) != n:
                     raise CommandError(
-                        f"{self.path}, line {self._line}: {len(row)} fields, expected {n}, as many as the first line has "
-                        "names (a field with a delimiter in it stands between quotes)"
+                        f"{self.path}, line {self._line}: {len(row)} fields, expected {n}, as many as the first line "
+                        "has names (a field with a delimiter in it stands between quotes)"
                     )
                 rows.append(row)
                 lines.append(self._line)

@@ -24,7 +24,8 @@ def curve(series: Mapping[str, Sequence[float]], width: int = _WIDTH, height: in
     Examples
     --------
     >>> from fastnn.formats.curves import curve
-    >>> print("\\n".join(curve({"loss": [8, 4, 2, 1]}, width=8, height=4)))
+    >>> for line in curve({"loss": [8, 4, 2, 1]}, width=8, height=4):
+    ...     print(line)
     8 |**
       |
       |  **
