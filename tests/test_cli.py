@@ -496,7 +496,7 @@ def test_columns_without_a_frame():
     given = Columns(["a", "b"], [whole_number(), whole_number()])
     model = TabularClassifier("fast", random_state=0).fit(given, np.arange(20) % 2)
     assert model.feature_names_in_.tolist() == ["a", "b"]
-    with pytest.raises(ValueError, match="expected those of the fit"):
+    with pytest.raises(ValueError, match="expected the columns in the same order"):
         model.predict(Columns(["b", "a"], given.get_columns()))
 
 
