@@ -1,4 +1,4 @@
-"""``fastnn export``: a model as ONNX, C, NumPy or PyTorch."""
+"""``fastnn export``: a net as ONNX, C, NumPy or PyTorch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastnn.cli.output import refuse_existing, show_size
 from fastnn.model import Model
 
 EXAMPLE = """example:
-  fastnn export houses.fastnn --to onnx
+  fastnn export net.fastnn --to onnx
   fastnn export net.fastnn --to c -o net.c"""
 
 _SUFFIXES = {"onnx": ".onnx", "c": ".c", "numpy": ".py", "torch": ".safetensors"}
@@ -20,22 +20,22 @@ _SUFFIXES = {"onnx": ".onnx", "c": ".c", "numpy": ".py", "torch": ".safetensors"
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("model", help="a file that fastnn train, or save, has written")
+    parser.add_argument("model", help="a file of a net, which net.save has written")
     parser.add_argument("--to", required=True, choices=tuple(_SUFFIXES), help="torch: a state_dict, as safetensors")
     parser.add_argument("-o", "--output", metavar="FILE", help="the name of the model with another ending")
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Write the model in another form."""
+    """Write the net in another form."""
     import fastnn
 
     output = asked.output or os.path.splitext(asked.model)[0] + _SUFFIXES[asked.to]
     refuse_existing(output, asked.force)
     model: Any = models.load(asked.model)
-    if asked.to != "onnx" and not isinstance(model, Model):
+    if not isinstance(model, Model):
         raise CommandError(
-            f"{asked.model} holds an estimator with its own treatment of columns, which {asked.to} has no words for: "
-            "--to onnx has, and model.nets_ are its nets in Python"
+            f"{asked.model} holds a {type(model).__name__}, which treats columns before its nets see them: nets alone "
+            f"are exported, such as fastnn.load({asked.model!r}).nets_[0] in Python"
         )
     try:
         if asked.to == "onnx":
