@@ -200,13 +200,17 @@ if TYPE_CHECKING:
     from fastnn.formats import (
         ModelFormatError,
         from_jax,
+        from_keras,
         from_numpy,
         from_onnx,
+        from_sklearn,
         from_torch,
         load,
         to_c,
         to_numpy_source,
         to_onnx,
+        to_sklearn,
+        to_torch,
     )
     from fastnn.many import fit_many
     from fastnn.range_test import lr_find
@@ -217,8 +221,10 @@ else:
         "cross_validate": "folds",
         "fit_many": "many",
         "from_jax": "formats",
+        "from_keras": "formats",
         "from_numpy": "formats",
         "from_onnx": "formats",
+        "from_sklearn": "formats",
         "from_torch": "formats",
         "initialize_from_data": "first_weights",
         "load": "formats",
@@ -227,6 +233,8 @@ else:
         "to_c": "formats",
         "to_numpy_source": "formats",
         "to_onnx": "formats",
+        "to_sklearn": "formats",
+        "to_torch": "formats",
     }
 
     def __getattr__(name):
@@ -438,8 +446,10 @@ __all__ = [
     "feeds",
     "fit_many",
     "from_jax",
+    "from_keras",
     "from_numpy",
     "from_onnx",
+    "from_sklearn",
     "from_torch",
     "initialize_from_data",
     "initializers",
@@ -457,4 +467,6 @@ __all__ = [
     "to_c",
     "to_numpy_source",
     "to_onnx",
+    "to_sklearn",
+    "to_torch",
 ]

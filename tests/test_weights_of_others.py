@@ -11,9 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from data.of_others import X
+from predictions import ROWS_OF_LAYERS, inputs, net_of
 
 import fastnn
 from fastnn import (
+    SGD,
+    Adam,
+    AdamW,
     BatchNorm,
     Dense,
     Dropout,
@@ -246,6 +250,45 @@ def test_optimizers_that_do_not_fit_change_nothing():
         assert net.optimizer is None
     with pytest.raises(ValueError, match=r"parameters of a module, which is not here: pass the module"):
         fastnn.from_torch(module.state_dict(), into=net, optimizer=own)
+
+
+# -- models as modules ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", RTOL)
+def test_every_layer_becomes_a_module(dtype):
+    t = torch()
+    for name in ROWS_OF_LAYERS:
+        net = net_of(name, dtype)
+        x = np.ascontiguousarray(np.asarray(inputs(seed=1))[:, : net.n_in], dtype)
+        with t.no_grad():
+            found = fastnn.to_torch(net)(t.from_numpy(x)).numpy()
+        expected = net.predict(x)
+        assert found.shape == expected.shape, name
+        np.testing.assert_allclose(found, expected, rtol=10 * RTOL[dtype], atol=10 * RTOL[dtype], err_msg=name)
+
+
+@pytest.mark.parametrize("optimizer", [Adam(0.01), AdamW(0.01, amsgrad=True), SGD(0.05, momentum=0.9, nesterov=True)])
+def test_a_module_goes_on_with_the_optimizer(optimizer):
+    net = Model([Dense(8), LayerNorm(), Tanh(), Dense(2)], seed=0, dtype="float64")
+    net.fit(ROWS, ROWS[:, :2] ** 2, "mse", optimizer, epochs=3, batch_size=None)
+    module, rule = fastnn.to_torch(net, optimizer=True)
+    ours = [net.train_batch(ROWS, ROWS[:, :2] ** 2) for _ in range(5)]
+    np.testing.assert_allclose(steps(module, rule, 5), ours, rtol=1e-10)
+    back = fastnn.from_torch(module.eval(), optimizer=rule)
+    near(back.predict(ROWS), net.predict(ROWS), "float64", 100)
+
+
+def test_modules_cannot_be_made_of_everything():
+    torch()
+    net = Model([Dense(2)], seed=0)
+    with pytest.raises(ValueError, match="the model is not built"):
+        fastnn.to_torch(net)
+    with pytest.raises(TypeError, match="got 3, expected a Model"):
+        fastnn.to_torch(3)
+    net.fit(ROWS, ROWS[:, :2], "mse", "lion", epochs=1)
+    with pytest.raises(ValueError, match=r"the optimizer is Lion.*, expected Adam or AdamW without eps_hat, or SGD"):
+        fastnn.to_torch(net, optimizer=True)
 
 
 # -- states and files -------------------------------------------------------------------------------------------------

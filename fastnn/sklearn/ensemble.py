@@ -56,6 +56,7 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
     random_state: Any
     n_threads: int | None
     verbose: bool | int
+    n_features_in_: int
 
     @abstractmethod
     def __init__(self) -> None:

@@ -137,7 +137,13 @@ def _words(layer: Layer, shapes: Mapping[str, Any], given: Given) -> dict[str, s
         Where there is none for it, or more than there are arrays.
     """
     known, found = _WORDS.get(type(layer), {}), {}
-    for name in shapes:
+    if all(word.isdigit() for word in given.arrays):  # in the order in which layers here declare theirs, too
+        found = dict(zip(shapes, given.arrays, strict=False))
+        if len(found) < len(shapes):
+            raise ValueError(
+                f"{given.where} has {len(given.arrays)} arrays, and {layer.title} takes {', '.join(shapes)}"
+            )
+    for name in shapes if not found else ():
         words = known.get(name.partition("_")[0] if name.startswith("table_") else name, (name,))
         there = [word for word in words if word in given.arrays]
         if not there:
@@ -308,7 +314,7 @@ def _inputs(given: Given, layer: Layer) -> int | None:
     kind = type(layer)
     if kind is not Dense and kind not in _OF_COLUMNS:
         return None
-    for word in next(iter(_WORDS[kind].values())):
+    for word in (*next(iter(_WORDS[kind].values())), "0"):
         array = given.arrays.get(word)
         if array is not None and array.ndim == (2 if kind is Dense else 1):
             return int(array.shape[1 if kind is Dense and word == "weight" else 0])

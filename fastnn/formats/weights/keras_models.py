@@ -1,0 +1,134 @@
+"""Models of Keras: of this process, and of files, which need no Keras."""
+
+from __future__ import annotations
+
+import os
+from math import prod
+from typing import Any
+
+from fastnn.arena import Array
+from fastnn.checks import shown
+from fastnn.formats.errors import ModelFormatError
+from fastnn.formats.files import shortened
+from fastnn.formats.weights.described import Given, as_weights, matched, new_model, write
+from fastnn.formats.weights.keras_files import read
+from fastnn.formats.weights.keras_layers import Part, Reader, parts_of
+from fastnn.formats.weights.order import Kept, by_numbers
+from fastnn.formats.weights.plain import require_into
+from fastnn.model import Model
+
+
+def from_keras(source: Any, *, into: Model | None = None) -> Model:
+    """Return a model that predicts what a model of Keras does, from its weights.
+
+    Sequential models, and functional ones whose layers stand in a row: dense layers, activations, dropout,
+    normalizations, embeddings with `Flatten`, `Rescaling`; anything else is an error that names the layer. Files are
+    read without Keras, and nothing in them is run: a Lambda is refused. Compiled losses, optimizers, regularizers and
+    constraints are not taken over.
+
+    Parameters
+    ----------
+    source : keras.Model, or path of a file
+        What ``model.save`` has written, ``.keras`` or ``.h5`` of Keras 3 or 2, or with `into` what ``save_weights``
+        has: ``.weights.h5``. Files need h5py: ``pip install 'fastnn-numpy[keras]'``.
+    into : Model or None
+        Where arrays are written to, all or none; it is returned. It is built, where it is not.
+
+    Returns
+    -------
+    Model
+        With the dtype of the weights: float64 where any are, else float32.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For what is not understood, and for arrays that do not fit, with the layer and the shapes.
+    ModelFormatError
+        For a file that is damaged, of another kind, or holds what is not understood.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> try:
+    ...     fastnn.from_keras([1, 2])
+    ... except TypeError as error:
+    ...     print(error)
+    from_keras: got [1, 2], expected a keras.Model, or the path of a file .keras, .weights.h5 or .h5
+    """
+    what = "from_keras"
+    require_into(what, into, None, None)
+    if isinstance(source, (str, os.PathLike)):
+        try:
+            return _of_file(what, source, into)
+        except (ModelFormatError, ValueError, TypeError, RecursionError) as error:
+            raise ModelFormatError(f"{os.fspath(source)}: {shortened(error)}") from error
+    if not (hasattr(source, "to_json") and hasattr(source, "layers") and hasattr(source, "get_weights")):
+        raise TypeError(
+            f"{what}: got {shown(source)}, expected a keras.Model, or the path of a file .keras, .weights.h5 or .h5"
+        )
+    if not getattr(source, "built", True):
+        raise ValueError(f"{what}: the model is not built, so it has no weights: call build or train it first")
+    by_place = dict(_arrays_of(source, ""))
+    if into is not None:
+        return _made(what, [Given(place, _numbered(arrays)) for place, arrays in by_place.items()], into, None)
+    import json
+
+    parts = [*parts_of(json.loads(source.to_json()))]
+    version = getattr(__import__(type(source).__module__.partition(".")[0]), "__version__", "")
+    return _of_parts(what, parts, [by_place.get(part.place, []) for part in parts], str(version))
+
+
+def _arrays_of(model: Any, place: str) -> Any:
+    """Yield the arrays of each layer by the place that a file has for it."""
+    from fastnn.formats.weights.keras_layers import _snake
+
+    counts: dict[str, int] = {}
+    for layer in model.layers:
+        snake = _snake(type(layer).__name__)
+        number = counts[snake] = counts.get(snake, -1) + 1
+        own = f"{place}layers/{snake}{f'_{number}' if number else ''}"
+        if hasattr(layer, "layers") and hasattr(layer, "to_json"):
+            yield from _arrays_of(layer, f"{own}/")
+        elif layer.get_weights():
+            yield own, layer.get_weights()
+
+
+def _of_file(what: str, path: str | os.PathLike[str], into: Model | None) -> Model:
+    found = read(path)
+    if into is not None:
+        given = [Given(place, _numbered(arrays)) for place, arrays in found.arrays.items() if arrays]
+        return _made(what, given, into, None if found.by_name else by_numbers)
+    if found.config is None:
+        raise ValueError(
+            "it holds weights alone: make a Model of the same layers, and pass it, from_keras(path, into=net)"
+        )
+    parts = [*parts_of(found.config)]
+    places = [part.name if found.by_name else part.place for part in parts]
+    left = {place: arrays for place, arrays in found.arrays.items() if arrays and place not in places}
+    if left:
+        raise ValueError(
+            f"nothing takes the arrays of {next(iter(left))[:120]}: of models inside each other save a .keras file"
+        )
+    return _of_parts(what, parts, [found.arrays.get(place, []) for place in places], found.version)
+
+
+def _numbered(arrays: list[Array]) -> dict[str, Array]:
+    return {str(i): as_weights(array, "from_keras: an array") for i, array in enumerate(arrays)}
+
+
+def _of_parts(what: str, parts: list[Part], arrays: list[list[Array]], version: str) -> Model:
+    given = Reader(parts, arrays, version).given()
+    model = new_model(what, given)
+    plan = matched(what, model, given, None)
+    shape = parts[0].shape if parts else None
+    sizes = shape[1:] if shape is not None else ()
+    if sizes and all(type(n) is int for n in sizes) and prod(sizes) != plan.n_in:
+        raise parts[0].wrong(f"takes rows of shape {str(tuple(sizes))[:60]}, and the layers behind {plan.n_in} numbers")
+    write(model, plan)
+    return model
+
+
+def _made(what: str, given: list[Given], into: Model | None, order: Kept | None) -> Model:
+    model = new_model(what, given) if into is None else into
+    write(model, matched(what, model, given, order))
+    return model

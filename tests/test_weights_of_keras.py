@@ -1,0 +1,248 @@
+"""Models of Keras, of this process and of files: the same predictions, and errors that name the layer."""
+
+import copy
+import io
+import json
+import os
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from data.of_others import X
+from peers import keras
+
+import fastnn
+from fastnn import BatchNorm, Dense, LayerNorm, LeakyReLU, Model, ModelFormatError
+
+pytestmark = [pytest.mark.once, pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")]
+
+h5py = pytest.importorskip("h5py")
+DATA = Path(__file__).parent / "data"
+RECORDED = json.loads((DATA / "of_others.json").read_text(encoding="utf-8"))
+RTOL = {"float32": 1e-5, "float64": 1e-12}
+ROWS = np.random.default_rng(1).normal(size=(30, 6))
+
+
+def near(found, expected, dtype="float32"):
+    np.testing.assert_allclose(found, expected, rtol=RTOL[dtype], atol=RTOL[dtype])
+
+
+def test_recorded_files_without_keras():
+    for name in ("keras.keras", "keras.h5", "keras_functional.keras"):
+        net = fastnn.from_keras(DATA / name)
+        near(net.predict(X), RECORDED[name])
+        net.fit(X, np.zeros(6, int) if net.n_out == 3 else np.zeros((6, 2)), epochs=1, verbose=False)
+    layers = [Dense(5, "gelu"), BatchNorm(0.01, 1e-3), Dense(4, LeakyReLU(0.1)), LayerNorm(1e-3), Dense(3, "softmax")]
+    into = Model(layers, seed=0)
+    assert fastnn.from_keras(DATA / "keras.weights.h5", into=into.build(4)) is into
+    mean, variance = np.array([0.1, 0.2, 0.3, 0.4]), np.array([1.0, 2.0, 3.0, 4.0])
+    near(into.predict((X - mean) / np.sqrt(variance)), RECORDED["keras.weights.h5"])
+    with pytest.raises(ModelFormatError, match=r"keras.weights.h5: it holds weights alone: make a Model .*into=net"):
+        fastnn.from_keras(DATA / "keras.weights.h5")
+
+
+LAYERS = """Activation("relu") Activation("leaky_relu") Activation("elu") Activation("selu") Activation("celu")
+    Activation("gelu") Activation("silu") Activation("mish") Activation("softplus") Activation("softsign")
+    Activation("sigmoid") Activation("hard_sigmoid") Activation("hard_silu") Activation("hard_tanh")
+    Activation("hard_shrink") Activation("soft_shrink") Activation("tanh_shrink") Activation("tanh")
+    Activation("squareplus") Activation("sparse_plus") Activation("sparse_sigmoid") Activation("exponential")
+    Activation("log_sigmoid") Activation("log_softmax") Activation("softmax") Activation("linear") Activation("relu6")
+    ReLU() ReLU(6.0) ReLU(2.5) ReLU(negative_slope=0.2) ReLU(threshold=0.3) LeakyReLU() LeakyReLU(0.1) ELU(0.5) PReLU()
+    Softmax() Dropout(0.2) AlphaDropout(0.2) GaussianDropout(0.2) GaussianNoise(0.3) Identity() BatchNormalization()
+    BatchNormalization(scale=False,momentum=0.9) BatchNormalization(center=False) LayerNormalization()
+    BatchNormalization(center=False,scale=False) LayerNormalization(epsilon=0.1,center=False)
+    LayerNormalization(center=False,scale=False) RMSNormalization() Rescaling(0.5) Rescaling(2.0,offset=-1.0)"""
+
+
+def stirred(net):
+    rng = np.random.default_rng(0)
+    net.set_weights([rng.uniform(0.1, 0.9, w.shape) - (0.4 if w.ndim == 2 else 0.0) for w in net.get_weights()])
+    return net
+
+
+@pytest.mark.parametrize("dtype", RTOL)
+def test_each_layer_predicts_as_in_keras(dtype, tmp_path):
+    layers = keras().layers
+    for i, text in enumerate(LAYERS.split()):
+        layer = eval(f"layers.{text[:-1]}, dtype=dtype)".replace("(, ", "("), {"layers": layers, "dtype": dtype})
+        net = keras().Sequential(
+            [keras().Input((6,)), layers.Dense(8, dtype=dtype), layer, layers.Dense(3, "sigmoid", dtype=dtype)]
+        )
+        expected = np.asarray(stirred(net).predict(ROWS, verbose=0))
+        net.save(tmp_path / "net.keras")
+        for source in (net, tmp_path / "net.keras") if i % 3 == 0 else (net,):
+            near(fastnn.from_keras(source).predict(ROWS), expected, dtype)
+        if i % 5 == 0:
+            net.save_weights(tmp_path / "net.weights.h5")
+            into = copy.deepcopy(fastnn.from_keras(net))
+            into.params = 0
+            near(fastnn.from_keras(tmp_path / "net.weights.h5", into=into).predict(ROWS), expected, dtype)
+
+
+def test_rows_of_other_shapes_codes_and_nested_models(tmp_path):
+    k, layers = keras(), keras().layers
+    codes = np.random.default_rng(0).integers(0, 7, (30, 3))
+    images = ROWS.reshape(30, 3, 2)
+    cases = (
+        (k.Sequential([k.Input((3,)), layers.Embedding(7, 4), layers.Flatten(), layers.Dense(2)]), codes),
+        (
+            k.Sequential([k.Input((3, 2)), layers.Rescaling(0.5), layers.Flatten(), layers.Dense(2)]),
+            images,
+        ),
+        (k.Sequential([k.Input((6,)), k.Sequential([layers.Dense(4, "relu")]), layers.Dense(2)]), ROWS),
+    )
+    for net, x in cases:
+        expected = np.asarray(stirred(net).predict(x, verbose=0))
+        net.save(tmp_path / "net.keras")
+        for source in (net, tmp_path / "net.keras"):
+            near(fastnn.from_keras(source).predict(x), expected)
+    normalization = layers.Normalization()
+    normalization.adapt(ROWS * 3 + 1)
+    net = k.Sequential([k.Input((6,)), normalization, layers.Dense(2)])
+    near(fastnn.from_keras(net).predict(ROWS), np.asarray(net.predict(ROWS, verbose=0)))
+
+
+REFUSED = {
+    "layers.Conv1D(3, 1)": r"layer \\w+ \\(Conv1D\\) is not understood",
+    "layers.Lambda(lambda x: x)": r"\\(Lambda\\) runs code that the file holds",
+    "layers.Softmax(axis=0)": r"\\(Softmax\\) has axis=0, expected -1 or 1",
+    "layers.Activation('sparsemax')": r"has the activation 'sparsemax', whose rows need not sum to 1",
+    "layers.ReLU(6.0, 0.1)": r"\\(ReLU\\) has max_value, negative_slope and threshold, of which one may be set",
+}
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_what_is_not_understood_names_the_layer(text):
+    k, layers = keras(), keras().layers
+    first = [k.Input((6, 2))] if "Conv" in text else [k.Input((6,)), layers.Dense(4)]
+    net = k.Sequential([*first, eval(text, {"layers": layers}), layers.Flatten(), layers.Dense(1)])
+    with pytest.raises(ValueError, match=f"^from_keras: .*{REFUSED[text]}".replace("\\\\", "\\")):
+        fastnn.from_keras(net)
+
+
+def test_models_that_branch_and_what_is_none():
+    k, layers = keras(), keras().layers
+    x = k.Input((6,))
+    y = layers.Dense(6)(x)
+    for net, message in (
+        (k.Model(x, layers.Dense(1)(layers.Add()([x, y]))), "reads .* others, or one that others read"),
+        (k.Model(x, [y, layers.Dense(1)(y)]), "outputs are not those of the last layer|do not stand in the row|reads"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fastnn.from_keras(net)
+    for wrong in (3, None, [1]):
+        with pytest.raises(TypeError, match=r"expected a keras.Model, or the path of a file"):
+            fastnn.from_keras(wrong)
+
+
+# -- files that are damaged, or written to do harm --------------------------------------------------------------------
+
+
+def changed(name, change):
+    """The archive with its configuration changed."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(DATA / name) as old, zipfile.ZipFile(made, "w") as new:
+        for entry in old.infolist():
+            text = old.read(entry)
+            new.writestr(entry.filename, change(entry.filename, text) or text)
+    return made.getvalue()
+
+
+def config_with(word, value):
+    def change(name, text):
+        return text.replace(word.encode(), value.encode()) if name == "config.json" else None
+
+    return change
+
+
+HARMFUL = {
+    "units": config_with('"units": 5', '"units": 1000000000000'),
+    "inputs": config_with("[null, 4]", "[null, 1000000000000]"),
+    "nested": lambda name, text: b"[" * 100_000 if name == "config.json" else None,
+    "no object": lambda name, text: b"3" if name == "config.json" else None,
+    "no archive's": lambda name, text: b"not HDF5" if name.endswith("h5") else None,
+    "own class": config_with('"module": "keras.layers"', '"module": "os"'),
+    "lambda": config_with('"class_name": "Dropout"', '"class_name": "Lambda"'),
+    "twice": config_with('"name": "dense_1"', '"name": "dense"'),
+    "rate": config_with('"rate": 0.2', '"rate": "a"'),
+    "no list": config_with('"layers": [', '"layers": 3, "others": ['),
+}
+
+
+@pytest.mark.parametrize("case", HARMFUL)
+def test_archives_that_lie(case, tmp_path):
+    path = tmp_path / "net.keras"
+    path.write_bytes(changed("keras.keras", HARMFUL[case]))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelFormatError, match=r"net.keras: "):
+            fastnn.from_keras(path)
+        assert tracemalloc.get_traced_memory()[1] < 32 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_bombs_and_links(tmp_path):
+    path = tmp_path / "net.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("config.json", "metadata.json", "model.weights.h5"):
+            archive.writestr(name, b" " * 2**26)
+    with pytest.raises(ModelFormatError, match=r"config.json would have 67,108,864 bytes, it has"):
+        fastnn.from_keras(path)
+    secret = tmp_path / "secret.h5"
+    with h5py.File(secret, "w") as file:
+        file["w"] = np.ones((4, 4))
+    into = Model([Dense(4)], seed=0).build(4)
+    for link in (h5py.ExternalLink(str(secret), "w"), h5py.SoftLink("/other")):
+        path = tmp_path / "net.weights.h5"
+        with h5py.File(path, "w") as file:
+            file["other"] = np.ones((4, 4))
+            file.create_group("layers/dense/vars")["0"] = link
+        with pytest.raises(ModelFormatError, match="is a link, expected what it names"):
+            fastnn.from_keras(path, into=into)
+    for options in (
+        {"compression": "gzip", "shape": (10**5, 10**5), "dtype": "f4"},
+        {"shape": (10**6, 10**6), "dtype": "f4"},
+    ):
+        with h5py.File(path, "w") as file:
+            file.create_group("layers/dense/vars").create_dataset("0", **{"dtype": "f4", **options})
+        with pytest.raises(ModelFormatError, match=r"lies elsewhere, or is packed|bytes, and 0 are there"):
+            fastnn.from_keras(path, into=into)
+
+
+def mutated(text, rng):
+    at = int(rng.integers(len(text)))
+    if rng.integers(5) == 0:
+        return text[:at]
+    found = bytearray(text)
+    for _ in range(int(rng.integers(1, 5))):
+        found[int(rng.integers(len(found)))] = int(rng.integers(256))
+    return bytes(found)
+
+
+@pytest.mark.parametrize("name", ["keras.keras", "keras.h5", "keras_functional.keras"])
+def test_damaged_files(name, tmp_path):
+    text, path, rng = (DATA / name).read_bytes(), tmp_path / name, np.random.default_rng(0)
+    n_errors = 0
+    for _ in range(100):
+        path.write_bytes(mutated(text, rng))
+        try:
+            fastnn.from_keras(path)
+        except ModelFormatError:
+            n_errors += 1
+    assert n_errors > (50 if name.endswith("keras") else 5)
+
+
+def test_files_of_other_kinds(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("to do")
+    with pytest.raises(ModelFormatError, match=r"notes.txt: it is no file of Keras, expected an archive"):
+        fastnn.from_keras(path)
+    with pytest.raises(FileNotFoundError):
+        fastnn.from_keras(tmp_path / "none.keras")
+    with h5py.File(path, "w") as file:
+        file["a"] = 1
+    with pytest.raises(ModelFormatError, match=r"there is no group 'layers' in it"):
+        fastnn.from_keras(os.fspath(path))
