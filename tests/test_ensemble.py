@@ -1,6 +1,7 @@
 """Ensembles inside one net: formulas, the loss of members, what is predicted, and a TabM put together from parts."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from fastnn import (
     Lambda,
     LayerNorm,
     Loss,
+    Maxout,
     MeanOfMembers,
     Members,
     Model,
@@ -197,6 +199,18 @@ WRONG = {
         [Dense(4), MeanOfMembers(3)]
     ).build(4),
     r"MeanOfMembers: activation is Dense\(3\), expected one without parameters": lambda: MeanOfMembers(3, Dense(3)),
+    **{
+        rf"BatchEnsemble: activation is {mixes}.*, which would mix the columns of all members": partial(
+            BatchEnsemble, 6, 2, activation
+        )
+        for mixes, activation in (
+            ("SwiGLU", "swiglu"),
+            ("Softmax", "softmax"),
+            ("Sparsemax", "sparsemax"),
+            ("Softmin", "softmin"),
+            ("Maxout", Maxout(2)),
+        )
+    },
     r"CrossEntropy.*, but the net ends in MeanOfMembers": lambda: tabm(3).fit(X, LABELS, "cross_entropy"),
 }
 

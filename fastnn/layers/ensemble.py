@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import kernels
 from fastnn.arena import Array
 from fastnn.checks import count, flag
 from fastnn.initializers import get as get_initializer
@@ -16,7 +17,10 @@ from fastnn.layers import activations
 from fastnn.layers.activation import Activation
 from fastnn.layers.contract import Layer
 from fastnn.layers.declarations import Code
+from fastnn.layers.gated import Gated
 from fastnn.layers.grouped import each_group, part_of
+from fastnn.layers.maxout import Maxout
+from fastnn.layers.of_rows import Softmin
 from fastnn.layers.passes import Run
 from fastnn.settable import Initializer
 
@@ -79,7 +83,7 @@ class BatchEnsemble(Layer):
         The number of outputs of each member.
     members : int
     activation : str, Layer or None
-        What follows.
+        What follows: one that computes each column by itself.
     bias : bool
         Whether there is a b.
     r_initializer : str or callable
@@ -138,7 +142,7 @@ class BatchEnsemble(Layer):
     ) -> None:
         super().__init__(trainable=trainable)
         self.units, self.members = count("BatchEnsemble: units", units), count("BatchEnsemble: members", members)
-        self.activation = None if activation is None else activations.get(activation)
+        self.activation = None if activation is None else _apart(activations.get(activation))
         self.bias = flag("BatchEnsemble: bias", bias)
         self.r_initializer = get_initializer(r_initializer, "BatchEnsemble: r_initializer")
         self.weight_initializer = get_initializer(weight_initializer, "BatchEnsemble: weight_initializer")
@@ -197,6 +201,19 @@ class BatchEnsemble(Layer):
             k.scale_columns_gradients(x, scaled, None, None, self.dr.reshape(-1), None, run.tape)
         if dx is not None:
             k.scale_columns(scaled, self.r.reshape(-1), None, dx, run.tape)
+
+
+def _apart(activation: Layer) -> Layer:
+    """Return an activation that computes columns by themselves: those of a row belong to all members."""
+    mixes = isinstance(activation, (Gated, Maxout, Softmin)) or (
+        isinstance(activation, Activation) and not kernels.float64.activations[activation.kernel].elementwise
+    )
+    if mixes:
+        raise ValueError(
+            f"BatchEnsemble: activation is {activation!r}, which would mix the columns of all members, expected one "
+            "that computes each column by itself, such as 'relu'; MeanOfMembers(activation='softmax') ends an ensemble"
+        )
+    return activation
 
 
 class MeanOfMembers(Layer):

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, StratifiedShuffleSplit
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -23,7 +22,7 @@ from fastnn.sklearn.borrowed import check_sample_weight
 from fastnn.sklearn.choosing import Score, is_real, scorer_for
 from fastnn.sklearn.explaining import Explanation, by_column, integrated_gradients, permutation_importances
 from fastnn.sklearn.frames import Columns, Floats, as_table, is_frame, is_plain, require_names
-from fastnn.sklearn.jobs import Job, Matrix, Part, Rows, StopAt, held_out, joined
+from fastnn.sklearn.jobs import Job, Matrix, Part, Rows, StopAt, held_out, in_folds, joined, one_held_out
 from fastnn.sklearn.preprocessing import Preprocessing
 from fastnn.sklearn.recipes import (
     FEW,
@@ -250,7 +249,7 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
         k = -(-recipe.nets // len(forms))
         rng = np.random.RandomState(seeds[0])
         of_nets = rng.randint(0, 2**31 - 1, size=recipe.nets).tolist()
-        share = self.validation_fraction
+        share, labels = self.validation_fraction, target if self._of_classes else None
         splits: list[tuple[Rows | None, Rows | None]]
         if given or share == 0 or (few and share is None):
             splits = [(None, None)] * k
@@ -260,31 +259,11 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
                     f"{self._name}: n_nets is {k}, expected at most {n}, the number of rows, of which each net leaves "
                     "a part out"
                 )
-            splits = self._splits(target, n, k, None, int(seeds[1]))
+            splits = in_folds(labels, n, k, int(seeds[1]))
         else:
-            splits = self._splits(target, n, 1, 0.2 if share is None else float(share), int(seeds[1])) * k
+            where = f"{self._name}: validation_fraction is {share}"
+            splits = one_held_out(labels, n, 0.2 if share is None else float(share), int(seeds[1]), where) * k
         return [Job(forms[i % len(forms)], seed, *splits[i // len(forms)]) for i, seed in enumerate(of_nets)]
-
-    def _splits(
-        self, target: Any, n: int, k: int, share: float | None, seed: int
-    ) -> list[tuple[Rows | None, Rows | None]]:
-        labels = target if self._of_classes else None
-        least = 0 if labels is None else np.bincount(labels)[np.unique(labels)].min()
-        rows = np.zeros((n, 1))
-        if share is not None:
-            held = max(1, round(share * n))
-            if held >= n:
-                raise ValueError(
-                    f"{self._name}: validation_fraction is {self.validation_fraction}, of {n} rows all: expected less, "
-                    "so that there are rows to train with"
-                )
-            classes = 0 if labels is None else len(np.unique(labels))
-            stratified = labels is not None and least >= 2 and held >= classes and n - held >= classes
-            splitter = (StratifiedShuffleSplit if stratified else ShuffleSplit)(1, test_size=held, random_state=seed)
-        else:
-            stratified = labels is not None and least >= k
-            splitter = (StratifiedKFold if stratified else KFold)(k, shuffle=True, random_state=seed)
-        return list(splitter.split(rows, labels))
 
     def _within(self, recipe: Recipe, matrix: Matrix, learnt: Any, began: float) -> Recipe:
         """Return a recipe that the time is enough for: fewer epochs, fewer nets, or that of a quicker preset."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, StratifiedShuffleSplit
 
 from fastnn.callbacks import Callback
 from fastnn.model import Model
@@ -77,3 +78,32 @@ def held_out(jobs: Sequence[Job], data: Any, given: Any) -> list[Part]:
         of = tuple(job.net for job in same)
         parts.append(Part(of, matrix[rows], learnt[rows], None if weight is None else weight[rows]))
     return parts
+
+
+def in_folds(labels: Any, n: int, k: int, seed: int) -> list[tuple[Rows | None, Rows | None]]:
+    """Return k times the rows to train with and those that are held out, each once; stratified where that can be."""
+    stratified = labels is not None and _fewest(labels) >= k
+    splitter = (StratifiedKFold if stratified else KFold)(k, shuffle=True, random_state=seed)
+    return list(splitter.split(np.zeros((n, 1)), labels))
+
+
+def one_held_out(labels: Any, n: int, share: float, seed: int, where: str) -> list[tuple[Rows | None, Rows | None]]:
+    """Return the rows to train with and a share that is held out.
+
+    Raises
+    ------
+    ValueError
+        Where that would be all rows.
+    """
+    held = max(1, round(share * n))
+    if held >= n:
+        raise ValueError(f"{where}, of {n} rows all: expected less, so that there are rows to train with")
+    classes = 0 if labels is None else len(np.unique(labels))
+    stratified = labels is not None and _fewest(labels) >= 2 and held >= classes and n - held >= classes
+    splitter = (StratifiedShuffleSplit if stratified else ShuffleSplit)(1, test_size=held, random_state=seed)
+    return list(splitter.split(np.zeros((n, 1)), labels))
+
+
+def _fewest(labels: Any) -> int:
+    """Return how many rows the rarest class has."""
+    return int(np.bincount(labels)[np.unique(labels)].min())

@@ -24,7 +24,7 @@ from fastnn.sklearn import lbfgs, loop
 from fastnn.sklearn.borrowed import Interval, Options, StrOptions, check_sample_weight, fit_context
 from fastnn.sklearn.contract import Estimator, Live, random_state_of
 from fastnn.sklearn.loop import Best, Goal, Recorded, Validation
-from fastnn.sklearn.nets import fits, products, take_over
+from fastnn.sklearn.nets import fits, is_coarser, products, take_over
 from fastnn.sklearn.rules import L2OfRows, Momentum
 from fastnn.sklearn.side_by_side import missing
 from fastnn.sklearn.sparse import SparseRecorded, is_large
@@ -484,9 +484,7 @@ class Multilayer(Estimator, ABC):
     def _net_for(self, X: Any) -> Model:
         """Return the net to predict rows with: one of float32 computes in float64 with other rows, as NumPy does."""
         net = self.net_
-        if net.dtype.itemsize > 4 or X.dtype is net.dtype or np.result_type(X.dtype, net.dtype).itemsize == 4:
-            return net
-        if self._made_of != self._shape:  # settings have changed since
+        if not is_coarser(net, X.dtype) or self._made_of != self._shape:  # settings have changed since
             return net
         widths = [layer.units for layer in products(net)]
         made = self._make_net(widths[:-1], net.n_in, widths[-1], np.float64)

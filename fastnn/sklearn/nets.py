@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from fastnn.layers import BatchNorm, Dense
 from fastnn.model import Model
 
@@ -24,3 +28,8 @@ def take_over(net: Model, other: Model) -> None:
     for layer, before in zip(*norms, strict=True):
         for name, array in before.states.items():
             layer.states[name][...] = array
+
+
+def is_coarser(net: Model, dtype: np.dtype[Any]) -> bool:
+    """Whether a net rounds what rows of a dtype say."""
+    return net.dtype.itemsize == 4 and dtype is not net.dtype and np.result_type(dtype, net.dtype).itemsize > 4

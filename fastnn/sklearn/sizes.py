@@ -13,7 +13,7 @@ from fastnn.model import Model
 from fastnn.sklearn.ensemble import Tabular
 from fastnn.sklearn.frames import Floats
 from fastnn.sklearn.intervals import Residuals
-from fastnn.sklearn.jobs import Job, Matrix, held_out, joined
+from fastnn.sklearn.jobs import Job, Matrix, held_out, in_folds, joined
 from fastnn.sklearn.recipes import recipe_for
 from fastnn.sklearn.saving import sizes_from
 
@@ -35,9 +35,9 @@ class Sized(Tabular):
 
     def _after(self, data: Any, seeds: Any, began: float) -> None:
         parts = self._parts
-        matrix, learnt = data[:2]
+        matrix = data[0]
         if not parts and self._dtype == "float64" and len(matrix) >= _LEAST_JUDGED:  # few rows: nets that judge alone
-            splits = self._splits(learnt, len(matrix), 5, None, int(seeds[1]))
+            splits = in_folds(None, len(matrix), 5, int(seeds[1]))
             jobs = [Job(self.recipe_, int(seeds[2]), *split) for split in splits]
             self._train(jobs, data, None, began)
             parts = held_out(jobs, data, None)
