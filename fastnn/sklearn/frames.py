@@ -362,7 +362,8 @@ def as_table(estimator: str, x: Any) -> Any:
     if isinstance(x, np.ma.MaskedArray):
         found: NDArray[Any] = np.ma.filled(x.astype(np.float64 if x.dtype.kind in "iuf" else object), np.nan)
         return found
-    if isinstance(x, Mapping) or (isinstance(x, (list, tuple)) and x and isinstance(x[0], Mapping)):
+    of_dicts = isinstance(x, (list, tuple)) and x and isinstance(x[0], Mapping)
+    if of_dicts or (isinstance(x, Mapping) and not hasattr(x, "toarray")):  # scipy's dok_array is a dict
         raise TypeError(
             f"{estimator}: X is a {type(x).__name__}{' of dicts' if not isinstance(x, Mapping) else ''}, expected a "
             "table: pandas.DataFrame(X) makes one"
