@@ -10,7 +10,10 @@ import pytest
 pytestmark = pytest.mark.once
 
 DOCS = Path(__file__).parents[1] / "docs"
-PEERS = {"from_pytorch": "torch", "from_keras": "keras", "online": "river", "from_scikit_learn": "sklearn"}
+PEERS = {
+    "from_pytorch": "torch", "from_keras": "keras", "online": "river", "from_scikit_learn": "sklearn",
+    "weights_of_others": "torch",
+}  # fmt: skip
 
 
 def blocks(text):
