@@ -246,6 +246,10 @@ class Part(metaclass=Parts):
         """Yield what it is made of: names, with the default and whether it may stand by position."""
         yield from parameters_of(type(self)).all.items()
 
+    def _in_files(self) -> Part:
+        """Return the part that stands for this one in files: one that everybody knows."""
+        return self
+
     def _made_with(self) -> dict[str, Any]:
         """Return the arguments that make it as it is now, by name, all of them."""
         return {name: self._setting(name) for name, _ in self._expression()}

@@ -18,7 +18,20 @@ from sklearn.metrics import f1_score, log_loss, mean_pinball_loss
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.class_weight import compute_sample_weight
 
-from fastnn import LBFGS, MSE, SGD, AdamW, CrossEntropy, Dropout, EarlyStopping, LeakyReLU, PReLU, Quantile
+from fastnn import (
+    L2,
+    LBFGS,
+    MSE,
+    SGD,
+    AdamW,
+    CrossEntropy,
+    Dropout,
+    EarlyStopping,
+    LeakyReLU,
+    PReLU,
+    Quantile,
+    load,
+)
 from fastnn.callbacks import Callback, CSVLogger
 from fastnn.layers import BatchNorm, LayerNorm
 from fastnn.schedules import Cosine, ReduceOnPlateau
@@ -552,3 +565,15 @@ def test_both_say_what_all_parameters_are():
         for name, said in own.items():
             if name in inspect.signature(MLPClassifier).parameters and name not in ("loss", "out_activation"):
                 assert said in texts[MLPClassifier], name
+
+
+@pytest.mark.parametrize("settings", [{}, {"solver": "sgd"}, {"solver": "sgd", "momentum": 0.5}, {"alpha": 0.0}])
+def test_the_net_of_an_estimator_can_be_saved(settings, tmp_path):
+    """Its penalty and its optimizer stand in files as those that everybody knows."""
+    x = np.random.default_rng(0).normal(size=(30, 3))
+    model = MLPRegressor(hidden_layer_sizes=(4,), max_iter=3, random_state=0, **settings).fit(x, x[:, 0])
+    model.net_.save(tmp_path / "net")
+    net = load(tmp_path / "net")
+    np.testing.assert_array_equal(net.predict(x), model.net_.predict(x))
+    assert [type(part) for part in net.penalties] == ([L2] if settings != {"alpha": 0.0} else [])
+    net.train_batch(x, x[:, :1])

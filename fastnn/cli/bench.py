@@ -13,7 +13,7 @@ import numpy as np
 
 from fastnn import Adam, Dense, Model
 from fastnn.arena import Array
-from fastnn.cli.errors import DONE, CommandError
+from fastnn.cli.errors import DONE, OptionError
 from fastnn.markup import text_table
 
 EXAMPLE = """example:
@@ -40,7 +40,7 @@ def run(asked: argparse.Namespace) -> int:
     from fastnn import show_config
 
     if not 0 < asked.seconds < 3600:
-        raise CommandError(f"--seconds is {asked.seconds}, expected more than 0 and less than 3600")
+        raise OptionError(f"--seconds is {asked.seconds}, expected more than 0 and less than 3600")
     show_config()
     rows = []
     names = [name for name, module, _ in LIBRARIES if module is None or find_spec(module) is not None]

@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if asked.debug:
             raise
         print(f"fastnn: {_said(error)}", file=sys.stderr)
-        return FAILED
+        return error.code if isinstance(error, CommandError) else FAILED
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -6,4 +6,12 @@ DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130  # exit codes
 
 
 class CommandError(Exception):
-    """What a user can mend: a file, a column, an option. It is printed without a traceback."""
+    """What a user can mend: a file, or a column. It is printed without a traceback."""
+
+    code = FAILED
+
+
+class OptionError(CommandError):
+    """An option that cannot be."""
+
+    code = MISUSED

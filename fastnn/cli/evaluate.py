@@ -54,14 +54,14 @@ def run(asked: argparse.Namespace) -> int:
         column = typed(targets, f"{source.path}: column {name!r}")
     found: Any = np.concatenate(outputs)
     if hasattr(model, "classes_"):
-        y = labels_like(model.classes_, column, name)
+        y = labels_like(model.classes_, column, f"{source.path}: the target {name!r}")
         known = np.flatnonzero(np.array([value is not None for value in y], bool))
         _require(known, name)
         labels = np.array(y[known].tolist(), model.classes_.dtype)
         scores = report.of_classes(labels, found[known], model.classes_)
     else:
         if column.kind != "number":
-            raise CommandError(f"the target {name!r} holds no numbers")
+            raise CommandError(f"{source.path}: the target {name!r} holds no numbers")
         known = np.flatnonzero(~np.isnan(column.numbers))
         _require(known, name)
         scores = report.of_numbers(column.numbers[known], found[known])

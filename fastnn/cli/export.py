@@ -30,7 +30,7 @@ def run(asked: argparse.Namespace) -> int:
     import fastnn
 
     output = asked.output or os.path.splitext(asked.model)[0] + _SUFFIXES[asked.to]
-    refuse_existing(output, asked.force)
+    refuse_existing(output, asked.force, asked.model)
     model: Any = models.load(asked.model)
     if not isinstance(model, Model):
         raise CommandError(

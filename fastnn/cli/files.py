@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 
 from fastnn.checks import shown
-from fastnn.cli.errors import CommandError
+from fastnn.cli.errors import CommandError, OptionError
 
 ROWS = 8192  # of a block
 _LONGEST = 1 << 20  # letters of a field
@@ -116,7 +116,7 @@ def opened(path: str, given: str | None = None, delimiter: str | None = None, en
             try:
                 text = io.TextIOWrapper(raw, encoding=encoding, newline="")
             except LookupError:
-                raise CommandError(f"--encoding is {encoding!r}, which Python does not know") from None
+                raise OptionError(f"--encoding is {encoding!r}, which Python does not know") from None
             try:
                 if kind == "jsonl":
                     yield JSONLines(path, text)
@@ -168,7 +168,7 @@ class Separated(Source):
         if delimiter is None:
             delimiter = next((one for one in _DELIMITERS if one in first), ",")
         if len(delimiter) != 1 or delimiter in '"\r\n':
-            raise CommandError(f"--delimiter is {delimiter!r}, expected one letter")
+            raise OptionError(f"--delimiter is {delimiter!r}, expected one letter")
         csv.field_size_limit(_LONGEST)
         self._reader = csv.reader(chain([first], file), delimiter=delimiter, strict=True)
         self._line = 0  # on which the last row began
@@ -183,7 +183,8 @@ class Separated(Source):
                 if row or row is None:
                     return row
         except csv.Error as error:
-            raise CommandError(f"{self.path}, line {self._line}: {error}") from None
+            hint = " (a quote that was opened is not closed)" if "unexpected end" in str(error) else ""
+            raise CommandError(f"{self.path}, line {self._line}: {error}{hint}") from None
 
     def blocks(self) -> Iterator[Block]:
         n, first = len(self.names), 0
@@ -230,7 +231,10 @@ class JSONLines(Source):
             try:
                 row = json.loads(text)
             except (ValueError, RecursionError) as error:
-                raise CommandError(f"{self.path}, line {line}: no JSON: {error}") from None
+                what = (
+                    f"{error.msg} (letter {error.pos + 1})" if isinstance(error, json.JSONDecodeError) else str(error)
+                )
+                raise CommandError(f"{self.path}, line {line}: no JSON: {what}") from None
             if not isinstance(row, dict):
                 raise CommandError(f"{self.path}, line {line}: {shown(row)}, expected an object")
             found.append((line, row))

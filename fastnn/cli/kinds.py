@@ -120,7 +120,7 @@ class Whole:
                 if found.hint:
                     self.hints[name] = found.hint
             else:
-                self.columns[name] = typed(parts, f"{source.path}: column {name!r}")
+                self.columns[name] = with_dates(typed(parts, f"{source.path}: column {name!r}"))
 
 
 def _place(blocks: Sequence[Block], at: int) -> str:
@@ -141,6 +141,17 @@ def typed(parts: Sequence[Any], where: str) -> Column:
         raise CommandError(str(error)) from None
 
 
+def with_dates(column: Column) -> Column:
+    """Return a column of text in a typed file as dates where all of it is: JSON has no others."""
+    if column.codes is None or not column.values or not all(isinstance(value, str) for value in column.values):
+        return column
+    try:
+        dates = np.array([*map(date_in, column.values), np.datetime64("NaT")], DATES)
+    except ValueError:
+        return column
+    return Column("date", dates[column.codes])
+
+
 def of_plans(source: Source, block: Block, plans: Sequence[Any]) -> Columns:
     """Return the columns that a model was trained with, as what they were then.
 
@@ -158,7 +169,8 @@ def of_plans(source: Source, block: Block, plans: Sequence[Any]) -> Columns:
         elif block.text:
             columns.append(_as_kind(values, plan, block, title))
         else:
-            columns.append(typed([values], title))
+            column = typed([values], title)
+            columns.append(with_dates(column) if plan.kind == "date" else column)
     return Columns([plan.name for plan in plans], columns)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.cli.errors import CommandError
+from fastnn.cli.errors import CommandError, OptionError
 from fastnn.cli.files import format_of
 from fastnn.formats.safely import replace
 from fastnn.markup import size
@@ -20,10 +20,13 @@ from fastnn.markup import size
 WRITTEN = ("csv", "tsv", "jsonl")
 
 
-def refuse_existing(path: str, force: bool) -> None:
-    """Raise CommandError where there is such a file, unless it may be replaced."""
+def refuse_existing(path: str, force: bool, *inputs: str) -> None:
+    """Raise CommandError where there is such a file, unless it may be replaced: never one that is read."""
     if path == "-":
         return
+    for other in inputs:
+        if other != "-" and os.path.exists(path) and os.path.exists(other) and os.path.samefile(path, other):
+            raise OptionError(f"{path} is what is read: name another file to write")
     if os.path.isdir(path):
         raise CommandError(f"{path} is a folder, expected the name of a file")
     if os.path.lexists(path) and not force:
@@ -59,7 +62,7 @@ def rows_in(path: str, given: str | None, names: Sequence[str], blocks: Iterable
     """
     kind = format_of(path, given)
     if kind not in WRITTEN:
-        raise CommandError(f"{path}: predictions are written as {', '.join(WRITTEN)}, not as {kind}")
+        raise OptionError(f"{path}: predictions are written as {', '.join(WRITTEN)}, not as {kind}")
     return (_json if kind == "jsonl" else _separated("\t" if kind == "tsv" else ","))(names, blocks)
 
 

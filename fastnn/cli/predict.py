@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.cli import files, models
-from fastnn.cli.errors import DONE, CommandError
+from fastnn.cli.errors import DONE, CommandError, OptionError
 from fastnn.cli.kinds import require_columns
 from fastnn.cli.output import refuse_existing, rows_in, write
 from fastnn.model import Model
@@ -36,7 +36,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace) -> int:
     """Predict, block by block."""
-    refuse_existing(asked.output, asked.force)
+    if asked.interval is not None and not 0 < asked.interval < 1:
+        raise OptionError(f"--interval is {asked.interval:g}, expected a share above 0 and below 1, such as 0.9")
+    refuse_existing(asked.output, asked.force, asked.model, asked.data)
     model = models.load(asked.model)
     names = _names(model, asked)
     with files.opened(asked.data, asked.format, asked.delimiter, asked.encoding) as source:
@@ -59,10 +61,10 @@ def _names(model: Any, asked: argparse.Namespace) -> list[str]:
     """Return the names of the columns that are written."""
     classes = getattr(model, "classes_", None)
     if asked.interval is not None and (isinstance(model, Model) or classes is not None):
-        raise CommandError("--interval: the model predicts no number with bounds")
+        raise OptionError("--interval: the model predicts no number with bounds")
     if isinstance(model, Model):
         if asked.probabilities and model.class_names is None:
-            raise CommandError("--probabilities: the net has no classes; what it predicts are its outputs")
+            raise OptionError("--probabilities: the net has no classes; what it predicts are its outputs")
         if model.class_names is None:
             return ["prediction"] if model.n_out == 1 else [f"output {i}" for i in range(model.n_out)]
         return ["prediction", *(map(str, model.class_names) if asked.probabilities else ())]
@@ -70,7 +72,7 @@ def _names(model: Any, asked: argparse.Namespace) -> list[str]:
     if classes is not None:
         return [target, *(f"probability of {label}" for label in (classes.tolist() if asked.probabilities else ()))]
     if asked.probabilities:
-        raise CommandError("--probabilities: the model predicts numbers, and has no classes")
+        raise OptionError("--probabilities: the model predicts numbers, and has no classes")
     return [target, *([] if asked.interval is None else [f"{target}: lower", f"{target}: upper"])]
 
 

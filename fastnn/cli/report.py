@@ -50,7 +50,9 @@ def scores(ours: Sequence[Mapping[str, float]], baseline: Sequence[Mapping[str, 
         for of in (ours, baseline):
             values = [one[name] for one in of if name in one]
             mean = f"{np.mean(values):.4g}" if values else "-"
-            cells.append(f"{mean} ± {np.std(values):.2g}" if len(values) > 1 else mean)
+            spread = float(np.std(values)) if len(values) > 1 else 0.0
+            rounding = 1e-12 * max(map(abs, values), default=0.0)
+            cells.append(f"{mean} ± {spread if spread > rounding else 0:.2g}" if len(values) > 1 else mean)
         rows.append([name, *cells])
     yield from text_table(["", "model", named], rows, 2)
 

@@ -13,6 +13,7 @@ from fastnn.sklearn.frames import Column
 
 _MOST_CLASSES = 10  # whole numbers of so few values are classes
 _OFTEN = 5  # rows that each of these has at least, on average
+_MANY, _SHARE = 10, 0.3  # texts, by number and by share of the rows, that are hardly classes
 _EXACT = 2**53  # below which float64 holds all whole numbers
 
 
@@ -37,8 +38,10 @@ class Target:
     why: str
 
 
-def target_in(name: str, column: Column, task: str) -> Target:
+def target_in(where: str, column: Column, task: str, hint: str = "") -> Target:
     """Return a column as what is learnt: its task is "classification", "regression" or "auto".
+
+    Errors begin with `where`; `hint` says why a column of numbers is text.
 
     Raises
     ------
@@ -46,17 +49,26 @@ def target_in(name: str, column: Column, task: str) -> Target:
         Where it can be neither.
     """
     if column.kind == "date":
-        raise CommandError(f"the target {name!r} holds dates, expected numbers or classes")
+        raise CommandError(f"{where} holds dates, expected numbers or classes")
     if column.kind == "empty":
-        raise CommandError(f"the target {name!r} is missing in all rows")
-    return (_of_words if column.kind == "category" else _of_numbers)(name, column, task)
+        raise CommandError(f"{where} is missing in all rows")
+    if column.kind == "category":
+        return _of_words(where, column, task, hint)
+    return _of_numbers(where, column, task)
 
 
-def _of_words(name: str, column: Column, task: str) -> Target:
+def _of_words(where: str, column: Column, task: str, hint: str) -> Target:
     known = np.flatnonzero(column.codes >= 0)
     words = column.values
     if task == "regression":
-        raise CommandError(f"the target {name!r} holds {words[0]!r}: --task regression needs numbers")
+        raise CommandError(f"{where} holds {words[0]!r}: --task regression needs numbers")
+    if task == "auto" and hint:
+        raise CommandError(f"{where} is {hint}: mend that, or --task classification takes each text for a class")
+    if task == "auto" and len(words) > _MANY and len(words) > _SHARE * len(known):
+        raise CommandError(
+            f"{where} has {len(words):,} texts in {len(known):,} rows, such as {words[0]!r}: numbers need a decimal "
+            "point and no other signs; --task classification takes each text for a class"
+        )
     kinds = {type(value) for value in words}
     array = np.array(words if len(kinds) == 1 else [str(value) for value in words])
     return Target(
@@ -64,14 +76,12 @@ def _of_words(name: str, column: Column, task: str) -> Target:
     )
 
 
-def _of_numbers(name: str, column: Column, task: str) -> Target:
+def _of_numbers(where: str, column: Column, task: str) -> Target:
     known = np.flatnonzero(~np.isnan(column.numbers))
     y = column.numbers[known]
     values = np.unique(y)
     if not len(values) or not np.isfinite(values).all():
-        raise CommandError(
-            f"the target {name!r} is {'infinite in some rows' if len(values) else 'missing in all rows'}"
-        )
+        raise CommandError(f"{where} is {'infinite in some rows' if len(values) else 'missing in all rows'}")
     whole = bool((values == np.floor(values)).all() and np.abs(values).max() < _EXACT)
     few = whole and (len(values) == 2 or (len(values) <= _MOST_CLASSES and len(y) >= _OFTEN * len(values)))
     of_classes, why = few, f"{len(values):,} {'whole ' if whole else ''}numbers"
@@ -80,7 +90,7 @@ def _of_numbers(name: str, column: Column, task: str) -> Target:
     return Target(of_classes, known, y.astype(np.int64) if of_classes and whole else y, why)
 
 
-def labels_like(classes: NDArray[Any], column: Column, name: str) -> NDArray[Any]:
+def labels_like(classes: NDArray[Any], column: Column, where: str) -> NDArray[Any]:
     """Return targets of other rows as the classes are: text, truth values or numbers; None where one is missing.
 
     Raises
@@ -98,5 +108,5 @@ def labels_like(classes: NDArray[Any], column: Column, name: str) -> NDArray[Any
         places |= {"true": True, "false": False, "True": True, "False": False}
     odd = next((value for value in found if value is not None and value not in places), None)
     if odd is not None:
-        raise CommandError(f"the target {name!r} has {odd!r}, which is not among the classes {classes.tolist()}")
+        raise CommandError(f"{where} has {odd!r}, which is not among the classes {classes.tolist()}")
     return np.array([None if value is None else places[value] for value in found], object)

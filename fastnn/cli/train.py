@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.checks import number_of
 from fastnn.cli import files
-from fastnn.cli.errors import DONE, CommandError
+from fastnn.cli.errors import DONE, CommandError, OptionError
 from fastnn.cli.output import refuse_existing, show_size
 
 EXAMPLE = """example:
@@ -51,9 +52,9 @@ def run(asked: argparse.Namespace) -> int:
     from fastnn.cli.targets import target_in
 
     if asked.folds < 0 or asked.folds == 1:
-        raise CommandError(f"--folds is {asked.folds}, expected 2 at least, or 0 for no cross-validation")
+        raise OptionError(f"--folds is {asked.folds}, expected 2 at least, or 0 for no cross-validation")
     output = asked.output or f"{_stem(asked.data)}.fastnn"
-    refuse_existing(output, asked.force)
+    refuse_existing(output, asked.force, asked.data)
     from fastnn.cli.kinds import Whole, require_columns
     from fastnn.sklearn.frames import Columns
 
@@ -61,13 +62,20 @@ def run(asked: argparse.Namespace) -> int:
         named = [asked.target, *asked.ignore, *asked.categorical, *([asked.weight] if asked.weight else [])]
         require_columns(source, named, "that the options name")
         whole = Whole(source, asked.ignore)
-    target = target_in(asked.target, whole.columns.pop(asked.target), asked.task)
+    column, hint = whole.columns.pop(asked.target), whole.hints.pop(asked.target, "")
+    target = target_in(f"{whole.path}: the target {asked.target!r}", column, asked.task, hint)
     weight = None if asked.weight is None else _weights(asked.weight, whole.columns.pop(asked.weight), target.known)
     if not whole.columns:
         raise CommandError(f"{whole.path} has no column beside {asked.target!r}: nothing to predict it from")
     x = Columns([*whole.columns], [*whole.columns.values()]).take(target.known)
-    kind = f"{len(np.unique(target.y)):,} classes" if target.of_classes else "a number"
-    print(f"{whole.path}: {whole.rows:,} rows; {asked.target!r} is {kind} ({target.why}: --task says otherwise)")
+    n_classes = len(np.unique(target.y))
+    if target.of_classes and n_classes < 2:
+        raise CommandError(
+            f"{whole.path}: the target {asked.target!r} is {target.y[:1].tolist()[0]!r} in all rows: there is nothing to learn"
+        )
+    kind = f"{n_classes:,} classes" if target.of_classes else "a number"
+    why = f"({target.why}: --task says otherwise)"
+    print(f"{whole.path}: {number_of(whole.rows, 'row')}; {asked.target!r} is {kind} {why}")
     if len(target.known) < whole.rows:
         print(f"{whole.rows - len(target.known):,} rows without a target are left out")
     try:
@@ -89,10 +97,10 @@ def _stem(path: str) -> str:
 
 def _weights(name: str, column: Any, rows: Any) -> Any:
     if column.kind != "number":
-        raise CommandError(f"--weight: the column {name!r} holds no numbers")
+        raise OptionError(f"--weight: the column {name!r} holds no numbers")
     found = column.numbers[rows]
     if not (np.isfinite(found).all() and (found >= 0).all() and found.any()):
-        raise CommandError(f"--weight: the column {name!r} has missing, infinite or negative weights, or none above 0")
+        raise OptionError(f"--weight: the column {name!r} has missing, infinite or negative weights, or none above 0")
     return found
 
 

@@ -107,10 +107,13 @@ class Encoder:
         """Return a part as JSON; `where` says in errors what it is."""
         if id(part) in self._written:
             return self.reference(part)
+        given, part = part, part._in_files() if isinstance(part, Part) else part
         kind = type(part)
         own = not is_ours(kind)
         if not own and public_classes().get(kind.__name__) is not kind:
-            raise TypeError(f"save: {where} is {shown(part)}, which no model file holds")
+            raise TypeError(
+                f"save: {where} is {shown(part)}, which no model file holds: write a public part in its place"
+            )
         made: dict[str, Any] = {"own" if own else "type": self._name_of(kind, where) if own else kind.__name__}
         positional, named = made_with(part)
         several = parameters_of(kind).several
@@ -125,7 +128,7 @@ class Encoder:
                 )
             settings[name] = self.value(value, f"{where}: {name}")
         made |= {"settings": settings} if settings.keys() & _RESERVED else settings
-        self._written[id(part)] = part, made
+        self._written[id(given)] = given, made
         return made
 
     def reference(self, part: Any) -> dict[str, Any]:

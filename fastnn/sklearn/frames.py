@@ -308,6 +308,8 @@ def columns_in(x: Any) -> tuple[list[Any], Any]:
 
 def numbers_of(x: Any) -> NDArray[Any] | None:
     """Return a table whose columns are all plain numbers as one array; None where some are not, or lose digits so."""
+    if isinstance(x, Columns):  # whose columns are read already
+        return None
     if isinstance(x, np.ndarray):
         plain = x.dtype.kind in "iuf"
     elif not hasattr(x, "iloc"):

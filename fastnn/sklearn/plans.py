@@ -310,10 +310,10 @@ def asked_in(asked: Any, names: Sequence[str]) -> set[int]:
     """Return the places of columns that are said to be categories, by names, places or a mask."""
     if asked is None or (isinstance(asked, str) and asked == "from_dtype"):
         return set()
-    try:
+    if isinstance(asked, (list, tuple, set)):  # of names and places, which an array would make text of
+        given = [one.item() if isinstance(one, np.generic) else one for one in asked]
+    else:
         given = np.asarray(asked).ravel().tolist()
-    except ValueError:
-        given = [asked]
     if given and all(isinstance(one, bool) for one in given):
         if len(given) != len(names):
             raise ValueError(f"categorical_features is a mask of {len(given)} columns, expected one of {len(names)}")

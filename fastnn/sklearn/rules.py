@@ -10,7 +10,7 @@ from fastnn import kernels
 from fastnn.arena import Array
 from fastnn.optimizers import SGD
 from fastnn.penalties import L2
-from fastnn.settings import Number
+from fastnn.settings import Number, Part
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
@@ -38,6 +38,9 @@ class L2OfRows(L2):
         super().__init__(l2, which)
         self.share = share
 
+    def _in_files(self) -> Part:
+        return L2(self.l2 * self.share, self.which)
+
     def _measure(self, w: Array, dw: Array | None, sums: Array, scale: float, tape: Tape | None) -> None:
         cells = self._cells
         kernels.of(w.dtype).penalty(w, dw, sums, _NONE, cells["l2"], cells["share"], tape)
@@ -47,3 +50,6 @@ class Momentum(SGD):
     """`SGD` whose momentum may also be 1, as scikit-learn's: then nothing is forgotten."""
 
     momentum: Any = Number(most=1.0)
+
+    def _in_files(self) -> Part:
+        return SGD(**self._made_with())
