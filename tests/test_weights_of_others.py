@@ -129,6 +129,59 @@ def test_what_is_frozen_stays_frozen_and_arrays_are_copies():
     assert (net[0].w == 0).sum() == 0
 
 
+@pytest.mark.parametrize("text", ["ReLU()", "Dropout(0.1)", "Sequential(nn.Tanh(), nn.Identity())", "Flatten()"])
+def test_modules_without_numbers_that_come_again_are_read_again(text):
+    nn = torch().nn
+    one = eval(f"nn.{text}", {"nn": nn})
+    module = stirred(nn.Sequential(nn.Linear(6, 8), one, nn.Linear(8, 8), one, one, nn.Linear(8, 2), one), "float64")
+    net = fastnn.from_torch(module)
+    assert len(net.layers) >= 6 or text == "ReLU()"
+    near(net.predict(ROWS), outputs(module, ROWS, "float64"), "float64")
+
+
+def test_tied_weights_are_copied_where_that_is_said(tmp_path):
+    nn = torch().nn
+    linear = nn.Linear(6, 6)
+    module = stirred(nn.Sequential(linear, nn.Tanh(), linear), "float64")
+    nets = [
+        fastnn.from_torch(module.state_dict(), activation="tanh"),
+        fastnn.from_torch(module, into=Model([Dense(6, "tanh"), Dense(6)], dtype="float64")),
+        fastnn.from_torch(copy.deepcopy(nn.Sequential(linear, nn.Tanh())).append(copy.deepcopy(linear))),
+    ]
+    if find_spec("safetensors"):
+        importlib.import_module("safetensors.torch").save_model(module, str(tmp_path / "net.safetensors"))
+        nets.append(fastnn.from_torch(tmp_path / "net.safetensors", activation="tanh"))
+    for net in nets:
+        near(net.predict(ROWS), outputs(module, ROWS, "float64"), "float64")
+
+
+def quantized():
+    t = torch()
+    t.backends.quantized.engine = t.backends.quantized.supported_engines[-1]
+    module = t.nn.Sequential(t.nn.Linear(6, 6), t.nn.ReLU())
+    return t.ao.quantization.quantize_dynamic(module, {t.nn.Linear})
+
+
+NO_MODULES = {
+    "nn.Linear": (TypeError, r"got <class .*Linear'>, expected a torch.nn.Module, .*: make one of the class first"),
+    "{'0.weight': nn.Linear(6, 2, device='meta').weight}": (ValueError, "0.weight is on device='meta'"),
+    "{'0.weight': nn.Linear(6, 2).weight.to_sparse()}": (TypeError, "0.weight is no tensor that NumPy can hold, exp"),
+    "{'0.weight': nn.Linear(6, 2).weight.to(torch().float8_e4m3fn)}": (TypeError, "0.weight is no tensor that NumPy"),
+    "nn.LazyLinear(2).state_dict()": (TypeError, "weight is no tensor that NumPy can hold"),
+    "quantized()": (ValueError, r"module 0 \(Linear\) is not understood"),
+    "quantized().state_dict()": (TypeError, r"is quantized, expected float32 or float64: pass the module before"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # those of PyTorch for what it gives up
+@pytest.mark.parametrize("text", NO_MODULES)
+def test_what_has_no_numbers_to_take(text):
+    error, message = NO_MODULES[text]
+    source = eval(text, {**globals(), "nn": torch().nn})
+    with pytest.raises(error, match=f"^from_torch: .*{message}"):
+        fastnn.from_torch(source, into=Model([Dense(2)]) if isinstance(source, dict) else None)
+
+
 def own_module():
     nn = torch().nn
 
@@ -151,6 +204,17 @@ def half_frozen():
     return layer
 
 
+def twice(layer):
+    return torch().nn.Sequential(layer, layer)
+
+
+def tied(change):
+    nn = torch().nn
+    module = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6))
+    module[1].weight = change(module[0].weight)
+    return module
+
+
 REFUSED = {
     "nn.Conv1d(6, 6, 1)": r"module 1 \(Conv1d\) is not understood: pass an nn.Sequential .*into=net",
     "nn.RReLU()": r"module 1 \(RReLU\) is not understood",
@@ -167,6 +231,13 @@ REFUSED = {
     "nn.Embedding(3, 6)": r"module 1 \(Embedding\) stands behind other layers",
     "nn.LazyLinear(3)": r"module 1 \(LazyLinear\) is not understood",
     "nn.Linear(5, 3)": r"module 1 \(Linear\): weight has shape \(3, 5\).* takes w of shape \(6, 3\)",
+    "twice(nn.Linear(6, 6))": r"module 1.1 \(Linear\) shares its weight with module 1.0 \(Linear\), .*deepcopy.*into=",
+    "twice(nn.PReLU())": r"module 1.1 \(PReLU\) shares its weight with module 1.0 \(PReLU\)",
+    "twice(nn.BatchNorm1d(6, affine=False))": r"module 1.1 \(BatchNorm1d\) shares its running_mean with module 1.0",
+    "twice(nn.Sequential(nn.ReLU(), nn.Linear(6, 6)))": r"module 1.1.1 \(Linear\) shares its weight with module 1.0.1",
+    "tied(lambda weight: weight)": r"module 1.1 \(Linear\) shares its weight with module 1.0",
+    "tied(lambda weight: nn.Parameter(weight.t()))": r"module 1.1 \(Linear\) shares its weight with module 1.0",
+    "nn.Linear(6, 6, device='meta')": r"module 1 \(Linear\): weight is on device='meta', .* no numbers: load",
     "nn.utils.parametrizations.weight_norm(nn.Linear(6, 6))": r"module 1 \(ParametrizedLinear\)",
 }
 
@@ -224,6 +295,59 @@ def test_the_next_steps_are_those_of_pytorch(name, done):
         ours = [net.train_batch(ROWS, ROWS[:, :2] ** 2, loss="mse") for _ in range(8)]
         np.testing.assert_allclose(ours, theirs, rtol=1e-10)
         near(net.predict(ROWS), outputs(module, ROWS, "float64"), "float64", 100)
+
+
+@pytest.mark.parametrize("form", ["object", "state"])
+def test_optimizers_of_other_kinds_say_what_is_expected(form):
+    t = torch()
+    module = t.nn.Sequential(t.nn.Linear(6, 8), t.nn.LayerNorm(8), t.nn.Tanh(), t.nn.Linear(8, 2)).double()
+    skipped = {"Optimizer", "LBFGS", "SparseAdam", "Muon", "Adam", "AdamW", "SGD"}
+    kinds = {name: kind for name, kind in vars(t.optim).items() if isinstance(kind, type) and name not in skipped}
+    assert {"RMSprop", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "Rprop", "ASGD"} <= {*kinds}
+    for kind in kinds.values():
+        optimizer = kind(module.parameters(), lr=0.01)
+        steps(module, optimizer, 1)
+        with pytest.raises(
+            (TypeError, ValueError), match=r"(?s)^from_torch: optimizer .*expected .*Adam, AdamW or SGD"
+        ):
+            fastnn.from_torch(module, optimizer=optimizer if form == "object" else optimizer.state_dict())
+
+
+def changed_state(module, group=(), state=(), without=()):
+    optimizer = torch().optim.Adam(module.parameters(), lr=0.01, weight_decay=0.1)
+    steps(module, optimizer, 1)
+    found = optimizer.state_dict()
+    found["param_groups"][0].update(group)
+    for name in without:
+        found["param_groups"][0].pop(name, None)
+    for one in found["state"].values():
+        one.update(state)
+    return found
+
+
+STATES_OF_OPTIMIZERS = {
+    "unknown": ({"group": {"rectify": True}}, "is none of Adam, AdamW and SGD: a group of it has rectify; expected"),
+    "memory": ({"state": {"square_avg": 1}}, "the optimizer remembers square_avg, expected the state_dict"),
+    "no lr": ({"without": ["lr"]}, "is none of Adam, AdamW and SGD"),
+    "no params": ({"without": ["params"]}, "a group of the optimizer is .*, without a list 'params'"),
+    "text": ({"group": {"lr": "fast"}}, "the optimizer's lr is 'fast', expected a number"),
+    "betas": ({"group": {"betas": 0.9}}, "the optimizer's betas is 0.9, expected two numbers"),
+    "early": ({"without": ["decoupled_weight_decay"]}, "has a weight_decay, and does not say whether it is that of"),
+}
+
+
+@pytest.mark.parametrize("case", STATES_OF_OPTIMIZERS)
+def test_states_of_optimizers_that_are_not_as_they_should_be(case):
+    t = torch()
+    options, message = STATES_OF_OPTIMIZERS[case]
+    module = t.nn.Sequential(t.nn.Linear(6, 8), t.nn.Tanh(), t.nn.Linear(8, 2)).double()
+    with pytest.raises((TypeError, ValueError), match=f"^from_torch: .*{message}"):
+        fastnn.from_torch(module, optimizer=changed_state(module, **options))
+    scheduled = changed_state(module, {"initial_lr": 0.1, "max_lr": 1.0, "name": "all"})
+    assert fastnn.from_torch(module, optimizer=scheduled).optimizer.lr == pytest.approx(0.01)
+    for wrong in ({"state": {}, "param_groups": []}, {"state": {}, "param_groups": [3]}):
+        with pytest.raises(ValueError, match=r"^from_torch: .*optimizer .*expected the state_dict\(\)"):
+            fastnn.from_torch(module, optimizer=wrong)
 
 
 def test_optimizers_that_do_not_fit_change_nothing():
@@ -487,6 +611,15 @@ def test_normalizations_and_embeddings_of_trees_go_into_a_model():
     net = Model([Embedding(4, size=3), Dense(2)], dtype="float64").build(1)
     fastnn.from_jax({"Embed_0": {"embedding": table}, "Dense_0": {"kernel": W2[:3], "bias": B2}}, into=net)
     assert (net[0].tables[0] == np.vstack([table, np.zeros(3)])).all()
+    normed = Model([BatchNorm(), Dense(2)], dtype="float64").build(6)
+    before = normed.params.copy(), normed[0].variance.copy()
+    bad = {"var": -1.0, "mean": np.nan, "scale": np.inf, "bias": np.nan}
+    for word, value in bad.items():
+        arrays = {name: np.ones(6) for name in bad} | {word: np.r_[np.ones(5), value]}
+        with pytest.raises(ValueError, match=rf"BatchNorm_0: {word} holds (-1.0, expected variances|NaN or infinity)"):
+            fastnn.from_jax({"BatchNorm_0": arrays, "Dense_1": {"kernel": W1[:, :2], "bias": B2}}, into=normed)
+        assert (normed.params == before[0]).all()
+        assert (normed[0].variance == before[1]).all()
     for wrong, error, message in (
         ({"a": "text"}, TypeError, "from_jax: a is 'text', expected arrays, or dicts, lists"),
         ({}, ValueError, "there are no arrays in {}"),

@@ -115,6 +115,8 @@ class Match(NamedTuple):
                 )
             if name != "replacement" and not all_finite(array):
                 raise ValueError(f"{self.given.where}: {word} holds NaN or infinity, expected finite numbers")
+            if name == "variance" and (array < 0).any():
+                raise ValueError(f"{self.given.where}: {word} holds {array.min()}, expected variances, which are >= 0")
             yield name, array
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from fastnn.arena import Array
 from fastnn.checks import shown
 from fastnn.formats.container import Container, size_of
 from fastnn.formats.errors import ModelFormatError
-from fastnn.formats.weights.described import Given, as_weights, matched, new_model, write
+from fastnn.formats.weights.described import Given, matched, new_model, write
 from fastnn.formats.weights.order import Kept, by_numbers
 from fastnn.formats.weights.plain import Activations, dense_layers, require_into
 from fastnn.formats.weights.pytorch_optimizers import remembered
+from fastnn.formats.weights.pytorch_tensors import array_of
 from fastnn.layers import (
     CELU,
     ELU,
@@ -126,17 +128,18 @@ def from_torch(
             raise ModelFormatError(f"{os.fspath(source)}: {error}") from error
     if isinstance(source, Mapping):
         return _of_state(what, source, into, activation, last, optimizer)
-    if not hasattr(source, "named_children") or not hasattr(source, "state_dict"):
+    if isinstance(source, type) or not hasattr(source, "named_children") or not hasattr(source, "state_dict"):
+        hint = ": make one of the class first" if isinstance(source, type) else ""
         raise TypeError(
             f"{what}: got {shown(source)}, expected a torch.nn.Module, a state_dict, or the path of a file of "
-            "safetensors"
+            f"safetensors{hint}"
         )
     if into is not None:
         return _of_state(what, source.state_dict(), into, activation, last, optimizer, source)
     if activation is not None or last is not None:
         raise ValueError(f"{what}: activation and last are for a state_dict or a file: a module has its own")
-    is_double = any(str(tensor.dtype) == "torch.float64" for tensor in source.state_dict().values())
-    given = _with_columns(what, [*_given(source, "", "float64" if is_double else "float32")])
+    is_double = any(str(getattr(tensor, "dtype", "")) == "torch.float64" for tensor in source.state_dict().values())
+    given = _with_columns(what, [*_given(source, "", "float64" if is_double else "float32", {})])
     return _made(what, given, None, None, optimizer, source)
 
 
@@ -175,18 +178,8 @@ def groups(what: str, state: Mapping[str, Any]) -> list[Given]:
         layer, _, word = name.rpartition(".")
         if word == _COUNTED:
             continue
-        found.setdefault(layer, {})[word] = as_weights(_array(tensor), f"{what}: {name}")
+        found.setdefault(layer, {})[word] = array_of(tensor, f"{what}: {name}")
     return [Given(layer, arrays) for layer, arrays in found.items()]
-
-
-def _array(tensor: Any) -> Any:
-    """Return a tensor as an array of NumPy, a copy of what may change."""
-    if hasattr(tensor, "detach"):
-        tensor = tensor.detach().cpu()
-        if str(tensor.dtype) in ("torch.bfloat16", "torch.float16"):
-            tensor = tensor.float()
-        return tensor.numpy()
-    return tensor
 
 
 def tensors_of(path: str | os.PathLike[str]) -> dict[str, Array]:
@@ -202,7 +195,11 @@ def tensors_of(path: str | os.PathLike[str]) -> dict[str, Array]:
             container = Container(file, size_of(file))
             if container.metadata.get("format") == "fastnn":
                 raise ModelFormatError("it is a model of fastnn: fastnn.load reads it")
-            return container.arrays(False)
+            arrays = container.arrays(False)
+            for name, same in container.metadata.items():  # safetensors.torch writes tensors that are shared once
+                if same in arrays:
+                    arrays.setdefault(name, arrays[same])
+            return arrays
         except ModelFormatError as error:
             hint = "" if str(error).startswith("it is a model") else "; from_torch reads files of safetensors"
             raise ModelFormatError(f"{os.fspath(path)}: {error}{hint}") from None
@@ -211,27 +208,28 @@ def tensors_of(path: str | os.PathLike[str]) -> dict[str, Array]:
 # -- modules ----------------------------------------------------------------------------------------------------------
 
 
-def _given(module: Module, name: str, dtype: str) -> Iterator[Given]:
-    """Yield the layers of a module, in the order in which they run."""
+def _given(module: Module, name: str, dtype: str, seen: dict[Any, str]) -> Iterator[Given]:
+    """Yield the layers of a module, in the order in which they run, and note whose the tensors are."""
     kind = type(module)
     where = f"module {name} ({kind.__name__})" if name else f"the module ({kind.__name__})"
     is_torch = kind.__module__.startswith("torch.nn.modules.")
     if kind.__name__ == "Sequential" and is_torch:
         _require_plain(module, where)
-        for i, child in module.named_children():
-            yield from _given(child, f"{name}.{i}" if name else i, dtype)
+        for i, child in module._modules.items():  # named_children leaves out what comes again
+            yield from _given(child, f"{name}.{i}" if name else i, dtype, seen)
         return
     make = _LAYERS.get(kind.__name__) if is_torch else None
     if make is None:
         what = "a class of your own" if not kind.__module__.startswith("torch.") else "not understood"
         raise ValueError(f"from_torch: {where} is {what}: {_INSTEAD}")
     _require_plain(module, where)
+    _require_own(module, where, seen)
     try:
         layer = make(module)
     except (ValueError, TypeError) as error:
         raise ValueError(f"from_torch: {where}: {error}") from None
     arrays = {
-        word: as_weights(_array(tensor), f"{where}: {word}")
+        word: array_of(tensor, f"from_torch: {where}: {word}")
         for word, tensor in module.state_dict().items()
         if word != _COUNTED
     }
@@ -255,6 +253,26 @@ def _require_plain(module: Module, where: str) -> None:
             )
     if "forward" in vars(module):
         raise ValueError(f"from_torch: {where} has a forward of its own: {_INSTEAD}")
+
+
+def _require_own(module: Module, where: str, seen: dict[Any, str]) -> None:
+    """Refuse tied weights, and averages: here they would be copies, which training moves apart."""
+    own: set[Any] = set()
+    for word, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if word == _COUNTED:
+            continue
+        keys = {id(tensor)}
+        if hasattr(tensor, "data_ptr") and not getattr(tensor, "is_meta", False):
+            with suppress(RuntimeError, ValueError):  # of what has no memory of its own
+                keys |= {("at", tensor.data_ptr())} - {("at", 0)}
+        for key in keys & seen.keys():
+            raise ValueError(
+                f"from_torch: {where} shares its {word} with {seen[key]}, and here each layer has weights of its own, "
+                "which training would move apart: put a copy.deepcopy of the layer there, or pass module.state_dict() "
+                "with into=, a Model of the same layers, to have copies"
+            )
+        own |= keys
+    seen.update(dict.fromkeys(own, where))
 
 
 def _trains(module: Module, where: str) -> bool:

@@ -7,8 +7,9 @@ from typing import Any
 
 from fastnn.arena import Array
 from fastnn.checks import shown
-from fastnn.formats.weights.described import Match, as_weights
+from fastnn.formats.weights.described import Match
 from fastnn.formats.weights.memory import Of, Remembered, names_of
+from fastnn.formats.weights.pytorch_tensors import array_of
 from fastnn.model import Model
 from fastnn.optimizers import SGD, Adam, AdamW, Group, Optimizer
 
@@ -16,6 +17,13 @@ _REFUSED = ("maximize", "differentiable")  # what no optimizer here does
 _OF_GROUPS = ("lr", "weight_decay")  # what groups may have of their own
 _MEMORY = {  # what PyTorch calls what is remembered here
     "m": "exp_avg", "v": "exp_avg_sq", "largest": "max_exp_avg_sq", "velocity": "momentum_buffer",
+}  # fmt: skip
+_OF_ADAM = ("lr", "betas", "eps", "weight_decay", "amsgrad")
+_OF_SGD = ("lr", "momentum", "dampening", "weight_decay", "nesterov")
+_SAME = {*_OF_ADAM, *_OF_SGD, "decoupled_weight_decay"} - {*_OF_GROUPS}
+_BESIDES = {  # what changes no step: how it is computed, and what schedules keep there
+    "params", "param_names", "name", "foreach", "capturable", "fused", "decoupled_weight_decay", *_REFUSED,
+    "initial_lr", "max_lr", "min_lr", "swa_lr", "max_momentum", "base_momentum",
 }  # fmt: skip
 _BUFFERS = ("running_mean", "running_var")
 
@@ -38,6 +46,7 @@ def remembered(what: str, model: Model, matches: Sequence[Match], optimizer: Any
     if not isinstance(state.get("param_groups"), (list, tuple)) or not isinstance(state.get("state"), Mapping):
         raise ValueError(f"{what}: optimizer has no 'state' and 'param_groups', as the state_dict() of one has")
     groups = list(state["param_groups"])
+    _require_known(what, groups, state["state"])
     indices = [index for group in groups for index in group["params"]]
     if isinstance(optimizer, Mapping) and len(indices) != len(by_index):
         raise ValueError(f"{what}: optimizer is of {len(indices)} parameters, and the model has {len(by_index)}")
@@ -59,6 +68,41 @@ def remembered(what: str, model: Model, matches: Sequence[Match], optimizer: Any
     return found
 
 
+def _require_known(what: str, groups: Sequence[Any], state: Mapping[Any, Any]) -> None:
+    """Raise unless groups, and what is remembered, are those of Adam, AdamW or SGD."""
+    expected = "expected the state_dict() of a torch.optim.Adam, AdamW or SGD: leave it out, and set net.optimizer"
+    if not groups:
+        raise ValueError(f"{what}: optimizer has no groups of parameters, {expected}")
+    for group in groups:
+        if not isinstance(group, Mapping) or not isinstance(group.get("params"), (list, tuple)):
+            raise ValueError(f"{what}: a group of the optimizer is {shown(group)}, without a list 'params', {expected}")
+        rules = [rule for rule in (_OF_ADAM, _OF_SGD) if all(name in group for name in rule)]
+        unknown = sorted(str(name) for name in group if not rules or name not in {*rules[0], *_BESIDES})
+        if not rules or unknown:
+            raise ValueError(
+                f"{what}: optimizer is none of Adam, AdamW and SGD: a group of it has {', '.join(unknown)}; {expected}"
+            )
+        for name in rules[0]:
+            values = group[name] if name == "betas" else [group[name]]
+            if not isinstance(values, (list, tuple)) or len(values) != 1 + (name == "betas"):
+                raise ValueError(f"{what}: the optimizer's betas is {shown(values)}, expected two numbers")
+            for value in values:
+                _require_number(value, f"{what}: the optimizer's {name}")
+    for index, one in state.items():
+        if not isinstance(one, Mapping):
+            raise ValueError(f"{what}: the optimizer's state of {shown(index)} is {shown(one)}, {expected}")
+        unknown = sorted(str(word) for word in one if word not in ("step", *_MEMORY.values()))
+        if unknown:
+            raise ValueError(f"{what}: the optimizer remembers {', '.join(unknown)}, {expected}")
+
+
+def _require_number(value: Any, where: str) -> None:
+    try:
+        float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"{where} is {shown(value)}, expected a number") from None
+
+
 def _parameters(match: Match) -> list[Of]:
     """Return the parameters of a layer, in the order of the source."""
     by_word = {word: name for name, word in match.words.items()}
@@ -66,8 +110,7 @@ def _parameters(match: Match) -> list[Of]:
 
 
 def _array(what: str, word: str, tensor: Any) -> Array:
-    array = tensor.detach().cpu().numpy() if hasattr(tensor, "detach") else tensor
-    return as_weights(array, f"{what}: the optimizer's {word}")
+    return array_of(tensor, f"{what}: the optimizer's {word}")
 
 
 def _by_index(what: str, matches: Sequence[Match], optimizer: Any, module: Any) -> dict[int, Of]:
@@ -113,7 +156,7 @@ def _made(
             if group.get(name):
                 raise ValueError(f"{what}: optimizer has {name}={group[name]}, which no optimizer here has")
         for name, value in group.items():
-            if name not in ("params", "param_names", "initial_lr", *_OF_GROUPS) and value != first.get(name):
+            if name in _SAME and value != first.get(name):
                 raise ValueError(f"{what}: groups of the optimizer have different {name}, expected the same in all")
     lr, decay = (float(first[name]) for name in _OF_GROUPS)
     own: list[Group] = []
@@ -123,8 +166,12 @@ def _made(
         own += [Group(name, factor, float(group["weight_decay"])) for name in names_of(model, of_group)]
     if "momentum" in first:
         return SGD(lr, float(first["momentum"]), bool(first["nesterov"]), decay, float(first["dampening"]), groups=own)
-    if "betas" not in first:
-        raise ValueError(f"{what}: optimizer is none of Adam, AdamW and SGD: its groups have {sorted(first)}")
+    decays = any(float(group["weight_decay"]) for group in groups)
+    if kind not in ("Adam", "AdamW") and decays and "decoupled_weight_decay" not in first:
+        raise ValueError(
+            f"{what}: optimizer has a weight_decay, and does not say whether it is that of Adam or AdamW: pass the "
+            "optimizer in place of its state_dict(), or add decoupled_weight_decay=True to each group for AdamW"
+        )
     beta1, beta2 = map(float, first["betas"])
     decoupled = bool(first.get("decoupled_weight_decay", kind == "AdamW"))
     rule: type[Adam] = AdamW if decoupled else Adam
