@@ -109,6 +109,51 @@ def test_rows_of_other_shapes_codes_and_nested_models(tmp_path):
     near(fastnn.from_keras(net).predict(ROWS), np.asarray(net.predict(ROWS, verbose=0)))
 
 
+def test_layers_that_come_again():
+    k, layers = keras(), keras().layers
+    relu, dropout, dense = layers.ReLU(negative_slope=0.1), layers.Dropout(0.1), layers.Dense(6)
+    inner = k.Sequential([layers.Activation("tanh"), dropout, relu])
+    cases = [
+        k.Sequential([k.Input((6,)), layers.Dense(6), relu, layers.Dense(4), relu, layers.Dense(4), relu]),
+        k.Sequential([layers.Dense(6), inner, layers.Dense(6), dropout, inner, layers.Dense(2), relu]),
+    ]
+    for net in cases:
+        net.build((None, 6))
+        expected = np.asarray(stirred(net).predict(ROWS, verbose=0))
+        near(fastnn.from_keras(net).predict(ROWS), expected)
+    for row, name in (
+        ([dense, relu, dense], "dense"),
+        ([layers.PReLU(name="p"), layers.Dense(6), k.Sequential([dense]), dense], "dense"),
+        ([prelu := layers.PReLU(), layers.Dense(6), prelu], "re_lu"),
+        ([two := k.Sequential([layers.Dense(6), layers.ReLU()]), two], "dense"),
+        ([norm := layers.BatchNormalization(center=False, scale=False), layers.Dense(6), norm], "normalization"),
+    ):
+        net = k.Sequential([k.Input((6,)), *row])
+        with pytest.raises(
+            ValueError, match=rf"^from_keras: layer \w*{name}\w* .* shares weights with .*own, or pass int"
+        ):
+            fastnn.from_keras(net)
+    net = stirred(k.Sequential([k.Input((6,)), dense, relu, dense]))
+    into = Model([Dense(6, LeakyReLU(0.1)), Dense(6)], seed=0)
+    near(fastnn.from_keras(net, into=into).predict(ROWS), np.asarray(net.predict(ROWS, verbose=0)))
+    with pytest.raises(
+        TypeError, match=r"got <class .*Sequential'>, expected a keras.Model, .*: make one of the class"
+    ):
+        fastnn.from_keras(k.Sequential)
+
+
+def test_files_of_layers_that_come_again(tmp_path):
+    """Keras writes them once, and numbers those behind them as if they were twice."""
+    k, layers = keras(), keras().layers
+    dense = layers.Dense(6)
+    net = k.Sequential([k.Input((6,)), dense, dense, layers.Dense(6)])
+    net.save(tmp_path / "net.keras")
+    with pytest.raises(
+        ModelFormatError, match=r"arrays of layers/dense_2: .*comes again in a Sequential: pass the mod"
+    ):
+        fastnn.from_keras(tmp_path / "net.keras")
+
+
 def test_float64_stays_float64():
     k, layers = keras(), keras().layers
     net = k.Sequential(
@@ -123,7 +168,7 @@ REFUSED = {
     "layers.Conv1D(3, 1)": r"layer \\w+ \\(Conv1D\\) is not understood",
     "layers.Lambda(lambda x: x)": r"\\(Lambda\\) runs code that the file holds",
     "layers.Softmax(axis=0)": r"\\(Softmax\\) has axis=0, expected -1 or 1",
-    "layers.Activation('sparsemax')": r"has the activation 'sparsemax', whose rows need not sum to 1",
+    "layers.Activation('sparsemax')": r"has the activation 'sparsemax', whose rows need not sum to 1 there, which",
     "layers.ReLU(6.0, 0.1)": r"\\(ReLU\\) has max_value, negative_slope and threshold, of which one may be set",
 }
 

@@ -118,7 +118,10 @@ def parts_of(config: Any, place: str = "", depth: int = 0) -> Iterator[Part]:
         kind = one.get("class_name")
         name = _dict(one.get("config"), "a layer").get("name", one.get("name", len(found)))
         if not isinstance(kind, str) or str(name) in found:
-            raise ValueError(f"from_keras: layer {str(name)[:80]} is {str(kind)[:80]}, expected different named layers")
+            raise ValueError(
+                f"from_keras: layer {str(name)[:80]} ({str(kind)[:80]}) comes twice, or is no layer: expected layers "
+                f"of different names: {_INSTEAD}"
+            )
         snake = _snake(kind)
         number = counts[snake] = counts.get(snake, -1) + 1
         found[str(name)] = one, f"{place}layers/{snake}{f'_{number}' if number else ''}"
@@ -287,7 +290,7 @@ class Reader:
         if given == "hard_sigmoid" and self._old:
             return HardSigmoid(0.2)
         if not isinstance(given, str) or given not in _ACTIVATIONS:
-            differs = ", whose rows need not sum to 1 there," if given == "sparsemax" else ""
+            differs = ", whose rows need not sum to 1 there" if given == "sparsemax" else ""
             raise part.wrong(f"has the activation {str(given)[:80]!r}{differs}, which is not understood: {_INSTEAD}")
         return _ACTIVATIONS[given]()
 

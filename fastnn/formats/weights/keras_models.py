@@ -30,7 +30,8 @@ def from_keras(source: Any, *, into: Model | None = None) -> Model:
     ----------
     source : keras.Model, or path of a file
         What ``model.save`` has written, ``.keras`` or ``.h5`` of Keras 3 or 2, or with `into` what ``save_weights``
-        has: ``.weights.h5``. Files need h5py: ``pip install 'fastnn-numpy[keras]'``.
+        has: ``.weights.h5``. Files need h5py: ``pip install 'fastnn-numpy[keras]'``. Those of a Sequential have a
+        layer that comes again once, and Keras, too, reads them so: pass the model.
     into : Model or None
         Where arrays are written to, all or none; it is returned. It is built, where it is not.
 
@@ -62,9 +63,11 @@ def from_keras(source: Any, *, into: Model | None = None) -> Model:
             return _of_file(what, source, into)
         except (ModelFormatError, ValueError, TypeError, RecursionError) as error:
             raise ModelFormatError(f"{os.fspath(source)}: {shortened(error)}") from error
-    if not (hasattr(source, "to_json") and hasattr(source, "layers") and hasattr(source, "get_weights")):
+    is_class = isinstance(source, type)
+    if is_class or not all(hasattr(source, name) for name in ("to_json", "layers", "get_weights")):
         raise TypeError(
             f"{what}: got {shown(source)}, expected a keras.Model, or the path of a file .keras, .weights.h5 or .h5"
+            f"{': make one of the class first' if is_class else ''}"
         )
     if not getattr(source, "built", True):
         raise ValueError(f"{what}: the model is not built, so it has no weights: call build or train it first")
@@ -73,9 +76,51 @@ def from_keras(source: Any, *, into: Model | None = None) -> Model:
         return _made(what, [Given(place, _numbered(arrays)) for place, arrays in by_place.items()], into, None)
     import json
 
-    parts = [*parts_of(json.loads(source.to_json()))]
+    _require_own(source, {})
+    parts = [*parts_of(_with_repeats(source, json.loads(source.to_json())))]
     version = getattr(__import__(type(source).__module__.partition(".")[0]), "__version__", "")
     return _of_parts(what, parts, [by_place.get(part.place, []) for part in parts], str(version))
+
+
+def _is_model(layer: Any) -> bool:
+    return hasattr(layer, "layers") and hasattr(layer, "to_json")
+
+
+def _require_own(model: Any, seen: dict[int, str]) -> None:
+    """Refuse layers with weights that come again: here they would be copies, which training moves apart."""
+    for layer in model.layers:
+        if _is_model(layer):
+            _require_own(layer, seen)
+            continue
+        for variable in layer.weights:
+            if id(variable) in seen:
+                raise ValueError(
+                    f"from_keras: layer {layer.name} ({type(layer).__name__}) shares weights with layer "
+                    f"{seen[id(variable)]}, which stands before it, and here each has its own, which training would "
+                    "move apart: give it weights of its own, or pass into=, a Model of the same layers, to have copies"
+                )
+        seen.update((id(variable), layer.name) for variable in layer.weights)
+
+
+def _with_repeats(model: Any, config: Any) -> Any:
+    """Return the configuration of a model with layers as often as they come: Keras writes each of a Sequential once."""
+    own = config["config"]
+    if not isinstance(own, dict):
+        return config
+    by_name = {one["config"]["name"]: one for one in own["layers"]}
+    names = [layer.name for layer in model.layers]
+    by_name |= {
+        layer.name: _with_repeats(layer, by_name[layer.name])
+        for layer in model.layers
+        if _is_model(layer) and layer.name in by_name
+    }
+    row = [by_name[one["config"]["name"]] for one in own["layers"]]
+    if config["class_name"] == "Sequential" and len({*names}) < len(names):
+        row = [one for one in row if one["config"]["name"] not in names]  # the inputs
+        for i, name in enumerate(names):
+            again = {"name": name if name not in names[:i] else f"{name}, again at {i}"}
+            row.append({**by_name[name], "config": {**by_name[name]["config"], **again}})
+    return {**config, "config": {**own, "layers": row}}
 
 
 def _arrays_of(model: Any, place: str) -> Any:
@@ -87,7 +132,7 @@ def _arrays_of(model: Any, place: str) -> Any:
         snake = _snake(type(layer).__name__)
         number = counts[snake] = counts.get(snake, -1) + 1
         own = f"{place}layers/{snake}{f'_{number}' if number else ''}"
-        if hasattr(layer, "layers") and hasattr(layer, "to_json"):
+        if _is_model(layer):
             yield from _arrays_of(layer, f"{own}/")
         elif layer.get_weights():
             yield own, layer.get_weights()
@@ -107,7 +152,13 @@ def _of_file(what: str, path: str | os.PathLike[str], into: Model | None) -> Mod
     left = {place: arrays for place, arrays in found.arrays.items() if arrays and place not in places}
     if left:
         raise ValueError(
-            f"nothing takes the arrays of {next(iter(left))[:120]}: of models inside each other save a .keras file"
+            f"nothing takes the arrays of {next(iter(left))[:120]}: "
+            + (
+                "of models inside each other save a .keras file"
+                if found.by_name
+                else "its layers are not those of its configuration, as of a layer that comes again in a Sequential: "
+                "pass the model in place of the file"
+            )
         )
     return _of_parts(what, parts, [found.arrays.get(place, []) for place in places], found.version)
 

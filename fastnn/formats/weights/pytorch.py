@@ -261,7 +261,7 @@ def _require_own(module: Module, where: str, seen: dict[Any, str]) -> None:
     for word, tensor in (*module.named_parameters(), *module.named_buffers()):
         if word == _COUNTED:
             continue
-        keys = {id(tensor)}
+        keys: set[Any] = {id(tensor)}
         if hasattr(tensor, "data_ptr") and not getattr(tensor, "is_meta", False):
             with suppress(RuntimeError, ValueError):  # of what has no memory of its own
                 keys |= {("at", tensor.data_ptr())} - {("at", 0)}
