@@ -41,7 +41,7 @@ def test_both_halves_run_and_agree(name, monkeypatch):
             ours, expected = namespace.pop("ours"), namespace.pop("expected")
             np.testing.assert_allclose(ours, expected, rtol=2e-5, atol=2e-6)
             compared += 1
-    assert compared == {"online": 0, "from_scikit_learn": 1}.get(name, 2)
+    assert compared == {"online": 0, "from_scikit_learn": 1, "weights_of_others": 1}.get(name, 2)
 
 
 def test_blocks_of_others_are_named():

@@ -1,5 +1,6 @@
 """Nets of scikit-learn as models, and models as nets of scikit-learn: the same predictions, and the same next steps."""
 
+import importlib
 import warnings
 
 import numpy as np
@@ -90,19 +91,20 @@ def test_a_fitted_net_there_and_back_predicts_and_trains_as_before(case, solver)
             mlp.partial_fit(X, y)
             net.train_batch(X, target)
         near(net.predict(X), predicted(mlp), 1e-10)
-        back = (
-            fastnn.to_sklearn(net, classes=mlp.classes_ if y.ndim == 1 else None)
-            if is_classifier
-            else (fastnn.to_sklearn(net))
-        )
+        back = fastnn.to_sklearn(net, classes=mlp.classes_ if is_classifier and y.ndim == 1 else None, batch_size=60)
+        assert back.alpha == pytest.approx(alpha, rel=1e-12)
         assert type(back) is kind
         near(predicted(back), net.predict(X))
         assert (back.predict(X) == mlp.predict(X)).all() or not is_classifier
         assert back.score(X, y) == pytest.approx(mlp.score(X, y))
-        net.penalties = ()
-        back.partial_fit(X, y)
-        net.train_batch(X, target)
-        near(predicted(back), net.predict(X), 1e-10)
+        for net_of_back in (net, fastnn.from_sklearn(back)):  # the penalty is there again
+            assert [one.l2 for one in net_of_back.penalties] == pytest.approx([one.l2 for one in net.penalties])
+        for _ in range(3):
+            mlp.partial_fit(X, y)
+            back.partial_fit(X, y)
+        near(predicted(back), predicted(mlp), 1e-10)
+        near(fastnn.from_sklearn(back).predict(X), predicted(mlp), 1e-10)
+        assert len(fastnn.from_sklearn(back).penalties) == bool(alpha)
 
 
 @pytest.mark.parametrize("case", ["one", "three"])
@@ -113,7 +115,7 @@ def test_poisson_and_lbfgs(case):
     near(net.predict(X), numbers(mlp))
     mlp.partial_fit(X, y)
     net.train_batch(X, y)
-    back = fastnn.to_sklearn(net)
+    back = fastnn.to_sklearn(net, batch_size=60)
     assert back.loss == "poisson"
     near(numbers(back), net.predict(X))
     mlp = fitted(networks.MLPRegressor, y, epochs=30, solver="lbfgs")
@@ -181,7 +183,7 @@ def test_models_become_nets_of_scikit_learn(case, dtype):
         y = RNG.integers(0, n_out, 60)
     elif case in ("one", "labels"):
         y = (y > 0.5).astype(float)
-    net.fit(X, y, optimizer="rmsprop", epochs=2)
+    net.fit(X, y, epochs=2)
     mlp = fastnn.to_sklearn(net)
     assert mlp.coefs_[0].dtype == dtype
     rows = X.astype(dtype)
@@ -272,8 +274,57 @@ def test_the_optimizer_goes_on(optimizer):
         mlp.partial_fit(X, NUMBERS["three"][:, :2])
         net.train_batch(X, NUMBERS["three"][:, :2])
     near(numbers(mlp), net.predict(X), 1e-10)
-    net.optimizer = fastnn.Lion(0.01)
-    fastnn.to_sklearn(net).partial_fit(X, NUMBERS["three"][:, :2])
+
+
+LOST = {
+    "optimizer": ({"optimizer": fastnn.Lion(0.01)}, r"Lion\("),
+    "decay": ({"optimizer": Adam(0.01, weight_decay=0.1)}, r"Adam\("),
+    "decoupled": ({"optimizer": fastnn.AdamW(0.01)}, r"AdamW\("),
+    "dampening": ({"optimizer": SGD(0.01, momentum=0.9, dampening=0.1)}, r"SGD\("),
+    "schedule": ({"optimizer": Adam(fastnn.Cosine(0.01))}, r"the schedules of Adam\("),
+    "L1": ({"penalties": fastnn.L1(0.1)}, r"L1\(l1=0.1"),
+    "L2 of biases": ({"penalties": fastnn.L2(0.1, "biases")}, r"L2\("),
+    "both": ({"penalties": [fastnn.L2(0.1), fastnn.ElasticNet(0.1, 0.2)]}, r"ElasticNet\("),
+    "limit": ({"constraints": fastnn.MaxNorm(3.0)}, r"MaxNorm\("),
+    "rows": ({"penalties": fastnn.L2(0.1)}, r"L2\(.* \(pass batch_size, the rows of a batch\)"),
+}
+
+
+@pytest.mark.parametrize("case", LOST)
+def test_what_scikit_learn_does_not_train_with_is_named(case):
+    settings, message = LOST[case]
+    net = Model([Dense(6, "tanh"), Dense(2)], seed=0, dtype="float64").build(4)
+    for name, value in settings.items():
+        setattr(net, name, value)
+    with pytest.warns(UserWarning, match=f"^to_sklearn: predictions are the same, .*carried over: {message}"):
+        mlp = fastnn.to_sklearn(net, batch_size=None if case == "rows" else 20)
+    assert mlp.alpha == pytest.approx(2 * 20 * 0.1 if case == "both" else 0.0)
+    mlp.partial_fit(X, NUMBERS["three"][:, :2])
+    for wrong in (0, -1, "auto", 1.5):
+        with pytest.raises((TypeError, ValueError), match="to_sklearn: batch_size"):
+            fastnn.to_sklearn(net, batch_size=wrong)
+
+
+@pytest.mark.parametrize("form", ["scikit-learn", "fastnn"])
+@pytest.mark.parametrize("case", ["three classes", "one", "three"])
+def test_rates_that_move_are_said(case, form):
+    """The next step is the same, and that the rate stays is a warning; of constant ones there is none."""
+    is_classifier = case in CLASSES
+    y = (CLASSES if is_classifier else NUMBERS)[case]
+    module = networks if form == "scikit-learn" else importlib.import_module("fastnn.sklearn")
+    kind = module.MLPClassifier if is_classifier else module.MLPRegressor
+    for mode in ("constant", "invscaling", "adaptive"):
+        mlp = fitted(kind, y, solver="sgd", learning_rate=mode, learning_rate_init=0.02)
+        if mode == "constant":
+            net = fastnn.from_sklearn(mlp)
+        else:
+            with pytest.warns(UserWarning, match=rf"^from_sklearn: learning_rate='{mode}' of this MLP.*stays at lr="):
+                net = fastnn.from_sklearn(mlp)
+        mlp.partial_fit(X, y)
+        net.train_batch(X, y)
+        if is_classifier or form == "scikit-learn":  # regressors of this package train with a multiple of the loss
+            near(net.predict(X), mlp.predict_proba(X) if is_classifier else numbers(mlp), 1e-10)
+        fastnn.from_sklearn(fitted(kind, y, solver="adam", learning_rate=mode))
 
 
 def test_names_of_columns():

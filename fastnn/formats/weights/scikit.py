@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from copy import deepcopy
 from typing import Any
 
@@ -41,12 +42,14 @@ def from_sklearn(mlp: Any) -> Model:
     Its outputs are those of `predict_proba`, of two classes the probability of the second, or those of `predict`. Loss,
     optimizer (with what it remembers) and penalty are such that `train_batch` on a batch of the size of those of the
     fit does what `partial_fit` does: scikit-learn's losses are sums over outputs, of squares half of it, so rates of
-    "sgd" and eps of "adam" are scaled by that.
+    "sgd" and eps of "adam" are scaled by that. The rate of "sgd" stays as it stands now: a warning says so where
+    `learning_rate` is "invscaling" or "adaptive", which move it at the end of an epoch.
 
     Parameters
     ----------
     mlp : MLPClassifier or MLPRegressor
-        Of scikit-learn, or of `fastnn.sklearn`, of which it is a copy of ``mlp.net_``.
+        Of scikit-learn, or of `fastnn.sklearn`, of which it is a copy of ``mlp.net_``, as that is: there regressors
+        train with a multiple of its loss, half of the squares, which `train_batch` does not take.
 
     Returns
     -------
@@ -86,6 +89,14 @@ def from_sklearn(mlp: Any) -> Model:
         model: Model = deepcopy(mlp.net_)
     else:
         model = _copied(what, mlp)
+    if mlp.solver == "sgd" and mlp.learning_rate in ("invscaling", "adaptive") and model.optimizer is not None:
+        lr = getattr(model.optimizer, "lr", None)
+        warnings.warn(
+            f"{what}: learning_rate={mlp.learning_rate!r} of this {kind} moves its rate at the end of each epoch, and "
+            f"the optimizer here stays at lr={lr}: move net.optimizer.lr, by a schedule or a callback, where you train "
+            "on",
+            stacklevel=2,
+        )
     classes = getattr(mlp, "classes_", None)
     if classes is not None and len(classes) == max(2, model.n_out):
         model.class_names = [str(one) for one in classes]
@@ -123,15 +134,21 @@ def _copied(what: str, mlp: Any) -> Model:
     if memory is not None:
         memory.give_to(model)
         rows = _rows_of_a_batch(mlp)
-        if mlp.alpha and rows:
+        if mlp.alpha and not rows:
+            warnings.warn(
+                f"{what}: alpha={mlp.alpha} is divided by the rows of a batch, which are not known of this one, so the "
+                "model has no penalty: set net.penalties",
+                stacklevel=3,
+            )
+        elif mlp.alpha:
             model.penalties = [L2(factor * mlp.alpha / (2 * rows))]
     return model
 
 
 def _rows_of_a_batch(mlp: Any) -> float:
     """Return how many rows a batch of the fit had: scikit-learn's penalty is divided by it."""
-    rows = mlp.t_ / mlp.n_iter_ if mlp.n_iter_ else 0
-    return min(rows, _MOST_ROWS if mlp.batch_size == "auto" else mlp.batch_size)
+    most = _MOST_ROWS if mlp.batch_size == "auto" else mlp.batch_size
+    return min(mlp.t_ / mlp.n_iter_, most) if mlp.n_iter_ and mlp.t_ else 0 if mlp.batch_size == "auto" else most
 
 
 def _rule(rule: Any, factor: float) -> tuple[Optimizer, float, dict[str, list[Array]]]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastnn.arena import Array
-from fastnn.checks import shown
+from fastnn.checks import count, shown
 from fastnn.formats import graph
 from fastnn.formats.weights.scikit import loss_of
 from fastnn.layers import Dense
 from fastnn.model import Model
 from fastnn.optimizers import SGD, Adam
+from fastnn.penalties import L2
 
 _HIDDEN = {"relu": "relu", "tanh": "tanh", "sigmoid": "logistic"}
 _LAST = {"sigmoid": "logistic", "exponential": "exp"}
@@ -41,13 +43,17 @@ class Net(NamedTuple):
     is_plain: bool
 
 
-def to_sklearn(net: Model, classes: Sequence[Any] | None = None) -> Any:
+def to_sklearn(net: Model, classes: Sequence[Any] | None = None, *, batch_size: int | None = None) -> Any:
     """Return a fitted MLPClassifier or MLPRegressor of scikit-learn that predicts what a model does.
 
     A classifier where the net ends in a softmax or a sigmoid, else a regressor; with an exponential at its end, one of
     ``loss="poisson"``. Scales and offsets of columns, as those of `BatchNorm`, `Scale`, `Bias` and `Normalization`,
-    become part of the weights beside them. An `Adam` or `SGD` goes on in `partial_fit` as it stands, by what
-    scikit-learn makes of `sgd` and `adam`. What reads such nets, skl2onnx and emlearn, reads this one.
+    become part of the weights beside them. What reads such nets, skl2onnx and emlearn, reads this one.
+
+    An `Adam` or `SGD` goes on in `partial_fit` as it stands, by what scikit-learn makes of `sgd` and `adam` (whose eps
+    is that of ``eps_hat=True``) and on the loss that its nets have. An `L2` of the weights becomes `alpha`. What else a
+    net is trained with (other optimizers and penalties, weight decay, schedules, constraints) has no place there: a
+    warning names it.
 
     Parameters
     ----------
@@ -55,6 +61,9 @@ def to_sklearn(net: Model, classes: Sequence[Any] | None = None) -> Any:
         Dense layers with one activation for all but the last, relu, tanh, sigmoid or none.
     classes : sequence or None
         The labels, in the order of the outputs. None takes `class_names`, or the numbers from 0.
+    batch_size : int or None
+        The rows of a batch of `partial_fit`, by which scikit-learn divides `alpha`: ``alpha = 2 * rows * l2``, of sums
+        over outputs. None is its "auto", and no `alpha`.
 
     Returns
     -------
@@ -87,29 +96,34 @@ def to_sklearn(net: Model, classes: Sequence[Any] | None = None) -> Any:
         from sklearn.neural_network import MLPClassifier, MLPRegressor
     except ImportError:
         raise ImportError("to_sklearn needs scikit-learn: pip install 'fastnn-numpy[sklearn]'") from None
+    rows = None if batch_size is None else count(f"{what}: batch_size", batch_size)
     found = _net(net)
     is_classifier = found.last in ("softmax", "logistic")
     if classes is not None and not is_classifier:
         raise ValueError(f"{what}: classes are given, and the net ends in no softmax or sigmoid: it is a regressor")
-    options = {"hidden_layer_sizes": tuple(len(b) for b in found.b[:-1]), "activation": found.hidden, "alpha": 0.0}
+    options: dict[str, Any] = {"hidden_layer_sizes": tuple(len(b) for b in found.b[:-1]), "activation": found.hidden}
     options |= _of_optimizer(net, found)
+    if rows is not None:
+        options["batch_size"] = rows
     n_out = len(found.b[-1])
     if is_classifier:
         labels, found = _labels(what, net, classes, found)
+        options["alpha"] = _alpha(what, net, found, rows)
         mlp = MLPClassifier(**options)
         n_out = len(found.b[-1])
         is_multilabel = found.last == "logistic" and n_out > 1
         y = np.eye(n_out, dtype=int) if is_multilabel else labels
-        mlp.partial_fit(np.zeros((len(y), net.n_in), net.dtype), y, classes=labels)
+        _partial_fit(mlp, np.zeros((len(y), net.n_in), net.dtype), y, classes=labels)
     else:
+        options["alpha"] = _alpha(what, net, found, rows)
         mlp = MLPRegressor(**options, **({"loss": "poisson"} if found.last == "exp" else {}))
-        mlp.partial_fit(np.zeros((2, net.n_in), net.dtype), np.zeros((2, n_out)) if n_out > 1 else np.zeros(2))
+        _partial_fit(mlp, np.zeros((2, net.n_in), net.dtype), np.zeros((2, n_out)) if n_out > 1 else np.zeros(2))
     # what a fit leaves; the arrays of this one instead
     for own, arrays in ((mlp.coefs_, found.w), (mlp.intercepts_, found.b)):
         for mine, array in zip(own, arrays, strict=True):
             mine[...] = array
     losses = [float(loss) for loss in net.history.loss]
-    mlp.n_iter_, mlp.t_ = len(losses), 0
+    mlp.n_iter_, mlp.t_ = len(losses), (rows or 0) * len(losses)
     mlp.loss_curve_, mlp.loss_ = losses, losses[-1] if losses else float("nan")
     mlp.best_loss_ = min(losses, default=np.inf)
     mlp._best_coefs, mlp._best_intercepts = ([one.copy() for one in own] for own in (mlp.coefs_, mlp.intercepts_))
@@ -220,6 +234,36 @@ def _labels(what: str, net: Model, classes: Any, found: Net) -> tuple[Array, Net
 
 
 # -- the optimizer ----------------------------------------------------------------------------------------------------
+
+
+def _partial_fit(mlp: Any, *args: Any, **options: Any) -> None:
+    """Let scikit-learn make what a fit leaves; that a batch is longer than these rows it need not say."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*batch_size")
+        mlp.partial_fit(*args, **options)
+
+
+def _alpha(what: str, net: Model, found: Net, rows: int | None) -> float:
+    """Return scikit-learn's penalty for that of a net, and warn of what has no place there."""
+    rule, lost = net.optimizer, [repr(one) for one in net.constraints]
+    if rule is not None and not _of_optimizer(net, found):
+        lost.append(f"{rule!r}")
+    elif rule is not None and rule._schedules:
+        lost.append(f"the schedules of {rule!r}")
+    total = 0.0
+    for one in net.penalties:
+        is_same = type(one) is L2 and one.which == "weights" and not one._schedules and found.is_plain
+        if is_same and rows is not None:
+            total += float(one.l2)  # type: ignore[attr-defined]
+        else:
+            lost.append(f"{one!r}{' (pass batch_size, the rows of a batch)' if is_same else ''}")
+    if lost:
+        warnings.warn(
+            f"{what}: predictions are the same, and partial_fit trains without what is not carried over: "
+            f"{', '.join(lost)}",
+            stacklevel=3,
+        )
+    return 2 * (rows or 0) * total / loss_of(found.last, len(found.b[-1]))[1]
 
 
 def _of_optimizer(net: Model, found: Net) -> dict[str, Any]:
