@@ -149,6 +149,139 @@ def test_operators_with_their_attributes():
         np.testing.assert_allclose(net.predict(X), expected, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
+def of_one(op, *constants, **attributes):
+    """A node of what was made last and of constants."""
+    return op, constants, attributes
+
+
+def in_a_row(*ops, dtype="f"):
+    """Nodes, each of which reads what the one before makes, with their arrays; and what they make in NumPy."""
+    nodes, arrays, last = [], {}, "x"
+    for i, (op, constants, attributes) in enumerate(ops):
+        names = [f"c{i}_{j}" for j in range(len(constants))]
+        arrays |= dict(zip(names, (np.array(one, dtype) for one in constants), strict=True))
+        made = "y" if i == len(ops) - 1 else f"z{i}"
+        nodes.append(helper.make_node(op, [last, *names], [made], name=f"node {i}", **attributes))
+        last = made
+    return nodes, arrays
+
+
+def of_all_sizes(arrays):
+    """Numbers of all sizes, of both signs, and near the constants of a graph."""
+    sizes = [*np.logspace(-3, 6, 60), 1e-30, 1e30]
+    for array in arrays.values():
+        c = float(array.reshape(-1)[0]) if array.size == 1 else 1.0
+        sizes += [c, c * (1 - 1e-6), c * (1 + 1e-6), c + 1, c - 1, 2 * c, c / 2]
+    sizes = np.array(sizes)
+    found = np.concatenate([sizes, -sizes, [0.0]]).astype("f")
+    return np.resize(found, (len(found) // 3 + 1, 3))
+
+
+def test_bounds_and_kinks_are_kept_wherever_they_are():
+    from onnx.reference import ReferenceEvaluator
+
+    n_read, refused = 0, {}
+    rows = {
+        "Clip": in_a_row(of_one("Mul", 1), of_one("Clip", -50, 50)),
+        "Clip and product": (
+            [node("Mul", "x", "one", "z"), node("Clip", "z", "low", "high", "c"), node("MatMul", "c", "w", "y")],
+            {"one": np.float32(1), "low": np.float32(-50), "high": np.float32(50), "w": np.eye(3, dtype="f")},
+        ),
+        "Relu and Min": in_a_row(of_one("Relu"), of_one("Min", 1000)),
+        "Relu and small Min": in_a_row(of_one("Relu"), of_one("Min", 1e-7)),
+        "Clip from 0": in_a_row(of_one("Clip", 0, 1e4)),
+        "Clip far": in_a_row(of_one("Clip", -1e30, 1e30)),
+        "scaled": in_a_row(of_one("Mul", 0.5), of_one("Clip", -50, 50)),
+        "moved": in_a_row(of_one("Mul", 0.001), of_one("Sub", 3), of_one("Max", -2), of_one("Min", 4)),
+        "Sigmoid within": in_a_row(of_one("Sigmoid"), of_one("Clip", 1e-7, 1 - 1e-7)),
+        "Softmax of bounded": in_a_row(of_one("Clip", -50, 50), of_one("Softmax", axis=-1)),
+        "Tanh twice": in_a_row(of_one("Tanh"), of_one("Clip", -2, 2)),
+        "leaky far": in_a_row(of_one("Max", -3e5), of_one("LeakyRelu", alpha=0.1)),
+        "x + Relu(x - 100)": (
+            [node("Sub", "x", "c", "u"), node("Relu", "u", "r"), node("Add", "x", "r", "y")], {"c": np.float32(100)},
+        ),
+        "Tanh(x) + Relu(x - 100)": (
+            [node("Sub", "x", "c", "u"), node("Relu", "u", "r"), node("Tanh", "x", "t"), node("Add", "t", "r", "y")],
+            {"c": np.float32(100)},
+        ),
+        "a bump": (
+            [
+                node("Mul", "x", "k", "s"), *(node("Sub", "s", c, f"u{c}") for c in "abc"),
+                *(node("Relu", f"u{c}", f"r{c}") for c in "abc"), node("Mul", "rb", "two", "m"),
+                node("Sub", "ra", "m", "n"), node("Add", "n", "rc", "bump"), node("Add", "x", "bump", "y"),
+            ],
+            {"k": np.float32(0.5), "two": np.float32(2)} | {c: np.float32(500 + i) for i, c in enumerate("abc")},
+        ),
+        "truths are numbers": (
+            [
+                node("Greater", "x", "c", "t"), node("Cast", "t", "f", to=1), node("Add", "f", "f", "g"),
+                node("Mul", "x", "g", "y"),
+            ],
+            {"c": np.float32(0)},
+        ),
+    }  # fmt: skip
+    for name, (nodes, arrays) in rows.items():
+        model = written(nodes, arrays)
+        try:
+            net = from_onnx(model.SerializeToString())
+        except ModelFormatError as error:
+            refused[name] = str(error)
+            continue
+        x = of_all_sizes(arrays)
+        with np.errstate(all="ignore"):
+            expected = ReferenceEvaluator(model).run(None, {"x": x})[0]
+        np.testing.assert_allclose(net.predict(x), expected, rtol=1e-5, atol=1e-9, err_msg=name)
+        n_read += 1
+    assert n_read == len(rows) - 1
+    assert {name: "node '" in message for name, message in refused.items()} == {"truths are numbers": True}
+
+
+def test_what_changes_numbers_is_no_activation_and_numbers_are_finite():
+    back = of_one("Cast", to=1)
+    batch = {"s": np.ones(3, "f"), "o": np.ones(3, "f"), "m": np.ones(3, "f"), "v": np.array([1, -0.5, 1], "f")}
+    half, codes = of_one("Cast", to=10), of_one("Cast", to=7)
+    cases = [
+        (in_a_row(codes, back), r"node 'node 0' \(Cast\): it cuts digits off \(to INT64\)"),
+        (in_a_row(of_one("Relu"), of_one("Cast", to=6), of_one("Unsqueeze"), back), r"node '"),
+        (in_a_row(half, back), r"node 'node 0' \(Cast\): it changes numbers \(to FLOAT16\)"),
+        (in_a_row(of_one("Cast", to=16), back), r"node 'node 0' \(Cast\): it changes numbers \(to BFLOAT16\)"),
+        (in_a_row(of_one("Cast", to=2), back), r"node 'node 0' \(Cast\): it changes numbers \(to UINT8\)"),
+        (in_a_row(codes), "which is the output here"),
+        (
+            ([node("BatchNormalization", "x", "s", "o", "m", "v", "y")], batch),
+            r"\(BatchNormalization\): the smallest variance is -0.5",
+        ),
+        (in_a_row(of_one("LeakyRelu", alpha=float("inf"))), r"\(LeakyRelu\): its alpha is inf"),
+        (in_a_row(of_one("Clip", 3, 2)), r"\(Clip\): its bounds are 3.0 and 2.0"),
+    ]
+    for wrong in (np.nan, np.inf, -np.inf):
+        bad = np.array(W)
+        bad[1, 1] = wrong
+        cases += [
+            (([node("MatMul", "x", "w", "y")], {"w": bad}), r"node 'the MatMul' \(MatMul\): its array for w of Dense"),
+            (([node("Gemm", "x", "w", "b", "y")], {"w": W, "b": bad[1]}), r"\(Gemm\): its array for b of Dense"),
+            (in_a_row(of_one("Mul", [1, wrong, 1])), r"\(Mul\): its array for s"),
+            (in_a_row(of_one("Add", wrong)), r"\(Add\): its array for b"),
+        ]
+    for (nodes, arrays), message in cases:
+        with pytest.raises(ModelFormatError, match=message):
+            from_onnx(written(nodes, arrays).SerializeToString())
+    weights = {"h": W.astype(np.float16)}
+    nodes = [node("Cast", "x", "z", to=10), node("MatMul", "z", "h", "m"), node("Cast", "m", "y", to=1)]
+    np.testing.assert_allclose(from_onnx(written(nodes, weights).SerializeToString()).predict(X), X @ W, rtol=1e-2)
+
+
+def test_long_files_are_read_or_refused():
+    """Activations in a chain, and as many different ones: more than that is refused."""
+    n = 2000
+    nodes = [node("Relu", f"y{i}" if i else "x", f"y{i + 1}") for i in range(n)]
+    assert len(list(from_onnx(written(nodes, {}, outputs=(f"y{n}",)).SerializeToString()))) == n
+    nodes = [node("Max" if i % 2 else "Min", f"y{i}" if i else "x", f"c{i}", f"y{i + 1}") for i in range(n)]
+    arrays = {f"c{i}": np.float32(-i if i % 2 else i) for i in range(n)}
+    with pytest.raises(ModelFormatError, match=r"node 'the M..' \(M..\): there are too many groups"):
+        from_onnx(written(nodes, arrays, outputs=(f"y{n}",)).SerializeToString())
+
+
 def test_an_embedding_is_read():
     table = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
     nodes = [node("Cast", "x", "i", to=7), node("Gather", "t", "i", "e"), node("Flatten", "e", "y")]
@@ -246,16 +379,21 @@ def hostile():
         ),
         "no input",
     )
-    yield changed(lambda model: model.graph.ClearField("input")), "depends on no input"
+    yield changed(lambda model: model.graph.ClearField("input")), r"\(Gemm\): there is no 'x', which it reads"
     yield changed(lambda model: model.graph.ClearField("output")), "none of its outputs"
     yield changed(lambda model: model.functions.add(name="f")), "functions of its own"
     yield changed(lambda model: model.graph.sparse_initializer.add()), "sparse arrays"
     yield (
         written([node("Relu", "z", "y"), node("Add", "x", "y", "z")], {}),
-        "reads '.', which is made of it|reads what is made",
+        r"node 'the \w+' \(\w+\): it reads '.', which is made of it",
     )
     yield written([node("Relu", "y", "y")], {}), "which is made of it"
-    yield written([node("Add", "x", "none", "y")], {}), "there is no 'none'"
+    yield written([node("Add", "x", "none", "y")], {}), r"node 'the Add' \(Add\): there is no 'none'"
+    yield (
+        written([node("If", "c", "y", then_branch=inner, else_branch=inner)], {"c": np.array(True)}),
+        r"node 'the If' \(If\): graphs inside of nodes",
+    )
+    yield changed(lambda model: model.graph.input[0].type.tensor_type.ClearField("shape")), "'x' has no shape"
     yield written([node("If", "x", "y", then_branch=inner, else_branch=inner)], {}), "graphs inside of nodes"
     yield (
         written([node("ConstantOfShape", "s", "w"), node("MatMul", "x", "w", "y")], {"s": np.array([3, 2**40])}),

@@ -14,7 +14,7 @@ from fastnn.checks import shown
 from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.onnx_layers import Merge, Plan, ahead, layer_of, polished
 from fastnn.formats.onnx_reading import Read, parsed, read
-from fastnn.formats.onnx_recognizing import recognized
+from fastnn.formats.onnx_recognizing import Recognizer
 from fastnn.formats.onnx_steps import Step
 from fastnn.layers.contract import Layer
 from fastnn.model import Model
@@ -99,14 +99,14 @@ def _made(found: Read, plans: list[Plan], seed: int | None) -> Model:
 
 def _row(found: Read) -> list[Plan]:
     """Return the layers of the model, in a row."""
-    before = ahead(_order(found.y))
+    groups = Recognizer(found.dtype, ahead(_order(found.y)))
     merges: dict[Step, Merge] = {}
     todo = [found.y]
     while todo:
         step = todo.pop()
         if step in merges:
             continue
-        merges[step] = _merge(step, before)
+        merges[step] = _merge(step, groups)
         todo += merges[step].inputs
     order = _sorted(found.y, lambda step: merges[step].inputs)
     following = ahead(order, lambda step: merges[step].inputs)
@@ -138,11 +138,11 @@ def _row(found: Read) -> list[Plan]:
     return polished(between(found.y, found.x, 0), True)
 
 
-def _merge(step: Step, before: dict[Step, Step | None]) -> Merge:
+def _merge(step: Step, groups: Recognizer) -> Merge:
     """Return what a step is: a layer that a group of steps is, or what it is by itself."""
     if step.op == "Input":
         return Merge((), None, list)
-    group = recognized(step, before)
+    group = groups.recognized(step)
     if group is None:
         return layer_of(step)
     layer, start = group

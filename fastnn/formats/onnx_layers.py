@@ -13,6 +13,7 @@ from fastnn.formats.onnx_steps import Step, columns_of
 from fastnn.layers.activation import Activation
 from fastnn.layers.contract import Layer
 
+_NO_BOUNDS = (float("inf"), float(np.finfo(np.float32).max), float(np.finfo(np.float64).max))
 _GATES = {layers.Sigmoid: layers.GLU, layers.SiLU: layers.SwiGLU, layers.GELU: layers.GEGLU, layers.ReLU: layers.ReGLU}
 
 
@@ -121,9 +122,18 @@ def layer_of(step: Step) -> Merge:
     maker = _MAKERS.get(step.op)
     if maker is None:
         raise step.fail(f"operator {step.op} is not understood: no layer is that")
+    for name, value in step.attributes.items():
+        if isinstance(value, float) and step.op != "Clip" and not np.isfinite(value):
+            raise step.fail(f"its {name} is {value}, expected a finite number")
     made = maker(step)
     if isinstance(made, Merge):
         return made
+    for plan in made:
+        for name, array in plan.arrays.items():
+            if not np.isfinite(array).all():
+                raise step.fail(
+                    f"its array for {name} of {plan.kind.__name__} holds NaN or infinity, expected finite numbers"
+                )
     steps = step.steps()
     if len(steps) != 1:
         raise step.fail("expected one array of rows, and constants")
@@ -222,11 +232,15 @@ def _clip(step: Step) -> list[Plan]:
         if isinstance(value, Step):
             raise step.fail("its bounds are expected to be constant")
         bounds.append(None if value is None else float(np.reshape(value, ())))
-    low, high = (None if bound is None or abs(bound) > 3e38 else bound for bound in bounds)
+    if any(bound is not None and np.isnan(bound) for bound in bounds):
+        raise step.fail("a bound is NaN, expected a number")
+    low, high = (None if bound is None or abs(bound) in _NO_BOUNDS else bound for bound in bounds)
     if low is None and high is None:
         return []
     if low == 0 and high is None:
         return [Plan(layers.ReLU)]
+    if low is not None and high is not None and low >= high:
+        raise step.fail(f"its bounds are {low} and {high}, expected the first to be below the second")
     if (low, high) == (0, 6):
         return [Plan(layers.ReLU6)]
     if low is None or high is None:
@@ -267,6 +281,9 @@ def _batch_norm(step: Step) -> list[Plan]:
         raise step.fail("it is in training mode: export the model in eval mode")
     names = ("scale", "shift", "mean", "variance")
     arrays = {name: _per_column(step, _constant(step, 1 + i)) for i, name in enumerate(names)}
+    eps = step.attributes.get("epsilon", 1e-5)
+    if (arrays["variance"] < 0).any() or not (arrays["variance"] + eps > 0).all():
+        raise step.fail(f"the smallest variance is {arrays['variance'].min()}, expected 0 or above (epsilon is {eps})")
     momentum = float(np.clip(1 - step.attributes.get("momentum", 0.9), 0, 1))
     return [Plan(layers.BatchNorm, (momentum, step.attributes.get("epsilon", 1e-5)), {}, arrays)]
 

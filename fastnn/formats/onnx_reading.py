@@ -23,6 +23,7 @@ ROWS = -(2**40)  # the number of rows among the sizes of a shape, which only a r
 _SPARE = 2**22  # numbers that constants may have beyond those of the file
 _MOST_NODES = 10_000
 _FLOATS = (1, 11, 10)
+_TRUTHS = ("Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Equal", "And", "Or", "Not", "IsNaN")
 _SAME = ("Identity", "Dropout")
 _SHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 
@@ -80,6 +81,10 @@ class _Reader:
         self._left = _SPARE + model.ByteSize()
         self._values: dict[str, Any] = {"": None}
         self._is_double = False
+        self._is_half = any(one.data_type == 10 for one in graph.initializer)
+        self._codes: dict[Step, str] = {}  # whole numbers that only choose rows of tables, and the node that makes them
+        self._whole: set[Step] = set()
+        self._truths: set[Step] = set()
         self._class_names: list[str] | None = None
         self._makers = self._made_by()
         self._tensors: dict[str, Any] = {}
@@ -147,6 +152,7 @@ class _Reader:
         graph = self._graph
         name = self._output(output)
         order = self._order(name)
+        self._require_readable(order)
         needed = {one for node in order for one in node.input}
         inputs = [one for one in graph.input if one.name not in self._tensors and one.name in {*needed, name}]
         if not inputs:
@@ -164,12 +170,16 @@ class _Reader:
                 at += prod(shape)
             if one.type.tensor_type.elem_type == 11:
                 self._is_double = True
+            if one.type.tensor_type.elem_type in (7, 6):
+                self._whole.add(made)
             self._values[one.name] = made
         for node in order:
             self._step(node)
         y = self._value(name, "the output")
         if not isinstance(y, Step):
             raise ModelFormatError(f"the output {name!r} does not depend on the input")
+        if y in self._codes:
+            raise ModelFormatError(f"{self._codes[y]}, which is the output here")
         features = [one.name for one in inputs] if len(inputs) > 1 and n == len(inputs) else None
         dtype = "float64" if self._is_double else "float32"
         return Read(x, y, dtype, features or self._texts("feature_names", n), self._classes(y.n))
@@ -195,6 +205,8 @@ class _Reader:
         where = f"the input {value.name!r}"
         if value.type.WhichOneof("value") != "tensor_type" or kind.elem_type not in (*_FLOATS, 7, 6):
             raise ModelFormatError(f"{where} is no array of numbers")
+        if not kind.HasField("shape"):
+            raise ModelFormatError(f"{where} has no shape, expected that of rows and columns: say it at the export")
         sizes = [one.dim_value if one.WhichOneof("value") == "dim_value" else None for one in kind.shape.dim]
         if not 2 <= len(sizes) <= MOST_DIMENSIONS:
             raise ModelFormatError(f"{where} has {len(sizes)} dimensions, expected rows and columns")
@@ -217,6 +229,16 @@ class _Reader:
                 return sizes[-1 if trans else 0] if len(sizes) == 2 else None
         return None
 
+    def _require_readable(self, order: Sequence[Any]) -> None:
+        """Raise ModelFormatError for nodes with graphs inside, or that read what nothing makes."""
+        known = {"", *self._makers, *self._tensors, *(one.name for one in self._graph.input)}
+        for node in order:
+            if any(one.type in (5, 10) or one.HasField("g") or one.graphs for one in node.attribute):
+                raise ModelFormatError(f"{_named(node)}: graphs inside of nodes are not read")
+            for name in node.input:
+                if name not in known:
+                    raise ModelFormatError(f"{_named(node)}: there is no {name!r}, which it reads: nothing makes it")
+
     def _order(self, name: str) -> list[Any]:
         """Return the nodes that an output needs, each behind what it reads; no recursion."""
         makers: dict[str, Any] = self._makers
@@ -235,7 +257,7 @@ class _Reader:
                     found.append(node)
                 continue
             if state.get(key) == 1:
-                raise ModelFormatError(f"the node that makes {wanted!r} reads what is made of it")
+                raise ModelFormatError(f"{_named(node)}: it reads what is made of it")
             if state.get(key) == 2:
                 continue
             state[key] = 1
@@ -243,7 +265,7 @@ class _Reader:
             for one in node.input:
                 own = makers.get(one)
                 if own is not None and state.get(id(own)) == 1:
-                    raise ModelFormatError(f"the node that makes {wanted!r} reads {one!r}, which is made of it")
+                    raise ModelFormatError(f"{_named(node)}: it reads {one!r}, which is made of it")
                 if own is not None:
                     todo.append((one, False))
         return found
@@ -279,8 +301,6 @@ class _Reader:
     def _attributes(self, node: Any, where: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for one in node.attribute:
-            if one.type in (5, 10) or one.HasField("g") or one.graphs:
-                raise ModelFormatError(f"{where}: graphs inside of nodes are not read")
             if one.ref_attr_name:
                 raise ModelFormatError(f"{where}: its attribute {one.name!r} refers to a function's")
             if one.type == 4:
@@ -297,8 +317,7 @@ class _Reader:
 
     def _step(self, node: Any) -> None:
         """Compute what a node makes of constants, or keep it as a step."""
-        name = node.name or (node.output[0] if node.output else "")
-        where = f"node {name!r} ({node.op_type})"
+        where = _named(node)
         if node.domain not in ("", "ai.onnx", ML_DOMAIN):
             raise ModelFormatError(f"{where} is of the domain {node.domain!r}, of which nothing is known")
         attributes = self._attributes(node, where)
@@ -311,7 +330,7 @@ class _Reader:
         elif not any(isinstance(one, Step) for one in inputs):
             made = [self._folded(node.op_type, inputs, attributes, where)]
         else:
-            made = self._of_rows(node, inputs, attributes, where)
+            made = self._of_codes(node, inputs, self._of_rows(node, inputs, attributes, where))
         for one, value in zip(node.output, made, strict=False):
             if one:
                 self._values[one] = value
@@ -354,7 +373,9 @@ class _Reader:
             return [x]
         if node.domain == ML_DOMAIN and op not in ("Normalizer", "Scaler"):
             raise ModelFormatError(f"{where}: operator {op} of {ML_DOMAIN} is not known")
-        if op in _SAME or (op == "Cast" and attributes.get("to") in (*_FLOATS, 7, 6)):
+        if op == "Cast":
+            return [self._cast(x, attributes.get("to"), where)]
+        if op in _SAME:
             if not isinstance(x, Step):
                 raise ModelFormatError(f"{where}: its first input is constant")
             if op == "Dropout" and len(inputs) > 2 and inputs[2] is not None and np.any(inputs[2]):
@@ -371,6 +392,51 @@ class _Reader:
         tables = [one.size for one in inputs if op == "Gather" and isinstance(one, np.ndarray) and x is one]
         self._spend(prod(shape) + sum(tables) * (inputs[1].n if tables else 0), where)
         return [Step(op, inputs, attributes, shape, where)]
+
+    def _cast(self, x: Step, to: Any, where: str) -> Step:
+        """Return the same numbers of another kind: only what does not change them, and codes."""
+        kinds = self._onnx.TensorProto.DataType
+        kind = kinds.Name(to) if to in kinds.values() else to
+        if x in self._truths or to == 9:
+            if to not in DTYPES:
+                raise ModelFormatError(f"{where}: it makes {kind}, which is not understood")
+            made = Step("Cast", (x,), {"to": 9 if to == 9 else 1}, x.shape, where)
+            (self._truths if to == 9 else self._whole).add(made)
+            return made
+        if x in self._codes or to in (7, 6):
+            made = Step("Shaped", (x,), {}, x.shape, where)
+            if x in self._whole:
+                self._whole.add(made)
+            elif to in (7, 6):
+                self._codes[made] = (
+                    f"{where}: it cuts digits off (to {kind}), which only codes of a Gather may have done"
+                )
+            return made
+        if to in (1, 11) or (to == 10 and self._is_half):
+            made = Step("Shaped", (x,), {}, x.shape, where)
+            self._whole |= {made} if x in self._whole else set()
+            return made
+        raise ModelFormatError(f"{where}: it changes numbers (to {kind}), which no layer does")
+
+    def _of_codes(self, node: Any, inputs: Sequence[Any], made: list[Any]) -> list[Any]:
+        """Raise ModelFormatError where codes, which have lost their digits, are read as numbers."""
+        op = node.op_type
+        steps = [one for one in made if isinstance(one, Step)]
+        if op in _TRUTHS or (op in _SHAPES and isinstance(inputs[0], Step) and inputs[0] in self._truths):
+            self._truths.update(steps)
+        if op in (*_SHAPES, "Split") and isinstance(inputs[0], Step) and inputs[0] in self._whole:
+            self._whole.update(steps)
+        codes = [one for one in inputs if isinstance(one, Step) and one in self._codes]
+        moves = op in (*_SAME, *_SHAPES, "Split", "Concat", "Slice") or (
+            op == "Gather" and any(inputs[0] is one for one in codes)
+        )
+        moves = moves or (op == "Cast" and node.attribute[0].i in (7, 6))
+        if codes and moves:
+            for one in steps:
+                self._codes.setdefault(one, self._codes[codes[0]])
+        elif codes and op not in ("Gather", "Shape"):
+            raise ModelFormatError(f"{self._codes[codes[0]]}: {_named(node)} reads it")
+        return made
 
     def _split(self, x: Step, inputs: list[Any], attributes: dict[str, Any], where: str, parts: int) -> list[Step]:
         sizes = attributes.get("split", inputs[1] if len(inputs) > 1 and inputs[1] is not None else None)
@@ -423,6 +489,11 @@ class _Reader:
                 rest = iter(sizes)
                 new = [1 if i in places else next(rest) for i in range(rank)][1:]
         return Step("Shaped", (x,), {}, tuple(new), where)
+
+
+def _named(node: Any) -> str:
+    name = node.name or (node.output[0] if node.output else "")
+    return f"node {name!r} ({node.op_type})"
 
 
 def _require_texts(graph: Any, model: Any) -> None:

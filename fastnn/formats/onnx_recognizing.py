@@ -1,12 +1,13 @@
 """What a group of ONNX's operators computes: an activation or a normalization, told by its values.
 
 Exporters write the same activation in many ways. Whatever they are, a group that depends on one array alone and on
-single numbers is computed for some numbers and compared with what this library has.
+single numbers is computed for numbers of all sizes that the dtype has, and compared with what this library has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,46 +15,75 @@ import numpy as np
 from fastnn.arena import Array
 from fastnn.formats.formulas import FORMULAS, Numpy
 from fastnn.formats.onnx_computing import COMPUTED, OF_ROWS, compute
+from fastnn.formats.onnx_probes import LARGE, MODERATE, PROBE, agree, around, rows_around, within
 from fastnn.formats.onnx_steps import Step
 from fastnn.layers.activation import BY_NAME, Activation
 
-_MOST_STEPS, _MOST_CONSTANTS, _FAR = 200, 6, 14
-_TOLERANCE = 3e-6
+_MOST_STEPS, _MOST_CONSTANTS, _FAR = 200, 6, 8
+_MOST_WORK, _OF_A_GROUP = 1_000_000, 700  # steps that are looked at, and what computing a group once is in these
+_REFINED = 8
 ENDS = frozenset(  # of groups; others are what they are
     ("Add", "Sub", "Mul", "Div", "Neg", "Log", "Where", "Max", "Min", "Clip", "Softmax", "Sqrt", "Pow", "Exp", "Relu")
 )
+_COMPARING = frozenset(("Max", "Min", "Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Equal"))
+_NOT_OF_ALL = frozenset(("Sqrt", "Log", "Pow"))  # of numbers: NaN is what they make of the others
+_VANISHING = frozenset(("Exp", "Sigmoid", "Softmax"))
 
-
-def _sample() -> Array:
-    rng = np.random.default_rng(0)
-    wide, small = rng.normal(0, 3, (40, 7)), rng.normal(0, 0.1, (10, 7))
-    return np.concatenate([wide, np.linspace(-9, 9, 70).reshape(10, 7), small])
-
-
-X = _sample()
 Found = tuple[type, tuple[Any, ...], dict[str, Any]]  # a class of layers, and what it is made with
 
 
-def recognized(step: Step, before: dict[Step, Step | None]) -> tuple[Found | None, Step] | None:
-    """Return the layer that a step ends, with the step that it reads: the largest group that is one.
+class Recognizer:
+    """Tells what groups of steps are, each kind of group once.
 
-    `before` says of each step which one all that it reads follows from. A layer of None is the identity.
+    Parameters
+    ----------
+    dtype : str
+        Of the model: how far its numbers reach.
+    before : dict
+        Of each step, which one all that it reads follows from.
     """
-    if step.op not in ENDS:
-        return None
-    found, start = None, before[step]
-    for _ in range(_FAR):
-        if start is None:
-            break
-        group = _group(step, start)
-        if group is None:
-            break
-        if start.shape == step.shape:
-            layer = _layer_of(step, start, group)
-            if layer is not None:
-                found = (layer[0], start)
-        start = before[start]
-    return found
+
+    def __init__(self, dtype: str, before: dict[Step, Step | None]) -> None:
+        self._dtype, self._before = dtype, before
+        self._known: dict[Any, tuple[Found | None] | None] = {}
+        self._work = _MOST_WORK
+
+    def recognized(self, step: Step) -> tuple[Found | None, Step] | None:
+        """Return the layer that a step ends, with the step that it reads: the largest group that is one.
+
+        A layer of None is the identity.
+        """
+        if step.op not in ENDS:
+            return None
+        found, start = None, self._before[step]
+        for _ in range(_FAR):
+            if start is None:
+                break
+            group = _group(step, start)
+            if group is None:
+                break
+            if start.shape == step.shape:
+                layer = self._layer_of(step, start, group)
+                if layer is not None:
+                    found = (layer[0], start)
+            start = self._before[start]
+        return found
+
+    def _layer_of(self, step: Step, start: Step, group: list[Step]) -> tuple[Found | None] | None:
+        self._spend(step, len(group))
+        signature = _signature(start, group)
+        if signature is None:
+            return None
+        if signature not in self._known:
+            function = _Group(start, group)
+            self._known[signature] = _found(function, self._dtype)
+            self._spend(step, (1 + function.calls) * _OF_A_GROUP)
+        return self._known[signature]
+
+    def _spend(self, step: Step, work: int) -> None:
+        self._work -= work
+        if self._work < 0:
+            raise step.fail("there are too many groups of operators before it among which activations are looked for")
 
 
 def _group(step: Step, start: Step) -> list[Step] | None:
@@ -77,90 +107,194 @@ def _group(step: Step, start: Step) -> list[Step] | None:
     return order
 
 
-def _layer_of(step: Step, start: Step, group: list[Step]) -> tuple[Found | None] | None:
-    values: dict[Step, Any] = {start: X}
-    constants: list[float] = []
-    of_rows = False
-    try:
-        with np.errstate(all="ignore"):
-            for one in group:
-                if one.op == "Shaped":
-                    values[one] = values[one.inputs[0]]
-                    continue
-                given = []
-                for value in one.inputs:
-                    if isinstance(value, Step):
-                        given.append(values[value])
-                        continue
-                    is_number = isinstance(value, np.ndarray) and one.op not in OF_ROWS
-                    given.append(value.reshape(()) if is_number else value)
-                    if is_number and value.dtype.kind == "f":
-                        constants.append(float(given[-1]))
-                constants += [own for own in one.attributes.values() if isinstance(own, float)]
-                if one.op == "Softmax" and one.attributes.get("axis", -1) not in (1, -1):
+def _signature(start: Step, group: list[Step]) -> Any:
+    """Return what two groups that compute the same have in common; None for what no activation has."""
+    places = {start: -1}
+    found: list[str] = []
+    for one in group:
+        key: list[Any] = [one.op, *sorted(one.attributes.items())]
+        for value in one.inputs:
+            if isinstance(value, np.ndarray):
+                is_real = value.dtype.kind in "fb" or one.op in ("Pow", *OF_ROWS)  # division of integers is another one
+                if not is_real:
                     return None
-                attributes = {} if one.op == "Softmax" else one.attributes
-                values[one] = compute(one.op, given, attributes)
-                of_rows = of_rows or one.op in OF_ROWS
-    except (ValueError, TypeError, IndexError, FloatingPointError, KeyError):
+                key += [value.dtype.char, value.tobytes()]
+            else:
+                key.append(None if value is None else places[value])
+        places[one] = len(found)
+        found.append(repr(key))
+    return tuple(found)
+
+
+class _Group:
+    """A group of steps as a function."""
+
+    def __init__(self, start: Step, steps: list[Step]) -> None:
+        self._start, self._steps, self.calls = start, steps, 0
+        self.of_rows = any(one.op in OF_ROWS for one in steps)
+        affine = ("Add", "Sub", "Mul", "Div", "Neg", "Shaped")
+        self.is_affine = all(one.op in affine and len(one.steps()) == 1 for one in steps)
+        constants: list[float] = []
+        for one in steps:
+            if one.op not in OF_ROWS:
+                constants += [float(v.reshape(())) for v in one.inputs if isinstance(v, np.ndarray) and v.dtype != bool]
+            constants += [own for own in one.attributes.values() if isinstance(own, float)]
+        self.constants = [*dict.fromkeys(constants)]
+
+    def __call__(self, x: Array, crossed: list[Array] | None = None) -> Array | None:
+        """Return what it makes of x, None where it is no function of all numbers.
+
+        What has another sign on both sides of a kink, or of a bound, is appended to `crossed`.
+        """
+        self.calls += 1
+        values: dict[Step, Any] = {self._start: x}
+        lost: Any = False
+        try:
+            with np.errstate(all="ignore"):
+                for one in self._steps:
+                    if one.op == "Shaped":
+                        values[one] = values[one.inputs[0]]
+                        continue
+                    given = [
+                        values[value] if isinstance(value, Step)
+                        else value.reshape(()) if isinstance(value, np.ndarray) and one.op not in OF_ROWS
+                        else value
+                        for value in one.inputs
+                    ]  # fmt: skip
+                    if one.op == "Softmax" and one.attributes.get("axis", -1) not in (1, -1):
+                        return None
+                    y = compute(one.op, given, {} if one.op == "Softmax" else one.attributes)
+                    if one.op in _NOT_OF_ALL and (np.isnan(y) & np.isfinite(given[0])).any():
+                        return None
+                    if crossed is not None:
+                        crossed += _crossed(one, given, y)
+                    if one.op in _VANISHING:  # on the way to 0 they have no digits left
+                        lost |= (np.abs(y) < np.finfo(float).tiny) & (y != 0) & (np.abs(x) > LARGE)
+                    values[one] = y
+                y = np.asarray(values[self._steps[-1]], np.float64)
+                return np.where(lost, np.inf, np.broadcast_to(y, x.shape)) if y.ndim <= x.ndim else None
+        except (ValueError, TypeError, IndexError, FloatingPointError, KeyError):
+            return None
+
+
+def _crossed(step: Step, given: list[Any], y: Array) -> Iterator[Array]:
+    if y.dtype.kind == "f":
+        yield y
+    if step.op in _COMPARING and len(given) > 1:
+        first = np.asarray(given[0], np.float64)
+        for other in given[1:]:
+            yield first - other
+    elif step.op == "Clip":
+        for bound in (*given[1:], step.attributes.get("min"), step.attributes.get("max")):
+            if bound is not None:
+                yield given[0] - bound
+
+
+def _found(group: _Group, dtype: str) -> tuple[Found | None] | None:
+    if np.isnan(group.constants).any():
         return None
-    y = np.broadcast_to(np.asarray(values[step], np.float64), X.shape) if np.ndim(values[step]) <= 2 else None
-    if y is None or not np.isfinite(y).all():
+    numbers = [one for one in group.constants if np.isfinite(one)][:_MOST_CONSTANTS]
+    numbers = [*dict.fromkeys((*numbers, *(number * number for number in numbers), 0.0))]
+    if group.of_rows:
+        rows = rows_around(group.constants)
+        y = group(rows)
+        if y is None or not np.isfinite(y[:MODERATE]).all():
+            return None
+        return next(((found,) for found, expected in _of_rows(rows, numbers) if agree(rows, y, expected, dtype)), None)
+    y = group(PROBE)
+    if y is None or not within(PROBE, y):
         return None
-    if not of_rows and _same(y, X):
+    if agree(PROBE, y, PROBE, dtype) and _is_same(group, "identity", (), dtype):
         return (None,)
-    numbers = [*dict.fromkeys(constants)][:_MOST_CONSTANTS]
-    numbers = [*dict.fromkeys((*numbers, *(number * number for number in numbers)))]
-    for found, expected in _of_rows(numbers) if of_rows else _of_numbers(numbers):
-        if _same(y, expected):
-            return (found,)
+    if group.is_affine:
+        return None
+    for kind, given, name, constants in _of_numbers(y, numbers, dtype):
+        if not _is_same(group, name, constants, dtype):
+            continue
+        try:
+            kind(*given)
+        except ValueError:
+            continue
+        return ((kind, given, {}),)
     return None
 
 
-def _same(y: Array, expected: Array) -> bool:
-    return bool((np.abs(y - expected) <= _TOLERANCE * (1 + np.abs(expected))).all())
+def _is_same(group: _Group, name: str, constants: tuple[float, ...], dtype: str) -> bool:
+    """Whether a group is an activation for all numbers: of all sizes, near its constants, and near its kinks."""
+    x = around((*group.constants, *constants), dtype)
+    for i in range(_REFINED):
+        crossed: list[Array] = []
+        y = group(x, crossed)
+        with np.errstate(all="ignore"):
+            expected = FORMULAS[name](Numpy, x, *constants)
+            if y is None or (i == 0 and not within(x, y)) or not agree(x, y, expected, dtype):
+                return False
+            changes = np.zeros(len(x) - 1, bool)
+            for one in crossed:
+                sign = np.sign(np.broadcast_to(one, x.shape))
+                changes |= sign[1:] != sign[:-1]
+            at = np.flatnonzero(changes)[:100]
+            if not len(at):
+                break
+            x = np.unique(np.linspace(x[at], x[at + 1], 17))
+        if len(x) < 2:
+            break
+    return True
 
 
-def _of_numbers(numbers: list[float]) -> Iterator[tuple[Found, Array]]:
-    from fastnn.layers.smooth import GELU, Softplus
+@cache
+def _ready() -> tuple[list[tuple[type, tuple[Any, ...], str, tuple[float, ...]]], Array]:
+    """Return the activations as they are by default, with what they make of the probe."""
+    from fastnn.layers.smooth import GELU
 
-    with np.errstate(all="ignore"):
-        yield (GELU, ("tanh",), {}), FORMULAS["gelu_tanh"](Numpy, X)
-        later: list[tuple[type, tuple[float, ...]]] = []
-        for kind in dict.fromkeys(BY_NAME.values()):
-            name = kind.kernel
-            if name not in FORMULAS or name == "identity":
-                continue
+    found: list[tuple[type, tuple[Any, ...], str, tuple[float, ...]]] = [(GELU, ("tanh",), "gelu_tanh", ())]
+    for kind in dict.fromkeys(BY_NAME.values()):
+        if kind.kernel in FORMULAS and kind.kernel != "identity":
             layer = kind()
             assert isinstance(layer, Activation)
-            constants = [float(cell[0]) for cell in layer._constants()]
-            yield (kind, (), {}), FORMULAS[name](Numpy, X, *constants)
-            if len(constants) == 1:
-                later += [(kind, (number,)) for number in numbers]
-            elif len(constants) == 2:
-                later += [(kind, (a, b)) for a in numbers for b in numbers]
-        later += [(Softplus, (a, b)) for a in numbers for b in numbers]
-        for kind, given in later:
-            try:
-                layer = kind(*given)
-            except ValueError:
-                continue
-            yield (kind, given, {}), FORMULAS[layer.kernel](Numpy, X, *given)
+            found.append((kind, (), kind.kernel, tuple(float(cell[0]) for cell in layer._constants())))
+    with np.errstate(all="ignore"):
+        return found, np.stack([FORMULAS[name](Numpy, PROBE, *constants) for _, _, name, constants in found])
 
 
-def _of_rows(numbers: list[float]) -> Iterator[tuple[Found, Array]]:
+def _of_numbers(
+    y: Array, numbers: list[float], dtype: str
+) -> Iterator[tuple[type, tuple[Any, ...], str, tuple[float, ...]]]:
+    """Yield the activations that make y of the probe: by their defaults, then with numbers of the file."""
+    from fastnn.layers.smooth import Softplus
+
+    found, values = _ready()
+    yield from (found[i] for i in np.flatnonzero(agree(PROBE, y, values, dtype, axis=-1)))
+    ones = np.array(numbers)[:, None]
+    a, b = (one.reshape(-1, 1) for one in np.meshgrid(ones, ones, indexing="ij"))
+    for n in (1, 2):
+        rest = [(kind, name) for kind, _, name, constants in found if len(constants) == n]
+        for kind, name in [*rest, *([(Softplus, "softplus_threshold")] if n == 2 else [])]:
+            given = (ones,) if n == 1 else (a, b)
+            with np.errstate(all="ignore"):
+                if name == "squareplus":
+                    made = np.stack([FORMULAS[name](Numpy, PROBE, max(one, 1e-300)) for one in numbers])
+                else:
+                    made = np.broadcast_to(FORMULAS[name](Numpy, PROBE, *given), (len(given[0]), len(PROBE)))
+            for i in np.flatnonzero(agree(PROBE, y, made, dtype, axis=-1)):
+                own = tuple(float(one[i, 0]) for one in given)
+                yield kind, own, name, own
+
+
+def _of_rows(x: Array, numbers: list[float]) -> Iterator[tuple[Found, Array]]:
     from fastnn.layers.normalization import LayerNorm, RMSNorm
     from fastnn.layers.of_rows import LogSoftmax, Softmax, Softmin
 
-    def softmax(x: Array) -> Array:
-        e = np.exp(x - x.max(axis=1, keepdims=True))
-        return np.asarray(e / e.sum(axis=1, keepdims=True))
+    def log_softmax(x: Array) -> Array:
+        z = x - x.max(axis=1, keepdims=True)
+        return np.asarray(z - np.log(np.exp(z).sum(axis=1, keepdims=True)))
 
-    yield (Softmax, (), {}), softmax(X)
-    yield (LogSoftmax, (), {}), np.log(softmax(X))
-    yield (Softmin, (), {}), softmax(-X)
-    for eps in numbers:
-        if 0 < eps < 1:
-            centered = X - X.mean(axis=1, keepdims=True)
-            yield (LayerNorm, (eps,), {}), centered / np.sqrt(np.square(centered).mean(axis=1, keepdims=True) + eps)
-            yield (RMSNorm, (eps,), {}), X / np.sqrt(np.square(X).mean(axis=1, keepdims=True) + eps)
+    with np.errstate(all="ignore"):
+        yield (Softmax, (), {}), np.exp(log_softmax(x))
+        yield (LogSoftmax, (), {}), log_softmax(x)
+        yield (Softmin, (), {}), np.exp(log_softmax(-x))
+        for eps in numbers:
+            if 0 < eps < 1:
+                centered = x - x.mean(axis=1, keepdims=True)
+                yield (LayerNorm, (eps,), {}), centered / np.sqrt(np.square(centered).mean(axis=1, keepdims=True) + eps)
+                yield (RMSNorm, (eps,), {}), x / np.sqrt(np.square(x).mean(axis=1, keepdims=True) + eps)

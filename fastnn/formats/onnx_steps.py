@@ -75,7 +75,7 @@ def constant_of(op: str, inputs: Sequence[Any], attributes: Mapping[str, Any]) -
         dtype = DTYPES.get(attributes["to"])
         if dtype is None:
             raise Unknown
-        return x.astype(np.float32 if dtype is np.float16 else dtype)
+        return x.astype(dtype).astype(np.float32 if dtype is np.float16 else dtype)
     if op == "Shape":
         return np.array(x.shape, np.int64)
     if op == "Transpose":
