@@ -17,7 +17,17 @@ from fastnn.arena import Array
 from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.onnx_computing import COMPUTED
 from fastnn.formats.onnx_operators import ML_DOMAIN, onnx_package
-from fastnn.formats.onnx_steps import DTYPES, MOST_DIMENSIONS, Step, Unknown, axes_of, constant_of, shape_of
+from fastnn.formats.onnx_steps import (
+    DTYPES,
+    MOST_DIMENSIONS,
+    Step,
+    Unknown,
+    axes_of,
+    constant_of,
+    named,
+    require_texts,
+    shape_of,
+)
 
 ROWS = -(2**40)  # the number of rows among the sizes of a shape, which only a run knows
 _SPARE = 2**22  # numbers that constants may have beyond those of the file
@@ -76,7 +86,7 @@ class _Reader:
             raise ModelFormatError(f"it has functions of its own ({model.functions[0].name!r}): export it without")
         if graph.sparse_initializer:
             raise ModelFormatError("it has sparse arrays, which are not read")
-        _require_texts(graph, model)
+        require_texts(graph, model)
         self._graph, self._model = graph, model
         self._left = _SPARE + model.ByteSize()
         self._values: dict[str, Any] = {"": None}
@@ -234,10 +244,10 @@ class _Reader:
         known = {"", *self._makers, *self._tensors, *(one.name for one in self._graph.input)}
         for node in order:
             if any(one.type in (5, 10) or one.HasField("g") or one.graphs for one in node.attribute):
-                raise ModelFormatError(f"{_named(node)}: graphs inside of nodes are not read")
+                raise ModelFormatError(f"{named(node)}: graphs inside of nodes are not read")
             for name in node.input:
                 if name not in known:
-                    raise ModelFormatError(f"{_named(node)}: there is no {name!r}, which it reads: nothing makes it")
+                    raise ModelFormatError(f"{named(node)}: there is no {name!r}, which it reads: nothing makes it")
 
     def _order(self, name: str) -> list[Any]:
         """Return the nodes that an output needs, each behind what it reads; no recursion."""
@@ -257,7 +267,7 @@ class _Reader:
                     found.append(node)
                 continue
             if state.get(key) == 1:
-                raise ModelFormatError(f"{_named(node)}: it reads what is made of it")
+                raise ModelFormatError(f"{named(node)}: it reads what is made of it")
             if state.get(key) == 2:
                 continue
             state[key] = 1
@@ -265,7 +275,7 @@ class _Reader:
             for one in node.input:
                 own = makers.get(one)
                 if own is not None and state.get(id(own)) == 1:
-                    raise ModelFormatError(f"{_named(node)}: it reads {one!r}, which is made of it")
+                    raise ModelFormatError(f"{named(node)}: it reads {one!r}, which is made of it")
                 if own is not None:
                     todo.append((one, False))
         return found
@@ -317,7 +327,7 @@ class _Reader:
 
     def _step(self, node: Any) -> None:
         """Compute what a node makes of constants, or keep it as a step."""
-        where = _named(node)
+        where = named(node)
         if node.domain not in ("", "ai.onnx", ML_DOMAIN):
             raise ModelFormatError(f"{where} is of the domain {node.domain!r}, of which nothing is known")
         attributes = self._attributes(node, where)
@@ -405,9 +415,8 @@ class _Reader:
             return made
         if x in self._codes or to in (7, 6):
             made = Step("Shaped", (x,), {}, x.shape, where)
-            if x in self._whole:
-                self._whole.add(made)
-            elif to in (7, 6):
+            self._whole |= {made} if x in self._whole else set()
+            if x not in self._whole and to in (7, 6):
                 self._codes[made] = (
                     f"{where}: it cuts digits off (to {kind}), which only codes of a Gather may have done"
                 )
@@ -435,7 +444,7 @@ class _Reader:
             for one in steps:
                 self._codes.setdefault(one, self._codes[codes[0]])
         elif codes and op not in ("Gather", "Shape"):
-            raise ModelFormatError(f"{self._codes[codes[0]]}: {_named(node)} reads it")
+            raise ModelFormatError(f"{self._codes[codes[0]]}: {named(node)} reads it")
         return made
 
     def _split(self, x: Step, inputs: list[Any], attributes: dict[str, Any], where: str, parts: int) -> list[Step]:
@@ -489,21 +498,3 @@ class _Reader:
                 rest = iter(sizes)
                 new = [1 if i in places else next(rest) for i in range(rank)][1:]
         return Step("Shaped", (x,), {}, tuple(new), where)
-
-
-def _named(node: Any) -> str:
-    name = node.name or (node.output[0] if node.output else "")
-    return f"node {name!r} ({node.op_type})"
-
-
-def _require_texts(graph: Any, model: Any) -> None:
-    """Raise ModelFormatError where a name is no UTF-8: such ones are bytes."""
-    texts = [one.name for one in (*graph.initializer, *graph.input, *graph.output)]
-    for entry in model.metadata_props:
-        texts += [entry.key, entry.value]
-    for node in graph.node:
-        texts += [node.name, node.op_type, node.domain, *node.input, *node.output]
-        for attribute in node.attribute:
-            texts += [attribute.name, attribute.ref_attr_name]
-    if not all(isinstance(text, str) for text in texts):
-        raise ModelFormatError("a damaged ONNX file: a name in it is no text")

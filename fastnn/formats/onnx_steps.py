@@ -185,3 +185,22 @@ def columns_of(op: str, inputs: Sequence[Any], attributes: Mapping[str, Any], wh
     if not found:
         raise ModelFormatError(f"{where}: it takes no columns")
     return found
+
+
+def named(node: Any) -> str:
+    """Return how errors say which node it is."""
+    name = node.name or (node.output[0] if node.output else "")
+    return f"node {name!r} ({node.op_type})"
+
+
+def require_texts(graph: Any, model: Any) -> None:
+    """Raise ModelFormatError where a name is no UTF-8: such ones are bytes."""
+    texts = [one.name for one in (*graph.initializer, *graph.input, *graph.output)]
+    for entry in model.metadata_props:
+        texts += [entry.key, entry.value]
+    for node in graph.node:
+        texts += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        for attribute in node.attribute:
+            texts += [attribute.name, attribute.ref_attr_name]
+    if not all(isinstance(text, str) for text in texts):
+        raise ModelFormatError("a damaged ONNX file: a name in it is no text")
