@@ -263,4 +263,4 @@ def test_what_is_large_takes_little_more_memory_than_it_is_long(tmp_path):
     wide = TabularRegressor("fast", random_state=0).fit(rng.normal(size=(80, 4000)), np.arange(80))
     wide.save(loader.path)
     assert loader.load(loader.path.read_bytes()) is not None
-    assert os.path.getsize(loader.path) < 4e6
+    assert os.path.getsize(loader.path) < 5e6  # three nets of 1 MB, 1.3 MB of rows, 4,000 columns in words

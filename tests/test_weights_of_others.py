@@ -394,6 +394,7 @@ def test_every_layer_becomes_a_module(dtype):
 
 @pytest.mark.parametrize("optimizer", [Adam(0.01), AdamW(0.01, amsgrad=True), SGD(0.05, momentum=0.9, nesterov=True)])
 def test_a_module_goes_on_with_the_optimizer(optimizer):
+    torch()
     net = Model([Dense(8), LayerNorm(), Tanh(), Dense(2)], seed=0, dtype="float64")
     net.fit(ROWS, ROWS[:, :2] ** 2, "mse", optimizer, epochs=3, batch_size=None)
     module, rule = fastnn.to_torch(net, optimizer=True)

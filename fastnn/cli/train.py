@@ -71,7 +71,8 @@ def run(asked: argparse.Namespace) -> int:
     n_classes = len(np.unique(target.y))
     if target.of_classes and n_classes < 2:
         raise CommandError(
-            f"{whole.path}: the target {asked.target!r} is {target.y[:1].tolist()[0]!r} in all rows: there is nothing to learn"
+            f"{whole.path}: the target {asked.target!r} is {target.y.tolist()[0]!r} in all rows: there is nothing to "
+            "learn"
         )
     kind = f"{n_classes:,} classes" if target.of_classes else "a number"
     why = f"({target.why}: --task says otherwise)"

@@ -178,7 +178,11 @@ def tried(estimator: Tabular) -> Any:
     """Return the estimator, which has predicted for a row of which nothing is known."""
     row = np.full((1, estimator.n_features_in_), None, object)
     matrix = estimator.preprocessing_.transform(row).astype(estimator._dtype, copy=False)
-    estimator._predicted(estimator._outputs_of(estimator.nets_, matrix).mean(axis=0))
+    outputs = []
+    for net in estimator.nets_:
+        outputs.append(np.asarray(net.predict(matrix), np.float64))
+        net._predictors.whole = None  # its memory: a file with many nets is read in little
+    estimator._predicted(np.mean(outputs, axis=0))
     return estimator
 
 
