@@ -2,10 +2,10 @@
 
 import argparse
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import frame
+import machine
 import numpy as np
 
 from fastnn import MSE, AdamW, BatchEnsemble, Dropout, GroupedDense, Layer, MeanOfMembers, Members, Model
@@ -101,17 +101,8 @@ def of_tabm(
     return step
 
 
-def missing() -> str:
-    try:
-        for module in ("torch", "tabm"):
-            import_module(module)
-    except ImportError as error:
-        return f"{error} (pip install torch tabm)"
-    return ""
-
-
 def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
-    why_not = missing()
+    why_not = machine.missing(("torch", "tabm"), "pip install torch tabm")
     rows_of_table = []
     for size in ((4, 16, 2),) if chosen.smoke else NETS:
         members, units, blocks = size

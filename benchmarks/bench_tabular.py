@@ -3,10 +3,10 @@
 import argparse
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from typing import Any
 
 import frame
+import machine
 import numpy as np
 
 from fastnn.sklearn import recipes
@@ -66,17 +66,8 @@ def of_pytabkit(x: np.ndarray, y: np.ndarray, epochs: int) -> Fit:
     return fit
 
 
-def missing() -> str:
-    try:
-        for module in ("torch", "pytabkit"):
-            import_module(module)
-    except ImportError as error:
-        return f"{error} (pip install torch pytabkit)"
-    return ""
-
-
 def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
-    why_not = missing()
+    why_not = machine.missing(("torch", "pytabkit"), "pip install torch pytabkit")
     epochs = 1 if chosen.smoke else QUICK_EPOCHS if chosen.quick else EPOCHS
     x, y = data(600 if chosen.smoke else ROWS, 0)
     what = f"RealMLP-TD, {len(x)} x {COLUMNS}, {epochs} epochs"

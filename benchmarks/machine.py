@@ -1,9 +1,10 @@
-"""What a benchmark ran on."""
+"""What a benchmark ran on, and what is there to run."""
 
 import datetime
 import os
 import platform
-from importlib import metadata
+from collections.abc import Iterable
+from importlib import import_module, metadata
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,16 @@ import numpy as np
 import fastnn
 
 _PEERS = ("scikit-learn", "torch", "jax", "jaxlib", "onnxruntime", "lightgbm", "xgboost", "catboost", "pytabkit")
+
+
+def missing(modules: Iterable[str], cure: str) -> str:
+    """Return why one of them cannot be imported here, and what helps; nothing where all can."""
+    try:
+        for module in modules:
+            import_module(module)
+    except ImportError as error:
+        return f"{error} ({cure})"
+    return ""
 
 
 def describe(threads: int) -> dict[str, str]:

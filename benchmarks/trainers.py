@@ -7,10 +7,10 @@ benchmarks/README.md says which other forms were tried.
 
 import sys
 import warnings
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
+import machine
 import numpy as np
 from workloads import BETA1, BETA2, EPS, Weights, Workload
 
@@ -485,9 +485,4 @@ def missing(name: str, workload: Workload | None = None) -> str:
     """Return why a library cannot train a net, or be imported here, or nothing."""
     if workload is not None and (workload.normalization or workload.dropout) and name in WITHOUT_NORMALIZATION:
         return "it has no normalization and no dropout"
-    try:
-        for module in MODULES.get(name, "numpy").split():
-            import_module(module)
-    except ImportError as error:
-        return f"{error} (benchmarks/README.md says how to install it)"
-    return ""
+    return machine.missing(MODULES.get(name, "numpy").split(), "benchmarks/README.md says how to install it")

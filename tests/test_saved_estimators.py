@@ -11,7 +11,7 @@ import pytest
 from test_malformed import Loader, changed, mutated, put_together, taken_apart
 
 import fastnn
-from fastnn import ModelFormatError
+from fastnn import Dense, Model, ModelFormatError, ReLU
 
 pytestmark = pytest.mark.once
 
@@ -264,3 +264,38 @@ def test_what_is_large_takes_little_more_memory_than_it_is_long(tmp_path):
     wide.save(loader.path)
     assert loader.load(loader.path.read_bytes()) is not None
     assert os.path.getsize(loader.path) < 5e6  # three nets of 1 MB, 1.3 MB of rows, 4,000 columns in words
+
+
+def with_many_values():
+    frame = pd.DataFrame({"id": [f"customer {i:04}" for i in range(400)] * 2, "x": np.arange(800.0)})
+    return regressor(x=frame, y=np.arange(800.0), n_nets=2, time_limit=0.5)
+
+
+@pytest.mark.filterwarnings("ignore:.*time_limit.*:UserWarning")
+@pytest.mark.parametrize(
+    "make",
+    [
+        with_many_values, lambda: classifier("many"),
+        lambda: Model([*(ReLU() for _ in range(60)), Dense(1)], seed=0).build(2),
+    ],
+)  # fmt: skip
+def test_what_is_saved_can_be_loaded_however_little_memory_a_file_may_take(make, tmp_path, monkeypatch):
+    """Or it is refused when it is saved, and the old file stays."""
+    model, saved = make(), []
+    for i in range(12, 24):
+        monkeypatch.setattr("fastnn.formats.strict_json._SPARE", 2**i)
+        path = tmp_path / "file"
+        path.write_text("old", encoding="utf-8")
+        said = ""
+        try:
+            model.save(path)
+        except ValueError as error:
+            said = str(error)
+        if said:
+            assert "would take more memory than a file of this size may" in said
+            assert path.read_text(encoding="utf-8") == "old"
+        else:
+            saved.append(i)
+            fastnn.load(path)
+    assert saved
+    assert saved[0] > 12

@@ -32,17 +32,19 @@ class Saved(Protocol):
         """Return the estimator that has come to that; its predictions have been tried."""
 
 
-def estimator_texts(estimator: Saved, rows: bool, trains: bool, custom: Custom | None) -> tuple[Texts, Arrays]:
-    """Return the texts and the arrays of the file of an estimator."""
+def estimator_texts(
+    estimator: Saved, rows: bool, trains: bool, custom: Custom | None, budget: Budget
+) -> tuple[Texts, Arrays]:
+    """Return the texts and the arrays of the file of an estimator, and take of a budget what reading it will cost."""
     name = type(estimator).__name__
     if getattr(import_module(_PACKAGE), name, None) is not type(estimator):
         raise TypeError(f"save: {name} is none of the classes of {_PACKAGE}, which files know: save one of those")
-    writer = Writer(custom)
+    writer = Writer(custom, budget)
     settings = writer.settings(estimator.get_params(deep=False), f"save: {name}")
     state = writer.value(estimator._state(rows), name)
     arrays, models = dict(writer.arrays), []
     for i, model in enumerate(writer.models):
-        texts, own = described(model, custom, trains)
+        texts, own = described(model, custom, trains, budget)
         models.append(texts)
         arrays.update((f"models.{i}.{key}", array) for key, array in own.items())
     of = {"class": name, "settings": settings, "state": state, "about": estimator._about()}

@@ -17,7 +17,7 @@ from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.estimator_file import Saved, estimator_of, estimator_texts, texts_in
 from fastnn.formats.model_file import OF_A_MODEL, Arrays, Texts, described, model_of, object_in
 from fastnn.formats.parts import Custom, require_custom
-from fastnn.formats.strict_json import write
+from fastnn.formats.strict_json import NO_END, Budget, write
 from fastnn.network import Network
 
 FORMAT, VERSION = "fastnn", 1
@@ -32,7 +32,8 @@ def save(model: Network, path: str | os.PathLike[str], custom: Custom | None = N
 
 
 def _save(model: Network, path: str | os.PathLike[str], custom: Custom | None) -> None:
-    _write(path, *described(model, custom))
+    budget = Budget(NO_END)
+    _write(path, *described(model, custom, budget=budget), budget.spent)
 
 
 def save_estimator(
@@ -41,10 +42,12 @@ def save_estimator(
     """Write an estimator to a file, with rows for importances, and with what its models train with."""
     _require_path("save", path)
     require_custom("save", custom)
-    _write(path, *estimator_texts(estimator, rows, trains, custom))
+    budget = Budget(NO_END)
+    _write(path, *estimator_texts(estimator, rows, trains, custom, budget), budget.spent)
 
 
-def _write(path: str | os.PathLike[str], texts: Texts, arrays: Arrays) -> None:
+def _write(path: str | os.PathLike[str], texts: Texts, arrays: Arrays, cost: int) -> None:
+    """Write a file that can be read again, in the memory that one of its size may take: `cost` of it beside texts."""
     metadata = {
         "format": FORMAT, "version": str(VERSION), "fastnn": __version__, "numpy": np.__version__,
         **{name: write(value) for name, value in texts.items()},
@@ -52,7 +55,9 @@ def _write(path: str | os.PathLike[str], texts: Texts, arrays: Arrays) -> None:
     head, ordered = encoded(metadata, arrays)
     size = len(head) + sum(array.nbytes for array in ordered)
     try:
-        texts_of(Container(io.BytesIO(head), size))
+        container = Container(io.BytesIO(head), size)
+        texts_of(container)
+        container.budget.spend(cost, "what its layers, other parts, labels and texts are")
     except ModelFormatError as error:
         raise ValueError(f"save: the file could not be read again: {error}") from None
     safely.replace(path, [head, *[array.reshape(-1).view(np.uint8) for array in ordered]])

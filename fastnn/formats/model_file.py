@@ -39,12 +39,14 @@ Texts = dict[str, Any]
 # -- to be written ----------------------------------------------------------------------------------------------------
 
 
-def described(model: Network, custom: Custom | None = None, trains: bool = True) -> tuple[Texts, Arrays]:
-    """Return the texts and the arrays of the file of a model.
+def described(
+    model: Network, custom: Custom | None = None, trains: bool = True, budget: Budget | None = None
+) -> tuple[Texts, Arrays]:
+    """Return the texts and the arrays of the file of a model, and take of a budget what it will cost to read them.
 
     Where it is not to be trained on, what it is trained with is left out, but for averages that predictions read.
     """
-    encoder, arrays = Encoder(custom), Arrays()
+    encoder, arrays = Encoder(custom, budget), Arrays()
     tree, trainer = model._tree, model._trainer
     trains = trains or trainer.state.averaging is not None
     architecture = {

@@ -20,7 +20,7 @@ from fastnn.arena import Array
 from fastnn.checks import shown
 from fastnn.formats.container import DTYPES
 from fastnn.formats.errors import ModelFormatError
-from fastnn.formats.strict_json import Budget
+from fastnn.formats.strict_json import NO_END, Budget
 from fastnn.schedules import Schedule
 from fastnn.settable import WithSettings
 from fastnn.settings import Part
@@ -94,14 +94,17 @@ class Encoder:
     ----------
     custom : mapping or None
         Names for functions and classes that have none.
+    budget : Budget or None
+        Of which is taken what it will cost to read the parts.
     """
 
-    def __init__(self, custom: Custom | None = None) -> None:
+    def __init__(self, custom: Custom | None = None, budget: Budget | None = None) -> None:
         self._custom = dict(custom or {})
         self._names = {id(value): name for name, value in self._custom.items()}
         self._written: dict[int, tuple[object, dict[str, Any]]] = {}
         self._own: dict[str, object] = {}
         self._n_shared = 0
+        self.budget = Budget(NO_END) if budget is None else budget
 
     def part(self, part: Any, where: str) -> dict[str, Any]:
         """Return a part as JSON; `where` says in errors what it is."""
@@ -129,6 +132,7 @@ class Encoder:
             settings[name] = self.value(value, f"{where}: {name}")
         made |= {"settings": settings} if settings.keys() & _RESERVED else settings
         self._written[id(given)] = given, made
+        self.budget.spend_for_part()
         return made
 
     def reference(self, part: Any) -> dict[str, Any]:
@@ -149,7 +153,7 @@ class Encoder:
 
     def decoder(self, known: list[Any]) -> Decoder:
         """Return what reads more of the same file, where some parts have been made."""
-        decoder = Decoder({**self._custom, **self._own}, Budget(2**40))
+        decoder = Decoder({**self._custom, **self._own}, Budget(NO_END))
         made = [(part, self._written[id(part)][1]) for part in known]
         decoder._shared = {of["id"]: part for part, of in made if "id" in of}
         return decoder
@@ -162,7 +166,7 @@ class Encoder:
             once = Encoder(self._custom)
             made, title = once.part(part, type(part).__name__), shown(part)
             try:
-                again = Decoder({**self._custom, **once._own}, Budget(2**40)).value(made, type(part).__name__)
+                again = Decoder({**self._custom, **once._own}, Budget(NO_END)).value(made, type(part).__name__)
                 is_same = Encoder(self._custom).part(again, type(part).__name__) == made
             except Exception as error:
                 raise TypeError(f"save: {title} cannot be made anew of what it keeps: {error}") from error

@@ -27,6 +27,11 @@ _OF_A_LABEL, _OF_A_RECORD = 80, 1024  # bytes of memory
 _DATES = re.compile(r"[<>=|]?[mM]8\[(Y|M|W|D|h|m|s|ms|us|ns)\]|datetime64\[(Y|M|W|D|h|m|s|ms|us|ns)\]")
 
 
+def _of_texts(n: int, n_bytes: int) -> int:
+    """Return the bytes of memory that texts take, and what they are read from."""
+    return _OF_A_LABEL * n + 4 * n_bytes
+
+
 class Labels(list[Any]):
     """Texts, bytes and numbers, of which there may be many: values of a category, names, classes."""
 
@@ -38,6 +43,8 @@ class Writer:
     ----------
     custom : mapping or None
         Names for functions that have none.
+    budget : Budget
+        Of which is taken what it will cost to read all.
 
     Attributes
     ----------
@@ -46,8 +53,8 @@ class Writer:
         Each once.
     """
 
-    def __init__(self, custom: Custom | None = None) -> None:
-        self._encoder = Encoder(custom)
+    def __init__(self, custom: Custom | None, budget: Budget) -> None:
+        self._encoder, self._budget = Encoder(custom, budget), budget
         self.arrays: dict[str, Array] = {}
         self.models: list[Model] = []
 
@@ -60,6 +67,7 @@ class Writer:
         if isinstance(value, Labels):
             return self._labels(value, where)
         if isinstance(value, Mapping):
+            self._budget.spend(_OF_A_RECORD, "what it holds")
             return {name: self.value(one, f"{where}: {name}") for name, one in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.value(one, f"{where}[{i}]") for i, one in enumerate(value)]
@@ -80,10 +88,12 @@ class Writer:
             if kinds == {str}:
                 texts = [value.encode("utf-8", "surrogatepass") for value in values]
                 lengths = np.array([*map(len, texts)], np.uint32)
+                self._budget.spend(_of_texts(len(texts), int(lengths.sum(dtype=np.uint64))), "its texts")
                 return {
                     "texts": self._array(np.frombuffer(b"".join(texts), np.uint8)), "lengths": self._array(lengths),
                 }  # fmt: skip
             if kinds == {float} or (kinds == {int} and all(-(2**63) <= value < 2**63 for value in values)):
+                self._budget.spend(_OF_A_LABEL * len(values), "its labels")
                 return self._array(np.array(values, np.int64 if int in kinds else np.float64))
         return [
             {"bytes": value.hex()} if isinstance(value, bytes) else self._encoder.value(value, where)
@@ -263,7 +273,7 @@ class Record:
             raise self._wrong(name, texts, "texts as bytes, and their lengths")
         if int(lengths.sum(dtype=np.uint64)) != len(texts):
             raise ModelFormatError(f"{self.where}: its {name} have other lengths than bytes")
-        self._source.budget.spend(_OF_A_LABEL * len(lengths) + 4 * len(texts), "its texts")
+        self._source.budget.spend(_of_texts(len(lengths), len(texts)), "its texts")
         ends = np.cumsum(lengths, dtype=np.int64).tolist()
         found, begin = list[str](), 0
         for end in ends:

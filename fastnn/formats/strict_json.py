@@ -14,6 +14,7 @@ _DIGITS = 400  # of a whole number: seeds may be long
 _STRING_OR_BRACKET = re.compile(rb'"[^"]*"|[\[\]{}]')
 _OF_A_BYTE, _OF_A_VALUE, _OF_A_PART = 14, 100, 4096  # bytes of memory
 _SPARE = 12 * 2**20  # bytes that a file may cost beside what it is long
+NO_END = 2**60  # bytes
 
 
 class Budget:
@@ -26,7 +27,12 @@ class Budget:
     """
 
     def __init__(self, size: int) -> None:
-        self.left = size + _SPARE
+        self._size, self.left = size, size + _SPARE
+
+    @property
+    def spent(self) -> int:
+        """How many bytes of it have been taken: of one without end, while a file is written, what it will cost."""
+        return self._size + _SPARE - self.left
 
     def spend(self, n: int, what: str) -> None:
         """Take n bytes of it, and raise ModelFormatError where there are not so many left."""

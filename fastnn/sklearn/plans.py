@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,7 +41,7 @@ def weighted_quantiles(sorted_rows: NDArray[np.intp] | None, values: Floats, wei
     return found
 
 
-class Plan:
+class Plan(ABC):
     """What becomes of one column.
 
     Attributes
@@ -65,13 +66,13 @@ class Plan:
         return []
 
     @property
+    @abstractmethod
     def said(self) -> str:
         """The same in words."""
-        raise NotImplementedError
 
+    @abstractmethod
     def state(self) -> dict[str, Any]:
         """Return what `from_state` makes it of again, beside place, name and what is missing."""
-        raise NotImplementedError
 
 
 class Dropped(Plan):
