@@ -9,6 +9,7 @@ pytest.importorskip("sklearn", "1.7")  # before, the originals had neither sampl
 from sklearn import neural_network
 from sklearn.exceptions import ConvergenceWarning
 
+from fastnn._core.tape import Shuffle, Tape, run_epochs
 from fastnn.sklearn import MLPClassifier, MLPRegressor
 
 OURS = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}
@@ -71,6 +72,79 @@ def test_twenty_steps_give_the_parameters_of_scikit_learn(task, setting):
         require_same(theirs, own)
         predict = "predict_proba" if hasattr(own, "predict_proba") else "predict"
         np.testing.assert_allclose(getattr(own, predict)(X), getattr(theirs, predict)(X), 1e-9)
+
+
+ENDS = {  # what ends a fit, how, and from where
+    "limit": {"max_iter": 7}, "tol": {"tol": 0.01, "max_iter": 900}, "tol of 1": {"tol": 1, "n_iter_no_change": 1},
+    "patience without end": {"tol": 1.0, "n_iter_no_change": np.inf, "max_iter": 30},
+    "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.1, "n_iter_no_change": 2, "max_iter": 90},
+    "in order": {"shuffle": False, "tol": 0.01, "max_iter": 900}, "many": {"max_iter": 4000, "tol": 0.0},
+    "of NumPy": {"random_state": None, "max_iter": 7}, "shared": {"random_state": "shared", "max_iter": 7},
+    "a subclass": {"random_state": "subclass", "max_iter": 7},
+    "infinite": {"solver": "sgd", "learning_rate_init": 1e60, "activation": "relu", "max_iter": 7},
+}  # fmt: skip
+
+
+def raised(function, *given):
+    try:
+        function(*given)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+class Reversed(np.random.RandomState):
+    def shuffle(self, x):
+        x[:] = x[::-1]
+
+
+@pytest.mark.parametrize("weighed", [False, True])
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("task", TASKS)
+def test_epochs_that_nobody_looks_at_are_those_that_are_printed(task, end, weighed, capsys):
+    """They run in one call, with the shuffle and the rule that ends them."""
+    known, random = [], {"shared": np.random.RandomState, "subclass": Reversed}
+    for verbose in (False, True):
+        settings = dict(ENDS[end])
+        settings["random_state"] = given = random.get(settings.get("random_state", 3), lambda seed: seed)(3)
+        if "random_state" in ENDS[end] and ENDS[end]["random_state"] is None:
+            settings["random_state"], given = None, np.random.mtrand._rand
+            np.random.seed(3)  # noqa: NPY002
+        _, model, y = both(task, verbose=verbose, warm_start=True, batch_size=40, **settings)
+        weight = np.linspace(0.5, 2, len(X)) if weighed else None
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            errors = [raised(model.fit, X, y, weight) for _ in range(2)]
+        names = "n_iter_", "t_", "loss_curve_", "best_loss_", "loss_", "_no_improvement_count"
+        found = [repr(getattr(model, name, None)) for name in names] + [str(one.message) for one in warned] + errors
+        drawn = given.randint(10**9) if hasattr(given, "randint") else None
+        known.append((found, drawn, model.net_.params.tobytes(), model.net_.history.loss))
+    assert known[0] == known[1]
+    assert capsys.readouterr().out.count("Iteration") > 0 or end == "infinite"
+    assert any(errors) == (end == "infinite")
+
+
+@pytest.mark.parametrize("kind", ["MT19937", "PCG64", "Philox", "SFC64"])
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_shuffles_are_those_of_numpy(kind, is_shared):
+    wanted, own = (np.random.RandomState(getattr(np.random, kind)(7)) for _ in range(2))
+    shuffle = Shuffle(own, is_shared)
+    for n in (1, 2, 3, 64, 65, 1000, 70_000):
+        index = np.arange(n)
+        orders = shuffled(index, shuffle)
+        for order in orders:
+            wanted.shuffle(index)
+            np.testing.assert_array_equal(order, index)
+    assert wanted.randint(10**9) == own.randint(10**9)
+
+
+def shuffled(index, shuffle):
+    """The orders of three epochs, as a function that stands for a step sees them."""
+    seen, order, gather, step = [], index.copy(), Tape(), Tape()
+    step.call(lambda: seen.append(order.copy()))
+    cells = np.zeros(1, np.int64), np.zeros(1)
+    run_epochs(gather, step, None, None, order, *cells, len(order), False, 0, 0, np.zeros(3), shuffling=shuffle)
+    return seen
 
 
 def test_several_numbers_take_the_same_steps_and_the_loss_is_their_sum():

@@ -47,7 +47,20 @@ def run_epochs(
     losses: NDArray[np.float64],
     team: Team | None = None,
     stop: Stop | None = None,
+    shuffling: Shuffle | None = None,
+    patience: Patience | None = None,
 ) -> tuple[int, int] | None: ...
+
+class Shuffle:
+    def __init__(self, random_state: Any, is_shared: bool) -> None: ...
+
+class Patience:
+    best: float
+    count: int
+    epochs: int
+    def __init__(self, tol: float, most: float, best: float, count: int, added: float = 0.0) -> None: ...
+    def begin_anew(self) -> None: ...
+    def take(self, loss: float) -> bool: ...
 
 class Claim:
     def __init__(self, excluded: str, nested: str | None = None) -> None: ...

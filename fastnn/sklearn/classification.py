@@ -18,7 +18,7 @@ from fastnn.sklearn.borrowed import StrOptions, check_first_classes, fit_context
 from fastnn.sklearn.contract import keep
 from fastnn.sklearn.extended import Extended
 from fastnn.sklearn.labels import Labels, SeveralLabels, has_margins, of_classes, of_targets
-from fastnn.sklearn.loop import Goal
+from fastnn.sklearn.recorded import Goal
 
 
 class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.arena import Array
 from fastnn.optimizers import LBFGS
-from fastnn.sklearn.loop import Recorded
+from fastnn.sklearn.recorded import Recorded
 from fastnn.sklearn.sparse import SparseRecorded, is_large, rows_of_block
 
 if TYPE_CHECKING:

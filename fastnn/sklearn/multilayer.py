@@ -23,8 +23,9 @@ from fastnn.optimizers import SGD, Adam, Optimizer
 from fastnn.sklearn import lbfgs, loop
 from fastnn.sklearn.borrowed import Interval, Options, StrOptions, check_sample_weight, fit_context
 from fastnn.sklearn.contract import Estimator, Live, random_state_of
-from fastnn.sklearn.loop import Best, Goal, Recorded, Validation
+from fastnn.sklearn.loop import Best, Validation
 from fastnn.sklearn.nets import fits, is_coarser, products, take_over
+from fastnn.sklearn.recorded import Goal, Recorded
 from fastnn.sklearn.rules import L2OfRows, Momentum
 from fastnn.sklearn.side_by_side import missing
 from fastnn.sklearn.sparse import SparseRecorded, is_large

@@ -18,7 +18,7 @@ from fastnn.sklearn.borrowed import StrOptions, fit_context
 from fastnn.sklearn.classification import MLPClassifier
 from fastnn.sklearn.contract import documents, keep
 from fastnn.sklearn.extended import Extended
-from fastnn.sklearn.loop import Goal
+from fastnn.sklearn.recorded import Goal
 
 
 @documents(MLPClassifier)

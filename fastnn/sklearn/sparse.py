@@ -14,7 +14,7 @@ from fastnn._core.team import Team
 from fastnn.arena import Array
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer
-from fastnn.sklearn.loop import Goal, Recorded, Search
+from fastnn.sklearn.recorded import Goal, Recorded, Search
 from fastnn.sklearn.rules import L2OfRows
 from fastnn.sklearn.watching import Watch
 from fastnn.training.history import History
@@ -69,6 +69,10 @@ class SparseRecorded(Recorded):
         self.team = Team(threads.chosen(n_threads, chunks, epochs * n_batches))
         training.begins(size, False)
         trainer.begun = None
+
+    @property
+    def is_alone(self) -> bool:
+        return False
 
     def renew(self, left: int) -> bool:
         return False

@@ -1,9 +1,59 @@
 # The loop over batches and epochs: one call from Python, without the GIL, for as many epochs as nobody looks between.
 
+cdef double EPOCHS_UNSEEN = 0.1     # seconds of epochs that end in one call, of which others want to see what they gave
+
+
+cdef class Patience:
+    """The rule that ends epochs whose losses have not become smaller for long: it runs between them, compiled.
+
+    Parameters
+    ----------
+    tol : float
+        By how much a loss has to be below the best one, to count.
+    most : float
+        The epochs are over when more than so many in a row did not count.
+    best : float
+        The smallest loss of the epochs before.
+    count : int
+        How many of them, the last ones, did not count.
+    added : float
+        What is added to each loss.
+
+    Attributes
+    ----------
+    best, count : float, int
+        The same now.
+    epochs : int
+        How many it has seen.
+    """
+
+    cdef readonly double best
+    cdef readonly Py_ssize_t count, epochs
+    cdef double tol, most, added
+
+    def __init__(self, double tol, double most, double best, Py_ssize_t count, double added=0):
+        self.tol, self.most, self.best, self.count, self.added = tol, most, best, count, added
+
+    def begin_anew(self):
+        """Count from 0 again."""
+        self.count = 0
+
+    def take(self, double loss):
+        """Count an epoch, and return whether the rule ends the epochs."""
+        return self.ends_with(loss)
+
+    cdef bint ends_with(self, double loss) noexcept nogil:
+        self.count = self.count + 1 if loss > self.best - self.tol else 0
+        if loss < self.best:
+            self.best = loss
+        self.epochs += 1
+        return self.count > self.most
+
+
 def run_epochs(
     Tape gather, Tape step, Tape gather_rest, Tape step_rest, int64_t[::1] index, int64_t[::1] cursor,
     double[::1] value, Py_ssize_t batch_size, bint shuffle, uint64_t seed, Py_ssize_t first_epoch, double[::1] losses,
-    Team team=None, stop=None,
+    Team team=None, stop=None, Shuffle shuffling=None, Patience patience=None,
 ):
     """Replay a gather and a step per batch, without the GIL, for as many epochs as `losses` has places.
 
@@ -25,6 +75,10 @@ def run_epochs(
         The threads that help, or None. The bits do not depend on them.
     stop
         A Stop, or what has its is_set, that ends the epochs as Ctrl-C does, or None.
+    shuffling
+        What shuffles the index before each epoch, in place of `shuffle`, or None.
+    patience
+        A rule that ends the epochs, or None. With it, they also end when a tenth of a second is over.
 
     Returns
     -------
@@ -52,7 +106,7 @@ def run_epochs(
             begun += 1
         return run_batches(
             gather, step, gather_rest, step_rest, index, cursor, value, batch_size, shuffle, seed, first_epoch, losses,
-            &player,
+            shuffling, patience, &player,
         )
     finally:
         for i in range(begun):
@@ -62,18 +116,20 @@ def run_epochs(
 cdef object run_batches(
     Tape gather, Tape step, Tape gather_rest, Tape step_rest, int64_t[::1] index, int64_t[::1] cursor,
     double[::1] value, Py_ssize_t batch_size, bint shuffle, uint64_t seed, Py_ssize_t first_epoch, double[::1] losses,
-    Player *player,
+    Shuffle shuffling, Patience patience, Player *player,
 ):
     cdef Py_ssize_t n = index.shape[0], n_batches = index.shape[0] // batch_size, epoch = 0, i = 0, rows
-    cdef double total, looked
+    cdef double total, looked, began = player.looked
     cdef int status = 0
     cdef bint gathering = False     # whether it is the gather that has failed
     with nogil:
         for epoch in range(losses.shape[0]):
             if shuffle:
                 status = permute(&index[0], n, seed, first_epoch + epoch, step, player)
-                if status != 0:
-                    break
+            elif shuffling is not None:
+                status = shuffling.shuffle(&index[0], n, step, player)
+            if status != 0:
+                break
             total = 0
             for i in range(n_batches + (n % batch_size != 0)):
                 rows = batch_size if i < n_batches else n % batch_size
@@ -106,6 +162,10 @@ cdef object run_batches(
             if status != 0:
                 break
             losses[epoch] = total / n
+            if patience is not None:
+                losses[epoch] += patience.added
+                if patience.ends_with(losses[epoch]) or seconds() - began > EPOCHS_UNSEEN:
+                    break
     if status == CALL_NOT_FINITE:
         return epoch, i
     if status != 0:

@@ -1,4 +1,4 @@
-# The order of rows in an epoch: a permutation that follows from (seed, epoch) alone.
+# The order of rows in an epoch: a permutation that follows from (seed, epoch) alone, or a shuffle of NumPy's.
 
 cdef extern from *:
     """
@@ -23,6 +23,12 @@ cdef inline uint64_t mix(uint64_t z) noexcept nogil:
     return z ^ (z >> 31)
 
 
+cdef inline void swap(int64_t *index, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
+    cdef int64_t last = index[i]
+    index[i] = index[j]
+    index[j] = last
+
+
 cdef enum:
     ROWS_PER_LOOK = 65536   # that are put in order before the clock is read: a millisecond where they miss the cache
 
@@ -36,7 +42,6 @@ cdef int permute(
     """
     cdef uint64_t state = mix(seed + mix(epoch + <uint64_t> 0x9E3779B97F4A7C15))
     cdef Py_ssize_t i, j, at, stop
-    cdef int64_t last
     cdef int status
     at = 0
     while at < n:
@@ -53,15 +58,92 @@ cdef int permute(
         stop = max(at - ROWS_PER_LOOK, 0)
         for i in range(at, stop, -1):
             j = <Py_ssize_t> multiply_high(i + 1, mix(state + <uint64_t> i * <uint64_t> 0x9E3779B97F4A7C15))
-            last = index[i]
-            index[i] = index[j]
-            index[j] = last
+            swap(index, i, j)
         at = stop
         if at > 0:
             status = look(tape, player)
             if status != 0:
                 return status
     return 0
+
+
+cdef extern from *:
+    """
+    /* How NumPy lets others draw from its bit generators: bitgen_t of numpy/random/bitgen.h */
+    typedef struct {
+        void *state;
+        uint64_t (*next_uint64)(void *state);
+        uint32_t (*next_uint32)(void *state);
+        double (*next_double)(void *state);
+        uint64_t (*next_raw)(void *state);
+    } BitGenerator;
+    """
+    ctypedef struct BitGenerator:
+        void *state
+        uint64_t (*next_uint64)(void *state) noexcept nogil
+        uint32_t (*next_uint32)(void *state) noexcept nogil
+
+
+cdef inline uint64_t draw_up_to(const BitGenerator *bits, uint64_t most) noexcept nogil:
+    """A whole number in [0, most], as NumPy's RandomState draws it: bits of which those beyond are thrown away."""
+    cdef uint64_t mask = most, drawn
+    mask |= mask >> 1
+    mask |= mask >> 2
+    mask |= mask >> 4
+    mask |= mask >> 8
+    mask |= mask >> 16
+    mask |= mask >> 32
+    while True:
+        if most <= <uint64_t> 0xFFFFFFFF:
+            drawn = bits.next_uint32(bits.state) & mask
+        else:
+            drawn = bits.next_uint64(bits.state) & mask
+        if drawn <= most:
+            return drawn
+
+
+cdef class Shuffle:
+    """``random_state.shuffle(index)`` of one of NumPy's RandomState, compiled: the same draws, the same order.
+
+    Parameters
+    ----------
+    random_state : numpy.random.RandomState
+    is_shared : bool
+        Whether others may draw from it at the same time: then the GIL and its lock are taken, as NumPy does.
+    """
+
+    cdef BitGenerator *bits
+    cdef object kept, lock
+
+    def __init__(self, random_state, bint is_shared):
+        generator = random_state._bit_generator
+        self.kept = generator.capsule
+        self.bits = <BitGenerator *> PyCapsule_GetPointer(self.kept, "BitGenerator")
+        self.lock = generator.lock if is_shared else None
+
+    cdef int shuffle(self, int64_t *index, Py_ssize_t n, Tape tape, Player *player) noexcept nogil:
+        """Signals are looked at as in `permute`, but not while the lock is held: a handler may draw, too."""
+        if self.lock is None:
+            return self.reorder(index, n, tape, player)
+        with gil:
+            try:
+                with self.lock:
+                    return self.reorder(index, n, tape, NULL)
+            except BaseException as error:      # of a signal's handler, while it waits
+                tape.error = error
+                return CALL_RAISED
+
+    cdef int reorder(self, int64_t *index, Py_ssize_t n, Tape tape, Player *player) noexcept nogil:
+        cdef Py_ssize_t i, j
+        cdef int status
+        for i in range(n - 1, 0, -1):
+            j = <Py_ssize_t> draw_up_to(self.bits, i)
+            swap(index, i, j)
+            if i % ROWS_PER_LOOK == 0 and player is not NULL:
+                status = look(tape, player)
+                if status != 0:
+                    return status
+        return 0
 
 
 def permutation(Py_ssize_t n, uint64_t seed, uint64_t epoch):
