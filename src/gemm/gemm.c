@@ -38,7 +38,8 @@ GEMM_API int gemm(const Product *p) {
     if (p->b_sum) { /* a row of ones @ b, just before its rows are needed in the cache */
         const real one = 1;
         const Product sums = {.m = 1, .n = p->n, .k = p->k, .a = &one, .b = p->b, .b_row = p->b_row, .b_col = p->b_col,
-                              .c = p->b_sum, .c_row = p->n, .update = p->update, .rate = p->rate};
+                              .c = p->b_sum, .c_row = p->n, .resume = p->resume, .update = p->update,
+                              .rate = p->rate};
         const int waits = p->update && p->k > BLOCK / PANEL;
         const int status = waits ? update_in_rectangles(&sums, 0) : product_of_chains(&sums);
         if (status != 0) return status;

@@ -8,8 +8,8 @@
  *     c[i, j] = (0 + a[i, 0] b[0, j] + a[i, 1] b[1, j] + ... + a[i, k - 1] b[k - 1, j]) + bias[j],
  *
  * whichever tile, tail or block it falls into: its bits depend neither on the tiling nor on how callers split the rows
- * or columns of c between threads. (A *term* of all chains is one p.) Blocks of k continue the chain from c; nothing
- * sums partial sums. The exception are dot products (dots.c): up to 3 columns and long contiguous rows of a, as in a
+ * or columns of c between threads, or k between products that go on from c (resume). (A *term* of all chains is one
+ * p.) Blocks of k continue the chain from c; nothing sums partial sums. The exception are dot products (dots.c): up to 3 columns and long contiguous rows of a, as in a
  * layer with one output, and dx of a batch of one row. What decides is n, k and a_col, and never m: rows may be split as
  * one likes, but columns only into parts of more than 3. No part of a product can know that there is only one row: the
  * caller says so (one_row).
@@ -53,6 +53,7 @@ typedef struct {
     const real *bias; /* (n), added at the end of the chain, or NULL */
     real *c;          /* c[i, j] = c[i * c_row + j]; overlaps no input */
     ptrdiff_t c_row;
+    int resume; /* the chains go on from c, as a product of the terms before has left them; more columns than dots */
     int update; /* c = c - rate * chain, in one multiply-add; without bias and finish */
     real rate;
     real *b_sum; /* (n): the sums of the rows of b, from the first to the last (or what they update), or NULL */

@@ -92,7 +92,7 @@ ALWAYS_INLINE void stream(const int count, ptrdiff_t n, const real *a, ptrdiff_t
  * columns of a tile are a small part of each row, on another page each time. b_col == 1, no update. */
 static NOINLINE void product_of_row(const Product *p) {
     ptrdiff_t q = 0;
-    for (ptrdiff_t j = 0; j < p->n; j++) p->c[j] = 0;
+    for (ptrdiff_t j = 0; j < p->n && !p->resume; j++) p->c[j] = 0;
     for (; q + STREAMED_ROWS <= p->k; q += STREAMED_ROWS) {
         stream(STREAMED_ROWS, p->n, p->a + q * p->a_col, p->a_col, p->b + q * p->b_row, p->b_row, p->c);
     }
@@ -257,7 +257,7 @@ static NOINLINE int product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff
     Tile t = whole_tile(p);
     for (ptrdiff_t q = 0; q < k; q += block_k) {
         t.k = smaller(block_k, k - q);
-        t.resume = q > 0;
+        t.resume = q > 0 || p->resume;
         const int complete = q + t.k == k;
         for (ptrdiff_t j = 0; j < n; j += block_n) {
             const ptrdiff_t width = smaller(block_n, n - j);
@@ -319,9 +319,11 @@ static NOINLINE int product_transposed(const Product *p, ptrdiff_t first, ptrdif
     for (ptrdiff_t i = 0, columns, vectors; i < m; i += columns) {
         columns = tile_columns(n, m - i, &vectors, &t);
         const ptrdiff_t block_k = even_part(k, vectors <= TILE_VECTORS ? BLOCK_K : BLOCK_K / 2);
+        real *c = p->c + i * p->c_row + first;
+        if (p->resume) pack(columns, columns, n, c, p->c_row, 1, sums, t.c_row);
         for (ptrdiff_t q = 0; q < k; q += block_k) {
             t.k = smaller(block_k, k - q);
-            t.resume = q > 0;
+            t.resume = q > 0 || p->resume;
             t.a = p->b + first * p->b_col + q * p->b_row;
             t.b = p->a + i * p->a_row + q * p->a_col;
             t.b_row = p->a_col;
@@ -332,7 +334,6 @@ static NOINLINE int product_transposed(const Product *p, ptrdiff_t first, ptrdif
             }
             tile_of(n, vectors, &t);
         }
-        real *c = p->c + i * p->c_row + first;
         for (ptrdiff_t j = 0; p->bias && j < n; j++) {
             for (ptrdiff_t l = 0; l < columns; l++) sums[j * t.c_row + l] += p->bias[first + j];
         }
@@ -356,12 +357,12 @@ GEMM_API NOINLINE int product_of_chains(const Product *p) {
         product_of_row(p);
         return 0;
     }
-    if (k == 1 && p->b_col == 1 && !p->a_rows && !p->bias) {
+    if (k == 1 && p->b_col == 1 && !p->a_rows && !p->bias && !p->resume) {
         product_of_column(p);
         return 0;
     }
     const int short_pays = p->b_row == 1 || (p->b_col == 1 && m >= SHORT_ROWS);
-    if (n > PANEL && k > 0 && k <= SHORT_K && short_pays && !by_index && !p->update) {
+    if (n > PANEL && k > 0 && k <= SHORT_K && short_pays && !by_index && !p->update && !p->resume) {
         product_of_short_chains(p);
         return 0;
     }

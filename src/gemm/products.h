@@ -19,7 +19,7 @@ GEMM_API int product_of_dots(const Product *p);
 ALWAYS_INLINE Tile whole_tile(const Product *p) {
     const Tile t = {.k = p->k, .a = p->a, .a_row = p->a_row, .a_col = p->a_col, .a_rows = p->a_rows,
                     .a_cols = p->a_cols, .b = p->b, .b_row = p->b_row, .c = p->c, .c_row = p->c_row, .bias = p->bias,
-                    .update = p->update, .rate = p->rate, .width = LANES};
+                    .resume = p->resume, .update = p->update, .rate = p->rate, .width = LANES};
     return t;
 }
 

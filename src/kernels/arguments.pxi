@@ -304,7 +304,7 @@ cdef inline int finish(Kernel k, Frame *f) except -1:
     call.body, call.updates = k.body, k.updates
     call.bounds = &k.bounds if k.bounds.count > 0 else NULL
     call.units = 1 if k.units < 0 else f.size[k.units]
-    call.grain, call.nanoseconds = 0, 0
+    call.turn, call.grain, call.nanoseconds = 0, 0, 0
     for i in range(k.n_times):
         nanoseconds *= f.size[k.times[i]]
     if nanoseconds > 0:

@@ -13,7 +13,7 @@ cdef extern from "gemm/gemm.h":
         Input a, b, bias
         Labels a_rows, a_cols, a_next
         Output c, b_sum
-        bint update, one_row
+        bint resume, update, one_row
         real rate
         void (*finish)(
             const void *context, Py_ssize_t i, Py_ssize_t j, Py_ssize_t rows, Py_ssize_t columns
@@ -25,9 +25,11 @@ cdef extern from "gemm/gemm.h":
 cdef enum:
     FIRST_TOUCH = 1         # nanosecond per number that is written, where the system has to give the memory first
     LEAST_ROWS = 12         # of a chunk: in fewer, a multiply-add waits for the one before it
+    LONG_TILES = 4          # of so many rows, at least, is a chunk of what takes long
     PANEL_COLUMNS = 32      # of a unit, where threads share the columns of a product
     LONG_ROWS = 256         # of a unit, where a product takes long
     LONG = 5000000          # nanoseconds
+    LONG_CHAIN = 1024       # multiply-adds of a turn, two blocks of the product
 
 # For chains of so many multiply-adds: one vector a cycle of 3 GHz, roughly.
 cdef inline double nanoseconds_per_element(Py_ssize_t inner) noexcept:
@@ -42,7 +44,7 @@ cdef void divide_product(
 ) noexcept:
     cdef double nanoseconds = nanoseconds_per_element(inner)
     cdef Py_ssize_t blocks = max(rows // LONG_ROWS, 1) if nanoseconds * rows * columns > LONG else 1
-    panel[0] = PANEL_COLUMNS if columns >= 4 * PANEL_COLUMNS and (by_columns or rows <= 4 * columns) else 0
+    panel[0] = PANEL_COLUMNS if columns >= 4 * PANEL_COLUMNS and (by_columns or rows <= 4 * columns) else -1
     if panel[0] > 0:
         # the last panel is wider: few columns could be summed in another order
         call.units = columns // PANEL_COLUMNS * blocks
@@ -55,17 +57,36 @@ cdef void divide_product(
         call.nanoseconds += FIRST_TOUCH * columns
 
 
-# The first rectangle of a product (rows, columns) in the units [begin, end), of which each has `width` columns, or is a
-# row where that is 0; returns the unit where the next rectangle begins.
+# dw of many rows, which takes long, runs in turns, each of so many rows: where chains go on from what is in dw, nothing
+# is read twice, as it would be by slices of dw. In a turn, units are rows of dw, as many as a tile has.
+cdef bint divide_into_turns(
+    Call *call, Py_ssize_t *panel, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t inner
+) noexcept:
+    cdef double nanoseconds = nanoseconds_per_element(inner)
+    cdef Py_ssize_t turns = (inner + LONG_CHAIN - 1) // LONG_CHAIN
+    if turns < 2 or rows < LONG_TILES * LEAST_ROWS or columns < 4 * PANEL_COLUMNS:
+        return False
+    if nanoseconds * rows * columns <= LONG:
+        return False
+    panel[0] = -LEAST_ROWS
+    call.turn = (rows + LEAST_ROWS - 1) // LEAST_ROWS
+    call.units = turns * call.turn
+    call_divide(call, (nanoseconds_per_element(inner // turns) + FIRST_TOUCH) * LEAST_ROWS * columns)
+    call.grain = max(call.grain, LONG_TILES)
+    return True
+
+
+# The first rectangle of a product (rows, columns) in the units [begin, end), of which each has `width` columns, or
+# -width rows where that is negative; returns the unit where the next rectangle begins.
 cdef inline Py_ssize_t part_of(
     Py_ssize_t units, Py_ssize_t width, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t begin, Py_ssize_t end,
     Product *p, Py_ssize_t *i, Py_ssize_t *j,
 ) noexcept nogil:
     cdef Py_ssize_t panels, blocks, block, last, panel
     memset(p, 0, sizeof(Product))
-    if width == 0:
-        i[0], j[0] = begin, 0
-        p.m, p.n = min(end, rows) - begin, columns
+    if width < 0:
+        i[0], j[0] = -width * begin, 0
+        p.m, p.n = min(-width * end, rows) - i[0], columns
         return end
     panels = columns // width
     blocks = units // panels
@@ -233,25 +254,34 @@ cdef int dense_dw_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexc
     cdef Operand x = Operand(s.x, NULL, NULL, s.n_in)
     cdef int status = choose(&x, s.index, s.cursor, s.rows, s.n_index, s.n_all)
     return status or multiply_dw(
-        &x, s.dy, s.dw, s.db, NULL, s.rows, s.n_out, call.units, s.panel, begin, end
+        &x, s.dy, s.dw, s.db, NULL, s.rows, s.n_out, call, s.panel, begin, end
     )
 
 # dw = x.T @ dy and db = the sum of the rows of dy; with lr, w and b lose lr times these instead. Units: panels of
-# columns, or rows of dw; whoever computes the first row computes db, also where there is no row.
+# columns, or rows of dw, in turns or not; whoever computes the first row computes db, also where there is no row.
 cdef inline int multiply_dw(
     const Operand *x, const real *dy, real *dw, real *db, const double *lr, Py_ssize_t rows, Py_ssize_t n_out,
-    Py_ssize_t units, Py_ssize_t panel, Py_ssize_t begin, Py_ssize_t end,
+    const Call *call, Py_ssize_t panel, Py_ssize_t begin, Py_ssize_t end,
 ) noexcept nogil:
     cdef Product p
-    cdef Py_ssize_t i, j, at = begin
+    cdef Py_ssize_t units = call.turn if call.turn > 0 else call.units      # of a turn
+    cdef Py_ssize_t turns = call.units // units, turn, first, i, j, at = begin
     cdef int status = 0
     while at < end and status == 0:
-        at = part_of(units, panel, x.n_in, n_out, at, end, &p, &i, &j)
-        p.k = rows
+        turn = at // units
+        first = rows * turn // turns
+        at = turn * units + part_of(
+            units, panel, x.n_in, n_out, at - turn * units, min(end - turn * units, units), &p, &i, &j
+        )
+        p.k = rows * (turn + 1) // turns - first
         p.a, p.a_row, p.a_col = x.x + i, 1, x.n_in
-        p.a_cols, p.a_next = x.index, x.next
-        p.b, p.b_row, p.b_col = dy + j, n_out, 1
+        if x.index is NULL:
+            p.a += first * x.n_in
+        else:
+            p.a_cols, p.a_next = x.index, x.next        # without turns
+        p.b, p.b_row, p.b_col = dy + first * n_out + j, n_out, 1
         p.c, p.c_row = dw + i * n_out + j, n_out
+        p.resume = turn > 0
         if i == 0 and db is not NULL:
             p.b_sum = db + j
         if lr is not NULL:
@@ -276,7 +306,8 @@ cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
         divide_product(&calls[1], &(<DenseBackward *> calls[1].payload).panel, s.rows, s.n_in, s.n_out)
     if s.dw is not NULL:
         calls.bounds = NULL
-        divide_product(calls, &s.panel, s.n_in, s.n_out, s.rows, by_columns=True)
+        if s.index is not NULL or not divide_into_turns(calls, &s.panel, s.n_in, s.n_out, s.rows):
+            divide_product(calls, &s.panel, s.n_in, s.n_out, s.rows, by_columns=True)
         return 1 + (s.dx is not NULL)
     if s.dx is NULL:
         return 0
@@ -306,7 +337,7 @@ cdef int dense_sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noex
     cdef Operand x = Operand(s.x, NULL, NULL, s.n_in)
     cdef int status = choose(&x, s.index, s.cursor, s.rows, s.n_index, s.n_all)
     return status or multiply_dw(
-        &x, s.dy, s.w, s.b, s.lr, s.rows, s.n_out, call.units, s.panel, begin, end
+        &x, s.dy, s.w, s.b, s.lr, s.rows, s.n_out, call, s.panel, begin, end
     )
 
 cdef Py_ssize_t prepare_dense_sgd(str kernel, Call *call) except -1:

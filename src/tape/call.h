@@ -52,7 +52,8 @@ typedef struct {
 struct Call {
     Body body;
     const CallBounds *bounds; /* of its numbers, or NULL */
-    ptrdiff_t units;          /* into how many independent parts the outputs can be split (rows, as a rule) */
+    ptrdiff_t units;          /* into how many parts the computation can be split (rows of the outputs, as a rule) */
+    ptrdiff_t turn;           /* so many are independent, and come behind those of the turn before; 0: all of them are */
     ptrdiff_t grain;          /* how many of them are worth handing to another thread (about 5 us); 0: never */
     double nanoseconds;       /* about how long one of them takes, where grain is not 0 */
     int updates;              /* writes to parameters: from here on, a training step is completed */

@@ -74,7 +74,7 @@ cdef int run_in_slices(const Call *call, Tape tape, Player *player) noexcept nog
     cdef double began
     cdef int status
     while at < call.units:
-        units = even_slice(call.units - at, units_per_look(call, player))
+        units = next_slice(call, at, units_per_look(call, player))
         began = seconds()
         status = run_units(call, at, at + units, player)
         if status == 0:
@@ -96,7 +96,7 @@ cdef int run_now_in_slices(const Call *call, Tape tape, Player *player) noexcept
     cdef double began, elapsed
     cdef int status
     while at < call.units:
-        units = even_slice(call.units - at, most)
+        units = next_slice(call, at, most)
         began = seconds()
         status = call_run(call, at, at + units)
         elapsed = seconds() - began
@@ -150,9 +150,17 @@ cdef inline bint all_in_bounds(Tape tape, Py_ssize_t begin, Py_ssize_t end) noex
     return True
 
 
-cdef inline Py_ssize_t even_slice(Py_ssize_t units, Py_ssize_t most) noexcept nogil:
-    """The first of equal slices: a small one at the end would read all that a product needs for little work."""
-    cdef Py_ssize_t slices = (units + most - 1) // most
+cdef inline Py_ssize_t next_slice(const Call *call, Py_ssize_t at, Py_ssize_t most) noexcept nogil:
+    """The first of equal slices: a small one at the end would read all that a product needs for little work.
+
+    Of turns, it is whole ones, or ends with one.
+    """
+    cdef Py_ssize_t units = call.units - at, slices
+    if call.turn > 0:
+        units = call.turn - at % call.turn
+        if units < most:
+            units = min(units + (most - units) // call.turn * call.turn, call.units - at)
+    slices = (units + most - 1) // most
     return (units + slices - 1) // slices
 
 
@@ -167,11 +175,21 @@ cdef inline void learn_pace(const Call *call, Py_ssize_t units, double elapsed, 
 
 
 cdef inline int run_units(const Call *call, Py_ssize_t begin, Py_ssize_t end, Player *player) noexcept nogil:
-    cdef Py_ssize_t chunks
-    if player.shared is not NULL and (call.grain > 0 or player.divide_all):
-        chunks = min((end - begin) // (1 if player.divide_all else call.grain), player.most_chunks)
-        if chunks > 1:
-            return team_run(player.shared, <team_function> call_run, call, begin, end, chunks)
+    cdef Py_ssize_t behind
+    cdef int status = 0
+    if player.shared is NULL or (call.grain == 0 and not player.divide_all):
+        return call_run(call, begin, end)
+    while begin < end and status == 0:      # threads wait for each other at the end of a turn
+        behind = end if call.turn == 0 else min(end, (begin // call.turn + 1) * call.turn)
+        status = run_shared(call, begin, behind, player)
+        begin = behind
+    return status
+
+
+cdef inline int run_shared(const Call *call, Py_ssize_t begin, Py_ssize_t end, Player *player) noexcept nogil:
+    cdef Py_ssize_t chunks = min((end - begin) // (1 if player.divide_all else call.grain), player.most_chunks)
+    if chunks > 1:
+        return team_run(player.shared, <team_function> call_run, call, begin, end, chunks)
     return call_run(call, begin, end)
 
 

@@ -32,6 +32,7 @@ cdef extern from "tape/call.h":
         Body body
         const CallBounds *bounds
         Py_ssize_t units
+        Py_ssize_t turn
         Py_ssize_t grain
         double nanoseconds
         int updates
