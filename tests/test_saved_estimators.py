@@ -21,7 +21,7 @@ pytest.importorskip("polars")
 
 from test_tabular import table  # noqa: E402
 
-from fastnn.sklearn import TabularClassifier, TabularRegressor  # noqa: E402
+from fastnn.sklearn import MLPClassifier, TabularClassifier, TabularRegressor  # noqa: E402
 
 FRAME, TARGET = table(120)
 ROWS = np.random.default_rng(0).normal(size=(90, 3))
@@ -271,11 +271,16 @@ def with_many_values():
     return regressor(x=frame, y=np.arange(800.0), n_nets=2, time_limit=0.5)
 
 
-@pytest.mark.filterwarnings("ignore:.*time_limit.*:UserWarning")
+def several_nets():
+    net = MLPClassifier((4,) * 20, random_state=0, max_iter=2, n_ensemble=6, early_stopping=True, solver="sgd")
+    return net.fit(ROWS, np.array([f"class {i}" for i in range(3)])[np.arange(90) % 3])
+
+
+@pytest.mark.filterwarnings("ignore:.*time_limit.*:UserWarning", "ignore:Stochastic Optimizer")
 @pytest.mark.parametrize(
     "make",
     [
-        with_many_values, lambda: classifier("many"),
+        with_many_values, lambda: classifier("many"), several_nets,
         lambda: Model([*(ReLU() for _ in range(60)), Dense(1)], seed=0).build(2),
     ],
 )  # fmt: skip

@@ -38,12 +38,18 @@ def run(asked: argparse.Namespace) -> int:
     name = asked.target or getattr(model, "target_name_", None)
     if name is None:
         raise CommandError(f"{asked.model} does not say which column was learnt: --target names it")
-    outputs, targets = [], []
+    sure = hasattr(model, "predict_proba")
+    outputs, targets = list[Any](), list[Any]()
     with files.opened(asked.data, asked.format, asked.delimiter, asked.encoding) as source:
         require_columns(source, [name], "of the target")
         at = source.names.index(name)
-        for block, x in models.inputs(model, source):
-            outputs.append(model.predict_proba(x) if hasattr(model, "classes_") else model.predict(x))
+        for block, x in models.inputs(model, source, name):
+            if not outputs and np.ndim(model.predict(x)) > 1:
+                raise CommandError(
+                    f"{asked.model} predicts several numbers or labels for a row: fastnn.load(path).score(x, y) scores "
+                    "it"
+                )
+            outputs.append(model.predict_proba(x) if sure else model.predict(x))
             targets.append(block.columns[at])
             text = block.text
     if not outputs:
@@ -58,7 +64,10 @@ def run(asked: argparse.Namespace) -> int:
         known = np.flatnonzero(np.array([value is not None for value in y], bool))
         _require(known, name)
         labels = np.array(y[known].tolist(), model.classes_.dtype)
-        scores = report.of_classes(labels, found[known], model.classes_)
+        if sure:
+            scores = report.of_classes(labels, found[known], model.classes_)
+        else:
+            scores = {"accuracy": float(np.mean(found[known] == labels))}
     else:
         if column.kind != "number":
             raise CommandError(f"{source.path}: the target {name!r} holds no numbers")
@@ -68,7 +77,7 @@ def run(asked: argparse.Namespace) -> int:
     print(f"{source.path}: {len(known):,} rows with a target {name!r}")
     for line in text_table(["", "value"], [[what, f"{value:.4g}"] for what, value in scores.items()], 1):
         print(line)
-    if hasattr(model, "classes_"):
+    if sure:
         report.section(
             "how sure it was, and how often it was right",
             report.calibration(labels, found[known], model.classes_),

@@ -174,6 +174,21 @@ def of_plans(source: Source, block: Block, plans: Sequence[Any]) -> Columns:
     return Columns([plan.name for plan in plans], columns)
 
 
+def values_of_plan(source: Source, block: Block, place: int, plan: Any) -> Any:
+    """Return a column of categories as objects, None where nothing is known.
+
+    Raises
+    ------
+    CommandError
+        Where a text is none of what the model learnt from: with its place.
+    """
+    values, title = block.columns[place], f"{source.path}: column {source.names[place]!r}"
+    column = _as_kind(values, plan, block, title) if block.text else typed([values], title)
+    if column.codes is None:
+        return np.array([None if value != value else value for value in column.numbers.tolist()], object)
+    return np.array([*column.values, None], object)[column.codes]
+
+
 def _as_kind(texts: Sequence[str], plan: Any, block: Block, where: str) -> Column:
     """Return texts as numbers, dates or values."""
     stripped = [text.strip() for text in texts]

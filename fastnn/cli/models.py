@@ -27,33 +27,46 @@ def load(path: str) -> Any:
     return fastnn.load(path)
 
 
-def inputs(model: Any, source: Source) -> Iterator[tuple[Block, Any]]:
+def inputs(model: Any, source: Source, target: str | None = None) -> Iterator[tuple[Block, Any]]:
     """Yield blocks of a table, and what of them the model reads.
+
+    A model without names of columns reads all of them, in their order, but for that of the target.
 
     Raises
     ------
     CommandError
         Where columns lack, or hold something else than when it was trained.
     """
-    from fastnn.cli.kinds import of_plans, require_columns
+    from fastnn.cli.kinds import of_plans, require_columns, values_of_plan
 
-    if not isinstance(model, Model):
+    if hasattr(model, "preprocessing_"):
         plans = model.preprocessing_.plans
         require_columns(source, [plan.name for plan in plans], "that the model was trained with")
         for block in source.blocks():
             yield block, of_plans(source, block, plans)
         return
-    names = list(model.feature_names or ())
+    categories: dict[int, Any] = {}
+    if isinstance(model, Model):
+        names, n = list(model.feature_names or ()), model.n_in
+    else:  # columns are put in order here, and arrays have no names
+        names, n = [*vars(model).pop("feature_names_in_", ())], model.n_features_in_
+        if hasattr(model, "_categories"):
+            categories = model._categories.plans
     if names:
-        require_columns(source, names, "that the net was trained with")
-    elif len(source.names) != model.n_in:
+        require_columns(source, names, "that the model was trained with")
+    names = names or [name for name in source.names if name != target]
+    if len(names) != n:
         raise CommandError(
-            f"{source.path} has {len(source.names)} columns, expected {model.n_in}: the net was trained without names, "
-            "so all columns are its inputs, in their order"
+            f"{source.path} has {len(names)} columns, expected {n}: the model was trained without names, so all "
+            f"columns are its inputs, in their order{'' if target is None else ', but for the target'}"
         )
-    places = [source.names.index(name) for name in names] or range(len(source.names))
+    places = [source.names.index(name) for name in names]
     for block in source.blocks():
-        yield block, np.stack([_numbers(source, block, i) for i in places], axis=1)
+        columns = [
+            values_of_plan(source, block, at, categories[i]) if i in categories else _numbers(source, block, at)
+            for i, at in enumerate(places)
+        ]
+        yield block, np.stack(columns, axis=1)
 
 
 def _numbers(source: Source, block: Block, i: int) -> Any:
@@ -63,6 +76,6 @@ def _numbers(source: Source, block: Block, i: int) -> Any:
     if not block.text:
         column = typed([values], where)
         if column.kind not in ("number", "empty"):
-            raise CommandError(f"{where} holds no numbers, which a net needs")
+            raise CommandError(f"{where} holds no numbers, which the model needs")
         return column.numbers
     return np.array(read_all(number_in, [text.strip() for text in values], block, where, "a number"))

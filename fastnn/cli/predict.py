@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -40,51 +41,84 @@ def run(asked: argparse.Namespace) -> int:
         raise OptionError(f"--interval is {asked.interval:g}, expected a share above 0 and below 1, such as 0.9")
     refuse_existing(asked.output, asked.force, asked.model, asked.data)
     model = models.load(asked.model)
-    names = _names(model, asked)
+    _require_answers(model, asked)
     with files.opened(asked.data, asked.format, asked.delimiter, asked.encoding) as source:
         require_columns(source, asked.keep, "that --keep names")
         kept = [source.names.index(name) for name in asked.keep]
 
-        def blocks() -> Iterator[list[Any]]:
+        def blocks() -> Iterator[tuple[list[str], list[Any]]]:
             for block, x in models.inputs(model, source):
                 try:
-                    predicted = _columns(model, x, asked)
+                    names, predicted = _predicted(model, x, asked)
                 except ValueError as error:
                     raise CommandError(f"{source.path}, from {block.place(0)} on: {error}") from error
-                yield [*(block.columns[i] for i in kept), *predicted]
+                yield names, [*(block.columns[i] for i in kept), *predicted]
 
-        write(asked.output, rows_in(asked.output, asked.output_format, [*asked.keep, *names], blocks()))
+        every = blocks()
+        first = next(every, None)  # which says what there is of each row
+        names = ["prediction"] if first is None else first[0]
+        of_all = (columns for _, columns in chain([] if first is None else [first], every))
+        write(asked.output, rows_in(asked.output, asked.output_format, [*asked.keep, *names], of_all))
     return DONE
 
 
-def _names(model: Any, asked: argparse.Namespace) -> list[str]:
-    """Return the names of the columns that are written."""
-    classes = getattr(model, "classes_", None)
-    if asked.interval is not None and (isinstance(model, Model) or classes is not None):
+def _require_answers(model: Any, asked: argparse.Namespace) -> None:
+    """Raise OptionError where a model cannot say what is asked for."""
+    if asked.interval is not None and not hasattr(model, "predict_interval"):
         raise OptionError("--interval: the model predicts no number with bounds")
+    if not asked.probabilities:
+        return
     if isinstance(model, Model):
-        if asked.probabilities and model.class_names is None:
+        if model.class_names is None:
             raise OptionError("--probabilities: the net has no classes; what it predicts are its outputs")
-        if model.class_names is None:
-            return ["prediction"] if model.n_out == 1 else [f"output {i}" for i in range(model.n_out)]
-        return ["prediction", *(map(str, model.class_names) if asked.probabilities else ())]
-    target = getattr(model, "target_name_", None) or "prediction"
-    if classes is not None:
-        return [target, *(f"probability of {label}" for label in (classes.tolist() if asked.probabilities else ()))]
-    if asked.probabilities:
+    elif not hasattr(model, "classes_"):
         raise OptionError("--probabilities: the model predicts numbers, and has no classes")
-    return [target, *([] if asked.interval is None else [f"{target}: lower", f"{target}: upper"])]
+    elif not hasattr(model, "predict_proba"):
+        raise OptionError("--probabilities: the model predicts by margins, and has none")
 
 
-def _columns(model: Any, x: Any, asked: argparse.Namespace) -> list[Any]:
+def _predicted(model: Any, x: Any, asked: argparse.Namespace) -> tuple[list[str], list[Any]]:
+    """Return what is written of these rows: the names of the columns, and the columns."""
     if isinstance(model, Model):
-        outputs = np.asarray(model.predict(x)).reshape(len(x), -1)
-        if model.class_names is None:
-            return list(outputs.T)
-        names = np.array(model.class_names, object)
-        found = names[outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(int)]
-        return [found, *(outputs.T if asked.probabilities else ())]
-    if hasattr(model, "classes_"):
-        p = model.predict_proba(x)
-        return [model.classes_[p.argmax(axis=1)], *(p.T if asked.probabilities else ())]
-    return [model.predict(x), *([] if asked.interval is None else model.predict_interval(x, asked.interval))]
+        return _of_net(model, x, asked.probabilities)
+    target = getattr(model, "target_name_", None) or "prediction"
+    probabilities = model.predict_proba(x) if asked.probabilities else None
+    one = hasattr(model, "classes_") and hasattr(model, "preprocessing_")
+    if one:  # predicted once
+        p = model.predict_proba(x) if probabilities is None else probabilities
+        found = model.classes_[p.argmax(axis=1)]
+    else:
+        found = np.asarray(model.predict(x))
+    names, columns = _numbered(target, found)
+    if probabilities is not None:
+        several = isinstance(probabilities, list)
+        each: Any = [("", probabilities, model.classes_)]
+        if several:
+            each = zip(names, probabilities, model.classes_, strict=True)
+        for of, p, classes in each:
+            names = [*names, *(f"probability of {label}{of and f' ({of})'}" for label in classes.tolist())]
+            columns += list(p.T)
+    if asked.interval is not None:
+        for which, bound in zip(("lower", "upper"), model.predict_interval(x, asked.interval), strict=True):
+            more, bounds = _numbered(target, bound)
+            names, columns = [*names, *(f"{name}: {which}" for name in more)], [*columns, *bounds]
+    return names, columns
+
+
+def _numbered(name: str, found: Any) -> tuple[list[str], list[Any]]:
+    """Return the columns of predictions, of which there may be several for a row, with their names."""
+    if found.ndim == 1:
+        return [name], [found]
+    columns = found.reshape(len(found), -1).T
+    return [f"{name} {i}" for i in range(len(columns))], list(columns)
+
+
+def _of_net(model: Model, x: Any, probabilities: bool) -> tuple[list[str], list[Any]]:
+    outputs = np.asarray(model.predict(x)).reshape(len(x), -1)
+    if model.class_names is None:
+        names = ["prediction"] if model.n_out == 1 else [f"output {i}" for i in range(model.n_out)]
+        return names, list(outputs.T)
+    classes = np.array(model.class_names, object)
+    found = classes[outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(int)]
+    more = [*map(str, model.class_names)] if probabilities else []
+    return ["prediction", *more], [found, *(outputs.T if probabilities else ())]

@@ -13,6 +13,7 @@ from fastnn.formats.records import Record, Source, Writer
 from fastnn.formats.strict_json import Budget
 
 _PACKAGE = "fastnn.sklearn"  # whose public classes a file may name
+_RULES = "fastnn.sklearn.rules"  # which has parts that are not public
 
 
 class Saved(Protocol):
@@ -39,12 +40,12 @@ def estimator_texts(
     name = type(estimator).__name__
     if getattr(import_module(_PACKAGE), name, None) is not type(estimator):
         raise TypeError(f"save: {name} is none of the classes of {_PACKAGE}, which files know: save one of those")
-    writer = Writer(custom, budget)
+    writer, parts = Writer(custom, budget), import_module(_RULES).IN_FILES
     settings = writer.settings(estimator.get_params(deep=False), f"save: {name}")
     state = writer.value(estimator._state(rows), name)
     arrays, models = dict(writer.arrays), []
-    for i, model in enumerate(writer.models):
-        texts, own = described(model, custom, trains, budget)
+    for i, (model, rules) in enumerate(writer.models):
+        texts, own = described(model, custom, trains, budget, parts, rules)
         models.append(texts)
         arrays.update((f"models.{i}.{key}", array) for key, array in own.items())
     of = {"class": name, "settings": settings, "state": state, "about": estimator._about()}
@@ -53,11 +54,12 @@ def estimator_texts(
 
 def estimator_of(texts: Texts, arrays: Arrays, budget: Budget, custom: Custom | None) -> Any:
     """Return the estimator that texts and arrays describe."""
-    models = []
+    models, parts = [], import_module(_RULES).IN_FILES
     for i, one in enumerate(texts["models"]):
         before = f"models.{i}."
         own = {name: arrays.pop(name) for name in [*arrays] if name.startswith(before)}
-        models.append(model_of(one, {name[len(before) :]: array for name, array in own.items()}, budget, custom))
+        own = {name[len(before) :]: array for name, array in own.items()}
+        models.append(model_of(one, own, budget, custom, parts))
     source = Source(arrays, models, budget, custom)
     of = Record(texts["estimator"], "its estimator", source)
     module = import_module(_PACKAGE)

@@ -12,7 +12,7 @@ from fastnn.checks import shown
 from fastnn.constraints import Constraint
 from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.fit_file import FitDecoder, FitEncoder
-from fastnn.formats.parts import Custom, Decoder, Encoder, require_text
+from fastnn.formats.parts import Custom, Decoder, Encoder, Known, require_text
 from fastnn.formats.strict_json import Budget, parse
 from fastnn.layers import Layer
 from fastnn.layers.contract import OF_THE_CONTRACT
@@ -40,13 +40,19 @@ Texts = dict[str, Any]
 
 
 def described(
-    model: Network, custom: Custom | None = None, trains: bool = True, budget: Budget | None = None
+    model: Network,
+    custom: Custom | None = None,
+    trains: bool = True,
+    budget: Budget | None = None,
+    also: Known | None = None,
+    more: Mapping[str, Optimizer] | None = None,
 ) -> tuple[Texts, Arrays]:
     """Return the texts and the arrays of the file of a model, and take of a budget what it will cost to read them.
 
     Where it is not to be trained on, what it is trained with is left out, but for averages that predictions read.
+    `more` are optimizers beside its own, by name, which others keep for it.
     """
-    encoder, arrays = Encoder(custom, budget), Arrays()
+    encoder, arrays = Encoder(custom, budget, also), Arrays()
     tree, trainer = model._tree, model._trainer
     trains = trains or trainer.state.averaging is not None
     architecture = {
@@ -63,7 +69,11 @@ def described(
     training: dict[str, Any] = {
         "loss": None if loss is None else encoder.part(loss, "the loss"),
         "optimizer": None if optimizer is None else encoder.part(optimizer, "the optimizer"),
-        "named": {name: encoder.part(own, f"the optimizer {name!r}") for name, own in trainer._named.items() if trains},
+        "named": {
+            name: encoder.part(own, f"the optimizer {name!r}")
+            for name, own in {**trainer._named, **(more or {})}.items()
+            if trains
+        },
         "fits": int(trainer.state.fits[0]),
     }
     remembering = [optimizer for optimizer, _ in trainer.state.memories.items() if encoder.knows(optimizer)]
@@ -134,9 +144,9 @@ def object_in(metadata: Mapping[str, str], name: str) -> Texts:
     return found
 
 
-def model_of(texts: Texts, arrays: Arrays, budget: Budget, custom: Custom | None) -> Model:
+def model_of(texts: Texts, arrays: Arrays, budget: Budget, custom: Custom | None, also: Known | None = None) -> Model:
     """Return the model that texts and arrays describe."""
-    decoder = Decoder(custom, budget)
+    decoder = Decoder(custom, budget, also)
     parts = _Sections(arrays)
     of = texts["architecture"]
     layers = [decoder.part(one, Layer, f"layer {i + 1}") for i, one in enumerate(_list(of, "layers"))]

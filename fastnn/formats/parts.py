@@ -28,6 +28,7 @@ from fastnn.signatures import is_ours, parameters_of
 from fastnn.words import near
 
 Custom = Mapping[str, Any]
+Known = Mapping[str, type]  # classes of this package that are not public, which files of a kind may name, too
 
 _RESERVED = {"type", "own", "id", "settings"}  # beside which no setting of that name stands
 _NUMBERS = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
@@ -96,10 +97,12 @@ class Encoder:
         Names for functions and classes that have none.
     budget : Budget or None
         Of which is taken what it will cost to read the parts.
+    also : mapping or None
+        Classes of this package that the file may name beside the public ones.
     """
 
-    def __init__(self, custom: Custom | None = None, budget: Budget | None = None) -> None:
-        self._custom = dict(custom or {})
+    def __init__(self, custom: Custom | None = None, budget: Budget | None = None, also: Known | None = None) -> None:
+        self._custom, self._also = dict(custom or {}), also or {}
         self._names = {id(value): name for name, value in self._custom.items()}
         self._written: dict[int, tuple[object, dict[str, Any]]] = {}
         self._own: dict[str, object] = {}
@@ -110,10 +113,11 @@ class Encoder:
         """Return a part as JSON; `where` says in errors what it is."""
         if id(part) in self._written:
             return self.reference(part)
-        given, part = part, part._in_files() if isinstance(part, Part) else part
+        given, also = part, self._also.get(type(part).__name__)
+        part = part._in_files() if isinstance(part, Part) and type(part) is not also else part
         kind = type(part)
         own = not is_ours(kind)
-        if not own and public_classes().get(kind.__name__) is not kind:
+        if not own and kind not in (public_classes().get(kind.__name__), also):
             raise TypeError(
                 f"save: {where} is {shown(part)}, which no model file holds: write a public part in its place"
             )
@@ -153,7 +157,7 @@ class Encoder:
 
     def decoder(self, known: list[Any]) -> Decoder:
         """Return what reads more of the same file, where some parts have been made."""
-        decoder = Decoder({**self._custom, **self._own}, Budget(NO_END))
+        decoder = Decoder({**self._custom, **self._own}, Budget(NO_END), self._also)
         made = [(part, self._written[id(part)][1]) for part in known]
         decoder._shared = {of["id"]: part for part, of in made if "id" in of}
         return decoder
@@ -238,10 +242,12 @@ class Decoder:
     custom : mapping or None
         The classes and functions that are a user's own, by name.
     budget : Budget
+    also : mapping or None
+        Classes of this package that the file may name beside the public ones.
     """
 
-    def __init__(self, custom: Custom | None, budget: Budget) -> None:
-        self._custom, self._budget = dict(custom or {}), budget
+    def __init__(self, custom: Custom | None, budget: Budget, also: Known | None = None) -> None:
+        self._custom, self._budget, self._also = dict(custom or {}), budget, also or {}
         self._shared: dict[int, Any] = {}
 
     def part(self, given: Any, base: type | tuple[type, ...], where: str) -> Any:
@@ -270,7 +276,7 @@ class Decoder:
         self._budget.spend_for_part()
         tag = "own" if "own" in given else "type"
         name = given[tag]
-        kind = self._own(name, where, True) if tag == "own" else public_classes().get(_text(name, where))
+        kind = self._own(name, where, True) if tag == "own" else self._public(_text(name, where))
         if kind is None:
             raise _unknown(name, where)
         settings = given["settings"] if isinstance(given.get("settings"), dict) else given
@@ -296,6 +302,9 @@ class Decoder:
                 raise ModelFormatError(f"{where}: its id is {str(number)[:40]}, expected a number of its own")
             self._shared[number] = part
         return part
+
+    def _public(self, name: str) -> Any:
+        return self._also.get(name) or public_classes().get(name)
 
     def _own(self, name: Any, where: str, is_class: bool) -> Any:
         """Return what a user has passed for a name."""

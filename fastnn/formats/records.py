@@ -19,6 +19,7 @@ from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.parts import Custom, Decoder, Encoder
 from fastnn.formats.strict_json import Budget
 from fastnn.model import Model
+from fastnn.optimizers import Optimizer
 
 T = TypeVar("T")
 _KNOWN = frozenset(np.dtype(code) for code in DTYPES.values())
@@ -36,6 +37,17 @@ class Labels(list[Any]):
     """Texts, bytes and numbers, of which there may be many: values of a category, names, classes."""
 
 
+class Settings(dict[str, Any]):
+    """What a user has set, by name, where several objects have settings."""
+
+
+class Trained:
+    """A model with optimizers that others keep for it, by name, beside its own."""
+
+    def __init__(self, model: Model, rules: Mapping[str, Optimizer]) -> None:
+        self.model, self.rules = model, rules
+
+
 class Writer:
     """Writes what objects have come to.
 
@@ -49,19 +61,23 @@ class Writer:
     Attributes
     ----------
     arrays : dict
-    models : list of Model
-        Each once.
+    models : list of tuple (Model, dict)
+        Each once, with optimizers that others keep for it.
     """
 
     def __init__(self, custom: Custom | None, budget: Budget) -> None:
         self._encoder, self._budget = Encoder(custom, budget), budget
         self.arrays: dict[str, Array] = {}
-        self.models: list[Model] = []
+        self.models: list[tuple[Model, Mapping[str, Optimizer]]] = []
 
     def value(self, value: Any, where: str) -> Any:
         """Return it as JSON."""
         if isinstance(value, Model):
-            return {"model": self._place_of(value)}
+            return {"model": self._place_of(value, {})}
+        if isinstance(value, Trained):
+            return {"model": self._place_of(value.model, value.rules)}
+        if isinstance(value, Settings):
+            return self.settings(value, where)
         if isinstance(value, np.ndarray):
             return self._array(value) if value.dtype in _KNOWN else self._labels(value.tolist(), where)
         if isinstance(value, Labels):
@@ -105,11 +121,11 @@ class Writer:
         self.arrays[name] = array
         return {"array": name}
 
-    def _place_of(self, model: Model) -> int:
-        for i, known in enumerate(self.models):
+    def _place_of(self, model: Model, rules: Mapping[str, Optimizer]) -> int:
+        for i, (known, _) in enumerate(self.models):
             if known is model:
                 return i
-        self.models.append(model)
+        self.models.append((model, rules))
         return len(self.models) - 1
 
 
@@ -211,6 +227,15 @@ class Record:
         if type(value) not in (int, float) or not (abs(value) < 1e308 and value > above):
             raise self._wrong(name, value, f"a finite number above {above:g}")
         return float(value)
+
+    def real(self, name: str) -> float | None:
+        """Return a number, which may be infinite or NaN, or None."""
+        value = self._take(name)
+        if isinstance(value, dict) and isinstance(value.get("number"), str):
+            value = self._source.decoder.value(value, f"{self.where}: {name}")
+        if type(value) not in (int, float, type(None)):
+            raise self._wrong(name, value, "a number or null")
+        return None if value is None else float(value)
 
     def choice(self, name: str, options: Sequence[str] | Mapping[str, Any]) -> str:
         """Return one of some texts."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn.arena import Array
+from fastnn.formats.errors import ModelFormatError
+from fastnn.formats.records import Labels, Record
 from fastnn.layers import Embedding, Layer
 from fastnn.sklearn.frames import Column, columns_in, is_frame
 from fastnn.sklearn.plans import CategoryPlan, asked_in, of_kinds, values_of
@@ -38,6 +42,7 @@ class Categories:
 
     def __init__(self, asked: Any) -> None:
         self.asked = asked
+        self._names: list[str] = []
         self.plans: dict[int, CategoryPlan] = {}
         self.made: list[str] = []
         self.codes: dict[int, int] = {}
@@ -49,17 +54,59 @@ class Categories:
         places = asked_in(self.asked, names)
         if isinstance(self.asked, str):
             places = {i for i, column in enumerate(given) if _says_so(column)}
+        self._names = names
         for i, (name, column) in enumerate(zip(names, given, strict=True)):
-            if i not in places:
-                self.made.append(name)
-                continue
-            plan = self._learnt(i, name, read(column, f"column {name!r}"), more_may_come and _says_so(column))
-            self.plans[i] = plan
-            if plan.form == "embedding":
+            if i in places:
+                column_read = read(column, f"column {name!r}")
+                self.plans[i] = self._learnt(i, name, column_read, more_may_come and _says_so(column))
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Say what the net reads."""
+        for i, name in enumerate(self._names):
+            plan = self.plans.get(i)
+            if plan is not None and plan.form == "embedding":
                 self.codes[len(self.made)] = len(plan.values)
-            self.made += plan.made
+            self.made += [name] if plan is None else plan.made
         if not self.made:
             raise ValueError("X holds nothing to learn from: all of its columns are categories without a value")
+
+    def mask(self, n: int) -> NDArray[np.bool_]:
+        """Return which of n columns are categories."""
+        return np.isin(np.arange(n), [*self.plans])
+
+    # -- what is saved ------------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Return what `from_state` makes it of again."""
+        plans = sorted(self.plans.items())
+        places, missing = [i for i, _ in plans], [plan.missing for _, plan in plans]
+        return {
+            "names": Labels(self._names),
+            "places": np.array(places, np.int64),
+            "missing": np.array(missing, np.int64),
+            "columns": [plan.state() for _, plan in plans],
+        }
+
+    @classmethod
+    def from_state(cls, asked: Any, n: int, state: Record) -> Categories:
+        """Return what has been learnt of n columns."""
+        found = cls(asked)
+        found._names = state.names("names", n)
+        places = state.array("places", np.int64, None).tolist()
+        missing = state.array("missing", np.int64, len(places)).tolist()
+        columns = [*zip(places, missing, strict=True)]
+        if any(not 0 <= i < n for i in places) or any(i >= j for i, j in pairwise(places)):
+            raise ModelFormatError(f"its categories are the columns {str(places)[:60]}, expected places below {n}")
+        for of in state.items("columns"):
+            if not columns:
+                raise ModelFormatError("it has more columns of categories than places")
+            i, rows = columns.pop(0)
+            found.plans[i] = CategoryPlan.from_state(i, found._names[i], rows, of)
+        if columns:
+            raise ModelFormatError(f"it lacks {len(columns)} columns of categories")
+        found._arrange()
+        return found
 
     def _learnt(self, place: int, name: str, column: Column, all_of_them: bool) -> CategoryPlan:
         if column.kind == "date":

@@ -12,12 +12,15 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 
 from fastnn.arena import Array
+from fastnn.formats.errors import ModelFormatError
+from fastnn.formats.records import Record
 from fastnn.losses import Loss
 from fastnn.sklearn import choices
 from fastnn.sklearn.borrowed import StrOptions, check_first_classes, fit_context
+from fastnn.sklearn.classes import classes_from, classes_in_words, classes_state
 from fastnn.sklearn.contract import keep
 from fastnn.sklearn.extended import Extended
-from fastnn.sklearn.labels import Labels, SeveralLabels, has_margins, of_classes, of_targets
+from fastnn.sklearn.labels import Labels, SeveralLabels, has_margins, labels_from, of_classes, of_targets
 from fastnn.sklearn.recorded import Goal
 
 
@@ -277,8 +280,34 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         -------
         ndarray of shape (n_samples,), or (n_samples, n_classes) where rows may be of several, or (n_samples, n_outputs)
         """
-        outputs = self._outputs(self._rows(X))
-        return self._known_labels.labels(outputs)
+        return self._predicted_for(self._rows(X))
+
+    def _predicted_for(self, X: Any) -> Array:
+        return self._known_labels.labels(self._outputs(X))
+
+    # -- what is saved ------------------------------------------------------------------------------------------------
+
+    def _state_of_targets(self) -> dict[str, Any]:
+        classes = self.classes_ if isinstance(self.classes_, list) else [self.classes_]
+        return {"classes": [*map(classes_state, classes)], "labels": self._known_labels.state()}
+
+    def _restore_targets(self, record: Record) -> None:
+        classes = [classes_from(of, 1) for of in record.items("classes")]
+        self._known_labels = labels = record.part("labels", labels_from)
+        known = labels.classes if isinstance(labels, SeveralLabels) else [labels.classes]
+        if [*map(len, classes)] != [*map(len, known)]:
+            raise ModelFormatError("its classes are others than those of its labels")
+        self.classes_ = classes if isinstance(labels, SeveralLabels) else classes[0]
+
+    def _about_targets(self) -> list[list[str]]:
+        classes = self.classes_ if isinstance(self.classes_, list) else [self.classes_]
+        return [["classes", classes_in_words(one)] for one in classes]
+
+    def _require_outputs(self) -> None:
+        if self._known_labels.n_outputs != self.n_outputs_:
+            raise ModelFormatError(f"it has {self.n_outputs_} outputs, expected {self._known_labels.n_outputs}")
+
+    # -- probabilities ------------------------------------------------------------------------------------------------
 
     @available_if(lambda self: self._has_probabilities())  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Any:

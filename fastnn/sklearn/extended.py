@@ -21,12 +21,13 @@ from fastnn.sklearn.categories import Categories
 from fastnn.sklearn.frames import is_frame
 from fastnn.sklearn.loop import Validation
 from fastnn.sklearn.multilayer import Multilayer
+from fastnn.sklearn.saved_nets import SavedNets
 from fastnn.sklearn.watching import Scorer, Watch
 
 _ENDS = {"softmax": "softmax", "logistic": "sigmoid"}
 
 
-class Extended(Multilayer):
+class Extended(SavedNets, Multilayer):
     """The other half of the settings, in the places that `Multilayer` has for them."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -107,6 +108,10 @@ class Extended(Multilayer):
             return self._ended(self._net_for(X).predict(X))
         return self._ended(self._net_for(X).predict(X, n_threads=self.n_threads))
 
+    @abstractmethod
+    def _predicted_for(self, X: Any) -> Any:
+        """Return what is predicted for checked rows."""
+
     def _ended(self, raw: Array) -> Array:
         """Return outputs as they are predicted from."""
         return raw
@@ -149,7 +154,7 @@ class Extended(Multilayer):
         if reset:
             self._categories = Categories(self.categorical_features)
             self._categories.learn(X, incremental)
-            self.is_categorical_ = np.isin(np.arange(X.shape[1]), [*self._categories.plans])
+            self.is_categorical_ = self._categories.mask(X.shape[1])
         return self._categories.read(X)
 
     def __sklearn_tags__(self) -> Any:

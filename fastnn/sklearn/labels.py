@@ -10,6 +10,8 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from fastnn.arena import Array
+from fastnn.formats.errors import ModelFormatError
+from fastnn.formats.records import Record
 from fastnn.losses import (
     BinaryCrossEntropy,
     BinaryFocal,
@@ -23,6 +25,7 @@ from fastnn.losses import (
     SquaredHinge,
 )
 from fastnn.sklearn import choices
+from fastnn.sklearn.classes import classes_from, classes_state
 
 
 def binarized(y: Array) -> tuple[LabelBinarizer, Array | None]:
@@ -126,6 +129,16 @@ class Labels:
     def width(self) -> int:
         """How many outputs the net has for one label of each row."""
         return len(self.classes) if self.kind == "multiclass" else 1 + self._is_pair
+
+    @property
+    def n_outputs(self) -> int:
+        """How many outputs the net has."""
+        return len(self.classes) if self.kind.startswith("multilabel") else self.width
+
+    def state(self) -> dict[str, Any]:
+        """Return what `labels_from` makes it of again."""
+        classes, sparse = classes_state(self.classes), bool(self.binarizer.sparse_input_)
+        return {"classes": classes, "kind": self.kind, "sparse": sparse, "ends": self.ends, "margins": self.margins}
 
     def require(self, y: Array, what: str, all_of_them: bool = False, where: str = "") -> None:
         """Raise ValueError for labels that are none of the classes, or where not all of them are there."""
@@ -234,6 +247,15 @@ class SeveralLabels:
         return "identity"
 
     @property
+    def n_outputs(self) -> int:
+        """How many outputs the net has."""
+        return sum(self._widths)
+
+    def state(self) -> dict[str, Any]:
+        """Return what `labels_from` makes it of again."""
+        return {"of": [labels.state() for labels in self.of]}
+
+    @property
     def _widths(self) -> list[int]:
         """How many outputs of the net each target has."""
         return [labels.width for labels in self.of]
@@ -323,6 +345,31 @@ def of_classes(classes: Any, y: Any) -> Labels | SeveralLabels:
         return SeveralLabels([Labels(LabelBinarizer().fit(np.asarray(one))) for one in classes])
     several = type_of_target(y).startswith("multilabel")
     return Labels(LabelBinarizer().fit(y if several else classes))
+
+
+def labels_from(record: Record) -> Labels | SeveralLabels:
+    """Return what their state has been made of."""
+    if record.has("of"):
+        found = SeveralLabels([_one_from(of) for of in record.items("of")])
+        if not found.of:
+            raise ModelFormatError("it has no targets")
+        found.margins = found.of[0].margins
+        return found
+    return _one_from(record)
+
+
+def _one_from(record: Record) -> Labels:
+    binarizer = LabelBinarizer()
+    binarizer.classes_ = record.part("classes", lambda of: classes_from(of, 1))
+    binarizer.y_type_ = record.choice("kind", ("binary", "multiclass", "multilabel-indicator"))
+    binarizer.sparse_input_ = record.flag("sparse")
+    n, kind = len(binarizer.classes_), binarizer.y_type_
+    if (kind == "binary" and n > 2) or (kind == "multiclass" and n < 3):
+        raise ModelFormatError(f"its labels are {kind}, of {n} classes")
+    found = Labels(binarizer)
+    found.ends = record.choice("ends", ("softmax", "logistic")) if record.has("ends") else None
+    found.margins = record.flag("margins")
+    return found
 
 
 def column_of(y: Array, j: int) -> Array:

@@ -30,8 +30,9 @@ def minimize(estimator: Multilayer, X: Any, y: Array, sample_weight: Array | Non
         made, size = SparseRecorded, rows_of_block(X, net.dtype)
     elif hasattr(X, "toarray"):
         x = X.toarray()
-    e._rule = LBFGS(e.max_iter, tolerance_grad=e.tol)
-    recorded = made(net, e._rule, e._goal(target), x, target, sample_weight, size, 1)
+    e.__dict__.pop("_rule", None)  # steps that come begin anew
+    rule = LBFGS(e.max_iter, tolerance_grad=e.tol)
+    recorded = made(net, rule, e._goal(target), x, target, sample_weight, size, 1)
     with recorded.team:
         search = recorded.search()
         options = {"maxfun": e.max_fun, "maxiter": e.max_iter, "gtol": e.tol}

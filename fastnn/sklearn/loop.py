@@ -23,22 +23,42 @@ if TYPE_CHECKING:
 
 
 class Best:
-    """The state of a net where it has been best."""
+    """The state of a net where it has been best.
 
-    def __init__(self, net: Model) -> None:
+    Parameters
+    ----------
+    net : Model
+    kept : list of ndarray or None
+        That state; None is how it is now.
+    """
+
+    def __init__(self, net: Model, kept: list[Array] | None = None) -> None:
+        self._net = net
+        self.kept = [array.copy() for array in self.arrays_of(net)] if kept is None else kept
+
+    @staticmethod
+    def arrays_of(net: Model) -> list[Array]:
+        """Return the arrays of a net that are its state."""
         memory = net._own()
-        self._own = [memory.params, *memory.states]
-        self._kept = [array.copy() for array in self._own]
+        return [memory.params, *memory.states]
 
     def keep(self) -> None:
         """Keep the state as it is now."""
-        for kept, own in zip(self._kept, self._own, strict=True):
+        for kept, own in zip(self.kept, self.arrays_of(self._net), strict=True):
             np.copyto(kept, own)
 
     def put_back(self) -> None:
         """Give the net the state that is kept."""
-        for kept, own in zip(self._kept, self._own, strict=True):
+        for kept, own in zip(self.kept, self.arrays_of(self._net), strict=True):
             np.copyto(own, kept)
+
+    def of(self, net: Model) -> Best:
+        """Return the same of a net that has taken over the parameters of this one: what only one has is as it is."""
+        known = {array.dtype: array for array in self.kept[1:]}
+        states = self.arrays_of(net)[1:]
+        kept = [known.get(array.dtype, array) for array in states]
+        same = [one if one.shape == own.shape else own for one, own in zip(kept, states, strict=True)]
+        return Best(net, [self.kept[0], *(array.copy() for array in same)])
 
 
 class Validation:

@@ -183,6 +183,7 @@ class Multilayer(Estimator, ABC):
     def _begin(self, sizes: list[int], n_in: int, dtype: Any) -> None:
         """Begin anew: a new net, and nothing known of it."""
         self.__dict__.pop("_given", None)
+        self.__dict__.pop("_rule", None)
         self.n_layers_ = len(sizes) + 2
         self.out_activation_ = self._ends_in()
         self.net_, self._made_of = self._make_net(sizes, n_in, self.n_outputs_, dtype), self._shape
@@ -226,6 +227,8 @@ class Multilayer(Estimator, ABC):
             take_over(made, net)
             self.net_, self._made_of = made, now
             self.__dict__.pop("_rule", None)
+            if "_best" in self.__dict__:
+                self._best = self._best.of(made)
         elif self.alpha and net.penalties:
             net.penalties[0].l2 = self.alpha / 2
         else:
@@ -334,8 +337,7 @@ class Multilayer(Estimator, ABC):
                     "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=4
                 )
             size = int(min(self.batch_size, n))
-        target = self._target(y)
-        goal = self._goal(target)
+        goal = self._goal(target := self._target(y))
         epochs = 1 if incremental else self.max_iter
         made: type[Recorded] = Recorded
         if is_large(X, self.net_.dtype):
@@ -458,8 +460,7 @@ class Multilayer(Estimator, ABC):
         raise missing(self, name)
 
     def _set_arrays(self, name: str, arrays: Any) -> None:
-        own = getattr(self, name, None)
-        if isinstance(own, Live):
+        if isinstance(own := getattr(self, name, None), Live):
             own.fill(arrays)
         else:
             self.__dict__.setdefault("_given", {})[name] = list(arrays)

@@ -208,22 +208,24 @@ clip_value, n_threads, n_ensemble, categorical_features : Any
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Of a loss of q quantiles (n_samples, q), or (n_samples, n_outputs, q). With `return_std` a tuple of two.
         """
-        rows = self._rows(X)
+        return self._predicted_for(self._rows(X), return_std)
+
+    def _predicted_for(self, X: Any, return_std: bool = False) -> Any:
         nets = self.__dict__.get("estimators_")
         if nets is None and not return_std and self._is_plain:  # the usual call for one row: it has to be fast
-            outputs = self._outputs(rows)
+            outputs = self._outputs(X)
             outputs = np.exp(outputs) if self.out_activation_ == "exp" else outputs
             return outputs[:, 0] if outputs.shape[1] == 1 else outputs
         is_normal = isinstance(self._part, GaussianNLL)
         if nets is None:
-            found = self._predicted(rows)
-            spread = np.sqrt(self._variances(rows)) if return_std and is_normal else None
+            found = self._predicted(X)
+            spread = np.sqrt(self._variances(X)) if return_std and is_normal else None
         else:
-            each = np.stack([net._predicted(rows) for net in nets])
+            each = np.stack([net._predicted(X) for net in nets])
             found = each.mean(axis=0)
             variance = each.var(axis=0)
             if return_std and is_normal:
-                variance = variance + np.mean([net._variances(rows) for net in nets], axis=0)
+                variance = variance + np.mean([net._variances(X) for net in nets], axis=0)
             spread = np.sqrt(variance)
         found = found[:, 0] if found.shape[1] == 1 else found
         if not return_std:

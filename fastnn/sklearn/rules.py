@@ -53,3 +53,6 @@ class Momentum(SGD):
 
     def _in_files(self) -> Part:
         return SGD(**self._made_with())
+
+
+IN_FILES: dict[str, type] = {"L2OfRows": L2OfRows, "Momentum": Momentum}  # of estimators

@@ -15,7 +15,7 @@ from fastnn.arena import Array
 from fastnn.checks import flag, number_of
 from fastnn.formats import files
 from fastnn.formats.errors import ModelFormatError
-from fastnn.formats.records import Labels, Record, dates_of
+from fastnn.formats.records import Record
 from fastnn.model import Model
 from fastnn.sklearn.jobs import Part
 from fastnn.sklearn.preprocessing import Preprocessing
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from fastnn.sklearn.ensemble import Tabular
 
 _FLOATS = (np.float32, np.float64)
-_MOST_SHOWN = 8  # classes
 
 
 class Saving:
@@ -184,39 +183,6 @@ def tried(estimator: Tabular) -> Any:
         net._predictors.whole = None  # its memory: a file with many nets is read in little
     estimator._predicted(np.mean(outputs, axis=0))
     return estimator
-
-
-# -- classes ----------------------------------------------------------------------------------------------------------
-
-
-def classes_state(classes: Array) -> dict[str, Any]:
-    """Return labels of any dtype."""
-    if classes.dtype.kind in "mM":
-        return {"dtype": classes.dtype.name, "values": classes.astype(np.int64)}
-    return {"dtype": classes.dtype.str if classes.dtype.kind != "O" else "O", "values": Labels(classes.tolist())}
-
-
-def classes_from(state: Record) -> Array:
-    """Return them again: two at least, in order."""
-    dtype = state.text("dtype")
-    if dtype[:1] in "mMdt" and dtype != "O":
-        found: Array = state.array("values", np.int64, None).astype(dates_of(dtype))
-    else:
-        values = state.labels("values")
-        kind, size = dtype.lstrip("<>|=")[:1], dtype.lstrip("<>|=")[1:]
-        longest = max(map(len, values), default=0) if kind in ("U", "S") else 8
-        if kind not in "biufUSO" or not (kind == "O" or size.isdecimal()) or (size and int(size) > 4 * longest + 8):
-            raise ModelFormatError(f"its classes have the dtype {dtype[:40]!r}, expected that of numbers or text")
-        found = np.array(values, object).astype(dtype) if kind != "O" else np.array(values, object)
-    if found.ndim != 1 or len(found) < 2 or not (found[:-1] < found[1:]).all():
-        raise ModelFormatError("its classes are not in order, or fewer than two")
-    return found
-
-
-def classes_in_words(classes: Array) -> str:
-    """Return the first of them."""
-    some = ", ".join(map(str, classes[:_MOST_SHOWN].tolist()))
-    return f"{some}, ... ({len(classes)} in all)" if len(classes) > _MOST_SHOWN else some
 
 
 # -- the rest ---------------------------------------------------------------------------------------------------------

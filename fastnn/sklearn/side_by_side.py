@@ -57,6 +57,12 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, validation_data: Any
     finally:
         for net in own:
             net.__dict__.pop("_validation_data", None)
+    gather(e, own)
+    return e
+
+
+def gather(e: Any, own: list[Any]) -> None:
+    """Let an estimator be that of these, which are fitted."""
     for name in ("net_", *_CURVES, *_NUMBERS):
         e.__dict__.pop(name, None)
     for name in (*_CURVES, *_NUMBERS):
@@ -69,7 +75,6 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, validation_data: Any
     e.loss_ = float(np.mean([net.loss_ for net in own]))
     e.n_iter_ = max(net.n_iter_ for net in own)
     e.t_ = own[0].t_
-    return e
 
 
 def _callbacks(given: Any, i: int) -> Any:

@@ -14,20 +14,13 @@ from sklearn.utils.validation import column_or_1d
 from fastnn.checks import number, shown
 from fastnn.formats.records import Record
 from fastnn.sklearn.calibration import at_temperature, log_loss_at, of_mean, temperature_for
+from fastnn.sklearn.classes import classes_from, classes_in_words, classes_state
 from fastnn.sklearn.contract import keep
 from fastnn.sklearn.ensemble import Tabular
 from fastnn.sklearn.explaining import Explanation
 from fastnn.sklearn.frames import Floats
 from fastnn.sklearn.jobs import Matrix, joined
-from fastnn.sklearn.saving import (
-    about,
-    classes_from,
-    classes_in_words,
-    classes_state,
-    restore,
-    state_of,
-    tried,
-)
+from fastnn.sklearn.saving import about, restore, state_of, tried
 from fastnn.sklearn.sizes import Sized
 from fastnn.sklearn.targets import labels_of, numbers_to_learn, targets_in, validation_in
 
