@@ -290,10 +290,8 @@ class Multilayer(Estimator, ABC):
         is_there = not self.__dict__.keys().isdisjoint(("net_", "_given"))
         first = not (is_there and (self.warm_start or incremental))
         X, y = self._validate_input(X, y, incremental, reset=first)
-        if sample_weight is not None:
-            sample_weight = check_sample_weight(sample_weight, X)
-        if y.ndim == 1:
-            y = y[:, None]
+        sample_weight = None if sample_weight is None else check_sample_weight(sample_weight, X)
+        y = y[:, None] if y.ndim == 1 else y
         self.n_outputs_ = self._n_units(y)
         self._random_state = random_state_of(self.random_state)
         if first:
