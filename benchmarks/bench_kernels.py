@@ -154,6 +154,8 @@ def normalization(op: str, rows: int, width: int, dtype: str, normal: Callable[.
     x, dy, scale, shift = normal(rows, width), normal(rows, width), normal(width), normal(width)
     if op == "scale_columns":
         return [x, scale, shift, np.full_like(x, np.nan)]
+    if op == "scale_columns_backward":
+        return [x, dy, scale, np.full_like(x, np.nan), *(np.full_like(scale, np.nan) for _ in range(2))]
     forward = [
         x,
         scale,

@@ -303,6 +303,10 @@ class Kernels:
     @staticmethod
     def scale_columns(x: Real, factor: Real | None, offset: Real | None, y: Real, tape: Tape | None = None) -> None: ...
     @staticmethod
+    def scale_columns_backward(
+        x: Real, dy: Real, factor: Real, dx: Real | None, dfactor: Real, doffset: Real | None, tape: Tape | None = None
+    ) -> None: ...
+    @staticmethod
     def layer_norm_forward(
         x: Real,
         scale: Real,

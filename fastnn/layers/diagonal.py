@@ -59,8 +59,8 @@ class Scale(Layer):
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
         if run.trains:
-            self.kernels.scale_columns_gradients(x, dy, None, None, self.ds, None, run.tape)
-        if dx is not None:
+            self.kernels.scale_columns_backward(x, dy, self.s, dx, self.ds, None, run.tape)
+        elif dx is not None:
             self.kernels.scale_columns(dy, self.s, None, dx, run.tape)
 
 

@@ -189,18 +189,20 @@ class BatchEnsemble(Layer):
         if dx is None and not run.trains:
             return
         k, scaled, product = self.kernels, run.scratch["scaled"], run.scratch["product"]
+        r, s = self.r.reshape(-1), self.s.reshape(-1)
         if run.trains:
             db = self.db.reshape(-1) if self.bias else None
-            k.scale_columns_gradients(product, dy, None, None, self.ds.reshape(-1), db, run.tape)
-        k.scale_columns(dy, self.s.reshape(-1), None, dy, run.tape)
+            k.scale_columns_backward(product, dy, s, dy, self.ds.reshape(-1), db, run.tape)
+        else:
+            k.scale_columns(dy, s, None, dy, run.tape)
         x_of, scaled_of, dy_of = (self._of_members(array) for array in (x, scaled, dy))
         if run.trains:
             k.dense_backward(scaled_of, self.w, dy_of, None, self.dw, None, tape=run.tape)
         k.dense_backward(x_of, self.w, dy_of, scaled_of, None, None, tape=run.tape)  # it is needed no more
         if run.trains:
-            k.scale_columns_gradients(x, scaled, None, None, self.dr.reshape(-1), None, run.tape)
-        if dx is not None:
-            k.scale_columns(scaled, self.r.reshape(-1), None, dx, run.tape)
+            k.scale_columns_backward(x, scaled, r, dx, self.dr.reshape(-1), None, run.tape)
+        elif dx is not None:
+            k.scale_columns(scaled, r, None, dx, run.tape)
 
 
 def _apart(activation: Layer) -> Layer:

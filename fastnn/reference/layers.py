@@ -279,6 +279,17 @@ def scale_columns(x: Array, factor: Array | None, offset: Array | None, y: Array
     y[...] = x * (1 if factor is None else factor) + (0 if offset is None else offset)
 
 
+def scale_columns_backward(
+    x: Array, dy: Array, factor: Array, dx: Array | None, dfactor: Array, doffset: Array | None
+) -> None:
+    """dx = dy factor, dfactor = sum_i dy_i x_i, doffset = sum_i dy_i; dx may be dy."""
+    dfactor[...] = (dy * x).sum(axis=0)
+    if doffset is not None:
+        doffset[...] = dy.sum(axis=0)
+    if dx is not None:
+        dx[...] = dy * factor
+
+
 def layer_norm_forward(
     x: Array, scale: Array, shift: Array | None, y: Array, mean: Array | None, inverse: Array, eps: float = 1e-5
 ) -> None:

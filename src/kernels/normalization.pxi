@@ -12,6 +12,9 @@ cdef extern from "math/normalization.h":
         const real *x, const real *dy, const real *mean, const real *factor, const real *shift, const real *slope,
         real *dx, Py_ssize_t n
     ) noexcept nogil
+    void add_scaled_columns(
+        const real *x, const real *dy, const real *factor, real *dx, real *total, real *products, Py_ssize_t n
+    ) noexcept nogil
     double sum_centered_squares(const real *x, Py_ssize_t n, real center) noexcept nogil
     void sum_row_gradients(
         const real *x, const real *dy, const real *scale, Py_ssize_t n, real mean, real inverse, real *sum,
@@ -26,6 +29,7 @@ cdef extern from "math/normalization.h":
 cdef enum:
     UNIT = 16           # columns: in fewer, threads would read the same cache lines
     COLUMNS = 128       # of what is summed at a time
+    WIDE_COLUMNS = 512  # where there is little else: rows of wide arrays lie in pages of their own
 
 cdef void divide_columns(Call *call, Py_ssize_t rows, Py_ssize_t n, double nanoseconds) noexcept:
     """So many nanoseconds for each element."""
@@ -230,6 +234,42 @@ kernel("""scale_columns(x: in (rows, n), factor: in (n) | None, offset: in (n) |
 
     y = x * factor + offset, which have a number for each column; without them 1 and 0.
     """, scale_columns_body, sizeof(ScaleColumns))
+
+
+cdef struct ScaleColumnsBackward:
+    Input x, dy, factor
+    Output dx, dfactor, doffset
+    Py_ssize_t rows, n
+
+cdef int scale_columns_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const ScaleColumnsBackward *s = <const ScaleColumnsBackward *> call.payload
+    cdef real[WIDE_COLUMNS] total, products
+    cdef Py_ssize_t at = begin * UNIT, behind = min(end * UNIT, s.n), n, i, row
+    while at < behind:
+        n = min(<Py_ssize_t> WIDE_COLUMNS, behind - at)
+        memset(total, 0, sizeof(total))
+        memset(products, 0, sizeof(products))
+        for i in range(s.rows):
+            row = i * s.n + at
+            add_scaled_columns(
+                s.x + row, s.dy + row, s.factor + at, s.dx + row if s.dx is not NULL else NULL, total, products, n
+            )
+        memcpy(s.dfactor + at, products, n * sizeof(real))
+        if s.doffset is not NULL:
+            memcpy(s.doffset + at, total, n * sizeof(real))
+        at += n
+    return 0
+
+cdef Py_ssize_t prepare_scale_columns_backward(str kernel, Call *call) except -1:
+    cdef const ScaleColumnsBackward *s = <const ScaleColumnsBackward *> call.payload
+    divide_columns(call, s.rows, s.n, 0.4)
+    return 1
+
+kernel("""scale_columns_backward(x: in (rows, n), dy: in (rows, n), factor: in (n), dx: out (rows, n) | dy | None,
+    dfactor: out (n), doffset: out (n) | None)
+
+    dx = dy * factor, dfactor = sum(dy * x), doffset = sum(dy), sums over the rows.
+    """, scale_columns_backward_body, sizeof(ScaleColumnsBackward), prepare_scale_columns_backward)
 
 
 cdef struct LayerNormForward:

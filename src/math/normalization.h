@@ -13,6 +13,24 @@ ALWAYS_INLINE void column_gradients(const real *x, const real *dy, const real *m
     for (ptrdiff_t j = 0; j < n; j++) dx[j] = factor[j] * real_fma(mean[j] - x[j], slope[j], dy[j] - shift[j]);
 }
 
+/* total += dy and products += dy * x, of n columns of one row, and, where there is a dx, which may be dy,
+ * dx = dy * factor. */
+ALWAYS_INLINE void add_scaled_columns(const real *x, const real *dy, const real *factor, real *dx, real *total,
+                                      real *products, ptrdiff_t n) {
+    INDEPENDENT
+    for (ptrdiff_t j = 0; !dx && j < n; j++) {
+        total[j] += dy[j];
+        products[j] += dy[j] * x[j];
+    }
+    INDEPENDENT
+    for (ptrdiff_t j = 0; dx && j < n; j++) {
+        const real d = dy[j];
+        total[j] += d;
+        products[j] += d * x[j];
+        dx[j] = d * factor[j];
+    }
+}
+
 /* The sum of (x - center)^2 over n elements, in double. */
 ALWAYS_INLINE double sum_centered_squares(const real *x, ptrdiff_t n, real center) {
     double lanes[REDUCTION_LANES] = {0}, total = 0;

@@ -190,6 +190,20 @@ def scale_columns_arguments(
     return {"x": x.astype(dtype), **of_columns, "y": unset((rows, width), dtype)}
 
 
+def scale_columns_backward_arguments(
+    rows: int, width: int, dtype: type, rng: np.random.Generator, dx: bool = True, doffset: bool = True
+) -> Arguments:
+    there = scale_columns_arguments(rows, width, dtype, rng)
+    return {
+        "x": there["x"],
+        "dy": rng.normal(size=(rows, width)).astype(dtype),
+        "factor": there["factor"],
+        "dx": unset((rows, width), dtype) if dx else None,
+        "dfactor": unset(width, dtype),
+        "doffset": unset(width, dtype) if doffset else None,
+    }
+
+
 def layer_norm_arguments(rows: int, width: int, dtype: type, rng: np.random.Generator, rms: bool = False) -> Arguments:
     """With ``rms``, without a mean and a shift."""
     there = batch_norm_arguments(rows, width, dtype, rng)
@@ -328,6 +342,22 @@ NORMALIZATION = (
             "factor": ("factor",),
             "offset": ("offset",),
             "neither": (),
+        }.items()
+    ),
+    *(
+        Case(
+            "scale_columns_backward",
+            partial(scale_columns_backward_arguments, dx="dx" in outputs, doffset="doffset" in outputs),
+            outputs,
+            {"dfactor": lambda a: np.sqrt(len(a.dy)) * np.abs(a.dy * a.x).sum(axis=0), "doffset": dshift_scale},
+            alias=("dy", "dx") if "dx" in outputs else None,
+            derivative_of="scale_columns",
+            variant=variant,
+        )
+        for variant, outputs in {
+            "": ("dx", "dfactor", "doffset"),
+            "no dx": ("dfactor", "doffset"),
+            "no doffset": ("dx", "dfactor"),
         }.items()
     ),
     *(
