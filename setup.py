@@ -27,8 +27,9 @@ from cached_build import CachedBuild, cached, copy, key_of, run, write
 FAMILIES = {
     "activations": (["common", "rectangle", "elementwise", "circular", "activations", "piecewise", "gated"], []),
     "dense": (
-        ["common", "rectangle", "index", "dense", "grouped", "peak"],
-        [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "dots", "gemm", "peak")],
+        ["common", "rectangle", "index", "dense", "bf16", "grouped", "peak"],
+        [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "dots", "gemm", "peak")]
+        + [f"gemm/bf16_{name}.c" for name in ("pack", "tile", "products")],
     ),
     "layers": (
         [

@@ -5,7 +5,12 @@
 #include "vectors.h"
 #include "workspace.h"
 
-ALWAYS_INLINE int product(const Product *p, int dots) { return dots ? product_of_dots(p) : product_of_chains(p); }
+ALWAYS_INLINE int product(const Product *p, int dots) {
+#if !FASTNN_DOUBLE
+    if (p->bf16) return product_of_pairs(p);
+#endif
+    return dots ? product_of_dots(p) : product_of_chains(p);
+}
 
 /* An update whose chains are longer than a block: they wait in a rectangle beside c. */
 static NOINLINE int update_in_rectangles(const Product *p, int dots) {
@@ -33,7 +38,7 @@ static NOINLINE int update_in_rectangles(const Product *p, int dots) {
 }
 
 GEMM_API int gemm(const Product *p) {
-    const int dots = p->n <= DOT_COLUMNS && p->a_col == 1 && p->k >= DOT_K * p->n;
+    const int dots = !p->bf16 && p->n <= DOT_COLUMNS && p->a_col == 1 && p->k >= DOT_K * p->n;
     if (p->n <= 0) return 0;
     if (p->b_sum) { /* a row of ones @ b, just before its rows are needed in the cache */
         const real one = 1;
@@ -45,7 +50,7 @@ GEMM_API int gemm(const Product *p) {
         if (status != 0) return status;
     }
     if (p->m <= 0) return 0;
-    if (p->one_row && p->a_col == 1 && p->b_row == 1 && p->k >= DOT_K && !p->bias && !p->update) {
+    if (p->one_row && !p->bf16 && p->a_col == 1 && p->b_row == 1 && p->k >= DOT_K && !p->bias && !p->update) {
         Product column = *p; /* c.T = b.T @ a.T, whichever columns of c these are */
         column.m = p->n;
         column.n = 1;
@@ -58,7 +63,7 @@ GEMM_API int gemm(const Product *p) {
         if (status == 0) finish(p, 0, 0, 1, p->n);
         return status;
     }
-    if (p->update && p->k > (dots ? DOT_BLOCK : BLOCK / PANEL)) return update_in_rectangles(p, dots);
+    if (p->update && p->k > (p->bf16 ? BLOCK_K : dots ? DOT_BLOCK : BLOCK / PANEL)) return update_in_rectangles(p, dots);
     if (p->finish && p->c_row == p->n && p->m * p->n <= 32 * 1024 / (ptrdiff_t)sizeof(real)) {
         Product unfinished = *p;
         unfinished.finish = NULL;

@@ -22,6 +22,7 @@
  *     workspace    the memory of a thread that packing needs
  *     products     the ways that lead a product through the tiles
  *     dots         dot products
+ *     bf16_...     the same with numbers rounded to bfloat16: packing, tiles and products
  *     gemm.c       which way a product takes
  * and peak, the most multiply-adds that any of this could do. The sources are compiled once for each instruction set
  * and dtype, each by itself: the tiles, which take most of that time, only where they have changed.
@@ -61,6 +62,7 @@ typedef struct {
      * exactly once; a contiguous c of up to 32 KB is one rectangle. */
     void (*finish)(const void *context, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns);
     const void *context;
+    int bf16;    /* numbers of a and b are rounded to bfloat16: of float32; a_row or a_col is 1, and b_row or b_col */
     int one_row; /* m is 1 because there is one row, and not because rows are split: elements may be dot products */
 } Product;
 

@@ -12,13 +12,6 @@
 #include "vectors.h"
 #include "workspace.h"
 
-/* The largest of nearly equal parts of `size`, each at most `most`: 13 rows are 7 + 6, because 12 + 1 is slower. */
-ALWAYS_INLINE ptrdiff_t even_part(ptrdiff_t size, ptrdiff_t most) {
-    if (size <= most) return size;
-    const ptrdiff_t parts = (size + most - 1) / most;
-    return (size + parts - 1) / parts;
-}
-
 /* How many vectors the next tile has, and how many columns, at most `left`; sets the width of the last vector. */
 ALWAYS_INLINE ptrdiff_t tile_columns(ptrdiff_t rows, ptrdiff_t left, ptrdiff_t *vectors, Tile *t) {
     const int most = rows == 3 && !t->a_rows && !t->a_cols ? THREE_ROWS_VECTORS : TILE_VECTORS;

@@ -1,5 +1,5 @@
-/* Whole products: as chains, in tiles, or as dot products. Both take updates only where chains need not wait in c for
- * their next block; gemm.c looks after the others. Both return what gemm returns. */
+/* Whole products: as chains, in tiles, as dot products, or in bfloat16. All take updates only where chains need not wait
+ * in c for their next block; gemm.c looks after the others. All return what gemm returns. */
 #ifndef FASTNN_GEMM_PRODUCTS_H
 #define FASTNN_GEMM_PRODUCTS_H
 
@@ -14,6 +14,16 @@ GEMM_API int product_of_chains(const Product *p);
 
 /* n <= DOT_COLUMNS, a_col == 1; an update has k <= DOT_BLOCK. */
 GEMM_API int product_of_dots(const Product *p);
+
+/* Of float32 alone: with numbers rounded to bfloat16. An update has k <= BLOCK_K. */
+GEMM_API int product_of_pairs(const Product *p);
+
+/* The largest of nearly equal parts of `size`, each at most `most`: 13 rows are 7 + 6, because 12 + 1 is slower. */
+ALWAYS_INLINE ptrdiff_t even_part(ptrdiff_t size, ptrdiff_t most) {
+    if (size <= most) return size;
+    const ptrdiff_t parts = (size + most - 1) / most;
+    return (size + parts - 1) / parts;
+}
 
 /* The whole product as one tile, which those who lead a product through tiles cut to size. */
 ALWAYS_INLINE Tile whole_tile(const Product *p) {

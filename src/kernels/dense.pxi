@@ -13,7 +13,7 @@ cdef extern from "gemm/gemm.h":
         Input a, b, bias
         Labels a_rows, a_cols, a_next
         Output c, b_sum
-        bint resume, update, one_row
+        bint resume, update, bf16, one_row
         real rate
         void (*finish)(
             const void *context, Py_ssize_t i, Py_ssize_t j, Py_ssize_t rows, Py_ssize_t columns
@@ -27,6 +27,8 @@ cdef enum:
     LEAST_ROWS = 12         # of a chunk: in fewer, a multiply-add waits for the one before it
     LONG_TILES = 4          # of so many rows, at least, is a chunk of what takes long
     PANEL_COLUMNS = 32      # of a unit, where threads share the columns of a product
+    BF16_ROWS = 64          # of a chunk: who rounds and packs one operand wants enough of the other
+    BF16_PANELS = 4         # of a chunk
     LONG_ROWS = 256         # of a unit, where a product takes long
     LONG = 5000000          # nanoseconds
     LONG_CHAIN = 1024       # multiply-adds of a turn, two blocks of the product
@@ -40,7 +42,8 @@ cdef inline double nanoseconds_per_element(Py_ssize_t inner) noexcept:
 # same part of w is in the same cache forward, backward and in the step; else they share the rows. What takes long runs
 # in slices: then also rows are divided, into blocks, because a slice of few columns would read all rows for them.
 cdef void divide_product(
-    Call *call, Py_ssize_t *panel, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t inner, bint by_columns=False
+    Call *call, Py_ssize_t *panel, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t inner, size_t bf16,
+    bint by_columns=False,
 ) noexcept:
     cdef double nanoseconds = nanoseconds_per_element(inner)
     cdef Py_ssize_t blocks = max(rows // LONG_ROWS, 1) if nanoseconds * rows * columns > LONG else 1
@@ -50,10 +53,12 @@ cdef void divide_product(
         call.units = columns // PANEL_COLUMNS * blocks
         call_divide(call, nanoseconds * rows * PANEL_COLUMNS / blocks)
         call.nanoseconds += <double> FIRST_TOUCH * rows * PANEL_COLUMNS / blocks
+        if bf16:
+            call.grain = max(call.grain, BF16_PANELS)
     else:
         call.units = max(rows, 1)       # db has columns also where dw has no rows
         call_divide(call, nanoseconds * columns)
-        call.grain = max(call.grain, LEAST_ROWS)
+        call.grain = max(call.grain, BF16_ROWS if bf16 else LEAST_ROWS)
         call.nanoseconds += FIRST_TOUCH * columns
 
 
@@ -123,6 +128,12 @@ cdef inline int choose(
     return 0
 
 
+cdef int check_bf16(str kernel, size_t bf16) except -1:
+    if bf16 and sizeof(real) != sizeof(float):
+        return refuse(kernel, "bf16 is True, expected False for float64: bfloat16 is the half of a float32")
+    return 0
+
+
 cdef inline int word(const void *field, const Call *call) noexcept:
     """Which word of the payload a field is."""
     return <int> ((<const char *> field - <const char *> call.payload) // <Py_ssize_t> sizeof(void *))
@@ -162,6 +173,7 @@ cdef struct DenseForward:
     Number alpha
     Input factor, offset
     Number beta
+    size_t bf16
     Py_ssize_t rows, n_in, n_index, n_all, n_out, panel
 
 cdef int dense_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -180,7 +192,7 @@ cdef int dense_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
             p.a += i * s.n_in
         else:
             p.a_rows = x.index + i
-        p.b, p.b_row, p.b_col = s.w + j, s.n_out, 1
+        p.b, p.b_row, p.b_col, p.bf16 = s.w + j, s.n_out, 1, s.bf16
         p.bias = s.b + j if s.b is not NULL else NULL
         p.c, p.c_row = s.y + i * s.n_out + j, s.n_out
         if s.activation is not NULL or s.factor is not NULL:
@@ -201,20 +213,22 @@ cdef Py_ssize_t prepare_dense_forward(str kernel, Call *call) except -1:
             kernel, "factor is None, expected an array where offset is one: both or neither" if s.factor is NULL else
             "offset is None, expected an array where factor is one: both or neither"
         )
+    check_bf16(kernel, s.bf16)
     words = [word(&s.activation, call), word(&s.alpha, call), word(&s.beta, call)]
     fuse(call, BUILD, kernel, words, False)
     check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
-    divide_product(call, &s.panel, s.rows, s.n_out, s.n_in)
+    divide_product(call, &s.panel, s.rows, s.n_out, s.n_in, s.bf16)
     return 1
 
 kernel("""dense_forward(x: rows (rows, n_in), w: in (n_in, n_out), b: in (n_out) | None, y: out (rows, n_out),
     activation: name = None, alpha: cell | None = None, *, factor: in (n_out) | None = None,
-    offset: in (n_out) | None = None, beta: cell | None = None)
+    offset: in (n_out) | None = None, beta: cell | None = None, bf16: flag = False)
 
     y = activation(x @ w + b), or activation((x @ w + b) * factor + offset).
 
     The activation is one whose derivative follows from y, by its name; alpha and beta are its constants, as far as it
-    has them, by default its own. Factor and offset are both given or neither; the bits are those of scale_columns.
+    has them, by default its own. Factor and offset are both given or neither; the bits are those of scale_columns. With
+    bf16, the product is that of x and w rounded to bfloat16.
     """, dense_forward_body, sizeof(DenseForward), prepare_dense_forward, NULL, 1)
 
 
@@ -225,6 +239,7 @@ cdef struct DenseBackward:
     Output dx, dw, db
     Loop activation
     Number alpha, beta
+    size_t bf16
     Py_ssize_t rows, n_in, n_index, n_all, n_out, panel
 
 cdef int dense_dx_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -239,7 +254,7 @@ cdef int dense_dx_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexc
         p.k = s.n_out
         p.a, p.a_row, p.a_col = s.dy + i * s.n_out, s.n_out, 1
         p.b, p.b_row, p.b_col = s.w + j * s.n_out, 1, s.n_out
-        p.one_row = s.rows == 1
+        p.one_row, p.bf16 = s.rows == 1, s.bf16
         p.c, p.c_row = s.dx + i * s.n_in + j, s.n_in
         if s.activation is not NULL:
             finish = Finish(
@@ -254,14 +269,14 @@ cdef int dense_dw_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexc
     cdef Operand x = Operand(s.x, NULL, NULL, s.n_in)
     cdef int status = choose(&x, s.index, s.cursor, s.rows, s.n_index, s.n_all)
     return status or multiply_dw(
-        &x, s.dy, s.dw, s.db, NULL, s.rows, s.n_out, call, s.panel, begin, end
+        &x, s.dy, s.dw, s.db, NULL, s.rows, s.n_out, s.bf16, call, s.panel, begin, end
     )
 
 # dw = x.T @ dy and db = the sum of the rows of dy; with lr, w and b lose lr times these instead. Units: panels of
 # columns, or rows of dw, in turns or not; whoever computes the first row computes db, also where there is no row.
 cdef inline int multiply_dw(
     const Operand *x, const real *dy, real *dw, real *db, const double *lr, Py_ssize_t rows, Py_ssize_t n_out,
-    const Call *call, Py_ssize_t panel, Py_ssize_t begin, Py_ssize_t end,
+    bint bf16, const Call *call, Py_ssize_t panel, Py_ssize_t begin, Py_ssize_t end,
 ) noexcept nogil:
     cdef Product p
     cdef Py_ssize_t units = call.turn if call.turn > 0 else call.units      # of a turn
@@ -279,7 +294,7 @@ cdef inline int multiply_dw(
             p.a += first * x.n_in
         else:
             p.a_cols, p.a_next = x.index, x.next        # without turns
-        p.b, p.b_row, p.b_col = dy + first * n_out + j, n_out, 1
+        p.b, p.b_row, p.b_col, p.bf16 = dy + first * n_out + j, n_out, 1, bf16
         p.c, p.c_row = dw + i * n_out + j, n_out
         p.resume = turn > 0
         if i == 0 and db is not NULL:
@@ -298,16 +313,18 @@ cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
     check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
     if s.index is not NULL and s.activation is not NULL:
         return refuse_activation(kernel, <object> <void *> s.activation, "None where rows of x are chosen")
+    check_bf16(kernel, s.bf16)
     words = [word(&s.activation, calls), word(&s.alpha, calls), word(&s.beta, calls)]
     fuse(calls, BUILD, kernel, words, True)
     if s.dx is not NULL:
         calls[1] = calls[0]
         calls[1].body = dense_dx_body
-        divide_product(&calls[1], &(<DenseBackward *> calls[1].payload).panel, s.rows, s.n_in, s.n_out)
+        divide_product(&calls[1], &(<DenseBackward *> calls[1].payload).panel, s.rows, s.n_in, s.n_out, s.bf16)
     if s.dw is not NULL:
         calls.bounds = NULL
-        if s.index is not NULL or not divide_into_turns(calls, &s.panel, s.n_in, s.n_out, s.rows):
-            divide_product(calls, &s.panel, s.n_in, s.n_out, s.rows, by_columns=True)
+        # Turns may begin in the middle of a pair.
+        if s.bf16 or s.index is not NULL or not divide_into_turns(calls, &s.panel, s.n_in, s.n_out, s.rows):
+            divide_product(calls, &s.panel, s.n_in, s.n_out, s.rows, s.bf16, by_columns=True)
         return 1 + (s.dx is not NULL)
     if s.dx is NULL:
         return 0
@@ -316,11 +333,12 @@ cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
 
 kernel("""dense_backward(x: rows (rows, n_in), w: in (n_in, n_out), dy: in (rows, n_out), dx: out (rows, n_in) | None,
     dw: out (n_in, n_out) | None, db: out (n_out) | None, activation: name = None, alpha: cell | None = None, *,
-    beta: cell | None = None)
+    beta: cell | None = None, bf16: flag = False)
 
     dx = (dy @ w.T) * f'(x), dw = x.T @ dy, db = dy.sum(0); dy is the gradient of x @ w + b.
 
-    f' is the derivative of the activation whose output x is, 1 for None. Rows are no such output.
+    f' is the derivative of the activation whose output x is, 1 for None. Rows are no such output. With bf16,
+    the products are those of x, w and dy rounded to bfloat16; db is not.
     """, dense_dw_body, sizeof(DenseBackward), prepare_dense_backward, NULL, 1)
 
 
@@ -330,6 +348,7 @@ cdef struct DenseSGD:
     Output w, b
     Input dy
     Number lr
+    size_t bf16
     Py_ssize_t rows, n_in, n_index, n_all, n_out, panel
 
 cdef int dense_sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -337,19 +356,20 @@ cdef int dense_sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noex
     cdef Operand x = Operand(s.x, NULL, NULL, s.n_in)
     cdef int status = choose(&x, s.index, s.cursor, s.rows, s.n_index, s.n_all)
     return status or multiply_dw(
-        &x, s.dy, s.w, s.b, s.lr, s.rows, s.n_out, call, s.panel, begin, end
+        &x, s.dy, s.w, s.b, s.lr, s.rows, s.n_out, s.bf16, call, s.panel, begin, end
     )
 
 cdef Py_ssize_t prepare_dense_sgd(str kernel, Call *call) except -1:
     cdef DenseSGD *s = <DenseSGD *> call.payload
+    check_bf16(kernel, s.bf16)
     check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
-    divide_product(call, &s.panel, s.n_in, s.n_out, s.rows, by_columns=True)
+    divide_product(call, &s.panel, s.n_in, s.n_out, s.rows, s.bf16, by_columns=True)
     return 1
 
 kernel("""dense_sgd(x: rows (rows, n_in), w: inout (n_in, n_out), b: inout (n_out) | None, dy: in (rows, n_out),
-    lr: cell), updates
+    lr: cell, *, bf16: flag = False), updates
 
     w -= lr * x.T @ dy; b -= lr * dy.sum(0), unless it is None: gradients and plain SGD's step in one pass.
 
-    The bits are those of dense_backward and sgd, but the gradients are never stored.
+    The bits are those of dense_backward and sgd, but the gradients are never stored; bf16 as in dense_backward.
     """, dense_sgd_body, sizeof(DenseSGD), prepare_dense_sgd, NULL, 1)

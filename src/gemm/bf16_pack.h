@@ -1,0 +1,38 @@
+/* Numbers rounded to bfloat16, packed in pairs of terms of a chain: what products in bfloat16 read.
+ *
+ * A number is rounded to the nearest of 8 bits, ties to even; a subnormal one becomes 0, as the instruction has it. Where
+ * there is that instruction (bf16_native), a pair is one word of two bfloat16, the even term below; elsewhere it is two
+ * floats, the odd term first, as the multiply-adds take them. Beyond the last term stands 0. */
+#ifndef FASTNN_GEMM_BF16_PACK_H
+#define FASTNN_GEMM_BF16_PACK_H
+
+#include "gemm.h"
+#include "tile.h"
+
+#if !FASTNN_DOUBLE
+#if defined(__AVX512F__) && defined(__GNUC__) && !defined(FASTNN_SCALAR)
+#define BF16_INSTRUCTION 1
+extern GEMM_API int bf16_native; /* whether products use the instruction: set at import, before there is any */
+#else
+#define BF16_INSTRUCTION 0
+#define bf16_native 0
+#endif
+
+/* How many words or floats a pair has. */
+#define PAIR_NUMBERS ((ptrdiff_t)(bf16_native ? 1 : 2))
+
+/* to: the pairs of k contiguous numbers, beside each other. */
+GEMM_API void bf16_row(const real *from, ptrdiff_t k, real *to);
+
+/* to: a pair of each of n chains, whose terms are two rows; odd is NULL where the last pair has one term. Each PANEL of
+ * them goes to where the next panel begins; with two floats in a pair, the second row follows the first `row` behind. */
+GEMM_API void bf16_rows(const real *even, const real *odd, ptrdiff_t n, real *to, ptrdiff_t panel, ptrdiff_t row);
+
+/* c of one tile, whose a and b are packed: the words are multiplied by the instruction. */
+GEMM_API void bf16_tile(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t);
+
+/* The same by multiply-adds: fma(a0, b0, fma(a1, b1, c)). */
+GEMM_API void bf16_tile_of_floats(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t);
+#endif
+
+#endif

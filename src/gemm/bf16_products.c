@@ -1,0 +1,128 @@
+/* Whole products in bfloat16: c = a @ b, whose numbers are rounded while they are packed, and whose sums are float32.
+ *
+ * Both operands are packed in pairs of terms (bf16_pack.h), b block by block, rows of a tile by tile. Pairs begin at even
+ * terms, and chains go through them in order: bits do not depend on blocks, tiles or threads, nor on whether the
+ * processor has the instruction. */
+#include "bf16_pack.h"
+#include "pack.h"
+#include "products.h"
+#include "vectors.h"
+#include "workspace.h"
+
+#if !FASTNN_DOUBLE
+#define SPAN_NUMBERS 64 /* of pairs of a column of b, converted before they are transposed */
+#define SPAN_APART (SPAN_NUMBERS + 4) /* consecutive columns begin in different sets of the first-level cache */
+
+/* The pairs [first, first + pairs) of the columns [j, j + n) of b, in panels, each (pairs, PANEL). */
+static void pack_b(const Product *p, ptrdiff_t first, ptrdiff_t pairs, ptrdiff_t j, ptrdiff_t n, real *to) {
+    const ptrdiff_t numbers = PAIR_NUMBERS, height = pairs * numbers, panel = height * PANEL;
+    const ptrdiff_t left = n % PANEL, terms = smaller(2 * pairs, p->k - 2 * first);
+    if (left > 0) memset(to + n / PANEL * panel, 0, (size_t)panel * sizeof(real));
+    if (p->b_col == 1) {
+        const real *even = p->b + 2 * first * p->b_row + j;
+        for (ptrdiff_t q = 0; q < pairs; q++, even += 2 * p->b_row, to += numbers * PANEL) {
+            bf16_rows(even, 2 * q + 1 < terms ? even + p->b_row : NULL, n, to, panel, PANEL);
+        }
+        return;
+    }
+    ALIGNED(64) real span[PANEL_COLUMNS * SPAN_APART];
+    for (ptrdiff_t l = 0, columns; l < n; l += columns, to += panel) {
+        columns = smaller(n - l, PANEL);
+        for (ptrdiff_t q = 0, size; q < height; q += size) {
+            size = smaller(height - q, SPAN_NUMBERS);
+            const ptrdiff_t term = 2 * q / numbers, count = smaller(2 * size / numbers, terms - term);
+            const real *column = p->b + 2 * first + term + (j + l) * p->b_col;
+            for (ptrdiff_t i = 0; i < columns; i++, column += p->b_col) bf16_row(column, count, span + i * SPAN_APART);
+            pack(columns, columns, size, span, SPAN_APART, 1, to + q * PANEL, PANEL);
+        }
+    }
+}
+
+/* The same of `rows` rows of a from i on; the tiles read them as t says. */
+static void pack_rows(const Product *p, ptrdiff_t first, ptrdiff_t pairs, ptrdiff_t i, ptrdiff_t rows, real *to, Tile *t) {
+    const ptrdiff_t numbers = PAIR_NUMBERS, terms = smaller(2 * pairs, p->k - 2 * first);
+    if (p->a_col == 1) {
+        t->a_row = A_APART;
+        t->a_col = 1;
+        for (ptrdiff_t h = 0; h < rows; h++) {
+            const ptrdiff_t row = p->a_rows ? p->a_rows[i + h] : i + h;
+            bf16_row(p->a + row * p->a_row + 2 * first, terms, to + h * A_APART);
+        }
+        return;
+    }
+    t->a_row = 1;
+    t->a_col = rows;
+    for (ptrdiff_t q = 0; q < terms; q += 2, to += numbers * rows) {
+        const ptrdiff_t even = 2 * first + q, odd = even + 1;
+        const real *const a = p->a + i;
+        const real *const above = p->a_cols ? a + p->a_cols[even] * p->a_col : a + even * p->a_col;
+        const real *const below = q + 1 == terms ? NULL : a + (p->a_cols ? p->a_cols[odd] : odd) * p->a_col;
+        bf16_rows(above, below, rows, to, PANEL, rows);
+    }
+}
+
+/* What comes behind the chains of a rectangle, in the mode of the processor that others compute in. */
+static void end(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns, const real *sums) {
+    for (ptrdiff_t h = 0; h < rows; h++, sums += PANEL) {
+        real *const c = p->c + (i + h) * p->c_row + j;
+        const real *const bias = p->bias + j;
+        if (p->update) {
+            for (ptrdiff_t l = 0; l < columns; l++) c[l] = real_fma(-p->rate, sums[l], c[l]);
+        } else {
+            for (ptrdiff_t l = 0; l < columns; l++) c[l] = c[l] + bias[l];
+        }
+    }
+}
+
+GEMM_API NOINLINE int product_of_pairs(const Product *p) {
+    Workspace *const memory = workspace();
+    if (!memory) return CALL_NO_MEMORY;
+    ALIGNED(64) real sums[TILE_ROWS * PANEL_COLUMNS];
+    const ptrdiff_t m = p->m, n = p->n, numbers = PAIR_NUMBERS, pairs = (p->k + 1) / 2;
+    const ptrdiff_t block_k = pairs > 0 ? even_part(pairs, BLOCK_K / numbers) : 1;
+    const ptrdiff_t block_n = even_part((n + PANEL - 1) / PANEL, BLOCK / (block_k * numbers * PANEL)) * PANEL;
+    const ptrdiff_t rows = even_part(m, TILE_ROWS);
+    /* Columns of a are packed for several tiles, so that they fill whole vectors. */
+    const ptrdiff_t packed = p->a_col == 1 || m == 0 ? rows : TILE_ROWS * A_APART / (block_k * numbers) / rows * rows;
+    Tile t = {.width = LANES};
+    for (ptrdiff_t j = 0, width; j < n; j += width) {
+        width = smaller(block_n, n - j);
+        ptrdiff_t q = 0;
+        do {
+            const ptrdiff_t depth = smaller(block_k, pairs - q);
+            const int complete = q + depth == pairs;
+            t.k = depth * numbers;
+            t.resume = q > 0;
+            pack_b(p, q, depth, j, width, memory->b);
+            for (ptrdiff_t i = 0; i < m; i += packed) {
+                const ptrdiff_t height = smaller(packed, m - i);
+                pack_rows(p, q, depth, i, height, memory->a, &t);
+                for (ptrdiff_t h = 0; h < height; h += rows) {
+                    const ptrdiff_t tall = smaller(rows, height - h);
+                    t.a = memory->a + h * t.a_row;
+                    for (ptrdiff_t l = 0; l < width; l += PANEL) {
+                        const ptrdiff_t columns = smaller(PANEL, width - l), vectors = (columns + LANES - 1) / LANES;
+                        t.width = columns - (vectors - 1) * LANES;
+                        t.b = memory->b + l * t.k;
+                        t.b_row = PANEL;
+                        t.c = p->update ? sums : p->c + (i + h) * p->c_row + j + l;
+                        t.c_row = p->update ? PANEL : p->c_row;
+#if BF16_INSTRUCTION
+                        if (bf16_native) bf16_tile(tall, vectors, &t);
+                        else bf16_tile_of_floats(tall, vectors, &t);
+#else
+                        bf16_tile_of_floats(tall, vectors, &t);
+#endif
+                        if (p->update || (p->bias && complete)) end(p, i + h, j + l, tall, columns, sums);
+                    }
+                }
+                if (complete) finish(p, i, j, height, width);
+            }
+            q += depth;
+        } while (q < pairs);
+    }
+    return 0;
+}
+#else
+typedef int bf16_products_are_for_float32_alone;
+#endif

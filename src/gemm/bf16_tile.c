@@ -1,0 +1,108 @@
+/* One tile of c in bfloat16: by the instruction, or in the same bits by multiply-adds.
+ *
+ * The instruction (VDPBF16PS) adds a pair to its chain as fma(a0, b0, fma(a1, b1, c)), the odd term first, and rounds
+ * both times to the nearest float32; results that are subnormal become 0, whatever the mode of the processor. */
+#include "bf16_pack.h"
+#include "vectors.h"
+
+#if !FASTNN_DOUBLE
+#if BF16_INSTRUCTION
+GEMM_API int bf16_native = 0;
+
+/* As in tile.c: the loop as it is written, or there are no registers for the addresses. */
+#if !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("no-unswitch-loops", "no-version-loops-for-strides")
+#endif
+#define SHARED 3 /* rows of a share an address register */
+
+static inline __attribute__((always_inline, target("avx512bf16"))) void words(
+    const int rows, const int vectors, const Tile *t
+) {
+    const vec_mask mask = vec_first(t->width);
+    const ptrdiff_t a_row = t->a_row, a_col = t->a_col, c_row = t->c_row;
+    const real *a[TILE_ROWS], *b = t->b;
+    __m512 sum[TILE_ROWS][TILE_VECTORS];
+    __m512i x[TILE_VECTORS];
+    real *c = t->c;
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int v = 0; v < vectors; v++) {
+            const vec_mask chosen = v < vectors - 1 ? vec_first(LANES) : mask;
+            sum[i][v] = t->resume ? _mm512_maskz_loadu_ps(chosen, c + v * LANES) : _mm512_setzero_ps();
+        }
+        c += c_row;
+    }
+    UNROLL for (int i = 0; i < rows; i += SHARED) a[i / SHARED] = t->a + i * a_row;
+    for (ptrdiff_t p = t->k; p > 0; p--, b += PANEL) {
+        UNROLL for (int v = 0; v < vectors; v++) x[v] = _mm512_loadu_si512(b + v * LANES);
+        UNROLL for (int i = 0; i < rows; i++) {
+            const __m512i pair = (__m512i)_mm512_set1_ps(a[i / SHARED][i % SHARED * a_row]);
+            UNROLL for (int v = 0; v < vectors; v++) {
+                sum[i][v] = _mm512_dpbf16_ps(sum[i][v], (__m512bh)pair, (__m512bh)x[v]);
+            }
+        }
+        UNROLL for (int i = 0; i < rows; i += SHARED) a[i / SHARED] += a_col;
+    }
+    c = t->c;
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int v = 0; v < vectors; v++) {
+            if (v < vectors - 1 || LIKELY(t->width == LANES)) _mm512_storeu_ps(c + v * LANES, sum[i][v]);
+            else _mm512_mask_storeu_ps(c + v * LANES, mask, sum[i][v]);
+        }
+        c += c_row;
+        IN_ORDER(c);
+    }
+}
+
+GEMM_API NOINLINE __attribute__((target("avx512bf16"))) void bf16_tile(ptrdiff_t rows, ptrdiff_t vectors,
+                                                                       const Tile *t) {
+    switch (rows * (TILE_VECTORS + 1) + vectors) {
+#define CASE(rows) \
+    case (rows) * (TILE_VECTORS + 1) + 1: words(rows, 1, t); break; \
+    case (rows) * (TILE_VECTORS + 1) + 2: words(rows, 2, t); break;
+        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
+#undef CASE
+    }
+}
+
+#if !defined(__clang__)
+#pragma GCC pop_options
+#endif
+#endif
+
+#if defined(__FMA__) && defined(__SSE2__) && !defined(FASTNN_SCALAR)
+/* The tiles of float32, in a mode that makes subnormal results 0. They are called, and the compiler cannot move what
+ * they compute to where the mode is another. */
+#define SUBNORMAL_IS_0 0x8040u /* flush to zero, denormals are zeros */
+GEMM_API NOINLINE void bf16_tile_of_floats(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
+    const unsigned int mode = _mm_getcsr();
+    _mm_setcsr(mode | SUBNORMAL_IS_0);
+    tile_of(rows, vectors, t);
+    _mm_setcsr(mode);
+}
+#else
+/* Without a multiply-add that rounds once: a product of two bfloat16 is exact in double, and their sum, rounded to double
+ * and then to float32, is what one rounding gives (Figueroa, "When is double rounding innocuous?", SIGNUM 30(3), 1995).
+ * A result is subnormal if it is when rounded to 24 bits, however small. */
+ALWAYS_INLINE real nearest(double sum) {
+    const double least = 0x1p-126 - 0x1p-151;
+    return (real)((sum < 0 ? -sum : sum) < least ? 0 * sum : sum);
+}
+
+GEMM_API NOINLINE void bf16_tile_of_floats(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
+    const ptrdiff_t columns = (vectors - 1) * LANES + t->width;
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        real sum[PANEL_COLUMNS], *const c = t->c + i * t->c_row;
+        for (ptrdiff_t j = 0; j < PANEL; j++) sum[j] = t->resume && j < columns ? c[j] : 0;
+        for (ptrdiff_t p = 0; p < t->k; p++) {
+            const double a = t->a[i * t->a_row + p * t->a_col];
+            const real *const b = t->b + p * PANEL;
+            for (ptrdiff_t j = 0; j < PANEL; j++) sum[j] = nearest(a * b[j] + sum[j]);
+        }
+        memcpy(c, sum, (size_t)columns * sizeof(real));
+    }
+}
+#endif
+#else
+typedef int bf16_tile_is_for_float32_alone;
+#endif
