@@ -14,7 +14,8 @@ import numpy as np
 __all__ = ["Activation", "Rows", "built", "float32", "float64", "guard", "of", "reason", "selected", "supported"]
 
 _FAMILIES = ("activations", "dense", "layers", "losses", "optimizers")  # each a module per instruction set and dtype
-_INSTRUCTION_SETS = ("baseline", "avx2", "avx512")  # the most capable last
+# The most capable last, with the modules of each: what the last one has more is in functions of a few of them.
+_INSTRUCTION_SETS = {"baseline": "baseline", "avx2": "avx2", "avx512": "avx512", "avx512_bf16": "avx512"}
 
 _FOLDER = os.path.dirname(__file__)  # without pathlib, which takes as long to import as this package
 
@@ -26,7 +27,11 @@ if find_spec("fastnn._core.tape") is None:
 
 from fastnn._core.kernel import Activation, Rows, activations_of, guard  # noqa: E402 - what is not built has been said
 
-built = tuple(isa for isa in _INSTRUCTION_SETS if find_spec(f"fastnn._core.{_FAMILIES[0]}_float32_{isa}") is not None)
+built = tuple(
+    isa
+    for isa, modules in _INSTRUCTION_SETS.items()
+    if find_spec(f"fastnn._core.{_FAMILIES[0]}_float32_{modules}") is not None
+)
 supported: tuple[str, ...] = import_module("fastnn._core.cpu").supported()
 
 
@@ -55,18 +60,23 @@ selected, reason = _select()
 class Kernels:
     """One build: the functions compiled for one dtype and one instruction set, from the modules of all families.
 
+    Parameters
+    ----------
+    dtype, isa : str
+
     Attributes
     ----------
     activations : dict
         The table of activations, by name: what their derivatives follow from, their constants, what may be fused.
     """
 
-    def __init__(self, name: str) -> None:
-        self.__name__ = name
+    def __init__(self, dtype: str, isa: str) -> None:
+        self.__name__, modules = f"{dtype}_{isa}", f"{dtype}_{_INSTRUCTION_SETS[isa]}"
         for family in _FAMILIES:
-            module = import_module(f"fastnn._core.{family}_{name}")
+            module = import_module(f"fastnn._core.{family}_{modules}")
             self.__dict__.update((key, value) for key, value in vars(module).items() if callable(value))
-        self.activations = activations_of(name)
+        self.activations = activations_of(modules)
+        self.__dict__["bf16_instruction"](isa == "avx512_bf16")
 
     def __reduce__(self) -> str:
         return self.__name__.partition("_")[0]
@@ -75,8 +85,8 @@ class Kernels:
         return f"<kernels {self.__name__}>"
 
 
-float32 = Kernels(f"float32_{selected}")
-float64 = Kernels(f"float64_{selected}")
+float32 = Kernels("float32", selected)
+float64 = Kernels("float64", selected)
 
 
 def of(dtype):

@@ -194,6 +194,7 @@ class Kernels:
         factor: Real | None = None,
         offset: Real | None = None,
         beta: Number | None = None,
+        bf16: bool = False,
     ) -> None: ...
     @staticmethod
     def dense_backward(
@@ -208,9 +209,12 @@ class Kernels:
         tape: Tape | None = None,
         *,
         beta: Number | None = None,
+        bf16: bool = False,
     ) -> None: ...
     @staticmethod
-    def dense_sgd(x: Real | Rows, w: Real, b: Real | None, dy: Real, lr: Number, tape: Tape | None = None) -> None: ...
+    def dense_sgd(
+        x: Real | Rows, w: Real, b: Real | None, dy: Real, lr: Number, tape: Tape | None = None, *, bf16: bool = False
+    ) -> None: ...
     @staticmethod
     def grouped_forward(
         x: Real, w: Real, b: Real | None, last: Real | None, y: Real, tape: Tape | None = None
@@ -1091,6 +1095,9 @@ class Kernels:
     # no kernel, but the measure of them: runs n blocks of multiply-adds, returns the number of operations
     @staticmethod
     def fma_peak(n: int) -> float: ...
+    # nor this: whether products in bfloat16 use the processor's instruction, which changes no bit
+    @staticmethod
+    def bf16_instruction(wanted: bool) -> bool: ...
 
 float32: Kernels
 float64: Kernels

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.once
 
 TESTS = Path(__file__).parent
 PACKAGE = Path(fastnn.__file__).parent
+MODULES = fastnn.kernels._INSTRUCTION_SETS
 USABLE = [isa for isa in fastnn.kernels.built if isa in fastnn.kernels.supported]
 OTHERS = [isa for isa in USABLE if isa != fastnn.kernels.selected]  # the selected one runs all tests here
 
@@ -33,14 +34,15 @@ def python(*arguments, cwd=TESTS.parent, **environment):
 def runs():
     """The tests of every other instruction set, all at the same time."""
     names = ("kernels", "accuracy", "gradients", "layers", "training")
-    files = [str(TESTS / f"test_{name}.py") for name in names]
-    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", *files]
+    files = [str(TESTS / f"test_{name}.py") for name in (*names, "bf16")]
+    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider"]
     started = {
         isa: subprocess.Popen(
-            command, env={**os.environ, "FASTNN_ISA": isa}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            [*command, *(files[-1:] if MODULES[isa] == MODULES[fastnn.kernels.selected] else files)],
+            env={**os.environ, "FASTNN_ISA": isa}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
         for isa in OTHERS
-    }
+    }  # fmt: skip
     yield started
     for process in started.values():
         with process:
@@ -94,13 +96,13 @@ def test_sources_that_are_not_built_say_what_to_type_in_a_subprocess(tmp_path):
 def test_a_broken_build_is_not_passed_over_in_a_subprocess(tmp_path):
     """A module that is there and cannot be loaded is an error, and no reason to take a slower one."""
     shutil.copytree(PACKAGE, tmp_path / "fastnn", ignore=shutil.ignore_patterns("__pycache__"))
-    for module in (tmp_path / "fastnn" / "_core").glob(f"dense_float32_{fastnn.kernels.selected}.*"):
+    for module in (tmp_path / "fastnn" / "_core").glob(f"dense_float32_{MODULES[fastnn.kernels.selected]}.*"):
         module.write_bytes(b"no library")
     environment = {"PYTHONPATH": str(tmp_path), "FASTNN_ISA": fastnn.kernels.selected}
     code, output = python("-c", "import fastnn", cwd=tmp_path, **environment)
     assert code != 0
     assert "ImportError" in output
-    assert f"dense_float32_{fastnn.kernels.selected}" in output
+    assert f"dense_float32_{MODULES[fastnn.kernels.selected]}" in output
 
 
 def test_importing_needs_numpy_alone_in_a_subprocess():

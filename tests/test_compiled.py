@@ -29,7 +29,7 @@ from fastnn import kernels
 ROOT = Path(fastnn.__file__).parents[1]
 LINKED = ROOT / "build" / "linked.json"  # written by src/build/cached_build.py
 DTYPES = ("float32", "float64")
-BUILDS = [(dtype, isa) for isa in kernels.built for dtype in DTYPES]
+BUILDS = [(dtype, isa) for isa in dict.fromkeys(map(kernels._INSTRUCTION_SETS.get, kernels.built)) for dtype in DTYPES]
 WIDEST = {"baseline": "xmm", "avx2": "ymm", "avx512": "zmm"}
 BYTES = {"xmm": 16, "ymm": 32, "zmm": 64}
 LANES = {(isa, dtype): BYTES[WIDEST[isa]] // (4 if dtype == "float32" else 8) for isa in WIDEST for dtype in DTYPES}
@@ -170,6 +170,7 @@ OUTSIDE_LOOPS = {
 }
 ANYWHERE = {
     "multi_margin_body": {"packed arithmetic"},  # sums of squares
+    "bf16_tile_of_floats": {"scalar arithmetic", "scalar conversion", *SUMS},  # without a multiply-add that rounds once
     "cosine_similarity_body": {"packed arithmetic"},
     "norm_factor_body": {"scalar arithmetic", "packed sum"},
     "add_sum_body": {"scalar arithmetic", "packed sum"},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.reference import activations
+from fastnn.reference import activations, bfloat16
 from fastnn.reference.types import Array, Labels
 
 if TYPE_CHECKING:
@@ -44,17 +44,19 @@ def dense_forward(
     factor: Array | None = None,
     offset: Array | None = None,
     beta: float | None = None,
+    bf16: bool = False,
 ) -> None:
     """y = f(x @ w + b); x (batch, n_in), w (n_in, n_out), b (n_out) or None, y (batch, n_out); x may be `Rows`.
 
     ``activation`` names f, whose derivative follows from y; ``alpha`` and ``beta`` are its constants, None for their
-    defaults. With ``factor`` and ``offset`` (n_out), y = f((x @ w + b) factor + offset).
+    defaults. With ``factor`` and ``offset`` (n_out), y = f((x @ w + b) factor + offset). With ``bf16``, x and w are
+    rounded to bfloat16.
     """
     if (factor is None) != (offset is None):
         missing, given = ("factor", "offset") if factor is None else ("offset", "factor")
         raise ValueError(f"dense_forward: {missing} is None, expected an array where {given} is one: both or neither")
     f = None if activation is None else _fused("dense_forward", activation, "forward", alpha=alpha, beta=beta)
-    np.matmul(_rows(x, len(y)), w, out=y)
+    bfloat16.product(_rows(x, len(y)), w, y, bf16)
     if b is not None:
         y += b
     if factor is not None and offset is not None:
@@ -74,27 +76,31 @@ def dense_backward(
     alpha: float | None = None,
     *,
     beta: float | None = None,
+    bf16: bool = False,
 ) -> None:
     """dx = (dy @ w.T) * f'(x), dw = x.T @ dy, db = sum_i dy_i; dy is the gradient of x @ w + b; each may be None.
 
-    f' is the derivative of the activation whose output x is, 1 for None.
+    f' is the derivative of the activation whose output x is, 1 for None. With ``bf16``, x, w and dy are rounded to
+    bfloat16 in the products.
     """
     derivative = None
     if activation is not None:
         derivative = _fused("dense_backward", activation, "backward", alpha=alpha, beta=beta)
     if dx is not None:
-        np.matmul(dy, w.T, out=dx)
+        bfloat16.product(dy, w.T, dx, bf16)
         if derivative is not None:
             derivative(_rows(x, len(dy)), dx, dx)
     if dw is not None:
-        np.matmul(_rows(x, len(dy)).T, dy, out=dw)
+        bfloat16.product(_rows(x, len(dy)).T, dy, dw, bf16)
     if db is not None:
         np.add.reduce(dy, axis=0, out=db)
 
 
-def dense_sgd(x: Array | Rows, w: Array, b: Array | None, dy: Array, lr: Array) -> None:
-    """w -= lr x.T @ dy; b -= lr sum_i dy_i; dy is the gradient of x @ w + b; b may be None."""
-    w -= lr[0] * (_rows(x, len(dy)).T @ dy)
+def dense_sgd(x: Array | Rows, w: Array, b: Array | None, dy: Array, lr: Array, *, bf16: bool = False) -> None:
+    """w -= lr x.T @ dy; b -= lr sum_i dy_i; dy is the gradient of x @ w + b; b may be None; bf16 as in dense_backward."""
+    dw = np.empty_like(w)
+    bfloat16.product(_rows(x, len(dy)).T, dy, dw, bf16)
+    w -= lr[0] * dw
     if b is not None:
         b -= lr[0] * dy.sum(axis=0)
 

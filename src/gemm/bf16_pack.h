@@ -6,11 +6,12 @@
 #ifndef FASTNN_GEMM_BF16_PACK_H
 #define FASTNN_GEMM_BF16_PACK_H
 
+#include "bf16_instruction.h"
 #include "gemm.h"
 #include "tile.h"
 
 #if !FASTNN_DOUBLE
-#if defined(__AVX512F__) && defined(__GNUC__) && !defined(FASTNN_SCALAR)
+#if defined(__AVX512F__) && KNOWS_BF16 && !defined(FASTNN_SCALAR)
 #define BF16_INSTRUCTION 1
 extern GEMM_API int bf16_native; /* whether products use the instruction: set at import, before there is any */
 #else

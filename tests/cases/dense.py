@@ -104,7 +104,7 @@ def n_out(width: int) -> int:
     return 2 * width // 3 + 1
 
 
-def dense_forward(variant: str = "", scaled: bool = False, **rest: Any) -> Case:
+def dense_forward(variant: str = "", scaled: bool = False, bf16: bool = False, **rest: Any) -> Case:
     def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
         made = dense_arguments(rows, width, n_out(width), dtype, rng, **rest)
         if "beta" in made:
@@ -112,23 +112,26 @@ def dense_forward(variant: str = "", scaled: bool = False, **rest: Any) -> Case:
         if scaled:
             made = {"activation": None, "alpha": None, **made}
             made |= dict(zip(("factor", "offset"), rng.normal(size=(2, n_out(width))).astype(dtype), strict=True))
+        made |= {"bf16": dtype is np.float32} if bf16 else {}
         return {name: made[name] for name in inspect.signature(reference.dense_forward).parameters if name in made}
 
     return Case("dense_forward", make, ("y",), {"y": dense_forward_scale}, variant=variant)
 
 
-def dense_backward(variant: str = "", **rest: Any) -> Case:
+def dense_backward(variant: str = "", bf16: bool = False, **rest: Any) -> Case:
     def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
-        return dense_backward_arguments(rows, width, n_out(width), dtype, rng, **rest)
+        made = dense_backward_arguments(rows, width, n_out(width), dtype, rng, **rest)
+        return made | {"beta": None, "bf16": dtype is np.float32} if bf16 else made
 
     outputs = tuple(name for name in ("dx", "dw", "db") if rest.get(name, True))
     of = "" if "activation" in rest else "dense_forward"
     return Case("dense_backward", make, outputs, DENSE_BACKWARD_SCALE, derivative_of=of, variant=variant)
 
 
-def dense_sgd(variant: str = "", **rest: Any) -> Case:
+def dense_sgd(variant: str = "", bf16: bool = False, **rest: Any) -> Case:
     def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
-        return dense_sgd_arguments(rows, width, n_out(width), dtype, rng, **rest)
+        made = dense_sgd_arguments(rows, width, n_out(width), dtype, rng, **rest)
+        return made | {"bf16": dtype is np.float32} if bf16 else made
 
     return Case("dense_sgd", make, ("w", "b") if rest.get("b", True) else ("w",), DENSE_SGD_SCALE, variant=variant)
 
@@ -141,11 +144,14 @@ DENSE = (
     dense_forward("scaled", scaled=True),
     dense_forward("no bias, scaled, relu", bias=False, scaled=True, activation="relu"),
     dense_forward("scaled, elu", scaled=True, activation="elu", alpha=0.3),
+    dense_forward("bf16", bf16=True, activation=None, alpha=None, factor=None, offset=None, beta=None),
     dense_backward(),
     dense_backward("no dx", dx=False),
     dense_backward("no db", db=False),
     dense_backward("no dw, db", dw=False, db=False),
     *(dense_backward(name, activation=name, **options) for name, options in FUSED.items()),
+    dense_backward("bf16", bf16=True, activation=None, alpha=None),
     dense_sgd(),
     dense_sgd("no b", b=False),
+    dense_sgd("bf16", bf16=True),
 )

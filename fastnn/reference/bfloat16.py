@@ -1,0 +1,40 @@
+"""Products of numbers rounded to bfloat16, to the bit: what the instruction VDPBF16PS computes, in NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastnn.reference.types import Array
+
+_LEAST_NORMAL = 2.0**-126 - 2.0**-151  # what rounds to 2**-126 with 24 bits
+
+
+def rounded(x: Array) -> Array:
+    """Return float32 numbers rounded to bfloat16 (8 bits, ties to even), as float32; subnormal ones become 0."""
+    bits = np.ascontiguousarray(x).view(np.uint32)
+    magnitude = bits & np.uint32(0x7FFFFFFF)
+    nearest = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
+    nearest = np.where(magnitude > 0x7F800000, bits | np.uint32(0x400000), nearest) & np.uint32(0xFFFF0000)
+    return np.where(magnitude < 0x00800000, bits & np.uint32(0x80000000), nearest).view(np.float32)
+
+
+def product(a: Array, b: Array, c: Array, bf16: bool) -> None:
+    """c = a @ b; with bf16, of rounded numbers, as chains of multiply-adds: of each pair of terms the odd one first.
+
+    A sum of a chain and of a product of two bfloat16 is rounded to float32 once, although it is computed in double
+    (Figueroa, "When is double rounding innocuous?", SIGNUM 30(3), 1995); where that is subnormal, it becomes 0.
+    """
+    if not bf16:
+        np.matmul(a, b, out=c)
+        return
+    if c.dtype != np.float32:
+        raise ValueError(f"bf16 is True, expected False for {c.dtype}: bfloat16 is the half of a float32")
+    k = a.shape[1]
+    left, right = np.zeros((len(a), k + k % 2)), np.zeros((k + k % 2, b.shape[1]))
+    left[:, :k], right[:k] = rounded(a), rounded(b)
+    c[...] = 0
+    with np.errstate(invalid="ignore", over="ignore"):
+        for pair in range(0, k, 2):
+            for p in (pair + 1, pair):
+                total = left[:, p, None] * right[p] + c
+                c[...] = np.where(np.abs(total) < _LEAST_NORMAL, 0 * total, total)
