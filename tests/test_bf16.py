@@ -55,10 +55,9 @@ def expected_of(op, arguments):
 
 def assert_same_bits(got, expected, message=""):
     """NaN is NaN: which one a sum of two of them is, no standard says."""
-    for a, b in zip(got, expected, strict=True):
-        np.testing.assert_array_equal(np.isnan(a), np.isnan(b), err_msg=message)
-        a, b = (np.where(np.isnan(v), np.float32(0), v) for v in (a, b))
-        np.testing.assert_array_equal(a.view(np.uint32), b.view(np.uint32), err_msg=message)
+    for pair in zip(got, expected, strict=True):
+        bits = [np.where(np.isnan(array), np.float32(np.nan), array).view(np.uint32) for array in pair]
+        np.testing.assert_array_equal(*bits, err_msg=message)
 
 
 @each_product
@@ -86,8 +85,8 @@ def test_products_have_the_bits_of_their_twin_in_any_parts(sizes, way):
 @pytest.mark.parametrize("sizes", [(13, 17, 33), (65, 129, 10), (200, 300, 400)], ids=str)
 def test_rows_that_lie_anywhere_give_the_bits_of_rows_that_are_copied(sizes, way):
     rng = random(*sizes[:2])
-    for op, arguments in arguments_of(sizes, rng).items():
-        arguments |= {"activation": None, "dx": None} if op == "dense_backward" else {}
+    for op, made in arguments_of(sizes, rng).items():
+        arguments = made | ({"activation": None, "dx": None} if op == "dense_backward" else {})
         array = rng.normal(size=(2 * sizes[0] + 5, sizes[1])).astype(np.float32)
         index = rng.permutation(len(array))[: sizes[0] + 2]
         arguments["x"] = array[index[2:]]

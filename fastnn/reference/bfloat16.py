@@ -19,7 +19,7 @@ def rounded(x: Array) -> Array:
 
 
 def product(a: Array, b: Array, c: Array, bf16: bool) -> None:
-    """c = a @ b; with bf16, of rounded numbers, as chains of multiply-adds: of each pair of terms the odd one first.
+    """Write a @ b into c; with bf16, of rounded numbers, as chains of multiply-adds, of each pair the odd term first.
 
     A sum of a chain and of a product of two bfloat16 is rounded to float32 once, although it is computed in double
     (Figueroa, "When is double rounding innocuous?", SIGNUM 30(3), 1995); where that is subnormal, it becomes 0.

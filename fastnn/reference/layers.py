@@ -97,7 +97,7 @@ def dense_backward(
 
 
 def dense_sgd(x: Array | Rows, w: Array, b: Array | None, dy: Array, lr: Array, *, bf16: bool = False) -> None:
-    """w -= lr x.T @ dy; b -= lr sum_i dy_i; dy is the gradient of x @ w + b; b may be None; bf16 as in dense_backward."""
+    """w -= lr x.T @ dy; b -= lr sum_i dy_i; dy is the gradient of x @ w + b; b may be None; bf16 as before."""
     dw = np.empty_like(w)
     bfloat16.product(_rows(x, len(dy)).T, dy, dw, bf16)
     w -= lr[0] * dw
