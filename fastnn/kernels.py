@@ -76,7 +76,7 @@ class Kernels:
             module = import_module(f"fastnn._core.{family}_{modules}")
             self.__dict__.update((key, value) for key, value in vars(module).items() if callable(value))
         self.activations = activations_of(modules)
-        self.__dict__["bf16_instruction"](isa == "avx512_bf16")
+        self._bf16_instruction(isa == "avx512_bf16")
 
     def __reduce__(self) -> str:
         return self.__name__.partition("_")[0]

@@ -56,9 +56,6 @@ TAIL = """
     # no kernel, but the measure of them: runs n blocks of multiply-adds, returns the number of operations
     @staticmethod
     def fma_peak(n: int) -> float: ...
-    # nor this: whether products in bfloat16 use the processor's instruction, which changes no bit
-    @staticmethod
-    def bf16_instruction(wanted: bool) -> bool: ...
 
 float32: Kernels
 float64: Kernels

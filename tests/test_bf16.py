@@ -23,10 +23,10 @@ def way(request):
     """Both ways of this processor; without the instruction, one of them."""
     k, is_chosen = kernels.float32, kernels.selected == "avx512_bf16"
     wanted = request.param == "instruction"
-    if k.bf16_instruction(wanted) != wanted:
+    if k._bf16_instruction(wanted) != wanted:
         pytest.skip("neither this build nor this processor has AVX512_BF16")
     yield request.param
-    k.bf16_instruction(is_chosen)
+    k._bf16_instruction(is_chosen)
 
 
 def arguments_of(sizes, rng):

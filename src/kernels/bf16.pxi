@@ -1,5 +1,5 @@
-# Whether products in bfloat16 use the instruction of AVX512_BF16, which the build for AVX-512 has beside multiply-adds of
-# the same bits: chosen at import, by the instruction set.
+# Whether products in bfloat16 use the instruction of AVX512_BF16, which the build for AVX-512 has beside multiply-adds
+# of the same bits: chosen at import, by the instruction set.
 
 cdef extern from "gemm/bf16_pack.h":
     """
@@ -16,6 +16,6 @@ cdef extern from "gemm/bf16_pack.h":
     bint choose_bf16(bint native)
 
 
-def bf16_instruction(bint wanted):
+def _bf16_instruction(bint wanted):
     """Let products in bfloat16 use the instruction of the processor, or multiply-adds; return whether they use it."""
     return choose_bf16(wanted)
