@@ -170,7 +170,6 @@ OUTSIDE_LOOPS = {
 }
 ANYWHERE = {
     "multi_margin_body": {"packed arithmetic"},  # sums of squares
-    "bf16_tile_of_floats": {"scalar arithmetic", "scalar conversion", *SUMS},  # without a multiply-add that rounds once
     "cosine_similarity_body": {"packed arithmetic"},
     "norm_factor_body": {"scalar arithmetic", "packed sum"},
     "add_sum_body": {"scalar arithmetic", "packed sum"},
@@ -186,6 +185,7 @@ ANYWHERE = {
     "dense_dx_body": {"scalar conversion", "packed conversion"},
     "dense_sgd_body": {"scalar conversion"},
 }
+BF16_IN_DOUBLE = {("baseline", "bf16_tile_of_floats")}  # there is no multiply-add that rounds once
 # Losses are summed in double; the weights of rows and the mean are numbers of a row. A formula in double would be
 # vectors that multiply, divide, or go back to float32.
 LOSSES = {"scalar conversion", "scalar arithmetic", "packed sum"}
@@ -393,7 +393,7 @@ def test_products_compute_in_full_vectors_of_their_dtype(dtype: str, isa: str) -
         registers = {i.arithmetic(dtype) for part in compiled[name] for i in part.instructions} - {""}
         if registers and WIDEST[isa] not in registers:
             found.append(f"{name}: no {dtype} arithmetic in {WIDEST[isa]}")
-        if dtype == "float32":
+        if dtype == "float32" and (isa, name) not in BF16_IN_DOUBLE:
             found += [f"{name}: {fault}" for fault in in_double(name, compiled[name])]
     assert {"tile_of", "dots_of"} <= compiled.keys()
     assert not found, "\n".join(found)
