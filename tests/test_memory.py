@@ -111,3 +111,7 @@ def test_large_recordings_are_not_kept_between_fits(monkeypatch):
     monkeypatch.setattr(step, "_BYTES_KEPT", 1000)
     net.fit(x, t, epochs=1, batch_size=None)
     assert not net._trainer._training._plans
+    net.train_batch(x, t)
+    kept = [*net._trainer._training._plans.values()]
+    net.train_batch(x, t)  # the next of a loop finds the memory of the last one
+    assert [*net._trainer._training._plans.values()] == kept != []

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _MOST_FUSED_ROWS = 256  # of a batch: beyond, a step's pass over the parameters costs little beside the products
 _BYTES_KEPT = 64 * 1024 * 1024  # of the memory of a recorded step, between fits
+_BYTES_AGAIN = 1024 * 1024 * 1024  # where the next step may follow at once: new memory takes as long as a product
 _BYTES_ASIDE = 8 * 1024 * 1024  # of all that is recorded of a training, while the model trains with another one
 _PLANS_KEPT = 4  # recorded steps: that store gradients or do not, for labels or rows of targets
 _NOT_STORED = (
@@ -138,10 +139,11 @@ class Training:
         """Return the layers, by id, whose parameters backward changes itself."""
         return set() if store_gradients or rows > _MOST_FUSED_ROWS else self._in_backward
 
-    def plan(self, rows: int, target: Array, weights: int, store_gradients: bool = True) -> Plan:
+    def plan(self, rows: int, target: Array, weights: int, store_gradients: bool = True, again: bool = False) -> Plan:
         """Return the step recorded over memory for batches of such data, perhaps from an earlier fit.
 
-        Where they are more rows than ever, there is new memory, and room in it for twice as many as before.
+        Where they are more rows than ever, there is new memory, and room in it for twice as many as before. With
+        `again`, the step is one of a caller's loop, and also large memory is kept for the next one.
         """
         key = target.shape[1:], target.dtype, weights, store_gradients
         plan = self._plans.get(key)
@@ -149,7 +151,7 @@ class Training:
             return plan
         room = rows if plan is None else max(rows, 2 * plan.room)
         made = self._plan(room, target, weights)
-        if made.batch.work.nbytes <= _BYTES_KEPT:
+        if made.batch.work.nbytes <= (_BYTES_AGAIN if again else _BYTES_KEPT):
             return self._plans.add(key, made)
         return made if room == rows else self._plan(rows, target, weights)  # recording costs little beside such steps
 

@@ -319,7 +319,7 @@ class Trainer:
         def begin() -> tuple[Training, Data, Plan, tuple[Batch, Tape]]:
             training, data = self.ready(x, y, sample_weight, loss, optimizer)
             matrix, target, *_ = data
-            plan = training.plan(len(matrix), target, training.weights)
+            plan = training.plan(len(matrix), target, training.weights, again=True)
             return training, data, plan, plan.recorded(len(matrix), training.step)
 
         training, (matrix, target, weight, _), plan, recorded = self.as_it_was(begin)
