@@ -154,6 +154,17 @@ def checked_dtype(dtype: Any) -> np.dtype[Any]:
     return found
 
 
+def checked_precision(precision: Any, dtype: np.dtype[Any]) -> str | None:
+    """Return the precision of the products of a model."""
+    if precision is not None and not (isinstance(precision, str) and precision == "bf16"):
+        raise ValueError(f"Model: precision is {shown(precision)}, expected None or 'bf16'")
+    if precision is not None and dtype != np.float32:
+        raise ValueError(
+            f"Model: precision is {precision!r}, expected None where dtype is {dtype}: it is of float32 alone"
+        )
+    return precision
+
+
 def checked_seed(seed: int | None) -> int:
     """Return the seed of a model: None draws one."""
     if seed is None:

@@ -11,7 +11,10 @@ from importlib.util import find_spec
 
 import numpy as np
 
-__all__ = ["Activation", "Rows", "built", "float32", "float64", "guard", "of", "reason", "selected", "supported"]
+__all__ = [
+    "Activation", "Rows", "bfloat16", "built", "float32", "float64", "guard", "is_wide", "of", "reason", "selected",
+    "supported",
+]  # fmt: skip
 
 _FAMILIES = ("activations", "dense", "layers", "losses", "optimizers")  # each a module per instruction set and dtype
 # The most capable last, with the modules of each: what the last one has more is in functions of a few of them.
@@ -85,12 +88,41 @@ class Kernels:
         return f"<kernels {self.__name__}>"
 
 
+_WIDE = 32  # rows and columns of weights from which on products in bfloat16 gain, from batches of 32 rows on
+
+
+def is_wide(n_in, n_out):
+    """Whether products with weights (n_in, n_out) are computed in bfloat16 by the kernels that may choose."""
+    return n_in >= _WIDE and n_out >= _WIDE
+
+
+class Bfloat16Kernels(Kernels):
+    """The kernels of float32, whose dense products are of numbers rounded to bfloat16 where weights are wide."""
+
+    def __init__(self, of):
+        self.__dict__.update(vars(of), __name__=of.__name__.replace("float32", "bfloat16", 1))
+        for name in ("dense_forward", "dense_backward", "dense_sgd"):
+            self.__dict__[name] = _of_wide_weights(getattr(of, name))
+
+
+def _of_wide_weights(kernel):
+    def dense(x, w, *others, **named):
+        named.setdefault("bf16", is_wide(*w.shape))
+        kernel(x, w, *others, **named)
+
+    dense.__name__, dense.__doc__ = kernel.__name__, kernel.__doc__
+    return dense
+
+
 float32 = Kernels("float32", selected)
+bfloat16 = Bfloat16Kernels(float32)
 float64 = Kernels("float64", selected)
 
 
-def of(dtype):
-    """Return the kernels of a dtype, float32 or float64."""
+def of(dtype, precision=None):
+    """Return the kernels of a dtype, float32 or float64, or those of float32 with products in "bf16"."""
+    if precision == "bf16" and dtype == np.float32:
+        return bfloat16
     if dtype == np.float32:
         return float32
     if dtype == np.float64:

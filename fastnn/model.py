@@ -48,6 +48,9 @@ class Model(Online):
         What is added to the loss for the size of parameters: ``[L2(1e-4), L1(1e-5, "0.*")]``.
     constraints : sequence of Constraint or str
         Sets to which parameters are brought back behind each step: ``[MaxNorm(3.0), NonNegative("2.w")]``.
+    precision : {None, "bf16"}
+        "bf16" rounds what products with weights of 32 rows and columns or more multiply to bfloat16, for speed where
+        the processor has AVX512_BF16; parameters, gradients, sums and all else stay float32: docs/training.md.
 
     Attributes
     ----------

@@ -13,10 +13,11 @@ from numpy.typing import ArrayLike
 from fastnn import losses, threads
 from fastnn.arena import Array, Memory
 from fastnn.arrays import as_array, convert, copy_into
-from fastnn.checks import checked_dtype, checked_seed, count, is_iterable, number_of, shown
+from fastnn.checks import checked_dtype, checked_precision, checked_seed, count, is_iterable, number_of, shown
 from fastnn.constraints import Constraint
 from fastnn.inference import Predictors
 from fastnn.inspection.check import Check
+from fastnn.inspection.lines import computed_in
 from fastnn.inspection.probe import Probe
 from fastnn.inspection.summary import Summary
 from fastnn.layers.containers import Row
@@ -50,13 +51,15 @@ class Network(Row):
         *,
         penalties: Iterable[str | Penalty] | str | Penalty | None = (),
         constraints: Iterable[str | Constraint] | str | Constraint | None = (),
+        precision: str | None = None,
         **unknown: NoReturn,
     ) -> None:
         if unknown:
             raise refused("Model", Network.__init__, unknown)
         threads.register()
         threads.asked()
-        self._tree = Tree(layers, checked_dtype(dtype))
+        dtype = checked_dtype(dtype)
+        self._tree = Tree(layers, dtype, checked_precision(precision, dtype))
         self._seed = checked_seed(seed)
         self._restraints = Restraints(penalties, constraints)
         self._begin()
@@ -67,7 +70,7 @@ class Network(Row):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name[0] != "_" and name not in _SETTABLE and type(self).__module__.startswith("fastnn."):
-            fixed = name in ("layers", "dtype", "seed")
+            fixed = name in ("layers", "dtype", "seed", "precision")
             hint = "it is fixed: make a new Model" if fixed else f"it has {', '.join(sorted(_SETTABLE))}"
             raise AttributeError(f"Model: {name} cannot be set: {hint}")
         object.__setattr__(self, name, value)
@@ -81,6 +84,11 @@ class Network(Row):
     def dtype(self) -> np.dtype[Any]:
         """That of the parameters and of all computation."""
         return self._tree.dtype
+
+    @property
+    def precision(self) -> str | None:
+        """That of products where it is not of the dtype: "bf16"."""
+        return self._tree.precision
 
     @property
     def seed(self) -> int:
@@ -133,8 +141,6 @@ class Network(Row):
     def history(self) -> History:
         """That of the last fit; also after an interruption."""
         return self._trainer.history
-
-    # -- memory -------------------------------------------------------------------------------------------------------
 
     @property
     def built(self) -> bool:
@@ -376,14 +382,14 @@ class Network(Row):
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process: memory as a whole, tapes, plans. Each array is stored once."""
         trainer = self._trainer.__getstate__()
-        tree = self.layers, self.dtype, self.feature_names
+        tree = self.layers, self.dtype, self.feature_names, self.precision
         return {**self.__dict__, "_tree": tree, "_trainer": trainer, "_predictors": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the arrays over: those that cannot be written to when it is trained, and until then where they lie."""
         threads.asked()
-        layers, dtype, names = state["_tree"]
-        object.__setattr__(self, "_tree", Tree(layers, dtype))
+        layers, dtype, names, *precision = state["_tree"]
+        object.__setattr__(self, "_tree", Tree(layers, dtype, *precision))
         self._tree.feature_names = names
         self.__dict__.update((name, value) for name, value in state.items() if name not in ("_tree", "_trainer"))
         self._begin()
@@ -392,8 +398,6 @@ class Network(Row):
         if layers[-1].n_out:
             self._tree.adopt(self)
             self._predictors.read(self._trainer.averages.layers)
-
-    # -- passes by hand ------------------------------------------------------------------------------------------------
 
     def forward(self, x: ArrayLike) -> Array:
         """Return the outputs (rows, n_out) for x (rows, n_in), as in training, and keep what `backward` needs.
@@ -438,8 +442,6 @@ class Network(Row):
         self._own()
         chosen = self._trainer.choose_optimizer(optimizer)
         self._trainer.claim.run(self._trainer.step, chosen)
-
-    # -- to look at ---------------------------------------------------------------------------------------------------
 
     def summary(self) -> None:
         """Print a table of the layers, their outputs, parameters and multiply-adds, and what runs of them.
@@ -487,7 +489,7 @@ class Network(Row):
     def __repr__(self) -> str:
         size = f"{self.n_in} inputs, {self.n_parameters:,} parameters" if self.built else "not built yet"
         more = "".join(f"; {line}" for line in self._restraints.lines())
-        return f"<Model: {', '.join(map(repr, self.layers))}; {size}, {self.dtype}{more}>"
+        return f"<Model: {', '.join(map(repr, self.layers))}; {size}, {computed_in(self._tree)}{more}>"
 
 
 def _fill(name: str, array: Array, values: ArrayLike) -> None:

@@ -58,13 +58,15 @@ TAIL = """
     def fma_peak(n: int) -> float: ...
 
 float32: Kernels
+bfloat16: Kernels
 float64: Kernels
 built: tuple[str, ...]
 supported: tuple[str, ...]
 selected: str
 reason: str
 
-def of(dtype: np.dtype[Any]) -> Kernels: ...
+def is_wide(n_in: int, n_out: int) -> bool: ...
+def of(dtype: np.dtype[Any], precision: str | None = None) -> Kernels: ...
 def guard(value: Cell, tape: Tape | None = None) -> None: ...
 """
 ARRAYS = {None: "Real", "int64": "Labels", "float64": "Cell"}

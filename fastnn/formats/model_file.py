@@ -62,6 +62,8 @@ def described(
         "dtype": model.dtype.name, "seed": model.seed, "n_in": model.n_in,
         "feature_names": tree.feature_names, "class_names": model.class_names,
     }  # fmt: skip
+    if model.precision is not None:
+        architecture["precision"] = model.precision
     for place, layer in places(model.layers):
         held = {**layer.parameters, **layer.states} if model.built else _set_before_the_build(layer)
         arrays.update((f"{place}.{name}", array) for name, array in held.items())
@@ -152,7 +154,10 @@ def model_of(texts: Texts, arrays: Arrays, budget: Budget, custom: Custom | None
     layers = [decoder.part(one, Layer, f"layer {i + 1}") for i, one in enumerate(_list(of, "layers"))]
     penalties = [decoder.part(one, Penalty, "a penalty") for one in _list(of, "penalties")]
     constraints = [decoder.part(one, Constraint, "a constraint") for one in _list(of, "constraints")]
-    model = Model(layers, _number(of, "seed"), _text(of, "dtype"), penalties=penalties, constraints=constraints)
+    model = Model(
+        layers, _number(of, "seed"), _text(of, "dtype"), penalties=penalties, constraints=constraints,
+        precision=of.get("precision"),
+    )  # fmt: skip
     model._tree.feature_names = names_in(of, "feature_names")
     n_in = _number(of, "n_in")
     own = parts.take("")

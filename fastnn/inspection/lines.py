@@ -66,6 +66,11 @@ def multiply_adds(layer: Layer) -> int:
     return sum(array.size for array in layer.parameters.values() if array.ndim > 1)
 
 
+def computed_in(tree: Tree) -> str:
+    """Return the dtype and the precision of a model in words."""
+    return f"{tree.dtype}, products in bfloat16" if tree.precision else str(tree.dtype)
+
+
 def last_of(layer: Layer) -> Layer:
     """Return what makes the outputs of a layer: the last of those that run in its place."""
     while layer._children:

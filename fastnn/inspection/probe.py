@@ -108,7 +108,7 @@ class Probe:
         own: Tree = model._tree
         chosen = losses.get(loss) if loss is not None else model._trainer.choose_loss(None)
         layers, self.loss = deepcopy((own.layers, chosen if y is not None else None))
-        self.tree = tree = Tree(layers, own.dtype)
+        self.tree = tree = Tree(layers, own.dtype, own.precision)
         tree.feature_names, tree.digits = own.feature_names, deepcopy(own.digits)
         if own.built:
             tree.adopt(self)

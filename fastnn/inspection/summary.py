@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from textwrap import wrap
 from typing import Any
 
-from fastnn.inspection.lines import Line, lines_of, places
+from fastnn import kernels
+from fastnn.inspection.lines import Line, computed_in, lines_of, multiply_adds, places
 from fastnn.layers.chain import Chain, Product
 from fastnn.layers.contract import Layer, forms
 from fastnn.layers.elements import elements
@@ -48,11 +49,11 @@ class Summary:
         """All in all, in one line."""
         tree = self.tree
         if not tree.built:
-            return f"not built yet, {tree.dtype}"
+            return f"not built yet, {computed_in(tree)}"
         known = tree.feature_names
         names = f" ({', '.join(known)})" if known and len(known) <= _NAMES_SHOWN else ""
         n = sum(line.n_parameters for line in self.lines if not line.depth)
-        return f"{tree.n_in} inputs{names}, {n:,} parameters, {tree.dtype}"
+        return f"{tree.n_in} inputs{names}, {n:,} parameters, {computed_in(tree)}"
 
     def sentences(self) -> Iterator[str]:
         """Yield what else there is to say."""
@@ -61,6 +62,7 @@ class Summary:
             yield f"a prediction of one row: {n:,} multiply-adds"
             yield f"memory: {', '.join(self._memory())}"
             yield from self._of_kernels()
+            yield from self._of_precision()
         frozen = [line for line in self.lines if line.frozen]
         outermost = [line for line in frozen if not any(line.place.startswith(f"{other.place}.") for other in frozen)]
         if outermost:
@@ -118,6 +120,19 @@ class Summary:
                 changed.append(f"{name} is computed from its running averages")
         if changed:
             yield f"in predictions: {', '.join(changed)}"
+
+    def _of_precision(self) -> Iterator[str]:
+        if self.tree.precision is None:
+            return
+        place, rounded, exact = places(self.lines), list[str](), list[str]()
+        for layer in self.tree.all:
+            if multiply_adds(layer):
+                weights = [array.shape for array in layer.parameters.values() if array.ndim > 1]
+                is_wide = any(len(shape) == 2 and kernels.is_wide(*shape) for shape in weights)
+                (rounded if is_wide else exact).append(place[id(layer)])
+        yield f"products in bfloat16: {', '.join(rounded) or 'none'}"
+        if exact:
+            yield f"in float32, too narrow to gain: {', '.join(exact)}"
 
     def _loss(self) -> tuple[Any, bool]:
         loss = self._trainer.choose_loss(None)

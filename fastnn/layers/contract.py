@@ -169,7 +169,7 @@ class Layer(Part):
             from fastnn.layers.tree import give_memory, settle, walk
 
             settle(self)
-            give_memory(tuple(walk([self])), self.dtype, None)
+            give_memory(tuple(walk([self])), self.dtype, self.kernels, None)
         self.expect_features(matrix)
         return matrix
 

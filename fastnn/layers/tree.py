@@ -56,9 +56,9 @@ class Entry:
 class Tree:
     """Layers in a row and all that are inside them, with their memory once they are built."""
 
-    def __init__(self, layers: Iterable[Layer], dtype: np.dtype[Any]) -> None:
+    def __init__(self, layers: Iterable[Layer], dtype: np.dtype[Any], precision: str | None = None) -> None:
         self.layers = _checked(layers)
-        self.dtype, self.kernels = dtype, kernels.of(dtype)
+        self.dtype, self.precision, self.kernels = dtype, precision, kernels.of(dtype, precision)
         _label(self.layers)
         self.all: tuple[Layer, ...] = tuple(walk(self.layers))
         if len({id(layer) for layer in self.all}) < len(self.all):
@@ -156,7 +156,7 @@ class Tree:
         if self._memory is None:
             with self._building:
                 if self._memory is None:
-                    self._memory = give_memory(self.all, self.dtype, None)
+                    self._memory = give_memory(self.all, self.dtype, self.kernels, None)
         return self._memory
 
     def build(self, n_in: int, seed: int, owner: object, names: Names | None = None) -> None:
@@ -180,7 +180,7 @@ class Tree:
                 rng = np.random.default_rng([seed, 0])
                 if self.has_columns:
                     tell_names(self.layers, names or self.feature_names)
-                self._memory = build_all(self.layers, self.all, n_in, self.dtype, rng, ref(owner))
+                self._memory = build_all(self.layers, self.all, n_in, self.dtype, self.kernels, rng, ref(owner))
                 self._find_kinds()
                 self.built = True  # the last: other threads go by it
             except BaseException:
@@ -206,7 +206,9 @@ class Tree:
         """Take layers over that were built elsewhere: arrays that cannot be written to only when it is trained."""
         arrays = [array for layer in self.all for array in (*layer.parameters.values(), *layer.states.values())]
         if all(array.flags.writeable for array in arrays):
-            self._memory = give_memory(self.all, self.dtype, None)
+            self._memory = give_memory(self.all, self.dtype, self.kernels, None)
+        for layer in self.all:
+            layer.__dict__["kernels"] = self.kernels
         self.own(owner)
         self._find_kinds()
         self.built = True
@@ -369,7 +371,7 @@ def _label(layers: Sequence[Layer], of: str = "") -> None:
 def build_alone(layer: Layer, n_in: int, dtype: np.dtype[Any]) -> None:
     """Build a layer that no model holds."""
     settle(layer)
-    build_all([layer], tuple(walk([layer])), n_in, dtype, np.random.default_rng(), None)
+    build_all([layer], tuple(walk([layer])), n_in, dtype, kernels.of(dtype), np.random.default_rng(), None)
 
 
 def settle(layer: Layer) -> None:
@@ -382,12 +384,13 @@ def build_all(
     every: Sequence[Layer],
     n_in: int,
     dtype: np.dtype[Any],
+    k: kernels.Kernels,
     rng: np.random.Generator,
     owner: Any,
 ) -> Memory:
     """Let layers in a row declare their arrays, then give memory to these."""
     declare_all(layers, every, n_in)
-    memory = give_memory(every, dtype, rng)
+    memory = give_memory(every, dtype, k, rng)
     if owner is not None:
         for layer in every:
             layer.__dict__["_owner"] = owner
@@ -427,12 +430,11 @@ def _add_row(row: list[Layer], layers: Sequence[Layer]) -> None:
                 _add_row(row, (element,))
 
 
-def give_memory(every: Sequence[Layer], dtype: np.dtype[Any], rng: np.random.Generator | None) -> Memory:
+def give_memory(every: Sequence[Layer], dtype: np.dtype[Any], k: kernels.Kernels, rng: Any) -> Memory:
     """Give memory to what the layers have declared. What they hold already of the right shapes is kept.
 
-    Without a generator, they hold all of it.
+    Without a generator, which may be None, they hold all of it.
     """
-    k = kernels.of(dtype)
     arrays: dict[Any, list[Any]] = {None: []}  # parameters, and states by their dtypes
     for layer in every:
         own = layer.__dict__
