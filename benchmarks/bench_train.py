@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import frame
 import numpy as np
-from trainers import TRAINERS, FastNN, Trainer, Twin, missing
+from trainers import TRAINERS, Trainer, Twin, missing
+from trainers_bf16 import FASTER, RTOL, TRAINERS_BF16, WEIGHTS_RTOL
 from workloads import WORKLOADS, Workload
 
 ONCE = {"fastnn": "fastnn, 1 epoch per fit", "JAX": "JAX, 1 epoch per call"}
@@ -15,7 +16,7 @@ STEPS_IN_PYTHON = 1000  # per call, of those who loop in Python: no call costs t
 
 def cannot(name: str, quick: bool, workload: Workload) -> str:
     """Return why a contender is left out, or nothing."""
-    if name == "PyTorch compiled" and quick:
+    if name.startswith("PyTorch compiled") and quick:
         return "compiling takes long: measured without --quick"
     if name == "PyTorch Sequential" and quick:
         return "slower than by hand: measured without --quick"
@@ -24,7 +25,7 @@ def cannot(name: str, quick: bool, workload: Workload) -> str:
 
 def per_call(name: str, workload: Workload) -> int:
     """Return the epochs of one call."""
-    if name in ("fastnn", "JAX"):
+    if name.startswith(frame.OURS) or name == "JAX":
         return workload.epochs
     return min(workload.epochs, max(1, STEPS_IN_PYTHON // workload.steps))
 
@@ -35,15 +36,17 @@ def contenders(trainers: dict[str, Trainer], workload: Workload) -> dict[str, tu
     if workload.steps * workload.epochs / workload.flops > 1e-5:  # else the call costs nothing beside the epoch
         taking_part |= {ONCE[name]: (trainers[name], 1) for name in ONCE if name in trainers}
     if frame.THREADS > 1:
-        alone = FastNN(workload, workload.weights(), *workload.data(), threads=1)
+        ours = type(trainers["fastnn"])
+        alone = ours(workload, workload.weights(), *workload.data(), threads=1)
         taking_part["fastnn, 1 thread"] = alone, workload.epochs
     return taking_part
 
 
 def bench(workload: Workload, chosen: argparse.Namespace, report: frame.Report) -> None:
     """Verify, measure and print one workload, and hold it against what is required."""
-    left_out = {name: reason for name in TRAINERS if (reason := cannot(name, chosen.quick, workload))}
-    makers = {"twin": Twin} | {name: make for name, make in TRAINERS.items() if name not in left_out}
+    all_of_them = TRAINERS_BF16 if chosen.precision else TRAINERS
+    left_out = {name: reason for name in all_of_them if (reason := cannot(name, chosen.quick, workload))}
+    makers = {"twin": Twin} | {name: make for name, make in all_of_them.items() if name not in left_out}
     data = workload.data()
     losses: dict[str, list[np.ndarray]] = {}
     weights: dict[str, list[np.ndarray]] = {}
@@ -135,11 +138,22 @@ def require(
 
 
 def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
-    for workload in WORKLOADS:
+    for each in WORKLOADS:
+        workload = each
+        if chosen.precision:
+            if each.name not in FASTER:
+                continue
+            others = {"rtol": RTOL, "weights_rtol": WEIGHTS_RTOL, "share": 0.0, "speed_up": 0.0}
+            workload = replace(each, at_least=FASTER[each.name], **others)
         if chosen.only in workload.name:
             small = replace(workload, rows=min(workload.rows, 2 * workload.batch), epochs=min(workload.epochs, 20))
             bench(small if chosen.smoke else workload, chosen, report)
 
 
+def more_options(parser: argparse.ArgumentParser) -> None:
+    text = "bf16: products in bfloat16, against our float32 and what PyTorch compiles"
+    parser.add_argument("--precision", choices=["bf16"], help=text)
+
+
 if __name__ == "__main__":
-    frame.run(__doc__, benchmark)
+    frame.run(__doc__, benchmark, more_options)

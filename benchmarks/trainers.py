@@ -28,10 +28,13 @@ class Trainer(Protocol):
 class FastNN:
     """``Model.fit``, with all that it does for a user."""
 
+    precision: str | None = None
+
     def __init__(
         self, workload: Workload, weights: Weights, x: np.ndarray, t: np.ndarray, threads: int, seed: int = 0
     ) -> None:
-        self.model = fastnn.Model(fastnn_layers(workload), seed=seed).build(workload.sizes[0])
+        self.model = fastnn.Model(fastnn_layers(workload), seed=seed, precision=self.precision)
+        self.model.build(workload.sizes[0])
         self.arrays = [array for layer in self.model.layers for array in layer.parameters.values()]
         for own, array in zip(self.arrays, (a for layer in workload.parameters(weights) for a in layer), strict=True):
             own[...] = array
@@ -474,7 +477,7 @@ TRAINERS = {
 }  # fmt: skip
 MODULES = {
     "JAX": "jax", "PyTorch": "torch", "PyTorch Sequential": "torch", "PyTorch compiled": "torch",
-    "scikit-learn": "sklearn", "onnxruntime": "onnxruntime onnx",
+    "scikit-learn": "sklearn", "onnxruntime": "onnxruntime onnx", "PyTorch compiled bfloat16": "torch",
 }  # fmt: skip
 
 

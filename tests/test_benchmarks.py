@@ -71,6 +71,21 @@ def test_bench_train_with_two_threads_asks_for_the_same_ratios_and_a_speed_up(tm
     assert not any("FMA peak" in what for what in bounds)
 
 
+def test_bench_train_in_bfloat16(tmp_path: Path) -> None:
+    _, report = run("bench_train.py", tmp_path, "--precision", "bf16", "--only", "784-128-10")
+    check_rows(report)
+    assert report["rows"][0]["seconds"].keys() >= {"fastnn", "fastnn float32"}
+    assert report["required"][0]["what"] == "784-128-10, 64: × faster than fastnn float32"
+    assert report["required"][0]["required"] == ">= 1.4"
+
+
+def test_bench_bf16_quality(tmp_path: Path) -> None:
+    printed, report = run("bench_bf16_quality.py", tmp_path)
+    assert [len(row["bf16"]) for row in report["rows"]] == [2] * 4
+    assert all(row["bf16"] != row["float32"] for row in report["rows"])
+    assert "Friedman 3, Adam: rmse" in printed
+
+
 def test_bench_predict(tmp_path: Path) -> None:
     printed, report = run("bench_predict.py", tmp_path)
     check_rows(report)
@@ -380,7 +395,7 @@ def test_a_required_bound_that_does_not_hold_is_an_error_behind_the_results(tmp_
 import bench_train, frame
 from workloads import Workload
 bench_train.WORKLOADS = (Workload((2, 3, 2), 8, 4, epochs=2, at_least={"NumPy": 1e9}),)
-frame.run("", bench_train.benchmark)
+frame.run("", bench_train.benchmark, bench_train.more_options)
 """
     path = tmp_path / "out.json"
     done = subprocess.run(
