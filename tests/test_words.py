@@ -144,7 +144,7 @@ ARGUMENTS = [
     (Model, "random_state", "it is called seed here"),
     (Model, "name", "named by their place"),
     (Model, "optimizer", "given to fit"),
-    (Model, "zzz", "it has constraints, dtype, layers, penalties, seed"),
+    (Model, "zzz", "it has constraints, dtype, layers, penalties, precision, seed"),
 ]
 
 
