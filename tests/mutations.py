@@ -59,6 +59,7 @@ MUTATIONS = (
     ("gemm/tile.c", "sum[i][v] = sum[i][v] + «bias ⇒ -bias»", SIZES),
     ("gemm/products.c", "t.resume = «q > 0 || p->resume ⇒ p->resume»;\n        const int complete", SIZES),
     ("gemm/products.c", "t.resume = «q > 0 || p->resume ⇒ p->resume»;\n            t.a = p->b", f"{SIZES}|{STEPS}"),
+    ("gemm/tile.c", "if (t->width <= «HALF ⇒ LANES»", SIZES),
     ("gemm/dots.c", "if (t->resume) dot = «*c + dot ⇒ dot»", SIZES),
     ("gemm/dots.c", "t.bias = «q + t.k == k ? p->bias : NULL ⇒ p->bias»", SIZES),
     ("gemm/gemm.c", "c[l] = real_fma(«-p->rate ⇒ p->rate», row[l]", STEPS),

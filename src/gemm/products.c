@@ -360,8 +360,10 @@ GEMM_API NOINLINE int product_of_chains(const Product *p) {
         return 0;
     }
     /* The last columns, where they fill little of a vector: at most three quarters, or where a.T has to be packed at
-     * most half of float, an eighth of double, which is packed at half the speed. */
-    const ptrdiff_t few = n % LANES, most = p->a_row == 1 ? LANES * 3 / 4 : FASTNN_DOUBLE ? LANES / 8 : LANES / 2;
+     * most half of float, an eighth of double, which is packed at half the speed. Where tiles have halves of vectors, a
+     * quarter of float and none of double. */
+    const ptrdiff_t few = n % LANES, of_float = HALF ? LANES / 4 : LANES / 2, of_double = HALF ? 0 : LANES / 8;
+    const ptrdiff_t most = p->a_row == 1 ? LANES * 3 / 4 : FASTNN_DOUBLE ? of_double : of_float;
     if (few > 0 && few <= most && !by_index && m >= LANES && m * k >= 16 * LANES) {
         n -= few;
         if (product_transposed(p, n, few) != 0) return CALL_NO_MEMORY;

@@ -18,18 +18,28 @@ enum {
     BY_COLUMNS = TILE_ROWS, /* a_cols: their numbers lie beside each other */
 };
 
+/* What the last vector of a row of b has. */
+enum {
+    ALL_LANES,
+    FIRST_LANES, /* as many as the mask says */
+    HALF_LANES,  /* the same, and no more than half */
+};
+
 /* One term of all chains of a tile; x is the row of b. */
-ALWAYS_INLINE void tile_term(const int rows, const int vectors, const int masked, const int by, const vec_mask mask,
+ALWAYS_INLINE void tile_term(const int rows, const int vectors, const int lanes, const int by, const vec_mask mask,
                              const real *a[TILE_ROWS], ptrdiff_t a_row, ptrdiff_t a_col, ptrdiff_t *at, const real *b,
                              vec x[ROW_VECTORS], vec sum[TILE_ROWS][ROW_VECTORS]) {
     const int last = vectors - 1;
     UNROLL for (int v = 0; v < last; v++) x[v] = vec_load(b + v * LANES);
-    x[last] = masked ? vec_load_first(b + last * LANES, mask) : vec_load(b + last * LANES);
+    if (lanes == HALF_LANES) x[last] = half_load_first(b + last * LANES, mask);
+    else x[last] = lanes ? vec_load_first(b + last * LANES, mask) : vec_load(b + last * LANES);
     const real *const *row = a;
     if (by == BY_ROWS) IN_ORDER(row); /* else GCC spills them to vector registers, and reads these more slowly */
     UNROLL for (int i = 0; i < rows; i++) {
-        const vec s = vec_broadcast(by == BY_ROWS ? row[i][*at] : a[i / by][i % by * (by == BY_STRIDE ? a_row : 1)]);
-        UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_fma(s, x[v], sum[i][v]);
+        const real number = by == BY_ROWS ? row[i][*at] : a[i / by][i % by * (by == BY_STRIDE ? a_row : 1)];
+        const vec s = lanes == HALF_LANES && last == 0 ? half_broadcast(number) : vec_broadcast(number);
+        UNROLL for (int v = 0; v < last; v++) sum[i][v] = vec_fma(s, x[v], sum[i][v]);
+        sum[i][last] = lanes == HALF_LANES ? half_fma(s, x[last], sum[i][last]) : vec_fma(s, x[last], sum[i][last]);
     }
     if (by == BY_ROWS) ++*at;
     UNROLL for (int i = 0; by != BY_ROWS && i < rows; i += by) a[i / by] += a_col;
@@ -39,6 +49,7 @@ ALWAYS_INLINE void tile_term(const int rows, const int vectors, const int masked
  * stores and shuffles take place beside its multiply-adds, and memory is waited for beside them. */
 enum {
     READING,
+    READING_HALF,      /* the same, where half of the last vector is enough */
     COPYING_B,         /* rows of b, while they are read */
     TRANSPOSING_B,     /* columns of b, some terms before they are read */
     COPYING_A_ROWS,    /* a_col == 1: to rows that are A_APART apart, some terms before they are read */
@@ -96,7 +107,7 @@ ALWAYS_INLINE void transpose_lines(const int term, const real *from, ptrdiff_t f
 #define A_SPAN 16                      /* terms in which up to 16 rows of a are copied, one each */
 
 /* The chains of one tile over all of k. */
-ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked, const int way, const int by,
+ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int lanes, const int way, const int by,
                              const vec_mask mask, const Tile *t, const Packing *packing,
                              vec sum[TILE_ROWS][ROW_VECTORS]) {
     const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
@@ -115,7 +126,7 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
         for (ptrdiff_t column = 0; p > packed; p -= LINES_TERMS) {
             if (p == packed + LINES_AHEAD) ahead += PANEL * from_row - t->k; /* the next panel */
             UNROLL for (int term = 0; term < LINES_TERMS; term++, b += PANEL) {
-                tile_term(rows, vectors, masked, by, mask, a, a_row, a_col, &at, b, x, sum);
+                tile_term(rows, vectors, lanes, by, mask, a, a_row, a_col, &at, b, x, sum);
                 for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) {
                     PREFETCH_TO_WRITE(b + (packed + SPAN / 2) * PANEL + l);
                 }
@@ -141,7 +152,7 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
             const ptrdiff_t left = p - packed;
             const ptrdiff_t ahead = left > LINES_AHEAD ? LINES_AHEAD : LINES_AHEAD - t->k + rows * from_row;
             for (int i = 0; i < A_SPAN; i++, b += b_row) {
-                tile_term(rows, vectors, masked, by, mask, a, a_row, a_col, &at, b, x, sum);
+                tile_term(rows, vectors, lanes, by, mask, a, a_row, a_col, &at, b, x, sum);
                 if (i >= rows) continue;
                 const real *const row = from + i * from_row;
                 for (ptrdiff_t l = 0; l < A_SPAN; l += LANES) vec_store(to + i * A_APART + l, vec_load(row + l));
@@ -162,7 +173,7 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int masked
             memcpy(to, a[0], rows * sizeof(real));
             to += rows;
         }
-        tile_term(rows, vectors, masked, by, mask, a, a_row, a_col, &at, b, x, sum);
+        tile_term(rows, vectors, lanes, by, mask, a, a_row, a_col, &at, b, x, sum);
         if (way == COPYING_B) {
             if (p == AHEAD) next = t->b + PANEL;
             for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) PREFETCH(next + l + CACHE_LINE - 1);
@@ -193,9 +204,11 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const int way, const 
         UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_broadcast(0);
     }
 
-    if (way != READING) tile_sums(rows, vectors, 0, way, by, mask, t, packing, sum);
-    else if (MASKED_LOADS == 1 && t->width < LANES) tile_sums(rows, vectors, 1, READING, by, mask, t, NULL, sum);
-    else tile_sums(rows, vectors, MASKED_LOADS == 2, READING, by, mask, t, NULL, sum);
+    if (way == READING_HALF) tile_sums(rows, vectors, HALF_LANES, READING, by, mask, t, NULL, sum);
+    else if (way != READING) tile_sums(rows, vectors, ALL_LANES, way, by, mask, t, packing, sum);
+    else if (MASKED_LOADS == 2 || (MASKED_LOADS == 1 && t->width < LANES))
+        tile_sums(rows, vectors, FIRST_LANES, READING, by, mask, t, NULL, sum);
+    else tile_sums(rows, vectors, ALL_LANES, READING, by, mask, t, NULL, sum);
 
     if (t->bias) {
         UNROLL for (int v = 0; v < vectors; v++) {
@@ -229,7 +242,29 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const int way, const 
     }
 }
 
+#if HALVES
+/* With fewer rows, chains of half vectors would wait for themselves. */
+#define LEAST_HALVES 8
+static NOINLINE void tile_of_halves(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
+    switch (rows * TILE_VECTORS + vectors) {
+#define SHAPE(rows, vectors) ((rows) * TILE_VECTORS + (vectors))
+#define CASE(rows, vectors) case SHAPE(rows, vectors): tile(rows, vectors, READING_HALF, BY_STRIDE, t, NULL); break;
+#define CASES(rows) CASE(rows, 1) CASE(rows, 2)
+        CASES(8) CASES(9) CASES(10) CASES(11) CASES(12)
+#undef CASES
+#undef CASE
+#undef SHAPE
+    }
+}
+#endif
+
 GEMM_API NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
+#if HALVES
+    if (t->width <= HALF && rows >= LEAST_HALVES && vectors <= TILE_VECTORS && !t->a_rows && !t->a_cols) {
+        tile_of_halves(rows, vectors, t);
+        return;
+    }
+#endif
 #define SHAPE(rows, vectors, by) (((vectors) * (TILE_ROWS + 1) + (rows)) * (TILE_ROWS + 1) + (by))
 #define CASE_BY(rows, vectors, by) case SHAPE(rows, vectors, by): tile(rows, vectors, READING, by, t, NULL); break;
 #define CASE(rows, vectors) \
