@@ -368,3 +368,25 @@ def test_an_installation_has_the_headers():
     assert '"formats/*.h"' in data
     assert {Path(text).name for text in re.findall(r'"(.*?)"', texts)} | {"prediction.h"} == {*_SOURCES}
     assert all((root / "src" / text).exists() for text in re.findall(r'"(.*?)"', texts))
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")  # that a fit has not converged
+@each_dtype
+def test_perceptrons_of_scikit_learn_give_what_they_predict(dtype, tmp_path):
+    sklearn = pytest.importorskip("fastnn.sklearn")
+    x = np.random.default_rng(0).normal(size=(50, 3)).astype(dtype)
+    labels = (x[:, 0] > 0).astype(int) + (x[:, 1] > 0)
+    settings = {"max_iter": 3, "random_state": 0, "hidden_layer_sizes": (5,)}
+    for i, (model, y) in enumerate((
+        (sklearn.MLPClassifier(**settings), labels),
+        (sklearn.MLPClassifier(**settings, n_ensemble=2), labels > 0),
+        (sklearn.MLPRegressor(**settings, loss="poisson"), np.abs(x[:, :2])),
+        (sklearn.MLPRegressor(**settings, loss="gaussian_nll", n_ensemble=3), x[:, 0]),
+    )):  # fmt: skip
+        path = tmp_path / f"net{i}.c"
+        fastnn.to_c(model.fit(x, y), path)
+        expected = model.predict_proba(x) if hasattr(model, "classes_") else model.predict(x).reshape(len(x), -1)
+        function = shared(path).net_predict
+        found = np.stack([predict(function, row, expected.shape[1]) for row in x])
+        rtol, atol = (2e-5, 1e-7) if dtype == "float32" else (1e-12, 1e-14)
+        np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol)

@@ -514,8 +514,21 @@ def test_exports(to, suffix, package, trained, tmp_path, capsys):
     else:
         assert main(["export", str(tmp_path / "net.fastnn"), "--to", to]) == 1
         assert package in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("to", "said"),
+    [("c", "to_c writes an estimator that reads numbers"), ("numpy", "column 'town' holds text: to_onnx writes all"),
+     ("torch", "--to torch writes nets alone: --to onnx writes all of it")],
+)  # fmt: skip
+def test_estimators_are_exported_or_say_as_what_they_can_be(to, said, trained, tmp_path, capsys):
     assert main(["export", str(trained["price"]), "--to", to, "-o", str(tmp_path / "other")]) == 1
-    assert "nets alone are exported" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
+    if find_spec("onnx"):
+        assert main(["export", str(trained["sold"]), "--to", "onnx", "-o", str(tmp_path / "sold.onnx")]) == 0
+        assert "written" in capsys.readouterr().out
+        assert (tmp_path / "sold.onnx").stat().st_size > 1000
 
 
 def test_a_net_predicts_a_table_of_numbers(tmp_path, capsys):

@@ -130,3 +130,60 @@ def test_values_that_are_read_later_keep_their_names():
     text = fastnn.to_numpy_source(net_of("Residual", "float64"))
     assert "    h1 = x @ w1 + b1\n" in text
     assert "    x = x + h1\n" in text
+
+
+def test_estimators_of_numbers_are_lines_of_numpy():
+    sklearn = pytest.importorskip("fastnn.sklearn")
+    rng = np.random.default_rng(0)
+    for rows, rtol in ((60, 1e-12), (150, 2e-5)):
+        x = rng.normal(size=(rows, 4))
+        x[rng.random(x.shape) < 0.1] = np.nan
+        x[:, 2] = np.arange(rows) % 12 / 4
+        y = (np.nan_to_num(x[:, 0]) > 0).astype(int) + (x[:, 2] > 1)
+        settings = {"random_state": 0, "n_nets": 2, "categorical_features": [2]}
+        classifier = sklearn.TabularClassifier("fast", **settings).fit(x, y)
+        classifier.temperature_ = 1.3
+        regressor = sklearn.TabularRegressor("balanced", **settings).fit(x, 1e6 + y)
+        x[:3, 2] = 77, np.nan, 0.1
+        for model, expected in ((classifier, classifier.predict_proba(x)), (regressor, regressor.predict(x)[:, None])):
+            text, namespace = fastnn.to_numpy_source(model), {}
+            exec(text, namespace)
+            close(namespace["predict"](x), expected, rtol)
+        assert '#     y[:, 1] "1"' in fastnn.to_numpy_source(classifier)
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")  # that a fit has not converged
+def test_what_of_an_estimator_is_no_lines_says_so(tmp_path):
+    sklearn = pytest.importorskip("fastnn.sklearn")
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    of_text = np.array([[a, "u" if a > 0 else "v"] for a in x[:, 0].tolist()], object)
+    several = np.stack([x[:, 0] > 0, (x[:, 1] > 0) + 2], axis=1).astype(int)
+    with_text = sklearn.TabularRegressor("fast", n_nets=1, random_state=0).fit(of_text, x[:, 0])
+    with_dates = of_text.copy()
+    with_dates[:, 1] = [np.datetime64("2024-01-01") + i for i in range(60)]
+    of_dates = sklearn.TabularRegressor("fast", n_nets=1, random_state=0).fit(with_dates, x[:, 0])
+    of_numbers = sklearn.TabularRegressor("fast", n_nets=1, random_state=0).fit(x, x[:, 0])
+    settings = {"max_iter": 3, "random_state": 0}
+    of_two = sklearn.MLPClassifier((4,), **settings).fit(x, several[:, 0])
+    of_several = sklearn.MLPClassifier((4,), **settings).fit(x, several)
+    each = sklearn.MLPClassifier((4,), out_activation="logistic", **settings).fit(x, several.sum(axis=1))
+    for model, match in (
+        (with_text, "column 'x1' holds text: to_onnx writes all"),
+        (of_dates, "column 'x1' holds dates: to_onnx"),
+        (of_several, "predicts several things: to_onnx"),
+    ):
+        with pytest.raises(ValueError, match=f"to_numpy_source writes an estimator that .*{match}"):
+            fastnn.to_numpy_source(model)
+        with pytest.raises(ValueError, match=f"to_c writes an estimator that .*{match}"):
+            fastnn.to_c(model, tmp_path / "net.c")
+    for model in (of_numbers, each):
+        with pytest.raises(ValueError, match="to_c has no text for what this estimator does beside its nets"):
+            fastnn.to_c(model, tmp_path / "net.c")
+    for write in (fastnn.to_numpy_source, lambda net: fastnn.to_c(net, tmp_path / "net.c")):
+        with pytest.raises(
+            TypeError, match=r"net is \[\], expected a model such as .* or an estimator of fastnn.sklearn"
+        ):
+            write([])
+    assert not [*tmp_path.iterdir()]
+    fastnn.to_c(of_two, tmp_path / "net.c")
+    assert 'y[1] "1"' in (tmp_path / "net.c").read_text()

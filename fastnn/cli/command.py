@@ -26,7 +26,7 @@ _COMMANDS = (
     ("train", "train a model on a table, and print how good it is", True, True),
     ("predict", "predict with a model, row by row of a table", True, True),
     ("evaluate", "print how good a model is on a table with the right answers", True, False),
-    ("export", "write a net as ONNX, C, NumPy or PyTorch", False, True),
+    ("export", "write a model as ONNX, C, NumPy or PyTorch", False, True),
     ("bench", "time this machine, beside the libraries that are installed", False, False),
 )
 _SHORT: tuple[tuple[str, Callable[[argparse.Namespace], object], str, str], ...] = (

@@ -1,4 +1,4 @@
-"""``fastnn export``: a net as ONNX, C, NumPy or PyTorch."""
+"""``fastnn export``: a net, or an estimator, as ONNX, C, NumPy or PyTorch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastnn.cli.output import refuse_existing, show_size
 from fastnn.model import Model
 
 EXAMPLE = """example:
-  fastnn export net.fastnn --to onnx
+  fastnn export houses.fastnn --to onnx
   fastnn export net.fastnn --to c -o net.c"""
 
 _SUFFIXES = {"onnx": ".onnx", "c": ".c", "numpy": ".py", "torch": ".safetensors"}
@@ -20,32 +20,31 @@ _SUFFIXES = {"onnx": ".onnx", "c": ".c", "numpy": ".py", "torch": ".safetensors"
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("model", help="a file of a net, which net.save has written")
+    parser.add_argument("model", help="a file that fastnn train, or save, has written")
     parser.add_argument("--to", required=True, choices=tuple(_SUFFIXES), help="torch: a state_dict, as safetensors")
     parser.add_argument("-o", "--output", metavar="FILE", help="the name of the model with another ending")
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Write the net in another form."""
+    """Write the model in another form."""
     import fastnn
 
     output = asked.output or os.path.splitext(asked.model)[0] + _SUFFIXES[asked.to]
     refuse_existing(output, asked.force, asked.model)
     model: Any = models.load(asked.model)
-    if not isinstance(model, Model):
+    if asked.to == "torch" and not isinstance(model, Model):
         raise CommandError(
-            f"{asked.model} holds a {type(model).__name__}, which treats columns before its nets see them: nets alone "
-            f"are exported, such as fastnn.load({asked.model!r}).nets_[0] in Python"
+            f"{asked.model} holds a {type(model).__name__}, and --to torch writes nets alone: --to onnx writes all of "
+            f"it, and its nets are fastnn.load({asked.model!r}).nets_ in Python, for fastnn.to_torch"
         )
+    writers: dict[str, Any] = {
+        "onnx": fastnn.to_onnx,
+        "c": fastnn.to_c,
+        "numpy": fastnn.to_numpy_source,
+        "torch": _to_torch,
+    }
     try:
-        if asked.to == "onnx":
-            fastnn.to_onnx(model, output)
-        elif asked.to == "c":
-            fastnn.to_c(model, output)
-        elif asked.to == "numpy":
-            fastnn.to_numpy_source(model, output)
-        else:
-            _to_torch(model, output)
+        writers[asked.to](model, output)
     except (ValueError, TypeError) as error:
         raise CommandError(str(error)) from error
     print(f"written: {output} ({show_size(output)})")

@@ -35,9 +35,9 @@ from fastnn.formats.graph import (
     Scale,
     Softmax,
     Sum,
-    graph_of,
     inputs_of,
 )
+from fastnn.formats.table_graph import Predictor, graph_of_numbers, refuse_tables
 from fastnn.network import Network
 
 # What activations are called among the functions, where that is not their name in the table
@@ -74,7 +74,9 @@ class Footprint(NamedTuple):
     ram: int
 
 
-def to_c(net: Network, path: str | os.PathLike[str], *, name: str = "net", reentrant: bool = False) -> Footprint:
+def to_c(
+    net: Network | Predictor, path: str | os.PathLike[str], *, name: str = "net", reentrant: bool = False
+) -> Footprint:
     """Write what a model predicts as one file of C99, which needs no library: ``int net_predict(x, y)``.
 
     The file has the weights as constants, exact to the last bit, the functions that are needed, and says how many bytes
@@ -86,8 +88,10 @@ def to_c(net: Network, path: str | os.PathLike[str], *, name: str = "net", reent
 
     Parameters
     ----------
-    net : Model
-        Built, of layers of this package, or of your own with a ``_graph``.
+    net : Model, MLPClassifier or MLPRegressor
+        Built, of layers of this package, or of your own with a ``_graph``. Of an estimator it gives what
+        ``predict_proba`` does, or ``predict`` of a regressor; of those for tables `to_onnx` and `to_numpy_source` write
+        what they do before and behind their nets.
     path : str or path-like
         Written as a whole, or not at all.
     name : str
@@ -105,7 +109,8 @@ def to_c(net: Network, path: str | os.PathLike[str], *, name: str = "net", reent
     TypeError
         For what is no model, and for a layer whose code is not known, with its name.
     ValueError
-        For a model that is not built, and a name that is none in C or C++.
+        For a model that is not built, an estimator that does more than a net does, and a name that is none in C or
+        C++.
 
     Examples
     --------
@@ -119,9 +124,9 @@ def to_c(net: Network, path: str | os.PathLike[str], *, name: str = "net", reent
     >>> "int net_predict(const float *x, float *y)" in text
     True
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"to_c: net is {shown(net)}, expected a model such as Model([Dense(8, 'relu'), Dense(1)])")
-    writer = _Writer(graph_of(net), _identifier(name), flag("to_c: reentrant", reentrant))
+    graph = graph_of_numbers("to_c", net)
+    refuse_tables("to_c", graph)
+    writer = _Writer(graph, _identifier(name), flag("to_c: reentrant", reentrant))
     safely.replace(path, (part.encode("ascii") for part in chain((writer.head(),), writer.parts())))
     return Footprint(writer.flash, writer.ram)
 

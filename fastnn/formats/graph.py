@@ -30,10 +30,12 @@ class Value:
     ----------
     name : str
     n : int
+    dtype : dtype
     """
 
     name: str
     n: int
+    dtype: np.dtype[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +202,16 @@ class Reduce(Node):
     parts: int
 
 
-KINDS = (
+@dataclass(frozen=True, eq=False)
+class Label(Node):
+    """y (rows,) = the class with the largest x; with a threshold, x (rows, 1), the second class where x is above it."""
+
+    x: Value
+    classes: NDArray[Any]
+    threshold: float | None
+
+
+KINDS = (  # that layers add
     Product, Scale, Elementwise, PRelu, Clip, Fill, RowNorm, Softmax, Columns, Embedding, OneHot, Concat, Sum, Multiply,
     Reduce,
 )  # fmt: skip
@@ -232,16 +243,19 @@ class Graph:
     """
 
     def __init__(self, n_in: int, dtype: Any) -> None:
-        self.x = self.y = Value("x", n_in)
-        self.nodes: list[Node] = []
         self.dtype = np.dtype(dtype)
+        self.x = self.y = Value("x", n_in, self.dtype)
+        self.nodes: list[Node] = []
         self.feature_names: tuple[str, ...] | None = None
         self.class_names: tuple[str, ...] | None = None
         self.gives: str | None = None
         self._layer = ""
 
-    def _add(self, kind: type[Node], n: int, **own: Any) -> Value:
-        y = Value(f"{kind.__name__.lower()}_{len(self.nodes)}", n)
+    def _add(self, kind: type[Node], n: int, dtype: Any = None, **own: Any) -> Value:
+        """Add a node, and return what it makes: in the dtype of what it reads, if no other is given."""
+        if dtype is None:
+            dtype = own["values"][0].dtype if "values" in own else own["x"].dtype
+        y = Value(f"{kind.__name__.lower()}_{len(self.nodes)}", n, np.dtype(dtype))
         self.nodes.append(kind(y, self._layer, **own))
         return y
 
@@ -268,7 +282,7 @@ class Graph:
     def scale(self, x: Value, factor: Any = None, offset: Any = None) -> Value:
         """Add x * factor + offset, of arrays (n,) or numbers."""
         of_columns = [
-            None if own is None else np.broadcast_to(np.asarray(own, self.dtype), (x.n,)) for own in (factor, offset)
+            None if own is None else np.broadcast_to(np.asarray(own, x.dtype), (x.n,)) for own in (factor, offset)
         ]
         return self._add(Scale, x.n, x=x, factor=of_columns[0], offset=of_columns[1])
 
@@ -330,6 +344,10 @@ class Graph:
     def reduce(self, x: Value, how: str, parts: int) -> Value:
         """Add the mean, or the largest, of equal parts of the columns."""
         return x if parts == 1 else self._add(Reduce, x.n // parts, x=x, how=how, parts=parts)
+
+    def label(self, x: Value, classes: Array, threshold: float | None = None) -> Value:
+        """Add the classes that x says."""
+        return self._add(Label, 1, classes.dtype, x=x, classes=classes, threshold=threshold)
 
 
 def _not_known(layer: Layer) -> TypeError:

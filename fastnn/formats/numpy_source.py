@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from fastnn.arena import Array
-from fastnn.checks import shown
 from fastnn.formats import safely
 from fastnn.formats.c_memory import is_slice
 from fastnn.formats.c_source import comment_text, is_uniform
@@ -33,8 +32,17 @@ from fastnn.formats.graph import (
     Scale,
     Softmax,
     Sum,
-    graph_of,
     inputs_of,
+)
+from fastnn.formats.table_graph import (
+    Cast,
+    Log,
+    Lookup,
+    Missing,
+    Predictor,
+    Share,
+    SmoothClip,
+    graph_of_numbers,
 )
 from fastnn.network import Network
 
@@ -77,7 +85,7 @@ def codes(x, n):  # what is no whole number from 0 to n - 1 is n
 }
 
 
-def to_numpy_source(net: Network, path: str | os.PathLike[str] | None = None) -> str:
+def to_numpy_source(net: Network | Predictor, path: str | os.PathLike[str] | None = None) -> str:
     """Return what a model predicts as a few lines of NumPy, to read and to run without this library.
 
     The text is a module with a function ``predict(x)`` for x (rows, n_in). It computes in the dtype of the model, and
@@ -85,8 +93,9 @@ def to_numpy_source(net: Network, path: str | os.PathLike[str] | None = None) ->
 
     Parameters
     ----------
-    net : Model
-        Built, of layers of this package, or of your own with a ``_graph``.
+    net : Model, or an estimator of fastnn.sklearn
+        Built, of layers of this package, or of your own with a ``_graph``. Of an estimator, whose columns are numbers,
+        it gives what ``predict_proba`` does, or ``predict`` of a regressor as (rows, targets).
     path : str, path-like or None
         Where to write it, too. Of more than 2,000 numbers, parameters then stand in a file beside it, ``net.npz``
         for ``net.py``; else they stand in the text, in decimal digits that give the same bits.
@@ -96,7 +105,7 @@ def to_numpy_source(net: Network, path: str | os.PathLike[str] | None = None) ->
     TypeError
         For what is no model, and for a layer whose code is not known, with its name.
     ValueError
-        For a model that is not built.
+        For a model that is not built, and an estimator with columns that are no numbers.
 
     Examples
     --------
@@ -110,11 +119,7 @@ def to_numpy_source(net: Network, path: str | os.PathLike[str] | None = None) ->
     >>> np.allclose(namespace["predict"](x), net.predict(x), atol=1e-6)
     True
     """
-    if not isinstance(net, Network):
-        raise TypeError(
-            f"to_numpy_source: net is {shown(net)}, expected a model such as Model([Dense(8, 'relu'), Dense(1)])"
-        )
-    writer = _Writer(graph_of(net))
+    writer = _Writer(graph_of_numbers("to_numpy_source", net))
     if path is None:
         return writer.text(None)
     target = os.fspath(path)
@@ -137,7 +142,7 @@ class _Writer:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.dtype = f"np.{graph.dtype.name}"
+        self._dtype = graph.dtype  # of the node that is being written
         self.arrays: dict[str, Array] = {}
         self._helpers: set[str] = set()
         self._names = {graph.x.name: "x"}
@@ -166,7 +171,7 @@ class _Writer:
         for name, helper in _HELPERS.items():
             if name in self._helpers:
                 lines += ["", "", helper.rstrip()]
-        lines += ["", "", "def predict(x):", f"    x = np.asarray(x, {self.dtype})"]
+        lines += ["", "", "def predict(x):", f"    x = np.asarray(x, np.{graph.dtype.name})"]
         lines += [f"    {line}" for line in self.lines]
         lines += [f"    return {self._names[graph.y.name]}"]
         return "\n".join(lines) + "\n"
@@ -176,6 +181,7 @@ class _Writer:
     def _lines(self, i: int, node: Node) -> Iterator[str]:
         """Yield the statements of a node; its value takes the name of one that is read for the last time."""
         given = [self._names[value.name] for value in inputs_of(node)]
+        self._dtype = node.y.dtype
         expression = self._expression(node, given)
         for value in {*inputs_of(node)}:
             if self._last[value.name] == i and value.name != self.graph.y.name:
@@ -193,12 +199,12 @@ class _Writer:
 
     def _array(self, kind: str, array: Array) -> str:
         found = f"{kind}{1 + sum(name.rstrip('0123456789') == kind for name in self.arrays)}"
-        self.arrays[found] = np.asarray(array, None if array.dtype.kind == "i" else self.graph.dtype)
+        self.arrays[found] = np.asarray(array, None if array.dtype.kind == "i" else self._dtype)
         return found
 
     def _column(self, kind: str, array: Array) -> str:
         """Return a number where an array is one, else its name."""
-        return _number(self.graph.dtype.type(array[0])) if is_uniform(array) else self._array(kind, array)
+        return _number(self._dtype.type(array[0])) if is_uniform(array) else self._array(kind, array)
 
     def _helper(self, name: str) -> str:
         self._helpers.add(name)
@@ -206,7 +212,7 @@ class _Writer:
 
     def _expression(self, node: Node, given: list[str]) -> list[str]:
         """Return what makes the value of a node: statements before it, and an expression."""
-        x, n = given[0], node.y.n
+        x, n, own_dtype = given[0], node.y.n, f"np.{self._dtype.name}"
         if isinstance(node, Product):
             return [self._product(node, x)]
         if isinstance(node, Scale):
@@ -239,13 +245,32 @@ class _Writer:
             return [f"{table}[{self._helper('codes')}({x}[:, {node.column}], {len(node.table) - 1})]"]
         if isinstance(node, OneHot):
             places = f"{self._helper('codes')}({x}[:, {node.column}], {node.codes})"
-            return [f"({places}[:, None] == np.arange({n})).astype({self.dtype})"]
+            return [f"({places}[:, None] == np.arange({n})).astype({own_dtype})"]
         if isinstance(node, Concat):
             return [f"np.concatenate([{', '.join(given)}], axis=1)"]
         if isinstance(node, (Sum, Multiply)):
             return [(" + " if isinstance(node, Sum) else " * ").join(given)]
         if isinstance(node, Reduce):
             return [f"{x}.reshape(len({x}), {node.parts}, {n}).{node.how}(axis=1)"]
+        return [self._of_table(node, x, own_dtype)]
+
+    def _of_table(self, node: Node, x: str, dtype: str) -> str:
+        """Return what makes the value of a node that estimators add."""
+        if isinstance(node, Cast):
+            return f"{x}.astype({dtype})"
+        if isinstance(node, Log):
+            return f"np.log({x})"
+        if isinstance(node, SmoothClip):
+            return f"{x} / np.sqrt(1 + np.square({x} / {_number(node.bound)}))"
+        if isinstance(node, Missing):
+            return f"np.isnan({x}).astype({dtype})"
+        if isinstance(node, Share):
+            return f"{x} / {x}.sum(axis=1, keepdims=True)"
+        if isinstance(node, Lookup):
+            keys = self._array("keys", np.array(node.keys, np.float64))
+            factors = self._array("found", np.array(node.values_of, np.float64)[:, None] - node.default)
+            rest = f" {'-' if node.default < 0 else '+'} {abs(node.default)}" if node.default else ""
+            return f"({x} == {keys}) @ {factors}{rest}"
         raise TypeError(f"{node.layer}: to_numpy_source has no line for {type(node).__name__}")
 
     def _product(self, node: Product, x: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,11 +14,15 @@ from fastnn.formats.graph import Graph, graph_of
 from fastnn.formats.onnx_nodes import write_nodes
 from fastnn.formats.onnx_operators import IR_VERSION, ML_DOMAIN, ML_OPSET, OPSET, Operand, Operators, onnx_package
 from fastnn.formats.safely import replace
+from fastnn.formats.table_graph import Output, Predictor, TableGraph
 from fastnn.layers.contract import Layer
 from fastnn.network import Network
 
 if TYPE_CHECKING:
     from onnx import ModelProto
+
+Tensor = tuple[str, Any, list[Any]]  # its name, dtype and shape
+Made = tuple[Operand, Any, list[Any]]
 
 _FORMS = {"matrix": "matrix", "columns": "columns"}
 _MOST_BYTES = 2**31 - 1  # of a message of protobuf
@@ -29,35 +33,48 @@ _OUTPUTS = {
 
 
 def to_onnx(
-    net: Network | Layer,
+    net: Network | Layer | Predictor,
     path: str | os.PathLike[str] | None = None,
     *,
-    inputs: str = "matrix",
+    inputs: str | None = None,
     outputs: str = "matrix",
-    labels: bool = False,
+    labels: bool | None = None,
+    preprocessing: bool = True,
 ) -> ModelProto:
-    """Return what a model predicts as an ONNX model, and write it to a file if a path is given.
+    """Return what a model, or an estimator, predicts as an ONNX model, and write it to a file if a path is given.
 
     It computes in the dtype of the model what `Model.predict` does, for any number of rows: activations, embeddings,
     normalization, ensembles, all that a prediction is made of; what only a training does, as `Dropout`, is left out. It
     is of opset 17 and IR version 8, which runtimes of the years since 2022 load, and has passed ``onnx.checker``.
 
+    Of an estimator of `fastnn.sklearn` it is all that ``predict`` and ``predict_proba`` do: what becomes of numbers,
+    missing values, categories and dates, the mean of its nets, temperature, scale of targets, classes.
+
     Parameters
     ----------
-    net : Model, or a layer
+    net : Model, a layer, or an estimator of fastnn.sklearn
         It has been trained, or built. Layers that are code in NumPy of your own cannot be written, unless they say in
         ``_graph`` what they are.
     path : str, path or None
         A file is replaced as a whole, and only once all of the new one is on the disk. None writes nothing.
-    inputs : {"matrix", "columns"}
+    inputs : {"matrix", "columns"} or None
         One input ``x`` of shape (rows, n_in), or one of shape (rows, 1) for each column, called as the columns of the
-        data frame that the model was trained with, else ``x0``, ``x1`` ...
+        data frame that the model was trained with, else ``x0``, ``x1`` ... None is a matrix, but of an estimator with
+        columns that are no numbers: text is a string tensor then, in which "" is missing, dates are int64, microseconds
+        since 1970, and whole numbers beyond 2^53 int64, where -2^63 is missing, as in NumPy's NaT. Columns that the fit
+        has dropped are no inputs then. Numbers are float64, NaN where missing, of the MLPs in the dtype of the net.
     outputs : {"matrix", "columns"}
-        One output of shape (rows, n_out), called ``probabilities``, ``log_probabilities`` or, of numbers, ``y``; or one
-        of shape (rows, 1) for each, called as the classes are (``class_names``), else ``y0``, ``y1`` ...
-    labels : bool
+        One output of shape (rows, n_out), called ``probabilities``, ``log_probabilities`` or, of numbers, ``y``; of
+        estimators ``probabilities``, ``scores`` (margins), or the name of the target, else ``variable``. Or one of
+        shape (rows, 1) for each, called as the classes are (``class_names``), else ``y0``, ``y1`` ...
+    labels : bool or None
         Whether there is an output ``label`` of shape (rows,) before them: the class with the largest output, or of one
-        output whether it is above 0.5, or 0 for logits: a text where the model has `class_names`, else its number.
+        output whether it is above 0.5, or 0 for logits: a text where the model has `class_names`, else its number; of
+        an estimator its class, or 0 and 1 for each of several labels. None is yes for classifiers, no for nets.
+        Of several targets outputs are ``label_0``, ``probabilities_0``, ``label_1`` ...
+    preprocessing : bool
+        Whether an estimator's treatment of columns is in the model; else ``x`` is what its nets read, as
+        ``estimator.preprocessing_.transform`` returns it.
 
     Returns
     -------
@@ -69,9 +86,11 @@ def to_onnx(
     ImportError
         Without the package onnx.
     TypeError
-        For a layer whose code cannot be written so, with its name and what to do.
+        For a layer whose code cannot be written so, with its name and what to do, and for classes that are no labels
+        of ONNX, as dates.
     ValueError
-        For a model that is not built, for labels of outputs that are no classes, and beyond 2 GB.
+        For a model that is not built, for labels of outputs that are no classes, for columns that no input of ONNX can
+        hold, with their names, and beyond 2 GB.
 
     Examples
     --------
@@ -81,41 +100,52 @@ def to_onnx(
     >>> [output.name for output in model.graph.output]
     ['label', 'probabilities']
     """
-    if not isinstance(net, (Network, Layer)):
-        hint = "its net, estimator.net_" if hasattr(net, "net_") else "a Model, such as Model([Dense(1)]).build(3)"
-        raise TypeError(f"to_onnx: net is {shown(net)}, expected {hint}")
-    per_column = lookup("to_onnx: inputs", inputs, _FORMS) == "columns"
+    given = None if inputs is None else lookup("to_onnx: inputs", inputs, _FORMS)
     per_output = lookup("to_onnx: outputs", outputs, _FORMS) == "columns"
-    with_labels = flag("to_onnx: labels", labels)
-    graph = graph_of(net)
-    if with_labels:
-        _require_classes(net, graph)
-    to = Operators(graph.dtype)
-    given, x = _inputs(graph, per_column, to)
-    wishes = _names_of_outputs(graph, per_output)
-    label_name = to.name("label") if with_labels else ""
-    names = [to.name(wish) for wish in wishes]
-    y = write_nodes(graph, x, to)
-    made: list[tuple[Operand, Any, list[Any]]] = []
-    if with_labels:
-        threshold = 0.0 if getattr(getattr(net, "loss", None), "from_logits", False) else 0.5
-        label, kind = _labels(y, graph, threshold, to)
-        made.append((to.rename(label, label_name), kind, ["rows"]))
-    if per_output:
-        each = [to.op("Slice", y, *map(to.integers, (i, i + 1, 1))) for i in range(graph.y.n)]
-        made += [(to.rename(one, name), graph.dtype, ["rows", 1]) for one, name in zip(each, names, strict=True)]
+    with_labels = None if labels is None else flag("to_onnx: labels", labels)
+    with_preprocessing = flag("to_onnx: preprocessing", preprocessing)
+    graph: Graph
+    if isinstance(net, (Network, Layer)):
+        if not with_preprocessing:
+            raise ValueError(
+                "to_onnx: preprocessing=False is of estimators, and a net has none before its layers: leave it out"
+            )
+        graph = graph_of(net)
+        predicted = _predicted(net, graph, bool(with_labels))
+        about = {"outputs": graph.gives, "feature_names": graph.feature_names, "class_names": graph.class_names}
+    elif isinstance(net, Predictor):
+        graph = _named(lambda: net._prediction_graph(given, with_preprocessing, with_labels))
+        predicted, about = graph.outputs, graph.about
     else:
-        made.append((to.rename(y, names[0]), graph.dtype, ["rows", graph.y.n]))
-    model = made_model(to, given, made, _metadata(graph))
+        raise TypeError(
+            f"to_onnx: net is {shown(net)}, expected a Model, such as Model([Dense(1)]).build(3), or an estimator of "
+            "fastnn.sklearn"
+        )
+    to = Operators(graph.dtype)
+    declared, found = _inputs(graph, given == "columns", to)
+    outputs_of = [_names(output, per_output, to) for output in predicted]
+    found = write_nodes(graph, found, to)
+    made = list[Made]()
+    for output, names in zip(predicted, outputs_of, strict=True):
+        made += _outputs(output, found[output.value.name], names, to)
+    model = made_model(to, declared, made, _metadata(about))
     if path is not None:
         replace(path, [model.SerializeToString()])
     return model
 
 
+def _named(make: Callable[[], TableGraph]) -> TableGraph:
+    """Return a graph; errors about estimators say which function was called."""
+    try:
+        return make()
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"to_onnx: {error}") from error
+
+
 def made_model(
     to: Operators,
-    inputs: Sequence[tuple[str, Any, list[Any]]],
-    outputs: Sequence[tuple[Operand, Any, list[Any]]],
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Made],
     metadata: dict[str, str],
 ) -> ModelProto:
     """Return a model of what has been put together, checked.
@@ -166,39 +196,59 @@ def _require_classes(net: Network | Layer, graph: Graph) -> None:
         )
 
 
-def _inputs(graph: Graph, per_column: bool, to: Operators) -> tuple[list[tuple[str, Any, list[Any]]], Operand]:
-    """Return the inputs of the model, and the matrix that they make."""
-    n = graph.x.n
+def _predicted(net: Network | Layer, graph: Graph, with_labels: bool) -> list[Output]:
+    """Return what a net gives."""
+    found, n, names = list[Output](), graph.y.n, graph.class_names
+    if names is not None and len(names) != n:
+        of_columns = names[1:2] if n == 1 else None
+    else:
+        of_columns = names
+    if with_labels:
+        _require_classes(net, graph)
+        threshold = 0.0 if getattr(getattr(net, "loss", None), "from_logits", False) else 0.5
+        classes = np.arange(max(n, 2)) if names is None else np.array(names, object)
+        label = graph.label(graph.y, classes, threshold if n == 1 else None)
+        found.append(Output(label, "label", ()))
+    return [*found, Output(graph.y, _OUTPUTS.get(graph.gives or "", "y"), (n,), of_columns)]
+
+
+def _inputs(graph: Graph, per_column: bool, to: Operators) -> tuple[list[Tensor], dict[str, Operand]]:
+    """Return the inputs of the model, and what the graph calls its own by them."""
+    if isinstance(graph, TableGraph) and not (graph.is_matrix and per_column):
+        names = [to.name(one.title or f"x{i}") for i, one in enumerate(graph.inputs)]
+        declared = [(name, x.dtype, ["rows", x.n]) for name, (x, *_) in zip(names, graph.inputs, strict=True)]
+        return declared, {x.name: Operand(name, to) for name, (x, *_) in zip(names, graph.inputs, strict=True)}
     if not per_column:
         name = to.name("x")
-        return [(name, graph.dtype, ["rows", n])], Operand(name, to)
-    wishes = graph.feature_names or [f"x{i}" for i in range(n)]
+        return [(name, graph.dtype, ["rows", graph.x.n])], {graph.x.name: Operand(name, to)}
+    wishes = graph.feature_names or [f"x{i}" for i in range(graph.x.n)]
     names = [to.name(wish or f"x{i}") for i, wish in enumerate(wishes)]
-    given = [(name, graph.dtype, ["rows", 1]) for name in names]
-    return given, to.op("Concat", *(Operand(name, to) for name in names), axis=1)
+    x = to.op("Concat", *(Operand(name, to) for name in names), axis=1)
+    return [(name, graph.dtype, ["rows", 1]) for name in names], {graph.x.name: x}
 
 
-def _names_of_outputs(graph: Graph, per_output: bool) -> list[str]:
-    if not per_output:
-        return [_OUTPUTS.get(graph.gives or "", "y")]
-    names, n = graph.class_names, graph.y.n
-    if names is not None and len(names) == n:
-        return [name or f"y{i}" for i, name in enumerate(names)]
-    return [names[1] or "y"] if names is not None and n == 1 else [f"y{i}" for i in range(n)]
+def _names(output: Output, per_output: bool, to: Operators) -> list[str] | str:
+    """Return the name of an output, or those of its columns."""
+    if not per_output or not output.shape:
+        return to.name(output.title)
+    n, title = int(np.prod(output.shape)), output.title
+    wishes = output.names or ([title] if n == 1 else [f"{title}{i}" for i in range(n)])
+    return [to.name(wish or f"{title}{i}") for i, wish in enumerate(wishes)]
 
 
-def _labels(y: Operand, graph: Graph, threshold: float, to: Operators) -> tuple[Operand, Any]:
-    """Return the classes, and their dtype."""
-    if graph.y.n == 1:
-        number = to.op("Squeeze", to.op("Cast", y > threshold, to=7), to.integers(1))
-    else:
-        number = to.op("ArgMax", y, axis=1, keepdims=0)
-    if graph.class_names is None:
-        return number, np.int64
-    return to.op("Gather", to.array(np.array(graph.class_names, object), "classes"), number, axis=0), object
+def _outputs(output: Output, value: Operand, names: list[str] | str, to: Operators) -> list[Made]:
+    """Return a value as it is predicted, by one name, or its columns, by a list of them."""
+    dtype = output.value.dtype
+    if isinstance(names, list):
+        each = [to.op("Slice", value, *map(to.integers, (i, i + 1, 1))) for i in range(len(names))]
+        return [(to.rename(one, name), dtype, ["rows", 1]) for one, name in zip(each, names, strict=True)]
+    if len(output.shape) > 1:
+        value = to.op("Reshape", value, to.integers(0, *output.shape))
+    return [(to.rename(value, names), dtype, ["rows", *output.shape])]
 
 
-def _metadata(graph: Graph) -> dict[str, str]:
+def _metadata(about: Mapping[str, Any]) -> dict[str, str]:
     """Return what is known beside the numbers, as JSON."""
-    found = {"outputs": graph.gives, "feature_names": graph.feature_names, "class_names": graph.class_names}
-    return {name: json.dumps(value, ensure_ascii=False) for name, value in found.items() if value is not None}
+    return {
+        name: json.dumps(value, ensure_ascii=False, default=str) for name, value in about.items() if value is not None
+    }

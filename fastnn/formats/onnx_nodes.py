@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from fastnn.formats.graph import (
@@ -25,16 +27,19 @@ from fastnn.formats.graph import (
     inputs_of,
 )
 from fastnn.formats.onnx_operators import Operand, Operators
+from fastnn.formats.onnx_tables import written_node
 
 
-def write_nodes(graph: Graph, x: Operand, to: Operators) -> Operand:
-    """Add what a graph makes of x, and return its outputs."""
-    found = {graph.x.name: x}
+def write_nodes(graph: Graph, inputs: Mapping[str, Operand], to: Operators) -> dict[str, Operand]:
+    """Add what a graph makes of its inputs, and return all values by their names."""
+    found = {**inputs}
     for node in graph.nodes:
+        given = inputs_of(node)
         to.prefix = f"{node.y.name}."
-        found[node.y.name] = _written(node, [found[value.name] for value in inputs_of(node)], to)
+        to.dtype = node.y.dtype if node.y.dtype.kind == "f" else given[0].dtype
+        found[node.y.name] = _written(node, [found[value.name] for value in given], to)
     to.prefix = ""
-    return found[graph.y.name]
+    return found
 
 
 def _written(node: Node, values: list[Operand], to: Operators) -> Operand:
@@ -73,9 +78,10 @@ def _written(node: Node, values: list[Operand], to: Operators) -> Operand:
         return total
     if isinstance(node, Multiply):
         return to.op("Mul", x, z)
-    assert isinstance(node, Reduce)
-    parts = to.in_parts(x, node.parts, node.y.n)
-    return to.op("ReduceMean" if node.how == "mean" else "ReduceMax", parts, axes=[1], keepdims=0)
+    if isinstance(node, Reduce):
+        parts = to.in_parts(x, node.parts, node.y.n)
+        return to.op("ReduceMean" if node.how == "mean" else "ReduceMax", parts, axes=[1], keepdims=0)
+    return written_node(node, x, to)
 
 
 def _real(x: Operand, to: Operators) -> Operand:

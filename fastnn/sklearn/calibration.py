@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.formats.graph import Value
+from fastnn.formats.table_graph import TableGraph
+
 Floats = NDArray[np.float64]
 
+_POSITIVE = 1e-30  # what a probability of 0 counts as
 _LEAST = 20  # rows below which no temperature is looked for
 _OF_MEAN = 0.9  # of the temperature of nets, that of their mean
 _ERRORS = 10  # with so many errors, half of the way to a temperature below 1 is gone
@@ -99,7 +103,16 @@ def at_temperature(probabilities: Floats, temperature: float) -> Floats:
     """Return p^(1 / T) / Σ p^(1 / T)."""
     if temperature == 1.0:
         return probabilities
-    z = np.log(np.maximum(probabilities, 1e-30)) / temperature
+    z = np.log(np.maximum(probabilities, _POSITIVE)) / temperature
     z = np.exp(z - z.max(axis=1, keepdims=True))
     found: Floats = z / z.sum(axis=1, keepdims=True)
     return found
+
+
+def graph_at_temperature(probabilities: Value, temperature: float, to: TableGraph) -> Value:
+    """Add the same to a graph."""
+    if temperature == 1.0:
+        return probabilities
+    n = probabilities.n
+    z = to.log(to.clip(probabilities, np.full(n, _POSITIVE), np.full(n, np.inf)))
+    return to.activation(to.scale(z, 1 / temperature), "softmax")

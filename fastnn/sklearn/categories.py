@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import Any
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,13 @@ from numpy.typing import NDArray
 from fastnn.arena import Array
 from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.records import Labels, Record
+from fastnn.formats.table_graph import Given, TableGraph, graph_of_table
 from fastnn.layers import Embedding, Layer
 from fastnn.sklearn.frames import Column, columns_in, is_frame
 from fastnn.sklearn.plans import CategoryPlan, asked_in, of_kinds, values_of
+
+if TYPE_CHECKING:
+    from fastnn.formats.graph import Value
 
 EMBEDDED = 8  # numbers that stand for a value of a category of many
 
@@ -96,7 +101,7 @@ class Categories:
         places = state.array("places", np.int64, None).tolist()
         missing = state.array("missing", np.int64, len(places)).tolist()
         columns = [*zip(places, missing, strict=True)]
-        if any(not 0 <= i < n for i in places) or any(i >= j for i, j in pairwise(places)):
+        if any(not 0 <= i < n for i in places) or any(i >= j for i, j in itertools.pairwise(places)):
             raise ModelFormatError(f"its categories are the columns {str(places)[:60]}, expected places below {n}")
         for of in state.items("columns"):
             if not columns:
@@ -161,3 +166,27 @@ class Categories:
     def layers(self) -> list[Layer]:
         """What comes first in the net."""
         return [Embedding(self.codes, EMBEDDED)] if self.codes else []  # type: ignore[arg-type]
+
+    # -- in other formats ---------------------------------------------------------------------------------------------
+
+    def _table(self, names: Sequence[str], inputs: str | None, dtype: np.dtype[Any]) -> TableGraph:
+        """Return a graph that is given the columns: numbers of the dtype of the net, where it holds them exactly."""
+        given = []
+        for i, name in enumerate(names):
+            plan = self.plans.get(i)
+            holds = "numbers" if plan is None else plan.given_as
+            exact = plan is None or holds != "numbers" or all(float(dtype.type(v)) == v for v in plan.values)
+            given.append(Given(name, holds, dtype if exact else np.float64))
+        return graph_of_table(given, inputs)
+
+    def _graph(self, to: TableGraph, n: int, dtype: np.dtype[Any]) -> Value:
+        """Add the matrix that the net reads, of n columns."""
+        made = []
+        for is_number, group in itertools.groupby(range(n), lambda i: i not in self.plans):
+            if is_number:
+                made.append(to.of_table([*group]))
+                continue
+            for i in group:
+                with to.part(f"column {self.plans[i].name!r}"):
+                    made.append(to.cast(self.plans[i]._graph(to.of_table([i]), to), dtype))
+        return to.concat([one for one in made if one.n])

@@ -13,7 +13,9 @@ from sklearn.utils.metaestimators import available_if
 
 from fastnn.arena import Array
 from fastnn.formats.errors import ModelFormatError
+from fastnn.formats.graph import Value
 from fastnn.formats.records import Record
+from fastnn.formats.table_graph import TableGraph
 from fastnn.losses import Loss
 from fastnn.sklearn import choices
 from fastnn.sklearn.borrowed import StrOptions, check_first_classes, fit_context
@@ -232,6 +234,13 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
 
     def _ended(self, raw: Array) -> Array:
         return self._known_labels.outputs(raw)
+
+    def _graph(self, x: Value, to: TableGraph, labels: bool) -> None:
+        known = self._known_labels
+        y = to.mean([known._graph(to.net(one.net_, x), to) for one in self._each_net()])
+        classes = self.classes_
+        to.about["class_names"] = [c.tolist() for c in classes] if isinstance(classes, list) else classes.tolist()
+        known._graph_of_outputs(y, to, type(self).__name__ if labels else None)
 
     def _score(self, X: Any, y: Any, weight: Array | None) -> float:
         outputs = self._outputs(X)

@@ -16,11 +16,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastnn import threads
 from fastnn.callbacks import Callback, TimeLimit
 from fastnn.checks import count, shown, warn
+from fastnn.formats.graph import Value
+from fastnn.formats.table_graph import TableGraph
 from fastnn.many import fit_each
 from fastnn.model import Model
 from fastnn.sklearn.borrowed import check_sample_weight
 from fastnn.sklearn.choosing import Score, is_real, scorer_for
 from fastnn.sklearn.explaining import Explanation, by_column, integrated_gradients, permutation_importances
+from fastnn.sklearn.exporting import Exporting, graph_of_matrix
 from fastnn.sklearn.frames import Columns, Floats, as_table, is_frame, is_plain, require_names
 from fastnn.sklearn.jobs import Job, Matrix, Part, Rows, StopAt, held_out, in_folds, joined, one_held_out
 from fastnn.sklearn.preprocessing import Preprocessing
@@ -41,7 +44,7 @@ _MOST_KEPT = 1000  # rows for importances
 _SHARE = 0.8  # of the time limit that is planned for
 
 
-class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
+class Tabular(Exporting, Saving, BaseEstimator, ABC):  # type: ignore[misc]
     """What the two have in common."""
 
     _of_classes = False
@@ -479,3 +482,13 @@ class Tabular(Saving, BaseEstimator, ABC):  # type: ignore[misc]
         """Return the outputs of nets, (nets, rows, outputs)."""
         n_threads = threads.check(self.n_threads)
         return np.stack([net.predict(matrix, n_threads=n_threads).astype(np.float64) for net in nets])
+
+    def _graph_of_rows(self, inputs: str | None, preprocessing: bool) -> tuple[TableGraph, Value]:
+        if not preprocessing:
+            return graph_of_matrix(self.nets_[0], self.preprocessing_.made)
+        to = self.preprocessing_._table(inputs)
+        return to, self.preprocessing_._graph(to)
+
+    def _graph_of_nets(self, x: Value, to: TableGraph) -> Value:
+        """Add the mean of what the nets say."""
+        return to.mean([to.cast(to.net(net, x), np.float64) for net in self.nets_])

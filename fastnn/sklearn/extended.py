@@ -9,15 +9,18 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_X_y
-from sklearn.utils.validation import check_consistent_length, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from fastnn.arena import Array
+from fastnn.formats.graph import Value
+from fastnn.formats.table_graph import Given, TableGraph, graph_of_table
 from fastnn.layers import Dense, Layer
 from fastnn.layers import activations as known_activations
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn import choices, side_by_side
 from fastnn.sklearn.borrowed import check_sample_weight
 from fastnn.sklearn.categories import Categories
+from fastnn.sklearn.exporting import Exporting, graph_of_matrix
 from fastnn.sklearn.frames import is_frame
 from fastnn.sklearn.loop import Validation
 from fastnn.sklearn.multilayer import Multilayer
@@ -27,7 +30,7 @@ from fastnn.sklearn.watching import Scorer, Watch
 _ENDS = {"softmax": "softmax", "logistic": "sigmoid"}
 
 
-class Extended(SavedNets, Multilayer):
+class Extended(Exporting, SavedNets, Multilayer):
     """The other half of the settings, in the places that `Multilayer` has for them."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -115,6 +118,29 @@ class Extended(SavedNets, Multilayer):
     def _ended(self, raw: Array) -> Array:
         """Return outputs as they are predicted from."""
         return raw
+
+    # -- in other formats ---------------------------------------------------------------------------------------------
+
+    def _prediction_graph(self, inputs: str | None, preprocessing: bool, labels: bool | None) -> TableGraph:
+        check_is_fitted(self)
+        self._adopt()
+        return super()._prediction_graph(inputs, preprocessing, labels)
+
+    def _graph_of_rows(self, inputs: str | None, preprocessing: bool) -> tuple[TableGraph, Value]:
+        net, categories = self._each_net()[0].net_, self.__dict__.get("_categories")
+        n = self.__dict__.get("n_features_in_", net.n_in)  # of coefs_ that were set there is a net alone
+        names = [*map(str, getattr(self, "feature_names_in_", [f"x{i}" for i in range(n)]))]
+        if not preprocessing:
+            return graph_of_matrix(net, names if categories is None else categories.made)
+        if categories is not None:
+            to = categories._table(names, inputs, net.dtype)
+            return to, categories._graph(to, n, net.dtype)
+        to = graph_of_table([Given(name, "numbers", net.dtype) for name in names], inputs)
+        return to, to.of_table(range(n))
+
+    def _each_net(self) -> list[Any]:
+        """Return the estimators of which the outputs are the mean: itself, but of an ensemble."""
+        return self.__dict__.get("estimators_") or [self]
 
     # -- rows ---------------------------------------------------------------------------------------------------------
 

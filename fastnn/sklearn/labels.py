@@ -11,7 +11,9 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 
 from fastnn.arena import Array
 from fastnn.formats.errors import ModelFormatError
+from fastnn.formats.graph import Value
 from fastnn.formats.records import Record
+from fastnn.formats.table_graph import TableGraph, label_array
 from fastnn.losses import (
     BinaryCrossEntropy,
     BinaryFocal,
@@ -220,6 +222,31 @@ class Labels:
             return np.asarray(outputs / outputs.sum(axis=1, keepdims=True))  # each class against the rest
         return outputs
 
+    # -- in other formats ---------------------------------------------------------------------------------------------
+
+    def _graph(self, raw: Value, to: TableGraph) -> Value:
+        """Add what `outputs` returns."""
+        return raw
+
+    def _graph_of_outputs(self, y: Value, to: TableGraph, who: str | None, end: str = "") -> None:
+        """Add the labels of an estimator, where it is named, and probabilities or margins; `end` ends their names."""
+        names = [*map(str, self.classes.tolist())]
+        if who is not None and self.kind.startswith("multilabel"):
+            to.output(to.above(y, 0.0 if self.margins else 0.5), f"label{end}", (y.n,), names)
+        elif who is not None:
+            one_of_two = y.n == 1 and len(self.classes) == 2
+            threshold = (0.0 if self.margins else 0.5) if one_of_two else None
+            to.output(to.label(y, label_array(self.classes, who), threshold), f"label{end}", ())
+        if self.margins:
+            y = to.product(y, np.array([[-1.0], [1.0]], y.dtype)) if self._is_pair else y
+            to.output(y, f"scores{end}", (y.n,), names if y.n == len(names) else names[-1:])
+            return
+        if y.n == 1:
+            y = to.concat([to.scale(y, -1, 1), y])
+        elif self.kind == "multiclass" and self.ends_in == "logistic":
+            y = to.share(y)
+        to.output(y, f"probabilities{end}", (y.n,), names if y.n == len(names) else None)
+
 
 class SeveralLabels:
     """Several targets with classes of their own: the net has outputs for each of them, one behind the other.
@@ -327,6 +354,30 @@ class SeveralLabels:
         found = self._from_each(outputs, Labels.probabilities)
         alone = [len(labels.classes) == 1 for labels in self.of]
         return [np.ones((len(p), 1), p.dtype) if one else p for p, one in zip(found, alone, strict=True)]
+
+    # -- in other formats ---------------------------------------------------------------------------------------------
+
+    def _graph_of_each(self, y: Value, to: TableGraph) -> list[Value]:
+        ends = np.cumsum(self._widths).tolist()
+        return [to.columns(y, range(end - width, end)) for end, width in zip(ends, self._widths, strict=True)]
+
+    def _graph(self, raw: Value, to: TableGraph) -> Value:
+        """Add what `outputs` returns."""
+        if self.margins:
+            return raw
+        parts = zip(self.of, self._graph_of_each(raw, to), strict=True)
+        return to.concat(
+            [to.activation(part, "softmax" if labels.ends == "softmax" else "sigmoid") for labels, part in parts]
+        )
+
+    def _graph_of_outputs(self, y: Value, to: TableGraph, who: str | None) -> None:
+        """Add the labels and probabilities, or margins, of each target: their names end in its number."""
+        for j, (labels, part) in enumerate(zip(self.of, self._graph_of_each(y, to), strict=True)):
+            labels._graph_of_outputs(part, to, who, f"_{j}")
+            if len(labels.classes) == 1 and not labels.margins:
+                to.outputs.pop()
+                sure = to.cast(to.scale(to.zeros(), None, 1), y.dtype)
+                to.output(sure, f"probabilities_{j}", (1,), [*map(str, labels.classes.tolist())])
 
 
 def of_targets(y: Array) -> tuple[Labels | SeveralLabels, Array | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from fastnn.checks import shown
 from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.records import Labels, Record
-from fastnn.sklearn.frames import Column, Floats, coded
+from fastnn.formats.table_graph import A_DAY, A_YEAR, NOTHING, PARTS, TEXT, TableGraph
+from fastnn.sklearn.frames import EXACT, Column, Floats, coded
+
+if TYPE_CHECKING:
+    from fastnn.formats.graph import Value
 
 MOST_ONE_HOT = 8  # values of a category that become columns of 0 and 1: with the slot of what is missing, 9
-_DAY = 86_400_000_000  # microseconds
 _RARE = 2  # a value of an embedded category that occurs less often is unseen, so that the vector of those is trained
 _SAME = 1e-12  # by how much parts of dates may differ that are the same
 
@@ -70,6 +73,17 @@ class Plan(ABC):
     def said(self) -> str:
         """The same in words."""
 
+    @property
+    @abstractmethod
+    def given_as(self) -> str:
+        """What other formats are given in its place, as `table_graph.Input` says it, or "" for nothing."""
+
+    def _refuse(self, why: str) -> ValueError:
+        return ValueError(
+            f"column {self.name!r} {why}, which other formats cannot hold: change the column and fit anew, or export "
+            "with preprocessing=False, what the nets read"
+        )
+
     @abstractmethod
     def state(self) -> dict[str, Any]:
         """Return what `from_state` makes it of again, beside place, name and what is missing."""
@@ -87,6 +101,10 @@ class Dropped(Plan):
     @property
     def said(self) -> str:
         return f"dropped: {self.why}"
+
+    @property
+    def given_as(self) -> str:
+        return ""
 
     def state(self) -> dict[str, Any]:
         return {"kind": self.kind, "why": self.why}
@@ -134,6 +152,12 @@ class NumberPlan(Plan):
         found += "scaled and smoothly clipped"
         return f"{found}; where it is missing, the median {self.median:g} and a mark" if self.marks else found
 
+    @property
+    def given_as(self) -> str:
+        if not -(2**63) < self.first < 2**63:
+            raise self._refuse(f"holds whole numbers beyond 64 bits, from {self.first} on")
+        return "whole numbers" if self.first else "numbers"
+
 
 class DatePlan(Plan):
     """Days since the first date, and those parts of it that differ: year, place in the year, day of the week, hour."""
@@ -167,6 +191,18 @@ class DatePlan(Plan):
     def said(self) -> str:
         return "; ".join([", ".join(self.medians)] * bool(self.medians) + ["a mark where it is missing"] * self.marks)
 
+    @property
+    def given_as(self) -> str:
+        return "dates"
+
+    def _graph(self, x: Value, to: TableGraph) -> tuple[Value, Value]:
+        """Add what dates become, and the days alone, which are NaN where they are missing."""
+        days = to.date_parts(x, self.first, ["days"])
+        if not self.medians:
+            return days, days
+        parts = to.date_parts(x, self.first, self.parts)
+        return to.fill(parts, parts, np.array([*self.medians.values()])), days
+
     def state(self) -> dict[str, Any]:
         medians = np.array([*self.medians.values()], np.float64)
         return {"marks": self.marks, "first": self.first, "parts": self.parts, "medians": medians}
@@ -175,7 +211,7 @@ class DatePlan(Plan):
     def from_state(cls, place: int, name: str, missing: int, state: Record) -> DatePlan:
         """Return it again."""
         marks, first, parts = state.flag("marks"), state.whole("first", -(2**63), 2**63 - 1), state.names("parts")
-        if {*parts} - {*_PARTS} or len({*parts}) < len(parts):
+        if {*parts} - {*PARTS} or len({*parts}) < len(parts):
             raise ModelFormatError(f"column {name[:40]!r} has the parts {str(parts)[:80]}, expected those of dates")
         medians = state.array("medians", np.float64, len(parts)).tolist()
         return cls(place, name, missing, marks, first, dict(zip(parts, medians, strict=True)))
@@ -190,26 +226,20 @@ class DatePlan(Plan):
         return found
 
 
-_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_PARTS = (
-    "days", "year", "sine of the year", "cosine of the year", "sine of the day", "cosine of the day", *_DAYS,
-)  # fmt: skip
-
-
 def _parts_of(dates: NDArray[np.datetime64], first: int) -> dict[str, Floats]:
     """Return all parts, each from its date alone."""
     time = dates.astype(np.int64)
     days = dates.astype("datetime64[D]")
     year = days.astype("datetime64[Y]")
-    in_year = (days - year.astype("datetime64[D]")).astype(np.float64) * (2 * np.pi / 365.25)
+    in_year = (days - year.astype("datetime64[D]")).astype(np.float64) * (2 * np.pi / A_YEAR)
     weekday = (days.astype(np.int64) + 3) % 7  # 1970 began on a Thursday
-    in_day = (time % _DAY) * (2 * np.pi / _DAY)
+    in_day = (time % A_DAY) * (2 * np.pi / A_DAY)
     found: list[Any] = [
-        (time.astype(np.float64) - first) / _DAY, year.astype(np.int64) + 1970.0,
+        (time.astype(np.float64) - first) / A_DAY, year.astype(np.int64) + 1970.0,
         np.sin(in_year), np.cos(in_year), np.sin(in_day), np.cos(in_day),
         *((weekday == i).astype(np.float64) for i in range(7)),
     ]  # fmt: skip
-    return dict(zip(_PARTS, found, strict=True))
+    return dict(zip(PARTS, found, strict=True))
 
 
 class CategoryPlan(Plan):
@@ -266,6 +296,32 @@ class CategoryPlan(Plan):
         if self.form == "sign":
             return f"-1 for {self.values[0]!r}, 1 for {self.values[1]!r}; {rest}0"
         return f"{len(self.values)} columns of 0 and 1; {rest}all 0"
+
+    @property
+    def given_as(self) -> str:
+        if self.kinds != {"text"} and self.kinds != {"number"}:
+            raise self._refuse(f"holds {' and '.join(_KINDS[kind] for kind in sorted(self.kinds))}")
+        if self.kinds == {"text"}:
+            return "text"
+        if not any(isinstance(value, int) and abs(value) > EXACT for value in self.values):
+            return "numbers"
+        if not all(value == int(value) and -(2**63) < value < 2**63 for value in self.values):
+            raise self._refuse("holds whole numbers beyond 64 bits, or beside fractions")
+        return "whole numbers"
+
+    def _graph(self, x: Value, to: TableGraph) -> Value:
+        """Add what values become: of text "" is what is missing, if it is no value."""
+        if x.dtype == np.float32:
+            x = to.cast(x, np.float64)
+        if self.form == "mark":
+            if x.dtype == np.float64:
+                return to.missing(x)
+            return to.lookup(x, ["" if x.dtype == TEXT else NOTHING], [1], 0)
+        keys = self.values if x.dtype == TEXT else [x.dtype.type(value) for value in self.values]
+        if self.form == "sign":
+            return to.lookup(x, keys, [-1, 1], 0)
+        codes = to.lookup(x, keys, range(len(keys)), -1)
+        return codes if self.form == "embedding" else to.one_hot(codes, 0, len(keys), False)
 
     def state(self) -> dict[str, Any]:
         return {"form": self.form, "values": Labels(self.values), "kinds": sorted(self.kinds), "rare": self.rare}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 
 from fastnn.checks import shown, warn
 from fastnn.formats.errors import ModelFormatError
+from fastnn.formats.graph import Value
 from fastnn.formats.records import Labels, Record
+from fastnn.formats.table_graph import Given, TableGraph, graph_of_table
 from fastnn.markup import html_table
 from fastnn.sklearn.frames import DATES, EXACT, Column, Floats, columns_in, is_frame, less, numbers_of
 from fastnn.sklearn.plans import (
@@ -27,7 +30,9 @@ from fastnn.sklearn.plans import (
 )
 
 _MOST_FACTOR = 1e308
+_Number = NumberPlan | DatePlan
 _BOUND = 3.0  # of the smooth clipping
+_MOST = 1e30  # whose square float64 holds
 
 
 class Preprocessing:
@@ -286,9 +291,63 @@ class Preprocessing:
             x = matrix[:, :n]
             x -= self.center
             x *= self.factor
-            np.clip(x, -1e30, 1e30, out=x)
+            np.clip(x, -_MOST, _MOST, out=x)
             x /= np.sqrt(1 + np.square(x / _BOUND))
         return matrix.astype(np.float32)
+
+    # -- in other formats ---------------------------------------------------------------------------------------------
+
+    def _table(self, inputs: str | None) -> TableGraph:
+        """Return a graph that is given the columns; those that are dropped stand in a matrix alone."""
+        if inputs is None and any(isinstance(p, Dropped) and p.kind in ("category", "date") for p in self.plans):
+            inputs = "columns"
+        return graph_of_table([Given(plan.name, plan.given_as) for plan in self.plans], inputs)
+
+    def _graph(self, to: TableGraph) -> Value:
+        """Add the matrix that the net reads: computed in float64, then rounded."""
+        if not len(self.origin):
+            return to.zeros()
+        numbers, marks = list[Value](), list[Value]()
+        for _, group in itertools.groupby(self._numbers, lambda plan: plan.given_as):
+            made, missing = self._graph_of_numbers([*group], to)
+            numbers += made
+            marks += missing
+        flags, coded = ([self._graph_of_category(plan, to) for plan in plans] for plans in (self._flags, self._coded))
+        if not self.n_scaled:
+            return to.cast(to.concat(coded), np.float32)
+        with to.part("scaling"):
+            x = to.scale(to.concat([*numbers, *flags, *marks]), None, -self.center)
+            bound = np.full(x.n, _MOST)
+            x = to.smooth_clip(to.clip(to.scale(x, self.factor), -bound, bound), _BOUND)
+            return to.cast(to.concat([x, *coded]), np.float32)
+
+    def _graph_of_numbers(self, plans: Sequence[_Number], to: TableGraph) -> tuple[list[Value], list[Value]]:
+        """Add what columns of one kind become, and their marks; numbers that stand as they are together."""
+        if any(isinstance(plan, DatePlan) or plan.first for plan in plans):
+            numbers, marks = list[Value](), list[Value]()
+            for plan in plans:
+                with to.part(f"column {plan.name!r}"):
+                    x = to.of_table([plan.place])
+                    if isinstance(plan, DatePlan):
+                        made, known = plan._graph(x, to)
+                    else:
+                        known = to.less(x, plan.first)
+                        made = to.fill(known, known, self._fill_of([plan]))
+                    numbers += [made] * bool(plan.made)
+                    marks += [to.missing(known)] * plan.marks
+            return numbers, marks
+        with to.part("numbers"):
+            x = to.of_table([plan.place for plan in plans])
+            marked = [i for i, plan in enumerate(plans) if plan.marks]
+            return [to.fill(x, x, self._fill_of(plans))], [to.missing(to.columns(x, marked))] * bool(marked)
+
+    def _fill_of(self, plans: Sequence[_Number]) -> Floats:
+        fill = dict(zip(self._from.tolist(), self._fill().tolist(), strict=True))
+        return np.array([fill[plan.place] for plan in plans])
+
+    def _graph_of_category(self, plan: CategoryPlan, to: TableGraph) -> Value:
+        with to.part(f"column {plan.name!r}"):
+            return plan._graph(to.of_table([plan.place]), to)
 
     # -- what is saved ------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_array
 
 from fastnn.arena import Array
+from fastnn.formats.graph import Value
+from fastnn.formats.table_graph import TableGraph
 from fastnn.losses import MSE, GaussianNLL, Heads, Loss, PoissonNLL, Quantile
 from fastnn.sklearn import choices
 from fastnn.sklearn.borrowed import StrOptions, fit_context
@@ -184,6 +186,19 @@ clip_value, n_threads, n_ensemble, categorical_features : Any
             return outputs
         n = outputs.shape[1] // each
         return outputs[:, :n] if isinstance(self._part, GaussianNLL) else outputs.reshape(len(outputs), n, each)
+
+    def _graph(self, x: Value, to: TableGraph, labels: bool) -> None:
+        each, n = self._n_each(), self.n_outputs_
+        y = to.mean([one._graph_of_net(x, to) for one in self._each_net()])
+        is_of_quantiles = isinstance(self._part, Quantile)
+        shape = (n // each, each) if is_of_quantiles and n > each else (y.n,)
+        to.output(y, "variable", shape)
+
+    def _graph_of_net(self, x: Value, to: TableGraph) -> Value:
+        y = to.net(self.net_, x)
+        if self.out_activation_ == "exp" and self.out_activation is None:
+            return to.activation(y, "exponential")
+        return to.columns(y, range(y.n // 2)) if isinstance(self._part, GaussianNLL) else y
 
     def _variances(self, X: Any) -> Array:
         """Return the variances that a net of `GaussianNLL` gives."""

@@ -12,8 +12,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from fastnn.checks import number, shown
+from fastnn.formats.graph import Value
 from fastnn.formats.records import Record
-from fastnn.sklearn.calibration import at_temperature, log_loss_at, of_mean, temperature_for
+from fastnn.formats.table_graph import TableGraph, label_array
+from fastnn.sklearn.calibration import at_temperature, graph_at_temperature, log_loss_at, of_mean, temperature_for
 from fastnn.sklearn.classes import classes_from, classes_in_words, classes_state
 from fastnn.sklearn.contract import keep
 from fastnn.sklearn.ensemble import Tabular
@@ -248,6 +250,13 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
         found /= found.sum(axis=1, keepdims=True)
         return found
 
+    def _graph(self, x: Value, to: TableGraph, labels: bool) -> None:
+        y = to.share(graph_at_temperature(self._graph_of_nets(x, to), self.temperature_, to))
+        to.about["class_names"] = self.classes_.tolist()
+        if labels:
+            to.output(to.label(y, label_array(self.classes_, self._name)), "label", ())
+        to.output(y, "probabilities", (y.n,), [*map(str, self.classes_.tolist())])
+
     def predict_log_proba(self, X: Any) -> Floats:
         """Return the logarithm of `predict_proba`."""
         with np.errstate(divide="ignore"):
@@ -449,3 +458,9 @@ class TabularRegressor(RegressorMixin, Sized):  # type: ignore[misc]
         """Return the mean of what the nets say of each row."""
         matrix = self._matrix(X)
         return self._predicted(self._outputs_of(self.nets_, matrix).mean(axis=0))
+
+    def _graph(self, x: Value, to: TableGraph, labels: bool) -> None:
+        y = to.scale(self._graph_of_nets(x, to), self._spread, self._mean)
+        if self.recipe_.clip:
+            y = to.clip(y, *self._range)
+        to.output(y, self.target_name_ or "variable", (y.n,))

@@ -72,7 +72,8 @@ def to_torch(net: Model, *, optimizer: bool = False) -> Any:
     """
     what = "to_torch"
     if not isinstance(net, Model):
-        raise TypeError(f"{what}: got {shown(net)}, expected a Model")
+        hint = ", such as one of its nets, estimator.nets_[0] or estimator.net_" if hasattr(net, "get_params") else ""
+        raise TypeError(f"{what}: got {shown(net)}, expected a Model{hint}")
     flag(f"{what}: optimizer", optimizer)
     if not net.built:
         raise ValueError(f"{what}: the model is not built, so it has no parameters yet: train it, or call build(n_in)")
