@@ -519,7 +519,7 @@ def test_exports(to, suffix, package, trained, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("to", "said"),
     [("c", "to_c writes an estimator that reads numbers"), ("numpy", "column 'town' holds text: to_onnx writes all"),
-     ("torch", "--to torch writes nets alone: --to onnx writes all of it")],
+     ("torch", "--to torch writes nets alone, and")],
 )  # fmt: skip
 def test_estimators_are_exported_or_say_as_what_they_can_be(to, said, trained, tmp_path, capsys):
     assert main(["export", str(trained["price"]), "--to", to, "-o", str(tmp_path / "other")]) == 1

@@ -33,9 +33,10 @@ def run(asked: argparse.Namespace) -> int:
     refuse_existing(output, asked.force, asked.model)
     model: Any = models.load(asked.model)
     if asked.to == "torch" and not isinstance(model, Model):
+        name = "nets_[0]" if hasattr(model, "nets_") else "net_"
         raise CommandError(
-            f"{asked.model} holds a {type(model).__name__}, and --to torch writes nets alone: --to onnx writes all of "
-            f"it, and its nets are fastnn.load({asked.model!r}).nets_ in Python, for fastnn.to_torch"
+            f"--to torch writes nets alone, and {asked.model} holds the estimator {type(model).__name__}: --to onnx writes "
+            f"all of it; in Python, fastnn.to_torch(fastnn.load({asked.model!r}).{name}) makes a module of its net"
         )
     writers: dict[str, Any] = {
         "onnx": fastnn.to_onnx,
