@@ -35,8 +35,8 @@ def run(asked: argparse.Namespace) -> int:
     if asked.to == "torch" and not isinstance(model, Model):
         name = "nets_[0]" if hasattr(model, "nets_") else "net_"
         raise CommandError(
-            f"--to torch writes nets alone, and {asked.model} holds the estimator {type(model).__name__}: --to onnx writes "
-            f"all of it; in Python, fastnn.to_torch(fastnn.load({asked.model!r}).{name}) makes a module of its net"
+            f"--to torch writes nets alone, and {asked.model} holds the estimator {type(model).__name__}: --to onnx "
+            f"writes all of it; in Python, fastnn.to_torch(fastnn.load({asked.model!r}).{name}) makes a module of its net"
         )
     writers: dict[str, Any] = {
         "onnx": fastnn.to_onnx,
