@@ -36,7 +36,7 @@ def run(asked: argparse.Namespace) -> int:
         name = "nets_[0]" if hasattr(model, "nets_") else "net_"
         raise CommandError(
             f"--to torch writes nets alone, and {asked.model} holds the estimator {type(model).__name__}: --to onnx "
-            f"writes all of it; in Python, fastnn.to_torch(fastnn.load({asked.model!r}).{name}) makes a module of its net"
+            f"writes all of it; in Python, fastnn.to_torch(fastnn.load({asked.model!r}).{name}) takes its net"
         )
     writers: dict[str, Any] = {
         "onnx": fastnn.to_onnx,
