@@ -1,5 +1,6 @@
 """Nets from ONNX files: of this library, of others, and files that nobody has to trust."""
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from predictions import FEATURES, ROWS_OF_LAYERS, close, inputs, net_of
 
+import fastnn
 from fastnn import Dense, Model, ModelFormatError, from_onnx, to_onnx
 
 onnx = pytest.importorskip("onnx")
@@ -280,6 +282,76 @@ def test_long_files_are_read_or_refused():
     arrays = {f"c{i}": np.float32(-i if i % 2 else i) for i in range(n)}
     with pytest.raises(ModelFormatError, match=r"node 'the M..' \(M..\): there are too many groups"):
         from_onnx(written(nodes, arrays, outputs=(f"y{n}",)).SerializeToString())
+
+
+def long_graphs(n):
+    """Graphs of n nodes in which there is something between any two, or in which each is looked at from afar."""
+
+    def name(i):
+        return f"y{i}" if i > 0 else "x"
+
+    def branches(op, m):
+        return [node(op, "x", f"{op}{i}") for i in range(m)]
+
+    third = n // 3
+    yield "a chain", [node("Tanh", name(i), name(i + 1)) for i in range(n)], {}, name(n)
+    yield "constants", [node("Mul", name(i), "c", name(i + 1)) for i in range(n)], {"c": np.float32(0.5)}, name(n)
+    yield "twice", [node("Add", name(i), name(i), name(i + 1)) for i in range(n)], {}, name(n)
+    yield "from the first", [node("Add", name(i), "x", name(i + 1)) for i in range(n)], {}, name(n)
+    yield "from the last two", [node("Add", name(i), name(i - 1), name(i + 1)) for i in range(n)], {}, name(n)
+    yield "blocks", [node("Mul", name(i), name(i // 15 * 15), name(i + 1)) for i in range(n)], {}, name(n)
+    pairs = [(node("Softmax", name(i), f"s{i}"), node("Sub", name(i), f"s{i}", name(i + 1))) for i in range(n // 2)]
+    yield "rows", [one for pair in pairs for one in pair], {}, name(n // 2)
+    yield "a wide sum", [*branches("Sin", n), node("Sum", *(f"Sin{i}" for i in range(n)), "y")], {}, "y"
+    yield "side by side", [*branches("Sin", n), node("Concat", *(f"Sin{i}" for i in range(n)), "y", axis=1)], {}, "y"
+    yield "far away", [
+        *(node("Tanh", name(i), name(i + 1)) for i in range(third)), *branches("Sin", third),
+        *(node("Add", name(third), f"Sin{i}", f"z{i}") for i in range(third)),
+        node("Concat", *(f"z{i}" for i in range(third)), "y", axis=1),
+    ], {}, "y"  # fmt: skip
+    yield "long branches", [
+        *(node("Tanh", name(i), name(i + 1)) for i in range(n // 2)),
+        *(node("Sin", f"z{i}" if i else "x", f"z{i + 1}") for i in range(n // 2)),
+        node("Add", name(n // 2), f"z{n // 2}", "y"),
+    ], {}, "y"  # fmt: skip
+
+
+def lines_of(work):
+    """Return how many lines of this package some work runs: a clock that other programs do not move."""
+    folder, count = str(Path(fastnn.__file__).parent), 0
+
+    def trace(frame, event, arg):
+        nonlocal count
+        if not frame.f_code.co_filename.startswith(folder):
+            return None
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def test_long_files_take_work_in_proportion(monkeypatch):
+    """Four times as many nodes are not much more than four times the work, whatever they are connected to."""
+
+    def work(graph):
+        _, nodes, arrays, output = graph
+        text = written(nodes, arrays, outputs=(output,)).SerializeToString()
+
+        def read():
+            with contextlib.suppress(ModelFormatError):
+                from_onnx(text)
+
+        return lines_of(read)
+
+    monkeypatch.setattr("fastnn.formats.onnx_recognizing._MOST_STEPS", 20)  # of a group: a bound that is reached here
+    for small, large in zip(long_graphs(60), long_graphs(240), strict=True):
+        assert work(large) < 5.5 * work(small), small[0]
 
 
 def test_an_embedding_is_read():

@@ -115,7 +115,7 @@ def _row(found: Read) -> list[Plan]:
 
     def between(step: Step, start: Step, depth: int) -> list[Plan]:
         """Return what stands between two steps."""
-        row: list[Plan] = []
+        row: list[Plan] = []  # the last one first
         if depth > _DEPTH:
             raise step.fail(f"branches inside of branches, more than {_DEPTH} deep")
         while step is not start:
@@ -125,15 +125,15 @@ def _row(found: Read) -> list[Plan]:
                 raise step.fail("what it makes is read in several places, which are not branches of one another")
             used.add(step)
             if len(merge.inputs) == 1 and merge.join is None:
-                row[:0] = merge.plans()
+                row += reversed(merge.plans())
                 step = merge.inputs[0]
             else:
                 common = following[step]
                 assert common is not None
                 assert merge.join is not None
-                row[:0] = merge.join([between(one, common, depth + 1) for one in merge.inputs], step, common)
+                row += reversed(merge.join([between(one, common, depth + 1) for one in merge.inputs], step, common))
                 step = common
-        return polished(row)
+        return polished(row[::-1])
 
     return polished(between(found.y, found.x, 0), True)
 

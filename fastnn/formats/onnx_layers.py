@@ -86,25 +86,48 @@ class Merge:
 
 
 def ahead(order: Iterable[Step], inputs: Callable[[Step], Sequence[Step]] = Step.steps) -> dict[Step, Step | None]:
-    """Return of each step the nearest one that all it reads follows from: its dominator (Cooper, Harvey & Kennedy)."""
+    """Return of each step the nearest one that all it reads follows from: its dominator (Cooper, Harvey & Kennedy).
+
+    From step to dominator they are a tree, in which each has a link far ahead, so that the first in common of two is
+    found in a logarithm of its depth (Myers 1983).
+    """
     found: dict[Step, Step | None] = {}
     depth: dict[Step, int] = {}
+    far: dict[Step, Step] = {}
+
+    def raised(one: Step, to: int) -> Step:
+        while depth[one] > to:
+            ahead = found[one]
+            assert ahead is not None
+            one = far[one] if depth[far[one]] >= to else ahead
+        return one
+
+    def first_in_common(one: Step, other: Step) -> Step:
+        least = min(depth[one], depth[other])
+        one, other = raised(one, least), raised(other, least)
+        while one is not other:
+            if far[one] is not far[other]:
+                one, other = far[one], far[other]
+            else:
+                own, its = found[one], found[other]
+                assert own is not None
+                assert its is not None
+                one, other = own, its
+        return one
+
     for step in order:
-        common: Step | None = None
-        for i, other in enumerate(inputs(step)):
-            if i == 0:
-                common = other
-                continue
-            one: Step | None = other
-            while one is not common:
-                assert one is not None
-                assert common is not None
-                if depth[one] >= depth[common]:
-                    one = found[one]
-                else:
-                    common = found[common]
+        read = [*dict.fromkeys(inputs(step))]
+        common = read[0] if read else None
+        for other in read[1:]:
+            assert common is not None
+            common = first_in_common(common, other)
         found[step] = common
-        depth[step] = 0 if common is None else depth[common] + 1
+        if common is None:
+            depth[step], far[step] = 0, step
+        else:
+            middle = far[common]
+            is_even = depth[common] - depth[middle] == depth[middle] - depth[far[middle]]
+            depth[step], far[step] = depth[common] + 1, far[middle] if is_even else common
     return found
 
 

@@ -27,6 +27,7 @@ from fastnn.formats.onnx_steps import (
     named,
     require_texts,
     shape_of,
+    widths_of,
 )
 
 ROWS = -(2**40)  # the number of rows among the sizes of a shape, which only a run knows
@@ -34,6 +35,9 @@ _SPARE = 2**22  # numbers that constants may have beyond those of the file
 _MOST_NODES = 10_000
 _FLOATS = (1, 11, 10)
 _TRUTHS = ("Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Equal", "And", "Or", "Not", "IsNaN")
+_COSTS = {"Erf": 16}  # of a number, in those of others: it is computed one by one
+_COLUMNS = 4  # of those that a layer chooses among, which looks at each: how many are like one number
+_CHOOSING = ("Gather", "Slice", "ArrayFeatureExtractor")
 _SAME = ("Identity", "Dropout")
 _SHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 
@@ -163,11 +167,12 @@ class _Reader:
         name = self._output(output)
         order = self._order(name)
         self._require_readable(order)
-        needed = {one for node in order for one in node.input}
-        inputs = [one for one in graph.input if one.name not in self._tensors and one.name in {*needed, name}]
+        needed = {name, *(one for node in order for one in node.input)}
+        inputs = [one for one in graph.input if one.name not in self._tensors and one.name in needed]
         if not inputs:
             raise ModelFormatError(f"the output {name!r} depends on no input")
-        shapes = [self._shape(one, order) for one in inputs]
+        widths = widths_of({one.name for one in inputs}, order, self._tensors)
+        shapes = [self._shape(one, widths) for one in inputs]
         n = sum(map(prod, shapes))
         self._spend(n, "an input of that size")
         x = Step("Input", (), {}, shapes[0] if len(shapes) == 1 else (n,), "the input")
@@ -177,6 +182,7 @@ class _Reader:
             if len(inputs) > 1:
                 index = np.arange(at, at + prod(shape))
                 made = Step("Columns", (x, index), {}, shape, f"the input {one.name!r}")
+                self._spend(n // _COLUMNS, made.where)
                 at += prod(shape)
             if one.type.tensor_type.elem_type == 11:
                 self._is_double = True
@@ -209,7 +215,7 @@ class _Reader:
                 return str(one.name)
         raise ModelFormatError(f"none of its outputs is an array of numbers: {names[:20]}")
 
-    def _shape(self, value: Any, order: Sequence[Any]) -> tuple[int, ...]:
+    def _shape(self, value: Any, widths: Mapping[str, int | None]) -> tuple[int, ...]:
         """Return the sizes of a row of an input."""
         kind = value.type.tensor_type
         where = f"the input {value.name!r}"
@@ -221,23 +227,11 @@ class _Reader:
         if not 2 <= len(sizes) <= MOST_DIMENSIONS:
             raise ModelFormatError(f"{where} has {len(sizes)} dimensions, expected rows and columns")
         if sizes[1:] == [None]:
-            sizes[1] = self._width(value.name, order)
+            sizes[1] = widths.get(value.name)
         if any(size is None or not 0 < size < 2**40 for size in sizes[1:]) or prod(sizes[1:]) >= 2**40:  # type: ignore[arg-type]
             raise ModelFormatError(f"{where} has rows of shape {sizes[1:]}, expected sizes above 0 that are known")
         self._spend(prod(sizes[1:]), where)  # type: ignore[arg-type]
         return tuple(sizes[1:])  # type: ignore[arg-type]
-
-    def _width(self, name: str, order: Sequence[Any]) -> int | None:
-        """Return how many columns the product has that reads an input of unknown width."""
-        same = {name}
-        for node in order:
-            if node.op_type in (*_SAME, "Cast") and node.input[0] in same:
-                same |= {*node.output}
-            if node.op_type in ("Gemm", "MatMul") and node.input[0] in same and node.input[1] in self._tensors:
-                sizes = self._tensors[node.input[1]].dims
-                trans = any(one.name == "transB" and one.i for one in node.attribute)
-                return sizes[-1 if trans else 0] if len(sizes) == 2 else None
-        return None
 
     def _require_readable(self, order: Sequence[Any]) -> None:
         """Raise ModelFormatError for nodes with graphs inside, or that read what nothing makes."""
@@ -365,7 +359,7 @@ class _Reader:
                 size = prod(np.broadcast_shapes(*(one.shape for one in arrays)))
         except (ValueError, TypeError, IndexError) as error:
             raise ModelFormatError(f"{where}: {error}") from None
-        self._spend(size, where)
+        self._spend(size * _COSTS.get(op, 1), where)
         try:
             with np.errstate(all="ignore"):
                 return np.asarray(constant_of(op, inputs, attributes))
@@ -398,6 +392,8 @@ class _Reader:
             return [self._reshaped(op, x, inputs, attributes, where)]
         if op == "Split" and isinstance(x, Step):
             return self._split(x, inputs, attributes, where, len(node.output))
+        if op in _CHOOSING and isinstance(x, Step):
+            self._spend(x.n // _COLUMNS, where)
         shape = shape_of(op, inputs, attributes, where)
         tables = [one.size for one in inputs if op == "Gather" and isinstance(one, np.ndarray) and x is one]
         self._spend(prod(shape) + sum(tables) * (inputs[1].n if tables else 0), where)
@@ -455,6 +451,7 @@ class _Reader:
             if not parts or x.n % parts:
                 raise ModelFormatError(f"{where}: {x.n} columns are no {parts} equal parts")
             sizes = [x.n // parts] * parts
+        self._spend(parts * x.n // _COLUMNS, where)
         ends = np.asarray(sizes).reshape(-1).tolist()
         if len(ends) != parts or sum(ends) != x.n or any(type(one) is not int or one < 1 for one in ends):
             raise ModelFormatError(f"{where}: parts of {ends[:20]} columns are not the {x.n} that there are")

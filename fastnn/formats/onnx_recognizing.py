@@ -20,7 +20,8 @@ from fastnn.formats.onnx_steps import Step
 from fastnn.layers.activation import BY_NAME, Activation
 
 _MOST_STEPS, _MOST_CONSTANTS, _FAR = 200, 6, 8
-_MOST_WORK, _OF_A_GROUP = 1_000_000, 700  # steps that are looked at, and what computing a group once is in these
+_AT_LEAST, _FOR_A_STEP, _AT_MOST = 100_000, 2_000, 1_000_000  # half microseconds of work, in all
+_OF_A_STEP, _OF_A_GROUP = 10, 700  # what one more is to look at, and a group to be computed once
 _REFINED = 8
 ENDS = frozenset(  # of groups; others are what they are
     ("Add", "Sub", "Mul", "Div", "Neg", "Log", "Where", "Max", "Min", "Clip", "Softmax", "Sqrt", "Pow", "Exp", "Relu")
@@ -45,8 +46,12 @@ class Recognizer:
 
     def __init__(self, dtype: str, before: dict[Step, Step | None]) -> None:
         self._dtype, self._before = dtype, before
-        self._known: dict[Any, tuple[Found | None] | None] = {}
-        self._work = _MOST_WORK
+        self._known: dict[tuple[int, ...], tuple[Found | None] | None] = {}
+        self._segments: dict[Step, _Segment | None] = {}
+        self._kinds: dict[Any, int] = {}  # of segments, by what those have in common that compute the same
+        self._work = min(_AT_LEAST + _FOR_A_STEP * len(before), _AT_MOST + 2 * _OF_A_STEP * len(before))
+        for step in before:
+            self._segments[step] = self._segment(step)
 
     def recognized(self, step: Step) -> tuple[Found | None, Step] | None:
         """Return the layer that a step ends, with the step that it reads: the largest group that is one.
@@ -55,30 +60,67 @@ class Recognizer:
         """
         if step.op not in ENDS:
             return None
-        found, start = None, self._before[step]
+        found, last = None, step
+        segments: list[_Segment] = []  # the last one first
         for _ in range(_FAR):
-            if start is None:
+            start, segment = self._before[last], self._segments[last]
+            if start is None or segment is None or segment.kind is None:
                 break
-            group = _group(step, start)
-            if group is None:
+            segments.append(segment)
+            if sum(len(one.steps) for one in segments) > _MOST_STEPS:
                 break
             if start.shape == step.shape:
-                layer = self._layer_of(step, start, group)
+                layer = self._layer_of(step, start, segments)
                 if layer is not None:
                     found = (layer[0], start)
-            start = self._before[start]
+            last = start
         return found
 
-    def _layer_of(self, step: Step, start: Step, group: list[Step]) -> tuple[Found | None] | None:
-        self._spend(step, len(group))
-        signature = _signature(start, group)
-        if signature is None:
-            return None
-        if signature not in self._known:
-            function = _Group(start, group)
-            self._known[signature] = _found(function, self._dtype)
+    def _layer_of(self, step: Step, start: Step, segments: list[_Segment]) -> tuple[Found | None] | None:
+        kinds = tuple(one.kind for one in segments if one.kind is not None)
+        if kinds not in self._known:
+            function = _Group(start, [one for segment in reversed(segments) for one in segment.steps])
+            self._known[kinds] = _found(function, self._dtype)
             self._spend(step, (1 + function.calls) * _OF_A_GROUP)
-        return self._known[signature]
+        return self._known[kinds]
+
+    def _segment(self, step: Step) -> _Segment | None:
+        """Return the steps from the one that all it reads follows from; None where one is none of single numbers."""
+        start = self._before[step]
+        made = None if start is None or self._is_too_much(step, start) else self._steps_from(start, step)
+        return made if made is None else _Segment(made, self._kind_of(start, made))
+
+    def _is_too_much(self, step: Step, start: Step) -> bool:
+        """Whether what is known of the steps that it reads says so: those from the start are among its own."""
+        for read in step.steps():
+            one, n = read, 1
+            while one is not start:
+                known, ahead = self._segments[one], self._before[one]
+                n += len(known.steps) if known else _MOST_STEPS
+                if n > _MOST_STEPS or ahead is None:
+                    return True
+                one = ahead
+        return False
+
+    def _steps_from(self, start: Step, step: Step) -> list[Step] | None:
+        order: list[Step] = []
+        seen, todo = {start}, [(step, False)]
+        while todo:
+            one, is_done = todo.pop()
+            if is_done:
+                order.append(one)
+            elif one not in seen:
+                seen.add(one)
+                self._spend(step, _OF_A_STEP)
+                if len(seen) > _MOST_STEPS or not _is_of_numbers(one):
+                    return None
+                todo.append((one, True))
+                todo += [(own, False) for own in one.steps()]
+        return order
+
+    def _kind_of(self, start: Step | None, steps: list[Step]) -> int | None:
+        signature = _signature(start, steps)
+        return None if signature is None else self._kinds.setdefault(signature, len(self._kinds))
 
     def _spend(self, step: Step, work: int) -> None:
         self._work -= work
@@ -86,28 +128,33 @@ class Recognizer:
             raise step.fail("there are too many groups of operators before it among which activations are looked for")
 
 
-def _group(step: Step, start: Step) -> list[Step] | None:
-    """Return the steps between, each behind what it reads; None where there are others than those of single numbers."""
-    order: list[Step] = []
-    seen, todo = {start}, [(step, False)]
-    while todo:
-        one, is_done = todo.pop()
-        if is_done:
-            order.append(one)
-        elif one not in seen:
-            seen.add(one)
-            if len(seen) > _MOST_STEPS or (one.op not in COMPUTED and one.op not in OF_ROWS and one.op != "Shaped"):
-                return None
-            if one.op in OF_ROWS and len(one.shape) != 1:
-                return None
-            if any(isinstance(value, np.ndarray) and value.size != 1 and one.op not in OF_ROWS for value in one.inputs):
-                return None
-            todo.append((one, True))
-            todo += [(own, False) for own in one.steps()]
-    return order
+class _Segment:
+    """The steps from one to the next that all follow from: groups are some of them in a row.
+
+    Attributes
+    ----------
+    steps : list of Step
+        Each behind what it reads.
+    kind : int or None
+        The same for those that compute the same; None for what no activation has.
+    """
+
+    __slots__ = ("kind", "steps")
+
+    def __init__(self, steps: list[Step], kind: int | None) -> None:
+        self.steps, self.kind = steps, kind
 
 
-def _signature(start: Step, group: list[Step]) -> Any:
+def _is_of_numbers(step: Step) -> bool:
+    """Whether a step makes numbers of single ones, or of those of a row."""
+    if step.op in OF_ROWS:
+        return len(step.shape) == 1
+    if step.op not in COMPUTED and step.op != "Shaped":
+        return False
+    return not any(isinstance(value, np.ndarray) and value.size != 1 for value in step.inputs)
+
+
+def _signature(start: Step | None, group: list[Step]) -> Any:
     """Return what two groups that compute the same have in common; None for what no activation has."""
     places = {start: -1}
     found: list[str] = []

@@ -187,6 +187,23 @@ def columns_of(op: str, inputs: Sequence[Any], attributes: Mapping[str, Any], wh
     return found
 
 
+def widths_of(inputs: set[str], order: Sequence[Any], tensors: Mapping[str, Any]) -> dict[str, int | None]:
+    """Return how many columns the first product has that reads an input, which may be of unknown width."""
+    same, found = {name: name for name in inputs}, dict[str, int | None]()
+    for node in order:
+        source = same.get(node.input[0]) if len(node.input) else None
+        if source is None:
+            continue
+        if node.op_type in ("Identity", "Dropout", "Cast"):
+            same.update(dict.fromkeys(node.output, source))
+        elif node.op_type in ("Gemm", "MatMul") and source not in found and len(node.input) > 1:
+            w = tensors.get(node.input[1])
+            trans = any(one.name == "transB" and one.i for one in node.attribute)
+            if w is not None:
+                found[source] = w.dims[-1 if trans else 0] if len(w.dims) == 2 else None
+    return found
+
+
 def named(node: Any) -> str:
     """Return how errors say which node it is."""
     name = node.name or (node.output[0] if node.output else "")

@@ -27,7 +27,8 @@ _NUMPY_FORMS: dict[type, LayerForms] = {}
 
 
 OF_THE_CONTRACT = {  # attributes that hold no layer of a user's
-    "_children", "_declared", "_eager", "_owner", "_memory", "_gradients", "_following", "kernels", "dtype", "label",
+    "_children", "_child_ids", "_declared", "_eager", "_owner", "_memory", "_gradients", "_following", "kernels",
+    "dtype", "label",
 }  # fmt: skip
 
 
@@ -100,6 +101,7 @@ class Layer(Part):
     _memory: Memory | None = None
     _gradients: dict[str, Array]
     _children: tuple[Layer, ...] = ()  # what `children` returned when the layer came into a model
+    _child_ids: frozenset[int] = frozenset()  # of these
 
     def __init__(self, *, trainable: bool = True) -> None:
         super().__init__()  # of a class beside it
@@ -245,7 +247,7 @@ class Layer(Part):
 
     def build_child(self, child: Layer, n_in: int) -> int:
         """Build a layer inside this one for `n_in` inputs, and return its number of outputs."""
-        if not any(child is own for own in self._children):
+        if id(child) not in self._child_ids:
             raise ValueError(f"{self.title}: build made {child!r}, which a model would not train: make it in __init__")
         return build_layer(child, n_in)
 
@@ -344,7 +346,7 @@ class Layer(Part):
 
     def __getstate__(self) -> Any:
         """Leave out what belongs to a process or to the last forward."""
-        without = ("kernels", "_eager", "_runs", "_owner", "_memory", "_gradients", "_children")
+        without = ("kernels", "_eager", "_runs", "_owner", "_memory", "_gradients", "_children", "_child_ids")
         return {name: value for name, value in super().__getstate__().items() if name not in without}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -218,11 +218,13 @@ def _kinds(layer: Layer, behind: Kinds) -> Kinds:
             _kinds(part, [NUMBER] * part.n_out)
     if _hands_on(layer):
         return behind
-    found, at = [UNREAD] * layer.n_in, 0
+    least, at = np.full(layer.n_in, UNREAD, np.uint8), 0
     for branch in branches_of(layer):
         n = branch[-1].n_out
         own = behind[at : at + n] if isinstance(layer, Parallel) else [NUMBER] * n
-        found, at = [*map(min, found, kinds_of(branch, own))], at + n
+        np.minimum(least, np.frombuffer(bytes(kinds_of(branch, own)), np.uint8), out=least)
+        at += n
+    found: Kinds = least.tolist()
     if isinstance(layer, Parallel):
         return found
     if CODE in behind and is_ours(type(layer)):

@@ -321,7 +321,7 @@ def _check(layer: object, where: str, around: tuple[Layer, ...] = ()) -> None:
     if any(layer is other for other in around):
         raise ValueError(f"Model: {where} is inside itself")
     children = layer.__dict__["_children"] = tuple(layer.children())
-    ids = {id(child) for child in children}
+    ids = layer.__dict__["_child_ids"] = frozenset(map(id, children))
     for held in deeply_held(layer):
         if id(held) not in ids:
             raise TypeError(
