@@ -2,13 +2,13 @@
 
 import argparse
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import frame
 import machine
 import numpy as np
 
+from fastnn import Model
 from fastnn.sklearn import recipes
 
 ROWS, COLUMNS, HELD = 10_000, 20, 0.2  # of the rows, a fifth chooses the epoch
@@ -16,7 +16,13 @@ EPOCHS, QUICK_EPOCHS = 16, 4  # of 256 in both libraries: the time is that of th
 AT_LEAST = 3.0  # times less processor time
 WITHIN = 0.03  # as much less accuracy than pytabkit's is noise: other first weights, rows in another order
 
-Fit = Callable[[], Callable[[np.ndarray], np.ndarray]]  # returns what predicts classes
+
+class Fitted(NamedTuple):
+    predict: Callable[[np.ndarray], np.ndarray]  # classes
+    parameters: int
+
+
+Fit = Callable[[], Fitted]
 
 
 def data(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -28,28 +34,32 @@ def data(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def of_fastnn(x: np.ndarray, y: np.ndarray, epochs: int) -> Fit:
-    """RealMLP-TD from the parts of which Tabular estimators are made, one net."""
+    """RealMLP-TD from the parts of which the estimators for tables are made."""
     task = recipes.Task(outputs=2, of_classes=True, n_numbers=COLUMNS, n_scaled=COLUMNS, codes=())
-    recipe = replace(recipes.PRESETS["best"], nets=1, epochs=epochs, batch_size=256, smoothing=0.1, watch="accuracy")
+    recipe = recipes.Recipe(dropout=0.15, decay=0.02, smoothing=0.1, parametric=True, embedding="pbld")
     train = round(len(x) * (1 - HELD))
 
-    def fit() -> Callable[[np.ndarray], np.ndarray]:
+    def fit() -> Fitted:
         middle = np.median(x[:train], axis=0)
         low, high = np.quantile(x[:train], (0.25, 0.75), axis=0)
         scaled = ((x - middle) / (high - low)).astype(np.float32)
         scaled /= np.sqrt(1 + (scaled / 3) ** 2)
         net = recipes.build(recipe, task, 0, "float32").build(COLUMNS)
+
+        def accuracy(net: Model) -> float:
+            return float((np.asarray(net.predict(scaled[train:])).argmax(axis=1) == y[train:]).mean())
+
         net.fit(
-            scaled[:train], y[:train], validation_data=(scaled[train:], y[train:]), epochs=epochs, batch_size=256,
-            loss=recipes.loss_for(recipe, task), optimizer=recipes.optimizer_for(recipe, task, net),
-            metrics=["accuracy"], callbacks=[recipes.LastBest("val_accuracy")], n_threads=frame.THREADS, verbose=0,
+            scaled[:train], y[:train], epochs=epochs, batch_size=256, loss=recipes.loss_for(recipe, task),
+            optimizer=recipes.optimizer_for(recipe, task, net),
+            callbacks=[recipes.LastBest("val_accuracy", "max", accuracy)], n_threads=frame.THREADS, verbose=0,
         )  # fmt: skip
 
         def predict(rows: np.ndarray) -> np.ndarray:
             inside = ((rows - middle) / (high - low)).astype(np.float32)
             return np.asarray(net.predict(inside / np.sqrt(1 + (inside / 3) ** 2))).argmax(axis=1)
 
-        return predict
+        return Fitted(predict, net.params.size)
 
     return fit
 
@@ -57,11 +67,12 @@ def of_fastnn(x: np.ndarray, y: np.ndarray, epochs: int) -> Fit:
 def of_pytabkit(x: np.ndarray, y: np.ndarray, epochs: int) -> Fit:
     from pytabkit import RealMLP_TD_Classifier
 
-    def fit() -> Callable[[np.ndarray], np.ndarray]:
+    def fit() -> Fitted:
         options: dict[str, Any] = {"device": "cpu", "random_state": 0, "n_threads": frame.THREADS, "verbosity": 0}
         estimator = RealMLP_TD_Classifier(n_epochs=epochs, val_fraction=HELD, **options)
         estimator.fit(x, y)
-        return lambda rows: np.asarray(estimator.predict(rows))
+        parameters = sum(parameter.numel() for parameter in estimator.cv_alg_interface_.model.parameters())
+        return Fitted(lambda rows: np.asarray(estimator.predict(rows)), parameters)
 
     return fit
 
@@ -77,7 +88,9 @@ def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
     if not why_not:
         fits["pytabkit"] = of_pytabkit(x, y, epochs)
     rows, targets = data(ROWS, 1)
-    accuracy = {name: float((fit()(rows) == targets).mean()) for name, fit in fits.items()}
+    fitted = {name: fit() for name, fit in fits.items()}
+    frame.verify("parameters", {name: [np.array([found.parameters])] for name, found in fitted.items()}, 0)
+    accuracy = {name: float((found.predict(rows) == targets).mean()) for name, found in fitted.items()}
     timings = frame.measure(fits, 0.0, at_least=1 if chosen.smoke else 2)
     report.more["accuracy"] = accuracy
     report.add(timings, net=what, rows=len(x), left_out=why_not)
