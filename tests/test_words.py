@@ -317,7 +317,14 @@ def test_a_part_takes_no_argument_that_it_does_not_have(kind):
 
 
 def test_signatures_are_those_of_what_is_accepted():
-    assert [*inspect.signature(Model).parameters] == ["layers", "seed", "dtype", "penalties", "constraints", "precision"]
+    assert [*inspect.signature(Model).parameters] == [
+        "layers",
+        "seed",
+        "dtype",
+        "penalties",
+        "constraints",
+        "precision",
+    ]
     assert [*inspect.signature(MSE).parameters] == ["reduction", "output_weights", "missing"]
     assert [*inspect.signature(Huber).parameters] == ["delta", "options"]
     assert [*inspect.signature(Model([Dense(1)]).fit).parameters][-3:] == ["class_weight", "augment", "resume"]
