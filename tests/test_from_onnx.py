@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 from predictions import FEATURES, ROWS_OF_LAYERS, close, inputs, net_of
 
 import fastnn
-from fastnn import Dense, Model, ModelFormatError, from_onnx, to_onnx
+from fastnn import Add, Dense, Model, ModelFormatError, ReLU, from_onnx, to_onnx
+from fastnn.formats.onnx_layers import ahead
+from fastnn.formats.onnx_steps import Step
 
 onnx = pytest.importorskip("onnx")
 helper, numpy_helper = onnx.helper, onnx.numpy_helper
@@ -285,35 +288,29 @@ def test_long_files_are_read_or_refused():
 
 
 def long_graphs(n):
-    """Graphs of n nodes in which there is something between any two, or in which each is looked at from afar."""
+    """Graphs of n nodes of which each reads what others read, too."""
 
     def name(i):
         return f"y{i}" if i > 0 else "x"
 
-    def branches(op, m):
-        return [node(op, "x", f"{op}{i}") for i in range(m)]
-
-    third = n // 3
-    yield "a chain", [node("Tanh", name(i), name(i + 1)) for i in range(n)], {}, name(n)
-    yield "constants", [node("Mul", name(i), "c", name(i + 1)) for i in range(n)], {"c": np.float32(0.5)}, name(n)
     yield "twice", [node("Add", name(i), name(i), name(i + 1)) for i in range(n)], {}, name(n)
     yield "from the first", [node("Add", name(i), "x", name(i + 1)) for i in range(n)], {}, name(n)
     yield "from the last two", [node("Add", name(i), name(i - 1), name(i + 1)) for i in range(n)], {}, name(n)
-    yield "blocks", [node("Mul", name(i), name(i // 15 * 15), name(i + 1)) for i in range(n)], {}, name(n)
     pairs = [(node("Softmax", name(i), f"s{i}"), node("Sub", name(i), f"s{i}", name(i + 1))) for i in range(n // 2)]
     yield "rows", [one for pair in pairs for one in pair], {}, name(n // 2)
-    yield "a wide sum", [*branches("Sin", n), node("Sum", *(f"Sin{i}" for i in range(n)), "y")], {}, "y"
-    yield "side by side", [*branches("Sin", n), node("Concat", *(f"Sin{i}" for i in range(n)), "y", axis=1)], {}, "y"
-    yield "far away", [
-        *(node("Tanh", name(i), name(i + 1)) for i in range(third)), *branches("Sin", third),
-        *(node("Add", name(third), f"Sin{i}", f"z{i}") for i in range(third)),
-        node("Concat", *(f"z{i}" for i in range(third)), "y", axis=1),
-    ], {}, "y"  # fmt: skip
-    yield "long branches", [
-        *(node("Tanh", name(i), name(i + 1)) for i in range(n // 2)),
-        *(node("Sin", f"z{i}" if i else "x", f"z{i + 1}") for i in range(n // 2)),
-        node("Add", name(n // 2), f"z{n // 2}", "y"),
-    ], {}, "y"  # fmt: skip
+
+
+def far_away(n):
+    """Steps that meet the end of a long chain, each."""
+    x = Step("Input", (), {}, (3,), "")
+    chain, order = x, [x]
+    for _ in range(n):
+        chain = Step("Tanh", (chain,), {}, (3,), "")
+        order.append(chain)
+    for _ in range(n):
+        other = Step("Sin", (x,), {}, (3,), "")
+        order += [other, Step("Add", (chain, other), {}, (3,), "")]
+    return order
 
 
 def lines_of(work):
@@ -352,6 +349,61 @@ def test_long_files_take_work_in_proportion(monkeypatch):
     monkeypatch.setattr("fastnn.formats.onnx_recognizing._MOST_STEPS", 20)  # of a group: a bound that is reached here
     for small, large in zip(long_graphs(60), long_graphs(240), strict=True):
         assert work(large) < 5.5 * work(small), small[0]
+    small, large = (lines_of(lambda order=order: ahead(order)) for order in map(far_away, (100, 400)))
+    assert large < 5.5 * small
+    small, large = (lines_of(lambda n=n: Model([Add([ReLU() for _ in range(n)])]).build(3)) for n in (300, 1200))
+    assert large < 5.5 * small
+
+
+def read_as_recorded(model, inputs, outputs):
+    """Return "" where a model of ONNX's own tests is read, and predicts what is recorded; or the error."""
+    try:
+        net = from_onnx(model.SerializeToString())
+    except ModelFormatError as error:
+        return str(error)
+    x = np.concatenate([one.reshape(len(one), -1) for one in inputs if one.ndim > 1], axis=1)[:, : net.n_in]
+    expected = [
+        y for y, one in zip(outputs, model.graph.output, strict=True) if one.type.tensor_type.elem_type in (1, 11)
+    ]
+    np.testing.assert_allclose(net.predict(x).reshape(-1), expected[-1].reshape(-1), rtol=2e-4, atol=1e-5)
+    return ""
+
+
+def test_models_that_onnx_is_tested_with_are_read_or_refused():
+    """Those that its package has as files; with what PyTorch and others have said of them."""
+
+    def arrays(folder, kind):
+        for path in sorted(folder.glob(f"{kind}_*.pb")):
+            yield numpy_helper.to_array(onnx.TensorProto.FromString(path.read_bytes()))
+
+    data, n_read, n = Path(onnx.__file__).parent / "backend" / "test" / "data", 0, 0
+    for path in sorted(data.glob("*/*/model.onnx")):
+        if path.parts[-3] not in ("node", "simple", "pytorch-converted", "pytorch-operator"):
+            continue
+        model, n = onnx.load(path), n + 1
+        folder = path.parent / "test_data_set_0"
+        if any(one.type.WhichOneof("value") != "tensor_type" for one in (*model.graph.input, *model.graph.output)):
+            with pytest.raises(ModelFormatError):
+                from_onnx(path)
+            continue
+        said = read_as_recorded(model, [*arrays(folder, "input")], [*arrays(folder, "output")])
+        assert not said or re.search(r"node '.*' \(\w+\)|the input '|its inputs have|none of its outputs", said), said
+        n_read += not said
+    if n:
+        assert n_read > n // 6
+
+
+def test_inputs_of_different_rows_and_outputs_that_no_layer_has_are_refused():
+    model = written([node("Relu", "x", "y")], {})
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
+    model.graph.input.append(helper.make_tensor_value_info("z", 1, [1, 3]))
+    model.graph.node[0].CopyFrom(node("Add", "x", "z", "y"))
+    with pytest.raises(ModelFormatError, match=r"its inputs have \[1, 2\] rows"):
+        from_onnx(model.SerializeToString())
+    norm = helper.make_node("LayerNormalization", ["x", "s"], ["y", "mean"], name="norm", axis=-1)
+    model = written([norm], {"s": np.ones(3, "f")}, outputs=("y", "mean"))
+    with pytest.raises(ModelFormatError, match=r"node 'norm' \(LayerNormalization\): what it makes as 'mean'"):
+        from_onnx(model.SerializeToString(), output="mean")
 
 
 def test_an_embedding_is_read():

@@ -35,7 +35,7 @@ _SPARE = 2**22  # numbers that constants may have beyond those of the file
 _MOST_NODES = 10_000
 _FLOATS = (1, 11, 10)
 _TRUTHS = ("Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Equal", "And", "Or", "Not", "IsNaN")
-_COSTS = {"Erf": 16}  # of a number, in those of others: it is computed one by one
+_COSTS = {"Erf": 16}  # of numbers that are computed one by one, in those of others
 _COLUMNS = 4  # of those that a layer chooses among, which looks at each: how many are like one number
 _CHOOSING = ("Gather", "Slice", "ArrayFeatureExtractor")
 _SAME = ("Identity", "Dropout")
@@ -129,8 +129,7 @@ class _Reader:
             raise ModelFormatError(f"{where}: its numbers lie in another file: save the model with its data inside")
         if tensor.data_type not in DTYPES:
             names = self._onnx.TensorProto.DataType
-            known = tensor.data_type in names.values()
-            kind = names.Name(tensor.data_type) if known else tensor.data_type
+            kind = names.Name(tensor.data_type) if tensor.data_type in names.values() else tensor.data_type
             raise ModelFormatError(f"{where}: its numbers are {kind}, expected FLOAT, DOUBLE, FLOAT16, INT64 or INT32")
         shape, dtype = tuple(tensor.dims), np.dtype(DTYPES[tensor.data_type])
         if len(shape) > MOST_DIMENSIONS or any(size < 0 for size in shape):
@@ -173,19 +172,23 @@ class _Reader:
             raise ModelFormatError(f"the output {name!r} depends on no input")
         widths = widths_of({one.name for one in inputs}, order, self._tensors)
         shapes = [self._shape(one, widths) for one in inputs]
+        rows = {one.type.tensor_type.shape.dim[0].dim_value for one in inputs} - {0}
+        if len(rows) > 1:
+            raise ModelFormatError(
+                f"its inputs have {sorted(rows)} rows, expected as many of each: say so at the export"
+            )
         n = sum(map(prod, shapes))
         self._spend(n, "an input of that size")
         x = Step("Input", (), {}, shapes[0] if len(shapes) == 1 else (n,), "the input")
         at = 0
         for one, shape in zip(inputs, shapes, strict=True):
-            made = x
+            made = x  # the only one
             if len(inputs) > 1:
                 index = np.arange(at, at + prod(shape))
                 made = Step("Columns", (x, index), {}, shape, f"the input {one.name!r}")
                 self._spend(n // _COLUMNS, made.where)
                 at += prod(shape)
-            if one.type.tensor_type.elem_type == 11:
-                self._is_double = True
+            self._is_double |= one.type.tensor_type.elem_type == 11
             if one.type.tensor_type.elem_type in (7, 6):
                 self._whole.add(made)
             self._values[one.name] = made
@@ -300,6 +303,8 @@ class _Reader:
         if name in self._tensors:
             self._values[name] = self._array(self._tensors[name], f"the array {name!r}")
             return self._values[name]
+        if name in self._makers:
+            raise ModelFormatError(f"{named(self._makers[name])}: what it makes as {name!r} is not understood")
         raise ModelFormatError(f"{where}: there is no {name!r}")
 
     def _attributes(self, node: Any, where: str) -> dict[str, Any]:
@@ -432,13 +437,11 @@ class _Reader:
         if op in (*_SHAPES, "Split") and isinstance(inputs[0], Step) and inputs[0] in self._whole:
             self._whole.update(steps)
         codes = [one for one in inputs if isinstance(one, Step) and one in self._codes]
-        moves = op in (*_SAME, *_SHAPES, "Split", "Concat", "Slice") or (
-            op == "Gather" and any(inputs[0] is one for one in codes)
-        )
+        moves = op in (*_SAME, *_SHAPES, "Split", "Concat", "Slice")
+        moves = moves or (op == "Gather" and any(inputs[0] is one for one in codes))
         moves = moves or (op == "Cast" and node.attribute[0].i in (7, 6))
         if codes and moves:
-            for one in steps:
-                self._codes.setdefault(one, self._codes[codes[0]])
+            self._codes.update({one: self._codes[codes[0]] for one in steps if one not in self._codes})
         elif codes and op not in ("Gather", "Shape"):
             raise ModelFormatError(f"{self._codes[codes[0]]}: {named(node)} reads it")
         return made
