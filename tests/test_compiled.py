@@ -185,7 +185,7 @@ ANYWHERE = {
     "dense_dx_body": {"scalar conversion", "packed conversion"},
     "dense_sgd_body": {"scalar conversion"},
 }
-BF16_IN_DOUBLE = {("baseline", "bf16_tile_of_floats")}  # there is no multiply-add that rounds once
+BF16_IN_DOUBLE = {("baseline", "tile_in_double")}  # there is no multiply-add that rounds once
 # Losses are summed in double; the weights of rows and the mean are numbers of a row. A formula in double would be
 # vectors that multiply, divide, or go back to float32.
 LOSSES = {"scalar conversion", "scalar arithmetic", "packed sum"}

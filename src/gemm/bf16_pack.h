@@ -1,8 +1,8 @@
 /* Numbers rounded to bfloat16, packed in pairs of terms of a chain: what products in bfloat16 read.
  *
- * A number is rounded to the nearest of 8 bits, ties to even; a subnormal one becomes 0, as the instruction has it. Where
- * there is that instruction (bf16_native), a pair is one word of two bfloat16, the even term below; elsewhere it is two
- * floats, the odd term first, as the multiply-adds take them. Beyond the last term stands 0. */
+ * A number is rounded to the nearest of 8 bits, ties to even; a subnormal one becomes 0, as the instruction has it.
+ * Where there is that instruction (bf16_native), a pair is one word of two bfloat16, the even term below; elsewhere it
+ * is two floats, the odd term first, as the multiply-adds take them. Beyond the last term stands 0. */
 #ifndef FASTNN_GEMM_BF16_PACK_H
 #define FASTNN_GEMM_BF16_PACK_H
 
@@ -26,7 +26,7 @@ extern GEMM_API int bf16_native; /* whether products use the instruction: set at
 GEMM_API void bf16_row(const real *from, ptrdiff_t k, real *to);
 
 /* to: a pair of each of n chains, whose terms are two rows; odd is NULL where the last pair has one term. Each PANEL of
- * them goes to where the next panel begins; with two floats in a pair, the second row follows the first `row` behind. */
+ * them goes to where the next panel begins; of two floats in a pair, the second row follows the first `row` behind. */
 GEMM_API void bf16_rows(const real *even, const real *odd, ptrdiff_t n, real *to, ptrdiff_t panel, ptrdiff_t row);
 
 /* c of one tile, whose a and b are packed: the words are multiplied by the instruction. */

@@ -1,7 +1,7 @@
 /* Whole products in bfloat16: c = a @ b, whose numbers are rounded while they are packed, and whose sums are float32.
  *
- * Both operands are packed in pairs of terms (bf16_pack.h), b block by block, rows of a tile by tile. Pairs begin at even
- * terms, and chains go through them in order: bits do not depend on blocks, tiles or threads, nor on whether the
+ * Both operands are packed in pairs of terms (bf16_pack.h), b block by block, rows of a tile by tile. Pairs begin at
+ * even terms, and chains go through them in order: bits do not depend on blocks, tiles or threads, nor on whether the
  * processor has the instruction. */
 #include "bf16_pack.h"
 #include "pack.h"
@@ -10,6 +10,7 @@
 #include "workspace.h"
 
 #if !FASTNN_DOUBLE
+#define AHEAD 4 /* rows of b that come from memory while others are packed */
 #define SPAN_NUMBERS 64 /* of pairs of a column of b, converted before they are transposed */
 #define SPAN_APART (SPAN_NUMBERS + 4) /* consecutive columns begin in different sets of the first-level cache */
 
@@ -21,6 +22,9 @@ static void pack_b(const Product *p, ptrdiff_t first, ptrdiff_t pairs, ptrdiff_t
     if (p->b_col == 1) {
         const real *even = p->b + 2 * first * p->b_row + j;
         for (ptrdiff_t q = 0; q < pairs; q++, even += 2 * p->b_row, to += numbers * PANEL) {
+            for (ptrdiff_t h = AHEAD; h < AHEAD + 2 && 2 * q + h < terms; h++) {
+                for (ptrdiff_t l = 0; l < n; l += CACHE_LINE) PREFETCH(even + h * p->b_row + l);
+            }
             bf16_rows(even, 2 * q + 1 < terms ? even + p->b_row : NULL, n, to, panel, PANEL);
         }
         return;
@@ -38,8 +42,9 @@ static void pack_b(const Product *p, ptrdiff_t first, ptrdiff_t pairs, ptrdiff_t
     }
 }
 
-/* The same of `rows` rows of a from i on; the tiles read them as t says. */
-static void pack_rows(const Product *p, ptrdiff_t first, ptrdiff_t pairs, ptrdiff_t i, ptrdiff_t rows, real *to, Tile *t) {
+/* The same of `rows` rows of a from i on; the tiles read them as t says. The rows `next` come from memory meanwhile. */
+static void pack_rows(const Product *p, ptrdiff_t first, ptrdiff_t pairs, ptrdiff_t i, ptrdiff_t rows,
+                      const int64_t *next, real *to, Tile *t) {
     const ptrdiff_t numbers = PAIR_NUMBERS, terms = smaller(2 * pairs, p->k - 2 * first);
     if (p->a_col == 1) {
         t->a_row = A_APART;
@@ -57,7 +62,18 @@ static void pack_rows(const Product *p, ptrdiff_t first, ptrdiff_t pairs, ptrdif
         const real *const a = p->a + i;
         const real *const above = p->a_cols ? a + p->a_cols[even] * p->a_col : a + even * p->a_col;
         const real *const below = q + 1 == terms ? NULL : a + (p->a_cols ? p->a_cols[odd] : odd) * p->a_col;
+        for (ptrdiff_t h = 0; next && h < 2 && q + h < terms; h++) {
+            const real *const soon = a + next[even + h] * p->a_col;
+            for (ptrdiff_t l = 0; l < rows; l += CACHE_LINE) PREFETCH(soon + l);
+        }
         bf16_rows(above, below, rows, to, PANEL, rows);
+    }
+}
+
+/* Let the part of c that the next tile writes come into the first-level cache meanwhile. */
+ALWAYS_INLINE void come_closer(const real *c, ptrdiff_t c_row, ptrdiff_t rows) {
+    for (; rows > 0; rows--, c += c_row) {
+        for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) PREFETCH_TO_WRITE(c + l + CACHE_LINE - 1);
     }
 }
 
@@ -96,16 +112,19 @@ GEMM_API NOINLINE int product_of_pairs(const Product *p) {
             pack_b(p, q, depth, j, width, memory->b);
             for (ptrdiff_t i = 0; i < m; i += packed) {
                 const ptrdiff_t height = smaller(packed, m - i);
-                pack_rows(p, q, depth, i, height, memory->a, &t);
+                pack_rows(p, q, depth, i, height, j == 0 ? p->a_next : NULL, memory->a, &t);
                 for (ptrdiff_t h = 0; h < height; h += rows) {
                     const ptrdiff_t tall = smaller(rows, height - h);
                     t.a = memory->a + h * t.a_row;
                     for (ptrdiff_t l = 0; l < width; l += PANEL) {
                         const ptrdiff_t columns = smaller(PANEL, width - l), vectors = (columns + LANES - 1) / LANES;
+                        real *const c = p->c + (i + h) * p->c_row + j + l;
+                        if (l + PANEL < width) come_closer(c + PANEL, p->c_row, tall);
+                        else come_closer(c - l + rows * p->c_row, p->c_row, smaller(rows, m - i - h - tall));
                         t.width = columns - (vectors - 1) * LANES;
                         t.b = memory->b + l * t.k;
                         t.b_row = PANEL;
-                        t.c = p->update ? sums : p->c + (i + h) * p->c_row + j + l;
+                        t.c = p->update ? sums : c;
                         t.c_row = p->update ? PANEL : p->c_row;
 #if BF16_INSTRUCTION
                         if (bf16_native) bf16_tile(tall, vectors, &t);

@@ -81,16 +81,15 @@ GEMM_API NOINLINE void bf16_tile_of_floats(ptrdiff_t rows, ptrdiff_t vectors, co
     _mm_setcsr(mode);
 }
 #else
-/* Without a multiply-add that rounds once: a product of two bfloat16 is exact in double, and their sum, rounded to double
- * and then to float32, is what one rounding gives (Figueroa, "When is double rounding innocuous?", SIGNUM 30(3), 1995).
- * A result is subnormal if it is when rounded to 24 bits, however small. */
+/* Without a multiply-add that rounds once, or without such a mode: a product of two bfloat16 is exact in double, and
+ * their sum, rounded to double and then to float32, is what one rounding gives (Figueroa, "When is double rounding
+ * innocuous?", SIGNUM 30(3), 1995). A result is subnormal if it is when rounded to 24 bits, however small. */
 ALWAYS_INLINE real nearest(double sum) {
     const double least = 0x1p-126 - 0x1p-151;
     return (real)((sum < 0 ? -sum : sum) < least ? 0 * sum : sum);
 }
 
-GEMM_API NOINLINE void bf16_tile_of_floats(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
-    const ptrdiff_t columns = (vectors - 1) * LANES + t->width;
+static NOINLINE void tile_in_double(ptrdiff_t rows, ptrdiff_t columns, const Tile *t) {
     for (ptrdiff_t i = 0; i < rows; i++) {
         real sum[PANEL_COLUMNS], *const c = t->c + i * t->c_row;
         for (ptrdiff_t j = 0; j < PANEL; j++) sum[j] = t->resume && j < columns ? c[j] : 0;
@@ -101,6 +100,43 @@ GEMM_API NOINLINE void bf16_tile_of_floats(ptrdiff_t rows, ptrdiff_t vectors, co
         }
         memcpy(c, sum, (size_t)columns * sizeof(real));
     }
+}
+
+/* The exponents of numbers, as they stand in their bits: the least of those that are not 0, less 1, and the largest. */
+typedef struct {
+    uint32_t least, most;
+} Exponents;
+
+ALWAYS_INLINE Exponents with(Exponents found, const real *from, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, from + i, sizeof bits);
+        bits = bits >> 23 & 255;
+        found.least = bits - 1 < found.least ? bits - 1 : found.least; /* 0 is the largest then */
+        found.most = bits > found.most ? bits : found.most;
+    }
+    return found;
+}
+
+/* Whether float32 gives the same bits: no product of two numbers leaves its range, so that it is exact, and all of them
+ * are multiples of 2^-126, so that no sum is subnormal. So are numbers of c from 2^-103 on. */
+static int is_exact_in_float32(ptrdiff_t rows, ptrdiff_t columns, const Tile *t) {
+    const int by_rows = t->a_col == 1;
+    const ptrdiff_t lines = by_rows ? rows : t->k, length = by_rows ? t->k : rows;
+    const Exponents none = {UINT32_MAX, 0};
+    Exponents a = none, b = with(none, t->b, t->k * PANEL), c = none;
+    for (ptrdiff_t i = 0; i < lines; i++) a = with(a, t->a + i * (by_rows ? t->a_row : t->a_col), length);
+    for (ptrdiff_t i = 0; i < rows && t->resume; i++) c = with(c, t->c + i * t->c_row, columns);
+    if (a.most == 0) a.least = 127 - 1; /* all are 0 */
+    if (b.most == 0) b.least = 127 - 1;
+    return a.most < 255 && b.most < 255 && a.most + b.most <= 127 - 2 + 2 * 127 &&
+           a.least + b.least + 2 >= 2 * 127 - 126 + 14 && (c.most == 0 || c.least + 1 >= 127 - 103);
+}
+
+GEMM_API NOINLINE void bf16_tile_of_floats(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
+    const ptrdiff_t columns = (vectors - 1) * LANES + t->width;
+    if (is_exact_in_float32(rows, columns, t)) tile_of(rows, vectors, t);
+    else tile_in_double(rows, columns, t);
 }
 #endif
 #else

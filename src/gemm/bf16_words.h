@@ -1,5 +1,5 @@
 /* Pairs as words, by the instructions of AVX512_BF16: their rounding is that of bf16_pack.c, in every one of the 2^32
- * numbers, whatever the mode of the processor. The build is for AVX-512 without them; these functions alone use them. */
+ * numbers, whatever the mode of the processor. The build is for AVX-512 without them: these functions ask for them. */
 #ifndef FASTNN_GEMM_BF16_WORDS_H
 #define FASTNN_GEMM_BF16_WORDS_H
 

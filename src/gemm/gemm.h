@@ -62,7 +62,7 @@ typedef struct {
      * exactly once; a contiguous c of up to 32 KB is one rectangle. */
     void (*finish)(const void *context, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns);
     const void *context;
-    int bf16;    /* numbers of a and b are rounded to bfloat16: of float32, without resume; a and b have a stride of 1 */
+    int bf16;    /* numbers of a and b are rounded to bfloat16: of float32, without resume; both have a stride of 1 */
     int one_row; /* m is 1 because there is one row, and not because rows are split: elements may be dot products */
 } Product;
 

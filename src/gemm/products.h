@@ -1,5 +1,5 @@
-/* Whole products: as chains, in tiles, as dot products, or in bfloat16. All take updates only where chains need not wait
- * in c for their next block; gemm.c looks after the others. All return what gemm returns. */
+/* Whole products: as chains, in tiles, as dot products, or in bfloat16. All take updates only where chains need not
+ * wait in c for their next block; gemm.c looks after the others. All return what gemm returns. */
 #ifndef FASTNN_GEMM_PRODUCTS_H
 #define FASTNN_GEMM_PRODUCTS_H
 
