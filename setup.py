@@ -81,11 +81,12 @@ if platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32"
         "avx2": ["-march=x86-64-v3"],
         "avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
     }
+    BESIDE = {"avx512_bf16": "avx512"}  # in the modules of another: gemm/bf16_words.h and bf16_tile.c ask for it
 else:
-    INSTRUCTION_SETS = {"baseline": []}
+    INSTRUCTION_SETS, BESIDE = {"baseline": []}, {}
 DTYPES = ("float32", "float64")
 if os.environ.get("FASTNN_BUILDS"):
-    wanted = os.environ["FASTNN_BUILDS"].split(",")
+    wanted = [BESIDE.get(isa, isa) for isa in os.environ["FASTNN_BUILDS"].split(",")]
     if not set(wanted) <= set(INSTRUCTION_SETS):
         sys.exit(f"error: FASTNN_BUILDS is {','.join(wanted)}, expected some of {', '.join(INSTRUCTION_SETS)}")
     INSTRUCTION_SETS = {isa: flags for isa, flags in INSTRUCTION_SETS.items() if isa in wanted}

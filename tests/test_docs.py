@@ -29,7 +29,7 @@ def modules():
     for found in pkgutil.walk_packages(fastnn.__path__, "fastnn."):
         _, _, isa = found.name.partition("64_") if "64_" in found.name else found.name.partition("32_")
         is_there = found.name != "fastnn.river" or find_spec("river")  # which is there from Python 3.11 on
-        if isa in ("", fastnn.kernels.selected) and is_there:
+        if isa in ("", fastnn.kernels._INSTRUCTION_SETS[fastnn.kernels.selected]) and is_there:
             yield importlib.import_module(found.name)
 
 
