@@ -393,6 +393,31 @@ def test_models_that_onnx_is_tested_with_are_read_or_refused():
         assert n_read > n // 6
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
+def test_what_skl2onnx_writes_is_read_if_it_is_there(activation):
+    """Of two classes, several, words, and numbers; behind a scaler; as arrays and as dicts."""
+    skl2onnx = pytest.importorskip("skl2onnx")
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    x = np.random.default_rng(0).normal(3, 2, (80, 4)).astype(np.float32)
+    settings = {"hidden_layer_sizes": (5, 3), "activation": activation, "random_state": 0, "max_iter": 20}
+    codes = np.digitize(x[:, 0], [2, 4])
+    for y in (codes > 0, codes, np.array(["a", "b", "c"])[codes], x[:, 0].astype(float)):
+        of_numbers = y.dtype.kind == "f"
+        net = (MLPRegressor if of_numbers else MLPClassifier)(**settings)
+        for model in (net, make_pipeline(StandardScaler(), net)):
+            for options in ({},) if of_numbers else ({"zipmap": False}, {"zipmap": True}):
+                model.fit(x, y if of_numbers or y.dtype.kind != "b" else y.astype(int))
+                text = skl2onnx.to_onnx(model, x[:1], options=options).SerializeToString()
+                made = from_onnx(text)
+                expected = (model.predict if of_numbers else model.predict_proba)(x)
+                np.testing.assert_allclose(made.predict(x), expected.reshape(80, -1), rtol=1e-3, atol=1e-5)
+                made.fit(x, expected[:, None] if of_numbers else expected.argmax(axis=1), epochs=1, verbose=False)
+
+
 def test_inputs_of_different_rows_and_outputs_that_no_layer_has_are_refused():
     model = written([node("Relu", "x", "y")], {})
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
