@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn.arena import Array
+from fastnn.checks import shown
 from fastnn.tables import Names, SparseRows, Table, is_sparse, table_of
 from fastnn.values import Place, numbers_of
 
@@ -114,6 +115,20 @@ def copy_into(y: Array, x: Array) -> None:
     else:
         with np.errstate(all="ignore"):
             y[...] = x
+
+
+def require_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], read: Iterable[Array]) -> None:
+    """Raise an error unless outputs of this shape and dtype can be written into `out`, beside arrays that are read."""
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(f"out is {shown(out)}, expected a NumPy array of shape {shape} and dtype {dtype}")
+    if out.dtype != dtype:
+        raise TypeError(f"out has dtype {out.dtype}, expected {dtype}, that of the model")
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}, expected {shape}")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only: pass an array that can be written to, such as a copy of it")
+    if any(np.may_share_memory(out, array) for array in read):
+        raise ValueError("out shares memory with the parameters or states of the model, which would be overwritten")
 
 
 def require_real(array: Array, where: str) -> None:

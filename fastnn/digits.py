@@ -47,6 +47,14 @@ class Digits:
         self._calls += 1
         return self._calls <= _FIRST or self._calls & (self._calls - 1) == 0
 
+    def skips(self) -> bool:
+        """Whether few numbers that have been converted need no look; they have been counted then, as by `due`."""
+        calls = self._calls + 1
+        if self.told is None and (calls <= _FIRST or calls & (calls - 1) == 0):
+            return False
+        self._calls = calls
+        return True
+
     def look(self, x: Any, given: Any, name: str, labels: Sequence[Any] | None = None) -> None:
         """Warn about the first such column, if there is one and none has been told before.
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastnn import threads
-from fastnn._core.tape import RowFunction, Tape
+from fastnn._core.tape import RowsFunction, Tape
 from fastnn._core.team import Stop
 from fastnn.arena import Array
-from fastnn.arrays import copy_into
+from fastnn.arrays import copy_into, require_out
 from fastnn.layers.chain import Chain
 from fastnn.layers.contract import Layer
 from fastnn.layers.elements import elements
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 256 * 1024  # the activations of a block: they stay in a core's second cache, with room for weights
 _LEAST_ROWS = 128  # wider nets get more memory: a block reads all weights, which fewer rows are not worth
 _COPIED_BYTES = 64 * 1024  # of a block's inputs: more are read where they lie, which takes a call from Python
+_FEW = 64  # rows that are predicted in one compiled call: Python takes about as long as the kernels of a small net
 _SIZES_KEPT = 128  # recordings over one memory, for changing numbers of rows: each takes some KB
 
 
@@ -98,6 +99,23 @@ def _calling(chain: Chain, work: Pass, i: int, x: Array, y: Array) -> Callable[[
     return call
 
 
+class FewRows:
+    """Forward passes for few rows, over memory that is theirs, and what holds one row."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+        self._block: Block | None = None
+        self.most = max(1, min(_FEW, _COPIED_BYTES // max(1, chain.n_in * chain.dtype.itemsize)))
+
+    def recorded(self, rows: int) -> Recorded:
+        """Return the forward pass for that many rows."""
+        if rows == 1:  # of its own: memory that lies together is faster
+            return Block(self._chain, 1).recorded(1)
+        if self._block is None:
+            self._block = Block(self._chain, self.most)
+        return self._block.recorded(rows)
+
+
 class Predictor:
     """What computes the outputs of a built chain, from any number of threads at once.
 
@@ -105,23 +123,31 @@ class Predictor:
 
     Attributes
     ----------
-    of_row : callable
-        The outputs for one row, at once, or None where `some` has to compute them (see ``RowFunction.of``).
+    of_rows : callable
+        The outputs for few rows, at once, or None where `some` has to compute them (see ``RowsFunction.of``).
     """
 
-    def __init__(self, chain: Chain) -> None:
+    def __init__(self, chain: Chain, tree: Tree, layers: tuple[Layer, ...]) -> None:
         dtype = np.dtype(chain.dtype.type)  # the one object that most arrays of this dtype have
         self._chain, self._dtype, self._n_out = chain, dtype, chain.n_out
-        row = Block(chain, 1).recorded(1)  # of its own: memory that lies together is faster
         self.rows = max(_LEAST_ROWS, _BLOCK_BYTES // max(1, chain.memory(1, train=False).nbytes))
         self._free: list[Block] = []  # pop and append are one operation each for other threads
         self._is_shareable = chain.is_ours  # others may remember what they saw
-        self.of_row = RowFunction(row.tape, row.x, row.y, dtype).of
+        few, arrays = FewRows(chain), read_beside(tree.layers, layers)
+        self.of_rows = RowsFunction(few.recorded, few.most, dtype, tree, arrays).of
 
-    def some(self, x: Array, rows: int | None = None, n_threads: int | None = None) -> Array:
-        """Return the outputs (any, n_out) for x (any, n_in) of any dtype, computed in blocks of so many rows."""
+    def some(self, x: Array, rows: int | None = None, n_threads: int | None = None, out: Array | None = None) -> Array:
+        """Return the outputs (any, n_out) for x (any, n_in) of any dtype, computed in blocks of so many rows.
+
+        They are a new array, or `out`, which is checked, and shares no memory with x.
+        """
         n = len(x)
-        out = np.empty((n, self._n_out), self._dtype)
+        if n <= _FEW and rows is None and n_threads is None and x.dtype is self._dtype:
+            y = self.of_rows(x, 2, out)
+            if y is not None:
+                return y
+        if out is None:
+            out = np.empty((n, self._n_out), self._dtype)
         if n == 0:
             return out
         rows = min(rows or self.rows, n)
@@ -179,18 +205,30 @@ class Predictors:
         """Those that compute: of the model, or what stands in their place."""
         return self._layers or self._tree.layers
 
+    def require_out(self, out: object, shape: tuple[int, ...]) -> None:
+        """Raise an error unless outputs of this shape can be written there."""
+        tree = self._tree
+        require_out(out, shape, tree.dtype, read_beside(tree.layers, self.layers))
+
     def current(self, without_last: bool = False) -> Predictor:
         """Return what computes them."""
         found = self._without_last if without_last else self.whole
         if found is None:
             tree = self._tree
             row = elements(self.layers, predicting=True)
-            found = Predictor(Chain(row[:-1] if without_last else row, tree.n_in, tree.dtype, predicting=True))
+            chain = Chain(row[:-1] if without_last else row, tree.n_in, tree.dtype, predicting=True)
+            found = Predictor(chain, tree, self.layers)
             if without_last:
                 self._without_last = found
             else:
                 self.whole = found
         return found
+
+
+def read_beside(*layers: Sequence[Layer]) -> list[Array]:
+    """Return the arrays of layers and of all inside them: what predictions read beside x."""
+    all_layers = (layer for row in layers for layer in walk(row))
+    return [array for layer in all_layers for array in (*layer.parameters.values(), *layer.states.values())]
 
 
 def _is_plain(x: Array) -> bool:

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from fastnn import threads
-from fastnn.arena import Array
 from fastnn.callbacks.contract import Function
-from fastnn.checks import count
 from fastnn.feeds.found import Given, feed_of
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
@@ -19,13 +15,11 @@ from fastnn.online import Online
 from fastnn.optimizers import Optimizer
 from fastnn.signatures import closed, refused
 from fastnn.splits import Split
-from fastnn.tables import table_of
 from fastnn.training.data import require_targets
 from fastnn.training.evaluation import evaluate
 from fastnn.training.history import History
 from fastnn.training.options import BATCH_SIZE, FitOptions
-from fastnn.training.over_feeds import evaluate_over, predicted
-from fastnn.training.single import as_one_row
+from fastnn.training.over_feeds import evaluate_over
 from fastnn.words import answering
 
 Metrics = str | Metric | Callable[..., Any] | Sequence[Any] | Mapping[str, Any] | None
@@ -72,83 +66,6 @@ class Model(Online):
     >>> net.predict(x).argmax(axis=1)
     array([0, 1, 1, 0])
     """
-
-    # -- one pass -----------------------------------------------------------------------------------------------------
-
-    def predict(self, x: Given, batch_size: int | None = None, n_threads: int | None = None) -> Array:
-        """Return the outputs for x; ``net(x)`` is the same.
-
-        Parameters
-        ----------
-        x : array_like of shape (rows, n_in)
-            As in `fit`. NaN passes through into outputs; in a data frame, where it means that something is missing, it
-            is an error that names the column. Of a feed, or of an iterator of batches, the targets are not looked at.
-        batch_size : int or None
-            How many rows are computed at a time: it bounds the memory, and changes no bit. None chooses as many as
-            stay in the processor's cache.
-        n_threads : int or None
-            How many threads compute blocks at the same time. None decides it from the work. Layers from outside this
-            package are run by one: they may remember what they saw.
-
-        Returns
-        -------
-        ndarray of shape (rows, n_out)
-
-        Raises
-        ------
-        ValueError, TypeError
-            For data of a wrong shape or kind.
-
-        Notes
-        -----
-        Any number of threads may call it at once. Arrays of another dtype and sparse rows are converted block by block.
-        """
-        predictor = self._predictors.whole
-        if predictor is not None and type(x) is ndarray and batch_size is n_threads is None:
-            y = predictor.of_row(x, 2)  # the usual call for one row: it has to be fast
-            if y is not None:
-                return y
-        tree, is_array = self._tree, type(x) is ndarray
-        if not is_array and (feed := feed_of(x, iterables=False)) is not None:
-            return predicted(self.predict, feed, batch_size, n_threads)
-        given = x if is_array else table_of(x) or x
-        matrix = tree.inputs(given, True)
-        rows = None if batch_size is None else count("batch_size", batch_size)
-        n_threads = threads.check(n_threads)
-        self._build_for(matrix, given, not is_array or matrix.dtype is not tree.dtype)
-        outputs = self._predictors.current().some(matrix, rows, n_threads)
-        if not is_array:
-            tree.take_names(given)
-        return outputs
-
-    __call__ = predict
-
-    def predict_one(self, row: ArrayLike) -> Array:
-        """Return the outputs for one row: as `predict`, in less time.
-
-        Parameters
-        ----------
-        row : array_like of shape (n_in,), or dict
-            Of a Series whose index holds the names of the columns, of a named tuple, and of a dict where there are
-            names (`feature_names`), numbers are taken by name.
-
-        Returns
-        -------
-        ndarray of shape (n_out,)
-
-        Raises
-        ------
-        ValueError, TypeError
-            For data of a wrong shape or kind.
-        """
-        predictor = self._predictors.whole
-        if predictor is not None:
-            y = predictor.of_row(row, 1, self._tree.feature_names)
-            if y is not None:
-                return y
-        one = as_one_row(self._tree, row, "predict")
-        outputs: Array = self.predict(one)[0]
-        return outputs
 
     @closed
     def evaluate(
@@ -230,6 +147,10 @@ class Model(Online):
         if unknown:
             raise refused("train_batch", Model.train_batch, unknown)
         trainer = self._trainer
+        if sample_weight is None:
+            value = trainer.of_rows.of(trainer, x, y, 2, loss, optimizer)
+            if value is not None:
+                return value
         if not self._tree.is_own:
             self._own()
         return trainer.claim.run(trainer.train_batch, x, y, sample_weight, loss, optimizer)

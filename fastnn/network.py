@@ -156,14 +156,20 @@ class Network(Row):
             raise ValueError(f"Model: already built for {tree.n_in} features, got {n_in}")
         return self
 
-    def _build_for(self, matrix: Any, x: Any, has_to_be_checked: bool) -> None:
-        """Build for rows that are made of x, and check these: a model that was not built is not where they fail."""
+    def _build_for(self, matrix: Any, x: Any, has_to_be_checked: bool, out: Any = None, n_dims: int = 2) -> None:
+        """Build for rows that are made of x, and check these: a model that was not built is not where they fail.
+
+        So it is with `out`, into which the outputs are to be written, those for one row in one dimension or in two.
+        """
         tree, was_built = self._tree, self._tree.built
         if not was_built:
             tree.build(matrix.shape[1], self._seed, self, x.names if isinstance(x, Table) else None)
-        if has_to_be_checked:
+        if has_to_be_checked or out is not None:
             try:
-                tree.check_for_prediction(matrix, x)
+                if has_to_be_checked:
+                    tree.check_for_prediction(matrix, x)
+                if out is not None:
+                    self._predictors.require_out(out, (len(matrix), tree.n_out)[-n_dims:])
             except BaseException:
                 if not was_built:
                     tree.unbuild()

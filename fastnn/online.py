@@ -7,8 +7,8 @@ from typing import Any, NoReturn, TypeVar
 from numpy.typing import ArrayLike
 
 from fastnn.losses import Loss
-from fastnn.network import Network
 from fastnn.optimizers import Optimizer
+from fastnn.predictions import Predictions
 from fastnn.signatures import closed, refused
 from fastnn.training.options import BATCH_SIZE
 from fastnn.training.passes import partial_fit
@@ -17,7 +17,7 @@ from fastnn.training.single import learn_one
 Self = TypeVar("Self", bound="Online")
 
 
-class Online(Network):
+class Online(Predictions):
     """What of a model learns from a stream."""
 
     def learn_one(
@@ -65,11 +65,9 @@ class Online(Network):
         True
         """
         trainer = self._trainer
-        step = trainer.row_step
-        if step is not None:
-            value = step.of(trainer, x, y, loss, optimizer)
-            if value is not None:
-                return value
+        value = trainer.of_rows.of(trainer, x, y, 1, loss, optimizer)
+        if value is not None:
+            return value
         if not self._tree.is_own:
             self._own()
         return trainer.claim.run(learn_one, trainer, x, y, loss, optimizer)

@@ -196,4 +196,4 @@ class Parts(ABCMeta):
     def __call__(cls, *args: Any, **options: Any) -> Any:
         if args or options:
             options = parameters_of(cls).require(cls, args, options)
-        return super().__call__(*args, **options)
+        return type.__call__(cls, *args, **options)  # as ABCMeta does: a part may be made for each step

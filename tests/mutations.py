@@ -36,6 +36,7 @@ STACKS = "test_stacks.py::test_"
 ACCURACY = "test_accuracy.py::test_float"
 CLIFFS = "test_cliffs.py::test_"
 ONLINE = "test_online.py::test_"
+FEW = "test_rows.py::test_"
 CALLS = "test_calls.py::test_"
 BOUNDS = f"{CALLS}a_number_outside_of_its_bounds_is_refused"
 
@@ -255,21 +256,27 @@ MUTATIONS = (
     ("tape/permutation.pxi", "drawn «<= ⇒ <» most:", "test_sklearn_fits.py::test_shuffles"),
     ("tape/epochs.pxi", "loss > self.best «- ⇒ +» self.tol", "test_sklearn_same.py"),
     ("tape/epochs.pxi", "+= «patience.added ⇒ 0»", "test_sklearn_fits.py::test_epochs_that_nobody"),
-    ("tape/row_function.pxi", "size, row + «i * stride ⇒ i * self.item_size»", "test_inference.py::test_one_row_in"),
-    ("tape/row_function.pxi", "> row + «i * stride ⇒ i * sizeof(Number)»", f"{CLIFFS}a_row_of_an_array"),
-    ("tape/row_function.pxi", "if «is_whole ⇒ False»:", f"{CLIFFS}a_row_of_any_numbers"),
-    ("tape/row_function.pxi", "«row[i * stride] != 0 ⇒ row[i * stride]»", f"{CLIFFS}a_row_of_any_numbers"),
-    # a step of one row
-    ("tape/row_step.pxi", "or «trainer._updated is not self.update ⇒ False» or", f"{ONLINE}a_change_counts"),
-    ("tape/row_step.pxi", "if «self.edited[0] is not self.seen ⇒ False»:", f"{ONLINE}a_change_counts"),
-    ("tape/row_step.pxi", "not «self.is_finite() ⇒ True» or not", f"{ONLINE}a_bad_row"),
-    ("tape/row_step.pxi", "(<double *> self.x)[«i ⇒ 0»])\n        return", f"{ONLINE}a_bad_row"),
-    ("tape/row_step.pxi", "or not «0 <= label <= self.high ⇒ label <= self.high»", f"{ONLINE}a_bad_target"),
-    ("tape/row_step.pxi", "isfinite(number) and «self.low <= number <= self.high ⇒ True»", f"{ONLINE}a_bad_target"),
-    ("tape/row_step.pxi", "self.label[0] = «label ⇒ 0»", f"{ONLINE}targets_of_every_loss"),
-    ("tape/row_step.pxi", "target.put(0, «<double> y ⇒ 0.5»)", f"{ONLINE}targets_of_every_loss"),
-    ("tape/row_step.pxi", "return «self.value[0] ⇒ 0.0»", f"{ONLINE}rows_train_as_batches"),
-    ("tape/row_step.pxi", "self.memory.without_gradients = «None ⇒ 'never'»", f"{ONLINE}rows_train_as_batches"),
+    ("tape/rows_reader.pxi", "size, row + «i * stride ⇒ i * self.item_size»", "test_inference.py::test_one_row_in"),
+    ("tape/rows_reader.pxi", "> row + «i * stride ⇒ i * sizeof(Number)»", f"{CLIFFS}a_row_of_an_array"),
+    ("tape/rows_reader.pxi", "if «is_whole ⇒ False»:", f"{CLIFFS}a_row_of_any_numbers"),
+    ("tape/rows_reader.pxi", "«row[i * stride] != 0 ⇒ row[i * stride]»", f"{CLIFFS}a_row_of_any_numbers"),
+    ("tape/rows_reader.pxi", "and «(n == 1 or buffer.strides[0] == size) ⇒ True»", f"{FEW}rows_in_any_form"),
+    ("tape/rows_reader.pxi", "(«is_alone or -EXACT <= number <= EXACT ⇒ True»)", f"{FEW}rows_in_any_form"),
+    ("tape/rows_function.pxi", "found.low < «self.ranges[i].high ⇒ self.ranges[i].low»", f"{FEW}what_cannot_be"),
+    ("tape/rows_function.pxi", "row += «out.strides[0] ⇒ size»", f"{FEW}outputs_are_written"),
+    # a step of a few rows
+    ("tape/rows_step.pxi", "if «trainer._updated is not self.update ⇒ False» or", f"{ONLINE}a_change_counts"),
+    ("tape/rows_step.pxi", "if «settings is not self.seen ⇒ False»:", f"{ONLINE}a_change_counts"),
+    ("tape/rows_step.pxi", "or not «self.are_finite(rows) ⇒ True»:", f"{ONLINE}a_bad_row"),
+    ("tape/rows_step.pxi", "(<double *> self.x)[«i ⇒ 0»])\n        return", f"{ONLINE}a_bad_row"),
+    ("tape/rows_step.pxi", "if «loss.__dict__ != self.given.__dict__ ⇒ False»:", f"{FEW}a_loss_that_was_taken"),
+    ("tape/rows_step.pxi", "return «self.value[0] ⇒ 0.0»", f"{ONLINE}rows_train_as_batches"),
+    ("tape/rows_step.pxi", "self.memory.without_gradients = «None ⇒ 'never'»", f"{ONLINE}rows_train_as_batches"),
+    ("tape/rows_targets.pxi", "or not «0 <= label <= self.high ⇒ label <= self.high»", f"{ONLINE}a_bad_target"),
+    ("tape/rows_targets.pxi", "and «self.low <= number <= self.high ⇒ True»", f"{ONLINE}a_bad_target"),
+    ("tape/rows_targets.pxi", "all_are &= «0 <= wide <= self.high ⇒ True»", f"{FEW}bad_targets_say"),
+    ("tape/rows_targets.pxi", "self.labels[i] = «label ⇒ 0»", f"{ONLINE}targets_of_every_loss"),
+    ("tape/rows_targets.pxi", "reader.put(0, «<double> y ⇒ 0.5»)", f"{ONLINE}targets_of_every_loss"),
 )  # fmt: skip
 
 # What only the checked build can find, with what its message must name: numbers beyond an array in a body, which cannot

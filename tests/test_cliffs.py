@@ -450,7 +450,7 @@ def test_a_row_of_any_numbers_gives_the_bits_of_predict(row, errors, dtype):
     with np.errstate(all=errors):
         assert same_bits(net.predict_one(row), expected[0])
         assert same_bits(net.predict(np.asarray(row)[None, :]), expected)
-        assert (net._predictors.whole.of_row(row, 1) is not None) == is_fast
+        assert (net._predictors.whole.of_rows(row, 1) is not None) == is_fast
 
 
 @each_dtype
@@ -507,10 +507,10 @@ def outcome(call):
 @each_dtype
 def test_what_is_no_row_of_plain_numbers_has_the_outcome_that_it_has_by_itself(row, dtype):
     net, other = small(dtype), small(dtype)
-    other._predictors.whole.of_row = lambda *arguments: None
+    other._predictors.whole.of_rows = lambda *arguments: None
     before = net.predict(X[:3])
     assert outcome(lambda: net.predict_one(row)) == outcome(lambda: other.predict_one(row))
-    assert net._predictors.whole.of_row(row, 1) is None
+    assert net._predictors.whole.of_rows(row, 1) is None
     assert same_bits(net.predict(X[:3]), before)
 
 

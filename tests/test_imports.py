@@ -34,6 +34,7 @@ LEVELS = (
     ("training",),
     ("inspection",),
     ("network",),
+    ("predictions",),
     ("online",),
     ("model",),
     ("first_weights", "formats", "many", "plots", "range_test", "river"),

@@ -70,7 +70,12 @@ def assert_alike(one, other):
 
 
 def is_compiled(net):
-    return net._trainer.row_step is not None
+    return len(net._trainer.of_rows) > 0
+
+
+def by_python(net, x, y, sample_weight=None, loss=None, optimizer=None):
+    """Take the step of train_batch as Python takes it, and leave nothing behind for a compiled one."""
+    return net._trainer.claim.run(net._trainer.take_batch, x, y, sample_weight, loss, optimizer)[0]
 
 
 class Compiled:
@@ -105,8 +110,8 @@ def test_rows_train_as_batches_of_one(name, dtype, compiled):
         got = [one.learn_one(x, t, "mse", rules[0]) for x, t in zip(X, T, strict=True)]
         assert compiled.by_python == (12 if "numpy" in (rule, name) else 1), rule
         got += [one.learn_one(x, t) for x, t in zip(X, T, strict=True)]
-        of_batch = [other.train_batch(x[None], t[None], None, "mse", rules[1]) for x, t in zip(X, T, strict=True)]
-        of_batch += [other.train_batch(x[None], t[None]) for x, t in zip(X, T, strict=True)]
+        of_batch = [by_python(other, x[None], t[None], None, "mse", rules[1]) for x, t in zip(X, T, strict=True)]
+        of_batch += [by_python(other, x[None], t[None]) for x, t in zip(X, T, strict=True)]
         assert got == of_batch, rule
         assert_alike(one, other)
 
@@ -153,7 +158,7 @@ def test_targets_of_every_loss(name, dtype, compiled):
     rules, loss = (SGD(1e-3), SGD(1e-3)), (make(), make())
     for x, t in zip(X, 4 * targets, strict=True):
         y = np.array([t]) if outputs == 3 else np.array([[t]])
-        assert one.learn_one(x, t, loss[0], rules[0]) == other.train_batch(x[None], y, None, loss[1], rules[1])
+        assert one.learn_one(x, t, loss[0], rules[0]) == by_python(other, x[None], y, None, loss[1], rules[1])
         assert_alike(one, other)
     assert compiled.by_python - 12 == (1 if name in READ else 12)
 
@@ -195,7 +200,7 @@ def test_a_row_in_any_form(form, dtype):
     for net in (one, other):
         net.train_batch(named, T, loss="mse", optimizer=SGD(0.1))
     for row, t in zip(x, T, strict=True):
-        assert one.learn_one(FORMS[form](row), t) == other.train_batch(row[None], t[None])
+        assert one.learn_one(FORMS[form](row), t) == by_python(other, row[None], t[None])
         assert same_bits(one.predict_one(FORMS[form](row)), other.predict(row[None])[0])
     assert_alike(one, other)
     assert is_compiled(one)
@@ -211,7 +216,7 @@ def test_whole_numbers_of_any_size(dtype):
             if isinstance(given, dict) and one.feature_names is None:
                 for net in (one, other):
                     net.train_batch(pd.DataFrame(X, columns=list("abcd")), T)
-            assert one.learn_one(given, [1, 2, 3]) == other.train_batch(np.array(row)[None], [[1, 2, 3]])
+            assert one.learn_one(given, [1, 2, 3]) == by_python(other, np.array(row)[None], [[1, 2, 3]])
 
 
 WHOLE = {  # of a dict, and whether the compiled call reads them
@@ -235,8 +240,8 @@ def test_whole_numbers_of_a_dict_are_read_by_the_compiled_call(name, compiled):
     compiled.by_python, array = 0, np.array([list(row.values())], "f8")
     value = net.learn_one(row, 1.0)
     assert compiled.by_python == (not is_fast)
-    assert (net._predictors.whole.of_row(row, 1, net.feature_names) is not None) == is_fast
-    assert value == other.train_batch(array, [[1.0]])
+    assert (net._predictors.whole.of_rows(row, 1) is not None) == is_fast
+    assert value == by_python(other, array, [[1.0]])
     assert same_bits(net.predict_one(row), other.predict(array)[0])
 
 
@@ -258,14 +263,14 @@ def test_a_target_in_any_form(form):
             continue
         for row in X:
             got = one.learn_one(row, TARGETS[form], loss, "sgd")
-            assert got == other.train_batch(row[None], [value], None, loss, "sgd")
+            assert got == by_python(other, row[None], [value], None, loss, "sgd")
         assert_alike(one, other)
 
 
 def test_the_first_dict_names_the_columns_of_a_new_model():
     one, other = pair()
     one.learn_one({"a": 1.0, "b": 2, "c": 3.5, "d": True}, T[0], "mse")
-    other.train_batch([[1.0, 2, 3.5, 1]], T[:1], loss="mse")
+    by_python(other, [[1.0, 2, 3.5, 1]], T[:1], loss="mse")
     assert one.feature_names == tuple("abcd")
     assert_alike(one, other)
     with pytest.raises(
@@ -308,7 +313,7 @@ def test_heads_take_targets_of_one_row():
     for y in ({"price": 0.5, "kind": 1}, (0.5, 1), {"price": [0.5], "kind": np.array([0.25, 0.75])}):
         given = y.values() if isinstance(y, dict) else y
         batch = tuple(np.array([one]) for one in given)
-        assert one.learn_one(X[0], y, loss, "sgd") == other.train_batch(X[:1], batch, None, copy.deepcopy(loss), "sgd")
+        assert one.learn_one(X[0], y, loss, "sgd") == by_python(other, X[:1], batch, None, copy.deepcopy(loss), "sgd")
     assert_alike(one, other)
 
 
@@ -317,10 +322,10 @@ def test_first_rows_of_an_image_and_codes():
     one, other = pair(lambda: [fastnn.Flatten(), Dense(OUTPUTS)])
     for x in X:
         got = one.learn_one(x.reshape(2, 2), T[0], "mse", "sgd")
-        assert got == other.train_batch(x.reshape(1, 2, 2), T[:1], None, "mse", "sgd")
+        assert got == by_python(other, x.reshape(1, 2, 2), T[:1], None, "mse", "sgd")
     one, other = pair(lambda: [Embedding({0: 3}), Dense(OUTPUTS)])
     for row in ([2, 0.5, 1.5, 2.5], [np.nan, 0.5, 1.5, 2.5]):
-        assert one.learn_one(row, T[0], "mse", "sgd") == other.train_batch([row], T[:1], None, "mse", "sgd")
+        assert one.learn_one(row, T[0], "mse", "sgd") == by_python(other, [row], T[:1], None, "mse", "sgd")
     with pytest.raises(ValueError, match="column"):
         one.learn_one([0.5, 0.5, 1.5, 2.5], T[0])
     assert_alike(one, other)
@@ -455,7 +460,7 @@ def test_a_change_counts_from_the_next_row_on(change):
     for net in nets:
         change(net)
     for x, t in zip(X, T, strict=True):
-        assert nets[0].learn_one(x, t) == nets[1].train_batch(x[None], t[None])
+        assert nets[0].learn_one(x, t) == by_python(nets[1], x[None], t[None])
         assert_alike(*nets)
 
 
@@ -471,7 +476,7 @@ def test_a_change_counts_for_what_predictions_are_of(change):
     for net in nets:
         change(net)
     for x, t in zip(X, T, strict=True):
-        assert nets[0].learn_one(x, t) == nets[1].train_batch(x[None], t[None])
+        assert nets[0].learn_one(x, t) == by_python(nets[1], x[None], t[None])
         assert same_bits(nets[0].predict(X), nets[1].predict(X))
     assert not same_bits(nets[0].predict(X), nets[0].forward(X))
 
@@ -495,7 +500,7 @@ def test_a_schedule_moves_with_rows():
     for net in nets:
         net.optimizer = SGD(Linear(0.1, 0.0, steps=10), momentum=Linear(0.5, 0.9, steps=5))
     for x, t in zip(X, T, strict=True):
-        assert nets[0].learn_one(x, t, "mse") == nets[1].train_batch(x[None], t[None], loss="mse")
+        assert nets[0].learn_one(x, t, "mse") == by_python(nets[1], x[None], t[None], loss="mse")
         assert nets[0].optimizer.lr == nets[1].optimizer.lr
     assert_alike(*nets)
     with pytest.raises(ValueError, match="spans a whole fit"):
@@ -581,7 +586,7 @@ def test_a_step_that_diverges_says_what_train_batch_says():
             net.learn_one(X[0], T[0])
             net.params = np.full(net.n_parameters, 1e200)
         before = state_of(nets[0])
-        for step in (lambda net=nets[0]: net.learn_one(X[0], T[0]), lambda net=nets[1]: net.train_batch(X[:1], T[:1])):
+        for step in (lambda net=nets[0]: net.learn_one(X[0], T[0]), lambda net=nets[1]: by_python(net, X[:1], T[:1])):
             with pytest.raises(FloatingPointError, match="lower the learning rate") as caught:
                 step()
             messages.append(str(caught.value))
@@ -601,7 +606,7 @@ def test_one_row_has_no_scale():
     net[0].adapt(X)
     one, other = net, copy.deepcopy(net)
     for x, t in zip(X, T, strict=True):
-        assert one.learn_one(x, t, "mse", "sgd") == other.train_batch(x[None], t[None], None, "mse", "sgd")
+        assert one.learn_one(x, t, "mse", "sgd") == by_python(other, x[None], t[None], None, "mse", "sgd")
     assert is_compiled(one)
     assert_alike(one, other)
 
@@ -662,7 +667,7 @@ def test_a_pass_takes_the_steps_of_train_batch(dtype):
                     assert one.partial_fit(X, T, weight, "mse", rules[0], batch_size=5, shuffle=False) is one
                     for part in (slice(0, 5), slice(5, 10), slice(10, 12)):
                         own = None if weight is None else weight[part]
-                        other.train_batch(X[part], T[part], own, "mse", rules[1])
+                        by_python(other, X[part], T[part], own, "mse", rules[1])
             assert same_bits(one.params, other.params), name
             assert all(map(same_bits, memory_of(one).values(), memory_of(other).values())), name
 
@@ -686,7 +691,7 @@ def test_a_pass_follows_schedules_of_steps():
     for _ in range(3):
         nets[0].partial_fit(X, T, loss="mse", batch_size=3, shuffle=False)
         for start in range(0, 12, 3):
-            nets[1].train_batch(X[start : start + 3], T[start : start + 3], loss="mse")
+            by_python(nets[1], X[start : start + 3], T[start : start + 3], loss="mse")
         assert nets[0].optimizer.lr == nets[1].optimizer.lr
     assert same_bits(nets[0].params, nets[1].params)
     with pytest.raises(ValueError, match="spans a whole fit"):

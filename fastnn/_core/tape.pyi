@@ -27,9 +27,16 @@ class Tape:
         stop: Stop | None = None,
     ) -> None: ...
 
-class RowFunction:
-    def __init__(self, tape: Tape, x: NDArray[Any], y: NDArray[Any], dtype: np.dtype[Any]) -> None: ...
-    def of(self, row: object, n_dims: int, names: tuple[str, ...] | None = None) -> NDArray[Any] | None: ...
+class RowsFunction:
+    def __init__(
+        self,
+        recorded: Callable[[int], object],
+        most: int,
+        dtype: np.dtype[Any],
+        tree: object,
+        arrays: Iterable[NDArray[Any]],
+    ) -> None: ...
+    def of(self, rows: object, n_dims: int, out: object = None) -> NDArray[Any] | None: ...
 
 def permutation(n: int, seed: int, epoch: int) -> list[int]: ...
 def run_epochs(
@@ -70,23 +77,37 @@ class Claim:
 
 def copy_arrays(targets: Iterable[NDArray[Any]], sources: Iterable[NDArray[Any]]) -> None: ...
 
-class RowStep:
+class TargetReader:
+    def __init__(self, target: NDArray[Any], dtype: np.dtype[Any], low: float, high: float) -> None: ...
+
+class RowsStep:
     def __init__(
         self,
-        tape: Tape,
         x: NDArray[Any],
-        target: NDArray[Any],
+        target: TargetReader,
         value: NDArray[np.float64],
         dtype: np.dtype[Any],
-        low: float,
-        high: float,
         claims: tuple[Claim, Claim],
         made_of: tuple[object, Callable[[], object], object, object],
-        called: tuple[object, object],
-        names: tuple[str, ...] | None,
-        holds: Callable[[], bool],
+        holds: Callable[[Any], bool],
+        turn: Callable[[Any, Any, Any], None],
         diverged: Callable[[FloatingPointError], FloatingPointError],
+        tree: object,
         edited: list[object],
         ready: Callable[[], None] | None = None,
     ) -> None: ...
-    def of(self, trainer: object, x: object, y: object, loss: object, optimizer: object) -> float | None: ...
+    def learn(
+        self,
+        rows: int,
+        tape: Tape,
+        loss: object,
+        loss_name: str | None,
+        optimizer_name: str | None,
+    ) -> None: ...
+
+class RowsSteps:
+    def __len__(self) -> int: ...
+    def put_first(self, step: RowsStep) -> None: ...
+    def of(
+        self, trainer: object, x: object, y: object, n_dims: int, loss: object, optimizer: object
+    ) -> float | None: ...

@@ -15,6 +15,7 @@ from fastnn.losses.contract import Loss
 from fastnn.settings import OneOf
 
 Mask = NDArray[np.bool_]
+_USUAL = {"reduction": "mean", "missing": "raise", "_output_weights": None}
 
 
 class Reduced(Loss):
@@ -28,18 +29,20 @@ class Reduced(Loss):
     missing: Any = OneOf("raise", "ignore")
 
     def _prepare(self) -> None:
-        self.__dict__.update(reduction="mean", missing="raise")
+        self.__dict__.update(_USUAL)
 
     def __init__(
         self, *, reduction: str = "mean", output_weights: Sequence[float] | None = None, missing: str = "raise"
     ) -> None:
         super().__init__()
-        self.reduction, self.missing, self.output_weights = reduction, missing, output_weights
+        if reduction != "mean" or missing != "raise" or output_weights is not None:  # others are prepared
+            self.reduction, self.missing, self.output_weights = reduction, missing, output_weights
 
     @property
     def output_weights(self) -> tuple[float, ...] | None:
         """What the outputs weigh."""
-        return self.__dict__.get("_output_weights")
+        weights: tuple[float, ...] | None = self.__dict__["_output_weights"]
+        return weights
 
     @output_weights.setter
     def output_weights(self, weights: Sequence[float] | None) -> None:

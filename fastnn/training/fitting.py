@@ -141,7 +141,7 @@ class Fitting:
             begun = trainer.begun = Begun(self._asked(calls.all), self.epochs, trainer.next_order())
             trainer.history = History()
         trainer.end_batch_by_hand()
-        trainer.row_step = None  # it does not say that it has gone on from where this fit ends
+        trainer.forget_rows()  # it does not say that it has gone on from where this fit ends
         self._history = trainer.history
         trainer.fitting = self
         fit = self._fit_class(self, trainer.history, self.order, model, self._before, resumed)

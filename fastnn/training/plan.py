@@ -14,7 +14,7 @@ from weakref import proxy
 import numpy as np
 
 from fastnn import kernels
-from fastnn._core.tape import Claim, Tape, run_epochs
+from fastnn._core.tape import Claim, RowsStep, Tape, run_epochs
 from fastnn.arena import Array
 from fastnn.arrays import convert, copy_into
 from fastnn.kernels import Rows
@@ -136,6 +136,8 @@ class Plan:
         self.claim = Claim(_NOT_FROM_WITHIN, nested=_NOT_FROM_WITHIN)
         self._recorded: Recent[int, tuple[Batch, Tape]] = Recent(SIZES_KEPT)
         self._few: EpochPlan | None = None
+        self.of_rows: RowsStep | None = None  # the step for few rows as one compiled call
+        self.may_be_of_rows = True
 
     @property
     def room(self) -> int:

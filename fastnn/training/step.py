@@ -71,6 +71,7 @@ class Training:
         self.chain, self.loss, self.update, self.memory, self.constants = chain, loss, update, memory, constants
         self.given, self.weights, self.schedules, self.restrained = given, weights, schedules, restrained
         self._plans: Recent[Any, Plan] = Recent(_PLANS_KEPT)
+        self._nbytes = 0  # of these
         self._plain_lr = update.optimizer.plain_lr
         is_plain = self._plain_lr is not None and restrained is None
         self._in_backward = chain.updated_in_backward() if is_plain else set()
@@ -152,7 +153,9 @@ class Training:
         room = rows if plan is None else max(rows, 2 * plan.room)
         made = self._plan(room, target, weights)
         if made.batch.work.nbytes <= (_BYTES_AGAIN if again else _BYTES_KEPT):
-            return self._plans.add(key, made)
+            self._plans.add(key, made)
+            self._nbytes = sum(plan.batch.work.nbytes for plan in self._plans.values())
+            return made
         return made if room == rows else self._plan(rows, target, weights)  # recording costs little beside such steps
 
     def _plan(self, rows: int, target: Array, weights: int) -> Plan:
@@ -160,8 +163,9 @@ class Training:
 
     def put_aside(self) -> None:
         """Give back large memory, while the model trains with something else."""
-        if sum(plan.batch.work.nbytes for plan in self._plans.values()) > _BYTES_ASIDE:
+        if self._nbytes > _BYTES_ASIDE:
             self._plans.clear()
+            self._nbytes = 0
 
     def stepping(self, store_gradients: bool) -> Any:
         """Return the step to record."""

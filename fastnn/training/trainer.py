@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import losses, optimizers
-from fastnn._core.tape import Claim, RowStep, Tape
+from fastnn._core.tape import Claim, RowsSteps, Tape
 from fastnn.arena import Array, Memory
 from fastnn.feeds import Batches, Blocks
 from fastnn.feeds.found import feed_of
@@ -33,6 +33,7 @@ from fastnn.training.options import FitOptions
 from fastnn.training.plan import Batch, Constants, Plan
 from fastnn.training.restraints import Restrained, Restraints
 from fastnn.training.resuming import Begun
+from fastnn.training.rows import keep_for_rows
 from fastnn.training.scale import check_scale
 from fastnn.training.selfcheck import check_recordable
 from fastnn.training.state import Memories, Recordings, Snapshot, State
@@ -83,7 +84,7 @@ class Trainer:
     def forget(self) -> None:
         """Drop what was made for the present memory."""
         self.claim = Claim(_BY_ANOTHER)
-        self.row_step: RowStep | None = None  # of the training that goes on
+        self.forget_rows()
         self._training: Training | None = None
         self._training_of: tuple[Any, ...] = ()  # the loss, the optimizer, and how many weights a row has
         self._trainings: Recordings[Training] = Recordings(_TRAININGS_KEPT)
@@ -91,6 +92,10 @@ class Trainer:
         self._steps: Recordings[Step] = Recordings(STEPS_KEPT)
         self._updated: Update | None = None  # by what the last step was taken
         self.averages = Averages(self.tree, self.state)
+
+    def forget_rows(self) -> None:
+        """Let Python take the next steps on few rows."""
+        self.of_rows = RowsSteps()
 
     def __getstate__(self) -> dict[str, Any]:
         memories = [(part, dict(arrays)) for part, arrays in self.state.memories.items()]
@@ -192,19 +197,23 @@ class Trainer:
         if training is None or wanted != self._training_of or not training.holds(steps):
             if optimizer.takes_fits and not in_fit:
                 optimizer._step(self.tree.memory.params, self.tree.memory.grads, {}, None)  # says what to do
-            before, training = training, self._trainings.find(optimizer, lambda found: found.fits(loss, weights))
+            training = self._trainings.find(optimizer, lambda found: found.fits(loss, weights))
             if training is None or not training.holds(steps):
                 made = self._made(loss, optimizer, target, weights, steps)
                 self._trainings.add(optimizer, made, training)
                 training = made
-            if before is not None and training is not before:
-                before.put_aside()
-            self._training, self._training_of = training, (training.given, optimizer, weights)
-            self.row_step = None
+        self.turn_to(training, loss, optimizer)
+        return training
+
+    def turn_to(self, training: Training, loss: Loss, optimizer: Optimizer) -> None:
+        """Make ready for a step that has been recorded before others have trained with something else."""
+        before, self._training = self._training, training
+        self._training_of = training.given, optimizer, training.weights
+        if before is not None and before is not training:
+            before.put_aside()
         if training.update is not self._updated:
             self._begins(training.update, optimizer)
         self.loss, self.optimizer = loss, optimizer
-        return training
 
     def _begins(self, update: Update, optimizer: Optimizer) -> None:
         """Make ready for steps of an update: another one took the last step.
@@ -213,8 +222,10 @@ class Trainer:
         averages, if it does.
         """
         update.clear_unused()
-        self.averages.follow(optimizer if optimizer.averages else None)
-        self.predictors.read(self.averages.layers)
+        averaging = optimizer if optimizer.averages else None
+        if averaging is not None or self.state.averaging is not None:
+            self.averages.follow(averaging)
+            self.predictors.read(self.averages.layers)
         self._updated = update
 
     def _made(self, loss: Loss, optimizer: Optimizer, target: Array, weights: int, steps: int) -> Training:
@@ -252,7 +263,7 @@ class Trainer:
                 layer.forget()
             if tree.built and not was_built:
                 self._training, self._updated, self._trainings = None, None, Recordings(_TRAININGS_KEPT)
-                self.row_step = None
+                self.forget_rows()
                 self.state.averaging, self.state.memories = None, Memories()
                 self.predictors.read(None)
                 tree.unbuild()
@@ -304,7 +315,9 @@ class Trainer:
         optimizer: str | Optimizer | None,
     ) -> float:
         """Take one step, and return the loss before it."""
-        return self.take_batch(x, y, sample_weight, loss, optimizer)[0]
+        value, training, plan, recorded = self.take_batch(x, y, sample_weight, loss, optimizer)
+        keep_for_rows(self, training, plan, recorded, loss, optimizer)
+        return value
 
     def take_batch(
         self,

@@ -1,13 +1,16 @@
 """Record or run: the tape, the player that replays it without the GIL, rows and epochs.
 
 Four concepts, of which each builds on the ones before it and has a file of its own: the tape here, then player.pxi (how
-calls are run: in slices, by threads), row_function.pxi (a replay for one row, as fast as Python calls anything),
-permutation.pxi and epochs.pxi (the loop over batches and epochs). Beside them stands what an interrupt must not tear
-apart: claim.pxi (one thread at a time) and copies.pxi (several arrays at once); and on both, row_step.pxi (a training
-step of one row).
+calls are run: in slices, by threads), rows_reader.pxi and rows_function.pxi (a replay for a few rows, as fast as Python
+calls anything), permutation.pxi and epochs.pxi (the loop over batches and epochs). Beside them stands what an interrupt
+must not tear apart: claim.pxi (one thread at a time) and copies.pxi (several arrays at once); and on both,
+rows_targets.pxi and rows_step.pxi (a training step on a few rows).
 """
 
-from cpython.buffer cimport PyBUF_FULL_RO, PyBUF_RECORDS_RO, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
+cimport cython
+from cpython.buffer cimport (
+    PyBUF_FULL_RO, PyBUF_RECORDS_RO, PyBUF_STRIDED, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer,
+)
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawMalloc
 from cpython.object cimport PyObject, PyTypeObject
@@ -15,6 +18,8 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove, memset, strcmp
+
+from weakref import ref
 
 from fastnn._core.team cimport TEAM_MOST_CHUNKS, SharedTeam, Team, team_function, team_is_whole, team_run
 
@@ -265,9 +270,11 @@ cdef object bounds_in_words(const CallNumber *number):
 
 
 include "player.pxi"
-include "row_function.pxi"
+include "rows_reader.pxi"
+include "rows_function.pxi"
 include "permutation.pxi"
 include "epochs.pxi"
 include "claim.pxi"
-include "row_step.pxi"
+include "rows_targets.pxi"
+include "rows_step.pxi"
 include "copies.pxi"

@@ -1,5 +1,5 @@
-# One row in, one row out: what makes predicting for a single row one compiled call, whatever numbers the row is of.
-# What reads the row is also the beginning of a training step of one row.
+# What reads a few rows, whatever numbers they are of, without NumPy: the beginning of predictions and of training steps
+# that are one compiled call.
 
 cdef extern from "Python.h":
     PyObject **PySequence_Fast_ITEMS(object row)        # of a list or a tuple
@@ -30,13 +30,17 @@ ctypedef fused Number:
     unsigned long
     unsigned long long
 
+# float64 holds all whole numbers up to 2 ** 53: no constant of C can be it, which is an int, or has no sign
+cdef long long EXACT = 9007199254740992
 
-cdef class RowReader:
-    """Memory for one row, and what reads rows of any numbers into it.
+
+@cython.auto_pickle(False)
+cdef class RowsReader:
+    """Memory for some rows, and what reads rows of any numbers into it.
 
     Parameters
     ----------
-    x : ndarray of shape (1, n)
+    x : ndarray of shape (most, n)
         The memory.
     dtype : dtype
         The one object that most arrays of the dtype of x have.
@@ -44,8 +48,9 @@ cdef class RowReader:
 
     cdef object kept, dtype
     cdef object array_type, float32, float64
-    cdef char *x
-    cdef Py_ssize_t n, item_size
+    cdef char *x                # where the row is read to that is next
+    cdef Py_ssize_t n, item_size, most
+    cdef bint is_cast           # whether the last numbers that have been read may have lost digits
 
     def __init__(self, x, dtype):
         from numpy import float32, float64, ndarray
@@ -53,42 +58,82 @@ cdef class RowReader:
         cdef unsigned char[::1] memory = memoryview(x).cast("B")
         self.array_type, self.float32, self.float64 = ndarray, float32, float64
         self.kept, self.dtype = x, dtype
-        self.n, self.item_size = x.shape[1], x.itemsize
+        self.most, self.n, self.item_size = x.shape[0], x.shape[1], x.itemsize
         self.x = <char *> &memory[0]
 
-    cdef bint read(self, row, int n_dims, names):
-        """Read an ndarray of as many dimensions, 1 or 2, or a list, tuple or dict of numbers; say whether it is one.
+    cdef char *place(self, Py_ssize_t rows) except? NULL:
+        """Where so many rows are to be read to, or NULL."""
+        return self.x if rows == self.most else NULL
 
-        Numbers of other types become those of the dtype of x as NumPy casts them. Those of a dict are taken by these
-        names, where there are any. False for all else, and for numbers that NumPy would have to look at.
+    @cython.final
+    cdef Py_ssize_t read(self, rows, int n_dims, tree) except -1:
+        """Read an ndarray of as many dimensions, or a list, tuple or dict of numbers; return how many rows it is.
+
+        One dimension is one row; two are rows, of which a list may hold arrays, lists or tuples. Numbers of other types
+        become those of the dtype of x as NumPy casts them. Those of a dict are taken by the names of the columns, where
+        a tree is given that has any. 0 for all else, and for numbers that NumPy would have to look at.
         """
-        if type(row) is self.array_type:
-            return self.read_array(row, n_dims)
-        if n_dims != 1:
-            return False
-        if PyList_CheckExact(row) or PyTuple_CheckExact(row):
-            return self.read_numbers(row)
-        return names is not None and PyDict_CheckExact(row) and self.read_named(row, names)
+        if type(rows) is self.array_type:
+            return self.read_array(rows, n_dims)
+        self.is_cast = True
+        if PyList_CheckExact(rows) or PyTuple_CheckExact(rows):
+            if n_dims == 2:
+                return self.read_rows(rows)
+            return PySequence_Fast_GET_SIZE(rows) == self.n and self.begin(1) and self.read_numbers(rows, True)
+        if n_dims == 2 or tree is None or not PyDict_CheckExact(rows):
+            return 0
+        names = tree.feature_names
+        return names is not None and self.begin(1) and self.read_named(rows, names)
 
-    cdef bint read_array(self, row, int n_dims):
+    @cython.final
+    cdef bint begin(self, Py_ssize_t rows) except -1:
+        cdef char *x = self.place(rows)
+        if x is NULL:
+            return False
+        self.x = x
+        return True
+
+    @cython.final
+    cdef Py_ssize_t read_array(self, rows, int n_dims) except -1:
         cdef Py_buffer buffer
-        cdef int last = n_dims - 1
-        cdef bint is_cast = row.dtype is not self.dtype, is_read
-        if is_cast:
+        cdef Py_ssize_t n
+        self.is_cast = rows.dtype is not self.dtype
+        if self.is_cast:
             try:
-                PyObject_GetBuffer(row, &buffer, PyBUF_RECORDS_RO)
+                PyObject_GetBuffer(rows, &buffer, PyBUF_RECORDS_RO)
             except (ValueError, BufferError):       # of dates, for example
-                return False
+                return 0
         else:
-            PyObject_GetBuffer(row, &buffer, PyBUF_STRIDED_RO)
-        is_read = buffer.ndim == n_dims and buffer.shape[last] == self.n and (last == 0 or buffer.shape[0] == 1)
-        if is_read and is_cast:
-            is_read = self.cast_from(buffer.format, <const char *> buffer.buf, buffer.strides[last])
-        elif is_read:
-            self.copy_in(<const char *> buffer.buf, buffer.strides[last])
-        PyBuffer_Release(&buffer)
+            PyObject_GetBuffer(rows, &buffer, PyBUF_STRIDED_RO)
+        try:
+            n = 1 if n_dims == 1 else buffer.shape[0] if buffer.ndim == 2 else 0
+            if buffer.ndim != n_dims or buffer.shape[n_dims - 1] != self.n or not self.begin(n):
+                return 0
+            return n if self.read_buffer(&buffer, n) else 0
+        finally:
+            PyBuffer_Release(&buffer)
+
+    @cython.final
+    cdef bint read_buffer(self, const Py_buffer *buffer, Py_ssize_t n) noexcept:
+        """Read n rows; a buffer of one dimension is one."""
+        cdef Py_ssize_t i, stride = buffer.strides[buffer.ndim - 1], size = self.n * self.item_size
+        cdef const char *row = <const char *> buffer.buf
+        cdef char *first = self.x
+        cdef bint is_read = True
+        if not self.is_cast and stride == self.item_size and (n == 1 or buffer.strides[0] == size):
+            memcpy(self.x, row, n * size)
+            return True
+        for i in range(n):
+            if self.is_cast:
+                is_read = is_read and self.cast_from(buffer.format, row, stride)
+            else:
+                self.copy_in(row, stride)
+            row += buffer.strides[0]
+            self.x += size
+        self.x = first
         return is_read
 
+    @cython.final
     cdef inline void copy_in(self, const char *row, Py_ssize_t stride) noexcept:
         cdef Py_ssize_t i
         if stride == self.item_size:
@@ -146,11 +191,50 @@ cdef class RowReader:
         else:
             (<double *> self.x)[i] = <double> number
 
-    cdef bint read_numbers(self, row):
+    cdef Py_ssize_t read_rows(self, rows) except -1:
+        """Read rows that are arrays of floats, or lists or tuples of numbers that float64 holds.
+
+        Of others it depends on all rows together how NumPy casts them.
+        """
+        cdef Py_ssize_t n = PySequence_Fast_GET_SIZE(rows), i, size = self.n * self.item_size
+        cdef char *first
+        if n == 0 or not self.is_row(<object> PySequence_Fast_ITEMS(rows)[0]) or not self.begin(n):
+            return 0
+        first = self.x
+        try:
+            for i in range(n):
+                if i == PySequence_Fast_GET_SIZE(rows) or not self.read_row(<object> PySequence_Fast_ITEMS(rows)[i]):
+                    return 0
+                self.x += size
+            return n
+        finally:
+            self.x = first
+
+    cdef bint is_row(self, row) except -1:
+        """Whether an object may be a row: what is recorded for so many rows takes long."""
+        return type(row) is self.array_type or (
+            (PyList_CheckExact(row) or PyTuple_CheckExact(row)) and PySequence_Fast_GET_SIZE(row) == self.n
+        )
+
+    cdef bint read_row(self, row) except -1:
+        cdef Py_buffer buffer
+        cdef bint is_read
+        if not self.is_row(row):
+            return False
+        if type(row) is not self.array_type:
+            return self.read_numbers(row, False)
+        PyObject_GetBuffer(row, &buffer, PyBUF_RECORDS_RO)
+        is_read = buffer.ndim == 1 and buffer.shape[0] == self.n and buffer.format[1] == 0
+        is_read = is_read and (buffer.format[0] == c"f" or buffer.format[0] == c"d")
+        is_read = is_read and self.cast_from(buffer.format, <const char *> buffer.buf, buffer.strides[0])
+        PyBuffer_Release(&buffer)
+        return is_read
+
+    cdef bint read_numbers(self, row, bint is_alone):
         """Read Python's numbers, and NumPy's floats; False where there are others, or too large ones.
 
         As in NumPy, whole numbers are cast at once where there are no others, and are made float64 first where there
-        are.
+        are: in the row, or in others beside it.
         """
         cdef PyObject **items = PySequence_Fast_ITEMS(row)
         cdef PyObject *kind
@@ -158,8 +242,6 @@ cdef class RowReader:
         cdef long long number
         cdef int overflow = 0
         cdef bint is_whole = True
-        if PySequence_Fast_GET_SIZE(row) != self.n:
-            return False
         for i in range(self.n):
             kind = <PyObject *> Py_TYPE(items[i])
             if PyFloat_CheckExact(items[i]) or kind == <PyObject *> self.float64 or kind == <PyObject *> self.float32:
@@ -169,7 +251,7 @@ cdef class RowReader:
         for i in range(self.n):
             if PyLong_CheckExact(items[i]) or PyBool_Check(items[i]):
                 number = PyLong_AsLongLongAndOverflow(items[i], &overflow)
-                if overflow != 0:
+                if overflow != 0 or not (is_alone or -EXACT <= number <= EXACT):
                     return False
                 if is_whole:
                     self.put(i, number)
@@ -188,8 +270,7 @@ cdef class RowReader:
         cdef PyObject *kind
         cdef Py_ssize_t i
         cdef long long number
-        cdef long long exact = 9007199254740992  # 2 ** 53: float64 holds all whole numbers up to here; no constant of C
-        cdef int overflow = 0                    # can be it, which is an int, or has no sign
+        cdef int overflow = 0
         if len(names) != self.n or PyDict_Size(row) != self.n:
             return False
         for i in range(self.n):
@@ -201,44 +282,9 @@ cdef class RowReader:
                 self.put(i, PyFloat_AsDouble(item))
             elif PyLong_CheckExact(item) or PyBool_Check(item):
                 number = PyLong_AsLongLongAndOverflow(item, &overflow)
-                if overflow != 0 or not -exact <= number <= exact:
+                if overflow != 0 or not -EXACT <= number <= EXACT:
                     return False
                 self.put(i, <double> number)
             else:
                 return False
         return True
-
-
-cdef class RowFunction(RowReader):
-    """A recorded function of one row, for one thread at a time.
-
-    Parameters
-    ----------
-    tape : Tape
-    x, y : ndarray of shape (1, n)
-        Where the tape reads, and where it writes.
-    dtype : dtype
-        The one object that most arrays of the dtype of x have.
-    """
-
-    cdef Tape tape
-    cdef object copy, copy_flat
-    cdef bint is_short          # letting other Python threads in would take longer
-
-    def __init__(self, Tape tape, x, y, dtype):
-        RowReader.__init__(self, x, dtype)
-        self.tape = tape
-        self.copy, self.copy_flat = y.copy, y[0].copy
-        self.is_short = tape.work < 4
-
-    def of(self, row, int n_dims, names=None):
-        """Return a new array of as many dimensions, 1 or 2, for a row.
-
-        None where it is none that can be read without NumPy (see `read`), and where another thread is at it.
-        """
-        if owner_exists(&self.tape.replayer):
-            return None     # from here on, only the replay can let other threads in
-        if not self.read(row, n_dims, names):
-            return None
-        self.tape.run(self.is_short)
-        return self.copy_flat() if n_dims == 1 else self.copy()
