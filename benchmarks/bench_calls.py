@@ -16,6 +16,8 @@ SIZES = (20, 64, 2)
 ROWS = 32
 USUAL, VARIED = "always the same", frame.OURS
 IN_TURN, OF_A_ROW = 1.5, 2.4  # of the usual time, at most
+FEW_NET, FEW = (20, 64, 64, 2), 8
+OF_RECORDED, MORE, OF_A_NEW_ARRAY = 1.6, 1.5, 1.0  # times; microseconds for other numbers; times
 MOST = 64  # numbers of rows in turn
 FEW_ROWS = 40  # of the data that grow, from here on
 GROWN = 24  # rows, before they shrink to that again
@@ -147,6 +149,72 @@ def one_row(row: object, dtype: str = "float32", as_matrix: bool = False) -> tup
     return {USUAL: lambda: model.predict_one(own), VARIED: lambda: model.predict_one(row)}, 1
 
 
+def few_rows() -> dict[str, tuple[dict[str, Call], float | None]]:
+    """Return calls on few rows, each beside what it is compared with, and how many times as long it may take.
+
+    None stands for what may take so many microseconds more.
+    """
+    rng = np.random.default_rng(0)
+    x, t = (rng.normal(size=(FEW, n)).astype(np.float32) for n in (FEW_NET[0], FEW_NET[-1]))
+    hidden = [Dense(units, "relu") for units in FEW_NET[1:-1]]
+    model = Model([*hidden, Dense(FEW_NET[-1])], seed=0).build(FEW_NET[0])
+    model.loss, model.optimizer = "mse", SGD(1e-6)
+    recorded = {n: model._trainer.take_batch(x[:n], t[:n], None, None, None)[3][1] for n in (FEW, 1)}
+    wide, wide_t, out = x.astype(np.float64), t.astype(np.float64), np.empty(FEW_NET[-1], np.float32)
+    for n in (FEW, 1):
+        model.train_batch(x[:n], t[:n])
+        model.predict(x[:n])
+    block = model._predictors.current()._take(FEW)
+    one, one_t, row = x[:1], t[:1], x[0]
+    found: dict[str, tuple[dict[str, Call], float | None]] = {
+        f"predict, {FEW} rows": (
+            {USUAL: block.recorded(FEW).tape.replay, VARIED: lambda: model.predict(x)}, OF_RECORDED,
+        ),
+        "train_batch, one row": (
+            {USUAL: recorded[1].replay, VARIED: lambda: model.train_batch(one, one_t)}, OF_RECORDED,
+        ),
+        f"train_batch, {FEW} rows": (
+            {USUAL: recorded[FEW].replay, VARIED: lambda: model.train_batch(x, t)}, OF_RECORDED,
+        ),
+        "predict_one, into an array": (
+            {USUAL: lambda: model.predict_one(row), VARIED: lambda: model.predict_one(row, out)}, OF_A_NEW_ARRAY,
+        ),
+    }  # fmt: skip
+    for what, rows, targets in (("float64", wide, wide_t), ("lists", wide.tolist(), wide_t.tolist())):
+        found[f"predict, {FEW} rows, {what}"] = (
+            {USUAL: lambda: model.predict(x), VARIED: lambda rows=rows: model.predict(rows)},
+            None,
+        )
+        found[f"train_batch, {FEW} rows, {what}"] = (
+            {
+                USUAL: lambda: model.train_batch(x, t),
+                VARIED: lambda rows=rows, targets=targets: model.train_batch(rows, targets),
+            },
+            None,
+        )
+    return found
+
+
+def benchmark_of_few_rows(chosen: argparse.Namespace, report: frame.Report) -> None:
+    rows = []
+    for what, (calls, at_most) in few_rows().items():
+        if chosen.only not in what:
+            continue
+        for call in calls.values():
+            call()
+        timings = frame.measure(calls, 0.0 if chosen.smoke else 0.6 if chosen.quick else 4.0, at_least=2)
+        usual, varied = (timings[name].minimum for name in (USUAL, VARIED))
+        rows.append([what, f"{usual * 1e6:.2f}", f"{varied * 1e6:.2f}", f"{varied / usual:.2f}"])
+        report.add(timings, calls=what)
+        if at_most is None:
+            report.require(f"{what}, microseconds more", (varied - usual) * 1e6, at_most=MORE)
+        else:
+            report.require(f"{what}, times", varied / usual, at_most=at_most)
+    if rows:
+        columns = [f"{'-'.join(map(str, FEW_NET))}, SGD", "µs recorded, or usual", "as said", "ratio"]
+        print("\n" + frame.table(columns, rows))
+
+
 def workloads() -> dict[str, tuple[Callable[[], tuple[dict[str, Call], int]], float | None]]:
     """Return what makes the two contenders and says how many calls each consists of, and what is allowed."""
     found: dict = {}
@@ -206,5 +274,10 @@ def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
         print(frame.table(["float32 where not said", "µs always the same", "as said", "ratio"], rows))
 
 
+def all_benchmarks(chosen: argparse.Namespace, report: frame.Report) -> None:
+    benchmark(chosen, report)
+    benchmark_of_few_rows(chosen, report)
+
+
 if __name__ == "__main__":
-    frame.run(__doc__.splitlines()[0], benchmark)
+    frame.run(__doc__.splitlines()[0], all_benchmarks)
