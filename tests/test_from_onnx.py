@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from predictions import FEATURES, ROWS_OF_LAYERS, close, inputs, net_of
+from predictions import FEATURES, ROWS_OF_LAYERS, close, inputs, net_of, trained
 
 import fastnn
 from fastnn import Add, Dense, Model, ModelFormatError, ReLU, from_onnx, to_onnx
@@ -24,7 +24,7 @@ RECORDED = sorted((Path(__file__).parent / "data" / "onnx").glob("*.onnx"))
 RTOL = {"float32": 2e-5, "float64": 1e-11}
 # What `to_onnx` writes in operators that are read as no layer
 NOT_READ = {
-    "Embedding", "OneHot", "Maxout", "GroupedDense", "BatchEnsemble", "MeanOfMembers", "PBLDEmbedding", "PLREmbedding",
+    "Maxout", "GroupedDense", "BatchEnsemble", "MeanOfMembers", "PBLDEmbedding", "PLREmbedding",
     "PiecewiseLinearEmbedding", "Sparsemax", "Normalization-center",
 }  # fmt: skip
 
@@ -297,6 +297,11 @@ def long_graphs(n):
     yield "from the first", [node("Add", name(i), "x", name(i + 1)) for i in range(n)], {}, name(n)
     yield "from the last two", [node("Add", name(i), name(i - 1), name(i + 1)) for i in range(n)], {}, name(n)
     pairs = [(node("Softmax", name(i), f"s{i}"), node("Sub", name(i), f"s{i}", name(i + 1))) for i in range(n // 2)]
+    chosen = [(node("Gather", "x", "0", f"v{i}", axis=1), node("Cast", f"v{i}", f"c{i}", to=7)) for i in range(n)]
+    tables = [node("Gather", "t", f"c{i}", f"e{i}") for i in range(n)]
+    beside = node("Concat", *(f"e{i}" for i in range(n)), "y", axis=1)
+    codes = {"0": np.array(0), "t": np.ones((3, 2), "f")}
+    yield "codes", [*(one for pair in chosen for one in pair), *tables, beside], codes, "y"
     yield "rows", [one for pair in pairs for one in pair], {}, name(n // 2)
 
 
@@ -437,6 +442,78 @@ def test_an_embedding_is_read():
     codes = np.array([[0, 4, 2], [3, 1, 1]])
     net = from_onnx(written(nodes, {"t": table}).SerializeToString())
     np.testing.assert_allclose(net.predict(codes), table[codes].reshape(2, 6), rtol=1e-6)
+
+
+def coded(tail, n=5.0, low=0.0, last=5.0, is_whole=True):
+    """Nodes of a column of codes as `to_onnx` has them, and what reads these."""
+    nodes = [
+        node("Gather", "x", "j", "v", axis=1),
+        node("Floor", "v", "f"),
+        node("Equal", "v", "f" if is_whole else "v", "w"),
+        node("GreaterOrEqual", "v", "low", "g"),
+        node("Less", "v", "n", "l"),
+        node("And", "g", "l", "a"),
+        node("And", "a", "w", "c"),
+        node("Where", "c", "v", "last", "k"),
+        node("Cast", "k", "i", to=7),
+        *tail,
+    ]
+    return nodes, {"j": np.array(1), "low": np.float32(low), "n": np.float32(n), "last": np.float32(last)}
+
+
+def test_layers_of_codes_come_back_as_they_are_and_train_the_same():
+    x = inputs(seed=3)
+    for name in ("Embedding", "Embedding-only", "OneHot", "OneHot-unseen"):
+        for dtype, rtol in RTOL.items():
+            net = trained(ROWS_OF_LAYERS[name](), dtype)
+            made = from_onnx(to_onnx(net).SerializeToString(), seed=0)
+            assert repr(made) == repr(net)
+            for one in (net, made):
+                one.fit(x, np.ones((len(x), 3)), "mse", "sgd", epochs=2, shuffle=False, verbose=False)
+            close(made.params, net.params, rtol)
+
+
+def test_codes_of_one_column_each_as_pytorch_writes_them():
+    rng = np.random.default_rng(0)
+    s, t = rng.normal(size=(5, 2)).astype("f"), rng.normal(size=(4, 3)).astype("f")
+    codes = np.array([[0.5, 4, 2], [-1.5, 1, 1]], "f")
+    expected = np.concatenate([s[codes[:, 1].astype(int)], t[codes[:, 2].astype(int)], codes[:, :1]], axis=1)
+    arrays = {"s": s, "t": t, "0": np.array([0]), "1": np.array(1), "2": np.array(2), "tail": np.array([1, 2])}
+    each = [(node("Gather", "x", i, f"x{i}", axis=1), node("Cast", f"x{i}", f"i{i}", to=7)) for i in "12"]
+    both = [node("Gather", "x", "tail", "xs", axis=1), node("Cast", "xs", "is", to=7)]
+    both += [node("Gather", "is", i, f"i{j}", axis=1) for i, j in (("0s", 1), ("1", 2))]
+    chosen = [node("Gather", "s", "i1", "e1"), node("Gather", "t", "i2", "e2"), node("Gather", "x", "0", "r", axis=1)]
+    for order in (["e1", "e2", "r"], ["r", "e1", "e2"]):
+        for codes_of in ([*each[0], *each[1]], both):
+            nodes = [*codes_of, *chosen, node("Concat", *order, "y", axis=1)]
+            net = from_onnx(written(nodes, arrays | {"0s": np.array(0)}).SerializeToString())
+            found = expected if order[0] == "e1" else expected[:, [5, 0, 1, 2, 3, 4]]
+            np.testing.assert_allclose(net.predict(codes), found, rtol=1e-6)
+            if order[0] == "e1" and codes_of is not both:
+                assert repr(net[0]) == "Embedding({1: 5, 2: 4}, size={1: 2, 2: 3})"
+
+
+def test_codes_that_are_none_or_are_read_as_numbers_are_refused():
+    table = {"t": np.ones((6, 2), "f"), "two": np.arange(2), "1": np.array([1]), "odd": np.arange(1, 6)}
+    rows = [node("Gather", "t", "i", "y")]
+    compared = [node("Unsqueeze", "i", "1", "u"), node("Equal", "u", "two", "e"), node("Cast", "e", "y", to=1)]
+    odd = [compared[0], node("Equal", "u", "odd", "e"), compared[2]]
+    number = [node("Cast", "i", "r", to=1), node("Unsqueeze", "r", "1", "y")]
+    assert from_onnx(written(coded(rows)[0], coded(rows)[1] | table).SerializeToString()).n_out == 2
+    for (nodes, arrays), message in (
+        (coded(rows, n=4.0), r"\(Cast\): it cuts digits off|\(Where\)"),
+        (coded(rows, low=-1.0), r"\(Cast\): it cuts digits off|\(Where\)"),
+        (coded(rows, is_whole=False), r"\(Cast\): it cuts digits off|\(Where\)"),
+        (coded(rows, n=9.0, last=9.0), r"\(Gather\): row 9 is that of what is no code, of a table of 6 rows"),
+        (coded(compared), r"\(Cast\): a code below 5 is compared with others"),
+        (coded(odd), r"\(Cast\): a code below 5 is compared with others"),
+        (coded(number), r"\(Where\): codes that it makes are expected to choose rows"),
+    ):
+        with pytest.raises(ModelFormatError, match=message):
+            from_onnx(written(nodes, arrays | table).SerializeToString())
+    mixed = [node("Gather", "x", "j", "v", axis=1), node("Tanh", "v", "t"), node("Add", "x", "t", "y")]
+    with pytest.raises(ModelFormatError, match=r"\(Add\): arrays of shapes .* make no rows"):
+        from_onnx(written(mixed, {"j": np.array(0)}, 1).SerializeToString())
 
 
 def test_what_is_not_understood_names_node_and_operator(tmp_path):

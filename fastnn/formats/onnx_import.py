@@ -12,7 +12,8 @@ from fastnn import layers
 from fastnn.arena import Array
 from fastnn.checks import shown
 from fastnn.formats.errors import ModelFormatError
-from fastnn.formats.onnx_layers import Merge, Plan, ahead, layer_of, polished
+from fastnn.formats.onnx_layers import ahead, layer_of, polished
+from fastnn.formats.onnx_plans import Merge, Plan
 from fastnn.formats.onnx_reading import Read, parsed, read
 from fastnn.formats.onnx_recognizing import Recognizer
 from fastnn.formats.onnx_steps import Step

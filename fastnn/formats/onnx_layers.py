@@ -9,80 +9,13 @@ import numpy as np
 
 from fastnn import layers
 from fastnn.arena import Array
+from fastnn.formats.onnx_codes import behind_columns, embedding, of_no_layer, one_hot, side_by_side
+from fastnn.formats.onnx_plans import Merge, Plan
 from fastnn.formats.onnx_steps import Step, columns_of
 from fastnn.layers.activation import Activation
-from fastnn.layers.contract import Layer
 
 _NO_BOUNDS = (float("inf"), float(np.finfo(np.float32).max), float(np.finfo(np.float64).max))
 _GATES = {layers.Sigmoid: layers.GLU, layers.SiLU: layers.SwiGLU, layers.GELU: layers.GEGLU, layers.ReLU: layers.ReGLU}
-
-
-class Plan:
-    """A layer that will be made, with its numbers.
-
-    Parameters
-    ----------
-    kind : type
-    given : tuple
-    options : dict
-        What it is made with.
-    arrays : dict of ndarray
-        Its parameters and states.
-    rows : sequence of list of Plan, or None
-        Of a layer of layers: of each branch, or of the one row.
-    """
-
-    __slots__ = ("arrays", "given", "kind", "options", "rows")
-
-    def __init__(
-        self,
-        kind: type,
-        given: tuple[Any, ...] = (),
-        options: dict[str, Any] | None = None,
-        arrays: dict[str, Array] | None = None,
-        rows: Sequence[list[Plan]] | None = None,
-    ) -> None:
-        self.kind, self.given, self.options, self.arrays, self.rows = kind, given, options or {}, arrays or {}, rows
-
-    def make(self, pairs: list[tuple[Layer, dict[str, Array]]]) -> Layer:
-        """Return the layer, and append it to the pairs of layers and their arrays."""
-        given = self.given
-        if self.rows is not None:
-            made = [_one([plan.make(pairs) for plan in row]) for row in self.rows]
-            is_row = self.kind is layers.Residual and type(made[0]) is layers.Sequential
-            given = (list(made[0].layers) if is_row else made,)
-        layer: Layer = self.kind(*given, **self.options)
-        if self.arrays:
-            pairs.append((layer, self.arrays))
-        return layer
-
-
-def _one(row: list[Layer]) -> Any:
-    return row[0] if len(row) == 1 else layers.Sequential(row) if row else layers.Identity()
-
-
-Join = Callable[[list[list[Plan]], Step, Step], list[Plan]]
-
-
-class Merge:
-    """What a step is: layers behind one other step, or a join of several.
-
-    Attributes
-    ----------
-    inputs : tuple of Step
-    join : callable or None
-        Makes layers of what leads to each of the inputs.
-    plans : callable
-        Returns the layers; anew each time.
-    holds_numbers : bool
-        Whether these have parameters of the file.
-    """
-
-    __slots__ = ("holds_numbers", "inputs", "join", "plans")
-
-    def __init__(self, inputs: tuple[Step, ...], join: Join | None, plans: Callable[[], list[Plan]]) -> None:
-        self.inputs, self.join, self.plans = inputs, join, plans
-        self.holds_numbers = join is None and any(plan.arrays for plan in plans())
 
 
 def ahead(order: Iterable[Step], inputs: Callable[[Step], Sequence[Step]] = Step.steps) -> dict[Step, Step | None]:
@@ -148,16 +81,18 @@ def layer_of(step: Step) -> Merge:
     for name, value in step.attributes.items():
         if isinstance(value, float) and step.op != "Clip" and not np.isfinite(value):
             raise step.fail(f"its {name} is {value}, expected a finite number")
-    made = maker(step)
+    made, source = maker(step), None
     if isinstance(made, Merge):
         return made
+    if isinstance(made, tuple):  # of what stands before the step that it reads
+        made, source = [made[0]], made[1]
     for plan in made:
         for name, array in plan.arrays.items():
             if not np.isfinite(array).all():
                 raise step.fail(
                     f"its array for {name} of {plan.kind.__name__} holds NaN or infinity, expected finite numbers"
                 )
-    steps = step.steps()
+    steps = step.steps() if source is None else [source]
     if len(steps) != 1:
         raise step.fail("expected one array of rows, and constants")
     return Merge((steps[0],), None, lambda: [Plan(plan.kind, plan.given, plan.options, plan.arrays) for plan in made])
@@ -331,16 +266,11 @@ def _scaler(step: Step) -> list[Plan]:
     return [Plan(layers.Normalization, (), {}, arrays)]
 
 
-def _gather(step: Step) -> list[Plan]:
+def _gather(step: Step) -> Any:
     if isinstance(step.inputs[0], Step):
         index = columns_of(step.op, step.inputs, step.attributes, step.where)
         return [Plan(layers.Columns, tuple(index))]
-    table, codes = step.inputs[0], step.inputs[1]
-    if len(codes.shape) > 1 or not step.n or not len(table):
-        raise step.fail(f"codes of shape {codes.shape} in a row, expected columns")
-    last = np.concatenate([table, np.zeros_like(table[:1])])  # of what is no code
-    arrays = {f"table_{i}": last for i in range(codes.n)}
-    return [Plan(layers.Embedding, (dict.fromkeys(range(codes.n), len(table)), table.shape[1]), {}, arrays)]
+    return embedding(step)
 
 
 def _columns(step: Step) -> list[Plan]:
@@ -354,6 +284,7 @@ _MAKERS: dict[str, Callable[[Step], Any]] = {
     "Shaped": lambda step: [],
     "Concat": lambda step: Merge(tuple(step.steps()), _join_columns, list),
     "Gather": _gather, "Slice": _gather, "ArrayFeatureExtractor": _gather, "Columns": _columns,
+    "Cast": one_hot, "Code": of_no_layer,
     "BatchNormalization": _batch_norm, "LayerNormalization": _layer_norm, "RMSNormalization": _layer_norm,
     "Scaler": _scaler,
     "Relu": _activation(layers.ReLU), "Sigmoid": _activation(layers.Sigmoid), "Tanh": _activation(layers.Tanh),
@@ -397,6 +328,9 @@ def _join_product(rows: list[list[Plan]], step: Step, common: Step) -> list[Plan
 
 
 def _join_columns(rows: list[list[Plan]], step: Step, common: Step) -> list[Plan]:
+    coded = side_by_side(rows, common.n)
+    if coded is not None:
+        return [coded]
     index: list[int] = []
     for row in rows:
         if not row:
@@ -436,7 +370,7 @@ def _taken(last: Plan, plan: Plan) -> bool:
     if plan.kind is layers.Scale and not fixed and last.kind in (layers.LayerNorm, layers.RMSNorm) and not last.arrays:
         last.arrays = {"scale": plan.arrays["s"]}
         return True
-    return False
+    return behind_columns(last, plan)
 
 
 def _is_two_classes(dense: Plan, sigmoid: Plan, both: Plan) -> bool:

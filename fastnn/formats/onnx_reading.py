@@ -15,22 +15,23 @@ import numpy as np
 
 from fastnn.arena import Array
 from fastnn.formats.errors import ModelFormatError
+from fastnn.formats.onnx_codes import code_of
 from fastnn.formats.onnx_computing import COMPUTED
 from fastnn.formats.onnx_operators import ML_DOMAIN, onnx_package
 from fastnn.formats.onnx_steps import (
     DTYPES,
     MOST_DIMENSIONS,
+    ROWS,
     Step,
     Unknown,
-    axes_of,
     constant_of,
     named,
     require_texts,
+    reshaped,
     shape_of,
     widths_of,
 )
 
-ROWS = -(2**40)  # the number of rows among the sizes of a shape, which only a run knows
 _SPARE = 2**22  # numbers that constants may have beyond those of the file
 _MOST_NODES = 10_000
 _FLOATS = (1, 11, 10)
@@ -394,11 +395,15 @@ class _Reader:
             sizes = np.array([ROWS, *x.shape], np.int64)
             return [sizes[attributes.get("start", 0) : attributes.get("end", len(sizes))]]
         if op in _SHAPES and isinstance(x, Step) and not any(isinstance(one, Step) for one in inputs[1:]):
-            return [self._reshaped(op, x, inputs, attributes, where)]
+            return [reshaped(op, x, inputs, attributes, where)]
         if op == "Split" and isinstance(x, Step):
             return self._split(x, inputs, attributes, where, len(node.output))
         if op in _CHOOSING and isinstance(x, Step):
             self._spend(x.n // _COLUMNS, where)
+        code = code_of(inputs, where) if op == "Where" else None
+        if code is not None:
+            self._whole.add(code)
+            return [code]
         shape = shape_of(op, inputs, attributes, where)
         tables = [one.size for one in inputs if op == "Gather" and isinstance(one, np.ndarray) and x is one]
         self._spend(prod(shape) + sum(tables) * (inputs[1].n if tables else 0), where)
@@ -463,38 +468,3 @@ class _Reader:
             found.append(Step("Columns", (x, np.arange(at, at + size)), {}, (size,), where))
             at += size
         return found
-
-    def _reshaped(self, op: str, x: Step, inputs: list[Any], attributes: dict[str, Any], where: str) -> Step:
-        """Return the same rows in another shape: only what leaves each row a row."""
-        sizes = [ROWS, *x.shape]
-        if op == "Flatten":
-            if attributes.get("axis", 1) != 1:
-                raise ModelFormatError(f"{where}: axis is {attributes.get('axis')}, expected 1")
-            new = [x.n]
-        elif op == "Reshape":
-            given = np.asarray(inputs[1]).reshape(-1)[: MOST_DIMENSIONS + 1].tolist()
-            asked = [sizes[i] if one == 0 and i < len(sizes) and not attributes.get("allowzero") else one
-                     for i, one in enumerate(given)]  # fmt: skip
-            new = [int(one) for one in asked[1:]]
-            known = prod(one for one in new if one != -1)
-            if new.count(-1) == 1 and known > 0 and x.n % known == 0:
-                new[new.index(-1)] = x.n // known
-            fits = bool(asked) and asked[0] in (ROWS, -1) and asked.count(-1) < 2 and min(new, default=1) > 0
-            if not fits or prod(new) != x.n:
-                raise ModelFormatError(f"{where}: {given} for rows of shape {x.shape}, expected rows to stay rows")
-        else:
-            axes = axes_of(inputs, attributes)
-            rank = len(sizes) + (len(axes) if op == "Unsqueeze" and axes else 0)
-            if axes is None:
-                places = [i for i, size in enumerate(sizes) if size == 1]
-            else:
-                places = [int(one) % rank for one in axes]
-            is_wrong = op == "Squeeze" and any(sizes[i] != 1 for i in places)
-            if is_wrong or 0 in places or rank > MOST_DIMENSIONS or len({*places}) != len(places):
-                raise ModelFormatError(f"{where}: axes {axes} of rows of shape {x.shape}")
-            if op == "Squeeze":
-                new = [one for i, one in enumerate(sizes) if i not in places][1:]
-            else:
-                rest = iter(sizes)
-                new = [1 if i in places else next(rest) for i in range(rank)][1:]
-        return Step("Shaped", (x,), {}, tuple(new), where)

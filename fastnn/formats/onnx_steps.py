@@ -12,6 +12,7 @@ from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.onnx_computing import COMPUTED, compute
 
 MOST_DIMENSIONS = 8
+ROWS = -(2**40)  # the number of rows among the sizes of a shape, which only a run knows
 DTYPES: dict[int, Any] = {1: np.float32, 11: np.float64, 10: np.float16, 7: np.int64, 6: np.int32, 9: np.bool_}
 
 
@@ -132,7 +133,8 @@ def shape_of(op: str, inputs: Sequence[Any], attributes: Mapping[str, Any], wher
         return (sum(one.n for one in steps),)
     if op in ("Gather", "Slice", "ArrayFeatureExtractor"):
         if isinstance(x, Step):
-            return (len(columns_of(op, inputs, attributes, where)),)
+            found = columns_of(op, inputs, attributes, where)
+            return () if op == "Gather" and not inputs[1].ndim else (len(found),)
         codes = inputs[1] if len(inputs) > 1 else None
         if op != "Gather" or not isinstance(codes, Step) or x is None or x.ndim != 2 or attributes.get("axis", 0) != 0:
             raise ModelFormatError(f"{where}: expected rows of a table, chosen by columns of codes")
@@ -151,10 +153,46 @@ def shape_of(op: str, inputs: Sequence[Any], attributes: Mapping[str, Any], wher
             shape = np.broadcast_shapes(*rows)
         except ValueError:
             raise ModelFormatError(f"{where}: arrays of shapes {shapes[:10]} do not fit") from None
-        if len(shape) != max(len(one.shape) for one in steps) + 1 or shape[0] != 1:
+        if {len(one.shape) for one in steps} != {len(shape) - 1} or shape[0] != 1:  # else rows would meet columns
             raise ModelFormatError(f"{where}: arrays of shapes {shapes[:10]} make no rows")
         return shape[1:]
     return steps[0].shape
+
+
+def reshaped(op: str, x: Step, inputs: list[Any], attributes: dict[str, Any], where: str) -> Step:
+    """Return the same rows in another shape: only what leaves each row a row."""
+    sizes = [ROWS, *x.shape]
+    if op == "Flatten":
+        if attributes.get("axis", 1) != 1:
+            raise ModelFormatError(f"{where}: axis is {attributes.get('axis')}, expected 1")
+        new = [x.n]
+    elif op == "Reshape":
+        given = np.asarray(inputs[1]).reshape(-1)[: MOST_DIMENSIONS + 1].tolist()
+        asked = [sizes[i] if one == 0 and i < len(sizes) and not attributes.get("allowzero") else one
+                 for i, one in enumerate(given)]  # fmt: skip
+        new = [int(one) for one in asked[1:]]
+        known = prod(one for one in new if one != -1)
+        if new.count(-1) == 1 and known > 0 and x.n % known == 0:
+            new[new.index(-1)] = x.n // known
+        fits = bool(asked) and asked[0] in (ROWS, -1) and asked.count(-1) < 2 and min(new, default=1) > 0
+        if not fits or prod(new) != x.n:
+            raise ModelFormatError(f"{where}: {given} for rows of shape {x.shape}, expected rows to stay rows")
+    else:
+        axes = axes_of(inputs, attributes)
+        rank = len(sizes) + (len(axes) if op == "Unsqueeze" and axes else 0)
+        if axes is None:
+            places = [i for i, size in enumerate(sizes) if size == 1]
+        else:
+            places = [int(one) % rank for one in axes]
+        is_wrong = op == "Squeeze" and any(sizes[i] != 1 for i in places)
+        if is_wrong or 0 in places or rank > MOST_DIMENSIONS or len({*places}) != len(places):
+            raise ModelFormatError(f"{where}: axes {axes} of rows of shape {x.shape}")
+        if op == "Squeeze":
+            new = [one for i, one in enumerate(sizes) if i not in places][1:]
+        else:
+            rest = iter(sizes)
+            new = [1 if i in places else next(rest) for i in range(rank)][1:]
+    return Step("Shaped", (x,), {}, tuple(new), where)
 
 
 def columns_of(op: str, inputs: Sequence[Any], attributes: Mapping[str, Any], where: str) -> list[int]:
@@ -176,7 +214,7 @@ def columns_of(op: str, inputs: Sequence[Any], attributes: Mapping[str, Any], wh
         index = rest[0] if rest else None
         if index is None or index.dtype.kind != "i" or index.ndim > 1 + (op != "Gather"):
             raise ModelFormatError(f"{where}: expected the numbers of columns")
-        if op == "Gather" and (attributes.get("axis", 0) not in (1, -1) or index.ndim != 1):
+        if op == "Gather" and (attributes.get("axis", 0) not in (1, -1) or index.ndim > 1):
             raise ModelFormatError(f"{where}: expected columns, axis=1")
         numbers = index.reshape(-1).tolist()
         if any(not -x.n <= one < x.n for one in numbers):
