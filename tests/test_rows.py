@@ -412,6 +412,8 @@ def test_what_cannot_be_written_to_is_refused_and_nothing_changes(rows):
     x = X[:rows].astype("f")
     net.train_batch(X, T, None, "mse", SGD(0.1, average=fastnn.EMA(0.9)))
     before = state_of(net)
+    outputs = net.predict(x)
+    assert same_bits(net.predict(x, out=np.empty_like(outputs)), outputs)  # the compiled path is ready from here on
     for model in (net, new):
         for out, error, message in refused_outs(model, x):
             if out is None:
