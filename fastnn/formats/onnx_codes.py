@@ -63,9 +63,7 @@ def _condition(step: Step, v: Step, n: float) -> str | None:
 
 def _source(step: Any) -> Any:
     """Return what only has another shape, or kind of numbers, in a step."""
-    while isinstance(step, Step) and step.op == "Shaped":
-        step = step.inputs[0]
-    return step
+    return step.inputs[0] if isinstance(step, Step) and step.op == "Shaped" else step
 
 
 def _coded(kind: type, columns: dict[int, int], others: bool, own: dict[int, tuple[int, Array]] | bool) -> Plan:

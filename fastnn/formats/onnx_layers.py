@@ -7,9 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import layers
+from fastnn import kernels, layers
 from fastnn.arena import Array
 from fastnn.formats.onnx_codes import behind_columns, embedding, of_no_layer, one_hot, side_by_side
+from fastnn.formats.onnx_parts import (
+    all_columns_again,
+    grouped_product,
+    largest,
+    mean,
+    probabilities,
+    shared_product,
+    taken,
+)
 from fastnn.formats.onnx_plans import Merge, Plan
 from fastnn.formats.onnx_steps import Step, columns_of
 from fastnn.layers.activation import Activation
@@ -114,15 +123,22 @@ def _per_column(step: Step, array: Array) -> Array:
     return np.array(np.broadcast_to(array.reshape(-1), step.shape))
 
 
+def _per_number(step: Step, array: Array) -> Array:
+    """Return an array as one number for each of a row, which may be one of parts."""
+    if np.broadcast_shapes((1, *step.shape), array.shape) != (1, *step.shape):
+        raise step.fail(f"an array of shape {array.shape} beside rows of shape {step.shape}")
+    return np.array(np.broadcast_to(array, (1, *step.shape)).reshape(-1))
+
+
 def _scale(step: Step, factor: Array) -> Plan:
     """A single number is fixed: it belongs to a formula."""
     options = {"trainable": False} if factor.size == 1 and step.n > 1 else {}
-    return Plan(layers.Scale, (), options, {"s": _per_column(step, factor)})
+    return Plan(layers.Scale, (), options, {"s": _per_number(step, factor)})
 
 
 def _bias(step: Step, offset: Array) -> Plan:
     options = {"trainable": False} if offset.size == 1 and step.n > 1 else {}
-    return Plan(layers.Bias, (), options, {"b": _per_column(step, offset)})
+    return Plan(layers.Bias, (), options, {"b": _per_number(step, offset)})
 
 
 def _same_shape(step: Step) -> None:
@@ -269,12 +285,27 @@ def _scaler(step: Step) -> list[Plan]:
 def _gather(step: Step) -> Any:
     if isinstance(step.inputs[0], Step):
         index = columns_of(step.op, step.inputs, step.attributes, step.where)
-        return [Plan(layers.Columns, tuple(index))]
+        return _chosen(index, step.inputs[0].n)
     return embedding(step)
 
 
 def _columns(step: Step) -> list[Plan]:
-    return [Plan(layers.Columns, tuple(step.inputs[1].tolist()))]
+    return _chosen(step.inputs[1].tolist(), step.inputs[0].n)
+
+
+def _chosen(index: Sequence[int], n: int) -> list[Plan]:
+    times = all_columns_again(index, n)
+    return [Plan(layers.Members, (times,)) if times else Plan(layers.Columns, tuple(index))]
+
+
+def _maxout(step: Step) -> tuple[Plan, Step]:
+    plan, product = largest(step)
+    (dense,) = layer_of(product).plans()
+    arrays = {"w": dense.arrays["w"]}
+    biases = [own["b"] for own in (plan.arrays, dense.arrays) if "b" in own]
+    if biases:
+        arrays["b"] = np.sum(biases, axis=0)
+    return Plan(plan.kind, plan.given, {} if "b" in arrays else {"bias": False}, arrays), product.steps()[0]
 
 
 _MAKERS: dict[str, Callable[[Step], Any]] = {
@@ -284,7 +315,9 @@ _MAKERS: dict[str, Callable[[Step], Any]] = {
     "Shaped": lambda step: [],
     "Concat": lambda step: Merge(tuple(step.steps()), _join_columns, list),
     "Gather": _gather, "Slice": _gather, "ArrayFeatureExtractor": _gather, "Columns": _columns,
-    "Cast": one_hot, "Code": of_no_layer,
+    "Cast": one_hot, "Code": of_no_layer, "Turned": lambda step: [],
+    "GroupedProduct": grouped_product, "SharedProduct": shared_product, "PartsMax": _maxout, "PartsMean": mean,
+    "PartsSoftmax": probabilities,
     "BatchNormalization": _batch_norm, "LayerNormalization": _layer_norm, "RMSNormalization": _layer_norm,
     "Scaler": _scaler,
     "Relu": _activation(layers.ReLU), "Sigmoid": _activation(layers.Sigmoid), "Tanh": _activation(layers.Tanh),
@@ -370,7 +403,7 @@ def _taken(last: Plan, plan: Plan) -> bool:
     if plan.kind is layers.Scale and not fixed and last.kind in (layers.LayerNorm, layers.RMSNorm) and not last.arrays:
         last.arrays = {"scale": plan.arrays["s"]}
         return True
-    return behind_columns(last, plan)
+    return taken(last, plan) or behind_columns(last, plan)
 
 
 def _is_two_classes(dense: Plan, sigmoid: Plan, both: Plan) -> bool:
@@ -390,10 +423,19 @@ def _with_activations(row: list[Plan]) -> list[Plan]:
     for plan in row:
         plan.rows = None if plan.rows is None else [_with_activations(own) for own in plan.rows]
         last = found[-1] if found else None
-        follows = last is not None and last.kind is layers.Dense and len(last.given) == 1
-        if follows and issubclass(plan.kind, Activation) and not plan.arrays:
-            assert last is not None
+        if last is not None and _has_room(last) and _is_activation(plan, last.kind is layers.BatchEnsemble):
             last.given = (*last.given, plan.kind(*plan.given))
         else:
             found.append(plan)
     return found
+
+
+def _has_room(plan: Plan) -> bool:
+    return plan.kind in (layers.Dense, layers.BatchEnsemble) and len(plan.given) == 1 + (plan.kind is not layers.Dense)
+
+
+def _is_activation(plan: Plan, is_each: bool) -> bool:
+    """Whether a layer is an activation without parameters; of each column by itself, if asked for."""
+    if not issubclass(plan.kind, Activation) or plan.arrays:
+        return False
+    return not is_each or kernels.float64.activations[plan.kind.kernel].elementwise

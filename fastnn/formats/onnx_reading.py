@@ -18,6 +18,7 @@ from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.onnx_codes import code_of
 from fastnn.formats.onnx_computing import COMPUTED
 from fastnn.formats.onnx_operators import ML_DOMAIN, onnx_package
+from fastnn.formats.onnx_parts import Parts, numbers_behind
 from fastnn.formats.onnx_steps import (
     DTYPES,
     MOST_DIMENSIONS,
@@ -29,6 +30,7 @@ from fastnn.formats.onnx_steps import (
     require_texts,
     reshaped,
     shape_of,
+    shaped,
     widths_of,
 )
 
@@ -93,13 +95,14 @@ class _Reader:
             raise ModelFormatError("it has sparse arrays, which are not read")
         require_texts(graph, model)
         self._graph, self._model = graph, model
-        self._left = _SPARE + model.ByteSize()
+        self._left = self._unheld = _SPARE + model.ByteSize()
         self._values: dict[str, Any] = {"": None}
         self._is_double = False
         self._is_half = any(one.data_type == 10 for one in graph.initializer)
         self._codes: dict[Step, str] = {}  # whole numbers that only choose rows of tables, and the node that makes them
         self._whole: set[Step] = set()
         self._truths: set[Step] = set()
+        self._parts = Parts()
         self._class_names: list[str] | None = None
         self._makers = self._made_by()
         self._tensors: dict[str, Any] = {}
@@ -198,6 +201,7 @@ class _Reader:
         y = self._value(name, "the output")
         if not isinstance(y, Step):
             raise ModelFormatError(f"the output {name!r} does not depend on the input")
+        self._parts.require_rows(y)
         if y in self._codes:
             raise ModelFormatError(f"{self._codes[y]}, which is the output here")
         features = [one.name for one in inputs] if len(inputs) > 1 and n == len(inputs) else None
@@ -377,6 +381,10 @@ class _Reader:
     def _of_rows(self, node: Any, inputs: list[Any], attributes: dict[str, Any], where: str) -> list[Any]:
         """Return what a node makes of rows."""
         op, x = node.op_type, inputs[0]
+        part = self._parts.step(op, inputs, attributes, where)
+        if part is not None:
+            self._spend(part.n, where)
+            return [self._held(part)]
         if op == "ZipMap" and isinstance(x, Step):
             found = attributes.get("classlabels_strings") or attributes.get("classlabels_int64s") or []
             self._class_names = [str(one, "utf-8", "replace") if isinstance(one, bytes) else str(one) for one in found]
@@ -407,7 +415,14 @@ class _Reader:
         shape = shape_of(op, inputs, attributes, where)
         tables = [one.size for one in inputs if op == "Gather" and isinstance(one, np.ndarray) and x is one]
         self._spend(prod(shape) + sum(tables) * (inputs[1].n if tables else 0), where)
-        return [Step(op, inputs, attributes, shape, where)]
+        return [self._held(Step(op, inputs, attributes, shape, where))]
+
+    def _held(self, step: Step) -> Step:
+        """Return a step, once what its layer will hold is counted: nodes may share what layers have each."""
+        self._unheld -= numbers_behind(step)
+        if self._unheld < 0:
+            raise step.fail("its numbers, with those of the nodes before, are more than a file of this size may have")
+        return step
 
     def _cast(self, x: Step, to: Any, where: str) -> Step:
         """Return the same numbers of another kind: only what does not change them, and codes."""
@@ -420,7 +435,7 @@ class _Reader:
             (self._truths if to == 9 else self._whole).add(made)
             return made
         if x in self._codes or to in (7, 6):
-            made = Step("Shaped", (x,), {}, x.shape, where)
+            made = shaped(x, x.shape, where)
             self._whole |= {made} if x in self._whole else set()
             if x not in self._whole and to in (7, 6):
                 self._codes[made] = (
@@ -428,7 +443,7 @@ class _Reader:
                 )
             return made
         if to in (1, 11) or (to == 10 and self._is_half):
-            made = Step("Shaped", (x,), {}, x.shape, where)
+            made = shaped(x, x.shape, where)
             self._whole |= {made} if x in self._whole else set()
             return made
         raise ModelFormatError(f"{where}: it changes numbers (to {kind}), which no layer does")

@@ -53,6 +53,11 @@ class Step:
         return ModelFormatError(f"{self.where}: {why}")
 
 
+def shaped(x: Step, shape: tuple[int, ...], where: str) -> Step:
+    """Return the same numbers of a row in another shape, or of another kind: one step, also behind such a one."""
+    return Step("Shaped", x.inputs if x.op == "Shaped" else (x,), {}, shape, where)
+
+
 def axes_of(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> list[int] | None:
     """Return axes, which newer opsets have as an input."""
     if "axes" in attributes:
@@ -192,7 +197,7 @@ def reshaped(op: str, x: Step, inputs: list[Any], attributes: dict[str, Any], wh
         else:
             rest = iter(sizes)
             new = [1 if i in places else next(rest) for i in range(rank)][1:]
-    return Step("Shaped", (x,), {}, tuple(new), where)
+    return shaped(x, tuple(new), where)
 
 
 def columns_of(op: str, inputs: Sequence[Any], attributes: Mapping[str, Any], where: str) -> list[int]:
