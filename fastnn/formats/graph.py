@@ -315,6 +315,8 @@ class Graph:
     def columns(self, x: Value, index: Any) -> Value:
         """Add some columns of x, in this order; nothing for all as they are."""
         places = np.asarray(index, np.int64)
+        if not len(places):
+            raise ValueError(f"{self._layer or 'a graph'}: it takes none of {x.n} columns, expected one at least")
         if len(places) == x.n and (places == np.arange(x.n)).all():
             return x
         return self._add(Columns, len(places), x=x, index=places)

@@ -334,12 +334,13 @@ class Preprocessing:
                         known = to.less(x, plan.first)
                         made = to.fill(known, known, self._fill_of([plan]))
                     numbers += [made] * bool(plan.made)
-                    marks += [to.missing(known)] * plan.marks
+                    marks += [to.missing(known)] if plan.marks else []
             return numbers, marks
         with to.part("numbers"):
             x = to.of_table([plan.place for plan in plans])
             marked = [i for i, plan in enumerate(plans) if plan.marks]
-            return [to.fill(x, x, self._fill_of(plans))], [to.missing(to.columns(x, marked))] * bool(marked)
+            marks = [to.missing(to.columns(x, marked))] if marked else []
+            return [to.fill(x, x, self._fill_of(plans))], marks
 
     def _fill_of(self, plans: Sequence[_Number]) -> Floats:
         fill = dict(zip(self._from.tolist(), self._fill().tolist(), strict=True))
