@@ -712,14 +712,18 @@ def test_changed_bytes_are_refused_or_read_as_what_they_are():
     assert refused > 100
 
 
-def test_random_rows_are_read_with_what_pytorch_has_if_it_is_there():
+@pytest.mark.parametrize("new", [False, True], ids=["TorchScript", "torch.export"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")  # PyTorch's
+def test_what_pytorch_writes_is_read_where_it_is_there(new, tmp_path):
     torch = pytest.importorskip("torch")
-    from io import BytesIO
-
-    module = torch.nn.Sequential(torch.nn.Linear(FEATURES, 5), torch.nn.SiLU(), torch.nn.Linear(5, 2)).eval()
-    stream = BytesIO()
-    torch.onnx.export(module, (torch.zeros(2, FEATURES),), stream, dynamo=False)
-    found = from_onnx(stream.getvalue()).predict(inputs())
-    np.testing.assert_allclose(
-        found, module(torch.from_numpy(inputs().astype("f"))).detach().numpy(), rtol=1e-5, atol=1e-6
-    )
+    if new:
+        pytest.importorskip("onnxscript")
+    torch.manual_seed(0)
+    layers = [torch.nn.Linear(FEATURES, 5), torch.nn.SiLU(), torch.nn.Linear(5, 4), torch.nn.LayerNorm(4)]
+    module = torch.nn.Sequential(*layers, torch.nn.GELU(), torch.nn.Linear(4, 2)).eval()
+    path = tmp_path / "net.onnx"
+    torch.onnx.export(module, (torch.zeros(2, FEATURES),), str(path), dynamo=new, external_data=False)
+    net = from_onnx(path)
+    expected = module(torch.from_numpy(inputs().astype("f"))).detach().numpy()
+    np.testing.assert_allclose(net.predict(inputs()), expected, rtol=1e-5, atol=1e-6)
+    assert np.isfinite(net.fit(inputs(), expected, "mse", "adam", epochs=2, verbose=False).loss).all()
