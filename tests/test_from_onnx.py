@@ -11,7 +11,7 @@ import pytest
 from predictions import FEATURES, ROWS_OF_LAYERS, close, inputs, net_of, trained
 
 import fastnn
-from fastnn import Add, Dense, Model, ModelFormatError, ReLU, from_onnx, to_onnx
+from fastnn import Add, Dense, Model, ModelFormatError, Normalization, ReLU, from_onnx, to_onnx
 from fastnn.formats.onnx_layers import ahead
 from fastnn.formats.onnx_steps import Step
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.once
 RECORDED = sorted((Path(__file__).parent / "data" / "onnx").glob("*.onnx"))
 RTOL = {"float32": 2e-5, "float64": 1e-11}
 # What `to_onnx` writes in operators that are read as no layer
-NOT_READ = {"PBLDEmbedding", "PLREmbedding", "PiecewiseLinearEmbedding", "Sparsemax", "Normalization-center"}
+NOT_READ = {"PBLDEmbedding", "PLREmbedding", "PiecewiseLinearEmbedding"}
 
 
 def test_recorded_files_of_other_exporters_predict_the_same_and_can_be_trained_on():
@@ -469,6 +469,32 @@ def test_layers_come_back_as_they_are_and_train_the_same():
             for one in (net, made):
                 one.fit(x, np.ones((len(x), net.n_out)), "mse", "sgd", epochs=2, shuffle=False, verbose=False)
             close(made.params, net.params, rtol)
+
+
+def test_a_sparsemax_and_columns_with_missing_values_are_read_as_they_are_written_or_refused():
+    net = trained([Normalization(missing="center"), Dense(4, "sparsemax")], "float64")
+    model = to_onnx(net)
+    made = from_onnx(model.SerializeToString())
+    assert repr(made) == repr(net)
+    x = inputs(seed=3)
+    x[::3, 1] = np.nan
+    close(made.predict(x), net.predict(x), 1e-12)
+    changes = {"offset": ("Where", 0), "factor": ("Where", 0), "constant": ("Max", 1), "k": ("Max", 1)}
+    changed = 0
+    for tensor in model.graph.initializer:
+        kind = tensor.name.rpartition(".")[2]
+        if not tensor.name.startswith(("scale", "softmax")) or kind not in changes:
+            continue
+        array = numpy_helper.to_array(tensor)
+        other = onnx.ModelProto.FromString(model.SerializeToString())
+        own = next(one for one in other.graph.initializer if one.name == tensor.name)
+        own.CopyFrom(
+            numpy_helper.from_array(array * np.nan if kind in ("offset", "factor") else array + 1, tensor.name)
+        )
+        with pytest.raises(ModelFormatError, match=r"node '.*' \(\w+\): "):
+            from_onnx(other.SerializeToString())
+        changed += 1
+    assert changed >= 4
 
 
 def test_parts_of_rows_that_no_layer_has_are_refused():

@@ -13,7 +13,7 @@ import numpy as np
 from fastnn import layers
 from fastnn.arena import Array
 from fastnn.formats.onnx_plans import Plan
-from fastnn.formats.onnx_steps import Step
+from fastnn.formats.onnx_steps import Step, single
 
 _MOST_CONDITIONS = 3
 _CODED = (layers.Embedding, layers.OneHot)
@@ -24,7 +24,7 @@ def code_of(inputs: Sequence[Any], where: str) -> Step | None:
     if len(inputs) != 3 or not isinstance(inputs[0], Step) or not isinstance(inputs[1], Step):
         return None
     condition, v, last = inputs
-    n = _single(last)
+    n = single(last)
     if n is None or not 1 <= n < 2**24 or n != int(n):
         return None
     conditions: list[str | None] = []
@@ -42,11 +42,6 @@ def code_of(inputs: Sequence[Any], where: str) -> Step | None:
     return Step("Code", (v,), {"n": int(n)}, v.shape, where)
 
 
-def _single(value: Any) -> float | None:
-    is_one = isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "fi" and value.ndim < 2
-    return float(value.reshape(())) if is_one else None
-
-
 def _condition(step: Step, v: Step, n: float) -> str | None:
     """Return what a condition says of v."""
     if len(step.inputs) != 2:
@@ -56,9 +51,9 @@ def _condition(step: Step, v: Step, n: float) -> str | None:
         whole = second if first is v else first
         is_floor = isinstance(whole, Step) and whole.op == "Floor" and whole.inputs[0] is v
         return "whole" if is_floor and (first is v or second is v) else None
-    if first is v and step.op == "GreaterOrEqual" and _single(second) == 0:
+    if first is v and step.op == "GreaterOrEqual" and single(second) == 0:
         return "not below 0"
-    return "below" if first is v and step.op == "Less" and _single(second) == n else None
+    return "below" if first is v and step.op == "Less" and single(second) == n else None
 
 
 def _source(step: Any) -> Any:

@@ -12,6 +12,7 @@ from fastnn import layers
 from fastnn.arena import Array
 from fastnn.checks import shown
 from fastnn.formats.errors import ModelFormatError
+from fastnn.formats.onnx_forms import known_form
 from fastnn.formats.onnx_layers import ahead, layer_of, polished
 from fastnn.formats.onnx_plans import Merge, Plan
 from fastnn.formats.onnx_reading import Read, parsed, read
@@ -143,6 +144,10 @@ def _merge(step: Step, groups: Recognizer) -> Merge:
     """Return what a step is: a layer that a group of steps is, or what it is by itself."""
     if step.op == "Input":
         return Merge((), None, list)
+    form = known_form(step)
+    if form is not None:
+        plan, source = form
+        return Merge((source,), None, lambda: [Plan(plan.kind, plan.given, plan.options, plan.arrays)])
     group = groups.recognized(step)
     if group is None:
         return layer_of(step)

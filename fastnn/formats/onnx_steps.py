@@ -58,6 +58,12 @@ def shaped(x: Step, shape: tuple[int, ...], where: str) -> Step:
     return Step("Shaped", x.inputs if x.op == "Shaped" else (x,), {}, shape, where)
 
 
+def single(value: Any) -> float | None:
+    """Return the one number that an array has; None for other values."""
+    is_one = isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "fi" and value.ndim < 2
+    return float(value.reshape(())) if is_one else None
+
+
 def axes_of(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> list[int] | None:
     """Return axes, which newer opsets have as an input."""
     if "axes" in attributes:
