@@ -157,13 +157,16 @@ BROKEN = [
     ("a.arrow", b"ARROW1 no", "no file of Arrow"),
     ("a.npy", b"no", "no array of NumPy"),
     ("a.xlsx", b"", "the format is not known by the name"),
+    ("a.csv", gzip.compress(b"a,b\n1,2\n", mtime=0), "is compressed by gzip: decompress it first"),
+    (".", None, "is a directory, expected a file with a table"),
 ]
 
 
 @pytest.mark.parametrize(("name", "content", "said"), BROKEN, ids=lambda value: str(value)[:20])
 def test_broken_tables_are_told_in_one_line(name, content, said, tmp_path, capsys):
     path = tmp_path / name
-    path.write_bytes(content)
+    if content is not None:
+        path.write_bytes(content)
     assert main(["train", str(path), "--target", "a", "-o", str(tmp_path / "m.fastnn")]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
@@ -188,7 +191,8 @@ def test_objects_in_arrays_are_not_loaded(tmp_path, capsys):
         ([str(i) for i in range(20)], "auto", "numbers"),
         ([str(i) for i in range(20)], "classification", f"classes {[*range(20)]}"),
         (["0.5", "1.5"] * 10, "auto", "numbers"),
-        (["0.5", "1.5"] * 10, "classification", "classes [0.5, 1.5]"),
+        (["0.5", "1.5"] * 10, "classification", "CommandError"),
+        (["1", "inf"] * 10, "regression", "CommandError"),
         (["", "1", "0", "NA"] * 5, "auto", "classes [0, 1]"),
         (["007", "008"] * 5, "auto", "classes ['007', '008']"),
         (["a", "1"] * 5, "regression", "CommandError"),
@@ -215,7 +219,8 @@ def test_what_is_learnt(texts, task, kind, tmp_path):
         (["1", "", "nan", "NULL"], "number"),
         (["1_000", "2"], "category"),
         (["1,5", "2"], "category"),
-        (["inf", "2"], "category"),
+        (["inf", "2", "-Infinity", "+INF"], "number"),
+        (["info", "2"], "category"),
         (["0x10", "2"], "category"),
         (["0", "0.5", "-0.5"], "number"),
         (["01", "02"], "category"),
@@ -341,6 +346,9 @@ def test_predictions_take_as_much_memory_as_a_block(tables, trained, tmp_path, m
         ("sold", ["--interval", "0.9"], "predicts no number with bounds"),
         ("price", ["--probabilities"], "has no classes"),
         ("price", ["-o", "out.parquet"], "written as csv, tsv, jsonl"),
+        ("price", ["-o", "out.csv.xz", "--output-format", "csv"], "compressed by gzip alone, not as .xz"),
+        ("price", ["--keep", "price"], "--keep 'price': predictions are written by this name"),
+        ("sold", ["--keep", "town", "--keep", "town"], "--keep 'town' is given 2 times"),
         ("price", ["-o", "{data}", "--force"], "is what is read"),
         ("price", ["-o", "{model}", "--force"], "is what is read"),
     ],
@@ -397,6 +405,45 @@ def test_nothing_is_replaced_without_force(tables, trained, tmp_path, capsys):
     assert out.read_text(encoding="utf-8").startswith("price\n")
 
 
+def test_what_is_wrong_with_options_is_told_before_what_is_there(tables, tmp_path, capsys):
+    (tmp_path / "m").write_text("mine", encoding="utf-8")
+    assert main(["train", str(tables / "t.csv"), "--target", "nope", "-o", str(tmp_path / "m")]) == 1
+    assert "lacks the column 'nope'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["predict", "{0}", "{0}"], ["show", "{0}"], ["export", "{0}", "--to", "c"]])
+def test_a_table_is_no_model(command, tables, capsys):
+    assert main([one.format(tables / "t.csv") for one in command]) == 1
+    assert "no model file: no header begins" in capsys.readouterr().err
+
+
+def test_predictions_are_compressed_where_their_name_says_so(tables, trained, tmp_path):
+    for name in ("out.csv", "out.csv.gz", "out.tsv.GZ", "out.jsonl.gz"):
+        assert main(["predict", str(trained["price"]), str(tables / "t.csv"), "-o", str(tmp_path / name)]) == 0
+    assert gzip.decompress((tmp_path / "out.csv.gz").read_bytes()) == (tmp_path / "out.csv").read_bytes()
+    assert whole(tmp_path / "out.tsv.GZ").rows == whole(tmp_path / "out.jsonl.gz").rows == N
+
+
+@pytest.mark.parametrize(
+    ("target", "more"),
+    [("price", []), ("price", ["--interval", "0.5", "--keep", "town"]), ("sold", ["--probabilities"]), (None, [])],
+)
+def test_a_table_without_rows_has_the_columns_of_any_other(target, more, tables, trained, tmp_path):
+    if target is None:
+        small_net().save(tmp_path / "net.fastnn")
+        model, lines = tmp_path / "net.fastnn", [b"a,b,c\n", b"1,2,3\n"]
+    else:
+        model, lines = trained[target], (tables / "t.csv").read_bytes().splitlines(keepends=True)
+    found = []
+    for name, given in (("full.csv", lines), ("empty.csv", lines[:1])):
+        (tmp_path / name).write_bytes(b"".join(given))
+        assert (
+            main(["predict", str(model), str(tmp_path / name), "-o", str(tmp_path / "out.csv"), "--force", *more]) == 0
+        )
+        found.append((tmp_path / "out.csv").read_bytes().splitlines())
+    assert found[1] == found[0][:1]
+
+
 def test_a_prediction_that_fails_leaves_no_file(tables, trained, tmp_path, capsys):
     data = tmp_path / "bad.csv"
     lines = (tables / "t.csv").read_bytes().splitlines(keepends=True)
@@ -415,14 +462,34 @@ def test_a_prediction_that_fails_leaves_no_file(tables, trained, tmp_path, capsy
         (lambda t: t.pop("area"), "lacks the column 'area'"),
         (lambda t: t.update(built=["soon"] * N), "expected a date"),
         (lambda t: t.update(rooms=["many"] * N), "expected a number"),
+        (lambda t: t.update(rooms=["inf"] * N), "contains infinity"),
+        (lambda t: t.update(town=[True] * N), "holds numbers or booleans (True), expected text"),
     ],
 )
-def test_other_columns_than_those_of_the_training(change, said, trained, tmp_path, capsys):
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_other_columns_than_those_of_the_training(command, change, said, trained, tmp_path, capsys):
     table = dict(TABLE)
     change(table)
-    (tmp_path / "t.csv").write_bytes(separated(table))
-    assert main(["predict", str(trained["price"]), str(tmp_path / "t.csv")]) == 1
-    assert said in capsys.readouterr().err
+    name, write = ("t.jsonl", json_lines) if True in table["town"] else ("t.csv", separated)
+    (tmp_path / name).write_bytes(write(table))
+    assert main([command, str(trained["price"]), str(tmp_path / name)]) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("learnt", ["t.csv", "t.jsonl"])
+def test_truth_values_are_those_of_all_formats(learnt, tmp_path, capsys):
+    """Texts of CSV, values of JSON lines: as a column, and as the target."""
+    table = {"flag": [i % 2 == 0 for i in range(N)], "x": [*range(N)], "right": [i % 4 < 2 for i in range(N)]}
+    for name in ("t.csv", "t.jsonl"):
+        (tmp_path / name).write_bytes(WRITERS[name](table))
+    model, found = train(tmp_path, learnt, "right", tmp_path), []
+    for name in ("t.csv", "t.jsonl"):
+        assert main(["evaluate", str(model), str(tmp_path / name)]) == 0
+        assert main(["predict", str(model), str(tmp_path / name), "-o", str(tmp_path / f"out.{name}.csv")]) == 0
+        found.append((tmp_path / f"out.{name}.csv").read_bytes())
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(
@@ -436,7 +503,21 @@ def test_other_columns_than_those_of_the_training(change, said, trained, tmp_pat
         (2, ["--target", "price", "--encoding", "klingon"], "does not know"),
         (1, ["--target", "town", "--task", "regression"], "needs numbers"),
         (1, ["--target", "price", "--ignore", "nothing"], "lacks the column 'nothing'"),
-        (1, ["--target", "price", "--time-limit", "-1"], "time_limit is -1"),
+        (2, ["--target", "price", "--time-limit", "-1"], "--time-limit is -1, expected seconds above 0"),
+        (2, ["--target", "price", "--time-limit", "0"], "--time-limit is 0"),
+        (2, ["--target", "price", "--time-limit", "nan"], "--time-limit is nan"),
+        (2, ["--target", "price", "--folds", "-1"], "--folds is -1"),
+        (2, ["--target", "price", "--seed", "-1"], "--seed is -1"),
+        (2, ["--target", "price", "--seed", str(2**32)], "--seed is 4294967296"),
+        (2, ["--target", "price", "--threads", "0"], "--threads is 0"),
+        (2, ["--target", "price", "--threads", "-3"], "--threads is -3"),
+        (2, ["--target", "price", "--weight", "price"], "--weight 'price': --target names this column, too"),
+        (2, ["--target", "price", "--ignore", "price"], "--ignore 'price': --target names"),
+        (2, ["--target", "price", "--categorical", "price"], "--categorical 'price': --target names"),
+        (2, ["--target", "price", "--weight", "area", "--ignore", "area"], "--ignore 'area': --weight names"),
+        (2, ["--target", "price", "--weight", "area", "--categorical", "area"], "--categorical 'area': --weight names"),
+        (2, ["--target", "price", "--ignore", "area", "--categorical", "area"], "--categorical 'area': --ignore names"),
+        (1, ["--target", "price", "--task", "classification"], "no classes: --task regression"),
         (1, ["--target", "price", "-o", "/no/such/folder/m.fastnn"], "there is no folder"),
     ],
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130  # exit codes
 
 
@@ -15,3 +18,12 @@ class OptionError(CommandError):
     """An option that cannot be."""
 
     code = MISUSED
+
+
+@contextmanager
+def told(where: str = "") -> Iterator[None]:
+    """Raise CommandError for what a model says of the data that it is given."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise CommandError(f"{where}{error}") from error

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.cli import files, models
-from fastnn.cli.errors import DONE, CommandError
+from fastnn.cli.errors import DONE, CommandError, told
 from fastnn.cli.kinds import Found, require_columns, typed
 from fastnn.markup import text_table
 from fastnn.model import Model
@@ -43,13 +43,17 @@ def run(asked: argparse.Namespace) -> int:
     with files.opened(asked.data, asked.format, asked.delimiter, asked.encoding) as source:
         require_columns(source, [name], "of the target")
         at = source.names.index(name)
-        for block, x in models.inputs(model, source, name):
+
+        def of(x: Any) -> Any:
             if not outputs and np.ndim(model.predict(x)) > 1:
                 raise CommandError(
                     f"{asked.model} predicts several numbers or labels for a row: fastnn.load(path).score(x, y) scores "
                     "it"
                 )
-            outputs.append(model.predict_proba(x) if sure else model.predict(x))
+            return model.predict_proba(x) if sure else model.predict(x)
+
+        for block, found in models.answers(model, source, of, name):
+            outputs.append(found)
             targets.append(block.columns[at])
             text = block.text
     if not outputs:
@@ -58,7 +62,7 @@ def run(asked: argparse.Namespace) -> int:
         column = Found([value for part in targets for value in part], lambda row: f"row {row}").column
     else:
         column = typed(targets, f"{source.path}: column {name!r}")
-    found: Any = np.concatenate(outputs)
+    found = np.concatenate(outputs)
     if hasattr(model, "classes_"):
         y = labels_like(model.classes_, column, f"{source.path}: the target {name!r}")
         known = np.flatnonzero(np.array([value is not None for value in y], bool))
@@ -73,7 +77,8 @@ def run(asked: argparse.Namespace) -> int:
             raise CommandError(f"{source.path}: the target {name!r} holds no numbers")
         known = np.flatnonzero(~np.isnan(column.numbers))
         _require(known, name)
-        scores = report.of_numbers(column.numbers[known], found[known])
+        with told(f"{source.path}: the target {name!r}: "):
+            scores = report.of_numbers(column.numbers[known], found[known])
     print(f"{source.path}: {len(known):,} rows with a target {name!r}")
     for line in text_table(["", "value"], [[what, f"{value:.4g}"] for what, value in scores.items()], 1):
         print(line)

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from fastnn.cli import models
-from fastnn.cli.errors import DONE, CommandError
+from fastnn.cli.errors import DONE, CommandError, told
 from fastnn.cli.output import refuse_existing, show_size
 from fastnn.model import Model
 
@@ -44,10 +44,8 @@ def run(asked: argparse.Namespace) -> int:
         "numpy": fastnn.to_numpy_source,
         "torch": _to_torch,
     }
-    try:
+    with told():
         writers[asked.to](model, output)
-    except (ValueError, TypeError) as error:
-        raise CommandError(str(error)) from error
     print(f"written: {output} ({show_size(output)})")
     return DONE
 

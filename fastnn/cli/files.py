@@ -28,6 +28,8 @@ SUFFIXES = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
     ".pq": "parquet", ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow", ".npy": "npy", ".npz": "npz",
 }  # fmt: skip
+COMPRESSED = (".bz2", ".xz", ".lzma", ".zst", ".zip", ".lz4", ".br", ".z")  # otherwise than by gzip
+_MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip", b"BZh": "bzip2"}
 FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
 
 
@@ -99,6 +101,11 @@ def format_of(path: str, given: str | None = None) -> str:
     return SUFFIXES[suffix]
 
 
+def is_gzip(path: str) -> bool:
+    """Whether the name of a file says that it is compressed by gzip."""
+    return path.lower().endswith(".gz")
+
+
 @contextmanager
 def opened(path: str, given: str | None = None, delimiter: str | None = None, encoding: str = "utf-8-sig") -> Any:
     """Open a table: standard input where the path is "-".
@@ -110,6 +117,8 @@ def opened(path: str, given: str | None = None, delimiter: str | None = None, en
     OSError
         Where it cannot be read.
     """
+    if os.path.isdir(path):
+        raise CommandError(f"{path} is a directory, expected a file with a table")
     kind = format_of(path, given)
     if kind in ("csv", "tsv", "jsonl"):
         with _bytes_of(path) as raw:
@@ -123,6 +132,12 @@ def opened(path: str, given: str | None = None, delimiter: str | None = None, en
                 else:
                     yield Separated(path, text, "\t" if kind == "tsv" and delimiter is None else delimiter)
             except UnicodeDecodeError as error:
+                packed = next((name for magic, name in _MAGIC.items() if bytes(error.object).startswith(magic)), None)
+                if packed is not None:
+                    raise CommandError(
+                        f"{_titled(path)} is compressed by {packed}: decompress it first, as `zcat FILE | "
+                        "fastnn ... -` does for gzip, which is also read from files whose names end in .gz"
+                    ) from None
                 raise CommandError(
                     f"{_titled(path)} is not in {error.encoding} (byte 0x{error.object[error.start]:02x}): --encoding "
                     "says what it is in, such as latin-1"
@@ -144,7 +159,7 @@ def _titled(path: str) -> str:
 def _bytes_of(path: str) -> Iterator[IO[bytes]]:
     if path == "-":
         yield sys.stdin.buffer
-    elif path.lower().endswith(".gz"):
+    elif is_gzip(path):
         with gzip.open(path) as file:
             try:
                 yield file  # type: ignore[misc]

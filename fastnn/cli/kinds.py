@@ -20,9 +20,10 @@ MISSING = frozenset(
         "NULL", "NaN", "None", "n/a", "nan", "null",
     )
 )  # fmt: skip
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:inf(inity)?))", re.ASCII)
 _CODE = re.compile(r"[+-]?0\d", re.ASCII)  # as in 00123, which is a name and no number
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
+_TRUTHS = {"true": True, "false": False}
 _ODD_SHARE = 0.5  # of a column's values, that are numbers: it is said which one is not
 
 
@@ -170,8 +171,25 @@ def of_plans(source: Source, block: Block, plans: Sequence[Any]) -> Columns:
             columns.append(_as_kind(values, plan, block, title))
         else:
             column = typed([values], title)
-            columns.append(with_dates(column) if plan.kind == "date" else column)
+            columns.append(with_dates(column) if plan.kind == "date" else _as_texts(column, plan))
     return Columns([plan.name for plan in plans], columns)
+
+
+def truths_in(texts: Iterable[Any]) -> dict[bool, str]:
+    """Return which text stands for which truth value, where texts of CSV are these alone; else nothing."""
+    every = list(texts)
+    found = {_TRUTHS[text.lower()]: text for text in every if isinstance(text, str) and text.lower() in _TRUTHS}
+    return found if len(found) == len(every) else {}
+
+
+def _as_texts(column: Column, plan: Any) -> Column:
+    """Return truth values as texts, where a category was learnt from texts of these."""
+    if plan.kind != "category" or column.codes is None or {*map(type, column.values)} != {bool}:
+        return column
+    texts = truths_in(plan.values)
+    if not texts:
+        return column
+    return Column("category", None, column.codes, [texts.get(value, str(value)) for value in column.values])
 
 
 def values_of_plan(source: Source, block: Block, place: int, plan: Any) -> Any:
@@ -183,7 +201,7 @@ def values_of_plan(source: Source, block: Block, place: int, plan: Any) -> Any:
         Where a text is none of what the model learnt from: with its place.
     """
     values, title = block.columns[place], f"{source.path}: column {source.names[place]!r}"
-    column = _as_kind(values, plan, block, title) if block.text else typed([values], title)
+    column = _as_kind(values, plan, block, title) if block.text else _as_texts(typed([values], title), plan)
     if column.codes is None:
         return np.array([None if value != value else value for value in column.numbers.tolist()], object)
     return np.array([*column.values, None], object)[column.codes]
@@ -227,7 +245,7 @@ def _value_in(text: str) -> Any:
     """Return a number or a truth value of a category; None for what stands for nothing."""
     if text in MISSING:
         return None
-    truth = {"true": True, "false": False}.get(text.lower())
+    truth = _TRUTHS.get(text.lower())
     return number_in(text) if truth is None else truth
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from fastnn.cli.errors import CommandError
+from fastnn.cli.errors import CommandError, told
 from fastnn.cli.files import Block, Source
 from fastnn.model import Model
 
@@ -27,8 +27,11 @@ def load(path: str) -> Any:
     return fastnn.load(path)
 
 
-def inputs(model: Any, source: Source, target: str | None = None) -> Iterator[tuple[Block, Any]]:
-    """Yield blocks of a table, and what of them the model reads.
+Answers = Callable[[Any], Any]
+
+
+def answers(model: Any, source: Source, of: Answers, target: str | None = None) -> Iterator[tuple[Block, Any]]:
+    """Yield blocks of a table, and what `of` makes of their columns that the model reads.
 
     A model without names of columns reads all of them, in their order, but for that of the target.
 
@@ -37,14 +40,35 @@ def inputs(model: Any, source: Source, target: str | None = None) -> Iterator[tu
     CommandError
         Where columns lack, or hold something else than when it was trained.
     """
+    read, _ = _reader(model, source, target)
+    for block in source.blocks():
+        x = read(block)
+        with told(f"{source.path}, from {block.place(0)} on: "):
+            found = of(x)
+        yield block, found
+
+
+def example(model: Any, source: Source, of: Answers) -> Any:
+    """Return what `of` makes of a row that the model can read, for what a table without rows does not show.
+
+    Raises
+    ------
+    CommandError
+        Where columns lack.
+    """
+    read, texts = _reader(model, source, None)
+    with told(f"{source.path}: "):
+        return of(read(Block([[text] for text in texts], True, None, 0)))
+
+
+def _reader(model: Any, source: Source, target: str | None) -> tuple[Callable[[Block], Any], list[str]]:
+    """Return what makes inputs of a block, and the texts of a row that can be read."""
     from fastnn.cli.kinds import of_plans, require_columns, values_of_plan
 
     if hasattr(model, "preprocessing_"):
         plans = model.preprocessing_.plans
         require_columns(source, [plan.name for plan in plans], "that the model was trained with")
-        for block in source.blocks():
-            yield block, of_plans(source, block, plans)
-        return
+        return lambda block: of_plans(source, block, plans), [""] * len(source.names)
     categories: dict[int, Any] = {}
     if isinstance(model, Model):
         names, n = list(model.feature_names or ()), model.n_in
@@ -61,12 +85,18 @@ def inputs(model: Any, source: Source, target: str | None = None) -> Iterator[tu
             f"columns are its inputs, in their order{'' if target is None else ', but for the target'}"
         )
     places = [source.names.index(name) for name in names]
-    for block in source.blocks():
+
+    def read(block: Block) -> Any:
         columns = [
             values_of_plan(source, block, at, categories[i]) if i in categories else _numbers(source, block, at)
             for i, at in enumerate(places)
         ]
-        yield block, np.stack(columns, axis=1)
+        return np.stack(columns, axis=1)
+
+    texts = ["0"] * len(source.names)
+    for i, plan in categories.items():
+        texts[places[i]] = str(plan.values[0]) if plan.values else ""
+    return read, texts
 
 
 def _numbers(source: Source, block: Block, i: int) -> Any:

@@ -7,13 +7,14 @@ import io
 import json
 import os
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from fastnn.cli.errors import CommandError, OptionError
-from fastnn.cli.files import format_of
+from fastnn.cli.files import COMPRESSED, format_of, is_gzip
 from fastnn.formats.safely import replace
 from fastnn.markup import size
 
@@ -42,14 +43,37 @@ def show_size(path: str) -> str:
 
 
 def write(path: str, parts: Iterable[bytes]) -> None:
-    """Write to a file, which is there once all of it is, or to standard output."""
+    """Write to a file, which is there once all of it is, or to standard output: compressed where the name says so."""
     if path == "-":
         sys.stdout.flush()
         for part in parts:
             sys.stdout.buffer.write(part)
         sys.stdout.buffer.flush()
     else:
-        replace(path, parts)
+        replace(path, _compressed(parts) if is_gzip(path) else parts)
+
+
+def _compressed(parts: Iterable[bytes]) -> Iterator[bytes]:
+    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)  # a header of gzip, without name and time
+    for part in parts:
+        yield packer.compress(part)
+    yield packer.flush()
+
+
+def require_written(path: str, given: str | None) -> str:
+    """Return the format of a table that is to be written.
+
+    Raises
+    ------
+    OptionError
+        Where tables are not written so.
+    """
+    kind, suffix = format_of(path, given), os.path.splitext(path.lower())[1]
+    if kind not in WRITTEN:
+        raise OptionError(f"{path}: predictions are written as {', '.join(WRITTEN)}, not as {kind}")
+    if suffix in COMPRESSED:
+        raise OptionError(f"{path}: predictions are compressed by gzip alone, not as {suffix}: end the name in .gz")
+    return kind
 
 
 def rows_in(path: str, given: str | None, names: Sequence[str], blocks: Iterable[Sequence[Any]]) -> Iterator[bytes]:
@@ -60,9 +84,7 @@ def rows_in(path: str, given: str | None, names: Sequence[str], blocks: Iterable
     blocks : iterable of sequences of columns
         In the order of the names.
     """
-    kind = format_of(path, given)
-    if kind not in WRITTEN:
-        raise OptionError(f"{path}: predictions are written as {', '.join(WRITTEN)}, not as {kind}")
+    kind = require_written(path, given)
     return (_json if kind == "jsonl" else _separated("\t" if kind == "tsv" else ","))(names, blocks)
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from fastnn.cli import files, models
-from fastnn.cli.errors import DONE, CommandError, OptionError
+from fastnn.cli.errors import DONE, OptionError
 from fastnn.cli.kinds import require_columns
-from fastnn.cli.output import refuse_existing, rows_in, write
+from fastnn.cli.output import refuse_existing, require_written, rows_in, write
 from fastnn.model import Model
 
 EXAMPLE = """example:
@@ -40,26 +39,38 @@ def run(asked: argparse.Namespace) -> int:
     if asked.interval is not None and not 0 < asked.interval < 1:
         raise OptionError(f"--interval is {asked.interval:g}, expected a share above 0 and below 1, such as 0.9")
     refuse_existing(asked.output, asked.force, asked.model, asked.data)
+    require_written(asked.output, asked.output_format)
     model = models.load(asked.model)
     _require_answers(model, asked)
     with files.opened(asked.data, asked.format, asked.delimiter, asked.encoding) as source:
         require_columns(source, asked.keep, "that --keep names")
         kept = [source.names.index(name) for name in asked.keep]
 
-        def blocks() -> Iterator[tuple[list[str], list[Any]]]:
-            for block, x in models.inputs(model, source):
-                try:
-                    names, predicted = _predicted(model, x, asked)
-                except ValueError as error:
-                    raise CommandError(f"{source.path}, from {block.place(0)} on: {error}") from error
-                yield names, [*(block.columns[i] for i in kept), *predicted]
+        def of(x: Any) -> tuple[list[str], list[Any]]:
+            return _predicted(model, x, asked)
 
-        every = blocks()
+        every = models.answers(model, source, of)
         first = next(every, None)  # which says what there is of each row
-        names = ["prediction"] if first is None else first[0]
-        of_all = (columns for _, columns in chain([] if first is None else [first], every))
+        names, _ = models.example(model, source, of) if first is None else first[1]
+        _require_apart([*asked.keep, *names], asked.keep)
+        of_all = (
+            [*(block.columns[i] for i in kept), *predicted]
+            for block, (_, predicted) in chain([] if first is None else [first], every)
+        )
         write(asked.output, rows_in(asked.output, asked.output_format, [*asked.keep, *names], of_all))
     return DONE
+
+
+def _require_apart(written: list[str], kept: list[str]) -> None:
+    """Raise OptionError where a column that is kept has the name of another one that is written."""
+    for name in kept:
+        if kept.count(name) > 1:
+            raise OptionError(f"--keep {name!r} is given {kept.count(name)} times: once is enough")
+        if written.count(name) > 1:
+            raise OptionError(
+                f"--keep {name!r}: predictions are written by this name: leave the option out, or rename the column in "
+                "the table"
+            )
 
 
 def _require_answers(model: Any, asked: argparse.Namespace) -> None:

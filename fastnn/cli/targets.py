@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.cli.errors import CommandError
+from fastnn.cli.kinds import truths_in
 from fastnn.sklearn.frames import Column
 
 _MOST_CLASSES = 10  # whole numbers of so few values are classes
@@ -85,6 +86,11 @@ def _of_numbers(where: str, column: Column, task: str) -> Target:
     whole = bool((values == np.floor(values)).all() and np.abs(values).max() < _EXACT)
     few = whole and (len(values) == 2 or (len(values) <= _MOST_CLASSES and len(y) >= _OFTEN * len(values)))
     of_classes, why = few, f"{len(values):,} {'whole ' if whole else ''}numbers"
+    if task == "classification" and (values != np.floor(values)).any():
+        odd = values[values != np.floor(values)][0]
+        raise CommandError(
+            f"{where} holds numbers with fractions, such as {odd:g}, which are no classes: --task regression"
+        )
     if task != "auto":
         of_classes, why = task == "classification", f"--task {task}"
     return Target(of_classes, known, y.astype(np.int64) if of_classes and whole else y, why)
@@ -104,6 +110,7 @@ def labels_like(classes: NDArray[Any], column: Column, where: str) -> NDArray[An
     else:
         found = [None if value != value else value for value in column.numbers.tolist()]
     places = {value: value for value in classes.tolist()} | {str(value): value for value in classes.tolist()}
+    places |= truths_in(classes.tolist())
     if classes.dtype.kind == "b":
         places |= {"true": True, "false": False, "True": True, "False": False}
     odd = next((value for value in found if value is not None and value not in places), None)

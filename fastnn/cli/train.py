@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnn.checks import number_of
 from fastnn.cli import files
-from fastnn.cli.errors import DONE, CommandError, OptionError
+from fastnn.cli.errors import DONE, CommandError, OptionError, told
 from fastnn.cli.output import refuse_existing, show_size
 
 EXAMPLE = """example:
@@ -28,7 +28,12 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "data", help="the table: CSV, TSV, JSON lines, Parquet, Arrow, .npy or .npz; - is standard input"
     )
     parser.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
-    parser.add_argument("-o", "--output", metavar="FILE", help="the model file; the name of the data with .fastnn")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="the model file; the name of the data with .fastnn, of standard input model.fastnn",
+    )
     parser.add_argument(
         "--task", choices=("auto", "classification", "regression"), default="auto",
         help="whether the target is classes or a number; auto: text, booleans and few whole numbers are classes",
@@ -51,16 +56,16 @@ def run(asked: argparse.Namespace) -> int:
     """Train, report and write."""
     from fastnn.cli.targets import target_in
 
-    if asked.folds < 0 or asked.folds == 1:
-        raise OptionError(f"--folds is {asked.folds}, expected 2 at least, or 0 for no cross-validation")
+    _require_values(asked)
+    _require_roles(asked)
     output = asked.output or f"{_stem(asked.data)}.fastnn"
-    refuse_existing(output, asked.force, asked.data)
     from fastnn.cli.kinds import Whole, require_columns
     from fastnn.sklearn.frames import Columns
 
     with files.opened(asked.data, asked.format, asked.delimiter, asked.encoding) as source:
         named = [asked.target, *asked.ignore, *asked.categorical, *([asked.weight] if asked.weight else [])]
         require_columns(source, named, "that the options name")
+        refuse_existing(output, asked.force, asked.data)
         whole = Whole(source, asked.ignore)
     column, hint = whole.columns.pop(asked.target), whole.hints.pop(asked.target, "")
     target = target_in(f"{whole.path}: the target {asked.target!r}", column, asked.task, hint)
@@ -79,14 +84,38 @@ def run(asked: argparse.Namespace) -> int:
     print(f"{whole.path}: {number_of(whole.rows, 'row')}; {asked.target!r} is {kind} {why}")
     if len(target.known) < whole.rows:
         print(f"{whole.rows - len(target.known):,} rows without a target are left out")
-    try:
+    with told():
         model = _report(asked, x, target, weight, whole.hints)
-    except (ValueError, TypeError) as error:
-        raise CommandError(str(error)) from error
     model.target_name_ = asked.target
     model.save(output)
     print(f"\nwritten: {output} ({show_size(output)}). fastnn predict {output} {asked.data} predicts with it")
     return DONE
+
+
+def _require_values(asked: argparse.Namespace) -> None:
+    """Raise OptionError for numbers that options cannot be."""
+    if asked.folds < 0 or asked.folds == 1:
+        raise OptionError(f"--folds is {asked.folds}, expected 2 at least, or 0 for no cross-validation")
+    if not 0 <= asked.seed < 2**32:
+        raise OptionError(f"--seed is {asked.seed}, expected a whole number from 0 to {2**32 - 1}")
+    if asked.time_limit is not None and not 0 < asked.time_limit < float("inf"):
+        raise OptionError(f"--time-limit is {asked.time_limit:g}, expected seconds above 0")
+    if asked.threads is not None and asked.threads < 1:
+        raise OptionError(f"--threads is {asked.threads}, expected 1 at least")
+
+
+def _require_roles(asked: argparse.Namespace) -> None:
+    """Raise OptionError where a column is named as two things of which it can only be one."""
+    given = {
+        "--target": [asked.target], "--weight": [asked.weight], "--ignore": asked.ignore,
+        "--categorical": asked.categorical,
+    }  # fmt: skip
+    roles: dict[str, str] = {}
+    for option, names in given.items():
+        for name in names:
+            first = roles.setdefault(name, option)
+            if first != option:
+                raise OptionError(f"{option} {name!r}: {first} names this column, too: leave one of the two out")
 
 
 def _stem(path: str) -> str:

@@ -67,6 +67,8 @@ class Container:
             raise ModelFormatError(f"no model file: it has {size} bytes, expected {_LENGTH} and more")
         length = int.from_bytes(_read(file, _LENGTH), "little")
         if length > size - _LENGTH:
+            if _read(file, 1) != b"{":
+                raise ModelFormatError("no model file: no header begins behind its first 8 bytes")
             raise ModelFormatError(
                 f"no model file, or one that was cut off: its header would have {length:,} bytes, and it has {size:,} "
                 "in all"
