@@ -409,7 +409,7 @@ def test_four_hundred_epochs_run_in_one_call(monkeypatch):
     monkeypatch.setattr(
         epochs_of_fit.EpochPlan,
         "run",
-        lambda self, *arguments: calls.append(len(arguments[3])) or run(self, *arguments),
+        lambda self, *arguments, **more: calls.append(len(arguments[3])) or run(self, *arguments, **more),
     )
     net, asked = net_of(Dropout(0.5 * Linear(0, 1))), []
     net.fit(X, T, "mse", Adam(0.01 * Function(lambda step: asked.append(step) or 1.0)), epochs=400, batch_size=BATCH)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from fastnn._core.tape import Patience, Shuffle
+from fastnn._core.tape import Ledger, Patience, Shuffle
 from fastnn.arena import Array
 from fastnn.model import Model
 from fastnn.sklearn.recorded import Recorded
@@ -74,7 +74,8 @@ def go(
     """Go over the rows until the rules of the estimator end it, and write down on it how that went."""
     e, watch, order, epochs = estimator, recorded.watch, recorded.order, estimator.max_iter
     pace, shuffle = Pace(e, recorded), _shuffle(e)
-    patience = None if best is not None else _patience(e, recorded)
+    patience = None if best is not None else _patience(e)
+    ledger = Ledger(recorded.history.loss, e.__dict__, patience)
     is_seen = bool(e.verbose) or pace.moves or validation is not None or not recorded.is_alone
     e.n_iter_, stopped = 0, False
     try:
@@ -87,16 +88,13 @@ def go(
                     watch.begin_epoch(e.n_iter_)
                     if recorded.renew(left):
                         order = recorded.order
-                losses: list[float] = []
                 try:
                     if patience is not None and not is_seen and (shuffle is not None or not e.shuffle):
-                        recorded.go_on(shuffle, patience, left, losses)
+                        recorded.go_on(shuffle, left, ledger)
                     else:
                         if e.shuffle:
                             e._random_state.shuffle(order)
-                        losses.append(recorded.epoch(left))
-                        if patience is not None:
-                            patience.take(losses[0])
+                        recorded.epoch(ledger, left)
                 except FloatingPointError:
                     if best is None:
                         if not incremental:
@@ -104,8 +102,6 @@ def go(
                         raise
                     _lost(e, left, len(order))
                     break
-                finally:
-                    _write_down(e, recorded, losses, patience)
                 loss = e.loss_
                 if e.verbose:
                     print(f"Iteration {e.n_iter_}, loss = {loss:.8f}")
@@ -156,22 +152,10 @@ def _shuffle(e: Multilayer) -> Shuffle | None:
     return Shuffle(random, is_shared=type(e.random_state) is not int)
 
 
-def _patience(e: Multilayer, recorded: Recorded) -> Patience:
+def _patience(e: Multilayer) -> Patience:
     """Return the rule by which losses end a fit."""
     most = float(min(e.n_iter_no_change, 2**62))  # whole numbers have no end
-    return recorded.patience(float(e.tol), most, float(e.best_loss_), e._no_improvement_count)
-
-
-def _write_down(e: Multilayer, recorded: Recorded, losses: list[float], patience: Patience | None) -> None:
-    """Write the losses of the epochs that are complete, and what follows from them, into the estimator."""
-    e.n_iter_ += len(losses)
-    e.t_ += len(losses) * len(recorded.order)
-    e.loss_curve_ += losses
-    recorded.history.loss += losses
-    if losses:
-        e.loss_ = losses[-1]
-    if patience is not None:
-        e.best_loss_, e._no_improvement_count = patience.best, patience.count
+    return Patience(float(e.tol), most, float(e.best_loss_), e._no_improvement_count)
 
 
 def _warn_of_last(epochs: int) -> None:

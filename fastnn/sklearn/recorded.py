@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import kernels, threads
-from fastnn._core.tape import Patience, Shuffle, Tape
+from fastnn._core.tape import Ledger, Shuffle, Tape
 from fastnn._core.team import Team
 from fastnn.arena import Array
 from fastnn.losses import Loss
@@ -172,26 +172,27 @@ class Recorded:
             self._share = [np.ones(1)]
         return self._share[0]
 
-    def epoch(self, left: int = 1) -> float:
-        """Go over all rows in the order as it is, of so many epochs that are left, and return the mean loss.
+    def epoch(self, ledger: Ledger, left: int = 1) -> None:
+        """Go over all rows in the order as it is, of so many epochs that are left, and write that down.
 
         Raises
         ------
         FloatingPointError, ZeroDivisionError
             Where the loss or a gradient is NaN or infinite: the step has changed nothing.
         """
-        schedules, batches = self.training.schedules, self._batches
+        schedules, batches, curve = self.training.schedules, self._batches, self.history.loss
         if schedules is not None and not self._incremental:
             schedules.cover(self, 1, left, self.epochs.n_batches)
         if batches is not None:
             batches.begin()
-        self._run(self._value)
-        if batches is not None:
-            batches.end()
-        if schedules is not None and not self._incremental:
-            schedules.finish(1)
-        loss = self._value.item()
-        return loss if self.goal.constant is None else loss + self._constant()
+        before = len(curve)
+        try:
+            self._run(self._value, ledger)
+            if batches is not None:
+                batches.end()
+        finally:
+            if schedules is not None and not self._incremental:
+                schedules.finish(len(curve) - before)
 
     @property
     def is_alone(self) -> bool:
@@ -199,32 +200,24 @@ class Recorded:
         follows_order = self.goal.constant is not None and self.weight is not None
         return self.watch is None and self.training.schedules is None and not follows_order
 
-    def patience(self, tol: float, most: float, best: float, count: int) -> Patience:
-        """Return the rule that ends epochs whose losses do not become smaller."""
-        added = self._constant() if self.goal.constant is not None and self.weight is None else 0.0
-        return Patience(tol, most, best, count, added)
-
-    def go_on(self, shuffle: Shuffle | None, patience: Patience, left: int, losses: list[float]) -> None:
+    def go_on(self, shuffle: Shuffle | None, left: int, ledger: Ledger) -> None:
         """Go over all rows, in a new order each time if there is a shuffle, up to so many times, until a rule ends it.
 
-        Time ends it, too. The mean losses of the epochs that are complete, however it ends, come behind `losses`.
+        Time ends it, too. The epochs that are complete, however it ends, are written down.
 
         Raises
         ------
         FloatingPointError, ZeroDivisionError
             As `epoch` does.
         """
-        found = np.empty(min(left, _MOST_AT_ONCE))
-        before = patience.epochs
-        try:
-            self._run(found, shuffle, patience)
-        finally:
-            losses += found[: patience.epochs - before].tolist()
+        self._run(np.empty(min(left, _MOST_AT_ONCE)), ledger, shuffle)
 
-    def _run(self, losses: Array, shuffle: Shuffle | None = None, patience: Patience | None = None) -> None:
+    def _run(self, losses: Array, ledger: Ledger, shuffle: Shuffle | None = None) -> None:
+        if self.goal.constant is not None:
+            ledger.added = self._constant()
         stop: Any = None if self.watch is None else self.watch.stop
         try:
-            failed = self.epochs.run(False, 0, 0, losses, self.team, stop, self._gathers, shuffle, patience)
+            failed = self.epochs.run(False, 0, 0, losses, self.team, stop, self._gathers, shuffle, ledger)
         except ValueError:  # of a penalty
             rows = self.epochs.rows
             for start in range(0, len(self.order), rows):
@@ -252,7 +245,8 @@ class Recorded:
             return float(constant.mean())
         order, starts = self.order, np.arange(0, n, rows)
         weight = self.weight[order]
-        means = np.add.reduceat(weight * constant[order], starts) / np.add.reduceat(weight, starts)
+        with np.errstate(divide="ignore", invalid="ignore"):  # of a batch that weighs nothing: its step is refused
+            means = np.add.reduceat(weight * constant[order], starts) / np.add.reduceat(weight, starts)
         return float(means @ np.minimum(rows, n - starts) / n)
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import threads
+from fastnn._core.tape import Ledger
 from fastnn._core.team import Team
 from fastnn.arena import Array
 from fastnn.model import Model
@@ -77,13 +78,13 @@ class SparseRecorded(Recorded):
     def renew(self, left: int) -> bool:
         return False
 
-    def epoch(self, left: int = 1) -> float:
+    def epoch(self, ledger: Ledger, left: int = 1) -> None:
         total, size = 0.0, self._size
         for start in range(0, len(self.order), size):
             part = self.order[start : start + size]
             total += len(part) * self._take(part, part)
         loss = total / len(self.order)
-        return loss if self.goal.constant is None else loss + self._constant()
+        ledger.take(loss if self.goal.constant is None else loss + self._constant(), len(self.order))
 
     def _take(self, part: Array, of: Array) -> float:
         """Take the step of some rows, or compute their gradients, as a share of these rows, and return the loss."""

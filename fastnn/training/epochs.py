@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._core.tape import Tape
+from fastnn._core.tape import Ledger, Tape
 from fastnn._core.team import Team
 from fastnn.arrays import all_finite
 from fastnn.checks import number_of
@@ -149,8 +149,6 @@ class Fit:
         if schedules is not None:
             n = min(n, schedules.epochs_at_once(plan.n_batches))
             schedules.cover(self._asked, n, fitting.epochs - first, plan.n_batches)
-        losses = np.empty(n)
-        losses.fill(np.nan)
         training.begins(plan.rows, False)
         if self.progress.shown and n == 1:  # a long one perhaps: its batches move the bar
             cursor, rows = plan.cursor, len(plan.index)
@@ -160,7 +158,7 @@ class Fit:
             fitting.augmenting.begin(first * plan.n_batches)
         batches, gathers = self._between_batches(plan) if self.calls.in_batches else (None, None)
         try:
-            diverged = plan.run(*self._order, first, losses, team, self.stop, gathers)
+            diverged = plan.run(*self._order, first, np.empty(n), team, self.stop, gathers, ledger=Ledger(history.loss))
             if batches is not None and diverged is None:
                 batches.end()
         except Stopped as stopped:
@@ -168,9 +166,8 @@ class Fit:
             return None
         except FloatingPointError as error:  # of a loss in NumPy
             return str(error)
-        finally:  # Ctrl-C loses no finished epoch
+        finally:
             self.progress.part = None
-            history.loss += losses.tolist() if losses[-1] == losses[-1] else [x for x in losses.tolist() if x == x]
             history.seconds = time.perf_counter() - self._start
             if schedules is not None:
                 schedules.finish(len(history.loss) - first)

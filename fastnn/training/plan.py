@@ -23,7 +23,7 @@ from fastnn.schedules.moving import changes
 from fastnn.settings import fixed_in_recording, moving_numbers
 
 if TYPE_CHECKING:
-    from fastnn._core.tape import Patience, Shuffle
+    from fastnn._core.tape import Ledger, Shuffle
     from fastnn._core.team import Stop, Team
     from fastnn.layers.passes import Pass
     from fastnn.training.augmenting import Augmenting
@@ -351,11 +351,11 @@ class EpochPlan:
         stop: Stop | None = None,
         gathers: tuple[Tape, Tape | None] | None = None,
         shuffling: Shuffle | None = None,
-        patience: Patience | None = None,
+        ledger: Ledger | None = None,
     ) -> tuple[int, int] | None:
         """Replay as many epochs as `losses` has places; return (epoch, batch) where a number became non-finite.
 
-        `gathers` may bring the rows in place of what does so here, `shuffling` choose their order, `patience` end it.
+        `gathers` may bring the rows in place of what does so here, `shuffling` choose their order, `ledger` end it.
         """
         if self.shuffled and not shuffle:
             self.index[...] = np.arange(len(self.index))
@@ -364,5 +364,5 @@ class EpochPlan:
         return self._claim.run(
             run_epochs, gather, self.step, gather_rest, self.step_rest, self.order, self.cursor,
             self.batch.value, self.rows, shuffle, seed, first_epoch, losses, team, stop, shuffling,
-            patience,
+            ledger,
         )  # fmt: skip

@@ -16,44 +16,82 @@ cdef class Patience:
         The smallest loss of the epochs before.
     count : int
         How many of them, the last ones, did not count.
-    added : float
-        What is added to each loss.
-
-    Attributes
-    ----------
-    best, count : float, int
-        The same now.
-    epochs : int
-        How many it has seen.
     """
 
-    cdef readonly double best
-    cdef readonly Py_ssize_t count, epochs
-    cdef double tol, most, added
+    cdef double tol, most, best
+    cdef Py_ssize_t count
 
-    def __init__(self, double tol, double most, double best, Py_ssize_t count, double added=0):
-        self.tol, self.most, self.best, self.count, self.added = tol, most, best, count, added
+    def __init__(self, double tol, double most, double best, Py_ssize_t count):
+        self.tol, self.most, self.best, self.count = tol, most, best, count
 
     def begin_anew(self):
         """Count from 0 again."""
         self.count = 0
 
-    def take(self, double loss):
-        """Count an epoch, and return whether the rule ends the epochs."""
-        return self.ends_with(loss)
-
     cdef bint ends_with(self, double loss) noexcept nogil:
         self.count = self.count + 1 if loss > self.best - self.tol else 0
         if loss < self.best:
             self.best = loss
-        self.epochs += 1
         return self.count > self.most
+
+
+cdef class Ledger:
+    """Where epochs that are complete are written down, within the call that has run them.
+
+    Between two instructions of Python a signal's handler may raise: an epoch would have been run, and counted by a rule
+    that ends epochs, but be in no history. Here it is in all that tells of it, or in nothing.
+
+    Parameters
+    ----------
+    curve : list of float
+        Receives the mean loss over the rows of each epoch.
+    state : dict or None
+        The attributes of an estimator of scikit-learn: n_iter_, t_ (rows that have been seen), loss_, loss_curve_, and
+        with a rule best_loss_ and _no_improvement_count.
+    patience : Patience or None
+        A rule that ends the epochs.
+
+    Attributes
+    ----------
+    added : float
+        What is added to the losses of epochs that ``run_epochs`` runs, 0 at first.
+    """
+
+    cdef list curve
+    cdef dict state
+    cdef Patience patience
+    cdef public double added
+
+    def __init__(self, list curve not None, dict state=None, Patience patience=None):
+        self.curve, self.state, self.patience = curve, state, patience
+
+    def take(self, double loss, Py_ssize_t rows):
+        """Write down an epoch over so many rows that has been run elsewhere."""
+        if self.patience is not None:
+            self.patience.ends_with(loss)
+        self.write([loss], rows)
+
+    cdef int write(self, list losses, Py_ssize_t rows) except -1:
+        cdef dict state = self.state, now
+        cdef Py_ssize_t n = len(losses)
+        if n == 0:
+            return 0
+        if state is None:
+            self.curve.extend(losses)
+            return 0
+        now = {"n_iter_": state["n_iter_"] + n, "t_": state["t_"] + n * rows, "loss_": losses[n - 1]}
+        if self.patience is not None:
+            now["best_loss_"], now["_no_improvement_count"] = self.patience.best, self.patience.count
+        self.curve.extend(losses)
+        (<list?> state["loss_curve_"]).extend(losses)
+        state.update(now)
+        return 0
 
 
 def run_epochs(
     Tape gather, Tape step, Tape gather_rest, Tape step_rest, int64_t[::1] index, int64_t[::1] cursor,
     double[::1] value, Py_ssize_t batch_size, bint shuffle, uint64_t seed, Py_ssize_t first_epoch, double[::1] losses,
-    Team team=None, stop=None, Shuffle shuffling=None, Patience patience=None,
+    Team team=None, stop=None, Shuffle shuffling=None, Ledger ledger=None,
 ):
     """Replay a gather and a step per batch, without the GIL, for as many epochs as `losses` has places.
 
@@ -77,8 +115,9 @@ def run_epochs(
         A Stop, or what has its is_set, that ends the epochs as Ctrl-C does, or None.
     shuffling
         What shuffles the index before each epoch, in place of `shuffle`, or None.
-    patience
-        A rule that ends the epochs, or None. With it, they also end when a tenth of a second is over.
+    ledger
+        Receives the epochs that are complete, whatever is raised, or None. Its rule ends the epochs, if it has one;
+        then they also end when a tenth of a second is over.
 
     Returns
     -------
@@ -106,7 +145,7 @@ def run_epochs(
             begun += 1
         return run_batches(
             gather, step, gather_rest, step_rest, index, cursor, value, batch_size, shuffle, seed, first_epoch, losses,
-            shuffling, patience, &player,
+            shuffling, ledger, &player,
         )
     finally:
         for i in range(begun):
@@ -116,12 +155,15 @@ def run_epochs(
 cdef object run_batches(
     Tape gather, Tape step, Tape gather_rest, Tape step_rest, int64_t[::1] index, int64_t[::1] cursor,
     double[::1] value, Py_ssize_t batch_size, bint shuffle, uint64_t seed, Py_ssize_t first_epoch, double[::1] losses,
-    Shuffle shuffling, Patience patience, Player *player,
+    Shuffle shuffling, Ledger ledger, Player *player,
 ):
     cdef Py_ssize_t n = index.shape[0], n_batches = index.shape[0] // batch_size, epoch = 0, i = 0, rows
+    cdef Py_ssize_t n_all = n_batches + (n % batch_size != 0), trained, done = 0
     cdef double total, looked, began = player.looked
     cdef int status = 0
     cdef bint gathering = False     # whether it is the gather that has failed
+    cdef Patience patience = None if ledger is None else ledger.patience
+    cdef double added = 0 if ledger is None else ledger.added
     with nogil:
         for epoch in range(losses.shape[0]):
             if shuffle:
@@ -130,8 +172,8 @@ cdef object run_batches(
                 status = shuffling.shuffle(&index[0], n, step, player)
             if status != 0:
                 break
-            total = 0
-            for i in range(n_batches + (n % batch_size != 0)):
+            total, trained = 0, 0
+            for i in range(n_all):
                 rows = batch_size if i < n_batches else n % batch_size
                 cursor[0] = i * batch_size
                 gathering = True
@@ -148,6 +190,7 @@ cdef object run_batches(
                 if status != 0:
                     break
                 total += value[0] * rows
+                trained = i + 1
                 player.since += 1
                 if player.since >= player.after:    # reading the clock at every batch would cost a small net 5 %
                     player.since = 0
@@ -159,13 +202,16 @@ cdef object run_batches(
                         player.after = player.after // 2 + 1
                     if status != 0:
                         break
-            if status != 0:
+            if trained < n_all:
                 break
-            losses[epoch] = total / n
-            if patience is not None:
-                losses[epoch] += patience.added
-                if patience.ends_with(losses[epoch]) or seconds() - began > EPOCHS_UNSEEN:
-                    break
+            losses[epoch] = total / n + added
+            done += 1
+            if patience is not None and (patience.ends_with(losses[epoch]) or seconds() - began > EPOCHS_UNSEEN):
+                break
+            if status != 0:     # a signal was seen behind the last batch
+                break
+    if ledger is not None:      # before anything is raised, and before Python goes on
+        ledger.write([losses[epoch] for epoch in range(done)], n)
     if status == CALL_NOT_FINITE:
         return epoch, i
     if status != 0:
