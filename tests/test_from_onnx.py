@@ -693,6 +693,8 @@ def hostile():
     yield written([node("Relu", "x", "y")], {}, 2**33), "more memory"
     yield written([node("Relu", "x", "y")], {}, shape=["rows", "columns"]), "expected sizes above 0 that are known"
     yield written([node("Relu", "x", "y")], {}, shape=[3]), "has 1 dimensions"
+    yield written([node("Reshape", "x", "y")], {}), r"\(Reshape\): it has 1 inputs, expected rows and their new shape"
+    yield written([node("Cast", "w", "x", "y", to=1)], {"w": W}), r"\(Cast\): its first input is constant"
     yield written([node("Pow", "x", "x", "z"), node("Where", "z", "z", "z", "y")], {}), "is not understood"
     wide = [node("Concat", *["x" if i == 0 else f"x{i}"] * 9, f"x{i + 1}", axis=1) for i in range(12)]
     yield written(wide, {}, outputs=("x12",)), "more memory"

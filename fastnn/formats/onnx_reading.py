@@ -391,11 +391,11 @@ class _Reader:
             return [x]
         if node.domain == ML_DOMAIN and op not in ("Normalizer", "Scaler"):
             raise ModelFormatError(f"{where}: operator {op} of {ML_DOMAIN} is not known")
+        if op in ("Cast", *_SAME) and not isinstance(x, Step):
+            raise ModelFormatError(f"{where}: its first input is constant")
         if op == "Cast":
             return [self._cast(x, attributes.get("to"), where)]
         if op in _SAME:
-            if not isinstance(x, Step):
-                raise ModelFormatError(f"{where}: its first input is constant")
             if op == "Dropout" and len(inputs) > 2 and inputs[2] is not None and np.any(inputs[2]):
                 raise ModelFormatError(f"{where}: it is in training mode: export the model in eval mode")
             return [x]

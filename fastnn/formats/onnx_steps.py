@@ -178,6 +178,8 @@ def reshaped(op: str, x: Step, inputs: list[Any], attributes: dict[str, Any], wh
             raise ModelFormatError(f"{where}: axis is {attributes.get('axis')}, expected 1")
         new = [x.n]
     elif op == "Reshape":
+        if len(inputs) != 2:
+            raise ModelFormatError(f"{where}: it has {len(inputs)} inputs, expected rows and their new shape")
         given = np.asarray(inputs[1]).reshape(-1)[: MOST_DIMENSIONS + 1].tolist()
         asked = [sizes[i] if one == 0 and i < len(sizes) and not attributes.get("allowzero") else one
                  for i, one in enumerate(given)]  # fmt: skip
