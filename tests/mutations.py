@@ -254,7 +254,7 @@ MUTATIONS = (
     ("tape/permutation.pxi", "index[i] = «index[j] ⇒ index[i]»", "test_fit.py::test_each_epoch_visits"),
     ("tape/permutation.pxi", "if «drawn <= most ⇒ drawn < most»:", "test_sklearn_fits.py::test_shuffles"),
     ("tape/epochs.pxi", "loss > «self.best - self.tol ⇒ self.best + self.tol»", "test_sklearn_same.py"),
-    ("tape/epochs.pxi", "/ n + «added ⇒ 0»", "test_sklearn_fits.py::test_epochs_that_nobody"),
+    ("tape/epochs.pxi", "/ n + «added ⇒ 0»", "test_sklearn_fits.py::test_twenty_steps_give"),
     ("tape/epochs.pxi", "if «trained < n_all ⇒ status != 0»:", "test_interrupted_epochs.py::test_epochs_are_written"),
     ("tape/epochs.pxi", "+ n * «rows ⇒ n», \"loss_\"", "test_interrupted_epochs.py::test_epochs_are_written"),
     ("tape/rows_reader.pxi", "size, row + «i * stride ⇒ i * self.item_size»", "test_inference.py::test_one_row_in"),
