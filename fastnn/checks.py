@@ -156,6 +156,8 @@ def checked_dtype(dtype: Any) -> np.dtype[Any]:
 
 def checked_precision(precision: Any, dtype: np.dtype[Any]) -> str | None:
     """Return the precision of the products of a model."""
+    if isinstance(precision, str) and precision == "bfloat16":  # as PyTorch, JAX and Keras name the dtype
+        precision = "bf16"
     if precision is not None and not (isinstance(precision, str) and precision == "bf16"):
         raise ValueError(f"Model: precision is {shown(precision)}, expected None or 'bf16'")
     if precision is not None and dtype != np.float32:

@@ -81,8 +81,8 @@ class Parameters:
             places = f" ({', '.join(self.places)})" if self.places else ""
             in_one = f": pass one list, {shown(list(args))}" if self.places[:1] == ["layers"] else ""
             raise TypeError(
-                f"{kind.__name__} got {len(args)} arguments without a name, {shown(args)}, expected at most "
-                f"{len(self.places)}{places}{in_one}"
+                f"{kind.__name__} got {len(args)} argument{'s'[: len(args) > 1]} without a name, {shown(args)}, "
+                f"expected {f'at most {len(self.places)}' if self.places else 'none'}{places}{in_one}"
             )
         return options
 

@@ -177,7 +177,7 @@ def test_what_is_exported_computes_in_float32():
 
 
 def test_what_is_no_precision_is_refused():
-    for wrong in ("fp16", "bfloat16", 16, True):
+    for wrong in ("fp16", "BF16", 16, True):
         with pytest.raises(ValueError, match=r"Model: precision is .*, expected None or 'bf16'"):
             net(wrong)
     with pytest.raises(ValueError, match="precision is 'bf16', expected None where dtype is float64"):
@@ -194,6 +194,12 @@ def test_it_is_shown(capsys):
     assert "float32, products in bfloat16" in text
     assert "products in bfloat16: 1, 2\n" in text
     assert "in float32, too narrow to gain: 3\n" in text
+    layers = [Dense(64, "relu"), fastnn.GroupedDense(64, 2), Dense(3)]
+    Model(layers, seed=0, precision="bfloat16").build(64).summary()
+    text = capsys.readouterr().out
+    assert "products in bfloat16: 1\n" in text
+    assert "in float32, too narrow to gain: 3\n" in text
+    assert "in float32, as all layers of their kind: 2\n" in text
     net(None).build(128).summary()
     assert "bfloat16" not in capsys.readouterr().out
 

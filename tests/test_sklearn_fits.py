@@ -138,6 +138,18 @@ def test_shuffles_are_those_of_numpy(kind, is_shared):
     assert wanted.randint(10**9) == own.randint(10**9)
 
 
+@pytest.mark.parametrize("kind", ["PCG64", "Philox", "SFC64"])
+def test_generators_of_all_kinds_are_taken(kind):
+    theirs, own, y = both("multi-class", max_iter=5)
+    for model in (theirs, own):
+        model.random_state = np.random.RandomState(getattr(np.random, kind)(3))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(X, y)
+    np.testing.assert_allclose(own.loss_curve_, theirs.loss_curve_, rtol=1e-10)
+    assert own.random_state.randint(10**9) == theirs.random_state.randint(10**9)
+
+
 def shuffled(index, shuffle):
     """The orders of three epochs, as a function that stands for a step sees them."""
     seen, order, gather, step = [], index.copy(), Tape(), Tape()

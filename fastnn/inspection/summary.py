@@ -124,15 +124,20 @@ class Summary:
     def _of_precision(self) -> Iterator[str]:
         if self.tree.precision is None:
             return
-        place, rounded, exact = places(self.lines), list[str](), list[str]()
+        place, rounded, narrow, others = places(self.lines), list[str](), list[str](), list[str]()
         for layer in self.tree.all:
             if multiply_adds(layer):
-                weights = [array.shape for array in layer.parameters.values() if array.ndim > 1]
-                is_wide = any(len(shape) == 2 and kernels.is_wide(*shape) for shape in weights)
-                (rounded if is_wide else exact).append(place[id(layer)])
+                shapes = [array.shape for array in layer.parameters.values()]
+                if max(map(len, shapes)) > 2:  # weights of groups
+                    others.append(place[id(layer)])
+                    continue
+                is_wide = any(len(shape) == 2 and kernels.is_wide(*shape) for shape in shapes)
+                (rounded if is_wide else narrow).append(place[id(layer)])
         yield f"products in bfloat16: {', '.join(rounded) or 'none'}"
-        if exact:
-            yield f"in float32, too narrow to gain: {', '.join(exact)}"
+        if narrow:
+            yield f"in float32, too narrow to gain: {', '.join(narrow)}"
+        if others:
+            yield f"in float32, as all layers of their kind: {', '.join(others)}"
 
     def _loss(self) -> tuple[Any, bool]:
         loss = self._trainer.choose_loss(None)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, TypeVar
+from zlib import crc32
 
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
@@ -74,6 +75,13 @@ def random_state_of(given: Any) -> Any:
     made = np.random.RandomState(np.random.MT19937(first))
     made.seed(given)
     return made
+
+
+def seed_of(random_state: np.random.RandomState) -> int:
+    """Return what belongs to the state of a generator, without drawing from it."""
+    state: Any = random_state.get_state(legacy=False)
+    own = state["state"]
+    return int(own["key"][0]) if "key" in own else crc32(repr(own).encode())  # that is of Mersenne's twister alone
 
 
 @lru_cache

@@ -22,7 +22,7 @@ from fastnn.model import Model
 from fastnn.optimizers import SGD, Adam, Optimizer
 from fastnn.sklearn import lbfgs, loop
 from fastnn.sklearn.borrowed import Interval, Options, StrOptions, check_sample_weight, fit_context
-from fastnn.sklearn.contract import Estimator, Live, random_state_of
+from fastnn.sklearn.contract import Estimator, Live, random_state_of, seed_of
 from fastnn.sklearn.loop import Best, Validation
 from fastnn.sklearn.nets import fits, is_coarser, products, take_over
 from fastnn.sklearn.recorded import Goal, Recorded
@@ -153,8 +153,8 @@ class Multilayer(Estimator, ABC):
     def _make_net(self, sizes: list[int], n_in: int, n_out: int, dtype: Any) -> Model:
         """Return a new net, built: its weights are not drawn yet."""
         penalties = [L2OfRows(self.alpha / 2)] if self.alpha else []
-        given = self.random_state  # of a seed the first word of the state is that
-        seed = given if type(given) is int else self._random_state.get_state(legacy=False)["state"]["key"][0]
+        given = self.random_state
+        seed = given if type(given) is int else seed_of(self._random_state)
         return Model(self._layers(sizes, n_out), seed=int(seed), dtype=dtype, penalties=penalties).build(n_in)
 
     def _draw(self, net: Model) -> None:
