@@ -4,8 +4,10 @@ import csv
 import gzip
 import io
 import json
+import os
 import re
 import shlex
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+import fastnn
 from fastnn.cli import main
 from fastnn.cli.errors import CommandError
 from fastnn.cli.files import opened
@@ -276,8 +279,6 @@ def test_the_report(tables, tmp_path, capsys):
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_predictions_from_all_formats_are_those_of_the_estimator(name, tables, trained, tmp_path):
-    import fastnn
-
     for target, path in trained.items():
         out = tmp_path / f"{target}.csv"
         assert main(["predict", str(path), str(tables / name), "-o", str(out)]) == 0
@@ -308,8 +309,6 @@ def test_predictions_with_more(tables, trained, tmp_path, capsys):
 
 def test_evaluation_says_what_scikit_learn_says(tables, trained, capsys):
     from sklearn.metrics import accuracy_score, r2_score
-
-    import fastnn
 
     given = whole(tables / "t.csv").columns
     for target, score, title in (("price", r2_score, "R²"), ("sold", accuracy_score, "accuracy")):
@@ -575,6 +574,56 @@ def test_standard_input_and_output(tables, trained, capsysbinary, monkeypatch):
     monkeypatch.setattr(sys, "stdin", Piped)
     assert main(["predict", str(trained["price"]), "-", "-o", "-"]) == 0
     assert capsysbinary.readouterr().out.count(b"\n") == N + 1
+
+
+def run_alone(start, arguments, *folders):
+    """Run the command in a process of its own, which finds modules in these folders first."""
+    path = [*map(str, folders), str(Path(fastnn.__file__).parents[1])]
+    return subprocess.run(
+        [sys.executable, *map(str, start), *map(str, arguments)], check=False, capture_output=True, text=True,
+        timeout=100, env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("module", ["numpy", "sklearn"])
+@pytest.mark.parametrize("how", ["-m", "script", "program"])
+def test_an_interruption_while_modules_are_imported(how, module, tables, tmp_path):
+    """The command says so in one line, in whichever import it is; a program gets the exception."""
+    (tmp_path / f"{module}.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)\n", encoding="utf-8"
+    )
+    script = tmp_path / ("fastnn" if how == "script" else "program.py")
+    script.write_text(
+        "import sys\nfrom fastnn.__main__ import main\nsys.exit(main())\n"
+        if how == "script"
+        else f"import fastnn, {module}\n",
+        encoding="utf-8",
+    )
+    start = ["-m", "fastnn"] if how == "-m" else [script]
+    found = run_alone(start, ["train", tables / "t.csv", "--target", "price", "-o", tmp_path / "m"], tmp_path)
+    if how == "program":
+        assert found.returncode in (-2, 130)
+        assert "KeyboardInterrupt" in found.stderr
+    else:
+        assert (found.returncode, found.stderr, found.stdout) == (130, "interrupted\n", "")
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_what_is_full_is_named(tables, trained, tmp_path):
+    limited = (
+        "import resource, sys; from fastnn.cli import main; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); "
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    out = tmp_path / "out.csv"
+    found = run_alone(["-c", limited], ["predict", trained["price"], tables / "t.csv", "-o", out])
+    assert (found.returncode, found.stderr) == (1, f"fastnn: {out}: File too large\n")
+    assert not [*tmp_path.iterdir()]
+    for arguments in (["predict", trained["price"], tables / "t.csv"], ["show", trained["price"]]):
+        whole_line = shlex.join([sys.executable, "-m", "fastnn", *map(str, arguments)])
+        found = run_alone(["-c", "import os, sys; sys.exit(os.system(sys.argv[1]) >> 8)"], [f"{whole_line} >/dev/full"])
+        assert (found.returncode, found.stderr) == (1, "fastnn: standard output: No space left on device\n")
 
 
 def small_net():

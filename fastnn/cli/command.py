@@ -11,11 +11,12 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from fastnn import __version__, show_config
-from fastnn.cli.errors import DONE, FAILED, INTERRUPTED, CommandError
+from fastnn import __version__, interrupts, show_config
+from fastnn.cli.errors import DONE, FAILED, CommandError
 from fastnn.cli.files import FORMATS
 from fastnn.demo import demo
 from fastnn.formats import ModelFormatError
+from fastnn.formats.safely import FULL
 from fastnn.formats.showing import show
 
 _ENDS = "exit codes: 0 done, 1 the data, a file or the model is at fault, 2 an option is, 130 interrupted"
@@ -93,8 +94,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    asked = parser().parse_args(argv)
+    asked = argparse.Namespace(debug="--debug" in (sys.argv if argv is None else argv))
     try:
+        asked = parser().parse_args(argv)  # which imports what the command needs
+        interrupts.raise_again()
         with warnings.catch_warnings():
             warnings.showwarning = _warned
             code = asked.function(asked)
@@ -107,8 +110,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"fastnn: {_said(error)}", file=sys.stderr)
         return error.code if isinstance(error, CommandError) else FAILED
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        print(interrupts.SAID, file=sys.stderr)
+        return interrupts.INTERRUPTED
     else:
         return code if isinstance(code, int) else DONE
     return DONE
@@ -118,6 +121,8 @@ def _said(error: BaseException) -> str:
     """Return an error in one line."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno in FULL:  # files are named by what writes them
+        return f"standard output: {error.strerror}"
     if isinstance(error, MemoryError):
         return f"memory is not enough: {error}" if str(error) else "memory is not enough"
     return " ".join(str(error).split()) or type(error).__name__

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130  # exit codes
+DONE, FAILED, MISUSED = 0, 1, 2  # exit codes
 
 
 class CommandError(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -13,6 +14,7 @@ from typing import IO, Any
 if sys.platform != "win32":
     import fcntl
 
+FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # what writing alone can meet
 _written = count()
 _writing: set[str] = set()  # files of this process
 
@@ -51,7 +53,7 @@ def replace(path: str | os.PathLike[str], parts: Iterable[Any]) -> None:
         os.replace(beside, target)
         made = False
     except OSError as error:
-        if error.filename == beside:
+        if error.filename == beside or (error.filename is None and error.errno in FULL):
             error.filename = target
         raise
     finally:
