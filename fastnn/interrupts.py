@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -40,9 +40,6 @@ def raise_again() -> None:
 
 
 # A shell lets processes in the background ignore the signal, and so they go on
-if (
-    _is_command()
-    and threading.current_thread() is threading.main_thread()
-    and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-):
-    signal.signal(signal.SIGINT, _end)
+if _is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    with suppress(ValueError):  # only the main thread may say so
+        signal.signal(signal.SIGINT, _end)
