@@ -591,7 +591,7 @@ def run_alone(start, arguments, *folders):
 def test_an_interruption_while_modules_are_imported(how, module, tables, tmp_path):
     """The command says so in one line, in whichever import it is; a program gets the exception."""
     (tmp_path / f"{module}.py").write_text(
-        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)\n", encoding="utf-8"
+        "import os, signal, time\nexec('os.kill(os.getpid(), signal.SIGINT); time.sleep(9)')\n", encoding="utf-8"
     )
     script = tmp_path / ("fastnn" if how == "script" else "program.py")
     script.write_text(

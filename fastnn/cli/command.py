@@ -49,7 +49,7 @@ class _Parser(argparse.ArgumentParser):
             module, self.module = _module(self.module), None
             module.add_to(self)
             self.epilog = f"{module.EXAMPLE}\n\n{_ENDS}"
-            self.set_defaults(function=module.run)
+            self.set_defaults(function=module.run, reads=self.reads)
             if self.reads:
                 _add_reading(self)
             if self.writes:
@@ -96,7 +96,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     asked = argparse.Namespace(debug="--debug" in (sys.argv if argv is None else argv))
     try:
-        asked = parser().parse_args(argv)  # which imports what the command needs
+        asked = parser().parse_args(argv)
+        if getattr(asked, "reads", False):
+            _module("kinds")  # and with it scikit-learn: Python ends by the signal after one in an import's exec()
         interrupts.raise_again()
         with warnings.catch_warnings():
             warnings.showwarning = _warned
