@@ -96,7 +96,7 @@ SANITIZE = os.environ.get("FASTNN_SANITIZE", "0") not in ("", "0")
 
 PACKAGE = "fastnn._core"
 SHARED = "cython_shared"  # the module with what all others need of Cython's memoryviews
-SMALL = (SHARED, "kernel", "team", "cpu")
+SMALL = {SHARED: "-Os", "kernel": "-Os", "cpu": "-Os", "team": "-O2", "tape": "-O2"}
 # Losses have many loops, each in several forms: what is left behind their vectors is not written out 15 times. They are
 # a seventh smaller, and as fast; with fewer, or in other families, GCC leaves sums out of vectors.
 FEW_COPIES = ["--param=max-completely-peel-times=8"]
@@ -145,8 +145,8 @@ def extensions():
     layout = crc32(b"".join(Path("src", name).read_bytes() for name in LAYOUT_FILES))
 
     def extension(name, *sources, isa_flags=(), macros=()):
-        # What checks arguments and has no loops over numbers is small rather than unrolled.
-        small = ["-O2" if name == "team" else "-Os"] if name in SMALL and "-O3" in compile_flags else []
+        # What has no loops over numbers is small rather than unrolled; what runs at every step is as fast with -O2.
+        small = [SMALL[name]] if name in SMALL and "-O3" in compile_flags else []
         return Extension(
             f"{PACKAGE}.{name}",
             [source.as_posix() for source in sources],
