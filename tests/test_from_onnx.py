@@ -238,6 +238,24 @@ def test_bounds_and_kinks_are_kept_wherever_they_are():
     assert {name: "node '" in message for name, message in refused.items()} == {"truths are numbers": True}
 
 
+def filled(asked, inputs, rest, then="Identity"):
+    """Nodes that make another number of one that is special: what is asked of it, and what is chosen."""
+    nodes = [
+        helper.make_node(asked, inputs, ["c"], name="asked"),
+        helper.make_node("Where", ["c", *rest], ["f"], name="filled"),
+        helper.make_node(then, ["f"], ["y"], name="then"),
+    ]
+    return nodes, {"zero": np.float32(0), "five": np.float32(5), "inf": np.float32(np.inf)}
+
+
+FILLED = [
+    ("IsNaN", ["x"], ["zero", "x"]), ("Equal", ["x", "x"], ["x", "five"]), ("IsNaN", ["x"], ["zero", "x"], "Relu"),
+    ("Equal", ["x", "x"], ["x", "zero"], "Tanh"), ("Equal", ["x", "inf"], ["zero", "x"]),
+    ("LessOrEqual", ["x", "inf"], ["x", "zero"]), ("Less", ["x", "inf"], ["x", "five"], "Softplus"),
+    ("LessOrEqual", ["x", "inf"], ["x", "zero"], "Relu"),
+]  # fmt: skip
+
+
 def test_what_changes_numbers_is_no_activation_and_numbers_are_finite():
     back = of_one("Cast", to=1)
     batch = {"s": np.ones(3, "f"), "o": np.ones(3, "f"), "m": np.ones(3, "f"), "v": np.array([1, -0.5, 1], "f")}
@@ -254,6 +272,8 @@ def test_what_changes_numbers_is_no_activation_and_numbers_are_finite():
             r"\(BatchNormalization\): the smallest variance is -0.5",
         ),
         (in_a_row(of_one("LeakyRelu", alpha=float("inf"))), r"\(LeakyRelu\): its alpha is inf"),
+        (in_a_row(of_one("LeakyRelu", alpha=-0.5)), r"node 'node 0' \(LeakyRelu\): .*negative_slope is -0.5"),
+        *((filled(*own), r"node 'filled' \(Where\): ") for own in FILLED),
         (in_a_row(of_one("Clip", 3, 2)), r"\(Clip\): its bounds are 3.0 and 2.0"),
     ]
     for wrong in (np.nan, np.inf, -np.inf):

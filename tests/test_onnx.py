@@ -94,7 +94,7 @@ def test_a_model_is_of_an_old_opset_with_an_open_number_of_rows_and_says_what_ma
 
     by_column = session(to_onnx(net, inputs="columns", outputs="columns", labels=True))
     assert [one.name for one in by_column.get_inputs()] == ["a", "b", "x2", "x", "probabilities", "label"]
-    assert [one.name for one in by_column.get_outputs()] == ["label_1", "low", "Ä", "label_2"]
+    assert [one.name for one in by_column.get_outputs()] == ["label_2", "low", "Ä", "label_1"]
     given = {one.name: inputs()[:, [i]].astype("f") for i, one in enumerate(by_column.get_inputs())}
     names, *each = by_column.run(None, given)
     assert names.tolist() == labels.tolist()
@@ -135,6 +135,10 @@ def test_what_cannot_be_written_says_so(tmp_path):
         (lambda: to_onnx(net, path, outputs=3), (TypeError, ValueError), "to_onnx: outputs"),
         (lambda: to_onnx(net, path, labels=2), TypeError, "to_onnx: labels"),
         (lambda: to_onnx(net, tmp_path / "none" / "net.onnx"), FileNotFoundError, "none"),
+        (lambda: to_onnx(net, ""), FileNotFoundError, r"expected the name of a file: ''$"),
+        (lambda: to_onnx(net, tmp_path), IsADirectoryError, r"expected the name of a file: '[^']*'$"),
+        (lambda: fastnn.to_c(net, ""), (FileNotFoundError, ValueError), "path is ''|name of a file: ''$"),
+        (lambda: net.save(tmp_path), IsADirectoryError, r"expected the name of a file: '[^']*'$"),
     ):
         with pytest.raises(error, match=match):
             wrong()

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import tempfile
 import warnings
 
 import numpy as np
@@ -242,6 +244,26 @@ def test_columns_that_are_dropped_are_no_inputs_and_labels_are_of_their_kind():
         assert labels.tolist() == model.predict(frame).tolist()
 
 
+def test_names_that_were_given_go_before_those_that_were_not():
+    x = np.random.default_rng(0).normal(size=(FEW, 5))
+    named = ["", "x0", "label", "probabilities", "cost"]
+    frame = pd.DataFrame(x, columns=named).assign(text=["u", "v"] * (FEW // 2))
+    classifier = TabularClassifier("fast", n_nets=1, random_state=0).fit(frame, (x[:, 1] > 0).astype(int))
+    own = session(to_onnx(classifier))
+    assert [one.name for one in own.get_inputs()] == ["x0_1", *named[1:], "text"]
+    assert [one.name for one in own.get_outputs()] == ["label_1", "probabilities_1"]
+    rows = frame.rename(columns={"": "x0_1"})
+    close(own.run(["probabilities_1"], fed(own, rows))[0], classifier.predict_proba(frame), 1e-12)
+    regressor = TabularRegressor("fast", n_nets=1, random_state=0).fit(frame, pd.Series(x[:, 1], name="cost"))
+    for inputs, name in (("columns", "cost_1"), (None, "cost_1")):
+        own = session(to_onnx(regressor, inputs=inputs))
+        assert [one.name for one in own.get_outputs()] == [name]
+        close(own.run(None, fed(own, rows))[0], regressor.predict(frame), 1e-12)
+    plain = TabularRegressor("fast", n_nets=1, random_state=0).fit(x, pd.Series(x[:, 1], name="x"))
+    own = session(to_onnx(plain))
+    assert ([one.name for one in own.get_inputs()], own.get_outputs()[0].name) == (["x_1"], "x")
+
+
 # -- multi-layer perceptrons ------------------------------------------------------------------------------------------
 
 X = np.random.default_rng(3).normal(size=(80, 4))
@@ -352,6 +374,12 @@ def fit(column, **more):
         return TabularRegressor("fast", n_nets=1, random_state=0, **more).fit(frame, np.arange(FEW))
 
 
+def load_bytes(model):
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(os.path.join(folder, "m"))
+        return fastnn.load(os.path.join(folder, "m"))
+
+
 def classified(classes):
     return TabularClassifier("fast", n_nets=1, random_state=0).fit(X[:FEW], np.array(classes)[TWO[:FEW]])
 
@@ -362,6 +390,22 @@ REFUSED = {
     "bytes": (lambda: fit([b"a", b"b"] * 30), {}, "column 'odd' holds bytes, which other formats cannot hold: change"),
     "beyond 64 bits": (lambda: fit([10**30 + i for i in range(FEW)]), {}, "column 'odd' holds whole numbers beyond 64"),
     "unsigned": (lambda: fit(np.arange(FEW, dtype="u8") + np.uint64(2**63)), {}, "column 'odd' holds whole numbers b"),
+    "unsigned, some": (
+        lambda: fit(np.uint64(2**60) + np.arange(FEW, dtype="u8") * np.uint64(2**58)), {},
+        f"column 'odd' holds whole numbers beyond 64 bits, up to {2**60 + 59 * 2**58}",
+    ),
+    "unsigned, some, from a file": (
+        lambda: load_bytes(fit(np.uint64(2**60) + np.arange(FEW, dtype="u8") * np.uint64(2**58))), {},
+        "column 'odd' holds whole numbers beyond 64 bits, up to",
+    ),
+    "the empty text beside none": (
+        lambda: fit(["a", "", None] * 20), {}, "column 'odd' holds the text \"\" beside missing values",
+    ),
+    "the empty text beside none, of the perceptrons": (
+        lambda: MLPRegressor(hidden_layer_sizes=(2,), max_iter=1, categorical_features=[1]).fit(
+            pd.DataFrame({"a": np.arange(60.0), "odd": ["a", "", None] * 20}), np.arange(60)
+        ), {}, "column 'odd' holds the text \"\" beside missing values",
+    ),
     "categories beyond 64 bits": (lambda: fit(pd.Categorical([2**70, 2**71] * 30)), {}, "column 'odd' holds whole num"),
     "categories of large numbers and fractions": (
         lambda: fit(pd.Categorical(pd.Index([2**60 + 1, 0.5] * 30, dtype=object))), {},
@@ -380,6 +424,7 @@ REFUSED = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_onnx_cannot_hold_says_which_part_it_is(case, tmp_path):
     make, settings, message = REFUSED[case]

@@ -476,6 +476,8 @@ def test_arrays_that_are_no_weights_are_refused_and_nothing_is_written():
         fastnn.from_torch({3: np.ones(2)})
     with pytest.raises(ValueError, match=r"0 layers with arrays were given .*, and the model has 2"):
         fastnn.from_torch({}, into=net)
+    with pytest.raises(ValueError, match=r"from_torch: there are no arrays, expected those of one layer at least"):
+        fastnn.from_torch({})
 
 
 def test_what_predicts_and_trains_goes_on_with_the_new_weights():
@@ -524,6 +526,11 @@ WRONG_LISTS = {
     "vector": ([B1, W1], r"array 0 has shape \(8,\), expected a matrix of weights"),
     "twice": ([W1, B1, B1], r"array 2 has shape \(8,\), expected a matrix"),
     "none": ([], "there are no arrays"),
+    "row of biases": ([W1, B1[None]], r"array 1 has shape \(1, 8\), behind weights .*: biases are 1-D, .*, \(8,\)"),
+    "row in a pair": ([(W1, B1), (W2, B2[None])], r"array 3 has shape \(1, 2\), behind .*: biases are 1-D"),
+    "column in a pair": ([(W1, B1[:, None]), (W2, B2)], r"array 1 has shape \(8, 1\), behind .*: biases are 1-D"),
+    "one bias": ([np.ones((3, 1)), np.ones((1, 1))], r"array 1 has shape \(1, 1\), behind .*: biases are 1-D"),
+    "row behind a square": ([W1[:3, :3], B1[None, :3]], r"array 1 has shape \(1, 3\), behind .*: biases are 1-D"),
     "cube": ([np.ones((2, 2, 2))], r"array 0 has shape \(2, 2, 2\)"),
 }
 
@@ -539,6 +546,11 @@ def test_lists_that_do_not_fit_name_layer_and_shapes(case):
 
 
 def test_what_is_no_list_of_arrays():
+    with pytest.raises(ValueError, match=r"array 1 has shape \(6, 1\), behind .*: biases are 1-D"):
+        fastnn.from_numpy([W1.T[:6], np.ones((6, 1))], orientation="out_in")
+    ones = fastnn.from_numpy([(np.ones((3, 1)),), (np.full((1, 1), 5),)], activation="identity")
+    assert ones.predict([[1, 1, 1]]).tolist() == [[15.0]]
+    assert fastnn.from_numpy([W1, np.ones((8, 1))], activation="tanh").n_out == 1
     with pytest.raises(TypeError, match=r"got ndarray of shape \(6, 8\), expected a list of arrays"):
         fastnn.from_numpy(W1)
     with pytest.raises(ValueError, match="8 arrays were given, and the layers of the model take 4"):

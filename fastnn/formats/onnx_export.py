@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -122,12 +122,13 @@ def to_onnx(
             "fastnn.sklearn"
         )
     to = Operators(graph.dtype)
-    declared, found = _inputs(graph, given == "columns", to)
-    outputs_of = [_names(output, per_output, to) for output in predicted]
+    wishes = [_inputs_named(graph, given == "columns"), *(_outputs_named(one, per_output, about) for one in predicted)]
+    names, *outputs_of = _called(wishes, to)
+    declared, found = _inputs(graph, names, to)
     found = write_nodes(graph, found, to)
     made = list[Made]()
-    for output, names in zip(predicted, outputs_of, strict=True):
-        made += _outputs(output, found[output.value.name], names, to)
+    for output, own in zip(predicted, outputs_of, strict=True):
+        made += _outputs(output, found[output.value.name], own, per_output, to)
     model = made_model(to, declared, made, _metadata(about))
     if path is not None:
         replace(path, [model.SerializeToString()])
@@ -212,39 +213,64 @@ def _predicted(net: Network | Layer, graph: Graph, with_labels: bool) -> list[Ou
     return [*found, Output(graph.y, _OUTPUTS.get(graph.gives or "", "y"), (n,), of_columns)]
 
 
-def _inputs(graph: Graph, per_column: bool, to: Operators) -> tuple[list[Tensor], dict[str, Operand]]:
+class _Wish(NamedTuple):
+    """How an input or output is to be called; a name that was given, as of a column, goes before one that is ours."""
+
+    name: str
+    is_given: bool = False
+
+
+def _called(wishes: Sequence[Sequence[_Wish]], to: Operators) -> list[list[str]]:
+    """Return names, no two of which are the same: those that were given as they are, where two are not equal."""
+    found: dict[tuple[int, int], str] = {}
+    places = [(i, j) for i, row in enumerate(wishes) for j in range(len(row))]
+    for i, j in sorted(places, key=lambda place: not wishes[place[0]][place[1]].is_given):
+        found[i, j] = to.name(wishes[i][j].name)
+    return [[found[i, j] for j in range(len(row))] for i, row in enumerate(wishes)]
+
+
+def _inputs_named(graph: Graph, per_column: bool) -> list[_Wish]:
+    """Return how the inputs are to be called."""
+    if isinstance(graph, TableGraph) and not graph.is_matrix:
+        return [_Wish(one.title or f"x{i}", bool(one.title)) for i, one in enumerate(graph.inputs)]
+    if not per_column:
+        return [_Wish("x")]
+    names = graph.feature_names or [""] * graph.x.n
+    return [_Wish(name or f"x{i}", bool(name)) for i, name in enumerate(names)]
+
+
+def _outputs_named(output: Output, per_output: bool, about: Mapping[str, Any]) -> list[_Wish]:
+    """Return how an output is to be called, or its columns."""
+    title = output.title
+    whole = [_Wish(title, title == about.get("target_name"))]
+    if not per_output or not output.shape:
+        return whole
+    n = int(np.prod(output.shape))
+    if output.names:
+        return [_Wish(name or f"{title}{i}", bool(name)) for i, name in enumerate(output.names)]
+    return whole if n == 1 else [_Wish(f"{title}{i}") for i in range(n)]
+
+
+def _inputs(graph: Graph, names: Sequence[str], to: Operators) -> tuple[list[Tensor], dict[str, Operand]]:
     """Return the inputs of the model, and what the graph calls its own by them."""
-    if isinstance(graph, TableGraph) and not (graph.is_matrix and per_column):
-        names = [to.name(one.title or f"x{i}") for i, one in enumerate(graph.inputs)]
+    if isinstance(graph, TableGraph) and len(names) == len(graph.inputs):
         declared = [(name, x.dtype, ["rows", x.n]) for name, (x, *_) in zip(names, graph.inputs, strict=True)]
         return declared, {x.name: Operand(name, to) for name, (x, *_) in zip(names, graph.inputs, strict=True)}
-    if not per_column:
-        name = to.name("x")
-        return [(name, graph.dtype, ["rows", graph.x.n])], {graph.x.name: Operand(name, to)}
-    wishes = graph.feature_names or [f"x{i}" for i in range(graph.x.n)]
-    names = [to.name(wish or f"x{i}") for i, wish in enumerate(wishes)]
+    if len(names) == 1:
+        return [(names[0], graph.dtype, ["rows", graph.x.n])], {graph.x.name: Operand(names[0], to)}
     x = to.op("Concat", *(Operand(name, to) for name in names), axis=1)
     return [(name, graph.dtype, ["rows", 1]) for name in names], {graph.x.name: x}
 
 
-def _names(output: Output, per_output: bool, to: Operators) -> list[str] | str:
-    """Return the name of an output, or those of its columns."""
-    if not per_output or not output.shape:
-        return to.name(output.title)
-    n, title = int(np.prod(output.shape)), output.title
-    wishes = output.names or ([title] if n == 1 else [f"{title}{i}" for i in range(n)])
-    return [to.name(wish or f"{title}{i}") for i, wish in enumerate(wishes)]
-
-
-def _outputs(output: Output, value: Operand, names: list[str] | str, to: Operators) -> list[Made]:
-    """Return a value as it is predicted, by one name, or its columns, by a list of them."""
+def _outputs(output: Output, value: Operand, names: list[str], per_output: bool, to: Operators) -> list[Made]:
+    """Return a value as it is predicted, by one name, or its columns, by one each."""
     dtype = output.value.dtype
-    if isinstance(names, list):
+    if per_output and output.shape:
         each = [to.op("Slice", value, *map(to.integers, (i, i + 1, 1))) for i in range(len(names))]
         return [(to.rename(one, name), dtype, ["rows", 1]) for one, name in zip(each, names, strict=True)]
     if len(output.shape) > 1:
         value = to.op("Reshape", value, to.integers(0, *output.shape))
-    return [(to.rename(value, names), dtype, ["rows", *output.shape])]
+    return [(to.rename(value, names[0]), dtype, ["rows", *output.shape])]
 
 
 def _metadata(about: Mapping[str, Any]) -> dict[str, str]:

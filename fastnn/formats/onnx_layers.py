@@ -96,6 +96,11 @@ def layer_of(step: Step) -> Merge:
     if isinstance(made, tuple):  # of what stands before the step that it reads
         made, source = [made[0]], made[1]
     for plan in made:
+        try:
+            if plan.rows is None:
+                plan.kind(*plan.given, **plan.options)
+        except ValueError as error:
+            raise step.fail(str(error)) from None
         for name, array in plan.arrays.items():
             if not np.isfinite(array).all():
                 raise step.fail(

@@ -60,6 +60,28 @@ def rows_around(constants: Sequence[float]) -> Array:
     return np.concatenate([_ROWS, *scaled, mixed, level])
 
 
+SPECIAL = np.array([np.nan, np.inf, -np.inf, -0.0])
+_SPECIAL_ROWS = _ROWS[: 2 * len(SPECIAL)].copy()
+_SPECIAL_ROWS[:, 2] = np.tile(SPECIAL, 2)
+
+
+def agree_beyond(of_numbers: Any, expected: Any, of_rows: bool = False, may_choose: bool = False) -> bool:
+    """Whether functions make the same of special numbers: NaN of NaN, and of infinities what has not overflown.
+
+    In a row with an infinity either may overflow. `may_choose` is of one that may make a number of NaN, which is on
+    neither side of a bound.
+    """
+    x = _SPECIAL_ROWS if of_rows else SPECIAL
+    with np.errstate(all="ignore"):
+        y, z = of_numbers(x), expected(x)
+        if y is None:
+            return False
+        is_missing = np.isnan(x).any(axis=-1, keepdims=True) if of_rows else np.isnan(x)
+        is_same = np.isfinite(z) & np.isclose(y, z, _RELATIVE["float32"], _ABSOLUTE)
+        is_same |= ~np.isfinite(y) | (~np.isfinite(z) & of_rows)
+        return bool(np.where(is_missing, np.isnan(y) | may_choose, is_same).all())
+
+
 def within(x: Array, y: Array) -> bool:
     """Whether y is finite but where large numbers overflow, from one on, on either side."""
     finite = np.isfinite(y)

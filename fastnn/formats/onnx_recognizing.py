@@ -6,8 +6,8 @@ single numbers is computed for numbers of all sizes that the dtype has, and comp
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from fastnn.arena import Array
 from fastnn.formats.formulas import FORMULAS, Numpy
 from fastnn.formats.onnx_computing import COMPUTED, OF_ROWS, compute
-from fastnn.formats.onnx_probes import LARGE, MODERATE, PROBE, agree, around, rows_around, within
+from fastnn.formats.onnx_probes import LARGE, MODERATE, PROBE, agree, agree_beyond, around, rows_around, within
 from fastnn.formats.onnx_steps import Step
 from fastnn.layers.activation import BY_NAME, Activation
 
@@ -28,6 +28,7 @@ ENDS = frozenset(  # of groups; others are what they are
 )
 _COMPARING = frozenset(("Max", "Min", "Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Equal"))
 _NOT_OF_ALL = frozenset(("Sqrt", "Log", "Pow"))  # of numbers: NaN is what they make of the others
+_CHOOSING = {"hard_shrink": 2, "soft_shrink": 2, "threshold": 1}  # with so many bounds, as exporters write them
 _VANISHING = frozenset(("Exp", "Sigmoid", "Softmax"))
 
 Found = tuple[type, tuple[Any, ...], dict[str, Any]]  # a class of layers, and what it is made with
@@ -187,6 +188,8 @@ class _Group:
                 constants += [float(v.reshape(())) for v in one.inputs if isinstance(v, np.ndarray) and v.dtype != bool]
             constants += [own for own in one.attributes.values() if isinstance(own, float)]
         self.constants = [*dict.fromkeys(constants)]
+        asks = any(one.op in ("IsNaN", "Equal") for one in steps) or not np.isfinite(self.constants).all()
+        self.n_bounds = np.inf if asks else sum(one.op in _COMPARING for one in steps)
 
     def __call__(self, x: Array, crossed: list[Array] | None = None) -> Array | None:
         """Return what it makes of x, None where it is no function of all numbers.
@@ -247,7 +250,12 @@ def _found(group: _Group, dtype: str) -> tuple[Found | None] | None:
         y = group(rows)
         if y is None or not np.isfinite(y[:MODERATE]).all():
             return None
-        return next(((found,) for found, expected in _of_rows(rows, numbers) if agree(rows, y, expected, dtype)), None)
+        for found, expected in _of_rows(numbers):
+            with np.errstate(all="ignore"):
+                is_same = agree(rows, y, expected(rows), dtype)
+            if is_same and agree_beyond(group, expected, of_rows=True):
+                return (found,)
+        return None
     y = group(PROBE)
     if y is None or not within(PROBE, y):
         return None
@@ -268,6 +276,9 @@ def _found(group: _Group, dtype: str) -> tuple[Found | None] | None:
 
 def _is_same(group: _Group, name: str, constants: tuple[float, ...], dtype: str) -> bool:
     """Whether a group is an activation for all numbers: of all sizes, near its constants, and near its kinks."""
+    may_choose = group.n_bounds <= _CHOOSING.get(name, -1) and (name == "threshold" or constants[0] != 0)
+    if not agree_beyond(group, lambda x: FORMULAS[name](Numpy, x, *constants), may_choose=may_choose):
+        return False
     x = around((*group.constants, *constants), dtype)
     for i in range(_REFINED):
         crossed: list[Array] = []
@@ -328,7 +339,8 @@ def _of_numbers(
                 yield kind, own, name, own
 
 
-def _of_rows(x: Array, numbers: list[float]) -> Iterator[tuple[Found, Array]]:
+def _of_rows(numbers: list[float]) -> Iterator[tuple[Found, Callable[[Array], Array]]]:
+    """Yield the layers of rows, with what they compute."""
     from fastnn.layers.normalization import LayerNorm, RMSNorm
     from fastnn.layers.of_rows import LogSoftmax, Softmax, Softmin
 
@@ -336,12 +348,16 @@ def _of_rows(x: Array, numbers: list[float]) -> Iterator[tuple[Found, Array]]:
         z = x - x.max(axis=1, keepdims=True)
         return np.asarray(z - np.log(np.exp(z).sum(axis=1, keepdims=True)))
 
-    with np.errstate(all="ignore"):
-        yield (Softmax, (), {}), np.exp(log_softmax(x))
-        yield (LogSoftmax, (), {}), log_softmax(x)
-        yield (Softmin, (), {}), np.exp(log_softmax(-x))
-        for eps in numbers:
-            if 0 < eps < 1:
-                centered = x - x.mean(axis=1, keepdims=True)
-                yield (LayerNorm, (eps,), {}), centered / np.sqrt(np.square(centered).mean(axis=1, keepdims=True) + eps)
-                yield (RMSNorm, (eps,), {}), x / np.sqrt(np.square(x).mean(axis=1, keepdims=True) + eps)
+    def rms_norm(x: Array, eps: float) -> Array:
+        return np.asarray(x / np.sqrt(np.square(x).mean(axis=1, keepdims=True) + eps))
+
+    def layer_norm(x: Array, eps: float) -> Array:
+        return rms_norm(x - x.mean(axis=1, keepdims=True), eps)
+
+    yield (Softmax, (), {}), lambda x: np.exp(log_softmax(x))
+    yield (LogSoftmax, (), {}), log_softmax
+    yield (Softmin, (), {}), lambda x: np.exp(log_softmax(-x))
+    for eps in numbers:
+        if 0 < eps < 1:
+            yield (LayerNorm, (eps,), {}), partial(layer_norm, eps=eps)
+            yield (RMSNorm, (eps,), {}), partial(rms_norm, eps=eps)

@@ -25,9 +25,13 @@ def replace(path: str | os.PathLike[str], parts: Iterable[Any]) -> None:
     Raises
     ------
     OSError
-        Where it cannot be written: what was there before is as it was.
+        Where it cannot be written, with its name: what was there before is as it was.
     """
+    if not os.fspath(path):
+        raise FileNotFoundError(errno.ENOENT, "expected the name of a file", os.fspath(path))
     target = os.path.realpath(path)  # a link stays one
+    if os.path.isdir(target):
+        raise IsADirectoryError(errno.EISDIR, "expected the name of a file", os.fspath(path))
     folder, name = os.path.split(target)
     start = f".{name[:200]}."
     _clear(folder, start)

@@ -317,11 +317,13 @@ def graph_of_numbers(what: str, model: object) -> Graph:
         raise ValueError(f"{what}: {error}") from error
     odd = next((one for one in graph.inputs if one.holds != "numbers"), None)
     if not graph.is_matrix or len(graph.outputs) > 1 or len(graph.outputs[0].shape) > 1:
-        why = "it predicts several things"
+        why = "predicts several things"
         if not graph.is_matrix:
-            why = "some of its columns are no numbers" if odd is None else f"column {odd.title!r} holds {odd.holds}"
+            why = "reads columns that are no numbers"
+            if odd is not None:
+                why = f"reads other columns: column {odd.title!r} holds {odd.holds}"
         raise ValueError(
-            f"{what} writes an estimator that reads numbers and predicts one matrix, and of this {name} {why}: "
+            f"{what} writes an estimator that reads numbers and predicts one matrix, and this {name} {why}: "
             f"{_OTHERWISE}"
         )
     graph.gives = _MEANINGS.get(graph.outputs[0].title, "numbers")

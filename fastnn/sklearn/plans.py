@@ -118,29 +118,32 @@ class Dropped(Plan):
 class NumberPlan(Plan):
     """x, or the median of those that are known; behind all of them 1 where it was missing.
 
-    Of whole numbers beyond 2^53 it is x - first, so that those which lie together stay apart.
+    Of whole numbers beyond 2^53 it is x - first, so that those which lie together stay apart; `last` is the largest one
+    of the fit, if it is beyond 64 bits with a sign, else 0.
     """
 
-    __slots__ = ("first", "marks", "median")
+    __slots__ = ("first", "last", "marks", "median")
     kind = "number"
 
-    def __init__(self, place: int, name: str, missing: int, marks: bool, median: float, first: int = 0) -> None:
+    def __init__(
+        self, place: int, name: str, missing: int, marks: bool, median: float, first: int = 0, last: int = 0
+    ) -> None:
         super().__init__(place, name, missing)
-        self.marks, self.median, self.first = marks, median, first
+        self.marks, self.median, self.first, self.last = marks, median, first, last
 
     def state(self) -> dict[str, Any]:
         return {"marks": self.marks, "median": self.median, "first": self.first}
 
     @classmethod
     def learnt(
-        cls, place: int, name: str, missing: int, x: Floats, weight: Floats | None, unknown: Any, first: int
+        cls, place: int, name: str, missing: int, x: Floats, weight: Floats | None, unknown: Any, first: int, last: int
     ) -> NumberPlan:
         """Return what becomes of the numbers of a fit."""
         if not missing:
-            return cls(place, name, 0, False, 0.0, first)
+            return cls(place, name, 0, False, 0.0, first, last)
         of_known = None if weight is None else weight[~unknown]
         median = float(weighted_quantiles(None, x[~unknown][:, None], of_known, [0.5])[0, 0])
-        return cls(place, name, missing, True, median, first)
+        return cls(place, name, missing, True, median, first, last)
 
     @property
     def made(self) -> list[str]:
@@ -156,6 +159,8 @@ class NumberPlan(Plan):
     def given_as(self) -> str:
         if not -(2**63) < self.first < 2**63:
             raise self._refuse(f"holds whole numbers beyond 64 bits, from {self.first} on")
+        if self.first and self.last:
+            raise self._refuse(f"holds whole numbers beyond 64 bits, up to {self.last}")
         return "whole numbers" if self.first else "numbers"
 
 
@@ -302,6 +307,8 @@ class CategoryPlan(Plan):
         if self.kinds != {"text"} and self.kinds != {"number"}:
             raise self._refuse(f"holds {' and '.join(_KINDS[kind] for kind in sorted(self.kinds))}")
         if self.kinds == {"text"}:
+            if self.missing and "" in self.values:
+                raise self._refuse('holds the text "" beside missing values, both of them given as ""')
             return "text"
         if not any(isinstance(value, int) and abs(value) > EXACT for value in self.values):
             return "numbers"

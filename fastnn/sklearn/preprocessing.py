@@ -134,7 +134,7 @@ class Preprocessing:
             if not category.values and not missing:
                 return Dropped(place, name, 0, "category", f"each of its {len(counts)} values occurs once")
             return category
-        first = _first_of(name, column, rows) if column.whole is not None else 0
+        first, last = _ends_of(name, column, rows) if column.whole is not None else (0, 0)
         x = less(column, first)
         x = x if rows is None else x[rows]
         if column.kind == "date":
@@ -151,7 +151,7 @@ class Preprocessing:
             return Dropped(place, name, 0, column.kind, f"it is {least} in all rows")
         if column.kind == "date":
             return DatePlan.learnt(place, name, missing, x)
-        return NumberPlan.learnt(place, name, missing, x, weight, unknown, first)
+        return NumberPlan.learnt(place, name, missing, x, weight, unknown, first, last if last >= 2**63 else 0)
 
     def _arrange(self) -> None:
         """Say where in the matrix what becomes of each column stands."""
@@ -361,6 +361,7 @@ class Preprocessing:
             "marks": self._may_lack,
             "medians": self._medians,
             "firsts": [[i, plan.first] for i, plan in enumerate(self._plain) if plan.first],
+            "lasts": [[i, plan.last] for i, plan in enumerate(self._plain) if plan.last],
             "columns": [plan.state() for plan in self.plans if not isinstance(plan, NumberPlan)],
             "center": self.center,
             "factor": self.factor,
@@ -379,9 +380,9 @@ class Preprocessing:
         missing = state.array("missing", np.int64, n).tolist()
         numbers = becomes.count(_LETTERS[NumberPlan])
         marks, medians = state.array("marks", np.bool_, numbers), state.array("medians", np.float64, numbers)
-        firsts = state.pairs("firsts", numbers)
-        of_firsts = [firsts.get(i, 0) for i in range(numbers)]
-        of_numbers = zip(marks.tolist(), medians.tolist(), of_firsts, strict=True)
+        ends = [state.pairs("firsts", numbers), state.pairs("lasts", numbers) if state.has("lasts") else {}]
+        of_ends = [[own.get(i, 0) for i in range(numbers)] for own in ends]
+        of_numbers = zip(marks.tolist(), medians.tolist(), *of_ends, strict=True)
         others = state.items("columns")
         kinds = {letter: kind for kind, letter in _LETTERS.items()}
         found.plans = []
@@ -416,12 +417,15 @@ class Preprocessing:
         return html_table(("column", "kind", "missing", "becomes"), self._rows(), 0)
 
 
-def _first_of(name: str, column: Column, rows: Any) -> int:
-    """Return what is subtracted from whole numbers beyond 2^53; where they would lose digits even so, say it."""
+def _ends_of(name: str, column: Column, rows: Any) -> tuple[int, int]:
+    """Return the least of whole numbers beyond 2^53, which is subtracted, and the largest one.
+
+    Where they would lose digits even so, say it.
+    """
     kept = np.arange(len(column.numbers)) if rows is None else rows
     kept = kept[~np.isnan(column.numbers[kept])]
     if not len(kept):
-        return 0
+        return 0, 0
     values = column.whole[kept]
     least, most = int(values.min()), int(values.max())
     if most - least > EXACT:
@@ -430,7 +434,7 @@ def _first_of(name: str, column: Column, rows: Any) -> int:
             f"{(most - least) // EXACT + 1} of each other are not told apart: make text of them where they are "
             "identifiers, or leave the column out"
         )
-    return least
+    return least, most
 
 
 _PLURAL = {"number": "numbers", "category": "text or booleans", "date": "dates", "empty": "nothing"}

@@ -142,7 +142,8 @@ def from_numpy(
     """
     what = "from_numpy"
     require_into(what, into, activation, last)
-    flat = [as_weights(array, f"{what}: array {i}") for i, array in enumerate(_flat(what, arrays))]
+    pairs = [*_flat(what, arrays)]
+    flat = [as_weights(array, f"{what}: array {i}") for i, (array, _) in enumerate(pairs)]
     if not flat:
         raise ValueError(f"{what}: there are no arrays, expected [w1, b1, w2, b2, ...]")
     if into is not None:
@@ -150,6 +151,9 @@ def from_numpy(
     else:
         given = []
         for i, array in enumerate(flat):
+            place = pairs[i][1]
+            if i and place != 0 and array.ndim == 2 and "b" not in given[-1].arrays:
+                _refuse_bias(what, i, array, flat[i - 1], place is not None and len(arrays) > 1, orientation)
             if array.ndim == 2:
                 given.append(Given(f"layer {len(given) + 1}", {_EITHER: array}))
             elif array.ndim == 1 and given and "b" not in given[-1].arrays:
@@ -162,15 +166,29 @@ def from_numpy(
     return _made(what, given, into, activation, last, orientation, None)
 
 
-def _flat(what: str, arrays: Any) -> Iterator[Any]:
-    """Yield the arrays of a list, or of pairs."""
+def _refuse_bias(what: str, i: int, array: Array, before: Array, is_paired: bool, orientation: str | None) -> None:
+    """Raise ValueError where a matrix is where biases are expected, and of their size."""
+    n_in_out, n_out_in = before.shape[1], before.shape[0]
+    sizes = [*([n_in_out] if orientation != "out_in" else []), *([n_out_in] if orientation != "in_out" else [])]
+    is_row = orientation != "out_in" and array.shape == (1, n_in_out)
+    is_column = orientation == "out_in" and array.shape == (n_out_in, 1)
+    if is_paired or is_row or is_column or (array.shape == (1, 1) and 1 in sizes):
+        raise ValueError(
+            f"{what}: array {i} has shape {array.shape}, behind weights of shape {before.shape}: biases are 1-D, as "
+            f"array.ravel() makes them, ({array.size},); if it is the weights of a layer behind one without biases, "
+            "pass tuples, [(w1,), (w2,)]"
+        )
+
+
+def _flat(what: str, arrays: Any) -> Iterator[tuple[Any, int | None]]:
+    """Yield the arrays of a list, or of pairs, with their places in these."""
     if not isinstance(arrays, (list, tuple)):
         raise TypeError(f"{what}: got {shown(arrays)}, expected a list of arrays: [w1, b1, w2, b2, ...]")
     for one in arrays:
         if isinstance(one, (list, tuple)) and one and hasattr(one[0], "shape"):
-            yield from one
+            yield from ((array, place) for place, array in enumerate(one))
         else:
-            yield one
+            yield one, None
 
 
 def _for_model(what: str, flat: list[Array], into: Model) -> list[Given]:

@@ -154,6 +154,8 @@ def _of_state(
     from_file: bool = False,
 ) -> Model:
     given, order = groups(what, state), by_numbers if from_file else None
+    if not given and into is None:
+        raise ValueError(f"{what}: there are no arrays, expected those of one layer at least, by names as '0.weight'")
     if into is None:
         given, order = dense_layers(what, given, activation, last, order), None
     return _made(what, given, into, order, optimizer, module)
