@@ -135,10 +135,10 @@ def test_what_cannot_be_written_says_so(tmp_path):
         (lambda: to_onnx(net, path, outputs=3), (TypeError, ValueError), "to_onnx: outputs"),
         (lambda: to_onnx(net, path, labels=2), TypeError, "to_onnx: labels"),
         (lambda: to_onnx(net, tmp_path / "none" / "net.onnx"), FileNotFoundError, "none"),
-        (lambda: to_onnx(net, ""), FileNotFoundError, r"expected the name of a file: ''$"),
-        (lambda: to_onnx(net, tmp_path), IsADirectoryError, r"expected the name of a file: '[^']*'$"),
-        (lambda: fastnn.to_c(net, ""), (FileNotFoundError, ValueError), "path is ''|name of a file: ''$"),
-        (lambda: net.save(tmp_path), IsADirectoryError, r"expected the name of a file: '[^']*'$"),
+        (lambda: to_onnx(net, ""), FileNotFoundError, r"directory: ''$"),
+        (lambda: to_onnx(net, tmp_path), IsADirectoryError, r"directory: '[^']*'$"),
+        (lambda: fastnn.to_c(net, ""), FileNotFoundError, r"directory: ''$"),
+        (lambda: net.save(tmp_path), IsADirectoryError, r"directory: '[^']*'$"),
     ):
         with pytest.raises(error, match=match):
             wrong()

@@ -28,10 +28,10 @@ def replace(path: str | os.PathLike[str], parts: Iterable[Any]) -> None:
         Where it cannot be written, with its name: what was there before is as it was.
     """
     if not os.fspath(path):
-        raise FileNotFoundError(errno.ENOENT, "expected the name of a file", os.fspath(path))
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
     target = os.path.realpath(path)  # a link stays one
     if os.path.isdir(target):
-        raise IsADirectoryError(errno.EISDIR, "expected the name of a file", os.fspath(path))
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     folder, name = os.path.split(target)
     start = f".{name[:200]}."
     _clear(folder, start)
