@@ -2,11 +2,11 @@
 
 __version__ = "0.1.0"
 
-from typing import TYPE_CHECKING
-
 from fastnn import interrupts  # noqa: F401 - before all that takes time
 
 # isort: split
+from typing import TYPE_CHECKING
+
 from fastnn import callbacks, feeds, initializers, kernels, layers, losses, metrics, optimizers, schedules
 from fastnn._core.tape import Tape
 from fastnn.callbacks import (

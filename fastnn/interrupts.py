@@ -11,14 +11,13 @@ import signal
 import sys
 from contextlib import suppress
 from itertools import pairwise
-from typing import Any
 
 INTERRUPTED, SAID = 130, "interrupted"  # exit code as shells have it for the signal
 
 _SCRIPTS = ("fastnn", "fastnn.exe", "fastnn-script.py")  # what installers call the command
 
 
-def _end(number: int, frame: Any) -> None:
+def _end(number: int, frame: object) -> None:
     """End the process: an exception would be lost where it is raised in a callback of an import."""
     os.write(2, f"{SAID}\n".encode())
     os._exit(INTERRUPTED)
