@@ -70,7 +70,8 @@ FAMILIES = {
     "optimizers": (["common", "views", "index", "optimizers", "transforms", "penalties", "adam", "gather"], []),
 }
 MODULES = ("team/team.pyx", "tape/tape.pyx", "kernels/kernel.pyx", "cpu.pyx")  # built once
-TEXTS = ("math/elementary.h", "math/circular.h")  # what fastnn.to_c takes functions from: installed with the core
+# What fastnn.to_c takes functions from: installed with the core
+TEXTS = ("math/elementary.h", "math/circular.h", "math/waves.h")
 LAYOUT_FILES = ("tape/call.h", "tape/tape.pxd", "kernels/kernel.pxd")  # what the tape and the kernels must agree upon
 INCLUDE_DIRS = ("src",)  # of C and of Cython
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 _CORE = _HERE.parent / "_core"  # where an installed package has the headers of src/math
-_SOURCES = ("elementary.h", "circular.h", "prediction.h")
+_SOURCES = ("elementary.h", "circular.h", "waves.h", "prediction.h")
 _LEFT_OUT = {"far_angles", "circular_of", "map_angles", "CIRCULAR_BLOCK", "UNROLLED"}  # of arrays and their compilers
 # Numbers that have to be rounded to integers when they are assigned, also where registers are wider than they are
 _ROUNDED = re.compile(r"real shifted = ([^;]*?\)), n = ")
@@ -61,7 +61,7 @@ def _chosen(text: str, double: bool) -> str:
             open_conditions[-1] = None if state is None else not state
         elif line.startswith("#endif"):
             open_conditions.pop()
-        elif line.startswith("#include") or line.strip() == "UNROLLED":
+        elif line.startswith("#include") or line.strip() in ("UNROLLED", "INDEPENDENT"):
             continue
         elif all(state is not False for state in open_conditions) and None not in open_conditions[1:]:
             lines.append(line)

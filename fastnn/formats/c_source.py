@@ -17,6 +17,7 @@ from fastnn.checks import flag, shown
 from fastnn.formats import safely
 from fastnn.formats.c_functions import functions, new_name
 from fastnn.formats.c_memory import Memory, Place, is_slice
+from fastnn.formats.exact_graph import Bins, ExactGraph, Waves
 from fastnn.formats.graph import (
     Clip,
     Columns,
@@ -83,8 +84,7 @@ def to_c(
     of flash and RAM it takes. It includes four headers of the language and calls nothing, allocates nothing, and is
     also C++: as ``net.h`` it can be included in an Arduino sketch. The order of all sums is that of the library for one
     row: where neither side has fused multiply-adds (``FASTNN_ISA=baseline`` here, ``-ffp-contract=off`` there) the bits
-    are the same, but for embeddings of numbers (`PLREmbedding`, `PBLDEmbedding`, `PiecewiseLinearEmbedding`), which are
-    put together from simpler steps there. Otherwise the outputs differ by rounding.
+    are the same. Otherwise the outputs differ by rounding.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def to_c(
     >>> "int net_predict(const float *x, float *y)" in text
     True
     """
-    graph = graph_of_numbers("to_c", net)
+    graph = graph_of_numbers("to_c", net, ExactGraph)
     refuse_tables("to_c", graph)
     writer = _Writer(graph, _identifier(name), flag("to_c: reentrant", reentrant))
     safely.replace(path, (part.encode("ascii") for part in chain((writer.head(),), writer.parts())))
@@ -365,6 +365,10 @@ extern "C" {{
         elif isinstance(node, Reduce):
             function = self._call("mean_of_parts" if node.how == "mean" else "largest_of_parts")
             yield f"{function}({x}, {y}, {node.parts}, {n});"
+        elif isinstance(node, Waves):
+            yield self._waves(node, x, y)
+        elif isinstance(node, Bins):
+            yield self._bins(node, x, y)
         else:
             raise TypeError(f"{node.layer}: to_c has no C for {type(node).__name__}")
 
@@ -386,6 +390,19 @@ extern "C" {{
         call = f"{self._call('dense_of_few' if is_few else 'dense')}({{}}, {{}}, {{}}, {{}}, {n_in}, {n_out});"
         own_w, own_b = (n_in * n_out, n_out) if is_own else (0, 0)
         yield self._parts_of(node.parts, call, (x, n_in), (w, own_w), (b, 0 if node.b is None else own_b), (y, n_out))
+
+    def _waves(self, node: Waves, x: Place, y: Place) -> str:
+        n, k = node.w.shape
+        w, c = self._constants("frequencies", node.w), self._constants("phases", node.c)
+        call = f"{self._call('waves_of')}({{}}, {{}}, {{}}, {{}}, {k});"
+        return self._parts_of(n, call, (x, 1), (w, k), (c, 0 if node.c is None else k), (y, 2 * k))
+
+    def _bins(self, node: Bins, x: Place, y: Place) -> str:
+        n, bins, d = node.v.shape
+        own = [("edges", node.edges), ("weights", node.w), ("biases", node.b), ("bins", node.v)]
+        arrays = [(self._constants(kind, array), array.size // n) for kind, array in own]
+        call = f"{self._call('bins')}({{}}, {{}}, {{}}, {{}}, {{}}, {{}}, {bins}, {d});"
+        return self._parts_of(n, call, (x, 1), *arrays, (y, d))
 
     def _scale(self, node: Scale, x: Place, y: Place) -> Iterator[str]:
         factor, offset, n = node.factor, node.offset, node.y.n

@@ -240,7 +240,11 @@ class Graph:
         Those of the model.
     gives : str or None
         What the outputs are: "numbers", "probabilities", "class probabilities", "class log-probabilities".
+    exact : bool
+        Whether it has `waves` and `bins` for embeddings of numbers, see `exact_graph.ExactGraph`.
     """
+
+    exact = False
 
     def __init__(self, n_in: int, dtype: Any) -> None:
         self.dtype = np.dtype(dtype)
@@ -361,7 +365,7 @@ def _not_known(layer: Layer) -> TypeError:
     )
 
 
-def graph_of(net: Network | Layer) -> Graph:
+def graph_of(net: Network | Layer, kind: type[Graph] = Graph) -> Graph:
     """Return what a prediction of a model, or of one layer, is made of.
 
     Raises
@@ -380,7 +384,7 @@ def graph_of(net: Network | Layer) -> Graph:
     if not built:
         name = net.title if isinstance(net, Layer) else type(net).__name__
         raise ValueError(f"{name} is not built, so it has no parameters yet: train it, or call build(n_in)")
-    graph = Graph(n_in, dtype)
+    graph = kind(n_in, dtype)
     graph.y = graph.row(layers, graph.x)
     if not graph.nodes or graph.nodes[-1].y is not graph.y:  # nothing but what vanishes in predictions
         graph.y = graph._add(Elementwise, graph.y.n, x=graph.y, name="identity", constants=())

@@ -121,6 +121,29 @@ ALWAYS_INLINE real snake(real x, real alpha) {
     return x + s * s / alpha;
 }
 
+/* ---- embeddings of numbers --------------------------------------------------------------------------------------- */
+
+/* cos and then sin of 2 pi x w + c, for a number; c may be NULL */
+static void waves_of(const real *x, const real *w, const real *c, real *y, size_t n) {
+    waves(*x, w, c, y, y + n, (ptrdiff_t)n);
+}
+
+/* y = x w + b + e v, for a number: e is 1 in the bins below that of x, which rise from edge to edge, and a part there. */
+static void bins(const real *x, const real *edges, const real *w, const real *b, const real *v, real *y, size_t n_bins,
+                 size_t n) {
+    size_t place = 0;
+    real part = 0;
+    for (size_t t = 1; t < n_bins; t++) place += edges[t] <= *x && edges[t] < (real)INFINITY;
+    if (!(edges[place + 1] < (real)INFINITY) && place > 0) place--; /* behind the last bin that there is */
+    if (edges[place + 1] < (real)INFINITY && edges[place + 1] > edges[place])
+        part = (*x - edges[place]) / (edges[place + 1] - edges[place]);
+    for (size_t j = 0; j < n; j++) {
+        real sum = b[j];
+        for (size_t t = 0; t < place; t++) sum += v[t * n + j];
+        y[j] = real_fma(*x, w[j], real_fma(part, v[place * n + j], sum));
+    }
+}
+
 /* ---- products ---------------------------------------------------------------------------------------------------- */
 
 /* y = x w + b: y[j] is a sum from left to right. The weights of an output lie side by side; b may be NULL. */

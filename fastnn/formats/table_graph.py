@@ -288,13 +288,15 @@ class TableGraph(Graph):
         self.y = value
 
 
-def graph_of_numbers(what: str, model: object) -> Graph:
+def graph_of_numbers(what: str, model: object, kind: type[Graph] = Graph) -> Graph:
     """Return the graph of a model, or of an estimator that is given a matrix of numbers and predicts another one.
 
     Parameters
     ----------
     what : str
         The function that writes it, for errors.
+    kind : type
+        Of the graph of a model.
 
     Raises
     ------
@@ -304,7 +306,7 @@ def graph_of_numbers(what: str, model: object) -> Graph:
         For estimators of other columns, or of several targets, with what to do.
     """
     if isinstance(model, Network):
-        return graph_of(model)
+        return graph_of(model, kind)
     if not isinstance(model, Predictor):
         raise TypeError(
             f"{what}: net is {shown(model)}, expected a model such as Model([Dense(8, 'relu'), Dense(1)]), or an "

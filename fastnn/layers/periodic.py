@@ -118,7 +118,12 @@ class PBLDEmbedding(OfNumbers):
         self.kernels.grouped_forward(waves, self.v, self.b, x, in_groups(y, self.n_in), run.tape)
 
     def _graph(self, x: Value, to: Graph) -> Value:
-        waves = to.elementwise(_angles(x, self.w, self.c, to), "cosine")
+        if to.exact:
+            k = self.frequencies
+            cosines = np.concatenate([np.arange(k) + 2 * k * j for j in range(self.n_in)])
+            waves = to.columns(to.waves(x, self.w, self.c), cosines)  # type: ignore[attr-defined]
+        else:
+            waves = to.elementwise(_angles(x, self.w, self.c, to), "cosine")
         y = to.product(waves, self.v, self.b, self.n_in)
         beside = to.concat((y, x))
         d = self.size - 1
@@ -216,11 +221,14 @@ class PLREmbedding(OfNumbers):
             k.relu_forward(y, y, run.tape)
 
     def _graph(self, x: Value, to: Graph) -> Value:
-        angles = _angles(x, self.w, None, to)
-        cosines, sines = to.elementwise(angles, "cosine"), to.elementwise(angles, "sine", 1.0)
         n, k = self.n_in, self.frequencies
-        index = [[*range(k * j, k * (j + 1)), *range(k * (n + j), k * (n + j + 1))] for j in range(n)]
-        waves = to.columns(to.concat((cosines, sines)), np.ravel(index))
+        if to.exact:
+            waves = to.waves(x, self.w, None)  # type: ignore[attr-defined]
+        else:
+            angles = _angles(x, self.w, None, to)
+            cosines, sines = to.elementwise(angles, "cosine"), to.elementwise(angles, "sine", 1.0)
+            index = [[*range(k * j, k * (j + 1)), *range(k * (n + j), k * (n + j + 1))] for j in range(n)]
+            waves = to.columns(to.concat((cosines, sines)), np.ravel(index))
         return to.elementwise(to.product(waves, self.v, self.b, n), "relu")
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:

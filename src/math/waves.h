@@ -13,10 +13,19 @@
 #endif
 #define TURNS_OF_RADIAN REAL(0.15915494309189535)
 
+ALWAYS_INLINE real behind_whole(real turns) {
+    real shifted = (turns + ROUND), n = shifted - ROUND;
+    return magnitude(turns) < WHOLE_TURNS ? turns - n : turns - turns; /* NaN of infinities and NaN */
+}
+
+ALWAYS_INLINE ReducedAngle angle_of(real quarters) {
+    real shifted = (quarters + ROUND), n = shifted - ROUND;
+    ReducedAngle angle = {to_bits(shifted), (quarters - n) * REAL(1.5707963267948966), 0};
+    return angle;
+}
+
 ALWAYS_INLINE void wave(real turns, real *cosine, real *sine) {
-    real part = turns - ((turns + ROUND) - ROUND), none = turns - turns; /* NaN of infinities and NaN */
-    real quarters = 4 * (magnitude(turns) < WHOLE_TURNS ? part : none), shifted = quarters + ROUND;
-    ReducedAngle angle = {to_bits(shifted), (quarters - (shifted - ROUND)) * REAL(1.5707963267948966), 0};
+    ReducedAngle angle = angle_of(4 * behind_whole(turns));
     *sine = sin_of(angle);
     angle.quarters += 1;
     *cosine = sin_of(angle);
