@@ -621,9 +621,10 @@ def test_what_is_full_is_named(tables, trained, tmp_path):
     assert (found.returncode, found.stderr) == (1, f"fastnn: {out}: File too large\n")
     assert not [*tmp_path.iterdir()]
     for arguments in (["predict", trained["price"], tables / "t.csv"], ["show", trained["price"]]):
-        whole_line = shlex.join([sys.executable, "-m", "fastnn", *map(str, arguments)])
-        found = run_alone(["-c", "import os, sys; sys.exit(os.system(sys.argv[1]) >> 8)"], [f"{whole_line} >/dev/full"])
-        assert (found.returncode, found.stderr) == (1, "fastnn: standard output: No space left on device\n")
+        line = f"{shlex.join([sys.executable, '-m', 'fastnn', *map(str, arguments)])} >/dev/full"
+        for begin in ("unset PYTHONUNBUFFERED; ", "PYTHONUNBUFFERED=1 "):  # where it is found, at the end or at once
+            found = run_alone(["-c", "import os, sys; sys.exit(os.system(sys.argv[1]) >> 8)"], [begin + line])
+            assert (found.returncode, found.stderr) == (1, "fastnn: standard output: No space left on device\n")
 
 
 def small_net():

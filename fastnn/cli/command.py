@@ -105,11 +105,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = asked.function(asked)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read has seen enough, as in `fastnn info | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
     except (CommandError, OSError, ImportError, ModelFormatError, MemoryError) as error:
         if asked.debug:
             raise
         print(f"fastnn: {_said(error)}", file=sys.stderr)
+        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+            _drop_output()
         return error.code if isinstance(error, CommandError) else FAILED
     except KeyboardInterrupt:
         print(interrupts.SAID, file=sys.stderr)
@@ -117,6 +119,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         return code if isinstance(code, int) else DONE
     return DONE
+
+
+def _drop_output() -> None:
+    """Let what standard output still holds go nowhere: Python would fail to write it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _said(error: BaseException) -> str:
