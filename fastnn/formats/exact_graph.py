@@ -34,8 +34,6 @@ class Bins(Node):
 class ExactGraph(Graph):
     """A prediction whose writer knows the nodes above, too."""
 
-    exact = True
-
     def waves(self, x: Value, w: Array, c: Array | None) -> Value:
         """Add cos and sin of the angles of each column."""
         return self._add(Waves, 2 * w.size, x=x, w=w, c=c)

@@ -240,11 +240,7 @@ class Graph:
         Those of the model.
     gives : str or None
         What the outputs are: "numbers", "probabilities", "class probabilities", "class log-probabilities".
-    exact : bool
-        Whether it has `waves` and `bins` for embeddings of numbers, see `exact_graph.ExactGraph`.
     """
-
-    exact = False
 
     def __init__(self, n_in: int, dtype: Any) -> None:
         self.dtype = np.dtype(dtype)
@@ -350,6 +346,12 @@ class Graph:
     def reduce(self, x: Value, how: str, parts: int) -> Value:
         """Add the mean, or the largest, of equal parts of the columns."""
         return x if parts == 1 else self._add(Reduce, x.n // parts, x=x, how=how, parts=parts)
+
+    def waves(self, x: Value, w: Array, c: Array | None) -> Value | None:
+        """Add cos and sin of 2 pi x w + c of each column, in one node; None: simpler ones have to do."""
+
+    def bins(self, x: Value, edges: Array, w: Array, b: Array, v: Array) -> Value | None:
+        """Add the piecewise linear functions of each column, in one node; None: simpler ones have to do."""
 
     def label(self, x: Value, classes: Array, threshold: float | None = None) -> Value:
         """Add the classes that x says."""

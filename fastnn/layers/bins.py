@@ -126,8 +126,9 @@ class PiecewiseLinearEmbedding(OfNumbers, Adapting):
     def _graph(self, x: Value, to: Graph) -> Value:
         """Of each column itself and what lies of it in each bin, times the rows of w and v."""
         n, bins = self.n_in, self.bins
-        if to.exact:
-            return to.bins(x, self.grid, self.w, self.b, self.v)  # type: ignore[attr-defined,no-any-return]
+        whole = to.bins(x, self.grid, self.w, self.b, self.v)
+        if whole is not None:
+            return whole
         edges, widths = self.grid[:, :-1], np.full((n, bins), np.inf)
         np.subtract(self.grid[:, 1:], edges, out=widths, where=np.isfinite(self.grid[:, 1:]))
         low, high = np.zeros((n, bins)), np.where(np.isfinite(widths), 1.0, 0.0)

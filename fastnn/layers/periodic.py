@@ -118,12 +118,11 @@ class PBLDEmbedding(OfNumbers):
         self.kernels.grouped_forward(waves, self.v, self.b, x, in_groups(y, self.n_in), run.tape)
 
     def _graph(self, x: Value, to: Graph) -> Value:
-        if to.exact:
-            k = self.frequencies
-            cosines = np.concatenate([np.arange(k) + 2 * k * j for j in range(self.n_in)])
-            waves = to.columns(to.waves(x, self.w, self.c), cosines)  # type: ignore[attr-defined]
-        else:
+        both = to.waves(x, self.w, self.c)
+        if both is None:
             waves = to.elementwise(_angles(x, self.w, self.c, to), "cosine")
+        else:
+            waves = to.columns(both, np.arange(both.n).reshape(self.n_in, 2, -1)[:, 0].ravel())
         y = to.product(waves, self.v, self.b, self.n_in)
         beside = to.concat((y, x))
         d = self.size - 1
@@ -222,9 +221,8 @@ class PLREmbedding(OfNumbers):
 
     def _graph(self, x: Value, to: Graph) -> Value:
         n, k = self.n_in, self.frequencies
-        if to.exact:
-            waves = to.waves(x, self.w, None)  # type: ignore[attr-defined]
-        else:
+        waves = to.waves(x, self.w, None)
+        if waves is None:
             angles = _angles(x, self.w, None, to)
             cosines, sines = to.elementwise(angles, "cosine"), to.elementwise(angles, "sine", 1.0)
             index = [[*range(k * j, k * (j + 1)), *range(k * (n + j), k * (n + j + 1))] for j in range(n)]

@@ -29,7 +29,7 @@ def array_of(tensor: Any, where: str) -> Array:
             if str(tensor.dtype) in ("torch.bfloat16", "torch.float16"):
                 tensor = tensor.float()
             tensor = tensor.numpy()
-        except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:  # sparse, 8 bits, not made yet
+        except (TypeError, ValueError, RuntimeError) as error:  # sparse, 8 bits, not made yet
             raise TypeError(
                 f"{where} is no tensor that NumPy can hold, expected a dense one of float32 or float64: "
                 f"{str(error)[:200]}"
