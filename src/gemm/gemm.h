@@ -9,10 +9,10 @@
  *
  * whichever tile, tail or block it falls into: its bits depend neither on the tiling nor on how callers split the rows
  * or columns of c between threads, or k between products that go on from c (resume). (A *term* of all chains is one
- * p.) Blocks of k continue the chain from c; nothing sums partial sums. The exception are dot products (dots.c): up to 3 columns and long contiguous rows of a, as in a
- * layer with one output, and dx of a batch of one row. What decides is n, k and a_col, and never m: rows may be split as
- * one likes, but columns only into parts of more than 3. No part of a product can know that there is only one row: the
- * caller says so (one_row).
+ * p.) Blocks of k continue the chain from c; nothing sums partial sums. The exception are dot products (dots.c): up to 3
+ * columns and long contiguous rows of a, as in a layer with one output, and dx of a batch of one row. What decides is n,
+ * k and a_col, and never m: rows may be split as one likes, but columns only into parts of more than 3. No part of a
+ * product can know that there is only one row: the caller says so (one_row).
  *
  * From the bottom to the top:
  *     vectors.h    one vector: multiply-adds, loads and stores of its first lanes
