@@ -33,6 +33,7 @@ PARTS = f"{KERNELS}products_have_the_same_bits_in_any_parts"
 ROWS = f"{KERNELS}rows_that_lie_anywhere_give_the_bits_of_rows_that_are_copied"
 GATHER = f"{KERNELS}rows_are_gathered_from_any_layout"
 STACKS = "test_stacks.py::test_"
+BF16 = "test_bf16.py::test_"
 ACCURACY = "test_accuracy.py::test_float"
 CLIFFS = "test_cliffs.py::test_"
 ONLINE = "test_online.py::test_"
@@ -56,6 +57,13 @@ MUTATIONS = (
     ("kernels/index.pxi", "for i in range(«begin ⇒ end», end)", "test_extending.py::test_rows_out_of_range"),
     ("gemm/products.h", "t->a_rows = «p->a_rows + i ⇒ p->a_rows»", ROWS),
     ("gemm/products.h", "t->a_cols = «p->a_cols + q ⇒ p->a_cols»", ROWS),
+    # products in bfloat16
+    ("gemm/bf16_pack.c", "bits + 0x7fff + «even ⇒ 0»;", f"{BF16}numbers_of_any_kind"),
+    ("gemm/bf16_pack.c", "return magnitude < «0x800000 ⇒ 0» ?", f"{BF16}numbers_of_any_kind"),
+    ("gemm/bf16_pack.c", "magnitude > 0x7f800000 ? «bits | 0x400000 ⇒ bits»", f"{BF16}numbers_of_any_kind"),
+    ("gemm/bf16_pack.c", "put(to + p, «odd ⇒ even»);", f"{BF16}products_have"),
+    ("gemm/bf16_pack.c", "put(to + p + 1, «even ⇒ odd»);", f"{BF16}products_have"),
+    ("gemm/bf16_pack.c", "put(to + row + l, «rounded(bits_of(even + j + l)) ⇒ 0»);", f"{BF16}products_have"),
     # the product
     ("gemm/tile.c", "sum[i][v] = sum[i][v] + «bias ⇒ -bias»", SIZES),
     ("gemm/products.c", "t.resume = «q > 0 || p->resume ⇒ p->resume»;\n        const int complete", SIZES),

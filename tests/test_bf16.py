@@ -99,6 +99,7 @@ def test_rows_that_lie_anywhere_give_the_bits_of_rows_that_are_copied(sizes, way
 
 SPECIAL = {
     "any bits": lambda bits, rng: bits,
+    "halfway": lambda bits, rng: (bits & 0x807F0000) | 0x3F808000,  # between two numbers of bfloat16
     "subnormal": lambda bits, rng: np.where(rng.random(bits.shape) < 0.5, bits & 0x807FFFFF, bits & 0xBFFFFFFF),
     "tiny": lambda bits, rng: bits & 0x9FFFFFFF,
     "huge": lambda bits, rng: (bits & 0x80FFFFFF) | rng.integers(0x5E, 0x7F, bits.shape, np.uint32) << 24,
