@@ -131,9 +131,16 @@ def wait_for_spinning_threads() -> None:
 
 
 def measure(
-    contenders: Mapping[str, Callable[[], object]], seconds: float, at_least: int = 5, at_most: int = 400
+    contenders: Mapping[str, Callable[[], object]],
+    seconds: float,
+    at_least: int = 5,
+    at_most: int = 400,
+    waits: bool = THREADS > 1,
 ) -> dict[str, Timing]:
-    """Time calls in turns for about so many seconds: what disturbs the machine disturbs all of them alike."""
+    """Time calls in turns for about so many seconds: what disturbs the machine disturbs all of them alike.
+
+    With `waits`, each of them begins when the threads of the one before sleep.
+    """
     calls: dict[str, int] = {}
     for name, call in contenders.items():
         call()  # compiles, fills caches
@@ -144,7 +151,7 @@ def measure(
     order, start, repeats = list(contenders), time.perf_counter(), 0
     while repeats < at_least or (repeats < at_most and time.perf_counter() - start < seconds):
         for name in order:
-            if THREADS > 1:
+            if waits:
                 wait_for_spinning_threads()
             before = time.process_time()
             times[name].append(timeit.timeit(contenders[name], number=calls[name]) / calls[name])

@@ -11,7 +11,9 @@ import numpy as np
 
 import fastnn
 
-_PEERS = ("scikit-learn", "torch", "jax", "jaxlib", "onnxruntime", "lightgbm", "xgboost", "catboost", "pytabkit")
+_PEERS = (
+    "scikit-learn", "torch", "jax", "jaxlib", "onnxruntime", "openvino", "lightgbm", "xgboost", "catboost", "pytabkit",
+)  # fmt: skip
 
 
 def missing(modules: Iterable[str], cure: str) -> str:
@@ -30,7 +32,7 @@ def describe(threads: int) -> dict[str, str]:
     cores = len(affinity(0)) if affinity else os.cpu_count()
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
     return {
-        "processor": f"{_processor()}, {cores} cores to use, {threads} thread{'s' if threads > 1 else ''} used",
+        "processor": f"{processor()}, {cores} cores to use, {threads} thread{'s' if threads > 1 else ''} used",
         "instruction sets": ", ".join(fastnn.kernels.supported),
         "system": f"{platform.platform()}, Python {platform.python_version()}",
         "numpy": f"{np.__version__}, {_blas()}",
@@ -41,16 +43,25 @@ def describe(threads: int) -> dict[str, str]:
     }
 
 
-def _processor() -> str:
-    """Return the name of the model, which only Linux's own file tells, its family and architecture."""
+def processor() -> str:
+    """Return the name of the model, which only Linux's own file tells, its family, what AMD calls that, and more."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         fields = dict(line.split(":", 1) for line in cpuinfo.read_text().split("\n\n")[0].splitlines() if ":" in line)
         facts = {name.strip(): value.strip() for name, value in fields.items()}
         if "model name" in facts:
             family = f"family {facts.get('cpu family', '?')} model {facts.get('model', '?')}"
+            if facts.get("vendor_id") == "AuthenticAMD":
+                family = f"{_generation(int(facts.get('cpu family', 0)), int(facts.get('model', 0)))}{family}"
             return f"{facts['model name']} ({family}), {platform.machine()}"
     return f"{platform.processor() or 'unknown'}, {platform.machine()}"
+
+
+def _generation(family: int, model: int) -> str:
+    """Return what AMD calls the cores of a family: "Zen 4, "; nothing where it is not known here."""
+    zen4 = range(0x10, 0x20), range(0x60, 0x80), range(0xA0, 0xB0)  # of family 25, whose others are Zen 3
+    names = {25: "Zen 4" if any(model in models for models in zen4) else "Zen 3", 26: "Zen 5"}
+    return f"{names[family]}, " if family in names else ""
 
 
 def _blas() -> str:

@@ -477,7 +477,8 @@ TRAINERS = {
 }  # fmt: skip
 MODULES = {
     "JAX": "jax", "PyTorch": "torch", "PyTorch Sequential": "torch", "PyTorch compiled": "torch",
-    "scikit-learn": "sklearn", "onnxruntime": "onnxruntime onnx", "PyTorch compiled bfloat16": "torch",
+    "scikit-learn": "sklearn", "onnxruntime": "onnxruntime onnx", "OpenVINO": "openvino onnx",
+    "PyTorch compiled bfloat16": "torch",
 }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _BLOCK_BYTES = 256 * 1024  # the activations of a block: they stay in a core's second cache, with room for weights
 _LEAST_ROWS = 128  # wider nets get more memory: a block reads all weights, which fewer rows are not worth
-_COPIED_BYTES = 64 * 1024  # of a block's inputs: more are read where they lie, which takes a call from Python
+_COPIED_BYTES = 256 * 1024  # of a block's inputs: more are read where they lie, which takes a call from Python
+_FEW_BYTES = 128 * 1024  # of the inputs of few rows, which are copied
 _FEW = 64  # rows that are predicted in one compiled call: Python takes about as long as the kernels of a small net
 _SIZES_KEPT = 128  # recordings over one memory, for changing numbers of rows: each takes some KB
 
@@ -105,7 +106,7 @@ class FewRows:
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
         self._block: Block | None = None
-        self.most = max(1, min(_FEW, _COPIED_BYTES // max(1, chain.n_in * chain.dtype.itemsize)))
+        self.most = max(1, min(_FEW, _FEW_BYTES // max(1, chain.n_in * chain.dtype.itemsize)))
 
     def recorded(self, rows: int) -> Recorded:
         """Return the forward pass for that many rows."""
@@ -125,6 +126,8 @@ class Predictor:
     ----------
     of_rows : callable
         The outputs for few rows, at once, or None where `some` has to compute them (see ``RowsFunction.of``).
+    is_apart : callable
+        Whether an array surely shares no memory with parameters and states.
     """
 
     def __init__(self, chain: Chain, tree: Tree, layers: tuple[Layer, ...]) -> None:
@@ -134,7 +137,8 @@ class Predictor:
         self._free: list[Block] = []  # pop and append are one operation each for other threads
         self._is_shareable = chain.is_ours  # others may remember what they saw
         few, arrays = FewRows(chain), read_beside(tree.layers, layers)
-        self.of_rows = RowsFunction(few.recorded, few.most, dtype, tree, arrays).of
+        function = RowsFunction(few.recorded, few.most, dtype, tree, arrays)
+        self.of_rows, self.is_apart = function.of, function.is_apart
 
     def some(self, x: Array, rows: int | None = None, n_threads: int | None = None, out: Array | None = None) -> Array:
         """Return the outputs (any, n_out) for x (any, n_in) of any dtype, computed in blocks of so many rows.
@@ -150,9 +154,9 @@ class Predictor:
             out = np.empty((n, self._n_out), self._dtype)
         if n == 0:
             return out
-        rows = min(rows or self.rows, n)
-        block = self._take(rows)
+        rows = min(rows or -(-n // -(-n // self.rows)), n)  # in blocks of about equal size
         n_blocks = -(-n // rows)
+        block = self._take(rows)
         if not self._is_shareable or n_blocks == 1:
             n_threads = 1
         elif n_threads is None:
@@ -208,7 +212,12 @@ class Predictors:
     def require_out(self, out: object, shape: tuple[int, ...]) -> None:
         """Raise an error unless outputs of this shape can be written there."""
         tree = self._tree
-        require_out(out, shape, tree.dtype, read_beside(tree.layers, self.layers))
+
+        def read() -> Iterator[Array]:
+            if self.whole is None or not self.whole.is_apart(out):
+                yield from read_beside(tree.layers, self.layers)
+
+        require_out(out, shape, tree.dtype, read())
 
     def current(self, without_last: bool = False) -> Predictor:
         """Return what computes them."""

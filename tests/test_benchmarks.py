@@ -87,11 +87,18 @@ def test_bench_bf16_quality(tmp_path: Path) -> None:
 
 
 def test_bench_predict(tmp_path: Path) -> None:
-    printed, report = run("bench_predict.py", tmp_path)
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "predict.png"
+    printed, report = run("bench_predict.py", tmp_path, "--picture", str(picture))
     check_rows(report)
-    assert {(len(row["net"]), row["rows"]) for row in report["rows"]} == {(3, 1), (3, 256), (4, 1), (4, 256)}
-    assert all({"fastnn", "NumPy"} <= row["seconds"].keys() for row in report["rows"])
+    assert [(len(row["net"]), row["rows"]) for row in report["rows"]] == [(n, k) for n in (4, 4, 3, 4) for k in (1, 8)]
+    assert all({"fastnn", "fastnn bfloat16", "NumPy"} <= row["seconds"].keys() for row in report["rows"])
+    for row in report["rows"]:
+        seconds = {name: t["minimum"] for name, t in row["seconds"].items()}
+        assert row["ahead"]["NumPy"] == pytest.approx(seconds["NumPy"] / seconds["fastnn"])
     assert "microseconds of fastnn" in printed
+    assert printed.count("\n| 784-512-512-10 | ") == 2
+    assert picture.stat().st_size < 40_000
 
 
 def test_bench_many(tmp_path: Path) -> None:

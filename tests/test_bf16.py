@@ -12,7 +12,7 @@ from fastnn.reference.bfloat16 import rounded
 # (batch, n_in, n_out) beside the edges of pairs, tiles, panels and blocks; the twin takes long for large ones
 PRODUCTS = (
     (0, 3, 4), (1, 1, 1), (1, 7, 300), (13, 17, 15), (31, 33, 47), (64, 20, 2), (65, 129, 10), (128, 257, 65),
-    (3, 1030, 130), (1100, 5, 33), (5, 2100, 2), (20, 4, 530), (150, 40, 4200),
+    (3, 1030, 130), (1100, 5, 33), (5, 2100, 2), (20, 4, 530), (150, 40, 4200), (1, 2101, 270), (12, 51, 75),
 )  # fmt: skip
 each_product = pytest.mark.parametrize("sizes", PRODUCTS, ids=lambda sizes: "x".join(map(str, sizes)))
 OUTPUTS = {"dense_forward": ("y",), "dense_backward": ("dx", "dw", "db"), "dense_sgd": ("w", "b")}
@@ -82,7 +82,7 @@ def test_products_have_the_bits_of_their_twin_in_any_parts(sizes, way):
             assert_same(team=team)
 
 
-@pytest.mark.parametrize("sizes", [(13, 17, 33), (65, 129, 10), (200, 300, 400)], ids=str)
+@pytest.mark.parametrize("sizes", [(13, 17, 33), (65, 129, 10), (200, 300, 400), (1, 35, 300)], ids=str)
 def test_rows_that_lie_anywhere_give_the_bits_of_rows_that_are_copied(sizes, way):
     rng = random(*sizes[:2])
     for op, made in arguments_of(sizes, rng).items():

@@ -29,8 +29,22 @@ GEMM_API void bf16_row(const real *from, ptrdiff_t k, real *to);
  * them goes to where the next panel begins; of two floats in a pair, the second row follows the first `row` behind. */
 GEMM_API void bf16_rows(const real *even, const real *odd, ptrdiff_t n, real *to, ptrdiff_t panel, ptrdiff_t row);
 
+/* Rows of b as they are: */
+typedef struct {
+    const real *from; /* the first term of the tile's columns */
+    ptrdiff_t row;
+    int is_odd;       /* the last pair has one term */
+    real *to;         /* where the words of the panel go for other tiles, or NULL */
+} Unpacked;
+
 /* c of one tile, whose a and b are packed: the words are multiplied by the instruction. */
 GEMM_API void bf16_tile(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t);
+
+/* The same by the first of several tiles, or the only one, which rounds b itself. */
+GEMM_API void bf16_tile_packing(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t, const Unpacked *b);
+
+/* c (n), the chains of one row, which go on for `pairs` pairs of words of a: b is read from end to end of its rows. */
+GEMM_API void bf16_stream(ptrdiff_t n, ptrdiff_t pairs, const real *a, const Unpacked *b, real *c);
 
 /* The same by multiply-adds: fma(a0, b0, fma(a1, b1, c)). */
 GEMM_API void bf16_tile_of_floats(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t);

@@ -90,9 +90,44 @@ static void end(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrd
     }
 }
 
+/* c of a tile from packed words; `b`, where it is not NULL, is what they are to be made of. */
+ALWAYS_INLINE void tile_of_pairs(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t, const Unpacked *b) {
+#if BF16_INSTRUCTION
+    if (b) bf16_tile_packing(rows, vectors, t, b);
+    else if (bf16_native) bf16_tile(rows, vectors, t);
+    else bf16_tile_of_floats(rows, vectors, t);
+#else
+    (void)b;
+    bf16_tile_of_floats(rows, vectors, t);
+#endif
+}
+
+#if BF16_INSTRUCTION
+/* One row of a reads all of b once, from end to end of its rows: as product_of_row. */
+static void product_of_streamed_pairs(const Product *p, Workspace *memory) {
+    Unpacked b = {p->b, p->b_row, 0, NULL};
+    memset(p->c, 0, (size_t)p->n * sizeof(real));
+    for (ptrdiff_t q = 0, terms; q < p->k; q += terms, b.from += terms * p->b_row) {
+        terms = smaller(2 * BLOCK_K, p->k - q);
+        b.is_odd = terms % 2 == 1;
+        bf16_row(p->a + (p->a_rows ? *p->a_rows * p->a_row : 0) + q, terms, memory->a);
+        bf16_stream(p->n, (terms + 1) / 2, memory->a, &b, p->c);
+    }
+    if (p->bias) end(p, 0, 0, 1, p->n, NULL);
+    finish(p, 0, 0, 1, p->n);
+}
+#endif
+
 GEMM_API NOINLINE int product_of_pairs(const Product *p) {
     Workspace *const memory = workspace();
     if (!memory) return CALL_NO_MEMORY;
+#if BF16_INSTRUCTION
+    if (bf16_native && p->m == 1 && p->a_col == 1 && p->b_col == 1 && p->n >= 8 * LANES && !p->update) {
+        product_of_streamed_pairs(p, memory);
+        return 0;
+    }
+#endif
+    const int tile_packs = bf16_native && p->b_col == 1; /* b, the first of those above each other */
     ALIGNED(64) real sums[TILE_ROWS * PANEL_COLUMNS];
     const ptrdiff_t m = p->m, n = p->n, numbers = PAIR_NUMBERS, pairs = (p->k + 1) / 2;
     const ptrdiff_t block_k = pairs > 0 ? even_part(pairs, BLOCK_K / numbers) : 1;
@@ -109,7 +144,7 @@ GEMM_API NOINLINE int product_of_pairs(const Product *p) {
             const int complete = q + depth == pairs;
             t.k = depth * numbers;
             t.resume = q > 0;
-            pack_b(p, q, depth, j, width, memory->b);
+            if (!tile_packs) pack_b(p, q, depth, j, width, memory->b);
             for (ptrdiff_t i = 0; i < m; i += packed) {
                 const ptrdiff_t height = smaller(packed, m - i);
                 pack_rows(p, q, depth, i, height, j == 0 ? p->a_next : NULL, memory->a, &t);
@@ -126,12 +161,9 @@ GEMM_API NOINLINE int product_of_pairs(const Product *p) {
                         t.b_row = PANEL;
                         t.c = p->update ? sums : c;
                         t.c_row = p->update ? PANEL : p->c_row;
-#if BF16_INSTRUCTION
-                        if (bf16_native) bf16_tile(tall, vectors, &t);
-                        else bf16_tile_of_floats(tall, vectors, &t);
-#else
-                        bf16_tile_of_floats(tall, vectors, &t);
-#endif
+                        const Unpacked b = {p->b + 2 * q * p->b_row + j + l, p->b_row, complete && p->k % 2 == 1,
+                                            m > tall ? memory->b + l * t.k : NULL};
+                        tile_of_pairs(tall, vectors, &t, tile_packs && i + h == 0 ? &b : NULL);
                         if (p->update || (p->bias && complete)) end(p, i + h, j + l, tall, columns, sums);
                     }
                 }

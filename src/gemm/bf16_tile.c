@@ -7,6 +7,8 @@
 
 #if !FASTNN_DOUBLE
 #if BF16_INSTRUCTION
+#include "bf16_pairs.h"
+
 GEMM_API int bf16_native = 0;
 
 /* As in tile.c: the loop as it is written, or there are no registers for the addresses. */
@@ -15,16 +17,18 @@ GEMM_API int bf16_native = 0;
 #pragma GCC optimize("no-unswitch-loops", "no-version-loops-for-strides")
 #endif
 #define SHARED 3 /* rows of a share an address register */
+#define AHEAD 24 /* pairs of rows of b that come from memory before they are rounded */
 
-static inline __attribute__((always_inline, target("avx512bf16"))) void words(
-    const int rows, const int vectors, const Tile *t
-) {
+static INLINE_WITH_BF16 void words(const int rows, const int vectors, const Tile *t, const Unpacked *unpacked) {
     const vec_mask mask = vec_first(t->width);
     const ptrdiff_t a_row = t->a_row, a_col = t->a_col, c_row = t->c_row;
     const real *a[TILE_ROWS], *b = t->b;
     __m512 sum[TILE_ROWS][TILE_VECTORS];
     __m512i x[TILE_VECTORS];
-    real *c = t->c;
+    const __m512i order = order_of_pairs();
+    const real *from = unpacked ? unpacked->from : NULL;
+    const ptrdiff_t from_row = unpacked ? unpacked->row : 0, last = unpacked ? unpacked->is_odd : 0;
+    real *to = unpacked ? unpacked->to : NULL, *c = t->c;
     UNROLL for (int i = 0; i < rows; i++) {
         UNROLL for (int v = 0; v < vectors; v++) {
             const vec_mask chosen = v < vectors - 1 ? vec_first(LANES) : mask;
@@ -34,7 +38,21 @@ static inline __attribute__((always_inline, target("avx512bf16"))) void words(
     }
     UNROLL for (int i = 0; i < rows; i += SHARED) a[i / SHARED] = t->a + i * a_row;
     for (ptrdiff_t p = t->k; p > 0; p--, b += PANEL) {
-        UNROLL for (int v = 0; v < vectors; v++) x[v] = _mm512_loadu_si512(b + v * LANES);
+        if (unpacked) {
+            const real *const below = from + from_row;
+            UNROLL for (int v = 0; v < vectors; v++) {
+                const vec_mask even = v < vectors - 1 ? vec_first(LANES) : mask, odd = p > last ? even : 0;
+                x[v] = pairs_of(_mm512_maskz_loadu_ps(even, from + v * LANES),
+                                _mm512_maskz_loadu_ps(odd, below + v * LANES), order);
+                if (to) _mm512_storeu_si512(to + v * LANES, x[v]);
+                PREFETCH(from + 2 * AHEAD * from_row + (v + 1) * LANES - 1);
+                PREFETCH(below + 2 * AHEAD * from_row + (v + 1) * LANES - 1);
+            }
+            from = below + from_row;
+            if (to) to += PANEL;
+        } else {
+            UNROLL for (int v = 0; v < vectors; v++) x[v] = _mm512_loadu_si512(b + v * LANES);
+        }
         UNROLL for (int i = 0; i < rows; i++) {
             const __m512i pair = (__m512i)_mm512_set1_ps(a[i / SHARED][i % SHARED * a_row]);
             UNROLL for (int v = 0; v < vectors; v++) {
@@ -54,15 +72,52 @@ static inline __attribute__((always_inline, target("avx512bf16"))) void words(
     }
 }
 
-GEMM_API NOINLINE __attribute__((target("avx512bf16"))) void bf16_tile(ptrdiff_t rows, ptrdiff_t vectors,
-                                                                       const Tile *t) {
-    switch (rows * (TILE_VECTORS + 1) + vectors) {
-#define CASE(rows) \
-    case (rows) * (TILE_VECTORS + 1) + 1: words(rows, 1, t); break; \
-    case (rows) * (TILE_VECTORS + 1) + 2: words(rows, 2, t); break;
-        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
+#define SHAPE(rows, vectors) ((rows) * (TILE_VECTORS + 1) + (vectors))
+#define CASE(rows, b) \
+    case SHAPE(rows, 1): words(rows, 1, t, b); break; \
+    case SHAPE(rows, 2): words(rows, 2, t, b); break;
+#define CASES(b) \
+    CASE(1, b) CASE(2, b) CASE(3, b) CASE(4, b) CASE(5, b) CASE(6, b) CASE(7, b) CASE(8, b) CASE(9, b) CASE(10, b) \
+    CASE(11, b) CASE(12, b)
+
+GEMM_API NOINLINE WITH_BF16 void bf16_tile(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
+    switch (SHAPE(rows, vectors)) { CASES(NULL) }
+}
+
+GEMM_API NOINLINE WITH_BF16 void bf16_tile_packing(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t,
+                                                   const Unpacked *b) {
+    switch (SHAPE(rows, vectors)) { CASES(b) }
+}
+#undef CASES
 #undef CASE
+#undef SHAPE
+
+#define STREAMED 4 /* pairs side by side */
+
+static INLINE_WITH_BF16 void stream(const int pairs, ptrdiff_t n, const real *a, const real *b, ptrdiff_t b_row,
+                                    int is_odd, real *c) {
+    const __m512i order = order_of_pairs();
+    __m512i s[STREAMED];
+    UNROLL for (int q = 0; q < pairs; q++) s[q] = (__m512i)_mm512_set1_ps(a[q]);
+    for (ptrdiff_t j = 0; j < n; j += WORDS) {
+        const vec_mask even = vec_first(smaller(n - j, WORDS)), odd = is_odd ? 0 : even;
+        __m512 sum = _mm512_maskz_loadu_ps(even, c + j);
+        UNROLL for (int q = 0; q < pairs; q++) {
+            const __m512i x = pairs_of(_mm512_maskz_loadu_ps(even, b + 2 * q * b_row + j),
+                                       _mm512_maskz_loadu_ps(odd, b + (2 * q + 1) * b_row + j), order);
+            sum = _mm512_dpbf16_ps(sum, (__m512bh)s[q], (__m512bh)x);
+        }
+        _mm512_mask_storeu_ps(c + j, even, sum);
     }
+}
+
+GEMM_API NOINLINE WITH_BF16 void bf16_stream(ptrdiff_t n, ptrdiff_t pairs, const real *a, const Unpacked *b, real *c) {
+    const real *from = b->from;
+    ptrdiff_t q = 0;
+    for (; q + STREAMED <= pairs - b->is_odd; q += STREAMED, from += 2 * STREAMED * b->row) {
+        stream(STREAMED, n, a + q, from, b->row, 0, c);
+    }
+    for (; q < pairs; q++, from += 2 * b->row) stream(1, n, a + q, from, b->row, b->is_odd && q + 1 == pairs, c);
 }
 
 #if !defined(__clang__)

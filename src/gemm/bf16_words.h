@@ -1,13 +1,9 @@
 /* Pairs as words, by the instructions of AVX512_BF16: their rounding is that of bf16_pack.c, in every one of the 2^32
- * numbers, whatever the mode of the processor. The build is for AVX-512 without them: these functions ask for them. */
+ * numbers, whatever the mode of the processor. */
 #ifndef FASTNN_GEMM_BF16_WORDS_H
 #define FASTNN_GEMM_BF16_WORDS_H
 
-#include "bf16_pack.h"
-#include "vectors.h"
-
-#define WITH_BF16 __attribute__((target("avx512bf16")))
-#define WORDS 16 /* of a vector */
+#include "bf16_pairs.h"
 
 static WITH_BF16 NOINLINE void row_of_words(const real *from, ptrdiff_t k, real *to) {
     ptrdiff_t p = 0;
@@ -23,21 +19,16 @@ static WITH_BF16 NOINLINE void row_of_words(const real *from, ptrdiff_t k, real 
     }
 }
 
-/* The words of up to 16 chains: rounded in turn, both halves of the vector are brought side by side. */
-static WITH_BF16 inline __attribute__((always_inline)) void words_of(
-    const real *even, const real *odd, vec_mask chosen, __m512i order, real *to
-) {
+/* The words of up to 16 chains. */
+static INLINE_WITH_BF16 void words_of(const real *even, const real *odd, vec_mask chosen, __m512i order, real *to) {
     const __m512 below = _mm512_maskz_loadu_ps(chosen, even);
     const __m512 above = odd ? _mm512_maskz_loadu_ps(chosen, odd) : _mm512_setzero_ps();
-    const __m512i halves = (__m512i)_mm512_cvtne2ps_pbh(above, below);
-    _mm512_mask_storeu_epi32(to, chosen, _mm512_permutexvar_epi16(order, halves));
+    _mm512_mask_storeu_epi32(to, chosen, pairs_of(below, above, order));
 }
 
 static WITH_BF16 NOINLINE void rows_of_words(const real *even, const real *odd, ptrdiff_t n, real *to, ptrdiff_t panel,
                                              ptrdiff_t row) {
-    int16_t places[2 * WORDS];
-    for (int i = 0; i < 2 * WORDS; i++) places[i] = (int16_t)(i % 2 * WORDS + i / 2);
-    const __m512i order = _mm512_loadu_si512(places);
+    const __m512i order = order_of_pairs();
     const vec_mask all = vec_first(WORDS);
     (void)row;
     for (; n >= PANEL && odd; n -= PANEL, even += PANEL, odd += PANEL, to += panel) {

@@ -154,12 +154,23 @@ cdef class RowsFunction(RowsReader):
             PyBuffer_Release(&buffer)
         return True
 
+    def is_apart(self, array):
+        """Whether an array surely shares no memory with those that are read beside x."""
+        cdef Py_buffer buffer
+        cdef bint found
+        PyObject_GetBuffer(array, &buffer, PyBUF_STRIDED_RO)
+        found = self.lies_apart(&buffer)
+        PyBuffer_Release(&buffer)
+        return found
+
     cdef bint may_write(self, const Py_buffer *out, Py_ssize_t n, int n_dims) noexcept:
-        cdef Range found
-        cdef Py_ssize_t i
         if out.ndim != n_dims or out.shape[n_dims - 1] != self.n_out or (n_dims == 2 and out.shape[0] != n):
             return False
-        found = range_of(out)
+        return self.lies_apart(out)
+
+    cdef bint lies_apart(self, const Py_buffer *out) noexcept:
+        cdef Range found = range_of(out)
+        cdef Py_ssize_t i
         for i in range(self.n_ranges):
             if found.low < self.ranges[i].high and self.ranges[i].low < found.high:
                 return False
