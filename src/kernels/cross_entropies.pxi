@@ -118,6 +118,9 @@ summed_loss(
 cdef inline real scaled_(real x, real scale) noexcept nogil:
     return x * scale
 
+cdef void scale_block(Block block, const real *factor, real *y) noexcept nogil:
+    block_map(block, y, factor, y, scaled_)
+
 cdef inline real less_(real x, real amount) noexcept nogil:
     return x - amount
 
@@ -171,8 +174,8 @@ cdef int cross_entropy_from_logits_body(const Call *call, Py_ssize_t begin, Py_s
         y = block_input(block, s.y + at, y_buffer)
         dy = block_output(block, s.dy + at if s.dy is not NULL else NULL, dy_buffer)
         block_maximum(block, y, largest)
-        block_map_and_sum(block, y, largest, dy, total, exp_shifted)
-        map(total, log_total, block.lanes, 0, log_)
+        exponentials(block, y, largest, dy, total)
+        logs_of_rows(total, log_total, block.lanes)
         memset(t_total, 0, sizeof(t_total))
         memset(losses, 0, sizeof(losses))
         start = 0
@@ -196,7 +199,7 @@ cdef int cross_entropy_from_logits_body(const Call *call, Py_ssize_t begin, Py_s
                 s.each[row + i] = <real> loss
         if s.dy is not NULL:
             map_pairs(t_total, total, factor, block.lanes, 0, ratio_)
-            block_map(block, dy, factor, dy, scaled_)
+            scale_block(block, factor, dy)
             for i in range(block.rows):
                 factor[i] = <real> (weight_of(weight_of_rows, s.rows, row + i) / parts)
             start = 0
@@ -290,8 +293,8 @@ cdef int cross_entropy_labels_from_logits_body(const Call *call, Py_ssize_t begi
         y = block_input(block, s.y + at, y_buffer)
         dy = block_output(block, s.dy + at if s.dy is not NULL else NULL, dy_buffer)
         block_maximum(block, y, largest)
-        block_map_and_sum(block, y, largest, dy, total, exp_shifted)
-        map(total, log_total, block.lanes, 0, log_)
+        exponentials(block, y, largest, dy, total)
+        logs_of_rows(total, log_total, block.lanes)
         if smoothing != 0:
             block_sum_double(block, y, y, largest, of_all, distance_below)
         for i in range(block.rows):
@@ -309,7 +312,7 @@ cdef int cross_entropy_labels_from_logits_body(const Call *call, Py_ssize_t begi
                 s.each[row + i] = <real> loss
         if s.dy is not NULL:
             map_pairs(factor, total, total, block.lanes, 0, ratio_)
-            block_map(block, dy, total, dy, scaled_)
+            scale_block(block, total, dy)
             if smoothing != 0:
                 map(factor, total, block.lanes, <real> (smoothing / s.n), scaled_)
                 block_map(block, dy, total, dy, less_)

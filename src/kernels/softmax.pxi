@@ -34,11 +34,18 @@ cdef inline real product_(real x, real y) noexcept nogil:
 cdef inline real exp_shifted(real x, real shift) noexcept nogil:
     return real_exp(x - shift)
 
+# For many bodies, but compiled once: y = exp(x - shift) and its sum over each row
+cdef void exponentials(Block block, const real *x, const real *shift, real *y, real *total) noexcept nogil:
+    block_map_and_sum(block, x, shift, y, total, exp_shifted)
+
 cdef inline real quotient_(real x, real divisor) noexcept nogil:
     return x / divisor
 
 cdef inline real log_(real x, real alpha) noexcept nogil:
     return real_log(x)
+
+cdef void logs_of_rows(const real *x, real *y, Py_ssize_t lanes) noexcept nogil:
+    map(x, y, lanes, 0, log_)
 
 
 cdef struct RowsForward:
@@ -58,7 +65,7 @@ cdef int softmax_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end
         x = block_input(block, s.x + begin * s.n, buffer)
         y = block_output(block, s.y + begin * s.n, buffer)
         block_maximum(block, x, largest)
-        block_map_and_sum(block, x, largest, y, total, exp_shifted)
+        exponentials(block, x, largest, y, total)
         block_map(block, y, total, y, quotient_)
         block_store(block, buffer, s.y + begin * s.n)
         begin += block.rows
@@ -131,7 +138,7 @@ cdef inline real minus_(real x, real shift) noexcept nogil:
 
 cdef int log_softmax_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const RowsForward *s = <const RowsForward *> call.payload
-    cdef real[BLOCK_SIZE] buffer, exponentials
+    cdef real[BLOCK_SIZE] buffer, terms
     cdef real[BLOCK_ROWS] row, zeros
     cdef const real *x
     cdef real *y
@@ -144,8 +151,8 @@ cdef int log_softmax_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t
         # two subtractions: largest + log(sum) would round the sum away where the largest is large
         block_maximum(block, x, row)
         block_map(block, x, row, y, minus_)
-        block_map_and_sum(block, y, zeros, block_output(block, NULL, exponentials), row, exp_shifted)
-        map(row, row, block.lanes, 0, log_)
+        exponentials(block, y, zeros, block_output(block, NULL, terms), row)
+        logs_of_rows(row, row, block.lanes)
         block_map(block, y, row, y, minus_)
         block_store(block, buffer, s.y + begin * s.n)
         begin += block.rows

@@ -34,9 +34,8 @@ ALWAYS_INLINE Block block_part(Block b, ptrdiff_t begin, ptrdiff_t most) {
     return b;
 }
 
-/* The rows x to work on: their columns in the buffer, or x itself. */
-ALWAYS_INLINE const real *block_input(Block b, const real *x, real *buffer) {
-    if (!b.in_columns) return x;
+/* What is done to columns is compiled once, for all who need it: that takes a call for each block. */
+OUT_OF_LINE const real *into_columns(Block b, const real *x, real *buffer) {
     for (ptrdiff_t j = 0; j < b.n; j++) {
         real *column = buffer + j * BLOCK_ROWS;
         for (ptrdiff_t i = 0; i < b.rows; i++) column[i] = x[i * b.n + j];
@@ -45,26 +44,35 @@ ALWAYS_INLINE const real *block_input(Block b, const real *x, real *buffer) {
     return buffer;
 }
 
-/* Where to write the rows y, which block_store finishes. */
-ALWAYS_INLINE real *block_output(Block b, real *y, real *buffer) { return b.in_columns ? buffer : y; }
-
-ALWAYS_INLINE void block_store(Block b, const real *buffer, real *y) {
-    if (!b.in_columns) return;
+OUT_OF_LINE void out_of_columns(Block b, const real *buffer, real *y) {
     for (ptrdiff_t j = 0; j < b.n; j++)
         for (ptrdiff_t i = 0; i < b.rows; i++) y[i * b.n + j] = buffer[j * BLOCK_ROWS + i];
 }
 
-ALWAYS_INLINE void block_maximum(Block b, const real *x, real *largest) {
-    if (!b.in_columns) {
-        *largest = maximum(x, b.n);
-        return;
-    }
+OUT_OF_LINE void maximum_of_columns(Block b, const real *x, real *largest) {
     for (ptrdiff_t i = 0; i < b.lanes; i++) largest[i] = -INFINITY;
     for (ptrdiff_t j = 0; j < b.n; j++)
         for (ptrdiff_t i = 0; i < b.lanes; i++) {
             real x_i = x[j * BLOCK_ROWS + i];
             largest[i] = x_i > largest[i] ? x_i : largest[i];
         }
+}
+
+/* The rows x to work on: their columns in the buffer, or x itself. */
+ALWAYS_INLINE const real *block_input(Block b, const real *x, real *buffer) {
+    return b.in_columns ? into_columns(b, x, buffer) : x;
+}
+
+/* Where to write the rows y, which block_store finishes. */
+ALWAYS_INLINE real *block_output(Block b, real *y, real *buffer) { return b.in_columns ? buffer : y; }
+
+ALWAYS_INLINE void block_store(Block b, const real *buffer, real *y) {
+    if (b.in_columns) out_of_columns(b, buffer, y);
+}
+
+ALWAYS_INLINE void block_maximum(Block b, const real *x, real *largest) {
+    if (b.in_columns) maximum_of_columns(b, x, largest);
+    else *largest = maximum(x, b.n);
 }
 
 ALWAYS_INLINE void block_sum(Block b, const real *x, const real *y, real *total, real (*f)(real, real)) {

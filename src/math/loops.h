@@ -195,7 +195,7 @@ ALWAYS_INLINE double size_of(double x) {
 }
 
 /* The sum of n elements, in double. */
-ALWAYS_INLINE double sum_double(const real *x, ptrdiff_t n) {
+OUT_OF_LINE double sum_double(const real *x, ptrdiff_t n) {
     return sum_in_double(x, n, value_of);
 }
 

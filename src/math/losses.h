@@ -10,12 +10,6 @@
 
 #include "math/blocks.h"
 
-#if defined(__GNUC__)
-#define OUT_OF_LINE static __attribute__((noinline, unused))
-#else
-#define OUT_OF_LINE static
-#endif
-
 enum { PIECE = 256 };
 
 typedef struct {
@@ -151,11 +145,8 @@ ALWAYS_INLINE int reduce_loss(Loss s, real (*f)(real, real, real, real), real (*
 
 OUT_OF_LINE int reduce_looped(Loss s, void (*loop)(const LossRun *)) { return reduce(s, 1, loop, NULL, NULL); }
 
-/* Targets of a block of rows, smoothed, and weighted where numbers have weights: in the buffer, unless they are
- * as given. */
-ALWAYS_INLINE const real *block_targets(Block b, const real *t, const real *weight, real smoothing, real share,
+OUT_OF_LINE const real *changed_targets(Block b, const real *t, const real *weight, real smoothing, real share,
                                         real *buffer) {
-    if (!weight && smoothing == 0) return block_input(b, t, buffer);
     const ptrdiff_t row_step = b.in_columns ? b.n : 0, at_row = b.in_columns ? 1 : 0;
     const ptrdiff_t at_column = b.in_columns ? BLOCK_ROWS : 1;
     for (ptrdiff_t j = 0; j < b.n; j++)
@@ -169,6 +160,14 @@ ALWAYS_INLINE const real *block_targets(Block b, const real *t, const real *weig
             buffer[i * at_row + j * at_column] = x;
         }
     return buffer;
+}
+
+/* Targets of a block of rows, smoothed, and weighted where numbers have weights: in the buffer, unless they are
+ * as given. */
+ALWAYS_INLINE const real *block_targets(Block b, const real *t, const real *weight, real smoothing, real share,
+                                        real *buffer) {
+    if (!weight && smoothing == 0) return block_input(b, t, buffer);
+    return changed_targets(b, t, weight, smoothing, share, buffer);
 }
 
 #endif
