@@ -71,6 +71,9 @@ WITHOUT_ARITHMETIC = {
     "swa_rate_body": "counts",
     "clear_body": "writes zeros",
     "cross_entropy_labels_body": "reads one number of each row",
+    "into_columns": "copies",
+    "out_of_columns": "copies",
+    "changed_targets": "changes single numbers, where they are smoothed or weighted",
 }
 
 # How many loops over elements there are, where that is more than one: each must be vectors.
@@ -90,7 +93,10 @@ NOT_WORTH_IT = {
 UNROLLED = 64
 
 # What computes in double for both dtypes, on purpose, and in vectors of it
-IN_DOUBLE = {"block_squares_body": "squares of float32 would overflow"}
+IN_DOUBLE = {
+    "block_squares_body": "squares of float32 would overflow",
+    "sum_double": "the order of a sum counts less in double",
+}
 SUMS = {"scalar arithmetic", "scalar conversion", "packed sum", "packed arithmetic"}
 
 # What may be called, apart from what the C library does to memory.
@@ -122,6 +128,11 @@ CALLS = {
 }
 MEMORY = {"memcpy", "memmove", "memset"}
 PIECES = {"before_piece", "after_piece"}  # of losses: what is done to some hundred numbers beside the formula
+# What bodies share, for a row or a block of rows at a time: loops that are looked at themselves
+SHARED = {
+    "into_columns", "out_of_columns", "maximum_of_columns", "exponentials", "logs_of_rows", "changed_targets",
+    "sum_double",
+}  # fmt: skip
 
 # Optimizers: what they take from cells is computed in double, once for all parameters
 RULES = (
@@ -246,9 +257,13 @@ def functions(dtype: str, isa: str) -> dict[str, list[Function]]:
     found: dict[str, list[Function]] = {}
     for path in objects(dtype, isa):
         for name, parts in disassembly.disassemble(path).items():
-            if name.endswith(("_loop", "_body")) or written_in_c(path):
+            if looked_at(name) or written_in_c(path):
                 found.setdefault(name, []).extend(parts)
     return found
+
+
+def looked_at(name: str) -> bool:
+    return name.endswith(("_loop", "_body")) or name in SHARED
 
 
 def written_in_c(path: Path) -> bool:
@@ -329,7 +344,7 @@ def without_vectors(name: str, parts: list[Function], dtype: str, isa: str) -> I
 
 def called(name: str, parts: list[Function]) -> Iterator[str]:
     """Say what a function calls and should not."""
-    allowed = MEMORY | CALLS.get(name, {}).keys() | (PIECES if name in losses() else set())
+    allowed = MEMORY | SHARED | CALLS.get(name, {}).keys() | (PIECES if name in losses() else set())
     for part in parts:
         for i in part.calls:
             if i.symbol not in allowed:
@@ -381,7 +396,8 @@ def faults(name: str, parts: list[Function], dtype: str, isa: str) -> list[str]:
 @pytest.mark.parametrize(("dtype", "isa"), BUILDS)
 def test_kernels_compute_in_full_vectors_of_their_dtype(dtype: str, isa: str) -> None:
     compiled = functions(dtype, isa)
-    names = [name for name in compiled if name.endswith(("_loop", "_body"))]
+    names = [name for name in compiled if looked_at(name)]
+    assert names and set(names) >= SHARED
     found = [fault for name in names for fault in faults(name, compiled[name], dtype, isa)]
     assert not found, f"{linked()['compiler']}\n" + "\n".join(found)
 
@@ -389,7 +405,7 @@ def test_kernels_compute_in_full_vectors_of_their_dtype(dtype: str, isa: str) ->
 @pytest.mark.parametrize(("dtype", "isa"), BUILDS)
 def test_products_compute_in_full_vectors_of_their_dtype(dtype: str, isa: str) -> None:
     compiled, found = functions(dtype, isa), []
-    for name in [name for name in compiled if not name.endswith(("_loop", "_body"))]:
+    for name in [name for name in compiled if not looked_at(name)]:
         registers = {i.arithmetic(dtype) for part in compiled[name] for i in part.instructions} - {""}
         if registers and WIDEST[isa] not in registers:
             found.append(f"{name}: no {dtype} arithmetic in {WIDEST[isa]}")
@@ -415,7 +431,6 @@ LOOPS_ALONE = """
 #include "math/blocks.h"
 real maximum_loop(const real *x, ptrdiff_t n) { return maximum(x, n); }
 real sum_loop(const real *x, ptrdiff_t n) { return sum_pairs(x, x, n, first_of_pair); }
-void column_maximum_loop(Block b, const real *x, real *y) { b.in_columns = 1; block_maximum(b, x, y); }
 void column_sum_loop(Block b, const real *x, real *y) { b.in_columns = 1; block_sum(b, x, x, y, first_of_pair); }
 """
 
