@@ -83,10 +83,12 @@ LOOPS = {"sgd_body": 4, "rmsprop_body": 4, "scale_columns_body": 3, "layer_norm_
 # than the loop over vectors.
 TWO_WAYS = {"log_cosh_loop", "focal_loop", "binary_focal_loop"}
 
-# What GCC does not think worth its while with two numbers in a vector, beside a pass over memory that is in vectors
+# What GCC does not think worth its while with few numbers in a vector, beside a pass over memory that is in vectors
 NOT_WORTH_IT = {
     ("embedding_sgd_body", "float64", "baseline"): "the sums of one row of a table",
     ("bound_column_norms_body", "float64", "baseline"): "a root for each column, once for all its rows",
+    ("cross_entropy_labels_from_logits_body", "float64", "baseline"): "the losses of rows: each has one label",
+    ("cross_entropy_labels_from_logits_body", "float64", "avx2"): "the losses of rows: each has one label",
 }
 
 # From so many operations in full vectors on, most of all that it has, a loop holds several that GCC has unrolled
