@@ -29,6 +29,8 @@ EQUALS = f"{KERNELS}equals_reference"
 SPECIALS = f"{KERNELS}specials_flow_as_in_reference"
 SIZES = f"{KERNELS}dense_forward_of_many_sizes|{KERNELS}dense_backward_of_many_sizes"
 STEPS = f"{KERNELS}dense_sgd_of_many_sizes"
+FUSED = f"{KERNELS}what_is_fused_into_products_has_the_bits_of_separate_passes"
+TILES = "test_tiles.py::test_products_of_small_sizes_are_exact"
 PARTS = f"{KERNELS}products_have_the_same_bits_in_any_parts"
 ROWS = f"{KERNELS}rows_that_lie_anywhere_give_the_bits_of_rows_that_are_copied"
 GATHER = f"{KERNELS}rows_are_gathered_from_any_layout"
@@ -41,6 +43,16 @@ FEW = "test_rows.py::test_"
 CALLS = "test_calls.py::test_"
 BOUNDS = f"{CALLS}a_number_outside_of_its_bounds_is_refused"
 
+# Of relu in the registers of a product, which 512-bit vectors alone have (GEMM_RECTIFIES).
+RECTIFIED = (
+    ("gemm/products.c", "if (behind == SHORT_BIAS && «relu ⇒ 0»)", f"{FUSED}|{TILES}"),
+    ("gemm/products.c", "c[l] = «saved[l] > 0 ⇒ !(saved[l] <= 0)» ? c[l] : 0", FUSED),
+    ("gemm/products.h", "t->saved = p->saved + «i * p->c_row + j ⇒ j»", f"{FUSED}|{TILES}"),
+    ("gemm/tile.c", "where_positive(sum[i][last], vec_load_first(«saved ⇒ c» + last", f"{FUSED}|{TILES}"),
+    ("gemm/vectors.h", "enum { ZERO = «8 << 4 * 2 ⇒ 0» |", FUSED),
+    ("gemm/vectors.h", "8 << 4 * 2 | 8 << 4 * 4 | «8 << 4 * 6 ⇒ 0»", f"{FUSED}|{TILES}"),
+    ("gemm/vectors.h", "y_is = «y > (vec){0} ⇒ y != (vec){0}»", f"{FUSED}|{TILES}"),
+)
 # (file in src, what stands there once, with «an expression ⇒ what it becomes», how the node ids of the tests begin that
 # must find it; several with "|")
 MUTATIONS = (
@@ -77,9 +89,10 @@ MUTATIONS = (
     ("gemm/products.c", "a_cols ? «*p->a_cols * p->a_col ⇒ 0»", ROWS),
     ("gemm/products.c", "const real chain = real_fma(«number ⇒ -number», b[j], 0)", f"{SIZES}|{STEPS}"),
     ("gemm/products.c", "smaller(left, ROW_VECTORS * LANES);\n    *vectors = «ROW_VECTORS ⇒ FEW_ROWS_VECTORS»", SIZES),
-    ("gemm/products.c", "sum = sum + «vec_load(t->b + k * SHORT_COLUMNS + j) ⇒ vec_load(t->b + j)»", SIZES),
-    ("gemm/products.c", "t.a = «p->a + i * p->a_row ⇒ p->a»;\n            t.c", SIZES),
+    ("gemm/products.c", "sum[r] = sum[r] + «vec_load(bias + j) ⇒ vec_load(b + j)»", SIZES),
+    ("gemm/products.c", "row = r == 0 ? i : smaller(«i + 1 ⇒ i», m - 1)", f"{SIZES}|{TILES}"),
     ("gemm/products.c", "pack(columns, width, 1, «p->bias + j ⇒ p->bias», 1, 0", SIZES),
+    *(RECTIFIED if "avx512" in kernels.supported else ()),
     ("gemm/dots.c", "memcpy(sums + r, «&four ⇒ &x», sizeof", SIZES),
     # threads
     ("team/team.h", "+ «rest * (next + 1) / chunks ⇒ rest * next / chunks»", PARTS),
@@ -456,7 +469,7 @@ def main(word=""):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
         # without optimization, it builds in a third of the time
-        isa = "avx2" if "avx2" in kernels.supported else "baseline"
+        isa = next(isa for isa in ("avx512", "avx2", "baseline") if isa in kernels.supported)
         found = check(folder / "mutants", "MUTATIONS", word, isa, environment, FASTNN_DEBUG="1")
         found &= check(folder / "defects", "DEFECTS", word, kernels.selected, under_sanitizers, **CHECKED)
     return 0 if found else 1

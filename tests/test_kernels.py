@@ -32,6 +32,7 @@ from cases import (
     tolerance,
     unset,
 )
+from nets import same_bits
 
 from fastnn import Tape, reference
 from fastnn._core.team import Team
@@ -204,16 +205,30 @@ def test_what_is_fused_into_products_has_the_bits_of_separate_passes(dtype, size
     x, dy = dense_backward_arguments(*sizes, dtype, rng)["x"], rng.normal(size=(sizes[0], sizes[2])).astype(dtype)
     step = dense_sgd_arguments(*sizes, dtype, rng)
     w, b, lr = step["w"].copy(), step["b"].copy(), step["lr"]
-    fused, dx, dw, db = np.empty_like(x), np.empty_like(x), np.empty_like(w), np.empty_like(b)
-    kernel("dense_backward", dtype)(x, w, dy, fused, None, None, "tanh")
+    dx, dw, db = np.empty_like(x), np.empty_like(w), np.empty_like(b)
     kernel("dense_backward", dtype)(x, w, dy, dx, dw, db)
-    kernel("tanh_backward", dtype)(x, dx, dx)
-    np.testing.assert_array_equal(fused, dx)
+    some_nan = x.copy()
+    some_nan[::3, ::2] = np.nan  # where the derivative of relu is 0
+    for name, saved in (("tanh", x), ("relu", x), ("relu", some_nan)):
+        fused, apart = np.empty_like(x), np.empty_like(x)
+        kernel("dense_backward", dtype)(saved, w, dy, fused, None, None, name)
+        kernel(f"{name}_backward", dtype)(saved, dx, apart)
+        assert same_bits(fused, apart), name
     kernel("dense_sgd", dtype)(x, step["w"], step["b"], dy, lr)
     kernel("sgd", dtype)(w.reshape(-1), dw.reshape(-1), None, lr)
     kernel("sgd", dtype)(b, db, None, lr)
     np.testing.assert_array_equal(step["w"], w)
     np.testing.assert_array_equal(step["b"], b)
+    x[-1:, :1] = np.nan
+    x[0], w[0] = 0, np.sqrt(np.finfo(dtype).smallest_subnormal) / 4
+    x[:1, :1], w[0, ::2] = w[0, :1], -w[0, ::2]  # products of -0 and 0
+    y, fused, apart = (np.empty_like(dy) for _ in range(3))
+    for bias in (None, b):
+        kernel("dense_forward", dtype)(x, w, bias, y)
+        for name in ("tanh", "relu"):
+            kernel("dense_forward", dtype)(x, w, bias, fused, name)
+            kernel(f"{name}_forward", dtype)(y, apart)
+            assert same_bits(fused, apart), name
 
 
 @each_product

@@ -124,6 +124,7 @@ GEMM_API NOINLINE int product_of_dots(const Product *p) {
             t.c += rows * t.c_row;
         }
     }
+    rectify(p, 0, 0, m, n);
     finish(p, 0, 0, m, n);
     return 0;
 }

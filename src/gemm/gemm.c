@@ -59,7 +59,10 @@ GEMM_API int gemm(const Product *p) {
         column.b = p->a;
         column.c_row = 1;
         column.finish = NULL;
+        column.saved = NULL;
+        column.relu = 0;
         const int status = product_of_dots(&column);
+        if (status == 0) rectify(p, 0, 0, 1, p->n);
         if (status == 0) finish(p, 0, 0, 1, p->n);
         return status;
     }

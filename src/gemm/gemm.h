@@ -42,6 +42,13 @@
 #endif
 #endif
 
+/* Elsewhere that would be many instructions in each of the tiles. */
+#ifdef __AVX512F__
+#define GEMM_RECTIFIES 1
+#else
+#define GEMM_RECTIFIES 0
+#endif
+
 typedef struct {
     ptrdiff_t m, n, k;
     const real *a; /* a[i, p] = a[i * a_row + p * a_col], i < m, p < k */
@@ -57,6 +64,10 @@ typedef struct {
     int resume; /* the chains go on from c, as a product of the terms before has left them; more columns than dots */
     int update; /* c = c - rate * chain, in one multiply-add; without bias and finish */
     real rate;
+    /* Where GEMM_RECTIFIES, in the registers, without update and finish: c = relu(chain + bias), that is, 0 where it is
+     * <= 0; or c = chain where saved[i * c_row + j] > 0, else 0, that is, behind relu's derivative. Else 0 and NULL. */
+    int relu;
+    const real *saved;
     real *b_sum; /* (n): the sums of the rows of b, from the first to the last (or what they update), or NULL */
     /* Called for each rectangle of c that is complete, while it is in the cache, or NULL. The rectangles cover c
      * exactly once; a contiguous c of up to 32 KB is one rectangle. */

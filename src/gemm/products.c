@@ -52,12 +52,11 @@ ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t
                           : tile_columns(rows, n - j, &vectors, &t);
             t.a_next = j == 0 ? p->a_next : NULL;
             t.b = p->b + j;
-            t.c = p->c + i * p->c_row + first + j;
             if (p->bias) t.bias = p->bias + first + j;
             for (ptrdiff_t h = 0; h < height; h += rows) {
                 begin_at(&t, p, i + h, 0);
+                end_at(&t, p, i + h, first + j);
                 tile_of(smaller(rows, height - h), vectors, &t);
-                t.c += rows * t.c_row;
             }
             finish(p, i, first + j, height, columns);
         }
@@ -91,6 +90,7 @@ static NOINLINE void product_of_row(const Product *p) {
     }
     for (; q < p->k; q++) stream(1, p->n, p->a + q * p->a_col, p->a_col, p->b + q * p->b_row, p->b_row, p->c);
     for (ptrdiff_t j = 0; p->bias && j < p->n; j++) p->c[j] += p->bias[j];
+    rectify(p, 0, 0, 1, p->n);
     finish(p, 0, 0, 1, p->n);
 }
 
@@ -134,6 +134,7 @@ static NOINLINE void product_of_column(const Product *p) {
             if (p->update) column(1, 0, p, a);
             else column(0, 0, p, a);
     }
+    rectify(p, 0, 0, p->m, p->n);
     finish(p, 0, 0, p->m, p->n);
 }
 
@@ -163,7 +164,7 @@ static NOINLINE int product_of_panels(const Product *p, ptrdiff_t first, ptrdiff
         for (ptrdiff_t i = 0, finished = 0; i < m;) {
             const ptrdiff_t height = tile_packs && i == 0 ? TILE_ROWS : smaller(rows, m - i);
             begin_at(&t, p, i, 0);
-            t.c = p->c + i * p->c_row + j;
+            end_at(&t, p, i, j);
             if (tile_packs && i == 0) {
                 tile_packing_b(&t, b, p->b_row, p->b_col, panel);
             } else {
@@ -188,45 +189,74 @@ static NOINLINE int product_of_panels(const Product *p, ptrdiff_t first, ptrdiff
 #define SHORT_FINISHED ((ptrdiff_t)(8192 / sizeof(real))) /* numbers that are finished together */
 #define SHORT_ROWS 8 /* at least, where rows of b could be read as they lie */
 
-/* c (m, n) = a @ b + bias; the rows of b are packed, SHORT_COLUMNS apart, and the bias behind them. */
-ALWAYS_INLINE void short_chains(const int k, const int biased, ptrdiff_t m, ptrdiff_t n, const Tile *t) {
-    const ptrdiff_t whole = n / LANES * LANES;
+enum {
+    SHORT_SUMS,  /* and nothing behind them */
+    SHORT_BIAS,  /* and perhaps relu */
+    SHORT_SAVED, /* without a bias */
+};
+
+/* c (m, n) = a @ b; the rows of b are packed, SHORT_COLUMNS apart, and the bias behind them. Rows of c go in pairs, which
+ * read b once; without another row, the last is its own pair. */
+ALWAYS_INLINE void short_chains(const int k, const int behind, ptrdiff_t m, ptrdiff_t n, const Tile *t) {
+    const ptrdiff_t whole = n / LANES * LANES, a_row = t->a_row, a_col = t->a_col, c_row = t->c_row;
     const vec_mask mask = vec_first(n - whole);
-    const real *a = t->a;
-    real *c = t->c;
-    for (ptrdiff_t i = 0; i < m; i++, a += t->a_row, c += t->c_row) {
-        vec s[SHORT_K];
-        UNROLL for (int q = 0; q < k; q++) s[q] = vec_broadcast(a[q * t->a_col]);
+    const real *const b = t->b, *const bias = b + k * SHORT_COLUMNS;
+    const int relu = t->relu;
+    for (ptrdiff_t i = 0; i < m; i += 2) {
+        real *c[2];
+        const real *saved[2];
+        vec s[2][SHORT_K];
+        UNROLL for (int r = 0; r < 2; r++) {
+            const ptrdiff_t row = r == 0 ? i : smaller(i + 1, m - 1);
+            const real *const a = t->a + (t->a_rows ? t->a_rows[row] : row) * a_row;
+            UNROLL for (int q = 0; q < k; q++) s[r][q] = vec_broadcast(a[q * a_col]);
+            c[r] = t->c + row * c_row;
+            saved[r] = behind == SHORT_SAVED ? t->saved + row * c_row : NULL;
+        }
         for (ptrdiff_t j = 0; j < n; j += LANES) {
-            vec sum = vec_broadcast(0);
-            UNROLL for (int q = 0; q < k; q++) sum = vec_fma(s[q], vec_load(t->b + q * SHORT_COLUMNS + j), sum);
-            if (biased) sum = sum + vec_load(t->b + k * SHORT_COLUMNS + j);
-            if (LIKELY(j < whole)) vec_store(c + j, sum);
-            else vec_store_first(c + j, sum, mask);
+            vec sum[2] = {vec_broadcast(0), vec_broadcast(0)};
+            UNROLL for (int q = 0; q < k; q++) {
+                const vec x = vec_load(b + q * SHORT_COLUMNS + j);
+                UNROLL for (int r = 0; r < 2; r++) sum[r] = vec_fma(s[r][q], x, sum[r]);
+            }
+            UNROLL for (int r = 0; r < 2; r++) {
+                if (behind == SHORT_BIAS) sum[r] = sum[r] + vec_load(bias + j);
+                if (behind == SHORT_BIAS && relu) sum[r] = rectified(sum[r]);
+                if (LIKELY(j < whole)) {
+                    if (behind == SHORT_SAVED) sum[r] = where_positive(sum[r], vec_load(saved[r] + j));
+                    vec_store(c[r] + j, sum[r]);
+                } else {
+                    if (behind == SHORT_SAVED) sum[r] = where_positive(sum[r], vec_load_first(saved[r] + j, mask));
+                    vec_store_first(c[r] + j, sum[r], mask);
+                }
+            }
         }
     }
 }
 
-/* 0 < k <= SHORT_K; no update. */
+/* 0 < k <= SHORT_K; no update, and no bias where there is `saved`. */
 static NOINLINE void product_of_short_chains(const Product *p) {
     ALIGNED(64) real b[(SHORT_K + 1) * SHORT_COLUMNS];
     const ptrdiff_t k = p->k;
+    const int behind = p->saved ? SHORT_SAVED : p->bias || p->relu ? SHORT_BIAS : SHORT_SUMS;
+    real *const bias = b + k * SHORT_COLUMNS;
     Tile t = whole_tile(p);
     t.b = b;
     for (ptrdiff_t j = 0, columns; j < p->n; j += columns) {
         columns = smaller(SHORT_COLUMNS, p->n - j);
         const ptrdiff_t width = (columns + LANES - 1) / LANES * LANES, together = SHORT_FINISHED / columns;
         pack(columns, width, k, p->b + j * p->b_col, p->b_col, p->b_row, b, SHORT_COLUMNS);
-        if (p->bias) pack(columns, width, 1, p->bias + j, 1, 0, b + k * SHORT_COLUMNS, SHORT_COLUMNS);
+        if (p->bias) pack(columns, width, 1, p->bias + j, 1, 0, bias, SHORT_COLUMNS);
+        for (ptrdiff_t l = 0; p->relu && !p->bias && l < width; l++) bias[l] = 0; /* changes -0 alone, as relu does */
         for (ptrdiff_t i = 0, rows; i < p->m; i += rows) {
             rows = smaller(p->m - i, together);
-            t.a = p->a + i * p->a_row;
-            t.c = p->c + i * p->c_row + j;
-            switch (p->bias ? -k : k) {
-#define CASE(k) \
-                case k: short_chains(k, 0, rows, columns, &t); break; \
-                case -k: short_chains(k, 1, rows, columns, &t); break;
-                CASE(1) CASE(2) CASE(3) CASE(4)
+            begin_at(&t, p, i, 0);
+            end_at(&t, p, i, j);
+            switch (3 * k + behind) {
+#define CASE(k, behind) case 3 * k + behind: short_chains(k, behind, rows, columns, &t); break;
+#define CASES(k) CASE(k, SHORT_SUMS) CASE(k, SHORT_BIAS) CASE(k, SHORT_SAVED)
+                CASES(1) CASES(2) CASES(3) CASES(4)
+#undef CASES
 #undef CASE
             }
             finish(p, i, j, rows, columns);
@@ -252,6 +282,7 @@ static NOINLINE int product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff
         t.k = smaller(block_k, k - q);
         t.resume = q > 0 || p->resume;
         const int complete = q + t.k == k;
+        t.relu = p->relu && complete;
         for (ptrdiff_t j = 0; j < n; j += block_n) {
             const ptrdiff_t width = smaller(block_n, n - j);
             const real *const b = p->b + q * p->b_row + (first + j) * p->b_col;
@@ -269,7 +300,8 @@ static NOINLINE int product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff
                     t.width = columns - (vectors - 1) * LANES;
                     t.b = panel;
                     t.b_row = PANEL;
-                    t.c = p->c + i * p->c_row + first + j + l;
+                    end_at(&t, p, i, first + j + l);
+                    if (!complete) t.saved = NULL;
                     t.bias = p->bias && complete ? p->bias + first + j + l : NULL;
                     const int below = l + PANEL >= width; /* where the next tile is, whose part of c comes closer */
                     const real *next = below ? p->c + (i + height) * p->c_row + first + j : t.c + PANEL;
@@ -307,8 +339,8 @@ static NOINLINE int product_transposed(const Product *p, ptrdiff_t first, ptrdif
     t.a_col = p->b_row;
     t.c = sums;
     t.c_row = FEW_ROWS_VECTORS * LANES;
-    t.bias = NULL;
-    t.update = 0;
+    t.bias = t.saved = NULL;
+    t.update = t.relu = 0;
     for (ptrdiff_t i = 0, columns, vectors; i < m; i += columns) {
         columns = tile_columns(n, m - i, &vectors, &t);
         const ptrdiff_t block_k = even_part(k, vectors <= TILE_VECTORS ? BLOCK_K : BLOCK_K / 2);
@@ -337,9 +369,20 @@ static NOINLINE int product_transposed(const Product *p, ptrdiff_t first, ptrdif
             for (ptrdiff_t l = 0; l < columns; l++) row[l] = real_fma(-p->rate, row[l], old[l]);
         }
         pack(n, n, columns, sums, t.c_row, 1, c, p->c_row);
+        rectify(p, i, first, columns, n);
         finish(p, i, first, columns, n);
     }
     return 0;
+}
+
+GEMM_API NOINLINE void rectify(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns) {
+    const real *saved = p->saved ? p->saved + i * p->c_row + j : NULL;
+    real *c = p->c + i * p->c_row + j;
+    for (; (p->relu || p->saved) && rows > 0; rows--, c += p->c_row) {
+        for (ptrdiff_t l = 0; p->relu && l < columns; l++) c[l] = c[l] <= 0 ? 0 : c[l];
+        for (ptrdiff_t l = 0; p->saved && l < columns; l++) c[l] = saved[l] > 0 ? c[l] : 0;
+        if (p->saved) saved += p->c_row;
+    }
 }
 
 GEMM_API NOINLINE int product_of_chains(const Product *p) {
@@ -355,7 +398,8 @@ GEMM_API NOINLINE int product_of_chains(const Product *p) {
         return 0;
     }
     const int short_pays = p->b_row == 1 || (p->b_col == 1 && m >= SHORT_ROWS);
-    if (n > PANEL && k > 0 && k <= SHORT_K && short_pays && !by_index && !p->update && !p->resume) {
+    const int can_be_short = !p->a_cols && !p->update && !p->resume && !(p->bias && p->saved);
+    if (n > PANEL && k > 0 && k <= SHORT_K && short_pays && can_be_short) {
         product_of_short_chains(p);
         return 0;
     }

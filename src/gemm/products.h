@@ -29,7 +29,8 @@ ALWAYS_INLINE ptrdiff_t even_part(ptrdiff_t size, ptrdiff_t most) {
 ALWAYS_INLINE Tile whole_tile(const Product *p) {
     const Tile t = {.k = p->k, .a = p->a, .a_row = p->a_row, .a_col = p->a_col, .a_rows = p->a_rows,
                     .a_cols = p->a_cols, .b = p->b, .b_row = p->b_row, .c = p->c, .c_row = p->c_row, .bias = p->bias,
-                    .resume = p->resume, .update = p->update, .rate = p->rate, .width = LANES};
+                    .relu = p->relu, .saved = p->saved, .resume = p->resume, .update = p->update, .rate = p->rate,
+                    .width = LANES};
     return t;
 }
 
@@ -39,6 +40,15 @@ ALWAYS_INLINE void begin_at(Tile *t, const Product *p, ptrdiff_t i, ptrdiff_t q)
     if (p->a_rows) t->a_rows = p->a_rows + i;
     if (p->a_cols) t->a_cols = p->a_cols + q;
 }
+
+/* Let what the tile has to finish begin at row i and column j of c. */
+ALWAYS_INLINE void end_at(Tile *t, const Product *p, ptrdiff_t i, ptrdiff_t j) {
+    t->c = p->c + i * p->c_row + j;
+    if (p->saved) t->saved = p->saved + i * p->c_row + j;
+}
+
+/* relu, or its derivative, of a rectangle that is complete but for that, where no tile could compute it in registers. */
+GEMM_API void rectify(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns);
 
 ALWAYS_INLINE void finish(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns) {
     if (p->finish) p->finish(p->context, i, j, rows, columns);

@@ -210,13 +210,25 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const int way, const 
         tile_sums(rows, vectors, FIRST_LANES, READING, by, mask, t, NULL, sum);
     else tile_sums(rows, vectors, ALL_LANES, READING, by, mask, t, NULL, sum);
 
-    if (t->bias) {
+    if (by != BY_COLUMNS && t->bias) {
         UNROLL for (int v = 0; v < vectors; v++) {
             const vec bias = v < last ? vec_load(t->bias + v * LANES) : vec_load_first(t->bias + v * LANES, mask);
             UNROLL for (int i = 0; i < rows; i++) sum[i][v] = sum[i][v] + bias;
         }
     }
-    if (t->update) {
+    if (GEMM_RECTIFIES && by != BY_COLUMNS && t->relu) {
+        UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = rectified(sum[i][v]);
+    }
+    if (GEMM_RECTIFIES && by == BY_STRIDE && t->saved) {
+        const real *saved = t->saved;
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int v = 0; v < last; v++) sum[i][v] = where_positive(sum[i][v], vec_load(saved + v * LANES));
+            sum[i][last] = where_positive(sum[i][last], vec_load_first(saved + last * LANES, mask));
+            saved += c_row;
+            IN_ORDER(saved);
+        }
+    }
+    if (by != BY_ROWS && t->update) {
         const vec step = vec_broadcast(-t->rate);
         const real *start = c;
         UNROLL for (int i = 0; i < rows; i++) {

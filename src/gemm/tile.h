@@ -33,6 +33,8 @@ typedef struct {
     real *c;
     ptrdiff_t c_row;
     const real *bias; /* added at the end of the chain, or NULL */
+    int relu;          /* as in Product, with a_cols neither */
+    const real *saved; /* of this tile, c_row apart, or NULL; with a_rows neither */
     int resume;       /* the chain starts from c instead of zero */
     int update;
     real rate;

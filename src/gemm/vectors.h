@@ -45,6 +45,31 @@ ALWAYS_INLINE vec vec_fma(vec a, vec b, vec c) {
 ALWAYS_INLINE vec vec_broadcast(real x) { return x - (vec){0}; /* x + 0 would turn -0 into 0 */ }
 #endif
 
+/* relu: 0 where x <= 0, so that a NaN stays; and its derivative: x where y > 0, else 0. In each lane. */
+#if defined(FASTNN_SCALAR)
+ALWAYS_INLINE vec rectified(vec x) { return x <= 0 ? 0 : x; }
+ALWAYS_INLINE vec where_positive(vec x, vec y) { return y > 0 ? x : 0; }
+#else
+ALWAYS_INLINE vec rectified(vec x) {
+#if defined(__AVX512F__)
+    /* What becomes of a number of each kind, in one instruction: 0 for zeros, what is negative and -infinity. */
+    enum { ZERO = 8 << 4 * 2 | 8 << 4 * 4 | 8 << 4 * 6 };
+#if FASTNN_DOUBLE
+    return (vec)_mm512_fixupimm_pd((__m512d)x, (__m512d)x, _mm512_set1_epi64(ZERO), 0);
+#else
+    return (vec)_mm512_fixupimm_ps((__m512)x, (__m512)x, _mm512_set1_epi32(ZERO), 0);
+#endif
+#else
+    __typeof__(x <= x) x_is_not = x <= (vec){0};
+    return (vec)((__typeof__(x_is_not))x & ~x_is_not);
+#endif
+}
+ALWAYS_INLINE vec where_positive(vec x, vec y) {
+    __typeof__(y > y) y_is = y > (vec){0};
+    return (vec)((__typeof__(y_is))x & y_is);
+}
+#endif
+
 ALWAYS_INLINE vec vec_load(const real *p) { return *(const vec *)p; }
 ALWAYS_INLINE void vec_store(real *p, vec v) { *(vec *)p = v; }
 

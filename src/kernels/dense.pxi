@@ -10,15 +10,16 @@
 cdef extern from "gemm/gemm.h":
     ctypedef struct Product:
         Py_ssize_t m, n, k, a_row, a_col, b_row, b_col, c_row
-        Input a, b, bias
+        Input a, b, bias, saved
         Labels a_rows, a_cols, a_next
         Output c, b_sum
-        bint resume, update, bf16, one_row
+        bint relu, resume, update, bf16, one_row
         real rate
         void (*finish)(
             const void *context, Py_ssize_t i, Py_ssize_t j, Py_ssize_t rows, Py_ssize_t columns
         ) noexcept nogil
         const void *context
+    const bint GEMM_RECTIFIES
     int gemm(const Product *product) noexcept nogil      # returns 0, or CALL_NO_MEMORY
 
 
@@ -134,6 +135,11 @@ cdef int check_bf16(str kernel, size_t bf16) except -1:
     return 0
 
 
+cdef bint is_in_registers(Loop activation, size_t bf16) noexcept:
+    """Whether a product computes this one, of which the name is given, before it writes: relu, the most usual one."""
+    return GEMM_RECTIFIES and activation is not NULL and not bf16 and <object> <void *> activation == "relu"
+
+
 cdef inline int word(const void *field, const Call *call) noexcept:
     """Which word of the payload a field is."""
     return <int> ((<const char *> field - <const char *> call.payload) // <Py_ssize_t> sizeof(void *))
@@ -174,7 +180,7 @@ cdef struct DenseForward:
     Input factor, offset
     Number beta
     size_t bf16
-    Py_ssize_t rows, n_in, n_index, n_all, n_out, panel
+    Py_ssize_t rows, n_in, n_index, n_all, n_out, panel, in_registers
 
 cdef int dense_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # units: rows of y, or panels of its columns
@@ -195,7 +201,8 @@ cdef int dense_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
         p.b, p.b_row, p.b_col, p.bf16 = s.w + j, s.n_out, 1, s.bf16
         p.bias = s.b + j if s.b is not NULL else NULL
         p.c, p.c_row = s.y + i * s.n_out + j, s.n_out
-        if s.activation is not NULL or s.factor is not NULL:
+        p.relu = s.in_registers
+        if not s.in_registers and (s.activation is not NULL or s.factor is not NULL):
             finish = Finish(
                 s.activation, NULL, p.c, s.n_out, <real> s.alpha[0], <real> s.beta[0], s.factor, s.offset
             )
@@ -215,6 +222,7 @@ cdef Py_ssize_t prepare_dense_forward(str kernel, Call *call) except -1:
         )
     check_bf16(kernel, s.bf16)
     words = [word(&s.activation, call), word(&s.alpha, call), word(&s.beta, call)]
+    s.in_registers = is_in_registers(s.activation, s.bf16) and s.factor is NULL
     fuse(call, BUILD, kernel, words, False)
     check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
     divide_product(call, &s.panel, s.rows, s.n_out, s.n_in, s.bf16)
@@ -229,7 +237,7 @@ kernel("""dense_forward(x: rows (rows, n_in), w: in (n_in, n_out), b: in (n_out)
     The activation is one whose derivative follows from y, by its name; alpha and beta are its constants, as far as it
     has them, by default its own. Factor and offset are both given or neither; the bits are those of scale_columns. With
     bf16, the product is that of x and w rounded to bfloat16.
-    """, dense_forward_body, sizeof(DenseForward), prepare_dense_forward, NULL, 1)
+    """, dense_forward_body, sizeof(DenseForward), prepare_dense_forward, NULL, 2)
 
 
 cdef struct DenseBackward:
@@ -240,7 +248,7 @@ cdef struct DenseBackward:
     Loop activation
     Number alpha, beta
     size_t bf16
-    Py_ssize_t rows, n_in, n_index, n_all, n_out, panel
+    Py_ssize_t rows, n_in, n_index, n_all, n_out, panel, in_registers
 
 cdef int dense_dx_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # dx = (dy @ w.T) * f'(x); units: rows of dx, or panels of its columns
@@ -256,7 +264,9 @@ cdef int dense_dx_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexc
         p.b, p.b_row, p.b_col = s.w + j * s.n_out, 1, s.n_out
         p.one_row, p.bf16 = s.rows == 1, s.bf16
         p.c, p.c_row = s.dx + i * s.n_in + j, s.n_in
-        if s.activation is not NULL:
+        if s.in_registers:
+            p.saved = s.x + i * s.n_in + j
+        elif s.activation is not NULL:
             finish = Finish(
                 s.activation, s.x + i * s.n_in + j, p.c, s.n_in, <real> s.alpha[0], <real> s.beta[0], NULL, NULL
             )
@@ -315,6 +325,7 @@ cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
         return refuse_activation(kernel, <object> <void *> s.activation, "None where rows of x are chosen")
     check_bf16(kernel, s.bf16)
     words = [word(&s.activation, calls), word(&s.alpha, calls), word(&s.beta, calls)]
+    s.in_registers = is_in_registers(s.activation, s.bf16)
     fuse(calls, BUILD, kernel, words, True)
     if s.dx is not NULL:
         calls[1] = calls[0]
@@ -339,7 +350,7 @@ kernel("""dense_backward(x: rows (rows, n_in), w: in (n_in, n_out), dy: in (rows
 
     f' is the derivative of the activation whose output x is, 1 for None. Rows are no such output. With bf16,
     the products are those of x, w and dy rounded to bfloat16; db is not.
-    """, dense_dw_body, sizeof(DenseBackward), prepare_dense_backward, NULL, 1)
+    """, dense_dw_body, sizeof(DenseBackward), prepare_dense_backward, NULL, 2)
 
 
 cdef struct DenseSGD:

@@ -1,0 +1,76 @@
+"""Products of all small sizes, whatever tiles they fall into: exact, and nothing beside the outputs is written."""
+
+import numpy as np
+import pytest
+from cases import DTYPES, kernel
+from cases.contract import random
+
+from fastnn.kernels import Rows
+
+MOST = 80  # rows and columns
+SAMPLES = 400
+OFTEN = (1, 2, 3, 4, 8, 10, 12, 13, 16, 17, 18, 20, 24, 31, 32, 33, 40, 48, 50, 64, 65, 66, 72, 73)
+GUARD = -12345.0
+
+
+class Guarded:
+    """Outputs that lie anywhere in memory that nobody else may write to."""
+
+    def __init__(self, dtype, rng):
+        self.dtype, self.rng, self.all = dtype, rng, []
+
+    def array(self, values):
+        """Return these values, or unset ones of this shape."""
+        shape = values if isinstance(values, tuple) else values.shape
+        memory, before = np.full(np.prod(shape) + 48, GUARD, self.dtype), self.rng.integers(1, 17)
+        array = memory[before : before + np.prod(shape)].reshape(shape)
+        array[...] = np.nan if isinstance(values, tuple) else values
+        self.all.append((memory, before, array))
+        return array
+
+    def assert_untouched(self):
+        for memory, before, array in self.all:
+            assert np.all(memory[:before] == GUARD)
+            assert np.all(memory[before + array.size :] == GUARD)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
+def test_products_of_small_sizes_are_exact(dtype):
+    """Of integers, whose sums have no rounding; forward, backward and in plain SGD's step, also with chosen rows."""
+    rng = random(MOST, SAMPLES)
+    forward, backward, sgd = (kernel(f"dense_{name}", dtype) for name in ("forward", "backward", "sgd"))
+    for sample in range(SAMPLES):
+        sizes = rng.choice(OFTEN, 3) if sample % 2 else rng.integers(1, MOST + 1, 3)
+        m, k, n = (int(size) for size in sizes)
+        x, w, dy, b = (rng.integers(-3, 4, shape).astype(dtype) for shape in ((m, k), (k, n), (m, n), (n,)))
+        bias = b if rng.random() < 0.7 else None
+        made, order = Guarded(dtype, rng), rng.permutation(m)
+        rows = Rows(np.ascontiguousarray(x[np.argsort(order)]), order, np.zeros(1, np.int64))
+        y, fused, of_rows, dx, slope = (made.array(a.shape) for a in (dy, dy, dy, x, x))
+        dw, db, dw_of_rows, db_of_rows = (made.array(a.shape) for a in (w, b, w, b))
+        new_w, new_b = made.array(w), made.array(b)
+        forward(x, w, bias, y)
+        forward(x, w, bias, fused, "relu")
+        forward(rows, w, bias, of_rows, "relu")
+        backward(x, w, dy, dx, dw, db)
+        backward(x, w, dy, slope, None, None, "relu")
+        backward(rows, w, dy, None, dw_of_rows, db_of_rows)
+        sgd(x, new_w, new_b, dy, np.full(1, 0.5))
+        x, w, dy, b = (a.astype(np.float64) for a in (x, w, dy, b))
+        product = x @ w + (0 if bias is None else b)
+        expected = {
+            "forward": (y, product),
+            "relu": (fused, np.maximum(product, 0)),
+            "chosen rows": (of_rows, np.maximum(product, 0)),
+            "dx": (dx, dy @ w.T),
+            "dx behind relu": (slope, np.where(x > 0, dy @ w.T, 0)),
+            "dw": (dw, x.T @ dy),
+            "dw of chosen rows": (dw_of_rows, x.T @ dy),
+            "db": (db, dy.sum(0)),
+            "db of chosen rows": (db_of_rows, dy.sum(0)),
+            "w": (new_w, w - 0.5 * (x.T @ dy)),
+            "b": (new_b, b - 0.5 * dy.sum(0)),
+        }
+        for what, (found, right) in expected.items():
+            np.testing.assert_array_equal(found, right, err_msg=f"{what} of {m} rows, {k} x {n}")
+        made.assert_untouched()
