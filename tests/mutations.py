@@ -49,7 +49,7 @@ RECTIFIED = (
     ("gemm/products.c", "c[l] = «saved[l] > 0 ⇒ !(saved[l] <= 0)» ? c[l] : 0", FUSED),
     ("gemm/products.h", "t->saved = p->saved + «i * p->c_row + j ⇒ j»", f"{FUSED}|{TILES}"),
     ("gemm/tile.c", "where_positive(sum[i][last], vec_load_first(«saved ⇒ c» + last", f"{FUSED}|{TILES}"),
-    ("gemm/vectors.h", "enum { ZERO = «8 << 4 * 2 ⇒ 0» |", FUSED),
+    ("gemm/vectors.h", "const int to_zero = «8 << 4 * 2 ⇒ 0» |", FUSED),
     ("gemm/vectors.h", "8 << 4 * 2 | 8 << 4 * 4 | «8 << 4 * 6 ⇒ 0»", f"{FUSED}|{TILES}"),
     ("gemm/vectors.h", "y_is = «y > (vec){0} ⇒ y != (vec){0}»", f"{FUSED}|{TILES}"),
 )

@@ -53,11 +53,11 @@ ALWAYS_INLINE vec where_positive(vec x, vec y) { return y > 0 ? x : 0; }
 ALWAYS_INLINE vec rectified(vec x) {
 #if defined(__AVX512F__)
     /* What becomes of a number of each kind, in one instruction: 0 for zeros, what is negative and -infinity. */
-    enum { ZERO = 8 << 4 * 2 | 8 << 4 * 4 | 8 << 4 * 6 };
+    const int to_zero = 8 << 4 * 2 | 8 << 4 * 4 | 8 << 4 * 6;
 #if FASTNN_DOUBLE
-    return (vec)_mm512_fixupimm_pd((__m512d)x, (__m512d)x, _mm512_set1_epi64(ZERO), 0);
+    return (vec)_mm512_fixupimm_pd((__m512d)x, (__m512d)x, _mm512_set1_epi64(to_zero), 0);
 #else
-    return (vec)_mm512_fixupimm_ps((__m512)x, (__m512)x, _mm512_set1_epi32(ZERO), 0);
+    return (vec)_mm512_fixupimm_ps((__m512)x, (__m512)x, _mm512_set1_epi32(to_zero), 0);
 #endif
 #else
     __typeof__(x <= x) x_is_not = x <= (vec){0};
