@@ -55,7 +55,7 @@ def bench(sizes: tuple[int, ...], rows: int, chosen: argparse.Namespace, report:
     for kind, rtol in RTOL.items():
         frame.verify(what, {n: y for n, y in results.items() if n == frame.OURS or precision(n) == kind}, rtol)
 
-    seconds = 0.0 if chosen.smoke else 0.6 if chosen.quick else 6.0
+    seconds = 0.0 if chosen.smoke else 1.5 if chosen.quick else 6.0
     repeats = 2 if chosen.smoke else 3 if chosen.quick else 5
     timings = frame.measure(forms, seconds, repeats, waits=not chosen.smoke)  # OpenVINO's spin with one thread, too
     found = ahead(timings)

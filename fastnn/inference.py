@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from fastnn.layers.passes import Pass
 
 _BLOCK_BYTES = 256 * 1024  # the activations of a block: they stay in a core's second cache, with room for weights
-_LEAST_ROWS = 128  # wider nets get more memory: a block reads all weights, which fewer rows are not worth
+_TILE_ROWS = 12  # of products: where there are several blocks, each is a whole number of tiles
+_LEAST_ROWS = 132  # wider nets get more memory: a block reads all weights, which fewer rows are not worth
 _COPIED_BYTES = 256 * 1024  # of a block's inputs: more are read where they lie, which takes a call from Python
 _FEW_BYTES = 128 * 1024  # of the inputs of few rows, which are copied
 _FEW = 64  # rows that are predicted in one compiled call: Python takes about as long as the kernels of a small net
@@ -133,7 +134,8 @@ class Predictor:
     def __init__(self, chain: Chain, tree: Tree, layers: tuple[Layer, ...]) -> None:
         dtype = np.dtype(chain.dtype.type)  # the one object that most arrays of this dtype have
         self._chain, self._dtype, self._n_out = chain, dtype, chain.n_out
-        self.rows = max(_LEAST_ROWS, _BLOCK_BYTES // max(1, chain.memory(1, train=False).nbytes))
+        row = max(1, chain.memory(1, train=False).nbytes)
+        self.rows = max(_LEAST_ROWS, _BLOCK_BYTES // row // _TILE_ROWS * _TILE_ROWS)
         self._free: list[Block] = []  # pop and append are one operation each for other threads
         self._is_shareable = chain.is_ours  # others may remember what they saw
         few, arrays = FewRows(chain), read_beside(tree.layers, layers)
@@ -154,7 +156,7 @@ class Predictor:
             out = np.empty((n, self._n_out), self._dtype)
         if n == 0:
             return out
-        rows = min(rows or -(-n // -(-n // self.rows)), n)  # in blocks of about equal size
+        rows = min(rows or self._even_rows(n), n)
         n_blocks = -(-n // rows)
         block = self._take(rows)
         if not self._is_shareable or n_blocks == 1:
@@ -178,6 +180,11 @@ class Predictor:
         else:
             threads.together(min(n_threads, n_blocks), work, stop.set)
         return out
+
+    def _even_rows(self, n: int) -> int:
+        """Return how many rows each of the blocks has, that so many are divided into."""
+        rows = -(-n // -(-n // self.rows))
+        return -(-rows // _TILE_ROWS) * _TILE_ROWS
 
     def _take(self, rows: int) -> Block:
         try:

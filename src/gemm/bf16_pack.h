@@ -40,8 +40,8 @@ typedef struct {
 /* c of one tile, whose a and b are packed: the words are multiplied by the instruction. */
 GEMM_API void bf16_tile(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t);
 
-/* The same by the first of several tiles, or the only one, which rounds b itself. */
-GEMM_API void bf16_tile_packing(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t, const Unpacked *b);
+/* The same of TILE_VECTORS vectors by the first of several tiles, or the only one, which rounds b itself. */
+GEMM_API void bf16_tile_packing(ptrdiff_t rows, const Tile *t, const Unpacked *b);
 
 /* c (n), the chains of one row, which go on for `pairs` pairs of words of a: b is read from end to end of its rows. */
 GEMM_API void bf16_stream(ptrdiff_t n, ptrdiff_t pairs, const real *a, const Unpacked *b, real *c);

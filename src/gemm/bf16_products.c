@@ -15,7 +15,7 @@
 #define SPAN_APART (SPAN_NUMBERS + 4) /* consecutive columns begin in different sets of the first-level cache */
 
 /* The pairs [first, first + pairs) of the columns [j, j + n) of b, in panels, each (pairs, PANEL). */
-static void pack_b(const Product *p, ptrdiff_t first, ptrdiff_t pairs, ptrdiff_t j, ptrdiff_t n, real *to) {
+static NOINLINE void pack_b(const Product *p, ptrdiff_t first, ptrdiff_t pairs, ptrdiff_t j, ptrdiff_t n, real *to) {
     const ptrdiff_t numbers = PAIR_NUMBERS, height = pairs * numbers, panel = height * PANEL;
     const ptrdiff_t left = n % PANEL, terms = smaller(2 * pairs, p->k - 2 * first);
     if (left > 0) memset(to + n / PANEL * panel, 0, (size_t)panel * sizeof(real));
@@ -43,7 +43,7 @@ static void pack_b(const Product *p, ptrdiff_t first, ptrdiff_t pairs, ptrdiff_t
 }
 
 /* The same of `rows` rows of a from i on; the tiles read them as t says. The rows `next` come from memory meanwhile. */
-static void pack_rows(const Product *p, ptrdiff_t first, ptrdiff_t pairs, ptrdiff_t i, ptrdiff_t rows,
+static NOINLINE void pack_rows(const Product *p, ptrdiff_t first, ptrdiff_t pairs, ptrdiff_t i, ptrdiff_t rows,
                       const int64_t *next, real *to, Tile *t) {
     const ptrdiff_t numbers = PAIR_NUMBERS, terms = smaller(2 * pairs, p->k - 2 * first);
     if (p->a_col == 1) {
@@ -78,7 +78,7 @@ ALWAYS_INLINE void come_closer(const real *c, ptrdiff_t c_row, ptrdiff_t rows) {
 }
 
 /* What comes behind the chains of a rectangle, in the mode of the processor that others compute in. */
-static void end(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns, const real *sums) {
+static NOINLINE void end(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns, const real *sums) {
     for (ptrdiff_t h = 0; h < rows; h++, sums += PANEL) {
         real *const c = p->c + (i + h) * p->c_row + j;
         const real *const bias = p->bias + j;
@@ -93,7 +93,7 @@ static void end(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrd
 /* c of a tile from packed words; `b`, where it is not NULL, is what they are to be made of. */
 ALWAYS_INLINE void tile_of_pairs(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t, const Unpacked *b) {
 #if BF16_INSTRUCTION
-    if (b) bf16_tile_packing(rows, vectors, t, b);
+    if (b) bf16_tile_packing(rows, t, b);
     else if (bf16_native) bf16_tile(rows, vectors, t);
     else bf16_tile_of_floats(rows, vectors, t);
 #else
@@ -151,6 +151,8 @@ GEMM_API NOINLINE int product_of_pairs(const Product *p) {
                 for (ptrdiff_t h = 0; h < height; h += rows) {
                     const ptrdiff_t tall = smaller(rows, height - h);
                     t.a = memory->a + h * t.a_row;
+                    Unpacked b = {p->b + 2 * q * p->b_row + j, p->b_row, complete && p->k % 2 == 1, NULL};
+                    const int first = tile_packs && i + h == 0;
                     for (ptrdiff_t l = 0; l < width; l += PANEL) {
                         const ptrdiff_t columns = smaller(PANEL, width - l), vectors = (columns + LANES - 1) / LANES;
                         real *const c = p->c + (i + h) * p->c_row + j + l;
@@ -161,9 +163,11 @@ GEMM_API NOINLINE int product_of_pairs(const Product *p) {
                         t.b_row = PANEL;
                         t.c = p->update ? sums : c;
                         t.c_row = p->update ? PANEL : p->c_row;
-                        const Unpacked b = {p->b + 2 * q * p->b_row + j + l, p->b_row, complete && p->k % 2 == 1,
-                                            m > tall ? memory->b + l * t.k : NULL};
-                        tile_of_pairs(tall, vectors, &t, tile_packs && i + h == 0 ? &b : NULL);
+                        if (m > tall) b.to = memory->b + l * t.k;
+                        const int packs = first && vectors == TILE_VECTORS;
+                        if (first && !packs) pack_b(p, q, depth, j + l, columns, memory->b + l * t.k);
+                        tile_of_pairs(tall, vectors, &t, packs ? &b : NULL);
+                        b.from += PANEL;
                         if (p->update || (p->bias && complete)) end(p, i + h, j + l, tall, columns, sums);
                     }
                 }

@@ -72,25 +72,25 @@ static INLINE_WITH_BF16 void words(const int rows, const int vectors, const Tile
     }
 }
 
-#define SHAPE(rows, vectors) ((rows) * (TILE_VECTORS + 1) + (vectors))
-#define CASE(rows, b) \
-    case SHAPE(rows, 1): words(rows, 1, t, b); break; \
-    case SHAPE(rows, 2): words(rows, 2, t, b); break;
-#define CASES(b) \
-    CASE(1, b) CASE(2, b) CASE(3, b) CASE(4, b) CASE(5, b) CASE(6, b) CASE(7, b) CASE(8, b) CASE(9, b) CASE(10, b) \
-    CASE(11, b) CASE(12, b)
-
+#define CASES CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
 GEMM_API NOINLINE WITH_BF16 void bf16_tile(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
-    switch (SHAPE(rows, vectors)) { CASES(NULL) }
+    switch (rows * (TILE_VECTORS + 1) + vectors) {
+#define CASE(rows) \
+    case (rows) * (TILE_VECTORS + 1) + 1: words(rows, 1, t, NULL); break; \
+    case (rows) * (TILE_VECTORS + 1) + 2: words(rows, 2, t, NULL); break;
+        CASES
+#undef CASE
+    }
 }
 
-GEMM_API NOINLINE WITH_BF16 void bf16_tile_packing(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t,
-                                                   const Unpacked *b) {
-    switch (SHAPE(rows, vectors)) { CASES(b) }
+GEMM_API NOINLINE WITH_BF16 void bf16_tile_packing(ptrdiff_t rows, const Tile *t, const Unpacked *b) {
+    switch (rows) {
+#define CASE(rows) case rows: words(rows, TILE_VECTORS, t, b); break;
+        CASES
+#undef CASE
+    }
 }
 #undef CASES
-#undef CASE
-#undef SHAPE
 
 #define STREAMED 4 /* pairs side by side */
 

@@ -113,7 +113,8 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int lanes,
     const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
     const real *a[TILE_ROWS], *b = t->b;
     real *to = way == READING ? NULL : packing->to;
-    const real *next = way == COPYING_B ? b + AHEAD * b_row : t->a + AHEAD * a_col;
+    const real *next = way == COPYING_A_COLUMNS ? t->a + AHEAD * a_col : b + AHEAD * b_row;
+    const int from_memory = way == READING && by == BY_STRIDE && vectors >= TILE_VECTORS && t->from_memory;
     vec x[ROW_VECTORS];
     ptrdiff_t p = t->k, at = 0;
     UNROLL for (int i = 0; i < rows; i += by) a[i / by] = t->a + (by == BY_ROWS ? t->a_rows[i] : i) * a_row;
@@ -174,10 +175,12 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int lanes,
             to += rows;
         }
         tile_term(rows, vectors, lanes, by, mask, a, a_row, a_col, &at, b, x, sum);
-        if (way == COPYING_B) {
-            if (p == AHEAD) next = t->b + PANEL;
-            for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) PREFETCH(next + l + CACHE_LINE - 1);
+        if (way == COPYING_B || from_memory) {
+            if (p == AHEAD) next = t->b + vectors * LANES;
+            for (ptrdiff_t l = 0; l < vectors * LANES; l += CACHE_LINE) PREFETCH(next + l + CACHE_LINE - 1);
             next += b_row;
+        }
+        if (way == COPYING_B) {
             UNROLL for (int v = 0; v < vectors; v++) vec_store(to + v * LANES, x[v]);
             to += PANEL;
         }

@@ -39,6 +39,7 @@ typedef struct {
     int update;
     real rate;
     ptrdiff_t width;  /* columns in the last vector, 1..LANES */
+    int from_memory;  /* rows of b come from there, and are asked for before they are read */
 } Tile;
 
 /* c (rows, columns) of a tile of up to TILE_ROWS rows and 1 or TILE_VECTORS vectors, or up to FEW_ROWS rows and
