@@ -27,9 +27,10 @@ from cached_build import CachedBuild, cached, copy, key_of, run, write
 FAMILIES = {
     "activations": (["common", "rectangle", "elementwise", "circular", "activations", "piecewise", "gated"], []),
     "dense": (
-        ["common", "rectangle", "index", "dense", "bf16", "grouped", "peak"],
+        ["common", "rectangle", "index", "dense", "bf16", "int8", "grouped", "peak"],
         [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "dots", "gemm", "peak")]
-        + [f"gemm/bf16_{name}.c" for name in ("pack", "tile", "products")],
+        + [f"gemm/bf16_{name}.c" for name in ("pack", "tile", "products")]
+        + [f"gemm/int8_{name}.c" for name in ("tile", "product")],
     ),
     "layers": (
         [
@@ -82,7 +83,8 @@ if platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32"
         "avx2": ["-march=x86-64-v3"],
         "avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
     }
-    BESIDE = {"avx512_bf16": "avx512"}  # in the modules of another: gemm/bf16_words.h and bf16_tile.c ask for it
+    # In the modules of another: functions of gemm/int8_tile.c, gemm/bf16_words.h and bf16_tile.c ask for them.
+    BESIDE = {"avx512_vnni": "avx512", "avx512_bf16": "avx512"}
 else:
     INSTRUCTION_SETS, BESIDE = {"baseline": []}, {}
 DTYPES = ("float32", "float64")

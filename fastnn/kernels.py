@@ -18,7 +18,9 @@ __all__ = [
 
 _FAMILIES = ("activations", "dense", "layers", "losses", "optimizers")  # each a module per instruction set and dtype
 # The most capable last, with the modules of each: what the last one has more is in functions of a few of them.
-_INSTRUCTION_SETS = {"baseline": "baseline", "avx2": "avx2", "avx512": "avx512", "avx512_bf16": "avx512"}
+_INSTRUCTION_SETS = {
+    "baseline": "baseline", "avx2": "avx2", "avx512": "avx512", "avx512_vnni": "avx512", "avx512_bf16": "avx512",
+}  # fmt: skip
 
 _FOLDER = os.path.dirname(__file__)  # without pathlib, which takes as long to import as this package
 
@@ -80,6 +82,7 @@ class Kernels:
             self.__dict__.update((key, value) for key, value in vars(module).items() if callable(value))
         self.activations = activations_of(modules)
         self._bf16_instruction(isa == "avx512_bf16")
+        self._int8_instruction(isa in ("avx512_vnni", "avx512_bf16"))
 
     def __reduce__(self) -> str:
         return self.__name__.partition("_")[0]

@@ -216,6 +216,24 @@ class Kernels:
         x: Real | Rows, w: Real, b: Real | None, dy: Real, lr: Number, tape: Tape | None = None, *, bf16: bool = False
     ) -> None: ...
     @staticmethod
+    def dense_int8(
+        x: Real,
+        w: NDArray[np.int8],
+        scale: Real,
+        correction: NDArray[np.int32],
+        b: Real,
+        y: Real,
+        step: Number,
+        zero: Number,
+        activation: str | None = None,
+        alpha: Number | None = None,
+        tape: Tape | None = None,
+        *,
+        factor: Real | None = None,
+        offset: Real | None = None,
+        beta: Number | None = None,
+    ) -> None: ...
+    @staticmethod
     def grouped_forward(
         x: Real, w: Real, b: Real | None, last: Real | None, y: Real, tape: Tape | None = None
     ) -> None: ...

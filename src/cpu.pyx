@@ -3,6 +3,7 @@
 cdef extern from *:
     """
     #include "gemm/bf16_instruction.h"
+    #include "gemm/int8_instruction.h"
     #if defined(__GNUC__) && defined(__x86_64__)
     /* The compiler's run-time library asks cpuid for the processor and xgetbv for the operating system. */
     static int has_baseline(void) {
@@ -19,6 +20,11 @@ cdef extern from *:
                __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512vl");
     }
+    #if KNOWS_VNNI
+    static int has_avx512_vnni(void) { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+    #else
+    static int has_avx512_vnni(void) { return 0; }
+    #endif
     #if KNOWS_BF16
     static int has_avx512_bf16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
     #else
@@ -28,12 +34,14 @@ cdef extern from *:
     static int has_baseline(void) { return 1; }
     static int has_avx2(void) { return 0; }
     static int has_avx512(void) { return 0; }
+    static int has_avx512_vnni(void) { return 0; }
     static int has_avx512_bf16(void) { return 0; }
     #endif
     """
     bint has_baseline()
     bint has_avx2()
     bint has_avx512()
+    bint has_avx512_vnni()
     bint has_avx512_bf16()
 
 
@@ -42,4 +50,5 @@ def supported():
     if not has_baseline():
         return ()
     names = ("baseline",) + (("avx2",) if has_avx2() else ()) + (("avx512",) if has_avx512() else ())
+    names += ("avx512_vnni",) if has_avx512_vnni() else ()
     return names + (("avx512_bf16",) if has_avx512_bf16() else ())

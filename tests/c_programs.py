@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from predictions import ROWS_OF_LAYERS, inputs, net_of, random_net
+from predictions import ROWS_OF_LAYERS, inputs, net_of, random_net, trained
 
 import fastnn
-from fastnn.formats.graph import Elementwise, Product, RowNorm, Softmax, graph_of
+from fastnn import BatchNorm, Dense, Residual
+from fastnn.formats.graph import Elementwise, IntegerProduct, Product, RowNorm, Softmax, graph_of
 
 STRICT = ("-Wall", "-Wextra", "-Werror", "-pedantic")
 C99, CPP, GNU = ("gcc", "-std=c99"), ("g++", "-x", "c++"), ("gcc", "-std=gnu17")
@@ -36,6 +37,12 @@ def nets(dtype, n_random, step=1):
     """All nets of the tables in one dtype, or some, and random ones: pairs of a name and a net."""
     tables = [(name, net_of(name, dtype)) for name in [*ROWS_OF_LAYERS][::step]]
     return [*tables, *((f"net {seed}", random_net(seed, dtype)) for seed in range(n_random))]
+
+
+def of_integers(dtype):
+    """Nets whose products are of 8-bit integers, in float32: where no bit differs before one, none does behind it."""
+    layers = [Dense(40, "relu"), Dense(33, "tanh"), BatchNorm(), Residual([Dense(33, "relu"), Dense(33)]), Dense(3)]
+    return [("integers", trained(layers, dtype).quantize(inputs()))] if dtype == "float32" else []
 
 
 class Nets:
@@ -89,7 +96,7 @@ def _terms(net):
     """How many numbers are added on the way to one output; factors of angles multiply the errors before them."""
     found = 1
     for node in graph_of(net).nodes:
-        if isinstance(node, Product):
+        if isinstance(node, (Product, IntegerProduct)):
             found += node.w.shape[-2]
         elif isinstance(node, Elementwise) and node.name in ("sine", "snake"):
             found *= max(1, node.constants[0] ** 2)
@@ -109,6 +116,6 @@ def in_build(isa, folder, dtype, n_random):
 
 
 if __name__ == "__main__":
-    own = Nets(sys.argv[1], nets(sys.argv[2], int(sys.argv[3])))
+    own = Nets(sys.argv[1], [*nets(sys.argv[2], int(sys.argv[3])), *of_integers(sys.argv[2])])
     own.check(own.outputs("-O0"), exact=True)
     print(json.dumps({"exact": len(own.names), "isa": fastnn.kernels.selected}))

@@ -25,6 +25,7 @@ from fastnn import (
     HardSigmoid,
     HardTanh,
     Identity,
+    Int8Dense,
     Layer,
     LayerNorm,
     LeakyReLU,
@@ -55,6 +56,7 @@ from fastnn import (
 )
 from fastnn.layers.activation import Activation
 from fastnn.layers.gated import Gated
+from fastnn.layers.int8 import packed
 
 FEATURES = 6
 ROWS = 40
@@ -87,6 +89,7 @@ ROWS_OF_LAYERS: dict[str, Callable[[], list[Layer]]] = {
     "Parallel": lambda: [Parallel([Identity(), Sequential([Columns(0, 2), Dense(4, "relu")]), Dense(2)]), Dense(3)],
     "Add": lambda: [Add([Dense(4), Sequential([Dense(7, "relu"), Dense(4)]), Dense(4, "tanh")])],
     "Maxout": lambda: [Maxout(4, 3), Maxout(2, 2, bias=False)],
+    "Int8Dense": lambda: [Int8Dense(5, "relu"), Dense(3)],
     "GroupedDense": lambda: [GroupedDense(4, 3), GroupedDense(2, 2, bias=False)],
     "BatchEnsemble": lambda: [Members(3), BatchEnsemble(4, 3, "relu", r_initializer="signs"), GroupedDense(2, 3)],
     "MeanOfMembers": lambda: [Members(3), BatchEnsemble(4, 3, bias=False), MeanOfMembers(3, "softmax")],
@@ -134,11 +137,23 @@ def trained(layers: list[Layer], dtype: str, seed: int = 0) -> Model:
     net = Model(layers, seed=seed, dtype=dtype)
     x = inputs(seed=seed + 1)
     net.build(FEATURES)
+    if net._tree.without_derivative:
+        fill(net[0])
+        return net
     targets = np.random.default_rng(seed).normal(size=(len(x), net.n_out))
     net.fit(x, targets, "mse", "adam", epochs=2, batch_size=8, verbose=False)
     if net.params.size:
         net.params = net.params + np.random.default_rng(seed).normal(0, 0.1, net.params.size)
     return net
+
+
+def fill(layer: Int8Dense) -> None:
+    """Give a layer that cannot be trained some numbers."""
+    rng = np.random.default_rng(0)
+    weights = rng.integers(-127, 128, (layer.n_in, layer.units)).astype(np.int8)
+    layer.w, layer.step, layer.zero = packed(weights), [0.03], [90]
+    layer.correction = 90 * weights.sum(axis=0, dtype=np.int64)
+    layer.scale, layer.b = rng.uniform(1e-4, 1e-3, layer.units), rng.normal(size=layer.units)
 
 
 @cache

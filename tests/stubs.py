@@ -69,7 +69,9 @@ def is_wide(n_in: int, n_out: int) -> bool: ...
 def of(dtype: np.dtype[Any], precision: str | None = None) -> Kernels: ...
 def guard(value: Cell, tape: Tape | None = None) -> None: ...
 """
-ARRAYS = {None: "Real", "int64": "Labels", "float64": "Cell"}
+ARRAYS = {
+    None: "Real", "int64": "Labels", "float64": "Cell", "int32": "NDArray[np.int32]", "int8": "NDArray[np.int8]",
+}  # fmt: skip
 SCALARS = {"cell": "Number", "flag": "bool", "name": "str"}
 
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.once
 RECORDED = sorted((Path(__file__).parent / "data" / "onnx").glob("*.onnx"))
 RTOL = {"float32": 2e-5, "float64": 1e-11}
 # What `to_onnx` writes in operators that are read as no layer
-NOT_READ = {"PBLDEmbedding", "PLREmbedding", "PiecewiseLinearEmbedding"}
+NOT_READ = {"Int8Dense", "PBLDEmbedding", "PLREmbedding", "PiecewiseLinearEmbedding"}
 
 
 def test_recorded_files_of_other_exporters_predict_the_same_and_can_be_trained_on():

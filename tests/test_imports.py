@@ -37,6 +37,7 @@ LEVELS = (
     ("predictions",),
     ("online",),
     ("model",),
+    ("quantization",),
     ("first_weights", "formats", "many", "plots", "range_test", "river"),
     ("folds", "sklearn"),
     ("config", "datasets"),
@@ -53,8 +54,12 @@ FILES = {
 }
 MODULES = [module for module in FILES if module != "_core"]
 PARTS = [module for module in MODULES if module.partition(".")[0] in ("layers", "losses", "optimizers")]
-# Where a layer that runs alone asks for what a model asks for, and a model for what writes it
-LATE = {*(("layers.contract", f"layers.{module}") for module in ("chain", "eager", "tree")), ("network", "formats")}
+# Where a layer that runs alone asks for what a model asks for, and a model for what writes it or makes another of it
+LATE = {
+    *(("layers.contract", f"layers.{module}") for module in ("chain", "eager", "tree")),
+    ("network", "formats"),
+    ("model", "quantization"),
+}
 
 
 def test_contributing_names_the_order():

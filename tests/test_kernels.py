@@ -493,7 +493,8 @@ def strided(case: Case, i: int, value: np.ndarray) -> np.ndarray | None:
 
 
 def of_other_dtype(case: Case, i: int, value: np.ndarray) -> np.ndarray:
-    return value.astype({"float32": np.float64, "float64": np.float32, "int64": np.int32}[value.dtype.name])
+    others = {"float32": np.float64, "float64": np.float32, "int64": np.int32, "int32": np.int64, "int8": np.uint8}
+    return value.astype(others[value.dtype.name])
 
 
 def byte_swapped(case: Case, i: int, value: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ from fastnn.formats.graph import (
     Embedding,
     Fill,
     Graph,
+    IntegerProduct,
     Multiply,
     Node,
     OneHot,
@@ -320,6 +321,8 @@ extern "C" {{
         y, n = places[node.y.name], node.y.n
         if isinstance(node, Product):
             yield from self._product(node, x, y)
+        elif isinstance(node, IntegerProduct):
+            yield self._integer_product(node, x, y)
         elif isinstance(node, Scale):
             yield from self._scale(node, x, y)
         elif isinstance(node, Elementwise):
@@ -390,6 +393,13 @@ extern "C" {{
         call = f"{self._call('dense_of_few' if is_few else 'dense')}({{}}, {{}}, {{}}, {{}}, {n_in}, {n_out});"
         own_w, own_b = (n_in * n_out, n_out) if is_own else (0, 0)
         yield self._parts_of(node.parts, call, (x, n_in), (w, own_w), (b, 0 if node.b is None else own_b), (y, n_out))
+
+    def _integer_product(self, node: IntegerProduct, x: Place, y: Place) -> str:
+        inverse = literal(float(1 / self.graph.dtype.type(node.step)), self.double)
+        w, n_in, n_out = self._constants("weights", node.w, np.int8), *node.w.shape
+        scale, b = self._constants("factors", node.scale), self._constants("biases", node.b)
+        numbers = f"{inverse}, {node.zero}, {n_in}, {n_out}"
+        return f"{self._call('dense_of_integers')}({x}, {w}, {scale}, {b}, {y}, {numbers});"
 
     def _waves(self, node: Waves, x: Place, y: Place) -> str:
         n, k = node.w.shape

@@ -69,6 +69,18 @@ class Product(Node):
 
 
 @dataclass(frozen=True, eq=False)
+class IntegerProduct(Node):
+    """y = (q @ w) * scale + b, q = min(max(rint(x * (1 / step)), -zero), 255 - zero); w (n_in, n) of int8."""
+
+    x: Value
+    w: NDArray[np.int8]
+    scale: Array
+    b: Array
+    step: float
+    zero: int
+
+
+@dataclass(frozen=True, eq=False)
 class Scale(Node):
     """y = x * factor + offset; each (n,), or None for 1 and 0, but not both."""
 
@@ -212,8 +224,8 @@ class Label(Node):
 
 
 KINDS = (  # that layers add
-    Product, Scale, Elementwise, PRelu, Clip, Fill, RowNorm, Softmax, Columns, Embedding, OneHot, Concat, Sum, Multiply,
-    Reduce,
+    Product, IntegerProduct, Scale, Elementwise, PRelu, Clip, Fill, RowNorm, Softmax, Columns, Embedding, OneHot,
+    Concat, Sum, Multiply, Reduce,
 )  # fmt: skip
 
 
@@ -278,6 +290,10 @@ class Graph:
     def product(self, x: Value, w: Array, b: Array | None = None, parts: int = 1) -> Value:
         """Add x @ w + b, see `Product`."""
         return self._add(Product, parts * w.shape[-1], x=x, w=w, b=b, parts=parts)
+
+    def integer_product(self, x: Value, **own: Any) -> Value:
+        """Add (q @ w) * scale + b, see `IntegerProduct`."""
+        return self._add(IntegerProduct, own["w"].shape[1], x=x, **own)
 
     def scale(self, x: Value, factor: Any = None, offset: Any = None) -> Value:
         """Add x * factor + offset, of arrays (n,) or numbers."""
@@ -423,6 +439,9 @@ def _computed(node: Node, found: dict[str, Array], dtype: np.dtype[Any]) -> Any:
         else:
             y = (each.swapaxes(0, 1) @ cast(node.w)).swapaxes(0, 1)
         return (y if node.b is None else y + cast(node.b)).reshape(len(x), node.y.n)
+    if isinstance(node, IntegerProduct):
+        q = np.clip(np.rint(x * (1 / dtype.type(node.step))), -node.zero, 255 - node.zero).astype(np.float64)
+        return cast(q @ node.w) * cast(node.scale) + cast(node.b)
     if isinstance(node, Scale):
         scaled = x if node.factor is None else x * cast(node.factor)
         return scaled if node.offset is None else scaled + cast(node.offset)
@@ -449,10 +468,7 @@ def _computed(node: Node, found: dict[str, Array], dtype: np.dtype[Any]) -> Any:
     if isinstance(node, Concat):
         return np.concatenate(values, axis=1)
     if isinstance(node, Sum):
-        total, *others = values
-        for other in others:
-            total = total + other
-        return total
+        return sum(values[1:], values[0])
     if isinstance(node, Multiply):
         return x * z
     assert isinstance(node, Reduce)

@@ -22,6 +22,7 @@ from fastnn.formats.graph import (
     Embedding,
     Fill,
     Graph,
+    IntegerProduct,
     Multiply,
     Node,
     OneHot,
@@ -215,6 +216,11 @@ class _Writer:
         x, n, own_dtype = given[0], node.y.n, f"np.{self._dtype.name}"
         if isinstance(node, Product):
             return [self._product(node, x)]
+        if isinstance(node, IntegerProduct):
+            inverse, w = _number(1 / self._dtype.type(node.step)), self._array("w", node.w)
+            q = f"np.clip(np.rint({x} * {inverse}), {-node.zero}, {255 - node.zero})"
+            sums = f"({q}.astype(float) @ {w}).astype({own_dtype})"  # exact
+            return [f"{sums} * {self._column('factor', node.scale)} + {self._column('b', node.b)}"]
         if isinstance(node, Scale):
             scaled = x if node.factor is None else f"{x} * {self._column('factor', node.factor)}"
             return [scaled if node.offset is None else f"{scaled} + {self._column('offset', node.offset)}"]

@@ -14,6 +14,7 @@ from fastnn.formats.graph import (
     Embedding,
     Fill,
     Graph,
+    IntegerProduct,
     Multiply,
     Node,
     OneHot,
@@ -46,6 +47,8 @@ def _written(node: Node, values: list[Operand], to: Operators) -> Operand:
     x, z = values[0], values[-1]
     if isinstance(node, Product):
         return _product(node, x, to)
+    if isinstance(node, IntegerProduct):
+        return _integer_product(node, x, to)
     if isinstance(node, Scale):
         y = x if node.factor is None else x * to.real(node.factor, "factor")
         return y if node.offset is None else y + to.real(node.offset, "offset")
@@ -102,6 +105,15 @@ def _product(node: Product, x: Operand, to: Operators) -> Operand:
     else:
         each = to.op("MatMul", each, w)
     return to.side_by_side(each if b is None else each + b, node.y.n)
+
+
+def _integer_product(node: IntegerProduct, x: Operand, to: Operators) -> Operand:
+    """Steps are numbers first, so that what is rounded are the same numbers as here, and not quotients."""
+    steps = x * to.real(1 / to.dtype.type(node.step), "inverse")
+    zero = to.array(np.array(node.zero, np.uint8), "zero")
+    q = to.op("QuantizeLinear", to.op("Cast", steps, to=1), to.array(np.array(1, np.float32), "one"), zero)
+    sums = to.op("MatMulInteger", q, to.array(node.w, "w"), zero)
+    return _real(sums, to) * to.real(node.scale, "scale") + to.real(node.b, "b")
 
 
 def _row_norm(node: RowNorm, x: Operand, to: Operators) -> Operand:

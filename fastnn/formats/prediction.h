@@ -176,6 +176,36 @@ static void dense_of_few(const real *x, const real *w, const real *b, real *y, s
     }
 }
 
+/* The nearest whole number, half to even, of x from -255 to 255 */
+static int32_t nearest(real x) {
+    const int32_t whole = (int32_t)x;
+    const real rest = x - (real)whole, size = rest < 0 ? -rest : rest;
+    return size > REAL(0.5) || (size == REAL(0.5) && whole % 2) ? whole + (rest < 0 ? -1 : 1) : whole;
+}
+
+/* y = (q w) scale + b of whole numbers q = x times inverse, from -zero to 255 - zero. The weights of an input lie side by
+ * side; sums are exact, and wait where y will be. NaN in x makes all of y NaN. */
+static void dense_of_integers(const real *x, const int8_t *w, const real *scale, const real *b, real *y, real inverse,
+                              int32_t zero, size_t n_in, size_t n_out) {
+    const real low = (real)-zero, high = (real)(255 - zero);
+    int32_t sum, is_nan = 0;
+    memset(y, 0, n_out * sizeof(real));
+    for (size_t i = 0; i < n_in; i++) {
+        real shifted = (x[i] * inverse), n = shifted > low ? shifted : low;
+        const int32_t q = nearest(n < high ? n : high);
+        is_nan |= x[i] != x[i];
+        for (size_t j = 0; j < n_out; j++, w++) {
+            memcpy(&sum, y + j, sizeof sum);
+            sum += q * *w;
+            memcpy(y + j, &sum, sizeof sum);
+        }
+    }
+    for (size_t j = 0; j < n_out; j++) {
+        memcpy(&sum, y + j, sizeof sum);
+        y[j] = is_nan ? (real)NAN : (real)sum * scale[j] + b[j];
+    }
+}
+
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 /* y = x * factor + offset, with a number of each for every column, or NULL for 1 and 0; y may be x */

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from fastnn.layers.contract import Layer
 from fastnn.layers.inputs import ColumnLayer
+from fastnn.layers.int8 import Int8Dense
 from fastnn.layers.tree import Tree, walk
 
 LONGEST = 36  # of the text of a layer, in letters
@@ -63,6 +64,8 @@ def multiply_adds(layer: Layer) -> int:
     """
     if isinstance(layer, ColumnLayer):
         return 0
+    if isinstance(layer, Int8Dense):
+        return layer.n_in * layer.units
     return sum(array.size for array in layer.parameters.values() if array.ndim > 1)
 
 

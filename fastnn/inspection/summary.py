@@ -11,6 +11,7 @@ from fastnn.inspection.lines import Line, computed_in, lines_of, multiply_adds, 
 from fastnn.layers.chain import Chain, Product
 from fastnn.layers.contract import Layer, forms
 from fastnn.layers.elements import elements
+from fastnn.layers.int8 import Int8Dense
 from fastnn.layers.shape import Flatten
 from fastnn.layers.tree import Tree
 from fastnn.markup import escape, html_table, size, text_table
@@ -85,6 +86,8 @@ class Summary:
         kept = sum(array.nbytes for array in (remembered or {}).values())
         if kept:
             yield f"{size(kept)} of {type(optimizer).__name__}"
+        if tree.without_derivative:
+            return
         chain = Chain(tree.elements, tree.n_in, tree.dtype)
         yield f"{size(chain.memory(_ROWS).nbytes / _ROWS)} in training for each row of a batch"
 
@@ -122,11 +125,14 @@ class Summary:
             yield f"in predictions: {', '.join(changed)}"
 
     def _of_precision(self) -> Iterator[str]:
+        of_integers = [line.place for line in self.lines if isinstance(line.layer, Int8Dense)]
+        if of_integers:
+            yield f"products of 8-bit integers: {', '.join(of_integers)}"
         if self.tree.precision is None:
             return
         place, rounded, narrow, others = places(self.lines), list[str](), list[str](), list[str]()
         for layer in self.tree.all:
-            if multiply_adds(layer):
+            if multiply_adds(layer) and not isinstance(layer, Int8Dense):
                 shapes = [array.shape for array in layer.parameters.values()]
                 if max(map(len, shapes)) > 2:  # weights of groups
                     others.append(place[id(layer)])

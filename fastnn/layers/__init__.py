@@ -69,6 +69,7 @@ from fastnn.layers.function import (
     Lambda,
 )
 from fastnn.layers.grouped import GroupedDense
+from fastnn.layers.int8 import Int8Dense
 from fastnn.layers.maxout import (
     Maxout,
 )
@@ -116,6 +117,7 @@ __all__ = [
     "HardSwish",
     "HardTanh",
     "Identity",
+    "Int8Dense",
     "Lambda",
     "Layer",
     "LayerNorm",

@@ -82,6 +82,7 @@ class Layer(Part):
 
     code: Code = PLAIN
     gives: ClassVar[str | None] = None  # what losses of probabilities must know; None: not known
+    how_to_train: ClassVar[str] = "define backward(dy), or _backward(x, y, dy, dx, run)"  # what to do
 
     constants = ("trainable",)
     running: ClassVar[tuple[str, ...]] = ()  # states that approach those of each batch, by the number `momentum`
@@ -131,7 +132,7 @@ class Layer(Part):
         raise TypeError(f"{self.title} has no forward: define forward(x), or _forward(x, y, run)")
 
     def _backward(self, x: Array, y: Array, dy: Array, dx: Array | None, run: Run) -> None:
-        raise TypeError(f"{self.title} has no derivative: define backward(dy), or _backward(x, y, dy, dx, run)")
+        raise no_derivative(self)
 
     def _after_batch(self, run: Run) -> None:
         """Change states: counters and running averages, once per batch of a training."""
@@ -422,7 +423,7 @@ def merges(layer: Layer) -> bool:
 
 
 def no_derivative(layer: Layer) -> TypeError:
-    return TypeError(f"{layer.title} has no derivative: define backward(dy), or _backward(x, y, dy, dx, run)")
+    return TypeError(f"{layer.title} has no derivative: {layer.how_to_train}")
 
 
 def held_layers(part: object) -> Iterator[Layer]:

@@ -4,8 +4,9 @@
 #         nesterov: flag = False) -> n: 0.2, updates
 #
 # in, out, inout    a C-contiguous array that is read, written, or both, of the kernel's dtype or the one that is named
-#                   (float64, int64), with its shape in symbols: the first array that has a symbol sets its size,
-#                   others must agree. An array that is written overlaps no other. `strided` allows any strides.
+#                   (float64, int64, int32, int8), with its shape in symbols: the first array that has a symbol sets
+#                   its size, others must agree. An array that is written overlaps no other. `strided` allows any
+#                   strides.
 # | None            it may be None: always, or only while a number or flag is 0
 # | x               it may be the very same array as x
 # rows              an array that is read, or Rows of one
@@ -38,7 +39,7 @@ cdef struct Argument:
     Role role
     bint hidden                         # given by Rows
     # arrays
-    char code                           # of the buffer protocol: f, d or q
+    char code                           # of the buffer protocol: f, d, q, i or b
     Py_ssize_t item_size
     bint written
     bint strided                        # any strides: two more words hold them, in elements
@@ -72,14 +73,16 @@ cdef extern from "Python.h":
 
 cdef object SIGNATURE = re.compile(r"(\w+)\((.*)\)(?: -> (\w+)(?:: ([\d.e+-]+)((?: \w+)*))?)?(, updates)?", re.DOTALL)
 cdef object ARGUMENT = re.compile(
-    r"(?P<name>\w+): (?P<role>in|out|inout|rows|cell|absent|flag|name)(?: (?P<dtype>float64|int64))?"
+    r"(?P<name>\w+): (?P<role>in|out|inout|rows|cell|absent|flag|name)(?: (?P<dtype>float64|int64|int32|int8))?"
     r"(?P<strided> strided)?(?: \((?P<shape>[\w, ]*)\))?(?P<others>(?: \| \w+(?: if \w+ == 0)?)*)"
     r"(?: = (?P<default>[\w.+-]+))?(?P<bounds>(?: [<>]=? [\d.e+-]+)*)(?:, |$)"
 )
 cdef object REMARKS = {
     "in": "Read.", "rows": "Read.", "out": "Written.", "inout": "Read and written.", "cell": "Read at every run.",
 }
-cdef object DTYPES = {b"f": "float32", b"d": "float64", b"q": "int64"}
+cdef dict DTYPES = {b"f": "float32", b"d": "float64", b"q": "int64", b"i": "int32", b"b": "int8"}
+cdef dict CODES = {"float64": b"d", "int64": b"q", "int32": b"i", "int8": b"b"}
+cdef dict ITEM_SIZES = {b"f": 4, b"d": 8, b"q": 8, b"i": 4, b"b": 1}
 cdef dict PARSED = {}       # by their texts: those of float32 are those of float64
 
 
@@ -305,8 +308,8 @@ cdef class Kernel:
         return 0
 
     cdef int layout(self, Argument *a, dtype, size_t item_size) except -1:
-        a.code = b"q" if dtype == "int64" else b"d" if dtype == "float64" or item_size == sizeof(double) else b"f"
-        a.item_size = sizeof(float) if a.code == b"f" else 8
+        code = CODES[dtype] if dtype is not None else b"d" if item_size == sizeof(double) else b"f"
+        a.code, a.item_size = (<bytes> code)[0], ITEM_SIZES[code]
         return 0
 
     cdef int watch(self) except -1:

@@ -140,6 +140,15 @@ cdef bint is_in_registers(Loop activation, size_t bf16) noexcept:
     return GEMM_RECTIFIES and activation is not NULL and not bf16 and <object> <void *> activation == "relu"
 
 
+cdef int check_factor(str kernel, Input factor, Input offset) except -1:
+    if (factor is NULL) != (offset is NULL):
+        return refuse(
+            kernel, "factor is None, expected an array where offset is one: both or neither" if factor is NULL else
+            "offset is None, expected an array where factor is one: both or neither"
+        )
+    return 0
+
+
 cdef inline int word(const void *field, const Call *call) noexcept:
     """Which word of the payload a field is."""
     return <int> ((<const char *> field - <const char *> call.payload) // <Py_ssize_t> sizeof(void *))
@@ -215,11 +224,7 @@ cdef int dense_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
 cdef Py_ssize_t prepare_dense_forward(str kernel, Call *call) except -1:
     cdef DenseForward *s = <DenseForward *> call.payload
     cdef int[3] words
-    if (s.factor is NULL) != (s.offset is NULL):
-        return refuse(
-            kernel, "factor is None, expected an array where offset is one: both or neither" if s.factor is NULL else
-            "offset is None, expected an array where factor is one: both or neither"
-        )
+    check_factor(kernel, s.factor, s.offset)
     check_bf16(kernel, s.bf16)
     words = [word(&s.activation, call), word(&s.alpha, call), word(&s.beta, call)]
     s.in_registers = is_in_registers(s.activation, s.bf16) and s.factor is NULL

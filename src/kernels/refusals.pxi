@@ -13,7 +13,7 @@ cdef object described(Kernel k, int i):
         fixed = a.n_dims == 1 and a.size[0] < 0
         layout = f"{'writable ' if a.written else ''}{'' if a.strided or fixed else 'C-contiguous '}"
         shape = f"shape ({a.length[0]},)" if fixed else f"{a.n_dims} dimension{'s' if a.n_dims > 1 else ''}"
-        article = "an" if a.code == b"q" and not layout else "a"
+        article = "an" if a.code in b"qib" and not layout else "a"
         text = f"{article} {layout}{DTYPES[bytes([a.code])]} array of {shape}"
     return text + (" or None" if a.optional and a.unless < 0 else "")
 

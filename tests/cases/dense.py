@@ -11,6 +11,7 @@ import fastnn
 from cases.contract import Arguments, Case, Scale, unset
 from cases.elementwise import SELU_SLOPE
 from fastnn import reference
+from fastnn.layers.int8 import packed
 
 # The activations that dense kernels can apply, and constants for those that have some.
 _OF_TWO = {"hard_sigmoid": {"alpha": 0.25, "beta": 0.4}, "hard_tanh": {"alpha": -0.5, "beta": 0.75}}
@@ -136,7 +137,33 @@ def dense_sgd(variant: str = "", bf16: bool = False, **rest: Any) -> Case:
     return Case("dense_sgd", make, ("w", "b") if rest.get("b", True) else ("w",), DENSE_SGD_SCALE, variant=variant)
 
 
+def dense_int8_arguments(
+    batch: int, n_in: int, n_out: int, dtype: type, rng: np.random.Generator, zero: float = 117.0, **rest: Any
+) -> Arguments:
+    weights = rng.integers(-127, 128, (n_in, n_out)).astype(np.int8)
+    return {
+        "x": rng.normal(size=(batch, n_in)).astype(dtype),
+        "w": packed(weights),
+        "scale": rng.uniform(1e-4, 2e-4, n_out).astype(dtype),
+        "correction": (int(zero) * weights.sum(axis=0, dtype=np.int64)).astype(np.int32),
+        "b": rng.normal(size=n_out).astype(dtype),
+        "y": unset((batch, n_out), dtype),
+        "step": 0.015,
+        "zero": zero,
+        **rest,
+    }
+
+
+def dense_int8(variant: str = "", **rest: Any) -> Case:
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        return dense_int8_arguments(rows, width, n_out(width), dtype, rng, **rest)
+
+    return Case("dense_int8", make, ("y",), variant=variant)
+
+
 DENSE = (
+    dense_int8(),
+    dense_int8("relu", zero=4.0, activation="relu"),
     dense_forward(),
     dense_forward("no bias", bias=False),
     *(dense_forward(name, activation=name, **options) for name, options in FUSED.items()),

@@ -99,6 +99,10 @@ def _computed(torch: Any, f: Any, node: graph.Node, values: list[Any], own: dict
         each = _parts(x, node.parts)
         y = each @ w if node.w.ndim == 2 else torch.einsum("rpi,pio->rpo", each, w)
         return (y if b is None else y + b).reshape(len(x), -1)
+    if isinstance(node, graph.IntegerProduct):
+        inverse = float(1 / own["scale"].numpy().dtype.type(node.step))
+        q = torch.clamp(torch.round(x * inverse), -node.zero, 255 - node.zero)
+        return (q.double() @ own["w"].double()).to(x.dtype) * own["scale"] + own["b"]
     if isinstance(node, graph.Scale):
         y = x if own["factor"] is None else x * own["factor"]
         return y if own["offset"] is None else y + own["offset"]

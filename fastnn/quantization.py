@@ -1,0 +1,120 @@
+"""Models whose dense layers predict in 8-bit integers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+
+from fastnn.arena import Array
+from fastnn.arrays import convert, copy_into
+from fastnn.feeds.found import Given
+from fastnn.layers import Dense, Layer
+from fastnn.layers.chain import Chain
+from fastnn.layers.containers import Container
+from fastnn.layers.elements import elements
+from fastnn.layers.int8 import MOST_INPUTS, quantized
+from fastnn.model import Model
+from fastnn.signatures import is_ours
+from fastnn.tables import table_of
+
+_LEAST_INPUTS, _LEAST_UNITS = 32, 32  # of a product that gains: docs/performance.md
+_BLOCK = 256  # rows that are looked at together
+
+
+def quantize(model: Model, x: Given) -> Model:
+    """Return a model that predicts as this one does, in 8-bit integers where that gains: `Model.quantize`."""
+    if not model.built:
+        raise RuntimeError("quantize: the model is not built, so it has no weights yet: train it first")
+    if model.dtype != np.float32:
+        raise ValueError(
+            f"quantize: the model computes in {model.dtype}, expected float32: make one with dtype='float32' of the "
+            "same layers, and set its params to those of this one"
+        )
+    source = deepcopy(model)
+    if source._trainer.averages.layers is not None:  # what predictions are of
+        source.use_averages()
+    chosen = list(_wide(source.layers))
+    if not chosen:
+        reason = f"of {_LEAST_INPUTS} inputs and {_LEAST_UNITS} units or more, and up to {MOST_INPUTS} inputs"
+        raise ValueError(f"quantize: no Dense layer would gain: expected one {reason}, without code of its own")
+    ranges = _ranges(source, chosen, _calibration(source, x))
+    stand_ins = {id(layer): quantized(layer, *ranges[id(layer)], deepcopy(layer.activation)) for layer in chosen}
+    return _with_layers(source, deepcopy(source.layers, dict[int, Any](stand_ins)))
+
+
+def _wide(layers: Sequence[Layer]) -> Iterator[Dense]:
+    """Yield the dense layers that gain, of those in a row and in containers of this package."""
+    for layer in layers:
+        if type(layer) is Dense:
+            if _LEAST_INPUTS <= layer.n_in <= MOST_INPUTS and layer.units >= _LEAST_UNITS:
+                yield layer
+        elif isinstance(layer, Container) and is_ours(type(layer)):  # others may read the weights of their layers
+            yield from _wide(layer.layers)
+
+
+def _calibration(model: Model, x: Given) -> Array:
+    """Return the rows of the calibration, checked as rows to train with are."""
+    tree = model._tree
+    given = table_of(x) or x
+    matrix: Array = convert(tree.inputs(given), tree.dtype)
+    if len(matrix) < 2:
+        raise ValueError(
+            f"quantize: calibration_x has {len(matrix)} row{'s' if len(matrix) != 1 else ''}, expected some hundred, "
+            "as the model will be given: their range is what the inputs of layers are rounded in"
+        )
+    tree.check_numbers(matrix, "calibration_x", None, tree.labels(given))
+    return matrix
+
+
+class _Watching:
+    """Kernels that write down the range of what a dense layer is given."""
+
+    def __init__(self, layer: Dense, found: list[float]) -> None:
+        self._kernels, self._found = layer.kernels, found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kernels, name)
+
+    def dense_forward(self, x: Array, *others: Any, **named: Any) -> None:
+        """Compute it."""
+        self._found[0] = min(self._found[0], float(x.min()))
+        self._found[1] = max(self._found[1], float(x.max()))
+        self._kernels.dense_forward(x, *others, **named)
+
+
+def _ranges(model: Model, chosen: Sequence[Dense], x: Array) -> dict[int, tuple[float, float]]:
+    """Return the least and the largest input of each layer in a prediction of x."""
+    found = {id(layer): [math.inf, -math.inf] for layer in chosen}
+    for layer in chosen:
+        layer.__dict__["kernels"] = _Watching(layer, found[id(layer)])
+    chain = Chain(elements(model.layers, predicting=True), model.n_in, model.dtype, predicting=True)
+    memory = chain.memory(min(len(x), _BLOCK), train=False)
+    for start in range(0, len(x), _BLOCK):
+        rows = x[start : start + _BLOCK]
+        block = memory.first(len(rows))
+        copy_into(block.activations[0], rows)
+        chain.forward(block)
+    for layer in chosen:
+        layer.__dict__["kernels"] = model._tree.kernels
+        low, high = found[id(layer)]
+        if not 0 < max(-low, high) < math.inf:
+            what = "are all 0" if low == high == 0 else "are not finite"
+            raise ValueError(
+                f"quantize: the inputs of {layer.title} {what} in a prediction of calibration_x, so that they have no "
+                "range: take rows like those of the training"
+            )
+    return {key: (low, high) for key, (low, high) in found.items()}
+
+
+def _with_layers(source: Model, layers: Sequence[Layer]) -> Model:
+    """Return a model of built layers, with the names that another one has."""
+    made = Model(layers, source.seed, source.dtype, precision=source.precision)
+    made._tree.feature_names = source._tree.feature_names
+    made.class_names = source.class_names
+    made.loss = source.loss
+    made._tree.adopt(made)
+    return made

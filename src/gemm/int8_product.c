@@ -1,0 +1,117 @@
+/* Whole products of 8-bit integers: rows of x in steps, tile by tile, then what becomes of their sums. */
+#include "int8_product.h"
+#include "vectors.h"
+#include "workspace.h"
+
+#define CHUNK_ROWS 48 /* that are in steps at once: a panel of w is read once for all of them */
+#define COLUMNS (INT8_PANELS * INT8_COLUMNS)
+
+/* Adding it rounds to whole numbers, half to even, and leaves these in the last bits. */
+#if FASTNN_DOUBLE
+typedef int64_t bits;
+#define WHOLE 0x1.8p52
+#else
+typedef int32_t bits;
+#define WHOLE 0x1.8p23f
+#endif
+
+ALWAYS_INLINE bits steps_of(real x, real inverse, real low, real high) {
+    real scaled = x * inverse;
+    scaled = scaled > low ? scaled : low; /* NaN, too */
+    scaled = (scaled < high ? scaled : high) + WHOLE;
+    bits found;
+    memcpy(&found, &scaled, sizeof found);
+    return found;
+}
+
+#if VNNI_INSTRUCTION
+/* 16 numbers at once, of which the first few count; the others become 0. Returns which are NaN. */
+ALWAYS_INLINE __mmask16 vector_in_steps(const real *x, __mmask16 chosen, const __m512 *range, __m128i zero, uint8_t *q) {
+    const __m512 from = _mm512_maskz_loadu_ps(chosen, x);
+    const __m512 above = _mm512_max_ps(_mm512_mul_ps(from, range[0]), range[1]); /* of NaN and a number, the second */
+    const __m128i whole = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_min_ps(above, range[2])));
+    _mm_mask_storeu_epi8(q, chosen, _mm_add_epi8(whole, zero));
+    return _mm512_cmp_ps_mask(from, from, _CMP_UNORD_Q);
+}
+
+static NOINLINE int row_in_words(const Int8Product *p, const real *x, uint8_t *q) {
+    const real zero = (real)p->zero;
+    const __m512 range[3] = {_mm512_set1_ps(1 / p->step), _mm512_set1_ps(-zero), _mm512_set1_ps(255 - zero)};
+    const __m128i zeros = _mm_set1_epi8((char)p->zero);
+    __mmask16 is_nan = 0;
+    ptrdiff_t i = 0;
+    for (; i + LANES <= p->k; i += LANES) is_nan |= vector_in_steps(x + i, vec_first(LANES), range, zeros, q + i);
+    if (i < p->k) is_nan |= vector_in_steps(x + i, vec_first(p->k - i), range, zeros, q + i);
+    return is_nan != 0;
+}
+#endif
+
+/* The numbers of a row in steps, 8 or 16 bits each, and zeros behind them to the end of a group. Whether one is NaN. */
+static NOINLINE int row_in_steps(const Int8Product *p, const real *x, void *to) {
+    const real inverse = 1 / p->step, low = -(real)p->zero, high = 255 - (real)p->zero;
+    const ptrdiff_t k = p->k, left = -k & (INT8_GROUP - 1);
+#if VNNI_INSTRUCTION
+    if (int8_native) {
+        memset((uint8_t *)to + k, 0, (size_t)left);
+        return row_in_words(p, x, to);
+    }
+#endif
+    int16_t *const q = to; /* of the bits of WHOLE, the last 16 are 0 */
+    const bits zero = p->zero;
+    int is_nan = 0;
+    for (ptrdiff_t i = 0; i < k; i++) is_nan |= x[i] != x[i];
+    for (ptrdiff_t i = 0; i < k; i++) q[i] = (int16_t)(steps_of(x[i], inverse, low, high) + zero);
+    memset(q + k, 0, (size_t)left * sizeof *q);
+    return is_nan;
+}
+
+/* Some columns of y in a row, from their sums. */
+ALWAYS_INLINE void row_of_sums(const Int8Product *p, ptrdiff_t j, const ptrdiff_t columns, const int32_t *sums, real *y) {
+    const real *const scale = p->scale + j, *const b = p->b + j;
+    const int32_t *const correction = p->correction + j;
+    INDEPENDENT
+    for (ptrdiff_t l = 0; l < columns; l++) {
+        const int32_t sum = (int32_t)((uint32_t)sums[l] - (uint32_t)correction[l]);
+        y[l] = (real)sum * scale[l] + b[l];
+    }
+}
+
+static void of_sums(const Int8Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, const int32_t *sums,
+                    const unsigned char *is_nan) {
+    const ptrdiff_t columns = smaller(COLUMNS, p->n - j);
+    for (ptrdiff_t h = 0; h < rows; h++, sums += COLUMNS) {
+        real *const y = p->y + (i + h) * p->n + j;
+        if (LIKELY(columns == COLUMNS)) row_of_sums(p, j, COLUMNS, sums, y);
+        else row_of_sums(p, j, columns, sums, y);
+        if (!LIKELY(!is_nan[h])) {
+            for (ptrdiff_t l = 0; l < columns; l++) y[l] = NAN;
+        }
+    }
+}
+
+GEMM_API int int8_product(const Int8Product *p) {
+    Workspace *const memory = workspace();
+    if (!memory) return CALL_NO_MEMORY;
+    const ptrdiff_t groups = (p->k + INT8_GROUP - 1) / INT8_GROUP;
+    const ptrdiff_t row = groups * INT8_GROUP * (int8_native ? 1 : 2);
+    const ptrdiff_t fit = row ? (ptrdiff_t)sizeof memory->b / row : CHUNK_ROWS; /* 4 at least */
+    const ptrdiff_t chunk = fit >= CHUNK_ROWS ? CHUNK_ROWS : fit >= INT8_ROWS ? INT8_ROWS : fit >= 8 ? 8 : 4;
+    unsigned char is_nan[CHUNK_ROWS], *const q = (unsigned char *)memory->b;
+    ALIGNED(64) int32_t sums[INT8_ROWS * COLUMNS];
+    for (ptrdiff_t i = 0, rows; i < p->m; i += rows) {
+        rows = smaller(chunk, p->m - i);
+        for (ptrdiff_t h = 0; h < rows; h++) {
+            is_nan[h] = (unsigned char)row_in_steps(p, p->x + (i + h) * p->k, q + h * row);
+        }
+        for (ptrdiff_t j = 0; j < p->n; j += COLUMNS) {
+            const ptrdiff_t panels = p->n - j > INT8_COLUMNS ? INT8_PANELS : 1;
+            for (ptrdiff_t h = 0, tall; h < rows; h += tall) {
+                tall = int8_tile_rows(rows - h);
+                int8_tile(tall, panels, groups, q + h * row, p->w + j / INT8_COLUMNS * groups * INT8_BYTES, sums);
+                of_sums(p, i + h, j, smaller(tall, rows - h), sums, is_nan + h);
+            }
+            if (p->finish) p->finish(p->context, i, j, rows, smaller(COLUMNS, p->n - j));
+        }
+    }
+    return 0;
+}
