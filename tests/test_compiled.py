@@ -45,6 +45,7 @@ WITHOUT_ARITHMETIC = {
     "elementwise_body": "calls the loop of its kernel",
     "gradient_body": "calls the loop of its kernel",
     "dense_forward_body": "calls gemm, whose functions are looked at, too",
+    "dense_int8_body": "calls int8_product, whose functions are looked at, too",
     "dense_dx_body": "calls gemm",
     "dense_dw_body": "calls gemm",
     "dense_sgd_body": "calls gemm",
@@ -116,6 +117,7 @@ CALLS = {
     "parametric_forward_body": {"": "the loop of its activation, by its address, for hundreds of numbers"},
     "parametric_backward_body": {"": "the loop of its activation, by its address, for the columns of a row"},
     "dense_forward_body": {"gemm": "a whole product"},
+    "dense_int8_body": {"int8_product": "a whole product"},
     "dense_dx_body": {"gemm": "a whole product"},
     "dense_dw_body": {"gemm": "a whole product"},
     "dense_sgd_body": {"gemm": "a whole product"},
@@ -195,6 +197,7 @@ ANYWHERE = {
     "layer_norm_forward_body": {"packed sum", "scalar arithmetic", "scalar conversion"},  # mean and variance of a row
     # constants and lr, for each rectangle of a product
     "dense_forward_body": {"scalar conversion", "packed conversion"},
+    "dense_int8_body": {"scalar conversion", "packed conversion"},
     "dense_dx_body": {"scalar conversion", "packed conversion"},
     "dense_sgd_body": {"scalar conversion"},
 }
