@@ -67,12 +67,14 @@ static NOINLINE int row_in_steps(const Int8Product *p, const real *x, void *to) 
 
 /* Some columns of y in a row, from their sums. */
 ALWAYS_INLINE void row_of_sums(const Int8Product *p, ptrdiff_t j, const ptrdiff_t columns, const int32_t *sums, real *y) {
+    const real least = p->relu ? 0 : (real)-INFINITY;
     const real *const scale = p->scale + j, *const b = p->b + j;
     const int32_t *const correction = p->correction + j;
     INDEPENDENT
     for (ptrdiff_t l = 0; l < columns; l++) {
         const int32_t sum = (int32_t)((uint32_t)sums[l] - (uint32_t)correction[l]);
-        y[l] = (real)sum * scale[l] + b[l];
+        const real sum_in_steps = (real)sum * scale[l] + b[l];
+        y[l] = sum_in_steps <= least ? least : sum_in_steps;
     }
 }
 

@@ -30,6 +30,7 @@ typedef struct {
     const int32_t *correction; /* (n) */
     const real *b;       /* (n) */
     real *y;             /* (m, n) */
+    int relu;            /* 0 in place of what is below */
     void (*finish)(const void *context, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns); /* or NULL */
     const void *context;
 } Int8Product;

@@ -47,9 +47,9 @@ static NOINLINE __attribute__((target("avx512vnni"))) void tile_of_words(
 }
 #endif
 
-#if defined(FASTNN_SCALAR) || FASTNN_DOUBLE || !defined(__SSE4_1__)
+#if defined(FASTNN_SCALAR) || !defined(__SSE4_1__)
 #define EVEN_TILES 0
-/* What compilers without these instructions have, and float64, which nobody chooses for speed. */
+/* What compilers and processors without these instructions have. */
 static NOINLINE void tile_of_pairs(ptrdiff_t rows, ptrdiff_t panels, ptrdiff_t groups, const int16_t *q,
                                    const int8_t *w, int32_t *sums) {
     for (ptrdiff_t i = 0; i < rows; i++, q += groups * INT8_GROUP, sums += SUMS_APART) {

@@ -25,6 +25,7 @@ cdef extern from "gemm/int8_product.h":
         const int32_t *correction
         Input b
         Output y
+        bint relu
         void (*finish)(
             const void *context, Py_ssize_t i, Py_ssize_t j, Py_ssize_t rows, Py_ssize_t columns
         ) noexcept nogil
@@ -54,6 +55,7 @@ cdef struct DenseInt8:
     Input factor, offset
     Number beta
     Py_ssize_t rows, n_in, panels, groups, n_out
+    size_t relu         # which costs nothing while numbers are in registers
 
 cdef int dense_int8_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # units: rows of y
@@ -64,7 +66,7 @@ cdef int dense_int8_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noe
     p.x, p.y = s.x + begin * s.n_in, s.y + begin * s.n_out
     p.w, p.scale, p.correction, p.b = s.w, s.scale, s.correction, s.b
     p.step, p.zero = <real> s.step[0], <int32_t> s.zero[0]
-    p.finish = NULL
+    p.relu, p.finish = s.relu, NULL
     if s.activation is not NULL or s.factor is not NULL:
         finish = Finish(
             s.activation, NULL, p.y, s.n_out, <real> s.alpha[0], <real> s.beta[0], s.factor, s.offset
@@ -85,8 +87,11 @@ cdef Py_ssize_t prepare_dense_int8(str kernel, Call *call) except -1:
             kernel, "w has {} panels of {} groups, expected 16 columns to a panel and 4 terms to a group: those of {} "
             "outputs and {} inputs", s.panels, s.groups, s.n_out, s.n_in
         )
+    s.relu = s.factor is NULL and s.activation is not NULL and <object> <void *> s.activation == "relu"
     words = [word(&s.activation, call), word(&s.alpha, call), word(&s.beta, call)]
     fuse(call, BUILD, kernel, words, False)
+    if s.relu:
+        s.activation = NULL
     call.units = s.rows
     call_divide(call, nanoseconds_per_element(s.n_in // INT8_GROUP) * s.n_out)
     call.grain = max(call.grain, LEAST_ROWS)
@@ -102,4 +107,4 @@ kernel("""dense_int8(x: in (rows, n_in), w: in int8 (panels, groups, 64), scale:
     Sums are exact integers; x / step is x * (1 / step), rounded half to even. A row with a NaN is a row of NaN. Weights
     of term p and column j lie at w[j // 16, p // 4, 4 * (j % 16) + p % 4]. Activation, factor and offset as in
     dense_forward.
-    """, dense_int8_body, sizeof(DenseInt8), prepare_dense_int8)
+    """, dense_int8_body, sizeof(DenseInt8), prepare_dense_int8, NULL, 1)
