@@ -11,6 +11,7 @@ import numpy as np
 
 import fastnn
 from fastnn import reference
+from fastnn.layers.int8 import packed
 
 # (batch, n_in, n_out): the layers of the nets that bench_train.py trains,
 LAYERS = (
@@ -26,7 +27,12 @@ SHAPES = (
 )  # fmt: skip
 SHAPES_FLOAT64 = ((1, 64, 64), (32, 20, 64), (32, 64, 2), (64, 784, 128), (128, 512, 512), (512, 512, 512))
 SHARE_OF_PEAK = 0.9  # required where all three sizes are at least 64; and nowhere slower than np.matmul
-LAYER_OPS = {"dense_forward": 1, "dense_backward": 2, "dense_sgd": 1}  # with the number of their products
+LAYER_OPS = {
+    "dense_forward": 1,
+    "dense_backward": 2,
+    "dense_sgd": 1,
+    "dense_int8": 1,
+}  # with the number of their products
 ELEMENTWISE = ((32, 64), (128, 512))  # (rows, width)
 DTYPES_SHAPE = (32, 256)  # of float32 and float64, in the second-level cache
 JACOBIAN = ((32, 10), (64, 64))
@@ -341,6 +347,11 @@ def layer(op: str, m: int, k: int, n: int, dtype: str) -> list[Any]:
     x, w, b, dy = (rng.normal(size=shape).astype(dtype) for shape in ((m, k), (k, n), (n,), (m, n)))
     if op == "dense_forward":
         return [x, w, b, np.full_like(dy, np.nan), "relu"]
+    if op == "dense_int8":
+        weights = rng.integers(-127, 128, (k, n)).astype(np.int8)
+        correction = (100 * weights.sum(axis=0, dtype=np.int64)).astype(np.int32)
+        scale = np.full(n, 1e-4, dtype)
+        return [x, packed(weights), scale, correction, b, np.full_like(dy, np.nan), 0.02, 100.0, "relu"]
     if op == "dense_sgd":
         return [x, w, b, dy, np.full(1, 1e-6)]
     return [x, w, dy, *(np.full_like(array, np.nan) for array in (x, w, b))]

@@ -36,6 +36,7 @@ ROWS = f"{KERNELS}rows_that_lie_anywhere_give_the_bits_of_rows_that_are_copied"
 GATHER = f"{KERNELS}rows_are_gathered_from_any_layout"
 STACKS = "test_stacks.py::test_"
 BF16 = "test_bf16.py::test_"
+INT8 = "test_int8.py::test_products_have"
 ACCURACY = "test_accuracy.py::test_float"
 CLIFFS = "test_cliffs.py::test_"
 ONLINE = "test_online.py::test_"
@@ -76,6 +77,16 @@ MUTATIONS = (
     ("gemm/bf16_pack.c", "put(to + p, «odd ⇒ even»);", f"{BF16}products_have"),
     ("gemm/bf16_pack.c", "put(to + p + 1, «even ⇒ odd»);", f"{BF16}products_have"),
     ("gemm/bf16_pack.c", "put(to + row + l, «rounded(bits_of(even + j + l)) ⇒ 0»);", f"{BF16}products_have"),
+    # products of 8-bit integers
+    ("gemm/int8_product.c", "(uint32_t)sums[l] - «(uint32_t)correction[l] ⇒ 0u»", INT8),
+    ("gemm/int8_product.c", "y[l] = sum_in_steps <= least ? «least ⇒ sum_in_steps»", INT8),
+    ("gemm/int8_product.c", "if (!LIKELY(«!is_nan[h] ⇒ 1»))", INT8),
+    ("gemm/int8_product.c", "int8_tile(tall, panels, groups, q + «h * row ⇒ 0»,", INT8),
+    ("gemm/int8_product.c", "p->w + «j / INT8_COLUMNS ⇒ 0» * groups", INT8),
+    ("gemm/int8_product.c", "scaled = «scaled > low ? scaled : low ⇒ scaled»;", INT8),
+    ("gemm/int8_tile.c", "memcpy(&four, q + «i * groups * INT8_GROUP ⇒ 0»", INT8),
+    ("gemm/int8_tile.c", "halves[i][2 * l] + «halves[i][2 * l + 1] ⇒ 0»", INT8),
+    ("kernels/int8.pxi", "p.x, p.y = «s.x + begin * s.n_in ⇒ s.x»", INT8),
     # the product
     ("gemm/tile.c", "sum[i][v] = sum[i][v] + «bias ⇒ -bias»", SIZES),
     ("gemm/products.c", "t.resume = «q > 0 || p->resume ⇒ p->resume»;\n        const int complete", SIZES),

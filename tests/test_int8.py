@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cases import dense_int8_arguments, kernel, random
 from test_c import predict, shared
+from test_malformed import changed, put_together, taken_apart
 
 import fastnn
 from fastnn import (
@@ -326,6 +327,40 @@ def test_files_hold_the_integers(tmp_path):
     made.quantize(rows(20, 256)).save(tmp_path / "small.safetensors")
     sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("small", "float")]
     assert sizes[0] < 0.28 * sizes[1], sizes
+
+
+DAMAGES = {
+    "other units": (lambda of: of["layers"][0].update(units=49), r"the array 0\.w has shape \(3, 10, 64\)"),
+    "many inputs": (lambda of: of.update(n_in=MOST_INPUTS + 1), "65537 inputs, expected up to 65536"),
+    "another kind": (lambda of: of["layers"][0].update(type="Dense"), r"the array 0\.w has shape .* and dtype int8"),
+    "no units": (lambda of: of["layers"][0].update(units=-1), "Int8Dense: units is -1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_files_are_refused(damage, tmp_path):
+    change, message = DAMAGES[damage]
+    x, path = rows(), tmp_path / "small.safetensors"
+    net("relu", x).quantize(x).save(path)
+    content = path.read_bytes()
+    path.write_bytes(changed(content, "architecture", change))
+    with pytest.raises(fastnn.ModelFormatError, match=message):
+        fastnn.load(path)
+    header, arrays = taken_apart(content)
+    header["0.w"]["dtype"] = "U8"
+    path.write_bytes(put_together(header, arrays))
+    with pytest.raises(fastnn.ModelFormatError, match=r"the array 0\.w has .* dtype uint8, expected .* int8"):
+        fastnn.load(path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("step", 0.0), ("step", np.nan), ("zero", -1.0), ("zero", 1e300)])
+def test_numbers_that_no_calibration_gives_are_refused(name, value, tmp_path):
+    x, path = rows(), tmp_path / "small.safetensors"
+    small = net("relu", x).quantize(x)
+    getattr(small[0], name)[...] = value
+    small.save(path)
+    with pytest.raises(ValueError, match=f"dense_int8: {name} is"):
+        fastnn.load(path).predict(x)
 
 
 @pytest.mark.parametrize("name", NETS)

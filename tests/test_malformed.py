@@ -94,6 +94,9 @@ def models():
     net.fit(x, T, "huber", "sgd", epochs=2)
     yield net
     yield Model([Dense(3)], seed=2)
+    net = Model([Dense(32, "relu"), Dense(32), Dense(OUTPUTS)], seed=0)
+    net.fit(X, T, "mse", epochs=1)
+    yield net.quantize(X)
 
 
 @pytest.fixture(scope="module")
