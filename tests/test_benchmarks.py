@@ -101,6 +101,14 @@ def test_bench_predict(tmp_path: Path) -> None:
     assert picture.stat().st_size < 40_000
 
 
+def test_bench_int8(tmp_path: Path) -> None:
+    _, report = run("bench_int8.py", tmp_path, "--only", "784-512")
+    check_rows(report)
+    assert [row["rows"] for row in report["rows"]] == [1, 8, 32]
+    assert all({"fastnn", "fastnn float32"} <= row["seconds"].keys() for row in report["rows"])
+    assert [r["required"] for r in report["required"]] == [">= 3.5"]
+
+
 def test_bench_many(tmp_path: Path) -> None:
     printed, report = run("bench_many.py", tmp_path)
     check_rows(report)
