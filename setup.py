@@ -101,8 +101,10 @@ PACKAGE = "fastnn._core"
 SHARED = "cython_shared"  # the module with what all others need of Cython's memoryviews
 SMALL = {SHARED: "-Os", "kernel": "-Os", "cpu": "-Os", "team": "-O2", "tape": "-O2"}
 # Losses have many loops, each in several forms: what is left behind their vectors is not written out 15 times. They are
-# a seventh smaller, and as fast; with fewer, or in other families, GCC leaves sums out of vectors.
+# a seventh smaller, and as fast; with fewer, or where layers sum, GCC leaves sums out of vectors. Activations have none.
 FEW_COPIES = ["--param=max-completely-peel-times=8"]
+# Optimizers run once over all parameters: what whole vectors leave there is no more than 15 numbers, one by one.
+ONE_WIDTH = ["--param=vect-epilogues-nomask=0"]
 STUBS = Path("build", "stubs")  # laid out as the package is, because Cython finds declarations by package
 C_FILES = Path("build", "cython-debug" if DEBUG else "cython")
 DIRECTIVES = {
@@ -131,6 +133,7 @@ def compiler_flags():
     # No symbols, and no tables for unwinding, which nothing here needs, keep the wheel small.
     compile_flags += ["-O1", "-g1"] if DEBUG or SANITIZE else ["-O3", "-g0", "-fno-asynchronous-unwind-tables"]
     link_flags = [] if DEBUG or SANITIZE or sys.platform == "darwin" else ["-s"]
+    link_flags += ["-Wl,-z,noseparate-code"] if link_flags and sys.platform.startswith("linux") else []  # fewer pages
     if SANITIZE:
         sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
         compile_flags += [*sanitizers, "-fno-wrapv"]  # Python's flags define what a signed sum that overflows is
@@ -165,7 +168,8 @@ def extensions():
             for dtype in DTYPES:
                 name = f"{family}_{dtype}_{isa}"
                 macros = [("FASTNN_DOUBLE", str(int(dtype == "float64"))), (f"PyInit_{family}", f"PyInit_{name}")]
-                copies = FEW_COPIES if family == "losses" and sys.platform != "win32" else []
+                copies = {"losses": FEW_COPIES, "activations": FEW_COPIES, "optimizers": ONE_WIDTH}.get(family, [])
+                copies = copies if sys.platform != "win32" else []
                 yield extension(name, *sources, isa_flags=[*isa_flags, *copies], macros=macros)
     for module in MODULES:
         yield extension(Path(module).stem, Path("src", module))
