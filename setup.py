@@ -101,7 +101,8 @@ PACKAGE = "fastnn._core"
 SHARED = "cython_shared"  # the module with what all others need of Cython's memoryviews
 SMALL = {SHARED: "-Os", "kernel": "-Os", "cpu": "-Os", "team": "-O2", "tape": "-O2"}
 # Losses have many loops, each in several forms: what is left behind their vectors is not written out 15 times. They are
-# a seventh smaller, and as fast; with fewer, or where layers sum, GCC leaves sums out of vectors. Activations have none.
+# a seventh smaller, and as fast; with fewer, or where layers sum, GCC leaves sums out of vectors. Activations have
+# none.
 FEW_COPIES = ["--param=max-completely-peel-times=8"]
 # Optimizers run once over all parameters: what whole vectors leave there is no more than 15 numbers, one by one.
 ONE_WIDTH = ["--param=vect-epilogues-nomask=0"]

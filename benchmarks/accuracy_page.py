@@ -45,7 +45,10 @@ def said(lines: Sequence[Line], date: str) -> str:
     seeds = Counter(seed for _, seed in {(line["set"], line["seed"]) for line in lines})
     rows = max(line["rows"] for line in lines)
     threads = max(line["threads"] for line in lines)
-    of_seeds = ", ".join(f"{n} with seed {seed}" for seed, n in sorted(seeds.items()))
+    counts = sorted(set(seeds.values()))
+    of_seeds = ", ".join(
+        f"{n} with each seed of {', '.join(str(k) for k in sorted(seeds) if seeds[k] == n)}" for n in counts
+    )
     sets = len({line["set"] for line in lines})
     return (
         f"Measured until {date}: {sets} sets, {sum(seeds.values())} splits ({of_seeds}), at most {rows:,} training "
