@@ -105,7 +105,7 @@ SMALL = {SHARED: "-Os", "kernel": "-Os", "cpu": "-Os", "team": "-O2", "tape": "-
 # none.
 FEW_COPIES = ["--param=max-completely-peel-times=8"]
 # Optimizers run once over all parameters: what whole vectors leave there is no more than 15 numbers, one by one.
-ONE_WIDTH = ["--param=vect-epilogues-nomask=0"]
+ONE_WIDTH = ["--param=vect-epilogues-nomask=0", "--param=max-completely-peel-times=15"]
 STUBS = Path("build", "stubs")  # laid out as the package is, because Cython finds declarations by package
 C_FILES = Path("build", "cython-debug" if DEBUG else "cython")
 DIRECTIVES = {

@@ -47,6 +47,7 @@ BOUNDS = f"{CALLS}a_number_outside_of_its_bounds_is_refused"
 # Of relu in the registers of a product, which 512-bit vectors alone have (GEMM_RECTIFIES).
 RECTIFIED = (
     ("gemm/products.c", "if (behind == SHORT_BIAS && «relu ⇒ 0»)", f"{FUSED}|{TILES}"),
+    ("gemm/products.c", "if (asks && «h == 0 ⇒ 1») tile_from_memory", "test_tiles.py::test_few_rows"),
     ("gemm/products.c", "c[l] = «saved[l] > 0 ⇒ !(saved[l] <= 0)» ? c[l] : 0", FUSED),
     ("gemm/products.h", "t->saved = p->saved + «i * p->c_row + j ⇒ j»", f"{FUSED}|{TILES}"),
     ("gemm/tile.c", "where_positive(sum[i][last], vec_load_first(«saved ⇒ c» + last", f"{FUSED}|{TILES}"),

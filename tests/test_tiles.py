@@ -35,6 +35,27 @@ class Guarded:
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
+@pytest.mark.parametrize(("k", "n"), [(64, 600), (67, 545), (150, 272), (784, 100)])
+def test_few_rows_of_wide_weights_are_exact(k, n, dtype):
+    """Tiles ask for weights before they read them, whole ones and the last of a row."""
+    rng = random(k, n)
+    for m in range(1, 27):
+        x, w, b = (rng.integers(-3, 4, shape).astype(dtype) for shape in ((m, k), (k, n), (n,)))
+        made = Guarded(dtype, rng)
+        for bias in (None, b):
+            for activation in (None, "relu", "tanh"):
+                y = made.array((m, n))
+                kernel("dense_forward", dtype)(x, w, bias, y, activation)
+                product = x.astype(np.float64) @ w + (0 if bias is None else b)
+                right = np.maximum(product, 0) if activation == "relu" else product
+                if activation == "tanh":
+                    right = np.empty_like(y)
+                    kernel("tanh_forward", dtype)(product.astype(dtype), right)
+                np.testing.assert_array_equal(y, right, err_msg=f"{m} rows, {activation}")
+        made.assert_untouched()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 def test_products_of_small_sizes_are_exact(dtype):
     """Of integers, whose sums have no rounding; forward, backward and in plain SGD's step, also with chosen rows."""
     rng = random(MOST, SAMPLES)

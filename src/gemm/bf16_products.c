@@ -44,9 +44,9 @@ static NOINLINE void pack_b(const Product *p, ptrdiff_t first, ptrdiff_t pairs, 
 
 /* The same of `rows` rows of a from i on; the tiles read them as t says. The rows `next` come from memory meanwhile. */
 static NOINLINE void pack_rows(const Product *p, ptrdiff_t first, ptrdiff_t pairs, ptrdiff_t i, ptrdiff_t rows,
-                      const int64_t *next, real *to, Tile *t) {
+                               const int64_t *next, real *to, Tile *t) {
     const ptrdiff_t numbers = PAIR_NUMBERS, terms = smaller(2 * pairs, p->k - 2 * first);
-    if (p->a_col == 1) {
+    if (p->a_col == 1 && !p->a_cols) {
         t->a_row = A_APART;
         t->a_col = 1;
         for (ptrdiff_t h = 0; h < rows; h++) {
@@ -78,7 +78,8 @@ ALWAYS_INLINE void come_closer(const real *c, ptrdiff_t c_row, ptrdiff_t rows) {
 }
 
 /* What comes behind the chains of a rectangle, in the mode of the processor that others compute in. */
-static NOINLINE void end(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns, const real *sums) {
+static NOINLINE void end(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns,
+                         const real *sums) {
     for (ptrdiff_t h = 0; h < rows; h++, sums += PANEL) {
         real *const c = p->c + (i + h) * p->c_row + j;
         const real *const bias = p->bias + j;
@@ -122,7 +123,7 @@ GEMM_API NOINLINE int product_of_pairs(const Product *p) {
     Workspace *const memory = workspace();
     if (!memory) return CALL_NO_MEMORY;
 #if BF16_INSTRUCTION
-    if (bf16_native && p->m == 1 && p->a_col == 1 && p->b_col == 1 && p->n >= 8 * LANES && !p->update) {
+    if (bf16_native && p->m == 1 && p->a_col == 1 && !p->a_cols && p->b_col == 1 && p->n >= 8 * LANES && !p->update) {
         product_of_streamed_pairs(p, memory);
         return 0;
     }
@@ -134,7 +135,8 @@ GEMM_API NOINLINE int product_of_pairs(const Product *p) {
     const ptrdiff_t block_n = even_part((n + PANEL - 1) / PANEL, BLOCK / (block_k * numbers * PANEL)) * PANEL;
     const ptrdiff_t rows = even_part(m, TILE_ROWS);
     /* Columns of a are packed for several tiles, so that they fill whole vectors. */
-    const ptrdiff_t packed = p->a_col == 1 || m == 0 ? rows : TILE_ROWS * A_APART / (block_k * numbers) / rows * rows;
+    const int rows_lie = p->a_col == 1 && !p->a_cols;
+    const ptrdiff_t packed = rows_lie || m == 0 ? rows : TILE_ROWS * A_APART / (block_k * numbers) / rows * rows;
     Tile t = {.width = LANES};
     for (ptrdiff_t j = 0, width; j < n; j += width) {
         width = smaller(block_n, n - j);

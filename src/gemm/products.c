@@ -39,15 +39,18 @@ ALWAYS_INLINE ptrdiff_t finished_rows(const Product *p) {
 }
 
 #define LEAST_FROM_MEMORY 64 /* terms: twice as many as a tile asks for beforehand */
+#define MOST_FROM_MEMORY (2 * TILE_ROWS) /* rows */
 
 /* The n columns of c from `first` on; p->b begins at the first of them, with contiguous rows, which without masked
  * loads can be read up to a multiple of LANES. */
 ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t n) {
-    const ptrdiff_t m = p->m, rows = even_part(m, TILE_ROWS);
+    /* Of a large b a tile reads a small part of each row, on another page each time, as no processor foresees. */
+    const int whole_chains = !p->a_rows && !p->a_cols && !p->resume && !p->update && !p->saved;
+    const int few_rows = p->m > 1 && p->m <= MOST_FROM_MEMORY && p->k >= LEAST_FROM_MEMORY;
+    const int from_memory = whole_chains && few_rows && n * p->k * (ptrdiff_t)sizeof(real) > 128 * 1024;
+    const ptrdiff_t m = p->m, rows = even_part(m, from_memory ? ROWS_FROM_MEMORY : TILE_ROWS);
     const ptrdiff_t block_m = p->finish ? finished_rows(p) / rows * rows : m;
     Tile t = whole_tile(p);
-    /* Of a large b a tile reads a small part of each row, on another page each time, as no processor foresees. */
-    const int from_memory = p->k >= LEAST_FROM_MEMORY && n * p->k * (ptrdiff_t)sizeof(real) > 128 * 1024;
     for (ptrdiff_t i = 0; i < m; i += block_m) {
         const ptrdiff_t height = smaller(block_m, m - i);
         for (ptrdiff_t j = 0, columns, vectors; j < n; j += columns) {
@@ -57,11 +60,12 @@ ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t
             t.a_next = j == 0 ? p->a_next : NULL;
             t.b = p->b + j;
             if (p->bias) t.bias = p->bias + first + j;
+            const int asks = from_memory && columns == (rows == FEW_ROWS ? FEW_ROWS_VECTORS : TILE_VECTORS) * LANES;
             for (ptrdiff_t h = 0; h < height; h += rows) {
                 begin_at(&t, p, i + h, 0);
                 end_at(&t, p, i + h, first + j);
-                t.from_memory = from_memory && h == 0;
-                tile_of(smaller(rows, height - h), vectors, &t);
+                if (asks && h == 0) tile_from_memory(rows, vectors, &t);
+                else tile_of(smaller(rows, height - h), vectors, &t);
             }
             finish(p, i, first + j, height, columns);
         }

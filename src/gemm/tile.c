@@ -50,6 +50,7 @@ ALWAYS_INLINE void tile_term(const int rows, const int vectors, const int lanes,
 enum {
     READING,
     READING_HALF,      /* the same, where half of the last vector is enough */
+    READING_AHEAD,     /* the same of whole vectors, and rows of b are asked for beforehand */
     COPYING_B,         /* rows of b, while they are read */
     TRANSPOSING_B,     /* columns of b, some terms before they are read */
     COPYING_A_ROWS,    /* a_col == 1: to rows that are A_APART apart, some terms before they are read */
@@ -112,9 +113,8 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int lanes,
                              vec sum[TILE_ROWS][ROW_VECTORS]) {
     const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
     const real *a[TILE_ROWS], *b = t->b;
-    real *to = way == READING ? NULL : packing->to;
+    real *to = way == READING || way == READING_AHEAD ? NULL : packing->to;
     const real *next = way == COPYING_A_COLUMNS ? t->a + AHEAD * a_col : b + AHEAD * b_row;
-    const int from_memory = way == READING && by == BY_STRIDE && vectors >= TILE_VECTORS && t->from_memory;
     vec x[ROW_VECTORS];
     ptrdiff_t p = t->k, at = 0;
     UNROLL for (int i = 0; i < rows; i += by) a[i / by] = t->a + (by == BY_ROWS ? t->a_rows[i] : i) * a_row;
@@ -175,7 +175,7 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int lanes,
             to += rows;
         }
         tile_term(rows, vectors, lanes, by, mask, a, a_row, a_col, &at, b, x, sum);
-        if (way == COPYING_B || from_memory) {
+        if (way == COPYING_B || way == READING_AHEAD) {
             if (p == AHEAD) next = t->b + vectors * LANES;
             for (ptrdiff_t l = 0; l < vectors * LANES; l += CACHE_LINE) PREFETCH(next + l + CACHE_LINE - 1);
             next += b_row;
@@ -189,13 +189,13 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int lanes,
 
 ALWAYS_INLINE void tile(const int rows, const int vectors, const int way, const int by, const Tile *t,
                         const Packing *packing) {
-    const int last = vectors - 1;
+    const int last = vectors - 1, whole = way == READING_AHEAD; /* no more than chains from the first term to the last */
     const vec_mask mask = vec_first(t->width);
     const ptrdiff_t c_row = t->c_row;
     real *c = t->c;
     vec sum[TILE_ROWS][ROW_VECTORS];
 
-    if (t->resume) {
+    if (!whole && t->resume) {
         const real *start = c;
         UNROLL for (int i = 0; i < rows; i++) {
             UNROLL for (int v = 0; v < last; v++) sum[i][v] = vec_load(start + v * LANES);
@@ -222,7 +222,7 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const int way, const 
     if (GEMM_RECTIFIES && by != BY_COLUMNS && t->relu) {
         UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = rectified(sum[i][v]);
     }
-    if (GEMM_RECTIFIES && by == BY_STRIDE && t->saved) {
+    if (GEMM_RECTIFIES && by == BY_STRIDE && !whole && t->saved) {
         const real *saved = t->saved;
         UNROLL for (int i = 0; i < rows; i++) {
             UNROLL for (int v = 0; v < last; v++) sum[i][v] = where_positive(sum[i][v], vec_load(saved + v * LANES));
@@ -231,7 +231,7 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const int way, const 
             IN_ORDER(saved);
         }
     }
-    if (by != BY_ROWS && t->update) {
+    if (by != BY_ROWS && !whole && t->update) {
         const vec step = vec_broadcast(-t->rate);
         const real *start = c;
         UNROLL for (int i = 0; i < rows; i++) {
@@ -241,7 +241,7 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const int way, const 
             IN_ORDER(start);
         }
     }
-    if (LIKELY(t->width == LANES)) { /* Zen 4 stores a whole vector twice as fast as a masked one */
+    if (whole || LIKELY(t->width == LANES)) { /* Zen 4 stores a whole vector twice as fast as a masked one */
         UNROLL for (int i = 0; i < rows; i++) {
             UNROLL for (int v = 0; v < vectors; v++) vec_store(c + v * LANES, sum[i][v]);
             c += c_row;
@@ -298,6 +298,18 @@ GEMM_API NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t)
 #undef CASE
 #undef CASE_BY
 #undef SHAPE
+}
+
+GEMM_API NOINLINE void tile_from_memory(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
+    switch (vectors == TILE_VECTORS ? rows : 0) {
+#define CASE(rows) case rows: tile(rows, TILE_VECTORS, READING_AHEAD, BY_STRIDE, t, NULL); break;
+        case 0: tile(FEW_ROWS, FEW_ROWS_VECTORS, READING_AHEAD, BY_STRIDE, t, NULL); break;
+        CASE(3) CASE(4) CASE(5) CASE(6)
+#if TILE_ROWS > 6
+        CASE(7) CASE(8)
+#endif
+#undef CASE
+    }
 }
 
 /* TILE_ROWS rows and PANEL columns. */

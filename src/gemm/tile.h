@@ -39,12 +39,16 @@ typedef struct {
     int update;
     real rate;
     ptrdiff_t width;  /* columns in the last vector, 1..LANES */
-    int from_memory;  /* rows of b come from there, and are asked for before they are read */
 } Tile;
 
 /* c (rows, columns) of a tile of up to TILE_ROWS rows and 1 or TILE_VECTORS vectors, or up to FEW_ROWS rows and
  * FEW_ROWS_VECTORS vectors, or one row and ROW_VECTORS, or, where no index chooses, three and THREE_ROWS_VECTORS. */
 GEMM_API void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t);
+
+/* The same of FEW_ROWS rows and FEW_ROWS_VECTORS, or of up to ROWS_FROM_MEMORY and TILE_VECTORS whole vectors, with
+ * neither index, resume, update nor saved: rows of b that lie in memory are asked for before they are read. */
+#define ROWS_FROM_MEMORY (TILE_ROWS == 6 ? 6 : 8)
+GEMM_API void tile_from_memory(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t);
 
 /* The first of many tiles that read the same panel of b, or the same rows of a, packs them for the others: this one
  * has TILE_ROWS rows and PANEL columns, and packs the columns of b, which have any strides, into `panel` (k, PANEL). */
