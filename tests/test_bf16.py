@@ -82,7 +82,9 @@ def test_products_have_the_bits_of_their_twin_in_any_parts(sizes, way):
             assert_same(team=team)
 
 
-@pytest.mark.parametrize("sizes", [(13, 17, 33), (65, 129, 10), (200, 300, 400), (1, 35, 300), (70, 1, 3), (1, 1, 300)], ids=str)
+@pytest.mark.parametrize(
+    "sizes", [(13, 17, 33), (65, 129, 10), (200, 300, 400), (1, 35, 300), (70, 1, 3), (1, 1, 300)], ids=str
+)
 def test_rows_that_lie_anywhere_give_the_bits_of_rows_that_are_copied(sizes, way):
     rng = random(*sizes[:2])
     for op, made in arguments_of(sizes, rng).items():
