@@ -131,6 +131,8 @@ def compiler_flags():
         return ["/O2", "/fp:precise", "/std:c11"], []
     compile_flags = ["-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fvisibility=hidden"]
     compile_flags += ["-Werror=overflow", "-Werror=shift-count-overflow"]  # of constants
+    # Some distributions' Pythons ask for it: it would be in each function with a loop over a buffer.
+    compile_flags += ["-fno-stack-protector"]
     # No symbols, and no tables for unwinding, which nothing here needs, keep the wheel small.
     compile_flags += ["-O1", "-g1"] if DEBUG or SANITIZE else ["-O3", "-g0", "-fno-asynchronous-unwind-tables"]
     link_flags = [] if DEBUG or SANITIZE or sys.platform == "darwin" else ["-s"]

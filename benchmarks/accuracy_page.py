@@ -45,14 +45,14 @@ def said(lines: Sequence[Line], date: str) -> str:
     seeds = Counter(seed for _, seed in {(line["set"], line["seed"]) for line in lines})
     rows = max(line["rows"] for line in lines)
     threads = max(line["threads"] for line in lines)
-    counts = sorted(set(seeds.values()))
-    of_seeds = ", ".join(
-        f"{n} with each seed of {', '.join(str(k) for k in sorted(seeds) if seeds[k] == n)}" for n in counts
-    )
+    of_seeds = []
+    for n in sorted(set(seeds.values())):
+        alike = [str(seed) for seed in sorted(seeds) if seeds[seed] == n]
+        of_seeds.append(f"{n} with {'seed' if len(alike) == 1 else 'each of the seeds'} {', '.join(alike)}")
     sets = len({line["set"] for line in lines})
     return (
-        f"Measured until {date}: {sets} sets, {sum(seeds.values())} splits ({of_seeds}), at most {rows:,} training "
-        f"rows, {threads} thread{'s' if threads > 1 else ''}."
+        f"Measured until {date}: {sets} sets, {sum(seeds.values())} splits ({'; '.join(of_seeds)}), at most {rows:,} "
+        f"training rows, {threads} thread{'s' if threads > 1 else ''}."
     )
 
 
