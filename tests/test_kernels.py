@@ -132,7 +132,9 @@ def test_equals_reference(case, dtype, shape):
 @each_dtype
 def test_dense_forward_of_many_sizes(dtype, sizes):
     case = Case("dense_forward", dense_arguments, ("y",), {"y": dense_forward_scale})
-    assert_equals_reference(case, dtype, dense_arguments(*sizes, dtype, random(*sizes[:2]), activation="relu"))
+    for activation in ("relu", "leaky_relu"):  # in registers, where vectors are long, and behind each rectangle
+        arguments = dense_arguments(*sizes, dtype, random(*sizes[:2]), activation=activation)
+        assert_equals_reference(case, dtype, arguments)
 
 
 @each_product
