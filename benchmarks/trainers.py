@@ -380,6 +380,8 @@ class PyTorchCompiled(PyTorch):
 class Jax:
     """One jitted call: the steps of all its epochs in ``lax.scan``, the weights donated, the order from NumPy."""
 
+    precision: str | None = None
+
     def __init__(self, workload: Workload, weights: Weights, x: np.ndarray, t: np.ndarray, threads: int) -> None:
         import jax
         from jax import numpy as jnp
@@ -388,7 +390,7 @@ class Jax:
             def step(state: Any, rows: Any) -> Any:
                 # Without an order a batch is all rows.
                 batch = (a.at[rows].get(mode="promise_in_bounds") for a in (x, t)) if workload.shuffled else (x, t)
-                return jax_step(workload, state, *batch)
+                return jax_step(workload, state, *batch, self.precision)
 
             return jax.lax.scan(step, state, order)
 
@@ -423,10 +425,15 @@ def jax_state(workload: Workload, weights: Weights) -> Any:
     return parameters, (*(jax.tree.map(jnp.zeros_like, parameters) for _ in range(2)), jnp.float32(0)), key
 
 
-def jax_step(workload: Workload, state: Any, x: Any, t: Any) -> Any:
+def jax_step(workload: Workload, state: Any, x: Any, t: Any, precision: str | None = None) -> Any:
     """Return the state after one batch, and the loss before it."""
     import jax
     from jax import numpy as jnp
+
+    def product(x: Any, w: Any) -> Any:
+        if precision is None:
+            return x @ w
+        return jnp.matmul(x.astype(jnp.bfloat16), w.astype(jnp.bfloat16), preferred_element_type=jnp.float32)
 
     hidden = {"relu": jax.nn.relu, "tanh": jnp.tanh}[workload.hidden]
 
@@ -439,7 +446,7 @@ def jax_step(workload: Workload, state: Any, x: Any, t: Any) -> Any:
     def loss(parameters: Any) -> Any:
         y = x
         for i, (w, *own) in enumerate(parameters[:-1]):
-            y = y @ w
+            y = product(y, w)
             if workload.normalization != "batch":
                 y = y + own[0]
             if workload.normalization:
@@ -449,7 +456,7 @@ def jax_step(workload: Workload, state: Any, x: Any, t: Any) -> Any:
                 kept = jax.random.bernoulli(keys[i], 1 - workload.dropout, y.shape)
                 y = jnp.where(kept, y / (1 - workload.dropout), 0)
         w, b = parameters[-1]
-        y = y @ w + b
+        y = product(y, w) + b
         if workload.loss == "mse":
             return jnp.mean(jnp.square(y - t))
         return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(y), t[:, None], axis=1))
@@ -478,7 +485,7 @@ TRAINERS = {
 MODULES = {
     "JAX": "jax", "PyTorch": "torch", "PyTorch Sequential": "torch", "PyTorch compiled": "torch",
     "scikit-learn": "sklearn", "onnxruntime": "onnxruntime onnx", "OpenVINO": "openvino onnx",
-    "PyTorch compiled bfloat16": "torch",
+    "PyTorch compiled bfloat16": "torch", "PyTorch autocast bfloat16": "torch", "JAX bfloat16": "jax",
 }  # fmt: skip
 
 

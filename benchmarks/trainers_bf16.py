@@ -3,21 +3,36 @@
 from collections.abc import Mapping
 from typing import Any
 
-from trainers import FastNN, PyTorchCompiled, Trainer
+from trainers import FastNN, Jax, PyTorch, PyTorchCompiled, Trainer
 
 RTOL = 2e-2  # of losses, against the twin in float32
 WEIGHTS_RTOL = 0.1  # of the largest number: first biases are sums of gradients that nearly cancel
 
+PEERS = {"PyTorch compiled bfloat16": 1, "PyTorch autocast bfloat16": 1, "JAX bfloat16": 1}
 # By the workload: at least so many times as fast as each of these, with one thread
 FASTER: dict[str, Mapping[str, float]] = {
-    "784-128-10": {"fastnn float32": 1.4, "PyTorch compiled bfloat16": 1},
-    "784-512-512-10": {"fastnn float32": 1.7, "PyTorch compiled bfloat16": 1},
-    "1024-1024-1024-10": {"fastnn float32": 1.55, "PyTorch compiled bfloat16": 1},
+    "784-128-10": {"fastnn float32": 1.4, **PEERS},
+    "784-512-512-10": {"fastnn float32": 1.7, **PEERS},
+    "1024-1024-1024-10": {"fastnn float32": 1.55, **PEERS},
 }
 
 
 class FastNNInBfloat16(FastNN):
     """``Model(precision="bf16")``."""
+
+    precision = "bf16"
+
+
+class PyTorchInBfloat16(PyTorch):
+    """By hand, under ``torch.autocast``."""
+
+    def value(self, parameters: list[Any], x: Any, t: Any) -> Any:
+        with self.torch.autocast("cpu", dtype=self.torch.bfloat16):
+            return super().value(parameters, x, t)
+
+
+class JaxInBfloat16(Jax):
+    """Inputs of products in bfloat16, with sums in float32."""
 
     precision = "bf16"
 
@@ -36,4 +51,5 @@ class PyTorchCompiledInBfloat16(PyTorchCompiled):
 
 TRAINERS_BF16: dict[str, type[Trainer]] = {
     "fastnn": FastNNInBfloat16, "fastnn float32": FastNN, "PyTorch compiled bfloat16": PyTorchCompiledInBfloat16,
+    "PyTorch autocast bfloat16": PyTorchInBfloat16, "JAX bfloat16": JaxInBfloat16,
 }  # fmt: skip

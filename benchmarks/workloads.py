@@ -13,7 +13,7 @@ BETA1, BETA2, EPS = 0.9, 0.999, 1e-8  # of Adam, for everybody
 
 @dataclass(frozen=True)
 class Workload:
-    """One net and how it is trained, in float32.
+    """One net and how it is trained.
 
     Attributes
     ----------
@@ -48,6 +48,8 @@ class Workload:
         Of the FMA peak that the products of a step must reach, with one thread.
     speed_up : float
         That two threads must bring.
+    precision : str
+        Of the products, whose sums are float32.
     """
 
     sizes: tuple[int, ...]
@@ -69,6 +71,7 @@ class Workload:
     at_least: Mapping[str, float] = field(default_factory=dict)
     share: float = 0.0
     speed_up: float = 0.0
+    precision: str = "float32"
 
     @property
     def name(self) -> str:
@@ -89,7 +92,7 @@ class Workload:
         order = "shuffled in each epoch" if self.shuffled else "all of them"
         around = f"dropout {self.dropout:g}, " if self.dropout else ""
         return (
-            f"{self.name}, {around}{self.hidden}, {self.output}, {self.loss}, {self.optimizer}, float32: "
+            f"{self.name}, {around}{self.hidden}, {self.output}, {self.loss}, {self.optimizer}, {self.precision}: "
             f"{self.rows} rows in batches of {self.batch}, {order}"
         )
 

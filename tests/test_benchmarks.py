@@ -72,8 +72,9 @@ def test_bench_train_with_two_threads_asks_for_the_same_ratios_and_a_speed_up(tm
 
 
 def test_bench_train_in_bfloat16(tmp_path: Path) -> None:
-    _, report = run("bench_train.py", tmp_path, "--precision", "bf16", "--only", "784-128-10")
+    printed, report = run("bench_train.py", tmp_path, "--precision", "bf16", "--only", "784-128-10")
     check_rows(report)
+    assert "cross_entropy, sgd, bfloat16: 128 rows" in printed
     assert report["rows"][0]["seconds"].keys() >= {"fastnn", "fastnn float32"}
     assert report["required"][0]["what"] == "784-128-10, 64: × faster than fastnn float32"
     assert report["required"][0]["required"] == ">= 1.4"
