@@ -285,7 +285,7 @@ MUTATIONS = (
     ("tape/epochs.pxi", "total += value[0] * «rows ⇒ batch_size»", "test_training.py::test_the_loss_of_an_epoch"),
     ("tape/epochs.pxi", "«first_epoch + epoch ⇒ first_epoch - epoch», step", "test_fit.py::test_the_order_depends"),
     ("tape/permutation.pxi", "index[i] = «index[j] ⇒ index[i]»", "test_fit.py::test_each_epoch_visits"),
-    ("tape/permutation.pxi", "if «drawn <= most ⇒ drawn < most»:", "test_sklearn_fits.py::test_shuffles"),
+    ("tape/permutation.pxi", "beyond = «drawn > i ⇒ drawn >= i»", "test_sklearn_fits.py::test_shuffles"),
     ("tape/epochs.pxi", "loss > «self.best - self.tol ⇒ self.best + self.tol»", "test_sklearn_same.py"),
     ("tape/epochs.pxi", "/ n + «added ⇒ 0»", "test_sklearn_fits.py::test_twenty_steps_give"),
     ("tape/epochs.pxi", "if «trained < n_all ⇒ status != 0»:", "test_interrupted_epochs.py::test_epochs_are_written"),

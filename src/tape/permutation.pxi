@@ -84,22 +84,14 @@ cdef extern from *:
         uint32_t (*next_uint32)(void *state) noexcept nogil
 
 
-cdef inline uint64_t draw_up_to(const BitGenerator *bits, uint64_t most) noexcept nogil:
-    """A whole number in [0, most], as NumPy's RandomState draws it: bits of which those beyond are thrown away."""
-    cdef uint64_t mask = most, drawn
-    mask |= mask >> 1
-    mask |= mask >> 2
-    mask |= mask >> 4
-    mask |= mask >> 8
-    mask |= mask >> 16
-    mask |= mask >> 32
-    while True:
-        if most <= <uint64_t> 0xFFFFFFFF:
-            drawn = bits.next_uint32(bits.state) & mask
-        else:
-            drawn = bits.next_uint64(bits.state) & mask
-        if drawn <= most:
-            return drawn
+cdef inline uint64_t bits_up_to(uint64_t most) noexcept nogil:
+    """The least 2^k - 1 at or above a number."""
+    most |= most >> 1
+    most |= most >> 2
+    most |= most >> 4
+    most |= most >> 8
+    most |= most >> 16
+    return most | most >> 32
 
 
 cdef class Shuffle:
@@ -134,15 +126,31 @@ cdef class Shuffle:
                 return CALL_RAISED
 
     cdef int reorder(self, int64_t *index, Py_ssize_t n, Tape tape, Player *player) noexcept nogil:
-        cdef Py_ssize_t i, j
+        """As NumPy's RandomState does it, which throws away draws beyond i.
+
+        A draw in four is, and no processor foresees which. So there is no branch: i is swapped with itself then, and
+        stays. That takes half of the time.
+        """
+        cdef BitGenerator *bits = self.bits
+        cdef uint64_t i = n - 1, drawn, at
+        cdef int64_t last
+        cdef bint beyond
         cdef int status
-        for i in range(n - 1, 0, -1):
-            j = <Py_ssize_t> draw_up_to(self.bits, i)
-            swap(index, i, j)
+        while n > 0 and i > 0:
             if i % ROWS_PER_LOOK == 0 and player is not NULL:
                 status = look(tape, player)
                 if status != 0:
                     return status
+            if i <= <uint64_t> 0xFFFFFFFF:
+                drawn = bits.next_uint32(bits.state) & bits_up_to(i)
+            else:
+                drawn = bits.next_uint64(bits.state) & bits_up_to(i)
+            beyond = drawn > i
+            at = i if beyond else drawn
+            last = index[i]
+            index[i] = index[at]
+            index[at] = last
+            i -= not beyond
         return 0
 
 
