@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("sklearn", "1.9")  # whose texts and attributes these are
 from scipy import sparse
 from sklearn import neural_network
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 
 import fastnn.sklearn
@@ -435,3 +435,22 @@ def test_short_ways_say_and_do_what_the_long_ones_of_scikit_learn_do(monkeypatch
                 result = None if error else quietly(model._validated, x, y, reset, **more)
                 found.append((error, repr(result), model.n_features_in_, hasattr(model, "feature_names_in_")))
             assert found[0] == found[1], (kind, reset, x, y)
+    words = np.array(["no", "yes"])[labels]
+    for y in (
+        labels,
+        words,
+        labels == 1,
+        labels.astype(np.int8),
+        labels.astype(float),
+        labels.tolist(),
+        pd.Series(words),
+    ):
+        model = quietly(fastnn.sklearn.MLPClassifier(4, max_iter=3, random_state=0).fit, rows, y)
+        for asked in (y, np.asarray(y)[::-1], np.asarray(y)[:, None], np.asarray(y, object), y[:5], np.full(6, "yes")):
+            for weight in (None, np.arange(6.0)):
+                wanted, own = (
+                    raised(score, model, rows, asked, weight) or quietly(score, model, rows, asked, weight)
+                    for score in (ClassifierMixin.score, fastnn.sklearn.MLPClassifier.score)
+                )
+                assert type(own) is type(wanted)
+                assert own == wanted, (y, asked)

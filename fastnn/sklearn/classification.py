@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
@@ -22,7 +23,7 @@ from fastnn.sklearn.borrowed import StrOptions, check_first_classes, fit_context
 from fastnn.sklearn.classes import classes_from, classes_in_words, classes_state
 from fastnn.sklearn.contract import keep
 from fastnn.sklearn.extended import Extended
-from fastnn.sklearn.labels import Labels, SeveralLabels, has_margins, labels_from, of_classes, of_targets
+from fastnn.sklearn.labels import Labels, SeveralLabels, are_alike, has_margins, labels_from, of_classes, of_targets
 from fastnn.sklearn.recorded import Goal
 
 
@@ -416,7 +417,10 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         """
         outputs = self._outputs(self._rows(X)) if isinstance(self.__dict__.get("classes_"), list) else None
         if outputs is None:
-            return float(super().score(X, y, sample_weight))
+            found = self.predict(X)
+            if sample_weight is None and are_alike(found, y):
+                return float((found == y).mean())
+            return float(accuracy_score(y, found, sample_weight=sample_weight))
         right = (self._known_labels.labels(outputs) == np.asarray(y)).all(axis=1)
         weights: Any = sample_weight
         return float(np.average(right, weights=weights))
