@@ -3,10 +3,12 @@
     python benchmarks/bench_accuracy.py --seeds 10 --resume runs.jsonl
     python benchmarks/bench_accuracy.py --measured --resume runs.jsonl --page docs/accuracy.md \
         --picture docs/pictures/accuracy.png
+    python benchmarks/bench_accuracy.py --parts fast --resume parts.jsonl --page docs/accuracy.md
 
 Each fit is one line of a JSON-lines file as soon as it is done: a run that was cut goes on where it was. The tables
 stand in `accuracy_data.py`, the contenders and what each is fed in `accuracy_methods.py`. The second command measures
-nothing: it renews the tables of a page from the file, of those splits that all methods have.
+nothing: it renews the tables of a page from the file, of those splits that all methods have. The third one measures
+what each part of a preset is worth (`accuracy_parts.py`), and renews the table of these.
 
 The rules: a seed is a split (a fifth is the test part, labels stratified; at most ``--rows`` rows train) and the
 `random_state` of all methods; each has its library's defaults, the same threads and the same rows, and no method sees
@@ -28,6 +30,7 @@ import numpy as np
 from accuracy_data import TABLES, Table, split
 from accuracy_methods import METHODS, Fit, Method
 from accuracy_page import MEASURES, common, of_pairs, of_ranks, of_sets, renew, said
+from accuracy_parts import CHANGES, PARTS, of_parts, of_preset
 from accuracy_ranks import Ranks, draw, markdown, ranks_of
 from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
 
@@ -36,6 +39,8 @@ from fastnn.metrics import CalibrationError
 SMALL = ("iris", "wine", "breast_cancer", "diabetes", "linnerud")  # what --quick measures, and with what
 LIGHT = ("scikit-learn MLP", "fastnn MLP", "Tabular fast", "HistGradientBoosting")
 _PACKAGES = {"LightGBM": "lightgbm", "XGBoost": "xgboost", "CatBoost": "catboost", "RealMLP-TD": "pytabkit"}
+
+KNOWN = METHODS | PARTS
 
 Line = dict[str, Any]
 
@@ -73,7 +78,7 @@ def measured(table: Table, x: Any, y: np.ndarray, method: Method, seed: int, row
 def run_all(chosen: argparse.Namespace) -> list[Line]:
     """Measure what the file does not have yet, a seed of all sets and methods after another; return all its lines."""
     names = [name for name in chosen.sets if chosen.only in name]
-    methods = [METHODS[name] for name in chosen.methods]
+    methods = [KNOWN[name] for name in chosen.methods]
     for method in methods:
         if not method.installed:
             print(f"{method.name} is left out: {method.module} is not installed")
@@ -222,15 +227,24 @@ def aims(report: frame.Report, lines: list[Line], ranks: dict[str, Ranks]) -> No
 def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
     if chosen.measured and not chosen.resume:
         raise SystemExit("--measured shows what a file has: --resume says which")
+    if chosen.parts:
+        chosen.methods = [name for preset in chosen.parts for name in of_preset(preset)]
     if chosen.smoke:
         chosen.sets, chosen.seeds = ["iris", "diabetes"], 1
     elif chosen.quick:
         chosen.sets, chosen.seeds = [name for name in chosen.sets if name in SMALL], min(chosen.seeds, 2)
-    if chosen.quick:
+    if chosen.quick and not chosen.parts:
         chosen.methods = [name for name in chosen.methods if name in LIGHT]
     lines = every = as_measured(chosen) if chosen.measured else run_all(chosen)
     present = {line["method"] for line in lines if "score" in line}
-    methods = [name for name in METHODS if name in present]
+    methods = [name for name in KNOWN if name in present]
+    if chosen.parts:
+        text = of_parts(lines, KNOWN)
+        print(f"\n{text}")
+        report.rows = lines
+        if chosen.page:
+            renew(chosen.page, {"parts": text})
+        return
     if chosen.measured:
         lines, methods = common(lines, methods)
     report.rows = lines
@@ -283,7 +297,10 @@ def more_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that this benchmark alone has."""
     parser.add_argument("--seeds", type=int, default=10, metavar="N", help="splits, and states of the methods; 10")
     parser.add_argument("--sets", type=_names(TABLES), default=list(TABLES), help=f"of {', '.join(TABLES)}")
-    parser.add_argument("--methods", type=_names(METHODS), default=list(METHODS), help=f"of {', '.join(METHODS)}")
+    parser.add_argument("--methods", type=_names(KNOWN), default=list(METHODS), help=f"of {', '.join(METHODS)}")
+    parser.add_argument(
+        "--parts", type=_names(CHANGES), metavar="PRESETS", help=f"of {', '.join(CHANGES)}: their parts"
+    )
     parser.add_argument("--rows", type=int, default=10000, metavar="N", help="at most so many train; 10,000")
     parser.add_argument("--resume", type=Path, metavar="PATH", help="JSON lines: what is there is not measured again")
     parser.add_argument("--measured", action="store_true", help="measure nothing: show what the file of --resume has")

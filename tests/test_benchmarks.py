@@ -238,6 +238,36 @@ def test_bench_accuracy(tmp_path: Path) -> None:
 PAGE = ("measured", "ranks", "scores", "losses", "pairs")
 
 
+def test_parts_of_the_recipe_are_exchanged_and_put_back() -> None:
+    for package in ("sklearn", "pandas"):
+        pytest.importorskip(package)
+    code = """
+import numpy as np
+from accuracy_data import TABLES
+from accuracy_methods import METHODS, Fit
+from accuracy_parts import CHANGES, PARTS, gains, of_parts, of_preset
+x, y = TABLES["diabetes"].load()
+x, y, unseen = x[:160], y[:160], x[160:200]
+for preset, changes in CHANGES.items():
+    found = {}
+    for name in (*of_preset(preset), f"Tabular {preset}"):
+        estimator = (METHODS | PARTS)[name].make(Fit("numbers", 0, 1, x, y))
+        estimator.fit(x, y)
+        predicted = np.asarray(estimator.predict(unseen))
+        whole = found.setdefault(f"Tabular {preset}", predicted)  # as it is: first, and again behind all others
+        assert (whole == predicted).all() == (":" not in name), name
+        found[name] = predicted
+    assert len(found) == 1 + len(changes)
+line = {"rows": 1, "seed": 0}
+lines = [line | {"set": s, "method": "Tabular fast" + m, "score": p, "log_loss": 1 - p} for s, m, p in
+         (("a", "", 0.5), ("b", "", 0.25), ("a", ": last epoch", 0.75), ("b", ": last epoch", 0.375))]
+assert gains(lines, "Tabular fast: last epoch", "score") == {"a": 0.25, "b": 0.125}
+row = of_parts(lines, PARTS).splitlines()[-1]
+assert row == '| "fast": last epoch | 2 | +187.5 ± 62.5 | 2 – 0 | −187.5 ± 62.5 | 2 – 0 |', row
+"""
+    in_benchmarks(code)
+
+
 def test_ranks_of_methods() -> None:
     pytest.importorskip("scipy")
     code = """
