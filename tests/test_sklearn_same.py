@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("sklearn", "1.9")  # whose texts and attributes these are
 from scipy import sparse
 from sklearn import neural_network
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 
 import fastnn.sklearn
@@ -435,6 +435,16 @@ def test_short_ways_say_and_do_what_the_long_ones_of_scikit_learn_do(monkeypatch
                 result = None if error else quietly(model._validated, x, y, reset, **more)
                 found.append((error, repr(result), model.n_features_in_, hasattr(model, "feature_names_in_")))
             assert found[0] == found[1], (kind, reset, x, y)
+
+
+def test_scores_of_plain_arrays_are_those_of_scikit_learn():
+    def require_same(kind, base, model, x, y, weight=None):
+        scores = base.score, getattr(fastnn.sklearn, kind).score
+        wanted, own = (raised(of, model, x, y, weight) or quietly(of, model, x, y, weight) for of in scores)
+        assert type(own) is type(wanted)
+        assert own == wanted or (np.isnan(own) and np.isnan(wanted)), (kind, y)
+
+    rows, labels = X[:6], np.array([0, 1, 0, 1, 1, 0])
     words = np.array(["no", "yes"])[labels]
     for y in (
         labels,
@@ -448,9 +458,12 @@ def test_short_ways_say_and_do_what_the_long_ones_of_scikit_learn_do(monkeypatch
         model = quietly(fastnn.sklearn.MLPClassifier(4, max_iter=3, random_state=0).fit, rows, y)
         for asked in (y, np.asarray(y)[::-1], np.asarray(y)[:, None], np.asarray(y, object), y[:5], np.full(6, "yes")):
             for weight in (None, np.arange(6.0)):
-                wanted, own = (
-                    raised(score, model, rows, asked, weight) or quietly(score, model, rows, asked, weight)
-                    for score in (ClassifierMixin.score, fastnn.sklearn.MLPClassifier.score)
-                )
-                assert type(own) is type(wanted)
-                assert own == wanted, (y, asked)
+                require_same("MLPClassifier", ClassifierMixin, model, rows, asked, weight)
+    for numbers, dtype in itertools.product((Y["MLPRegressor"], X[:, :2]), (np.float64, np.float32)):
+        x, y = X.astype(dtype), numbers.astype(dtype)
+        model = quietly(fastnn.sklearn.MLPRegressor(max_iter=3, random_state=0).fit, x, y)
+        bad = (np.where(np.arange(60).reshape(-1, *[1] * (y.ndim - 1)) == 7, wrong, y) for wrong in (np.nan, np.inf))
+        for asked in (y, y[::-1], y[:1], y[:, None], y.tolist(), y.astype(int), y * 0, y * 0 + 0.1, y[:5], *bad):
+            for weight in (None, np.arange(60.0)):
+                require_same("MLPRegressor", RegressorMixin, model, x, asked, weight)
+        require_same("MLPRegressor", RegressorMixin, model, x[:1], y[:1])

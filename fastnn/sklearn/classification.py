@@ -23,8 +23,9 @@ from fastnn.sklearn.borrowed import StrOptions, check_first_classes, fit_context
 from fastnn.sklearn.classes import classes_from, classes_in_words, classes_state
 from fastnn.sklearn.contract import keep
 from fastnn.sklearn.extended import Extended
-from fastnn.sklearn.labels import Labels, SeveralLabels, are_alike, has_margins, labels_from, of_classes, of_targets
+from fastnn.sklearn.labels import Labels, SeveralLabels, has_margins, labels_from, of_classes, of_targets
 from fastnn.sklearn.recorded import Goal
+from fastnn.sklearn.scores import plain_accuracy
 
 
 class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
@@ -418,9 +419,8 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         outputs = self._outputs(self._rows(X)) if isinstance(self.__dict__.get("classes_"), list) else None
         if outputs is None:
             found = self.predict(X)
-            if sample_weight is None and are_alike(found, y):
-                return float((found == y).mean())
-            return float(accuracy_score(y, found, sample_weight=sample_weight))
+            plain = plain_accuracy(y, found) if sample_weight is None else None
+            return float(accuracy_score(y, found, sample_weight=sample_weight)) if plain is None else plain
         right = (self._known_labels.labels(outputs) == np.asarray(y)).all(axis=1)
         weights: Any = sample_weight
         return float(np.average(right, weights=weights))

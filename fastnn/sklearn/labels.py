@@ -47,15 +47,6 @@ def binarized(y: Array) -> tuple[LabelBinarizer, Array | None]:
     return binarizer.fit(y), None
 
 
-def are_alike(found: Array, y: Any) -> bool:
-    """Whether labels that were found and those of y are plain arrays of one kind, a label for each row.
-
-    To compare them is all that scikit-learn would do then: to find that out takes it 30 times as long.
-    """
-    is_plain = type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "iubU"
-    return is_plain and y.dtype == found.dtype and y.shape == found.shape
-
-
 def has_margins(loss: Any) -> bool:
     """Whether a loss is of margins, not of probabilities."""
     if isinstance(loss, str):

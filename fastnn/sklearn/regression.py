@@ -21,6 +21,7 @@ from fastnn.sklearn.classification import MLPClassifier
 from fastnn.sklearn.contract import documents, keep
 from fastnn.sklearn.extended import Extended
 from fastnn.sklearn.recorded import Goal
+from fastnn.sklearn.scores import plain_r2
 
 
 @documents(MLPClassifier)
@@ -269,7 +270,8 @@ clip_value, n_threads, n_ensemble, categorical_features : Any
         each = self._n_each()
         if each > 1 and isinstance(self._part, Quantile):
             found = found[..., each // 2]
-        return float(r2_score(y, found, sample_weight=sample_weight))
+        plain = plain_r2(y, found) if sample_weight is None else None
+        return float(r2_score(y, found, sample_weight=sample_weight)) if plain is None else plain
 
     @fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def partial_fit(
