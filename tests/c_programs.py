@@ -16,6 +16,7 @@ from fastnn.formats.graph import Elementwise, IntegerProduct, Product, RowNorm, 
 STRICT = ("-Wall", "-Wextra", "-Werror", "-pedantic")
 C99, CPP, GNU = ("gcc", "-std=c99"), ("g++", "-x", "c++"), ("gcc", "-std=gnu17")
 ROWS = 12
+WIDE = ((1024, 4), (2050, 4), (1100, 2), (1300, 1))  # inputs and outputs of layers that add blocks of inputs
 _MAIN = """\
 #include <stdio.h>
 {includes}
@@ -36,7 +37,8 @@ int main(void) {{
 def nets(dtype, n_random, step=1):
     """All nets of the tables in one dtype, or some, and random ones: pairs of a name and a net."""
     tables = [(name, net_of(name, dtype)) for name in [*ROWS_OF_LAYERS][::step]]
-    return [*tables, *((f"net {seed}", random_net(seed, dtype)) for seed in range(n_random))]
+    wide = [(f"{n_in} inputs", trained([Dense(n_in, "tanh"), Dense(n_out)], dtype)) for n_in, n_out in WIDE]
+    return [*tables, *wide, *((f"net {seed}", random_net(seed, dtype)) for seed in range(n_random))]
 
 
 def of_integers(dtype):

@@ -37,6 +37,7 @@ GATHER = f"{KERNELS}rows_are_gathered_from_any_layout"
 STACKS = "test_stacks.py::test_"
 BF16 = "test_bf16.py::test_"
 INT8 = "test_int8.py::test_products_have"
+SUMS = "test_sums.py::test_"
 ACCURACY = "test_accuracy.py::test_float"
 CLIFFS = "test_cliffs.py::test_"
 ONLINE = "test_online.py::test_"
@@ -90,11 +91,25 @@ MUTATIONS = (
     ("kernels/int8.pxi", "p.x, p.y = «s.x + begin * s.n_in ⇒ s.x»", INT8),
     # the product
     ("gemm/tile.c", "sum[i][v] = sum[i][v] + «bias ⇒ -bias»", SIZES),
-    ("gemm/products.c", "t.resume = «q > 0 || p->resume ⇒ p->resume»;\n        const int complete", SIZES),
-    ("gemm/products.c", "t.resume = «q > 0 || p->resume ⇒ p->resume»;\n            t.a = p->b", f"{SIZES}|{STEPS}"),
-    ("gemm/dots.c", "if (t->resume) dot = «*c + dot ⇒ dot»", SIZES),
-    ("gemm/dots.c", "t.bias = «q + t.k == k ? p->bias : NULL ⇒ p->bias»", SIZES),
-    ("gemm/gemm.c", "c[l] = real_fma(«-p->rate ⇒ p->rate», row[l]", STEPS),
+    ("gemm/products.c", "t.resume = «q > 0 ⇒ 0»;\n        const int complete", SIZES),
+    ("gemm/products.c", "t.resume = «q > 0 ⇒ 0»;\n            t.a = p->b", f"{SIZES}|{STEPS}"),
+    ("gemm/products.c", "c[l] = real_fma(«-rate ⇒ rate», sums[l]", f"{SUMS}products_are_chains"),
+    ("gemm/products.c", "const real *const bias = «p->bias + j ⇒ p->bias»", f"{SUMS}products_are|{BF16}products_have"),
+    ("gemm/gemm.h", "#define SUM_BLOCK ((ptrdiff_t)«1024 ⇒ 1022»)", f"{SUMS}products_are_chains"),
+    ("gemm/gemm.c", "part.b = p->b + «q * p->b_row ⇒ 0»", f"{SUMS}products_are_chains"),
+    ("gemm/gemm.c", "part.a_cols = p->a_cols + «q ⇒ 0»", f"{SUMS}products_are_chains"),
+    ("gemm/gemm.c", "part.a_rows = p->a_rows + «i ⇒ 0»", f"{SUMS}products_are_chains"),
+    ("gemm/gemm.c", "part.bias = part.saved = «NULL ⇒ p->bias»", f"{SUMS}products_are_chains"),
+    ("gemm/gemm.c", "part.finish = «NULL ⇒ p->finish»;\n            part.update", SIZES),
+    ("gemm/gemm.c", "const int starts = q == 0 && «!p->resume ⇒ 1»", f"{SUMS}recorded_products"),
+    ("gemm/gemm.c", "p->b_sum && «i == 0 ⇒ 1» ?", f"{SUMS}products_are_chains"),
+    ("gemm/gemm.c", "*const b_total = «p->update ⇒ 0» ?", f"{SUMS}products_are_chains"),
+    ("gemm/gemm.c", "(widest - «DOT_COLUMNS ⇒ 0») / PANEL", f"{SUMS}products_are_chains"),
+    ("gemm/gemm.c", "RECTANGLE / p->n «- 1 ⇒ » :", f"{SUMS}products_are_chains"),
+    ("gemm/gemm.c", "add_bias(p, i, «j ⇒ 0», height, width)", f"{SUMS}products_are_chains"),
+    ("gemm/gemm.c", "rectify(p, i, j, «height ⇒ 1», width)", f"{SUMS}products_are_chains"),
+    ("gemm/gemm.c", "finish(p, «i ⇒ 0», j, height, width)", f"{SUMS}products_are_chains|{SIZES}"),
+    ("gemm/bf16_products.c", "if (p->a_col == 1 && «!p->a_cols ⇒ 1») {", f"{SUMS}blocks_may_be"),
     ("gemm/pack.c", "to[p * to_row + i] = «from[i * from_row + p * from_col] ⇒ from[i * from_row]»", SIZES),
     ("gemm/workspace.c", "(&workspace_key, «free ⇒ NULL»)", f"{STACKS}a_thread_that_ends"),
     ("gemm/products.c", "if («!memory ⇒ 0») return CALL_NO_MEMORY;\n    real *const pack", f"{STACKS}no_memory"),

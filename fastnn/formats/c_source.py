@@ -59,6 +59,7 @@ synchronized template this thread_local throw true try typeid typename typeof ty
 wchar_t xor xor_eq
 """
 _FEW, _TERMS_OF_FEW = 3, 64  # up to so many outputs, of so many inputs for each, are sums of vectors in the library
+_TERMS_OF_A_SUM = 1024  # sums of more inputs are sums of such blocks
 
 
 class Footprint(NamedTuple):
@@ -390,7 +391,8 @@ extern "C" {{
         is_own = node.w.ndim == 3
         w, b = self._constants("weights", np.swapaxes(node.w, -1, -2)), self._constants("biases", node.b)
         is_few = n_out <= _FEW and n_in >= _TERMS_OF_FEW * n_out
-        call = f"{self._call('dense_of_few' if is_few else 'dense')}({{}}, {{}}, {{}}, {{}}, {n_in}, {n_out});"
+        function = "dense_of_few" if is_few else "dense_of_many" if n_in > _TERMS_OF_A_SUM else "dense"
+        call = f"{self._call(function)}({{}}, {{}}, {{}}, {{}}, {n_in}, {n_out});"
         own_w, own_b = (n_in * n_out, n_out) if is_own else (0, 0)
         yield self._parts_of(node.parts, call, (x, n_in), (w, own_w), (b, 0 if node.b is None else own_b), (y, n_out))
 

@@ -155,16 +155,30 @@ static void dense(const real *x, const real *w, const real *b, real *y, size_t n
     }
 }
 
+/* The same for more than 1024 inputs: y[j] is a sum of the sums of each 1024. */
+static void dense_of_many(const real *x, const real *w, const real *b, real *y, size_t n_in, size_t n_out) {
+    for (size_t j = 0; j < n_out; j++) {
+        real total = 0;
+        for (size_t begin = 0; begin < n_in; begin += 1024) {
+            const size_t behind = n_in - begin < 1024 ? n_in : begin + 1024;
+            real sum = 0;
+            for (size_t i = begin; i < behind; i++) sum = real_fma(x[i], *w++, sum);
+            total = begin ? total + sum : sum;
+        }
+        y[j] = b ? total + b[j] : total;
+    }
+}
+
 /* The same for few outputs of many inputs, in the order of vectors of 16 bytes: as many sums side by side as there are
- * numbers in one, which are added at the end of each 1024. */
+ * numbers in one, which are added at the end of each 1024, but for a short rest of the inputs. */
 static void dense_of_few(const real *x, const real *w, const real *b, real *y, size_t n_in, size_t n_out) {
     for (size_t j = 0; j < n_out; j++) {
         real total = 0;
         for (size_t begin = 0; begin < n_in; begin += 1024) {
             const size_t behind = n_in - begin < 1024 ? n_in : begin + 1024;
+            const size_t apart = behind - begin < 64 * n_out ? 1 : 16 / sizeof(real);
             real sums[16 / sizeof(real)] = {0}, dot;
-            for (size_t i = begin; i < behind; i++)
-                sums[i % (16 / sizeof(real))] = real_fma(x[i], *w++, sums[i % (16 / sizeof(real))]);
+            for (size_t i = begin; i < behind; i++) sums[i % apart] = real_fma(x[i], *w++, sums[i % apart]);
 #if FASTNN_DOUBLE
             dot = sums[0] + sums[1];
 #else

@@ -6,6 +6,7 @@ import numpy as np
 
 from fastnn.reference.types import Array
 
+SUM_BLOCK = 1024  # terms of a product that are one chain, as in src/gemm/gemm.h
 _LEAST_NORMAL = 2.0**-126 - 2.0**-151  # what rounds to 2**-126 with 24 bits
 
 
@@ -22,7 +23,8 @@ def product(a: Array, b: Array, c: Array, bf16: bool) -> None:
     """Write a @ b into c; with bf16, of rounded numbers, as chains of multiply-adds, of each pair the odd term first.
 
     A sum of a chain and of a product of two bfloat16 is rounded to float32 once, although it is computed in double
-    (Figueroa, "When is double rounding innocuous?", SIGNUM 30(3), 1995); where that is subnormal, it becomes 0.
+    (Figueroa, "When is double rounding innocuous?", SIGNUM 30(3), 1995); where that is subnormal, it becomes 0. A chain
+    has up to `SUM_BLOCK` terms; those of all blocks are added in order.
     """
     if not bf16:
         np.matmul(a, b, out=c)
@@ -34,7 +36,10 @@ def product(a: Array, b: Array, c: Array, bf16: bool) -> None:
     left[:, :k], right[:k] = rounded(a), rounded(b)
     c[...] = 0
     with np.errstate(invalid="ignore", over="ignore"):
-        for pair in range(0, k, 2):
-            for p in (pair + 1, pair):
-                total = left[:, p, None] * right[p] + c
-                c[...] = np.where(np.abs(total) < _LEAST_NORMAL, 0 * total, total)
+        for begin in range(0, k, SUM_BLOCK):
+            chain = np.zeros_like(c)
+            for pair in range(begin, min(begin + SUM_BLOCK, k), 2):
+                for p in (pair + 1, pair):
+                    total = left[:, p, None] * right[p] + chain
+                    chain[...] = np.where(np.abs(total) < _LEAST_NORMAL, 0 * total, total)
+            c[...] = chain if begin == 0 else c + chain

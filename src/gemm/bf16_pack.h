@@ -22,6 +22,9 @@ extern GEMM_API int bf16_native; /* whether products use the instruction: set at
 /* How many words or floats a pair has. */
 #define PAIR_NUMBERS ((ptrdiff_t)(bf16_native ? 1 : 2))
 
+/* Rows of pairs, each of a block at most, begin in different sets of the first-level cache. */
+#define PAIRS_APART (bf16_native ? A_APART : SUM_BLOCK + CACHE_LINE)
+
 /* to: the pairs of k contiguous numbers, beside each other. */
 GEMM_API void bf16_row(const real *from, ptrdiff_t k, real *to);
 

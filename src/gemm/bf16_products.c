@@ -1,8 +1,8 @@
 /* Whole products in bfloat16: c = a @ b, whose numbers are rounded while they are packed, and whose sums are float32.
  *
  * Both operands are packed in pairs of terms (bf16_pack.h), b block by block, rows of a tile by tile. Pairs begin at
- * even terms, and chains go through them in order: bits do not depend on blocks, tiles or threads, nor on whether the
- * processor has the instruction. */
+ * even terms, and chains go through them in order: bits do not depend on tiles or threads, nor on whether the processor
+ * has the instruction. */
 #include "bf16_pack.h"
 #include "pack.h"
 #include "products.h"
@@ -14,13 +14,13 @@
 #define SPAN_NUMBERS 64 /* of pairs of a column of b, converted before they are transposed */
 #define SPAN_APART (SPAN_NUMBERS + 4) /* consecutive columns begin in different sets of the first-level cache */
 
-/* The pairs [first, first + pairs) of the columns [j, j + n) of b, in panels, each (pairs, PANEL). */
-static NOINLINE void pack_b(const Product *p, ptrdiff_t first, ptrdiff_t pairs, ptrdiff_t j, ptrdiff_t n, real *to) {
+/* The columns [j, j + n) of b, in panels, each (pairs, PANEL). */
+static NOINLINE void pack_b(const Product *p, ptrdiff_t pairs, ptrdiff_t j, ptrdiff_t n, real *to) {
     const ptrdiff_t numbers = PAIR_NUMBERS, height = pairs * numbers, panel = height * PANEL;
-    const ptrdiff_t left = n % PANEL, terms = smaller(2 * pairs, p->k - 2 * first);
+    const ptrdiff_t left = n % PANEL, terms = p->k;
     if (left > 0) memset(to + n / PANEL * panel, 0, (size_t)panel * sizeof(real));
     if (p->b_col == 1) {
-        const real *even = p->b + 2 * first * p->b_row + j;
+        const real *even = p->b + j;
         for (ptrdiff_t q = 0; q < pairs; q++, even += 2 * p->b_row, to += numbers * PANEL) {
             for (ptrdiff_t h = AHEAD; h < AHEAD + 2 && 2 * q + h < terms; h++) {
                 for (ptrdiff_t l = 0; l < n; l += CACHE_LINE) PREFETCH(even + h * p->b_row + l);
@@ -35,7 +35,7 @@ static NOINLINE void pack_b(const Product *p, ptrdiff_t first, ptrdiff_t pairs, 
         for (ptrdiff_t q = 0, size; q < height; q += size) {
             size = smaller(height - q, SPAN_NUMBERS);
             const ptrdiff_t term = 2 * q / numbers, count = smaller(2 * size / numbers, terms - term);
-            const real *column = p->b + 2 * first + term + (j + l) * p->b_col;
+            const real *column = p->b + term + (j + l) * p->b_col;
             for (ptrdiff_t i = 0; i < columns; i++, column += p->b_col) bf16_row(column, count, span + i * SPAN_APART);
             pack(columns, columns, size, span, SPAN_APART, 1, to + q * PANEL, PANEL);
         }
@@ -43,26 +43,26 @@ static NOINLINE void pack_b(const Product *p, ptrdiff_t first, ptrdiff_t pairs, 
 }
 
 /* The same of `rows` rows of a from i on; the tiles read them as t says. The rows `next` come from memory meanwhile. */
-static NOINLINE void pack_rows(const Product *p, ptrdiff_t first, ptrdiff_t pairs, ptrdiff_t i, ptrdiff_t rows,
-                               const int64_t *next, real *to, Tile *t) {
-    const ptrdiff_t numbers = PAIR_NUMBERS, terms = smaller(2 * pairs, p->k - 2 * first);
+static NOINLINE void pack_rows(const Product *p, ptrdiff_t i, ptrdiff_t rows, const int64_t *next, real *to,
+                               Tile *t) {
+    const ptrdiff_t numbers = PAIR_NUMBERS, terms = p->k;
     if (p->a_col == 1 && !p->a_cols) {
-        t->a_row = A_APART;
+        t->a_row = PAIRS_APART;
         t->a_col = 1;
         for (ptrdiff_t h = 0; h < rows; h++) {
             const ptrdiff_t row = p->a_rows ? p->a_rows[i + h] : i + h;
-            bf16_row(p->a + row * p->a_row + 2 * first, terms, to + h * A_APART);
+            bf16_row(p->a + row * p->a_row, terms, to + h * PAIRS_APART);
         }
         return;
     }
     t->a_row = 1;
     t->a_col = rows;
-    for (ptrdiff_t q = 0; q < terms; q += 2, to += numbers * rows) {
-        const ptrdiff_t even = 2 * first + q, odd = even + 1;
+    for (ptrdiff_t even = 0; even < terms; even += 2, to += numbers * rows) {
+        const ptrdiff_t odd = even + 1;
         const real *const a = p->a + i;
         const real *const above = p->a_cols ? a + p->a_cols[even] * p->a_col : a + even * p->a_col;
-        const real *const below = q + 1 == terms ? NULL : a + (p->a_cols ? p->a_cols[odd] : odd) * p->a_col;
-        for (ptrdiff_t h = 0; next && h < 2 && q + h < terms; h++) {
+        const real *const below = odd == terms ? NULL : a + (p->a_cols ? p->a_cols[odd] : odd) * p->a_col;
+        for (ptrdiff_t h = 0; next && h < 2 && even + h < terms; h++) {
             const real *const soon = a + next[even + h] * p->a_col;
             for (ptrdiff_t l = 0; l < rows; l += CACHE_LINE) PREFETCH(soon + l);
         }
@@ -74,20 +74,6 @@ static NOINLINE void pack_rows(const Product *p, ptrdiff_t first, ptrdiff_t pair
 ALWAYS_INLINE void come_closer(const real *c, ptrdiff_t c_row, ptrdiff_t rows) {
     for (; rows > 0; rows--, c += c_row) {
         for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) PREFETCH_TO_WRITE(c + l + CACHE_LINE - 1);
-    }
-}
-
-/* What comes behind the chains of a rectangle, in the mode of the processor that others compute in. */
-static NOINLINE void end(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns,
-                         const real *sums) {
-    for (ptrdiff_t h = 0; h < rows; h++, sums += PANEL) {
-        real *const c = p->c + (i + h) * p->c_row + j;
-        const real *const bias = p->bias + j;
-        if (p->update) {
-            for (ptrdiff_t l = 0; l < columns; l++) c[l] = real_fma(-p->rate, sums[l], c[l]);
-        } else {
-            for (ptrdiff_t l = 0; l < columns; l++) c[l] = c[l] + bias[l];
-        }
     }
 }
 
@@ -106,15 +92,11 @@ ALWAYS_INLINE void tile_of_pairs(ptrdiff_t rows, ptrdiff_t vectors, const Tile *
 #if BF16_INSTRUCTION
 /* One row of a reads all of b once, from end to end of its rows: as product_of_row. */
 static void product_of_streamed_pairs(const Product *p, Workspace *memory) {
-    Unpacked b = {p->b, p->b_row, 0, NULL};
+    const Unpacked b = {p->b, p->b_row, p->k % 2 == 1, NULL};
+    bf16_row(p->a + (p->a_rows ? *p->a_rows * p->a_row : 0), p->k, memory->a);
     memset(p->c, 0, (size_t)p->n * sizeof(real));
-    for (ptrdiff_t q = 0, terms; q < p->k; q += terms, b.from += terms * p->b_row) {
-        terms = smaller(2 * BLOCK_K, p->k - q);
-        b.is_odd = terms % 2 == 1;
-        bf16_row(p->a + (p->a_rows ? *p->a_rows * p->a_row : 0) + q, terms, memory->a);
-        bf16_stream(p->n, (terms + 1) / 2, memory->a, &b, p->c);
-    }
-    if (p->bias) end(p, 0, 0, 1, p->n, NULL);
+    bf16_stream(p->n, (p->k + 1) / 2, memory->a, &b, p->c);
+    add_bias(p, 0, 0, 1, p->n);
     finish(p, 0, 0, 1, p->n);
 }
 #endif
@@ -130,53 +112,46 @@ GEMM_API NOINLINE int product_of_pairs(const Product *p) {
 #endif
     const int tile_packs = bf16_native && p->b_col == 1; /* b, the first of those above each other */
     ALIGNED(64) real sums[TILE_ROWS * PANEL_COLUMNS];
-    const ptrdiff_t m = p->m, n = p->n, numbers = PAIR_NUMBERS, pairs = (p->k + 1) / 2;
-    const ptrdiff_t block_k = pairs > 0 ? even_part(pairs, BLOCK_K / numbers) : 1;
-    const ptrdiff_t block_n = even_part((n + PANEL - 1) / PANEL, BLOCK / (block_k * numbers * PANEL)) * PANEL;
+    const ptrdiff_t m = p->m, n = p->n, pairs = (p->k + 1) / 2, depth = pairs * PAIR_NUMBERS;
+    const ptrdiff_t most = pairs > 0 ? depth : 1;
+    const ptrdiff_t block_n = even_part((n + PANEL - 1) / PANEL, BLOCK / (most * PANEL)) * PANEL;
     const ptrdiff_t rows = even_part(m, TILE_ROWS);
     /* Columns of a are packed for several tiles, so that they fill whole vectors. */
-    const int rows_lie = p->a_col == 1 && !p->a_cols;
-    const ptrdiff_t packed = rows_lie || m == 0 ? rows : TILE_ROWS * A_APART / (block_k * numbers) / rows * rows;
-    Tile t = {.width = LANES};
+    const ptrdiff_t together = m > 0 && (p->a_col != 1 || p->a_cols) ? TILE_ROWS * A_APART / most / rows * rows : rows;
+    const ptrdiff_t packed = together > 0 ? together : rows;
+    Tile t = {.k = depth, .b_row = PANEL};
     for (ptrdiff_t j = 0, width; j < n; j += width) {
         width = smaller(block_n, n - j);
-        ptrdiff_t q = 0;
-        do {
-            const ptrdiff_t depth = smaller(block_k, pairs - q);
-            const int complete = q + depth == pairs;
-            t.k = depth * numbers;
-            t.resume = q > 0;
-            if (!tile_packs) pack_b(p, q, depth, j, width, memory->b);
-            for (ptrdiff_t i = 0; i < m; i += packed) {
-                const ptrdiff_t height = smaller(packed, m - i);
-                pack_rows(p, q, depth, i, height, j == 0 ? p->a_next : NULL, memory->a, &t);
-                for (ptrdiff_t h = 0; h < height; h += rows) {
-                    const ptrdiff_t tall = smaller(rows, height - h);
-                    t.a = memory->a + h * t.a_row;
-                    Unpacked b = {p->b + 2 * q * p->b_row + j, p->b_row, complete && p->k % 2 == 1, NULL};
-                    const int first = tile_packs && i + h == 0;
-                    for (ptrdiff_t l = 0; l < width; l += PANEL) {
-                        const ptrdiff_t columns = smaller(PANEL, width - l), vectors = (columns + LANES - 1) / LANES;
-                        real *const c = p->c + (i + h) * p->c_row + j + l;
-                        if (l + PANEL < width) come_closer(c + PANEL, p->c_row, tall);
-                        else come_closer(c - l + rows * p->c_row, p->c_row, smaller(rows, m - i - h - tall));
-                        t.width = columns - (vectors - 1) * LANES;
-                        t.b = memory->b + l * t.k;
-                        t.b_row = PANEL;
-                        t.c = p->update ? sums : c;
-                        t.c_row = p->update ? PANEL : p->c_row;
-                        if (m > tall) b.to = memory->b + l * t.k;
-                        const int packs = first && vectors == TILE_VECTORS;
-                        if (first && !packs) pack_b(p, q, depth, j + l, columns, memory->b + l * t.k);
-                        tile_of_pairs(tall, vectors, &t, packs ? &b : NULL);
-                        b.from += PANEL;
-                        if (p->update || (p->bias && complete)) end(p, i + h, j + l, tall, columns, sums);
-                    }
+        if (!tile_packs) pack_b(p, pairs, j, width, memory->b);
+        for (ptrdiff_t i = 0; i < m; i += packed) {
+            const ptrdiff_t height = smaller(packed, m - i);
+            pack_rows(p, i, height, j == 0 ? p->a_next : NULL, memory->a, &t);
+            for (ptrdiff_t h = 0; h < height; h += rows) {
+                const ptrdiff_t tall = smaller(rows, height - h);
+                t.a = memory->a + h * t.a_row;
+                Unpacked b = {p->b + j, p->b_row, p->k % 2 == 1, NULL};
+                const int first = tile_packs && i + h == 0;
+                for (ptrdiff_t l = 0; l < width; l += PANEL) {
+                    const ptrdiff_t columns = smaller(PANEL, width - l), vectors = (columns + LANES - 1) / LANES;
+                    real *const c = p->c + (i + h) * p->c_row + j + l;
+                    if (l + PANEL < width) come_closer(c + PANEL, p->c_row, tall);
+                    else come_closer(c - l + rows * p->c_row, p->c_row, smaller(rows, m - i - h - tall));
+                    t.width = columns - (vectors - 1) * LANES;
+                    t.b = memory->b + l * depth;
+                    t.c = p->update ? sums : c;
+                    t.c_row = p->update ? PANEL : p->c_row;
+                    if (m > tall) b.to = memory->b + l * depth;
+                    const int packs = first && vectors == TILE_VECTORS;
+                    if (first && !packs) pack_b(p, pairs, j + l, columns, memory->b + l * depth);
+                    tile_of_pairs(tall, vectors, &t, packs ? &b : NULL);
+                    b.from += PANEL;
+                    /* What comes behind the chains, in the mode of the processor that others compute in. */
+                    if (p->update) update_by(p->rate, sums, PANEL, tall, columns, c, p->c_row);
+                    add_bias(p, i + h, j + l, tall, columns);
                 }
-                if (complete) finish(p, i, j, height, width);
             }
-            q += depth;
-        } while (q < pairs);
+            finish(p, i, j, height, width);
+        }
     }
     return 0;
 }

@@ -29,13 +29,7 @@ static INLINE_WITH_BF16 void words(const int rows, const int vectors, const Tile
     const real *from = unpacked ? unpacked->from : NULL;
     const ptrdiff_t from_row = unpacked ? unpacked->row : 0, last = unpacked ? unpacked->is_odd : 0;
     real *to = unpacked ? unpacked->to : NULL, *c = t->c;
-    UNROLL for (int i = 0; i < rows; i++) {
-        UNROLL for (int v = 0; v < vectors; v++) {
-            const vec_mask chosen = v < vectors - 1 ? vec_first(LANES) : mask;
-            sum[i][v] = t->resume ? _mm512_maskz_loadu_ps(chosen, c + v * LANES) : _mm512_setzero_ps();
-        }
-        c += c_row;
-    }
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = _mm512_setzero_ps();
     UNROLL for (int i = 0; i < rows; i += SHARED) a[i / SHARED] = t->a + i * a_row;
     for (ptrdiff_t p = t->k; p > 0; p--, b += PANEL) {
         if (unpacked) {
@@ -61,7 +55,6 @@ static INLINE_WITH_BF16 void words(const int rows, const int vectors, const Tile
         }
         UNROLL for (int i = 0; i < rows; i += SHARED) a[i / SHARED] += a_col;
     }
-    c = t->c;
     UNROLL for (int i = 0; i < rows; i++) {
         UNROLL for (int v = 0; v < vectors; v++) {
             if (v < vectors - 1 || LIKELY(t->width == LANES)) _mm512_storeu_ps(c + v * LANES, sum[i][v]);
@@ -146,14 +139,13 @@ ALWAYS_INLINE real nearest(double sum) {
 
 static NOINLINE void tile_in_double(ptrdiff_t rows, ptrdiff_t columns, const Tile *t) {
     for (ptrdiff_t i = 0; i < rows; i++) {
-        real sum[PANEL_COLUMNS], *const c = t->c + i * t->c_row;
-        for (ptrdiff_t j = 0; j < PANEL; j++) sum[j] = t->resume && j < columns ? c[j] : 0;
+        real sum[PANEL_COLUMNS] = {0};
         for (ptrdiff_t p = 0; p < t->k; p++) {
             const double a = t->a[i * t->a_row + p * t->a_col];
             const real *const b = t->b + p * PANEL;
             for (ptrdiff_t j = 0; j < PANEL; j++) sum[j] = nearest(a * b[j] + sum[j]);
         }
-        memcpy(c, sum, (size_t)columns * sizeof(real));
+        memcpy(t->c + i * t->c_row, sum, (size_t)columns * sizeof(real));
     }
 }
 
@@ -174,24 +166,22 @@ ALWAYS_INLINE Exponents with(Exponents found, const real *from, ptrdiff_t n) {
 }
 
 /* Whether float32 gives the same bits: no product of two numbers leaves its range, so that it is exact, and all of them
- * are multiples of 2^-126, so that no sum is subnormal. So are numbers of c from 2^-103 on. */
-static int is_exact_in_float32(ptrdiff_t rows, ptrdiff_t columns, const Tile *t) {
+ * are multiples of 2^-126, so that no sum is subnormal. */
+static int is_exact_in_float32(ptrdiff_t rows, const Tile *t) {
     const int by_rows = t->a_col == 1;
     const ptrdiff_t lines = by_rows ? rows : t->k, length = by_rows ? t->k : rows;
     const Exponents none = {UINT32_MAX, 0};
-    Exponents a = none, b = with(none, t->b, t->k * PANEL), c = none;
+    Exponents a = none, b = with(none, t->b, t->k * PANEL);
     for (ptrdiff_t i = 0; i < lines; i++) a = with(a, t->a + i * (by_rows ? t->a_row : t->a_col), length);
-    for (ptrdiff_t i = 0; i < rows && t->resume; i++) c = with(c, t->c + i * t->c_row, columns);
     if (a.most == 0) a.least = 127 - 1; /* all are 0 */
     if (b.most == 0) b.least = 127 - 1;
     return a.most < 255 && b.most < 255 && a.most + b.most <= 127 - 2 + 2 * 127 &&
-           a.least + b.least + 2 >= 2 * 127 - 126 + 14 && (c.most == 0 || c.least + 1 >= 127 - 103);
+           a.least + b.least + 2 >= 2 * 127 - 126 + 14;
 }
 
 GEMM_API NOINLINE void bf16_tile_of_floats(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
-    const ptrdiff_t columns = (vectors - 1) * LANES + t->width;
-    if (is_exact_in_float32(rows, columns, t)) tile_of(rows, vectors, t);
-    else tile_in_double(rows, columns, t);
+    if (is_exact_in_float32(rows, t)) tile_of(rows, vectors, t);
+    else tile_in_double(rows, (vectors - 1) * LANES + t->width, t);
 }
 #endif
 #else

@@ -48,7 +48,7 @@ ALWAYS_INLINE void vec_sums(const int count, const vec *v, real *sums) {
 ALWAYS_INLINE void dots(const int rows, const int columns, const Tile *t) {
     vec sum[DOT_COLUMNS][COLUMN_ROWS], x[DOT_COLUMNS];
     const ptrdiff_t a_row = t->a_row, b_row = t->b_row, whole = t->k / LANES * LANES;
-    const int is_plain = t->c_row == 1 && !t->resume && !t->bias && !t->update;
+    const int is_plain = t->c_row == 1 && !t->bias && !t->update;
     const real *a = t->a, *b = t->b;
     UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < columns; j++) sum[j][i] = vec_broadcast(0);
     for (ptrdiff_t p = 0; p < whole; p += LANES, a += LANES, b += LANES) {
@@ -75,9 +75,7 @@ ALWAYS_INLINE void dots(const int rows, const int columns, const Tile *t) {
         }
         UNROLL for (int i = 0; i < rows; i++) {
             real *const c = t->c + i * t->c_row + j;
-            real dot = dots[i];
-            if (t->resume) dot = *c + dot;
-            if (t->bias) dot = dot + t->bias[j];
+            const real dot = t->bias ? dots[i] + t->bias[j] : dots[i];
             *c = t->update ? real_fma(-t->rate, dot, *c) : dot;
         }
     }
@@ -99,30 +97,23 @@ GEMM_API NOINLINE int product_of_dots(const Product *p) {
     if (packs && !memory) return CALL_NO_MEMORY;
     const ptrdiff_t m = p->m, n = p->n, k = p->k;
     Tile t = whole_tile(p);
-    for (ptrdiff_t q = 0; q < k; q += DOT_BLOCK) {
-        t.k = smaller(DOT_BLOCK, k - q);
-        t.resume = q > 0;
-        t.bias = q + t.k == k ? p->bias : NULL;
-        t.b = p->b + q * p->b_row;
-        t.b_row = p->b_col;
-        t.c = p->c;
-        if (p->b_row != 1) {
-            pack(t.k, t.k, n, t.b, p->b_row, p->b_col, memory->b, DOT_BLOCK);
-            t.b = memory->b;
-            t.b_row = DOT_BLOCK;
+    t.b_row = p->b_col;
+    if (p->b_row != 1) {
+        pack(k, k, n, p->b, p->b_row, p->b_col, memory->b, SUM_BLOCK);
+        t.b = memory->b;
+        t.b_row = SUM_BLOCK;
+    }
+    for (ptrdiff_t i = 0, rows; i < m; i += rows) {
+        const ptrdiff_t left = p->a_rows ? 1 : m - i;
+        rows = n == 1 && left >= COLUMN_ROWS ? COLUMN_ROWS : left >= DOT_ROWS ? DOT_ROWS : 1;
+        begin_at(&t, p, i, 0);
+        if (p->a_rows) t.a += p->a_rows[i] * p->a_row;
+        if (p->a_cols) { /* m is 1, since a_row and a_col are */
+            for (ptrdiff_t l = 0; l < k; l++) memory->a[l] = t.a[t.a_cols[l]];
+            t.a = memory->a;
         }
-        for (ptrdiff_t i = 0, rows; i < m; i += rows) {
-            const ptrdiff_t left = p->a_rows ? 1 : m - i;
-            rows = n == 1 && left >= COLUMN_ROWS ? COLUMN_ROWS : left >= DOT_ROWS ? DOT_ROWS : 1;
-            begin_at(&t, p, i, q);
-            if (p->a_rows) t.a += p->a_rows[i] * p->a_row;
-            if (p->a_cols) { /* m is 1, since a_row and a_col are */
-                for (ptrdiff_t l = 0; l < t.k; l++) memory->a[l] = t.a[t.a_cols[l]];
-                t.a = memory->a;
-            }
-            dots_of(rows, n, &t);
-            t.c += rows * t.c_row;
-        }
+        dots_of(rows, n, &t);
+        t.c += rows * t.c_row;
     }
     rectify(p, 0, 0, m, n);
     finish(p, 0, 0, m, n);

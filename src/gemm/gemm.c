@@ -1,5 +1,5 @@
-/* What comes before the product and after it: the sums of the rows of b, dx of one row as the product of a column,
- * updates whose chains have to wait beside c, and the call of what finishes a rectangle. */
+/* A product block by block of its terms, and what comes before it and after it: the sums of the rows of b, dx of one row
+ * as the product of a column, and the call of what finishes a rectangle. */
 #include "gemm.h"
 #include "products.h"
 #include "vectors.h"
@@ -12,45 +12,18 @@ ALWAYS_INLINE int product(const Product *p, int dots) {
     return dots ? product_of_dots(p) : product_of_chains(p);
 }
 
-/* An update whose chains are longer than a block: they wait in a rectangle beside c. */
-static NOINLINE int update_in_rectangles(const Product *p, int dots) {
-    Workspace *const memory = workspace();
-    if (!memory) return CALL_NO_MEMORY;
-    for (ptrdiff_t i = 0; i < p->m; i += RECTANGLE_ROWS) {
-        for (ptrdiff_t j = 0; j < p->n; j += RECTANGLE_COLUMNS) {
-            Product part = *p;
-            real *c = p->c + i * p->c_row + j;
-            part.m = smaller(RECTANGLE_ROWS, p->m - i);
-            part.n = smaller(RECTANGLE_COLUMNS, p->n - j);
-            part.a += i * p->a_row;
-            part.b += j * p->b_col;
-            part.c = memory->chains;
-            part.c_row = RECTANGLE_COLUMNS;
-            part.update = 0;
-            if (product(&part, dots) != 0) return CALL_NO_MEMORY;
-            for (ptrdiff_t h = 0; h < part.m; h++, c += p->c_row) {
-                const real *const row = memory->chains + h * RECTANGLE_COLUMNS;
-                for (ptrdiff_t l = 0; l < part.n; l++) c[l] = real_fma(-p->rate, row[l], c[l]);
-            }
-        }
-    }
-    return 0;
-}
-
-GEMM_API int gemm(const Product *p) {
+/* One block of terms. Which way it takes follows from its own k, so that it has the same bits wherever it stands. */
+static NOINLINE int product_of_block(const Product *p) {
     const int dots = !p->bf16 && p->n <= DOT_COLUMNS && p->a_col == 1 && p->k >= DOT_K * p->n;
-    if (p->n <= 0) return 0;
     if (p->b_sum) { /* a row of ones @ b, just before its rows are needed in the cache */
         const real one = 1;
         const Product sums = {.m = 1, .n = p->n, .k = p->k, .a = &one, .b = p->b, .b_row = p->b_row, .b_col = p->b_col,
-                              .c = p->b_sum, .c_row = p->n, .resume = p->resume, .update = p->update,
-                              .rate = p->rate};
-        const int waits = p->update && p->k > BLOCK / PANEL;
-        const int status = waits ? update_in_rectangles(&sums, 0) : product_of_chains(&sums);
+                              .c = p->b_sum, .c_row = p->n, .update = p->update, .rate = p->rate};
+        const int status = product_of_chains(&sums);
         if (status != 0) return status;
     }
     if (p->m <= 0) return 0;
-    if (p->one_row && !p->bf16 && p->a_col == 1 && p->b_row == 1 && p->k >= DOT_K && !p->bias && !p->update) {
+    if (p->one_row && !p->bf16 && p->a_col == 1 && p->b_row == 1 && p->k >= DOT_K && !p->bias) {
         Product column = *p; /* c.T = b.T @ a.T, whichever columns of c these are */
         column.m = p->n;
         column.n = 1;
@@ -66,7 +39,6 @@ GEMM_API int gemm(const Product *p) {
         if (status == 0) finish(p, 0, 0, 1, p->n);
         return status;
     }
-    if (p->update && p->k > (p->bf16 ? BLOCK_K : dots ? DOT_BLOCK : BLOCK / PANEL)) return update_in_rectangles(p, dots);
     if (p->finish && p->c_row == p->n && p->m * p->n <= 32 * 1024 / (ptrdiff_t)sizeof(real)) {
         Product unfinished = *p;
         unfinished.finish = NULL;
@@ -75,4 +47,58 @@ GEMM_API int gemm(const Product *p) {
         return status;
     }
     return product(p, dots);
+}
+
+/* The sums of blocks are added one after the other, rectangle by rectangle of c: in c, or, where c is what they update,
+ * beside it. */
+static NOINLINE int sum_of_blocks(const Product *p) {
+    Workspace *const memory = workspace();
+    if (!memory) return CALL_NO_MEMORY;
+    const ptrdiff_t m = p->m, few = p->n < RECTANGLE_ROWS;
+    const ptrdiff_t rows = even_part(m, few ? RECTANGLE / p->n - 1 : RECTANGLE_ROWS), widest = RECTANGLE / (rows + 1);
+    const ptrdiff_t panels = even_part((p->n + PANEL - 1) / PANEL, (widest - DOT_COLUMNS) / PANEL);
+    ptrdiff_t i = 0;
+    do { /* without rows, too: there are sums of the rows of b */
+        const ptrdiff_t height = smaller(rows, m - i);
+        for (ptrdiff_t j = 0, width; j < p->n; j += width) {
+            width = p->n - j <= widest ? p->n - j : panels * PANEL; /* few columns more would be dot products */
+            const ptrdiff_t apart = p->update ? width : p->c_row;
+            real *const c = p->c + i * p->c_row + j, *const total = p->update ? memory->totals : c;
+            real *const b_sum = p->b_sum && i == 0 ? p->b_sum + j : NULL;
+            real *const b_total = p->update ? total + height * width : b_sum;
+            Product part = *p;
+            part.m = height;
+            part.n = width;
+            part.bias = part.saved = NULL;
+            part.finish = NULL;
+            part.update = part.relu = 0;
+            for (ptrdiff_t q = 0; q == 0 || q < p->k; q += SUM_BLOCK) {
+                const int starts = q == 0 && !p->resume;
+                part.k = smaller(SUM_BLOCK, p->k - q);
+                part.a = p->a + (p->a_rows ? 0 : i * p->a_row) + (p->a_cols ? 0 : q * p->a_col);
+                part.b = p->b + q * p->b_row + j * p->b_col;
+                if (p->a_rows) part.a_rows = p->a_rows + i;
+                if (p->a_cols) part.a_cols = p->a_cols + q;
+                if (p->a_next) part.a_next = p->a_next + q;
+                part.c = starts ? total : memory->sums;
+                part.c_row = starts ? apart : width;
+                part.b_sum = !b_sum ? NULL : starts ? b_total : memory->sums + height * width;
+                if (product_of_block(&part) != 0) return CALL_NO_MEMORY;
+                if (!starts) update_by(-1, memory->sums, width, height, width, total, apart);
+                if (!starts && b_sum) update_by(-1, part.b_sum, 0, 1, width, b_total, 0);
+            }
+            if (p->update) update_by(p->rate, total, width, height, width, c, p->c_row);
+            if (p->update && b_sum) update_by(p->rate, b_total, 0, 1, width, b_sum, 0);
+            add_bias(p, i, j, height, width);
+            rectify(p, i, j, height, width);
+            finish(p, i, j, height, width);
+        }
+        i += rows;
+    } while (i < m);
+    return 0;
+}
+
+GEMM_API int gemm(const Product *p) {
+    if (p->n <= 0 || (p->m <= 0 && !p->b_sum)) return 0;
+    return p->k <= SUM_BLOCK && !p->resume ? product_of_block(p) : sum_of_blocks(p);
 }

@@ -2,17 +2,21 @@
  * registers.
  *
  * a (m, k) and b (k, n) may have any strides, so that x, its transpose, w and its transpose are read where they lie,
- * and rows of x may be chosen by an index; c (m, n) has contiguous rows. Every element of c is one chain of
- * multiply-adds, from left to right,
+ * and rows of x may be chosen by an index; c (m, n) has contiguous rows. Every element of c is a sum of blocks of
+ * SUM_BLOCK terms, of which each is one chain of multiply-adds from 0 on, from left to right, and then the bias:
  *
- *     c[i, j] = (0 + a[i, 0] b[0, j] + a[i, 1] b[1, j] + ... + a[i, k - 1] b[k - 1, j]) + bias[j],
+ *     block of c[i, j] = 0 + a[i, q] b[q, j] + a[i, q + 1] b[q + 1, j] + ... + a[i, q + SUM_BLOCK - 1] b[...],
+ *     c[i, j] = (block + block + ... + block) + bias[j],
  *
- * whichever tile, tail or block it falls into: its bits depend neither on the tiling nor on how callers split the rows
- * or columns of c between threads, or k between products that go on from c (resume). (A *term* of all chains is one
- * p.) Blocks of k continue the chain from c; nothing sums partial sums. The exception are dot products (dots.c): up to 3
- * columns and long contiguous rows of a, as in a layer with one output, and dx of a batch of one row. What decides is n,
- * k and a_col, and never m: rows may be split as one likes, but columns only into parts of more than 3. No part of a
- * product can know that there is only one row: the caller says so (one_row).
+ * whichever tile or tail it falls into: its bits depend on k alone, and neither on the tiling nor on how callers split
+ * the rows or columns of c between threads. (A *term* of all chains is one p.) One chain of millions of terms would
+ * stand still in float32. A block may also be a product of its own, into memory of its own: added in order with plain
+ * additions, or by `resume`, blocks give the same bits. So do the sums of the rows of b.
+ *
+ * The exception are dot products (dots.c), whose blocks run in lanes: up to 3 columns and long contiguous rows of a, as
+ * in a layer with one output, and dx of a batch of one row. What decides is n, a_col and the terms of the block, and
+ * never m: rows may be split as one likes, but columns only into parts of more than 3. No part of a product can know
+ * that there is only one row: the caller says so (one_row).
  *
  * From the bottom to the top:
  *     vectors.h    one vector: multiply-adds, loads and stores of its first lanes
@@ -49,6 +53,9 @@
 #define GEMM_RECTIFIES 0
 #endif
 
+/* Terms of a chain at most: sums of more are sums of such blocks. A multiple of 2, for pairs in bfloat16. */
+#define SUM_BLOCK ((ptrdiff_t)1024)
+
 typedef struct {
     ptrdiff_t m, n, k;
     const real *a; /* a[i, p] = a[i * a_row + p * a_col], i < m, p < k */
@@ -58,14 +65,14 @@ typedef struct {
     const int64_t *a_next; /* (k) or NULL: a_cols of the next product, which come from memory meanwhile */
     const real *b; /* b[p, j] = b[p * b_row + j * b_col], j < n */
     ptrdiff_t b_row, b_col;
-    const real *bias; /* (n), added at the end of the chain, or NULL */
+    const real *bias; /* (n), added at the end, or NULL */
     real *c;          /* c[i, j] = c[i * c_row + j]; overlaps no input */
     ptrdiff_t c_row;
-    int resume; /* the chains go on from c, as a product of the terms before has left them; more columns than dots */
-    int update; /* c = c - rate * chain, in one multiply-add; without bias and finish */
+    int resume; /* the blocks are added to c (and b_sum), as a product of the blocks before has left them; no update */
+    int update; /* c = c - rate * sum, in one multiply-add; without bias and finish */
     real rate;
-    /* Where GEMM_RECTIFIES, in the registers, without update and finish: c = relu(chain + bias), that is, 0 where it is
-     * <= 0; or c = chain where saved[i * c_row + j] > 0, else 0, that is, behind relu's derivative. Else 0 and NULL. */
+    /* Where GEMM_RECTIFIES, in the registers, without update and finish: c = relu(sum + bias), that is, 0 where it is
+     * <= 0; or c = sum where saved[i * c_row + j] > 0, else 0, that is, behind relu's derivative. Else 0 and NULL. */
     int relu;
     const real *saved;
     real *b_sum; /* (n): the sums of the rows of b, from the first to the last (or what they update), or NULL */
@@ -73,7 +80,7 @@ typedef struct {
      * exactly once; a contiguous c of up to 32 KB is one rectangle. */
     void (*finish)(const void *context, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns);
     const void *context;
-    int bf16;    /* numbers of a and b are rounded to bfloat16: of float32, without resume; both have a stride of 1 */
+    int bf16;    /* numbers of a and b are rounded to bfloat16: of float32; both have a stride of 1 */
     int one_row; /* m is 1 because there is one row, and not because rows are split: elements may be dot products */
 } Product;
 

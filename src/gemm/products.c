@@ -45,7 +45,7 @@ ALWAYS_INLINE ptrdiff_t finished_rows(const Product *p) {
  * loads can be read up to a multiple of LANES. */
 ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     /* Of a large b a tile reads a small part of each row, on another page each time, as no processor foresees. */
-    const int whole_chains = !p->a_rows && !p->a_cols && !p->resume && !p->update && !p->saved;
+    const int whole_chains = !p->a_rows && !p->a_cols && !p->update && !p->saved;
     const int few_rows = p->m > 1 && p->m <= MOST_FROM_MEMORY && p->k >= LEAST_FROM_MEMORY;
     const int from_memory = whole_chains && few_rows && n * p->k * (ptrdiff_t)sizeof(real) > 128 * 1024;
     const ptrdiff_t m = p->m, rows = even_part(m, from_memory ? ROWS_FROM_MEMORY : TILE_ROWS);
@@ -93,12 +93,12 @@ ALWAYS_INLINE void stream(const int count, ptrdiff_t n, const real *a, ptrdiff_t
  * columns of a tile are a small part of each row, on another page each time. b_col == 1, no update. */
 static NOINLINE void product_of_row(const Product *p) {
     ptrdiff_t q = 0;
-    for (ptrdiff_t j = 0; j < p->n && !p->resume; j++) p->c[j] = 0;
+    for (ptrdiff_t j = 0; j < p->n; j++) p->c[j] = 0;
     for (; q + STREAMED_ROWS <= p->k; q += STREAMED_ROWS) {
         stream(STREAMED_ROWS, p->n, p->a + q * p->a_col, p->a_col, p->b + q * p->b_row, p->b_row, p->c);
     }
     for (; q < p->k; q++) stream(1, p->n, p->a + q * p->a_col, p->a_col, p->b + q * p->b_row, p->b_row, p->c);
-    for (ptrdiff_t j = 0; p->bias && j < p->n; j++) p->c[j] += p->bias[j];
+    add_bias(p, 0, 0, 1, p->n);
     rectify(p, 0, 0, 1, p->n);
     finish(p, 0, 0, 1, p->n);
 }
@@ -273,7 +273,8 @@ static NOINLINE void product_of_short_chains(const Product *p) {
     }
 }
 
-/* The n columns of c from `first` on. An update cannot wait in c for its next block: then k <= BLOCK / PANEL. */
+/* The n columns of c from `first` on. An update cannot wait in c for the next part of its chain: then it
+ * has one. */
 static NOINLINE int product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     Workspace *const memory = workspace();
     if (!memory) return CALL_NO_MEMORY;
@@ -289,7 +290,7 @@ static NOINLINE int product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff
     Tile t = whole_tile(p);
     for (ptrdiff_t q = 0; q < k; q += block_k) {
         t.k = smaller(block_k, k - q);
-        t.resume = q > 0 || p->resume;
+        t.resume = q > 0;
         const int complete = q + t.k == k;
         t.relu = p->relu && complete;
         for (ptrdiff_t j = 0; j < n; j += block_n) {
@@ -354,10 +355,9 @@ static NOINLINE int product_transposed(const Product *p, ptrdiff_t first, ptrdif
         columns = tile_columns(n, m - i, &vectors, &t);
         const ptrdiff_t block_k = even_part(k, vectors <= TILE_VECTORS ? BLOCK_K : BLOCK_K / 2);
         real *c = p->c + i * p->c_row + first;
-        if (p->resume) pack(columns, columns, n, c, p->c_row, 1, sums, t.c_row);
         for (ptrdiff_t q = 0; q < k; q += block_k) {
             t.k = smaller(block_k, k - q);
-            t.resume = q > 0 || p->resume;
+            t.resume = q > 0;
             t.a = p->b + first * p->b_col + q * p->b_row;
             t.b = p->a + i * p->a_row + q * p->a_col;
             t.b_row = p->a_col;
@@ -394,6 +394,21 @@ GEMM_API NOINLINE void rectify(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdi
     }
 }
 
+GEMM_API NOINLINE void update_by(real rate, const real *sums, ptrdiff_t apart, ptrdiff_t rows, ptrdiff_t columns,
+                                 real *restrict c, ptrdiff_t c_row) {
+    for (; rows > 0; rows--, sums += apart, c += c_row) {
+        for (ptrdiff_t l = 0; l < columns; l++) c[l] = real_fma(-rate, sums[l], c[l]);
+    }
+}
+
+GEMM_API NOINLINE void add_bias(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns) {
+    const real *const bias = p->bias + j;
+    real *restrict c = p->c + i * p->c_row + j;
+    for (; p->bias && rows > 0; rows--, c += p->c_row) {
+        for (ptrdiff_t l = 0; l < columns; l++) c[l] += bias[l];
+    }
+}
+
 GEMM_API NOINLINE int product_of_chains(const Product *p) {
     const ptrdiff_t m = p->m, k = p->k, size = (ptrdiff_t)sizeof(real);
     const int by_index = p->a_rows || p->a_cols; /* a.T is not packed then, nor are whole vectors of b */
@@ -402,12 +417,12 @@ GEMM_API NOINLINE int product_of_chains(const Product *p) {
         product_of_row(p);
         return 0;
     }
-    if (k == 1 && p->b_col == 1 && !p->a_rows && !p->bias && !p->resume) {
+    if (k == 1 && p->b_col == 1 && !p->a_rows && !p->bias) {
         product_of_column(p);
         return 0;
     }
     const int short_pays = p->b_row == 1 || (p->b_col == 1 && m >= SHORT_ROWS);
-    const int can_be_short = !p->a_cols && !p->update && !p->resume && !(p->bias && p->saved);
+    const int can_be_short = !p->a_cols && !p->update && !(p->bias && p->saved);
     if (n > PANEL && k > 0 && k <= SHORT_K && short_pays && can_be_short) {
         product_of_short_chains(p);
         return 0;

@@ -1,21 +1,19 @@
-/* Whole products: as chains, in tiles, as dot products, or in bfloat16. All take updates only where chains need not
- * wait in c for their next block; gemm.c looks after the others. All return what gemm returns. */
+/* Products of one block, k <= SUM_BLOCK: as chains, in tiles, as dot products, or in bfloat16. All return what gemm
+ * returns. */
 #ifndef FASTNN_GEMM_PRODUCTS_H
 #define FASTNN_GEMM_PRODUCTS_H
 
 #include "tile.h"
 
-/* An update has k <= BLOCK / PANEL. */
 GEMM_API int product_of_chains(const Product *p);
 
 #define DOT_COLUMNS 3
 #define DOT_K 64 /* for each column; in shorter ones, adding the lanes costs more than transposing a */
-#define DOT_BLOCK ((ptrdiff_t)1024)
 
-/* n <= DOT_COLUMNS, a_col == 1; an update has k <= DOT_BLOCK. */
+/* n <= DOT_COLUMNS, a_col == 1. */
 GEMM_API int product_of_dots(const Product *p);
 
-/* Of float32 alone: with numbers rounded to bfloat16. An update has k <= BLOCK_K. */
+/* Of float32 alone: with numbers rounded to bfloat16. */
 GEMM_API int product_of_pairs(const Product *p);
 
 /* The largest of nearly equal parts of `size`, each at most `most`: 13 rows are 7 + 6, because 12 + 1 is slower. */
@@ -29,7 +27,7 @@ ALWAYS_INLINE ptrdiff_t even_part(ptrdiff_t size, ptrdiff_t most) {
 ALWAYS_INLINE Tile whole_tile(const Product *p) {
     const Tile t = {.k = p->k, .a = p->a, .a_row = p->a_row, .a_col = p->a_col, .a_rows = p->a_rows,
                     .a_cols = p->a_cols, .b = p->b, .b_row = p->b_row, .c = p->c, .c_row = p->c_row, .bias = p->bias,
-                    .relu = p->relu, .saved = p->saved, .resume = p->resume, .update = p->update, .rate = p->rate,
+                    .relu = p->relu, .saved = p->saved, .update = p->update, .rate = p->rate,
                     .width = LANES};
     return t;
 }
@@ -53,5 +51,11 @@ GEMM_API void rectify(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows
 ALWAYS_INLINE void finish(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns) {
     if (p->finish) p->finish(p->context, i, j, rows, columns);
 }
+
+/* Update a rectangle of c by sums that have waited for it. */
+GEMM_API void update_by(real rate, const real *sums, ptrdiff_t apart, ptrdiff_t rows, ptrdiff_t columns,
+                        real *restrict c, ptrdiff_t c_row);
+
+GEMM_API void add_bias(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns);
 
 #endif

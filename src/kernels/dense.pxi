@@ -8,6 +8,7 @@
 # x may also be Rows of an array, chosen by an index: row i, array[index[cursor + i]], is read where it lies.
 
 cdef extern from "gemm/gemm.h":
+    Py_ssize_t SUM_BLOCK        # terms of a chain
     ctypedef struct Product:
         Py_ssize_t m, n, k, a_row, a_col, b_row, b_col, c_row
         Input a, b, bias, saved
@@ -32,7 +33,6 @@ cdef enum:
     BF16_PANELS = 4         # of a chunk
     LONG_ROWS = 256         # of a unit, where a product takes long
     LONG = 5000000          # nanoseconds
-    LONG_CHAIN = 1024       # multiply-adds of a turn, two blocks of the product
 
 # For chains of so many multiply-adds: one vector a cycle of 3 GHz, roughly.
 cdef inline double nanoseconds_per_element(Py_ssize_t inner) noexcept:
@@ -63,13 +63,13 @@ cdef void divide_product(
         call.nanoseconds += FIRST_TOUCH * columns
 
 
-# dw of many rows, which takes long, runs in turns, each of so many rows: where chains go on from what is in dw, nothing
-# is read twice, as it would be by slices of dw. In a turn, units are rows of dw, as many as a tile has.
+# dw of many rows, which takes long, runs in turns, each a block of rows: where its sums are added to what is in dw,
+# nothing is read twice, as it would be by slices of dw. In a turn, units are rows of dw, as many as a tile has.
 cdef bint divide_into_turns(
     Call *call, Py_ssize_t *panel, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t inner
 ) noexcept:
     cdef double nanoseconds = nanoseconds_per_element(inner)
-    cdef Py_ssize_t turns = (inner + LONG_CHAIN - 1) // LONG_CHAIN
+    cdef Py_ssize_t turns = (inner + SUM_BLOCK - 1) // SUM_BLOCK
     if turns < 2 or rows < LONG_TILES * LEAST_ROWS or columns < 4 * PANEL_COLUMNS:
         return False
     if nanoseconds * rows * columns <= LONG:
@@ -299,11 +299,11 @@ cdef inline int multiply_dw(
     cdef int status = 0
     while at < end and status == 0:
         turn = at // units
-        first = rows * turn // turns
+        first = turn * SUM_BLOCK if turns > 1 else 0
         at = turn * units + part_of(
             units, panel, x.n_in, n_out, at - turn * units, min(end - turn * units, units), &p, &i, &j
         )
-        p.k = rows * (turn + 1) // turns - first
+        p.k = min(SUM_BLOCK, rows - first) if turns > 1 else rows
         p.a, p.a_row, p.a_col = x.x + i, 1, x.n_in
         if x.index is NULL:
             p.a += first * x.n_in
@@ -338,7 +338,7 @@ cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
         divide_product(&calls[1], &(<DenseBackward *> calls[1].payload).panel, s.rows, s.n_in, s.n_out, s.bf16)
     if s.dw is not NULL:
         calls.bounds = NULL
-        # Turns may begin in the middle of a pair.
+        # What rounds and packs a block of rows anew in each turn gains nothing, and chosen rows lie anywhere.
         if s.bf16 or s.index is not NULL or not divide_into_turns(calls, &s.panel, s.n_in, s.n_out, s.rows):
             divide_product(calls, &s.panel, s.n_in, s.n_out, s.rows, s.bf16, by_columns=True)
         return 1 + (s.dx is not NULL)
