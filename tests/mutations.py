@@ -105,7 +105,7 @@ MUTATIONS = (
     ("gemm/gemm.c", "p->b_sum && «i == 0 ⇒ 1» ?", f"{SUMS}products_are_chains"),
     ("gemm/gemm.c", "*const b_total = «p->update ⇒ 0» ?", f"{SUMS}products_are_chains"),
     ("gemm/gemm.c", "(widest - «DOT_COLUMNS ⇒ 0») / PANEL", f"{SUMS}products_are_chains"),
-    ("gemm/gemm.c", "RECTANGLE / p->n «- 1 ⇒ » :", f"{SUMS}products_are_chains"),
+    ("gemm/gemm.c", "RECTANGLE / p->n «- 1 ⇒ - 0» :", f"{SUMS}products_are_chains"),
     ("gemm/gemm.c", "add_bias(p, i, «j ⇒ 0», height, width)", f"{SUMS}products_are_chains"),
     ("gemm/gemm.c", "rectify(p, i, j, «height ⇒ 1», width)", f"{SUMS}products_are_chains"),
     ("gemm/gemm.c", "finish(p, «i ⇒ 0», j, height, width)", f"{SUMS}products_are_chains|{SIZES}"),
