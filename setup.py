@@ -106,6 +106,11 @@ SMALL = {SHARED: "-Os", "kernel": "-Os", "cpu": "-Os", "team": "-O2", "tape": "-
 FEW_COPIES = ["--param=max-completely-peel-times=8"]
 # Optimizers run once over all parameters: what whole vectors leave there is no more than 15 numbers, one by one.
 ONE_WIDTH = ["--param=vect-epilogues-nomask=0", "--param=max-completely-peel-times=15"]
+# Processors without AVX2 are from before 2013: for them, code is small first. What -O2 leaves out of vectors, or does not
+# inline, it does with the limits of -O3; what whole vectors leave is neither unrolled nor done in shorter vectors.
+SMALL_VECTORS = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops"]
+SMALL_VECTORS += ["--param=vect-epilogues-nomask=0", "--param=early-inlining-insns=14", "--param=inline-min-speedup=15"]
+SMALL_VECTORS += ["--param=max-inline-insns-auto=30", "--param=max-inline-insns-single=200"]
 STUBS = Path("build", "stubs")  # laid out as the package is, because Cython finds declarations by package
 C_FILES = Path("build", "cython-debug" if DEBUG else "cython")
 DIRECTIVES = {
@@ -173,6 +178,8 @@ def extensions():
                 macros = [("FASTNN_DOUBLE", str(int(dtype == "float64"))), (f"PyInit_{family}", f"PyInit_{name}")]
                 copies = {"losses": FEW_COPIES, "activations": FEW_COPIES, "optimizers": ONE_WIDTH}.get(family, [])
                 copies = copies if sys.platform != "win32" else []
+                if isa == "baseline" and isa_flags and "-O3" in compile_flags and family not in ("dense", "optimizers"):
+                    copies = [*copies, *SMALL_VECTORS]
                 yield extension(name, *sources, isa_flags=[*isa_flags, *copies], macros=macros)
     for module in MODULES:
         yield extension(Path(module).stem, Path("src", module))
