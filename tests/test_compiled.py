@@ -88,7 +88,7 @@ TWO_WAYS = {"log_cosh_loop", "focal_loop", "binary_focal_loop"}
 NOT_WORTH_IT = {
     ("embedding_sgd_body", "float64", "baseline"): "the sums of one row of a table",
     ("embedding_sgd_body", "float32", "baseline"): "looks for the rows of a number, one by one",
-    ("quantiles_body", "float32", "baseline"): "few levels cross, and only these add to the gradient of their neighbour",
+    ("quantiles_body", "float32", "baseline"): "the few levels that cross add to the gradient of others",
     ("bound_column_norms_body", "float64", "baseline"): "a root for each column, once for all its rows",
     ("cross_entropy_labels_from_logits_body", "float64", "baseline"): "the losses of rows: each has one label",
     ("cross_entropy_labels_from_logits_body", "float64", "avx2"): "the losses of rows: each has one label",
