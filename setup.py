@@ -106,8 +106,8 @@ SMALL = {SHARED: "-Os", "kernel": "-Os", "cpu": "-Os", "team": "-O2", "tape": "-
 FEW_COPIES = ["--param=max-completely-peel-times=8"]
 # Optimizers run once over all parameters: what whole vectors leave there is no more than 15 numbers, one by one.
 ONE_WIDTH = ["--param=vect-epilogues-nomask=0", "--param=max-completely-peel-times=15"]
-# Processors without AVX2 are from before 2013: for them, code is small first. What -O2 leaves out of vectors or does not
-# inline, it does with the limits of -O3; what whole vectors leave is neither unrolled nor done in shorter vectors.
+# Processors without AVX2 are from before 2013: for them, code is small first. What -O2 leaves out of vectors, or leaves
+# as calls, it does with the limits of -O3; what whole vectors leave is neither unrolled nor done in shorter vectors.
 SMALL_VECTORS = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops"]
 SMALL_VECTORS += ["--param=vect-epilogues-nomask=0", "--param=early-inlining-insns=14", "--param=inline-min-speedup=15"]
 SMALL_VECTORS += ["--param=max-inline-insns-auto=30", "--param=max-inline-insns-single=200"]
