@@ -43,6 +43,7 @@ CLIFFS = "test_cliffs.py::test_"
 ONLINE = "test_online.py::test_"
 FEW = "test_rows.py::test_"
 CALLS = "test_calls.py::test_"
+REGIONS = "test_regions.py::test_"
 BOUNDS = f"{CALLS}a_number_outside_of_its_bounds_is_refused"
 
 # Of relu in the registers of a product, which 512-bit vectors alone have (GEMM_RECTIFIES).
@@ -122,7 +123,14 @@ MUTATIONS = (
     *(RECTIFIED if "avx512" in kernels.supported else ()),
     ("gemm/dots.c", "memcpy(sums + r, «&four ⇒ &x», sizeof", SIZES),
     # threads
-    ("team/team.h", "+ «rest * (next + 1) / chunks ⇒ rest * next / chunks»", PARTS),
+    ("team/team.h", "whole * chunk + «rest * chunk / t->chunks ⇒ 0»", PARTS),
+    ("tape/regions.pxi", "and («a.written or b.written ⇒ a.written»)", f"{REGIONS}any_order"),
+    ("tape/regions.pxi", "(rows == 0 or r.of_row == 0 or «r.low != s.low ⇒ False» or (", f"{REGIONS}any_order"),
+    ("tape/regions.pxi", ") or not «all_independent(a, a.behind, a.n_behind, i, 0) ⇒ True»:", f"{REGIONS}any_order"),
+    ("tape/regions.pxi", "if i > 0 and «a.calls[i].updates ⇒ 0» and not", f"{REGIONS}an_update_waits"),
+    ("tape/regions.pxi", "of_rows, begin * units, end * «units ⇒ 1»)", f"{REGIONS}any_order"),
+    ("kernels/arguments.pxi", "reaches[n].written = «a.written ⇒ 0»", f"{REGIONS}any_order"),
+    ("kernels/arguments.pxi", "«b.len // b.shape[0] ⇒ 0»\n            if call.of_parts", f"{REGIONS}a_step_waits"),
     # formulas
     ("kernels/activations.pxi", "return dy if «y > 0 ⇒ y >= 0» else 0\n", f"{EQUALS}[relu_backward"),
     ("kernels/activations.pxi", "dy * («<real> 1 - y * y ⇒ <real> 1 + y * y»)", f"{EQUALS}[tanh_backward"),

@@ -309,6 +309,9 @@ cdef inline int finish(Kernel k, Frame *f) except -1:
         nanoseconds *= f.size[k.times[i]]
     if nanoseconds > 0:
         call_divide(call, nanoseconds)
+    call.of_rows = call.of_parts = NULL
+    if k.units >= 0 and k.prepare is NULL:
+        call.of_rows, call.rows = call.of_parts, call.parts = k.body, call.units
     if k.prepare is not NULL:
         n_calls = k.prepare(k.name, call)
     if tape is Py_None:
@@ -331,13 +334,40 @@ cdef int run(Frame *f, Py_ssize_t n_calls) except -1:
 cdef int record(Kernel k, Frame *f, Tape tape, Py_ssize_t n_calls) except -1:
     """The tape takes the buffers over, and keeps the numbers."""
     cdef int i
-    tape.reserve(n_calls, f.n_buffers)
+    cdef Reach[CALL_WORDS] reaches
+    cdef int n
+    tape.reserve(n_calls, f.n_buffers, n_calls * f.n_buffers)
     for i in range(k.n_arguments):
         if k.arguments[i].role == NUMBER and PyFloat_Check(f.value[i]):
             tape.kept.append(<object> f.value[i])
     for i in range(n_calls):
-        tape.append(&f.call[i])
+        n = reach(k, f, &f.call[i], reaches)
+        tape.append(&f.call[i], reaches, n)
     for i in range(f.n_buffers):
         tape.hold(&f.buffer[i])
     f.n_buffers = 0
     return 0
+
+
+cdef int reach(Kernel k, Frame *f, const Call *call, Reach *reaches) noexcept:
+    """Write down what memory a call reads or writes: its arrays, without those that this call of two does not know."""
+    cdef const Argument *a
+    cdef const Py_buffer *b
+    cdef int i, n = 0
+    for i in range(f.n_buffers):
+        a, b = &k.arguments[f.argument[i]], &f.buffer[i]
+        if call.payload[a.word] is NULL or b.len == 0:
+            continue
+        extent(b, &reaches[n].low, &reaches[n].high)
+        reaches[n].written = a.written
+        reaches[n].of_row = reaches[n].of_part = 0
+        if a.role in (ARRAY, ROWS) and a.n_dims > 0 and not a.strided:
+            if (
+                call.of_rows is not NULL and a.size[0] == k.units and b.shape[0] == call.rows
+                and not (a.role == ROWS and call.payload[a.word + 1] is not NULL)
+            ):
+                reaches[n].of_row = b.len // b.shape[0]
+            if call.of_parts is not NULL and a.written and b.shape[0] == call.parts:
+                reaches[n].of_part = b.len // b.shape[0]
+        n += 1
+    return n

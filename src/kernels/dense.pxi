@@ -33,6 +33,7 @@ cdef enum:
     BF16_PANELS = 4         # of a chunk
     LONG_ROWS = 256         # of a unit, where a product takes long
     LONG = 5000000          # nanoseconds
+    SHARED_WEIGHTS = 65536  # numbers: so many stay in the cache of every core
 
 # For chains of so many multiply-adds: one vector a cycle of 3 GHz, roughly.
 cdef inline double nanoseconds_per_element(Py_ssize_t inner) noexcept:
@@ -40,15 +41,15 @@ cdef inline double nanoseconds_per_element(Py_ssize_t inner) noexcept:
 
 
 # Threads share the columns of a product where there are many, so that each packs its own part of w, and so that the
-# same part of w is in the same cache forward, backward and in the step; else they share the rows. What takes long runs
+# same part of w is in the same cache forward, backward and in the step; else they share the rows. `of_rows` computes
+# rows in any case: weights that stay in the cache of every core may be read by each of them. What takes long runs
 # in slices: then also rows are divided, into blocks, because a slice of few columns would read all rows for them.
 cdef void divide_product(
-    Call *call, Py_ssize_t *panel, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t inner, size_t bf16,
-    bint by_columns=False,
+    Call *call, Py_ssize_t *panel, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t inner, size_t bf16, Body of_rows,
 ) noexcept:
     cdef double nanoseconds = nanoseconds_per_element(inner)
     cdef Py_ssize_t blocks = max(rows // LONG_ROWS, 1) if nanoseconds * rows * columns > LONG else 1
-    panel[0] = PANEL_COLUMNS if columns >= 4 * PANEL_COLUMNS and (by_columns or rows <= 4 * columns) else -1
+    panel[0] = PANEL_COLUMNS if columns >= 4 * PANEL_COLUMNS and (of_rows is NULL or rows <= 4 * columns) else -1
     if panel[0] > 0:
         # the last panel is wider: few columns could be summed in another order
         call.units = columns // PANEL_COLUMNS * blocks
@@ -61,6 +62,8 @@ cdef void divide_product(
         call_divide(call, nanoseconds * columns)
         call.grain = max(call.grain, BF16_ROWS if bf16 else LEAST_ROWS)
         call.nanoseconds += FIRST_TOUCH * columns
+    if panel[0] < 0 or inner * columns <= SHARED_WEIGHTS:
+        call.of_rows, call.rows = of_rows, rows
 
 
 # dw of many rows, which takes long, runs in turns, each a block of rows: where its sums are added to what is in dw,
@@ -192,15 +195,23 @@ cdef struct DenseForward:
     Py_ssize_t rows, n_in, n_index, n_all, n_out, panel, in_registers
 
 cdef int dense_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # units: rows of y, or panels of its columns
     cdef const DenseForward *s = <const DenseForward *> call.payload
+    return forward_of(s, call.units, s.panel, begin, end)
+
+cdef int dense_forward_rows(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    return forward_of(<const DenseForward *> call.payload, call.rows, -1, begin, end)
+
+# units: rows of y, or panels of its columns
+cdef int forward_of(
+    const DenseForward *s, Py_ssize_t units, Py_ssize_t panel, Py_ssize_t begin, Py_ssize_t end
+) noexcept nogil:
     cdef Operand x = Operand(s.x, NULL, NULL, s.n_in)
     cdef Product p
     cdef Finish finish
     cdef Py_ssize_t i, j, at = begin
     cdef int status = choose(&x, s.index, s.cursor, s.rows, s.n_index, s.n_all)
     while at < end and status == 0:
-        at = part_of(call.units, s.panel, s.rows, s.n_out, at, end, &p, &i, &j)
+        at = part_of(units, panel, s.rows, s.n_out, at, end, &p, &i, &j)
         p.k = s.n_in
         p.a, p.a_row, p.a_col = x.x, s.n_in, 1
         if x.index is NULL:
@@ -230,12 +241,12 @@ cdef Py_ssize_t prepare_dense_forward(str kernel, Call *call) except -1:
     s.in_registers = is_in_registers(s.activation, s.bf16) and s.factor is NULL
     fuse(call, BUILD, kernel, words, False)
     check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
-    divide_product(call, &s.panel, s.rows, s.n_out, s.n_in, s.bf16)
+    divide_product(call, &s.panel, s.rows, s.n_out, s.n_in, s.bf16, dense_forward_rows)
     return 1
 
 kernel("""dense_forward(x: rows (rows, n_in), w: in (n_in, n_out), b: in (n_out) | None, y: out (rows, n_out),
     activation: name = None, alpha: cell | None = None, *, factor: in (n_out) | None = None,
-    offset: in (n_out) | None = None, beta: cell | None = None, bf16: flag = False)
+    offset: in (n_out) | None = None, beta: cell | None = None, bf16: flag = False) -> rows
 
     y = activation(x @ w + b), or activation((x @ w + b) * factor + offset).
 
@@ -256,14 +267,22 @@ cdef struct DenseBackward:
     Py_ssize_t rows, n_in, n_index, n_all, n_out, panel, in_registers
 
 cdef int dense_dx_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # dx = (dy @ w.T) * f'(x); units: rows of dx, or panels of its columns
     cdef const DenseBackward *s = <const DenseBackward *> call.payload
+    return dx_of(s, call.units, s.panel, begin, end)
+
+cdef int dense_dx_rows(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    return dx_of(<const DenseBackward *> call.payload, call.rows, -1, begin, end)
+
+# dx = (dy @ w.T) * f'(x); units: rows of dx, or panels of its columns
+cdef int dx_of(
+    const DenseBackward *s, Py_ssize_t units, Py_ssize_t panel, Py_ssize_t begin, Py_ssize_t end
+) noexcept nogil:
     cdef Product p
     cdef Finish finish
     cdef Py_ssize_t i, j, at = begin
     cdef int status = 0
     while at < end and status == 0:
-        at = part_of(call.units, s.panel, s.rows, s.n_in, at, end, &p, &i, &j)
+        at = part_of(units, panel, s.rows, s.n_in, at, end, &p, &i, &j)
         p.k = s.n_out
         p.a, p.a_row, p.a_col = s.dy + i * s.n_out, s.n_out, 1
         p.b, p.b_row, p.b_col = s.w + j * s.n_out, 1, s.n_out
@@ -281,21 +300,27 @@ cdef int dense_dx_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexc
 
 cdef int dense_dw_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const DenseBackward *s = <const DenseBackward *> call.payload
+    return dw_of(s, call.units, call.turn, s.panel, begin, end)
+
+cdef int dense_dw_rows(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    return dw_of(<const DenseBackward *> call.payload, call.parts, 0, -1, begin, end)
+
+cdef int dw_of(
+    const DenseBackward *s, Py_ssize_t units, Py_ssize_t turn, Py_ssize_t panel, Py_ssize_t begin, Py_ssize_t end
+) noexcept nogil:
     cdef Operand x = Operand(s.x, NULL, NULL, s.n_in)
     cdef int status = choose(&x, s.index, s.cursor, s.rows, s.n_index, s.n_all)
-    return status or multiply_dw(
-        &x, s.dy, s.dw, s.db, NULL, s.rows, s.n_out, s.bf16, call, s.panel, begin, end
-    )
+    return status or multiply_dw(&x, s.dy, s.dw, s.db, NULL, s.rows, s.n_out, s.bf16, units, turn, panel, begin, end)
 
 # dw = x.T @ dy and db = the sum of the rows of dy; with lr, w and b lose lr times these instead. Units: panels of
 # columns, or rows of dw, in turns or not; whoever computes the first row computes db, also where there is no row.
 cdef inline int multiply_dw(
     const Operand *x, const real *dy, real *dw, real *db, const double *lr, Py_ssize_t rows, Py_ssize_t n_out,
-    bint bf16, const Call *call, Py_ssize_t panel, Py_ssize_t begin, Py_ssize_t end,
+    bint bf16, Py_ssize_t all_units, Py_ssize_t units_of_turn, Py_ssize_t panel, Py_ssize_t begin, Py_ssize_t end,
 ) noexcept nogil:
     cdef Product p
-    cdef Py_ssize_t units = call.turn if call.turn > 0 else call.units      # of a turn
-    cdef Py_ssize_t turns = call.units // units, turn, first, i, j, at = begin
+    cdef Py_ssize_t units = units_of_turn if units_of_turn > 0 else all_units
+    cdef Py_ssize_t turns = all_units // units, turn, first, i, j, at = begin
     cdef int status = 0
     while at < end and status == 0:
         turn = at // units
@@ -322,6 +347,7 @@ cdef inline int multiply_dw(
 cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
     """Two calls, of which each may be left out: dw with db, then dx, because dy may be needed no more."""
     cdef DenseBackward *s = <DenseBackward *> calls.payload
+    cdef Py_ssize_t n_calls
     cdef int[3] words
     if s.dw is NULL and s.db is not NULL:
         return refuse(kernel, "dw is None, expected an array where db is one: they are computed together")
@@ -335,13 +361,20 @@ cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
     if s.dx is not NULL:
         calls[1] = calls[0]
         calls[1].body = dense_dx_body
-        divide_product(&calls[1], &(<DenseBackward *> calls[1].payload).panel, s.rows, s.n_in, s.n_out, s.bf16)
+        (<DenseBackward *> calls[1].payload).dw = (<DenseBackward *> calls[1].payload).db = NULL
+        if s.activation is NULL:
+            (<DenseBackward *> calls[1].payload).x = NULL
+        divide_product(
+            &calls[1], &(<DenseBackward *> calls[1].payload).panel, s.rows, s.n_in, s.n_out, s.bf16, dense_dx_rows
+        )
     if s.dw is not NULL:
         calls.bounds = NULL
         # What rounds and packs a block of rows anew in each turn gains nothing, and chosen rows lie anywhere.
         if s.bf16 or s.index is not NULL or not divide_into_turns(calls, &s.panel, s.n_in, s.n_out, s.rows):
-            divide_product(calls, &s.panel, s.n_in, s.n_out, s.rows, s.bf16, by_columns=True)
-        return 1 + (s.dx is not NULL)
+            divide_product(calls, &s.panel, s.n_in, s.n_out, s.rows, s.bf16, NULL)
+            calls.of_parts, calls.parts = dense_dw_rows, max(s.n_in, 1)
+        n_calls, s.w, s.dx = 1 + (s.dx is not NULL), NULL, NULL     # this call needs neither
+        return n_calls
     if s.dx is NULL:
         return 0
     calls[0] = calls[1]
@@ -349,7 +382,7 @@ cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
 
 kernel("""dense_backward(x: rows (rows, n_in), w: in (n_in, n_out), dy: in (rows, n_out), dx: out (rows, n_in) | None,
     dw: out (n_in, n_out) | None, db: out (n_out) | None, activation: name = None, alpha: cell | None = None, *,
-    beta: cell | None = None, bf16: flag = False)
+    beta: cell | None = None, bf16: flag = False) -> rows
 
     dx = (dy @ w.T) * f'(x), dw = x.T @ dy, db = dy.sum(0); dy is the gradient of x @ w + b.
 
@@ -372,14 +405,14 @@ cdef int dense_sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noex
     cdef Operand x = Operand(s.x, NULL, NULL, s.n_in)
     cdef int status = choose(&x, s.index, s.cursor, s.rows, s.n_index, s.n_all)
     return status or multiply_dw(
-        &x, s.dy, s.w, s.b, s.lr, s.rows, s.n_out, s.bf16, call, s.panel, begin, end
+        &x, s.dy, s.w, s.b, s.lr, s.rows, s.n_out, s.bf16, call.units, call.turn, s.panel, begin, end
     )
 
 cdef Py_ssize_t prepare_dense_sgd(str kernel, Call *call) except -1:
     cdef DenseSGD *s = <DenseSGD *> call.payload
     check_bf16(kernel, s.bf16)
     check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
-    divide_product(call, &s.panel, s.n_in, s.n_out, s.rows, s.bf16, by_columns=True)
+    divide_product(call, &s.panel, s.n_in, s.n_out, s.rows, s.bf16, NULL)
     return 1
 
 kernel("""dense_sgd(x: rows (rows, n_in), w: inout (n_in, n_out), b: inout (n_out) | None, dy: in (rows, n_out),

@@ -16,7 +16,7 @@ import re
 from sys import intern
 
 from fastnn._core.tape cimport (
-    CALL_END, CALL_NOT_FINITE, CALL_NUMBERS, CALL_WORDS, FASTNN_LAYOUT, Body, Call, CallBounds, CallNumber, Tape,
+    CALL_END, CALL_NOT_FINITE, CALL_NUMBERS, CALL_WORDS, FASTNN_LAYOUT, Body, Call, CallBounds, CallNumber, Reach, Tape,
     bounds_in_words, call_divide, call_number_holds, call_run, raise_status, run_now,
 )
 from fastnn._core.tape import layout

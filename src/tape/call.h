@@ -57,6 +57,10 @@ struct Call {
     ptrdiff_t grain;          /* how many of them are worth handing to another thread (about 5 us); 0: never */
     double nanoseconds;       /* about how long one of them takes, where grain is not 0 */
     int updates;              /* writes to parameters: from here on, a training step is completed */
+    Body of_rows;             /* computes the same rows of all outputs, of `rows`, from such rows of the inputs; or NULL */
+    ptrdiff_t rows;
+    Body of_parts;            /* computes units that lie behind each other in the memory of the outputs; or NULL */
+    ptrdiff_t parts;
     void *payload[CALL_WORDS];
 };
 
@@ -104,12 +108,16 @@ static inline void subnormals_as(size_t before) {
 }
 
 /* Run it: whoever runs a call does it so, and gets the same bits. */
-static inline int call_run(const Call *call, ptrdiff_t begin, ptrdiff_t end) {
-    if (!call->updates) return call->body(call, begin, end);
+static inline int call_run_by(Body body, const Call *call, ptrdiff_t begin, ptrdiff_t end) {
+    if (!call->updates) return body(call, begin, end);
     const size_t before = subnormals_are_zero();
-    const int status = call->body(call, begin, end);
+    const int status = body(call, begin, end);
     subnormals_as(before);
     return status;
+}
+
+static inline int call_run(const Call *call, ptrdiff_t begin, ptrdiff_t end) {
+    return call_run_by(call->body, call, begin, end);
 }
 
 /* Let threads share the units of a call, of which each takes about so many nanoseconds. */

@@ -141,7 +141,7 @@ def run_epochs(
     cdef Py_ssize_t i, begun = 0
     try:
         for i in range(len(tapes)):
-            (<Tape> tapes[i]).begin()
+            begin_replay(<Tape> tapes[i], &player)
             begun += 1
         return run_batches(
             gather, step, gather_rest, step_rest, index, cursor, value, batch_size, shuffle, seed, first_epoch, losses,

@@ -35,29 +35,53 @@ cdef int player_for(Player *player, Team helpers) except -1:
     return 0
 
 
+cdef int begin_replay(Tape tape, const Player *player) except -1:
+    """Mark a tape as being replayed, by one thread and not from within, and arrange it for the threads."""
+    if owner_exists(&tape.replayer):
+        raise RuntimeError("the tape is being replayed already")
+    owner_take(&tape.replayer)
+    tape.error = None       # of a replay that a fork has left behind
+    if player.shared is not NULL:
+        try:
+            arrange(tape, player)
+        except BaseException:
+            owner_give_back(&tape.replayer)
+            raise
+    return 0
+
+
 cdef int play(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexcept nogil:
     """Run calls; one that takes long is run in slices, so that signals are looked at in time.
 
     Returns 0 also where a call has ended the replay before its last one.
     """
+    if not all_in_bounds(tape, begin, end):
+        return CALL_OUT_OF_BOUNDS
+    if tape.arranged_for != 0 and player.shared is not NULL and begin == 0 and end == tape.length:
+        return play_arranged(tape, player)
+    return play_calls(tape, begin, end, player)
+
+
+cdef int play_calls(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexcept nogil:
     cdef const Call *call
     cdef Py_ssize_t i
     cdef bint updating = False
     cdef int status
-    if not all_in_bounds(tape, begin, end):
-        return CALL_OUT_OF_BOUNDS
     for i in range(begin, end):
         call = &tape.calls[i]
         updating = updating or call.updates
         if tape.calls_python and not call_in_bounds(call):      # a function has changed a number just now
             return CALL_OUT_OF_BOUNDS
-        if updating or not takes_long(call, player):
-            status = run_units(call, 0, call.units, player)
-        else:
-            status = run_in_slices(call, tape, player)
+        status = play_call(call, updating, tape, player)
         if status != 0:
             return error_of(status)
     return 0
+
+
+cdef inline int play_call(const Call *call, bint updating, Tape tape, Player *player) noexcept nogil:
+    if updating or not takes_long(call, player):
+        return run_units(call, 0, call.units, player)
+    return run_in_slices(call, tape, player)
 
 
 cdef inline int error_of(int status) noexcept nogil:

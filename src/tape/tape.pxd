@@ -36,8 +36,13 @@ cdef extern from "tape/call.h":
         Py_ssize_t grain
         double nanoseconds
         int updates
+        Body of_rows
+        Py_ssize_t rows
+        Body of_parts
+        Py_ssize_t parts
         void *payload[24]
     bint call_number_holds(const Call *call, const CallNumber *number) noexcept nogil
+    int call_run_by(Body body, const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
     int call_run(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
     bint call_in_bounds(const Call *call) noexcept nogil
     void call_divide(Call *call, double nanoseconds) noexcept nogil
@@ -45,6 +50,29 @@ cdef extern from "tape/call.h":
 cdef extern from "team/owner.h":
     ctypedef struct Owner "owner":
         pass
+
+cdef struct Reach:              # memory that a call reads or writes
+    const char *low
+    const char *high
+    Py_ssize_t of_row           # its bytes for each row of the call, in order; 0: any of it for each
+    Py_ssize_t of_part          # the same for each of its parts, where they are in order here
+    bint written
+
+cdef struct Links:              # of a call
+    Py_ssize_t first            # of its reaches
+    Py_ssize_t count            # -1: nobody knows what it reads or writes
+
+cdef struct Trial:              # which way of replaying takes less time, see regions.pxi
+    Py_ssize_t left             # replays until it is tried again
+    bint alone                  # what was found: by one thread
+    Py_ssize_t shared           # replays of a trial that goes on, by all threads, and by one
+    Py_ssize_t one
+    double begun
+    double least_shared
+    double least_alone
+
+cdef struct Region              # see regions.pxi
+cdef struct Item
 
 cdef class Tape:
     cdef Call *calls
@@ -55,14 +83,26 @@ cdef class Tape:
     cdef Py_buffer *buffers         # of the arrays, exported so that nobody can resize or free them
     cdef Py_ssize_t n_buffers
     cdef Py_ssize_t buffer_capacity
+    cdef Links *links               # of each call
+    cdef Reach *reaches
+    cdef Py_ssize_t n_reaches
+    cdef Py_ssize_t reach_capacity
+    cdef Region *regions            # for so many threads as it is arranged for
+    cdef Item *items
+    cdef Py_ssize_t *begins
+    cdef Py_ssize_t n_regions
+    cdef double gained              # nanoseconds, by sharing it out
+    cdef Trial trial
+    cdef Py_ssize_t n_chunks        # -1: not counted
+    cdef int arranged_for           # so many threads; below 0: of a team that divides all; 0: not
     cdef list kept                  # numbers and Python functions
     cdef object error
     cdef Owner replayer             # the thread that replays it
 
-    cdef int reserve(self, Py_ssize_t n_calls, Py_ssize_t n_buffers) except -1
-    cdef void append(self, const Call *call) noexcept
+    cdef int reserve(self, Py_ssize_t n_calls, Py_ssize_t n_buffers, Py_ssize_t n_reaches) except -1
+    cdef Py_ssize_t count_chunks(self) except -1
+    cdef void append(self, const Call *call, const Reach *reaches, Py_ssize_t n_reaches) noexcept
     cdef void hold(self, const Py_buffer *buffer) noexcept
-    cdef int begin(self) except -1
     cdef int run(self, bint is_short) except -1
     cdef int fail(self, int status) except -1
 

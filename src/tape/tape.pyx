@@ -66,11 +66,16 @@ cdef class Tape:
             PyBuffer_Release(&self.buffers[i])
         free(self.buffers)
         free(self.calls)
+        free(self.links)
+        free(self.reaches)
+        free(self.regions)
+        free(self.items)
+        free(self.begins)
 
     def __len__(self):
         return self.length
 
-    cdef int reserve(self, Py_ssize_t n_calls, Py_ssize_t n_buffers) except -1:
+    cdef int reserve(self, Py_ssize_t n_calls, Py_ssize_t n_buffers, Py_ssize_t n_reaches) except -1:
         """Make room, so that appending cannot fail half-way."""
         cdef Py_ssize_t capacity
         cdef void *memory
@@ -81,7 +86,17 @@ cdef class Tape:
             memory = realloc(self.calls, capacity * sizeof(Call))
             if memory is NULL:
                 raise MemoryError(f"no memory for a tape of {capacity} calls")
-            self.calls, self.capacity = <Call *> memory, capacity
+            self.calls = <Call *> memory
+            memory = realloc(self.links, capacity * sizeof(Links))
+            if memory is NULL:
+                raise MemoryError(f"no memory for a tape of {capacity} calls")
+            self.links, self.capacity = <Links *> memory, capacity
+        if self.n_reaches + n_reaches > self.reach_capacity:
+            capacity = 2 * self.reach_capacity + n_reaches + 64
+            memory = realloc(self.reaches, capacity * sizeof(Reach))
+            if memory is NULL:
+                raise MemoryError(f"no memory for a tape that holds {capacity} arrays")
+            self.reaches, self.reach_capacity = <Reach *> memory, capacity
         if self.n_buffers + n_buffers > self.buffer_capacity:
             capacity = 2 * self.buffer_capacity + 64
             memory = realloc(self.buffers, capacity * sizeof(Py_buffer))
@@ -90,9 +105,15 @@ cdef class Tape:
             self.buffers, self.buffer_capacity = <Py_buffer *> memory, capacity
         return 0
 
-    cdef void append(self, const Call *call) noexcept:
+    cdef void append(self, const Call *call, const Reach *reaches, Py_ssize_t n_reaches) noexcept:
+        """Append a call with all the memory that it reads or writes; NULL: it is not known."""
         self.calls[self.length] = call[0]
+        self.links[self.length] = Links(self.n_reaches, n_reaches if reaches is not NULL else -1)
+        if reaches is not NULL:
+            memcpy(self.reaches + self.n_reaches, reaches, n_reaches * sizeof(Reach))
+            self.n_reaches += n_reaches
         self.length += 1
+        self.arranged_for, self.n_chunks = 0, -1
         self.n_bounded += call.bounds is not NULL
 
     cdef void hold(self, const Py_buffer *buffer) noexcept:
@@ -106,29 +127,21 @@ cdef class Tape:
             raise TypeError(f"Tape.call expects a function without arguments, got {type(function).__name__}")
         cdef Call call
         cdef PythonCall *python = <PythonCall *> call.payload
-        self.reserve(1, 0)
+        self.reserve(1, 0, 0)
         self.kept.append(function)
         memset(&call, 0, sizeof(Call))
         call.body = call_python
         call.units = 1
         python.function, python.tape = <void *> function, <void *> self
-        self.append(&call)
+        self.append(&call, NULL, 0)
         self.calls_python = True
-
-    cdef int begin(self) except -1:
-        """Mark the tape as being replayed, by one thread and not from within."""
-        if owner_exists(&self.replayer):
-            raise RuntimeError("the tape is being replayed already")
-        owner_take(&self.replayer)
-        self.error = None       # of a replay that a fork has left behind
-        return 0
 
     cdef int run(self, bint is_short) except -1:
         """Replay all calls; a short replay does not let other Python threads in."""
         cdef Player player
         cdef int status
         player_for(&player, None)
-        self.begin()
+        begin_replay(self, &player)
         if is_short:
             status = play(self, 0, self.length, &player)
         else:
@@ -155,12 +168,59 @@ cdef class Tape:
 
     @property
     def chunks(self):
-        """Into how many chunks, each worth handing to another thread, the calls can be divided, all together."""
+        """Into how many chunks, each worth handing to another thread, the calls can be divided, all together; or 0."""
+        if self.n_chunks < 0:
+            self.n_chunks = self.count_chunks()
+        return self.n_chunks
+
+    cdef Py_ssize_t count_chunks(self) except -1:
+        cdef Player player
         cdef Py_ssize_t i, total = 0
+        cdef double nanoseconds = 0
         for i in range(self.length):
-            if self.calls[i].grain > 0 and self.calls[i].units >= 2 * self.calls[i].grain:
-                total += self.calls[i].units // self.calls[i].grain
-        return total
+            if self.calls[i].grain > 0 and self.calls[i].units > 1:
+                nanoseconds += nanoseconds_of(&self.calls[i])
+                if self.calls[i].units >= 2 * self.calls[i].grain:
+                    total += self.calls[i].units // self.calls[i].grain
+        if self.calls_python:
+            return total
+        if nanoseconds < LEAST_SHARED:
+            return 0
+        memset(&player, 0, sizeof(Player))
+        player.n_threads, player.most_chunks = 2, 2 * CHUNKS_PER_THREAD
+        arrange(self, &player)
+        return <Py_ssize_t> (nanoseconds / OF_CHUNK) if self.gained > 0 else 0
+
+    def tasks(self, Team team not None):
+        """What a team runs one behind the other.
+
+        Returns
+        -------
+        list
+            For each task its chunks, each a list of (call, "units", "rows" or "parts", begin, end); or the number of a
+            call that runs alone.
+        """
+        cdef Player player
+        cdef const Region *region
+        cdef const Item *item
+        cdef Py_ssize_t i, j, k
+        player_for(&player, team)
+        arrange(self, &player)
+        tasks = []
+        for i in range(self.n_regions):
+            region = &self.regions[i]
+            chunks = []
+            for j in range(region.first, region.first + region.chunks if region.call < 0 else 0):
+                chunk = []
+                chunks.append(chunk)
+                for k in range(self.begins[j], self.begins[j + 1]):
+                    item = &self.items[k]
+                    by = "rows" if item.body == self.calls[item.call].of_rows else "parts"
+                    if item.body == self.calls[item.call].body:
+                        by = "units"
+                    chunk.append((item.call, by, item.begin, item.end))
+            tasks.append(chunks if region.call < 0 else region.call)
+        return tasks
 
     @property
     def work(self):
@@ -204,7 +264,7 @@ cdef class Tape:
             raise ValueError(f"replay: parts is {parts}, expected at least 1")
         player_for(&player, team)
         player.stop = <void *> stop
-        self.begin()
+        begin_replay(self, &player)
         with nogil:
             status = play(self, begin, behind, &player) if parts == 1 else play_in_parts(self, begin, behind, parts)
         owner_give_back(&self.replayer)
@@ -269,6 +329,7 @@ cdef object bounds_in_words(const CallNumber *number):
     return " and ".join(filter(None, (low, high))) or "that is not NaN"
 
 
+include "regions.pxi"
 include "player.pxi"
 include "rows_reader.pxi"
 include "rows_function.pxi"

@@ -1,0 +1,263 @@
+"""Regions: which calls of a tape threads run as one task, and that the bits are those of one call after the other."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from nets import same_bits
+
+from fastnn import SGD, Adam, BatchNorm, Dense, Model, kernels
+from fastnn._core.tape import Tape
+from fastnn._core.team import Team
+
+
+def tape_of(net, x, t, rows=64, guarded=False):
+    """The step of a fit, with Adam; perhaps with a guard of the gradients before the update."""
+    training, (x, t, *_) = net._trainer.ready(x, t, None, "cross_entropy", Adam())
+
+    def step(batch, tape):
+        training.step(batch, tape, guarded)
+
+    return training.plan(rows, t, 0, guarded).recorded(rows, step)[1]
+
+
+def classifier(sizes, **options):
+    return Model([*(Dense(n, "relu") for n in sizes[1:-1]), Dense(sizes[-1], "softmax")], seed=0, **options)
+
+
+def data(n_in, n_out, rows=256):
+    rng = np.random.default_rng(1)
+    return rng.normal(size=(rows, n_in)).astype(np.float32), rng.integers(0, n_out, rows)
+
+
+def shapes_of(tasks):
+    """What each task is, how many calls it has and in how many chunks: ("rows", 3, 2)."""
+    found = []
+    for task in tasks:
+        items = [] if isinstance(task, int) else [item for chunk in task for item in chunk]
+        found.append((items[0][1], len({item[0] for item in items}), len(task)) if items else "alone")
+    return found
+
+
+@pytest.fixture(scope="module")
+def two():
+    with Team(2) as team:
+        yield team
+
+
+def test_a_step_waits_four_times(two):
+    """Forward by rows, dx by rows, dw of all layers, the update; the loss and what counts stand between them."""
+    tape = tape_of(classifier((54, 128, 128, 7)), *data(54, 7))
+    shapes = shapes_of(tape.tasks(two))
+    assert [shape for shape in shapes if shape != "alone"] == [
+        ("rows", 3, 2),
+        ("rows", 2, 2),
+        ("parts", 3, 2),
+        ("units", 1, 2),
+    ]
+
+
+def test_chunks_are_as_long_as_each_other_and_hold_every_unit_once(two):
+    tape = tape_of(classifier((54, 128, 128, 7)), *data(54, 7))
+    for task in tape.tasks(two):
+        units = {}
+        for chunk in [] if isinstance(task, int) else task:
+            assert chunk
+            for call, by, begin, end in chunk:
+                units.setdefault((call, by), []).append((begin, end))
+        for parts in units.values():
+            assert parts[0][0] == 0
+            assert all(before[1] == after[0] < after[1] for before, after in pairwise(parts))
+    rows, alone_1, alone_2, dx, _, count, update = tape.tasks(two)
+    assert {item[2:] for chunk in rows + dx for item in chunk} == {(0, 32), (32, 64)}
+    assert all(isinstance(call, int) for call in (alone_1, alone_2, count))
+    n = [sum(end - begin for *_, begin, end in chunk) for chunk in update]
+    assert sum(n) == 54 * 128 + 128 + 128 * 128 + 128 + 128 * 7 + 7
+    assert 0.4 < n[0] / sum(n) < 0.6
+
+
+def test_the_update_is_cut_where_the_gradients_were(two):
+    """So that a core updates mostly what it has computed: by no more than a cache line is it another number."""
+    net = classifier((54, 128, 128, 7))
+    *_, dw, _, update = tape_of(net, *data(54, 7)).tasks(two)
+    (*_, end), rest = update[0][0], dw[1][0]
+    assert rest[0] == dw[0][-1][0]  # the cut is within a layer, the second: 54 x 128 and 128 numbers stand before it
+    assert abs(54 * 128 + 128 + rest[2] * 128 - end) <= 16
+
+
+@pytest.mark.parametrize(
+    ("net", "rows", "shapes"),
+    [
+        (lambda: Model([Dense(64, "relu"), BatchNorm(), Dense(64, "relu"), Dense(7, "softmax")], seed=0), 128, 2),
+        (lambda: Model([Dense(700, "relu"), Dense(700, "relu"), Dense(7, "softmax")], seed=0), 8, 0),
+    ],
+    ids=["all rows are needed in between", "wide weights, few rows"],
+)
+def test_regions_of_rows_end_where_they_have_to(two, net, rows, shapes):
+    tape = tape_of(net(), *data(54, 7), rows=rows)
+    found = [shape for shape in shapes_of(tape.tasks(two)) if shape[0] == "rows"]
+    assert len(found) == shapes
+
+
+def test_small_steps_are_not_shared_out(two):
+    """A core would have to give up the parameters that it has read, line by line."""
+    tape = tape_of(classifier((20, 64, 64, 2)), *data(20, 2), rows=32)
+    assert tape.chunks == 0
+    assert tape.tasks(two) == list(range(len(tape)))
+    larger = tape_of(classifier((64, 64, 64, 10)), *data(64, 10), rows=64)
+    assert larger.chunks > 1
+    assert len(larger.tasks(two)) < len(larger)
+
+
+# The order of calls is kept wherever it counts: calls drawn at random over few arrays, so that most depend on others
+
+
+def random_tape(rng, k, rows, n):
+    """Calls that read and write the same arrays, rows, parts of them, and vectors over the same memory."""
+    arrays = [np.zeros((rows, n), np.float32) for _ in range(5)]
+    flat = [array.reshape(-1) for array in arrays]
+    w, dw = np.zeros((n, n), np.float32), np.zeros((n, n), np.float32)
+    b, db = np.zeros(n, np.float32), np.zeros(n, np.float32)
+    moments, halves = [np.zeros(n * n, np.float32) for _ in range(2)], [array[: rows // 2] for array in arrays]
+    everything = [*arrays, w, dw, b, db, *moments]
+    tape = Tape()
+
+    def some(of, count):
+        return [of[i] for i in rng.choice(len(of), count, replace=False)]
+
+    def dense():
+        x, y = some(arrays, 2)
+        k.dense_forward(x, w, b, y, "tanh", tape=tape)
+
+    def backward():
+        x, dy, dx = some(arrays, 3)
+        k.dense_backward(x, w, dy, dx, dw, db, "tanh" if rng.random() < 0.5 else None, tape=tape)
+
+    def half():
+        x, y = some(halves, 2)
+        k.relu_forward(x, y, tape=tape)
+
+    def shifted():
+        x, y = (array[1:] if rng.random() < 0.5 else array[:-1] for array in some(arrays, 2))
+        k.sigmoid_forward(x, y, tape=tape)
+
+    def vectors():
+        x, y = some(flat, 2)
+        k.copy(x.reshape(-1, 1), y.reshape(-1, 1), tape)
+
+    def pair():
+        x, y, z = some(arrays, 3)
+        k.add(x, z, y, tape)
+
+    def adam():
+        k.adam(w.reshape(-1), dw.reshape(-1), *moments, 1e-2, 3.0, tape=tape)
+
+    makes = [
+        dense,
+        dense,
+        backward,
+        backward,
+        half,
+        shifted,
+        shifted,
+        vectors,
+        pair,
+        adam,
+        lambda: k.softmax_forward(*some(arrays, 2), tape),
+        lambda: k.tanh_backward(*some(arrays, 3), tape),
+    ]
+    for make in rng.choice(len(makes), 14):
+        makes[make]()
+
+    def begin():
+        start = np.random.default_rng(5)
+        for array in everything:
+            array[...] = start.normal(size=array.shape) * 0.3
+        moments[1][...] = np.abs(moments[1])
+
+    return tape, begin, everything
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_order_of_calls_gives_the_same_bits(seed):
+    rng = np.random.default_rng(seed)
+    rows, n = [(64, 64), (40, 24), (130, 30), (24, 24)][seed % 4]
+    tape, begin, everything = random_tape(rng, kernels.float32, rows, n)
+    begin()
+    for _ in range(2):
+        tape.replay()
+    expected = [array.copy() for array in everything]
+    for n_threads in (2, 3, 4):
+        with Team(n_threads, divide_all=True) as team:
+            for _ in range(3):
+                begin()
+                for _ in range(2):
+                    tape.replay(team=team)
+                assert all(same_bits(array, other) for array, other in zip(everything, expected, strict=True))
+
+
+@pytest.mark.parametrize("divide_all", [False, True])
+def test_an_update_waits_for_the_guard_before_it(divide_all):
+    """Which is shared out itself, and reads what the update reads, so that they could run as one."""
+    k, n = kernels.float32, 50000
+    w, dw, m, v = (np.full(n, 0.5, np.float32) for _ in range(4))
+    dw[[3, n - 5]] = np.nan
+    tape = Tape()
+    k.guard_numbers(dw, tape)
+    k.adam(w, dw, m, v, 1e-2, 3.0, tape=tape)
+    for n_threads in (2, 3, 4):
+        with Team(n_threads, divide_all) as team:
+            for _ in range(20):
+                with pytest.raises(FloatingPointError):
+                    tape.replay(team=team)
+    assert all((array == 0.5).all() for array in (w, m, v))
+
+
+@pytest.mark.parametrize("batch_size", [32, 64, 100])
+@pytest.mark.parametrize("optimizer", [Adam, lambda **o: SGD(0.05, momentum=0.9, **o)], ids=["adam", "momentum"])
+@pytest.mark.parametrize("options", [{}, {"clip_norm": 1.0}, {"accumulate": 2}], ids=["", "clipped", "accumulated"])
+def test_nets_whose_steps_are_regions_train_to_the_same_bits(batch_size, optimizer, options):
+    x, t = data(54, 7)
+
+    def trained(n_threads):
+        net = classifier((54, 128, 100, 7))
+        net.fit(
+            x, t, optimizer=optimizer(**options), epochs=3, batch_size=batch_size, n_threads=n_threads, verbose=False
+        )
+        return net
+
+    one = trained(1)
+    for n_threads in (2, 3, 4):
+        other = trained(n_threads)
+        assert same_bits(other.params, one.params)
+        assert other.history.loss == one.history.loss
+
+
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_trials_of_both_ways_change_no_bit(n_threads):
+    """Whether threads help is tried now and then: here several times, and one replay is as good as the other."""
+    x, t = data(64, 10, rows=640)
+
+    def trained(n_threads):
+        net = classifier((64, 64, 64, 10))
+        net.fit(x, t, epochs=100, batch_size=64, n_threads=n_threads, verbose=False)
+        return net
+
+    one, other = trained(1), trained(n_threads)
+    assert same_bits(other.params, one.params)
+    assert other.history.loss == one.history.loss
+
+
+def test_a_tape_is_arranged_anew_for_another_team_and_after_more_calls():
+    k, rng, tape = kernels.float32, np.random.default_rng(0), Tape()
+    x, y = rng.normal(size=(512, 256)).astype(np.float32), np.zeros((512, 256), np.float32)
+    k.tanh_forward(x, y, tape)
+    for n_threads in (2, 4, 3):
+        k.sigmoid_forward(y, y, tape)
+        tape.replay()
+        expected = y.copy()
+        with Team(n_threads, divide_all=n_threads == 4) as team:
+            for _ in range(2):
+                y[...] = 0
+                tape.replay(team=team)
+                assert same_bits(y, expected)
