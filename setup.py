@@ -142,6 +142,8 @@ def compiler_flags():
     compile_flags += ["-O1", "-g1"] if DEBUG or SANITIZE else ["-O3", "-g0", "-fno-asynchronous-unwind-tables"]
     link_flags = [] if DEBUG or SANITIZE or sys.platform == "darwin" else ["-s"]
     link_flags += ["-Wl,-z,noseparate-code"] if link_flags and sys.platform.startswith("linux") else []  # fewer pages
+    if link_flags and sys.platform.startswith("linux"):
+        compile_flags += ["-fno-plt"]  # what Python's and C's library have is called by its address: less code
     if SANITIZE:
         sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
         compile_flags += [*sanitizers, "-fno-wrapv"]  # Python's flags define what a signed sum that overflows is
@@ -178,7 +180,7 @@ def extensions():
                 macros = [("FASTNN_DOUBLE", str(int(dtype == "float64"))), (f"PyInit_{family}", f"PyInit_{name}")]
                 copies = {"losses": FEW_COPIES, "activations": FEW_COPIES, "optimizers": ONE_WIDTH}.get(family, [])
                 copies = copies if sys.platform != "win32" else []
-                if isa == "baseline" and isa_flags and "-O3" in compile_flags and family not in ("dense", "optimizers"):
+                if isa == "baseline" and isa_flags and "-O3" in compile_flags and family != "dense":
                     copies = [*copies, *SMALL_VECTORS]
                 yield extension(name, *sources, isa_flags=[*isa_flags, *copies], macros=macros)
     for module in MODULES:

@@ -89,6 +89,7 @@ NOT_WORTH_IT = {
     ("embedding_sgd_body", "float64", "baseline"): "the sums of one row of a table",
     ("embedding_sgd_body", "float32", "baseline"): "looks for the rows of a number, one by one",
     ("quantiles_body", "float32", "baseline"): "the few levels that cross add to the gradient of others",
+    ("bound_column_norms_body", "float32", "baseline"): "a root for each column, once for all its rows",
     ("bound_column_norms_body", "float64", "baseline"): "a root for each column, once for all its rows",
     ("cross_entropy_labels_from_logits_body", "float64", "baseline"): "the losses of rows: each has one label",
     ("cross_entropy_labels_from_logits_body", "float64", "avx2"): "the losses of rows: each has one label",

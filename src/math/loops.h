@@ -172,8 +172,9 @@ ALWAYS_INLINE int all_finite(const real *x, ptrdiff_t n) {
     for (; i + WIDE <= n; i += WIDE) {
         UNROLL for (int v = 0; v < VECTORS; v++) vectors[v] += *(const vec *)(x + i + v * LANES) * 0;
     }
-    memcpy(lanes, vectors, sizeof lanes);
-    for (int lane = 0; lane < WIDE; lane++) total += lanes[lane];
+    UNROLL for (int v = 1; v < VECTORS; v++) vectors[0] += vectors[v];
+    memcpy(lanes, vectors, sizeof *vectors);
+    for (int lane = 0; lane < LANES; lane++) total += lanes[lane];
     for (; i < n; i++) total += x[i] * 0;
     return total == 0;
 }
