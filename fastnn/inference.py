@@ -178,7 +178,7 @@ class Predictor:
         if stop is None:
             work()
         else:
-            threads.together(min(n_threads, n_blocks), work, stop.set)
+            threads.together(min(n_threads, n_blocks), work, stop)
         return out
 
     def _even_rows(self, n: int) -> int:

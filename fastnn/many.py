@@ -139,7 +139,7 @@ def fit_each(
     progress = Progress(len(nets), verbose, "net")
     with progress:
         errors_of_numpy = np.errstate(**np.geterr())  # as code of users is to see them, in any thread
-        threads.together(max(n, 1), errors_of_numpy(work), stop.set, helps=False)
+        threads.together(max(n, 1), errors_of_numpy(work), stop, helps=False)
     if errors:
         try:
             raise _error_of(errors, title)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastnn._core import team
-from fastnn._core.team import most_threads, run_threads, start_threads, wait_for
+from fastnn._core.team import Stop, most_threads, run_threads, start_threads, wait_for
 from fastnn.checks import count
 
 _WORTH_STARTING = 400  # chunks of about 5 us: with fewer, threads take longer to start than they save
@@ -115,10 +115,10 @@ def _quota(file: str | os.PathLike[str] = _QUOTA) -> float:
     return float(most_threads) if quota == "max" else max(1.0, int(quota) / int(period))
 
 
-def together(n_threads: int, work: Callable[[], None], stop: Callable[[], object], helps: bool = True) -> None:
+def together(n_threads: int, work: Callable[[], None], stop: Stop, helps: bool = True) -> None:
     """Run `work` in so many threads at once, or as many as the system allows, this one among them.
 
-    Where one raises, `stop` is called, which shall let the others end, and the first error is raised here. They need
+    Where one raises, `stop` is set, which shall let the others end, and the first error is raised here. They need
     no places of their own, as a `Team` does: nobody waits for somebody else before the end.
 
     Where this thread does not help, it waits, unless no other can be started: what a signal's handler raises is then
@@ -131,17 +131,17 @@ def together(n_threads: int, work: Callable[[], None], stop: Callable[[], object
             work()
         except BaseException as error:
             errors.append(error)
-            stop()
+            stop.set()
 
     ends: list[Any] = []
-    if helps or run_threads(guarded, [()] * n_threads, stop) == 0:  # which has waited for them when it raises
+    if helps or run_threads(guarded, n_threads, stop) == 0:  # which has waited for them when it raises
         try:
             if n_threads > 1:
                 ends = start_threads(guarded, [()] * (n_threads - 1))
             guarded()
-            wait_for(ends, stop)
+            wait_for(ends, stop.set)
         except BaseException:  # of a signal's handler, as on Ctrl-C
-            stop()
+            stop.set()
             wait_for(ends)
             raise
     if errors:

@@ -16,7 +16,7 @@ import pytest
 from nets import DTYPES, each_dtype, memory_of, same_bits
 
 from fastnn import SGD, Adam, Dense, EarlyStopping, Layer, Model, fit_many, threads
-from fastnn._core.tape import Tape
+from fastnn._core.tape import Tape, run_epochs
 from fastnn._core.team import Team, most_threads
 
 OPTIMIZERS = {"plain": lambda: SGD(0.01), "momentum": lambda: SGD(0.01, momentum=0.9), "adam": lambda: Adam(0.001)}
@@ -445,11 +445,38 @@ def work():
         stop.wait(50)
 sent = interrupt_in(0.3)
 try:
-    threads.together(3, work, stop.set)
+    threads.together(3, work, stop)
 except KeyboardInterrupt:
     print("ended", stop.is_set(), time.perf_counter() - sent[0] < 30)
 """
         assert run(PREPARE + script).stdout.split() == ["ended", "True", "True"]
+
+
+def test_epochs_do_not_ask_for_the_gil_while_no_signal_is_due():
+    def ends_while_this_thread_holds_the_gil():
+        begun, losses = threading.Event(), np.full(10, -1.0)
+
+        def work():
+            begun.set()
+            of_all = np.arange(20_000), np.zeros(1, np.int64), np.zeros(1)
+            run_epochs(Tape(), Tape(), None, None, *of_all, 10, True, 0, 0, losses)  # 4 ms
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        begun.wait()
+        deadline = time.perf_counter() + 1
+        while losses[-1] < 0 and time.perf_counter() < deadline:
+            pass
+        ended = losses[-1] == 0
+        thread.join()
+        return ended
+
+    before = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(1000)  # who has it keeps it, until it waits
+        assert any(ends_while_this_thread_holds_the_gil() for _ in range(10))  # a signal is due after 10 ms, if it lost
+    finally:  # its processor meanwhile
+        sys.setswitchinterval(before)
 
 
 if hasattr(os, "sched_setaffinity"):  # elsewhere a process may use all processors

@@ -58,6 +58,7 @@ def run_epochs(
     stop: Stop | None = None,
     shuffling: Shuffle | None = None,
     ledger: Ledger | None = None,
+    in_turn: bool = False,
 ) -> tuple[int, int] | None: ...
 
 class Shuffle:

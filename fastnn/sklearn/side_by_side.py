@@ -53,7 +53,7 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, validation_data: Any
     n = min(len(own), threads.available() if e.n_threads is None else e.n_threads)
     errors_of_numpy = np.errstate(**np.geterr())
     try:
-        threads.together(n, errors_of_numpy(work), stop.set, helps=False)
+        threads.together(n, errors_of_numpy(work), stop, helps=False)
     finally:
         for net in own:
             net.__dict__.pop("_validation_data", None)

@@ -158,7 +158,10 @@ class Fit:
             fitting.augmenting.begin(first * plan.n_batches)
         batches, gathers = self._between_batches(plan) if self.calls.in_batches else (None, None)
         try:
-            diverged = plan.run(*self._order, first, np.empty(n), team, self.stop, gathers, ledger=Ledger(history.loss))
+            diverged = plan.run(
+                *self._order, first, np.empty(n), team, self.stop, gathers, ledger=Ledger(history.loss),
+                in_turn=not fitting.looks,
+            )  # fmt: skip
             if batches is not None and diverged is None:
                 batches.end()
         except Stopped as stopped:

@@ -352,6 +352,7 @@ class EpochPlan:
         gathers: tuple[Tape, Tape | None] | None = None,
         shuffling: Shuffle | None = None,
         ledger: Ledger | None = None,
+        in_turn: bool = False,
     ) -> tuple[int, int] | None:
         """Replay as many epochs as `losses` has places; return (epoch, batch) where a number became non-finite.
 
@@ -364,5 +365,5 @@ class EpochPlan:
         return self._claim.run(
             run_epochs, gather, self.step, gather_rest, self.step_rest, self.order, self.cursor,
             self.batch.value, self.rows, shuffle, seed, first_epoch, losses, team, stop, shuffling,
-            ledger,
+            ledger, in_turn,
         )  # fmt: skip

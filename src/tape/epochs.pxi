@@ -92,6 +92,7 @@ def run_epochs(
     Tape gather, Tape step, Tape gather_rest, Tape step_rest, int64_t[::1] index, int64_t[::1] cursor,
     double[::1] value, Py_ssize_t batch_size, bint shuffle, uint64_t seed, Py_ssize_t first_epoch, double[::1] losses,
     Team team=None, stop=None, Shuffle shuffling=None, Ledger ledger=None,
+    bint in_turn=False,
 ):
     """Replay a gather and a step per batch, without the GIL, for as many epochs as `losses` has places.
 
@@ -118,6 +119,9 @@ def run_epochs(
     ledger
         Receives the epochs that are complete, whatever is raised, or None. Its rule ends the epochs, if it has one;
         then they also end when a tenth of a second is over.
+    in_turn
+        Whether little Python runs behind this call, so that it is worth waiting awake while another of the threads that
+        have a Stop in common runs theirs.
 
     Returns
     -------
@@ -145,7 +149,7 @@ def run_epochs(
             begun += 1
         return run_batches(
             gather, step, gather_rest, step_rest, index, cursor, value, batch_size, shuffle, seed, first_epoch, losses,
-            shuffling, ledger, &player,
+            shuffling, ledger, &player, stop if in_turn and isinstance(stop, Stop) else None,
         )
     finally:
         for i in range(begun):
@@ -155,7 +159,7 @@ def run_epochs(
 cdef object run_batches(
     Tape gather, Tape step, Tape gather_rest, Tape step_rest, int64_t[::1] index, int64_t[::1] cursor,
     double[::1] value, Py_ssize_t batch_size, bint shuffle, uint64_t seed, Py_ssize_t first_epoch, double[::1] losses,
-    Shuffle shuffling, Ledger ledger, Player *player,
+    Shuffle shuffling, Ledger ledger, Player *player, Stop turns,
 ):
     cdef Py_ssize_t n = index.shape[0], n_batches = index.shape[0] // batch_size, epoch = 0, i = 0, rows
     cdef Py_ssize_t n_all = n_batches + (n % batch_size != 0), trained, done = 0
@@ -165,6 +169,8 @@ cdef object run_batches(
     cdef Patience patience = None if ledger is None else ledger.patience
     cdef double added = 0 if ledger is None else ledger.added
     with nogil:
+        if turns is not None:
+            turns.give_turn()
         for epoch in range(losses.shape[0]):
             if shuffle:
                 status = permute(&index[0], n, seed, first_epoch + epoch, step, player)
@@ -210,6 +216,8 @@ cdef object run_batches(
                 break
             if status != 0:     # a signal was seen behind the last batch
                 break
+        if turns is not None:
+            turns.take_turn()
     if ledger is not None:      # before anything is raised, and before Python goes on
         ledger.write([losses[epoch] for epoch in range(done)], n)
     if status == CALL_NOT_FINITE:

@@ -117,13 +117,15 @@ cdef class Shuffle:
         """Signals are looked at as in `permute`, but not while the lock is held: a handler may draw, too."""
         if self.lock is None:
             return self.reorder(index, n, tape, player)
-        with gil:
-            try:
-                with self.lock:
-                    return self.reorder(index, n, tape, NULL)
-            except BaseException as error:      # of a signal's handler, while it waits
-                tape.error = error
-                return CALL_RAISED
+        return self.reorder_locked(index, n, tape)
+
+    cdef int reorder_locked(self, int64_t *index, Py_ssize_t n, Tape tape) noexcept with gil:
+        try:
+            with self.lock:
+                return self.reorder(index, n, tape, NULL)
+        except BaseException as error:      # of a signal's handler, while it waits
+            tape.error = error
+            return CALL_RAISED
 
     cdef int reorder(self, int64_t *index, Py_ssize_t n, Tape tape, Player *player) noexcept nogil:
         """As NumPy's RandomState does it, which throws away draws beyond i.

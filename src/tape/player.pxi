@@ -240,12 +240,15 @@ cdef inline int look(Tape tape, Player *player) noexcept nogil:
     if 0 <= now - player.looked < 0.2 * SIGNAL_INTERVAL:
         return 0
     player.looked = now
-    with gil:
-        try:
-            PyErr_CheckSignals()
-            if player.stop is not NULL and <object> player.stop is not None and (<object> player.stop).is_set():
-                raise KeyboardInterrupt
-            return 0
-        except BaseException as error:
-            tape.error = error
-            return CALL_RAISED
+    return look_now(tape, player)
+
+
+cdef int look_now(Tape tape, Player *player) noexcept with gil:    # apart: such a function takes the GIL on any path
+    try:
+        PyErr_CheckSignals()
+        if player.stop is not NULL and <object> player.stop is not None and (<object> player.stop).is_set():
+            raise KeyboardInterrupt
+        return 0
+    except BaseException as error:
+        tape.error = error
+        return CALL_RAISED

@@ -21,7 +21,7 @@ from libc.string cimport memcpy, memmove, memset, strcmp
 
 from weakref import ref
 
-from fastnn._core.team cimport TEAM_MOST_CHUNKS, SharedTeam, Team, team_function, team_is_whole, team_run
+from fastnn._core.team cimport TEAM_MOST_CHUNKS, SharedTeam, Stop, Team, team_function, team_is_whole, team_run
 
 cdef extern from "team/clock.h":
     double seconds() noexcept nogil
@@ -277,15 +277,14 @@ cdef struct PythonCall:
     void *tape
 
 
-cdef int call_python(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+cdef int call_python(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept with gil:
     cdef const PythonCall *python = <const PythonCall *> call.payload
-    with gil:
-        try:
-            (<object> python.function)()
-            return 0
-        except BaseException as error:
-            (<Tape> python.tape).error = error
-            return CALL_RAISED
+    try:
+        (<object> python.function)()
+        return 0
+    except BaseException as error:
+        (<Tape> python.tape).error = error
+        return CALL_RAISED
 
 
 cdef int raise_status(int status, const Call *call) except -1:

@@ -19,3 +19,11 @@ cdef class Team:
 
     cdef void belong_here(self) noexcept
     cdef int start(self) except -1
+
+cdef class Stop:
+    cdef bint _is_set
+    cdef int taken      # whether one of the threads is about to run Python, or runs it
+    cdef int come       # how many of them have begun
+
+    cdef void take_turn(self) noexcept nogil
+    cdef void give_turn(self) noexcept nogil

@@ -21,6 +21,11 @@ cdef extern from "team/team.h":
     void team_end(SharedTeam *t) noexcept nogil
     int current_processor() noexcept nogil
 
+cdef extern from "team/turn.h":
+    void turn_take(int *taken) noexcept nogil
+    void turn_give(int *taken) noexcept nogil
+    void turn_gather(const int *come, int n) noexcept nogil
+
 cdef extern from "team/owner.h":
     uint64_t owner_generation
     int owner_watch_forks() noexcept
@@ -98,10 +103,7 @@ cdef class Team:
             PyThread_acquire_lock(bed, NOWAIT_LOCK)
             (<WholeTeam *> self.shared).member[i].bed = bed
             (<WholeTeam *> self.shared).members = i + 1
-        processors = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        here = current_processor()
-        others = [processor for processor in processors if processor > here]    # those behind this one come first,
-        others += [processor for processor in processors if processor < here]   # so that two teams meet late
+        others = processors_from_here()[1:]     # those behind this one come first, so that two teams meet late
         others += [None] * self.n_threads
         try:
             self.ends = start_threads(self._work, list(zip(range(self.n_threads - 1), others, strict=False)))
@@ -130,8 +132,6 @@ cdef class Stop:
     its lock taken for ever, so that the next ``set`` waits without an end.)
     """
 
-    cdef bint _is_set
-
     def set(self):
         """Tell them."""
         self._is_set = True
@@ -139,6 +139,38 @@ cdef class Stop:
     def is_set(self):
         """Whether they have been told."""
         return self._is_set
+
+    cdef void take_turn(self) noexcept nogil:
+        """Wait, for no longer than a moment, until no other of these threads is about to run Python."""
+        turn_take(&self.taken)
+
+    cdef void give_turn(self) noexcept nogil:
+        turn_give(&self.taken)
+
+    def _gather(self, processor, int n):
+        """Go to a processor, where the system allows it, and wait for a moment until n threads are on their own."""
+        import os
+
+        if processor is not None:
+            try:
+                allowed = os.sched_getaffinity(0)
+                os.sched_setaffinity(0, (processor,))
+                os.sched_setaffinity(0, allowed)    # it was put there; the scheduler may move it when others come
+            except OSError:
+                pass
+        self.come += 1
+        with nogil:
+            turn_gather(&self.come, n)
+            self.take_turn()
+
+
+def processors_from_here():
+    """Return the processors that this thread may use: its own, those behind it, those before it; [] if unknown."""
+    import os
+
+    processors = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    here = current_processor()
+    return [one for one in processors if one >= here] + [one for one in processors if one < here]
 
 
 def start_threads(function, arguments):
@@ -194,8 +226,22 @@ def wait_for(ends, stop=None):
         raise first
 
 
-def run_threads(function, arguments, stop):
-    """Start threads and wait for them, so that no signal falls in between; return how many could be started."""
-    ends = start_threads(function, arguments)
-    wait_for(ends, stop)
+def run_threads(function, int n, Stop stop not None):
+    """Start n threads and wait for them, so that no signal falls in between; return how many could be started.
+
+    Each begins on a processor of its own, and they take turns to run Python, as far as `run_epochs` is told to.
+    """
+    places = processors_from_here()
+    if len(places) < n:     # threads that share one would wait for each other in vain
+        places = [None] * n
+    ends = start_threads(run_in_turn, [(function, place, n, stop) for place in places[:n]])
+    wait_for(ends, stop.set)
     return len(ends)
+
+
+def run_in_turn(function, processor, int n, Stop stop not None):
+    try:
+        stop._gather(processor, n)
+        function()
+    finally:
+        stop.give_turn()
