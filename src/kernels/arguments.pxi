@@ -310,6 +310,7 @@ cdef inline int finish(Kernel k, Frame *f) except -1:
     if nanoseconds > 0:
         call_divide(call, nanoseconds)
     call.of_rows = call.of_parts = NULL
+    call.block = 0
     if k.units >= 0 and k.prepare is NULL:
         call.of_rows, call.rows = call.of_parts, call.parts = k.body, call.units
     if k.prepare is not NULL:
@@ -364,7 +365,7 @@ cdef int reach(Kernel k, Frame *f, const Call *call, Reach *reaches) noexcept:
         if a.role in (ARRAY, ROWS) and a.n_dims > 0 and not a.strided:
             if (
                 call.of_rows is not NULL and a.size[0] == k.units and b.shape[0] == call.rows
-                and not (a.role == ROWS and call.payload[a.word + 1] is not NULL)
+                and not (a.role == ROWS and call.payload[a.word + 1] is not NULL) and not (a.written and call.block > 0)
             ):
                 reaches[n].of_row = b.len // b.shape[0]
             if call.of_parts is not NULL and a.written and b.shape[0] == call.parts:

@@ -312,6 +312,38 @@ cdef int dw_of(
     cdef int status = choose(&x, s.index, s.cursor, s.rows, s.n_index, s.n_all)
     return status or multiply_dw(&x, s.dy, s.dw, s.db, NULL, s.rows, s.n_out, s.bf16, units, turn, panel, begin, end)
 
+# dw and db of a block of rows, one behind the other in memory of its own, and their sums in order
+cdef int dense_dw_block(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const DenseBackward *s = <const DenseBackward *> call.payload
+    cdef Operand x = Operand(s.x + begin * s.n_in, NULL, NULL, s.n_in)
+    cdef real *dw = <real *> call.sums
+    cdef int status = 0
+    if s.index is not NULL:
+        x.x = s.x
+        status = choose(&x, s.index, s.cursor, s.rows, s.n_index, s.n_all)
+        x.index += begin
+        x.next = NULL
+    return status or multiply_dw(
+        &x, s.dy + begin * s.n_out, dw, NULL if s.db is NULL else dw + s.n_in * s.n_out, NULL, end - begin, s.n_out,
+        s.bf16, s.n_in, 0, -1, 0, s.n_in,
+    )
+
+cdef int dense_dw_add(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const DenseBackward *s = <const DenseBackward *> call.payload
+    add_sums(s.dw, call, 0, begin * s.n_out, end * s.n_out)
+    if end == call.parts and s.db is not NULL:
+        add_sums(s.db, call, s.n_in * s.n_out, 0, s.n_out)
+    return 0
+
+cdef inline void add_sums(real *to, const Call *call, Py_ssize_t at, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const real *sums = <const real *> call.sums + at
+    cdef Py_ssize_t i, j
+    memcpy(to + begin, sums + begin, (end - begin) * sizeof(real))
+    for j in range(1, call.n_sums):
+        sums = <const real *> (call.sums + j * call.sum_bytes) + at
+        for i in range(begin, end):
+            to[i] += sums[i]
+
 # dw = x.T @ dy and db = the sum of the rows of dy; with lr, w and b lose lr times these instead. Units: panels of
 # columns, or rows of dw, in turns or not; whoever computes the first row computes db, also where there is no row.
 cdef inline int multiply_dw(
@@ -373,6 +405,10 @@ cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
         if s.bf16 or s.index is not NULL or not divide_into_turns(calls, &s.panel, s.n_in, s.n_out, s.rows):
             divide_product(calls, &s.panel, s.n_in, s.n_out, s.rows, s.bf16, NULL)
             calls.of_parts, calls.parts = dense_dw_rows, max(s.n_in, 1)
+            if s.rows >= 2 * SUM_BLOCK and s.n_in > 0:
+                calls.of_rows, calls.rows, calls.block, calls.add = dense_dw_block, s.rows, SUM_BLOCK, dense_dw_add
+                calls.sum_bytes = (s.n_in + 1) * s.n_out * <Py_ssize_t> sizeof(real)
+                calls.sum_bytes = (calls.sum_bytes + 63) // 64 * 64     # whole lines of memory
         n_calls, s.w, s.dx = 1 + (s.dx is not NULL), NULL, NULL     # this call needs neither
         return n_calls
     if s.dx is NULL:

@@ -61,6 +61,11 @@ struct Call {
     ptrdiff_t rows;
     Body of_parts;            /* computes units that lie behind each other in the memory of the outputs; or NULL */
     ptrdiff_t parts;
+    ptrdiff_t block;          /* not 0: outputs are sums over rows, of blocks of so many, whose sums are added in order: */
+    ptrdiff_t sum_bytes;      /* `of_rows` writes those of one block to `sums`, so many bytes, and `add` adds up `n_sums` */
+    char *sums;               /* of them, which lie there one behind the other: its units are the parts */
+    ptrdiff_t n_sums;
+    Body add;
     void *payload[CALL_WORDS];
 };
 

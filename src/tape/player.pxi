@@ -41,7 +41,7 @@ cdef int begin_replay(Tape tape, const Player *player) except -1:
         raise RuntimeError("the tape is being replayed already")
     owner_take(&tape.replayer)
     tape.error = None       # of a replay that a fork has left behind
-    if player.shared is not NULL:
+    if player.shared is not NULL or tape.is_long:
         try:
             arrange(tape, player)
         except BaseException:
@@ -57,7 +57,7 @@ cdef int play(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexc
     """
     if not all_in_bounds(tape, begin, end):
         return CALL_OUT_OF_BOUNDS
-    if tape.arranged_for != 0 and player.shared is not NULL and begin == 0 and end == tape.length:
+    if begin == 0 and end == tape.length and is_arranged(tape, player):
         return play_arranged(tape, player)
     return play_calls(tape, begin, end, player)
 

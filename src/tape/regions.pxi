@@ -6,6 +6,10 @@
 # writes, and all their units are shared out as if they were of one call. To have long regions of rows, what they do not
 # need (the gradients of a layer, for those of its inputs) runs behind them.
 #
+# Gradients are sums over rows, in blocks. Where there are several of them, a region of rows has a chunk for each, and
+# what computes gradients joins it: a block's sums lie in memory of their own, which another region adds up in order. So
+# nothing that a core has computed is read by another, and where there is only one, it is in its cache.
+#
 # A task is a list of items, each some units of one call, which is cut into chunks for the threads.
 
 # Whether sharing a step out is worth it at all depends on its parameters, too: cores that have read the same ones have
@@ -22,6 +26,9 @@ cdef enum:
     LONGEST_TOGETHER = 1000000  # of a call: signals are looked at within what takes longer
     LEAST_ROWS_TOGETHER = 8     # of a chunk
     LINE = 64                   # bytes
+    ROWS_OF_BLOCK = 1024        # of sums: what calls name theirs
+    MOST_SUMS = 4194304         # bytes: more do not stay in a cache
+    LONG_SUMS = 65536           # bytes, that are worth adding up together
     SURE = 300000               # nanoseconds: who gains so many is not tried
     TRIED = 12                  # replays of each way
     LEAST_BETWEEN = 1000        # replays between two trials
@@ -32,7 +39,8 @@ cdef double CERTAIN = 0.5       # of an estimate of nanoseconds: it is for the s
 
 
 cdef struct Item:
-    Py_ssize_t call
+    const Call *call
+    Py_ssize_t number   # of the call, or of the one that it is made of
     Body body           # the call's own, or what computes its rows, or its parts
     Py_ssize_t begin, end
 
@@ -44,7 +52,6 @@ cdef struct Region:
 
 
 cdef struct Chunks:
-    const Call *calls
     const Item *items
     const Py_ssize_t *begins
 
@@ -54,7 +61,7 @@ cdef int run_chunks(const Chunks *c, Py_ssize_t begin, Py_ssize_t end) noexcept 
     cdef int status
     for i in range(c.begins[begin], c.begins[end]):
         item = &c.items[i]
-        status = call_run_by(item.body, &c.calls[item.call], item.begin, item.end)
+        status = call_run_by(item.body, item.call, item.begin, item.end)
         if status != 0:
             return status
     return 0
@@ -73,8 +80,11 @@ cdef struct Arrangement:
     const char **cuts           # addresses where calls apart were cut
     Py_ssize_t *together        # a region of rows that grows
     Py_ssize_t *behind          # calls that come behind it
-    Py_ssize_t n_regions, n_items, n_begins, n_cuts, n_together, n_behind
+    Call *sums                  # of blocks of rows
+    char *memory                # of theirs, what is left
+    Py_ssize_t n_regions, n_items, n_begins, n_cuts, n_together, n_behind, n_sums
     Py_ssize_t rows             # of that region
+    Py_ssize_t long_rows        # of calls that are sums of several blocks; 0: there are none
     double gained               # nanoseconds
 
 
@@ -140,6 +150,8 @@ cdef double taking_back(const Arrangement *a, Py_ssize_t i) noexcept nogil:
     return nanoseconds if call.updates else max(nanoseconds - CERTAIN * nanoseconds_of(call), 0)
 
 cdef double saved(const Arrangement *a, double nanoseconds) noexcept nogil:
+    if a.n_threads == 1:
+        return 0.05 * nanoseconds       # what is computed is in the cache where it is needed
     return CERTAIN * nanoseconds * (1 - 1.0 / a.n_threads) - HANDING_OUT
 
 cdef inline Py_ssize_t parts_of(const Call *call) noexcept nogil:
@@ -181,7 +193,14 @@ cdef bint joins(Arrangement *a, Py_ssize_t i) noexcept nogil:
     cdef const Call *call = &a.calls[i]
     if call.of_rows is NULL or call.rows == 0:
         return False
-    if a.n_together > 0 and (
+    if call.block > 0:      # its sums are wanted late
+        if call.rows != a.long_rows or (a.n_together > 0 and a.rows != call.rows):
+            return False
+        if not all_independent(a, a.together, a.n_together, i, call.rows) or not all_independent(
+            a, a.behind, a.n_behind, i, 0
+        ):
+            return False
+    elif a.n_together > 0 and (
         call.rows % a.rows != 0 or not all_independent(a, a.together, a.n_together, i, a.rows)
     ) or not all_independent(a, a.behind, a.n_behind, i, 0):
         close_region(a)
@@ -221,8 +240,10 @@ cdef void begin_chunk(Arrangement *a) noexcept nogil:
     a.begins[a.n_begins] = a.n_items
     a.n_begins += 1
 
-cdef void add_item(Arrangement *a, Py_ssize_t i, Body body, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    a.items[a.n_items] = Item(i, body, begin, end)
+cdef void add_item(
+    Arrangement *a, const Call *call, Py_ssize_t i, Body body, Py_ssize_t begin, Py_ssize_t end
+) noexcept nogil:
+    a.items[a.n_items] = Item(call, i, body, begin, end)
     a.n_items += 1
 
 cdef void add_region(
@@ -233,7 +254,7 @@ cdef void add_region(
     cdef bint updates = False
     for n in range(count):
         updates = updates or a.calls[calls[n]].updates
-        if updates or chunks > 1:
+        if updates or (chunks > 1 and a.long_rows == 0):
             a.gained -= taking_back(a, calls[n]) / min(chunks, a.n_threads)
     if chunks > 1:
         a.gained += saved(a, nanoseconds)
@@ -256,18 +277,72 @@ cdef Py_ssize_t chunks_of(const Arrangement *a, double nanoseconds, Py_ssize_t m
 cdef void add_rows(Arrangement *a, const Py_ssize_t *calls, Py_ssize_t count) noexcept nogil:
     cdef double nanoseconds = nanoseconds_of_all(a, calls, count)
     cdef Py_ssize_t chunks = chunks_of(a, nanoseconds, a.rows if a.divide_all else a.rows // LEAST_ROWS_TOGETHER)
-    cdef Py_ssize_t chunk, begin = 0, end, n, units
+    cdef Py_ssize_t chunk, begin = 0, end, n, i, units, first = a.n_sums, n_sums = 0
+    cdef const Call *call
+    if a.rows == a.long_rows:
+        chunks = blocks_of(a.rows)
     for chunk in range(chunks):
         end = a.rows
-        if chunk < chunks - 1:
+        if a.rows == a.long_rows:
+            end = min(begin + ROWS_OF_BLOCK, a.rows)
+        elif chunk < chunks - 1:
             end = round_units(a.rows // chunks, a.rows * (chunk + 1) // chunks)
         begin_chunk(a)
+        n_sums = 0
         for n in range(count):
-            units = a.calls[calls[n]].rows // a.rows
-            add_item(a, calls[n], a.calls[calls[n]].of_rows, begin * units, end * units)
+            i = calls[n]
+            call = &a.calls[i]
+            units = call.rows // a.rows
+            if call.block > 0:
+                call = sum_of_block(a, call, chunks, NULL if chunk == 0 else a.sums[first + n_sums].sums, chunk)
+                n_sums += 1
+            add_item(a, call, i, call.of_rows, begin * units, end * units)
         begin = end
     a.n_cuts = 0
     add_region(a, calls, count, nanoseconds, chunks)
+    if n_sums > 0:
+        add_sums(a, calls, count, first, chunks)
+
+
+cdef inline Py_ssize_t blocks_of(Py_ssize_t rows) noexcept nogil:
+    return (rows + ROWS_OF_BLOCK - 1) // ROWS_OF_BLOCK
+
+
+# A call that computes the sums of a block, behind those of the block before it.
+cdef const Call *sum_of_block(
+    Arrangement *a, const Call *call, Py_ssize_t blocks, char *first, Py_ssize_t block
+) noexcept nogil:
+    cdef Call *made = &a.sums[a.n_sums]
+    a.n_sums += 1
+    if first is NULL:
+        first = a.memory
+        a.memory += blocks * call.sum_bytes
+    made[0] = call[0]
+    made.sums, made.n_sums = first + block * call.sum_bytes, blocks
+    return made
+
+
+cdef void add_sums(
+    Arrangement *a, const Py_ssize_t *calls, Py_ssize_t count, Py_ssize_t first, Py_ssize_t blocks
+) noexcept nogil:
+    """A region that adds up what the blocks have left, in order."""
+    cdef Py_ssize_t chunks = 1, chunk, n, k, bytes = 0
+    cdef const Call *call
+    for n in range(count):
+        bytes += blocks * a.calls[calls[n]].sum_bytes if a.calls[calls[n]].block > 0 else 0
+    if a.divide_all or bytes > LONG_SUMS:
+        chunks = a.n_threads
+    for chunk in range(chunks):
+        begin_chunk(a)
+        k = 0
+        for n in range(count):
+            if a.calls[calls[n]].block > 0:
+                call = &a.sums[first + k]
+                k += 1
+                add_item(a, call, calls[n], call.add, call.parts * chunk // chunks, call.parts * (chunk + 1) // chunks)
+    a.regions[a.n_regions] = Region(-1, False, a.n_begins - chunks, chunks)
+    a.n_regions += 1
+    begin_chunk(a)
 
 
 cdef void add_apart(Arrangement *a, Py_ssize_t *calls, Py_ssize_t count) noexcept nogil:
@@ -303,7 +378,7 @@ cdef void add_apart(Arrangement *a, Py_ssize_t *calls, Py_ssize_t count) noexcep
                 if same is not NULL:
                     end = cut_of(a, same, parts, chunk)
             if end > begin:
-                add_item(a, i, call.body if call.of_parts is NULL else call.of_parts, begin, end)
+                add_item(a, call, i, call.body if call.of_parts is NULL else call.of_parts, begin, end)
             room -= (end - begin) * of_part
             begin = end
             if chunk < chunks - 1 and (begin < parts or room < of_chunk / 16):
@@ -358,21 +433,34 @@ cdef const Reach *read_in_parts(const Arrangement *a, Py_ssize_t i) noexcept nog
 cdef int arrange(Tape tape, const Player *player) except -1:
     """Arrange the calls of a tape, if that has not been done for such threads."""
     cdef Arrangement a
-    cdef Py_ssize_t most = tape.length * (player.most_chunks + 2)      # items, and places where chunks begin
-    cdef int arranged_for = <int> (-player.n_threads if player.divide_all else player.n_threads)
-    if player.n_threads < 2 or tape.calls_python or tape.arranged_for == arranged_for:
+    cdef Py_ssize_t n_threads = max(player.n_threads, 1), most, i, bytes = 0, n_sums = 0
+    cdef int arranged_for = <int> (-n_threads if player.divide_all else n_threads)
+    if tape.calls_python or tape.arranged_for == arranged_for or (n_threads == 1 and not tape.is_long):
         return 0
     tape.arranged_for = 0       # until it is complete
+    memset(&a, 0, sizeof(a))
+    most = player.most_chunks
+    for i in range(tape.length if tape.is_long else 0):
+        if tape.calls[i].block == ROWS_OF_BLOCK and (a.long_rows == 0 or a.long_rows == tape.calls[i].rows):
+            a.long_rows = tape.calls[i].rows
+            n_sums += blocks_of(a.long_rows)
+            bytes += blocks_of(a.long_rows) * tape.calls[i].sum_bytes
+    if bytes > MOST_SUMS:
+        a.long_rows = n_sums = bytes = 0
+    most = tape.length * (max(most, blocks_of(a.long_rows), n_threads) + 3)      # items, and places where chunks begin
+    tape.sums = <Call *> resized(tape.sums, n_sums * sizeof(Call) + bytes + LINE)
+    a.sums = tape.sums
+    a.memory = <char *> tape.sums + n_sums * sizeof(Call)
+    a.memory += LINE - <size_t> a.memory % LINE
     tape.items = <Item *> resized(tape.items, most * sizeof(Item))
     tape.begins = <Py_ssize_t *> resized(tape.begins, most * sizeof(Py_ssize_t))
     tape.regions = <Region *> resized(tape.regions, tape.length * sizeof(Region))
-    memset(&a, 0, sizeof(a))
-    a.together = <Py_ssize_t *> resized(NULL, (2 * tape.length + 1 + player.most_chunks) * sizeof(Py_ssize_t))
+    a.together = <Py_ssize_t *> resized(NULL, (2 * tape.length + 1 + most) * sizeof(Py_ssize_t))
     a.behind = a.together + tape.length
     a.cuts = <const char **> (a.behind + tape.length + 1)
     a.calls, a.links, a.reaches = tape.calls, tape.links, tape.reaches
     a.items, a.begins, a.regions = tape.items, tape.begins, tape.regions
-    a.n_threads, a.most_chunks, a.divide_all = player.n_threads, player.most_chunks, player.divide_all
+    a.n_threads, a.most_chunks, a.divide_all = n_threads, player.most_chunks, player.divide_all
     arrange_calls(&a, tape.length)
     free(a.together)
     tape.n_regions, tape.gained, tape.arranged_for = a.n_regions, a.gained, arranged_for
@@ -384,6 +472,10 @@ cdef void *resized(void *memory, size_t n_bytes) except NULL:
     if other is NULL:
         raise MemoryError("no memory for the regions of a tape")
     return other
+
+
+cdef inline bint is_arranged(Tape tape, const Player *player) noexcept nogil:
+    return tape.arranged_for == 1 or (tape.arranged_for != 0 and player.shared is not NULL)
 
 
 cdef int play_arranged(Tape tape, Player *player) noexcept nogil:
@@ -427,7 +519,7 @@ cdef int play_alone(Tape tape, Player *player) noexcept nogil:
 
 
 cdef int play_regions(Tape tape, Player *player) noexcept nogil:
-    cdef Chunks chunks = Chunks(tape.calls, tape.items, NULL)
+    cdef Chunks chunks = Chunks(tape.items, NULL)
     cdef const Region *region
     cdef const Call *call
     cdef Py_ssize_t i
@@ -441,9 +533,12 @@ cdef int play_regions(Tape tape, Player *player) noexcept nogil:
             status = play_call(call, updating, tape, player) if region.chunks == 0 else call_run(call, 0, call.units)
         else:
             chunks.begins = tape.begins + region.first
-            status = run_chunks(&chunks, 0, 1) if region.chunks == 1 else team_run(
-                player.shared, <team_function> run_chunks, &chunks, 0, region.chunks, region.chunks
-            )
+            if region.chunks == 1 or player.shared is NULL:
+                status = run_chunks(&chunks, 0, region.chunks)
+            else:
+                status = team_run(
+                    player.shared, <team_function> run_chunks, &chunks, 0, region.chunks, region.chunks
+                )
         if status != 0:
             return error_of(status)
     return 0

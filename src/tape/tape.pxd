@@ -40,6 +40,11 @@ cdef extern from "tape/call.h":
         Py_ssize_t rows
         Body of_parts
         Py_ssize_t parts
+        Py_ssize_t block
+        Py_ssize_t sum_bytes
+        char *sums
+        Py_ssize_t n_sums
+        Body add
         void *payload[24]
     bint call_number_holds(const Call *call, const CallNumber *number) noexcept nogil
     int call_run_by(Body body, const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
@@ -89,12 +94,14 @@ cdef class Tape:
     cdef Py_ssize_t reach_capacity
     cdef Region *regions            # for so many threads as it is arranged for
     cdef Item *items
+    cdef Call *sums                 # calls of blocks of rows, and what adds them up, behind which is their memory
     cdef Py_ssize_t *begins
     cdef Py_ssize_t n_regions
     cdef double gained              # nanoseconds, by sharing it out
     cdef Trial trial
     cdef Py_ssize_t n_chunks        # -1: not counted
     cdef int arranged_for           # so many threads; below 0: of a team that divides all; 0: not
+    cdef bint is_long               # calls are sums over several blocks of rows
     cdef list kept                  # numbers and Python functions
     cdef object error
     cdef Owner replayer             # the thread that replays it

@@ -70,6 +70,7 @@ cdef class Tape:
         free(self.reaches)
         free(self.regions)
         free(self.items)
+        free(self.sums)
         free(self.begins)
 
     def __len__(self):
@@ -114,6 +115,7 @@ cdef class Tape:
             self.n_reaches += n_reaches
         self.length += 1
         self.arranged_for, self.n_chunks = 0, -1
+        self.is_long = self.is_long or call.block > 0
         self.n_bounded += call.bounds is not NULL
 
     cdef void hold(self, const Py_buffer *buffer) noexcept:
@@ -215,10 +217,10 @@ cdef class Tape:
                 chunks.append(chunk)
                 for k in range(self.begins[j], self.begins[j + 1]):
                     item = &self.items[k]
-                    by = "rows" if item.body == self.calls[item.call].of_rows else "parts"
-                    if item.body == self.calls[item.call].body:
+                    by = "rows" if item.body == item.call.of_rows else "parts"
+                    if item.body == item.call.body:
                         by = "units"
-                    chunk.append((item.call, by, item.begin, item.end))
+                    chunk.append((item.number, by, item.begin, item.end))
             tasks.append(chunks if region.call < 0 else region.call)
         return tasks
 
