@@ -122,6 +122,13 @@ def test_products_are_chains_of_blocks(dtype, k):
 
 
 @each_dtype
+def test_large_products_are_chains_of_blocks(dtype):
+    """Of several rectangles, above and beside each other."""
+    products = Products(520, 470, 1030, dtype, random(520, 470))
+    assert_same(products.run(), products.expected(), "520 x 470, 1030 terms")
+
+
+@each_dtype
 @pytest.mark.parametrize("k", [1025, 2048, 3000])
 def test_recorded_products_have_the_same_bits_in_any_parts(dtype, k):
     for m, n in OF_CHAINS:
