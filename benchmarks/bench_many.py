@@ -110,7 +110,7 @@ def same_bits(what: str, a: list[list[np.ndarray]], b: list[list[np.ndarray]]) -
 
 def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
     how = f"on {frame.THREADS} threads"
-    workload, n = (replace(WORKLOAD, rows=64, epochs=1), 4) if chosen.smoke else (WORKLOAD, NETS)
+    workload, n = (replace(WORKLOAD, rows=64), 4) if chosen.smoke else (WORKLOAD, NETS)
     what = f"{n} nets {workload.name}"
     if chosen.only not in what:
         return
