@@ -28,7 +28,7 @@ FAMILIES = {
     "activations": (["common", "rectangle", "elementwise", "circular", "activations", "piecewise", "gated"], []),
     "dense": (
         ["common", "rectangle", "index", "dense", "bf16", "int8", "grouped", "peak"],
-        [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "dots", "gemm", "peak")]
+        [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "few_columns", "dots", "gemm", "peak")]
         + [f"gemm/bf16_{name}.c" for name in ("pack", "tile", "products")]
         + [f"gemm/int8_{name}.c" for name in ("tile", "product")],
     ),

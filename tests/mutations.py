@@ -118,6 +118,10 @@ MUTATIONS = (
     ("gemm/products.c", "sum[r] = sum[r] + «vec_load(bias + j) ⇒ vec_load(b + j)»", SIZES),
     ("gemm/products.c", "row = r == 0 ? i : smaller(«i + 1 ⇒ i», m - 1)", f"{SIZES}|{TILES}"),
     ("gemm/products.c", "pack(columns, width, 1, «p->bias + j ⇒ p->bias», 1, 0", SIZES),
+    ("gemm/few_columns.c", "begin = «smaller(i, p->m - ROWS) ⇒ 0»", TILES),
+    ("gemm/few_columns.c", "p->bias[«first + j ⇒ j»]", TILES),
+    ("gemm/few_columns.c", "add_term(columns, term[«CHUNK - left ⇒ 0»]", TILES),
+    ("gemm/few_columns.c", "(int q = 0; q < CHUNK; q++) term[q][g] = column[«q ⇒ 0»]", TILES),
     *(RECTIFIED if "avx512" in kernels.supported else ()),
     ("gemm/dots.c", "memcpy(sums + r, «&four ⇒ &x», sizeof", SIZES),
     # threads

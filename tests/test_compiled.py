@@ -84,6 +84,11 @@ LOOPS = {"sgd_body": 4, "rmsprop_body": 4, "scale_columns_body": 3, "layer_norm_
 # than the loop over vectors.
 TWO_WAYS = {"log_cosh_loop", "focal_loop", "binary_focal_loop"}
 
+# Products whose vectors are narrower than the widest, and why
+NARROWER = {
+    "product_of_few_columns": "half a vector: four rows of chunks are what is transposed in registers at a time"
+}
+
 # What GCC does not think worth its while with few numbers in a vector, beside a pass over memory that is in vectors
 NOT_WORTH_IT = {
     ("embedding_sgd_body", "float64", "baseline"): "the sums of one row of a table",
@@ -416,7 +421,7 @@ def test_products_compute_in_full_vectors_of_their_dtype(dtype: str, isa: str) -
     compiled, found = functions(dtype, isa), []
     for name in [name for name in compiled if not looked_at(name)]:
         registers = {i.arithmetic(dtype) for part in compiled[name] for i in part.instructions} - {""}
-        if registers and WIDEST[isa] not in registers:
+        if registers and WIDEST[isa] not in registers and name not in NARROWER:
             found.append(f"{name}: no {dtype} arithmetic in {WIDEST[isa]}")
         if dtype == "float32" and (isa, name) not in BF16_IN_DOUBLE:
             found += [f"{name}: {fault}" for fault in in_double(name, compiled[name])]

@@ -25,6 +25,7 @@
  *     tile         one tile of c, all instructions of which are known when it is compiled
  *     workspace    the memory of a thread that packing needs
  *     products     the ways that lead a product through the tiles
+ *     few_columns  what is left of c beside its vectors, where a is read row by row
  *     dots         dot products
  *     bf16_...     the same with numbers rounded to bfloat16: packing, tiles and products
  *     gemm.c       which way a product takes

@@ -4,8 +4,9 @@
  *     product_of_panels   packs as many columns of b as a tile reads, for all rows of a small a;
  *     product_in_blocks   packs b block by block into the order in which tiles read it, while the first ones do;
  *     product_transposed  for the few columns that would fill no vector: c.T = b.T @ a.T,
- * three beside them: product_of_row, where one row of a meets a large b, product_of_column, for dw of one row, and
- * product_of_short_chains, for dx of a layer of few outputs; and which of them a product takes.
+ * four beside them: product_of_few_columns, for up to three of these where rows of a are contiguous, product_of_row,
+ * where one row of a meets a large b, product_of_column, for dw of one row, and product_of_short_chains, for dx of a
+ * layer of few outputs; and which of them a product takes.
  */
 #include "products.h"
 #include "pack.h"
@@ -432,7 +433,10 @@ GEMM_API NOINLINE int product_of_chains(const Product *p) {
      * quarter of float and none of double. */
     const ptrdiff_t few = n % LANES, of_float = HALF ? LANES / 4 : LANES / 2, of_double = HALF ? 0 : LANES / 8;
     const ptrdiff_t most = p->a_row == 1 ? LANES * 3 / 4 : FASTNN_DOUBLE ? of_double : of_float;
-    if (few > 0 && few <= most && !by_index && m >= LANES && m * k >= 16 * LANES) {
+    if (few > 0 && few <= FEW_COLUMNS && m >= LANES && product_of_few_columns(p, n - few, few)) {
+        n -= few;
+        if (n == 0) return 0;
+    } else if (few > 0 && few <= most && !by_index && m >= LANES && m * k >= 16 * LANES) {
         n -= few;
         if (product_transposed(p, n, few) != 0) return CALL_NO_MEMORY;
     }

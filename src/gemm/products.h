@@ -7,6 +7,11 @@
 
 GEMM_API int product_of_chains(const Product *p);
 
+/* The n columns of c from `first` on; returns whether this is its way: up to FEW_COLUMNS of them, of many rows of a that
+ * are contiguous and follow each other. */
+#define FEW_COLUMNS 3
+GEMM_API int product_of_few_columns(const Product *p, ptrdiff_t first, ptrdiff_t n);
+
 #define DOT_COLUMNS 3
 #define DOT_K 64 /* for each column; in shorter ones, adding the lanes costs more than transposing a */
 
