@@ -125,7 +125,12 @@ def test_products_are_chains_of_blocks(dtype, k):
 def test_large_products_are_chains_of_blocks(dtype):
     """Of several rectangles, above and beside each other."""
     products = Products(520, 470, 1030, dtype, random(520, 470))
-    assert_same(products.run(), products.expected(), "520 x 470, 1030 terms")
+    got = products.run()
+    assert_same(got, products.expected(), "520 x 470, 1030 terms")
+    y, expected = np.full_like(got["y"], np.nan), np.empty_like(got["y"])
+    kernel("dense_forward", dtype)(products.a, products.b, products.bias, y, "tanh")
+    kernel("tanh_forward", dtype)(got["y"], expected)
+    np.testing.assert_array_equal(y, expected)
 
 
 @each_dtype
