@@ -4,6 +4,7 @@ Everybody is given a NumPy array and gives one back, with the threads that --thr
 """
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 
 import frame
@@ -128,6 +129,8 @@ def draw(report: frame.Report, path: Path) -> None:
 
 
 def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
+    if chosen.picture is not None and find_spec("matplotlib") is None:  # before minutes of measuring
+        raise SystemExit("--picture draws with matplotlib: pip install matplotlib")
     for sizes in NETS:
         for rows in ROWS[:2] if chosen.smoke else ROWS:
             bench(sizes, rows, chosen, report)
