@@ -122,6 +122,19 @@ def test_products_are_chains_of_blocks(dtype, k):
 
 
 @each_dtype
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 20])
+def test_long_products_of_few_columns_are_chains_of_blocks(dtype, n):
+    """Of so many rows that a rectangle of them leaves no room for a panel of columns."""
+    products = Products(5000, n, 1030, dtype, random(5000, n))
+    got, expected = products.run(), products.expected()
+    assert_same(
+        {name: got[name] for name in OUTPUTS_OF["dw"]}, {name: expected[name] for name in OUTPUTS_OF["dw"]}, f"{n}"
+    )
+    if n > 3:  # else they are dot products
+        assert_same(got, expected, f"5000 x {n}, 1030 terms")
+
+
+@each_dtype
 def test_large_products_are_chains_of_blocks(dtype):
     """Of several rectangles, above and beside each other."""
     products = Products(520, 470, 1030, dtype, random(520, 470))

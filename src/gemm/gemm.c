@@ -56,7 +56,8 @@ static NOINLINE int sum_of_blocks(const Product *p) {
     if (!memory) return CALL_NO_MEMORY;
     const ptrdiff_t m = p->m, few = p->n < RECTANGLE_ROWS;
     const ptrdiff_t rows = even_part(m, few ? RECTANGLE / p->n - 1 : RECTANGLE_ROWS), widest = RECTANGLE / (rows + 1);
-    const ptrdiff_t panels = even_part((p->n + PANEL - 1) / PANEL, (widest - DOT_COLUMNS) / PANEL);
+    const ptrdiff_t fit = p->n > widest ? (widest - DOT_COLUMNS) / PANEL : 1; /* beside rows of few columns, none would */
+    const ptrdiff_t panels = even_part((p->n + PANEL - 1) / PANEL, fit);
     ptrdiff_t i = 0;
     do { /* without rows, too: there are sums of the rows of b */
         const ptrdiff_t height = smaller(rows, m - i);

@@ -85,6 +85,7 @@ cdef struct Arrangement:
     Py_ssize_t n_regions, n_items, n_begins, n_cuts, n_together, n_behind, n_sums
     Py_ssize_t rows             # of that region
     Py_ssize_t long_rows        # of calls that are sums of several blocks; 0: there are none
+    bint shares                 # some rows each: all cores read the parameters
     double gained               # nanoseconds
 
 
@@ -254,7 +255,7 @@ cdef void add_region(
     cdef bint updates = False
     for n in range(count):
         updates = updates or a.calls[calls[n]].updates
-        if updates or (chunks > 1 and a.long_rows == 0):
+        if a.shares and (updates or (chunks > 1 and a.long_rows == 0)):
             a.gained -= taking_back(a, calls[n]) / min(chunks, a.n_threads)
     if chunks > 1:
         a.gained += saved(a, nanoseconds)
@@ -299,6 +300,7 @@ cdef void add_rows(Arrangement *a, const Py_ssize_t *calls, Py_ssize_t count) no
             add_item(a, call, i, call.of_rows, begin * units, end * units)
         begin = end
     a.n_cuts = 0
+    a.shares = a.shares or chunks > 1
     add_region(a, calls, count, nanoseconds, chunks)
     if n_sums > 0:
         add_sums(a, calls, count, first, chunks)
@@ -530,7 +532,10 @@ cdef int play_regions(Tape tape, Player *player) noexcept nogil:
         updating = updating or region.updates
         if region.call >= 0:
             call = &tape.calls[region.call]
-            status = play_call(call, updating, tape, player) if region.chunks == 0 else call_run(call, 0, call.units)
+            if region.chunks == 1 and not takes_long(call, player):
+                status = call_run(call, 0, call.units)
+            else:
+                status = play_call(call, updating, tape, player)
         else:
             chunks.begins = tape.begins + region.first
             if region.chunks == 1 or player.shared is NULL:
