@@ -29,7 +29,8 @@ class Predictions(Network):
         ----------
         x : array_like of shape (rows, n_in)
             As in `fit`. NaN passes through into outputs; in a data frame, where it means that something is missing, it
-            is an error that names the column. Of a feed, or of an iterator of batches, the targets are not looked at.
+            is an error that names the column. Of a feed, such as `feeds.Batches` of an iterator, the targets are not
+            looked at.
         batch_size : int or None
             How many rows are computed at a time: it bounds the memory, and changes no bit. None chooses as many as
             stay in the processor's cache.
@@ -37,8 +38,9 @@ class Predictions(Network):
             How many threads compute blocks at the same time. None decides it from the work. Layers from outside this
             package are run by one: they may remember what they saw.
         out : ndarray of shape (rows, n_out), or None
-            Where the outputs are written to, and what is returned then. It has the dtype of the model and any strides;
-            it may share memory with x, which is read as if it did not, but not with parameters or states.
+            Where the outputs are written to, and what is returned then. It has the dtype of the model and any strides
+            that lead to each number once; it may share memory with x, which is read as if it did not, but not with
+            parameters or states.
 
         Returns
         -------

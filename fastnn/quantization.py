@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -11,17 +11,18 @@ import numpy as np
 
 from fastnn.arena import Array
 from fastnn.arrays import convert, copy_into
-from fastnn.feeds.found import Given
+from fastnn.feeds.found import Given, feed_of
 from fastnn.layers import Dense, Layer
 from fastnn.layers.chain import Chain
 from fastnn.layers.containers import Container
 from fastnn.layers.elements import elements
-from fastnn.layers.int8 import MOST_INPUTS, quantized
+from fastnn.layers.int8 import MOST_INPUTS, Int8Dense, quantized
 from fastnn.model import Model
 from fastnn.signatures import is_ours
 from fastnn.tables import table_of
 
 _LEAST_INPUTS, _LEAST_UNITS = 32, 32  # of a product that gains: docs/performance.md
+_LEAST_RANGE = 1e-35  # of inputs: 255 steps of normal numbers of float32
 _BLOCK = 256  # rows that are looked at together
 
 
@@ -38,9 +39,14 @@ def quantize(model: Model, x: Given) -> Model:
     if source._trainer.averages.layers is not None:  # what predictions are of
         source.use_averages()
     chosen = list(_wide(source.layers))
+    if not chosen and _is_quantized(source.layers):
+        raise ValueError("quantize: the model is quantized already: call quantize of the one that it was made of")
     if not chosen:
         reason = f"of {_LEAST_INPUTS} inputs and {_LEAST_UNITS} units or more, and up to {MOST_INPUTS} inputs"
         raise ValueError(f"quantize: no Dense layer would gain: expected one {reason}, without code of its own")
+    for layer in chosen:
+        if not (np.isfinite(layer.w).all() and (layer.b is None or np.isfinite(layer.b).all())):
+            raise ValueError(f"quantize: the weights of {layer.title} are not finite, so that they have no range")
     ranges = _ranges(source, chosen, _calibration(source, x))
     stand_ins = {id(layer): quantized(layer, *ranges[id(layer)], deepcopy(layer.activation)) for layer in chosen}
     return _with_layers(source, deepcopy(source.layers, dict[int, Any](stand_ins)))
@@ -56,18 +62,28 @@ def _wide(layers: Sequence[Layer]) -> Iterator[Dense]:
             yield from _wide(layer.layers)
 
 
-def _calibration(model: Model, x: Given) -> Array:
-    """Return the rows of the calibration, checked as rows to train with are."""
-    tree = model._tree
-    given = table_of(x) or x
-    matrix: Array = convert(tree.inputs(given), tree.dtype)
-    if len(matrix) < 2:
+def _is_quantized(layers: Sequence[Layer]) -> bool:
+    return any(
+        isinstance(layer, Int8Dense) or (isinstance(layer, Container) and _is_quantized(layer.layers))
+        for layer in layers
+    )
+
+
+def _calibration(model: Model, x: Given) -> Iterator[Array]:
+    """Yield the rows of the calibration, checked as rows to train with are: at once, or a feed's piece by piece."""
+    tree, n = model._tree, 0
+    feed = feed_of(x, iterables=False)
+    for part in [x] if feed is None else (piece.x for piece in feed.inputs()):
+        given = table_of(part) or part
+        matrix: Array = convert(tree.inputs(given), tree.dtype)
+        tree.check_numbers(matrix, "calibration_x", None, tree.labels(given))
+        n += len(matrix)
+        yield matrix
+    if n < 2:
         raise ValueError(
-            f"quantize: calibration_x has {len(matrix)} row{'s' if len(matrix) != 1 else ''}, expected some hundred, "
-            "as the model will be given: their range is what the inputs of layers are rounded in"
+            f"quantize: calibration_x has {n} row{'s' if n != 1 else ''}, expected some hundred, as the model will be "
+            "given: their range is what the inputs of layers are rounded in"
         )
-    tree.check_numbers(matrix, "calibration_x", None, tree.labels(given))
-    return matrix
 
 
 class _Watching:
@@ -86,18 +102,19 @@ class _Watching:
         self._kernels.dense_forward(x, *others, **named)
 
 
-def _ranges(model: Model, chosen: Sequence[Dense], x: Array) -> dict[int, tuple[float, float]]:
-    """Return the least and the largest input of each layer in a prediction of x."""
+def _ranges(model: Model, chosen: Sequence[Dense], x: Iterable[Array]) -> dict[int, tuple[float, float]]:
+    """Return the least and the largest input of each layer in predictions of x."""
     found = {id(layer): [math.inf, -math.inf] for layer in chosen}
     for layer in chosen:
         layer.__dict__["kernels"] = _Watching(layer, found[id(layer)])
     chain = Chain(elements(model.layers, predicting=True), model.n_in, model.dtype, predicting=True)
-    memory = chain.memory(min(len(x), _BLOCK), train=False)
-    for start in range(0, len(x), _BLOCK):
-        rows = x[start : start + _BLOCK]
-        block = memory.first(len(rows))
-        copy_into(block.activations[0], rows)
-        chain.forward(block)
+    memory = chain.memory(_BLOCK, train=False)
+    for matrix in x:
+        for start in range(0, len(matrix), _BLOCK):
+            rows = matrix[start : start + _BLOCK]
+            block = memory.first(len(rows))
+            copy_into(block.activations[0], rows)
+            chain.forward(block)
     for layer in chosen:
         layer.__dict__["kernels"] = model._tree.kernels
         low, high = found[id(layer)]
@@ -106,6 +123,12 @@ def _ranges(model: Model, chosen: Sequence[Dense], x: Array) -> dict[int, tuple[
             raise ValueError(
                 f"quantize: the inputs of {layer.title} {what} in a prediction of calibration_x, so that they have no "
                 "range: take rows like those of the training"
+            )
+        if max(-low, 0) + max(high, 0) < _LEAST_RANGE:
+            raise ValueError(
+                f"quantize: the inputs of {layer.title} are from {low:.3g} to {high:.3g} in a prediction of "
+                f"calibration_x, expected a range of {_LEAST_RANGE:.0e} or more, whose steps float32 can divide by: "
+                "scale the inputs"
             )
     return {key: (low, high) for key, (low, high) in found.items()}
 

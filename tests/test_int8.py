@@ -28,6 +28,7 @@ from fastnn import (
     Softmax,
     Tape,
     datasets,
+    feeds,
     kernels,
     reference,
 )
@@ -260,6 +261,7 @@ def test_what_cannot_be_quantized_is_said():
         "calibration_x is NaN at row 1, column 2": (ValueError, made, np.where(np.arange(40) == 2, [[0], [np.nan]], 0)),
         "calibration_x is infinite": (ValueError, made, np.full((2, 40), np.inf)),
         "inputs of Dense 1 .48 units. are all 0": (ValueError, made, 0 * x),
+        "the model is quantized already": (ValueError, made.quantize(x), x),
     }
     for message, (kind, model, given) in refused.items():
         with pytest.raises(kind, match=message):
@@ -277,6 +279,30 @@ def test_the_summary_says_what_is_of_integers(capsys):
     assert "products of 8-bit integers: 1, 2" in text
     assert "a prediction of one row: 3,603 multiply-adds" in text
     assert repr(small[0]) == "Int8Dense(48, 'relu')"
+
+
+def test_rows_of_a_feed_calibrate_as_those_of_an_array_do():
+    net, x = Model([Dense(48, "relu"), Dense(3)], seed=0).build(40), rows(700)
+    expected = net.quantize(x).predict(x)
+    for feed in (feeds.Arrays(x), feeds.Batches([(x[:300],), (x[300:],)])):
+        np.testing.assert_array_equal(net.quantize(feed).predict(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda net, x: net[1].w.__setitem__((0, 0), np.inf), r"weights of Dense 2 \(33 units\) are not finite"),
+        (lambda net, x: net[0].b.__setitem__(3, np.nan), r"weights of Dense 1 \(48 units\) are not finite"),
+        (lambda net, x: x.__imul__(1e-38), r"inputs of Dense 1 \(48 units\) are from .* expected a range of 1e-35"),
+        (lambda net, x: x.fill(1e-45), r"inputs of Dense 1 \(48 units\) are from .* expected a range of 1e-35"),
+        (lambda net, x: net[1].w.__imul__(1e-36), r"products of Dense 2 \(33 units\) are too small for float32"),
+    ],
+)
+def test_numbers_that_no_step_can_be_made_of_are_refused(change, message):
+    net, x = Model([Dense(48, "relu"), Dense(33), Dense(3)], seed=0).build(40), rows(50)
+    change(net, x)
+    with pytest.raises(ValueError, match=message):
+        net.quantize(x)
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])

@@ -55,7 +55,8 @@ class Int8Dense(Layer):
     scale, b : ndarray of shape (units,)
         The step of the inputs times that of the weights of a column; the biases.
     correction : ndarray of int32 of shape (units,)
-        ``zero`` times the sums of the weights of each column.
+        ``zero`` times the sums of the weights of each column, which products of unsigned steps lose: who sets ``w`` or
+        ``zero`` sets it, too.
     step, zero : ndarray of float64 of shape (1,)
         The step of the inputs, and which of the 256 stands for 0.
 
@@ -155,6 +156,8 @@ def quantized(dense: Dense, low: float, high: float, activation: Layer | None) -
     build_alone(layer, dense.n_in, dense.dtype)
     w = dense.w.astype(np.float64)
     steps = np.abs(w).max(axis=0) / _LARGEST
+    if (step * steps[steps > 0] < np.finfo(np.float32).tiny).any():
+        raise ValueError(f"quantize: products of {dense.title} are too small for float32: scale its inputs or weights")
     whole = np.rint(w / np.where(steps > 0, steps, 1)).astype(np.int8)
     layer.w[...] = packed(whole)
     layer.scale[...] = step * steps
