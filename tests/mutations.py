@@ -132,7 +132,7 @@ MUTATIONS = (
     ("tape/regions.pxi", "if i > 0 and «a.calls[i].updates ⇒ 0» and not", f"{REGIONS}an_update_waits"),
     ("tape/regions.pxi", "of_rows, begin * units, end * «units ⇒ 1»)", f"{REGIONS}any_order"),
     ("tape/regions.pxi", "made.n_sums = first + «block ⇒ 0» * call.sum_bytes", f"{REGIONS}any_order"),
-    ("kernels/dense.pxi", "x.index += «begin ⇒ 0»", f"{REGIONS}blocks_of_rows"),
+    ("kernels/dense.pxi", "x.index += «begin ⇒ 0»", f"{REGIONS}any_order"),
     ("kernels/dense.pxi", "begin * s.n_out, «end * s.n_out ⇒ begin * s.n_out»)", f"{REGIONS}any_order"),
     ("kernels/arguments.pxi", "reaches[n].written = «a.written ⇒ 0»", f"{REGIONS}any_order"),
     ("kernels/arguments.pxi", "«b.len // b.shape[0] ⇒ 0»\n            if call.of_parts", f"{REGIONS}a_step_waits"),

@@ -9,6 +9,7 @@ from nets import same_bits
 from fastnn import SGD, Adam, BatchNorm, Dense, Layer, Model, kernels
 from fastnn._core.tape import Tape
 from fastnn._core.team import Team
+from fastnn.kernels import Rows
 
 
 def tape_of(net, x, t, rows=64, guarded=False):
@@ -160,6 +161,7 @@ def random_tape(rng, k, rows, n):
     w, dw = np.zeros((n, n), np.float32), np.zeros((n, n), np.float32)
     b, db = np.zeros(n, np.float32), np.zeros(n, np.float32)
     moments, halves = [np.zeros(n * n, np.float32) for _ in range(2)], [array[: rows // 2] for array in arrays]
+    among, index = rng.normal(size=(2 * rows, n)).astype(np.float32), rng.permutation(2 * rows)[:rows]
     everything = [*arrays, w, dw, b, db, *moments]
     tape = Tape()
 
@@ -173,6 +175,9 @@ def random_tape(rng, k, rows, n):
     def backward():
         x, dy, dx = some(arrays, 3)
         k.dense_backward(x, w, dy, dx, dw, db, "tanh" if rng.random() < 0.5 else None, tape=tape)
+
+    def by_index():
+        k.dense_backward(Rows(among, index, np.zeros(1, np.int64)), w, some(arrays, 1)[0], None, dw, db, tape=tape)
 
     def half():
         x, y = some(halves, 2)
@@ -198,6 +203,7 @@ def random_tape(rng, k, rows, n):
         dense,
         backward,
         backward,
+        by_index,
         half,
         shifted,
         shifted,
