@@ -100,7 +100,7 @@ def test_it_ends_at_the_minimum_of_pytorch(installed):
 
 
 def test_a_quadratic_function_is_minimized_in_few_iterations():
-    net, design = Model([Dense(OUTPUTS)], dtype="float64"), np.column_stack([X, np.ones(len(X))])
+    net, design = Model([Dense(OUTPUTS)], seed=0, dtype="float64"), np.column_stack([X, np.ones(len(X))])
     history = net.fit(X, T, "mse", "lbfgs")
     expected = np.linalg.lstsq(design, T, rcond=None)[0]
     np.testing.assert_allclose(np.vstack([net.layers[0].w, net.layers[0].b]), expected, rtol=1e-4, atol=1e-5)
