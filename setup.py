@@ -104,13 +104,24 @@ SMALL = {SHARED: "-Os", "kernel": "-Os", "cpu": "-Os", "team": "-O2", "tape": "-
 # a seventh smaller, and as fast; with fewer, or where layers sum, GCC leaves sums out of vectors. Activations have
 # none.
 FEW_COPIES = ["--param=max-completely-peel-times=8"]
-# Optimizers run once over all parameters: what whole vectors leave there is no more than 15 numbers, one by one.
-ONE_WIDTH = ["--param=vect-epilogues-nomask=0", "--param=max-completely-peel-times=15"]
+# What whole vectors leave is done one by one: of optimizers, which run once over all parameters, up to 15 numbers.
+ONE_WIDTH = ["--param=vect-epilogues-nomask=0"]
+OF_FAMILIES = {
+    "losses": FEW_COPIES,
+    "activations": FEW_COPIES,
+    "optimizers": [*ONE_WIDTH, "--param=max-completely-peel-times=15"],
+}
 # Processors without AVX2 are from before 2013: for them, code is small first. What -O2 leaves out of vectors, or leaves
-# as calls, it does with the limits of -O3; what whole vectors leave is neither unrolled nor done in shorter vectors.
-SMALL_VECTORS = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops"]
-SMALL_VECTORS += ["--param=vect-epilogues-nomask=0", "--param=early-inlining-insns=14", "--param=inline-min-speedup=15"]
-SMALL_VECTORS += ["--param=max-inline-insns-auto=30", "--param=max-inline-insns-single=200"]
+# as calls, it does with the limits of -O3.
+SMALL_VECTORS = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "--param=early-inlining-insns=14"]
+SMALL_VECTORS += ["--param=inline-min-speedup=15", "--param=max-inline-insns-auto=30"]
+SMALL_VECTORS += ["--param=max-inline-insns-single=200"]
+OF_BASELINE = {
+    "losses": [*FEW_COPIES, *SMALL_VECTORS],
+    "activations": [*FEW_COPIES, *ONE_WIDTH, *SMALL_VECTORS],
+    "optimizers": [*SMALL_VECTORS, "-funswitch-loops"],
+    "layers": SMALL_VECTORS,
+}
 STUBS = Path("build", "stubs")  # laid out as the package is, because Cython finds declarations by package
 C_FILES = Path("build", "cython-debug" if DEBUG else "cython")
 DIRECTIVES = {
@@ -178,11 +189,10 @@ def extensions():
             for dtype in DTYPES:
                 name = f"{family}_{dtype}_{isa}"
                 macros = [("FASTNN_DOUBLE", str(int(dtype == "float64"))), (f"PyInit_{family}", f"PyInit_{name}")]
-                copies = {"losses": FEW_COPIES, "activations": FEW_COPIES, "optimizers": ONE_WIDTH}.get(family, [])
-                copies = copies if sys.platform != "win32" else []
-                if isa == "baseline" and isa_flags and "-O3" in compile_flags and family != "dense":
-                    copies = [*copies, *SMALL_VECTORS]
-                yield extension(name, *sources, isa_flags=[*isa_flags, *copies], macros=macros)
+                is_small = isa == "baseline" and isa_flags and "-O3" in compile_flags
+                own = (OF_BASELINE if is_small else OF_FAMILIES).get(family, [])
+                own = own if sys.platform != "win32" else []
+                yield extension(name, *sources, isa_flags=[*isa_flags, *own], macros=macros)
     for module in MODULES:
         yield extension(Path(module).stem, Path("src", module))
     yield extension(SHARED, stub(f"{SHARED}.pyx"))

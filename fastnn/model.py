@@ -136,8 +136,8 @@ class Model(Online):
         RuntimeError
             Where this model is not built.
         ValueError
-            For a model of float64, one without a layer that gains, and rows that are fewer than two, are not finite, or
-            leave a layer without a range.
+            For a model of float64, one without a layer that gains, weights that are not finite, rows that are fewer
+            than two, are not finite, or leave a layer without a range, and products too small for float32.
 
         Examples
         --------

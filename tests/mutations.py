@@ -98,6 +98,7 @@ MUTATIONS = (
     ("gemm/gemm.c", "return p->k <= «SUM_BLOCK ⇒ 2 * SUM_BLOCK» &&", f"{SUMS}products_are_chains"),
     ("gemm/gemm.c", "part.k = smaller(«SUM_BLOCK ⇒ SUM_BLOCK - 1», p->k - q)", f"{SUMS}products_are_chains"),
     ("gemm/gemm.c", "part.b = p->b + «q * p->b_row ⇒ 0»", f"{SUMS}products_are_chains"),
+    ("gemm/gemm.c", "fit = «p->n > widest ⇒ 1» ?", f"{SUMS}long_products"),
     ("gemm/gemm.c", "part.a_cols = p->a_cols + «q ⇒ 0»", f"{SUMS}products_are_chains"),
     ("gemm/gemm.c", "part.a_rows = p->a_rows + «i ⇒ 0»", f"{SUMS}large_products"),
     ("gemm/gemm.c", "part.bias = part.saved = «NULL ⇒ p->bias»", f"{SUMS}products_are_chains"),
@@ -354,6 +355,7 @@ DEFECTS = (
         "math/gather.h", "y, x + «index[i] ⇒ index[i] + (stride + INT64_MAX == n)» * stride",
         f"{EQUALS}[gather", "signed integer overflow",
     ),
+    ("tape/regions.pxi", "n_threads) + «n_threads + 3 ⇒ 3»)", f"{REGIONS}a_tape_of_sums", "heap-buffer-overflow"),
 )  # fmt: skip
 
 CHANGE = re.compile(r"(.*)«(.+) ⇒ (.+)»(.*)", re.DOTALL)

@@ -244,6 +244,23 @@ def test_any_order_of_calls_gives_the_same_bits(seed):
                 assert all(same_bits(array, other) for array, other in zip(everything, expected, strict=True))
 
 
+@pytest.mark.parametrize("n_threads", [1, 4, 9])
+def test_a_tape_of_sums_alone_has_room_for_all_that_adds_them_up(n_threads):
+    """Of as many blocks as there are chunks, on so many threads that these are many beside the calls."""
+    k, rng = kernels.float32, np.random.default_rng(0)
+    rows = 1024 * 3 * n_threads if n_threads > 1 else 3000
+    x, w = rng.normal(size=(rows, 3)).astype(np.float32), np.zeros((3, 2), np.float32)
+    dy, tape = rng.normal(size=(rows, 2)).astype(np.float32), Tape()
+    gradients = [(np.zeros((3, 2), np.float32), np.zeros(2, np.float32)) for _ in range(12)]
+    for dw, db in gradients:
+        k.dense_backward(x, w, dy, None, dw, db, tape=tape)
+    expected = np.zeros((3, 2), np.float32), np.zeros(2, np.float32)
+    k.dense_backward(x, w, dy, None, *expected)
+    with Team(n_threads, divide_all=True) as team:
+        tape.replay(team=team)
+    assert all(same_bits(array, other) for found in gradients for array, other in zip(found, expected, strict=True))
+
+
 @pytest.mark.parametrize("divide_all", [False, True])
 def test_an_update_waits_for_the_guard_before_it(divide_all):
     """Which is shared out itself, and reads what the update reads, so that they could run as one."""

@@ -13,8 +13,7 @@
 # A task is a list of items, each some units of one call, which is cut into chunks for the threads.
 
 # Whether sharing a step out is worth it at all depends on its parameters, too: cores that have read the same ones have
-# to give them up, line by line, to the one that changes them. How long that takes depends on where the cores are, and
-# whether they are whole ones: what may be worth it is tried.
+# to give them up, line by line, to the one that changes them.
 
 cdef enum:
     LEAST_SHARED = 24000        # nanoseconds: of a tape that takes less, nothing is shared out
@@ -26,15 +25,9 @@ cdef enum:
     LONGEST_TOGETHER = 1000000  # of a call: signals are looked at within what takes longer
     LEAST_ROWS_TOGETHER = 8     # of a chunk
     LINE = 64                   # bytes
-    ROWS_OF_BLOCK = 1024        # of sums: what calls name theirs
     MOST_SUMS = 4194304         # bytes: more do not stay in a cache
     LONG_SUMS = 65536           # bytes, that are worth adding up together
-    SURE = 300000               # nanoseconds: who gains so many is not tried
-    TRIED = 12                  # replays of each way
-    LEAST_BETWEEN = 1000        # replays between two trials
 
-cdef double WAKING = 3e-4      # seconds, of threads that sleep
-cdef double BETWEEN = 0.1      # seconds between two trials, at least
 cdef double CERTAIN = 0.5       # of an estimate of nanoseconds: it is for the slowest of builds
 
 
@@ -85,6 +78,7 @@ cdef struct Arrangement:
     Py_ssize_t n_regions, n_items, n_begins, n_cuts, n_together, n_behind, n_sums
     Py_ssize_t rows             # of that region
     Py_ssize_t long_rows        # of calls that are sums of several blocks; 0: there are none
+    Py_ssize_t block            # rows of each
     bint shares                 # some rows each: all cores read the parameters
     double gained               # nanoseconds
 
@@ -195,7 +189,7 @@ cdef bint joins(Arrangement *a, Py_ssize_t i) noexcept nogil:
     if call.of_rows is NULL or call.rows == 0:
         return False
     if call.block > 0:      # its sums are wanted late
-        if call.rows != a.long_rows or (a.n_together > 0 and a.rows != call.rows):
+        if call.rows != a.long_rows or call.block != a.block or (a.n_together > 0 and a.rows != call.rows):
             return False
         if not all_independent(a, a.together, a.n_together, i, call.rows) or not all_independent(
             a, a.behind, a.n_behind, i, 0
@@ -281,11 +275,11 @@ cdef void add_rows(Arrangement *a, const Py_ssize_t *calls, Py_ssize_t count) no
     cdef Py_ssize_t chunk, begin = 0, end, n, i, units, first = a.n_sums, n_sums = 0
     cdef const Call *call
     if a.rows == a.long_rows:
-        chunks = blocks_of(a.rows)
+        chunks = blocks_of(a)
     for chunk in range(chunks):
         end = a.rows
         if a.rows == a.long_rows:
-            end = min(begin + ROWS_OF_BLOCK, a.rows)
+            end = min(begin + a.block, a.rows)
         elif chunk < chunks - 1:
             end = round_units(a.rows // chunks, a.rows * (chunk + 1) // chunks)
         begin_chunk(a)
@@ -306,8 +300,8 @@ cdef void add_rows(Arrangement *a, const Py_ssize_t *calls, Py_ssize_t count) no
         add_sums(a, calls, count, first, chunks)
 
 
-cdef inline Py_ssize_t blocks_of(Py_ssize_t rows) noexcept nogil:
-    return (rows + ROWS_OF_BLOCK - 1) // ROWS_OF_BLOCK
+cdef inline Py_ssize_t blocks_of(const Arrangement *a) noexcept nogil:
+    return (a.long_rows + a.block - 1) // a.block if a.long_rows > 0 else 0
 
 
 # A call that computes the sums of a block, behind those of the block before it.
@@ -441,15 +435,16 @@ cdef int arrange(Tape tape, const Player *player) except -1:
         return 0
     tape.arranged_for = 0       # until it is complete
     memset(&a, 0, sizeof(a))
-    most = player.most_chunks
     for i in range(tape.length if tape.is_long else 0):
-        if tape.calls[i].block == ROWS_OF_BLOCK and (a.long_rows == 0 or a.long_rows == tape.calls[i].rows):
-            a.long_rows = tape.calls[i].rows
-            n_sums += blocks_of(a.long_rows)
-            bytes += blocks_of(a.long_rows) * tape.calls[i].sum_bytes
+        if tape.calls[i].block > 0 and a.long_rows == 0:
+            a.long_rows, a.block = tape.calls[i].rows, tape.calls[i].block
+        if tape.calls[i].block > 0 and tape.calls[i].block == a.block and tape.calls[i].rows == a.long_rows:
+            n_sums += blocks_of(&a)
+            bytes += blocks_of(&a) * tape.calls[i].sum_bytes
     if bytes > MOST_SUMS:
         a.long_rows = n_sums = bytes = 0
-    most = tape.length * (max(most, blocks_of(a.long_rows), n_threads) + 3)      # items, and places where chunks begin
+    # Items, and places where chunks begin: of each call, those of a region, and those that add up its sums
+    most = tape.length * (max(player.most_chunks, blocks_of(&a), n_threads) + n_threads + 3)
     tape.sums = <Call *> resized(tape.sums, n_sums * sizeof(Call) + bytes + LINE)
     a.sums = tape.sums
     a.memory = <char *> tape.sums + n_sums * sizeof(Call)
@@ -474,50 +469,6 @@ cdef void *resized(void *memory, size_t n_bytes) except NULL:
     if other is NULL:
         raise MemoryError("no memory for the regions of a tape")
     return other
-
-
-cdef inline bint is_arranged(Tape tape, const Player *player) noexcept nogil:
-    return tape.arranged_for == 1 or (tape.arranged_for != 0 and player.shared is not NULL)
-
-
-cdef int play_arranged(Tape tape, Player *player) noexcept nogil:
-    """Replay by all threads or by one, whichever took less time when both were tried."""
-    cdef Trial *trial = &tape.trial
-    cdef double began, elapsed
-    cdef int status
-    if player.divide_all or tape.gained > SURE or tape.gained <= 0:
-        return play_regions(tape, player)
-    if trial.left > 0:
-        trial.left -= 1
-        return play_alone(tape, player) if trial.alone else play_regions(tape, player)
-    began = seconds()
-    if trial.shared == 0:
-        trial.begun = began
-    if trial.shared < TRIED:
-        status = play_regions(tape, player)
-        elapsed = seconds() - began
-        if trial.shared == 0 or began - trial.begun > WAKING:
-            trial.least_shared = elapsed if trial.shared < 2 else min(elapsed, trial.least_shared)
-            trial.shared += 1
-    else:
-        status = play_alone(tape, player)
-        elapsed = seconds() - began
-        trial.least_alone = elapsed if trial.one < 2 else min(elapsed, trial.least_alone)
-        trial.one += 1
-    if trial.one == TRIED:
-        trial.alone = trial.least_alone < trial.least_shared
-        trial.left = max(<Py_ssize_t> (BETWEEN / max(trial.least_alone, 1e-9)), <Py_ssize_t> LEAST_BETWEEN)
-        trial.shared = trial.one = 0
-    return status
-
-
-cdef int play_alone(Tape tape, Player *player) noexcept nogil:
-    cdef SharedTeam *shared = player.shared
-    cdef int status
-    player.shared = NULL
-    status = play_calls(tape, 0, tape.length, player)
-    player.shared = shared
-    return status
 
 
 cdef int play_regions(Tape tape, Player *player) noexcept nogil:

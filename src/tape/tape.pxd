@@ -67,7 +67,7 @@ cdef struct Links:              # of a call
     Py_ssize_t first            # of its reaches
     Py_ssize_t count            # -1: nobody knows what it reads or writes
 
-cdef struct Trial:              # which way of replaying takes less time, see regions.pxi
+cdef struct Trial:              # which way of replaying takes less time, see trials.pxi
     Py_ssize_t left             # replays until it is tried again
     bint alone                  # what was found: by one thread
     Py_ssize_t shared           # replays of a trial that goes on, by all threads, and by one

@@ -331,6 +331,7 @@ cdef object bounds_in_words(const CallNumber *number):
 
 
 include "regions.pxi"
+include "trials.pxi"
 include "player.pxi"
 include "rows_reader.pxi"
 include "rows_function.pxi"
