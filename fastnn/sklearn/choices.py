@@ -56,6 +56,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "n_threads": [Interval(Integral, 1, None, closed="left"), None],
     "n_ensemble": [Interval(Integral, 1, None, closed="left")],
     "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
+    "precision": [StrOptions({"bf16", "bfloat16"}), None],
 }
 
 

@@ -100,6 +100,9 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         and polars, or places, names or a mask. Of up to 8 values they become columns of 0 and 1 (-1 and 1 for two), of
         more 8 numbers each that are trained (`fastnn.Embedding`); what is missing, or was not in the fit, is 0 in all
         of them, or has a vector of its own. Other columns are numbers, and stay as they are.
+    precision : {"bf16"} or None
+        Of `Model`, for rows of float32: products with weights of 32 rows and columns or more are rounded to bfloat16,
+        for speed where the processor has AVX512_BF16. Rows of float64 are refused by `fit`, and rounded by `predict`.
 
     Attributes
     ----------
@@ -187,6 +190,7 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         n_threads: int | None = None,
         n_ensemble: int = 1,
         categorical_features: Any = None,
+        precision: str | None = None,
     ) -> None:
         keep(self, locals())
 

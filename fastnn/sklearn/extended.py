@@ -16,6 +16,7 @@ from fastnn.formats.graph import Value
 from fastnn.formats.table_graph import Given, TableGraph, graph_of_table
 from fastnn.layers import Dense, Layer
 from fastnn.layers import activations as known_activations
+from fastnn.model import Model
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn import choices, side_by_side
 from fastnn.sklearn.borrowed import check_sample_weight
@@ -51,6 +52,7 @@ class Extended(Exporting, SavedNets, Multilayer):
     net_ = side_by_side.OfOneNet()
 
     categorical_features: Any
+    precision: str | None
     is_categorical_: NDArray[np.bool_]
     _categories: Categories
 
@@ -73,6 +75,15 @@ class Extended(Exporting, SavedNets, Multilayer):
         end = choices.activation_of(self, "out_activation", self.out_activation)
         return [] if end is None else [known_activations.get(end)]
 
+    def _make_net(self, sizes: list[int], n_in: int, n_out: int, dtype: Any) -> Model:
+        if self.precision is not None and dtype != np.float32:
+            raise ValueError(
+                f"{type(self).__name__}: precision is {self.precision!r}, expected None where numbers are "
+                f"{np.dtype(dtype)}: it is of nets of float32 alone, which rows of float32 make; fit with "
+                "X.astype(np.float32), or leave precision out"
+            )
+        return super()._make_net(sizes, n_in, n_out, dtype)
+
     def _draw(self, net: Any) -> None:
         dense = [layer for layer in net.layers if isinstance(layer, Dense)]
         given = choices.each(self, "activation", len(dense) - 1) or [self.activation]
@@ -84,7 +95,7 @@ class Extended(Exporting, SavedNets, Multilayer):
 
     @property
     def _shape(self) -> dict[str, Any]:
-        names = "activation", "dropout", "normalization", "out_activation", "categorical_features"
+        names = "activation", "dropout", "normalization", "out_activation", "categorical_features", "precision"
         return {name: repr(getattr(self, name)) for name in names}
 
     def _make_rule(self) -> Optimizer:
@@ -102,6 +113,10 @@ class Extended(Exporting, SavedNets, Multilayer):
     @property
     def _threads(self) -> int | None:  # type: ignore[override]
         return self.n_threads
+
+    @property
+    def _precision(self) -> str | None:  # type: ignore[override]
+        return self.precision
 
     def _outputs(self, X: Any) -> Array:
         nets = self.__dict__.get("estimators_")
@@ -181,7 +196,10 @@ class Extended(Exporting, SavedNets, Multilayer):
             self._categories = Categories(self.categorical_features)
             self._categories.learn(X, incremental)
             self.is_categorical_ = self._categories.mask(X.shape[1])
-        return self._categories.read(X)
+        found = self._categories.read(X)
+        if self.precision is not None and self.is_categorical_.all():  # no number says in which dtype it is
+            return found.astype(np.float32)
+        return found
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

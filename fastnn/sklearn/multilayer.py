@@ -24,7 +24,7 @@ from fastnn.sklearn import lbfgs, loop
 from fastnn.sklearn.borrowed import Interval, Options, StrOptions, check_sample_weight, fit_context
 from fastnn.sklearn.contract import Estimator, Live, random_state_of, seed_of
 from fastnn.sklearn.loop import Best, Validation
-from fastnn.sklearn.nets import fits, is_coarser, products, take_over
+from fastnn.sklearn.nets import fits, in_float64, is_coarser, products, take_over
 from fastnn.sklearn.recorded import Goal, Recorded
 from fastnn.sklearn.rules import L2OfRows, Momentum
 from fastnn.sklearn.side_by_side import missing
@@ -155,7 +155,8 @@ class Multilayer(Estimator, ABC):
         penalties = [L2OfRows(self.alpha / 2)] if self.alpha else []
         given = self.random_state
         seed = given if type(given) is int else seed_of(self._random_state)
-        return Model(self._layers(sizes, n_out), seed=int(seed), dtype=dtype, penalties=penalties).build(n_in)
+        own = {"seed": int(seed), "dtype": dtype, "penalties": penalties, "precision": self._precision}
+        return Model(self._layers(sizes, n_out), **own).build(n_in)
 
     def _draw(self, net: Model) -> None:
         """Draw the first weights as scikit-learn does: uniform (Glorot & Bengio 2010), biases, too."""
@@ -365,6 +366,7 @@ class Multilayer(Estimator, ABC):
     # what a fit of scikit-learn's does not have
 
     _threads: int | None = None
+    _precision: str | None = None
 
     @property
     def _takes_steps(self) -> bool:
@@ -483,13 +485,7 @@ class Multilayer(Estimator, ABC):
 
     def _net_for(self, X: Any) -> Model:
         """Return the net to predict rows with: one of float32 computes in float64 with other rows, as NumPy does."""
-        net = self.net_
-        if not is_coarser(net, X.dtype) or self._made_of != self._shape:  # settings have changed since
-            return net
-        widths = [layer.units for layer in products(net)]
-        made = self._make_net(widths[:-1], net.n_in, widths[-1], np.float64)
-        take_over(made, net)
-        return made
+        return in_float64(self.net_) if is_coarser(self.net_, X.dtype) else self.net_
 
     def _written(self) -> None:
         self.net_._written(self.net_.params)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from fastnn.layers import BatchNorm, Dense
+from fastnn.arena import Array
+from fastnn.layers import BatchNorm, Dense, Layer
+from fastnn.layers.shadows import shadows
+from fastnn.layers.tree import walk
 from fastnn.model import Model
 
 
@@ -31,5 +35,36 @@ def take_over(net: Model, other: Model) -> None:
 
 
 def is_coarser(net: Model, dtype: np.dtype[Any]) -> bool:
-    """Whether a net rounds what rows of a dtype say."""
-    return net.dtype.itemsize == 4 and dtype is not net.dtype and np.result_type(dtype, net.dtype).itemsize > 4
+    """Whether a net rounds what rows of a dtype say; one with products in bfloat16 is asked to."""
+    if net.dtype.itemsize != 4 or dtype is net.dtype or net.precision is not None:
+        return False
+    return np.result_type(dtype, net.dtype).itemsize > 4
+
+
+_DOUBLES: WeakKeyDictionary[Model, tuple[tuple[Layer, ...], Model]] = WeakKeyDictionary()
+
+
+def in_float64(net: Model) -> Model:
+    """Return what predicts as a net of float32 does, in float64: made once, with the numbers of the net as they are.
+
+    Settings of layers that are numbers, such as slopes, are those of the net.
+    """
+    net._own()
+    layers = net._predictors.layers
+    of, double = _DOUBLES.get(net, ((), None))
+    if double is None or of is not layers:  # it predicts with averages from now on, or no more
+        copies = shadows(layers, {})
+        for layer in walk(copies):
+            del layer.__dict__["_shadow_of"]  # layers of a model of their own, but for the cells of their numbers
+        double = Model(copies, net.seed, np.float64)
+        double._tree.adopt(double)
+        double._own()
+        _DOUBLES[net] = layers, double
+    for own, its in zip(double._tree.all, walk(layers), strict=True):
+        for mine, other in zip(_arrays_of(own).values(), _arrays_of(its).values(), strict=True):
+            np.copyto(mine, other)
+    return double
+
+
+def _arrays_of(layer: Layer) -> dict[str, Array]:
+    return {**layer.parameters, **layer.states}

@@ -42,7 +42,7 @@ class MLPRegressor(RegressorMixin, Extended):  # type: ignore[misc]
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, \
 shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, \
 beta_1, beta_2, epsilon, n_iter_no_change, max_fun, dropout, normalization, scoring, callbacks, clip_norm, \
-clip_value, n_threads, n_ensemble, categorical_features : Any
+clip_value, n_threads, n_ensemble, categorical_features, precision : Any
         As of `MLPClassifier`.
 
     Notes
@@ -103,6 +103,7 @@ clip_value, n_threads, n_ensemble, categorical_features : Any
         n_threads: int | None = None,
         n_ensemble: int = 1,
         categorical_features: Any = None,
+        precision: str | None = None,
     ) -> None:
         keep(self, locals())
 

@@ -255,6 +255,8 @@ def _require_net(e: Extended) -> None:
         widths = [layer.units for layer in dense]
         expected = [*map(_kind, e._layers(widths[:-1], widths[-1]))]
         found = [*map(_kind, net.layers)]
+        if (net.precision is None) != (e.precision is None):
+            raise ModelFormatError(f"its net has the precision {net.precision!r}, expected {e.precision!r}")
         if found != expected:
             raise ModelFormatError(f"its net has the layers {str(found)[:80]}, expected {str(expected)[:80]}")
 
