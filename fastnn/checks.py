@@ -154,15 +154,15 @@ def checked_dtype(dtype: Any) -> np.dtype[Any]:
     return found
 
 
-def checked_precision(precision: Any, dtype: np.dtype[Any]) -> str | None:
+def checked_precision(precision: Any, dtype: np.dtype[Any], where: str = "Model") -> str | None:
     """Return the precision of the products of a model."""
     if isinstance(precision, str) and precision == "bfloat16":  # as PyTorch, JAX and Keras name the dtype
         precision = "bf16"
     if precision is not None and not (isinstance(precision, str) and precision == "bf16"):
-        raise ValueError(f"Model: precision is {shown(precision)}, expected None or 'bf16'")
+        raise ValueError(f"{where}: precision is {shown(precision)}, expected None or 'bf16'")
     if precision is not None and dtype != np.float32:
         raise ValueError(
-            f"Model: precision is {precision!r}, expected None where dtype is {dtype}: it is of float32 alone"
+            f"{where}: precision is {precision!r}, expected None where dtype is {dtype}: it is of float32 alone"
         )
     return precision
 

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 import fastnn
 from fastnn import EMA, MSE, SGD, Adam, Dense, LeakyReLU, Model, PReLU
-from fastnn.sklearn import MLPClassifier, MLPRegressor
+from fastnn.sklearn import MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor
 
 pytestmark = [
     pytest.mark.once,
@@ -125,3 +125,23 @@ def test_rows_of_float64_are_predicted_by_one_double_that_follows_the_net(name, 
     assert len(pickle.dumps(model)) < pickled + 100
     del model
     assert doubles[0]() is None
+
+
+@pytest.mark.parametrize("make", [TabularClassifier, TabularRegressor])
+def test_estimators_for_tables_may_have_a_precision(make, tmp_path):
+    y = T > 1 if make is TabularClassifier else T
+    exact, model = make("fast", random_state=0).fit(X, y), make("fast", random_state=0, precision="bf16").fit(X, y)
+    for other in (clone(model).fit(X, y), pickle.loads(pickle.dumps(model))):
+        assert [net.precision for net in other.nets_] == ["bf16"] * 3
+        np.testing.assert_array_equal(other.predict(X), model.predict(X))
+    assert (exact.nets_[0].params != model.nets_[0].params).mean() > 0.5
+    assert abs(exact.score(X, y) - model.score(X, y)) < 0.1
+    model.save(tmp_path / "net.safetensors")
+    again = fastnn.load(tmp_path / "net.safetensors")
+    assert again.nets_[0].precision == "bf16"
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    with pytest.warns(UserWarning, match="precision='bf16' is without effect: nets of up to 64 rows are float64"):
+        few = make("fast", random_state=0, precision="bf16").fit(X[:64], y[:64])
+    np.testing.assert_array_equal(few.predict(X), make("fast", random_state=0).fit(X[:64], y[:64]).predict(X))
+    with pytest.raises(ValueError, match=f"{make.__name__}: precision is 'fp8', expected None or 'bf16'"):
+        make("fast", precision="fp8").fit(X, y)

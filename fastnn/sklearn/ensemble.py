@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnn import threads
 from fastnn.callbacks import Callback, TimeLimit
-from fastnn.checks import count, shown, warn
+from fastnn.checks import checked_precision, count, shown, warn
 from fastnn.formats.graph import Value
 from fastnn.formats.table_graph import TableGraph
 from fastnn.many import fit_each
@@ -57,6 +57,7 @@ class Tabular(Exporting, Saving, BaseEstimator, ABC):  # type: ignore[misc]
     n_nets: int | None
     random_state: Any
     n_threads: int | None
+    precision: str | None
     verbose: bool | int
     n_features_in_: int
 
@@ -119,6 +120,7 @@ class Tabular(Exporting, Saving, BaseEstimator, ABC):  # type: ignore[misc]
         if self.n_nets is not None:
             count(f"{self._name}: n_nets", self.n_nets)
         threads.check(self.n_threads)
+        checked_precision(self.precision, np.dtype(np.float32), self._name)
         if not isinstance(self.verbose, (bool, np.bool_, int, np.integer)) or self.verbose < 0:
             raise TypeError(f"{self._name}: verbose is {shown(self.verbose)}, expected True or False")
         self._scorer = scorer_for(f"{self._name}: scoring", self.scoring)
@@ -197,7 +199,9 @@ class Tabular(Exporting, Saving, BaseEstimator, ABC):  # type: ignore[misc]
             train_weight = None if train_weight is None else train_weight[counted]
             weight = None if weight is None else weight[counted]
         few = kept <= FEW
-        self._dtype = "float64" if few else "float32"
+        self._dtype, self._precision = ("float64", None) if few else ("float32", self.precision)
+        if few and self.precision is not None:
+            warn(f"{self._name}: precision={self.precision!r} is without effect: nets of up to {FEW} rows are float64")
         matrix = matrix.astype(self._dtype, copy=False)
         self._scale_targets(target, train_weight)
         learnt = self._learnt(target)
@@ -229,7 +233,7 @@ class Tabular(Exporting, Saving, BaseEstimator, ABC):  # type: ignore[misc]
             )
         if recipe.refit_below > kept and self.validation_fraction is None and len(jobs) == 1 and given is None:
             jobs = self._refit(jobs[0], recipe, data, began)
-        del self._parts, self._scorer
+        del self._parts, self._scorer, self._precision
         self.nets_ = [job.net for job in jobs]
         self.n_iter_ = max(len(net.history.loss) for net in self.nets_)
 
@@ -299,7 +303,7 @@ class Tabular(Exporting, Saving, BaseEstimator, ABC):  # type: ignore[misc]
     def _speed(self, recipe: Recipe, matrix: Matrix, learnt: Any, seconds: float) -> float:
         """Return how many rows of training a net of a recipe takes in a second: a trial of so many, 1/2 at most."""
         rows = len(matrix)
-        probe = build(recipe, self._task, 0, self._dtype)
+        probe = build(recipe, self._task, 0, self._dtype, self._precision)
         size = recipe.batch_for(rows)
         some = slice(0, 8 * size)
         options: dict[str, Any] = {"loss": loss_for(recipe, self._task), "batch_size": min(size, rows)}
@@ -318,7 +322,7 @@ class Tabular(Exporting, Saving, BaseEstimator, ABC):  # type: ignore[misc]
         options = []
         for job in jobs:
             recipe = job.recipe
-            net = job.net = build(recipe, self._task, job.seed, self._dtype)
+            net = job.net = build(recipe, self._task, job.seed, self._dtype, self._precision)
             rows = len(matrix) if job.rows is None else len(job.rows)
             callbacks: list[Callback] = []
             own: dict[str, Any] = {

@@ -232,11 +232,11 @@ def _front(recipe: Recipe, task: Task) -> tuple[list[Layer], int]:
     return ([Parallel(branches)] if len(branches) > 1 else branches), width
 
 
-def build(recipe: Recipe, task: Task, seed: int, dtype: str) -> Model:
+def build(recipe: Recipe, task: Task, seed: int, dtype: str, precision: str | None = None) -> Model:
     """Return a net that has learnt nothing."""
     layers, width = _front(recipe, task)
     if recipe.members:
-        return Model([*layers, *_members(recipe, task)], seed=seed, dtype=dtype)
+        return Model([*layers, *_members(recipe, task)], seed, dtype, precision=precision)
     name = recipe.classes if task.of_classes else recipe.numbers
     layers.append(Scale())
     for units in recipe.hidden:
@@ -248,7 +248,7 @@ def build(recipe: Recipe, task: Task, seed: int, dtype: str) -> Model:
     layers.append(Dense(task.outputs, weight_initializer="zeros"))
     if task.of_classes:
         layers.append(Softmax())
-    return Model(layers, seed=seed, dtype=dtype)
+    return Model(layers, seed, dtype, precision=precision)
 
 
 def _members(recipe: Recipe, task: Task) -> list[Layer]:

@@ -57,6 +57,8 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
         The same number gives the same bits, on any number of threads.
     n_threads : int or None
         Nets are trained side by side; None takes the cores that the process may use.
+    precision : {"bf16"} or None
+        Of `Model`: products are rounded to bfloat16, for speed where the processor has AVX512_BF16.
     verbose : bool
 
     Attributes
@@ -97,6 +99,7 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
         n_nets: int | None = None,
         random_state: Any = None,
         n_threads: int | None = None,
+        precision: str | None = None,
         verbose: bool | int = False,
     ) -> None:
         keep(self, locals())
@@ -294,6 +297,8 @@ class TabularRegressor(RegressorMixin, Sized):  # type: ignore[misc]
         The same number gives the same bits, on any number of threads.
     n_threads : int or None
         Nets are trained side by side; None takes the cores that the process may use.
+    precision : {"bf16"} or None
+        Of `Model`: products are rounded to bfloat16, for speed where the processor has AVX512_BF16.
     verbose : bool
 
     Attributes
@@ -328,6 +333,7 @@ class TabularRegressor(RegressorMixin, Sized):  # type: ignore[misc]
         n_nets: int | None = None,
         random_state: Any = None,
         n_threads: int | None = None,
+        precision: str | None = None,
         verbose: bool | int = False,
     ) -> None:
         keep(self, locals())
