@@ -13,7 +13,8 @@ from sklearn.metrics import get_scorer
 
 from fastnn.checks import shown
 from fastnn.model import Model
-from fastnn.sklearn.frames import Floats
+from fastnn.sklearn.borrowed import rows_of
+from fastnn.sklearn.frames import Columns, Floats
 
 if TYPE_CHECKING:
     from fastnn.sklearn.ensemble import Tabular
@@ -44,9 +45,10 @@ def scorer_for(where: str, scoring: Any) -> Any:
 class Score:
     """What a scorer of scikit-learn says of a net: as a function of the net."""
 
-    def __init__(self, estimator: Tabular, scorer: Any, held: Any) -> None:
-        self._scorer, self._rows = scorer, held
-        self._judged = (JudgedClasses if estimator._of_classes else Judged)(estimator)
+    def __init__(self, estimator: Tabular, scorer: Any, held: Any, validation: Any) -> None:
+        self._scorer, self._held = scorer, held
+        self._judged = judged = (JudgedClasses if estimator._of_classes else Judged)(estimator)
+        judged.rows = held[0] if isinstance(estimator.scoring, str) else _rows_as_given(estimator, validation)
         self._weights = {}
         if len(held) > 2:
             allowed = signature(scorer).parameters.values()
@@ -59,14 +61,13 @@ class Score:
 
     def __call__(self, model: Model) -> float:
         """Return the score, NaN where there is none: `why` says it."""
-        x, y = self._rows[:2]
-        judged = self._judged
-        judged.outputs = model.predict(x, n_threads=1).astype(np.float64)
+        judged, (x, y) = self._judged, self._held[:2]
+        judged.model, judged.outputs = model, model.predict(x, n_threads=1).astype(np.float64)
         self.why = f"the rows that were set aside lack the classes {self._lacks}" if self._lacks else "it was NaN"
         try:
             with _ONE, warnings.catch_warnings():
                 warnings.simplefilter("ignore", UndefinedMetricWarning)  # LastBest says it once
-                return float(self._scorer(judged, x, judged.targets_of(y), **self._weights))
+                return float(self._scorer(judged, judged.rows, judged.targets_of(y), **self._weights))
         except ValueError as error:
             if not self._lacks:
                 raise
@@ -74,15 +75,39 @@ class Score:
             return float("nan")
 
 
+def _rows_as_given(estimator: Tabular, validation: Any) -> Any:
+    """Return the rows to validate with as the user gave them; these are places among the rows to train with."""
+    given, counted, validation_data = estimator._shown
+    if validation is None:
+        return validation_data[0]
+    rows = validation if counted is None else counted[validation]
+    return given.take(rows) if isinstance(given, Columns) else rows_of(given, rows)
+
+
 class Judged:
-    """What a scorer sees in place of an estimator: the outputs of an epoch."""
+    """What a scorer sees in place of an estimator: a net in training, whose outputs for the rows are there already.
+
+    Attributes
+    ----------
+    rows : array_like or data frame
+    outputs : ndarray of shape (rows, outputs)
+    model : Model
+    """
+
+    rows: Any
+    outputs: Floats
+    model: Model
 
     def __init__(self, estimator: Tabular) -> None:
         self._of = estimator
         self._estimator_type = "classifier" if estimator._of_classes else "regressor"
-        self.outputs: Floats = np.empty((0, 0))
         if estimator._of_classes:
             self.classes_ = estimator.classes_
+
+    def _outputs_for(self, x: Any) -> Floats:
+        if x is self.rows:
+            return self.outputs
+        return self.model.predict(self._of._read(x), n_threads=1).astype(np.float64)
 
     def __sklearn_tags__(self) -> Any:
         return self._of.__sklearn_tags__()
@@ -97,7 +122,7 @@ class Judged:
 
     def predict(self, x: Any) -> Any:
         """Return what the outputs stand for."""
-        return self._of._predicted(self.outputs)
+        return self._of._predicted(self._outputs_for(x))
 
 
 class JudgedClasses(Judged):
@@ -105,5 +130,6 @@ class JudgedClasses(Judged):
 
     def predict_proba(self, x: Any) -> Floats:
         """Return them, as sums of 1 in float64."""
-        found: Floats = self.outputs / self.outputs.sum(axis=1, keepdims=True)
+        outputs = self._outputs_for(x)
+        found: Floats = outputs / outputs.sum(axis=1, keepdims=True)
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -84,8 +85,9 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
     out_activation : {"softmax", "logistic"} or None
         "logistic" takes each of several classes against the rest, "softmax" gives two classes an output each.
     scoring : str, callable or None
-        What early stopping looks at, the larger the better: a scorer of scikit-learn's, ``scoring(model, X, y)``, or
-        "loss". None is the accuracy, of a regressor R².
+        What early stopping looks at, the larger the better: a scorer of scikit-learn's, ``scoring(model, X, y)``, which
+        is shown rows of X as they were given, or "loss". None is the accuracy, of a regressor R². Of several targets
+        with classes of their own, a scorer by name scores each, and the mean counts.
     callbacks : callable, sequence or None
         Called with the net, as by `Model.fit`: the logs hold "loss" and, of rows to validate with, "val_loss" and
         "val_score".
@@ -224,6 +226,9 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
 
     def _labels_of(self, y: Array) -> Any:
         return self._known_labels.labels_of(y)
+
+    def _targets_apart(self) -> Sequence[Labels]:
+        return self._known_labels.of if isinstance(self._known_labels, SeveralLabels) else ()
 
     def _ends_in(self) -> str:
         return self._known_labels.ends_in

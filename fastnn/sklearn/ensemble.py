@@ -22,7 +22,7 @@ from fastnn.many import fit_each
 from fastnn.model import Model
 from fastnn.sklearn.borrowed import check_sample_weight
 from fastnn.sklearn.choosing import Score, is_real, scorer_for
-from fastnn.sklearn.explaining import Explanation, by_column, integrated_gradients, permutation_importances
+from fastnn.sklearn.explaining import Explanation, by_column, integrated_gradients, one_row, permutation_importances
 from fastnn.sklearn.exporting import Exporting, graph_of_matrix
 from fastnn.sklearn.frames import Columns, Floats, as_table, is_frame, is_plain, require_names
 from fastnn.sklearn.jobs import Job, Matrix, Part, Rows, StopAt, held_out, in_folds, joined, one_held_out
@@ -182,7 +182,7 @@ class Tabular(Exporting, Saving, BaseEstimator, ABC):  # type: ignore[misc]
     def _learn(self, x: Any, y: Any, sample_weight: Any, validation_data: Any) -> None:
         began = time.perf_counter()
         self._settings()
-        x = self._table(x, True)
+        given_x, x = x, self._table(x, True)
         weight = self._weights(x, sample_weight)
         target = self._take_targets(y, x.shape[0])
         self.target_name_ = name if isinstance(name := getattr(y, "name", None), str) else None
@@ -191,6 +191,7 @@ class Tabular(Exporting, Saving, BaseEstimator, ABC):  # type: ignore[misc]
             raise ValueError(f"{self._name}: all sample weights are 0, expected some above: no row is left")
         counted = None if train_weight is None else np.flatnonzero(train_weight)
         kept = x.shape[0] if counted is None else len(counted)
+        self._shown = given_x, counted, validation_data
         self._require_targets(target if counted is None else target[counted])
         self.preprocessing_ = Preprocessing(self.categorical_features)
         matrix = self.preprocessing_.fit_transform(x, train_weight)
@@ -233,7 +234,7 @@ class Tabular(Exporting, Saving, BaseEstimator, ABC):  # type: ignore[misc]
             )
         if recipe.refit_below > kept and self.validation_fraction is None and len(jobs) == 1 and given is None:
             jobs = self._refit(jobs[0], recipe, data, began)
-        del self._parts, self._scorer, self._precision
+        del self._parts, self._scorer, self._precision, self._shown
         self.nets_ = [job.net for job in jobs]
         self.n_iter_ = max(len(net.history.loss) for net in self.nets_)
 
@@ -342,7 +343,7 @@ class Tabular(Exporting, Saving, BaseEstimator, ABC):  # type: ignore[misc]
                     held = (*held, weight[job.validation])
             if held is not None:
                 own["validation_data"] = held
-                job.best, own["metrics"] = self._watching(recipe, held, scored)
+                job.best, own["metrics"] = self._watching(job, held, scored)
                 callbacks.append(job.best)
             if job.stop_at is not None:
                 callbacks.append(StopAt(job.stop_at))
@@ -364,11 +365,11 @@ class Tabular(Exporting, Saving, BaseEstimator, ABC):  # type: ignore[misc]
         else:
             fit_each(nets, of, n_threads, bool(self.verbose), f"{self._name}: net {{}}")
 
-    def _watching(self, recipe: Recipe, held: Any, scored: bool) -> tuple[LastBest, Any]:
+    def _watching(self, job: Job, held: Any, scored: bool) -> tuple[LastBest, Any]:
         """Return what keeps the last best epoch, and the metrics that it needs."""
         if scored and self._scorer is not None:
-            return LastBest("val_score", "max", Score(self, self._scorer, held)), ()
-        if self._of_classes and recipe.watch == "accuracy":
+            return LastBest("val_score", "max", Score(self, self._scorer, held, job.validation)), ()
+        if self._of_classes and job.recipe.watch == "accuracy":
             return LastBest("val_accuracy"), ["accuracy"]
         return LastBest("val_loss"), ()
 
@@ -387,8 +388,14 @@ class Tabular(Exporting, Saving, BaseEstimator, ABC):  # type: ignore[misc]
     def _matrix(self, x: Any) -> Matrix:
         if "nets_" not in self.__dict__:
             check_is_fitted(self, "nets_")
-        x = self._table(x, False)
-        return self.preprocessing_.transform(x).astype(self._dtype, copy=False)
+        return self._read(x)
+
+    def _read(self, x: Any) -> Matrix:
+        """Return rows as the nets read them."""
+        return self._as_read(self._table(x, False))
+
+    def _as_read(self, table: Any) -> Matrix:
+        return self.preprocessing_.transform(table).astype(self._dtype, copy=False)
 
     def _outputs_of_parts(self, parts: Sequence[Part], matrix: Matrix | None = None) -> Floats:
         """Return what nets say of the rows that they have not seen, or of a matrix in place of all of them."""
@@ -413,24 +420,8 @@ class Tabular(Exporting, Saving, BaseEstimator, ABC):  # type: ignore[misc]
     def _one(self, row: Any) -> Matrix:
         """Return one row as the nets read it."""
         check_is_fitted(self, "nets_")
-        if is_frame(row):
-            matrix = self._matrix(row)
-        else:
-            names = [plan.name for plan in self.preprocessing_.plans]
-            if hasattr(row, "keys"):
-                missing = [name for name in names if name not in row]
-                odd = [name for name in row if name not in names]
-                if odd:
-                    raise ValueError(f"explain: row has {odd[0]!r}, expected the columns of the fit alone: {names}")
-                if missing:
-                    raise ValueError(f"explain: row lacks {missing[0]!r}, expected the columns of the fit: {names}")
-                row = [row[name] for name in names]
-            given = np.empty((1, len(names)), object)
-            values = list(np.ravel(np.asarray(row, object)))
-            if len(values) != len(names):
-                raise ValueError(f"explain: row has {len(values)} columns, expected {len(names)}: {names}")
-            given[0] = values
-            matrix = self.preprocessing_.transform(given).astype(self._dtype, copy=False)
+        names = [plan.name for plan in self.preprocessing_.plans]
+        matrix = self._read(row) if is_frame(row) else self._as_read(one_row(row, names))
         if len(matrix) != 1:
             raise ValueError(f"explain: row has {len(matrix)} rows, expected one")
         return matrix

@@ -55,6 +55,24 @@ class Explanation:
         return html_table(("column", self.unit), self._rows(), 1)
 
 
+def one_row(row: Any, names: Sequence[str]) -> NDArray[np.object_]:
+    """Return a row of a table, (1, columns), of numbers and texts in the order of the columns or a dict of them."""
+    if hasattr(row, "keys"):
+        missing = [name for name in names if name not in row]
+        odd = [name for name in row if name not in names]
+        if odd:
+            raise ValueError(f"explain: row has {odd[0]!r}, expected the columns of the fit alone: {names}")
+        if missing:
+            raise ValueError(f"explain: row lacks {missing[0]!r}, expected the columns of the fit: {names}")
+        row = [row[name] for name in names]
+    values = list(np.ravel(np.asarray(row, object)))
+    if len(values) != len(names):
+        raise ValueError(f"explain: row has {len(values)} columns, expected {len(names)}: {names}")
+    found = np.empty((1, len(names)), object)
+    found[0] = values
+    return found
+
+
 def without_dropout(net: Model) -> Model:
     """Return a copy that computes in training what it computes in predictions."""
     copy = deepcopy(net)

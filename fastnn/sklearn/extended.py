@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,6 +24,7 @@ from fastnn.sklearn.borrowed import check_sample_weight
 from fastnn.sklearn.categories import Categories
 from fastnn.sklearn.exporting import Exporting, graph_of_matrix
 from fastnn.sklearn.frames import is_frame
+from fastnn.sklearn.labels import Labels
 from fastnn.sklearn.loop import Validation
 from fastnn.sklearn.multilayer import Multilayer
 from fastnn.sklearn.saved_nets import SavedNets
@@ -259,9 +261,12 @@ class Extended(Exporting, SavedNets, Multilayer):
             )
             return self
         try:
+            if callable(self.scoring):
+                self._shown = (X,)
             return super()._fit(X, y, sample_weight, incremental)
         finally:
-            self.__dict__.pop("_scorer", None)
+            for name in ("_scorer", "_shown"):
+                self.__dict__.pop(name, None)
 
     def _at_first(self) -> dict[str, Any]:
         known = super()._at_first()
@@ -284,7 +289,7 @@ class Extended(Exporting, SavedNets, Multilayer):
         check_consistent_length(x, y)
         if self.validation_scores_ is None:  # of a fit before, which goes on
             self.validation_scores_, self.best_validation_score_ = [], -np.inf
-        return Validation(x, y, weight)
+        return Validation(x, y, weight, given[0])
 
     @abstractmethod
     def _targets_like(self, y: Any) -> Array:
@@ -297,6 +302,8 @@ class Extended(Exporting, SavedNets, Multilayer):
     def _watch(
         self, x: Array, y: Array, weight: Array | None, validation: Validation | None, epochs: int
     ) -> Watch | None:
+        if validation is not None and self.scoring not in (None, "loss"):
+            self._scorer = Scorer(self, self.scoring)
         if self.callbacks is None:
             return None
         return Watch(self, (x, y, weight), epochs, validation is not None)
@@ -319,13 +326,13 @@ class Extended(Exporting, SavedNets, Multilayer):
         return {"loss": loss, "val_loss": self._loss_on(validation), "val_score": self.validation_scores_[-1]}
 
     def _scored(self, validation: Validation) -> float:
-        if self.scoring is None:
-            return super()._scored(validation)
-        if isinstance(self.scoring, str) and self.scoring == "loss":
-            return -self._loss_on(validation)
-        if self._scorer is None:
-            self._scorer = Scorer(self, self.scoring)
-        return self._scorer(validation.x, self._labels_of(validation.y), validation.weight)
+        if self._scorer is not None:
+            return self._scorer(validation, self._labels_of(validation.y))
+        return super()._scored(validation) if self.scoring is None else -self._loss_on(validation)
+
+    def _targets_apart(self) -> Sequence[Labels]:
+        """Return the labels of each of several targets that have classes of their own."""
+        return ()
 
     @property
     def stopped_(self) -> bool:

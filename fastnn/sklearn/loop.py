@@ -62,10 +62,10 @@ class Best:
 
 
 class Validation:
-    """Rows that are kept apart, and what says how good a net is on them."""
+    """Rows that are kept apart, as the net reads them and as they were given, with targets and weights."""
 
-    def __init__(self, x: Any, y: Any, weight: Array | None) -> None:
-        self.x, self.y, self.weight = x, y, weight
+    def __init__(self, x: Any, y: Any, weight: Array | None, given: Any) -> None:
+        self.x, self.y, self.weight, self.given = x, y, weight, given
 
 
 def go(

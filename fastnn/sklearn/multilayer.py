@@ -352,7 +352,7 @@ class Multilayer(Estimator, ABC):
     def _set_apart(self, X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array | None, Validation]:
         """Return the rows to train with, and those to validate with, as scikit-learn draws them."""
         stratify = y if is_classifier(self) and self.n_outputs_ == 1 else None
-        given = (X, y) if weight is None else (X, y, weight)
+        given = [X, y, *([] if weight is None else [weight]), *self._shown]
         parts = train_test_split(
             *given, random_state=self._random_state, test_size=self.validation_fraction, stratify=stratify
         )
@@ -361,12 +361,14 @@ class Multilayer(Estimator, ABC):
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
         weights = (None, None) if weight is None else (parts[4], parts[5])
-        return parts[0], parts[2], weights[0], Validation(parts[1], self._known(parts[3]), weights[1])
+        shown = parts[-1] if self._shown else parts[1]
+        return parts[0], parts[2], weights[0], Validation(parts[1], self._known(parts[3]), weights[1], shown)
 
     # what a fit of scikit-learn's does not have
 
     _threads: int | None = None
     _precision: str | None = None
+    _shown: tuple[Any, ...] = ()  # the rows as they were given, where somebody will look at them
 
     @property
     def _takes_steps(self) -> bool:

@@ -42,8 +42,8 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
         Seconds that `fit` may take. It is the one setting by which results depend on the machine.
     scoring : str, callable or None
         A scorer of scikit-learn by which the epoch is chosen; None is the log loss. Callables are called with
-        ``(net, X, y)``, and with ``sample_weight=`` where they have it. Where it gives no number in any epoch, the log
-        loss chooses, with a warning.
+        ``(net, X, y)``, rows as they were given, and with ``sample_weight=`` where they have it; the net has `predict`,
+        `predict_proba` and `classes_`. Where it gives no number in any epoch, the log loss chooses, with a warning.
     validation_fraction : float or None
         The share of the rows on which all nets are validated, in place of a part of its own for each; 0 trains on all
         rows, to the last epoch.
@@ -168,7 +168,7 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
         if given is None:
             return None
         x, y, *weight = validation_in(self, given)
-        matrix = self.preprocessing_.transform(self._table(x, False)).astype(self._dtype, copy=False)
+        matrix = self._read(x)
         y = column_or_1d(targets_in(self, y, len(matrix)))
         y = labels_of(self._name, y) if y.dtype.kind == "O" else y
         places = np.searchsorted(self.classes_, y)
@@ -284,8 +284,8 @@ class TabularRegressor(RegressorMixin, Sized):  # type: ignore[misc]
         Seconds that `fit` may take. It is the one setting by which results depend on the machine.
     scoring : str, callable or None
         A scorer of scikit-learn by which the epoch is chosen; None is the squared error. Callables are called with
-        ``(net, X, y)``, and with ``sample_weight=`` where they have it. Where it gives no number in any epoch, the
-        squared error chooses, with a warning.
+        ``(net, X, y)``, rows as they were given, and with ``sample_weight=`` where they have it; the net has `predict`.
+        Where it gives no number in any epoch, the squared error chooses, with a warning.
     validation_fraction : float or None
         The share of the rows on which all nets are validated, in place of a part of its own for each; 0 trains on all
         rows, to the last epoch.
@@ -386,7 +386,7 @@ class TabularRegressor(RegressorMixin, Sized):  # type: ignore[misc]
         if given is None:
             return None
         x, y, *weight = validation_in(self, given)
-        matrix = self.preprocessing_.transform(self._table(x, False)).astype(self._dtype, copy=False)
+        matrix = self._read(x)
         y = numbers_to_learn(self, y, len(matrix)).reshape(len(matrix), -1)
         if y.shape[1] != len(self._mean):
             raise ValueError(

@@ -7,7 +7,10 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.dummy import DummyClassifier
 from sklearn.metrics import check_scoring
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import type_of_target
 
 from fastnn.arena import Array
 from fastnn.callbacks.calls import Calls, as_callbacks
@@ -16,6 +19,8 @@ from fastnn.training.batches import Batches, Limited
 if TYPE_CHECKING:
     from fastnn.model import Model
     from fastnn.sklearn.extended import Extended
+    from fastnn.sklearn.labels import Labels
+    from fastnn.sklearn.loop import Validation
     from fastnn.training.plan import EpochPlan
 
 
@@ -76,7 +81,11 @@ class Watch:
 
 
 class Scorer:
-    """A scorer of scikit-learn's, or a function, for rows that are checked already.
+    """What `scoring` says of the rows to validate with.
+
+    A name is that of a scorer which looks at predictions alone: it is given rows as the net reads them. Of several
+    targets with classes of their own it scores each, and the mean counts. A function is given the estimator, and rows
+    as the user gave them.
 
     Parameters
     ----------
@@ -85,22 +94,101 @@ class Scorer:
     """
 
     def __init__(self, estimator: Extended, scoring: Any) -> None:
-        self._score = check_scoring(estimator, scoring)
-        self._probe = probe = copy.copy(estimator)
-        for name in ("feature_names_in_", "_categories"):
-            if name in probe.__dict__ and name == "_categories":  # rows are numbers already
-                probe.n_features_in_ = len(probe._categories.made)
-            probe.__dict__.pop(name, None)
+        self._of, self._scoring, self._score = estimator, scoring, check_scoring(estimator, scoring)
+        self._targets: list[OfTarget] = []
+        self._probe: Any = estimator
+        if isinstance(scoring, str):
+            self._probe = _of_read_rows(estimator)
+            self._targets = [OfTarget(labels) for labels in estimator._targets_apart()]
         takes = inspect.signature(self._score).parameters
         several = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in takes.values())
         self._takes_weights = several or "sample_weight" in takes
 
-    def __call__(self, x: Any, y: Any, weight: Array | None) -> float:
-        """Return the score of rows, larger ones being better."""
-        more = {"sample_weight": weight} if weight is not None and self._takes_weights else {}
-        found = self._score(self._probe, x, y, **more)
+    def __call__(self, rows: Validation, y: Any) -> float:
+        """Return the score of rows, larger ones being better.
+
+        Raises
+        ------
+        ValueError
+            Where the scorer is none for such targets.
+        """
+        if not self._targets:
+            return self._number(self._probe, rows.x if isinstance(self._scoring, str) else rows.given, y, rows, "")
+        known: Any = self._probe._known_labels
+        outputs = known._split(self._probe._outputs(rows.x))
+        found = []
+        for j, (target, part, column) in enumerate(zip(self._targets, outputs, known._each(y), strict=True)):
+            target.outputs = part
+            found.append(self._number(target, rows.x, column, rows, f", output {j} of y"))
+        return float(np.mean(found))
+
+    def _number(self, estimator: Any, x: Any, y: Any, rows: Validation, where: str) -> float:
+        more = {"sample_weight": rows.weight} if rows.weight is not None and self._takes_weights else {}
+        try:
+            found = self._score(estimator, x, y, **more)
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{type(self._of).__name__}: scoring={self._scoring!r} cannot score {type_of_target(y)} targets"
+                f"{where}: {error}. Expected {self._others()}, a function scoring(model, X, y), or 'loss'"
+            ) from error
         if isinstance(found, (bool, np.bool_)) or not isinstance(found, (int, float, np.number)):
             raise TypeError(
                 f"scoring returned {found!r}, expected a number, which is larger where predictions are better"
             )
         return float(found)
+
+    def _others(self) -> str:
+        """Return what would do in place of a scorer that failed."""
+        if isinstance(self._scoring, str) or not self._of._targets_apart():
+            return "a scorer for such targets"
+        return "the name of a scorer of one target ('f1_macro' ...), of which the mean over the outputs counts"
+
+
+def _of_read_rows(estimator: Extended) -> Extended:
+    """Return the estimator as one of rows that the net reads."""
+    found = copy.copy(estimator)
+    own = found.__dict__
+    if "_categories" in own:
+        found.n_features_in_ = len(own.pop("_categories").made)
+    own.pop("feature_names_in_", None)
+    return found
+
+
+class OfTarget:
+    """What a scorer sees of one of several targets with classes of their own: a classifier of that alone.
+
+    Parameters
+    ----------
+    labels : Labels
+
+    Attributes
+    ----------
+    outputs : ndarray of shape (rows, width)
+        Of the net, for this target.
+    """
+
+    outputs: Array
+
+    def __init__(self, labels: Labels) -> None:
+        self._labels, self.classes_ = labels, labels.classes
+
+    def __sklearn_tags__(self) -> Any:
+        return DummyClassifier().__sklearn_tags__()
+
+    def fit(self, x: Any, y: Any) -> OfTarget:
+        """Return itself: scorers ask for the method, and it is fitted."""
+        return self
+
+    def predict(self, x: Any) -> Array:
+        """Return the classes that the outputs stand for."""
+        return self._labels.labels(self.outputs)
+
+    @available_if(lambda self: not self._labels.margins)  # type: ignore[untyped-decorator]
+    def predict_proba(self, x: Any) -> Array:
+        """Return their probabilities."""
+        return self._labels.probabilities(self.outputs)
+
+    @available_if(lambda self: self._labels.margins)  # type: ignore[untyped-decorator]
+    def decision_function(self, x: Any) -> Array:
+        """Return the margins."""
+        return self._labels.margins_of(self.outputs)
