@@ -193,3 +193,38 @@ def test_they_are_estimators_of_scikit_learn_then_too():
     results = check_estimator(MLPRegressor(categorical_features="from_dtype"), on_skip=None, on_fail=None)
     failed = [f"{one['check_name']}: {one['exception']!r}" for one in results if one["status"] == "failed"]
     assert not failed, "\n".join(failed)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+def test_alpha_is_of_tables_as_of_weights(solver):
+    """alpha / 2 Σ w² / n over weights and tables, of values that do not occur and of what is missing, too."""
+    frame = FRAME.assign(city=FRAME["city"].cat.add_categories(["nowhere"]))
+    settings = {**FROM_DTYPE, "batch_size": N, "max_iter": 1, "shuffle": False, "solver": solver, "momentum": 0}
+
+    def fitted(alpha, **own):  # of the first partial_fit, all values of the dtype are known
+        model = MLPRegressor(**{**settings, "alpha": alpha, **own})
+        return (model.fit if solver == "lbfgs" else model.partial_fit)(frame, T)
+
+    def tables(model):
+        return model.net_.layers[0].tables[4]
+
+    if solver == "lbfgs":  # of 12 values and the vector of what is missing, which no row has trained
+        loose, tight = fitted(0.0, max_iter=60), fitted(1e6, max_iter=60)
+        assert np.abs(tables(loose)).max() > 0.5
+        assert np.abs(tables(tight)).max() < 1e-3
+        np.testing.assert_allclose(tight.predict(frame), tight.predict(frame)[0], rtol=1e-3)
+        return
+    still = {"learning_rate_init": 1e-300}
+    start = fitted(0.0, **still)
+    of_weights = sum(float((w**2).sum()) for w in [tables(start), *start.coefs_])
+    assert tables(start).shape == (14, 8)
+    assert fitted(5.0, **still).loss_ - start.loss_ == pytest.approx(2.5 * of_weights / N, rel=1e-9)
+    plain, pulled = fitted(0.0), fitted(5.0)
+    absent = 12  # "nowhere", the last one by name
+    np.testing.assert_array_equal(tables(plain)[absent], tables(start)[absent])
+    moved = tables(pulled)[absent] - tables(start)[absent]
+    expected = -0.03 * 5.0 / N * tables(start)[absent]
+    if solver == "adam":  # by the rate, towards 0
+        expected = -0.03 * np.sign(tables(start)[absent])
+    np.testing.assert_allclose(moved, expected, rtol=1e-4)
+    np.testing.assert_array_equal(tables(pulled)[-1], 0)  # what is missing began at 0, and stays there

@@ -45,7 +45,8 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
     solver : str or Optimizer
         "lbfgs", "sgd" and "adam" are scikit-learn's; others have the rate `learning_rate_init`, a part its own.
     alpha : float
-        At least 0: of the squares of weights, not of biases, divided by the rows of the batch.
+        At least 0: of the squares of weights, not of biases, divided by the rows of the batch. The vectors that stand
+        for values of categories are weights, too.
     batch_size : int or "auto"
         "auto" is min(200, n_samples).
     learning_rate : {"constant", "invscaling", "adaptive"}, Schedule or callable
