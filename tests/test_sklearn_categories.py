@@ -197,7 +197,7 @@ def test_they_are_estimators_of_scikit_learn_then_too():
 
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 def test_alpha_is_of_tables_as_of_weights(solver):
-    """alpha / 2 Σ w² / n over weights and tables, of values that do not occur and of what is missing, too."""
+    """It is alpha / 2 Σ w² / n over weights and tables, of values that do not occur and of what is missing, too."""
     frame = FRAME.assign(city=FRAME["city"].cat.add_categories(["nowhere"]))
     settings = {**FROM_DTYPE, "batch_size": N, "max_iter": 1, "shuffle": False, "solver": solver, "momentum": 0}
 
