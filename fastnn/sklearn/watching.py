@@ -186,9 +186,11 @@ class OfTarget:
     @available_if(lambda self: not self._labels.margins)  # type: ignore[untyped-decorator]
     def predict_proba(self, x: Any) -> Array:
         """Return their probabilities."""
-        return self._labels.probabilities(self.outputs)
+        found: Array = self._labels.probabilities(self.outputs)
+        return found
 
     @available_if(lambda self: self._labels.margins)  # type: ignore[untyped-decorator]
     def decision_function(self, x: Any) -> Array:
         """Return the margins."""
-        return self._labels.margins_of(self.outputs)
+        found: Array = self._labels.margins_of(self.outputs)
+        return found
