@@ -16,7 +16,7 @@ def load_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     Repository, doi:10.24432/C50P49, CC BY 4.0.
     """
     with (files("fastnn") / "data" / "digits.npz").open("rb") as file, np.load(file, allow_pickle=False) as data:
-        return data["pixels"], data["labels"].astype(np.int64)
+        return np.ascontiguousarray(data["pixels"]), data["labels"].astype(np.int64)
 
 
 def load_exam_scores() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
