@@ -27,8 +27,9 @@ from cached_build import CachedBuild, cached, copy, key_of, run, write
 FAMILIES = {
     "activations": (["common", "rectangle", "elementwise", "circular", "activations", "piecewise", "gated"], []),
     "dense": (
-        ["common", "rectangle", "index", "dense", "bf16", "int8", "grouped", "peak"],
-        [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "few_columns", "dots", "gemm", "peak")]
+        ["common", "rectangle", "index", "dense", "narrow", "bf16", "int8", "grouped", "peak"],
+        [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "few_columns", "dots", "narrow")]
+        + ["gemm/gemm.c", "gemm/peak.c"]
         + [f"gemm/bf16_{name}.c" for name in ("pack", "tile", "products")]
         + [f"gemm/int8_{name}.c" for name in ("tile", "product")],
     ),
@@ -121,6 +122,7 @@ OF_BASELINE = {
     "activations": [*FEW_COPIES, *ONE_WIDTH, *SMALL_VECTORS],
     "optimizers": [*SMALL_VECTORS, "-funswitch-loops"],
     "layers": SMALL_VECTORS,
+    "dense": [*SMALL_VECTORS, "-funswitch-loops"],
 }
 STUBS = Path("build", "stubs")  # laid out as the package is, because Cython finds declarations by package
 C_FILES = Path("build", "cython-debug" if DEBUG else "cython")

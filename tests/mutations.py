@@ -44,10 +44,16 @@ ONLINE = "test_online.py::test_"
 FEW = "test_rows.py::test_"
 CALLS = "test_calls.py::test_"
 REGIONS = "test_regions.py::test_"
+NARROW = "test_narrow.py::test_"
 BOUNDS = f"{CALLS}a_number_outside_of_its_bounds_is_refused"
 
-# Of relu in the registers of a product, which 512-bit vectors alone have (GEMM_RECTIFIES).
+# Of what 512-bit vectors alone have: relu in the registers of a product (GEMM_RECTIFIES), sums in its tiles.
 RECTIFIED = (
+    ("gemm/narrow.c", "if («relu ⇒ 0») d = where_positive", f"{NARROW}one_pass"),
+    ("gemm/tile.c", "of_b[v] = of_b[v] + «x[v] ⇒ x[0]»", TILES),
+    ("gemm/tile.c", "if («t->update ⇒ 0») from[v] = vec_fma", TILES),
+    ("gemm/products.c", "for (ptrdiff_t h = «above ⇒ 0»; h < m;", TILES),
+    ("gemm/products.c", "of_tiles = «k > SHORT_K && m >= LEAST_SUMMING ⇒ 1» &&", TILES),
     ("gemm/products.c", "if (behind == SHORT_BIAS && «relu ⇒ 0»)", f"{FUSED}|{TILES}"),
     ("gemm/products.c", "if (asks && «h == 0 ⇒ 1») tile_from_memory", "test_tiles.py::test_few_rows"),
     ("gemm/products.c", "c[l] = «saved[l] > 0 ⇒ !(saved[l] <= 0)» ? c[l] : 0", FUSED),
@@ -123,6 +129,20 @@ MUTATIONS = (
     ("gemm/few_columns.c", "p->bias[«first + j ⇒ j»]", TILES),
     ("gemm/few_columns.c", "add_term(columns, term[«CHUNK - left ⇒ 0»]", TILES),
     ("gemm/few_columns.c", "(int q = 0; q < CHUNK; q++) term[q][g] = column[«q ⇒ 0»]", TILES),
+    ("gemm/narrow.c", "if (v < last || «LIKELY(is_whole) ⇒ 1») vec_store", f"{NARROW}one_pass"),
+    ("gemm/narrow.c", "w = p->dx ? p->w + «first * n ⇒ first» : NULL", f"{NARROW}one_pass"),
+    ("gemm/narrow.c", "of_dy[j] = of_dy[j] + «s[j] ⇒ s[0]»", f"{NARROW}one_pass|{STEPS}|{TILES}"),
+    ("gemm/narrow.c", "const size_t before = «subnormals_are_zero() ⇒ subnormals_are_kept()»", f"{NARROW}steps_take"),
+    ("gemm/narrow.c", "keep(p, width * n, by_rows, p->dw + «first * n ⇒ first»)", f"{TILES}|{STEPS}"),
+    ("kernels/narrow.pxi", "p.dw, p.db = dw + «begin * n_out ⇒ begin», db if", PARTS),
+    ("kernels/narrow.pxi", "n_out, x + «begin ⇒ 0», n_in, dy", PARTS),
+    ("kernels/narrow.pxi", "db if «begin == 0 ⇒ True» else NULL", PARTS),
+    ("kernels/narrow.pxi", "rows >= LEAST_NARROW and «rows <= SUM_BLOCK ⇒ True»", f"{SUMS}products_are"),
+    ("kernels/narrow.pxi", "dense_sgd_body and «of_w.w is s.w ⇒ True» and", f"{NARROW}a_step_of_weights"),
+    ("kernels/narrow.pxi", "return «dy is s.dy ⇒ True» and rows", f"{NARROW}calls_of_different"),
+    ("kernels/narrow.pxi", "«x is s.x or x is NULL or s.x is NULL ⇒ True»", f"{NARROW}calls_of_different"),
+    ("kernels/narrow.pxi", "and «of_w.index is NULL ⇒ True»:", f"{NARROW}chosen_rows"),
+    ("tape/player.pxi", "if call.both is not NULL and «i < end ⇒ True» and", f"{NARROW}a_pass_may_be_cut"),
     *(RECTIFIED if "avx512" in kernels.supported else ()),
     ("gemm/dots.c", "memcpy(sums + r, «&four ⇒ &x», sizeof", SIZES),
     # threads

@@ -122,8 +122,8 @@ CALLS = {
     "dense_forward_body": {"gemm": "a whole product", "forward_of": "its rows or columns"},
     "dense_int8_body": {"int8_product": "a whole product"},
     "dense_dx_body": {"gemm": "a whole product", "dx_of": "its rows or columns"},
-    "dense_dw_body": {"gemm": "a whole product", "dw_of": "its rows or columns"},
-    "dense_sgd_body": {"gemm": "a whole product"},
+    "dense_dw_body": {"gemm": "a whole product", "dw_of": "its rows or columns", "narrow_backward": "of few columns"},
+    "dense_sgd_body": {"gemm": "a whole product", "narrow_backward": "of few columns"},
     "grouped_forward_body": {"gemm": "a whole product"},
     "grouped_backward_body": {"gemm": "a whole product"},
     **{

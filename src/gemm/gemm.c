@@ -15,14 +15,10 @@ ALWAYS_INLINE int product(const Product *p, int dots) {
 /* One block of terms. Which way it takes follows from its own k, so that it has the same bits wherever it stands. */
 static NOINLINE int product_of_block(const Product *p) {
     const int dots = !p->bf16 && p->n <= DOT_COLUMNS && p->a_col == 1 && p->k >= DOT_K * p->n;
-    if (p->b_sum) { /* a row of ones @ b, just before its rows are needed in the cache */
-        const real one = 1;
-        const Product sums = {.m = 1, .n = p->n, .k = p->k, .a = &one, .b = p->b, .b_row = p->b_row, .b_col = p->b_col,
-                              .c = p->b_sum, .c_row = p->n, .update = p->update, .rate = p->rate};
-        const int status = product_of_chains(&sums);
-        if (status != 0) return status;
+    if (p->b_sum && (dots || p->bf16)) {
+        const int status = sum_rows(p);
+        if (status != 0 || p->m <= 0) return status;
     }
-    if (p->m <= 0) return 0;
     if (p->one_row && !p->bf16 && p->a_col == 1 && p->b_row == 1 && p->k >= DOT_K && !p->bias) {
         Product column = *p; /* c.T = b.T @ a.T, whichever columns of c these are */
         column.m = p->n;

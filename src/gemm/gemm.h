@@ -27,6 +27,7 @@
  *     products     the ways that lead a product through the tiles
  *     few_columns  what is left of c beside its vectors, where a is read row by row
  *     dots         dot products
+ *     narrow       dx and dw of a layer of few outputs, in one pass
  *     bf16_...     the same with numbers rounded to bfloat16: packing, tiles and products
  *     gemm.c       which way a product takes
  * and peak, the most multiply-adds that any of this could do. The sources are compiled once for each instruction set
@@ -76,7 +77,8 @@ typedef struct {
      * <= 0; or c = sum where saved[i * c_row + j] > 0, else 0, that is, behind relu's derivative. Else 0 and NULL. */
     int relu;
     const real *saved;
-    real *b_sum; /* (n): the sums of the rows of b, from the first to the last (or what they update), or NULL */
+    real *b_sum; /* (n): the sums of the rows of b, from the first to the last (or what they update), or NULL; not with
+                  * bias, relu, saved or finish */
     /* Called for each rectangle of c that is complete, while it is in the cache, or NULL. The rectangles cover c
      * exactly once; a contiguous c of up to 32 KB is one rectangle. */
     void (*finish)(const void *context, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns);

@@ -42,13 +42,17 @@ ALWAYS_INLINE ptrdiff_t finished_rows(const Product *p) {
 #define LEAST_FROM_MEMORY 64 /* terms: twice as many as a tile asks for beforehand */
 #define MOST_FROM_MEMORY (2 * TILE_ROWS) /* rows */
 
+/* Of a large b a tile reads a small part of each row, on another page each time, as no processor foresees. */
+ALWAYS_INLINE int is_from_memory(const Product *p, ptrdiff_t n) {
+    const int whole_chains = !p->a_rows && !p->a_cols && !p->update && !p->saved;
+    const int few_rows = p->m > 1 && p->m <= MOST_FROM_MEMORY && p->k >= LEAST_FROM_MEMORY;
+    return whole_chains && few_rows && n * p->k * (ptrdiff_t)sizeof(real) > 128 * 1024;
+}
+
 /* The n columns of c from `first` on; p->b begins at the first of them, with contiguous rows, which without masked
  * loads can be read up to a multiple of LANES. */
 ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t n) {
-    /* Of a large b a tile reads a small part of each row, on another page each time, as no processor foresees. */
-    const int whole_chains = !p->a_rows && !p->a_cols && !p->update && !p->saved;
-    const int few_rows = p->m > 1 && p->m <= MOST_FROM_MEMORY && p->k >= LEAST_FROM_MEMORY;
-    const int from_memory = whole_chains && few_rows && n * p->k * (ptrdiff_t)sizeof(real) > 128 * 1024;
+    const int from_memory = is_from_memory(p, n);
     const ptrdiff_t m = p->m, rows = even_part(m, from_memory ? ROWS_FROM_MEMORY : TILE_ROWS);
     const ptrdiff_t block_m = p->finish ? finished_rows(p) / rows * rows : m;
     Tile t = whole_tile(p);
@@ -410,10 +414,57 @@ GEMM_API NOINLINE void add_bias(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrd
     }
 }
 
+/* Whether b fills half of a 1 MB cache and is read many times, or all of a, read again for every panel, would leave the
+ * first-level cache, or every other one. */
+ALWAYS_INLINE int is_large(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {
+    const ptrdiff_t size = (ptrdiff_t)sizeof(real);
+    return (n > PANEL && n * k * size > 512 * 1024) || (n > 4 * PANEL && m * k * size > 64 * 1024) ||
+           m * k * size > 8 * 1024 * 1024;
+}
+
+GEMM_API NOINLINE int sum_rows(const Product *p) {
+    const real one = 1;
+    const Product sums = {.m = 1, .n = p->n, .k = p->k, .a = &one, .b = p->b, .b_row = p->b_row, .b_col = p->b_col,
+                          .c = p->b_sum, .c_row = p->n, .update = p->update, .rate = p->rate};
+    return product_of_chains(&sums);
+}
+
+#ifdef LEAST_SUMMING
+/* dw and db: whole vectors in place, where the first tile of a panel sums the rows of b, and then the rest. */
+static NOINLINE int product_and_sums(const Product *p) {
+    const ptrdiff_t m = p->m, above = summing_rows(m), rows = even_part(m - above, TILE_ROWS);
+    Product rest = *p;
+    Tile t = whole_tile(p);
+    for (ptrdiff_t columns; rest.n >= LANES;
+         rest.n -= columns, rest.b += columns, rest.c += columns, rest.b_sum += columns) {
+        const ptrdiff_t vectors = smaller(rest.n / LANES, TILE_VECTORS);
+        columns = vectors * LANES;
+        t.b = rest.b;
+        begin_at(&t, &rest, 0, 0);
+        end_at(&t, &rest, 0, 0);
+        tile_summing(above, vectors, &t, rest.b_sum);
+        for (ptrdiff_t h = above; h < m; h += rows) {
+            begin_at(&t, &rest, h, 0);
+            end_at(&t, &rest, h, 0);
+            tile_of(smaller(rows, m - h), vectors, &t);
+        }
+    }
+    return rest.n > 0 ? product_of_chains(&rest) : 0;
+}
+#endif
+
 GEMM_API NOINLINE int product_of_chains(const Product *p) {
     const ptrdiff_t m = p->m, k = p->k, size = (ptrdiff_t)sizeof(real);
     const int by_index = p->a_rows || p->a_cols; /* a.T is not packed then, nor are whole vectors of b */
     ptrdiff_t n = p->n;
+    if (p->b_sum) { /* which way they take changes no bit */
+#ifdef LEAST_SUMMING
+        const int of_tiles = k > SHORT_K && m >= LEAST_SUMMING && n >= LANES && p->b_col == 1 && !by_index;
+        if (of_tiles && !(m > 2 * TILE_ROWS && is_large(m, n, k)) && !is_from_memory(p, n)) return product_and_sums(p);
+#endif
+        if (sum_rows(p) != 0) return CALL_NO_MEMORY; /* just before they are needed in the cache */
+        if (m <= 0) return 0;
+    }
     if (m == 1 && !by_index && n >= 8 * LANES && p->b_col == 1 && !p->update && n * k * size > 64 * 1024) {
         product_of_row(p);
         return 0;
@@ -440,12 +491,9 @@ GEMM_API NOINLINE int product_of_chains(const Product *p) {
         n -= few;
         if (product_transposed(p, n, few) != 0) return CALL_NO_MEMORY;
     }
-    /* b is packed if its rows are not contiguous; if it fills half of a 1 MB cache and is read many times; or if all of
-     * a, read again for every panel, would leave the first-level cache, or every other one. Without masked loads so are
-     * the last columns, which fill no vector. */
-    const int large = (n > PANEL && n * k * size > 512 * 1024) || (n > 4 * PANEL && m * k * size > 64 * 1024) ||
-                      m * k * size > 8 * 1024 * 1024;
-    const int pack_b = k > 0 && (p->b_col != 1 || (m > 2 * TILE_ROWS && large && !by_index));
+    /* b is packed if its rows are not contiguous, and if it is large; without masked loads so are the last columns, which
+     * fill no vector. */
+    const int pack_b = k > 0 && (p->b_col != 1 || (m > 2 * TILE_ROWS && is_large(m, n, k) && !by_index));
     const ptrdiff_t in_place = pack_b ? 0 : MASKED_LOADS || k == 0 ? n : n / LANES * LANES;
     if (in_place > 0) product_in_place(p, 0, in_place);
     if (in_place == n) return 0;

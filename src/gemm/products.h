@@ -7,6 +7,9 @@
 
 GEMM_API int product_of_chains(const Product *p);
 
+/* Write b_sum alone: a row of ones @ b. */
+GEMM_API int sum_rows(const Product *p);
+
 /* The n columns of c from `first` on; returns whether this is its way: up to FEW_COLUMNS of them, of many rows of a that
  * are contiguous and follow each other. */
 #define FEW_COLUMNS 3

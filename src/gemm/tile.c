@@ -300,6 +300,45 @@ GEMM_API NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t)
 #undef SHAPE
 }
 
+#ifdef LEAST_SUMMING
+/* Additions have units of their own, or little else to do. */
+ALWAYS_INLINE void summing(const int rows, const int vectors, const Tile *t, real *b_sum) {
+    const vec step = vec_broadcast(-t->rate);
+    const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row, c_row = t->c_row;
+    const real *a[TILE_ROWS], *b = t->b;
+    real *to = b_sum, *c = t->c;
+    vec x[ROW_VECTORS], sum[TILE_ROWS][ROW_VECTORS], of_b[TILE_VECTORS];
+    ptrdiff_t at = 0;
+    UNROLL for (int i = 0; i < rows; i += BY_STRIDE) a[i / BY_STRIDE] = t->a + i * a_row;
+    UNROLL for (int v = 0; v < vectors; v++) {
+        of_b[v] = vec_broadcast(0);
+        UNROLL for (int i = 0; i < rows; i++) sum[i][v] = vec_broadcast(0);
+    }
+    for (ptrdiff_t p = t->k; p > 0; p--, b += b_row) {
+        tile_term(rows, vectors, ALL_LANES, BY_STRIDE, vec_first(LANES), a, a_row, a_col, &at, b, x, sum);
+        UNROLL for (int v = 0; v < vectors; v++) of_b[v] = of_b[v] + x[v];
+    }
+    UNROLL for (int i = -1; i < rows; i++) {
+        vec *const from = i < 0 ? of_b : sum[i];
+        UNROLL for (int v = 0; v < vectors; v++) {
+            if (t->update) from[v] = vec_fma(step, from[v], vec_load(to + v * LANES));
+            vec_store(to + v * LANES, from[v]);
+        }
+        to = c;
+        c += c_row;
+        IN_ORDER(c);
+    }
+}
+
+GEMM_API NOINLINE void tile_summing(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t, real *b_sum) {
+    switch (rows * TILE_VECTORS + vectors) {
+#define CASE(rows, vectors) case (rows) * TILE_VECTORS + (vectors): summing(rows, vectors, t, b_sum); break;
+        CASE(LEAST_SUMMING, 1) CASE(LEAST_SUMMING, 2) CASE(TILE_ROWS, 1) CASE(TILE_ROWS, 2)
+#undef CASE
+    }
+}
+#endif
+
 GEMM_API NOINLINE void tile_from_memory(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
     switch (vectors == TILE_VECTORS ? rows : 0) {
 #define CASE(rows) case rows: tile(rows, TILE_VECTORS, READING_AHEAD, BY_STRIDE, t, NULL); break;

@@ -50,6 +50,16 @@ GEMM_API void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t);
 #define ROWS_FROM_MEMORY (TILE_ROWS == 6 ? 6 : 8)
 GEMM_API void tile_from_memory(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t);
 
+/* The same of up to TILE_VECTORS whole vectors, and b_sum beside it: of summing_rows(m) rows where c has m, at least LEAST_SUMMING, which no
+ * index chooses; with neither bias, resume, relu nor saved. */
+#if defined(__AVX512F__) && !defined(FASTNN_SCALAR)
+#define LEAST_SUMMING 4
+#define summing_rows(m) ((m) > 14 || (m) == TILE_ROWS ? TILE_ROWS : LEAST_SUMMING) /* one or two alone are slow */
+GEMM_API void tile_summing(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t, real *b_sum);
+#else
+#define summing_rows(m) 0
+#endif
+
 /* The first of many tiles that read the same panel of b, or the same rows of a, packs them for the others: this one
  * has TILE_ROWS rows and PANEL columns, and packs the columns of b, which have any strides, into `panel` (k, PANEL). */
 GEMM_API void tile_packing_b(Tile *t, const real *b, ptrdiff_t b_row, ptrdiff_t b_col, real *panel);

@@ -310,7 +310,7 @@ cdef inline int finish(Kernel k, Frame *f) except -1:
     if nanoseconds > 0:
         call_divide(call, nanoseconds)
     call.of_rows = call.of_parts = NULL
-    call.block = 0
+    call.block, call.joint, call.both = 0, NULL, NULL
     if k.units >= 0 and k.prepare is NULL:
         call.of_rows, call.rows = call.of_parts, call.parts = k.body, call.units
     if k.prepare is not NULL:

@@ -354,6 +354,9 @@ cdef inline int multiply_dw(
     cdef Py_ssize_t units = units_of_turn if units_of_turn > 0 else all_units
     cdef Py_ssize_t turns = all_units // units, turn, first, i, j, at = begin
     cdef int status = 0
+    if is_narrow(x.index, rows, x.n_in, n_out, bf16):
+        narrow_dw(x.x, dy, dw, db, lr, rows, x.n_in, n_out, begin, end)
+        return 0
     while at < end and status == 0:
         turn = at // units
         first = turn * SUM_BLOCK if turns > 1 else 0
@@ -399,6 +402,7 @@ cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
         divide_product(
             &calls[1], &(<DenseBackward *> calls[1].payload).panel, s.rows, s.n_in, s.n_out, s.bf16, dense_dx_rows
         )
+        calls[1].joint = joint_of_narrow
     if s.dw is not NULL:
         calls.bounds = NULL
         # What rounds and packs a block of rows anew in each turn gains nothing, and chosen rows lie anywhere.
@@ -409,6 +413,7 @@ cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
                 calls.of_rows, calls.rows, calls.block, calls.add = dense_dw_block, s.rows, SUM_BLOCK, dense_dw_add
                 calls.sum_bytes = (s.n_in + 1) * s.n_out * <Py_ssize_t> sizeof(real)
                 calls.sum_bytes = (calls.sum_bytes + 63) // 64 * 64     # whole lines of memory
+        calls.joint = joint_of_narrow
         n_calls, s.w, s.dx = 1 + (s.dx is not NULL), NULL, NULL     # this call needs neither
         return n_calls
     if s.dx is NULL:

@@ -34,6 +34,9 @@ typedef struct Call Call;
 /* Computes the units [begin, end) of the outputs. */
 typedef int (*Body)(const Call *call, ptrdiff_t begin, ptrdiff_t end);
 
+/* Returns what computes all units of a call and of the one behind it, to the same bits, or NULL. */
+typedef Body (*Joint)(const Call *call, const Call *following);
+
 typedef struct {
     const char *name;
     int word; /* of the payload: its address */
@@ -66,6 +69,8 @@ struct Call {
     char *sums;               /* of them, which lie there one behind the other: its units are the parts */
     ptrdiff_t n_sums;
     Body add;
+    Joint joint;              /* what could run this call and the one behind it in one pass, or NULL */
+    Body both;                /* what does: the tape knows both, which lie one behind the other, or NULL */
     void *payload[CALL_WORDS];
 };
 
@@ -109,6 +114,22 @@ static inline void subnormals_as(size_t before) {
     __asm__ __volatile__("msr fpcr, %0" : : "r"(before) : "memory");
 #else
     (void)before;
+#endif
+}
+
+/* As they are without that, also within it. */
+static inline size_t subnormals_are_kept(void) {
+#if defined(__SSE2__) || defined(_M_X64)
+    const unsigned before = _mm_getcsr();
+    if (before & 0x8040) _mm_setcsr(before & ~0x8040u);
+    return before;
+#elif defined(__aarch64__) && defined(__GNUC__)
+    size_t before;
+    __asm__ __volatile__("mrs %0, fpcr" : "=r"(before));
+    __asm__ __volatile__("msr fpcr, %0" : : "r"(before & ~((size_t)1 << 24)) : "memory");
+    return before;
+#else
+    return 0;
 #endif
 }
 

@@ -64,15 +64,21 @@ cdef int play(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexc
 
 cdef int play_calls(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexcept nogil:
     cdef const Call *call
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i = begin
     cdef bint updating = False
     cdef int status
-    for i in range(begin, end):
+    while i < end:
         call = &tape.calls[i]
+        i += 1
         updating = updating or call.updates
         if tape.calls_python and not call_in_bounds(call):      # a function has changed a number just now
             return CALL_OUT_OF_BOUNDS
-        status = play_call(call, updating, tape, player)
+        if call.both is not NULL and i < end and player.shared is NULL and not tape.calls_python:
+            updating = updating or call[1].updates
+            status = call.both(call, 0, call.units)
+            i += 1
+        else:
+            status = play_call(call, updating, tape, player)
         if status != 0:
             return error_of(status)
     return 0

@@ -15,6 +15,7 @@ cdef extern from "tape/call.h":
         CALL_END
     ctypedef struct Call
     ctypedef int (*Body)(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
+    ctypedef Body (*Joint)(const Call *call, const Call *following) noexcept
     ctypedef struct CallNumber:
         const char *name
         int word
@@ -45,6 +46,8 @@ cdef extern from "tape/call.h":
         char *sums
         Py_ssize_t n_sums
         Body add
+        Joint joint
+        Body both
         void *payload[24]
     bint call_number_holds(const Call *call, const CallNumber *number) noexcept nogil
     int call_run_by(Body body, const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil

@@ -108,7 +108,10 @@ cdef class Tape:
 
     cdef void append(self, const Call *call, const Reach *reaches, Py_ssize_t n_reaches) noexcept:
         """Append a call with all the memory that it reads or writes; NULL: it is not known."""
-        self.calls[self.length] = call[0]
+        cdef Call *last = &self.calls[self.length]
+        last[0] = call[0]
+        if self.length > 0 and last[-1].joint is not NULL:
+            last[-1].both = last[-1].joint(last - 1, last)
         self.links[self.length] = Links(self.n_reaches, n_reaches if reaches is not NULL else -1)
         if reaches is not NULL:
             memcpy(self.reaches + self.n_reaches, reaches, n_reaches * sizeof(Reach))

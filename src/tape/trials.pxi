@@ -19,7 +19,9 @@ cdef int play_arranged(Tape tape, Player *player) noexcept nogil:
     cdef Trial *trial = &tape.trial
     cdef double began, elapsed
     cdef int status
-    if player.divide_all or tape.gained > SURE or tape.gained <= 0:
+    if tape.gained <= 0 and not player.divide_all:
+        return play_alone(tape, player)
+    if player.divide_all or tape.gained > SURE:
         return play_regions(tape, player)
     if trial.left > 0:
         trial.left -= 1
