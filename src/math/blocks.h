@@ -28,31 +28,64 @@ ALWAYS_INLINE Block block_of_rows(ptrdiff_t begin, ptrdiff_t end, ptrdiff_t n, p
     return b;
 }
 
+/* The lanes of columns: to the compiler, too, a multiple, behind which nothing is left. */
+ALWAYS_INLINE ptrdiff_t whole_lanes(Block b) { return b.lanes & -REDUCTION_LANES; }
+
 /* Of a block that is one row in place, at most so many numbers from there; other blocks are their only part. */
 ALWAYS_INLINE Block block_part(Block b, ptrdiff_t begin, ptrdiff_t most) {
     if (!b.in_columns) b.n = b.n - begin < most ? b.n - begin : most;
     return b;
 }
 
+/* `count` columns of rows that are n numbers apart. Where the compiler knows both, it takes vectors of rows apart and puts
+ * them together. */
+ALWAYS_INLINE void split_columns(const ptrdiff_t count, ptrdiff_t n, ptrdiff_t rows, const real *x,
+                                 real *restrict buffer) {
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        UNROLL for (ptrdiff_t j = 0; j < count; j++) buffer[j * BLOCK_ROWS + i] = x[i * n + j];
+    }
+}
+
+ALWAYS_INLINE void join_columns(const ptrdiff_t count, ptrdiff_t n, ptrdiff_t rows, const real *buffer,
+                                real *restrict y) {
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        UNROLL for (ptrdiff_t j = 0; j < count; j++) y[i * n + j] = buffer[j * BLOCK_ROWS + i];
+    }
+}
+
 /* What is done to columns is compiled once, for all who need it: that takes a call for each block. */
 OUT_OF_LINE const real *into_columns(Block b, const real *x, real *buffer) {
-    for (ptrdiff_t j = 0; j < b.n; j++) {
-        real *column = buffer + j * BLOCK_ROWS;
-        for (ptrdiff_t i = 0; i < b.rows; i++) column[i] = x[i * b.n + j];
-        for (ptrdiff_t i = b.rows; i < b.lanes; i++) column[i] = 0;
+    ptrdiff_t j = 0;
+    switch (b.n) {
+        case 1: split_columns(1, 1, b.rows, x, buffer); break;
+        case 2: split_columns(2, 2, b.rows, x, buffer); break;
+        case 3: split_columns(3, 3, b.rows, x, buffer); break;
+        default:
+            for (; j + 4 <= b.n; j += 4) split_columns(4, b.n, b.rows, x + j, buffer + j * BLOCK_ROWS);
+            for (; j < b.n; j++) split_columns(1, b.n, b.rows, x + j, buffer + j * BLOCK_ROWS);
     }
+    for (j = 0; b.rows < b.lanes && j < b.n; j++)
+        for (ptrdiff_t i = b.rows; i < b.lanes; i++) buffer[j * BLOCK_ROWS + i] = 0;
     return buffer;
 }
 
 OUT_OF_LINE void out_of_columns(Block b, const real *buffer, real *y) {
-    for (ptrdiff_t j = 0; j < b.n; j++)
-        for (ptrdiff_t i = 0; i < b.rows; i++) y[i * b.n + j] = buffer[j * BLOCK_ROWS + i];
+    ptrdiff_t j = 0;
+    switch (b.n) {
+        case 1: join_columns(1, 1, b.rows, buffer, y); break;
+        case 2: join_columns(2, 2, b.rows, buffer, y); break;
+        case 3: join_columns(3, 3, b.rows, buffer, y); break;
+        default:
+            for (; j + 4 <= b.n; j += 4) join_columns(4, b.n, b.rows, buffer + j * BLOCK_ROWS, y + j);
+            for (; j < b.n; j++) join_columns(1, b.n, b.rows, buffer + j * BLOCK_ROWS, y + j);
+    }
 }
 
 OUT_OF_LINE void maximum_of_columns(Block b, const real *x, real *largest) {
-    for (ptrdiff_t i = 0; i < b.lanes; i++) largest[i] = -INFINITY;
+    const ptrdiff_t lanes = whole_lanes(b);
+    for (ptrdiff_t i = 0; i < lanes; i++) largest[i] = -INFINITY;
     for (ptrdiff_t j = 0; j < b.n; j++)
-        for (ptrdiff_t i = 0; i < b.lanes; i++) {
+        for (ptrdiff_t i = 0; i < lanes; i++) {
             real x_i = x[j * BLOCK_ROWS + i];
             largest[i] = x_i > largest[i] ? x_i : largest[i];
         }
@@ -76,24 +109,26 @@ ALWAYS_INLINE void block_maximum(Block b, const real *x, real *largest) {
 }
 
 ALWAYS_INLINE void block_sum(Block b, const real *x, const real *y, real *total, real (*f)(real, real)) {
+    const ptrdiff_t lanes = whole_lanes(b);
     if (!b.in_columns) {
         *total = sum_pairs(x, y, b.n, f);
         return;
     }
-    for (ptrdiff_t i = 0; i < b.lanes; i++) total[i] = 0;
+    for (ptrdiff_t i = 0; i < lanes; i++) total[i] = 0;
     for (ptrdiff_t j = 0; j < b.n; j++)
-        for (ptrdiff_t i = 0; i < b.lanes; i++) total[i] += f(x[j * BLOCK_ROWS + i], y[j * BLOCK_ROWS + i]);
+        for (ptrdiff_t i = 0; i < lanes; i++) total[i] += f(x[j * BLOCK_ROWS + i], y[j * BLOCK_ROWS + i]);
 }
 
 /* y = f(x, alpha of the row) */
 ALWAYS_INLINE void block_map(Block b, const real *x, const real *alpha, real *y, real (*f)(real, real)) {
+    const ptrdiff_t lanes = whole_lanes(b);
     if (!b.in_columns) {
         map(x, y, b.n, *alpha, f);
         return;
     }
     for (ptrdiff_t j = 0; j < b.n; j++) {
         INDEPENDENT
-        for (ptrdiff_t i = 0; i < b.lanes; i++) y[j * BLOCK_ROWS + i] = f(x[j * BLOCK_ROWS + i], alpha[i]);
+        for (ptrdiff_t i = 0; i < lanes; i++) y[j * BLOCK_ROWS + i] = f(x[j * BLOCK_ROWS + i], alpha[i]);
     }
 }
 
@@ -123,13 +158,14 @@ ALWAYS_INLINE void block_map_and_sum(Block b, const real *x, const real *alpha, 
 /* z = f(x, y, alpha of the row) */
 ALWAYS_INLINE void block_map_pairs(Block b, const real *x, const real *y, const real *alpha, real *z,
                                    real (*f)(real, real, real)) {
+    const ptrdiff_t lanes = whole_lanes(b);
     if (!b.in_columns) {
         map_pairs(x, y, z, b.n, *alpha, f);
         return;
     }
     for (ptrdiff_t j = 0; j < b.n; j++) {
         INDEPENDENT
-        for (ptrdiff_t i = 0; i < b.lanes; i++)
+        for (ptrdiff_t i = 0; i < lanes; i++)
             z[j * BLOCK_ROWS + i] = f(x[j * BLOCK_ROWS + i], y[j * BLOCK_ROWS + i], alpha[i]);
     }
 }
@@ -137,13 +173,14 @@ ALWAYS_INLINE void block_map_pairs(Block b, const real *x, const real *y, const 
 /* The sum over each row of f(y, t, alpha of the row), in double. */
 ALWAYS_INLINE void block_sum_double(Block b, const real *y, const real *t, const real *alpha, double *total,
                                     real (*f)(real, real, real)) {
+    const ptrdiff_t lanes = whole_lanes(b);
     if (!b.in_columns) {
         *total = sum_pairs_double(y, t, b.n, *alpha, f);
         return;
     }
-    for (ptrdiff_t i = 0; i < b.lanes; i++) total[i] = 0;
+    for (ptrdiff_t i = 0; i < lanes; i++) total[i] = 0;
     for (ptrdiff_t j = 0; j < b.n; j++)
-        for (ptrdiff_t i = 0; i < b.lanes; i++)
+        for (ptrdiff_t i = 0; i < lanes; i++)
             total[i] += (double)f(y[j * BLOCK_ROWS + i], t[j * BLOCK_ROWS + i], alpha[i]);
 }
 
