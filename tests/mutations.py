@@ -129,6 +129,8 @@ MUTATIONS = (
     ("gemm/few_columns.c", "p->bias[«first + j ⇒ j»]", TILES),
     ("gemm/few_columns.c", "add_term(columns, term[«CHUNK - left ⇒ 0»]", TILES),
     ("gemm/few_columns.c", "(int q = 0; q < CHUNK; q++) term[q][g] = column[«q ⇒ 0»]", TILES),
+    ("math/blocks.h", "buffer[j * BLOCK_ROWS + i] = x[i * n + «j ⇒ 0»]", EQUALS),
+    ("math/blocks.h", "join_columns(4, b.n, b.rows, buffer + «j * BLOCK_ROWS ⇒ 0», y + j)", EQUALS),
     ("gemm/narrow.c", "if (v < last || «LIKELY(is_whole) ⇒ 1») vec_store", f"{NARROW}one_pass"),
     ("gemm/narrow.c", "w = p->dx ? p->w + «first * n ⇒ first» : NULL", f"{NARROW}one_pass"),
     ("gemm/narrow.c", "of_dy[j] = of_dy[j] + «s[j] ⇒ s[0]»", f"{NARROW}one_pass|{STEPS}|{TILES}"),
