@@ -27,7 +27,7 @@ cdef inline bint is_narrow(
     return n_in >= LEAST_NARROW and rows >= LEAST_NARROW and rows <= SUM_BLOCK
 
 # The rows [begin, end) of dw, and db with the first of them; with lr, of w and b
-cdef inline void narrow_dw(
+cdef void narrow_dw(
     const real *x, const real *dy, real *dw, real *db, const double *lr, Py_ssize_t rows, Py_ssize_t n_in,
     Py_ssize_t n_out, Py_ssize_t begin, Py_ssize_t end,
 ) noexcept nogil:

@@ -54,6 +54,7 @@ typedef struct {
 
 struct Call {
     Body body;
+    Body both;                /* what runs this call and the one behind it, where its tape has found that, or NULL */
     const CallBounds *bounds; /* of its numbers, or NULL */
     ptrdiff_t units;          /* into how many parts the computation can be split (rows of the outputs, as a rule) */
     ptrdiff_t turn;           /* so many are independent, and come behind those of the turn before; 0: all of them are */
@@ -69,8 +70,7 @@ struct Call {
     char *sums;               /* of them, which lie there one behind the other: its units are the parts */
     ptrdiff_t n_sums;
     Body add;
-    Joint joint;              /* what could run this call and the one behind it in one pass, or NULL */
-    Body both;                /* what does: the tape knows both, which lie one behind the other, or NULL */
+    Joint joint;              /* what could run this call and the one behind it on a tape in one pass, or NULL */
     void *payload[CALL_WORDS];
 };
 

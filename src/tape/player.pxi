@@ -64,21 +64,38 @@ cdef int play(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexc
 
 cdef int play_calls(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexcept nogil:
     cdef const Call *call
+    cdef Py_ssize_t i
+    cdef bint updating = False
+    cdef int status
+    if tape.has_joint and player.shared is NULL and not tape.calls_python:
+        return play_joint(tape, begin, end, player)
+    for i in range(begin, end):
+        call = &tape.calls[i]
+        updating = updating or call.updates
+        if tape.calls_python and not call_in_bounds(call):      # a function has changed a number just now
+            return CALL_OUT_OF_BOUNDS
+        status = play_call(call, updating, tape, player)
+        if status != 0:
+            return error_of(status)
+    return 0
+
+
+cdef int play_joint(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexcept nogil:
+    """The same, where two calls that follow each other may run in one pass."""
+    cdef const Call *call
     cdef Py_ssize_t i = begin
     cdef bint updating = False
     cdef int status
     while i < end:
         call = &tape.calls[i]
-        i += 1
         updating = updating or call.updates
-        if tape.calls_python and not call_in_bounds(call):      # a function has changed a number just now
-            return CALL_OUT_OF_BOUNDS
-        if call.both is not NULL and i < end and player.shared is NULL and not tape.calls_python:
+        if call.both is not NULL and i + 1 < end:
             updating = updating or call[1].updates
             status = call.both(call, 0, call.units)
-            i += 1
+            i += 2
         else:
             status = play_call(call, updating, tape, player)
+            i += 1
         if status != 0:
             return error_of(status)
     return 0

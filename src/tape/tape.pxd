@@ -104,6 +104,7 @@ cdef class Tape:
     cdef Trial trial
     cdef Py_ssize_t n_chunks        # -1: not counted
     cdef int arranged_for           # so many threads; below 0: of a team that divides all; 0: not
+    cdef bint has_joint             # calls run in one pass with the next ones
     cdef bint is_long               # calls are sums over several blocks of rows
     cdef list kept                  # numbers and Python functions
     cdef object error

@@ -112,6 +112,7 @@ cdef class Tape:
         last[0] = call[0]
         if self.length > 0 and last[-1].joint is not NULL:
             last[-1].both = last[-1].joint(last - 1, last)
+            self.has_joint = self.has_joint or last[-1].both is not NULL
         self.links[self.length] = Links(self.n_reaches, n_reaches if reaches is not NULL else -1)
         if reaches is not NULL:
             memcpy(self.reaches + self.n_reaches, reaches, n_reaches * sizeof(Reach))
