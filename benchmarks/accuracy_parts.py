@@ -219,6 +219,23 @@ class _Changed:
         return call
 
 
+_REALMLP = _recipe(  # of pytabkit's RealMLP-TD; its rate for numbers is that of version 1.7
+    hidden=(256, 256, 256), dropout=0.15, decay=0.02, smoothing=0.1, parametric=True, embedding="pbld", nets=1,
+    rate_numbers=0.2, epochs=256, row_budget=10**12, batch_size=256, refit_below=0, watch="accuracy", clip=True,
+)  # fmt: skip
+
+
+@contextmanager
+def _as_realmlp() -> Iterator[None]:
+    with _REALMLP(), _from_data():
+        yield
+
+
+def realmlp(fit: Fit) -> Any:
+    """Return RealMLP-TD of the parts that the estimators for tables are made of."""
+    return _Changed(METHODS["Tabular fast"].make(fit), _as_realmlp)
+
+
 def _method(preset: str, part: str, change: Change) -> Method:
     whole = METHODS[f"Tabular {preset}"]
 
@@ -240,37 +257,49 @@ def of_preset(preset: str) -> list[str]:
     return [name for name in (*METHODS, *PARTS) if name.split(":")[0] == f"Tabular {preset}"]
 
 
-def gains(lines: Sequence[Line], method: str, measure: str) -> dict[str, float]:
-    """Return by how much a change makes a measure larger, by set: the mean over the splits that both have."""
+def gains(lines: Sequence[Line], method: str, measure: str, against: str) -> dict[str, float]:
+    """Return by how much a method makes a measure larger, by set: the mean over the splits that both have."""
     values: dict[str, dict[tuple[str, int], float]] = {}
     for line in lines:
         if measure in line:
             values.setdefault(line["method"], {})[line["set"], line["seed"]] = line[measure]
-    base, other = values.get(method.split(":", maxsplit=1)[0], {}), values.get(method, {})
+    base, other = values.get(against, {}), values.get(method, {})
     found: dict[str, list[float]] = {}
     for split in base.keys() & other.keys():
         found.setdefault(split[0], []).append(other[split] - base[split])
     return {name: float(np.mean(one)) for name, one in found.items()}
 
 
+GAINS = ("score · 1,000", "better – worse", "log loss · 1,000", "better – worse")
+
+
+def of_gains(lines: Sequence[Line], method: str, against: str) -> list[str]:
+    """Return what a method gains or loses, `GAINS`: means over the sets, with their standard errors; [] of too few."""
+    cells: list[str] = []
+    for measure, sign in (("score", 1), ("log_loss", -1)):
+        by_set = gains(lines, method, measure, against)
+        by_set.pop("linnerud", None)  # whose R² of four rows would be all there is to see
+        if len(by_set) < 2:
+            return [*cells, *[""] * (4 - len(cells))] if cells else []
+        each = 1000 * np.array([*by_set.values()])
+        error = each.std(ddof=1) / np.sqrt(len(each))
+        better, worse = ((mark * sign * each > 0.05).sum() for mark in (1, -1))
+        cells += [f"{each.mean():+.1f} ± {error:.1f}".replace("-", "−"), f"{better} – {worse}"]
+    return cells
+
+
 def of_parts(lines: Sequence[Line], names: Mapping[str, Any]) -> str:
-    """Return what each change gains or loses as a table: means over the sets, with their standard errors."""
+    """Return what each change gains or loses as a table."""
     rows = []
     for method in (name for name in names if ":" in name):
-        cells = []
-        for measure, sign in (("score", 1), ("log_loss", -1)):
-            by_set = gains(lines, method, measure)
-            by_set.pop("linnerud", None)  # whose R² of four rows would be all there is to see
-            if len(by_set) < 2:
-                break
-            each = 1000 * np.array([*by_set.values()])
-            error = each.std(ddof=1) / np.sqrt(len(each))
-            better, worse = ((mark * sign * each > 0.05).sum() for mark in (1, -1))
-            cells += [f"{each.mean():+.1f} ± {error:.1f}".replace("-", "−"), f"{better} – {worse}"]
-        if cells:
-            preset, part = method.removeprefix("Tabular ").split(": ")
+        preset, part = method.removeprefix("Tabular ").split(": ")
+        if cells := of_gains(lines, method, f"Tabular {preset}"):
             splits = len({(line["set"], line["seed"]) for line in lines if line["method"] == method})
-            rows.append([f'"{preset}": {part}', str(splits), *cells, *[""] * (4 - len(cells))])
-    return markdown(
-        ["changed", "splits", "score · 1,000", "better – worse", "log loss · 1,000", "better – worse"], rows
-    )
+            rows.append([f'"{preset}": {part}', str(splits), *cells])
+    return markdown(["changed", "splits", *GAINS], rows)
+
+
+def of_methods(lines: Sequence[Line], names: Sequence[str], against: str) -> str:
+    """Return what methods gain or lose against another one as a table."""
+    rows = [[name, *cells] for name in names if name != against and (cells := of_gains(lines, name, against))]
+    return markdown([f"against {against}", *GAINS], rows)

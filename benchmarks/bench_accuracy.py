@@ -7,8 +7,9 @@
 
 Each fit is one line of a JSON-lines file as soon as it is done: a run that was cut goes on where it was. The tables
 stand in `accuracy_data.py`, the contenders and what each is fed in `accuracy_methods.py`. The second command measures
-nothing: it renews the tables of a page from the file, of those splits that all methods have. The third one measures
-what each part of a preset is worth (`accuracy_parts.py`), and renews the table of these.
+nothing: it renews the tables of a page from the file, of those splits that all methods have; a page may have others of
+methods that were measured on fewer splits, ``--seeds 3 --called "of three seeds"``. The third one measures what each
+part of a preset is worth (`accuracy_parts.py`), and renews the table of these.
 
 The rules: a seed is a split (a fifth is the test part, labels stratified; at most ``--rows`` rows train) and the
 `random_state` of all methods; each has its library's defaults, the same threads and the same rows, and no method sees
@@ -30,7 +31,7 @@ import numpy as np
 from accuracy_data import TABLES, Table, split
 from accuracy_methods import METHODS, Fit, Method
 from accuracy_page import MEASURES, common, of_pairs, of_ranks, of_sets, renew, said
-from accuracy_parts import CHANGES, PARTS, of_parts, of_preset
+from accuracy_parts import CHANGES, PARTS, of_methods, of_parts, of_preset
 from accuracy_ranks import Ranks, draw, markdown, ranks_of
 from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
 
@@ -263,18 +264,20 @@ def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
     if chosen.markdown:
         chosen.markdown.write_text(text + "\n", encoding="utf-8")
     if chosen.page:
-        ours = [name for name in methods if name.startswith("Tabular")]
+        ours = [name for name in methods if name.startswith(("Tabular", "fastnn RealMLP"))]
         others = [name for name in METHODS if name in present and name not in ours]
-        renew(
-            chosen.page,
-            {
-                "measured": said(lines, chosen.date),
-                "ranks": of_ranks(ranks, lines, methods),
-                "scores": of_sets(in_order(means(lines, "score")), methods, True),
-                "losses": of_sets(in_order(means(lines, "log_loss")), methods, False),
-                "pairs": of_pairs(every, ours, others),
-            },
-        )
+        blocks = {
+            "measured": said(lines, chosen.date),
+            "ranks": of_ranks(ranks, lines, methods),
+            "scores": of_sets(in_order(means(lines, "score")), methods, True),
+            "losses": of_sets(in_order(means(lines, "log_loss")), methods, False),
+            "pairs": of_pairs(every, ours, others),
+            "gains": of_methods(lines, methods, "RealMLP-TD"),
+        }
+        text = chosen.page.read_text(encoding="utf-8")
+        named = {f"{name} {chosen.called or ''}".strip(): block for name, block in blocks.items()}
+        found = {name: block for name, block in named.items() if f"<!-- {name} -->" in text}
+        renew(chosen.page, found or named)
     if chosen.picture and ranks:
         draw({title: r for title, r in ranks.items() if title != "Calibration error"}, chosen.picture)
         print(f"\nDrawn in {chosen.picture}")
@@ -305,6 +308,7 @@ def more_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", type=Path, metavar="PATH", help="JSON lines: what is there is not measured again")
     parser.add_argument("--measured", action="store_true", help="measure nothing: show what the file of --resume has")
     parser.add_argument("--page", type=Path, metavar="PATH", help="renew the tables of this page between their marks")
+    parser.add_argument("--called", metavar="TEXT", help="renew the tables between <!-- ranks TEXT --> and the like")
     parser.add_argument("--date", default=date.today().isoformat(), help="until when, for the page; today")
     parser.add_argument("--markdown", type=Path, metavar="PATH", help="write the tables there")
     parser.add_argument("--picture", type=Path, metavar="PATH", help="draw the critical differences there")

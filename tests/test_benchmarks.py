@@ -224,14 +224,21 @@ def test_bench_accuracy(tmp_path: Path) -> None:
     few = {**again["rows"][0], "method": "Tabular fast"}  # on one split of two: the other is left out
     kept.write_text(kept.read_text() + json.dumps(few) + "\n")
     page = tmp_path / "page.md"
-    page.write_text("A\n" + "".join(f"<!-- {n} -->\nold\n<!-- end of {n} -->\n" for n in PAGE) + "Z\n")
+    marks = (*PAGE, "ranks of one seed")
+    page.write_text("A\n" + "".join(f"<!-- {n} -->\nold\n<!-- end of {n} -->\n" for n in marks) + "Z\n")
     _, shown = run("bench_accuracy.py", tmp_path, "--measured", "--resume", str(kept), "--page", str(page))
     assert {row["set"] for row in shown["rows"]} == {few["set"]}
     text = page.read_text()
     assert text.startswith("A\n<!-- measured -->")
-    assert text.endswith("<!-- end of pairs -->\nZ\n")
-    assert "old" not in text
+    others = "<!-- ranks of one seed -->\nold\n<!-- end of ranks of one seed -->\nZ\n"
+    assert text.endswith(f"<!-- end of pairs -->\n{others}")
+    assert text.count("old") == 1
     assert "1 sets, 1 splits (1 with seed 0)" in text
+    options = ["--seeds", "1", "--called", "of one seed"]
+    run("bench_accuracy.py", tmp_path, "--measured", "--resume", str(kept), "--page", str(page), *options)
+    again = page.read_text()
+    assert again.startswith(text.removesuffix(others))
+    assert "| CPU seconds of a fit, mean |" in again.removeprefix(text.removesuffix(others))
     assert len(kept.read_text().splitlines()) == 6  # nothing was measured
 
 
@@ -245,7 +252,7 @@ def test_parts_of_the_recipe_are_exchanged_and_put_back() -> None:
 import numpy as np
 from accuracy_data import TABLES
 from accuracy_methods import METHODS, Fit
-from accuracy_parts import CHANGES, PARTS, gains, of_parts, of_preset
+from accuracy_parts import CHANGES, PARTS, gains, of_methods, of_parts, of_preset
 x, y = TABLES["diabetes"].load()
 x, y, unseen = x[:160], y[:160], x[160:200]
 for preset, changes in CHANGES.items():
@@ -261,9 +268,18 @@ for preset, changes in CHANGES.items():
 line = {"rows": 1, "seed": 0}
 lines = [line | {"set": s, "method": "Tabular fast" + m, "score": p, "log_loss": 1 - p} for s, m, p in
          (("a", "", 0.5), ("b", "", 0.25), ("a", ": last epoch", 0.75), ("b", ": last epoch", 0.375))]
-assert gains(lines, "Tabular fast: last epoch", "score") == {"a": 0.25, "b": 0.125}
+assert gains(lines, "Tabular fast: last epoch", "score", "Tabular fast") == {"a": 0.25, "b": 0.125}
 row = of_parts(lines, PARTS).splitlines()[-1]
 assert row == '| "fast": last epoch | 2 | +187.5 ± 62.5 | 2 – 0 | −187.5 ± 62.5 | 2 – 0 |', row
+row = of_methods(lines, ["Tabular fast", "Tabular fast: last epoch"], "Tabular fast").splitlines()[-1]
+assert row == '| Tabular fast: last epoch | +187.5 ± 62.5 | 2 – 0 | −187.5 ± 62.5 | 2 – 0 |', row
+net = METHODS["fastnn RealMLP-TD"].make(Fit("numbers", 0, 1, x, y))
+net.fit(x[:60], y[:60])  # few rows: one net, of three hidden layers behind waves, as pytabkit's
+(one,) = net._estimator.nets_
+names = [type(layer).__name__ for layer in one.layers]
+assert names[-10:] == [*["Dense", "ParametricActivation", "Dropout"] * 3, "Dense"], names
+assert names[-11] == "Scale"
+assert one.layers[-4].units == 256
 """
     in_benchmarks(code)
 

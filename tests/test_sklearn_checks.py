@@ -109,3 +109,36 @@ def test_one_file_knows_private_parts_of_scikit_learn():
             r"^from sklearn[.\w]*\._\w+ import|^from sklearn[.\w]* import .*\b_[a-z]\w+", text, re.MULTILINE
         )
         assert bool(found) is (path.name == "borrowed.py"), (path.name, found)
+
+
+PAGES = {  # of each estimator the page whose tables have its parameters and attributes
+    "MLPClassifier": "from_scikit_learn", "MLPRegressor": "from_scikit_learn",
+    "TabularClassifier": "tabular", "TabularRegressor": "tabular",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_each_parameter_and_attribute_stands_in_a_table(kind):
+    """On its page, and in its docstring; and the tables name nothing that no estimator of the page has."""
+    make = getattr(fastnn.sklearn, kind)
+    text = (Path(__file__).parents[1] / "docs" / f"{PAGES[kind]}.md").read_text(encoding="utf-8")
+    tables = [text.split(f"## {name}\n")[1].split("\n## ")[0] for name in ("Parameters", "Attributes")]
+    named = [{*re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (.*?) \|", part, re.MULTILINE)))} for part in tables]
+    x, settings = [[0.0, "a"], [1.0, "b"]] * 40, {"random_state": 0}
+    if kind.startswith("MLP"):
+        settings |= {"max_iter": 1, "early_stopping": True, "categorical_features": [1]}
+    pandas = pytest.importorskip("pandas")
+    model = make(**settings).fit(pandas.DataFrame(x, columns=["x", "kind"]), pandas.Series([0, 1] * 40, name="y"))
+    parameters = {*model.get_params()}
+    attributes = {name for name in dir(model) if name.endswith("_") and not name.startswith("_")} - {
+        "permutation_importance_"  # a method
+    }
+    assert not parameters - named[0]
+    assert not attributes - named[1]
+    others = {"MLPClassifier": {"estimators_", "nets_"}}.get(kind, set())  # of an ensemble
+    if kind.endswith("Classifier"):
+        assert not named[0] - parameters
+        assert not named[1] - attributes - others
+    assert " : Any\n" not in make.__doc__  # where entries of another class stand
+    for name in parameters | attributes:
+        assert re.search(rf"^    (\w+, )*{name}(, \w+)* :", make.__doc__, re.MULTILINE), name

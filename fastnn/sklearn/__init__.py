@@ -11,7 +11,8 @@ except ImportError as error:
 
 from fastnn.sklearn.classification import MLPClassifier
 from fastnn.sklearn.regression import MLPRegressor
-from fastnn.sklearn.tabular import TabularClassifier, TabularRegressor
+from fastnn.sklearn.tabular_classifier import TabularClassifier
+from fastnn.sklearn.tabular_regressor import TabularRegressor
 
 __all__ = [
     "MLPClassifier",

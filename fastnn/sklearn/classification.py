@@ -124,6 +124,8 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         Where there are `n_ensemble` of them, in place of `net_`, `coefs_` and `intercepts_`.
     is_categorical_ : ndarray of bool
         Which columns are categories, where `categorical_features` is given.
+    stopped_ : bool
+        Whether early stopping has ended the training by `partial_fit`.
 
     Notes
     -----

@@ -34,21 +34,22 @@ def keep(estimator: object, given: Mapping[str, Any]) -> None:
 
 
 def documents(of: type) -> Callable[[_Kind], _Kind]:
-    """Return a decorator by which ``help`` says of parameters what it says of them in another class.
+    """Return a decorator by which ``help`` says of parameters and attributes what it says of them in another class.
 
-    The docstring names them in one entry, ``a, b, c : Any``, as one reads it in the source: it becomes theirs.
+    The docstring names those of a section in one entry, ``a, b, c : Any``, as one reads it in the source: it becomes
+    theirs.
     """
     entry = re.compile(r"^    (\w+(?:, *\w+)*) : .*(?:\n(?:        .*)?(?=\n))*", re.MULTILINE)
 
     def document(kind: _Kind) -> _Kind:
         if of.__doc__ and kind.__doc__:  # without -OO
             known = [(found[1].split(", "), found[0].rstrip()) for found in entry.finditer(of.__doc__)]
-            among = kind.__doc__.replace("\\\n", "")
+            kind.__doc__ = among = kind.__doc__.replace("\\\n", "")
             for found in entry.finditer(among):
                 names = re.split(", *", found[1])
                 if len(names) > 3:
                     texts = [text for own, text in known if {*own} <= {*names}]
-                    kind.__doc__ = among.replace(found[0].rstrip(), "\n".join(texts))
+                    kind.__doc__ = kind.__doc__.replace(found[0].rstrip(), "\n".join(texts))
         return kind
 
     return document

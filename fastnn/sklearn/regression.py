@@ -45,6 +45,13 @@ beta_1, beta_2, epsilon, n_iter_no_change, max_fun, dropout, normalization, scor
 clip_value, n_threads, n_ensemble, categorical_features, precision : Any
         As of `MLPClassifier`.
 
+    Attributes
+    ----------
+    coefs_, intercepts_, loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_, n_iter_, t_, \
+n_features_in_, feature_names_in_, n_layers_, n_outputs_, out_activation_, net_, estimators_, nets_, is_categorical_, \
+stopped_ : Any
+        As of `MLPClassifier`.
+
     Notes
     -----
     For k > 1 outputs, the squared error that scikit-learn reports is the mean over outputs, while its gradient is that
