@@ -230,11 +230,11 @@ def test_time_limit_bounds_the_fit():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(20_000, 20))
     model = TabularRegressor("best", time_limit=1.5, random_state=0)
-    began = time.perf_counter()
+    began = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it was enough for one epoch
         model.fit(x, x[:, 0] * x[:, 1])
-    assert time.perf_counter() - began < 6  # a machine may be busy; without a limit it is minutes
+    assert time.process_time() - began < 6  # of all threads, whoever else is at work; without a limit it is minutes
     assert np.isfinite(model.predict(x)).all()  # how good they are depends on the machine
 
 
