@@ -40,6 +40,7 @@ def minimize(estimator: Multilayer, X: Any, y: Array, sample_weight: Array | Non
             options["iprint"] = 1 if e.verbose else -1
         result = scipy_minimize(search.loss_and_gradient, search.start(), method="L-BFGS-B", jac=True, options=options)
         search.put(result.x)
+    net._written(net.params)
     recorded.close([float(result.fun)])
     e.n_iter_ = min(result.nit, e.max_iter)
     e.loss_ = result.fun

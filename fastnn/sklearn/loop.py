@@ -7,6 +7,7 @@ a fit whose loss does not become smaller.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,11 +31,14 @@ class Best:
     net : Model
     kept : list of ndarray or None
         That state; None is how it is now.
+    averaged : list of ndarray
+        Averages of it that predictions are of, if the optimizer has some.
     """
 
-    def __init__(self, net: Model, kept: list[Array] | None = None) -> None:
+    def __init__(self, net: Model, kept: list[Array] | None = None, averaged: Sequence[Array] = ()) -> None:
         self._net = net
         self.kept = [array.copy() for array in self.arrays_of(net)] if kept is None else kept
+        self.averaged = list(averaged)
 
     @staticmethod
     def arrays_of(net: Model) -> list[Array]:
@@ -42,15 +46,36 @@ class Best:
         memory = net._own()
         return [memory.params, *memory.states]
 
+    @staticmethod
+    def averages_of(net: Model) -> list[Array]:
+        """Return the averages of them that predictions are of."""
+        averages = net._trainer.averages
+        if averages.params is None:
+            return []
+        running = averages.arrays.get("average.running")
+        return [averages.params, *([] if running is None else [running])]
+
     def keep(self) -> None:
         """Keep the state as it is now."""
         for kept, own in zip(self.kept, self.arrays_of(self._net), strict=True):
             np.copyto(kept, own)
+        own = self.averages_of(self._net)
+        if len(own) == len(self.averaged):
+            for kept, array in zip(self.averaged, own, strict=True):
+                np.copyto(kept, array)
+        else:
+            self.averaged = [array.copy() for array in own]
 
     def put_back(self) -> None:
         """Give the net the state that is kept."""
         for kept, own in zip(self.kept, self.arrays_of(self._net), strict=True):
             np.copyto(own, kept)
+        averages = self.averages_of(self._net)
+        if len(averages) == len(self.averaged):
+            for kept, array in zip(self.averaged, averages, strict=True):
+                np.copyto(array, kept)
+        else:  # there were none yet
+            self._net._written(self._net.params, *self._net._own().running)
 
     def of(self, net: Model) -> Best:
         """Return the same of a net that has taken over the parameters of this one: what only one has is as it is."""
@@ -106,6 +131,7 @@ def go(
                 if e.verbose:
                     print(f"Iteration {e.n_iter_}, loss = {loss:.8f}")
                 if validation is not None:
+                    recorded.refresh()
                     e._look(validation, best)
                 if pace.moves:
                     pace.end_epoch(e.t_)
@@ -138,6 +164,8 @@ def go(
     finally:
         if best is not None and (stopped or not incremental):
             best.put_back()
+        elif best is None:
+            recorded.refresh()
         e._stopped = stopped and incremental and best is not None
         recorded.close([])
         if watch is not None:

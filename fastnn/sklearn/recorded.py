@@ -260,6 +260,17 @@ class Recorded:
         if self.training.schedules is not None:
             self.training.schedules.look(logs)
 
+    def refresh(self) -> None:
+        """Compute statistics of averaged parameters anew, where the optimizer averages and there are any."""
+        averages, rows = self.net._trainer.averages, self._batch_rows
+        if averages.refreshes:
+            starts = range(0, len(self.order), rows)
+            averages.refresh((self._dense(start, start + rows) for start in starts), rows, self.team)
+
+    def _dense(self, start: int, stop: int) -> Array:
+        found: Array = self._x[start:stop]
+        return found
+
     def search(self) -> Search:
         """Return what computes the loss and its gradient for any parameters, for a batch of all rows."""
         return Search(self)
@@ -277,7 +288,6 @@ class Recorded:
         history = self.net._trainer.history = self.history  # a callback may have fitted, too
         history.loss += losses
         history.who_asked = "by the rules of the estimator"
-        self.net._written(self.net.params)
 
 
 class Search:

@@ -160,6 +160,7 @@ def _state_of(e: Extended) -> dict[str, Any]:
         found["_stopped"] = bool(own["_stopped"])
     if "_best" in own:
         found["_best"] = {str(i): array for i, array in enumerate(own["_best"].kept)}
+        found["_best"] |= {f"average {i}": array for i, array in enumerate(own["_best"].averaged)}
     return found
 
 
@@ -235,7 +236,9 @@ def _restore_fit(e: Extended, record: Record) -> None:
 
 def _best_of(e: Extended, record: Record) -> Best:
     kept = [record.array(str(i), array.dtype, *array.shape) for i, array in enumerate(Best.arrays_of(e.net_))]
-    return Best(e.net_, [array.copy() for array in kept])
+    averages = [*enumerate(Best.averages_of(e.net_))] if record.has("average 0") else []
+    averaged = [record.array(f"average {i}", array.dtype, *array.shape) for i, array in averages]
+    return Best(e.net_, *([array.copy() for array in arrays] for arrays in (kept, averaged)))
 
 
 def _widths(e: Any) -> tuple[int, int, str]:

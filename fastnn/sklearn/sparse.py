@@ -103,6 +103,10 @@ class SparseRecorded(Recorded):
         recorded = self.plan.recorded(len(part), self._step)
         return self.plan.run(recorded, self._x[part].toarray(), self._rows[part], weight, self.team)
 
+    def _dense(self, start: int, stop: int) -> Array:
+        found: Array = self._x[start:stop].toarray()
+        return found
+
     def search(self) -> Search:
         return SparseSearch(self)
 

@@ -1,0 +1,79 @@
+"""Solvers that average parameters: what estimators predict is of the averages, those of the best epoch too."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+from scipy.sparse import csr_array
+
+import fastnn
+from fastnn import EMA, SWA, Adam
+from fastnn.sklearn import MLPClassifier, MLPRegressor, sparse
+
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(120, 4))
+T = X[:, 0] ** 2 + X[:, 1]
+SHORT = {"hidden_layer_sizes": (8,), "max_iter": 12, "random_state": 0, "batch_size": 40, "tol": 0}
+MAKE = {"ema": lambda: EMA(0.9), "swa": lambda: SWA(0.5)}
+each_average = pytest.mark.parametrize("average", MAKE)
+
+
+def regressor(average, **settings):
+    return MLPRegressor(**{**SHORT, "solver": Adam(0.02, average=MAKE[average]()), **settings})
+
+
+def test_an_average_is_that_of_all_steps():
+    steps = []
+    watching = {"callbacks": lambda net, epoch, logs: steps.append(net.params.copy()), "batch_size": 120}
+    model = regressor("ema", **watching).fit(X, T)
+    average = steps[0]
+    for params in steps[1:]:
+        average = 0.9 * average + 0.1 * params
+    found = model.predict(X)
+    np.testing.assert_array_equal(model.coefs_[0].ravel(), steps[-1][: model.coefs_[0].size])  # the last ones
+    model.net_.use_averages()
+    np.testing.assert_allclose(model.net_.params, average, rtol=1e-12)
+    np.testing.assert_array_equal(model.predict(X), found)
+
+
+@each_average
+@pytest.mark.parametrize("normalization", [None, "batch"])
+def test_the_best_epoch_is_put_back_with_its_averages(average, normalization, tmp_path):
+    settings = {"early_stopping": True, "normalization": normalization, "n_iter_no_change": 3, "max_iter": 60}
+    model = regressor(average, **settings, solver=Adam(0.3, average=MAKE[average]()))
+    model.fit(X[:80], T[:80], validation_data=(X[80:], T[80:]))
+    assert model.best_validation_score_ == model.score(X[80:], T[80:])
+    assert model.validation_scores_[-1] < model.best_validation_score_
+    one, other = (regressor(average, **settings, solver=Adam(0.3, average=MAKE[average]())) for _ in range(2))
+    for i in range(200):
+        for each in (one, other):
+            if not each.stopped_:
+                each.partial_fit(X[:80], T[:80], validation_data=(X[80:], T[80:]))
+        if i == 4:
+            other.save(tmp_path / "net.safetensors")
+            other = fastnn.load(tmp_path / "net.safetensors")
+    assert one.stopped_
+    assert other.stopped_
+    np.testing.assert_array_equal(one.predict(X), other.predict(X))
+    assert one.best_validation_score_ == one.score(X[80:], T[80:])
+
+
+def test_normalization_is_that_of_the_averages(monkeypatch):
+    """As of `Model.fit`: means over the batches of a pass with averaged weights, of sparse rows, too."""
+    for rows in (X, csr_array(X)):
+        model = regressor("swa", normalization="batch").fit(rows, T)
+        dense, norm = model.net_._predictors.layers[:2]
+        np.testing.assert_allclose(norm.mean, (X @ dense.w + dense.b).mean(axis=0), rtol=1e-9, atol=1e-12)
+        monkeypatch.setattr(sparse, "MOST_BYTES", 40 * 4 * 8)
+
+
+def test_a_fit_that_goes_on_by_lbfgs_predicts_what_that_has_found():
+    model = MLPClassifier((8,), solver=Adam(0.01, average=EMA(0.9)), max_iter=5, warm_start=True, random_state=0)
+    model.fit(X, T > 1).set_params(solver="lbfgs", max_iter=200).fit(X, T > 1)
+    np.testing.assert_array_equal(model._outputs(X), model.net_.predict(X))
+    assert model.score(X, T > 1) > 0.98
