@@ -59,12 +59,12 @@ class Best:
         """Keep the state as it is now."""
         for kept, own in zip(self.kept, self.arrays_of(self._net), strict=True):
             np.copyto(kept, own)
-        own = self.averages_of(self._net)
-        if len(own) == len(self.averaged):
-            for kept, array in zip(self.averaged, own, strict=True):
-                np.copyto(kept, array)
+        averages = self.averages_of(self._net)
+        if len(averages) == len(self.averaged):
+            for kept, own in zip(self.averaged, averages, strict=True):
+                np.copyto(kept, own)
         else:
-            self.averaged = [array.copy() for array in own]
+            self.averaged = [array.copy() for array in averages]
 
     def put_back(self) -> None:
         """Give the net the state that is kept."""
@@ -72,8 +72,8 @@ class Best:
             np.copyto(own, kept)
         averages = self.averages_of(self._net)
         if len(averages) == len(self.averaged):
-            for kept, array in zip(self.averaged, averages, strict=True):
-                np.copyto(array, kept)
+            for kept, own in zip(self.averaged, averages, strict=True):
+                np.copyto(own, kept)
         else:  # there were none yet
             self._net._written(self._net.params, *self._net._own().running)
 
