@@ -80,6 +80,16 @@ def test_scorers_that_cannot_score_such_targets_are_told(case):
         classifier(early_stopping=True, scoring=scoring).fit(X, y)
 
 
+def test_estimators_for_tables_say_the_same():
+    make = TabularClassifier("fast", n_nets=1, random_state=0)
+    with pytest.raises(
+        ValueError, match="TabularClassifier: scoring='f1' cannot score multiclass targets: Target is mu"
+    ):
+        make.set_params(scoring="f1").fit(X, SEVERAL[:, 0])
+    with pytest.raises(TypeError, match="scoring returned None, expected a number"):
+        make.set_params(scoring=lambda net, x, y: None).fit(X, BINARY)
+
+
 # -- rows as they were given ------------------------------------------------------------------------------------------
 
 

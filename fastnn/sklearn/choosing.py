@@ -15,6 +15,7 @@ from fastnn.checks import shown
 from fastnn.model import Model
 from fastnn.sklearn.borrowed import rows_of
 from fastnn.sklearn.frames import Columns, Floats
+from fastnn.sklearn.scores import as_score, cannot_score
 
 if TYPE_CHECKING:
     from fastnn.sklearn.ensemble import Tabular
@@ -46,7 +47,7 @@ class Score:
     """What a scorer of scikit-learn says of a net: as a function of the net."""
 
     def __init__(self, estimator: Tabular, scorer: Any, held: Any, validation: Any) -> None:
-        self._scorer, self._held = scorer, held
+        self._of, self._scorer, self._held = estimator, scorer, held
         self._judged = judged = (JudgedClasses if estimator._of_classes else Judged)(estimator)
         judged.rows = held[0] if isinstance(estimator.scoring, str) else _rows_as_given(estimator, validation)
         self._weights = {}
@@ -63,14 +64,16 @@ class Score:
         """Return the score, NaN where there is none: `why` says it."""
         judged, (x, y) = self._judged, self._held[:2]
         judged.model, judged.outputs = model, model.predict(x, n_threads=1).astype(np.float64)
+        targets = judged.targets_of(y)
         self.why = f"the rows that were set aside lack the classes {self._lacks}" if self._lacks else "it was NaN"
         try:
             with _ONE, warnings.catch_warnings():
                 warnings.simplefilter("ignore", UndefinedMetricWarning)  # LastBest says it once
-                return float(self._scorer(judged, judged.rows, judged.targets_of(y), **self._weights))
+                return as_score(self._scorer(judged, judged.rows, targets, **self._weights))
         except ValueError as error:
             if not self._lacks:
-                raise
+                expected = "a scorer for such targets, or a function scoring(net, X, y)"
+                raise cannot_score(self._of._name, self._of.scoring, targets, "", expected, error) from error
             self.why += f": {error}"
             return float("nan")
 

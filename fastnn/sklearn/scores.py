@@ -1,10 +1,14 @@
-"""scikit-learn's scores of plain arrays, computed at once: to find out what arrays hold takes it 30 times as long."""
+"""Scores: scikit-learn's of plain arrays, computed at once, and what is said of scorers that give none.
+
+To find out what arrays hold takes scikit-learn 30 times as long as to compute the score of plain ones.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from sklearn.utils.multiclass import type_of_target
 
 from fastnn.arena import Array
 from fastnn.arrays import all_finite
@@ -33,3 +37,22 @@ def plain_r2(y: Any, found: Array) -> float | None:
 
 def _are_alike(y: Any, found: Array) -> bool:
     return type(y) is np.ndarray and y.ndim == 1 and y.dtype == found.dtype and y.shape == found.shape
+
+
+def as_score(found: Any) -> float:
+    """Return what a scorer has returned.
+
+    Raises
+    ------
+    TypeError
+        Where that is no number.
+    """
+    if isinstance(found, (bool, np.bool_)) or not isinstance(found, (int, float, np.number)):
+        raise TypeError(f"scoring returned {found!r}, expected a number, which is larger where predictions are better")
+    return float(found)
+
+
+def cannot_score(estimator: str, scoring: Any, y: Any, where: str, expected: str, error: Exception) -> ValueError:
+    """Return the error for a scorer that has raised one."""
+    what = f"{estimator}: scoring={scoring!r} cannot score {type_of_target(y)} targets{where}"
+    return ValueError(f"{what}: {error}. Expected {expected}")

@@ -10,10 +10,10 @@ import numpy as np
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import check_scoring
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import type_of_target
 
 from fastnn.arena import Array
 from fastnn.callbacks.calls import Calls, as_callbacks
+from fastnn.sklearn.scores import as_score, cannot_score
 from fastnn.training.batches import Batches, Limited
 
 if TYPE_CHECKING:
@@ -127,21 +127,17 @@ class Scorer:
         try:
             found = self._score(estimator, x, y, **more)
         except (ValueError, TypeError) as error:
-            raise ValueError(
-                f"{type(self._of).__name__}: scoring={self._scoring!r} cannot score {type_of_target(y)} targets"
-                f"{where}: {error}. Expected {self._others()}, a function scoring(model, X, y), or 'loss'"
-            ) from error
-        if isinstance(found, (bool, np.bool_)) or not isinstance(found, (int, float, np.number)):
-            raise TypeError(
-                f"scoring returned {found!r}, expected a number, which is larger where predictions are better"
-            )
-        return float(found)
+            raise cannot_score(type(self._of).__name__, self._scoring, y, where, self._others(), error) from error
+        return as_score(found)
 
     def _others(self) -> str:
         """Return what would do in place of a scorer that failed."""
+        others = "a function scoring(model, X, y), or 'loss'"
         if isinstance(self._scoring, str) or not self._of._targets_apart():
-            return "a scorer for such targets"
-        return "the name of a scorer of one target ('f1_macro' ...), of which the mean over the outputs counts"
+            return f"a scorer for such targets, {others}"
+        return (
+            f"the name of a scorer of one target ('f1_macro' ...), of which the mean over the outputs counts, {others}"
+        )
 
 
 def _of_read_rows(estimator: Extended) -> Extended:
