@@ -446,6 +446,10 @@ REFUSED = {
     "no targets": (TabularRegressor(), FRAME, None, {}, ValueError, "the target y is None"),
     "NaN in y": (TabularRegressor(), FRAME, [np.nan] * 30, {}, ValueError, "y contains NaN"),
     "None in y": (TabularClassifier(), FRAME, ["a", None] * 15, {}, ValueError, "y contains NaN: nothing in 15 rows"),
+    "columns of labels": (
+        TabularClassifier(), FRAME, np.zeros((30, 2), int), {}, ValueError,
+        r"got an array of shape \(30, 2\) instead: of several columns of labels MLPClassifier trains one net",
+    ),
     "rows of y": (TabularRegressor(), FRAME, TARGET[:29], {}, ValueError, "y has 29 rows, expected 30"),
     "text in y": (TabularRegressor(), FRAME, ["a"] * 30, {}, ValueError, "y holds what is no number"),
     "no rows": (TabularRegressor(), FRAME[:0], TARGET[:0], {}, ValueError, "0 sample"),

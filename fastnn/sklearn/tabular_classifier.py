@@ -8,7 +8,6 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
 
 from fastnn.checks import number, shown
 from fastnn.formats.graph import Value
@@ -22,7 +21,7 @@ from fastnn.sklearn.explaining import Explanation
 from fastnn.sklearn.frames import Floats
 from fastnn.sklearn.jobs import Matrix, joined
 from fastnn.sklearn.saving import about, restore, state_of, tried
-from fastnn.sklearn.targets import labels_of, targets_in, validation_in
+from fastnn.sklearn.targets import labels_to_learn, validation_in
 
 
 class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
@@ -123,8 +122,7 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
         return self
 
     def _take_targets(self, y: Any, n: int) -> Any:
-        y = column_or_1d(targets_in(self, y, n), warn=True)
-        y = labels_of(self._name, y) if y.dtype.kind == "O" else y
+        y = labels_to_learn(self, y, n, True)
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         return labels.reshape(-1)
@@ -171,8 +169,7 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
             return None
         x, y, *weight = validation_in(self, given)
         matrix = self._read(x)
-        y = column_or_1d(targets_in(self, y, len(matrix)))
-        y = labels_of(self._name, y) if y.dtype.kind == "O" else y
+        y = labels_to_learn(self, y, len(matrix), False)
         places = np.searchsorted(self.classes_, y)
         known = places < len(self.classes_)
         known[known] = self.classes_[places[known]] == y[known]

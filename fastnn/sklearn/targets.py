@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import column_or_1d
 
 from fastnn.checks import number_of, shown
 from fastnn.sklearn.frames import is_missing
@@ -50,6 +51,18 @@ def refuse_missing(name: str, y: NDArray[Any]) -> None:
             f"{name}: Input y contains NaN or infinity in {number_of(len(rows), 'row')}, row {rows[0]} the first: "
             "leave such rows out, as by X[known], y[known] with known = np.isfinite(y)"
         )
+
+
+def labels_to_learn(estimator: object, y: Any, n: int, warn: bool) -> NDArray[Any]:
+    """Return one label for each of so many rows."""
+    name, found = type(estimator).__name__, targets_in(estimator, y, n)
+    if found.ndim == 2 and found.shape[1] > 1:
+        raise ValueError(
+            f"{name}: y should be a 1d array, got an array of shape {found.shape} instead: of several columns of "
+            f"labels MLPClassifier trains one net, and sklearn.multioutput.MultiOutputClassifier({name}()) one for each"
+        )
+    found = column_or_1d(found, warn=warn)
+    return labels_of(name, found) if found.dtype.kind == "O" else found
 
 
 def labels_of(name: str, y: NDArray[Any]) -> NDArray[Any]:
