@@ -13,6 +13,7 @@ import os
 import platform
 import re
 import sys
+import zlib
 from importlib.metadata import version
 from pathlib import Path
 from zlib import crc32
@@ -27,9 +28,9 @@ from cached_build import CachedBuild, cached, copy, key_of, run, write
 FAMILIES = {
     "activations": (["common", "rectangle", "elementwise", "circular", "activations", "piecewise", "gated"], []),
     "dense": (
-        ["common", "rectangle", "index", "dense", "narrow", "bf16", "int8", "grouped", "peak"],
+        ["common", "rectangle", "index", "dense", "narrow", "bf16", "int8", "grouped", "lanes", "peak"],
         [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "few_columns", "dots", "narrow")]
-        + ["gemm/gemm.c", "gemm/peak.c"]
+        + ["gemm/gemm.c", "gemm/lanes.c", "gemm/peak.c"]
         + [f"gemm/bf16_{name}.c" for name in ("pack", "tile", "products")]
         + [f"gemm/int8_{name}.c" for name in ("tile", "product")],
     ),
@@ -108,6 +109,7 @@ FEW_COPIES = ["--param=max-completely-peel-times=8"]
 # What whole vectors leave is done one by one: of optimizers, which run once over all parameters, up to 15 numbers.
 ONE_WIDTH = ["--param=vect-epilogues-nomask=0"]
 OF_FAMILIES = {
+    "dense": ["-fno-ipa-cp-clone"],
     "losses": FEW_COPIES,
     "activations": FEW_COPIES,
     "optimizers": [*ONE_WIDTH, "--param=max-completely-peel-times=15"],
@@ -155,6 +157,7 @@ def compiler_flags():
     compile_flags += ["-O1", "-g1"] if DEBUG or SANITIZE else ["-O3", "-g0", "-fno-asynchronous-unwind-tables"]
     link_flags = [] if DEBUG or SANITIZE or sys.platform == "darwin" else ["-s"]
     link_flags += ["-Wl,-z,noseparate-code"] if link_flags and sys.platform.startswith("linux") else []  # fewer pages
+    link_flags += ["-Wl,--build-id=none"] if link_flags and sys.platform.startswith("linux") else []  # of no symbols
     if link_flags and sys.platform.startswith("linux"):
         compile_flags += ["-fno-plt"]  # what Python's and C's library have is called by its address: less code
     if SANITIZE:
@@ -251,6 +254,8 @@ class Build(CachedBuild):
         copy(made, c_file)
         return str(c_file)
 
+
+zlib.Z_DEFAULT_COMPRESSION = zlib.Z_BEST_COMPRESSION  # of wheels, for which setuptools has no such setting
 
 if __name__ == "__main__":
     setup(ext_modules=list(extensions()), cmdclass={"build_ext": Build})

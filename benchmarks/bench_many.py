@@ -1,4 +1,7 @@
-"""Twenty nets trained at once: fastnn's fit_many on several threads against one fit after another, and others."""
+"""Nets trained at once: fastnn's fit_many against one fit after another, and others.
+
+Twenty nets on several threads, and sixteen tiny ones, which one thread trains side by side in the lanes of vectors.
+"""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -12,9 +15,12 @@ from workloads import Weights, Workload
 
 import fastnn
 
-NETS = 20
-WORKLOAD = Workload((20, 64, 64, 2), 3200, 32, epochs=10)
-AT_MOST = {1: 0.60, 10: 0.52}  # of the time of one fit after another, on two threads, by epochs
+# nets, what they are, on how many threads, and at most what part of the time of one fit after another, by epochs: on
+# several threads where these are two
+POPULATIONS = (
+    (20, Workload((20, 64, 64, 2), 3200, 32, epochs=10), frame.THREADS, {1: 0.60, 10: 0.52}),
+    (16, Workload((2, 8, 4, 2), 2000, 32, epochs=50), 1, {50: 0.36}),
+)
 
 Many = dict[str, Callable[[int, bool], list[list[np.ndarray]]]]  # (epochs, shuffle) -> of each net: losses, weights
 
@@ -28,7 +34,7 @@ def results(trainers: Sequence[Any], losses: Sequence[np.ndarray]) -> list[list[
     return [[np.asarray(own), *trainer.weights()] for own, trainer in zip(losses, trainers, strict=True)]
 
 
-def of_fastnn(workload: Workload, n: int) -> Many:
+def of_fastnn(workload: Workload, n: int, n_threads: int) -> Many:
     one, many = nets(workload, n), nets(workload, n)
     models = [trainer.model for trainer in many]
     x, t = many[0].data
@@ -37,18 +43,18 @@ def of_fastnn(workload: Workload, n: int) -> Many:
         return results(one, [trainer.fit(epochs, shuffle) for trainer in one])
 
     def together(epochs: int, shuffle: bool) -> list[list[np.ndarray]]:
-        options = many[0].options | {"n_threads": frame.THREADS}
+        options = many[0].options | {"n_threads": n_threads}
         histories = fastnn.fit_many(models, x, t, epochs=epochs, shuffle=shuffle, **options)
         return results(many, [np.array(history.loss) for history in histories])
 
     return {"one after another": after_another, frame.OURS: together}
 
 
-def of_sklearn(workload: Workload, n: int) -> Many:
+def of_sklearn(workload: Workload, n: int, n_threads: int) -> Many:
     from joblib import Parallel, delayed
 
     trainers = [ScikitLearn(workload, workload.weights(seed), *workload.data(), threads=1) for seed in range(n)]
-    parallel = Parallel(n_jobs=frame.THREADS)  # processes, which it keeps for the next call
+    parallel = Parallel(n_jobs=n_threads)  # processes, which it keeps for the next call
 
     def train(epochs: int, shuffle: bool) -> list[list[np.ndarray]]:
         done = parallel(delayed(fitted)(trainer, epochs, shuffle) for trainer in trainers)
@@ -64,7 +70,7 @@ def fitted(trainer: ScikitLearn, epochs: int, shuffle: bool) -> tuple[ScikitLear
     return trainer, losses
 
 
-def of_jax(workload: Workload, n: int) -> Many:
+def of_jax(workload: Workload, n: int, n_threads: int) -> Many:
     import jax
     from jax import numpy as jnp
 
@@ -109,16 +115,27 @@ def same_bits(what: str, a: list[list[np.ndarray]], b: list[list[np.ndarray]]) -
 
 
 def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
-    how = f"on {frame.THREADS} threads"
-    workload, n = (replace(WORKLOAD, rows=64), 4) if chosen.smoke else (WORKLOAD, NETS)
-    what = f"{n} nets {workload.name}"
-    if chosen.only not in what:
-        return
+    for n, workload, n_threads, at_most in POPULATIONS:
+        if chosen.smoke:
+            workload, n = replace(workload, rows=64), min(n, 16 if n_threads == 1 else 4)  # noqa: PLW2901
+        if chosen.only in f"{n} nets {workload.name}":
+            population(n, workload, n_threads, at_most, chosen, report)
+
+
+def population(
+    n: int,
+    workload: Workload,
+    n_threads: int,
+    at_most: dict[int, float],
+    chosen: argparse.Namespace,
+    report: frame.Report,
+) -> None:
+    what, how = f"{n} nets {workload.name}", on(n_threads)
     left_out = {name: reason for name in LIBRARIES if (reason := missing(name))}
     contenders: Many = {}
     for name, make in LIBRARIES.items():
         if name not in left_out:
-            contenders |= make(workload, n)
+            contenders |= make(workload, n, n_threads)
     verified = {name: train(1, False) for name, train in contenders.items()}
     for i in range(n):
         frame.verify(f"{what}, net {i} after 1 epoch", {name: of[i] for name, of in verified.items()}, workload.rtol)
@@ -126,26 +143,47 @@ def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
         alone, many = (contenders[name](workload.epochs, shuffle) for name in ("one after another", frame.OURS))
         same_bits(f"{what} {how}", alone, many)
     print(f"\nverified: {how} the same bits as one after another; others agree to {workload.rtol:g} after 1 epoch")
-    for epochs in sorted({1, workload.epochs}):
+    for epochs in sorted(at_most):
         seconds = 0.0 if chosen.smoke else 10.0 if chosen.quick else 40.0
-        compare(what, replace(workload, epochs=epochs), contenders, seconds, 2 if chosen.smoke else 4, report)
+        bound = at_most[epochs] if n_threads in (1, 2) else None
+        compare(
+            what,
+            replace(workload, epochs=epochs),
+            n_threads,
+            bound,
+            contenders,
+            seconds,
+            2 if chosen.smoke else 4,
+            report,
+        )
     for name, reason in left_out.items():
         print(f"without {name}: {reason}")
 
 
+def on(n_threads: int) -> str:
+    return f"on {n_threads} thread{'s' * (n_threads > 1)}"
+
+
 def compare(
-    what: str, workload: Workload, contenders: Many, seconds: float, at_least: int, report: frame.Report
+    what: str,
+    workload: Workload,
+    n_threads: int,
+    bound: float | None,
+    contenders: Many,
+    seconds: float,
+    at_least: int,
+    report: frame.Report,
 ) -> None:
     """Measure fits of so many epochs, and require what fit_many is to reach."""
-    epochs, how = workload.epochs, f"on {frame.THREADS} threads"
+    epochs, how = workload.epochs, on(n_threads)
     print(f"\n{what}, {workload.rows} rows in batches of {workload.batch}, epochs: {epochs}")
     calls = {name: lambda train=train: train(epochs, True) for name, train in contenders.items()}
     timings = frame.measure(calls, seconds, at_least=at_least)
     titles = {
         "one after another": "fastnn, one fit after another, 1 thread",
         frame.OURS: f"fastnn, fit_many, {how[3:]}",
-        "scikit-learn": f"scikit-learn, joblib, {frame.THREADS} processes",
-        "JAX": f"JAX, vmap in one scan, {how[3:]}",
+        "scikit-learn": f"scikit-learn, joblib, processes: {n_threads}",
+        "JAX": "JAX, vmap in one scan",
     }
     rows = []
     alone = timings["one after another"].minimum
@@ -157,7 +195,6 @@ def compare(
     print(frame.table(headings, rows))
     report.add(timings, what=what, workload=workload.name, epochs=epochs)
     part = timings[frame.OURS].minimum / alone
-    bound = AT_MOST.get(epochs) if frame.THREADS == 2 else None
     report.require(f"{what}, {how}, epochs: {epochs}: part of the time of one after another", part, at_most=bound)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 from inspect import signature
 from threading import Lock
 from typing import Any
@@ -22,8 +23,10 @@ from fastnn.model import Model
 from fastnn.optimizers import Optimizer
 from fastnn.settings import Part, moving_numbers
 from fastnn.training.history import History
+from fastnn.training.lanes import LEAST, NETS, fit_lanes, kind_of
 from fastnn.training.options import BATCH_SIZE, FitOptions
 from fastnn.training.progress import Progress
+from fastnn.training.trainer import Trainer
 from fastnn.words import no_such
 
 
@@ -44,7 +47,9 @@ def fit_many(
     """Train independent nets side by side: seeds, folds, settings.
 
     Every net is trained by one thread, as ``model.fit(..., n_threads=1)`` would, to the same bits. The calling thread
-    waits meanwhile.
+    waits meanwhile. Small nets of the same shape and settings, 12 or more for each thread, run 16 at a time in the
+    lanes of vectors, about three times as fast: of Dense layers up to 8 units wide, in float32, with arrays of up to 8
+    columns, where nothing is asked for but epochs and batches.
 
     Parameters
     ----------
@@ -100,7 +105,7 @@ def fit_many(
         sharing = {}  # they may change x: each net reads it itself
     converted = {key: net._tree.shared_inputs(x) for key, net in sharing.items()}  # once for all nets of a kind
     given = [{"x": converted.get(_key(net), x), "y": y, **mapping} for net, mapping in zip(nets, own, strict=True)]
-    return fit_each(nets, given.__getitem__, n_threads, verbose, "models[{}]")
+    return fit_each(nets, given.__getitem__, n_threads, verbose, "models[{}]", partial(_groups, nets, given))
 
 
 def fit_each(
@@ -109,13 +114,15 @@ def fit_each(
     n_threads: int | None,
     verbose: bool | str,
     title: str,
+    groups: Callable[[int], Iterable[Sequence[int]]] | None = None,
 ) -> list[History]:
     """Train nets side by side, each with options of its own: x, y and those of `Model.fit`, asked for in its turn.
 
-    Errors call a net by the title, with its number.
+    Errors call a net by the title, with its number. `groups` says for so many threads which are trained by one.
     """
     n_threads = threads.check(n_threads)
-    waiting = deque(range(len(nets)))
+    n = min(len(nets), threads.available() if n_threads is None else n_threads)
+    waiting = deque([(i,) for i in range(len(nets))] if groups is None else groups(n))
     histories: list[History | None] = [None] * len(nets)
     errors: dict[int, Exception] = {}
     stop, turn = Stop(), Lock()
@@ -123,19 +130,26 @@ def fit_each(
     def work() -> None:
         while waiting and not stop.is_set():
             try:
-                i = waiting.popleft()
+                group = waiting.popleft()
             except IndexError:  # another thread was faster
                 return
-            net = nets[i]
-            try:
-                histories[i] = _fit(net, **options(i), verbose=False, n_threads=1, stop=stop)
-                logs = {"loss": net.history.loss[-1]} if net.history.loss else {}
-            except Exception as error:
-                errors[i], logs = error, {}
-            with turn:
-                progress.update(1, logs)
+            failed = {}
+            if len(group) > 1:
+                failed = fit_lanes([_trainer_of(nets[i]) for i in group], [options(i) for i in group], stop)
+            for place, i in enumerate(group):
+                net, logs = nets[i], {}
+                try:
+                    if len(group) == 1:
+                        _fit(net, **options(i), verbose=False, n_threads=1, stop=stop)
+                    elif place in failed:
+                        raise failed[place]
+                    histories[i] = net.history
+                    logs = {"loss": net.history.loss[-1]} if net.history.loss else {}
+                except Exception as error:
+                    errors[i] = error
+                with turn:
+                    progress.update(1, logs)
 
-    n = min(len(nets), threads.available() if n_threads is None else n_threads)
     progress = Progress(len(nets), verbose, "net")
     with progress:
         errors_of_numpy = np.errstate(**np.geterr())  # as code of users is to see them, in any thread
@@ -146,6 +160,24 @@ def fit_each(
         finally:
             errors.clear()  # its traceback holds this frame, which would hold it
     return [history for history in histories if history is not None]
+
+
+def _groups(nets: Sequence[Model], given: Sequence[Mapping[str, Any]], n_threads: int) -> list[Sequence[int]]:
+    """Return which nets are trained by one thread: several small ones of a kind, where each thread has enough of them.
+
+    These come first, for they take longest.
+    """
+    kinds: dict[object, list[int]] = {}
+    for i, (net, options) in enumerate(zip(nets, given, strict=True) if len(nets) >= LEAST * n_threads else ()):
+        kinds.setdefault(kind_of(net._trainer, options), []).append(i)
+    found: list[Sequence[int]] = []
+    for kind, members in kinds.items():
+        is_gain = kind is not None and len(members) >= LEAST * n_threads
+        for start in range(0, len(members) if is_gain else 0, NETS):
+            lanes = members[start : start + NETS]
+            found += [lanes] if len(lanes) >= LEAST else []
+    together = {i for lanes in found for i in lanes}
+    return [*found, *[(i,) for i in range(len(nets)) if i not in together]]
 
 
 def apart(
@@ -197,9 +229,15 @@ def _key(net: Model) -> object:
 
 def _fit(net: Model, x: Any, y: Any, loss: Any, optimizer: Any, **options: Any) -> History:
     """Train as `Model.fit` does, until another thread sets `stop`."""
+    trainer = _trainer_of(net)
+    return trainer.claim.run(trainer.fit, x, y, loss, optimizer, FitOptions(**options))
+
+
+def _trainer_of(net: Model) -> Trainer:
+    """Return what trains a model, with arrays that are its own."""
     if not net._tree.is_own:
         net._own()
-    return net._trainer.claim.run(net._trainer.fit, x, y, loss, optimizer, FitOptions(**options))
+    return net._trainer
 
 
 def _error_of(errors: dict[int, Exception], title: str) -> Exception:

@@ -45,6 +45,8 @@ FEW = "test_rows.py::test_"
 CALLS = "test_calls.py::test_"
 REGIONS = "test_regions.py::test_"
 NARROW = "test_narrow.py::test_"
+LANES = "test_lanes.py::test_"
+OF_LANES = f"{LANES}kernels_of_lanes_have_the_bits"
 BOUNDS = f"{CALLS}a_number_outside_of_its_bounds_is_refused"
 
 # Of what 512-bit vectors alone have: relu in the registers of a product (GEMM_RECTIFIES), sums in its tiles.
@@ -287,6 +289,24 @@ MUTATIONS = (
     ("kernels/grouped.pxi", "p.b_sum = «s.db + g * s.n_out ⇒ s.db»", f"{EQUALS}[grouped_backward"),
     ("kernels/grouped.pxi", "= «s.w + g * s.n_in * s.n_out ⇒ s.w», 1, s.n_out", f"{EQUALS}[grouped_backward"),
     ("kernels/grouped.pxi", "if «n_in > n_x ⇒ False»:", f"{KERNELS}what_no_declaration_says"),
+    # nets side by side
+    ("gemm/lanes.c", "tile(ROWS, columns, «smaller(i, p->m - ROWS) ⇒ i», j, l, p)", f"{OF_LANES}|{EQUALS}[lanes_dense"),
+    ("gemm/lanes.c", "j += 2) column_of_tiles(2, «j ⇒ 0», l, p);", f"{OF_LANES}|{EQUALS}[lanes_dense"),
+    ("gemm/lanes.c", "bias = vec_load(p->bias + «(j + q) * NETS ⇒ q * NETS» + l)", f"{OF_LANES}|{EQUALS}[lanes_dense"),
+    ("gemm/lanes.c", "if («at < 0 ⇒ 0» || at >= n) return", f"{LANES}wrong_arguments"),
+    ("gemm/lanes.c", "row[net] = x + («smaller(net, sets - 1) * n ⇒ 0» + at)", f"{EQUALS}[lanes_gather"),
+    ("gemm/lanes.c", "sums[«i % REDUCTION_LANES ⇒ 0»][net] +=", OF_LANES),
+    ("gemm/lanes.c", "at += «PIECE ⇒ 2 * PIECE») {", OF_LANES),
+    ("gemm/lanes.c", "of_label[net] = «NAN ⇒ 0»;", f"{LANES}a_label_that_is_none"),
+    ("gemm/lanes.c", "largest[net] = «x > largest[net] ? x : largest[net] ⇒ 0»;", f"{OF_LANES}|{EQUALS}[lanes_cross"),
+    ("gemm/lanes.c", "= x - («t[net] == (real)j ? share : 0 ⇒ 0»);", f"{OF_LANES}|{EQUALS}[lanes_cross"),
+    ("kernels/lanes.pxi", "s.dy, s.n_out, 1, s.w, «1, s.n_out ⇒ s.n_out, 1», NULL", f"{EQUALS}[lanes_dense_backward"),
+    ("kernels/lanes.pxi", "if «terms > SUM_BLOCK ⇒ False»:", f"{LANES}wrong_arguments"),
+    ("kernels/lanes.pxi", "if not 0 <= start <= «s.n_index - s.rows ⇒ s.n_index»:", f"{LANES}wrong_arguments"),
+    ("tape/epochs.pxi", "permute(&index[«net * n ⇒ 0»], n, seed", f"{LANES}wrong_arguments|{LANES}any_number"),
+    ("tape/epochs.pxi", "seed = <uint64_t> seeds[«net ⇒ 0»]", f"{LANES}any_number"),
+    ("tape/epochs.pxi", "totals[net] += value[«net ⇒ 0»] * rows", f"{LANES}any_number"),
+    ("tape/epochs.pxi", "totals = &losses[«epoch * nets ⇒ epoch»]", f"{LANES}any_number"),
     ("kernels/parametric.pxi", "return real_fma(«a ⇒ -a», f - x, x)", f"{EQUALS}[parametric_forward"),
     (
         "kernels/parametric.pxi", "dy[i, at + j] * («f[i, at + j] - x[i, at + j] ⇒ f[i, at + j]»)",
@@ -333,7 +353,7 @@ MUTATIONS = (
         "test_schedules.py::test_a_recording_refuses",
     ),
     ("kernels/transforms.pxi", "if «s.count[0] < s.k[0] ⇒ s.count[0] <= s.k[0]»:", "test_extending.py::test_every"),
-    ("tape/epochs.pxi", "total += value[0] * «rows ⇒ batch_size»", "test_training.py::test_the_loss_of_an_epoch"),
+    ("tape/epochs.pxi", "totals[net] += value[net] * «rows ⇒ batch_size»", "test_training.py::test_the_loss_of_an_epoch"),
     ("tape/epochs.pxi", "«first_epoch + epoch ⇒ first_epoch - epoch», step", "test_fit.py::test_the_order_depends"),
     ("tape/permutation.pxi", "index[i] = «index[j] ⇒ index[i]»", "test_fit.py::test_each_epoch_visits"),
     ("tape/permutation.pxi", "beyond = «drawn > i ⇒ drawn >= i»", "test_sklearn_fits.py::test_shuffles"),

@@ -59,6 +59,7 @@ def run_epochs(
     shuffling: Shuffle | None = None,
     ledger: Ledger | None = None,
     in_turn: bool = False,
+    seeds: NDArray[np.int64] | None = None,
 ) -> tuple[int, int] | None: ...
 
 class Shuffle:

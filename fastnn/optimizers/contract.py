@@ -182,6 +182,12 @@ class Optimizer(Part):
     # -- what a training asks -----------------------------------------------------------------------------------------
 
     @property
+    def is_elementwise(self) -> bool:
+        """Whether a step is kernels that change each number by itself, all by the same formula."""
+        own = not (self._by_array or self.takes_fits or self.averages or self.is_numpy)
+        return own and not (self.groups or self.transforms or self._inner_optimizers()) and self.decay == "all"
+
+    @property
     def structure(self) -> tuple[Any, ...]:
         """What a recording fixes: what its numbers switch on and off."""
         return ()

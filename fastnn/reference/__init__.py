@@ -14,6 +14,7 @@ from fastnn.reference.distributions import *
 from fastnn.reference.elementary import *
 from fastnn.reference.focal import *
 from fastnn.reference.int8 import *
+from fastnn.reference.lanes import *
 from fastnn.reference.layers import *
 from fastnn.reference.losses import *
 from fastnn.reference.margins import *

@@ -108,6 +108,13 @@ class FitOptions:
         self.augment = as_functions(augment)
         self.resume = resume if isinstance(resume, bool) else flag("resume", resume)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is asked for but how many epochs, and rows in what order."""
+        more = (self.sample_weight, self.class_weight, self.validation_data, self.split)
+        looks = self.calls.all or self.augment or self.asked_metrics not in (None, ())
+        return not (looks or self.resume) and all(part is None for part in more)
+
     def choose(self, loss: Loss) -> None:
         """Check what is asked of a fit with this loss: its metrics, and what callbacks watch."""
         if self.asked_metrics is not None and self.asked_metrics != ():

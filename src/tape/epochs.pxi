@@ -92,9 +92,12 @@ def run_epochs(
     Tape gather, Tape step, Tape gather_rest, Tape step_rest, int64_t[::1] index, int64_t[::1] cursor,
     double[::1] value, Py_ssize_t batch_size, bint shuffle, uint64_t seed, Py_ssize_t first_epoch, double[::1] losses,
     Team team=None, stop=None, Shuffle shuffling=None, Ledger ledger=None,
-    bint in_turn=False,
+    bint in_turn=False, int64_t[::1] seeds=None,
 ):
     """Replay a gather and a step per batch, without the GIL, for as many epochs as `losses` has places.
+
+    Steps may be of several nets, as many as `value` has numbers: then `index` has an order for each, one behind the
+    other, and an epoch a place in `losses` for each. The ledger receives the losses of the first.
 
     Parameters
     ----------
@@ -119,6 +122,8 @@ def run_epochs(
     ledger
         Receives the epochs that are complete, whatever is raised, or None. Its rule ends the epochs, if it has one;
         then they also end when a tenth of a second is over.
+    seeds
+        (nets,) in the place of `seed`, that of each net, or None.
     in_turn
         Whether little Python runs behind this call, so that it is worth waiting awake while another of the threads that
         have a Stop in common runs theirs.
@@ -131,9 +136,13 @@ def run_epochs(
         is then left before it has changed a parameter, or completed: calls that update parameters are not interrupted.
         While rows are shuffled, nothing of the epoch has run, and the next epoch shuffles them anew.
     """
-    cdef Py_ssize_t n = index.shape[0]
-    if batch_size < 1 or n < 1 or cursor.shape[0] != 1 or value.shape[0] != 1:
+    cdef Py_ssize_t nets = max(value.shape[0], 1), n = index.shape[0] // nets
+    if batch_size < 1 or n < 1 or cursor.shape[0] != 1 or value.shape[0] < 1:
         raise ValueError("run_epochs: expected rows, a batch size of at least 1, and cells of one number")
+    if index.shape[0] % nets or losses.shape[0] % nets or (seeds is None) != (nets == 1):
+        raise ValueError(f"run_epochs: expected orders, losses and seeds of {nets} nets")
+    if seeds is not None and seeds.shape[0] != nets:
+        raise ValueError(f"run_epochs: {seeds.shape[0]} seeds, expected {nets}, one of each net")
     if gather is None or step is None or not (gather_rest is None) == (step_rest is None) == (n % batch_size == 0):
         raise ValueError(f"run_epochs: expected a tape for {batch_size} rows and one for the last {n % batch_size}")
     cdef Player player
@@ -149,7 +158,7 @@ def run_epochs(
             begun += 1
         return run_batches(
             gather, step, gather_rest, step_rest, index, cursor, value, batch_size, shuffle, seed, first_epoch, losses,
-            shuffling, ledger, &player, stop if in_turn and isinstance(stop, Stop) else None,
+            shuffling, ledger, &player, stop if in_turn and isinstance(stop, Stop) else None, seeds,
         )
     finally:
         for i in range(begun):
@@ -159,11 +168,12 @@ def run_epochs(
 cdef object run_batches(
     Tape gather, Tape step, Tape gather_rest, Tape step_rest, int64_t[::1] index, int64_t[::1] cursor,
     double[::1] value, Py_ssize_t batch_size, bint shuffle, uint64_t seed, Py_ssize_t first_epoch, double[::1] losses,
-    Shuffle shuffling, Ledger ledger, Player *player, Stop turns,
+    Shuffle shuffling, Ledger ledger, Player *player, Stop turns, int64_t[::1] seeds,
 ):
-    cdef Py_ssize_t n = index.shape[0], n_batches = index.shape[0] // batch_size, epoch = 0, i = 0, rows
-    cdef Py_ssize_t n_all = n_batches + (n % batch_size != 0), trained, done = 0
-    cdef double total, looked, began = player.looked
+    cdef Py_ssize_t nets = value.shape[0], n = index.shape[0] // nets, n_batches = n // batch_size, epoch = 0, i = 0
+    cdef Py_ssize_t n_all = n_batches + (n % batch_size != 0), rows, trained, net, done = 0
+    cdef double looked, began = player.looked
+    cdef double *totals = NULL      # of an epoch, one for each net
     cdef int status = 0
     cdef bint gathering = False     # whether it is the gather that has failed
     cdef Patience patience = None if ledger is None else ledger.patience
@@ -171,14 +181,19 @@ cdef object run_batches(
     with nogil:
         if turns is not None:
             turns.give_turn()
-        for epoch in range(losses.shape[0]):
+        for epoch in range(losses.shape[0] // nets):
+            totals = &losses[epoch * nets]
             if shuffle:
-                status = permute(&index[0], n, seed, first_epoch + epoch, step, player)
+                for net in range(nets):
+                    if seeds is not None:
+                        seed = <uint64_t> seeds[net]
+                    status = status or permute(&index[net * n], n, seed, first_epoch + epoch, step, player)
             elif shuffling is not None:
                 status = shuffling.shuffle(&index[0], n, step, player)
             if status != 0:
                 break
-            total, trained = 0, 0
+            trained = 0
+            memset(totals, 0, nets * sizeof(double))
             for i in range(n_all):
                 rows = batch_size if i < n_batches else n % batch_size
                 cursor[0] = i * batch_size
@@ -195,7 +210,8 @@ cdef object run_batches(
                         status = play(step_rest, 0, step_rest.length, player)
                 if status != 0:
                     break
-                total += value[0] * rows
+                for net in range(nets):
+                    totals[net] += value[net] * rows
                 trained = i + 1
                 player.since += 1
                 if player.since >= player.after:    # reading the clock at every batch would cost a small net 5 %
@@ -210,16 +226,17 @@ cdef object run_batches(
                         break
             if trained < n_all:
                 break
-            losses[epoch] = total / n + added
+            for net in range(nets):
+                totals[net] = totals[net] / n + added
             done += 1
-            if patience is not None and (patience.ends_with(losses[epoch]) or seconds() - began > EPOCHS_UNSEEN):
+            if patience is not None and (patience.ends_with(totals[0]) or seconds() - began > EPOCHS_UNSEEN):
                 break
             if status != 0:     # a signal was seen behind the last batch
                 break
         if turns is not None:
             turns.take_turn()
     if ledger is not None:      # before anything is raised, and before Python goes on
-        ledger.write([losses[epoch] for epoch in range(done)], n)
+        ledger.write([losses[epoch * nets] for epoch in range(done)], n)
     if status == CALL_NOT_FINITE:
         return epoch, i
     if status != 0:

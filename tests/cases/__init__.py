@@ -8,6 +8,7 @@ from cases.columns import *
 from cases.contract import *
 from cases.dense import *
 from cases.elementwise import *
+from cases.lanes import *
 from cases.layers import *
 from cases.losses import *
 from cases.numbers import *
@@ -32,4 +33,5 @@ CASES = (
     *GATHER,
     *OF_COLUMNS,
     *OF_NUMBERS,
+    *LANES,
 )

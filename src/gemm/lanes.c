@@ -1,0 +1,145 @@
+/* Products of nets side by side: tiles of c, as in tile.c, but each number is a vector, and nothing is broadcast. */
+#include "lanes.h"
+#include "math/elementary.h"
+#include "math/losses.h"
+#include "vectors.h"
+
+#if FASTNN_DOUBLE || !MASKED_LOADS
+#define FAST 0 /* nothing trains so: few instructions */
+#define EXP(x) (real)exp(x)
+#define LOG(x) (real)log(x)
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("Os")
+#endif
+#else
+#define FAST 1
+#define EXP real_exp
+#define LOG real_log
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-unswitch-loops", "no-version-loops-for-strides") /* as in tile.c */
+#endif
+#endif
+
+#if !FAST
+#define ROWS 1
+#define COLUMNS 1
+#elif defined(__AVX512F__)
+#define ROWS 4
+#define COLUMNS 4
+#else
+#define ROWS 4
+#define COLUMNS 2 /* of 16 registers */
+#endif
+
+ALWAYS_INLINE void tile(const int rows, const int columns, ptrdiff_t i, ptrdiff_t j, ptrdiff_t l,
+                        const LaneProduct *p) {
+    const ptrdiff_t a_row = p->a_row * NETS, a_col = p->a_col * NETS;
+    const ptrdiff_t b_row = p->b_row * NETS, b_col = p->b_col * NETS;
+    const real *a = p->a + i * a_row + l, *b = p->b + j * b_col + l;
+    real *c = p->c + (i * p->n + j) * NETS + l;
+    vec sum[ROWS][COLUMNS], y[COLUMNS];
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int q = 0; q < columns; q++) sum[r][q] = vec_broadcast(0);
+    for (ptrdiff_t left = p->k; left > 0; left--, a += a_col, b += b_row) {
+        UNROLL for (int q = 0; q < columns; q++) y[q] = vec_load(b + q * b_col);
+        UNROLL for (int r = 0; r < rows; r++) {
+            const vec x = vec_load(a + r * a_row);
+            UNROLL for (int q = 0; q < columns; q++) sum[r][q] = vec_fma(x, y[q], sum[r][q]);
+        }
+    }
+    if (p->bias) {
+        UNROLL for (int q = 0; q < columns; q++) {
+            const vec bias = vec_load(p->bias + (j + q) * NETS + l);
+            UNROLL for (int r = 0; r < rows; r++) sum[r][q] += bias;
+        }
+    }
+    UNROLL for (int r = 0; r < rows; r++) {
+        UNROLL for (int q = 0; q < columns; q++) vec_store(c + (r * p->n + q) * NETS, sum[r][q]);
+    }
+}
+
+/* All rows of so many columns; some rows are computed twice. */
+ALWAYS_INLINE void column_of_tiles(const int columns, ptrdiff_t j, ptrdiff_t l, const LaneProduct *p) {
+    if (p->m < ROWS || ROWS == 1) {
+        for (ptrdiff_t i = 0; i < p->m; i++) tile(1, columns, i, j, l, p);
+        return;
+    }
+    for (ptrdiff_t i = 0; i < p->m; i += ROWS) tile(ROWS, columns, smaller(i, p->m - ROWS), j, l, p);
+}
+
+GEMM_API NOINLINE void lane_product(const LaneProduct *p) {
+    for (ptrdiff_t l = 0; l < NETS; l += LANES) {
+        ptrdiff_t j = 0;
+#if COLUMNS > 1
+        for (; j + COLUMNS <= p->n; j += COLUMNS) column_of_tiles(COLUMNS, j, l, p);
+#endif
+#if COLUMNS > 2
+        for (; j + 2 <= p->n; j += 2) column_of_tiles(2, j, l, p);
+#endif
+        for (; j < p->n; j++) column_of_tiles(1, j, l, p);
+    }
+}
+
+/* A vector, and not NETS copies of its body */
+#ifdef __GNUC__
+#define EACH_NET _Pragma("GCC unroll 1") for (int net = 0; net < NETS; net++)
+#else
+#define EACH_NET for (int net = 0; net < NETS; net++)
+#endif
+
+GEMM_API int lane_gather(const real *x, ptrdiff_t sets, ptrdiff_t n, ptrdiff_t columns, const int64_t *index,
+                         ptrdiff_t n_index, ptrdiff_t start, ptrdiff_t rows, real *y) {
+    for (ptrdiff_t i = start; i < start + rows; i++, y += columns * NETS) {
+        const real *row[NETS];
+        EACH_NET {
+            const int64_t at = index[net * n_index + i];
+            if (at < 0 || at >= n) return CALL_OUT_OF_RANGE;
+            row[net] = x + (smaller(net, sets - 1) * n + at) * columns;
+        }
+        for (ptrdiff_t j = 0; j < columns; j++) EACH_NET y[j * NETS + net] = row[net][j];
+    }
+    return 0;
+}
+
+GEMM_API void lane_mean(const real *losses, ptrdiff_t n, double *value) {
+    double all[NETS] = {0};
+    for (ptrdiff_t at = 0; at < n; at += PIECE) {
+        double sums[REDUCTION_LANES][NETS] = {{0}}, total[NETS] = {0};
+        for (ptrdiff_t i = 0; i < smaller(n - at, PIECE); i++) {
+            EACH_NET sums[i % REDUCTION_LANES][net] += losses[(at + i) * NETS + net];
+        }
+        for (int lane = 0; lane < REDUCTION_LANES; lane++) EACH_NET total[net] += sums[lane][net];
+        EACH_NET all[net] += total[net];
+    }
+    EACH_NET value[net] = n > 0 ? 1.0 / (double)n * all[net] : 0;
+}
+
+GEMM_API void lane_cross_entropy(const real *y, const real *t, real *dy, ptrdiff_t rows, ptrdiff_t n, double *value) {
+    double all[NETS] = {0};
+    const real share = (real)(1.0 / (double)rows);
+    for (ptrdiff_t i = 0; i < rows; i++, y += n * NETS, dy += n * NETS, t += NETS) {
+        real largest[NETS], total[NETS] = {0}, of_label[NETS];
+        EACH_NET {
+            largest[net] = -INFINITY;
+            of_label[net] = NAN;
+        }
+        for (ptrdiff_t j = 0; j < n; j++) EACH_NET {
+            const real x = y[j * NETS + net];
+            largest[net] = x > largest[net] ? x : largest[net];
+            of_label[net] = t[net] == (real)j ? x : of_label[net];
+        }
+        for (ptrdiff_t j = 0; j < n; j++) EACH_NET {
+            const real x = EXP(y[j * NETS + net] - largest[net]);
+            dy[j * NETS + net] = x;
+            total[net] += x;
+        }
+        EACH_NET {
+            all[net] += (double)LOG(total[net]) + ((double)largest[net] - (double)of_label[net]);
+            total[net] = share / total[net];
+        }
+        for (ptrdiff_t j = 0; j < n; j++) EACH_NET {
+            const real x = dy[j * NETS + net] * total[net];
+            dy[j * NETS + net] = x - (t[net] == (real)j ? share : 0);
+        }
+    }
+    EACH_NET value[net] = rows > 0 ? all[net] / (double)rows : 0;
+}
