@@ -109,11 +109,13 @@ FEW_COPIES = ["--param=max-completely-peel-times=8"]
 # What whole vectors leave is done one by one: of optimizers, which run once over all parameters, up to 15 numbers.
 ONE_WIDTH = ["--param=vect-epilogues-nomask=0"]
 OF_FAMILIES = {
-    "dense": ["-fno-ipa-cp-clone"],
     "losses": FEW_COPIES,
     "activations": FEW_COPIES,
     "optimizers": [*ONE_WIDTH, "--param=max-completely-peel-times=15"],
 }
+# Of code, only loops begin at addresses that processors like: that functions and branches do is 1 % of the wheel, and is
+# seen in short products alone.
+UNALIGNED = ["-fno-align-functions", "-fno-align-jumps", "-fno-align-labels"]
 # Processors without AVX2 are from before 2013: for them, code is small first. What -O2 leaves out of vectors, or leaves
 # as calls, it does with the limits of -O3.
 SMALL_VECTORS = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "--param=early-inlining-insns=14"]
@@ -178,7 +180,7 @@ def extensions():
 
     def extension(name, *sources, isa_flags=(), macros=()):
         # What has no loops over numbers is small rather than unrolled; what runs at every step is as fast with -O2.
-        small = [SMALL[name]] if name in SMALL and "-O3" in compile_flags else []
+        small = [SMALL[name], *UNALIGNED] if name in SMALL and "-O3" in compile_flags else []
         return Extension(
             f"{PACKAGE}.{name}",
             [source.as_posix() for source in sources],
@@ -196,6 +198,7 @@ def extensions():
                 macros = [("FASTNN_DOUBLE", str(int(dtype == "float64"))), (f"PyInit_{family}", f"PyInit_{name}")]
                 is_small = isa == "baseline" and isa_flags and "-O3" in compile_flags
                 own = (OF_BASELINE if is_small else OF_FAMILIES).get(family, [])
+                own = own if family == "dense" and not is_small else [*own, *UNALIGNED]
                 own = own if sys.platform != "win32" else []
                 yield extension(name, *sources, isa_flags=[*isa_flags, *own], macros=macros)
     for module in MODULES:
