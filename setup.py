@@ -113,8 +113,8 @@ OF_FAMILIES = {
     "activations": FEW_COPIES,
     "optimizers": [*ONE_WIDTH, "--param=max-completely-peel-times=15"],
 }
-# Of code, only loops begin at addresses that processors like: that functions and branches do is 1 % of the wheel, and is
-# seen in short products alone.
+# Of code, only loops begin at addresses that processors like: that functions and branches do is 1 % of the wheel, and
+# may be seen in short products alone.
 UNALIGNED = ["-fno-align-functions", "-fno-align-jumps", "-fno-align-labels"]
 # Processors without AVX2 are from before 2013: for them, code is small first. What -O2 leaves out of vectors, or leaves
 # as calls, it does with the limits of -O3.

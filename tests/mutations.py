@@ -353,7 +353,7 @@ MUTATIONS = (
         "test_schedules.py::test_a_recording_refuses",
     ),
     ("kernels/transforms.pxi", "if «s.count[0] < s.k[0] ⇒ s.count[0] <= s.k[0]»:", "test_extending.py::test_every"),
-    ("tape/epochs.pxi", "totals[net] += value[net] * «rows ⇒ batch_size»", "test_training.py::test_the_loss_of_an_epoch"),
+    ("tape/epochs.pxi", "+= value[net] * «rows ⇒ batch_size»", "test_training.py::test_the_loss_of_an_epoch"),
     ("tape/epochs.pxi", "«first_epoch + epoch ⇒ first_epoch - epoch», step", "test_fit.py::test_the_order_depends"),
     ("tape/permutation.pxi", "index[i] = «index[j] ⇒ index[i]»", "test_fit.py::test_each_epoch_visits"),
     ("tape/permutation.pxi", "beyond = «drawn > i ⇒ drawn >= i»", "test_sklearn_fits.py::test_shuffles"),
