@@ -1,4 +1,4 @@
-"""Solvers that average parameters: what estimators predict is of the averages, those of the best epoch too."""
+"""Solvers that are parts of this library: steps are those of `Model.fit`, and predictions are of averages."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,22 @@ pytest.importorskip("sklearn")
 from scipy.sparse import csr_array
 
 import fastnn
-from fastnn import EMA, SWA, Adam
+from fastnn import (
+    EMA,
+    MSE,
+    SGD,
+    SWA,
+    Adam,
+    AdamW,
+    BatchNorm,
+    Dense,
+    Dropout,
+    Group,
+    Model,
+    ReLU,
+    optimizers,
+)
+from fastnn.schedules import Cosine
 from fastnn.sklearn import MLPClassifier, MLPRegressor, sparse
 
 pytestmark = [
@@ -25,6 +40,36 @@ each_average = pytest.mark.parametrize("average", MAKE)
 
 def regressor(average, **settings):
     return MLPRegressor(**{**SHORT, "solver": Adam(0.02, average=MAKE[average]()), **settings})
+
+
+SOLVERS = {
+    "momentum": lambda: SGD(0.05, momentum=0.9),
+    "accumulated": lambda: Adam(0.02, accumulate=2),
+    "accumulated over the end": lambda: SGD(0.02, accumulate=3),
+    "clipped": lambda: Adam(0.02, clip_norm=0.1),
+    "clipped numbers": lambda: Adam(0.02, clip_value=0.01),
+    "swa": lambda: Adam(0.02, average=SWA(0.5)),
+    "ema": lambda: Adam(0.02, average=EMA(0.9)),
+    "schedule": lambda: Adam(0.02 * Cosine()),
+    "decay": lambda: AdamW(0.02, weight_decay=0.1),
+    "groups": lambda: Adam(0.02, groups=[Group("biases", 0.1)]),
+    **{name: lambda name=name: optimizers.get(name) for name in sorted({*optimizers._BY_NAME} - {"lbfgs"})},
+}
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_steps_and_predictions_are_those_of_fit(solver):
+    """To the bit, with dropout and normalization: nothing that a solver can do is without effect here."""
+    settings = {"loss": MSE(), "alpha": 0, "shuffle": False, "n_iter_no_change": np.inf, **SHORT}
+    settings |= {"normalization": "batch", "dropout": 0.2, "random_state": 3}
+    model = MLPRegressor(**settings, solver=SOLVERS[solver]()).fit(X, T)
+    start = MLPRegressor(**{**settings, "max_iter": 1, "learning_rate_init": 1e-300}).fit(X, T)
+    first, last = (Dense(units, weight_initializer="zeros") for units in (8, 1))
+    net = Model([first, BatchNorm(), ReLU(), Dropout(0.2), last], seed=3, dtype="float64").build(4)
+    net.params = start.net_.params
+    net.fit(X, T, "mse", SOLVERS[solver](), epochs=12, batch_size=40, shuffle=False, verbose=False)
+    np.testing.assert_array_equal(model.net_.params, net.params)
+    np.testing.assert_array_equal(model.predict(X), net.predict(X)[:, 0])
 
 
 def test_an_average_is_that_of_all_steps():
