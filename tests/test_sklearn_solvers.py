@@ -21,6 +21,7 @@ from fastnn import (
     Model,
     ReLU,
     optimizers,
+    threads,
 )
 from fastnn.schedules import Cosine
 from fastnn.sklearn import MLPClassifier, MLPRegressor, sparse
@@ -122,3 +123,18 @@ def test_a_fit_that_goes_on_by_lbfgs_predicts_what_that_has_found():
     model.fit(X, T > 1).set_params(solver="lbfgs", max_iter=200).fit(X, T > 1)
     np.testing.assert_array_equal(model._outputs(X), model.net_.predict(X))
     assert model.score(X, T > 1) > 0.98
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "sgd", "adam"])
+def test_any_solver_takes_so_many_threads(solver, monkeypatch):
+    seen, chosen = [], threads.chosen
+    monkeypatch.setattr(threads, "chosen", lambda n, *work: seen.append(n) or chosen(n, *work))
+    for most in (sparse.MOST_BYTES, 40 * 4 * 8):  # of rows that are made dense at once
+        monkeypatch.setattr(sparse, "MOST_BYTES", most)
+        for n_threads in (1, 2, None):
+            seen.clear()
+            MLPRegressor(**SHORT, solver=solver, n_threads=n_threads).fit(csr_array(X), T)
+            assert set(seen) == {n_threads}
+    seen.clear()
+    MLPRegressor(**SHORT, solver=solver, n_ensemble=2).fit(X, T)
+    assert set(seen) == {1}  # each by one

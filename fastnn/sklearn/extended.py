@@ -312,7 +312,7 @@ class Extended(Exporting, SavedNets, Multilayer):
         """Return the loss over rows to validate with."""
         target = self._target(validation.y)
         goal = self._goal(target)
-        raw = self.net_.predict(validation.x)
+        raw = self.net_.predict(validation.x, n_threads=self.n_threads)
         weight = validation.weight
         if weight is not None:
             weight = weight / weight.mean()

@@ -32,7 +32,7 @@ def minimize(estimator: Multilayer, X: Any, y: Array, sample_weight: Array | Non
         x = X.toarray()
     e.__dict__.pop("_rule", None)  # steps that come begin anew
     rule = LBFGS(e.max_iter, tolerance_grad=e.tol)
-    recorded = made(net, rule, e._goal(target), x, target, sample_weight, size, 1)
+    recorded = made(net, rule, e._goal(target), x, target, sample_weight, size, 1, e._threads)
     with recorded.team:
         search = recorded.search()
         options = {"maxfun": e.max_fun, "maxiter": e.max_iter, "gtol": e.tol}
