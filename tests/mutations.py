@@ -300,7 +300,7 @@ MUTATIONS = (
     ("gemm/lanes.c", "of_label[net] = «NAN ⇒ 0»;", f"{LANES}a_label_that_is_none"),
     ("gemm/lanes.c", "largest[net] = «x > largest[net] ? x : largest[net] ⇒ 0»;", f"{OF_LANES}|{EQUALS}[lanes_cross"),
     ("gemm/lanes.c", "= x - («t[net] == (real)j ? share : 0 ⇒ 0»);", f"{OF_LANES}|{EQUALS}[lanes_cross"),
-    ("kernels/lanes.pxi", "s.dy, s.n_out, 1, s.w, «1, s.n_out ⇒ s.n_out, 1», NULL", f"{EQUALS}[lanes_dense_backward"),
+    ("kernels/lanes.pxi", "s.dy, s.n_out, 1, s.w, «1 ⇒ s.n_out», s.n_out, NULL", f"{EQUALS}[lanes_dense_backward"),
     ("kernels/lanes.pxi", "if «terms > SUM_BLOCK ⇒ False»:", f"{LANES}wrong_arguments"),
     ("kernels/lanes.pxi", "if not 0 <= start <= «s.n_index - s.rows ⇒ s.n_index»:", f"{LANES}wrong_arguments"),
     ("tape/epochs.pxi", "permute(&index[«net * n ⇒ 0»], n, seed", f"{LANES}wrong_arguments|{LANES}any_number"),
