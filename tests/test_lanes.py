@@ -400,7 +400,8 @@ def test_wrong_arguments_of_kernels_and_epochs_of_several_nets():
     x, w = long.reshape(1025, 1, 16), zeros((1, 1, 16), np.float32)
     with pytest.raises(ValueError, match="lanes_dense_backward: each sum has 1025 terms, expected up to 1024"):
         k.lanes_dense_backward(x, w, x, None, w.copy(), None)
-    index, cursor, y = zeros((16, 4), np.int64), zeros(1, np.int64), zeros((4, 1, 16), np.float32)
+    memory, cursor, y = zeros(80, np.int64), zeros(1, np.int64), zeros((4, 1, 16), np.float32)
+    index = memory[:64].reshape(16, 4)  # behind which there are possible numbers, too
     with pytest.raises(ValueError, match="lanes_gather: x has no rows of any net"):
         k.lanes_gather(zeros((0, 3, 1), np.float32), index, cursor, y)
     index[15, 3] = 3
