@@ -316,6 +316,27 @@ def test_ctrl_c_leaves_all_of_them_behind_a_batch(taken):
             assert net.params.tobytes() == same.params.tobytes()
 
 
+def test_an_interrupt_while_one_is_trained_alone_leaves_the_others_as_they_have_ended(taken, monkeypatch):
+    made = nets(9, *layers_of("relu", 2))
+    for net in made:
+        net.build(3)
+    for i in (2, 5):
+        made[i].layers[0].w[0, 0] = 1e30  # they are trained alone, from the last one on
+
+    def interrupted(self, team):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lanes.Fit, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit_many(made, X, NUMBERS, "mse", SGD(0.01), 20, n_threads=1)
+    if IS_WIDE:
+        ends = ["after 20 epochs, as asked"] * 9
+        ends[5], ends[2] = "interrupted: after 0 epochs", "stopped: after 0 epochs, with the fits beside it"
+        assert [net.history.ended for net in made] == ends
+        assert [len(net.history) for net in made] == [20, 20, 0, 20, 20, 0, 20, 20, 20]
+    assert taken == [9, 7] * IS_WIDE
+
+
 def test_a_net_that_another_thread_trains_is_refused_and_the_others_are_trained(taken):
     together, alone = nets(7, *layers_of("relu", 2)), nets(7, *layers_of("relu", 2))
     began, end = threading.Event(), threading.Event()

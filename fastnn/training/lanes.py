@@ -114,7 +114,10 @@ def _described(layer: Any) -> tuple[Any, ...]:
 
 def fit_lanes(trainers: Sequence[Trainer], given: Sequence[Mapping[str, Any]], stop: Stop) -> dict[int, Exception]:
     """Train models of one kind, each as its own fit would, and return the errors of those that have failed."""
-    return _Together(trainers, given, stop).errors
+    together = _Together(trainers, given, stop)
+    if together.interrupt is not None:
+        raise together.interrupt
+    return together.errors
 
 
 class _Together:
@@ -124,6 +127,7 @@ class _Together:
         self._trainers, self._given, self._stop = trainers, given, stop
         self.errors: dict[int, Exception] = {}
         self.fits: dict[int, LaneFit] = {}
+        self.interrupt: KeyboardInterrupt | None = None
         self.begin(0)
 
     def begin(self, i: int) -> None:
@@ -146,7 +150,13 @@ class _Together:
     def _begins(self, i: int) -> Callable[[LaneFit], None]:
         def begins(fit: LaneFit) -> None:
             self.fits[i] = fit
-            self.begin(i + 1)
+            try:
+                self.begin(i + 1)
+            except KeyboardInterrupt as error:
+                if not fit.trained:
+                    raise
+                self.interrupt = error  # of another, which was trained alone: this one has come to its end
+                self._stop.set()
 
         return begins
 
@@ -224,11 +234,7 @@ class LaneFit(Fit):
     def run(self, team: Team) -> None:
         """Let the other fits begin, and train alone where that has not trained this one."""
         start = time.perf_counter()
-        try:
-            self.fitting.begins(self)
-        except KeyboardInterrupt:  # of one that is trained alone, while others have come to their end
-            if not self.trained:
-                raise
+        self.fitting.begins(self)
         if not self.trained:
             self.fitting.record()
             super().run(team)
