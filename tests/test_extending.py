@@ -839,10 +839,14 @@ def test_a_tape_that_another_thread_replays_is_left_alone():
             kernels.float64.relu_forward(np.ones((2, 3)), np.ones((2, 3)), tape)
         with pytest.raises(RuntimeError, match="is being replayed"):
             tape.replay()
+        with pytest.raises(RuntimeError, match="is being replayed"), Team(2) as team:
+            tape.tasks(team)
     finally:
         go_on.set()
         thread.join()
     assert seen == [1]
+    with Team(2) as team:
+        assert tape.tasks(team) == [0, 1, 2]
     assert len(tape) == 3
     tape.replay()
     assert seen == [1, 1]

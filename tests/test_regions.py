@@ -244,6 +244,40 @@ def test_any_order_of_calls_gives_the_same_bits(seed):
                 assert all(same_bits(array, other) for array, other in zip(everything, expected, strict=True))
 
 
+def are_in_order(tasks):
+    """Whether chunks hold every unit of their calls once, one behind the other from 0 on."""
+    for task in tasks:
+        parts = {}
+        for call, by, *part in [] if isinstance(task, int) else [item for chunk in task for item in chunk]:
+            parts.setdefault((call, by), []).append(part)
+        for of_call in parts.values():
+            begins, ends = zip(*of_call, strict=True)
+            if begins != (0, *ends[:-1]) or any(begin > end for begin, end in of_call):
+                return False
+    return True
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 7, 16])
+@pytest.mark.parametrize("divide_all", [False, True])
+def test_every_unit_is_in_one_chunk_whatever_its_size(n_threads, divide_all):
+    """Also where one unit takes as long as several chunks should, and small calls are behind it."""
+    k, rng = kernels.float32, np.random.default_rng(0)
+    with Team(n_threads, divide_all) as team:
+        for _ in range(100):
+            tape = Tape()
+            for kind in rng.integers(0, 4, rng.integers(2, 6)):
+                rows, n, m = (int(rng.choice(sizes)) for sizes in ((2, 17, 300, 4000), (1, 2, 7, 200), (2, 33, 600)))
+                x, y = np.zeros((rows, n), np.float32), np.zeros((rows, m), np.float32)
+                w, dw = np.zeros((2, n, m), np.float32)
+                if kind < 2:
+                    k.dense_backward(x, w, y, None, dw, None, tape=tape)
+                elif kind == 2:
+                    k.dense_forward(x, w, None, y, tape=tape)
+                else:
+                    k.relu_forward(x, x.copy(), tape)
+            assert are_in_order(tape.tasks(team))
+
+
 @pytest.mark.parametrize("n_threads", [1, 4, 9])
 def test_a_tape_of_sums_alone_has_room_for_all_that_adds_them_up(n_threads):
     """Of as many blocks as there are chunks, on so many threads that these are many beside the calls."""

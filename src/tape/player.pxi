@@ -50,6 +50,13 @@ cdef int begin_replay(Tape tape, const Player *player) except -1:
     return 0
 
 
+cdef int arrange_unplayed(Tape tape, const Player *player) except -1:
+    """Arrange a tape, but not under the hands of another thread that replays it."""
+    if owner_exists(&tape.replayer):
+        raise RuntimeError("the tape is being replayed: it cannot be arranged anew now")
+    return arrange(tape, player)
+
+
 cdef int play(Tape tape, Py_ssize_t begin, Py_ssize_t end, Player *player) noexcept nogil:
     """Run calls; one that takes long is run in slices, so that signals are looked at in time.
 

@@ -369,7 +369,7 @@ cdef void add_apart(Arrangement *a, Py_ssize_t *calls, Py_ssize_t count) noexcep
         while begin < parts:
             end = parts
             if chunk < chunks - 1 and (end - begin) * of_part > room + of_chunk / 16:
-                width = <Py_ssize_t> (room / of_part + 0.5)
+                width = max(<Py_ssize_t> (room / of_part + 0.5), 0)     # a part may fill several chunks
                 end = min(begin + round_units(width, width), parts)
                 if same is not NULL:
                     end = cut_of(a, same, parts, chunk)

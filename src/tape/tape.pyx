@@ -194,7 +194,7 @@ cdef class Tape:
             return 0
         memset(&player, 0, sizeof(Player))
         player.n_threads, player.most_chunks = 2, 2 * CHUNKS_PER_THREAD
-        arrange(self, &player)
+        arrange_unplayed(self, &player)
         return <Py_ssize_t> (nanoseconds / OF_CHUNK) if self.gained > 0 else 0
 
     def tasks(self, Team team not None):
@@ -205,13 +205,20 @@ cdef class Tape:
         list
             For each task its chunks, each a list of (call, "units", "rows" or "parts", begin, end); or the number of a
             call that runs alone.
+
+        Raises
+        ------
+        RuntimeError
+            While the tape is being replayed.
         """
         cdef Player player
         cdef const Region *region
         cdef const Item *item
         cdef Py_ssize_t i, j, k
         player_for(&player, team)
-        arrange(self, &player)
+        arrange_unplayed(self, &player)
+        if not is_arranged(self, &player):
+            return list(range(self.length))
         tasks = []
         for i in range(self.n_regions):
             region = &self.regions[i]
