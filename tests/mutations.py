@@ -157,8 +157,10 @@ MUTATIONS = (
     ("tape/regions.pxi", "if i > 0 and «a.calls[i].updates ⇒ 0» and not", f"{REGIONS}an_update_waits"),
     ("tape/regions.pxi", "of_rows, begin * units, end * «units ⇒ 1»)", f"{REGIONS}any_order"),
     ("tape/regions.pxi", "room / of_part + 0.5), «0 ⇒ -parts»)", f"{REGIONS}every_unit"),
-    ("tape/player.pxi", "«owner_exists(&tape.replayer) ⇒ False»:\n        raise RuntimeError(\"the tape is being replayed: it",
-        "test_extending.py::test_a_tape_that_another"),
+    (
+        "tape/player.pxi", "«owner_exists(&tape.replayer) ⇒ False»:\n        raise RuntimeError(\"the tape is being replayed: ",
+        "test_extending.py::test_a_tape_that_another",
+    ),
     ("tape/regions.pxi", "made.n_sums = first + «block ⇒ 0» * call.sum_bytes", f"{REGIONS}any_order"),
     ("kernels/dense.pxi", "x.index += «begin ⇒ 0»", f"{REGIONS}any_order"),
     ("kernels/dense.pxi", "begin * s.n_out, «end * s.n_out ⇒ begin * s.n_out»)", f"{REGIONS}any_order"),
