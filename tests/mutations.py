@@ -158,7 +158,8 @@ MUTATIONS = (
     ("tape/regions.pxi", "of_rows, begin * units, end * «units ⇒ 1»)", f"{REGIONS}any_order"),
     ("tape/regions.pxi", "room / of_part + 0.5), «0 ⇒ -parts»)", f"{REGIONS}every_unit"),
     (
-        "tape/player.pxi", "«owner_exists(&tape.replayer) ⇒ False»:\n        raise RuntimeError(\"the tape is being replayed: ",
+        "tape/player.pxi",
+        "«owner_exists(&tape.replayer) ⇒ False»:\n        raise RuntimeError(\"the tape is being replayed: ",
         "test_extending.py::test_a_tape_that_another",
     ),
     ("tape/regions.pxi", "made.n_sums = first + «block ⇒ 0» * call.sum_bytes", f"{REGIONS}any_order"),
