@@ -149,6 +149,7 @@ def fit_each(
                     errors[i] = error
                 with turn:
                     progress.update(1, logs)
+            failed.clear()  # as errors below
 
     progress = Progress(len(nets), verbose, "net")
     with progress:

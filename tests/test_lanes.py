@@ -1,9 +1,11 @@
 """Small nets of a kind, trained side by side in the lanes of vectors: to the bits of each net alone."""
 
+import gc
 import re
 import signal
 import threading
 import warnings
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -359,6 +361,23 @@ def test_a_net_that_another_thread_trains_is_refused_and_the_others_are_trained(
             assert net.history.loss == same.fit(X, NUMBERS, "mse", "adam", 20).loss
             assert net.params.tobytes() == same.params.tobytes()
     assert taken == [6] * IS_WIDE
+
+
+def test_nets_are_freed_without_the_collector(taken):
+    made = nets(8, *layers_of("relu", 2))
+    made[3].build(3)
+    made[3].layers[0].w[0, 0] = 1e30
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(FloatingPointError):
+            fit_many(made, X, NUMBERS, "mse", SGD(0.01), 20, n_threads=1)
+        left = [*map(ref, made), *(ref(net._trainer) for net in made)]
+        del made
+        assert [one() for one in left] == [None] * 16
+    finally:
+        gc.enable()
+    assert taken == [8, 7] * IS_WIDE
 
 
 # -- kernels ----------------------------------------------------------------------------------------------------------

@@ -65,6 +65,8 @@ def _kind_of(trainer: Trainer, x: Any, y: Any, loss: Any, optimizer: Any, **opti
         return None  # the most usual case first
     if not type(x) is type(y) is np.ndarray or x.ndim != 2 or not 0 < x.shape[1] <= _MOST_UNITS or not len(x):
         return None
+    if tree.n_in not in (0, x.shape[1]):
+        return None
     if kernels.selected == "baseline" or tree.dtype != np.float32 or tree.precision or trainer.restraints:
         return None
     asked = FitOptions(**options, verbose=False)
@@ -84,7 +86,7 @@ def _kind_of(trainer: Trainer, x: Any, y: Any, loss: Any, optimizer: Any, **opti
     if rows >= _DOT_ROWS and any(n_in == 1 and n_out <= _DOT_COLUMNS for n_in, n_out in pairwise(widths)):
         return None
     return (
-        (tree.n_in, *map(_described, row), x.shape, y.shape, y.dtype, asked.epochs, asked.batch_size, asked.shuffle),
+        (*map(_described, row), x.shape, y.shape, y.dtype, asked.epochs, asked.batch_size, asked.shuffle),
         *(f"{type(part)} {part.settings()}" for part in (chosen, rule)),
     )
 
@@ -115,9 +117,15 @@ def _described(layer: Any) -> tuple[Any, ...]:
 def fit_lanes(trainers: Sequence[Trainer], given: Sequence[Mapping[str, Any]], stop: Stop) -> dict[int, Exception]:
     """Train models of one kind, each as its own fit would, and return the errors of those that have failed."""
     together = _Together(trainers, given, stop)
-    if together.interrupt is not None:
-        raise together.interrupt
-    return together.errors
+    try:
+        together.begin(0)
+        if together.interrupt is not None:
+            raise together.interrupt
+        return dict(together.errors)
+    finally:  # fits know it, and tracebacks its frames: nobody but the collector would free the models
+        together.fits.clear()
+        together.errors.clear()
+        together.interrupt = None
 
 
 class _Together:
@@ -128,7 +136,6 @@ class _Together:
         self.errors: dict[int, Exception] = {}
         self.fits: dict[int, LaneFit] = {}
         self.interrupt: KeyboardInterrupt | None = None
-        self.begin(0)
 
     def begin(self, i: int) -> None:
         """Begin the fits from one on, and train them all when the last one has begun."""
