@@ -101,7 +101,7 @@ SANITIZE = os.environ.get("FASTNN_SANITIZE", "0") not in ("", "0")
 
 PACKAGE = "fastnn._core"
 SHARED = "cython_shared"  # the module with what all others need of Cython's memoryviews
-SMALL = {SHARED: "-Os", "kernel": "-Os", "cpu": "-Os", "team": "-O2", "tape": "-O2"}
+SMALL = {SHARED: "-Os", "kernel": "-Os", "cpu": "-Os", "team": "-Os", "tape": "-O2"}
 # Losses have many loops, each in several forms: what is left behind their vectors is not written out 15 times. They are
 # a seventh smaller, and as fast; with fewer, or where layers sum, GCC leaves sums out of vectors. Activations have
 # none.

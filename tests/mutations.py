@@ -45,6 +45,7 @@ FEW = "test_rows.py::test_"
 CALLS = "test_calls.py::test_"
 REGIONS = "test_regions.py::test_"
 NARROW = "test_narrow.py::test_"
+BLOCKS = "test_loss_bits.py::test_a_loss_of_thousands"
 LANES = "test_lanes.py::test_"
 OF_LANES = f"{LANES}kernels_of_lanes_have_the_bits"
 BOUNDS = f"{CALLS}a_number_outside_of_its_bounds_is_refused"
@@ -133,6 +134,13 @@ MUTATIONS = (
     ("gemm/few_columns.c", "(int q = 0; q < CHUNK; q++) term[q][g] = column[«q ⇒ 0»]", TILES),
     ("math/blocks.h", "buffer[j * BLOCK_ROWS + i] = x[i * n + «j ⇒ 0»]", EQUALS),
     ("math/blocks.h", "join_columns(4, b.n, b.rows, buffer + «j * BLOCK_ROWS ⇒ 0», y + j)", EQUALS),
+    ("kernels/loss_blocks.pxi", "s.t + «begin * b.t_bytes ⇒ 0», &value", BLOCKS),
+    ("kernels/loss_blocks.pxi", "s.weight += «begin * b.w_bytes ⇒ 0»", BLOCKS),
+    ("kernels/loss_blocks.pxi", "s.dy += «begin * b.y_bytes ⇒ 0»", BLOCKS),
+    ("kernels/loss_blocks.pxi", "[b.rows] = «end - begin ⇒ call.rows - begin»", BLOCKS),
+    ("kernels/loss_blocks.pxi", "(call.sums + «i * call.sum_bytes ⇒ 0»)", BLOCKS),
+    ("kernels/loss_blocks.pxi", "if «begin < end ⇒ end == 0»:", BLOCKS),
+    ("math/losses.h", "s.of_rows ? s.parts : «s.parts ⇒ s.rows» * s.n", BLOCKS),
     ("gemm/narrow.c", "if (v < last || «LIKELY(is_whole) ⇒ 1») vec_store", f"{NARROW}one_pass"),
     ("gemm/narrow.c", "w = p->dx ? p->w + «first * n ⇒ first» : NULL", f"{NARROW}one_pass"),
     ("gemm/narrow.c", "of_dy[j] = of_dy[j] + «s[j] ⇒ s[0]»", f"{NARROW}one_pass|{STEPS}|{TILES}"),

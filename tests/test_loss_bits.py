@@ -4,10 +4,24 @@ from functools import partial
 
 import numpy as np
 import pytest
+from cases import CASES, kernel
 from nets import DTYPES, same_bits
 from test_losses import FORMS, FRACTIONS, HEADS, LABELS, LEVELS, LOSSES, NUMBERS, OTHERS, ROWS, N
 
-from fastnn import MSE, Adam, BinaryCrossEntropy, CrossEntropy, Dense, Head, Heads, Huber, Model, Quantile, Softplus
+from fastnn import (
+    MSE,
+    Adam,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Dense,
+    Head,
+    Heads,
+    Huber,
+    Model,
+    Quantile,
+    Softplus,
+    Tape,
+)
 from fastnn._core.team import Team
 
 pytestmark = pytest.mark.filterwarnings("ignore:y has mean")  # of six rows
@@ -71,3 +85,28 @@ def test_every_loss_trains_to_the_same_bits_eagerly_recorded_and_on_threads(dtyp
                 others, found = trained(make, n_out, t, weight, dtype, n_threads)
                 assert found == values, f"{make()}, {n_threads} threads"
                 assert same_bits(others, params), f"{make()}, {n_threads} threads"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if "each" in case.outputs and "value" in case.outputs], ids=str
+)
+def test_a_loss_of_thousands_of_rows_is_the_sum_of_those_of_blocks(case, dtype):
+    """The gradient has the bits of the whole, which is computed where single losses are wanted."""
+    dtype = np.dtype(dtype).type
+    arguments = case.make(2500, 3, dtype, np.random.default_rng(0))
+    whole = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in arguments.items()}
+    run, each = kernel(case.op, dtype), arguments.pop("each")
+    run(**whole)
+    run(**arguments)
+    assert np.isnan(each).all()
+    assert same_bits(arguments["dy"], whole["dy"])
+    np.testing.assert_allclose(arguments["value"], whole["value"], rtol=1e-12)
+    expected, tape = [arguments[name].copy() for name in ("dy", "value")], Tape()
+    kernel("identity_forward", dtype)(arguments["y"].copy(), arguments["y"], tape)  # so that it has company in blocks
+    run(**arguments, tape=tape)
+    for n_threads in (1, 2, 3):
+        arguments["dy"][...], arguments["value"][...] = 0, 0
+        with Team(n_threads, divide_all=True) as team:
+            tape.replay(team=team)
+        assert all(same_bits(arguments[name], other) for name, other in zip(("dy", "value"), expected, strict=True))

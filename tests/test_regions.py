@@ -102,7 +102,7 @@ def test_thousands_of_rows_go_through_a_step_in_blocks(n_threads):
     tape = tape_of(classifier((4, 32, 16, 4)), *data(4, 4, 10000), rows=10000)
     with Team(n_threads) as team:
         shapes = shapes_of(tape.tasks(team))
-    assert shapes[0] == ("rows", 3, 10)
+    assert shapes[:3] == [("rows", 4, 10), ("parts", 1, 1), "alone"]  # with the loss, whose guard stands behind it
     assert shapes[3:5] == [("rows", 5, 10), ("parts", 3, 1)]
 
 
@@ -162,7 +162,8 @@ def random_tape(rng, k, rows, n):
     b, db = np.zeros(n, np.float32), np.zeros(n, np.float32)
     moments, halves = [np.zeros(n * n, np.float32) for _ in range(2)], [array[: rows // 2] for array in arrays]
     among, index = rng.normal(size=(2 * rows, n)).astype(np.float32), rng.permutation(2 * rows)[:rows]
-    everything = [*arrays, w, dw, b, db, *moments]
+    value, weight, labels = np.zeros(1), rng.random((rows, 1)).astype(np.float32), rng.integers(0, n, rows)
+    everything = [*arrays, w, dw, b, db, *moments, value]
     tape = Tape()
 
     def some(of, count):
@@ -198,9 +199,16 @@ def random_tape(rng, k, rows, n):
     def adam():
         k.adam(w.reshape(-1), dw.reshape(-1), *moments, 1e-2, 3.0, tape=tape)
 
+    def loss():
+        y, t, dy = some(arrays, 3)
+        name = rng.choice(["mse", "hinge", "binary_cross_entropy_from_logits", "cross_entropy_labels_from_logits"])
+        of_rows = weight if rng.random() < 0.5 else None
+        getattr(k, name)(y, labels if "labels" in name else t, of_rows, dy, value, tape=tape)
+
     makes = [
         dense,
         dense,
+        loss,
         backward,
         backward,
         by_index,

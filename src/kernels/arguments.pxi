@@ -354,7 +354,7 @@ cdef int reach(Kernel k, Frame *f, const Call *call, Reach *reaches) noexcept:
     """Write down what memory a call reads or writes: its arrays, without those that this call of two does not know."""
     cdef const Argument *a
     cdef const Py_buffer *b
-    cdef int i, n = 0
+    cdef int i, n = 0, rows = max(k.units, 0)       # the first symbol where nothing is split
     for i in range(f.n_buffers):
         a, b = &k.arguments[f.argument[i]], &f.buffer[i]
         if call.payload[a.word] is NULL or b.len == 0:
@@ -364,8 +364,8 @@ cdef int reach(Kernel k, Frame *f, const Call *call, Reach *reaches) noexcept:
         reaches[n].of_row = reaches[n].of_part = 0
         if a.role in (ARRAY, ROWS) and a.n_dims > 0 and not a.strided:
             if (
-                call.of_rows is not NULL and a.size[0] == k.units and b.shape[0] == call.rows
-                and not (a.role == ROWS and call.payload[a.word + 1] is not NULL) and not (a.written and call.block > 0)
+                call.of_rows is not NULL and a.size[0] == rows and b.shape[0] == call.rows
+                and not (a.role == ROWS and call.payload[a.word + 1] is not NULL)
             ):
                 reaches[n].of_row = b.len // b.shape[0]
             if call.of_parts is not NULL and a.written and b.shape[0] == call.parts:

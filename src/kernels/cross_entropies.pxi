@@ -32,6 +32,8 @@ cdef struct BinaryLoss:
     size_t total
     Number positive
     Py_ssize_t rows, n, m, k
+    const void *loop
+    Py_ssize_t parts
 
 cdef extern from *:
     """
@@ -46,11 +48,13 @@ cdef extern from *:
     int mean_over_smoothed_rows(const TargetLoss *s, LossFormula f, LossFormula g) noexcept nogil
 
 cdef Py_ssize_t check_positive(str kernel, Call *call) except -1:
-    cdef const BinaryLoss *s = <const BinaryLoss *> call.payload
+    cdef BinaryLoss *s = <BinaryLoss *> call.payload
     if s.positive is not NULL and s.k != 1 and s.k != s.n:
         return refuse(kernel, "positive has shape ({},), expected (1,) or ({},)", s.k, s.n)
     if s.weight is not NULL:
         check_numbers_or_rows(kernel, s.rows, s.m, s.n)
+    s.parts = s.rows
+    divide_loss(call, &s.rows, sizeof(real), s.n * <Py_ssize_t> sizeof(real), s.m)
     return 1
 
 cdef str SMOOTHING = "smoothing: cell = 0.0 >= 0 <= 1"
@@ -156,7 +160,7 @@ cdef int cross_entropy_from_logits_body(const Call *call, Py_ssize_t begin, Py_s
     cdef real *dy
     cdef const real *w
     cdef real smoothing = <real> s.a[0], share = <real> 1 / s.n
-    cdef double parts = 1 if s.total else s.rows, sum_of_losses = 0, loss
+    cdef double parts = 1 if s.total else s.parts, sum_of_losses = 0, loss
     cdef bint of_numbers = s.weight is not NULL and s.m > 1
     cdef const real *weight = NULL
     cdef const real *weight_of_rows = NULL
@@ -238,7 +242,7 @@ cdef int cross_entropy_labels_body(const Call *call, Py_ssize_t begin, Py_ssize_
     cdef real[:, ::1] dy = matrix(s.dy, s.rows, s.n)
     cdef const int64_t[::1] t = labels(s.t, s.rows)
     cdef real p, share, no_alpha = 0
-    cdef double weight, smoothing = s.a[0], parts = 1 if s.total else s.rows, sum_of_losses = 0, loss, of_all
+    cdef double weight, smoothing = s.a[0], parts = 1 if s.total else s.parts, sum_of_losses = 0, loss, of_all
     cdef Py_ssize_t i, at
     cdef Block row
     if s.dy is not NULL:
@@ -283,7 +287,7 @@ cdef int cross_entropy_labels_from_logits_body(const Call *call, Py_ssize_t begi
     cdef double[BLOCK_ROWS] of_all
     cdef const real *y
     cdef real *dy
-    cdef double weight, smoothing = s.a[0], parts = 1 if s.total else s.rows, sum_of_losses = 0, loss
+    cdef double weight, smoothing = s.a[0], parts = 1 if s.total else s.parts, sum_of_losses = 0, loss
     cdef Block block
     cdef Py_ssize_t i, row = 0, at
     memset(factor, 0, sizeof(factor))           # of lanes without a row, too

@@ -40,6 +40,9 @@ cdef int check_rows(
     str kernel, const int64_t *index, const int64_t *cursor, Py_ssize_t rows, Py_ssize_t n_index, Py_ssize_t n
 ) except -1
 cdef int check_columns(str kernel, const int64_t *index, Py_ssize_t m, Py_ssize_t n) except -1
+cdef int divide_loss(
+    Call *call, const Py_ssize_t *rows, Py_ssize_t item_bytes, Py_ssize_t t_bytes, Py_ssize_t m
+) except -1
 cdef int check_numbers_or_rows(str kernel, Py_ssize_t rows, Py_ssize_t m, Py_ssize_t n) except -1
 
 ctypedef double (*PeakLoop)(Py_ssize_t n) noexcept nogil

@@ -3,14 +3,14 @@
 A kernel declares its arguments in one text; from it follow the checks, the messages, the signature, the docstring and
 the payload that its body reads. The files, each of which builds on the ones before it: declaration.pxi (the text and
 what it becomes), refusals.pxi (error messages), arguments.pxi (one function that takes the arguments of any kernel, and
-runs or records), checks.pxi (what kernels check beside), activation.pxi (the table of activations). Rows and the guard
-of the loss stand here.
+runs or records), checks.pxi (what kernels check beside), activation.pxi (the table of activations), loss_blocks.pxi
+(losses of many rows). Rows and the guard of the loss stand here.
 """
 
 from cpython.buffer cimport PyBuffer_Release
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 import re
 from sys import intern
@@ -64,6 +64,7 @@ include "refusals.pxi"
 include "arguments.pxi"
 include "checks.pxi"
 include "activation.pxi"
+include "loss_blocks.pxi"
 
 
 # The guard: stops where value[0] is NaN or infinite, because a diverged loss must not reach the parameters.

@@ -1,6 +1,7 @@
 # What all losses are: value[0] = the mean of weight * loss, accumulated in double, and its gradient dy, in one pass.
 # y (rows, n) predictions, t targets (rows, n) or labels (rows), dy (rows, n) or None where the value alone is wanted,
-# value (1). The sum runs in one order, so a loss is a single unit of work.
+# value (1). The sum runs in one order, so a loss is a single unit of work; that of many rows is the sum of those of
+# blocks, as gradients are, and a block needs no other rows.
 #
 # weight    (rows, 1), or (rows, n) where targets have the shape of y: of rows, or of single numbers; None for ones.
 #           What weighs 0 is left out whatever it is: no NaN comes from there.
@@ -23,6 +24,8 @@ cdef struct TargetLoss:
     Output each
     size_t total
     Py_ssize_t rows, n, m
+    LossLoop loop               # of those that have one
+    Py_ssize_t parts            # rows of the whole, where these are a block
 
 # The loss that is the mean, over all numbers or over rows, of the sum of f(y, t, a, b) over all numbers; its gradient
 # is g(y, t, a, b).
@@ -30,7 +33,8 @@ cdef extern from *:
     """
     #define LOSS_OF(s)                                                                                   \\
         .y = (s)->y, .t = (s)->t, .weight = (s)->weight, .dy = (s)->dy, .each = (s)->each,               \\
-        .value = (s)->value, .rows = (s)->rows, .n = (s)->n, .m = (s)->m, .is_sum = (s)->total != 0
+        .value = (s)->value, .rows = (s)->rows, .n = (s)->n, .m = (s)->m, .parts = (s)->parts,        \\
+        .is_sum = (s)->total != 0
     #define NUMBERS_OF(s) .a = (real)(s)->a[0], .b = (real)(s)->b[0]
     #define mean_over_numbers(s, f, g) reduce_loss((Loss){LOSS_OF(s), NUMBERS_OF(s)}, f, g)
     #define mean_over_rows(s, f, g) reduce_loss((Loss){LOSS_OF(s), NUMBERS_OF(s), .of_rows = 1}, f, g)
@@ -39,42 +43,38 @@ cdef extern from *:
     int mean_over_rows(const TargetLoss *s, LossFormula f, LossFormula g) noexcept nogil
 
 # Of losses that are few lines beside their formulas: a loop of their own, in one body for all
-cdef struct LoopLoss:
-    Input y, t, weight
-    Output dy
-    double *value
-    Number a, b
-    Output each
-    size_t total
-    Py_ssize_t rows, n, m
-    LossLoop loop
-
 cdef extern from *:
     """
     #define numbers_by_loop(s) reduce_looped((Loss){LOSS_OF(s), NUMBERS_OF(s)}, (s)->loop)
     #define rows_by_loop(s) reduce_looped((Loss){LOSS_OF(s), NUMBERS_OF(s), .of_rows = 1}, (s)->loop)
     """
-    int numbers_by_loop(const LoopLoss *s) noexcept nogil
-    int rows_by_loop(const LoopLoss *s) noexcept nogil
+    int numbers_by_loop(const TargetLoss *s) noexcept nogil
+    int rows_by_loop(const TargetLoss *s) noexcept nogil
 
 cdef int loss_of_numbers_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    return numbers_by_loop(<const LoopLoss *> call.payload)
+    return numbers_by_loop(<const TargetLoss *> call.payload)
 
 cdef int loss_of_rows_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    return rows_by_loop(<const LoopLoss *> call.payload)
+    return rows_by_loop(<const TargetLoss *> call.payload)
+
+cdef Py_ssize_t divide_target_loss(Call *call) except -1:
+    cdef TargetLoss *s = <TargetLoss *> call.payload
+    s.parts = s.rows
+    divide_loss(call, &s.rows, sizeof(real), s.n * <Py_ssize_t> sizeof(real), s.m)
+    return 1
 
 cdef Py_ssize_t check_weights(str kernel, Call *call) except -1:
     cdef const TargetLoss *s = <const TargetLoss *> call.payload
     if s.weight is not NULL:
         check_numbers_or_rows(kernel, s.rows, s.m, s.n)
-    return 1
+    return divide_target_loss(call)
 
 # Where a row has one loss that no number of it has a share in
 cdef Py_ssize_t check_row_weights(str kernel, Call *call) except -1:
     cdef const TargetLoss *s = <const TargetLoss *> call.payload
     if s.weight is not NULL and s.m != 1:
         return refuse(kernel, "weight has shape ({0}, {1}), expected ({0}, 1): of rows", s.rows, s.m)
-    return 1
+    return divide_target_loss(call)
 
 # `of_rows`: whether a row has one loss. `more`: what follows by its name, of a body with a struct of its own.
 cdef int declare_loss(
@@ -84,7 +84,8 @@ cdef int declare_loss(
     each = "(rows)" if of_rows else "(rows, n)"
     text = f"""{name}(y: in (rows, n), t: in (rows, n), weight: in (rows, m) | None, dy: out (rows, n) | None,
         value: out float64 (1), {a}, {b}, *, each: out {each} | None = None, total: flag = False{more})\n\n{summary}"""
-    kernel(text, body, payload_bytes, check, <const void *> loop)
+    # one that has no loop needs the place where it would stand
+    kernel(text, body, payload_bytes, check, <const void *> loop if loop is not NULL else <const void *> body, 1)
     return 0
 
 # A loss of numbers; of rows that are sums over their numbers; and of whole rows, whose numbers have no weights.
@@ -99,10 +100,10 @@ cdef int row_loss(str name, str summary, Body body, str a="a: absent", str b="b:
 
 # By a loop
 cdef int numbers_looped(str name, str summary, LossLoop loop, str a="a: absent", str b="b: absent") except -1:
-    return declare_loss(name, summary, loss_of_numbers_body, a, b, False, "", sizeof(LoopLoss), check_weights, loop)
+    return declare_loss(name, summary, loss_of_numbers_body, a, b, False, "", sizeof(TargetLoss), check_weights, loop)
 
 cdef int rows_looped(str name, str summary, LossLoop loop, str a="a: absent", str b="b: absent") except -1:
-    return declare_loss(name, summary, loss_of_rows_body, a, b, True, "", sizeof(LoopLoss), check_weights, loop)
+    return declare_loss(name, summary, loss_of_rows_body, a, b, True, "", sizeof(TargetLoss), check_weights, loop)
 
 
 # Of all losses whose targets are labels
@@ -115,11 +116,14 @@ cdef struct LabelLoss:
     Number a, b
     Output each
     size_t total
-    Py_ssize_t rows, n
+    Py_ssize_t rows, n, parts
 
 cdef Py_ssize_t check_labels(str kernel, Call *call) except -1:
-    cdef const LabelLoss *s = <const LabelLoss *> call.payload
-    return check_labels_of(kernel, s.t, s.weight, s.rows, s.n)
+    cdef LabelLoss *s = <LabelLoss *> call.payload
+    check_labels_of(kernel, s.t, s.weight, s.rows, s.n)
+    s.parts = s.rows
+    divide_loss(call, &s.rows, sizeof(real), sizeof(int64_t), 1)
+    return 1
 
 cdef Py_ssize_t check_labels_of(str kernel, Labels t, Input weight, Py_ssize_t rows, Py_ssize_t n) except -1:
     cdef Py_ssize_t i
@@ -131,7 +135,7 @@ cdef Py_ssize_t check_labels_of(str kernel, Labels t, Input weight, Py_ssize_t r
 cdef int label_loss(str name, str summary, Body body, str a="a: absent", str b="b: absent") except -1:
     text = f"""{name}(y: in (rows, n), t: in int64 (rows), weight: in (rows, 1) | None, dy: out (rows, n) | None,
         value: out float64 (1), {a}, {b}, *, each: out (rows) | None = None, total: flag = False)\n\n{summary}"""
-    kernel(text, body, sizeof(LabelLoss), check_labels)
+    kernel(text, body, sizeof(LabelLoss), check_labels, NULL, 1)
     return 0
 
 # of a row, 1 where there are none

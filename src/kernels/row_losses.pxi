@@ -320,7 +320,7 @@ cdef int cosine_similarity_body(const Call *call, Py_ssize_t begin, Py_ssize_t e
     cdef const real *t
     cdef real *dy
     cdef double length_y, lengths, cosine, weight, of_row, eps = s.a[0]
-    cdef double scale = 1.0 / (1 if s.total else s.rows), sum_of_losses = 0
+    cdef double scale = 1.0 / (1 if s.total else s.parts), sum_of_losses = 0
     cdef Py_ssize_t i
     for i in range(s.rows):
         weight, of_row = weight_of(s.weight, s.rows, i), 0

@@ -18,7 +18,8 @@ typedef struct {
     real *dy, *each;               /* (rows, n), and so the losses, or (rows) where a row has one; or NULL */
     double *value;
     ptrdiff_t rows, n, m;
-    int is_sum, of_rows;           /* what the sum is divided by: 1, the rows, or all numbers */
+    ptrdiff_t parts;               /* rows of the whole, where these are a block of it */
+    int is_sum, of_rows;           /* what the sum is divided by: 1, these rows, or their numbers */
     real a, b;                     /* of the formulas */
     real smoothing, share;         /* of targets: t + smoothing * (share - t) */
     const double *positive;        /* (k), k = 1 or n: the terms of t = 1 count so often; or NULL */
@@ -102,7 +103,7 @@ ALWAYS_INLINE void map_loss(const LossRun *r, real (*f)(real, real, real, real),
 /* By a loop, where there is one: that takes a call for each piece, and little code. Else by f and g, which are inlined. */
 ALWAYS_INLINE int reduce(Loss s, int has_loop, void (*loop)(const LossRun *), real (*f)(real, real, real, real),
                          real (*g)(real, real, real, real)) {
-    const ptrdiff_t size = s.rows * s.n, parts = s.of_rows ? s.rows : size;
+    const ptrdiff_t size = s.rows * s.n, parts = s.of_rows ? s.parts : s.parts * s.n;
     const double scale = s.is_sum ? 1 : parts > 0 ? 1.0 / (double)parts : 0;
     const real factor = (real)scale, a = s.a, b = s.b;
     const int has_before = s.weight || s.positive || s.smoothing != 0, has_after = s.weight || s.positive || s.each;

@@ -180,6 +180,8 @@ cdef bint stands_alone(const Arrangement *a, Py_ssize_t i) noexcept nogil:
     cdef const Call *call = &a.calls[i]
     if a.links[i].count < 0 or call.turn > 0 or nanoseconds_of(call) > LONGEST_TOGETHER:
         return True
+    if call.block > 0 and call.rows == a.long_rows:
+        return False
     return call.units < 2 or (call.grain == 0 and not a.divide_all)
 
 

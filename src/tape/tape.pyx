@@ -109,10 +109,12 @@ cdef class Tape:
     cdef void append(self, const Call *call, const Reach *reaches, Py_ssize_t n_reaches) noexcept:
         """Append a call with all the memory that it reads or writes; NULL: it is not known."""
         cdef Call *last = &self.calls[self.length]
+        cdef Call *before
         last[0] = call[0]
-        if self.length > 0 and last[-1].joint is not NULL:
-            last[-1].both = last[-1].joint(last - 1, last)
-            self.has_joint = self.has_joint or last[-1].both is not NULL
+        if self.length > 0:
+            before = last - 1
+            before.both = NULL if before.joint is NULL else before.joint(before, last)
+            self.has_joint = self.has_joint or before.both is not NULL
         self.links[self.length] = Links(self.n_reaches, n_reaches if reaches is not NULL else -1)
         if reaches is not NULL:
             memcpy(self.reaches + self.n_reaches, reaches, n_reaches * sizeof(Reach))

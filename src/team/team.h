@@ -29,6 +29,12 @@
 #define TEAM_SUPPORTED 0
 #endif
 
+/* The module around these functions is small first; they run in every task. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("O2")
+#endif
+
 #define TEAM_MOST_CHUNKS 0xffff
 #define TEAM_PATIENCE 0.0002 /* seconds */
 #define TEAM_REST 20         /* how many times as long as it had to wait the leader works alone, */
@@ -195,5 +201,9 @@ static inline int current_processor(void) {
     return -1;
 #endif
 }
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif
 
 #endif
