@@ -72,6 +72,7 @@ CALLS_AT_ONCE = 100
 NUMPY_HAS = {"exp": np.exp, "log": np.log, "tanh_forward": np.tanh}  # required: not slower, in float32
 FUNCTIONS = ((32, 64), (128, 512), (1000, 1000))  # their (rows, width)
 GATHER = ("gather_rows", "gather_labels")
+LANES, NETS, INPUTS = ("lanes_gather", "lanes_mean", "lanes_cross_entropy"), 16, 8  # of nets side by side
 FLOAT32_SHARE = 0.9  # of the time in float64, at most: arithmetic takes half of it, sums in double, as losses have, all
 NUMBERS = (  # of single numbers: an element is a call
     "multiply_numbers", "every", "nadam_product", "trust_rate", "schedule_free_part", "ema_rate", "swa_rate",
@@ -94,7 +95,18 @@ COLUMNS = ("batch_norm_factors", "batch_norm_averages", "scale_columns_gradients
 PAIRS = [name for name in vars(reference) if name.endswith(("_forward", "_backward")) and not name.startswith("dense_")]
 ROWS: dict[str, dict[str, float]] = {
     name: {}
-    for name in (*ELEMENTARY, "add", "copy", *PAIRS, "prelu_gradient", "softmax_jacobian", *COLUMNS, *LOSSES, *GATHER)
+    for name in (
+        *ELEMENTARY,
+        "add",
+        "copy",
+        *PAIRS,
+        "prelu_gradient",
+        "softmax_jacobian",
+        *COLUMNS,
+        *LOSSES,
+        *GATHER,
+        *LANES,
+    )
 } | {**DRAWN, **{name: {} for name in OPTIMIZERS}, **TRANSFORMS, **NORMS}
 
 Contenders = dict[str, tuple[Callable[[], object], list[Any]]]  # what to call, and the arrays it writes to or reads
@@ -136,6 +148,8 @@ def arguments(op: str, rows: int, width: int, dtype: str) -> list[Any]:
     if op.startswith("gated"):
         x, dx = normal(rows, 2 * width), np.full((rows, 2 * width), np.nan, dtype)
         return [x, unset, "silu"] if op.endswith("_forward") else [x, normal(rows, width), dx, "silu"]
+    if op.startswith("lanes"):
+        return of_nets(op, rows, width, dtype, normal)
     if op.startswith(("parametric", "grouped", "periodic", "bins")):
         return of_numbers(op, rows, width, dtype, normal)
     if op in DRAWN:
@@ -197,6 +211,26 @@ def of_columns(op: str, rows: int, width: int, dtype: str, normal: Callable[...,
         "one_hot_forward": [codes, unset],
         "normalize_forward": [x, normal(width), factor, normal(width), unset],
         "normalize_backward": [x, normal(rows, width), factor, unset],
+    }[op]
+
+
+def of_nets(op: str, rows: int, width: int, dtype: str, normal: Callable[..., np.ndarray]) -> list[Any]:
+    """Make arguments for nets side by side, of which each has INPUTS: a row of all has `width` outputs."""
+
+    def unset(*shape: int) -> np.ndarray:
+        return np.full(shape, np.nan, dtype)
+
+    units, values = width // NETS, np.zeros(NETS)
+    x, dy = normal(rows, INPUTS, NETS), normal(rows, units, NETS)
+    w, b = normal(INPUTS, units, NETS), normal(units, NETS)
+    labels = np.random.default_rng(0).integers(0, units, (rows, NETS)).astype(dtype)
+    index = np.random.default_rng(1).integers(0, 2 * rows, (NETS, rows))
+    return {
+        "lanes_dense_forward": [x, w, b, unset(rows, units, NETS)],
+        "lanes_dense_backward": [x, w, dy, x.copy(), w.copy(), b.copy()],
+        "lanes_gather": [normal(1, 2 * rows, units), index, np.zeros(1, np.int64), dy],
+        "lanes_mean": [dy.reshape(-1, NETS), values],
+        "lanes_cross_entropy": [dy, labels, unset(rows, units, NETS), values],
     }[op]
 
 
