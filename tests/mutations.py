@@ -154,6 +154,7 @@ MUTATIONS = (
     ("kernels/narrow.pxi", "return «dy is s.dy ⇒ True» and rows", f"{NARROW}calls_of_different"),
     ("kernels/narrow.pxi", "«x is s.x or x is NULL or s.x is NULL ⇒ True»", f"{NARROW}calls_of_different"),
     ("kernels/narrow.pxi", "and «of_w.index is NULL ⇒ True»:", f"{NARROW}chosen_rows"),
+    ("tape/player.pxi", "player.looked < «0.2 * SIGNAL_INTERVAL ⇒ 0»:", "test_threads.py::test_epochs_do_not"),
     ("tape/player.pxi", "if call.both is not NULL and «i + 1 < end ⇒ True»:", f"{NARROW}a_pass_may_be_cut"),
     *(RECTIFIED if "avx512" in kernels.supported else ()),
     ("gemm/dots.c", "memcpy(sums + r, «&four ⇒ &x», sizeof", SIZES),

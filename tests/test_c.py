@@ -331,6 +331,7 @@ def test_what_cannot_be_written_is_refused_with_its_layer(to, tmp_path):
 
 
 def test_fast_math_is_refused(tmp_path):
+    """Nothing here is built with it: who compiles an exported net so is told what it breaks."""
     fastnn.to_c(net_of("Dense", "float32"), tmp_path / "net.c")
     command = [*C99, "-ffast-math", "-c", str(tmp_path / "net.c"), "-o", str(tmp_path / "net.o")]
     done = subprocess.run(command, capture_output=True, check=False)
