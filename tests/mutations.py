@@ -134,6 +134,7 @@ MUTATIONS = (
     ("gemm/few_columns.c", "(int q = 0; q < CHUNK; q++) term[q][g] = column[«q ⇒ 0»]", TILES),
     ("math/blocks.h", "buffer[j * BLOCK_ROWS + i] = x[i * n + «j ⇒ 0»]", EQUALS),
     ("math/blocks.h", "join_columns(4, b.n, b.rows, buffer + «j * BLOCK_ROWS ⇒ 0», y + j)", EQUALS),
+    ("tape/regions.pxi", "return call.block > 0 and «call.grain > 0 ⇒ True»", f"{REGIONS}a_loss_is_no_reason"),
     ("kernels/loss_blocks.pxi", "s.t + «begin * b.t_bytes ⇒ 0», &value", BLOCKS),
     ("kernels/loss_blocks.pxi", "s.weight += «begin * b.w_bytes ⇒ 0»", BLOCKS),
     ("kernels/loss_blocks.pxi", "s.dy += «begin * b.y_bytes ⇒ 0»", BLOCKS),

@@ -103,8 +103,10 @@ def test_a_loss_of_thousands_of_rows_is_the_sum_of_those_of_blocks(case, dtype):
     assert same_bits(arguments["dy"], whole["dy"])
     np.testing.assert_allclose(arguments["value"], whole["value"], rtol=1e-12)
     expected, tape = [arguments[name].copy() for name in ("dy", "value")], Tape()
-    kernel("identity_forward", dtype)(arguments["y"].copy(), arguments["y"], tape)  # so that it has company in blocks
+    kernel("identity_forward", dtype)(arguments["y"].copy(), arguments["y"], tape)
     run(**arguments, tape=tape)
+    x, dw = np.ones((2500, 2), dtype), np.empty((2, arguments["dy"].shape[1]), dtype)
+    kernel("dense_backward", dtype)(x, dw.copy(), arguments["dy"], None, dw, None, tape=tape)  # asks for blocks
     for n_threads in (1, 2, 3):
         arguments["dy"][...], arguments["value"][...] = 0, 0
         with Team(n_threads, divide_all=True) as team:

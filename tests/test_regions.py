@@ -106,6 +106,17 @@ def test_thousands_of_rows_go_through_a_step_in_blocks(n_threads):
     assert shapes[3:5] == [("rows", 5, 10), ("parts", 3, 1)]
 
 
+def test_a_loss_is_no_reason_for_blocks():
+    """As many chunks as threads want are more even, where no gradient is a sum of blocks."""
+    k, tape = kernels.float32, Tape()
+    x, y, z, t, dy = (np.ones((3000, 4), np.float32) for _ in range(5))
+    k.relu_forward(x, y, tape)
+    k.tanh_forward(y, z, tape)
+    k.mse(z, t, None, dy, np.zeros(1), tape=tape)
+    with Team(2, divide_all=True) as team:
+        assert shapes_of(tape.tasks(team)) == [("units", 2, 6), "alone"]
+
+
 @pytest.mark.parametrize(
     ("dtype", "options"),
     [("float32", {}), ("float64", {}), ("float32", {"precision": "bf16"})],

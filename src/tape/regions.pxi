@@ -302,6 +302,11 @@ cdef void add_rows(Arrangement *a, const Py_ssize_t *calls, Py_ssize_t count) no
         add_sums(a, calls, count, first, chunks)
 
 
+# A loss, which is not worth sharing by itself, joins the blocks of gradients, but is no reason to have some.
+cdef inline bint asks_for_blocks(const Call *call) noexcept nogil:
+    return call.block > 0 and call.grain > 0
+
+
 cdef inline Py_ssize_t blocks_of(const Arrangement *a) noexcept nogil:
     return (a.long_rows + a.block - 1) // a.block if a.long_rows > 0 else 0
 
@@ -438,8 +443,9 @@ cdef int arrange(Tape tape, const Player *player) except -1:
     tape.arranged_for = 0       # until it is complete
     memset(&a, 0, sizeof(a))
     for i in range(tape.length if tape.is_long else 0):
-        if tape.calls[i].block > 0 and a.long_rows == 0:
+        if asks_for_blocks(&tape.calls[i]) and a.long_rows == 0:
             a.long_rows, a.block = tape.calls[i].rows, tape.calls[i].block
+    for i in range(tape.length if tape.is_long else 0):
         if tape.calls[i].block > 0 and tape.calls[i].block == a.block and tape.calls[i].rows == a.long_rows:
             n_sums += blocks_of(&a)
             bytes += blocks_of(&a) * tape.calls[i].sum_bytes
@@ -471,32 +477,3 @@ cdef void *resized(void *memory, size_t n_bytes) except NULL:
     if other is NULL:
         raise MemoryError("no memory for the regions of a tape")
     return other
-
-
-cdef int play_regions(Tape tape, Player *player) noexcept nogil:
-    cdef Chunks chunks = Chunks(tape.items, NULL)
-    cdef const Region *region
-    cdef const Call *call
-    cdef Py_ssize_t i
-    cdef bint updating = False
-    cdef int status
-    for i in range(tape.n_regions):
-        region = &tape.regions[i]
-        updating = updating or region.updates
-        if region.call >= 0:
-            call = &tape.calls[region.call]
-            if region.chunks == 1 and not takes_long(call, player):
-                status = call_run(call, 0, call.units)
-            else:
-                status = play_call(call, updating, tape, player)
-        else:
-            chunks.begins = tape.begins + region.first
-            if region.chunks == 1 or player.shared is NULL:
-                status = run_chunks(&chunks, 0, region.chunks)
-            else:
-                status = team_run(
-                    player.shared, <team_function> run_chunks, &chunks, 0, region.chunks, region.chunks
-                )
-        if status != 0:
-            return error_of(status)
-    return 0

@@ -121,7 +121,7 @@ cdef class Tape:
             self.n_reaches += n_reaches
         self.length += 1
         self.arranged_for, self.n_chunks = 0, -1
-        self.is_long = self.is_long or call.block > 0
+        self.is_long = self.is_long or asks_for_blocks(call)
         self.n_bounded += call.bounds is not NULL
 
     cdef void hold(self, const Py_buffer *buffer) noexcept:

@@ -54,3 +54,32 @@ cdef int play_alone(Tape tape, Player *player) noexcept nogil:
     status = play_calls(tape, 0, tape.length, player)
     player.shared = shared
     return status
+
+
+cdef int play_regions(Tape tape, Player *player) noexcept nogil:
+    cdef Chunks chunks = Chunks(tape.items, NULL)
+    cdef const Region *region
+    cdef const Call *call
+    cdef Py_ssize_t i
+    cdef bint updating = False
+    cdef int status
+    for i in range(tape.n_regions):
+        region = &tape.regions[i]
+        updating = updating or region.updates
+        if region.call >= 0:
+            call = &tape.calls[region.call]
+            if region.chunks == 1 and not takes_long(call, player):
+                status = call_run(call, 0, call.units)
+            else:
+                status = play_call(call, updating, tape, player)
+        else:
+            chunks.begins = tape.begins + region.first
+            if region.chunks == 1 or player.shared is NULL:
+                status = run_chunks(&chunks, 0, region.chunks)
+            else:
+                status = team_run(
+                    player.shared, <team_function> run_chunks, &chunks, 0, region.chunks, region.chunks
+                )
+        if status != 0:
+            return error_of(status)
+    return 0
