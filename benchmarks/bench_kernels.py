@@ -26,6 +26,8 @@ SHAPES = (
     (128, 128, 128), (256, 256, 256), (512, 512, 512), (1024, 1024, 1024), (2048, 2048, 2048),
 )  # fmt: skip
 SHAPES_FLOAT64 = ((1, 64, 64), (32, 20, 64), (32, 64, 2), (64, 784, 128), (128, 512, 512), (512, 512, 512))
+FEW_OUTPUTS = ((32, 64, 2), (32, 48, 3), (32, 64, 1), (150, 100, 3))  # (rows, inputs, outputs)
+ONE_PASS = 0.8  # of the time of two calls, at most, in float32 with 512-bit vectors
 SHARE_OF_PEAK = 0.9  # required where all three sizes are at least 64; and nowhere slower than np.matmul
 LAYER_OPS = {
     "dense_forward": 1,
@@ -499,6 +501,52 @@ def bench_rows(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple[s
         print(frame.table(["kernel", "dtype", "fastnn", "NumPy", "fastnn is × faster"], rows), flush=True)
 
 
+def backward_of_two(shape: tuple[int, int, int], dtype: str, apart: bool) -> tuple[Any, list[Any]]:
+    """Record dx and SGD's step of two layers: where both calls of one follow each other, they take one pass."""
+    rng, tape, layers = np.random.default_rng(0), fastnn.Tape(), []
+    rows, n_in, n_out = shape
+    for _ in range(2):
+        sizes = (rows, n_in), (n_in, n_out), (n_out,), (rows, n_out), (rows, n_in)
+        layers.append([rng.normal(size=size).astype(dtype) for size in sizes])
+
+    def of_x(x: Any, w: Any, b: Any, dy: Any, dx: Any) -> None:
+        kernels(dtype).dense_backward(x, w, dy, dx, None, None, "relu", tape=tape)
+
+    def of_w(x: Any, w: Any, b: Any, dy: Any, dx: Any) -> None:
+        kernels(dtype).dense_sgd(x, w, b, dy, np.full(1, 1e-9), tape)
+
+    first, second = layers
+    for record, layer in (
+        ((of_x, first), (of_x, second), (of_w, first), (of_w, second))
+        if apart
+        else ((of_x, first), (of_w, first), (of_x, second), (of_w, second))
+    ):
+        record(*layer)
+    return tape.replay, [array for layer in layers for array in layer]
+
+
+def bench_few_outputs(
+    chosen: argparse.Namespace, report: frame.Report, dtypes: tuple[str, ...], seconds: float
+) -> None:
+    """Measure backward of layers of few outputs: what one pass over x saves."""
+    rows, ways = [], {frame.OURS: False, "two calls": True}
+    for dtype in dtypes:
+        for shape in FEW_OUTPUTS:
+            what = f"few outputs {'x'.join(map(str, shape))}"
+            if chosen.only not in what:
+                continue
+            contenders = {name: backward_of_two(shape, dtype, apart) for name, apart in ways.items()}
+            timings = compare(what, dtype, contenders, seconds)
+            share = timings[frame.OURS].minimum / timings["two calls"].minimum
+            is_bound = dtype == "float32" and "avx512" in fastnn.kernels.selected
+            report.require(f"{what} {dtype}: one pass / two calls", share, at_most=ONE_PASS if is_bound else None)
+            report.add(timings, op="few outputs", shape=shape, dtype=dtype)
+            rows.append([what, dtype, *(f"{t.minimum * 5e8:.0f}" for t in timings.values()), f"{share:.2f}"])
+    if rows:
+        print("\nLayers of few outputs: dx behind relu and SGD's step, as replayed calls: ns")
+        print(frame.table(["layer", "dtype", "one pass", "two calls", "share"], rows), flush=True)
+
+
 def bench_optimizers(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple[str, ...], seconds: float) -> None:
     """Measure how many bytes a step reads and writes in a second, beside a plain copy of as many."""
     rows = []
@@ -590,6 +638,7 @@ def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
         bench_functions,
         bench_layers,
         bench_rows,
+        bench_few_outputs,
         bench_dtypes,
         bench_optimizers,
         bench_calls,
