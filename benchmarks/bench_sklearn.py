@@ -43,6 +43,12 @@ def cancer() -> Data:
     return scale(x), y
 
 
+def float32(data: Callable[[], Data]) -> Data:
+    """Return the same rows in float32, which both libraries compute in then."""
+    x, y = data()
+    return x.astype(np.float32), y
+
+
 def images() -> Data:
     """Return numbers of the shape of small pictures, in float32, with labels that can be learnt."""
     rng = np.random.default_rng(0)
@@ -50,10 +56,13 @@ def images() -> Data:
     return x, (x @ rng.normal(size=(784, 10)).astype(np.float32)).argmax(1)
 
 
+DIGITS: Mapping[str, Any] = {"hidden_layer_sizes": (64, 64), "batch_size": 32, "max_iter": 20}
 # what, data, settings, at least so many times as fast; all else is as by default, the rules that end a fit, too
-FITS: tuple[tuple[str, Callable[[], Data], dict[str, Any], float], ...] = (
-    ("digits, (64, 64), batch 32", digits, {"hidden_layer_sizes": (64, 64), "batch_size": 32, "max_iter": 20}, 10),
+FITS: tuple[tuple[str, Callable[[], Data], Mapping[str, Any], float], ...] = (
+    ("digits, (64, 64), batch 32", digits, DIGITS, 10),
+    ("digits, (64, 64), batch 32, float32", partial(float32, digits), DIGITS, 10),
     ("iris, all by default", iris, {}, 20),
+    ("iris, all by default, float32", partial(float32, iris), {}, 20),
     (
         "784-100-100-10, batch 200, float32", images,
         {"hidden_layer_sizes": (100, 100), "batch_size": 200, "max_iter": 3}, 2,
@@ -91,7 +100,7 @@ def fits(chosen: argparse.Namespace, report: frame.Report) -> None:
             continue
         (x, y), settings = data(), by_name
         if chosen.smoke:
-            x, y, settings = x[::10], y[::10], settings | {"max_iter": 2, "batch_size": 10}
+            x, y, settings = x[::10], y[::10], {**settings, "max_iter": 2, "batch_size": 10}
         models = {name: fitted(kind, (x, y), settings) for name, kind in KINDS.items()}
         frame.verify(f"{what}: losses", {name: learnt(model) for name, model in models.items()}, LOSS_RTOL)
         calls = {name: partial(fitted, kind, (x, y), settings) for name, kind in KINDS.items()}

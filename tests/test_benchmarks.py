@@ -148,7 +148,7 @@ def test_bench_sklearn(tmp_path: Path) -> None:
     check_rows(report)
     assert "verified: the same losses" in printed
     assert [required["required"] for required in report["required"]] == [
-        ">= 10", ">= 20", ">= 2", ">= 15", ">= 15", ">= 8"
+        ">= 10", ">= 10", ">= 20", ">= 20", ">= 2", ">= 15", ">= 15", ">= 8"
     ]  # fmt: skip
 
 
