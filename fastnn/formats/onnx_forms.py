@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from fastnn import layers
 from fastnn.arena import Array
+from fastnn.formats.onnx_embeddings import int8, pbld, piecewise_linear, plr
 from fastnn.formats.onnx_plans import Plan
 from fastnn.formats.onnx_steps import Step, single
 
 
 def known_form(step: Step) -> tuple[Plan, Step] | None:
     """Return the layer that a step ends, and the step that it reads; None for other steps."""
-    if step.op == "Max":
-        return _sparsemax(step)
-    return _filled(step) if step.op == "Where" else None
+    for form in _FORMS.get(step.op, ()):
+        found = form(step)
+        if found is not None:
+            return found
+    return None
 
 
 def _read(step: Any, op: str) -> tuple[Any, Any]:
@@ -70,3 +74,9 @@ def _filled(step: Step) -> tuple[Plan, Step] | None:
     own = {} if is_scaled.all() or not is_scaled.any() else {"columns": np.flatnonzero(is_scaled).tolist()}
     arrays = {"center": center, "factor": factor, "replacement": replacement, "rows": np.ones(1)}
     return Plan(layers.Normalization, (), {"missing": "center", **own}, arrays), x
+
+
+_FORMS: dict[str, tuple[Callable[[Step], tuple[Plan, Step] | None], ...]] = {  # by the operators that they end in
+    "Max": (_sparsemax,), "Where": (_filled,), "Relu": (plr,), "Gather": (pbld,), "Concat": (pbld,),
+    "Gemm": (piecewise_linear,), "Add": (piecewise_linear, int8),
+}  # fmt: skip

@@ -22,15 +22,19 @@ from fastnn.layers.contract import Layer
 from fastnn.model import Model
 
 _DEPTH = 40  # of branches inside each other
+_OF_OURS = (
+    ". to_onnx has written this file, also what no layer is, as the columns and labels of estimators: "
+    "save(path) and fastnn.load(path) keep models and estimators whole"
+)
 
 
 def from_onnx(source: str | os.PathLike[str] | bytes, *, output: str | None = None, seed: int | None = None) -> Model:
     """Return the model that an ONNX file holds: it predicts the same, and can be trained on.
 
     Dense nets, as PyTorch, Keras, skl2onnx and `to_onnx` write them: products, activations, normalization, residual
-    connections, branches side by side, gates, columns that are chosen, embeddings. Activations that are written in
-    several operators are recognized by what they compute. What is not understood is an error that names the node and
-    its operator.
+    connections, branches side by side, gates, columns that are chosen, embeddings, and of `to_onnx` also embeddings of
+    numbers and products of 8-bit integers. Activations that are written in several operators are recognized by what
+    they compute. What is not understood is an error that names the node and its operator.
 
     Parameters
     ----------
@@ -46,7 +50,8 @@ def from_onnx(source: str | os.PathLike[str] | bytes, *, output: str | None = No
     Returns
     -------
     Model
-        In float64 where the file has numbers of float64, else in float32. Several inputs are columns side by side, and
+        In float64 where the file has numbers of float64, else in float32. With products of 8-bit integers it predicts
+        alone. Several inputs are columns side by side, and
         its `feature_names`; names of classes, where the file has some, are its `class_names`.
 
     Raises
@@ -69,12 +74,15 @@ def from_onnx(source: str | os.PathLike[str] | bytes, *, output: str | None = No
     if output is not None and not isinstance(output, str):
         raise TypeError(f"from_onnx: output is {shown(output)}, expected the name of one")
     where = "" if isinstance(source, (bytes, bytearray, memoryview)) else f"{os.fspath(source)}: "
+    advice = ""
     try:
         with np.errstate(all="ignore"):  # numbers of a file may be any
-            found = read(parsed(source), output)
+            model = parsed(source)
+            advice = _OF_OURS if model.producer_name == "fastnn" else ""
+            found = read(model, output)
             return _made(found, _row(found), seed)
     except ModelFormatError as error:
-        raise ModelFormatError(f"{where}{error}") from None
+        raise ModelFormatError(f"{where}{error}{advice}") from None
 
 
 def _made(found: Read, plans: list[Plan], seed: int | None) -> Model:

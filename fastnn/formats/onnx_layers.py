@@ -24,6 +24,7 @@ from fastnn.formats.onnx_steps import Step, columns_of
 from fastnn.layers.activation import Activation
 
 _NO_BOUNDS = (float("inf"), float(np.finfo(np.float32).max), float(np.finfo(np.float64).max))
+_FUSING = (layers.Dense, layers.Int8Dense, layers.BatchEnsemble)
 _GATES = {layers.Sigmoid: layers.GLU, layers.SiLU: layers.SwiGLU, layers.GELU: layers.GEGLU, layers.ReLU: layers.ReGLU}
 
 
@@ -436,7 +437,7 @@ def _with_activations(row: list[Plan]) -> list[Plan]:
 
 
 def _has_room(plan: Plan) -> bool:
-    return plan.kind in (layers.Dense, layers.BatchEnsemble) and len(plan.given) == 1 + (plan.kind is not layers.Dense)
+    return plan.kind in _FUSING and len(plan.given) == 1 + (plan.kind is layers.BatchEnsemble)
 
 
 def _is_activation(plan: Plan, is_each: bool) -> bool:

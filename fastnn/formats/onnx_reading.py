@@ -20,6 +20,7 @@ from fastnn.formats.onnx_computing import COMPUTED
 from fastnn.formats.onnx_operators import ML_DOMAIN, onnx_package
 from fastnn.formats.onnx_parts import Parts, numbers_behind
 from fastnn.formats.onnx_steps import (
+    BYTES,
     DTYPES,
     MOST_DIMENSIONS,
     ROWS,
@@ -37,6 +38,7 @@ from fastnn.formats.onnx_steps import (
 _SPARE = 2**22  # numbers that constants may have beyond those of the file
 _MOST_NODES = 10_000
 _FLOATS = (1, 11, 10)
+_KINDS = "FLOAT, DOUBLE, FLOAT16, INT64, INT32, INT8 or UINT8"
 _TRUTHS = ("Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Equal", "And", "Or", "Not", "IsNaN")
 _COSTS = {"Erf": 16}  # of numbers that are computed one by one, in those of others
 _COLUMNS = 4  # of those that a layer chooses among, which looks at each: how many are like one number
@@ -131,11 +133,12 @@ class _Reader:
         """Return an array that lies in the file, checked before memory is taken."""
         if tensor.data_location or tensor.external_data:
             raise ModelFormatError(f"{where}: its numbers lie in another file: save the model with its data inside")
-        if tensor.data_type not in DTYPES:
+        known = (DTYPES | BYTES).get(tensor.data_type)
+        if known is None:
             names = self._onnx.TensorProto.DataType
             kind = names.Name(tensor.data_type) if tensor.data_type in names.values() else tensor.data_type
-            raise ModelFormatError(f"{where}: its numbers are {kind}, expected FLOAT, DOUBLE, FLOAT16, INT64 or INT32")
-        shape, dtype = tuple(tensor.dims), np.dtype(DTYPES[tensor.data_type])
+            raise ModelFormatError(f"{where}: its numbers are {kind}, expected {_KINDS}")
+        shape, dtype = tuple(tensor.dims), np.dtype(known)
         if len(shape) > MOST_DIMENSIONS or any(size < 0 for size in shape):
             raise ModelFormatError(f"{where}: its shape is {shape[:10]}")
         n = prod(shape)
@@ -157,7 +160,10 @@ class _Reader:
                     raise ModelFormatError(f"{where}: it holds what is no FLOAT16")
                 array = bits.astype(np.uint16).view(np.float16)
             else:
-                array = np.array(data, dtype)
+                array = np.array(data, np.int64 if dtype.itemsize == 1 else dtype)
+                if dtype.itemsize == 1 and (array != array.astype(dtype)).any():
+                    raise ModelFormatError(f"{where}: it holds numbers that are no {dtype}")
+                array = array.astype(dtype)
         if dtype == np.float16:
             array = array.astype(np.float32)
         self._is_double = self._is_double or dtype == np.float64

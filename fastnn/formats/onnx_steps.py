@@ -14,6 +14,7 @@ from fastnn.formats.onnx_computing import COMPUTED, compute
 MOST_DIMENSIONS = 8
 ROWS = -(2**40)  # the number of rows among the sizes of a shape, which only a run knows
 DTYPES: dict[int, Any] = {1: np.float32, 11: np.float64, 10: np.float16, 7: np.int64, 6: np.int32, 9: np.bool_}
+BYTES: dict[int, Any] = {2: np.uint8, 3: np.int8}  # of arrays alone: nothing is cast to these
 
 
 class Step:
@@ -126,7 +127,7 @@ def shape_of(op: str, inputs: Sequence[Any], attributes: Mapping[str, Any], wher
     """Return the shape of a row of what an operator makes."""
     x = inputs[0]
     steps = [one for one in inputs if isinstance(one, Step)]
-    if op in ("Gemm", "MatMul"):
+    if op in ("Gemm", "MatMul", "MatMulInteger"):
         w = inputs[1] if len(inputs) > 1 else None
         if not isinstance(x, Step) or not isinstance(w, np.ndarray) or w.ndim != 2 or len(x.shape) != 1:
             raise ModelFormatError(f"{where}: expected rows times a constant matrix")

@@ -129,14 +129,7 @@ class PiecewiseLinearEmbedding(OfNumbers, Adapting):
         whole = to.bins(x, self.grid, self.w, self.b, self.v)
         if whole is not None:
             return whole
-        edges, widths = self.grid[:, :-1], np.full((n, bins), np.inf)
-        np.subtract(self.grid[:, 1:], edges, out=widths, where=np.isfinite(self.grid[:, 1:]))
-        low, high = np.zeros((n, bins)), np.where(np.isfinite(widths), 1.0, 0.0)
-        for j, there in enumerate(np.isfinite(widths).sum(axis=1)):
-            if there:
-                low[j, 0], high[j, there - 1] = -np.inf, np.inf
-        most = float(np.finfo(self.dtype).max)
-        factor, begin = np.minimum(1 / widths, most), np.where(np.isfinite(edges), edges, 0)
+        begin, factor, low, high = parts_of(self.grid, self.dtype)
         each = to.columns(x, np.repeat(np.arange(n), bins))
         parts = to.scale(to.scale(each, offset=-begin.reshape(-1)), factor.reshape(-1))
         parts = to.clip(parts, low.reshape(-1), high.reshape(-1))
@@ -150,6 +143,19 @@ class PiecewiseLinearEmbedding(OfNumbers, Adapting):
             return
         d, own = in_groups(dy, self.n_in), (self.dw, self.db, self.dv)
         self.kernels.bins_backward(x, self.grid, self.w, self.v, d, self._sums(run), dx, *own, tape=run.tape)
+
+
+def parts_of(grid: Array, dtype: Any) -> tuple[Array, Array, Array, Array]:
+    """Return begin, factor, low and high of min(max((x - begin) * factor, low), high), each (n, bins)."""
+    n, bins = grid.shape[0], grid.shape[1] - 1
+    edges, widths = grid[:, :-1], np.full((n, bins), np.inf)
+    np.subtract(grid[:, 1:], edges, out=widths, where=np.isfinite(grid[:, 1:]))
+    low, high = np.zeros((n, bins)), np.where(np.isfinite(widths), 1.0, 0.0)
+    for j, there in enumerate(np.isfinite(widths).sum(axis=1)):
+        if there:
+            low[j, 0], high[j, there - 1] = -np.inf, np.inf
+    most = float(np.finfo(dtype).max)
+    return np.where(np.isfinite(edges), edges, 0), np.minimum(1 / widths, most), low, high
 
 
 def _unique(values: Array, shares: Array, dtype: Any) -> Array:
