@@ -1,11 +1,13 @@
 """Interrupts, threads and children at any moment, and data that change: no model is locked or left half changed."""
 
 import copy
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from contextlib import suppress
 
@@ -30,6 +32,7 @@ from fastnn import (
     TimeLimit,
     fit_many,
 )
+from fastnn._core.team import Stop, run_threads
 from fastnn.schedules import Linear
 
 X, T = data()
@@ -232,6 +235,28 @@ if hasattr(signal, "setitimer"):
             assert not net._trainer.claim.taken
             assert len(net.history) < 10**7
             net.fit(X, T, "mse", epochs=1)
+
+    def test_a_signal_before_the_wait_for_threads_ends_the_wait(monkeypatch):
+        """Python would hear it when they have ended: nothing wakes a wait for a lock that begins behind the signal."""
+
+        def handler(number, frame):
+            raise Interrupt
+
+        def work():
+            end = time.monotonic() + 20
+            while not stop.is_set() and time.monotonic() < end:
+                time.sleep(0.001)
+            told.append(stop.is_set())
+
+        before, stop, told = signal.signal(signal.SIGALRM, handler), Stop(), []
+        send = ctypes.CDLL(None).kill  # in C, and with it in `sorted`, where no signal is looked for
+        monkeypatch.setattr(os, "sched_getaffinity", {0: map(send, [os.getpid()], [signal.SIGALRM])}.get, raising=False)
+        try:
+            with pytest.raises(Interrupt):
+                run_threads(work, 1, stop)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        assert told == [True]
 
 
 def run(script, timeout=60):

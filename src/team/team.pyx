@@ -1,5 +1,6 @@
 """A team of Python threads that work without the GIL. team.h says how they share out a task."""
 
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from cpython.pythread cimport (
     NOWAIT_LOCK, PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_type_lock,
@@ -206,6 +207,9 @@ def wait_for(ends, stop=None):
     """Wait for threads to end, also where a signal's handler raises, as for Ctrl-C: `stop` is called then.
 
     The first that is raised is raised at the end. It may be called again.
+
+    A signal ends the wait for a lock only when it comes meanwhile. One that came just before, as where threads were
+    started, would have to wait for them: so signals are looked for now and then.
     """
     cdef bint stopping = False
     first = None
@@ -215,7 +219,8 @@ def wait_for(ends, stop=None):
                 if stopping:
                     stop()
                     stopping = False
-                end.acquire()
+                while not end.acquire(True, 0.02):
+                    PyErr_CheckSignals()
                 end.release()
                 break
             except BaseException as error:
