@@ -20,6 +20,7 @@ X = RNG.normal(size=(150, 3)).astype(np.float32)
 LABELS = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
 NUMBERS = np.stack([X[:, 0] * X[:, 1], np.abs(X[:, 2])], axis=1)
 SHARES = (NUMBERS > 0).astype(np.float32)
+PROBABILITIES = np.eye(3)[LABELS] * 0.7 + 0.1
 IS_WIDE = kernels.selected != "baseline"
 
 
@@ -83,6 +84,12 @@ LOSSES = (
     ("silu", "log_cosh", NUMBERS, "softsign"),
     ("leaky_relu", "hinge", 2 * SHARES - 1, None),
     (None, "mae", NUMBERS, "tanh"),
+    # net by net
+    ("relu", CrossEntropy(label_smoothing=0.1), LABELS, "softmax"),
+    ("tanh", "cross_entropy", PROBABILITIES, "softmax"),
+    ("elu", CrossEntropy(from_logits=True, label_smoothing=0.2), PROBABILITIES, None),
+    ("sigmoid", "cosine_similarity", NUMBERS, None),
+    ("gelu", fastnn.BinaryCrossEntropy(pos_weight=[2, 3]), SHARES, "sigmoid"),
 )
 OPTIMIZERS = (
     "sgd", SGD(0.05, momentum=0.9), SGD(0.05, momentum=0.9, nesterov=True, weight_decay=0.01), "adam", "adamw", "nadam",
@@ -93,7 +100,7 @@ OPTIMIZERS = (
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
 @pytest.mark.parametrize(("activation", "loss", "y", "last"), LOSSES, ids=lambda value: str(value)[:20])
 def test_side_by_side_nets_have_the_bits_of_each_alone(activation, loss, y, last, optimizer, taken):
-    layers = layers_of(activation, 3 if y is LABELS else 2, last)
+    layers = layers_of(activation, 3 if y is LABELS or y is PROBABILITIES else 2, last)
     found = fits(lambda: nets(7, *layers), X, y, loss=loss, optimizer=optimizer, epochs=12)
     assert_same(*found)
     assert taken == [7] * IS_WIDE
@@ -137,11 +144,11 @@ def test_each_may_have_data_of_its_own_and_a_state_from_before(taken):
         assert net.fit(X, NUMBERS, epochs=2).loss == same.fit(X, NUMBERS, epochs=2).loss
         assert net.predict(X).tobytes() == same.predict(X).tobytes()
     assert taken == [8, 8] * IS_WIDE
-    together[3].fit(X, NUMBERS, epochs=1)  # so its optimizer has counted further: none of them begins where all do
+    together[3].fit(X, NUMBERS, epochs=1)  # so its optimizer has counted further
     alone[3].fit(X, NUMBERS, epochs=1)
     histories = fit_many(together, X, NUMBERS, "mse", "adam", 20, n_threads=1)
     assert_same(together, alone, histories, [net.fit(X, NUMBERS, "mse", "adam", 20) for net in alone])
-    assert len(taken) == 2 * IS_WIDE
+    assert taken == [8] * 3 * IS_WIDE
 
 
 DENSE = layers_of("relu", 2)
@@ -166,8 +173,7 @@ ALONE = {
     "average": (DENSE, {**COUNTS, "optimizer": Adam(average=fastnn.EMA(0.9))}),
     "norms": (DENSE, {**COUNTS, "optimizer": "lamb"}),
     "whole fits": (DENSE, {"epochs": 50, "batch_size": None, "optimizer": "lbfgs"}),
-    "sum": (DENSE, {**COUNTS, "loss": fastnn.MSE(reduction="sum"), "optimizer": SGD(1e-4)}),
-    "loss of rows": (DENSE, {**COUNTS, "loss": "cosine_similarity"}),
+    "weights of outputs": (DENSE, {**COUNTS, "loss": fastnn.MSE(output_weights=[1, 2])}),
     "targets that are missing": (DENSE, {**COUNTS, "loss": fastnn.MSE(missing="ignore")}),
 }
 
@@ -218,26 +224,57 @@ def test_nets_that_would_gain_nothing_are_trained_one_by_one(n, sizes, batch_siz
     assert found == [1] * (gain and IS_WIDE)
 
 
-def test_smoothed_labels_and_rows_of_probabilities_are_trained_net_by_net(taken):
-    for loss, y in ((CrossEntropy(label_smoothing=0.1), LABELS), ("cross_entropy", np.eye(3)[LABELS])):
-        assert_same(*fits(lambda: nets(6, *layers_of("relu", 3, "softmax")), X, y, loss=loss, epochs=11))
-    assert taken == []
+def test_each_may_have_an_optimizer_of_its_own(taken):
+    """Rates, kinds, steps taken before: optimizers that are the same take the steps of all nets at once."""
+    rules = [
+        *(SGD(5e-4 * i) for i in range(1, 5)),
+        SGD(2e-4, momentum=0.9),
+        Adam(0.01),
+        Adam(weight_decay=0.1),
+        Rprop(),
+    ]
+    of_sums = fastnn.MSE(reduction="sum")
+    for loss, y in (("mse", NUMBERS), (CrossEntropy(label_smoothing=0.1), LABELS), (of_sums, NUMBERS)):
+        layers = layers_of("relu", 3, "softmax") if y is LABELS else layers_of("tanh", 2)
+        together, alone = nets(8, *layers), nets(8, *layers)
+        for net in (together[2], alone[2]):
+            net.fit(X, y, loss, rules[2], epochs=1)
+        each = [{"optimizer": rule} for rule in rules]
+        for epochs in (14, 11):
+            histories = fit_many(together, X, y, loss, epochs=epochs, each=each, n_threads=1)
+            expected = [net.fit(X, y, loss, rule, epochs) for net, rule in zip(alone, rules, strict=True)]
+            assert_same(together, alone, histories, expected)
+    assert taken == [8] * 6 * IS_WIDE
+
+
+def test_losses_net_by_net_are_for_few_outputs_and_with_steps_net_by_net_for_narrow_layers(taken):
+    each = [{"optimizer": SGD(0.01 * (i + 1))} for i in range(6)]
+    for sizes, batch_size, more, is_gain in (
+        ((8, 3), 85, None, True), ((8, 3), 86, None, False), ((4, 3), 32, each, True), ((8, 8, 3), 32, each, False),
+    ):  # fmt: skip
+        taken.clear()
+        made = nets(6, *(lambda units=units: Dense(units, "relu") for units in sizes[:-1]), lambda: Dense(3, "softmax"))
+        fit_many(made, X, PROBABILITIES, "cross_entropy", "sgd", 30, batch_size, each=more, n_threads=1)
+        assert taken == [6] * (is_gain and IS_WIDE)
 
 
 def test_nets_of_several_kinds_and_settings_are_told_apart(taken):
-    """By units, rate, rows, bias and constants: kinds of which there are too few are trained net by net."""
+    """By units, rows, bias and constants: kinds of which there are too few are trained net by net.
+
+    Those with the same rate are trained side by side as far as there are enough.
+    """
 
     def make():
-        small, large = nets(6, *layers_of("relu", 2)), nets(7, *layers_of("relu", 2))
+        small, large = nets(8, *layers_of("relu", 2)), nets(12, *layers_of("relu", 2))
         other = [Model([Dense(4, fastnn.LeakyReLU(0.1 * i)), Dense(2)], seed=i) for i in range(1, 6)]
         return [*small, *large, *other]
 
-    each = [{"optimizer": SGD(0.01 if i < 6 else 0.02)} for i in range(18)]
+    each = [{"optimizer": SGD(0.01 if i % 2 else 0.02)} for i in range(25)]
     together, alone = make(), make()
     histories = fit_many(together, X, NUMBERS, "mse", epochs=10, each=each, n_threads=1)
     expected = [net.fit(X, NUMBERS, "mse", epochs=10, **own) for net, own in zip(alone, each, strict=True)]
     assert_same(together, alone, histories, expected)
-    assert sorted(taken) == [6, 7] * IS_WIDE
+    assert taken == [16] * IS_WIDE
 
 
 def test_what_goes_wrong_in_one_net_is_its_own(taken):

@@ -2,32 +2,31 @@
 
 The fits are those of `Fitting`, one inside the other: where the last one is to begin its epochs, all of them are ready.
 Which nets have anything to gain says `kind_of`. Bits are those of each net alone: sums are in the same order
-(gemm/lanes.h), and what activations, optimizers and losses of numbers do to one does not depend on where it lies. What
-goes wrong in some net goes wrong there again: it is trained alone then, from where its fit began.
+(gemm/lanes.h), what activations, optimizers and losses of numbers do to one does not depend on where it lies, and what
+else there is is done net by net. What goes wrong in some net goes wrong there again: it is trained alone then, from
+where its fit began.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import kernels
-from fastnn._core.tape import Ledger, Tape, copy_arrays, run_epochs
-from fastnn.arena import Arena, Array
-from fastnn.arrays import all_finite
+from fastnn.arena import Array
 from fastnn.layers.activation import Activation
 from fastnn.layers.dense import Dense
-from fastnn.layers.passes import Run
-from fastnn.losses import CrossEntropy, Loss
+from fastnn.losses import Loss
 from fastnn.losses.reduction import Reduced
 from fastnn.settings import moving_numbers
 from fastnn.signatures import is_ours
 from fastnn.training.epochs import Fit
 from fastnn.training.fitting import Fitting
+from fastnn.training.lane_steps import Lanes, has_lanes
 from fastnn.training.options import FitOptions
 from fastnn.training.plan import EpochPlan, Plan
 
@@ -36,29 +35,27 @@ if TYPE_CHECKING:
     from fastnn.optimizers import Optimizer
     from fastnn.training.trainer import Trainer
 
-NETS = 16  # side by side
 LEAST = 12  # that gain by it, beside empty lanes
 _LEAST_STEPS = 50  # that gain what it takes to record them: of other nets, recordings are kept
 _MOST_UNITS = 8  # of a layer: wider ones fill vectors by themselves
 _MOST_NUMBERS = 320  # rows of a batch, times units of a layer on average: more fill vectors, and here leave the cache
+_MOST_OUTPUTS = 256  # rows times columns of which losses are computed net by net: more are no faster than nets alone
+_MOST_MEAN_WIDTH = 5  # of layers of nets whose losses and steps are both computed net by net: neither are these
 _DOT_COLUMNS, _DOT_ROWS = 3, 64  # of dw of a layer with one input, from which on its sums may be dot products
-_EPOCHS_IN_ONE_CALL = 1000  # each has a place for its losses in memory
-_OF_LABELS = "cross_entropy_labels_from_logits"
-_OF_NUMBERS = {
-    "mse", "mae", "huber", "smooth_l1", "log_cosh", "msle", "mape", "expectile", "hinge", "squared_hinge",
-    "binary_cross_entropy", "binary_cross_entropy_from_logits",
-}  # fmt: skip
 
 
-def kind_of(trainer: Trainer, options: Mapping[str, Any]) -> object:
-    """Return what nets have in common that can be trained side by side; None for one that cannot."""
+def kind_of(trainer: Trainer, options: Mapping[str, Any]) -> tuple[object, str] | None:
+    """Return what nets have in common that can be trained side by side; None for one that cannot.
+
+    With it comes a text of settings of the optimizer: nets that have these in common, too, gain more.
+    """
     try:
         return _kind_of(trainer, **options)
     except Exception:  # its own fit says what is wrong
         return None
 
 
-def _kind_of(trainer: Trainer, x: Any, y: Any, loss: Any, optimizer: Any, **options: Any) -> object:
+def _kind_of(trainer: Trainer, x: Any, y: Any, loss: Any, optimizer: Any, **options: Any) -> tuple[object, str] | None:
     tree = trainer.tree
     row = [element.layer for element in tree.elements]
     if not all(layer.units <= _MOST_UNITS for layer in row if isinstance(layer, Dense)):
@@ -76,7 +73,7 @@ def _kind_of(trainer: Trainer, x: Any, y: Any, loss: Any, optimizer: Any, **opti
     if not asked.is_plain or steps < _LEAST_STEPS or rows * sum(widths) > _MOST_NUMBERS * len(widths):
         return None
     chosen, rule = trainer.choose_loss(loss), trainer.choose_optimizer(optimizer)
-    if not (_is_exact(chosen, y) and is_ours(type(rule)) and rule.is_elementwise):
+    if not (_is_kernels(chosen) and is_ours(type(rule)) and rule.is_elementwise):
         return None
     if row[-1].kernel in chosen.fuses:
         row.pop()  # into the loss
@@ -85,19 +82,21 @@ def _kind_of(trainer: Trainer, x: Any, y: Any, loss: Any, optimizer: Any, **opti
         return None
     if rows >= _DOT_ROWS and any(n_in == 1 and n_out <= _DOT_COLUMNS for n_in, n_out in pairwise(widths)):
         return None
-    return (
-        (*map(_described, row), x.shape, y.shape, y.dtype, asked.epochs, asked.batch_size, asked.shuffle),
-        *(f"{type(part)} {part.settings()}" for part in (chosen, rule)),
-    )
+    settings, in_lanes = _settings_of(rule), has_lanes(chosen, y)
+    if not in_lanes and rows * widths[-1] > _MOST_OUTPUTS:
+        return None
+    kind = (*map(_described, row), x.shape, y.shape, y.dtype, asked.epochs, asked.batch_size, asked.shuffle)
+    is_wide = not in_lanes and sum(widths) > _MOST_MEAN_WIDTH * len(widths)
+    return (*kind, _settings_of(chosen), settings if is_wide else None), settings
 
 
-def _is_exact(loss: Any, y: Array) -> bool:
-    """Whether there is a form of a loss for lanes: of labels, or where it is the mean of losses of numbers."""
-    if not is_ours(type(loss)) or not isinstance(loss, Reduced) or loss.weighs() or loss._options():
-        return False
-    if isinstance(loss, CrossEntropy):
-        return y.ndim == 1 and loss.label_smoothing == 0
-    return loss._kernel_name(y) in _OF_NUMBERS
+def _settings_of(part: Any) -> str:
+    return f"{type(part)} {part.settings()}"
+
+
+def _is_kernels(loss: Any) -> bool:
+    """Whether a loss is a kernel that reads outputs and targets alone."""
+    return is_ours(type(loss)) and isinstance(loss, Reduced) and not loss.weighs()
 
 
 def _is_possible(layer: Any) -> bool:
@@ -208,6 +207,11 @@ class LaneFitting(Fitting):
         return -(-self.n_rows // self.size)
 
     @property
+    def rule(self) -> Optimizer:
+        """The optimizer."""
+        return self._rule
+
+    @property
     def chunks(self) -> int:
         return 0
 
@@ -269,168 +273,31 @@ class LaneFit(Fit):
         return [layer for pair in found for layer in pair if layer is not None]
 
     @property
+    def loss(self) -> Loss:
+        """The loss behind these."""
+        return self.fitting.training.loss
+
+    @property
     def loss_kernel(self) -> str:
-        """That of the loss behind these."""
-        return self.fitting.training.loss._kernel_name(self.fitting.data[1])
+        """That of the loss."""
+        return self.loss._kernel_name(self.fitting.data[1])
+
+    @property
+    def rule(self) -> Optimizer:
+        """What takes the steps."""
+        return self.fitting.rule
 
     def is_like(self, other: LaneFit) -> bool:
-        """Whether the same steps can train both: what is no array of parameters has to be the same."""
-        size, own, its = self.fitting.training.memory.params.size, self.arrays, other.arrays
+        """Whether the same steps can train both."""
         mine, others = self.fitting.data, other.fitting.data
         same_data = all(a.shape == b.shape and a.dtype == b.dtype for a, b in zip(mine[:2], others[:2], strict=True))
-        has_form = self.loss_kernel in {_OF_LABELS, *_OF_NUMBERS} and all(map(_is_possible, self.row))
-        return same_data and has_form and mine[2] is None and all(
+        is_usual = mine[2] is None and _is_kernels(self.loss) and all(map(_is_possible, self.row))
+        return same_data and is_usual and self.loss_kernel == other.loss_kernel
+
+    def takes_steps_of(self, other: LaneFit) -> bool:
+        """Whether one optimizer can take the steps of both: what is no array of parameters has to be the same."""
+        size, own, its = self.fitting.training.memory.params.size, self.arrays, other.arrays
+        return _settings_of(self.rule) == _settings_of(other.rule) and all(
             its[name].shape == array.shape and (array.shape == (size,) or its[name].tobytes() == array.tobytes())
             for name, array in own.items()
-        )  # fmt: skip
-
-
-class Lanes:
-    """The steps of several nets as one, over memory of its own.
-
-    Parameters
-    ----------
-    fits : list of LaneFit
-        Of nets of one kind, NETS at most.
-    """
-
-    def __init__(self, fits: Sequence[LaneFit]) -> None:
-        self._fits, self._first = fits, fits[0].fitting
-        training, x = self._first.training, self._first.data[0]
-        self._optimizer, self._k, self._dtype = training.update.optimizer, kernels.of(x.dtype), x.dtype
-        n = training.memory.params.size
-        self._params, self._grads = self._room(n * NETS), self._room(n * NETS)
-        self._state = self._optimizer._remembers(self._params)
-        self._own = {"params": self._params, "grads": self._grads, **self._state}
-        for name, array in self._own.items():
-            of_nets = [fit.arrays[name] for fit in fits]
-            if array.shape == (n * NETS,):
-                array.reshape(n, NETS)[:, : len(fits)] = np.stack(of_nets, axis=1)
-            else:
-                array[...] = of_nets[0]
-        self._index, self._cursor = np.tile(np.arange(len(x)), (NETS, 1)), np.zeros(1, np.int64)
-        self._values, self._sum = np.zeros(NETS), np.zeros(1)
-        self._x, target = _sets([fit.fitting.data[0] for fit in fits]), _sets([fit.fitting.data[1] for fit in fits])
-        self._target = target.reshape(len(target), len(x), -1).astype(x.dtype, copy=False)
-
-    def _room(self, *shape: int) -> Array:
-        return Arena([shape], self._dtype, padded=True).views[0]
-
-    def run(self, stop: Stop) -> list[LaneFit]:
-        """Train the nets, or return those that have to be trained alone, and change none."""
-        fitting, epochs, curve = self._first, self._first.epochs, list[float]()
-        size, rest = fitting.size, fitting.n_rows % fitting.size
-        gather, step = self._record(size)
-        gather_rest, step_rest = self._record(rest) if rest else (None, None)
-        seeds = np.array([fit.order for fit in self._fits], np.uint64).view(np.int64)
-        n, values = len(self._fits), self._values[: len(self._fits)]
-        losses = [np.empty((0, n))]
-        try:
-            while len(curve) < epochs:
-                if stop.is_set():
-                    raise KeyboardInterrupt
-                done = len(curve)
-                found = np.empty((min(epochs - done, _EPOCHS_IN_ONE_CALL), n))
-                losses.append(found)
-                where = run_epochs(
-                    gather, step, gather_rest, step_rest, self._index[:n].reshape(-1), self._cursor, values, size,
-                    fitting.options.shuffle, 0, done, found.reshape(-1), None, stop, None, Ledger(curve), True, seeds,
-                )  # fmt: skip
-                if where is not None:
-                    return self._not_finite(values)
-        except KeyboardInterrupt:
-            self._give(np.concatenate(losses)[: len(curve)])
-            raise
-        failed = self._not_finite(self._params.reshape(-1, NETS).T)
-        if not failed:
-            self._give(np.concatenate(losses))
-        return failed
-
-    def _not_finite(self, numbers: Iterable[Any]) -> list[LaneFit]:
-        """Return the fits whose numbers are not finite."""
-        return [fit for fit, own in zip(self._fits, numbers, strict=False) if not all_finite(np.array(own, ndmin=1))]
-
-    def _give(self, losses: Array) -> None:
-        """Give each net what its lane has come to."""
-        targets, sources = [], []
-        for fit in self._fits:
-            fit.fitting.training.begins(self._first.size, False)
-        for name, array in self._own.items():
-            if name == "grads" and self._first.training.memory.without_gradients is not None:
-                continue
-            is_lanes = array.size == self._params.size
-            columns: Any = np.ascontiguousarray(array.reshape(-1, NETS).T) if is_lanes else [array] * NETS
-            for fit, own in zip(self._fits, columns, strict=False):
-                targets.append(fit.arrays[name])
-                sources.append(own)
-        copy_arrays(targets, sources)
-        for fit, curve in zip(self._fits, losses.T.tolist(), strict=True):
-            fit.history.loss += curve
-
-    # -- what is recorded ---------------------------------------------------------------------------------------------
-
-    def _record(self, rows: int) -> tuple[Tape, Tape]:
-        """Return what brings so many rows of each net, and the step."""
-        gather, step, k = Tape(), Tape(), self._k
-        at, t = self._room(rows, self._x.shape[2], NETS), self._room(rows, self._target.shape[2], NETS)
-        k.lanes_gather(self._x, self._index, self._cursor, at, gather)
-        k.lanes_gather(self._target, self._index, self._cursor, t, gather)
-        run, passed = Run(step, rows, {}, True), list[Any]()
-        for layer, (w, b), gradients in self._layers():  # forward
-            x = at
-            if w is not None:
-                at = self._room(rows, w.shape[1], NETS)
-                k.lanes_dense_forward(x, w, b, at, step)
-            else:
-                if not passed or passed[-1][1] is None or "x" in layer.code.saved:
-                    at = self._room(*x.shape)
-                layer._forward(_flat(x), _flat(at), run)
-            passed.append((layer, w, gradients, x, at))
-        dy: Any = self._slopes(at, t, step)
-        for layer, w, (dw, db), x, y in reversed(passed):  # backward
-            if w is None:
-                layer._backward(_flat(x), _flat(y), _flat(dy), _flat(dy), run)
-                continue
-            dx = None if x is passed[0][3] else self._room(*x.shape)
-            k.lanes_dense_backward(x, w, dy, dx, dw, db, step)
-            dy = dx
-        self._optimizer._advance(self._state, self._params, step)
-        self._optimizer._step(self._params, self._grads, self._state, step)
-        return gather, step
-
-    def _layers(self) -> Iterator[tuple[Any, Sequence[Array | None], Sequence[Array | None]]]:
-        """Yield what runs, with its parameters and their gradients: of an activation None."""
-        start = 0
-        for layer in self._fits[0].row:
-            found: list[list[Array | None]] = [[], []]
-            for array in (layer.w, layer.b) if isinstance(layer, Dense) else (None, None):
-                for flat, views in zip((self._params, self._grads), found, strict=True):
-                    part = None if array is None else flat[start * NETS : (start + array.size) * NETS]
-                    views.append(part if part is None or array is None else part.reshape(*array.shape, NETS))
-                start += 0 if array is None else array.size
-            yield layer, *found
-
-    def _slopes(self, y: Array, t: Array, tape: Tape) -> Array:
-        """Record the losses, and return the gradient of y."""
-        k, values, dy = self._k, self._values, self._room(*y.shape)
-        if self._fits[0].loss_kernel == _OF_LABELS:
-            k.lanes_cross_entropy(y, t.reshape(-1, NETS), dy, values, tape)
-        else:
-            each = self._room(*y.shape)
-            self._first.training.loss._run(
-                _flat(y), _flat(t), None, _flat(dy), self._sum, tape, each=_flat(each), total=True
-            )
-            k.scale(dy.reshape(-1), 1 / (y.shape[0] * y.shape[1]), tape)
-            k.lanes_mean(each.reshape(-1, NETS), values, tape)
-        kernels.float64.guard_numbers(values[: len(self._fits)], tape)
-        return dy
-
-
-def _sets(arrays: Sequence[Array]) -> Array:
-    """Return the rows of all nets, or those that they have in common."""
-    first = np.ascontiguousarray(arrays[0])
-    return first[None] if all(a is arrays[0] or np.array_equal(a, first) for a in arrays) else np.stack(arrays)
-
-
-def _flat(array: Array) -> Array:
-    return array.reshape(len(array), -1)
+        )
