@@ -17,7 +17,7 @@ from fastnn.checks import checked_dtype, checked_precision, checked_seed, count,
 from fastnn.constraints import Constraint
 from fastnn.inference import Predictors
 from fastnn.inspection.check import Check
-from fastnn.inspection.lines import computed_in
+from fastnn.inspection.lines import amount_in, computed_in
 from fastnn.inspection.probe import Probe
 from fastnn.inspection.summary import Summary
 from fastnn.layers.containers import Row
@@ -493,7 +493,7 @@ class Network(Row):
         return Check(Probe(self, x, y, loss, sample_weight))
 
     def __repr__(self) -> str:
-        size = f"{self.n_in} inputs, {self.n_parameters:,} parameters" if self.built else "not built yet"
+        size = f"{self.n_in} inputs, {amount_in(self._tree)}" if self.built else "not built yet"
         more = "".join(f"; {line}" for line in self._restraints.lines())
         return f"<Model: {', '.join(map(repr, self.layers))}; {size}, {computed_in(self._tree)}{more}>"
 

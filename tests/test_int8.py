@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 import shutil
 
 import numpy as np
@@ -35,6 +36,7 @@ from fastnn import (
 from fastnn._core.team import Team
 from fastnn.formats.graph import graph_of, run
 from fastnn.layers.int8 import MOST_INPUTS, packed
+from fastnn.markup import size
 
 # (batch, n_in, n_out) beside the edges of groups, panels, tiles and chunks
 PRODUCTS = (
@@ -278,7 +280,19 @@ def test_the_summary_says_what_is_of_integers(capsys):
     text = capsys.readouterr().out
     assert "products of 8-bit integers: 1, 2" in text
     assert "a prediction of one row: 3,603 multiply-adds" in text
+    assert re.search(r"1  Int8Dense\(48, 'relu'\) +\(rows, 48\) +1,920 of 8 bits +1,920\n", text)
+    assert "40 inputs, 102 parameters, 3,504 weights of 8 bits, float32" in text
+    n_bytes = sum(array.nbytes for layer in small[:2] for array in layer.states.values())
+    own = f"memory: 408 bytes of parameters and as much of gradients, {size(n_bytes)} of weights of 8 bits with"
+    assert own in " ".join(text.split())
     assert repr(small[0]) == "Int8Dense(48, 'relu')"
+    assert "; 40 inputs, 102 parameters, 3,504 weights of 8 bits, float32>" in repr(small)
+    inside = Model([Residual([Dense(40, "relu"), Dense(40)])], seed=0).build(40).quantize(x)
+    inside.summary()
+    text = capsys.readouterr().out
+    assert re.search(r"1  Residual +\(rows, 40\) +3,200 of 8 bits +3,200\n", text)
+    assert re.search(r"memory: [\d.]+ KB of weights of 8 bits with their scales and biases\n", text)
+    assert "; 40 inputs, 3,200 weights of 8 bits, float32>" in repr(inside)
 
 
 def test_rows_of_a_feed_calibrate_as_those_of_an_array_do():

@@ -7,7 +7,7 @@ from textwrap import wrap
 from typing import Any
 
 from fastnn import kernels
-from fastnn.inspection.lines import Line, computed_in, lines_of, multiply_adds, places
+from fastnn.inspection.lines import Line, amount_in, computed_in, lines_of, multiply_adds, places
 from fastnn.layers.chain import Chain, Product
 from fastnn.layers.contract import Layer, forms
 from fastnn.layers.elements import elements
@@ -41,7 +41,7 @@ class Summary:
             name = f"{indent}{line.place:<{widest if not line.depth else 0}}  {line.text}"
             name = name if len(name) <= _NAME else f"{name[: _NAME - 3]}..."
             if self.tree.built:
-                yield name, f"(rows, {line.n_out})", f"{line.n_parameters:,}", f"{line.multiply_adds:,}"
+                yield name, f"(rows, {line.n_out})", _numbers(line), f"{line.multiply_adds:,}"
             else:
                 yield name, "?", "?", "?"
 
@@ -53,8 +53,7 @@ class Summary:
             return f"not built yet, {computed_in(tree)}"
         known = tree.feature_names
         names = f" ({', '.join(known)})" if known and len(known) <= _NAMES_SHOWN else ""
-        n = sum(line.n_parameters for line in self.lines if not line.depth)
-        return f"{tree.n_in} inputs{names}, {n:,} parameters, {computed_in(tree)}"
+        return f"{tree.n_in} inputs{names}, {amount_in(tree)}, {computed_in(tree)}"
 
     def sentences(self) -> Iterator[str]:
         """Yield what else there is to say."""
@@ -78,10 +77,13 @@ class Summary:
         tree, optimizer = self.tree, self._trainer.optimizer
         memory = tree.memory if tree.is_own else None
         n_bytes = sum(line.n_parameters for line in self.lines if not line.depth) * tree.dtype.itemsize
-        yield f"{size(n_bytes)} of parameters and as much of gradients"
-        states = sum(array.nbytes for layer in tree.all for array in layer.states.values())
-        if states:
-            yield f"{size(states)} of states"
+        if n_bytes or not any(line.n_integers for line in self.lines):
+            yield f"{size(n_bytes)} of parameters and as much of gradients"
+        for what, are_integers in (("weights of 8 bits with their scales and biases", True), ("states", False)):
+            own = [layer for layer in tree.all if isinstance(layer, Int8Dense) is are_integers]
+            states = sum(array.nbytes for layer in own for array in layer.states.values())
+            if states:
+                yield f"{size(states)} of {what}"
         remembered = self._trainer.state.memories.get(optimizer) if memory is not None else None
         kept = sum(array.nbytes for array in (remembered or {}).values())
         if kept:
@@ -175,6 +177,12 @@ def _products(chain: Chain) -> Iterator[Product]:
 
 def _together(product: str, activation: str, layer: Layer) -> str:
     return f"{product} and its {layer.kernel}" if product == activation else f"{product} with {activation}"
+
+
+def _numbers(line: Line) -> str:
+    integers = f"{line.n_integers:,} of 8 bits" if line.n_integers else ""
+    parameters = f"{line.n_parameters:,}" if line.n_parameters or not integers else ""
+    return " + ".join(filter(None, (parameters, integers)))
 
 
 def _named(lines: Iterable[Line]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastnn.checks import number_of
 from fastnn.drawing import GREY, axes, cut
-from fastnn.inspection.lines import Line, lines_of, multiply_adds, shown_inside
+from fastnn.inspection.lines import Line, amount, amount_in, lines_of, multiply_adds, shown_inside
 from fastnn.layers.containers import Add, Branches, Residual
 from fastnn.layers.contract import Layer, forms
 from fastnn.layers.tree import walk
@@ -93,8 +93,7 @@ def plot_network(net: Model, ax: Any = None) -> Any:
     for block in blocks:
         y = picture.block(block, x, y)
     picture.end(x, y, number_of(model.n_out, "output") if model.built else "outputs", is_first=False)
-    total = number_of(sum(line.n_parameters for line in found if not line.depth), "parameter") if model.built else ""
-    ax.set_title(total, fontsize=10 * picture.scale)
+    ax.set_title(amount_in(model._tree) if model.built else "", fontsize=10 * picture.scale)
     return ax
 
 
@@ -161,7 +160,8 @@ class _Picture:
         if not line.n_out:
             self.text(x, top - _BOX / 2, text)
             return
-        more = f", {number_of(line.n_parameters, 'parameter')}" if line.n_parameters else ""
+        has_some = line.n_parameters or line.n_integers
+        more = f", {amount(line.n_parameters, line.n_integers)}" if has_some else ""
         frozen = ", frozen" if line.frozen else ""
         self.text(x, top - 0.32 * _BOX, text)
         self.text(x, top - 0.74 * _BOX, f"{line.n_in} → {line.n_out}{more}{frozen}", 8.5, color="#303030")
