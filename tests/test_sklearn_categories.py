@@ -151,7 +151,7 @@ BAD = [
     ({"categorical_features": [True, False]}, FRAME, "is a mask of 2 columns, expected one of 5"),
     ({"categorical_features": ["kind"]}, FRAME, r"column 'city' holds text, expected numbers: name it in categ"),
     ({"categorical_features": "from_dtype"}, FRAME.assign(city="b"), "column 'city' holds text, expected numbers"),
-    ({"categorical_features": "from_dtype"}, FRAME.assign(number=np.nan), "Input X contains NaN"),
+    ({"categorical_features": "from_dtype"}, FRAME.assign(number=np.nan), "(?s)X contains NaN.*row 0, column 'number'"),
     ({"categorical_features": ["number"]}, FRAME.assign(number=pd.Timestamp(0)), "column 'number', which holds dates"),
     ({"categorical_features": "from_dtype"}, FRAME.assign(number=pd.Timestamp(0)), "column 'number' holds dates, exp"),
     ({"categorical_features": "from_dtype"}, csr_matrix(CODES), "is for frames and arrays, and X is a sparse matrix"),

@@ -219,6 +219,49 @@ def test_labels_of_any_kind(library):
         assert model.score(IRIS, labels) > 0.9
 
 
+def places(numbers, labels):
+    """Data that scikit-learn refuses without a place, or takes as other numbers than are meant: and what is said."""
+    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    frame, days = pd.DataFrame(numbers, columns=[*"abcd"]), pd.date_range("2020", periods=len(numbers))
+    odd = np.where(np.arange(len(numbers)) == 7, np.nan, 1.0)
+    mixed = np.array([None, *labels[1:]], object)
+    return [
+        (frame.assign(b=odd), labels, "X is NaN at row 7, column 'b'"),
+        (frame.assign(b=1 / np.nan_to_num(odd, nan=0.0)), labels, "X is infinite, .* at row 7, column 'b'"),
+        (frame.assign(c="word"), labels, "X: column 'c' holds text"),
+        (frame.assign(c=days), labels, "X: column 'c' holds dates"),
+        (frame.assign(c=days - days[0]), labels, "X: column 'c' holds durations"),
+        (frame.assign(c=[[1]] * len(numbers)), labels, "X: column 'c' holds list objects"),
+        (frame.set_axis([*"abca"], axis=1), labels, "X has more than one column named 'a'"),
+        (frame[[]], labels, r"X has shape \(150, 0\), expected at least one column"),
+        (np.where(np.arange(4) == 2, odd[:, None], numbers), labels, "X is NaN at row 7, column 2"),
+        (np.ma.masked_greater(numbers, 5), labels, "X has masked entries: fill them, or leave such rows out"),
+        (pl.DataFrame({"a": numbers[:, 0], "day": days}), labels, "X: column 'day' holds dates"),
+        (pl.DataFrame({"a": numbers[:, 0]}).lazy(), labels, "X is a LazyFrame"),
+        (numbers, np.ma.masked_equal(LABELS, 1), "y has masked entries"),
+        (numbers, np.where(odd == 1, LABELS, odd), "y is NaN at row 7"),
+        (numbers, mixed, "y holds NoneType .None. and text"),
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered", "ignore:divide by zero")
+def test_errors_about_data_say_where():
+    cases = places(IRIS, NAMES[LABELS])
+    assert len(cases) == 15
+    for x, y, message in cases:
+        with pytest.raises((ValueError, TypeError), match=f"MLPClassifier: {message}"):
+            classifier().fit(x, y)
+        if y is cases[0][1]:
+            with pytest.raises((ValueError, TypeError), match=f"MLPRegressor: {message}"):
+                regressor().fit(x, LABELS)
+    with pytest.raises(ValueError, match="MLPClassifier: sample_weight has masked entries"):
+        classifier().fit(IRIS, LABELS, sample_weight=np.ma.masked_less(WEIGHTS, 1))
+    model = classifier().fit(IRIS, LABELS)
+    for x, _, message in cases[8:10]:
+        with pytest.raises(ValueError, match=f"MLPClassifier: {message}"):
+            model.predict(x)
+
+
 def test_columns_of_texts_by_a_transformer():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(IRIS, columns=list("abcd")).assign(kind=pandas.Categorical(NAMES[LABELS]))

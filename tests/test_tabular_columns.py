@@ -10,6 +10,7 @@ pytestmark = pytest.mark.once
 pytest.importorskip("sklearn")
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
+csr_matrix = pytest.importorskip("scipy.sparse").csr_matrix
 
 import fastnn  # noqa: E402
 from fastnn.sklearn import TabularClassifier, TabularRegressor  # noqa: E402
@@ -130,6 +131,8 @@ BAD_TARGETS = {
     "dates": (TabularClassifier, np.where(np.isnan(HOLES), np.datetime64("NaT"), np.datetime64("2020")), "in 5 rows"),
     "text": (TabularClassifier, [None if h != h else "a" for h in HOLES], "nothing in 5 rows, row 3 the first"),
     "text and numbers": (TabularClassifier, np.array([1, "a"] * 40, object), r"holds numbers \(1\) and text \('a'\)"),
+    "masked": (TabularRegressor, np.ma.masked_invalid(HOLES), "y has masked entries: fill them, or leave such rows"),
+    "sparse": (TabularClassifier, csr_matrix(X > 0), r"y is a sparse matrix, expected an array: y.toarray\(\)"),
     "flags and numbers": (TabularClassifier, np.array([True, 2] * 40, object), r"holds booleans \(True\) and num"),
 }  # fmt: skip
 
@@ -137,7 +140,7 @@ BAD_TARGETS = {
 @pytest.mark.parametrize("case", BAD_TARGETS)
 def test_targets_that_are_none_are_told_with_their_rows(case):
     kind, y, message = BAD_TARGETS[case]
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         kind("fast").fit(X, y)
 
 
@@ -176,8 +179,8 @@ def test_tables_of_other_kinds():
     for odd, what in (({"a": Y}, "X is a dict"), ([{"a": y} for y in Y], "X is a list of dicts")):
         with pytest.raises(TypeError, match=f"{what}, expected a table: pandas.DataFrame"):
             fitted(odd)
-    for scale in (1e-320, 1e300):
-        assert np.isfinite(fitted(X * scale).predict(X * scale)).all()
+    for numbers in (X * 1e-320, X * 1e300, np.where(X > 0, 1.7e308, -1.7e308)):  # of which a range is infinite
+        assert np.isfinite(fitted(numbers).predict(numbers)).all()
 
 
 def test_one_row_is_read_as_all_are():

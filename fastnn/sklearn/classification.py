@@ -27,6 +27,7 @@ from fastnn.sklearn.extended import Extended
 from fastnn.sklearn.labels import Labels, SeveralLabels, has_margins, labels_from, of_classes, of_targets
 from fastnn.sklearn.recorded import Goal
 from fastnn.sklearn.scores import plain_accuracy
+from fastnn.sklearn.targets import labels_of
 
 
 class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
@@ -205,7 +206,12 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
             y = column_or_1d(y, warn=True)
         known = None
         if "classes_" not in self.__dict__ or not (self.warm_start or incremental):
-            self._known_labels, known = of_targets(y)
+            try:
+                self._known_labels, known = of_targets(y)
+            except TypeError:  # of labels that have no order
+                if isinstance(y, np.ndarray) and y.dtype.kind == "O":
+                    labels_of(type(self).__name__, y)
+                raise
             self.classes_ = self._known_labels.classes
         else:
             self._known_labels.require(y, "y", self.warm_start)

@@ -20,6 +20,7 @@ from fastnn.arena import Array
 from fastnn.arrays import all_finite
 from fastnn.model import Model
 from fastnn.sklearn.borrowed import InvalidParameterError, validate_parameter_constraints
+from fastnn.sklearn.places import told
 
 _Kind = TypeVar("_Kind", bound=type)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -144,7 +145,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
                 self.n_features_in_ = X.shape[1]
             return X, y
         more |= {"accept_sparse": ["csr", "csc"], "multi_output": True, "dtype": (np.float64, np.float32)}
-        return validate_data(self, X, y, reset=reset, **more)  # type: ignore[no-any-return]
+        with told(self, X, y):
+            return validate_data(self, X, y, reset=reset, **more)  # type: ignore[no-any-return]
 
     def _are_plain(self, X: Any, y: Any, reset: bool) -> bool:
         """Whether scikit-learn would find nothing to say of these, and nothing to change."""
@@ -183,7 +185,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
 
     def _checked(self, X: Any) -> Any:
         """Return rows to predict for, checked as scikit-learn does."""
-        return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        with told(self, X):
+            return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
 
     def _outputs(self, X: Any) -> Array:
         """Return what the net gives for checked rows, sparse ones block by block."""

@@ -20,12 +20,12 @@ from fastnn.formats.graph import Value
 from fastnn.formats.table_graph import TableGraph
 from fastnn.many import fit_each
 from fastnn.model import Model
-from fastnn.sklearn.borrowed import check_sample_weight
 from fastnn.sklearn.choosing import Score, is_real, scorer_for
 from fastnn.sklearn.explaining import Explanation, by_column, integrated_gradients, one_row, permutation_importances
 from fastnn.sklearn.exporting import Exporting, graph_of_matrix
 from fastnn.sklearn.frames import Columns, Floats, as_table, is_frame, is_plain, require_names
 from fastnn.sklearn.jobs import Job, Matrix, Part, Rows, StopAt, held_out, in_folds, joined, one_held_out
+from fastnn.sklearn.places import weights_of_rows
 from fastnn.sklearn.preprocessing import Preprocessing
 from fastnn.sklearn.recipes import (
     FEW,
@@ -242,7 +242,7 @@ class Tabular(Exporting, Saving, BaseEstimator, ABC):  # type: ignore[misc]
         if sample_weight is None:
             return None
         probe = np.empty((x.shape[0], 1))
-        weight = check_sample_weight(sample_weight, probe, dtype=np.float64, ensure_non_negative=True)
+        weight = weights_of_rows(self, sample_weight, probe, dtype=np.float64, ensure_non_negative=True)
         if weight.size and (weight == weight[0]).all() and weight[0] > 0:
             return None
         found: Floats = weight

@@ -20,15 +20,16 @@ from fastnn.layers import activations as known_activations
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn import choices, side_by_side
-from fastnn.sklearn.borrowed import check_sample_weight
 from fastnn.sklearn.categories import Categories
 from fastnn.sklearn.exporting import Exporting, graph_of_matrix
 from fastnn.sklearn.frames import is_frame
 from fastnn.sklearn.labels import Labels
 from fastnn.sklearn.loop import Validation
 from fastnn.sklearn.multilayer import Multilayer
+from fastnn.sklearn.places import require_unmasked, told, weights_of_rows
 from fastnn.sklearn.saved_nets import SavedNets
 from fastnn.sklearn.watching import Scorer, Watch
+from fastnn.tables import Named
 
 _ENDS = {"softmax": "softmax", "logistic": "sigmoid"}
 
@@ -170,13 +171,16 @@ class Extended(Exporting, SavedNets, Multilayer):
                 own.pop(name, None)
             return super()._validated(X, y, reset, **more)
         X = self._encoded(X, reset, incremental)
-        dtype = (np.float64, np.float32)
-        return check_X_y(X, y, multi_output=True, dtype=dtype, estimator=self, **more)  # type: ignore[no-any-return]
+        more |= {"multi_output": True, "dtype": (np.float64, np.float32), "estimator": self}
+        with told(self, Named(X, self._categories.made), y):
+            return check_X_y(X, y, **more)  # type: ignore[no-any-return]
 
     def _checked(self, X: Any) -> Any:
         if "_categories" not in self.__dict__:
             return super()._checked(X)
-        return check_array(self._encoded(X, False, False), estimator=self, input_name="X")
+        X = self._encoded(X, False, False)
+        with told(self, Named(X, self._categories.made)):
+            return check_array(X, estimator=self, input_name="X")
 
     def _encoded(self, X: Any, reset: bool, incremental: bool) -> Array:
         """Return rows as numbers, whose columns of categories are columns of 0 and 1, or codes."""
@@ -185,6 +189,7 @@ class Extended(Exporting, SavedNets, Multilayer):
                 f"categorical_features={self.categorical_features!r} is for frames and arrays, and X is a sparse "
                 "matrix: pass X.toarray(), or columns of 0 and 1 without categorical_features"
             )
+        require_unmasked(type(self).__name__, X, "X")
         if not is_frame(X):
             given = np.asarray(X) if isinstance(X, (list, tuple)) else X
             text = isinstance(given, np.ndarray) and given.dtype.kind in "US"
@@ -284,7 +289,7 @@ class Extended(Exporting, SavedNets, Multilayer):
                 "things, expected a tuple (X, y) or (X, y, sample_weight)"
             )
         x = self._rows(given[0])
-        weight = None if len(given) == 2 else check_sample_weight(given[2], x)
+        weight = None if len(given) == 2 else weights_of_rows(self, given[2], x)
         y = self._targets_like(given[1])
         check_consistent_length(x, y)
         if self.validation_scores_ is None:  # of a fit before, which goes on

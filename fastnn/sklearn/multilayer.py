@@ -21,10 +21,11 @@ from fastnn.layers import Dense, Layer, Sigmoid, Softmax
 from fastnn.model import Model
 from fastnn.optimizers import SGD, Adam, Optimizer
 from fastnn.sklearn import lbfgs, loop
-from fastnn.sklearn.borrowed import Interval, Options, StrOptions, check_sample_weight, fit_context
+from fastnn.sklearn.borrowed import Interval, Options, StrOptions, fit_context
 from fastnn.sklearn.contract import Estimator, Live, random_state_of, seed_of
 from fastnn.sklearn.loop import Best, Validation
 from fastnn.sklearn.nets import fits, in_float64, is_coarser, products, take_over
+from fastnn.sklearn.places import weights_of_rows
 from fastnn.sklearn.recorded import Goal, Recorded
 from fastnn.sklearn.rules import L2OfRows, Momentum
 from fastnn.sklearn.side_by_side import missing
@@ -291,7 +292,7 @@ class Multilayer(Estimator, ABC):
         is_there = not self.__dict__.keys().isdisjoint(("net_", "_given"))
         first = not (is_there and (self.warm_start or incremental))
         X, y = self._validate_input(X, y, incremental, reset=first)
-        sample_weight = None if sample_weight is None else check_sample_weight(sample_weight, X)
+        sample_weight = None if sample_weight is None else weights_of_rows(self, sample_weight, X)
         y = y[:, None] if y.ndim == 1 else y
         self.n_outputs_ = self._n_units(y)
         self._random_state = random_state_of(self.random_state)

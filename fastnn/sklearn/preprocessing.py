@@ -190,11 +190,11 @@ class Preprocessing:
             self.center, self.factor = np.zeros(0), np.zeros(0)
             return
         low, middle, high = weighted_quantiles(None, x, weight, [0.25, 0.5, 0.75])
-        spread = high - low
-        half = 0.5 * (x.max(axis=0) - x.min(axis=0))
-        spread = np.where(spread > 0, spread, half)
         self.center = middle
-        with np.errstate(over="ignore"):  # of subnormal numbers
+        with np.errstate(over="ignore"):  # of the largest numbers, and of subnormal ones
+            spread = high - low
+            half = 0.5 * (x.max(axis=0) - x.min(axis=0))
+            spread = np.minimum(np.where(spread > 0, spread, half), np.finfo(np.float64).max)
             factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
         self.factor = np.minimum(factor, _MOST_FACTOR)
 

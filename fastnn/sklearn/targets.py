@@ -11,6 +11,8 @@ from sklearn.utils.validation import column_or_1d
 
 from fastnn.checks import number_of, shown
 from fastnn.sklearn.frames import is_missing
+from fastnn.sklearn.places import require_unmasked
+from fastnn.tables import is_sparse
 
 _MOST = float(np.finfo(np.float32).max)
 
@@ -20,6 +22,9 @@ def targets_in(estimator: object, y: Any, n: int) -> Any:
     name = type(estimator).__name__
     if y is None:
         raise ValueError(f"This {name} estimator requires y to be passed, but the target y is None.")
+    require_unmasked(name, y, "y")
+    if is_sparse(y):
+        raise TypeError(f"{name}: y is a sparse matrix, expected an array: y.toarray()")
     y = np.asarray(y)
     if y.ndim == 0 or len(y) != n:
         raise ValueError(
