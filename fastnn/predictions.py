@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from fastnn import threads
 from fastnn.arena import Array
 from fastnn.checks import count
-from fastnn.feeds.found import Given, feed_of
+from fastnn.feeds.found import Given, inputs_of
 from fastnn.network import Network
 from fastnn.tables import table_of
 from fastnn.training.over_feeds import predicted
@@ -29,8 +29,8 @@ class Predictions(Network):
         ----------
         x : array_like of shape (rows, n_in)
             As in `fit`. NaN passes through into outputs; in a data frame, where it means that something is missing, it
-            is an error that names the column. Of a feed, such as `feeds.Batches` of an iterator, the targets are not
-            looked at.
+            is an error that names the column. Or a feed, or an iterator or a loader that gives batches, x or (x, y):
+            targets are not looked at.
         batch_size : int or None
             How many rows are computed at a time: it bounds the memory, and changes no bit. None chooses as many as
             stay in the processor's cache.
@@ -105,7 +105,7 @@ class Predictions(Network):
     def _predicted(self, x: Any, batch_size: int | None, n_threads: int | None, out: Any, n_dims: int) -> Any:
         """Return the outputs for any x, in as many dimensions: 1 for one row."""
         tree, is_array = self._tree, type(x) is np.ndarray
-        if not is_array and (feed := feed_of(x, iterables=False)) is not None:
+        if not is_array and (feed := inputs_of(x)) is not None:
             outputs = predicted(self.predict, feed, batch_size, n_threads)
             if out is None:
                 return outputs

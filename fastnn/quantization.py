@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnn.arena import Array
 from fastnn.arrays import convert, copy_into
-from fastnn.feeds.found import Given, feed_of
+from fastnn.feeds.found import Given, inputs_of
 from fastnn.layers import Dense, Layer
 from fastnn.layers.chain import Chain
 from fastnn.layers.containers import Container
@@ -72,7 +72,7 @@ def _is_quantized(layers: Sequence[Layer]) -> bool:
 def _calibration(model: Model, x: Given) -> Iterator[Array]:
     """Yield the rows of the calibration, checked as rows to train with are: at once, or a feed's piece by piece."""
     tree, n = model._tree, 0
-    feed = feed_of(x, iterables=False)
+    feed = inputs_of(x)
     for part in [x] if feed is None else (piece.x for piece in feed.inputs()):
         given = table_of(part) or part
         matrix: Array = convert(tree.inputs(given), tree.dtype)

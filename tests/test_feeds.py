@@ -327,6 +327,34 @@ def test_large_maps_and_sparse_rows_are_read_by_blocks(tmp_path, monkeypatch):
         assert outputs.shape == (n, 2)
 
 
+def test_what_gives_batches_is_predicted_and_calibrates():
+    """Batches of x, or with targets that are not read, of any number of rows; not functions, lists and single rows."""
+    net = classifier()
+    net.fit(X, LABELS, epochs=1)
+    expected, wide = net.predict(X), Model([Dense(32, "relu"), Dense(32)], seed=0).build(32)
+    rows = np.resize(X, (90, 32)).astype(np.float32)
+
+    class Loader:
+        def __iter__(self):
+            return ((X[i : i + 70], LABELS[i : i + 70]) for i in range(0, len(X), 70))
+
+    for give in (
+        lambda: (X[i : i + 70] for i in range(0, len(X), 70)), lambda: iter([X.tolist()]), lambda: map(np.asarray, [X]),
+        Loader, lambda: zip([X], [LABELS], strict=True),
+    ):  # fmt: skip
+        np.testing.assert_array_equal(net.predict(give()), expected)
+        np.testing.assert_array_equal(net(give()), expected)
+    out = np.zeros_like(expected)
+    assert net.predict(iter(Loader()), out=out) is out
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(wide.quantize(iter([rows])).predict(rows), wide.quantize(rows).predict(rows))
+    for give, kind in ((lambda: iter(X), ".*iterator"), (lambda: map(list, X), "map"), (lambda: zip(*X.T), "zip")):  # noqa: B905
+        with pytest.raises(TypeError, match=rf"^x is a {kind}, .* as batch 0: .*pass list\(x\)"):
+            net.predict(give())
+    with pytest.raises(ValueError, match="there are no batches to predict"):
+        net.predict(iter([]))
+
+
 def test_batches_of_generators():
     """Epochs of all batches, or of so many; an end that comes too early is told, and the model is of whole batches."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from fastnn.checks import count, shown
 from fastnn.feeds.contract import Feed, Piece
 
@@ -13,7 +15,7 @@ class Batches(Feed):
     """Batches as they come: each makes one step.
 
     `Model.fit` makes this by itself of an iterable without y: a list of batches, a generator, a loader of PyTorch
-    (whose tensors are on the CPU).
+    (whose tensors are on the CPU). So does `Model.predict` of a generator or a loader, whose batches may be x alone.
 
     Parameters
     ----------
@@ -122,8 +124,13 @@ class Batches(Feed):
         for i, given in enumerate(self._begin()):
             if i == self.steps:
                 return
-            x = given[0] if isinstance(given, tuple) and given else given
-            yield Piece(_array(x), None, None, f"batch {i}", 0)
+            x = _array(given[0] if isinstance(given, tuple) and given else given)
+            if isinstance(x, (np.ndarray, np.generic, list, float, int)) and np.ndim(x) < 2:
+                raise TypeError(
+                    f"x is a {type(self._given).__name__}, expected an array of numbers, or batches of several rows, "
+                    f"got {shown(given)} as batch {i}: where it gives single rows, pass list(x)"
+                )
+            yield Piece(x, None, None, f"batch {i}", 0)
 
     def _piece(self, given: Any, i: int) -> Piece:
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):

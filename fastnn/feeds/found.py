@@ -14,13 +14,13 @@ from fastnn.feeds.batches import Batches
 from fastnn.feeds.contract import BLOCK_BYTES, Feed
 from fastnn.tables import is_sparse, table_of
 
+_OF_OTHERS = ("__getitem__", "read", "collect")  # of sequences, open files, and frames that are not computed yet
+
 Given = ArrayLike | Feed | Iterable[Any] | Callable[[], Iterable[Any]]
 
 
-def feed_of(x: Any, y: Any = None, sample_weight: Any = None, iterables: bool = True) -> Feed | None:
+def feed_of(x: Any, y: Any = None, sample_weight: Any = None) -> Feed | None:
     """Return x as a feed, with y and weights where they are not in it; None where it is data in memory.
-
-    Without `iterables`, only a feed and large arrays are: what is odd is not taken for batches.
 
     Raises
     ------
@@ -35,9 +35,20 @@ def feed_of(x: Any, y: Any = None, sample_weight: Any = None, iterables: bool = 
         return x
     if is_large(x):
         return Arrays(x, y, sample_weight)
-    if y is None and iterables and _gives_batches(x):
-        return Batches(x)
-    return None
+    return Batches(x) if y is None and _gives_batches(x) else None
+
+
+def inputs_of(x: Any) -> Feed | None:
+    """Return what is to be predicted as a feed; None where it is data in memory.
+
+    Batches are what iterators and loaders give: lists are rows, and what else is odd is not taken for batches.
+    """
+    if isinstance(x, (list, tuple, np.ndarray)):
+        return None
+    if isinstance(x, Feed) or is_large(x):
+        return feed_of(x)
+    is_odd = callable(x) or isinstance(x, (set, frozenset)) or any(hasattr(x, name) for name in _OF_OTHERS)
+    return None if is_odd or not _gives_batches(x) else Batches(x)
 
 
 def is_large(x: Any) -> bool:

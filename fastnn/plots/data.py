@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from fastnn.arena import Array
 from fastnn.arrays import as_array, check_finite, check_lengths
 from fastnn.checks import number_of, shown
-from fastnn.feeds.found import feed_of
+from fastnn.feeds.found import inputs_of
 from fastnn.model import Model
 from fastnn.tables import table_of
 
@@ -42,7 +42,7 @@ def outputs_of(who: str, net: object, x: Any) -> Array:
     y = model.predict(x)
     if len(y) == 0:
         raise ValueError(f"{who}: x has no rows, expected at least one")
-    if feed_of(x, iterables=False) is None:
+    if inputs_of(x) is None:
         tree, given = model._tree, table_of(x) or x
         tree.check_numbers(tree.inputs(given), "x", tree.dtype, tree.labels(given))
     return y
