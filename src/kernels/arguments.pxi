@@ -315,6 +315,8 @@ cdef inline int finish(Kernel k, Frame *f) except -1:
         call.of_rows, call.rows = call.of_parts, call.parts = k.body, call.units
     if k.prepare is not NULL:
         n_calls = k.prepare(k.name, call)
+        if k.sums and f.size[0] > SUM_ROWS:
+            n_calls = divide_sums(k, call)
     if tape is Py_None:
         return run(f, n_calls)
     return record(k, f, <Tape> tape, n_calls)

@@ -127,7 +127,7 @@ cdef Py_ssize_t prepare_bins_backward(str kernel, Call *call) except -1:
     return 1
 
 kernel("""bins_backward(x: in (rows, n), edges: in (n, m), w: in (n, d), v: in (n, bins, d), dy: in (rows, n, d),
-    sums: out (n, bins, d), dx: out (rows, n) | None, dw: out (n, d), db: out (n, d), dv: out (n, bins, d))
+    sums: out (n, bins, d), dx: out (rows, n) | None, dw: out (n, d), db: out (n, d), dv: out (n, bins, d)), sums
 
     dw[j] = the sum of x * dy[:, j] over the rows, db[j] = that of dy[:, j], dv[j, t] = that of e_t(x) * dy[:, j], and
     dx[i, j] = dy[i, j] @ (w[j] + v[j, t] / (edges[j, t + 1] - edges[j, t])), t the bin of x[i, j].

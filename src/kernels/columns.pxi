@@ -5,6 +5,11 @@
 # A code is a whole number from 0. Whatever else stands in its place (negative, a fraction, NaN, beyond the last) is
 # unseen: no call trusts that anybody has looked before.
 
+from libc.stdint cimport int16_t
+from libc.stdlib cimport calloc, free
+
+from fastnn._core.tape cimport CALL_NO_MEMORY
+
 cdef inline Py_ssize_t place_of(real code, Py_ssize_t n) noexcept nogil:
     """The code itself, or n for what is none of 0 to n - 1."""
     cdef Py_ssize_t place
@@ -115,7 +120,19 @@ kernel("""embedding_forward(x: in strided (rows, 1), table: in (n, size), y: out
 
 
 # Units: rows of the table. Each part looks through all codes for its own, so that every sum runs in the order of the
-# batch.
+# batch: in float32 in chains of CHAIN rows, which are added in double.
+cdef enum:
+    CHAIN = 1024
+
+cdef inline bint are_chains(Py_ssize_t rows) noexcept nogil:
+    return sizeof(real) < sizeof(double) and rows > CHAIN
+
+cdef void end_chain(real *sums, double *totals, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(n):
+        totals[j] += sums[j]
+        sums[j] = 0
+
 cdef struct EmbeddingBackward:
     Input x
     Py_ssize_t x_row, x_column
@@ -124,23 +141,53 @@ cdef struct EmbeddingBackward:
     Output dtable
     Py_ssize_t rows, size, n
 
+# Of codes that have ended a chain, counts are below 0.
+cdef int sum_chains(const EmbeddingBackward *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef int16_t *counts = <int16_t *> calloc(end - begin, sizeof(int16_t))
+    cdef double *totals = NULL
+    cdef const real *dy
+    cdef real *sums
+    cdef int16_t count
+    cdef Py_ssize_t i, j, place
+    cdef int status = CALL_NO_MEMORY if counts is NULL else 0
+    for i in range(s.rows if status == 0 else 0):
+        place = place_of(s.x[i * s.x_row], s.n - 1)
+        if begin <= place < end:
+            sums, dy = s.dtable + place * s.size, s.dy + i * s.dy_row
+            for j in range(s.size):
+                sums[j] += dy[j * s.dy_column]
+            count = counts[place - begin] + 1
+            if count == 0 or count == CHAIN:
+                count = -CHAIN
+                if totals is NULL:
+                    totals = <double *> calloc((end - begin) * s.size, sizeof(double))
+                    if totals is NULL:
+                        status = CALL_NO_MEMORY
+                        break
+                end_chain(sums, totals + (place - begin) * s.size, s.size)
+            counts[place - begin] = count
+    for place in range(begin, end if totals is not NULL else begin):
+        if counts[place - begin] < 0:
+            for j in range(s.size):
+                s.dtable[place * s.size + j] += totals[(place - begin) * s.size + j]
+    free(counts)
+    free(totals)
+    return status
+
 cdef int embedding_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const EmbeddingBackward *s = <const EmbeddingBackward *> call.payload
     cdef const real *dy
     cdef real *sums
-    cdef Py_ssize_t i, j, at, place
-    cdef Py_ssize_t width = s.size if s.dy_column == 1 else 1       # of what lies side by side
+    cdef Py_ssize_t i, j, place
     memset(s.dtable + begin * s.size, 0, (end - begin) * s.size * sizeof(real))
+    if are_chains(s.rows):
+        return sum_chains(s, begin, end)
     for i in range(s.rows):
         place = place_of(s.x[i * s.x_row], s.n - 1)
-        if not begin <= place < end:
-            continue
-        at = 0
-        while at < s.size:
-            sums, dy = s.dtable + place * s.size + at, s.dy + i * s.dy_row + at * s.dy_column
-            for j in range(width):
-                sums[j] += dy[j]
-            at += width
+        if begin <= place < end:
+            sums, dy = s.dtable + place * s.size, s.dy + i * s.dy_row
+            for j in range(s.size):
+                sums[j] += dy[j * s.dy_column]
     return 0
 
 cdef Py_ssize_t prepare_embedding_backward(str kernel, Call *call) except -1:
@@ -172,9 +219,10 @@ cdef int embedding_sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
     cdef const EmbeddingSGD *s = <const EmbeddingSGD *> call.payload
     cdef real lr = <real> s.lr[0]
     cdef real[SUMMED] sums
+    cdef double[SUMMED] totals
     cdef const real *dy
     cdef real *w
-    cdef Py_ssize_t i, j, k, at, n, place
+    cdef Py_ssize_t i, j, k, at, n, place, count
     cdef Py_ssize_t width = SUMMED if s.dy_column == 1 else 1       # of what lies side by side
     for i in range(s.rows):
         place, k = place_of(s.x[i * s.x_row], s.n - 1), 0
@@ -186,11 +234,19 @@ cdef int embedding_sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
         while at < end:
             n = min(width, end - at)
             memset(sums, 0, sizeof(sums))
+            count = 0
             for k in range(i, s.rows):
                 if place_of(s.x[k * s.x_row], s.n - 1) == place:
                     dy = s.dy + k * s.dy_row + at * s.dy_column
                     for j in range(n):
                         sums[j] += dy[j]
+                    count += 1
+                    if count % CHAIN == 0 and are_chains(s.rows):
+                        if count == CHAIN:
+                            memset(totals, 0, sizeof(totals))
+                        end_chain(sums, totals, n)
+            for j in range(n if count >= CHAIN and are_chains(s.rows) else 0):
+                sums[j] += totals[j]
             w = s.table + place * s.size + at
             for j in range(n):
                 w[j] = real_fma(-lr, sums[j], w[j])

@@ -2,7 +2,7 @@
 #
 # A kernel is a formula, a body that runs it over a range of units, and its declaration, each operation's forward
 # directly above its backward. A body reads its payload as a struct: the arguments in the order of the declaration, then
-# the sizes. It overwrites its outputs, and never allocates or raises.
+# the sizes. It overwrites its outputs, never raises, and allocates for sums over thousands of rows alone.
 
 from libc.math cimport NAN, fmod, isfinite, pow, sqrt
 from libc.stdint cimport int64_t, uint32_t, uint64_t

@@ -15,7 +15,10 @@
 # *                 what follows is given by its name only: in place, the tape comes before it
 # flag              true or false, and name, a string or None that the kernel looks up: both fixed when it is recorded
 # -> n: 0.2         its units, and the nanoseconds of one (followed by sizes to multiply them by), where threads may
-#                   share them; "updates" where it writes to parameters
+#                   share them
+# , updates         it writes to parameters
+# , sums            what is written and has no rows are sums over rows (sum_blocks.pxi), or "moments": a mean and a
+#                   variance; "first", where what has rows needs them
 #
 # The payload has a word for each argument (strided: three; rows: those of the array, the index and the cursor), then
 # one for each symbol in the order of their first appearance, then the context that `declare` is given, if there is
@@ -71,7 +74,9 @@ cdef extern from "Python.h":
         METH_KEYWORDS
     object PyCFunction_NewEx(PyMethod *method, object self, object module)
 
-cdef object SIGNATURE = re.compile(r"(\w+)\((.*)\)(?: -> (\w+)(?:: ([\d.e+-]+)((?: \w+)*))?)?(, updates)?", re.DOTALL)
+cdef object SIGNATURE = re.compile(
+    r"(\w+)\((.*)\)(?: -> (\w+)(?:: ([\d.e+-]+)((?: \w+)*))?)?(?:, (updates|sums|sums first|moments first))?", re.DOTALL
+)
 cdef object ARGUMENT = re.compile(
     r"(?P<name>\w+): (?P<role>in|out|inout|rows|cell|absent|flag|name)(?: (?P<dtype>float64|int64|int32|int8))?"
     r"(?P<strided> strided)?(?: \((?P<shape>[\w, ]*)\))?(?P<others>(?: \| \w+(?: if \w+ == 0)?)*)"
@@ -83,6 +88,7 @@ cdef object REMARKS = {
 cdef dict DTYPES = {b"f": "float32", b"d": "float64", b"q": "int64", b"i": "int32", b"b": "int8"}
 cdef dict CODES = {"float64": b"d", "int64": b"q", "int32": b"i", "int8": b"b"}
 cdef dict ITEM_SIZES = {b"f": 4, b"d": 8, b"q": 8, b"i": 4, b"b": 1}
+cdef dict SUMS = {"sums": ARE_SUMS, "sums first": ARE_SUMS | COME_FIRST, "moments first": ARE_MOMENTS | COME_FIRST}
 cdef dict PARSED = {}       # by their texts: those of float32 are those of float64
 
 
@@ -94,8 +100,9 @@ class Declared:
         match = SIGNATURE.fullmatch(" ".join(signature.split()))
         if match is None:
             raise SyntaxError(f"no declaration of a kernel: {signature}")
-        self.name, arguments, self.units, cost, times, updates = match.groups()
-        self.nanoseconds, self.times, self.updates = float(cost or 0), (times or "").split(), updates is not None
+        self.name, arguments, self.units, cost, times, kind = match.groups()
+        self.nanoseconds, self.times, self.updates = float(cost or 0), (times or "").split(), kind == "updates"
+        self.sums = SUMS.get(kind, 0)
         self.summary = "\n".join(line.strip() for line in summary.strip().splitlines())
         self.arguments, at, by_name = [], 0, False
         while at < len(arguments):
@@ -209,6 +216,7 @@ cdef class Kernel:
     cdef int[3] times
     cdef int n_times
     cdef bint updates
+    cdef int sums                       # 0: nothing, or what is needed without blocks
     cdef readonly str name
     cdef readonly object declared       # the declaration, as parsed
     cdef object texts                   # what C keeps addresses of
@@ -280,6 +288,7 @@ cdef class Kernel:
         self.first_size, self.n_sizes = word, len(sizes)
         self.units = sizes.index(declared.units) if declared.units else -1
         self.nanoseconds, self.updates, self.n_times = declared.nanoseconds, declared.updates, len(declared.times)
+        self.sums = declared.sums if item_size == sizeof(float) else 0
         for i, size in enumerate(declared.times):
             self.times[i] = sizes.index(size)
         if len(sizes) > MOST_SIZES:

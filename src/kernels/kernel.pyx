@@ -2,22 +2,23 @@
 
 A kernel declares its arguments in one text; from it follow the checks, the messages, the signature, the docstring and
 the payload that its body reads. The files, each of which builds on the ones before it: declaration.pxi (the text and
-what it becomes), refusals.pxi (error messages), arguments.pxi (one function that takes the arguments of any kernel, and
-runs or records), checks.pxi (what kernels check beside), activation.pxi (the table of activations), loss_blocks.pxi
-(losses of many rows). Rows and the guard of the loss stand here.
+what it becomes), sum_blocks.pxi (sums over many rows), refusals.pxi (error messages), arguments.pxi (one function that
+takes the arguments of any kernel, and runs or records), checks.pxi (what kernels check beside), activation.pxi (the
+table of activations), loss_blocks.pxi (losses of many rows). Rows and the guard of the loss stand here.
 """
 
 from cpython.buffer cimport PyBuffer_Release
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 import re
 from sys import intern
 
 from fastnn._core.tape cimport (
-    CALL_END, CALL_NOT_FINITE, CALL_NUMBERS, CALL_WORDS, FASTNN_LAYOUT, Body, Call, CallBounds, CallNumber, Reach, Tape,
-    bounds_in_words, call_divide, call_number_holds, call_run, raise_status, run_now,
+    CALL_END, CALL_NO_MEMORY, CALL_NOT_FINITE, CALL_NUMBERS, CALL_WORDS, FASTNN_LAYOUT, Body, Call, CallBounds,
+    CallNumber, Reach, Tape, bounds_in_words, call_divide, call_number_holds, call_run, raise_status, run_now,
 )
 from fastnn._core.tape import layout
 from libc.math cimport isfinite
@@ -60,6 +61,7 @@ cdef class Rows:
 
 
 include "declaration.pxi"
+include "sum_blocks.pxi"
 include "refusals.pxi"
 include "arguments.pxi"
 include "checks.pxi"

@@ -2,7 +2,8 @@
 # x, y, dy, dx (rows, n), scale, shift, dscale, dshift (n). dx may be dy.
 #
 # Units of what sums over rows: UNIT columns. The rows are the loop outside, and vectors run along the columns, COLUMNS
-# of them at a time, so that their sums stay in the first-level cache; each column's sum runs in the order of the rows.
+# of them at a time, so that their sums stay in the first-level cache; each column's sum runs in the order of the rows,
+# of so many at a time as sum_blocks.pxi says.
 
 cdef extern from "math/loops.h":
     double sum_double(const real *x, Py_ssize_t n) noexcept nogil
@@ -27,7 +28,7 @@ cdef extern from "math/normalization.h":
 
 
 cdef enum:
-    UNIT = 16           # columns: in fewer, threads would read the same cache lines
+    UNIT = 16           # columns: in fewer, threads would read the same cache lines; sum_blocks.pxi knows of it
     COLUMNS = 128       # of what is summed at a time
     WIDE_COLUMNS = 512  # where there is little else: rows of wide arrays lie in pages of their own
 
@@ -41,7 +42,7 @@ cdef struct BatchNormForward:
     Input x, scale, shift
     Output y, mean, variance
     Number eps
-    Py_ssize_t rows, n
+    Py_ssize_t rows, n, are_given
 
 cdef int batch_norm_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const BatchNormForward *s = <const BatchNormForward *> call.payload
@@ -54,53 +55,59 @@ cdef int batch_norm_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t 
     cdef Py_ssize_t at = begin * UNIT, behind = min(end * UNIT, s.n), n, i, j
     while at < behind:
         n = min(<Py_ssize_t> COLUMNS, behind - at)
-        memset(total, 0, sizeof(total))
-        for i in range(s.rows):
+        if s.are_given:
+            memcpy(center, s.mean + at, n * sizeof(real))
+        else:
+            memset(total, 0, sizeof(total))
+            for i in range(s.rows):
+                for j in range(n):
+                    total[j] += x[i, at + j]
             for j in range(n):
-                total[j] += x[i, at + j]
-        for j in range(n):
-            center[j] = total[j] / count
-        memset(total, 0, sizeof(total))
-        memset(squares, 0, sizeof(squares))
-        for i in range(s.rows):
+                center[j] = total[j] / count
+            memset(total, 0, sizeof(total))
+            memset(squares, 0, sizeof(squares))
+            for i in range(s.rows):
+                for j in range(n):
+                    d = x[i, at + j] - center[j]
+                    total[j] += d
+                    squares[j] += d * d
+            # The mean of what is left corrects that of large numbers, whose sum was rounded, and the squares about it.
             for j in range(n):
-                d = x[i, at + j] - center[j]
-                total[j] += d
-                squares[j] += d * d
-        # The mean of what is left corrects that of large numbers, whose sum was rounded, and the squares about it.
-        for j in range(n):
-            d = total[j] / count
-            d = d if d - d == 0 else 0      # of an infinite mean
-            center[j] += d
-            mean[at + j] = center[j]
-            d = squares[j] / count - d * d
-            variance[at + j] = d = 0 if d < 0 else d
-            factor[j] = scale[at + j] / square_root(d + eps)
-        for i in range(s.rows):
+                d = total[j] / count
+                d = d if d - d == 0 else 0      # of an infinite mean
+                center[j] += d
+                mean[at + j] = center[j]
+                d = squares[j] / count - d * d
+                variance[at + j] = 0 if d < 0 else d
+        if s.y is not NULL:
             for j in range(n):
-                y[i, at + j] = real_fma(x[i, at + j] - center[j], factor[j], shift[at + j])
+                factor[j] = scale[at + j] / square_root(variance[at + j] + eps)
+            for i in range(s.rows):
+                for j in range(n):
+                    y[i, at + j] = real_fma(x[i, at + j] - center[j], factor[j], shift[at + j])
         at += n
     return 0
 
 cdef Py_ssize_t prepare_batch_norm_forward(str kernel, Call *call) except -1:
-    cdef const BatchNormForward *s = <const BatchNormForward *> call.payload
+    cdef BatchNormForward *s = <BatchNormForward *> call.payload
+    s.are_given = False
     divide_columns(call, s.rows, s.n, 0.5)
     return 1
 
 # Ioffe & Szegedy 2015.
 kernel("""batch_norm_forward(x: in (rows, n), scale: in (n), shift: in (n), y: out (rows, n), mean: out (n),
-    variance: out (n), eps: cell = 1e-5 > 0)
+    variance: out (n), eps: cell = 1e-5 > 0), moments first
 
     y = (x - mean) / sqrt(variance + eps) * scale + shift, with the mean and the variance of each column over the rows
     (the biased one: the mean of (x - mean)^2).
-    """, batch_norm_forward_body, sizeof(BatchNormForward), prepare_batch_norm_forward)
+    """, batch_norm_forward_body, sizeof(BatchNormForward), prepare_batch_norm_forward, NULL, 1)
 
 
 cdef struct BatchNormBackward:
     Input x, dy, scale, mean, variance
     Output dx, dscale, dshift
     Number eps
-    Py_ssize_t rows, n
+    Py_ssize_t rows, n, are_given
 
 cdef int batch_norm_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const BatchNormBackward *s = <const BatchNormBackward *> call.payload
@@ -113,21 +120,23 @@ cdef int batch_norm_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t
     cdef Py_ssize_t at = begin * UNIT, behind = min(end * UNIT, s.n), n, i, j
     while at < behind:
         n = min(<Py_ssize_t> COLUMNS, behind - at)
-        memset(total, 0, sizeof(total))
-        memset(products, 0, sizeof(products))
         for j in range(n):
             inverse[j] = <real> 1 / square_root(variance[at + j] + eps)
-        for i in range(s.rows):
+        if not s.are_given:
+            memset(total, 0, sizeof(total))
+            memset(products, 0, sizeof(products))
+            for i in range(s.rows):
+                for j in range(n):
+                    total[j] += dy[i, at + j]
+                    products[j] += dy[i, at + j] * ((x[i, at + j] - mean[at + j]) * inverse[j])
             for j in range(n):
-                total[j] += dy[i, at + j]
-                products[j] += dy[i, at + j] * ((x[i, at + j] - mean[at + j]) * inverse[j])
-        for j in range(n):
-            dshift[at + j] = total[j]
-            dscale[at + j] = products[j]
-            factor[j] = scale[at + j] * inverse[j]
-            shift[j] = total[j] / count
-            slope[j] = products[j] / count * inverse[j]
+                dshift[at + j] = total[j]
+                dscale[at + j] = products[j]
         if s.dx is not NULL:
+            for j in range(n):
+                factor[j] = scale[at + j] * inverse[j]
+                shift[j] = dshift[at + j] / count
+                slope[j] = dscale[at + j] / count * inverse[j]
             for i in range(s.rows):
                 column_gradients(
                     s.x + i * s.n + at, s.dy + i * s.n + at, s.mean + at, factor, shift, slope, s.dx + i * s.n + at, n
@@ -136,16 +145,17 @@ cdef int batch_norm_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t
     return 0
 
 cdef Py_ssize_t prepare_batch_norm_backward(str kernel, Call *call) except -1:
-    cdef const BatchNormBackward *s = <const BatchNormBackward *> call.payload
+    cdef BatchNormBackward *s = <BatchNormBackward *> call.payload
+    s.are_given = False
     divide_columns(call, s.rows, s.n, 0.7)
     return 1
 
 kernel("""batch_norm_backward(x: in (rows, n), dy: in (rows, n), scale: in (n), mean: in (n), variance: in (n),
-    dx: out (rows, n) | dy | None, dscale: out (n), dshift: out (n), eps: cell = 1e-5 > 0)
+    dx: out (rows, n) | dy | None, dscale: out (n), dshift: out (n), eps: cell = 1e-5 > 0), sums first
 
     dshift = sum(dy), dscale = sum(dy * xhat), each over the rows, xhat = (x - mean) / sqrt(variance + eps), and
     dx = scale / sqrt(variance + eps) * (dy - dshift / rows - xhat * dscale / rows).
-    """, batch_norm_backward_body, sizeof(BatchNormBackward), prepare_batch_norm_backward)
+    """, batch_norm_backward_body, sizeof(BatchNormBackward), prepare_batch_norm_backward, NULL, 1)
 
 
 cdef struct BatchNormFactors:
@@ -266,7 +276,7 @@ cdef Py_ssize_t prepare_scale_columns_backward(str kernel, Call *call) except -1
     return 1
 
 kernel("""scale_columns_backward(x: in (rows, n), dy: in (rows, n), factor: in (n), dx: out (rows, n) | dy | None,
-    dfactor: out (n), doffset: out (n) | None)
+    dfactor: out (n), doffset: out (n) | None), sums
 
     dx = dy * factor, dfactor = sum(dy * x), doffset = sum(dy), sums over the rows.
     """, scale_columns_backward_body, sizeof(ScaleColumnsBackward), prepare_scale_columns_backward)
@@ -377,7 +387,7 @@ cdef Py_ssize_t prepare_scale_columns_gradients(str kernel, Call *call) except -
     return 1
 
 kernel("""scale_columns_gradients(x: in (rows, n), dy: in (rows, n), mean: in (rows) | None, inverse: in (rows) | None,
-    dscale: out (n) | None, dshift: out (n) | None)
+    dscale: out (n) | None, dshift: out (n) | None), sums
 
     dshift = sum(dy), dscale = sum(dy * xhat), each over the rows, xhat = (x - mean) * inverse, where no mean is 0 and
     no inverse 1.

@@ -86,7 +86,7 @@ cdef Py_ssize_t prepare_parametric_backward(str kernel, Call *call) except -1:
 
 kernel("""parametric_backward(x: in (rows, n), f: in (rows, n), dy: in (rows, n), a: in (n),
     dx: out (rows, n) | dy | None, da: out (n) | None, activation: name, alpha: cell | None = None,
-    beta: cell | None = None)
+    beta: cell | None = None), sums
 
     da = the sum of dy * (f - x) over the rows, dx = dy + a * (dy * f'(x) - dy).
     """, parametric_backward_body, sizeof(ParametricBackward), prepare_parametric_backward, NULL, 1)

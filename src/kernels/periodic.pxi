@@ -99,7 +99,7 @@ cdef Py_ssize_t prepare_periodic_backward(str kernel, Call *call) except -1:
     return 1
 
 kernel("""periodic_backward(x: in (rows, n), w: in (n, k), y: in (rows, n, n_y), dy: in (rows, n, n_dy),
-    beside: in strided (rows, n) | None, dx: out (rows, n) | None, dw: out (n, k) | None, dc: out (n, k) | None)
+    beside: in strided (rows, n) | None, dx: out (rows, n) | None, dw: out (n, k) | None, dc: out (n, k) | None), sums
 
     dc = the sum of g over the rows, g = dy_sin * cos(a) - dy_cos * sin(a), dw = 2 * pi * the sum of x * g, and
     dx = 2 * pi * the sum of w * g over the waves of a column, + beside.

@@ -116,7 +116,7 @@ cdef Py_ssize_t prepare_prelu_gradient(str kernel, Call *call) except -1:
         divide_columns(call, s.rows, s.n, 0.3)
     return 1
 
-kernel("""prelu_gradient(x: in (rows, n), dy: in (rows, n), dalpha: out (n_alpha))
+kernel("""prelu_gradient(x: in (rows, n), dy: in (rows, n), dalpha: out (n_alpha)), sums
 
     dalpha = the sum of x * dy where x <= 0, over all, or over the rows of each column.
     """, prelu_gradient_body, sizeof(PReLUGradient), prepare_prelu_gradient)
