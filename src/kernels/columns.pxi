@@ -10,6 +10,9 @@ from libc.stdlib cimport calloc, free
 
 from fastnn._core.tape cimport CALL_NO_MEMORY
 
+cdef extern from "math/chains.h":
+    void end_chain(real *sums, double *totals, Py_ssize_t n, bint is_last) noexcept nogil
+
 cdef inline Py_ssize_t place_of(real code, Py_ssize_t n) noexcept nogil:
     """The code itself, or n for what is none of 0 to n - 1."""
     cdef Py_ssize_t place
@@ -127,12 +130,6 @@ cdef enum:
 cdef inline bint are_chains(Py_ssize_t rows) noexcept nogil:
     return sizeof(real) < sizeof(double) and rows > CHAIN
 
-cdef void end_chain(real *sums, double *totals, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(n):
-        totals[j] += sums[j]
-        sums[j] = 0
-
 cdef struct EmbeddingBackward:
     Input x
     Py_ssize_t x_row, x_column
@@ -141,54 +138,42 @@ cdef struct EmbeddingBackward:
     Output dtable
     Py_ssize_t rows, size, n
 
-# Of codes that have ended a chain, counts are below 0.
-cdef int sum_chains(const EmbeddingBackward *s, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef int16_t *counts = <int16_t *> calloc(end - begin, sizeof(int16_t))
+cdef int embedding_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const EmbeddingBackward *s = <const EmbeddingBackward *> call.payload
+    cdef int16_t *counts = NULL         # below 0 of codes that have ended a chain
     cdef double *totals = NULL
     cdef const real *dy
     cdef real *sums
-    cdef int16_t count
     cdef Py_ssize_t i, j, place
-    cdef int status = CALL_NO_MEMORY if counts is NULL else 0
-    for i in range(s.rows if status == 0 else 0):
-        place = place_of(s.x[i * s.x_row], s.n - 1)
-        if begin <= place < end:
-            sums, dy = s.dtable + place * s.size, s.dy + i * s.dy_row
-            for j in range(s.size):
-                sums[j] += dy[j * s.dy_column]
-            count = counts[place - begin] + 1
-            if count == 0 or count == CHAIN:
-                count = -CHAIN
+    cdef int status = 0
+    memset(s.dtable + begin * s.size, 0, (end - begin) * s.size * sizeof(real))
+    if are_chains(s.rows):
+        counts = <int16_t *> calloc(end - begin, sizeof(int16_t))
+        if counts is NULL:
+            return CALL_NO_MEMORY
+    for i in range(s.rows):
+        place = place_of(s.x[i * s.x_row], s.n - 1) - begin
+        if not 0 <= place < end - begin:
+            continue
+        sums, dy = s.dtable + (begin + place) * s.size, s.dy + i * s.dy_row
+        for j in range(s.size):
+            sums[j] += dy[j * s.dy_column]
+        if counts is not NULL:
+            counts[place] += 1
+            if counts[place] == 0 or counts[place] == CHAIN:
+                counts[place] = -CHAIN
                 if totals is NULL:
                     totals = <double *> calloc((end - begin) * s.size, sizeof(double))
                     if totals is NULL:
                         status = CALL_NO_MEMORY
                         break
-                end_chain(sums, totals + (place - begin) * s.size, s.size)
-            counts[place - begin] = count
-    for place in range(begin, end if totals is not NULL else begin):
-        if counts[place - begin] < 0:
-            for j in range(s.size):
-                s.dtable[place * s.size + j] += totals[(place - begin) * s.size + j]
+                end_chain(sums, totals + place * s.size, s.size, False)
+    for place in range(end - begin if totals is not NULL else 0):
+        if counts[place] < 0:
+            end_chain(s.dtable + (begin + place) * s.size, totals + place * s.size, s.size, True)
     free(counts)
     free(totals)
     return status
-
-cdef int embedding_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef const EmbeddingBackward *s = <const EmbeddingBackward *> call.payload
-    cdef const real *dy
-    cdef real *sums
-    cdef Py_ssize_t i, j, place
-    memset(s.dtable + begin * s.size, 0, (end - begin) * s.size * sizeof(real))
-    if are_chains(s.rows):
-        return sum_chains(s, begin, end)
-    for i in range(s.rows):
-        place = place_of(s.x[i * s.x_row], s.n - 1)
-        if begin <= place < end:
-            sums, dy = s.dtable + place * s.size, s.dy + i * s.dy_row
-            for j in range(s.size):
-                sums[j] += dy[j * s.dy_column]
-    return 0
 
 cdef Py_ssize_t prepare_embedding_backward(str kernel, Call *call) except -1:
     cdef const EmbeddingBackward *s = <const EmbeddingBackward *> call.payload
@@ -244,9 +229,9 @@ cdef int embedding_sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
                     if count % CHAIN == 0 and are_chains(s.rows):
                         if count == CHAIN:
                             memset(totals, 0, sizeof(totals))
-                        end_chain(sums, totals, n)
-            for j in range(n if count >= CHAIN and are_chains(s.rows) else 0):
-                sums[j] += totals[j]
+                        end_chain(sums, totals, n, False)
+            if count >= CHAIN and are_chains(s.rows):
+                end_chain(sums, totals, n, True)
             w = s.table + place * s.size + at
             for j in range(n):
                 w[j] = real_fma(-lr, sums[j], w[j])

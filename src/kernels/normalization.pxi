@@ -13,6 +13,9 @@ cdef extern from "math/normalization.h":
         const real *x, const real *dy, const real *mean, const real *factor, const real *shift, const real *slope,
         real *dx, Py_ssize_t n
     ) noexcept nogil
+    void add_normalized_columns(
+        const real *x, const real *dy, const real *mean, const real *inverse, real *total, real *products, Py_ssize_t n
+    ) noexcept nogil
     void add_scaled_columns(
         const real *x, const real *dy, const real *factor, real *dx, real *total, real *products, Py_ssize_t n
     ) noexcept nogil
@@ -111,9 +114,7 @@ cdef struct BatchNormBackward:
 
 cdef int batch_norm_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const BatchNormBackward *s = <const BatchNormBackward *> call.payload
-    cdef const real[:, ::1] x = input_matrix(s.x, s.rows, s.n), dy = input_matrix(s.dy, s.rows, s.n)
     cdef const real[::1] scale = input_vector(s.scale, s.n), variance = input_vector(s.variance, s.n)
-    cdef const real[::1] mean = input_vector(s.mean, s.n)
     cdef real[::1] dscale = vector(s.dscale, s.n), dshift = vector(s.dshift, s.n)
     cdef real[COLUMNS] total, products, inverse, factor, shift, slope
     cdef real count = <real> max(s.rows, 1), eps = <real> s.eps[0]
@@ -122,21 +123,23 @@ cdef int batch_norm_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t
         n = min(<Py_ssize_t> COLUMNS, behind - at)
         for j in range(n):
             inverse[j] = <real> 1 / square_root(variance[at + j] + eps)
-        if not s.are_given:
+        if s.are_given:
+            memcpy(total, s.dshift + at, n * sizeof(real))
+            memcpy(products, s.dscale + at, n * sizeof(real))
+        else:
             memset(total, 0, sizeof(total))
             memset(products, 0, sizeof(products))
             for i in range(s.rows):
-                for j in range(n):
-                    total[j] += dy[i, at + j]
-                    products[j] += dy[i, at + j] * ((x[i, at + j] - mean[at + j]) * inverse[j])
-            for j in range(n):
-                dshift[at + j] = total[j]
-                dscale[at + j] = products[j]
+                add_normalized_columns(
+                    s.x + i * s.n + at, s.dy + i * s.n + at, s.mean + at, inverse, total, products, n
+                )
+        for j in range(n):
+            dshift[at + j] = total[j]
+            dscale[at + j] = products[j]
+            factor[j] = scale[at + j] * inverse[j]
+            shift[j] = total[j] / count
+            slope[j] = products[j] / count * inverse[j]
         if s.dx is not NULL:
-            for j in range(n):
-                factor[j] = scale[at + j] * inverse[j]
-                shift[j] = dshift[at + j] / count
-                slope[j] = dscale[at + j] / count * inverse[j]
             for i in range(s.rows):
                 column_gradients(
                     s.x + i * s.n + at, s.dy + i * s.n + at, s.mean + at, factor, shift, slope, s.dx + i * s.n + at, n

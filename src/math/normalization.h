@@ -13,6 +13,17 @@ ALWAYS_INLINE void column_gradients(const real *x, const real *dy, const real *m
     for (ptrdiff_t j = 0; j < n; j++) dx[j] = factor[j] * real_fma(mean[j] - x[j], slope[j], dy[j] - shift[j]);
 }
 
+/* total += dy and products += dy * (x - mean) * inverse, of n columns of one row */
+ALWAYS_INLINE void add_normalized_columns(const real *x, const real *dy, const real *mean, const real *inverse,
+                                          real *total, real *products, ptrdiff_t n) {
+    INDEPENDENT
+    for (ptrdiff_t j = 0; j < n; j++) {
+        const real d = dy[j];
+        total[j] += d;
+        products[j] += d * ((x[j] - mean[j]) * inverse[j]);
+    }
+}
+
 /* total += dy and products += dy * x, of n columns of one row, and, where there is a dx, which may be dy,
  * dx = dy * factor. */
 ALWAYS_INLINE void add_scaled_columns(const real *x, const real *dy, const real *factor, real *dx, real *total,
