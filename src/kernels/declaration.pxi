@@ -102,7 +102,7 @@ class Declared:
             raise SyntaxError(f"no declaration of a kernel: {signature}")
         self.name, arguments, self.units, cost, times, kind = match.groups()
         self.nanoseconds, self.times, self.updates = float(cost or 0), (times or "").split(), kind == "updates"
-        self.sums = SUMS.get(kind, 0)
+        self.sums = kind if kind in SUMS else ""
         self.summary = "\n".join(line.strip() for line in summary.strip().splitlines())
         self.arguments, at, by_name = [], 0, False
         while at < len(arguments):
@@ -288,7 +288,7 @@ cdef class Kernel:
         self.first_size, self.n_sizes = word, len(sizes)
         self.units = sizes.index(declared.units) if declared.units else -1
         self.nanoseconds, self.updates, self.n_times = declared.nanoseconds, declared.updates, len(declared.times)
-        self.sums = declared.sums if item_size == sizeof(float) else 0
+        self.sums = SUMS.get(declared.sums, 0) if item_size == sizeof(float) else 0
         for i, size in enumerate(declared.times):
             self.times[i] = sizes.index(size)
         if len(sizes) > MOST_SIZES:

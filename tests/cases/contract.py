@@ -105,3 +105,32 @@ def plant(array: np.ndarray, values: tuple[float, ...]) -> np.ndarray:
         places = array.reshape(-1)[::3]
         places[...] = np.resize(values, places.size)
     return array
+
+
+def shapes_of(case: Case) -> dict[str, tuple[str, ...]]:
+    """The symbols of the shapes of all arguments."""
+    return {argument.name: argument.shape for argument in case.kernel(np.float64).__self__.declared.arguments}
+
+
+def arrays(arguments: Arguments) -> Arguments:
+    return {name: value for name, value in arguments.items() if isinstance(value, np.ndarray)}
+
+
+def scale_of(case: Case, output: str, before: Arguments, expected: np.ndarray) -> np.ndarray:
+    """The scale of an output; scales are functions of the arguments before the call."""
+    return case.scale[output](SimpleNamespace(**before)) if output in case.scale else np.abs(expected)
+
+
+def assert_close(got: np.ndarray, expected: np.ndarray, scale: np.ndarray, dtype: type) -> None:
+    """NaN and infinities stand in the same places; finite numbers differ by no more than the tolerance of the dtype."""
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(np.where(finite, 0, got), np.where(finite, 0, expected))
+    bound = tolerance(dtype) * np.broadcast_to(scale, expected.shape) + 2 * float(np.finfo(dtype).smallest_subnormal)
+    with np.errstate(invalid="ignore"):
+        excess = np.where(finite & (got != expected), np.abs(got.astype(np.float64) - expected) / bound, 0)
+    if excess.size and not excess.max() <= 1:
+        at = np.unravel_index(np.argmax(np.where(np.isnan(excess), np.inf, excess)), excess.shape)
+        raise AssertionError(
+            f"at {tuple(map(int, at))}: got {got[at]!r}, expected {expected[at]!r}, "
+            f"off by {excess[at]:.3g} times the tolerance"
+        )
