@@ -108,9 +108,12 @@ SMALL = {SHARED: "-Os", "kernel": "-Os", "cpu": "-Os", "team": "-Os", "tape": "-
 FEW_COPIES = ["--param=max-completely-peel-times=8"]
 # What whole vectors leave is done one by one: of optimizers, which run once over all parameters, up to 15 numbers.
 ONE_WIDTH = ["--param=vect-epilogues-nomask=0"]
+# Loops over what may lie apart have one form: where it mostly lies side by side, the source has another.
+ONE_STRIDE = ["-fno-version-loops-for-strides"]
 OF_FAMILIES = {
     "losses": FEW_COPIES,
     "activations": FEW_COPIES,
+    "layers": ONE_STRIDE,
     "optimizers": [*ONE_WIDTH, "--param=max-completely-peel-times=15"],
 }
 # Of code, only loops begin at addresses that processors like: that functions and branches do is 1 % of the wheel, and

@@ -46,6 +46,8 @@ CALLS = "test_calls.py::test_"
 REGIONS = "test_regions.py::test_"
 NARROW = "test_narrow.py::test_"
 BLOCKS = "test_loss_bits.py::test_a_loss_of_thousands"
+ROW_SUMS = "test_row_sums.py::test_sums_are"
+CHAINS = "test_row_sums.py::test_embeddings_add"
 LANES = "test_lanes.py::test_"
 OF_LANES = f"{LANES}kernels_of_lanes_have_the_bits"
 BOUNDS = f"{CALLS}a_number_outside_of_its_bounds_is_refused"
@@ -141,6 +143,19 @@ MUTATIONS = (
     ("kernels/loss_blocks.pxi", "[b.rows] = «end - begin ⇒ call.rows - begin»", BLOCKS),
     ("kernels/loss_blocks.pxi", "(call.sums + «i * call.sum_bytes ⇒ 0»)", BLOCKS),
     ("kernels/loss_blocks.pxi", "if «begin < end ⇒ end == 0»:", BLOCKS),
+    ("kernels/arguments.pxi", "f.size[0] > «SUM_ROWS ⇒ 2 * SUM_ROWS»:", ROW_SUMS),
+    ("kernels/sum_blocks.pxi", "[b.sizes] = «n ⇒ sizes[0] - at»", ROW_SUMS),
+    ("kernels/sum_blocks.pxi", "call.payload[a.word] + «at ⇒ 0» * step", ROW_SUMS),
+    ("kernels/sum_blocks.pxi", "if «a.strided ⇒ False»:", ROW_SUMS),
+    ("kernels/sum_blocks.pxi", "width = «1 if call.units == columns else UNIT_COLUMNS ⇒ UNIT_COLUMNS»", ROW_SUMS),
+    ("kernels/sum_blocks.pxi", "total[j + columns] + «(1 - share) ⇒ 1» * distance", ROW_SUMS),
+    ("kernels/sum_blocks.pxi", "[k.first_size + k.n_sizes] = <void *> «1 ⇒ 0»", ROW_SUMS),
+    ("kernels/normalization.pxi", "if «s.are_given ⇒ False»:\n            memcpy(center", ROW_SUMS),
+    ("kernels/columns.pxi", "if «counts[place] == 0 ⇒ False» or counts", CHAINS),
+    ("kernels/columns.pxi", "counts[place] = «-CHAIN ⇒ 0»", CHAINS),
+    ("kernels/columns.pxi", "end_chain(sums, totals + «place * s.size ⇒ 0», s.size, False)", CHAINS),
+    ("kernels/columns.pxi", "if «count >= CHAIN ⇒ False» and are_chains(s.rows):", CHAINS),
+    ("math/chains.h", "is_last ? (real)totals[j] : «0 ⇒ sums[j]»", CHAINS),
     ("math/losses.h", "s.of_rows ? s.parts : «s.parts ⇒ s.rows» * s.n", BLOCKS),
     ("gemm/narrow.c", "if (v < last || «LIKELY(is_whole) ⇒ 1») vec_store", f"{NARROW}one_pass"),
     ("gemm/narrow.c", "w = p->dx ? p->w + «first * n ⇒ first» : NULL", f"{NARROW}one_pass"),
@@ -414,6 +429,7 @@ DEFECTS = (
         f"{EQUALS}[gather", "signed integer overflow",
     ),
     ("tape/regions.pxi", "n_threads) + «n_threads + 3 ⇒ 3»)", f"{REGIONS}a_tape_of_sums", "heap-buffer-overflow"),
+    ("kernels/sum_blocks.pxi", "calloc(«count + 1 ⇒ 1», sizeof(double)", ROW_SUMS, "heap-buffer-overflow"),
 )  # fmt: skip
 
 CHANGE = re.compile(r"(.*)«(.+) ⇒ (.+)»(.*)", re.DOTALL)

@@ -37,6 +37,10 @@ def declared(case: Case) -> str:
     return case.kernel(np.float32).__self__.declared.sums
 
 
+def strided(case: Case) -> list[str]:
+    return [one.name for one in case.kernel(np.float32).__self__.declared.arguments if one.strided]
+
+
 OF_ROWS = [case for case in CASES if sums_of(case)]
 IN_BLOCKS = [case for case in OF_ROWS if declared(case)]
 
@@ -132,6 +136,7 @@ def test_sums_are_those_of_blocks_of_rows(case):
     for rows in ROWS:
         arguments = case.make(rows, width, np.float32, random(rows, width))
         got, expected = copied(arguments), of_blocks(case, copied(arguments))
+        got |= {name: np.repeat(got[name], 2, axis=1)[:, ::2] for name in strided(case) if got[name] is not None}
         case.kernel(np.float32)(**got)
         if declared(case).endswith("first"):
             twin = in_double(case, arguments)

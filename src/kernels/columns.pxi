@@ -102,8 +102,12 @@ cdef int embedding_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t e
     for i in range(begin, end):
         vector = s.table + place_of(s.x[i * s.x_row], s.n - 1) * s.size
         y = s.y + i * s.y_row
-        for j in range(s.size):
-            y[j * s.y_column] = vector[j]
+        if s.y_column == 1 and s.size > 2:
+            for j in range(s.size):
+                y[j] = vector[j]
+        else:
+            for j in range(s.size):
+                y[j * s.y_column] = vector[j]
     return 0
 
 cdef Py_ssize_t prepare_embedding_forward(str kernel, Call *call) except -1:
@@ -156,8 +160,12 @@ cdef int embedding_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t 
         if not 0 <= place < end - begin:
             continue
         sums, dy = s.dtable + (begin + place) * s.size, s.dy + i * s.dy_row
-        for j in range(s.size):
-            sums[j] += dy[j * s.dy_column]
+        if s.dy_column == 1:
+            for j in range(s.size):
+                sums[j] += dy[j]
+        else:
+            for j in range(s.size):
+                sums[j] += dy[j * s.dy_column]
         if counts is not NULL:
             counts[place] += 1
             if counts[place] == 0 or counts[place] == CHAIN:
@@ -200,9 +208,13 @@ cdef struct EmbeddingSGD:
     Number lr
     Py_ssize_t rows, size, n
 
+cdef inline bint is_at(Py_ssize_t place, real x, real code, Py_ssize_t unseen) noexcept nogil:
+    """Whether x, too, stands for the place of a code: for that of all that is unseen, also as another number."""
+    return x == code or (place == unseen and place_of(x, unseen) == unseen)
+
 cdef int embedding_sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const EmbeddingSGD *s = <const EmbeddingSGD *> call.payload
-    cdef real lr = <real> s.lr[0]
+    cdef real lr = <real> s.lr[0], code
     cdef real[SUMMED] sums
     cdef double[SUMMED] totals
     cdef const real *dy
@@ -210,8 +222,9 @@ cdef int embedding_sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
     cdef Py_ssize_t i, j, k, at, n, place, count
     cdef Py_ssize_t width = SUMMED if s.dy_column == 1 else 1       # of what lies side by side
     for i in range(s.rows):
-        place, k = place_of(s.x[i * s.x_row], s.n - 1), 0
-        while k < i and place_of(s.x[k * s.x_row], s.n - 1) != place:
+        code, k = s.x[i * s.x_row], 0
+        place = place_of(code, s.n - 1)
+        while k < i and not is_at(place, s.x[k * s.x_row], code, s.n - 1):
             k += 1
         if k < i:
             continue
@@ -221,7 +234,7 @@ cdef int embedding_sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
             memset(sums, 0, sizeof(sums))
             count = 0
             for k in range(i, s.rows):
-                if place_of(s.x[k * s.x_row], s.n - 1) == place:
+                if is_at(place, s.x[k * s.x_row], code, s.n - 1):
                     dy = s.dy + k * s.dy_row + at * s.dy_column
                     for j in range(n):
                         sums[j] += dy[j]

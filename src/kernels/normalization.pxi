@@ -41,6 +41,9 @@ cdef void divide_columns(Call *call, Py_ssize_t rows, Py_ssize_t n, double nanos
     call_divide(call, nanoseconds * rows * UNIT)
 
 
+cdef inline bint given(Py_ssize_t are_given) noexcept nogil:
+    return sizeof(real) < sizeof(double) and are_given
+
 cdef struct BatchNormForward:
     Input x, scale, shift
     Output y, mean, variance
@@ -58,7 +61,7 @@ cdef int batch_norm_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t 
     cdef Py_ssize_t at = begin * UNIT, behind = min(end * UNIT, s.n), n, i, j
     while at < behind:
         n = min(<Py_ssize_t> COLUMNS, behind - at)
-        if s.are_given:
+        if given(s.are_given):
             memcpy(center, s.mean + at, n * sizeof(real))
         else:
             memset(total, 0, sizeof(total))
@@ -123,7 +126,7 @@ cdef int batch_norm_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t
         n = min(<Py_ssize_t> COLUMNS, behind - at)
         for j in range(n):
             inverse[j] = <real> 1 / square_root(variance[at + j] + eps)
-        if s.are_given:
+        if given(s.are_given):
             memcpy(total, s.dshift + at, n * sizeof(real))
             memcpy(products, s.dscale + at, n * sizeof(real))
         else:
