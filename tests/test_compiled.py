@@ -97,6 +97,12 @@ SIDE_BY_SIDE = {"lane_mean", "lane_cross_entropy"}
 
 # What GCC does not think worth its while with few numbers in a vector, beside a pass over memory that is in vectors
 NOT_WORTH_IT = {
+    **{
+        ("embedding_backward_body", dtype, isa): "rows whose numbers do not lie side by side"
+        for dtype in ("float32", "float64")
+        for isa in ("baseline", "avx2", "avx512")
+    },
+    ("embedding_sgd_body", "float32", "baseline"): "looks for a code",
     ("embedding_sgd_body", "float64", "baseline"): "the sums of one row of a table",
     ("bound_column_norms_body", "float64", "baseline"): "a root for each column, once for all its rows",
     ("cross_entropy_labels_from_logits_body", "float64", "baseline"): "the losses of rows: each has one label",
@@ -143,6 +149,11 @@ CALLS = {
         f"{name}_body": {"pow": "the corrections, once for all parameters"}
         for name in ("adam", "nadam", "nadam_product", "radam", "adamax", "lamb", "schedule_free_adamw")
     },
+    "embedding_backward_body": {
+        **dict.fromkeys(("calloc", "free"), "once for thousands of rows"),
+        "end_chain": "once in a thousand rows",
+    },
+    "embedding_sgd_body": {"end_chain": "once in a thousand rows"},
     "ema_rate_body": {"pow": "the correction, once for all parameters"},
     "swa_rate_body": {"fmod": "whether a step counts, once for all parameters"},
 }
