@@ -1,6 +1,7 @@
 """Nets trained at once: fastnn's fit_many against one fit after another, and others.
 
-Twenty nets on several threads, and sixteen tiny ones, which one thread trains side by side in the lanes of vectors.
+Twenty nets on several threads, and sixteen tiny ones, which one thread trains side by side in the lanes of vectors:
+also with optimizers of their own, and losses that are computed net by net, against one fit after another alone.
 """
 
 import argparse
@@ -22,6 +23,13 @@ POPULATIONS = (
     (16, Workload((2, 8, 4, 2), 2000, 32, epochs=50), 1, {50: 0.4}),
 )
 
+# what tiny nets have of their own, or another loss, and at most what part of the time that takes: fastnn alone
+TINY, OF_TINY = POPULATIONS[-1][1], {
+    "rates of their own": (lambda i: {"optimizer": fastnn.SGD(0.005 * (1 + i))}, 0.6),
+    "rates of their own, Adam": (lambda i: {"optimizer": fastnn.Adam(0.001 * (1 + i))}, 0.6),
+    "smoothed labels": (lambda i: {"loss": fastnn.CrossEntropy(label_smoothing=0.1)}, 0.6),
+}  # fmt: skip
+
 Many = dict[str, Callable[[int, bool], list[list[np.ndarray]]]]  # (epochs, shuffle) -> of each net: losses, weights
 
 
@@ -34,8 +42,12 @@ def results(trainers: Sequence[Any], losses: Sequence[np.ndarray]) -> list[list[
     return [[np.asarray(own), *trainer.weights()] for own, trainer in zip(losses, trainers, strict=True)]
 
 
-def of_fastnn(workload: Workload, n: int, n_threads: int) -> Many:
-    one, many = nets(workload, n), nets(workload, n)
+def of_fastnn(
+    workload: Workload, n: int, n_threads: int, own: Callable[[int], dict[str, Any]] = lambda i: {}
+) -> Many:  # fmt: skip
+    one, many, each = nets(workload, n), nets(workload, n), [own(i) for i in range(n)]
+    for trainer, options in zip(one, each, strict=True):
+        trainer.options |= options
     models = [trainer.model for trainer in many]
     x, t = many[0].data
 
@@ -44,7 +56,7 @@ def of_fastnn(workload: Workload, n: int, n_threads: int) -> Many:
 
     def together(epochs: int, shuffle: bool) -> list[list[np.ndarray]]:
         options = many[0].options | {"n_threads": n_threads}
-        histories = fastnn.fit_many(models, x, t, epochs=epochs, shuffle=shuffle, **options)
+        histories = fastnn.fit_many(models, x, t, epochs=epochs, shuffle=shuffle, each=each, **options)
         return results(many, [np.array(history.loss) for history in histories])
 
     return {"one after another": after_another, frame.OURS: together}
@@ -120,6 +132,23 @@ def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
             workload, n = replace(workload, rows=64), min(n, 16 if n_threads == 1 else 4)  # noqa: PLW2901
         if chosen.only in f"{n} nets {workload.name}":
             population(n, workload, n_threads, at_most, chosen, report)
+    tiny = replace(TINY, rows=64) if chosen.smoke else TINY
+    for title, (own, bound) in OF_TINY.items():
+        what = f"16 nets {tiny.name}, {title}"
+        if chosen.only in what:
+            contenders = of_fastnn(tiny, 16, 1, own)
+            require_same_bits(what, tiny, 1, contenders)
+            compare(what, tiny, 1, bound, contenders, seconds(chosen), 2 if chosen.smoke else 4, report)
+
+
+def seconds(chosen: argparse.Namespace) -> float:
+    return 0.0 if chosen.smoke else 10.0 if chosen.quick else 40.0
+
+
+def require_same_bits(what: str, workload: Workload, n_threads: int, contenders: Many) -> None:
+    for shuffle in (False, True):
+        alone, many = (contenders[name](workload.epochs, shuffle) for name in ("one after another", frame.OURS))
+        same_bits(f"{what} {on(n_threads)}", alone, many)
 
 
 def population(
@@ -130,7 +159,7 @@ def population(
     chosen: argparse.Namespace,
     report: frame.Report,
 ) -> None:
-    what, how = f"{n} nets {workload.name}", on(n_threads)
+    what = f"{n} nets {workload.name}"
     left_out = {name: reason for name in LIBRARIES if (reason := missing(name))}
     contenders: Many = {}
     for name, make in LIBRARIES.items():
@@ -139,12 +168,10 @@ def population(
     verified = {name: train(1, False) for name, train in contenders.items()}
     for i in range(n):
         frame.verify(f"{what}, net {i} after 1 epoch", {name: of[i] for name, of in verified.items()}, workload.rtol)
-    for shuffle in (False, True):
-        alone, many = (contenders[name](workload.epochs, shuffle) for name in ("one after another", frame.OURS))
-        same_bits(f"{what} {how}", alone, many)
+    require_same_bits(what, workload, n_threads, contenders)
+    how = on(n_threads)
     print(f"\nverified: {how} the same bits as one after another; others agree to {workload.rtol:g} after 1 epoch")
     for epochs in sorted(at_most):
-        seconds = 0.0 if chosen.smoke else 10.0 if chosen.quick else 40.0
         bound = at_most[epochs] if n_threads in (1, 2) else None
         compare(
             what,
@@ -152,7 +179,7 @@ def population(
             n_threads,
             bound,
             contenders,
-            seconds,
+            seconds(chosen),
             2 if chosen.smoke else 4,
             report,
         )

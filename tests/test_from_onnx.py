@@ -29,6 +29,7 @@ from fastnn import (
     to_onnx,
 )
 from fastnn.formats.onnx_layers import ahead
+from fastnn.formats.onnx_probes import PROBE
 from fastnn.formats.onnx_steps import Step
 
 onnx = pytest.importorskip("onnx")
@@ -547,7 +548,7 @@ def test_embeddings_of_numbers_with_a_number_changed_are_refused_or_read_as_what
     for name in OF_NUMBERS:
         model = to_onnx(net_of(name, "float64"))
         for i, tensor in enumerate(model.graph.initializer):
-            for shift in (1, -0.25):
+            for shift in (1, -0.25, np.inf, np.nan):
                 array = numpy_helper.to_array(tensor).copy()
                 at = tuple(rng.integers(0, size) for size in array.shape)
                 own = array[at]
@@ -800,6 +801,9 @@ def hostile():
     maxima = [node("ReduceMax", "p", f"z{i}", axes=[1], keepdims=0) for i in range(500)]
     shared = [node("MatMul", "x", "w", "m"), node("Reshape", "m", "parts", "p")]
     yield written([*shared, *maxima, *sums], wide_w), r"\(ReduceMax\): its numbers, with those of the nodes before"
+    one_more = [node("Add", "w", "w", "v", "u"), node("MatMul", "x", "u", "y")]
+    yield written(one_more, {"w": W, "v": W}), r"\(Add\): operator Add has 3 inputs, expected 2"
+    yield written([node("Mul", "x", "x", "x", "y")], {}), r"\(Mul\): the product of more than two arrays"
     deep = [node("Add", "x", "x", "y0"), *(node("Mul", f"y{i}", f"y{i}", f"y{i + 1}") for i in range(60))]
     yield written(deep, {}, outputs=("y60",)), ""
 
@@ -812,6 +816,11 @@ def test_hostile_files_are_refused_and_run_nothing():
             continue
         with pytest.raises(ModelFormatError, match=message):
             from_onnx(text)
+    before = hash(PROBE.tobytes())  # with which activations are told
+    for op in ("Add", "Mul", "Max", "Relu", "Greater"):
+        with contextlib.suppress(ModelFormatError):
+            from_onnx(written([node(op, *"xxx", "y")], {}).SerializeToString())
+    assert hash(PROBE.tobytes()) == before
 
 
 def test_changed_bytes_are_refused_or_read_as_what_they_are():
@@ -833,6 +842,49 @@ def test_changed_bytes_are_refused_or_read_as_what_they_are():
         else:
             assert net.predict(np.zeros((2, net.n_in))).shape == (2, net.n_out)
     assert refused > 100
+
+
+def change(model, rng):
+    """Change an operator, what it reads, an attribute, or a number or the shape of an array."""
+    nodes, arrays = model.graph.node, model.graph.initializer
+    one, other = (nodes[rng.integers(len(nodes))] for _ in range(2))
+    kind = rng.integers(0, 6 if arrays else 4)
+    if kind == 0:
+        one.op_type = other.op_type
+    elif kind == 1 and one.input:
+        of_array = arrays and rng.random() < 0.5
+        one.input[rng.integers(len(one.input))] = (
+            arrays[rng.integers(len(arrays))].name if of_array else other.output[0]
+        )
+    elif kind == 2 and one.input:
+        del one.input[-1]
+    elif kind == 3 and one.attribute:
+        one.attribute[0].i = int(rng.integers(-2, 4))
+    elif kind > 3:
+        tensor = arrays[rng.integers(len(arrays))]
+        array = numpy_helper.to_array(tensor).copy()
+        if kind == 4:
+            wrong = rng.choice([np.nan, np.inf, 0, -1, 1e30]) if array.dtype.kind == "f" else rng.integers(0, 99)
+            array.reshape(-1)[rng.integers(array.size)] = wrong
+        else:
+            array = np.ascontiguousarray(array.T if array.ndim > 1 else array.reshape(-1, 1))
+        tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+
+
+def test_changed_graphs_are_refused_or_read_as_something_that_predicts():
+    rng, names = np.random.default_rng(0), [*ROWS_OF_LAYERS]
+    refused, n = 0, 600
+    for i in range(n):
+        model = to_onnx(net_of(names[i % len(names)], "float32"))
+        for _ in range(rng.integers(1, 3)):
+            change(model, rng)
+        try:
+            net = from_onnx(model.SerializeToString())
+        except ModelFormatError:
+            refused += 1
+        else:
+            assert net.predict(np.zeros((2, net.n_in))).shape == (2, net.n_out)
+    assert n / 4 < refused < n * 0.95
 
 
 @pytest.mark.parametrize("new", [False, True], ids=["TorchScript", "torch.export"])

@@ -63,6 +63,8 @@ OF_ROWS: dict[str, Callable[..., Any]] = {
 def compute(op: str, inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Array:
     """Return what an operator makes of arrays."""
     function = COMPUTED.get(op) or OF_ROWS[op]
+    if isinstance(function, np.ufunc) and len(inputs) != function.nin:  # one more would be written to
+        raise ValueError(f"operator {op} has {len(inputs)} inputs, expected {function.nin}")
     if op in ("Clip", "Where") or not isinstance(function, np.ufunc):
         without = ("axes", "keepdims", "noop_with_empty_axes")
         own = {name: value for name, value in attributes.items() if name not in without}

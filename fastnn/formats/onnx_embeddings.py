@@ -231,7 +231,7 @@ def _edges(begin: Array, factor: Array, low: Array, high: Array) -> Array | None
             near = np.array([end, np.nextafter(end, -np.inf, dtype=dtype), np.nextafter(end, np.inf, dtype=dtype)])
             misses = np.abs(1 / np.float64(near - begin[j, -1]) - factor[j, -1])
             grid[j, last] = near[np.nanargmin(misses)]
-    if (np.diff(grid, axis=1) <= 0).any():
+    if (np.diff(grid, axis=1) <= 0).any() or not np.isfinite(factor).all():
         return None
     expected = [np.asarray(one, dtype) for one in parts_of(grid, dtype)]
     is_close = np.abs(expected[1] - factor) <= 4 * np.finfo(dtype).eps * factor

@@ -25,6 +25,7 @@ def _moderate() -> Array:
 
 PROBE = _both([1e-9, 0.004, 0.03, 0.4, 1.0, 1.3, 2.2, 3.1, 5.0, 8.7, 19.0, 70.0, 3e3, 1e7, 1e30])
 _ROWS = _moderate()
+PROBE.flags.writeable = _ROWS.flags.writeable = False
 MODERATE = len(_ROWS)  # of the rows: that many, the first ones
 
 

@@ -350,7 +350,7 @@ class _Reader:
         elif not any(isinstance(one, Step) for one in inputs):
             made = [self._folded(node.op_type, inputs, attributes, where)]
         else:
-            made = self._of_codes(node, inputs, self._of_rows(node, inputs, attributes, where))
+            made = self._of_codes(node, inputs, self._known(node, inputs, attributes, where))
         for one, value in zip(node.output, made, strict=False):
             if one:
                 self._values[one] = value
@@ -382,6 +382,15 @@ class _Reader:
         except Unknown:
             raise ModelFormatError(f"{where}: operator {op} of constants is not known") from None
         except (ValueError, TypeError, IndexError, OverflowError, KeyError, AttributeError, MemoryError) as error:
+            raise ModelFormatError(f"{where}: {error}") from None
+
+    def _known(self, node: Any, inputs: list[Any], attributes: dict[str, Any], where: str) -> list[Any]:
+        """Return what a node makes of rows; what is wrong with its inputs, as infinite sizes, is its error."""
+        try:
+            return self._of_rows(node, inputs, attributes, where)
+        except ModelFormatError:
+            raise
+        except (ValueError, TypeError, IndexError, OverflowError, KeyError, AttributeError) as error:
             raise ModelFormatError(f"{where}: {error}") from None
 
     def _of_rows(self, node: Any, inputs: list[Any], attributes: dict[str, Any], where: str) -> list[Any]:

@@ -264,13 +264,12 @@ def _found(group: _Group, dtype: str) -> tuple[Found | None] | None:
     if group.is_affine:
         return None
     for kind, given, name, constants in _of_numbers(y, numbers, dtype):
-        if not _is_same(group, name, constants, dtype):
-            continue
         try:
             kind(*given)
-        except ValueError:
+        except ValueError:  # numbers that it does not take, of which its formula may be none
             continue
-        return ((kind, given, {}),)
+        if _is_same(group, name, constants, dtype):
+            return ((kind, given, {}),)
     return None
 
 
