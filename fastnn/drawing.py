@@ -19,6 +19,7 @@ GREY = "#808080"
 SEQUENTIAL = "Blues"  # matplotlib's colour maps: lightness alone says how much
 DIVERGING = "PuOr"
 POINTS = 4000  # that a picture shows of many rows
+BEST = {"loc": "best"}  # of a legend: said, since where it is a default a loaded machine makes matplotlib warn of it
 _LONGEST = 28  # letters of a name beside an axis
 
 

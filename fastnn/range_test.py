@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn.arena import Array
 from fastnn.checks import count, number, number_of, shown
-from fastnn.drawing import GREY, axes, color
+from fastnn.drawing import BEST, GREY, axes, color
 from fastnn.losses import Loss
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer
@@ -74,7 +74,7 @@ class RangeTest:
             ax.set_ylim(low - 0.1 * (high - low), high + 0.5 * (high - low))
         ax.set_xlabel("learning rate")
         ax.set_ylabel("loss")
-        ax.legend()
+        ax.legend(**BEST)
         return ax
 
 

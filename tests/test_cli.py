@@ -146,7 +146,7 @@ def test_arrays_are_tables(tmp_path):
 BROKEN = [
     ("a.csv", b"", "is empty"),
     ("a.csv", b"a,b\n", "has no rows"),
-    ("a.csv", b"a,b\n1,2\n3\n", "line 3: 1 fields, expected 2"),
+    ("a.csv", b"a,b\n1,2\n3\n", "line 3: 1 field, expected 2"),
     ("a.csv", b"a,b\n1,2\n\n3,4,5\n", "line 4: 3 fields"),
     ("a.csv", b'a,b\n1,"2\n', "line 2: unexpected end of data"),
     ("a.csv", b"a,a\n1,2\n", "more than one column named 'a'"),
@@ -496,6 +496,8 @@ def test_truth_values_are_those_of_all_formats(learnt, tmp_path, capsys):
     [
         (1, ["--target", "cost"], "lacks the column 'cost'"),
         (2, ["--target", "price", "--folds", "1"], "--folds is 1"),
+        (2, ["--target", "price", "--target", "rooms"], "--target is given twice, 'price' and 'rooms': leave one of"),
+        (2, ["--target", "price", "--folds", "3", "--folds", "3"], "--folds is given twice, 3 and 3"),
         (1, ["--target", "price", "--folds", "50"], "too few for 50 folds"),
         (2, ["--target", "price", "--weight", "town"], "'town' holds no numbers"),
         (2, ["--target", "price", "--delimiter", "::"], "expected one letter"),

@@ -3,6 +3,7 @@
 import itertools
 import re
 import runpy
+import time
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from fastnn import (
     drawing,
     plots,
 )
+from fastnn.range_test import RangeTest
 
 pytestmark = pytest.mark.once
 
@@ -223,6 +225,15 @@ def test_history_plot(name):
     ax = figure.add_axes((0.1, 0.1, 0.8, 0.8))
     assert history(**LOGGED[name]).plot(ax) is ax
     assert all(own.get_position().y0 >= 0.09 and own.get_position().y1 <= 0.91 for own in figure.axes)
+
+
+def test_places_of_legends_may_take_long_to_find(monkeypatch):
+    """Matplotlib warns of a place that nobody asked for, where the search takes a second: as on a loaded machine."""
+    found = RangeTest(np.geomspace(1e-3, 1, 20), np.linspace(2, 1, 20))
+    drawn = [draw() for draw in (*OF_PREDICTIONS.values(), history(**LOGGED["many"]).plot, found.plot)]
+    monkeypatch.setattr(time, "perf_counter", itertools.count(step=10).__next__)
+    for ax in drawn:
+        ax.figure.canvas.draw()
 
 
 def labels(ax):

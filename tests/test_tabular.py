@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler  # noqa: E402
 from fastnn import MeanOfMembers  # noqa: E402
 from fastnn.sklearn import TabularClassifier, TabularRegressor  # noqa: E402
 from fastnn.sklearn.calibration import at_temperature, of_mean, temperature_for  # noqa: E402
+from fastnn.sklearn.frames import as_table  # noqa: E402
 from fastnn.sklearn.plans import weighted_quantiles  # noqa: E402
 from fastnn.sklearn.preprocessing import Preprocessing  # noqa: E402
 from fastnn.sklearn.recipes import PRESETS  # noqa: E402
@@ -173,6 +174,12 @@ def test_dates_beyond_nanoseconds_are_read_as_they_are():
         assert "sine of the day" not in plans["far"].parts + plans["noon"].parts
         assert {"sine of the day", "cosine of the day"} <= {*plans["moment"].parts, *plans["zone"].parts}
         assert plans["one"].said == "a mark where it is missing"
+    pa = pytest.importorskip("pyarrow")
+    zone = frame[["zone"]]
+    expected = Preprocessing().fit(zone).transform(zone)
+    of_arrow = zone.astype(pd.ArrowDtype(pa.timestamp("us", tz="Europe/Berlin")))
+    for given in (pl.from_pandas(zone), zone.astype(object), of_arrow, pa.Table.from_pandas(zone)):
+        np.testing.assert_array_equal(Preprocessing().fit(as_table("", given)).transform(as_table("", given)), expected)
     dates = pl.DataFrame({"day": frame["far"].dt.date.tolist()})
     assert dates.schema["day"] == pl.Date
     assert Preprocessing().fit(dates).plans[0].parts == plans["far"].parts

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from fastnn import __version__, interrupts, show_config
-from fastnn.cli.errors import DONE, FAILED, CommandError
+from fastnn.cli.errors import DONE, FAILED, CommandError, OptionError
 from fastnn.cli.files import FORMATS
 from fastnn.demo import demo
 from fastnn.formats import ModelFormatError
@@ -44,6 +44,10 @@ class _Parser(argparse.ArgumentParser):
     module: str | None = None
     reads = writes = False
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.register("action", None, _Once)
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         if self.module is not None:
             module, self.module = _module(self.module), None
@@ -56,6 +60,18 @@ class _Parser(argparse.ArgumentParser):
                 self.add_argument("--force", action="store_true", help="replace the file that is there")
             _add_debug(self)
         return super().parse_known_args(args, namespace)
+
+
+class _Once(argparse.Action):
+    """What keeps the value of an option, which argparse would let a second one replace."""
+
+    given: str | None = None
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        if self.given is not None and option_string is not None:
+            raise OptionError(f"{option_string} is given twice, {self.given!r} and {values!r}: leave one of them out")
+        self.given = values
+        setattr(namespace, self.dest, values)
 
 
 def _module(name: str) -> ModuleType:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.checks import number_of
 from fastnn.cli import files, models
 from fastnn.cli.errors import DONE, CommandError, told
 from fastnn.cli.kinds import Found, require_columns, typed
@@ -79,7 +80,7 @@ def run(asked: argparse.Namespace) -> int:
         _require(known, name)
         with told(f"{source.path}: the target {name!r}: "):
             scores = report.of_numbers(column.numbers[known], found[known])
-    print(f"{source.path}: {len(known):,} rows with a target {name!r}")
+    print(f"{source.path}: {number_of(len(known), 'row')} with a target {name!r}")
     for line in text_table(["", "value"], [[what, f"{value:.4g}"] for what, value in scores.items()], 1):
         print(line)
     if sure:

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from fastnn.checks import shown
+from fastnn.checks import number_of, shown
 from fastnn.cli.errors import CommandError, OptionError
 
 ROWS = 8192  # of a block
@@ -212,8 +212,8 @@ class Separated(Source):
                     break
                 if len(row) != n:
                     raise CommandError(
-                        f"{self.path}, line {self._line}: {len(row)} fields, expected {n}, as many as the first line "
-                        "has names (a field with a delimiter in it stands between quotes)"
+                        f"{self.path}, line {self._line}: {number_of(len(row), 'field')}, expected {n}, as many as the "
+                        "first line has names (a field with a delimiter in it stands between quotes)"
                     )
                 rows.append(row)
                 lines.append(self._line)

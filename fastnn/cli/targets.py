@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.checks import number_of
 from fastnn.cli.errors import CommandError
 from fastnn.cli.kinds import truths_in
 from fastnn.sklearn.frames import Column
@@ -85,7 +86,7 @@ def _of_numbers(where: str, column: Column, task: str) -> Target:
         raise CommandError(f"{where} is {'infinite in some rows' if len(values) else 'missing in all rows'}")
     whole = bool((values == np.floor(values)).all() and np.abs(values).max() < _EXACT)
     few = whole and (len(values) == 2 or (len(values) <= _MOST_CLASSES and len(y) >= _OFTEN * len(values)))
-    of_classes, why = few, f"{len(values):,} {'whole ' if whole else ''}numbers"
+    of_classes, why = few, number_of(len(values), "whole number" if whole else "number")
     if task == "classification" and (values != np.floor(values)).any():
         odd = values[values != np.floor(values)][0]
         raise CommandError(

@@ -83,7 +83,8 @@ def run(asked: argparse.Namespace) -> int:
     why = f"({target.why}: --task says otherwise)"
     print(f"{whole.path}: {number_of(whole.rows, 'row')}; {asked.target!r} is {kind} {why}")
     if len(target.known) < whole.rows:
-        print(f"{whole.rows - len(target.known):,} rows without a target are left out")
+        n = whole.rows - len(target.known)
+        print(f"{number_of(n, 'row')} without a target {'is' if n == 1 else 'are'} left out")
     with told():
         model = _report(asked, x, target, weight, whole.hints)
     model.target_name_ = asked.target
@@ -155,7 +156,8 @@ def _report(asked: argparse.Namespace, x: Any, target: Any, weight: Any, hints: 
     if asked.folds:
         few = classes is not None and np.bincount(np.searchsorted(classes, y)).min() < asked.folds
         if len(y) < 2 * asked.folds:
-            raise CommandError(f"{len(y)} rows are too few for {asked.folds} folds: --folds 0 trains without a score")
+            few_rows = f"{number_of(len(y), 'row')} {'is' if len(y) == 1 else 'are'} too few"
+            raise CommandError(f"{few_rows} for {asked.folds} folds: --folds 0 trains without a score")
         splitter = KFold if classes is None or few else StratifiedKFold
         splits = list(splitter(asked.folds, shuffle=True, random_state=asked.seed).split(np.zeros((len(y), 1)), y))
     ours, base = [], []

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastnn.arrays import as_array, check_lengths
 from fastnn.checks import count, number_of
-from fastnn.drawing import GREY, MARKERS, POINTS, SEQUENTIAL, axes, color, cut, panels, say_nothing
+from fastnn.drawing import BEST, GREY, MARKERS, POINTS, SEQUENTIAL, axes, color, cut, panels, say_nothing
 from fastnn.model import Model
 from fastnn.plots.data import class_names, classes_of, outputs_of, probabilities, require_net
 
@@ -200,5 +200,5 @@ def plot_residuals(net: Model, x: ArrayLike, y: ArrayLike, names: Sequence[Any] 
     ax.set_xlabel("prediction")
     ax.set_ylabel("target - prediction")
     if n <= 12:
-        ax.legend(fontsize="small", framealpha=0.8)
+        ax.legend(fontsize="small", framealpha=0.8, **BEST)
     return ax

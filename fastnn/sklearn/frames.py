@@ -227,7 +227,7 @@ def of_pandas(series: Any, where: str) -> Column:
         values = [value if isinstance(value, _LABELS) else str(value) for value in categories.tolist()]
         return Column("category", None, codes, values)
     kind = getattr(dtype, "kind", "O")
-    if getattr(dtype, "tz", None) is not None:
+    if getattr(getattr(dtype, "pyarrow_dtype", dtype), "tz", None) is not None:
         return dates_in(series.dt.tz_localize(None).to_numpy(), where)
     if kind in "iuf":
         whole = series.to_numpy(np.int64 if kind == "i" else np.uint64, na_value=0) if kind in "iu" else None

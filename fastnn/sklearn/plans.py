@@ -307,6 +307,10 @@ class CategoryPlan(Plan):
         if self.kinds != {"text"} and self.kinds != {"number"}:
             raise self._refuse(f"holds {' and '.join(_KINDS[kind] for kind in sorted(self.kinds))}")
         if self.kinds == {"text"}:
+            try:
+                "".join(self.values).encode()
+            except UnicodeEncodeError:
+                raise self._refuse("holds halves of letters, which are no text of Unicode") from None
             if self.missing and "" in self.values:
                 raise self._refuse('holds the text "" beside missing values, both of them given as ""')
             return "text"

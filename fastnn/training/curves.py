@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import isfinite, log10
 from typing import Any
 
-from fastnn.drawing import GREY, axes, color, cut, panels, say_nothing, spans_decades, whole_numbers
+from fastnn.drawing import BEST, GREY, axes, color, cut, panels, say_nothing, spans_decades, whole_numbers
 
 _PANEL = 2.0  # inches that each panel behind the first makes the figure higher
 _MARKED = 24  # epochs up to which each is marked by a point
@@ -54,7 +54,7 @@ def plot(curves: Curves, ax: Any, epochs: Sequence[int] | None = None, best: int
         ax.plot([at[best]], [curves[watched][best]], "o", label=label, **dot)
     for own in drawn:
         if len(own.get_lines()) > 1 + (best is not None):
-            own.legend(fontsize="small", framealpha=0.8)
+            own.legend(fontsize="small", framealpha=0.8, **BEST)
     whole_numbers(ax.xaxis)
     drawn[-1].set_xlabel("epoch")
     return ax
