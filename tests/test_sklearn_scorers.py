@@ -73,6 +73,16 @@ WRONG = {
 }
 
 
+@pytest.mark.parametrize(("make", "y"), [(MLPRegressor, X[:, 0]), (TabularRegressor, X[:, 0]), (MLPClassifier, BINARY)])
+def test_scorers_of_probabilities_that_are_not_there_are_told(make, y):
+    stops = {} if make is TabularRegressor else {"early_stopping": True}
+    stops |= {"loss": "hinge"} if make is MLPClassifier else {}
+    name, kind = make.__name__, "binary" if make is MLPClassifier else "continuous"
+    expected = f"{name}: scoring='neg_log_loss' cannot score {kind} targets: {name} has none .*predict_proba. Expected"
+    with pytest.raises(ValueError, match=expected):
+        make(scoring="neg_log_loss", **stops).fit(X, y)
+
+
 @pytest.mark.parametrize("case", WRONG)
 def test_scorers_that_cannot_score_such_targets_are_told(case):
     scoring, y, message = WRONG[case]

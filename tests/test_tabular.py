@@ -160,7 +160,8 @@ def test_what_becomes_of_a_row_does_not_depend_on_the_others():
     whole = model.predict(frame)
     np.testing.assert_allclose([model.predict(frame[i : i + 1])[0] for i in range(20)], whole[:20], rtol=1e-5)
     np.testing.assert_allclose(model.explain(frame[1:2]).prediction, whole[1], rtol=1e-5)
-    np.testing.assert_allclose(model.explain(frame.iloc[1].to_dict()).prediction, whole[1], rtol=1e-5)
+    for row in (frame.iloc[1].to_dict(), frame.iloc[1]):
+        np.testing.assert_allclose(model.explain(row).prediction, whole[1], rtol=1e-5)
 
 
 def test_dates_beyond_nanoseconds_are_read_as_they_are():

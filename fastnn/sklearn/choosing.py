@@ -70,12 +70,20 @@ class Score:
             with _ONE, warnings.catch_warnings():
                 warnings.simplefilter("ignore", UndefinedMetricWarning)  # LastBest says it once
                 return as_score(self._scorer(judged, judged.rows, targets, **self._weights))
+        except AttributeError as error:  # of a scorer for classes, which asks for probabilities
+            if not isinstance(self._of.scoring, str):
+                raise
+            raise self._cannot(targets, error) from error
         except ValueError as error:
             if not self._lacks:
-                expected = "a scorer for such targets, or a function scoring(net, X, y)"
-                raise cannot_score(self._of._name, self._of.scoring, targets, "", expected, error) from error
+                raise self._cannot(targets, error) from error
             self.why += f": {error}"
             return float("nan")
+
+    def _cannot(self, targets: Any, error: Exception) -> ValueError:
+        expected = "a scorer for such targets, or a function scoring(net, X, y)"
+        said = ValueError(str(error).replace(type(self._judged).__name__, self._of._name))
+        return cannot_score(self._of._name, self._of.scoring, targets, "", expected, said)
 
 
 def _rows_as_given(estimator: Tabular, validation: Any) -> Any:

@@ -56,8 +56,9 @@ class Explanation:
 
 
 def one_row(row: Any, names: Sequence[str]) -> NDArray[np.object_]:
-    """Return a row of a table, (1, columns), of numbers and texts in the order of the columns or a dict of them."""
+    """Return a row of a table, (1, columns): of values in the order of the columns, of a dict or a series of pandas."""
     if hasattr(row, "keys"):
+        row = {str(name): value for name, value in row.items()}
         missing = [name for name in names if name not in row]
         odd = [name for name in row if name not in names]
         if odd:

@@ -55,4 +55,4 @@ def as_score(found: Any) -> float:
 def cannot_score(estimator: str, scoring: Any, y: Any, where: str, expected: str, error: Exception) -> ValueError:
     """Return the error for a scorer that has raised one."""
     what = f"{estimator}: scoring={scoring!r} cannot score {type_of_target(y)} targets{where}"
-    return ValueError(f"{what}: {error}. Expected {expected}")
+    return ValueError(f"{what}: {str(error).rstrip('.')}. Expected {expected}")

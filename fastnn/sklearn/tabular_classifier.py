@@ -219,7 +219,7 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
         Parameters
         ----------
         row : one row
-            A frame with one row, numbers and texts in the order of the columns, or a dict by their names.
+            A frame with one row, numbers and texts in the order of the columns, or a dict or series by their names.
         target : label or None
             The class; None is the one that is predicted.
         """

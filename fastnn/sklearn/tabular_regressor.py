@@ -197,7 +197,7 @@ class TabularRegressor(RegressorMixin, Sized):  # type: ignore[misc]
         Parameters
         ----------
         row : one row
-            A frame with one row, numbers and texts in the order of the columns, or a dict by their names.
+            A frame with one row, numbers and texts in the order of the columns, or a dict or series by their names.
         target : int
             Which target, where there are several.
         """

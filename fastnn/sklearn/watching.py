@@ -126,7 +126,9 @@ class Scorer:
         more = {"sample_weight": rows.weight} if rows.weight is not None and self._takes_weights else {}
         try:
             found = self._score(estimator, x, y, **more)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
+            if isinstance(error, AttributeError) and not isinstance(self._scoring, str):  # of what a function does
+                raise
             raise cannot_score(type(self._of).__name__, self._scoring, y, where, self._others(), error) from error
         return as_score(found)
 
