@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -581,10 +582,14 @@ def test_standard_input_and_output(tables, trained, capsysbinary, monkeypatch):
 def run_alone(start, arguments, *folders):
     """Run the command in a process of its own, which finds modules in these folders first."""
     path = [*map(str, folders), str(Path(fastnn.__file__).parents[1])]
-    return subprocess.run(
-        [sys.executable, *map(str, start), *map(str, arguments)], check=False, capture_output=True, text=True,
-        timeout=100, env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
-    )  # fmt: skip
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may ignore it
+    try:
+        return subprocess.run(
+            [sys.executable, *map(str, start), *map(str, arguments)], check=False, capture_output=True, text=True,
+            timeout=100, env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
