@@ -277,7 +277,8 @@ def test_nets_of_several_kinds_and_settings_are_told_apart(taken):
     assert taken == [16] * IS_WIDE
 
 
-def test_what_goes_wrong_in_one_net_is_its_own(taken):
+@pytest.mark.parametrize("rates", [[0.01] * 9, np.linspace(0.01, 0.02, 9).tolist()], ids=["one rate", "its own rate"])
+def test_what_goes_wrong_in_one_net_is_its_own(rates, taken):
     """NaN in its data; a loss that is infinite, at once or in the last step: the others are as each alone."""
 
     def make():
@@ -290,20 +291,20 @@ def test_what_goes_wrong_in_one_net_is_its_own(taken):
 
     with_nan = X.copy()
     with_nan[50, 1] = np.nan
-    each = [{"x": with_nan} if i == 4 else {} for i in range(9)]
+    each = [{"x": with_nan if i == 4 else X, "optimizer": SGD(rate)} for i, rate in enumerate(rates)]
     together, alone, before = make(), make(), make()
     message = re.escape("models[2]: the loss became inf in epoch 1, batch ")
     with pytest.raises(FloatingPointError, match=message) as raised:
-        fit_many(together, X, NUMBERS, "mse", SGD(0.01), 20, each=each, n_threads=1)
+        fit_many(together, X, NUMBERS, "mse", epochs=20, each=each, n_threads=1)
     assert "(also: models[4], models[7])" in str(raised.value)
     for i, (net, same) in enumerate(zip(together, alone, strict=True)):
         if i in (2, 4, 7):
             assert net.params.tobytes() == before[i].params.tobytes()
             with pytest.raises((FloatingPointError, ValueError)):
-                same.fit(X if i != 4 else with_nan, NUMBERS, "mse", SGD(0.01), 20)
+                same.fit(**each[i], y=NUMBERS, loss="mse", epochs=20)
             assert net.history.ended == same.history.ended
         else:
-            assert net.history.loss == same.fit(X, NUMBERS, "mse", SGD(0.01), 20).loss
+            assert net.history.loss == same.fit(**each[i], y=NUMBERS, loss="mse", epochs=20).loss
             assert net.params.tobytes() == same.params.tobytes()
     assert taken == [8, 6] * IS_WIDE
 
@@ -329,7 +330,9 @@ def test_parameters_that_overflow_in_the_last_step(taken, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers here")
-def test_ctrl_c_leaves_all_of_them_behind_a_batch(taken):
+@pytest.mark.parametrize("rates", [[1e-3] * 16, np.linspace(1e-3, 2e-3, 16).tolist()], ids=["one rate", "its own rate"])
+def test_ctrl_c_leaves_all_of_them_behind_a_batch(rates, taken):
+    each = [{"optimizer": Adam(rate)} for rate in rates]
     together, alone = nets(16, *layers_of("tanh", 2)), nets(16, *layers_of("tanh", 2))
 
     def interrupt(*given):
@@ -339,7 +342,7 @@ def test_ctrl_c_leaves_all_of_them_behind_a_batch(taken):
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.3)
         with pytest.raises(KeyboardInterrupt):
-            fit_many(together, X, NUMBERS, "mse", "adam", 10_000_000, n_threads=1)
+            fit_many(together, X, NUMBERS, "mse", epochs=10_000_000, each=each, n_threads=1)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -347,10 +350,10 @@ def test_ctrl_c_leaves_all_of_them_behind_a_batch(taken):
     steps = {int(net._trainer.state.memories.items()[0][1]["step"][0]) for net in together[: 16 if IS_WIDE else 1]}
     assert len(steps) == 1
     done = steps.pop()
-    for net, same in zip(together[: 16 if IS_WIDE else 1], alone, strict=False):
+    for net, same, own in zip(together[: 16 if IS_WIDE else 1], alone, each, strict=False):
         assert net.history.ended == f"stopped: after {len(net.history):,} epochs, with the fits beside it"
         assert 0 <= done - 5 * len(net.history) <= 5  # of 5 batches each
-        assert net.history.loss == same.fit(X, NUMBERS, "mse", "adam", len(net.history)).loss
+        assert net.history.loss == same.fit(X, NUMBERS, "mse", epochs=len(net.history), **own).loss
         if done == 5 * len(net.history):
             assert net.params.tobytes() == same.params.tobytes()
 
