@@ -49,8 +49,9 @@ def fit_many(
 
     Every net is trained by one thread, as ``model.fit(..., n_threads=1)`` would, to the same bits. The calling thread
     waits meanwhile. Small nets of the same shape, 12 or more for each thread, run 16 at a time in the lanes of vectors,
-    about three times as fast, or twice with rates or other settings of optimizers of their own: of Dense layers up to 8
-    units wide, in float32, with arrays of up to 8 columns, where nothing is asked for but epochs and batches.
+    about three times as fast, or twice with weights of rows, or rates and other settings of optimizers of their own: of
+    Dense layers up to 8 units wide, in float32, with arrays of up to 8 columns, where nothing else is asked for but
+    epochs and batches.
 
     Parameters
     ----------

@@ -161,7 +161,6 @@ ALONE = {
     "frozen": ([lambda: Dense(4, trainable=False), lambda: Dense(2)], COUNTS),
     "few steps": (DENSE, {"epochs": 9}),
     "no epochs": (DENSE, {"epochs": 0}),
-    "sample_weight": (DENSE, {**COUNTS, "sample_weight": np.linspace(0.5, 1.5, 150)}),
     "validation_data": (DENSE, {**COUNTS, "validation_data": (X[:9], NUMBERS[:9])}),
     "validation_split": (DENSE, {**COUNTS, "validation_split": 0.2}),
     "callbacks": (DENSE, {**COUNTS, "callbacks": [lambda net, epoch, logs: epoch == 3]}),
@@ -173,8 +172,7 @@ ALONE = {
     "average": (DENSE, {**COUNTS, "optimizer": Adam(average=fastnn.EMA(0.9))}),
     "norms": (DENSE, {**COUNTS, "optimizer": "lamb"}),
     "whole fits": (DENSE, {"epochs": 50, "batch_size": None, "optimizer": "lbfgs"}),
-    "weights of outputs": (DENSE, {**COUNTS, "loss": fastnn.MSE(output_weights=[1, 2])}),
-    "targets that are missing": (DENSE, {**COUNTS, "loss": fastnn.MSE(missing="ignore")}),
+    "a loss of one's own": (DENSE, {**COUNTS, "loss": type("Own", (fastnn.MSE,), {})()}),
 }
 
 
@@ -245,6 +243,23 @@ def test_each_may_have_an_optimizer_of_its_own(taken):
             expected = [net.fit(X, y, loss, rule, epochs) for net, rule in zip(alone, rules, strict=True)]
             assert_same(together, alone, histories, expected)
     assert taken == [8] * 6 * IS_WIDE
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "more"),
+    [
+        ("mse", NUMBERS, {"sample_weight": np.linspace(0, 1.5, 150)}),
+        (fastnn.MSE(output_weights=[1, 2]), NUMBERS, {}),
+        (fastnn.MAE(missing="ignore"), np.where(NUMBERS > 1, np.nan, NUMBERS), {"sample_weight": np.ones((150, 2))}),
+        ("cross_entropy", LABELS, {"class_weight": {0: 2.0}}),
+        (CrossEntropy(class_weight="balanced", ignore_index=1), LABELS, {}),
+    ],
+    ids=["rows", "outputs", "missing", "class_weight", "classes"],
+)
+def test_weights_of_rows_classes_and_outputs(loss, y, more, taken):
+    layers = layers_of("relu", 3, "softmax") if y is LABELS else layers_of("tanh", 2)
+    assert_same(*fits(lambda: nets(7, *layers), X, y, loss=loss, optimizer="adam", epochs=12, **more))
+    assert taken == [7] * IS_WIDE
 
 
 def test_losses_net_by_net_are_for_few_outputs_and_with_steps_net_by_net_for_narrow_layers(taken):

@@ -73,7 +73,8 @@ class Lanes:
         self._index, self._cursor = np.tile(np.arange(len(x)), (NETS, 1)), np.zeros(1, np.int64)
         self._values, self._sum = np.zeros(NETS), np.zeros(1)
         self._x, self._targets = _sets([fit.fitting.data[0] for fit in fits]), [fit.fitting.data[1] for fit in fits]
-        self._losses_in_lanes = has_lanes(fits[0].loss, self._targets[0])
+        self._weights = [fit.fitting.data[2] for fit in fits]
+        self._losses_in_lanes = has_lanes(fits[0].loss, self._targets[0]) and self._weights[0] is None
 
     def _memory_of(self, fit: LaneFit, params: Array, grads: Array) -> dict[str, Array]:
         return {"params": params, "grads": grads, **fit.rule._remembers(params)}
@@ -198,17 +199,25 @@ class Lanes:
 
     def _each_value_and_grad(self, y: Array, gather: Tape, tape: Tape) -> Array:
         """Record the losses net by net, and return the gradient of y."""
-        (rows, n, _), k, dy = y.shape, self._k, self._room(*y.shape)
+        (rows, n, _), dy = y.shape, self._room(*y.shape)
         own, slopes = self._room(NETS, rows, n), self._room(NETS, rows, n)
         self._turn(y.reshape(-1, NETS), _flat(own), tape)
-        for i, (fit, target) in enumerate(zip(self._fits, self._targets, strict=True)):
-            t = np.zeros((rows, *target.shape[1:]), target.dtype)
-            bring = k.gather_labels if target.ndim == 1 else k.gather_rows
-            bring(target, self._index[i], self._cursor, t, gather)
-            fit.loss.compute(own[i], t, None, slopes[i], self._values[i : i + 1], tape)
+        for i, fit in enumerate(self._fits):
+            t, w = (self._brought(data[i], i, rows, gather) for data in (self._targets, self._weights))
+            fit.loss.compute(own[i], t, w, slopes[i], self._values[i : i + 1], tape)
         self._turn(_flat(slopes), dy.reshape(-1, NETS), tape)
         kernels.float64.guard_numbers(self._values[: len(self._fits)], tape)
         return dy
+
+    def _brought(self, data: Array | None, i: int, rows: int, tape: Tape) -> Any:
+        """Record what brings the rows of one net, and return where to."""
+        if data is None:
+            return None
+        into = np.zeros((rows, *data.shape[1:]), data.dtype)
+        (self._k.gather_labels if data.ndim == 1 else self._k.gather_rows)(
+            data, self._index[i], self._cursor, into, tape
+        )
+        return into
 
     def _turn(self, a: Array, b: Array, tape: Tape) -> None:
         """Record b = a.T, of matrices of which one has lanes as columns, and the other as rows."""

@@ -82,10 +82,11 @@ def _kind_of(trainer: Trainer, x: Any, y: Any, loss: Any, optimizer: Any, **opti
         return None
     if rows >= _DOT_ROWS and any(n_in == 1 and n_out <= _DOT_COLUMNS for n_in, n_out in pairwise(widths)):
         return None
-    settings, in_lanes = _settings_of(rule), has_lanes(chosen, y)
+    settings, weighs = _settings_of(rule), asked.weighs or chosen.weighs()
+    in_lanes = has_lanes(chosen, y) and not weighs
     if not in_lanes and rows * widths[-1] > _MOST_OUTPUTS:
         return None
-    kind = (*map(_described, row), x.shape, y.shape, y.dtype, asked.epochs, asked.batch_size, asked.shuffle)
+    kind = (*map(_described, row), x.shape, y.shape, y.dtype, asked.epochs, asked.batch_size, asked.shuffle, weighs)
     is_wide = not in_lanes and sum(widths) > _MOST_MEAN_WIDTH * len(widths)
     return (*kind, _settings_of(chosen), settings if is_wide else None), settings
 
@@ -95,8 +96,8 @@ def _settings_of(part: Any) -> str:
 
 
 def _is_kernels(loss: Any) -> bool:
-    """Whether a loss is a kernel that reads outputs and targets alone."""
-    return is_ours(type(loss)) and isinstance(loss, Reduced) and not loss.weighs()
+    """Whether a loss is a kernel that reads outputs, targets and weights alone."""
+    return is_ours(type(loss)) and isinstance(loss, Reduced)
 
 
 def _is_possible(layer: Any) -> bool:
@@ -289,9 +290,8 @@ class LaneFit(Fit):
 
     def is_like(self, other: LaneFit) -> bool:
         """Whether the same steps can train both."""
-        mine, others = self.fitting.data, other.fitting.data
-        same_data = all(a.shape == b.shape and a.dtype == b.dtype for a, b in zip(mine[:2], others[:2], strict=True))
-        is_usual = mine[2] is None and _is_kernels(self.loss) and all(map(_is_possible, self.row))
+        same_data = all(map(_is_alike, self.fitting.data, other.fitting.data))
+        is_usual = _is_kernels(self.loss) and all(map(_is_possible, self.row))
         return same_data and is_usual and self.loss_kernel == other.loss_kernel
 
     def takes_steps_of(self, other: LaneFit) -> bool:
@@ -301,3 +301,9 @@ class LaneFit(Fit):
             its[name].shape == array.shape and (array.shape == (size,) or its[name].tobytes() == array.tobytes())
             for name, array in own.items()
         )
+
+
+def _is_alike(a: Array | None, b: Array | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return a.shape == b.shape and a.dtype == b.dtype

@@ -110,10 +110,15 @@ class FitOptions:
 
     @property
     def is_plain(self) -> bool:
-        """Whether nothing is asked for but how many epochs, and rows in what order."""
-        more = (self.sample_weight, self.class_weight, self.validation_data, self.split)
+        """Whether nothing is asked for but how many epochs, of rows in what order, and what these weigh."""
+        more = (self.validation_data, self.split)
         looks = self.calls.all or self.augment or self.asked_metrics not in (None, ())
         return not (looks or self.resume) and all(part is None for part in more)
+
+    @property
+    def weighs(self) -> bool:
+        """Whether rows weigh something."""
+        return self.sample_weight is not None or self.class_weight is not None
 
     def choose(self, loss: Loss) -> None:
         """Check what is asked of a fit with this loss: its metrics, and what callbacks watch."""
