@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -131,6 +132,30 @@ def test_all_formats_say_the_same(name, tables):
         if kind == "date":
             expected = np.array(expected, "datetime64[us]").astype(np.float64).tolist()
         np.testing.assert_equal(numbers_of(found.columns[column]), expected)
+
+
+@pytest.mark.parametrize("name", ["zone.csv", "zone.jsonl", "zone.parquet", "zone.arrow"])
+@pytest.mark.parametrize(("zone", "end"), [("Asia/Tokyo", "+09:00"), ("-03:30", "-03:30"), ("UTC", "Z")])
+def test_times_with_a_zone_are_those_of_a_clock_there(name, zone, end, tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    feather, parquet = pytest.importorskip("pyarrow.feather"), pytest.importorskip("pyarrow.parquet")
+    clocks = ["2026-01-01T01:30:00", None, "2026-01-02T23:00:00"]
+    texts = [clock and clock + end for clock in clocks]
+    dates = [text and datetime.fromisoformat(text.replace("Z", "+00:00")) for text in texts]
+    table = pa.table({"t": pa.array(dates, pa.timestamp("ms", tz=zone)), "x": [1, 2, 3]})
+    if name.endswith(".csv"):
+        (tmp_path / name).write_text(
+            "t,x\n" + "".join(f"{t or ''},{i}\n" for i, t in enumerate(texts)), encoding="utf-8"
+        )
+    elif name.endswith(".jsonl"):
+        lines = [json.dumps({"t": t, "x": i}) for i, t in enumerate(texts)]
+        (tmp_path / name).write_text("\n".join(lines), encoding="utf-8")
+    else:
+        write = parquet.write_table if name.endswith(".parquet") else feather.write_feather
+        write(table, str(tmp_path / name))
+    found = whole(tmp_path / name).columns["t"]
+    assert found.kind == "date"
+    np.testing.assert_array_equal(found.numbers, np.array(clocks, "datetime64[us]"))
 
 
 def test_arrays_are_tables(tmp_path):

@@ -344,6 +344,10 @@ def _of_arrow(column: Any, where: str) -> Any:
         return column.to_numpy(zero_copy_only=False)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    if pa.types.is_timestamp(kind) and kind.tz is not None:  # as a clock there shows it
+        from pyarrow.compute import local_timestamp
+
+        column, kind = local_timestamp(column), pa.timestamp(kind.unit)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return column.cast(pa.timestamp("us"), safe=False).to_numpy(zero_copy_only=False)
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
