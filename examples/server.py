@@ -15,6 +15,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -177,8 +178,10 @@ def main():
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        with Server(fastnn.load(sys.argv[1], mmap=True), int(sys.argv[2])) as serving:
+    if len(sys.argv) == 1:
+        main()
+    elif len(sys.argv) == 3:
+        with Server(fastnn.load(sys.argv[1], mmap=True), int(sys.argv[2])) as serving, suppress(KeyboardInterrupt):
             serving.serve_forever()
     else:
-        main()
+        sys.exit("usage: python server.py [net.safetensors port]")

@@ -30,6 +30,8 @@ from fastnn.training.progress import Progress
 from fastnn.training.trainer import Trainer
 from fastnn.words import no_such
 
+_SHOWN = 8  # numbers of nets, in an error
+
 
 def fit_many(
     models: Iterable[Model],
@@ -246,9 +248,11 @@ def _trainer_of(net: Model) -> Trainer:
 
 
 def _error_of(errors: dict[int, Exception], title: str) -> Exception:
-    """Return the error of the first net that failed, with the numbers of all."""
-    i = min(errors)
-    failed = f" (also: {', '.join(title.format(j) for j in sorted(errors) if j != i)})" if len(errors) > 1 else ""
+    """Return the error of the first net that failed, with the numbers of others."""
+    i, *others = sorted(errors)
+    names = [title.format(j) for j in others[:_SHOWN]]
+    names += [f"{len(others) - _SHOWN} more"] if len(others) > _SHOWN else []
+    failed = f" (also: {', '.join(names)})" if others else ""
     message = f"{title.format(i)}: {errors[i]}{failed}"
     if type(errors[i]) in (ValueError, TypeError, FloatingPointError, RuntimeError):
         errors[i].args = (message,)

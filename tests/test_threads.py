@@ -721,6 +721,8 @@ def test_an_error_of_one_net_names_it_and_the_others_are_trained():
     each = [{}, {"sample_weight": [1.0]}, {}, {"y": t[:5]}]
     with pytest.raises(ValueError, match=r"^models\[1\]: sample_weight .* \(also: models\[3\]\)$"):
         fit_many(nets, x, t, epochs=2, each=each, n_threads=2)
+    with pytest.raises(ValueError, match=r"^models\[0\]: .* \(also: models\[1\], .*, models\[8\], 3 more\)$"):
+        fit_many(some_nets(12), x, t[:5], epochs=2, n_threads=2)
     for i in (0, 2):
         alone[i].fit(x, t, epochs=2)
         assert same_bits(nets[i].params, alone[i].params)
