@@ -14,7 +14,7 @@ import numpy as np
 from fastnn import kernels
 from fastnn._core.tape import Ledger, Tape, copy_arrays, run_epochs
 from fastnn.arena import Arena, Array
-from fastnn.arrays import all_finite
+from fastnn.arrays import all_finite, convert
 from fastnn.layers.dense import Dense
 from fastnn.layers.passes import Run
 from fastnn.losses import CrossEntropy
@@ -73,7 +73,8 @@ class Lanes:
         self._index, self._cursor = np.tile(np.arange(len(x)), (NETS, 1)), np.zeros(1, np.int64)
         self._values, self._sum = np.zeros(NETS), np.zeros(1)
         self._x, self._targets = _sets([fit.fitting.data[0] for fit in fits]), [fit.fitting.data[1] for fit in fits]
-        self._weights = [fit.fitting.data[2] for fit in fits]
+        given = [fit.fitting.data[2] for fit in fits]
+        self._weights = [None if weight is None else convert(weight, x.dtype) for weight in given]
         self._losses_in_lanes = has_lanes(fits[0].loss, self._targets[0]) and self._weights[0] is None
 
     def _memory_of(self, fit: LaneFit, params: Array, grads: Array) -> dict[str, Array]:
