@@ -1,22 +1,25 @@
-"""Models whose dense layers predict in 8-bit integers."""
+"""Models whose dense layers predict with weights of fewer bits: 8-bit integers, or bfloat16."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from typing import Any
 
 import numpy as np
 
+from fastnn import kernels
 from fastnn.arena import Array
 from fastnn.arrays import convert, copy_into
 from fastnn.feeds.found import Given, inputs_of
 from fastnn.layers import Dense, Layer
+from fastnn.layers.bfloat16 import kept
 from fastnn.layers.chain import Chain
 from fastnn.layers.containers import Container
 from fastnn.layers.elements import elements
-from fastnn.layers.int8 import MOST_INPUTS, Int8Dense, quantized
+from fastnn.layers.int8 import MOST_INPUTS, quantized
+from fastnn.layers.packed import PackedDense
 from fastnn.model import Model
 from fastnn.signatures import is_ours
 from fastnn.tables import table_of
@@ -26,8 +29,10 @@ _LEAST_RANGE = 1e-35  # of inputs: 255 steps of normal numbers of float32
 _BLOCK = 256  # rows that are looked at together
 
 
-def quantize(model: Model, x: Given) -> Model:
-    """Return a model that predicts as this one does, in 8-bit integers where that gains: `Model.quantize`."""
+def quantize(model: Model, x: Given | None, precision: str) -> Model:
+    """Return a model that predicts as this one does, with weights of fewer bits where that gains: `Model.quantize`."""
+    if precision not in ("int8", "bf16"):
+        raise ValueError(f"quantize: precision is {precision!r}, expected 'int8' or 'bf16'")
     if not model.built:
         raise RuntimeError("quantize: the model is not built, so it has no weights yet: train it first")
     if model.dtype != np.float32:
@@ -38,33 +43,63 @@ def quantize(model: Model, x: Given) -> Model:
     source = deepcopy(model)
     if source._trainer.averages.layers is not None:  # what predictions are of
         source.use_averages()
-    chosen = list(_wide(source.layers))
-    if not chosen and _is_quantized(source.layers):
-        raise ValueError("quantize: the model is quantized already: call quantize of the one that it was made of")
-    if not chosen:
-        reason = f"of {_LEAST_INPUTS} inputs and {_LEAST_UNITS} units or more, and up to {MOST_INPUTS} inputs"
-        raise ValueError(f"quantize: no Dense layer would gain: expected one {reason}, without code of its own")
+    return _in_bfloat16(source, x) if precision == "bf16" else _in_integers(source, x)
+
+
+def _in_integers(source: Model, x: Given | None) -> Model:
+    if x is None:
+        raise TypeError(
+            "quantize: calibration_x is missing, expected some hundred rows as the model will be given: their range is "
+            "what the inputs of layers are rounded in (precision='bf16' needs none)"
+        )
+    what = f"{_LEAST_INPUTS} inputs and {_LEAST_UNITS} units or more, and up to {MOST_INPUTS} inputs"
+    chosen = _chosen(source, _gains_in_integers, what)
     for layer in chosen:
         if not (np.isfinite(layer.w).all() and (layer.b is None or np.isfinite(layer.b).all())):
             raise ValueError(f"quantize: the weights of {layer.title} are not finite, so that they have no range")
     ranges = _ranges(source, chosen, _calibration(source, x))
     stand_ins = {id(layer): quantized(layer, *ranges[id(layer)], deepcopy(layer.activation)) for layer in chosen}
-    return _with_layers(source, deepcopy(source.layers, dict[int, Any](stand_ins)))
+    return _with_layers(source, stand_ins, source.precision)
 
 
-def _wide(layers: Sequence[Layer]) -> Iterator[Dense]:
+def _gains_in_integers(n_in: int, units: int) -> bool:
+    return _LEAST_INPUTS <= n_in <= MOST_INPUTS and units >= _LEAST_UNITS
+
+
+def _in_bfloat16(source: Model, x: Given | None) -> Model:
+    if x is not None:
+        raise TypeError(
+            "quantize: calibration_x is given, expected none with precision='bf16', which rounds numbers of any range: "
+            "leave it out"
+        )
+    chosen = _chosen(source, kernels.is_wide, "32 inputs and 32 units or more")
+    stand_ins = {id(layer): kept(layer, deepcopy(layer.activation)) for layer in chosen}
+    return _with_layers(source, stand_ins, "bf16")  # of other layers with wide weights, as in such a model
+
+
+def _chosen(source: Model, gains: Callable[[int, int], bool], what: str) -> list[Dense]:
+    """Return the dense layers that gain."""
+    chosen = list(_wide(source.layers, gains))
+    if not chosen and _is_quantized(source.layers):
+        raise ValueError("quantize: the model is quantized already: call quantize of the one that it was made of")
+    if not chosen:
+        raise ValueError(f"quantize: no Dense layer would gain: expected one of {what}, without code of its own")
+    return chosen
+
+
+def _wide(layers: Sequence[Layer], gains: Callable[[int, int], bool]) -> Iterator[Dense]:
     """Yield the dense layers that gain, of those in a row and in containers of this package."""
     for layer in layers:
         if type(layer) is Dense:
-            if _LEAST_INPUTS <= layer.n_in <= MOST_INPUTS and layer.units >= _LEAST_UNITS:
+            if gains(layer.n_in, layer.units):
                 yield layer
         elif isinstance(layer, Container) and is_ours(type(layer)):  # others may read the weights of their layers
-            yield from _wide(layer.layers)
+            yield from _wide(layer.layers, gains)
 
 
 def _is_quantized(layers: Sequence[Layer]) -> bool:
     return any(
-        isinstance(layer, Int8Dense) or (isinstance(layer, Container) and _is_quantized(layer.layers))
+        isinstance(layer, PackedDense) or (isinstance(layer, Container) and _is_quantized(layer.layers))
         for layer in layers
     )
 
@@ -133,9 +168,9 @@ def _ranges(model: Model, chosen: Sequence[Dense], x: Iterable[Array]) -> dict[i
     return {key: (low, high) for key, (low, high) in found.items()}
 
 
-def _with_layers(source: Model, layers: Sequence[Layer]) -> Model:
-    """Return a model of built layers, with the names that another one has."""
-    made = Model(layers, source.seed, source.dtype, precision=source.precision)
+def _with_layers(source: Model, stand_ins: dict[int, Any], precision: str | None) -> Model:
+    """Return a model of built layers, of which some stand in for others, with the names that another one has."""
+    made = Model(deepcopy(source.layers, stand_ins), source.seed, source.dtype, precision=precision)
     made._tree.feature_names = source._tree.feature_names
     made.class_names = source.class_names
     made.loss = source.loss

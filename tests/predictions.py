@@ -13,6 +13,7 @@ from fastnn import (
     AlphaDropout,
     BatchEnsemble,
     BatchNorm,
+    BFloat16Dense,
     Bias,
     Columns,
     Dense,
@@ -54,9 +55,12 @@ from fastnn import (
     Squareplus,
     Threshold,
 )
+from fastnn.layers import bfloat16
 from fastnn.layers.activation import Activation
 from fastnn.layers.gated import Gated
 from fastnn.layers.int8 import packed
+from fastnn.layers.packed import PackedDense
+from fastnn.layers.tree import walk
 
 FEATURES = 6
 ROWS = 40
@@ -90,6 +94,8 @@ ROWS_OF_LAYERS: dict[str, Callable[[], list[Layer]]] = {
     "Add": lambda: [Add([Dense(4), Sequential([Dense(7, "relu"), Dense(4)]), Dense(4, "tanh")])],
     "Maxout": lambda: [Maxout(4, 3), Maxout(2, 2, bias=False)],
     "Int8Dense": lambda: [Int8Dense(5, "relu"), Dense(3)],
+    # of inputs that are numbers of bfloat16: other formats round none
+    "BFloat16Dense": lambda: [OneHot({4: 5, 5: 3}, others=False), BFloat16Dense(5, "relu"), Dense(3)],
     "GroupedDense": lambda: [GroupedDense(4, 3), GroupedDense(2, 2, bias=False)],
     "BatchEnsemble": lambda: [Members(3), BatchEnsemble(4, 3, "relu", r_initializer="signs"), GroupedDense(2, 3)],
     "MeanOfMembers": lambda: [Members(3), BatchEnsemble(4, 3, bias=False), MeanOfMembers(3, "softmax")],
@@ -138,7 +144,9 @@ def trained(layers: list[Layer], dtype: str, seed: int = 0) -> Model:
     x = inputs(seed=seed + 1)
     net.build(FEATURES)
     if net._tree.without_derivative:
-        fill(net[0])
+        for layer in walk(net.layers):
+            if isinstance(layer, PackedDense):
+                fill(layer)
         return net
     targets = np.random.default_rng(seed).normal(size=(len(x), net.n_out))
     net.fit(x, targets, "mse", "adam", epochs=2, batch_size=8, verbose=False)
@@ -147,9 +155,14 @@ def trained(layers: list[Layer], dtype: str, seed: int = 0) -> Model:
     return net
 
 
-def fill(layer: Int8Dense) -> None:
+def fill(layer: PackedDense) -> None:
     """Give a layer that cannot be trained some numbers."""
     rng = np.random.default_rng(0)
+    if isinstance(layer, BFloat16Dense):
+        layer.w = bfloat16.packed(rng.normal(size=(layer.n_in, layer.units)).astype(np.float32))
+        layer.b = rng.normal(size=layer.units)
+        return
+    assert isinstance(layer, Int8Dense)
     weights = rng.integers(-127, 128, (layer.n_in, layer.units)).astype(np.int8)
     layer.w, layer.step, layer.zero = packed(weights), [0.03], [90]
     layer.correction = 90 * weights.sum(axis=0, dtype=np.int64)

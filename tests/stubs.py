@@ -71,6 +71,7 @@ def guard(value: Cell, tape: Tape | None = None) -> None: ...
 """
 ARRAYS = {
     None: "Real", "int64": "Labels", "float64": "Cell", "int32": "NDArray[np.int32]", "int8": "NDArray[np.int8]",
+    "uint16": "NDArray[np.uint16]",
 }  # fmt: skip
 SCALARS = {"cell": "Number", "flag": "bool", "name": "str"}
 

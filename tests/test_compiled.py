@@ -46,6 +46,7 @@ WITHOUT_ARITHMETIC = {
     "gradient_body": "calls the loop of its kernel",
     "dense_forward_body": "calls gemm, whose functions are looked at, too",
     "dense_int8_body": "calls int8_product, whose functions are looked at, too",
+    "dense_bf16_body": "calls gemm",
     "dense_dx_body": "calls gemm",
     "dense_dw_body": "calls gemm",
     "dense_sgd_body": "calls gemm",
@@ -135,6 +136,7 @@ CALLS = {
     "parametric_backward_body": {"": "the loop of its activation, by its address, for the columns of a row"},
     "dense_forward_body": {"gemm": "a whole product", "forward_of": "its rows or columns"},
     "dense_int8_body": {"int8_product": "a whole product"},
+    "dense_bf16_body": {"gemm": "a whole product", "forward_of": "its rows or columns"},
     "dense_dx_body": {"gemm": "a whole product", "dx_of": "its rows or columns"},
     "dense_dw_body": {"gemm": "a whole product", "dw_of": "its rows or columns", "narrow_backward": "of few columns"},
     "dense_sgd_body": {"gemm": "a whole product", "narrow_backward": "of few columns"},
@@ -226,6 +228,7 @@ ANYWHERE = {
     # constants and lr, for each rectangle of a product
     "dense_forward_body": {"scalar conversion", "packed conversion"},
     "dense_int8_body": {"scalar conversion", "packed conversion"},
+    "dense_bf16_body": {"scalar conversion", "packed conversion"},
     "dense_dx_body": {"scalar conversion", "packed conversion"},
     "dense_sgd_body": {"scalar conversion"},
 }

@@ -468,7 +468,10 @@ def strided(case: Case, i: int, value: np.ndarray) -> np.ndarray | None:
 
 
 def of_other_dtype(case: Case, i: int, value: np.ndarray) -> np.ndarray:
-    others = {"float32": np.float64, "float64": np.float32, "int64": np.int32, "int32": np.int64, "int8": np.uint8}
+    others = {
+        "float32": np.float64, "float64": np.float32, "int64": np.int32, "int32": np.int64, "int8": np.uint8,
+        "uint16": np.int16,
+    }  # fmt: skip
     return value.astype(others[value.dtype.name])
 
 

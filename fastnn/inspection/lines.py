@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from fastnn.checks import number_of
 from fastnn.layers.contract import Layer
 from fastnn.layers.inputs import ColumnLayer
-from fastnn.layers.int8 import Int8Dense
+from fastnn.layers.packed import PackedDense
 from fastnn.layers.tree import Tree, walk
 
 LONGEST = 36  # of the text of a layer, in letters
@@ -27,15 +27,16 @@ class Line:
         0, or in how many others it stands.
     n_in, n_out : int
         0 before the build.
-    n_parameters, n_integers, multiply_adds : int
-        Of it and all inside it. Integers are weights of 8 bits, which are no parameters. Multiply-adds are those of
-        products with weights, for one row.
+    n_parameters, multiply_adds : int
+        Of it and all inside it. Multiply-adds are those of products with weights, for one row.
+    packed : dict
+        How many weights of so many bits it and all inside it have, which are no parameters.
     frozen : bool
         Whether it is not trained, although it has parameters.
     """
 
     __slots__ = (
-        "depth", "frozen", "gives", "layer", "multiply_adds", "n_in", "n_integers", "n_out", "n_parameters", "place",
+        "depth", "frozen", "gives", "layer", "multiply_adds", "n_in", "n_out", "n_parameters", "packed", "place",
     )  # fmt: skip
 
     def __init__(self, place: str, layer: Layer, depth: int, trains: bool) -> None:
@@ -43,7 +44,7 @@ class Line:
         self.n_in, self.n_out = layer.n_in, layer.n_out
         inside = list(walk([layer]))
         self.n_parameters = sum(array.size for own in inside for array in own.parameters.values())
-        self.n_integers = sum(map(n_integers, inside))
+        self.packed = packed_in(inside)
         self.multiply_adds = sum(map(multiply_adds, inside))
         self.frozen = self.n_parameters > 0 and not trains
 
@@ -69,26 +70,33 @@ def multiply_adds(layer: Layer) -> int:
     """
     if isinstance(layer, ColumnLayer):
         return 0
-    return n_integers(layer) + sum(array.size for array in layer.parameters.values() if array.ndim > 1)
+    return n_packed(layer) + sum(array.size for array in layer.parameters.values() if array.ndim > 1)
 
 
-def n_integers(layer: Layer) -> int:
-    """Return how many weights of a layer are integers of 8 bits."""
-    return layer.n_in * layer.units if isinstance(layer, Int8Dense) else 0
+def n_packed(layer: Layer) -> int:
+    """Return how many weights of fewer bits than parameters a layer has."""
+    return layer.n_in * layer.units if isinstance(layer, PackedDense) else 0
 
 
-def amount(n_parameters: int, n_integers: int) -> str:
-    """Return in words how many numbers there are: parameters, and weights that are integers."""
-    integers = f"{number_of(n_integers, 'weight')} of 8 bits" if n_integers else ""
-    parameters = number_of(n_parameters, "parameter") if n_parameters or not n_integers else ""
-    return ", ".join(filter(None, (parameters, integers)))
+def packed_in(layers: Iterable[Layer]) -> dict[int, int]:
+    """Return how many weights of so many bits there are, which are no parameters."""
+    found: dict[int, int] = {}
+    for layer in layers:
+        if isinstance(layer, PackedDense):
+            found[layer.bits] = found.get(layer.bits, 0) + n_packed(layer)
+    return found
+
+
+def amount(n_parameters: int, packed: Mapping[int, int]) -> str:
+    """Return in words how many numbers there are: parameters, and weights of so many bits."""
+    parameters = [number_of(n_parameters, "parameter")] if n_parameters or not packed else []
+    return ", ".join([*parameters, *(f"{number_of(n, 'weight')} of {bits} bits" for bits, n in packed.items())])
 
 
 def amount_in(tree: Tree) -> str:
     """Return in words how many numbers the layers of a model have."""
-    return amount(
-        sum(array.size for layer in tree.all for array in layer.parameters.values()), sum(map(n_integers, tree.all))
-    )
+    n_parameters = sum(array.size for layer in tree.all for array in layer.parameters.values())
+    return amount(n_parameters, packed_in(tree.all))
 
 
 def computed_in(tree: Tree) -> str:

@@ -11,7 +11,7 @@ from fastnn.inspection.lines import Line, amount_in, computed_in, lines_of, mult
 from fastnn.layers.chain import Chain, Product
 from fastnn.layers.contract import Layer, forms
 from fastnn.layers.elements import elements
-from fastnn.layers.int8 import Int8Dense
+from fastnn.layers.packed import PackedDense
 from fastnn.layers.shape import Flatten
 from fastnn.layers.tree import Tree
 from fastnn.markup import escape, html_table, size, text_table
@@ -77,13 +77,14 @@ class Summary:
         tree, optimizer = self.tree, self._trainer.optimizer
         memory = tree.memory if tree.is_own else None
         n_bytes = sum(line.n_parameters for line in self.lines if not line.depth) * tree.dtype.itemsize
-        if n_bytes or not any(line.n_integers for line in self.lines):
+        packed = [layer for layer in tree.all if isinstance(layer, PackedDense)]
+        if n_bytes or not packed:
             yield f"{size(n_bytes)} of parameters and as much of gradients"
-        for what, are_integers in (("weights of 8 bits with their scales and biases", True), ("states", False)):
-            own = [layer for layer in tree.all if isinstance(layer, Int8Dense) is are_integers]
-            states = sum(array.nbytes for layer in own for array in layer.states.values())
-            if states:
-                yield f"{size(states)} of {what}"
+        of: dict[str, int] = {}
+        for layer in tree.all:
+            what = layer.stored if isinstance(layer, PackedDense) else "states"
+            of[what] = of.get(what, 0) + sum(array.nbytes for array in layer.states.values())
+        yield from (f"{size(n)} of {what}" for what, n in of.items() if n)
         remembered = self._trainer.state.memories.get(optimizer) if memory is not None else None
         kept = sum(array.nbytes for array in (remembered or {}).values())
         if kept:
@@ -127,21 +128,24 @@ class Summary:
             yield f"in predictions: {', '.join(changed)}"
 
     def _of_precision(self) -> Iterator[str]:
-        of_integers = [line.place for line in self.lines if isinstance(line.layer, Int8Dense)]
-        if of_integers:
-            yield f"products of 8-bit integers: {', '.join(of_integers)}"
+        packed: dict[str, list[str]] = {}
+        for line in self.lines:
+            if isinstance(line.layer, PackedDense):
+                packed.setdefault(line.layer.products, []).append(line.place)
+        yield from (f"{products}: {', '.join(found)}" for products, found in packed.items())
         if self.tree.precision is None:
             return
         place, rounded, narrow, others = places(self.lines), list[str](), list[str](), list[str]()
         for layer in self.tree.all:
-            if multiply_adds(layer) and not isinstance(layer, Int8Dense):
+            if multiply_adds(layer) and not isinstance(layer, PackedDense):
                 shapes = [array.shape for array in layer.parameters.values()]
                 if max(map(len, shapes)) > 2:  # weights of groups
                     others.append(place[id(layer)])
                     continue
                 is_wide = any(len(shape) == 2 and kernels.is_wide(*shape) for shape in shapes)
                 (rounded if is_wide else narrow).append(place[id(layer)])
-        yield f"products in bfloat16: {', '.join(rounded) or 'none'}"
+        if rounded or not packed:
+            yield f"products in bfloat16: {', '.join(rounded) or 'none'}"
         if narrow:
             yield f"in float32, too narrow to gain: {', '.join(narrow)}"
         if others:
@@ -180,9 +184,8 @@ def _together(product: str, activation: str, layer: Layer) -> str:
 
 
 def _numbers(line: Line) -> str:
-    integers = f"{line.n_integers:,} of 8 bits" if line.n_integers else ""
-    parameters = f"{line.n_parameters:,}" if line.n_parameters or not integers else ""
-    return " + ".join(filter(None, (parameters, integers)))
+    parameters = [f"{line.n_parameters:,}"] if line.n_parameters or not line.packed else []
+    return " + ".join([*parameters, *(f"{n:,} of {bits} bits" for bits, n in line.packed.items())])
 
 
 def _named(lines: Iterable[Line]) -> str:

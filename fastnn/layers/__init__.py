@@ -42,6 +42,7 @@ from fastnn.layers.activations import (
     TanhShrink,
     Threshold,
 )
+from fastnn.layers.bfloat16 import BFloat16Dense
 from fastnn.layers.bins import PiecewiseLinearEmbedding
 from fastnn.layers.columns import Columns, Embedding, OneHot
 from fastnn.layers.containers import (
@@ -97,6 +98,7 @@ __all__ = [
     "Activation",
     "Add",
     "AlphaDropout",
+    "BFloat16Dense",
     "BatchEnsemble",
     "BatchNorm",
     "Bias",

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.arena import Array
-from fastnn.checks import count
-from fastnn.layers import activations
 from fastnn.layers.contract import Layer
-from fastnn.layers.declarations import Code
-from fastnn.layers.passes import Run
+from fastnn.layers.packed import PackedDense
 from fastnn.layers.tree import build_alone
 
 if TYPE_CHECKING:
@@ -26,7 +22,7 @@ _LARGEST = 127  # of a weight: the range is symmetric
 _STEPS = 255
 
 
-class Int8Dense(Layer):
+class Int8Dense(PackedDense):
     """y = activation(x @ w + b) in products of 8-bit integers: what `Model.quantize` makes of a `Dense`, to predict.
 
     Inputs are rounded to steps of their own, weights to those of their column (Jacob et al. 2018):
@@ -75,24 +71,15 @@ class Int8Dense(Layer):
     Int8Dense(64, 'relu')
     """
 
-    code = Code(saved=("x",), multiplies=True)
-    how_to_train = "it cannot be trained: train the model that it was made of, and call its quantize again"
+    bits = 8
+    products = "products of 8-bit integers"
+    stored = "weights of 8 bits with their scales and biases"
     w: NDArray[np.int8]
     scale: Array
     correction: NDArray[np.int32]
     b: Array
     step: Array
     zero: Array
-
-    def __init__(self, units: int, activation: str | Layer | None = None, *, trainable: bool = True) -> None:
-        self.units = count("Int8Dense: units", units)
-        self.activation = None if activation is None else activations.get(activation)
-        super().__init__(trainable=trainable)
-
-    @property
-    def gives(self) -> str | None:  # type: ignore[override]
-        """What the activation gives."""
-        return "numbers" if self.activation is None else self.activation.gives
 
     @property
     def weights(self) -> NDArray[np.int8]:
@@ -101,7 +88,7 @@ class Int8Dense(Layer):
         by_group = self.w.reshape(panels, groups, _COLUMNS, _GROUP).transpose(1, 3, 0, 2)
         return by_group.reshape(groups * _GROUP, panels * _COLUMNS)[: self.n_in, : self.units].copy()
 
-    def build(self, n_in: int) -> int:
+    def declare(self, n_in: int) -> None:
         if n_in > MOST_INPUTS:
             raise ValueError(f"{self.title}: {n_in} inputs, expected up to {MOST_INPUTS}: sums of more leave 32 bits")
         panels, groups = -(-self.units // _COLUMNS), -(-n_in // _GROUP)
@@ -111,37 +98,14 @@ class Int8Dense(Layer):
         self.state("b", (self.units,))
         self.state("step", (1,), "ones", dtype=np.float64)
         self.state("zero", (1,), dtype=np.float64)
-        return self.units if self.activation is None else self.build_child(self.activation, self.units)
 
-    def in_a_row(self) -> Sequence[Layer]:
-        return (self,) if self.activation is None else (self, self.activation)
-
-    def _forward(self, x: Array, y: Array, run: Run) -> None:
-        self.forward_fused(x, y, None, run)
-
-    def forward_fused(
-        self,
-        x: Array,
-        y: Array,
-        activation: activations.Activation | None,
-        run: Run,
-        factor: Array | None = None,
-        offset: Array | None = None,
-    ) -> None:
-        """Write activation(factor * (x @ w + b) + offset) into y in one kernel."""
-        name, alpha, beta = activations.in_a_product(activation)
-        self.kernels.dense_int8(
-            x, self.w, self.scale, self.correction, self.b, y, self.step, self.zero, name, alpha, run.tape,
-            factor=factor, offset=offset, beta=beta,
-        )  # fmt: skip
+    def _product(self, x: Array, y: Array, *others: Any, **named: Any) -> None:
+        states = self.w, self.scale, self.correction, self.b
+        self.kernels.dense_int8(x, *states, y, self.step, self.zero, *others, **named)
 
     def _graph(self, x: Value, to: Graph) -> Value:
         step, zero = float(self.step[0]), int(self.zero[0])
         return to.integer_product(x, w=self.weights, scale=self.scale, b=self.b, step=step, zero=zero)
-
-    @property
-    def title(self) -> str:
-        return f"{super().title} ({self.units} units)"
 
 
 def quantized(dense: Dense, low: float, high: float, activation: Layer | None) -> Int8Dense:

@@ -160,8 +160,8 @@ class _Picture:
         if not line.n_out:
             self.text(x, top - _BOX / 2, text)
             return
-        has_some = line.n_parameters or line.n_integers
-        more = f", {amount(line.n_parameters, line.n_integers)}" if has_some else ""
+        has_some = line.n_parameters or line.packed
+        more = f", {amount(line.n_parameters, line.packed)}" if has_some else ""
         frozen = ", frozen" if line.frozen else ""
         self.text(x, top - 0.32 * _BOX, text)
         self.text(x, top - 0.74 * _BOX, f"{line.n_in} → {line.n_out}{more}{frozen}", 8.5, color="#303030")

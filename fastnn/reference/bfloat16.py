@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn.reference.types import Array
 
@@ -17,6 +18,14 @@ def rounded(x: Array) -> Array:
     nearest = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
     nearest = np.where(magnitude > 0x7F800000, bits | np.uint32(0x400000), nearest) & np.uint32(0xFFFF0000)
     return np.where(magnitude < 0x00800000, bits & np.uint32(0x80000000), nearest).view(np.float32)
+
+
+def weights(w: NDArray[np.uint16], n_in: int, n_out: int) -> Array:
+    """Return the weights (n_in, n_out) that lie as `dense_bf16` reads them, in float32."""
+    panels, pairs, _ = w.shape
+    by_pair = w.reshape(panels, pairs, 32, 2).transpose(1, 3, 0, 2)
+    bits = by_pair.reshape(2 * pairs, 32 * panels)[:n_in, :n_out].astype(np.uint32)
+    return (bits << np.uint32(16)).view(np.float32)
 
 
 def product(a: Array, b: Array, c: Array, bf16: bool) -> None:

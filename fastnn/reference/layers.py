@@ -65,6 +65,28 @@ def dense_forward(
         f(y, y)
 
 
+def dense_bf16(
+    x: Array,
+    w: NDArray[np.uint16],
+    b: Array | None,
+    y: Array,
+    activation: str | None = None,
+    alpha: float | None = None,
+    *,
+    factor: Array | None = None,
+    offset: Array | None = None,
+    beta: float | None = None,
+) -> None:
+    """y = activation(x @ w + b), with numbers of w, and of x in float32, in bfloat16: `dense_forward` with bf16.
+
+    The bits of the weight of input p for output j are w[j // 32, p // 2, 2 * (j % 32) + p % 2].
+    """
+    weights = bfloat16.weights(w, x.shape[1], y.shape[1]).astype(x.dtype)
+    dense_forward(
+        x, weights, b, y, activation, alpha, factor=factor, offset=offset, beta=beta, bf16=x.dtype == np.float32
+    )
+
+
 def dense_backward(
     x: Array | Rows,
     w: Array,

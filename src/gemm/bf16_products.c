@@ -9,6 +9,24 @@
 #include "vectors.h"
 #include "workspace.h"
 
+/* `width` columns of b from j on, which are words in one panel, and so many pairs from q on: of each, the term `first`
+ * and then the other. */
+ALWAYS_INLINE void unpack_words(const Product *p, ptrdiff_t q, ptrdiff_t pairs, ptrdiff_t j, const ptrdiff_t width,
+                                const int first, real *to) {
+    const ptrdiff_t at = j % BF16_PANEL;
+    const uint16_t *from = (const uint16_t *)p->b + 2 * ((j - at) * p->b_col + q * BF16_PANEL + at);
+    for (; pairs > 0; pairs--, from += 2 * BF16_PANEL) {
+        for (int h = 0; h < 2; h++, to += width) {
+            for (ptrdiff_t l = 0; l < width; l++) {
+                const uint32_t bits = (uint32_t)from[2 * l + (h ^ first)] << 16;
+                float number;
+                memcpy(&number, &bits, sizeof number);
+                to[l] = number;
+            }
+        }
+    }
+}
+
 #if !FASTNN_DOUBLE
 #define AHEAD 4 /* rows of b that come from memory while others are packed */
 #define SPAN_NUMBERS 64 /* of pairs of a column of b, converted before they are transposed */
@@ -40,6 +58,11 @@ static NOINLINE void pack_b(const Product *p, ptrdiff_t pairs, ptrdiff_t j, ptrd
             pack(columns, columns, size, span, SPAN_APART, 1, to + q * PANEL, PANEL);
         }
     }
+}
+
+/* The same where b is words, for tiles that read floats. */
+static NOINLINE void unpack_b(const Product *p, ptrdiff_t pairs, ptrdiff_t j, ptrdiff_t n, real *to) {
+    for (; n > 0; n -= PANEL, j += PANEL, to += pairs * 2 * PANEL) unpack_words(p, 0, pairs, j, PANEL, 1, to);
 }
 
 /* The same of `rows` rows of a from i on; the tiles read them as t says. The rows `next` come from memory meanwhile. */
@@ -105,12 +128,13 @@ GEMM_API NOINLINE int product_of_pairs(const Product *p) {
     Workspace *const memory = workspace();
     if (!memory) return CALL_NO_MEMORY;
 #if BF16_INSTRUCTION
-    if (bf16_native && p->m == 1 && p->a_col == 1 && !p->a_cols && p->b_col == 1 && p->n >= 8 * LANES && !p->update) {
+    if (bf16_native && p->m == 1 && p->bf16 != BF16_PACKED && p->a_col == 1 && !p->a_cols && p->b_col == 1 && p->n >= 8 * LANES && !p->update) {
         product_of_streamed_pairs(p, memory);
         return 0;
     }
 #endif
-    const int tile_packs = bf16_native && p->b_col == 1; /* b, the first of those above each other */
+    const int packed_b = p->bf16 == BF16_PACKED, in_place = packed_b && bf16_native; /* as tiles read it */
+    const int tile_packs = bf16_native && p->b_col == 1 && !packed_b; /* b, the first of those above each other */
     ALIGNED(64) real sums[TILE_ROWS * PANEL_COLUMNS];
     const ptrdiff_t m = p->m, n = p->n, pairs = (p->k + 1) / 2, depth = pairs * PAIR_NUMBERS;
     const ptrdiff_t most = pairs > 0 ? depth : 1;
@@ -122,7 +146,8 @@ GEMM_API NOINLINE int product_of_pairs(const Product *p) {
     Tile t = {.k = depth, .b_row = PANEL};
     for (ptrdiff_t j = 0, width; j < n; j += width) {
         width = smaller(block_n, n - j);
-        if (!tile_packs) pack_b(p, pairs, j, width, memory->b);
+        if (packed_b && !in_place) unpack_b(p, pairs, j, width, memory->b);
+        else if (!packed_b && !tile_packs) pack_b(p, pairs, j, width, memory->b);
         for (ptrdiff_t i = 0; i < m; i += packed) {
             const ptrdiff_t height = smaller(packed, m - i);
             pack_rows(p, i, height, j == 0 ? p->a_next : NULL, memory->a, &t);
@@ -137,7 +162,7 @@ GEMM_API NOINLINE int product_of_pairs(const Product *p) {
                     if (l + PANEL < width) come_closer(c + PANEL, p->c_row, tall);
                     else come_closer(c - l + rows * p->c_row, p->c_row, smaller(rows, m - i - h - tall));
                     t.width = columns - (vectors - 1) * LANES;
-                    t.b = memory->b + l * depth;
+                    t.b = in_place ? p->b + (j + l) * p->b_col : memory->b + l * depth;
                     t.c = p->update ? sums : c;
                     t.c_row = p->update ? PANEL : p->c_row;
                     if (m > tall) b.to = memory->b + l * depth;
@@ -156,5 +181,29 @@ GEMM_API NOINLINE int product_of_pairs(const Product *p) {
     return 0;
 }
 #else
-typedef int bf16_products_are_for_float32_alone;
+/* Panel by panel and block by block, as any other product. */
+GEMM_API NOINLINE int product_of_words(const Product *p) {
+    Workspace *const memory = workspace();
+    if (!memory) return CALL_NO_MEMORY;
+    Product part = *p;
+    part.bf16 = 0;
+    part.finish = NULL;
+    part.b = memory->totals;
+    part.b_row = BF16_PANEL;
+    part.b_col = 1;
+    for (ptrdiff_t j = 0; j < p->n; j += BF16_PANEL) {
+        part.n = smaller(BF16_PANEL, p->n - j);
+        part.c = p->c + j;
+        for (ptrdiff_t q = 0; q == 0 || q < p->k; q += SUM_BLOCK) {
+            part.k = smaller(SUM_BLOCK, p->k - q);
+            part.a = p->a + q * p->a_col;
+            part.bias = p->bias && q + part.k == p->k ? p->bias + j : NULL;
+            part.resume = q > 0;
+            unpack_words(p, q / 2, (part.k + 1) / 2, j, BF16_PANEL, 0, memory->totals);
+            if (gemm(&part) != 0) return CALL_NO_MEMORY;
+        }
+        finish(p, 0, j, p->m, part.n);
+    }
+    return 0;
+}
 #endif

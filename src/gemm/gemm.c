@@ -52,13 +52,14 @@ static NOINLINE int sum_of_blocks(const Product *p) {
     if (!memory) return CALL_NO_MEMORY;
     const ptrdiff_t m = p->m, few = p->n < RECTANGLE_ROWS;
     const ptrdiff_t rows = even_part(m, few ? RECTANGLE / p->n - 1 : RECTANGLE_ROWS), widest = RECTANGLE / (rows + 1);
-    const ptrdiff_t fit = p->n > widest ? (widest - DOT_COLUMNS) / PANEL : 1; /* beside rows of few columns, none would */
-    const ptrdiff_t panels = even_part((p->n + PANEL - 1) / PANEL, fit);
+    const ptrdiff_t panel = p->bf16 == BF16_PACKED ? BF16_PANEL : PANEL;
+    const ptrdiff_t fit = p->n > widest ? (widest - DOT_COLUMNS) / panel : 1; /* beside rows of few columns, none would */
+    const ptrdiff_t panels = even_part((p->n + panel - 1) / panel, fit);
     ptrdiff_t i = 0;
     do { /* without rows, too: there are sums of the rows of b */
         const ptrdiff_t height = smaller(rows, m - i);
         for (ptrdiff_t j = 0, width; j < p->n; j += width) {
-            width = p->n - j <= widest ? p->n - j : panels * PANEL; /* few columns more would be dot products */
+            width = p->n - j <= widest ? p->n - j : panels * panel; /* few columns more would be dot products */
             const ptrdiff_t apart = p->update ? width : p->c_row;
             real *const c = p->c + i * p->c_row + j, *const total = p->update ? memory->totals : c;
             real *const b_sum = p->b_sum && i == 0 ? p->b_sum + j : NULL;
@@ -97,5 +98,8 @@ static NOINLINE int sum_of_blocks(const Product *p) {
 
 GEMM_API int gemm(const Product *p) {
     if (p->n <= 0 || (p->m <= 0 && !p->b_sum)) return 0;
+#if FASTNN_DOUBLE
+    if (p->bf16) return product_of_words(p);
+#endif
     return p->k <= SUM_BLOCK && !p->resume ? product_of_block(p) : sum_of_blocks(p);
 }

@@ -55,6 +55,13 @@
 #define GEMM_RECTIFIES 0
 #endif
 
+/* b in bfloat16, packed beforehand: pairs of terms in words, the even one first, in panels of so many columns, each
+ * (pairs, BF16_PANEL), with zeros behind the last term and column. b points to the word of its first pair and column,
+ * b_col is the pairs of a panel and, in float32, b_row BF16_PANEL / 2, so that b + p * b_row + j * b_col is where a part
+ * begins, of an even p and a j between panels. In float64, numbers of a are as they are. */
+#define BF16_PACKED 2
+#define BF16_PANEL ((ptrdiff_t)32)
+
 /* Terms of a chain at most: sums of more are sums of such blocks. A multiple of 2, for pairs in bfloat16. */
 #define SUM_BLOCK ((ptrdiff_t)1024)
 
@@ -83,7 +90,7 @@ typedef struct {
      * exactly once; a contiguous c of up to 32 KB is one rectangle. */
     void (*finish)(const void *context, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns);
     const void *context;
-    int bf16;    /* numbers of a and b are rounded to bfloat16: of float32; both have a stride of 1 */
+    int bf16;    /* numbers of a and b are rounded to bfloat16: of float32; both have a stride of 1; or BF16_PACKED */
     int one_row; /* m is 1 because there is one row, and not because rows are split: elements may be dot products */
 } Product;
 

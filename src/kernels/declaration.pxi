@@ -4,7 +4,7 @@
 #         nesterov: flag = False) -> n: 0.2, updates
 #
 # in, out, inout    a C-contiguous array that is read, written, or both, of the kernel's dtype or the one that is named
-#                   (float64, int64, int32, int8), with its shape in symbols: the first array that has a symbol sets
+#                   (float64, int64, int32, int8, uint16), with its shape in symbols: the first array that has a symbol sets
 #                   its size, others must agree. An array that is written overlaps no other. `strided` allows any
 #                   strides.
 # | None            it may be None: always, or only while a number or flag is 0
@@ -78,16 +78,16 @@ cdef object SIGNATURE = re.compile(
     r"(\w+)\((.*)\)(?: -> (\w+)(?:: ([\d.e+-]+)((?: \w+)*))?)?(?:, (updates|sums|sums first|moments first))?", re.DOTALL
 )
 cdef object ARGUMENT = re.compile(
-    r"(?P<name>\w+): (?P<role>in|out|inout|rows|cell|absent|flag|name)(?: (?P<dtype>float64|int64|int32|int8))?"
+    r"(?P<name>\w+): (?P<role>in|out|inout|rows|cell|absent|flag|name)(?: (?P<dtype>float64|int64|int32|int8|uint16))?"
     r"(?P<strided> strided)?(?: \((?P<shape>[\w, ]*)\))?(?P<others>(?: \| \w+(?: if \w+ == 0)?)*)"
     r"(?: = (?P<default>[\w.+-]+))?(?P<bounds>(?: [<>]=? [\d.e+-]+)*)(?:, |$)"
 )
 cdef object REMARKS = {
     "in": "Read.", "rows": "Read.", "out": "Written.", "inout": "Read and written.", "cell": "Read at every run.",
 }
-cdef dict DTYPES = {b"f": "float32", b"d": "float64", b"q": "int64", b"i": "int32", b"b": "int8"}
-cdef dict CODES = {"float64": b"d", "int64": b"q", "int32": b"i", "int8": b"b"}
-cdef dict ITEM_SIZES = {b"f": 4, b"d": 8, b"q": 8, b"i": 4, b"b": 1}
+cdef dict DTYPES = {b"f": "float32", b"d": "float64", b"q": "int64", b"i": "int32", b"b": "int8", b"H": "uint16"}
+cdef dict CODES = {"float64": b"d", "int64": b"q", "int32": b"i", "int8": b"b", "uint16": b"H"}
+cdef dict ITEM_SIZES = {b"f": 4, b"d": 8, b"q": 8, b"i": 4, b"b": 1, b"H": 2}
 cdef dict SUMS = {"sums": ARE_SUMS, "sums first": ARE_SUMS | COME_FIRST, "moments first": ARE_MOMENTS | COME_FIRST}
 cdef dict PARSED = {}       # by their texts: those of float32 are those of float64
 

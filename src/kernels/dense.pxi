@@ -9,12 +9,16 @@
 
 cdef extern from "gemm/gemm.h":
     Py_ssize_t SUM_BLOCK        # terms of a chain
+    enum:
+        BF16_PACKED
+        BF16_PANEL
     ctypedef struct Product:
         Py_ssize_t m, n, k, a_row, a_col, b_row, b_col, c_row
         Input a, b, bias, saved
         Labels a_rows, a_cols, a_next
         Output c, b_sum
-        bint relu, resume, update, bf16, one_row
+        bint relu, resume, update, one_row
+        int bf16
         real rate
         void (*finish)(
             const void *context, Py_ssize_t i, Py_ssize_t j, Py_ssize_t rows, Py_ssize_t columns
@@ -218,7 +222,10 @@ cdef int forward_of(
             p.a += i * s.n_in
         else:
             p.a_rows = x.index + i
-        p.b, p.b_row, p.b_col, p.bf16 = s.w + j, s.n_out, 1, s.bf16
+        p.b, p.b_row, p.b_col, p.bf16 = s.w + j, s.n_out, 1, <int> s.bf16
+        if s.bf16 == BF16_PACKED:
+            p.b_row, p.b_col = BF16_PANEL // 2, (s.n_in + 1) // 2
+            p.b = <Input> (<const uint32_t *> s.w + j * p.b_col)
         p.bias = s.b + j if s.b is not NULL else NULL
         p.c, p.c_row = s.y + i * s.n_out + j, s.n_out
         p.relu = s.in_registers

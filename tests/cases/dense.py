@@ -11,6 +11,7 @@ import fastnn
 from cases.contract import Arguments, Case, Scale, unset
 from cases.elementwise import SELU_SLOPE
 from fastnn import reference
+from fastnn.layers import bfloat16
 from fastnn.layers.int8 import packed
 
 # The activations that dense kernels can apply, and constants for those that have some.
@@ -161,7 +162,27 @@ def dense_int8(variant: str = "", **rest: Any) -> Case:
     return Case("dense_int8", make, ("y",), variant=variant)
 
 
+def dense_bf16_arguments(
+    batch: int, n_in: int, n_out: int, dtype: type, rng: np.random.Generator, **rest: Any
+) -> Arguments:
+    made = dense_arguments(batch, n_in, n_out, dtype, rng, **rest)
+    return made | {"w": bfloat16.packed(made["w"].astype(np.float32))}
+
+
+def dense_bf16(variant: str = "", **rest: Any) -> Case:
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        return dense_bf16_arguments(rows, width, n_out(width), dtype, rng, **rest)
+
+    def scale(a: Arguments) -> np.ndarray:
+        w = np.abs(reference.bfloat16.weights(a.w, a.x.shape[1], a.y.shape[1]))
+        return np.abs(a.x) @ w * np.sqrt(len(w)) + (0 if a.b is None else np.abs(a.b))
+
+    return Case("dense_bf16", make, ("y",), {"y": scale}, variant=variant)
+
+
 DENSE = (
+    dense_bf16(),
+    dense_bf16("no bias, relu", bias=False, activation="relu"),
     dense_int8(),
     dense_int8("relu", zero=4.0, activation="relu"),
     dense_forward(),

@@ -1,0 +1,185 @@
+"""Weights that are kept in bfloat16 give the bits of those that each product rounds, however they are computed."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from cases import dense_bf16_arguments, kernel, random
+from test_bf16 import PRODUCTS, assert_same_bits, way
+from test_int8 import NETS, net, predicted_by, rows
+
+import fastnn
+from fastnn import BFloat16Dense, Dense, Model, Tape, kernels, reference
+from fastnn._core.team import Team
+from fastnn.formats.graph import graph_of, run
+from fastnn.layers.bfloat16 import packed
+
+__all__ = ["way"]  # the fixture
+SPECIAL = np.array([0.0, -0.0, 1e-45, -1e-39, 3e38, 3.4e38, np.inf, -np.inf, np.nan, 1.00390625], np.float32)
+
+
+@pytest.mark.parametrize("sizes", PRODUCTS, ids=lambda sizes: "x".join(map(str, sizes)))
+@pytest.mark.parametrize("special", [False, True], ids=["numbers", "special"])
+def test_products_have_the_bits_of_weights_rounded_in_each_in_any_parts(sizes, special, way):
+    batch, n_in, n_out = sizes
+    rng = random(batch, n_in)
+    w = rng.normal(size=(n_in, n_out)).astype(np.float32)
+    options = {"activation": ("relu", "tanh", None)[batch % 3], "bias": n_out % 2 == 0}
+    if batch % 2:
+        options |= dict(zip(("factor", "offset"), rng.normal(size=(2, n_out)).astype(np.float32), strict=True))
+    arguments = dense_bf16_arguments(*sizes, np.float32, rng, **options)
+    if special:
+        w.flat[:: max(w.size // 10, 1)] = np.resize(SPECIAL, w.flat[:: max(w.size // 10, 1)].size)
+        arguments["x"].flat[::7] = np.resize(SPECIAL, arguments["x"].flat[::7].size)
+    arguments["w"] = packed(w)
+    y, expected = arguments["y"], arguments["y"].copy()
+    kernel("dense_forward", np.float32)(**arguments | {"w": w, "y": expected}, bf16=True)
+    if options["activation"] != "tanh" and "factor" not in options:  # where the twin rounds elsewhere
+        twin = np.empty_like(y)
+        reference.dense_bf16(**arguments | {"y": twin})
+        assert_same_bits([twin], [expected], "twin")
+    tape = Tape()
+    kernel("dense_bf16", np.float32)(**arguments, tape=tape)
+
+    def assert_same(**options):
+        y[...] = -1
+        tape.replay(**options)
+        assert_same_bits([y], [expected], str(options))
+
+    for parts in (1, 2, 7):
+        assert_same(parts=parts)
+    for n_threads in (2, 3):
+        with Team(n_threads, divide_all=True) as team:
+            assert_same(team=team)
+
+
+@pytest.mark.parametrize("sizes", [(3, 7, 33), (5, 1025, 70), (2, 2100, 2), (40, 64, 64)], ids=str)
+def test_in_float64_weights_alone_are_rounded(sizes):
+    rng = random(*sizes[:2])
+    given = dense_bf16_arguments(*sizes, np.float64, rng, activation="relu")
+    kernels.float64.dense_bf16(**given)
+    w = reference.bfloat16.weights(given["w"], *sizes[1:]).astype(float)
+    scale = np.abs(given["x"]) @ np.abs(w) + np.abs(given["b"])
+    error = np.abs(given["y"] - np.maximum(given["x"] @ w + given["b"], 0)) / scale
+    assert error.max() < 8 * np.sqrt(sizes[1]) * np.finfo(float).eps
+
+
+def test_weights_lie_as_the_docstring_says():
+    w = random(13, 70).normal(size=(13, 70)).astype(np.float32)
+    bits = reference.bfloat16.rounded(w).view(np.uint32) >> 16
+    found = packed(w)
+    assert found.shape == (3, 7, 64)
+    assert all(found[j // 32, p // 2, 2 * (j % 32) + p % 2] == bits[p, j] for p in range(13) for j in range(70))
+    assert np.count_nonzero(found) == w.size
+    layer = Model([Dense(70), Dense(2)], seed=0).build(64).quantize(precision="bf16")[0]
+    np.testing.assert_array_equal(packed(layer.weights), layer.w)
+
+
+def test_weights_of_other_sizes_are_refused():
+    good = dense_bf16_arguments(3, 10, 40, np.float32, random(3, 10))
+    for shape in ((2, 4, 64), (1, 5, 64), (3, 5, 64), (2, 6, 64)):
+        with pytest.raises(ValueError, match=r"dense_bf16: w has . panels of . pairs, expected 32 columns to a panel"):
+            kernels.float32.dense_bf16(**good | {"w": np.zeros(shape, np.uint16)})
+    with pytest.raises(ValueError, match=r"dense_bf16: w is .*int16.*expected a C-contiguous uint16 array of 3 dim"):
+        kernels.float32.dense_bf16(**good | {"w": good["w"].view(np.int16)})
+
+
+# -- models -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("precision", [None, "bf16"])
+def test_predictions_have_the_bits_of_a_model_in_bf16(name, precision):
+    made, more = net(name, precision=precision), rows(50, seed=2)
+    small = made.quantize(precision="bf16")
+    live = Model(NETS[name](), seed=1, precision="bf16").build(40)
+    live.params = made.params
+    for ours, theirs in zip(live._tree.all, made._tree.all, strict=True):
+        for state, value in theirs.states.items():
+            ours.states[state][...] = value
+    expected = live.predict(more)
+    got = small.predict(more)
+    np.testing.assert_array_equal(got.view(np.uint32), expected.view(np.uint32))
+    for dense, layer in zip(made._tree.all, small._tree.all, strict=True):
+        is_wide = isinstance(dense, Dense) and dense.n_in >= 32 and dense.units >= 32
+        assert isinstance(layer, BFloat16Dense) == is_wide, layer
+    for options in ({"batch_size": 7}, {"n_threads": 2, "batch_size": 16}):
+        np.testing.assert_array_equal(small.predict(more, **options), got)
+    np.testing.assert_array_equal([small.predict_one(row) for row in more[:9]], got[:9])
+    for other in (pickle.loads(pickle.dumps(small)), copy.deepcopy(small)):
+        np.testing.assert_array_equal(other.predict(more), got)
+        assert repr(other) == repr(small)
+
+
+def test_it_is_a_snapshot_whose_weights_are_those_it_predicts_with():
+    x, made = rows(), net()
+    small = made.quantize(precision="bf16")
+    before = small.predict(x)
+    made[0].w[...] = 0
+    made.fit(x, x[:, :3], "mse", epochs=1, verbose=False)
+    np.testing.assert_array_equal(small.predict(x), before)
+    for train in (lambda: small.fit(x, x[:, :3], "mse"), lambda: small.train_batch(x, x[:, :3], loss="mse")):
+        with pytest.raises(TypeError, match=r"BFloat16Dense 1 \(48 units\).*cannot be trained.*quantize"):
+            train()
+    np.testing.assert_array_equal(small.predict(x), before)
+    small[0].w[...] = packed(made[0].w)  # they are live, and there is no other copy
+    small[0].b[...] = made[0].b
+    assert (small.predict(x) != before).any()
+    small[1].w[...], small[1].b[...] = packed(made[1].w), made[1].b
+    small[2].w[...], small[2].b[...] = made[2].w, made[2].b
+    np.testing.assert_array_equal(small.predict(x), made.quantize(precision="bf16").predict(x))
+
+
+def test_what_cannot_be_kept_in_bf16_is_said():
+    x, made = rows(), net()
+    refused = {
+        "precision is 'bf8', expected 'int8' or 'bf16'": (ValueError, made, {"precision": "bf8"}),
+        "calibration_x is missing, expected some hundred rows": (TypeError, made, {}),
+        "calibration_x is given, expected none": (TypeError, made, {"calibration_x": x, "precision": "bf16"}),
+        "the model is not built": (RuntimeError, Model([Dense(3)], seed=0), {"precision": "bf16"}),
+        "computes in float64": (ValueError, Model([Dense(64)], 0, "float64").build(40), {"precision": "bf16"}),
+        "no Dense layer would gain": (ValueError, Model([Dense(8)], seed=0).build(40), {"precision": "bf16"}),
+        "quantized already": (ValueError, made.quantize(precision="bf16"), {"precision": "bf16"}),
+    }
+    for message, (kind, model, options) in refused.items():
+        with pytest.raises(kind, match=message):
+            model.quantize(**options)
+
+
+def test_the_summary_says_what_is_kept_in_bf16(capsys):
+    net().quantize(precision="bf16").summary()
+    text = capsys.readouterr().out
+    assert "products in bfloat16, of weights that are kept in it: 1, 2" in text
+    assert "a prediction of one row: 3,603 multiply-adds" in text
+
+
+def test_files_hold_half_the_bytes(tmp_path):
+    small = net("inside").quantize(precision="bf16")
+    small.save(tmp_path / "small.safetensors")
+    loaded = fastnn.load(tmp_path / "small.safetensors")
+    np.testing.assert_array_equal(loaded.predict(rows()), small.predict(rows()))
+    assert repr(loaded) == repr(small)
+    made = Model([Dense(256, "relu"), Dense(256, "relu"), Dense(1)], seed=0).build(256)
+    made.save(tmp_path / "float.safetensors")
+    made.quantize(precision="bf16").save(tmp_path / "small.safetensors")
+    sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("small", "float")]
+    assert sizes[0] < 0.52 * sizes[1], sizes
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_other_formats_have_the_rounded_weights(name, tmp_path):
+    """They compute with inputs of float32, as those of a model in bf16 do."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    small, x = net(name).quantize(precision="bf16"), rows()
+    expected = small.predict(x)
+    fastnn.to_onnx(small, tmp_path / "small.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "small.onnx", providers=["CPUExecutionProvider"])
+    got = {
+        "onnx": session.run(None, {session.get_inputs()[0].name: x})[0],
+        "graph": run(graph_of(small), x),
+        "numpy": predicted_by(fastnn.to_numpy_source(small), x),
+    }
+    for format, outputs in got.items():
+        assert np.sqrt(np.mean((outputs - expected) ** 2)) < 4e-3 * expected.std(), format
+        np.testing.assert_allclose(outputs, got["onnx"], rtol=1e-4, atol=1e-5, err_msg=format)
