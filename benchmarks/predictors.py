@@ -18,26 +18,30 @@ BF16 = "bfloat16"
 Forms = dict[str, Callable[[], np.ndarray]]
 
 
+def net_of(weights: Weights, precision: str | None = None) -> fastnn.Model:
+    *hidden, last = [w.shape[1] for w, _ in weights]
+    layers = [fastnn.Dense(units, "relu") for units in hidden] + [fastnn.Dense(last, "softmax")]
+    net = fastnn.Model(layers, seed=0, precision=precision).build(len(weights[0][0]))
+    for layer, (w, b) in zip(layers, weights, strict=True):
+        layer.w[...], layer.b[...] = w, b
+    return net
+
+
 def of_fastnn(weights: Weights, x: np.ndarray) -> Forms:
     forms: Forms = {}
-    *hidden, last = [w.shape[1] for w, _ in weights]
-    for name, precision in ((frame.OURS, None), (f"{frame.OURS} {BF16}", "bf16")):
-        layers = [fastnn.Dense(units, "relu") for units in hidden] + [fastnn.Dense(last, "softmax")]
-        net = fastnn.Model(layers, seed=0, precision=precision).build(x.shape[1])
-        for layer, (w, b) in zip(layers, weights, strict=True):
-            layer.w[...], layer.b[...] = w, b
-        y = np.empty((len(x), last), np.float32)
-        if len(x) == 1:
-            row, y_row = x[0], y[0]
-            forms[name] = lambda net=net, row=row, out=y_row: net.predict_one(row, out)
-            if precision is None:
-                forms["fastnn, new array"] = lambda net=net, row=row: net.predict_one(row)
-                forms["fastnn, predict"] = lambda net=net: net.predict(x)
-            continue
-        forms[name] = lambda net=net, out=y: net.predict(x, out=out)
-        if precision is None:
-            forms["fastnn, new array"] = lambda net=net: net.predict(x)
-    return forms
+    net = net_of(weights)
+    nets = {
+        frame.OURS: net,
+        f"{frame.OURS} {BF16}": net.quantize(precision="bf16"),  # weights are rounded once, as those of others
+        f"{frame.OURS}, live {BF16}": net_of(weights, "bf16"),  # in each prediction
+    }
+    y = np.empty((len(x), net.n_out), np.float32)
+    if len(x) == 1:
+        row, y_row = x[0], y[0]
+        forms |= {name: lambda net=net: net.predict_one(row, y_row) for name, net in nets.items()}
+        return forms | {"fastnn, new array": lambda: net.predict_one(row), "fastnn, predict": lambda: net.predict(x)}
+    forms |= {name: lambda net=net: net.predict(x, out=y) for name, net in nets.items()}
+    return forms | {"fastnn, new array": lambda: net.predict(x)}
 
 
 def of_numpy(weights: Weights, x: np.ndarray) -> Forms:

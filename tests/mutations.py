@@ -37,6 +37,8 @@ GATHER = f"{KERNELS}rows_are_gathered_from_any_layout"
 STACKS = "test_stacks.py::test_"
 BF16 = "test_bf16.py::test_"
 INT8 = "test_int8.py::test_products_have"
+PACKED = "test_packed.py::test_"
+KEPT = f"{PACKED}products_have"
 SUMS = "test_sums.py::test_"
 ACCURACY = "test_accuracy.py::test_float"
 CLIFFS = "test_cliffs.py::test_"
@@ -90,6 +92,16 @@ MUTATIONS = (
     ("gemm/bf16_pack.c", "put(to + p, «odd ⇒ even»);", f"{BF16}products_have"),
     ("gemm/bf16_pack.c", "put(to + p + 1, «even ⇒ odd»);", f"{BF16}products_have"),
     ("gemm/bf16_pack.c", "put(to + row + l, «rounded(bits_of(even + j + l)) ⇒ 0»);", f"{BF16}products_have"),
+    # weights that are kept in bfloat16
+    ("gemm/bf16_products.c", "t.b = in_place ? p->b + «(j + l) * p->b_col ⇒ l * p->b_col»", KEPT),
+    ("gemm/bf16_products.c", "p->m == 1 && «p->bf16 != BF16_PACKED ⇒ 1» &&", KEPT),
+    ("gemm/bf16_products.c", "tile_packs = bf16_native && p->b_col == 1 && «!packed_b ⇒ 1»", KEPT),
+    ("gemm/bf16_products.c", "from[2 * l + «(h ^ first) ⇒ h»]", KEPT),
+    ("gemm/bf16_products.c", "to += pairs * 2 * PANEL) unpack_words(p, 0, pairs, «j ⇒ 0»,", KEPT),
+    ("gemm/bf16_products.c", "unpack_words(p, «q / 2 ⇒ 0», (part.k", f"{PACKED}in_float64"),
+    ("gemm/bf16_products.c", "part.resume = «q > 0 ⇒ 0»;", f"{PACKED}in_float64"),
+    ("kernels/dense.pxi", "p.b_row, p.b_col = «BF16_PANEL // 2 ⇒ BF16_PANEL», (s.n_in", KEPT),
+    ("kernels/dense.pxi", "<Input> (<const uint32_t *> s.w + «j * p.b_col ⇒ j»)", KEPT),
     # products of 8-bit integers
     ("gemm/int8_product.c", "(uint32_t)sums[l] - «(uint32_t)correction[l] ⇒ 0u»", INT8),
     ("gemm/int8_product.c", "y[l] = sum_in_steps <= least ? «least ⇒ sum_in_steps»", INT8),

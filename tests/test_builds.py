@@ -34,11 +34,11 @@ def python(*arguments, cwd=TESTS.parent, **environment):
 def runs():
     """The tests of every other instruction set, all at the same time."""
     names = ("kernels", "accuracy", "gradients", "layers", "training")
-    files = [str(TESTS / f"test_{name}.py") for name in (*names, "bf16", "int8")]
+    files = [str(TESTS / f"test_{name}.py") for name in (*names, "bf16", "int8", "packed")]
     command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider"]
     started = {
         isa: subprocess.Popen(
-            [*command, *(files[-2:] if MODULES[isa] == MODULES[fastnn.kernels.selected] else files)],
+            [*command, *(files[-3:] if MODULES[isa] == MODULES[fastnn.kernels.selected] else files)],
             env={**os.environ, "FASTNN_ISA": isa}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
         for isa in OTHERS

@@ -16,10 +16,11 @@ from fastnn.formats.graph import graph_of, run
 from fastnn.layers.bfloat16 import packed
 
 __all__ = ["way"]  # the fixture
+MORE = (9, 2, 70), (255, 1030, 330)  # one pair; blocks of terms in rectangles that begin within a panel, but for that
 SPECIAL = np.array([0.0, -0.0, 1e-45, -1e-39, 3e38, 3.4e38, np.inf, -np.inf, np.nan, 1.00390625], np.float32)
 
 
-@pytest.mark.parametrize("sizes", PRODUCTS, ids=lambda sizes: "x".join(map(str, sizes)))
+@pytest.mark.parametrize("sizes", [*PRODUCTS, *MORE], ids=lambda sizes: "x".join(map(str, sizes)))
 @pytest.mark.parametrize("special", [False, True], ids=["numbers", "special"])
 def test_products_have_the_bits_of_weights_rounded_in_each_in_any_parts(sizes, special, way):
     batch, n_in, n_out = sizes
