@@ -16,7 +16,8 @@ from fastnn.formats.graph import graph_of, run
 from fastnn.layers.bfloat16 import packed
 
 __all__ = ["way"]  # the fixture
-MORE = (1, 2, 300), (9, 2, 70), (255, 1030, 330)  # one pair; blocks of terms in rectangles that begin within a panel, but for that
+# one pair; blocks of terms, whose rectangles would begin within a panel where tiles are narrower than that
+MORE = (1, 2, 300), (9, 2, 70), (255, 1030, 330)
 SPECIAL = np.array([0.0, -0.0, 1e-45, -1e-39, 3e38, 3.4e38, np.inf, -np.inf, np.nan, 1.00390625], np.float32)
 
 
