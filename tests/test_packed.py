@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from fastnn import BFloat16Dense, Dense, Model, Tape, kernels, reference
 from fastnn._core.team import Team
 from fastnn.formats.graph import graph_of, run
 from fastnn.layers.bfloat16 import packed
+from fastnn.markup import size
 
 __all__ = ["way"]  # the fixture
 # one pair; blocks of terms, whose rectangles would begin within a panel where tiles are narrower than that
@@ -150,8 +152,13 @@ def test_what_cannot_be_kept_in_bf16_is_said():
 
 
 def test_the_summary_says_what_is_kept_in_bf16(capsys):
-    net().quantize(precision="bf16").summary()
+    small = net().quantize(precision="bf16")
+    small.summary()
     text = capsys.readouterr().out
+    assert re.search(r"1  BFloat16Dense\(48, 'relu'\) +\(rows, 48\) +1,920 of 16 bits +1,920\n", text)
+    assert "40 inputs, 102 parameters, 3,504 weights of 16 bits, float32" in text
+    n_bytes = sum(array.nbytes for layer in small[:2] for array in layer.states.values())
+    assert f"{size(n_bytes)} of weights of 16 bits with their biases" in " ".join(text.split())
     assert "products in bfloat16, of weights that are kept in it: 1, 2" in text
     assert "a prediction of one row: 3,603 multiply-adds" in text
 

@@ -159,6 +159,8 @@ def remove_others(modules):
 class CachedBuild(build_ext):
     """Build all modules at the same time. The first source of each is one that `translate` makes C of."""
 
+    of_gcc: frozenset[str] | set[str] = frozenset()  # flags that other compilers do not know
+
     def build_extensions(self):
         self.identity, self.linked, self.digest = b"", {}, cache(digest_of)
         processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -180,6 +182,8 @@ class CachedBuild(build_ext):
         """Queue all jobs. A job waits for jobs before it only, so there is always one that can go on."""
         self.include_flags = [f"-I{folder}" for folder in self.compiler.include_dirs]
         self.identity = identify([*self.compiler.compiler_so, *self.include_flags])
+        for ext in self.extensions if b"clang" in self.identity else ():
+            ext.extra_compile_args = [flag for flag in ext.extra_compile_args if flag not in self.of_gcc]
         sources = dict.fromkeys(ext.sources[0] for ext in self.extensions)
         c_files = {source: pool.submit(self.translate, source) for source in sources}
         objects = [
