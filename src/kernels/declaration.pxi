@@ -4,8 +4,8 @@
 #         nesterov: flag = False) -> n: 0.2, updates
 #
 # in, out, inout    a C-contiguous array that is read, written, or both, of the kernel's dtype or the one that is named
-#                   (float64, int64, int32, int8, uint16), with its shape in symbols: the first array that has a symbol sets
-#                   its size, others must agree. An array that is written overlaps no other. `strided` allows any
+#                   (float64, int64, int32, int8, uint16), with its shape in symbols: the first array that has a symbol
+#                   sets its size, others must agree. An array that is written overlaps no other. `strided` allows any
 #                   strides.
 # | None            it may be None: always, or only while a number or flag is 0
 # | x               it may be the very same array as x
