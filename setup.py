@@ -134,8 +134,6 @@ OF_BASELINE = {
     "layers": SMALL_VECTORS,
     "dense": [*SMALL_VECTORS, "-funswitch-loops"],
 }
-# What Clang takes for an error, and does without
-OF_GCC = {"-fno-thread-jumps", "-fno-tree-dominator-opts", "-fno-tree-pre", "-fvect-cost-model=dynamic"}
 STUBS = Path("build", "stubs")  # laid out as the package is, because Cython finds declarations by package
 C_FILES = Path("build", "cython-debug" if DEBUG else "cython")
 DIRECTIVES = {
@@ -237,8 +235,6 @@ def texts_of(path, found):
 
 
 class Build(CachedBuild):
-    of_gcc = OF_GCC
-
     def build_extensions(self):
         write_stubs()
         super().build_extensions()

@@ -234,20 +234,10 @@ def test_an_unknown_build_is_an_error_in_a_subprocess():
     assert output.splitlines()[-1].startswith("error: FASTNN_BUILDS is avx2,nonsense, expected some of baseline")
 
 
-def test_clang_knows_all_flags_that_are_left_to_it(tmp_path):
-    """With an error for each that it does not know: another processor's would be one."""
-    clang = shutil.which("clang") or shutil.which("clang-14")
-    if clang is None:
-        pytest.skip("Clang is not installed")
-    pytest.importorskip("setuptools")
-    code = "import setup; print(*{flag for e in setup.extensions() for flag in e.extra_compile_args} - setup.OF_GCC)"
-    status, flags = python("-c", code)
-    assert status == 0, flags
-    source = tmp_path / "empty.c"
-    source.write_text("typedef int nothing;\n", encoding="utf-8")
-    chosen = [flag for flag in flags.split() if not flag.startswith("-march")]
-    command = [clang, "-c", str(source), "-o", str(tmp_path / "empty.o"), *chosen]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    for flag in ("-fno-thread-jumps", "-fvect-cost-model=dynamic"):  # which they have to leave out
-        assert flag not in chosen
+@pytest.mark.parametrize("compiler", ["gcc", "clang", "clang-14"])
+def test_flags_that_a_compiler_does_not_know_are_found(compiler, cached_build):
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    others = set() if compiler == "gcc" else {"-fno-thread-jumps", "-fvect-cost-model=dynamic"}
+    known = {"-fno-math-errno", "-ffp-contract=off", "-O3", "-fno-align-jumps", "--param=inline-min-speedup=15"}
+    assert cached_build.unknown_to(compiler, {*known, *others, "-fno-such-thing"}) == {*others, "-fno-such-thing"}

@@ -148,6 +148,16 @@ def identify(compiler):
     return version
 
 
+def unknown_to(compiler, flags):
+    """Return which flags of optimization are errors to a compiler."""
+
+    def is_error(flag):
+        command = [compiler, flag, "-x", "c", "-fsyntax-only", os.devnull]
+        return subprocess.run(command, capture_output=True, check=False).returncode != 0
+
+    return {flag for flag in flags if flag.startswith(("-f", "--param")) and is_error(flag)}
+
+
 def remove_others(modules):
     """Remove what an earlier build, of other families or instruction sets, has left beside these modules."""
     modules = {Path(module).absolute() for module in modules}
@@ -158,8 +168,6 @@ def remove_others(modules):
 
 class CachedBuild(build_ext):
     """Build all modules at the same time. The first source of each is one that `translate` makes C of."""
-
-    of_gcc: frozenset[str] | set[str] = frozenset()  # flags that other compilers do not know
 
     def build_extensions(self):
         self.identity, self.linked, self.digest = b"", {}, cache(digest_of)
@@ -182,8 +190,12 @@ class CachedBuild(build_ext):
         """Queue all jobs. A job waits for jobs before it only, so there is always one that can go on."""
         self.include_flags = [f"-I{folder}" for folder in self.compiler.include_dirs]
         self.identity = identify([*self.compiler.compiler_so, *self.include_flags])
-        for ext in self.extensions if b"clang" in self.identity else ():
-            ext.extra_compile_args = [flag for flag in ext.extra_compile_args if flag not in self.of_gcc]
+        if b"clang" in self.identity:  # the flags are those of GCC
+            unknown = unknown_to(
+                self.compiler.compiler_so[0], {f for ext in self.extensions for f in ext.extra_compile_args}
+            )
+            for ext in self.extensions:
+                ext.extra_compile_args = [flag for flag in ext.extra_compile_args if flag not in unknown]
         sources = dict.fromkeys(ext.sources[0] for ext in self.extensions)
         c_files = {source: pool.submit(self.translate, source) for source in sources}
         objects = [
