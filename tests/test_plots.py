@@ -352,6 +352,9 @@ WRONG = {
     "plot_decision_boundary of a missing name": (
         lambda: plots.plot_decision_boundary(classifier(), X, LABELS, features=("a", 1)), ValueError, "no column 'a'",
     ),
+    "plot_gradients of what has none": (
+        lambda: plots.plot_gradients(Model([fastnn.Int8Dense(3)], seed=0), X, NUMBERS), TypeError, "has no derivative",
+    ),
     "plot_gradients of targets that the loss does not take": (
         lambda: plots.plot_gradients(classifier(), X, X, "cross_entropy"), ValueError, "y has shape",
     ),

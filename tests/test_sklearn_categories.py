@@ -156,6 +156,8 @@ BAD = [
     ({"categorical_features": "from_dtype"}, FRAME.assign(number=pd.Timestamp(0)), "column 'number' holds dates, exp"),
     ({"categorical_features": "from_dtype"}, csr_matrix(CODES), "is for frames and arrays, and X is a sparse matrix"),
     ({"categorical_features": "from_dtype"}, FRAME[:0], "0 sample"),
+    ({"categorical_features": "from_dtype"}, FRAME.set_axis([*"abcda"], axis=1), "X has two columns 'a', expected"),
+    ({"categorical_features": [0]}, np.ma.masked_less(CODES, 1), "X has masked entries: fill them"),
     (
         {"categorical_features": [0]}, pd.DataFrame({"a": pd.Categorical([None] * N, ["a"])}),
         "all of its columns are categories without a value",

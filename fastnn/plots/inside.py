@@ -164,7 +164,9 @@ def plot_gradients(net: Model, x: ArrayLike, y: ArrayLike, loss: str | Loss | No
     >>> ax = plot_gradients(Model([Dense(8, "tanh"), Dense(1)], seed=0), np.eye(4), np.ones(4), "mse")
     """
     who = "plot_gradients"
-    probe = Probe(require_net(who, net), x, y, loss)
+    model = require_net(who, net)
+    model._trainer.require_derivatives()
+    probe = Probe(model, x, y, loss)
     names, flow, own = [], [], []
     for line in probe.lines:
         seen = probe.seen(line)

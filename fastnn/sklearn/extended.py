@@ -22,7 +22,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.sklearn import choices, side_by_side
 from fastnn.sklearn.categories import Categories
 from fastnn.sklearn.exporting import Exporting, graph_of_matrix
-from fastnn.sklearn.frames import is_frame
+from fastnn.sklearn.frames import as_table, is_frame, require_names
 from fastnn.sklearn.labels import Labels
 from fastnn.sklearn.loop import Validation
 from fastnn.sklearn.multilayer import Multilayer
@@ -189,7 +189,9 @@ class Extended(Exporting, SavedNets, Multilayer):
                 f"categorical_features={self.categorical_features!r} is for frames and arrays, and X is a sparse "
                 "matrix: pass X.toarray(), or columns of 0 and 1 without categorical_features"
             )
-        require_unmasked(type(self).__name__, X, "X")
+        name = type(self).__name__
+        require_unmasked(name, X, "X")
+        X = as_table(name, X)
         if not is_frame(X):
             given = np.asarray(X) if isinstance(X, (list, tuple)) else X
             text = isinstance(given, np.ndarray) and given.dtype.kind in "US"
@@ -198,6 +200,8 @@ class Extended(Exporting, SavedNets, Multilayer):
             )
         elif len(X) == 0:
             check_array(np.zeros(X.shape), estimator=self)
+        else:
+            require_names(name, X, None)
         validate_data(self, X, reset=reset, skip_check_array=True)
         if reset:
             self._categories = Categories(self.categorical_features)
