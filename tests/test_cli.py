@@ -679,6 +679,20 @@ def test_exports(to, suffix, package, trained, tmp_path, capsys):
         assert package in capsys.readouterr().err
 
 
+def test_an_export_replaces_no_table_beside_it(tmp_path, capsys):
+    from fastnn import Dense, Model
+
+    Model([Dense(50), Dense(50)], seed=0).build(3).save(tmp_path / "t.fastnn")
+    np.savez(tmp_path / "t.npz", x=np.arange(3))
+    command = ["export", str(tmp_path / "t.fastnn"), "--to", "numpy"]
+    assert main(command) == 1
+    assert "t.npz exists, where the parameters are to stand" in capsys.readouterr().err
+    assert ([*np.load(tmp_path / "t.npz")], (tmp_path / "t.py").exists()) == (["x"], False)
+    assert main([*command, "--force"]) == 0
+    assert re.search(r"written: .*t\.py \(.*\), .*t\.npz \(.* KB\)", capsys.readouterr().out)
+    assert [*np.load(tmp_path / "t.npz")] == ["w1", "b1", "w2", "b2"]
+
+
 @pytest.mark.parametrize(
     ("to", "said"),
     [("c", "to_c writes an estimator that reads numbers"), ("numpy", "column 'town' holds text: to_onnx writes all"),

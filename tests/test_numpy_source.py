@@ -123,6 +123,19 @@ def test_files_are_written_whole_or_not(tmp_path):
     assert text == (tmp_path / "net.py").read_text()
     assert 'arrays["w1"]' in text
     assert 'arrays["w1"]' not in fastnn.to_numpy_source(net)
+    fastnn.to_numpy_source(net, tmp_path / "net.py")  # both are replaced
+    np.savez(tmp_path / "data.npz", x=np.arange(3))
+    for before in (None, "import numpy as np", 'np.load("others_data.npz")'):
+        if before is not None:
+            (tmp_path / "data.py").write_text(before)
+        with pytest.raises(
+            ValueError, match=r"data\.npz exists, where the parameters are to stand, and .*data\.py does no"
+        ):
+            fastnn.to_numpy_source(net, tmp_path / "data.py")
+        assert [*np.load(tmp_path / "data.npz")] == ["x"]
+        assert before is None or (tmp_path / "data.py").read_text() == before
+    fastnn.to_numpy_source(Model([Dense(2)], seed=0).build(3), tmp_path / "data.py")  # needs none beside it
+    assert [*np.load(tmp_path / "data.npz")] == ["x"]
 
 
 def test_values_that_are_read_later_keep_their_names():

@@ -38,15 +38,16 @@ def run(asked: argparse.Namespace) -> int:
             f"--to torch writes nets alone, and {asked.model} holds the estimator {type(model).__name__}: --to onnx "
             f"writes all of it; in Python, fastnn.to_torch(fastnn.load({asked.model!r}).{name}) takes its net"
         )
-    writers: dict[str, Any] = {
-        "onnx": fastnn.to_onnx,
-        "c": fastnn.to_c,
-        "numpy": fastnn.to_numpy_source,
-        "torch": _to_torch,
-    }
+    writers: dict[str, Any] = {"onnx": fastnn.to_onnx, "c": fastnn.to_c, "torch": _to_torch}
+    written = [output]
     with told():
-        writers[asked.to](model, output)
-    print(f"written: {output} ({show_size(output)})")
+        if asked.to == "numpy":
+            from fastnn.formats import numpy_source
+
+            written = numpy_source.write(model, output, replaces=asked.force)[1]
+        else:
+            writers[asked.to](model, output)
+    print(f"written: {', '.join(f'{file} ({show_size(file)})' for file in written)}")
     return DONE
 
 

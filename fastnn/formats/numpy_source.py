@@ -99,14 +99,16 @@ def to_numpy_source(net: Network | Predictor, path: str | os.PathLike[str] | Non
         it gives what ``predict_proba`` does, or ``predict`` of a regressor as (rows, targets).
     path : str, path-like or None
         Where to write it, too. Of more than 2,000 numbers, parameters then stand in a file beside it, ``net.npz``
-        for ``net.py``; else they stand in the text, in decimal digits that give the same bits.
+        for ``net.py``; else they stand in the text, in decimal digits that give the same bits. Such a file that is
+        there already is replaced where a ``net.py`` that is there reads it.
 
     Raises
     ------
     TypeError
         For what is no model, and for a layer whose code is not known, with its name.
     ValueError
-        For a model that is not built, and an estimator with columns that are no numbers.
+        For a model that is not built, and an estimator with columns that are no numbers; where a ``net.npz`` is
+        something else.
 
     Examples
     --------
@@ -120,22 +122,43 @@ def to_numpy_source(net: Network | Predictor, path: str | os.PathLike[str] | Non
     >>> np.allclose(namespace["predict"](x), net.predict(x), atol=1e-6)
     True
     """
-    writer = _Writer(graph_of_numbers("to_numpy_source", net))
     if path is None:
-        return writer.text(None)
-    target = os.fspath(path)
+        return _Writer(graph_of_numbers("to_numpy_source", net)).text(None)
+    return write(net, os.fspath(path), replaces=False)[0]
+
+
+def write(net: Network | Predictor, target: str, replaces: bool) -> tuple[str, list[str]]:
+    """Write the text, and parameters beside it; return it, and which files there are now.
+
+    `replaces` says that a file of another kind may be replaced where the parameters are to stand.
+    """
+    writer = _Writer(graph_of_numbers("to_numpy_source", net))
     beside = os.path.splitext(target)[0] + ".npz"
     if sum(array.size for array in writer.arrays.values()) <= _IN_TEXT:
-        text = writer.text(None)
+        text, files = writer.text(None), [target]
     elif beside == target:
         raise ValueError(f"to_numpy_source: path is {target!r}, where the parameters are to stand: expected net.py")
+    elif os.path.lexists(beside) and not (replaces or _reads(target, beside)):
+        raise ValueError(
+            f"to_numpy_source: {beside} exists, where the parameters are to stand, and {target} does not read it: give "
+            "another path"
+        )
     else:
-        text, file = writer.text(os.path.basename(beside)), BytesIO()
+        text, file, files = writer.text(os.path.basename(beside)), BytesIO(), [target, beside]
         named: dict[str, Any] = {**writer.arrays}
         np.savez(file, **named)
         safely.replace(beside, [file.getvalue()])
     safely.replace(target, [text.encode("ascii")])
-    return text
+    return text, files
+
+
+def _reads(target: str, beside: str) -> bool:
+    """Whether there is a text from before that reads the parameters beside it."""
+    try:
+        with open(target, "rb") as file:
+            return comment_text(os.path.basename(beside)).encode("ascii") in file.read()
+    except OSError:
+        return False
 
 
 class _Writer:
