@@ -162,7 +162,7 @@ MUTATIONS = (
     ("kernels/sum_blocks.pxi", "width = «1 if call.units == columns else UNIT_COLUMNS ⇒ UNIT_COLUMNS»", ROW_SUMS),
     ("kernels/sum_blocks.pxi", "total[j + columns] + «(1 - share) ⇒ 1» * distance", ROW_SUMS),
     ("kernels/sum_blocks.pxi", "[k.first_size + k.n_sizes] = <void *> «1 ⇒ 0»", ROW_SUMS),
-    ("kernels/normalization.pxi", "if «s.are_given ⇒ False»:\n            memcpy(center", ROW_SUMS),
+    ("kernels/normalization.pxi", "if «given(s.are_given) ⇒ False»:\n            memcpy(center", ROW_SUMS),
     ("kernels/columns.pxi", "if «counts[place] == 0 ⇒ False» or counts", CHAINS),
     ("kernels/columns.pxi", "counts[place] = «-CHAIN ⇒ 0»", CHAINS),
     ("kernels/columns.pxi", "end_chain(sums, totals + «place * s.size ⇒ 0», s.size, False)", CHAINS),
