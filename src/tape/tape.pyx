@@ -310,8 +310,8 @@ cdef int raise_status(int status, const Call *call) except -1:
         raise IndexError("the index or the cursor that chooses rows has left its range since it was checked")
     if status == CALL_NO_MEMORY:
         raise MemoryError(
-            "no memory for the workspace of a product, or for sums over rows, less than 1 MB for each thread as a rule: "
-            "use fewer threads, smaller batches or less data at a time. What was being computed is incomplete"
+            "no memory for the workspace of a product, or for sums over rows, less than 1 MB for each thread as a "
+            "rule: use fewer threads, smaller batches or less data at a time. What was being computed is incomplete"
         )
     raise ValueError(what_left(call) if call is not NULL else "a number has left its bounds while it was read")
 
