@@ -264,7 +264,13 @@ class Build(CachedBuild):
         return str(c_file)
 
 
-zlib.Z_DEFAULT_COMPRESSION = zlib.Z_BEST_COMPRESSION  # of wheels, for which setuptools has no such setting
+def in_short_blocks(level, method, wbits, memory=7, *more, compressobj=zlib.compressobj):
+    """Return what compresses with codes for half as many bytes as usual: of programs a 400th less is left."""
+    return compressobj(level, method, wbits, memory, *more)
+
+
+# Of wheels, for which setuptools has no such settings
+zlib.Z_DEFAULT_COMPRESSION, zlib.compressobj = zlib.Z_BEST_COMPRESSION, in_short_blocks
 
 if __name__ == "__main__":
     setup(ext_modules=list(extensions()), cmdclass={"build_ext": Build})
