@@ -182,7 +182,7 @@ GEMM_API NOINLINE int product_of_pairs(const Product *p) {
 }
 #else
 /* Panel by panel and block by block, as any other product. */
-GEMM_API NOINLINE int product_of_words(const Product *p) {
+GEMM_API NOINLINE SELDOM int product_of_words(const Product *p) {
     Workspace *const memory = workspace();
     if (!memory) return CALL_NO_MEMORY;
     Product part = *p;

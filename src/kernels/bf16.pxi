@@ -36,20 +36,14 @@ cdef struct DenseBf16:
     Number beta
     Py_ssize_t rows, n_in, panels, pairs, n_out, panel
 
-cdef DenseForward of_packed(const DenseBf16 *s) noexcept nogil:
-    return DenseForward(
+cdef int dense_bf16_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # units: rows of y, or panels of its columns
+    cdef const DenseBf16 *s = <const DenseBf16 *> call.payload
+    cdef DenseForward forward = DenseForward(
         s.x, NULL, NULL, <Input> s.w, s.b, s.y, s.activation, s.alpha, s.factor, s.offset, s.beta, BF16_PACKED, s.rows,
         s.n_in, 0, 0, s.n_out, s.panel, 0,
     )
-
-cdef int dense_bf16_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # units: rows of y, or panels of its columns
-    cdef DenseForward s = of_packed(<const DenseBf16 *> call.payload)
-    return forward_of(&s, call.units, s.panel, begin, end)
-
-cdef int dense_bf16_rows(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef DenseForward s = of_packed(<const DenseBf16 *> call.payload)
-    return forward_of(&s, call.rows, -1, begin, end)
+    return forward_of(&forward, call.units, s.panel, begin, end)
 
 cdef Py_ssize_t prepare_dense_bf16(str kernel, Call *call) except -1:
     cdef DenseBf16 *s = <DenseBf16 *> call.payload
@@ -62,7 +56,7 @@ cdef Py_ssize_t prepare_dense_bf16(str kernel, Call *call) except -1:
         )
     words = [word(&s.activation, call), word(&s.alpha, call), word(&s.beta, call)]
     fuse(call, BUILD, kernel, words, False)
-    divide_product(call, &s.panel, s.rows, s.n_out, s.n_in, True, dense_bf16_rows)
+    divide_product(call, &s.panel, s.rows, s.n_out, s.n_in, True, NULL)
     return 1
 
 kernel("""dense_bf16(x: in (rows, n_in), w: in uint16 (panels, pairs, 64), b: in (n_out) | None, y: out (rows, n_out),

@@ -4,12 +4,6 @@
 
 #include "math/simd.h"
 
-#ifdef __GNUC__
-#define SELDOM __attribute__((cold)) /* small rather than fast */
-#else
-#define SELDOM
-#endif
-
 /* n sums are added to the totals and begin anew; behind the last chain they are the totals. */
 SELDOM OUT_OF_LINE void end_chain(real *sums, double *totals, ptrdiff_t n, int is_last) {
     for (ptrdiff_t j = 0; j < n; j++) {

@@ -41,12 +41,14 @@ typedef float real;
 #ifdef __GNUC__
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define OUT_OF_LINE static __attribute__((noinline, unused)) /* once, however many callers */
+#define SELDOM __attribute__((cold)) /* small rather than fast */
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNROLL _Pragma("GCC unroll 16")
 #define PREFETCH(address) __builtin_prefetch(address, 0, 2) /* into the second-level cache */
 #else
 #define ALWAYS_INLINE static inline
 #define OUT_OF_LINE static
+#define SELDOM
 #define LIKELY(x) (x)
 #define UNROLL
 #define PREFETCH(address) (void)(address)
