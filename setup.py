@@ -127,12 +127,11 @@ UNALIGNED = ["-fno-align-functions", "-fno-align-jumps", "-fno-align-labels"]
 SMALL_VECTORS = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "--param=early-inlining-insns=14"]
 SMALL_VECTORS += ["--param=inline-min-speedup=15", "--param=max-inline-insns-auto=30"]
 SMALL_VECTORS += ["--param=max-inline-insns-single=200"]
-ONE_PATH = ["-fno-thread-jumps"]  # through branches; products and cross-entropies take 4 % more then
 OF_BASELINE = {
     "losses": [*FEW_COPIES, *SMALL_VECTORS],
-    "activations": [*FEW_COPIES, *ONE_WIDTH, *SMALL_VECTORS, *ONE_PATH],
-    "optimizers": [*SMALL_VECTORS, *ONE_PATH, "-funswitch-loops"],
-    "layers": [*SMALL_VECTORS, *ONE_PATH],
+    "activations": [*FEW_COPIES, *ONE_WIDTH, *SMALL_VECTORS],
+    "optimizers": [*SMALL_VECTORS, "-funswitch-loops"],
+    "layers": SMALL_VECTORS,
     "dense": [*SMALL_VECTORS, "-funswitch-loops"],
 }
 STUBS = Path("build", "stubs")  # laid out as the package is, because Cython finds declarations by package
