@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from cases import dense_bf16_arguments, kernel, random
+from cases import dense_arguments, dense_bf16_arguments, dense_int8_arguments, kernel, random
 from test_bf16 import PRODUCTS, assert_same_bits, way
 from test_int8 import NETS, net, predicted_by, rows
 
@@ -192,3 +192,30 @@ def test_other_formats_have_the_rounded_weights(name, tmp_path):
     for format, outputs in got.items():
         assert np.sqrt(np.mean((outputs - expected) ** 2)) < 4e-3 * expected.std(), format
         np.testing.assert_allclose(outputs, got["onnx"], rtol=1e-4, atol=1e-5, err_msg=format)
+
+
+OF_PRODUCTS = {
+    "dense_forward": dense_arguments,
+    "dense_int8": lambda *given, **options: dense_int8_arguments(*given, zero=0.0, **options),
+    "dense_bf16": dense_bf16_arguments,
+}
+
+
+@pytest.mark.parametrize("first", OF_PRODUCTS)
+def test_each_product_compares_its_own_constants_with_their_bounds(first):
+    """They lie at other words of its arguments than those of the product that was the first with this activation."""
+    given = {name: make(3, 40, 33, np.float32, random(3, 40), factor=None) for name, make in OF_PRODUCTS.items()}
+    for name in (first, *OF_PRODUCTS):
+        for activation, bad in {
+            "leaky_relu": np.nan,
+            "elu": -1.0,
+            "celu": 0.0,
+            "softplus": -1.0,
+            "squareplus": 0.0,
+        }.items():
+            tape = Tape()
+            kernel(name, np.float32)(**given[name], activation=activation, tape=tape)
+            tape.replay()
+            assert np.isfinite(given[name]["y"]).all()
+            with pytest.raises(ValueError, match=f"{name}: alpha is {bad}, expected a number .* for {activation}"):
+                kernel(name, np.float32)(**given[name], activation=activation, alpha=bad)

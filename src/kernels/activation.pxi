@@ -125,6 +125,8 @@ cdef int fuse(Call *call, str build, str kernel, const int *words, bint derivati
     if n == 0:
         return 0
     bounds = &activation.bounds_inside[derivative]
+    if bounds.kernel is not NULL and strcmp(bounds.kernel, PyUnicode_AsUTF8(kernel)) != 0:
+        bounds = bounds_in_another(activation, kernel)      # whose constants lie at other words
     if bounds.kernel is NULL:
         watch_constants(activation, bounds, kernel, words)
     call.bounds = bounds
@@ -167,6 +169,22 @@ cdef bint choose_activation(
     if beta[0] is NULL:
         beta[0] = &chosen.default[1]
     return chosen.derivative_from == "y"
+
+
+cdef class BoundsInside:
+    """Bounds of the constants of an activation, where it runs in one more kernel."""
+
+    cdef CallBounds bounds
+
+
+cdef dict BOUNDS_INSIDE = {}    # of activations and kernels
+
+
+cdef CallBounds *bounds_in_another(Activation activation, str kernel) except NULL:
+    cdef BoundsInside found = BOUNDS_INSIDE.get((activation, kernel))
+    if found is None:
+        found = BOUNDS_INSIDE[activation, kernel] = BoundsInside()
+    return &found.bounds
 
 
 cdef int watch_constants(Activation activation, CallBounds *bounds, str kernel, const int *words) except -1:
