@@ -122,6 +122,8 @@ OF_FAMILIES = {
 # Of code, only loops begin at addresses that processors like: that functions and branches do is 1 % of the wheel, and
 # may be seen in short products alone.
 UNALIGNED = ["-fno-align-functions", "-fno-align-jumps", "-fno-align-labels"]
+# Those of products begin at cache lines: steps of the smallest nets take 5 % more where they happen to lie badly.
+ALIGNED = ["-falign-functions=64"]
 # Processors without AVX2 are from before 2013: for them, code is small first. What -O2 leaves out of vectors, or leaves
 # as calls, it does with the limits of -O3.
 SMALL_VECTORS = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "--param=early-inlining-insns=14"]
@@ -204,7 +206,7 @@ def extensions():
                 macros = [("FASTNN_DOUBLE", str(int(dtype == "float64"))), (f"PyInit_{family}", f"PyInit_{name}")]
                 is_small = isa == "baseline" and isa_flags and "-O3" in compile_flags
                 own = (OF_BASELINE if is_small else OF_FAMILIES).get(family, [])
-                own = own if family == "dense" and not is_small else [*own, *UNALIGNED]
+                own = [*own, *ALIGNED] if family == "dense" and not is_small else [*own, *UNALIGNED]
                 own = own if sys.platform != "win32" else []
                 yield extension(name, *sources, isa_flags=[*isa_flags, *own], macros=macros)
     for module in MODULES:
