@@ -15,10 +15,10 @@ from fastnn.tables import is_sparse, labels_of
 
 @contextmanager
 def told(estimator: object, x: Any, y: Any = None) -> Iterator[None]:
-    """Let scikit-learn's errors about x or y end with a line that says where and what to do, as those of a `Model` do.
+    """Let scikit-learn's errors about x or y have a note that says where and what to do, as those of a `Model` do.
 
-    What it would take as other numbers than are meant is an error here: masked entries, and polars' dates, of which it
-    sees the counts.
+    Their texts stay what they are; Python has notes since 3.11, and shows them below the text. What it would take as
+    other numbers than are meant is an error here: masked entries, and polars' dates, of which it sees the counts.
     """
     name = type(estimator).__name__
     require_unmasked(name, x, "X")
@@ -29,10 +29,9 @@ def told(estimator: object, x: Any, y: Any = None) -> Iterator[None]:
         yield
     except (TypeError, ValueError) as error:
         place = _place(x, y)
-        if place is None:
-            raise
-        kind = TypeError if isinstance(error, TypeError) else ValueError  # of which others are subclasses
-        raise kind(f"{error}\n{name}: {place}") from error
+        if place is not None and hasattr(error, "add_note"):
+            error.add_note(f"{name}: {place}")
+        raise
 
 
 def _place(x: Any, y: Any) -> str | None:
