@@ -234,10 +234,8 @@ def test_an_unknown_build_is_an_error_in_a_subprocess():
     assert output.splitlines()[-1].startswith("error: FASTNN_BUILDS is avx2,nonsense, expected some of baseline")
 
 
-@pytest.mark.parametrize("compiler", ["gcc", "clang", "clang-14"])
+@pytest.mark.parametrize("compiler", list(filter(shutil.which, ("gcc", "clang", "clang-14"))))
 def test_flags_that_a_compiler_does_not_know_are_found(compiler, cached_build):
-    if shutil.which(compiler) is None:
-        pytest.skip(f"{compiler} is not installed")
     others = set() if compiler == "gcc" else {"-fno-thread-jumps", "-fvect-cost-model=dynamic"}
     known = {"-fno-math-errno", "-ffp-contract=off", "-O3", "-fno-align-jumps", "--param=inline-min-speedup=15"}
     assert cached_build.unknown_to(compiler, {*known, *others, "-fno-such-thing"}) == {*others, "-fno-such-thing"}

@@ -141,6 +141,19 @@ def net(name="relu", x=None, **options):
     return made
 
 
+def assert_predicts(small, x, expected):
+    """In any parts, row by row, into an array, and as copies."""
+    for options in ({"batch_size": 7}, {"n_threads": 2, "batch_size": 16}):
+        np.testing.assert_array_equal(small.predict(x, **options), expected)
+    np.testing.assert_array_equal([small.predict_one(row) for row in x[:9]], expected[:9])
+    out = np.empty_like(expected)
+    assert small.predict(x, out=out) is out
+    np.testing.assert_array_equal(out, expected)
+    for other in (pickle.loads(pickle.dumps(small)), copy.deepcopy(small)):
+        np.testing.assert_array_equal(other.predict(x), expected)
+        assert repr(other) == repr(small)
+
+
 @pytest.mark.parametrize("name", NETS)
 def test_wide_dense_layers_become_integers_and_the_others_stay(name):
     x = rows()
@@ -153,15 +166,7 @@ def test_wide_dense_layers_become_integers_and_the_others_stay(name):
     for float_layer, layer in zip(made._tree.all, small._tree.all, strict=True):
         is_wide = isinstance(float_layer, Dense) and float_layer.n_in >= 32 and float_layer.units >= 32
         assert isinstance(layer, Int8Dense) == is_wide, layer
-    for options in ({"batch_size": 7}, {"n_threads": 2, "batch_size": 16}):
-        np.testing.assert_array_equal(small.predict(more, **options), got)
-    np.testing.assert_array_equal([small.predict_one(row) for row in more[:9]], got[:9])
-    out = np.empty_like(got)
-    assert small.predict(more, out=out) is out
-    np.testing.assert_array_equal(out, got)
-    for other in (pickle.loads(pickle.dumps(small)), copy.deepcopy(small)):
-        np.testing.assert_array_equal(other.predict(more), got)
-        assert repr(other) == repr(small)
+    assert_predicts(small, more, got)
 
 
 def test_a_layer_computes_what_its_docstring_says():

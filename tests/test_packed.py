@@ -1,14 +1,12 @@
 """Weights that are kept in bfloat16 give the bits of those that each product rounds, however they are computed."""
 
-import copy
-import pickle
 import re
 
 import numpy as np
 import pytest
 from cases import dense_arguments, dense_bf16_arguments, dense_int8_arguments, kernel, random
 from test_bf16 import PRODUCTS, assert_same_bits, way
-from test_int8 import NETS, net, predicted_by, rows
+from test_int8 import NETS, assert_predicts, net, predicted_by, rows
 
 import fastnn
 from fastnn import BFloat16Dense, Dense, Model, Tape, kernels, reference
@@ -108,12 +106,7 @@ def test_predictions_have_the_bits_of_a_model_in_bf16(name, precision):
     for dense, layer in zip(made._tree.all, small._tree.all, strict=True):
         is_wide = isinstance(dense, Dense) and dense.n_in >= 32 and dense.units >= 32
         assert isinstance(layer, BFloat16Dense) == is_wide, layer
-    for options in ({"batch_size": 7}, {"n_threads": 2, "batch_size": 16}):
-        np.testing.assert_array_equal(small.predict(more, **options), got)
-    np.testing.assert_array_equal([small.predict_one(row) for row in more[:9]], got[:9])
-    for other in (pickle.loads(pickle.dumps(small)), copy.deepcopy(small)):
-        np.testing.assert_array_equal(other.predict(more), got)
-        assert repr(other) == repr(small)
+    assert_predicts(small, more, got)
 
 
 def test_it_is_a_snapshot_whose_weights_are_those_it_predicts_with():

@@ -59,6 +59,8 @@ class BFloat16Dense(PackedDense):
     BFloat16Dense(64, 'relu')
     """
 
+    kernel = "dense_bf16"
+    reads = ("w", "b")
     bits = 16
     stored = "weights of 16 bits with their biases"
     products = "products in bfloat16, of weights that are kept in it"
@@ -83,15 +85,13 @@ class BFloat16Dense(PackedDense):
 
         return weights(self.w, self.n_in, self.units)
 
-    def declare(self, n_in: int) -> None:
+    def build(self, n_in: int) -> int:
         self.state("w", (-(-self.units // _COLUMNS), -(-n_in // _PAIR), _COLUMNS * _PAIR), dtype=np.uint16)
         if self.bias:
             self.state("b", (self.units,))
         else:
             self.__dict__["b"] = None
-
-    def _product(self, x: Array, y: Array, *others: Any, **named: Any) -> None:
-        self.kernels.dense_bf16(x, self.w, self.b, y, *others, **named)
+        return super().build(n_in)
 
     def _graph(self, x: Value, to: Graph) -> Value:
         return to.product(x, self.weights.astype(self.dtype), self.b)

@@ -71,6 +71,8 @@ class Int8Dense(PackedDense):
     Int8Dense(64, 'relu')
     """
 
+    kernel = "dense_int8"
+    reads = ("w", "scale", "correction", "b", "step", "zero")
     bits = 8
     products = "products of 8-bit integers"
     stored = "weights of 8 bits with their scales and biases"
@@ -88,7 +90,7 @@ class Int8Dense(PackedDense):
         by_group = self.w.reshape(panels, groups, _COLUMNS, _GROUP).transpose(1, 3, 0, 2)
         return by_group.reshape(groups * _GROUP, panels * _COLUMNS)[: self.n_in, : self.units].copy()
 
-    def declare(self, n_in: int) -> None:
+    def build(self, n_in: int) -> int:
         if n_in > MOST_INPUTS:
             raise ValueError(f"{self.title}: {n_in} inputs, expected up to {MOST_INPUTS}: sums of more leave 32 bits")
         panels, groups = -(-self.units // _COLUMNS), -(-n_in // _GROUP)
@@ -98,10 +100,7 @@ class Int8Dense(PackedDense):
         self.state("b", (self.units,))
         self.state("step", (1,), "ones", dtype=np.float64)
         self.state("zero", (1,), dtype=np.float64)
-
-    def _product(self, x: Array, y: Array, *others: Any, **named: Any) -> None:
-        states = self.w, self.scale, self.correction, self.b
-        self.kernels.dense_int8(x, *states, y, self.step, self.zero, *others, **named)
+        return super().build(n_in)
 
     def _graph(self, x: Value, to: Graph) -> Value:
         step, zero = float(self.step[0]), int(self.zero[0])

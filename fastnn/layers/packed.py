@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from fastnn.arena import Array
 from fastnn.checks import count
@@ -14,10 +14,15 @@ from fastnn.layers.passes import Run
 
 
 class PackedDense(Layer):
-    """A dense layer without a derivative: its weights are states, of which `_product` calls a kernel."""
+    """A dense layer without a derivative, whose weights are states.
+
+    A subclass declares them in `build`, and says which kernel computes the product, and what it reads.
+    """
 
     code = Code(saved=("x",), multiplies=True)
     how_to_train = "it cannot be trained: train the model that it was made of, and call its quantize again"
+    kernel: ClassVar[str]
+    reads: ClassVar[tuple[str, ...]]  # of the arguments of that
     bits: ClassVar[int]  # of a weight
     products: ClassVar[str]  # in words, for a summary, as what is stored
     stored: ClassVar[str]
@@ -32,19 +37,11 @@ class PackedDense(Layer):
         """What the activation gives."""
         return "numbers" if self.activation is None else self.activation.gives
 
-    def declare(self, n_in: int) -> None:
-        """Declare the states."""
-        raise NotImplementedError
-
     def build(self, n_in: int) -> int:
-        self.declare(n_in)
         return self.units if self.activation is None else self.build_child(self.activation, self.units)
 
     def in_a_row(self) -> Sequence[Layer]:
         return (self,) if self.activation is None else (self, self.activation)
-
-    def _product(self, x: Array, y: Array, *others: Any, **named: Any) -> None:
-        raise NotImplementedError
 
     def _forward(self, x: Array, y: Array, run: Run) -> None:
         self.forward_fused(x, y, None, run)
@@ -60,7 +57,10 @@ class PackedDense(Layer):
     ) -> None:
         """Write activation(factor * (x @ w + b) + offset) into y in one kernel."""
         name, alpha, beta = activations.in_a_product(activation)
-        self._product(x, y, name, alpha, run.tape, factor=factor, offset=offset, beta=beta)
+        getattr(self.kernels, self.kernel)(
+            **{read: getattr(self, read) for read in self.reads},
+            x=x, y=y, activation=name, alpha=alpha, beta=beta, factor=factor, offset=offset, tape=run.tape,
+        )  # fmt: skip
 
     @property
     def title(self) -> str:

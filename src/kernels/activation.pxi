@@ -40,7 +40,7 @@ cdef class Activation:
         if match is None:
             raise SyntaxError(f"no row of the table of activations: {row}")
         self.name, self.declared, low, high, self.derivative_from, self.initializer = match.groups()
-        self.range = low, high
+        self.range, self.inside = (low, high), {}
         declared = [DeclaredArgument(argument) for argument in ARGUMENT.finditer(self.declared or "")]
         self.constants = {argument.name: float(argument.default) for argument in declared}
         self.bounds = {argument.name: argument.bounds for argument in declared}
@@ -102,10 +102,11 @@ def activations_of(str build):
 
 # What runs inside a dense product. `words` are those of its arguments: that of `activation` becomes the loop to apply,
 # or stays NULL, those of `alpha` and `beta` the addresses of its constants, whose bounds are those of the activation.
-cdef int fuse(Call *call, str build, str kernel, const int *words, bint derivative) except -1:
+cdef int fuse(Call *call, str build, str kernel, const int *words) except -1:
     cdef void **payload = call.payload
     cdef Activation activation = None
-    cdef CallBounds *bounds
+    cdef BoundsInside inside
+    cdef const CallBounds *bounds
     cdef int i, n = 0
     name = None
     if payload[words[0]] is not NULL:
@@ -124,12 +125,10 @@ cdef int fuse(Call *call, str build, str kernel, const int *words, bint derivati
             )
     if n == 0:
         return 0
-    bounds = &activation.bounds_inside[derivative]
-    if bounds.kernel is not NULL and strcmp(bounds.kernel, PyUnicode_AsUTF8(kernel)) != 0:
-        bounds = bounds_in_another(activation, kernel)      # whose constants lie at other words
-    if bounds.kernel is NULL:
-        watch_constants(activation, bounds, kernel, words)
-    call.bounds = bounds
+    inside = activation.inside.get(kernel)
+    if inside is None:
+        inside = activation.inside[kernel] = bounds_at(activation, kernel, words)
+    call.bounds = bounds = &inside.bounds
     for i in range(bounds.count):
         if not call_number_holds(call, &bounds.number[i]):
             number = (<double *> payload[bounds.number[i].word])[0]
@@ -172,34 +171,24 @@ cdef bint choose_activation(
 
 
 cdef class BoundsInside:
-    """Bounds of the constants of an activation, where it runs in one more kernel."""
+    """The bounds of the constants of an activation, which a replay compares, at the words of a kernel."""
 
     cdef CallBounds bounds
+    cdef list texts         # what these keep addresses of
 
 
-cdef dict BOUNDS_INSIDE = {}    # of activations and kernels
-
-
-cdef CallBounds *bounds_in_another(Activation activation, str kernel) except NULL:
-    cdef BoundsInside found = BOUNDS_INSIDE.get((activation, kernel))
-    if found is None:
-        found = BOUNDS_INSIDE[activation, kernel] = BoundsInside()
-    return &found.bounds
-
-
-cdef int watch_constants(Activation activation, CallBounds *bounds, str kernel, const int *words) except -1:
-    """Write down the constants that a replay compares with their bounds."""
+cdef BoundsInside bounds_at(Activation activation, str kernel, const int *words):
+    cdef BoundsInside found = BoundsInside()
     cdef Argument a
     cdef CallNumber *n
-    texts = [name.encode() for name in (kernel, *activation.bounds)]
-    activation.texts = (*texts, *(activation.texts or ()))
+    found.texts = texts = [name.encode() for name in (kernel, *activation.bounds)]
     for i, limits in enumerate(activation.bounds.values()):
         if not limits:
             continue
         set_bounds(&a, limits)
-        n = &bounds.number[bounds.count]
+        n = &found.bounds.number[found.bounds.count]
         n.name, n.word, n.array = <const char *> texts[1 + i], words[1 + i], -1
         n.low, n.high, n.above, n.below = a.low, a.high, a.above, a.below
-        bounds.count += 1
-    bounds.kernel = <const char *> texts[0]
-    return 0
+        found.bounds.count += 1
+    found.bounds.kernel = <const char *> texts[0]
+    return found

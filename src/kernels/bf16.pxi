@@ -55,7 +55,7 @@ cdef Py_ssize_t prepare_dense_bf16(str kernel, Call *call) except -1:
             "outputs and {} inputs", s.panels, s.pairs, s.n_out, s.n_in
         )
     words = [word(&s.activation, call), word(&s.alpha, call), word(&s.beta, call)]
-    fuse(call, BUILD, kernel, words, False)
+    fuse(call, BUILD, kernel, words)
     divide_product(call, &s.panel, s.rows, s.n_out, s.n_in, True, NULL)
     return 1
 

@@ -246,7 +246,7 @@ cdef Py_ssize_t prepare_dense_forward(str kernel, Call *call) except -1:
     check_bf16(kernel, s.bf16)
     words = [word(&s.activation, call), word(&s.alpha, call), word(&s.beta, call)]
     s.in_registers = is_in_registers(s.activation, s.bf16) and s.factor is NULL
-    fuse(call, BUILD, kernel, words, False)
+    fuse(call, BUILD, kernel, words)
     check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
     divide_product(call, &s.panel, s.rows, s.n_out, s.n_in, s.bf16, dense_forward_rows)
     return 1
@@ -399,7 +399,7 @@ cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
     check_bf16(kernel, s.bf16)
     words = [word(&s.activation, calls), word(&s.alpha, calls), word(&s.beta, calls)]
     s.in_registers = is_in_registers(s.activation, s.bf16)
-    fuse(calls, BUILD, kernel, words, True)
+    fuse(calls, BUILD, kernel, words)
     if s.dx is not NULL:
         calls[1] = calls[0]
         calls[1].body = dense_dx_body

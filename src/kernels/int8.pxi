@@ -89,7 +89,7 @@ cdef Py_ssize_t prepare_dense_int8(str kernel, Call *call) except -1:
         )
     s.relu = s.factor is NULL and s.activation is not NULL and <object> <void *> s.activation == "relu"
     words = [word(&s.activation, call), word(&s.alpha, call), word(&s.beta, call)]
-    fuse(call, BUILD, kernel, words, False)
+    fuse(call, BUILD, kernel, words)
     if s.relu:
         s.activation = NULL
     call.units = s.rows

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t
 
-from fastnn._core.tape cimport Body, Call, CallBounds
+from fastnn._core.tape cimport Body, Call
 
 # Completes the first of two calls, filled as declared, and perhaps makes a second of it; returns how many there are.
 ctypedef Py_ssize_t (*Prepare)(str kernel, Call *calls) except -1
@@ -10,8 +10,7 @@ ctypedef Py_ssize_t (*Prepare)(str kernel, Call *calls) except -1
 cdef class Activation:
     cdef const void *loop               # of y, and of dx where it is given dy; NULL for none of single numbers
     cdef double[2] default              # of its constants
-    cdef CallBounds[2] bounds_inside    # of these, where it runs in dense_forward and in dense_backward
-    cdef object texts                   # what these keep addresses of
+    cdef dict inside                    # bounds of these at the words of each kernel that it runs in
     cdef readonly str name
     cdef readonly str declared          # its constants, or None
     cdef readonly dict constants
@@ -30,7 +29,7 @@ cdef tuple activation_texts(str build, str text, const void *loop)
 cdef bint choose_activation(
     str build, str kernel, const void **loop, const double **alpha, const double **beta
 ) except? -1
-cdef int fuse(Call *call, str build, str kernel, const int *words, bint derivative) except -1
+cdef int fuse(Call *call, str build, str kernel, const int *words) except -1
 
 cdef int refuse(
     str kernel, str text, Py_ssize_t first=*, Py_ssize_t second=*, Py_ssize_t third=*, Py_ssize_t fourth=*

@@ -9,10 +9,9 @@ table of activations), loss_blocks.pxi (losses of many rows). Rows and the guard
 
 from cpython.buffer cimport PyBuffer_Release
 from cpython.object cimport PyObject
-from cpython.unicode cimport PyUnicode_AsUTF8
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset, strcmp
+from libc.string cimport memcpy, memset
 
 import re
 from sys import intern
