@@ -59,7 +59,7 @@ class BFloat16Dense(PackedDense):
     BFloat16Dense(64, 'relu')
     """
 
-    kernel = "dense_bf16"
+    forward_kernel = "dense_bf16"
     reads = ("w", "b")
     bits = 16
     stored = "weights of 16 bits with their biases"

@@ -71,7 +71,7 @@ class Int8Dense(PackedDense):
     Int8Dense(64, 'relu')
     """
 
-    kernel = "dense_int8"
+    forward_kernel = "dense_int8"
     reads = ("w", "scale", "correction", "b", "step", "zero")
     bits = 8
     products = "products of 8-bit integers"

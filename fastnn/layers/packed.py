@@ -21,7 +21,7 @@ class PackedDense(Layer):
 
     code = Code(saved=("x",), multiplies=True)
     how_to_train = "it cannot be trained: train the model that it was made of, and call its quantize again"
-    kernel: ClassVar[str]
+    forward_kernel: ClassVar[str]
     reads: ClassVar[tuple[str, ...]]  # of the arguments of that
     bits: ClassVar[int]  # of a weight
     products: ClassVar[str]  # in words, for a summary, as what is stored
@@ -57,7 +57,7 @@ class PackedDense(Layer):
     ) -> None:
         """Write activation(factor * (x @ w + b) + offset) into y in one kernel."""
         name, alpha, beta = activations.in_a_product(activation)
-        getattr(self.kernels, self.kernel)(
+        getattr(self.kernels, self.forward_kernel)(
             **{read: getattr(self, read) for read in self.reads},
             x=x, y=y, activation=name, alpha=alpha, beta=beta, factor=factor, offset=offset, tape=run.tape,
         )  # fmt: skip
