@@ -33,6 +33,7 @@ from fastnn import (
     Huber,
     InverseScaling,
     InverseSquareRoot,
+    LambdaCallback,
     LeakyReLU,
     LinearWarmup,
     Model,
@@ -402,6 +403,20 @@ def test_steps_are_those_of_the_optimizer():
     np.testing.assert_allclose(seen_epochs, [0, 0, 0.01, 0.01, 0.01, 0.02, 0.02])  # batches 1, 3, 5, 7, 9, 11, 13 of 15
     net.fit(X, T, epochs=1, batch_size=BATCH)  # one batch is left over
     np.testing.assert_allclose(seen[7:], 1e-6 * np.arange(8, 11))
+
+
+@pytest.mark.parametrize("freezes_at", [0, 1, 2])
+def test_steps_go_on_where_nothing_is_trained_any_more(freezes_at):
+    """Then nothing is accumulated, and each batch is a step."""
+
+    def freeze(model, epoch):
+        for layer in model.layers:
+            layer.trainable = epoch < freezes_at
+
+    net, optimizer = net_of(), Adam(0.01 * Cosine(), accumulate=3)
+    net.fit(X, T, "mse", optimizer, epochs=4, batch_size=BATCH, callbacks=[LambdaCallback(begin_epoch=freeze)])
+    ((_, standing),) = net._trainer.state.standings.items()
+    assert standing["place"][0] == 5 * freezes_at // 3 + 5 * (4 - freezes_at)
 
 
 def test_four_hundred_epochs_run_in_one_call(monkeypatch):

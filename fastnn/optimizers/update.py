@@ -12,7 +12,7 @@ import numpy as np
 from fastnn import kernels
 from fastnn.arena import Array, Memory
 from fastnn.optimizers.contract import Optimizer, State, part_of
-from fastnn.optimizers.transforms import Slice, Transform
+from fastnn.optimizers.transforms import Accumulate, Slice, Transform
 from fastnn.settings import Cell
 
 if TYPE_CHECKING:
@@ -77,6 +77,14 @@ class Update:
     def places(self) -> list[tuple[int, int]]:
         """Return where what is trained lies in the flat arrays."""
         return _slices(self._entries)
+
+    def accumulating(self) -> list[tuple[int, Array]]:
+        """Return of how many batches a step is made, and the count of those that wait: of each `Accumulate`.
+
+        Where nothing is trained, none waits: each batch is a step.
+        """
+        named = self.optimizer._named_transforms() if self._entries else ()
+        return [(part.batches, self.state[f"{name}.count"]) for name, part in named if isinstance(part, Accumulate)]
 
     def begin_fit(self, epochs: int, batches: int, anew: bool) -> None:
         """Write down what follows from how many epochs a fit has, and batches in each."""

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import kernels
-from fastnn.arena import Array
-from fastnn.optimizers import Accumulate, Optimizer
 from fastnn.schedules.moving import EPOCHS, PER_EPOCH, STEPS, TOTAL, Moving, Standing
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
+    from fastnn.optimizers.update import Update
     from fastnn.training.state import State
 
 ROOM = 4096  # steps that a table holds, unless a fit needs more
@@ -53,21 +52,17 @@ class Schedules:
     moving : sequence of Moving
     state : State
         Of the model: it holds where they stand.
-    optimizer : Optimizer
+    update : Update
+        What takes the steps.
     room : int
         For how many steps there are tables.
     """
 
-    def __init__(self, moving: Sequence[Moving], state: State, optimizer: Optimizer, room: int = ROOM) -> None:
+    def __init__(self, moving: Sequence[Moving], state: State, update: Update, room: int = ROOM) -> None:
         self.room, self._state, self._moved = room, state, state.moved
         self._entries = [_Entry(number, state.standing(number), room) for number in moving]
         self._watching = [entry for entry in self._entries if entry.moving.plateaus]
-        memory = state.memories.get(optimizer) or {}
-        self._accumulating: list[tuple[int, Array]] = [
-            (transform.batches, memory[f"{name}.count"])
-            for name, transform in optimizer._named_transforms()
-            if isinstance(transform, Accumulate)
-        ]
+        self._accumulating = update.accumulating()
 
     # -- what is recorded ---------------------------------------------------------------------------------------------
 
@@ -220,13 +215,13 @@ class Schedules:
                     self._tell()
 
 
-def schedules_of(moving: Sequence[Moving], state: State, optimizer: Optimizer, steps: int = 0) -> Schedules | None:
+def schedules_of(moving: Sequence[Moving], state: State, update: Update, steps: int = 0) -> Schedules | None:
     """Return what numbers follow in a recording, with room for so many steps, if any number follows a schedule."""
     if not moving:
         return None
-    if optimizer.takes_fits:
+    if update.optimizer.takes_fits:
         raise TypeError(
-            f"{moving[0].title} follows {moving[0].schedule!r}, while {optimizer!r} needs a loss that depends on the "
-            "parameters alone: set a number"
+            f"{moving[0].title} follows {moving[0].schedule!r}, while {update.optimizer} needs a loss that depends "
+            "on the parameters alone: set a number"
         )
-    return Schedules(moving, state, optimizer, max(steps, ROOM))
+    return Schedules(moving, state, update, max(steps, ROOM))

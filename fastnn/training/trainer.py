@@ -238,7 +238,7 @@ class Trainer:
         update, restrained = self._update(optimizer)
         check_recordable(chain, trained, optimizer, target, weights, memory)
         constants = Constants((loss, *self.restraints.recorded(), *tree.all), optimizer)
-        schedules = schedules_of(constants.moving, self.state, optimizer, steps)
+        schedules = schedules_of(constants.moving, self.state, update, steps)
         return Training(chain, trained, update, memory, constants, loss, weights, schedules, restrained)
 
     def _update(self, optimizer: Optimizer) -> tuple[Update, Restrained | None]:
@@ -408,7 +408,7 @@ class Trainer:
         if found is None or not found.constants.hold():
             update, _ = self._update(optimizer)
             constants = Constants((*self.restraints.recorded(), *self.tree.all), optimizer)
-            made = Step(update, constants, schedules_of(constants.moving, self.state, optimizer))
+            made = Step(update, constants, schedules_of(constants.moving, self.state, update))
             made.record(self.tree.memory.grads, passes, pending)
             kept.add(optimizer, made, found)
             found = made

@@ -117,7 +117,7 @@ cdef class TargetReader(RowsReader):
         cdef Py_ssize_t i
         cdef int64_t wide
         cdef int number
-        cdef bint all_are = True, is_wide = strcmp(y.format, b"l") == 0 and y.itemsize == sizeof(int64_t)
+        cdef bint is_one, all_are = True, is_wide = strcmp(y.format, b"l") == 0 and y.itemsize == sizeof(int64_t)
         if not is_wide and strcmp(y.format, b"i") != 0 and strcmp(y.format, b"B") != 0:
             return False
         for i in range(self.rows):
@@ -128,8 +128,9 @@ cdef class TargetReader(RowsReader):
             else:
                 memcpy(&number, label, sizeof(int))
                 wide = number
-            all_are &= 0 <= wide <= self.high
-            self.labels[i] = wide
+            is_one = 0 <= wide <= self.high
+            all_are &= is_one
+            self.labels[i] = wide if is_one else 0  # steps of other numbers of rows are recorded over what stands here
             label += y.strides[0]
         return all_are
 
