@@ -10,12 +10,19 @@ import sys
 from pathlib import Path
 
 
+def _count(text: str) -> int:
+    """Return the whole number of at least 1 that an argument says."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number >= 1")
+    return int(text)
+
+
 def _threads() -> argparse.ArgumentParser:
     """Return the part of the command line that must be known before anything else is imported."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     default = 2 if Path(sys.argv[0]).stem in ("bench_accuracy", "bench_many") else 1  # what one has; one with several
     parser.add_argument(
-        "--threads", type=int, default=default, metavar="N", help=f"of every library, by default {default}"
+        "--threads", type=_count, default=default, metavar="N", help=f"of every library, by default {default}"
     )
     return parser
 

@@ -431,6 +431,14 @@ def test_threads_reach_every_library() -> None:
     assert in_benchmarks(code, "--threads", "3").startswith("3 3 --xla_cpu_multi_thread_eigen=true")
 
 
+@pytest.mark.parametrize("given", ["0", "-1", "two"])
+def test_threads_are_one_or_more(given: str) -> None:
+    command = [sys.executable, str(BENCHMARKS / "bench_many.py"), "--threads", given]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert f"--threads: '{given}', expected a whole number >= 1" in done.stderr
+
+
 def test_operations_of_a_step() -> None:
     assert in_benchmarks("from workloads import Workload; print(Workload((3, 5, 2), 8, 4).flops)") == (
         f"{2 * 4 * ((3 * 5 + 5 * 2) + (3 * 5 + 5 * 2) + 5 * 2)}\n"  # forward, dw, and dx of the second layer
