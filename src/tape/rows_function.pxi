@@ -15,7 +15,7 @@ cdef class Replay:
     cdef char *x
     cdef object y
     cdef const char *y_at
-    cdef object copy, copy_flat     # of y, and of its first row
+    cdef object shape, flat_shape   # of y, and of its first row
     cdef bint is_short
 
     def __cinit__(self, Tape tape not None):
@@ -48,7 +48,7 @@ cdef class RowsFunction(RowsReader):
         What it may read beside x, which nothing is written into.
     """
 
-    cdef object recorded, tree
+    cdef object recorded, tree, empty
     cdef list replays           # by the number of rows
     cdef Replay replay          # for so many rows, which have been read
     cdef Py_ssize_t rows
@@ -57,9 +57,11 @@ cdef class RowsFunction(RowsReader):
     cdef Range *ranges
 
     def __init__(self, recorded, Py_ssize_t most, dtype, tree, arrays):
+        from numpy import empty
+
         first = recorded(1)
         RowsReader.__init__(self, first.x, dtype)
-        self.recorded, self.tree, self.most = recorded, tree, most
+        self.recorded, self.tree, self.most, self.empty = recorded, tree, most, empty
         self.n_out, self.replays = first.y.shape[1], [None] * (most + 1)
         self.keep(1, first)
         self.guard(arrays)
@@ -69,14 +71,11 @@ cdef class RowsFunction(RowsReader):
 
     cdef int guard(self, arrays) except -1:
         """Write down where the arrays lie, those that lie together at once."""
-        cdef Py_buffer buffer
         cdef Range found
         cdef Py_ssize_t n = 0
         places = []
         for array in arrays:
-            PyObject_GetBuffer(array, &buffer, PyBUF_STRIDED_RO)
-            found = range_of(&buffer)
-            PyBuffer_Release(&buffer)
+            found = range_of(<const NDArray *> array, array.itemsize)
             places.append((<size_t> found.low, <size_t> found.high))
         places.sort()
         self.ranges = <Range *> PyMem_Malloc(max(len(places), 1) * sizeof(Range))
@@ -97,7 +96,7 @@ cdef class RowsFunction(RowsReader):
         cdef unsigned char[::1] x = memoryview(recorded.x).cast("B")
         cdef unsigned char[::1] y = memoryview(recorded.y).cast("B")
         replay.x, replay.y, replay.y_at = <char *> &x[0], recorded.y, <const char *> &y[0]
-        replay.copy, replay.copy_flat = recorded.y.copy, recorded.y[0].copy
+        replay.shape, replay.flat_shape = recorded.y.shape, recorded.y.shape[1:]
         self.replays[rows] = replay
         return replay
 
@@ -134,51 +133,47 @@ cdef class RowsFunction(RowsReader):
         if out is not None:
             return out if self.compute_into(replay, n, n_dims, out) else None
         replay.tape.run(replay.is_short)
-        return replay.copy_flat() if n_dims == 1 else replay.copy()
+        return self.new(replay.flat_shape if n_dims == 1 else replay.shape, replay.y_at, n)
+
+    cdef inline object new(self, shape, const char *y, Py_ssize_t n):
+        cdef PyObject *given[2]
+        given[0], given[1] = <PyObject *> shape, <PyObject *> self.dtype
+        array = PyObject_Vectorcall(<PyObject *> self.empty, given, 2, NULL)
+        memcpy((<const NDArray *> array).data, y, n * self.n_out * self.item_size)
+        return array
 
     cdef bint compute_into(self, Replay replay, Py_ssize_t n, int n_dims, out) except -1:
         """Compute the outputs into an array, and say whether they can be written there."""
-        cdef Py_buffer buffer
-        if type(out) is not self.array_type or out.dtype is not self.dtype:
+        if type(out) is not self.array_type or not self.may_write(<const NDArray *> out, n, n_dims):
             return False
-        try:
-            PyObject_GetBuffer(out, &buffer, PyBUF_STRIDED)
-        except (ValueError, BufferError):       # it is read-only
+        replay.tape.run(replay.is_short)
+        if not (replay.is_short or self.may_write(<const NDArray *> out, n, n_dims)):   # other threads have run
             return False
-        try:
-            if not self.may_write(&buffer, n, n_dims):
-                return False
-            replay.tape.run(replay.is_short)
-            self.write(&buffer, replay.y_at, n)
-        finally:
-            PyBuffer_Release(&buffer)
+        self.write(<const NDArray *> out, replay.y_at, n)
         return True
 
     def is_apart(self, array):
         """Whether an array surely shares no memory with those that are read beside x."""
-        cdef Py_buffer buffer
-        cdef bint found
-        PyObject_GetBuffer(array, &buffer, PyBUF_STRIDED_RO)
-        found = self.lies_apart(&buffer)
-        PyBuffer_Release(&buffer)
-        return found
+        return self.lies_apart(<const NDArray *> array)
 
-    cdef bint may_write(self, const Py_buffer *out, Py_ssize_t n, int n_dims) noexcept:
-        if out.ndim != n_dims or out.shape[n_dims - 1] != self.n_out or (n_dims == 2 and out.shape[0] != n):
+    cdef bint may_write(self, const NDArray *out, Py_ssize_t n, int n_dims) noexcept:
+        if not self.is_own(out) or not nd_may_write(out):
+            return False
+        if out.nd != n_dims or out.shape[n_dims - 1] != self.n_out or (n_dims == 2 and out.shape[0] != n):
             return False
         return self.lies_apart(out)
 
-    cdef bint lies_apart(self, const Py_buffer *out) noexcept:
-        cdef Range found = range_of(out)
+    cdef bint lies_apart(self, const NDArray *out) noexcept:
+        cdef Range found = range_of(out, self.item_size)
         cdef Py_ssize_t i
         for i in range(self.n_ranges):
             if found.low < self.ranges[i].high and self.ranges[i].low < found.high:
                 return False
         return True
 
-    cdef void write(self, const Py_buffer *out, const char *y, Py_ssize_t n) noexcept:
-        cdef Py_ssize_t i, j, size = self.n_out * self.item_size, stride = out.strides[out.ndim - 1]
-        cdef char *row = <char *> out.buf
+    cdef void write(self, const NDArray *out, const char *y, Py_ssize_t n) noexcept:
+        cdef Py_ssize_t i, j, size = self.n_out * self.item_size, stride = out.strides[out.nd - 1]
+        cdef char *row = out.data
         for i in range(n):
             if stride == self.item_size:
                 memcpy(row, y, size)
@@ -189,16 +184,16 @@ cdef class RowsFunction(RowsReader):
             y += size
 
 
-cdef Range range_of(const Py_buffer *buffer) noexcept:
+cdef Range range_of(const NDArray *array, Py_ssize_t item_size) noexcept:
     """Between which addresses the numbers of an array lie."""
     cdef Range found
     cdef Py_ssize_t i, reach
-    found.low = found.high = <const char *> buffer.buf
-    for i in range(buffer.ndim):
-        reach = (buffer.shape[i] - 1) * buffer.strides[i]
+    found.low = found.high = array.data
+    for i in range(array.nd):
+        reach = (array.shape[i] - 1) * array.strides[i]
         if reach < 0:
             found.low += reach
         else:
             found.high += reach
-    found.high += buffer.itemsize
+    found.high += item_size
     return found

@@ -16,6 +16,18 @@ cdef extern from "Python.h":
     double PyFloat_AsDouble(PyObject *object)
     long long PyLong_AsLongLongAndOverflow(PyObject *object, int *overflow)
 
+cdef extern from "tape/ndarray.h":
+    ctypedef struct NDType:
+        pass
+    ctypedef struct NDArray:
+        char *data
+        int nd
+        Py_ssize_t *shape
+        Py_ssize_t *strides
+        NDType *dtype
+    char nd_letter(const NDArray *array) noexcept
+    bint nd_may_write(const NDArray *array) noexcept
+
 ctypedef fused Number:
     float
     double
@@ -32,6 +44,15 @@ ctypedef fused Number:
 
 # float64 holds all whole numbers up to 2 ** 53: no constant of C can be it, which is an int, or has no sign
 cdef long long EXACT = 9007199254740992
+
+
+cdef int require_layout(x, const char *at) except -1:
+    """Raise an error unless arrays, of which one lies there in two dimensions, are what is read as such."""
+    cdef const NDArray *array = <const NDArray *> x
+    if array.data == at and array.nd == 2 and <PyObject *> array.dtype == <PyObject *> x.dtype:
+        if array.shape[1] == x.shape[1] and array.strides[1] == x.itemsize and nd_may_write(array):
+            return 0
+    raise ImportError("fastnn does not know the arrays of this NumPy: install one that fastnn was made for, 1.24 to 2")
 
 
 @cython.auto_pickle(False)
@@ -60,6 +81,7 @@ cdef class RowsReader:
         self.kept, self.dtype = x, dtype
         self.most, self.n, self.item_size = x.shape[0], x.shape[1], x.itemsize
         self.x = <char *> &memory[0]
+        require_layout(x, self.x)
 
     cdef char *place(self, Py_ssize_t rows) except? NULL:
         """Where so many rows are to be read to, or NULL."""
@@ -95,40 +117,41 @@ cdef class RowsReader:
 
     @cython.final
     cdef Py_ssize_t read_array(self, rows, int n_dims) except -1:
-        cdef Py_buffer buffer
-        cdef Py_ssize_t n
-        self.is_cast = rows.dtype is not self.dtype
-        if self.is_cast:
-            try:
-                PyObject_GetBuffer(rows, &buffer, PyBUF_RECORDS_RO)
-            except (ValueError, BufferError):       # of dates, for example
-                return 0
-        else:
-            PyObject_GetBuffer(rows, &buffer, PyBUF_STRIDED_RO)
-        try:
-            n = 1 if n_dims == 1 else buffer.shape[0] if buffer.ndim == 2 else 0
-            if buffer.ndim != n_dims or buffer.shape[n_dims - 1] != self.n or not self.begin(n):
-                return 0
-            return n if self.read_buffer(&buffer, n) else 0
-        finally:
-            PyBuffer_Release(&buffer)
+        cdef const NDArray *array = <const NDArray *> rows
+        cdef Py_ssize_t n = self.rows_of(array, n_dims)
+        if n == 0 or not self.begin(n) or self.rows_of(array, n_dims) != n:     # recording lets other threads run
+            return 0
+        self.is_cast = not self.is_own(array)
+        return n if self.read_numbers_of(array, n) else 0
 
     @cython.final
-    cdef bint read_buffer(self, const Py_buffer *buffer, Py_ssize_t n) noexcept:
-        """Read n rows; a buffer of one dimension is one."""
-        cdef Py_ssize_t i, stride = buffer.strides[buffer.ndim - 1], size = self.n * self.item_size
-        cdef const char *row = <const char *> buffer.buf
+    cdef inline bint is_own(self, const NDArray *array) noexcept:
+        """Whether its dtype is that of x."""
+        return <PyObject *> array.dtype == <PyObject *> self.dtype
+
+    @cython.final
+    cdef inline Py_ssize_t rows_of(self, const NDArray *array, int n_dims) noexcept:
+        """How many rows an array of as many dimensions has; 0 where it has others, or columns that are not those of x."""
+        if array.nd != n_dims or array.shape[n_dims - 1] != self.n:
+            return 0
+        return 1 if n_dims == 1 else array.shape[0]
+
+    @cython.final
+    cdef bint read_numbers_of(self, const NDArray *array, Py_ssize_t n) noexcept:
+        """Read n rows; an array of one dimension is one."""
+        cdef Py_ssize_t i, stride = array.strides[array.nd - 1], size = self.n * self.item_size
+        cdef const char *row = array.data
         cdef char *first = self.x
         cdef bint is_read = True
-        if not self.is_cast and stride == self.item_size and (n == 1 or buffer.strides[0] == size):
+        if not self.is_cast and stride == self.item_size and (n == 1 or array.strides[0] == size):
             memcpy(self.x, row, n * size)
             return True
         for i in range(n):
             if self.is_cast:
-                is_read = is_read and self.cast_from(buffer.format, row, stride)
+                is_read = is_read and self.cast_from(nd_letter(array), row, stride)
             else:
                 self.copy_in(row, stride)
-            row += buffer.strides[0]
+            row += array.strides[0]
             self.x += size
         self.x = first
         return is_read
@@ -142,36 +165,34 @@ cdef class RowsReader:
         for i in range(self.n):
             memcpy(self.x + i * self.item_size, row + i * stride, self.item_size)
 
-    cdef bint cast_from(self, const char *format, const char *row, Py_ssize_t stride) noexcept:
+    cdef bint cast_from(self, char letter, const char *row, Py_ssize_t stride) noexcept:
         """Read numbers of another type; False where they are none in this machine's own form."""
         cdef Py_ssize_t i
-        if format[0] == 0 or format[1] != 0:
-            return False
-        if format[0] == c"d":
+        if letter == c"d":
             self.cast(<const double *> row, stride)
-        elif format[0] == c"f":
+        elif letter == c"f":
             self.cast(<const float *> row, stride)
-        elif format[0] == c"l":
+        elif letter == c"l":
             self.cast(<const long *> row, stride)
-        elif format[0] == c"q":
+        elif letter == c"q":
             self.cast(<const long long *> row, stride)
-        elif format[0] == c"i":
+        elif letter == c"i":
             self.cast(<const int *> row, stride)
-        elif format[0] == c"h":
+        elif letter == c"h":
             self.cast(<const short *> row, stride)
-        elif format[0] == c"b":
+        elif letter == c"b":
             self.cast(<const signed char *> row, stride)
-        elif format[0] == c"L":
+        elif letter == c"L":
             self.cast(<const unsigned long *> row, stride)
-        elif format[0] == c"Q":
+        elif letter == c"Q":
             self.cast(<const unsigned long long *> row, stride)
-        elif format[0] == c"I":
+        elif letter == c"I":
             self.cast(<const unsigned int *> row, stride)
-        elif format[0] == c"H":
+        elif letter == c"H":
             self.cast(<const unsigned short *> row, stride)
-        elif format[0] == c"B":
+        elif letter == c"B":
             self.cast(<const unsigned char *> row, stride)
-        elif format[0] == c"?":
+        elif letter == c"?":
             for i in range(self.n):
                 self.put(i, <int> (row[i * stride] != 0))
         else:
@@ -217,18 +238,12 @@ cdef class RowsReader:
         )
 
     cdef bint read_row(self, row) except -1:
-        cdef Py_buffer buffer
-        cdef bint is_read
-        if not self.is_row(row):
-            return False
+        cdef const NDArray *array = <const NDArray *> row
         if type(row) is not self.array_type:
-            return self.read_numbers(row, False)
-        PyObject_GetBuffer(row, &buffer, PyBUF_RECORDS_RO)
-        is_read = buffer.ndim == 1 and buffer.shape[0] == self.n and buffer.format[1] == 0
-        is_read = is_read and (buffer.format[0] == c"f" or buffer.format[0] == c"d")
-        is_read = is_read and self.cast_from(buffer.format, <const char *> buffer.buf, buffer.strides[0])
-        PyBuffer_Release(&buffer)
-        return is_read
+            return self.is_row(row) and self.read_numbers(row, False)
+        if array.nd != 1 or array.shape[0] != self.n or not (nd_letter(array) == c"f" or nd_letter(array) == c"d"):
+            return False
+        return self.cast_from(nd_letter(array), array.data, array.strides[0])
 
     cdef bint read_numbers(self, row, bint is_alone):
         """Read Python's numbers, and NumPy's floats; False where there are others, or too large ones.

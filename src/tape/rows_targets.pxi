@@ -75,7 +75,7 @@ cdef class TargetReader(RowsReader):
 
     cdef bint is_flat(self, y) except -1:
         if type(y) is self.array_type:
-            return y.ndim == 1
+            return (<const NDArray *> y).nd == 1
         if not (PyList_CheckExact(y) or PyTuple_CheckExact(y)) or PySequence_Fast_GET_SIZE(y) != self.rows:
             return False
         first = <object> PySequence_Fast_ITEMS(y)[0]
@@ -91,39 +91,30 @@ cdef class TargetReader(RowsReader):
             self.n, self.rows = 1, rows
 
     cdef bint read_labels(self, y) except -1:
-        cdef Py_buffer buffer
         cdef Py_ssize_t i
-        cdef bint is_read
-        if PyList_CheckExact(y) or PyTuple_CheckExact(y):
-            if PySequence_Fast_GET_SIZE(y) != self.rows:
+        if type(y) is self.array_type:
+            return self.copy_labels(<const NDArray *> y)
+        if not (PyList_CheckExact(y) or PyTuple_CheckExact(y)) or PySequence_Fast_GET_SIZE(y) != self.rows:
+            return False
+        for i in range(self.rows):
+            if not self.read_label(<object> PySequence_Fast_ITEMS(y)[i], i):
                 return False
-            for i in range(self.rows):
-                if not self.read_label(<object> PySequence_Fast_ITEMS(y)[i], i):
-                    return False
-            return True
-        if type(y) is not self.array_type:
-            return False
-        try:
-            PyObject_GetBuffer(y, &buffer, PyBUF_RECORDS_RO)
-        except (ValueError, BufferError):
-            return False
-        is_read = buffer.ndim == 1 and buffer.shape[0] == self.rows and self.copy_labels(&buffer)
-        PyBuffer_Release(&buffer)
-        return is_read
+        return True
 
-    cdef bint copy_labels(self, const Py_buffer *y) noexcept:
+    cdef bint copy_labels(self, const NDArray *y) noexcept:
         """Read whole numbers of the types that hold most labels; False where there are others, or one is no label."""
-        cdef const char *label = <const char *> y.buf
+        cdef const char *label = y.data
+        cdef char letter = nd_letter(y)
         cdef Py_ssize_t i
         cdef int64_t wide
         cdef int number
-        cdef bint is_one, all_are = True, is_wide = strcmp(y.format, b"l") == 0 and y.itemsize == sizeof(int64_t)
-        if not is_wide and strcmp(y.format, b"i") != 0 and strcmp(y.format, b"B") != 0:
+        cdef bint is_one, all_are = True, is_wide = letter == c"l" and sizeof(long) == sizeof(int64_t)
+        if y.nd != 1 or y.shape[0] != self.rows or not (is_wide or letter == c"i" or letter == c"B"):
             return False
         for i in range(self.rows):
             if is_wide:
                 memcpy(&wide, label, sizeof(int64_t))
-            elif y.itemsize == 1:
+            elif letter == c"B":
                 wide = (<const unsigned char *> label)[0]
             else:
                 memcpy(&number, label, sizeof(int))
