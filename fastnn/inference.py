@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -198,18 +198,30 @@ class Predictor:
 
 
 class Predictors:
-    """What computes the outputs of the layers of a model: of all, or of all but the last for losses that contain it."""
+    """What computes the outputs of the layers of a model: of all, or of all but the last for losses that contain it.
+
+    Attributes
+    ----------
+    of_rows : callable or None
+        That of the predictor of all layers, where there is one.
+    """
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self._layers: tuple[Layer, ...] | None = None
-        self.whole: Predictor | None = None
-        self._without_last: Predictor | None = None
+        self.forget()
 
     def read(self, layers: tuple[Layer, ...] | None) -> None:
         """Compute with these in place of the layers of the model from now on, or with those again."""
         if layers is not self._layers:
-            self._layers, self.whole, self._without_last = layers, None, None
+            self._layers = layers
+            self.forget()
+
+    def forget(self) -> None:
+        """Give back the memory of what computes."""
+        self.whole: Predictor | None = None
+        self._without_last: Predictor | None = None
+        self.of_rows: Callable[[Any, int, Any], Array | None] | None = None
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -237,7 +249,7 @@ class Predictors:
             if without_last:
                 self._without_last = found
             else:
-                self.whole = found
+                self.whole, self.of_rows = found, found.of_rows
         return found
 
 

@@ -64,9 +64,9 @@ class Predictions(Network):
         >>> net.predict(x, out=y) is y, bool((y == net.predict(x)).all())
         (True, True)
         """
-        predictor = self._predictors.whole
-        if predictor is not None and batch_size is n_threads is None:
-            y = predictor.of_rows(x, 2, out)  # the usual call for few rows: it has to be fast
+        of_rows = self._predictors.of_rows
+        if of_rows is not None and batch_size is None and n_threads is None:
+            y = of_rows(x, 2, out)  # the usual call for few rows: it has to be fast
             if y is not None:
                 return y
         outputs: Array = self._predicted(x, batch_size, n_threads, out, 2)
@@ -94,9 +94,9 @@ class Predictions(Network):
         ValueError, TypeError
             For data of a wrong shape or kind, and for an `out` that cannot be written to.
         """
-        predictor = self._predictors.whole
-        if predictor is not None:
-            y = predictor.of_rows(row, 1, out)
+        of_rows = self._predictors.of_rows
+        if of_rows is not None:
+            y = of_rows(row, 1, out)
             if y is not None:
                 return y
         outputs: Array = self._predicted(as_one_row(self._tree, row, "predict"), None, None, out, 1)

@@ -25,6 +25,8 @@ from test_online import (
 
 import fastnn
 from fastnn import L2, MAE, MSE, SGD, Adam, BinaryCrossEntropy, CrossEntropy, Dense, Huber, Model, Sigmoid, Softmax
+from fastnn._core.tape import RowsFunction
+from fastnn.inference import FewRows
 
 X, T = (0.3 * array for array in data(rows=70))
 SIZES = (2, 1, 5, 64, 2, 1, 5, 64, 3, 3)  # each twice, and the first time by Python
@@ -32,12 +34,14 @@ SIZES = (2, 1, 5, 64, 2, 1, 5, 64, 3, 3)  # each twice, and the first time by Py
 
 def by_blocks(net, x, out=None):
     """Predict as Python does, without a compiled call."""
-    predictor = net._predictors.current()
-    of_rows, predictor.of_rows = predictor.of_rows, lambda *arguments: None
+    predictors = net._predictors
+    predictor = predictors.current()
+    of_rows = predictor.of_rows
+    predictors.of_rows = predictor.of_rows = lambda *arguments: None
     try:
         return net.predict(x, out=out)
     finally:
-        predictor.of_rows = of_rows
+        predictors.of_rows = predictor.of_rows = of_rows
 
 
 def outcome(call):
@@ -387,6 +391,30 @@ def test_x_may_be_overwritten():
             for size in (None, 2 if n < 100 else 500):
                 of_x[...] = x
                 assert same_bits(net.predict(of_x, size, out=of_out).copy(), expected)
+
+
+def test_an_array_that_changes_meanwhile_is_not_read():
+    net, x = Model([Dense(OUTPUTS)], seed=0).build(FEATURES), np.ones((5, FEATURES), "f")
+    few = FewRows(net._predictors.current()._chain)
+
+    def recorded(rows):
+        if rows == len(x) > 1:
+            x.resize((rows - 1, FEATURES), refcheck=False)  # as another thread could
+        return few.recorded(rows)
+
+    function = RowsFunction(recorded, 8, x.dtype, net._tree, [net.params])
+    assert function.of(x, 2) is None
+    assert same_bits(function.of(x, 2), net.predict(x))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_an_array_that_numpy_warns_of_writing_to_is_written_with_its_warning():
+    net, x = Model([Dense(OUTPUTS)], seed=0).build(FEATURES), np.ones((3, FEATURES), "f")
+    net.predict(x)
+    out = np.broadcast_arrays(np.zeros((1, OUTPUTS), "f"), np.zeros((3, 1)))[0]
+    with pytest.warns(DeprecationWarning, match="you .* writing to an array"):
+        net.predict(x, out=out)
+    assert same_bits(out.copy(), net.predict(x))
 
 
 def refused_outs(net, rows):

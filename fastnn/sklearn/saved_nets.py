@@ -274,5 +274,5 @@ def _tried(e: Any) -> Any:
     with np.errstate(all="ignore"):
         e._predicted_for(np.zeros((1, nets[0].net_.n_in), nets[0].net_.dtype))
     for one in nets:
-        one.net_._predictors.whole = None  # its memory: a file with many nets is read in little
+        one.net_._predictors.forget()  # its memory: a file with many nets is read in little
     return e

@@ -180,7 +180,7 @@ def tried(estimator: Tabular) -> Any:
     outputs = []
     for net in estimator.nets_:
         outputs.append(np.asarray(net.predict(matrix), np.float64))
-        net._predictors.whole = None  # its memory: a file with many nets is read in little
+        net._predictors.forget()  # its memory: a file with many nets is read in little
     estimator._predicted(np.mean(outputs, axis=0))
     return estimator
 

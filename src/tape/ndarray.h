@@ -1,4 +1,4 @@
-/* What an ndarray of NumPy and its dtype begin with: of its ABI, the same in NumPy 1 and 2.
+/* What an ndarray of NumPy and its dtype begin with, and what makes one: of its ABI, the same in NumPy 1 and 2.
  *
  * Reading it takes a fraction of what a buffer takes, of which NumPy makes texts and copies. What is read is of the moment:
  * once other Python code has run, shape and address may have changed.
@@ -24,6 +24,18 @@ typedef struct {
     NDType *dtype;
     int flags;
 } NDArray;
+
+enum { ND_NEW_FROM_DESCR = 94 }; /* of the table _ARRAY_API */
+
+/* PyArray_NewFromDescr: takes over a reference to the dtype. */
+typedef PyObject *(*NDNew)(PyTypeObject *type, NDType *dtype, int nd, const Py_ssize_t *shape,
+                           const Py_ssize_t *strides, void *data, int flags, PyObject *of);
+
+/* A new array, whose numbers are not set. */
+static inline PyObject *nd_new(void *const *api, PyObject *type, PyObject *dtype, int nd, const Py_ssize_t *shape) {
+    Py_INCREF(dtype);
+    return ((NDNew)api[ND_NEW_FROM_DESCR])((PyTypeObject *)type, (NDType *)dtype, nd, shape, NULL, NULL, 0, NULL);
+}
 
 /* The letter of its numbers, as the module struct has them, where they are in this machine's own form; or 0. */
 static inline char nd_letter(const NDArray *a) {

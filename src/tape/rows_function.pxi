@@ -15,7 +15,6 @@ cdef class Replay:
     cdef char *x
     cdef object y
     cdef const char *y_at
-    cdef object shape, flat_shape   # of y, and of its first row
     cdef bint is_short
 
     def __cinit__(self, Tape tape not None):
@@ -48,20 +47,25 @@ cdef class RowsFunction(RowsReader):
         What it may read beside x, which nothing is written into.
     """
 
-    cdef object recorded, tree, empty
+    cdef object recorded, tree
     cdef list replays           # by the number of rows
     cdef Replay replay          # for so many rows, which have been read
     cdef Py_ssize_t rows
     cdef Owner owner
     cdef Py_ssize_t n_out, n_ranges
     cdef Range *ranges
+    cdef void **api             # of NumPy
 
     def __init__(self, recorded, Py_ssize_t most, dtype, tree, arrays):
-        from numpy import empty
+        try:
+            from numpy._core._multiarray_umath import _ARRAY_API
+        except ImportError:     # of NumPy 1
+            from numpy.core._multiarray_umath import _ARRAY_API
 
         first = recorded(1)
         RowsReader.__init__(self, first.x, dtype)
-        self.recorded, self.tree, self.most, self.empty = recorded, tree, most, empty
+        self.recorded, self.tree, self.most = recorded, tree, most
+        self.api = <void **> PyCapsule_GetPointer(_ARRAY_API, NULL)
         self.n_out, self.replays = first.y.shape[1], [None] * (most + 1)
         self.keep(1, first)
         self.guard(arrays)
@@ -96,7 +100,6 @@ cdef class RowsFunction(RowsReader):
         cdef unsigned char[::1] x = memoryview(recorded.x).cast("B")
         cdef unsigned char[::1] y = memoryview(recorded.y).cast("B")
         replay.x, replay.y, replay.y_at = <char *> &x[0], recorded.y, <const char *> &y[0]
-        replay.shape, replay.flat_shape = recorded.y.shape, recorded.y.shape[1:]
         self.replays[rows] = replay
         return replay
 
@@ -133,23 +136,23 @@ cdef class RowsFunction(RowsReader):
         if out is not None:
             return out if self.compute_into(replay, n, n_dims, out) else None
         replay.tape.run(replay.is_short)
-        return self.new(replay.flat_shape if n_dims == 1 else replay.shape, replay.y_at, n)
+        return self.copy(replay.y_at, n, n_dims)
 
-    cdef inline object new(self, shape, const char *y, Py_ssize_t n):
-        cdef PyObject *given[2]
-        given[0], given[1] = <PyObject *> shape, <PyObject *> self.dtype
-        array = PyObject_Vectorcall(<PyObject *> self.empty, given, 2, NULL)
-        memcpy((<const NDArray *> array).data, y, n * self.n_out * self.item_size)
-        return array
+    cdef inline object copy(self, const char *y, Py_ssize_t n, int n_dims):
+        cdef Py_ssize_t *shape = [n, self.n_out]
+        y_new = nd_new(self.api, <PyObject *> self.array_type, <PyObject *> self.dtype, n_dims, shape + 2 - n_dims)
+        memcpy((<const NDArray *> y_new).data, y, n * self.n_out * self.item_size)
+        return y_new
 
     cdef bint compute_into(self, Replay replay, Py_ssize_t n, int n_dims, out) except -1:
         """Compute the outputs into an array, and say whether they can be written there."""
-        if type(out) is not self.array_type or not self.may_write(<const NDArray *> out, n, n_dims):
+        cdef const NDArray *array = <const NDArray *> out
+        if type(out) is not self.array_type:
             return False
         replay.tape.run(replay.is_short)
-        if not (replay.is_short or self.may_write(<const NDArray *> out, n, n_dims)):   # other threads have run
+        if not self.may_write(array, n, n_dims):    # asked now: other threads may have run, and changed it
             return False
-        self.write(<const NDArray *> out, replay.y_at, n)
+        self.write(array, replay.y_at, n)
         return True
 
     def is_apart(self, array):

@@ -25,6 +25,7 @@ cdef extern from "tape/ndarray.h":
         Py_ssize_t *shape
         Py_ssize_t *strides
         NDType *dtype
+    object nd_new(void **api, PyObject *type, PyObject *dtype, int nd, const Py_ssize_t *shape)
     char nd_letter(const NDArray *array) noexcept
     bint nd_may_write(const NDArray *array) noexcept
 
