@@ -415,7 +415,7 @@ MUTATIONS = (
     ("tape/rows_function.pxi", "or not «nd_may_write(out) ⇒ True»", f"{FEW}what_cannot_be"),
     ("tape/rows_reader.pxi", "or «self.rows_of(array, n_dims) != n ⇒ False»", f"{FEW}an_array_that_changes"),
     ("tape/ndarray.h", "a->flags & «0x80000400u ⇒ 0x400u»", f"{FEW}an_array_that_numpy_warns"),
-    ("tape/ndarray.h", "«is_own && number < sizeof(letters) - 1 ⇒ number < sizeof(letters) - 1» ?", f"{FEW}rows_in_any_form"),
+    ("tape/ndarray.h", "is_own = «a->dtype->order == '=' ⇒ a->dtype->order» ||", f"{FEW}rows_in_any_form"),
     # a step of a few rows
     ("tape/rows_step.pxi", "if «trainer._updated is not self.update ⇒ False» or", f"{ONLINE}a_change_counts"),
     ("tape/rows_step.pxi", "if «settings is not self.seen ⇒ False»:", f"{ONLINE}a_change_counts"),
