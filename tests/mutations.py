@@ -426,7 +426,7 @@ MUTATIONS = (
     ("tape/rows_step.pxi", "self.memory.without_gradients = «None ⇒ 'never'»", f"{ONLINE}rows_train_as_batches"),
     ("tape/rows_targets.pxi", "or not «0 <= label <= self.high ⇒ label <= self.high»", f"{ONLINE}a_bad_target"),
     ("tape/rows_targets.pxi", "and «self.low <= number <= self.high ⇒ True»", f"{ONLINE}a_bad_target"),
-    ("tape/rows_targets.pxi", "all_are &= «0 <= wide <= self.high ⇒ True»", f"{FEW}bad_targets_say"),
+    ("tape/rows_targets.pxi", "is_one = «0 <= wide <= self.high ⇒ True»", f"{FEW}bad_targets_say"),
     ("tape/rows_targets.pxi", "self.labels[i] = «label ⇒ 0»", f"{ONLINE}targets_of_every_loss"),
     ("tape/rows_targets.pxi", "reader.put(0, «<double> y ⇒ 0.5»)", f"{ONLINE}targets_of_every_loss"),
 )  # fmt: skip

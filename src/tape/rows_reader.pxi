@@ -132,7 +132,7 @@ cdef class RowsReader:
 
     @cython.final
     cdef inline Py_ssize_t rows_of(self, const NDArray *array, int n_dims) noexcept:
-        """How many rows an array of as many dimensions has; 0 where it has others, or columns that are not those of x."""
+        """How many rows an array of as many dimensions has; 0 where it has others, or not the columns of x."""
         if array.nd != n_dims or array.shape[n_dims - 1] != self.n:
             return 0
         return 1 if n_dims == 1 else array.shape[0]
