@@ -188,11 +188,14 @@ class Part(metaclass=Parts):
 
     def _follow(self, name: str, moving: Moving | None) -> None:
         """Write down what a number follows from now on, which may be nothing."""
-        others = {other: value for other, value in self._schedules.items() if other != name}
+        others, ended = dict(self._schedules), None
+        if name in others:
+            ended = others.pop(name)
+            ended.cell = ended.cell.copy()  # recordings may keep it, and a model that is put back tells it where it is
         if moving is not None:
             moving.cell = self._cells[name]
             others[name] = moving
-        elif len(others) == len(self._schedules):
+        elif ended is None:
             return
         if others:
             self.__dict__["_moving"] = others  # another dict each time: recordings and copies compare it

@@ -365,9 +365,13 @@ def test_what_means_nothing_for_it_is_refused(what):
     net.fit(X, T, "mse", Adam(), epochs=1)
 
 
-def test_after_a_fit_steps_are_refused_too():
+@pytest.mark.parametrize("trainable", [True, False])
+def test_after_a_fit_steps_are_refused_too(trainable):
     net = net_of()
     net.fit(X, T, "mse", LBFGS(), epochs=2)
+    for layer in net.layers:
+        layer.trainable = trainable
+    net.fit(X, T, epochs=2)
     before = net.params.copy()
     for call in (lambda: net.train_batch(X, T), net.step):
         with pytest.raises(TypeError, match="LBFGS trains in"):

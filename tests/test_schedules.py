@@ -568,6 +568,22 @@ def test_where_it_stands_is_part_of_the_state(copied):
         assert same_bits(net.params, again.params)
 
 
+@pytest.mark.parametrize("now", [0.5, StepDecay(0.5, steps=100)], ids=str)
+def test_a_number_that_is_set_stays_where_the_model_is_put_back(now):
+    """What it followed before is still in recordings: in those of another loss, which nobody has asked for again."""
+    net = net_of(Dropout(Linear(0, 0.2, epochs=5)))
+    net.fit(X, T, "mse", SGD(0.02 * ExponentialDecay(0.9, steps=3)), epochs=2, batch_size=BATCH)
+    net.train_batch(X, T, loss="mae")
+    dropout = net.layers[1]
+    net.optimizer.lr, dropout.rate = now, 0.3
+    net.train_batch(X, T)
+    before, lr = net.snapshot(), net.optimizer.lr
+    net.restore(before)
+    assert (net.optimizer.lr, dropout.rate) == (lr, 0.3)
+    net.fit(X, T, epochs=3, callbacks=[EarlyStopping(monitor="loss", patience=1)])  # puts it back, too
+    assert (net.optimizer.lr, dropout.rate) == (lr, 0.3)
+
+
 def test_what_is_computed_ahead_follows_a_restored_state():
     """Also where the number of steps is one for which there are values: of other epochs, or behind another plateau."""
     net = net_of()

@@ -95,6 +95,8 @@ class Update:
 
     def record(self, tape: Tape, done: set[int] = frozenset()) -> None:  # type: ignore[assignment]
         """Record a step for all layers but those, by id, whose parameters backward has changed already."""
+        if self.optimizer.takes_fits:  # also where nothing is trained
+            self.optimizer._step(self._params, self._grads, self.state, tape)  # says what to do
         entries = self._entries
         if done:
             entries = [entry for entry in entries if id(entry.layer) not in done]
