@@ -373,7 +373,7 @@ def test_after_a_fit_steps_are_refused_too(trainable):
         layer.trainable = trainable
     net.fit(X, T, epochs=2)
     before = net.params.copy()
-    for call in (lambda: net.train_batch(X, T), net.step):
+    for call in (lambda: net.train_batch(X, T), lambda: net.partial_fit(X, T, batch_size=len(X)), net.step):
         with pytest.raises(TypeError, match="LBFGS trains in"):
             call()
     assert same_bits(net.params, before)

@@ -194,9 +194,9 @@ class Trainer:
         Numbers that follow schedules have tables for so many steps.
         """
         training, wanted = self._training, (loss, optimizer, weights)
+        if optimizer.takes_fits and not in_fit:  # also where a fit has recorded these passes
+            optimizer._step(self.tree.memory.params, self.tree.memory.grads, {}, None)  # says what to do
         if training is None or wanted != self._training_of or not training.holds(steps):
-            if optimizer.takes_fits and not in_fit:
-                optimizer._step(self.tree.memory.params, self.tree.memory.grads, {}, None)  # says what to do
             training = self._trainings.find(optimizer, lambda found: found.fits(loss, weights))
             if training is None or not training.holds(steps):
                 made = self._made(loss, optimizer, target, weights, steps)
