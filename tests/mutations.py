@@ -114,6 +114,7 @@ MUTATIONS = (
     ("kernels/int8.pxi", "p.x, p.y = «s.x + begin * s.n_in ⇒ s.x»", INT8),
     # the product
     ("gemm/tile.c", "sum[i][v] = sum[i][v] + «bias ⇒ -bias»", SIZES),
+    ("gemm/tile.c", "apart.a_row *= t->a_rows[rows - 1] - «t->a_rows[0] ⇒ 0»", TILES),
     ("gemm/products.c", "t.resume = «q > 0 ⇒ 0»;\n        const int complete", SIZES),
     ("gemm/products.c", "t.resume = «q > 0 ⇒ 0»;\n            t.a = p->b", f"{SIZES}|{STEPS}"),
     ("gemm/products.c", "c[l] = real_fma(«-rate ⇒ rate», sums[l]", f"{SUMS}products_are_chains"),

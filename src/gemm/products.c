@@ -59,7 +59,7 @@ ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t
     for (ptrdiff_t i = 0; i < m; i += block_m) {
         const ptrdiff_t height = smaller(block_m, m - i);
         for (ptrdiff_t j = 0, columns, vectors; j < n; j += columns) {
-            columns = m == 1 && n - j > (ROW_VECTORS - 1) * LANES
+            columns = m == 1 && !p->a_cols && n - j > (ROW_VECTORS - 1) * LANES
                           ? tile_of_row(n - j, &vectors, &t)
                           : tile_columns(rows, n - j, &vectors, &t);
             t.a_next = j == 0 ? p->a_next : NULL;

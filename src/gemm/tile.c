@@ -187,6 +187,11 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int lanes,
     }
 }
 
+/* A masked load takes 1 % of a large tile: of a second loop, for whole vectors, these are worth the code. */
+ALWAYS_INLINE int pays_a_loop(const int rows, const int vectors, const int by) {
+    return vectors == TILE_VECTORS && rows >= (by == BY_STRIDE ? 8 : TILE_ROWS);
+}
+
 ALWAYS_INLINE void tile(const int rows, const int vectors, const int way, const int by, const Tile *t,
                         const Packing *packing) {
     const int last = vectors - 1, whole = way == READING_AHEAD; /* no more than chains from the first term to the last */
@@ -209,7 +214,7 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const int way, const 
 
     if (way == READING_HALF) tile_sums(rows, vectors, HALF_LANES, READING, by, mask, t, NULL, sum);
     else if (way != READING) tile_sums(rows, vectors, ALL_LANES, way, by, mask, t, packing, sum);
-    else if (MASKED_LOADS == 2 || (MASKED_LOADS == 1 && t->width < LANES))
+    else if ((MASKED_LOADS == 2 && !pays_a_loop(rows, vectors, by)) || (MASKED_LOADS && t->width < LANES))
         tile_sums(rows, vectors, FIRST_LANES, READING, by, mask, t, NULL, sum);
     else tile_sums(rows, vectors, ALL_LANES, READING, by, mask, t, NULL, sum);
 
@@ -274,6 +279,14 @@ static NOINLINE void tile_of_halves(ptrdiff_t rows, ptrdiff_t vectors, const Til
 #endif
 
 GEMM_API NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) {
+    Tile apart;
+    if (t->a_rows && rows <= 2) { /* one or two rows lie a stride apart, wherever they are */
+        apart = *t;
+        apart.a += t->a_rows[0] * t->a_row;
+        apart.a_row *= t->a_rows[rows - 1] - t->a_rows[0];
+        apart.a_rows = NULL;
+        t = &apart;
+    }
 #if HALVES
     if (t->width <= HALF && rows >= LEAST_HALVES && vectors <= TILE_VECTORS && !t->a_rows && !t->a_cols) {
         tile_of_halves(rows, vectors, t);
@@ -282,12 +295,13 @@ GEMM_API NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t)
 #endif
 #define SHAPE(rows, vectors, by) (((vectors) * (TILE_ROWS + 1) + (rows)) * (TILE_ROWS + 1) + (by))
 #define CASE_BY(rows, vectors, by) case SHAPE(rows, vectors, by): tile(rows, vectors, READING, by, t, NULL); break;
-#define CASE(rows, vectors) \
-    CASE_BY(rows, vectors, BY_ROWS) CASE_BY(rows, vectors, BY_STRIDE) CASE_BY(rows, vectors, BY_COLUMNS)
+#define CASE_FEW(rows, vectors) CASE_BY(rows, vectors, BY_STRIDE) CASE_BY(rows, vectors, BY_COLUMNS)
+#define CASE(rows, vectors) CASE_BY(rows, vectors, BY_ROWS) CASE_FEW(rows, vectors)
 #define CASES(rows) CASE(rows, 1) CASE(rows, 2)
     switch (SHAPE(rows, vectors, t->a_rows ? BY_ROWS : t->a_cols ? BY_COLUMNS : BY_STRIDE)) {
-        CASE(1, 4) CASE(2, 4) CASE(1, 8)
-        CASES(1) CASES(2) CASES(3) CASES(4) CASES(5) CASES(6)
+        CASE_FEW(1, 1) CASE_FEW(1, 2) CASE_FEW(1, 4) CASE_BY(1, 8, BY_STRIDE)
+        CASE_FEW(2, 1) CASE_FEW(2, 2) CASE_FEW(2, 4)
+        CASES(3) CASES(4) CASES(5) CASES(6)
 #if TILE_ROWS == 6
         CASE_BY(3, THREE_ROWS_VECTORS, BY_STRIDE)
 #else
@@ -296,6 +310,7 @@ GEMM_API NOINLINE void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t)
     }
 #undef CASES
 #undef CASE
+#undef CASE_FEW
 #undef CASE_BY
 #undef SHAPE
 }

@@ -42,7 +42,8 @@ typedef struct {
 } Tile;
 
 /* c (rows, columns) of a tile of up to TILE_ROWS rows and 1 or TILE_VECTORS vectors, or up to FEW_ROWS rows and
- * FEW_ROWS_VECTORS vectors, or one row and ROW_VECTORS, or, where no index chooses, three and THREE_ROWS_VECTORS. */
+ * FEW_ROWS_VECTORS vectors, or, without a_cols, one row and ROW_VECTORS, or, where no index chooses, three and
+ * THREE_ROWS_VECTORS. */
 GEMM_API void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t);
 
 /* The same of FEW_ROWS rows and FEW_ROWS_VECTORS, or of up to ROWS_FROM_MEMORY and TILE_VECTORS whole vectors, with
@@ -50,8 +51,8 @@ GEMM_API void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t);
 #define ROWS_FROM_MEMORY (TILE_ROWS == 6 ? 6 : 8)
 GEMM_API void tile_from_memory(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t);
 
-/* The same of up to TILE_VECTORS whole vectors, and b_sum beside it: of summing_rows(m) rows where c has m, at least LEAST_SUMMING, which no
- * index chooses; with neither bias, resume, relu nor saved. */
+/* The same of up to TILE_VECTORS whole vectors, and b_sum beside it: of summing_rows(m) rows where c has m, at least
+ * LEAST_SUMMING, which no index chooses; with neither bias, resume, relu nor saved. */
 #if defined(__AVX512F__) && !defined(FASTNN_SCALAR)
 #define LEAST_SUMMING 4
 #define summing_rows(m) ((m) > 14 || (m) == TILE_ROWS ? TILE_ROWS : LEAST_SUMMING) /* one or two alone are slow */

@@ -74,7 +74,7 @@ ALWAYS_INLINE vec vec_load(const real *p) { return *(const vec *)p; }
 ALWAYS_INLINE void vec_store(real *p, vec v) { *(vec *)p = v; }
 
 /* The first lanes of a vector, chosen by vec_first(count), 0 <= count <= LANES; memory beyond them is not touched.
- * MASKED_LOADS is 2 where a masked load costs what a whole one costs, 1 where it costs a little more (10 % of a tile
+ * MASKED_LOADS is 2 where a masked load costs little more than a whole one (1 % of a tile), 1 where it costs more (10 %,
  * with AVX2), and 0 where it is so slow that the tail of b is packed instead. */
 #if defined(__AVX512F__) && !defined(FASTNN_SCALAR)
 #define MASKED_LOADS 2
