@@ -1,6 +1,10 @@
 # Losses of probabilities. Targets may be smoothed: t + smoothing * (share - t), share = 1 / n, or 1 / 2 of two classes.
 
 cdef extern from "math/blocks.h":
+    void numbers_at(Py_ssize_t rows, Py_ssize_t n, const int64_t *label, const real *x, real *number) noexcept nogil
+    void lessen_at(
+        Py_ssize_t rows, Py_ssize_t n, const int64_t *label, const real *amount, real factor, real *x
+    ) noexcept nogil
     Block block_part(Block b, Py_ssize_t begin, Py_ssize_t most) noexcept nogil
     void block_sum_double(
         Block b, const real *y, const real *t, const real *alpha, double *total,
@@ -279,53 +283,51 @@ label_loss(
 
 cdef int cross_entropy_labels_from_logits_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const LabelLoss *s = <const LabelLoss *> call.payload
-    cdef const real[:, ::1] logits = input_matrix(s.y, s.rows, s.n)
-    cdef real[:, ::1] gradient = matrix(s.dy, s.rows, s.n)
-    cdef const int64_t[::1] t = labels(s.t, s.rows)
     cdef real[BLOCK_SIZE] y_buffer, dy_buffer
-    cdef real[BLOCK_ROWS] largest, total, log_total, factor
-    cdef double[BLOCK_ROWS] of_all
+    cdef real[BLOCK_ROWS] largest, total, log_total, factor, of_label
+    cdef double[BLOCK_ROWS] of_all, losses
     cdef const real *y
     cdef real *dy
-    cdef double weight, smoothing = s.a[0], parts = 1 if s.total else s.parts, sum_of_losses = 0, loss
+    cdef double weight, smoothing = s.a[0], parts = 1 if s.total else s.parts, sum_of_losses = 0
     cdef Block block
-    cdef Py_ssize_t i, row = 0, at
+    cdef Py_ssize_t i, row = 0, at, n = s.n
     memset(factor, 0, sizeof(factor))           # of lanes without a row, too
     while row < s.rows:
-        block = block_of_rows(row, s.rows, s.n, NARROW)
-        at = row * s.n
+        block = block_of_rows(row, s.rows, n, NARROW)
+        at = row * n
         y = block_input(block, s.y + at, y_buffer)
         dy = block_output(block, s.dy + at if s.dy is not NULL else NULL, dy_buffer)
         block_maximum(block, y, largest)
         exponentials(block, y, largest, dy, total)
         logs_of_rows(total, log_total, block.lanes)
+        numbers_at(block.rows, n, s.t + row, s.y + at, of_label)
+        for i in range(block.rows):
+            losses[i] = (1 - smoothing) * (<double> largest[i] - of_label[i])
         if smoothing != 0:
             block_sum_double(block, y, y, largest, of_all, distance_below)
+            for i in range(block.rows):
+                losses[i] += smoothing / n * of_all[i]
         for i in range(block.rows):
-            weight, loss = weight_of(s.weight, s.rows, row + i), 0
-            factor[i] = <real> (weight / parts)
-            if weight != 0 and 0 <= t[row + i] < s.n:       # as above
-                loss = (1 - smoothing) * (<double> largest[i] - logits[row + i, t[row + i]])
-                if smoothing != 0:
-                    loss += smoothing / s.n * of_all[i]
-                loss = weight * (<double> log_total[i] + loss)
-            elif weight != 0:
-                loss = NAN
-            sum_of_losses += loss
-            if s.each is not NULL:
-                s.each[row + i] = <real> loss
+            losses[i] = <double> log_total[i] + losses[i]
+            factor[i] = <real> (1 / parts)
+        if s.weight is not NULL:
+            for i in range(block.rows):
+                weight = weight_of(s.weight, s.rows, row + i)
+                losses[i] = weight * losses[i] if weight != 0 else 0
+                factor[i] = <real> (weight / parts)
+        for i in range(block.rows):
+            sum_of_losses += losses[i]
+        if s.each is not NULL:
+            for i in range(block.rows):
+                s.each[row + i] = <real> losses[i]
         if s.dy is not NULL:
             map_pairs(factor, total, total, block.lanes, 0, ratio_)
             scale_block(block, total, dy)
             if smoothing != 0:
-                map(factor, total, block.lanes, <real> (smoothing / s.n), scaled_)
+                map(factor, total, block.lanes, <real> (smoothing / n), scaled_)
                 block_map(block, dy, total, dy, less_)
             block_store(block, dy_buffer, s.dy + at)
-            for i in range(block.rows):
-                if factor[i] != 0 and 0 <= t[row + i] < s.n:
-                    gradient[row + i, t[row + i]] -= <real> (1 - smoothing) * factor[i]
-                else:
-                    memset(s.dy + (row + i) * s.n, 0, s.n * sizeof(real))
+            lessen_at(block.rows, n, s.t + row, factor, <real> (1 - smoothing), s.dy + at)
         row += block.rows
     s.value[0] = sum_of_losses / parts if s.rows > 0 else 0
     return 0

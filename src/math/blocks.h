@@ -170,6 +170,19 @@ ALWAYS_INLINE void block_map_pairs(Block b, const real *x, const real *y, const 
     }
 }
 
+/* Of each of the rows x, the number at its label; NaN where that is none. */
+OUT_OF_LINE void numbers_at(ptrdiff_t rows, ptrdiff_t n, const int64_t *label, const real *x, real *number) {
+    for (ptrdiff_t i = 0; i < rows; i++, x += n) number[i] = label[i] >= 0 && label[i] < n ? x[label[i]] : (real)NAN;
+}
+
+/* Take factor * amount from the number at the label of each row; without a label, or an amount, all numbers are 0. */
+OUT_OF_LINE void lessen_at(ptrdiff_t rows, ptrdiff_t n, const int64_t *label, const real *amount, real factor, real *x) {
+    for (ptrdiff_t i = 0; i < rows; i++, x += n) {
+        if (amount[i] != 0 && label[i] >= 0 && label[i] < n) x[label[i]] -= factor * amount[i];
+        else memset(x, 0, (size_t)n * sizeof(real));
+    }
+}
+
 /* The sum over each row of f(y, t, alpha of the row), in double. */
 ALWAYS_INLINE void block_sum_double(Block b, const real *y, const real *t, const real *alpha, double *total,
                                     real (*f)(real, real, real)) {
