@@ -81,6 +81,8 @@ WITHOUT_ARITHMETIC = {
     "into_columns": "copies",
     "out_of_columns": "copies",
     "changed_targets": "changes single numbers, where they are smoothed or weighted",
+    "numbers_at": "copies one number of each row",
+    "lessen_at": "changes one number of each row",
 }
 
 # How many loops over elements there are, where that is more than one: each must be vectors.
@@ -106,8 +108,6 @@ NOT_WORTH_IT = {
     ("embedding_sgd_body", "float32", "baseline"): "looks for a code",
     ("embedding_sgd_body", "float64", "baseline"): "the sums of one row of a table",
     ("bound_column_norms_body", "float64", "baseline"): "a root for each column, once for all its rows",
-    ("cross_entropy_labels_from_logits_body", "float64", "baseline"): "the losses of rows: each has one label",
-    ("cross_entropy_labels_from_logits_body", "float64", "avx2"): "the losses of rows: each has one label",
 }
 
 # From so many operations in full vectors on, most of all that it has, a loop holds several that GCC has unrolled
@@ -164,7 +164,7 @@ PIECES = {"before_piece", "after_piece"}  # of losses: what is done to some hund
 # What bodies share, for a row or a block of rows at a time: loops that are looked at themselves
 SHARED = {
     "into_columns", "out_of_columns", "maximum_of_columns", "exponentials", "logs_of_rows", "changed_targets",
-    "sum_double",
+    "numbers_at", "lessen_at", "sum_double",
 }  # fmt: skip
 
 # Optimizers: what they take from cells is computed in double, once for all parameters
@@ -225,6 +225,7 @@ ANYWHERE = {
     "bound_column_norms_body": SUMS,  # of squares
     "bound_row_norms_body": SUMS,
     "layer_norm_forward_body": {"packed sum", "scalar arithmetic", "scalar conversion"},  # mean and variance of a row
+    "cross_entropy_labels_from_logits_body": {"packed arithmetic", "packed conversion"},  # the losses of many rows
     # constants and lr, for each rectangle of a product
     "dense_forward_body": {"scalar conversion", "packed conversion"},
     "dense_int8_body": {"scalar conversion", "packed conversion"},
@@ -238,7 +239,7 @@ BF16_IN_DOUBLE = {("baseline", "tile_in_double")}  # there is no multiply-add th
 LOSSES = {"scalar conversion", "scalar arithmetic", "packed sum"}
 # By their instructions: the weights of rows, divided by the number of rows, which GCC does for several rows at once.
 OF_ROWS = {"divpd", "vdivpd", "cvtpd2ps", "vcvtpd2ps", "vcvtpd2psx", "vcvtpd2psy"}
-ONLY = {"cross_entropy_from_logits_body": OF_ROWS, "cross_entropy_labels_from_logits_body": OF_ROWS}
+ONLY = {"cross_entropy_from_logits_body": OF_ROWS}
 
 
 @cache
