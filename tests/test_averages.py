@@ -201,9 +201,11 @@ def test_steps_by_hand_know_no_epochs():
         for take in (
             lambda rule: net.train_batch(X, T, loss="mse", optimizer=rule),
             lambda rule: net.step((net.backward(net.forward(X)), rule)[1]),
+            lambda rule: net.fit(lambda: iter([(X, T)]), optimizer=rule, epochs=4),  # batches, nobody knows how many
         ):
-            with pytest.raises(ValueError, match=r"counts epochs of a fit, and there has been none: SWA\(start=100"):
+            with pytest.raises(ValueError, match=r"epochs, and no fit has said how many steps one has: SWA\(start=100"):
                 take(SGD(0.1, average=average))
+            assert net.optimizer is None
     assert same_bits(net.params, before)
     rule = SGD(0.1, average=SWA(0, per="step"))
     for _ in range(3):

@@ -584,6 +584,27 @@ def test_a_number_that_is_set_stays_where_the_model_is_put_back(now):
     assert (net.optimizer.lr, dropout.rate) == (lr, 0.3)
 
 
+@pytest.mark.parametrize(
+    "schedule", [StepDecay(0.5, epochs=1), Linear(1, 0.1, epochs=3), StepDecay(0.5, epochs=2)], ids=str
+)
+def test_epochs_count_where_nobody_knows_how_many_batches_come(schedule):
+    """As they do over the same rows in arrays; a single step behind the fit is one of the next epoch."""
+
+    def batches():
+        return ((X[at : at + BATCH], T[at : at + BATCH]) for at in range(0, len(X), BATCH))
+
+    nets, rates = [net_of(Dropout(0.3 * schedule)) for _ in range(2)], ([], [])
+    for net, own, given in zip(nets, rates, ((X, T), (batches, None)), strict=True):
+        options = {"batch_size": BATCH, "shuffle": False} if given[1] is not None else {}
+        net.fit(
+            *given, "mse", SGD(0.1 * schedule), epochs=4, **options,
+            callbacks=[lambda net, *_, own=own: own.append((net.optimizer.lr, net.layers[1].rate))],
+        )  # fmt: skip
+        net.train_batch(X, T)
+    assert rates[0] == rates[1]
+    assert same_bits(nets[0].params, nets[1].params)
+
+
 def test_what_is_computed_ahead_follows_a_restored_state():
     """Also where the number of steps is one for which there are values: of other epochs, or behind another plateau."""
     net = net_of()
@@ -671,7 +692,7 @@ def test_what_spans_a_fit_is_refused_by_single_steps():
     net = net_of()
     net.fit(X, T, "mse", SGD(0.1 * Cosine()), epochs=1)
     before = net.params.copy()
-    message = r"SGD: lr is 0.1 \* Cosine\(\), which spans a whole fit: for single steps say how long it lasts"
+    message = r"SGD: lr is 0.1 \* Cosine\(\), which spans a whole fit: for single steps, and for .*, say how long"
     with pytest.raises(ValueError, match=message):
         net.train_batch(X, T)
     net.backward(net.forward(X) - T)

@@ -162,8 +162,8 @@ class SWA(Average):
         if state["every"][0] == 0:
             if self.per == "epoch" or self.start != int(self.start):
                 raise ValueError(
-                    f"{self!r} counts epochs of a fit, and there has been none: SWA(start=100, every=10, per='step') "
-                    "counts steps"
+                    f"{self!r} counts epochs, and no fit has said how many steps one has: SWA(start=100, every=10, "
+                    "per='step') counts steps"
                 )
             state["start"][0], state["every"][0] = self.start, self.every
         rate = np.zeros(1)

@@ -105,7 +105,10 @@ class Moving:
         return Clock(steps, epochs, place.item(TOTAL) or None, place.item(PER_EPOCH) or None, factors)
 
     def show(self, standing: Standing) -> None:
-        """Write what the next step uses into the cell."""
+        """Write what the next step uses into the cell, but no number out of bounds: that step says what is wrong."""
         place = standing["place"]
         if not self.schedule.spans_fit or place[TOTAL]:
-            self.cell[0] = self.within(self.clock(standing, place[STEPS : STEPS + 1], place[EPOCHS : EPOCHS + 1]))[0]
+            clock = self.clock(standing, place[STEPS : STEPS + 1], place[EPOCHS : EPOCHS + 1])
+            value = self.within(clock, 0).item()
+            if value == value:
+                self.cell[0] = value

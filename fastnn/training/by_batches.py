@@ -101,9 +101,15 @@ class BatchesFitting(Fitting):
             self.epochs, self.who_asked = default_epochs_of_batches(self.steps, once)
         weights = 0 if data[2] is None else per_row(data[2])
         self.training = trainer.prepared(loss, rule, data[1], weights, self.n_batches, True)
-        self.training.update.begin_fit(self.epochs, self.n_batches, self._resumed is None)
+        self._begin_average(self.epochs, self._resumed is None)
         self._last = self._data = data
         self.plan = self.training.plan(len(data[0]), self._like(data[1], weights), weights, False)
+        self.plan.recorded(len(data[0]), self.training.stepping(False))  # what it refuses has changed nothing yet
+
+    def _begin_average(self, epochs: int, anew: bool) -> None:
+        """Say how many steps epochs have, where that is known."""
+        if self.steps is not None:
+            self.training.update.begin_fit(epochs, self.steps, anew)
 
     @property
     def n_rows(self) -> int:
@@ -178,7 +184,7 @@ class BatchesFitting(Fitting):
         left = self.epochs - len(self._history)
         if now is not self.training:
             self.training = now
-            now.update.begin_fit(left, self.n_batches, optimizer is not self._rule)
+            self._begin_average(left, optimizer is not self._rule)
         if now.schedules is not None and left and self.steps is not None:
             now.schedules.begin(self._before, left, self.n_batches, self._begun)
 

@@ -94,8 +94,9 @@ class Schedules:
             if not entry.holds(steps + 1, None):  # these, and what the step behind them uses
                 if entry.moving.schedule.spans_fit:
                     raise ValueError(
-                        f"{entry.moving.title} is {entry.moving.schedule!r}, which spans a whole fit: for single steps "
-                        "say how long it lasts, steps=1000, or set a number"
+                        f"{entry.moving.title} is {entry.moving.schedule!r}, which spans a whole fit: for single "
+                        "steps, and for batches whose number nobody knows, say how long it lasts, steps=1000, or set a "
+                        "number"
                     )
                 self._fill(entry, self.room, None, None)
 
@@ -190,6 +191,9 @@ class Schedules:
         """Count epochs."""
         for entry in self._entries:
             entry.place[EPOCHS] += epochs
+            if entry.filled_for is None and epochs:  # with values for steps of the epoch that has ended
+                entry.forget()
+                entry.moving.show(entry.standing)
         self._tell()
 
     def _tell(self) -> None:
