@@ -164,6 +164,7 @@ class Part(metaclass=Parts):
     _cells: dict[str, Cell]
 
     constants: tuple[str, ...] = ()  # the attributes that a recording fixes: a change records anew
+    checked_together: tuple[str, ...] = ()  # settings that ``__init__`` compares: each may be set to what it refuses
 
     def __new__(cls, /, *args: Any, **options: Any) -> Any:
         part = super().__new__(cls)

@@ -8,7 +8,7 @@ import pytest
 from custom import Scale
 from nets import data, same_bits, small_net
 
-from fastnn import LBFGS, SGD, Adam, Callback, Dense, EarlyStopping, Model
+from fastnn import LBFGS, SGD, Adam, Callback, Dense, EarlyStopping, LambdaCallback, Model
 
 X, T = data()
 ROWS = len(X)  # 21: batches of 8, 8 and 5
@@ -139,6 +139,16 @@ def test_a_callback_that_returns_true_ends_the_fit_there(at):
     assert callback.seen[-1] == ("end",)
     assert callback.seen.count(at) == 1
     fit(net, epochs=1)  # and it goes on as any
+
+
+def test_each_fit_may_look_between_batches():
+    """The one before has gone to the end of its rows, behind which there may be too few for a batch of the next."""
+    nets = [Model([Dense(1)], seed=0) for _ in range(2)]
+    for net, callbacks in zip(nets, ([], [LambdaCallback(begin_batch=lambda *given: None)]), strict=True):
+        for rows, batch_size in ((100, 64), (100, 64), (64, None), (40, 32), (100, 64)):
+            x = np.linspace(-1, 1, rows)[:, None]
+            net.fit(x, x**2, "mse", "sgd", epochs=2, batch_size=batch_size, callbacks=callbacks)
+    assert same_bits(nets[0].params, nets[1].params)
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("mine"), KeyboardInterrupt(), MemoryError()], ids=repr)

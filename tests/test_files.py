@@ -1,5 +1,6 @@
 """Model files: whatever a model is made of and has come to is in them, and comes back to the bit."""
 
+import inspect
 import json
 from contextlib import suppress
 
@@ -274,6 +275,39 @@ def test_numbers_and_settings_are_as_they_have_become():
     assert_goes_on_alike(net, other)
     assert_goes_on_alike(net, other, optimizer="adam")  # the model's own of that name, with what it remembers
     assert other.optimizer is other._trainer._named["adam"]
+
+
+def changed_settings():
+    """Optimizers, a setting of each that may decide what is remembered, and what it is changed to."""
+    for name, make in {**OPTIMIZERS, "sgd": SGD, "ema": AVERAGED["ema"]}.items():
+        for setting in {*inspect.signature(type(make())).parameters} & {*Part.settings(make())[0], *make()._cells}:
+            value = getattr(make(), setting, None)
+            if type(value) is bool or value == 0:
+                yield name, make, setting, not value if type(value) is bool else 0.5
+        yield name, make, "average", None if name == "ema" else EMA(0.9)
+        yield name, make, "accumulate", 2
+
+
+def test_what_an_optimizer_remembers_may_be_of_other_settings_than_now():
+    """Set since its last step, or before it: then it remembers more than it needs."""
+    seen = set()
+    for name, make, setting, value in changed_settings():
+        for before, now in ((getattr(make(), setting), value), (value, getattr(make(), setting))):
+            for steps in (0, 1):
+                net, rule = Model([Dense(5, "tanh"), BatchNorm(), Dense(OUTPUTS)], seed=3, dtype="float64"), make()
+                try:
+                    setattr(rule, setting, before)
+                    net.fit(X, T, "mse", rule, epochs=1, batch_size=5)
+                    setattr(rule, setting, now)
+                    for _ in range(steps):
+                        net.train_batch(X, T)
+                except (AttributeError, ValueError):  # which this one is made with, or needs
+                    continue
+                other = through_a_file(net)
+                assert same_bits(net.predict(X), other.predict(X)), (name, setting, steps)
+                assert_goes_on_alike(net, other), (name, setting, steps)
+                seen.add((type(rule).__name__, setting))
+    assert seen >= {("SGD", "momentum"), ("RMSprop", "centered"), ("RMSprop", "momentum"), ("Adam", "amsgrad")}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

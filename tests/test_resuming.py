@@ -410,7 +410,7 @@ def test_a_fit_over_a_feed_goes_on_as_if_it_had_not_been_left(tmp_path):
     rules = (
         lambda: Adam(0.01 * Cosine(), average=EMA(0.9)),
         lambda: SGD(0.02, momentum=0.9, accumulate=3),  # these two also where nobody knows how many steps there are
-        lambda: SGD(0.02, average=SWA(0.5)),
+        lambda: SGD(0.02, average=SWA(4, per="step")),
     )
     for i, (name, make) in enumerate(made.items()):
         for k, augment in enumerate((None, [Noise(0.1), MixUp(0.5)])):

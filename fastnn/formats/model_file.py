@@ -235,7 +235,7 @@ def _train(model: Model, of: dict[str, Any], parts: _Sections, decoder: Decoder)
         state.memories.set(optimizer, memory)
     if "averaging" in of:
         averaging = decoder.part(of["averaging"], Optimizer, "the optimizer that averages")
-        if not averaging.averages or averaging._averaged not in (state.memories.get(averaging) or {}):
+        if averaging._averaged not in (state.memories.get(averaging) or {}):
             raise ModelFormatError("the optimizer that averages remembers no average")
         state.averaging = averaging
     for i, entry in enumerate(_list(of, "schedules")):
@@ -259,24 +259,26 @@ def _require_memory(model: Model, optimizer: Optimizer, memory: Arrays) -> None:
     running = sum(array.size for array in running_of(tree.all))
     if not is_ours(type(optimizer)):
         return
-    expected = {  # from a few parameters, so that no memory is taken for all
-        name: ((n,) if array.shape == (_SOME,) else array.shape, array.dtype)
-        for name, array in optimizer._remembers(np.zeros(_SOME, tree.dtype)).items()
-    }
-    if optimizer.averages and running:
-        expected["average.running"] = (running,), tree.dtype
-    for name, (shape, dtype) in expected.items():
-        given = memory.get(name)
-        if given is None and not name.startswith(_LATER):  # which begin with the next step, where they are new
-            raise ModelFormatError(f"{optimizer!r} remembers {name}, and there is no such array")
-        if given is not None and (given.shape, given.dtype) != (shape, dtype):
+    some = np.zeros(_SOME, tree.dtype)  # parameters: no memory is taken for all
+    most = type(optimizer)(**optimizer.remembers_most).init(some)
+    expected = {name: (array.shape, array.dtype) for name, array in optimizer._remembers(some).items()}
+    # With settings that have been changed since its last step, or have been others before
+    possible = {name: (array.shape, array.dtype) for name, array in {**most, "average.params": some}.items()}
+    if running:
+        possible["average.running"] = (running,), tree.dtype
+    for name, array in memory.items():
+        shape, dtype = expected.get(name) or possible.get(name) or ((), None)
+        if dtype is None and not name.startswith(_LATER):
+            raise ModelFormatError(f"{optimizer!r} remembers no {name}")
+        shape = (n,) if shape == (_SOME,) else shape
+        if dtype is not None and (array.shape, array.dtype) != (shape, dtype):
             raise ModelFormatError(
-                f"{optimizer!r} remembers {name} of shape {given.shape} and dtype {given.dtype}, expected {shape} and "
+                f"{optimizer!r} remembers {name} of shape {array.shape} and dtype {array.dtype}, expected {shape} and "
                 f"{dtype}"
             )
-    for name in memory.keys() - expected.keys():
-        if not name.startswith(_LATER):
-            raise ModelFormatError(f"{optimizer!r} remembers no {name}")
+    for name in expected.keys() - memory.keys() - possible.keys():
+        if not name.startswith(_LATER):  # these begin with the next step, where they are new
+            raise ModelFormatError(f"{optimizer!r} remembers {name}, and there is no such array")
 
 
 def _require_standing(moving: Moving, standing: Arrays) -> None:

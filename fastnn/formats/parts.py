@@ -289,10 +289,12 @@ class Decoder:
         positional = settings.pop(known.several, ()) if known.several else ()
         if not isinstance(positional, (list, tuple)):
             raise ModelFormatError(f"{where}: {known.several} is {shown(positional)}, expected a list")
-        later = {} if known.is_open else {k: settings.pop(k) for k in [*settings] if k not in known.all}
+        together = getattr(kind, "checked_together", ()) if tag == "type" else ()
+        names = [k for k in settings if k in together or not (known.is_open or k in known.all)]
+        later = {k: settings.pop(k) for k in names}
         part = kind(*positional, **settings)
-        for name, value in later.items():  # what every part of its kind has, but its class does not take
-            if name not in {known for known, _ in part._expression()}:
+        for name, value in later.items():  # also what every part of its kind has, but its class does not take
+            if name not in {*together, *(known for known, _ in part._expression())}:
                 raise ModelFormatError(f"{where}: {kind.__name__} has no setting {name!r}")
             if getattr(part, name) != value:
                 setattr(part, name, value)

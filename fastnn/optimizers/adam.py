@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -79,6 +79,7 @@ class Adam(_Decayed):
     >>> optimizer = Adam(0.001, amsgrad=True)
     """
 
+    remembers_most: ClassVar[dict[str, Any]] = {"amsgrad": True}
     amsgrad: Any = Flag()
     eps_hat: Any = Flag()
 

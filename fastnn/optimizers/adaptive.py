@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -39,6 +39,7 @@ class RMSprop(Optimizer):
 
     alpha: Any = Number(below=1.0)
     eps: Any = Number()
+    remembers_most: ClassVar[dict[str, Any]] = {"momentum": 0.5, "centered": True}
     momentum: Any = Number(below=1.0)
     weight_decay: Any = Number()
     centered: Any = Flag()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -118,6 +118,7 @@ class Optimizer(Part):
     _arrays: Sequence[tuple[int, int]]  # where the arrays of parameters lie that `update` is given now
 
     takes_fits = False  # whether it trains whole fits, and takes no steps
+    remembers_most: ClassVar[dict[str, Any]] = {}  # with these settings, where what it remembers depends on some
     _by_array = False  # whether a step depends on which numbers are one array of parameters, as norms of them do
     constants = ("_fixed",)
     lr: Any = Number()

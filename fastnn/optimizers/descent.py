@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -37,6 +37,8 @@ class SGD(Optimizer):
     >>> optimizer = SGD(0.05, momentum=0.9, nesterov=True)
     """
 
+    remembers_most: ClassVar[dict[str, Any]] = {"momentum": 0.5}
+    checked_together = ("momentum", "nesterov", "dampening")
     momentum: Any = Number(below=1.0)
     weight_decay: Any = Number()
     nesterov: Any = Flag()
@@ -155,6 +157,7 @@ class Rprop(Optimizer):
     >>> optimizer = Rprop(0.01, max_step=1.0)
     """
 
+    checked_together = ("min_step", "max_step")
     eta_minus: Any = Number(above=0.0, below=1.0)
     eta_plus: Any = Number(above=1.0)
     min_step: Any = Number()

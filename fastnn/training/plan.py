@@ -291,19 +291,23 @@ class EpochPlan:
     def _record(self, plan: Plan, rows: int, step: Step) -> tuple[Tape, Tape]:
         """Return what brings so many rows, and the step."""
         tape = Tape()
-        self.cursor[0] = 0  # of an epoch before: there may be fewer rows behind it
         if self.in_place:
             batch, own = self.batch.first(rows), Tape()
-            step(batch.reading(Rows(self.x, self.index, self.cursor)), own)
+            step(batch.reading(Rows(self.x, self.index, self.at_first())), own)
         else:
             batch, own = plan.recorded(rows, step)
         self.record_gather(batch, tape)
         return tape, own
 
+    def at_first(self) -> Array:
+        """Return the cursor, at the first row: an epoch leaves it where fewer may be behind it than are recorded."""
+        self.cursor[0] = 0
+        return self.cursor
+
     def record_gather(self, batch: Batch, tape: Tape) -> None:
         """Record what brings the rows of a batch, but for those that the step reads where they lie."""
         x, target, weight = self.x, self.target, self.weight
-        k, index, cursor = kernels.of(x.dtype), self.index, self.cursor
+        k, index, cursor = kernels.of(x.dtype), self.index, self.at_first()
         if not self.in_place:
             k.gather_rows(x, index, cursor, batch.work.activations[0], tape)
         into, labels = batch.target, None
