@@ -605,6 +605,19 @@ def test_epochs_count_where_nobody_knows_how_many_batches_come(schedule):
     assert same_bits(nets[0].params, nets[1].params)
 
 
+@pytest.mark.parametrize("schedule", [
+    Cosine(), LinearWarmup(epochs=2) >> StepDecay(0.5, steps=5), LinearWarmup(steps=4) >> StepDecay(0.5, epochs=1),
+], ids=str)  # fmt: skip
+def test_what_needs_the_number_of_batches_is_refused_where_nobody_knows_it(schedule):
+    net = net_of()
+    net.fit(X, T, "mse", epochs=1)
+    before, optimizer = net.params.copy(), net.optimizer
+    with pytest.raises(ValueError, match=r"batches whose number nobody knows|a fit over known data alone"):
+        net.fit(lambda: iter([(X, T)] * 3), optimizer=SGD(schedule), epochs=2)
+    assert same_bits(net.params, before)
+    assert net.optimizer is optimizer
+
+
 def test_what_is_computed_ahead_follows_a_restored_state():
     """Also where the number of steps is one for which there are values: of other epochs, or behind another plateau."""
     net = net_of()

@@ -273,7 +273,7 @@ class Timed(Schedule):
         if t.size and np.isnan(t[0]):
             raise ValueError(
                 f"{self!r} stands behind what ends after {'steps' if self.epochs is not None else 'epochs'}: how many "
-                "steps an epoch has is known in a fit alone: let both count the same"
+                "steps an epoch has is known in a fit over known data alone: let both count the same"
             )
         return self._factors(np.minimum(t, n) if self._ends else t, n)
 
@@ -491,7 +491,9 @@ class Sequence(_Several):
             if not steps:
                 begun = clock.epochs >= epochs
             elif own_steps is None:
-                raise ValueError(f"{self!r} counts steps and epochs, which a fit alone can convert: count the same")
+                raise ValueError(
+                    f"{self!r} counts steps and epochs, which a fit over known data alone can convert: count the same"
+                )
             else:
                 begun = clock.steps >= own_steps
             if begun.any():

@@ -24,6 +24,7 @@ from fastnn.training.stream import Reads
 if TYPE_CHECKING:
     from fastnn.optimizers import Optimizer
     from fastnn.training.history import History
+    from fastnn.training.moving import Schedules
     from fastnn.training.options import FitOptions
     from fastnn.training.trainer import Trainer
 
@@ -105,6 +106,12 @@ class BatchesFitting(Fitting):
         self._last = self._data = data
         self.plan = self.training.plan(len(data[0]), self._like(data[1], weights), weights, False)
         self.plan.recorded(len(data[0]), self.training.stepping(False))  # what it refuses has changed nothing yet
+        if self.training.schedules is not None and self.steps is None:
+            self.training.schedules.ready_without_epochs()
+
+    def _begin_schedules(self, schedules: Schedules, epochs: int) -> None:
+        if self.steps is not None:  # else they go on as for single steps
+            super()._begin_schedules(schedules, epochs)
 
     def _begin_average(self, epochs: int, anew: bool) -> None:
         """Say how many steps epochs have, where that is known."""
@@ -185,8 +192,8 @@ class BatchesFitting(Fitting):
         if now is not self.training:
             self.training = now
             self._begin_average(left, optimizer is not self._rule)
-        if now.schedules is not None and left and self.steps is not None:
-            now.schedules.begin(self._before, left, self.n_batches, self._begun)
+        if now.schedules is not None and left:
+            self._begin_schedules(now.schedules, left)
 
     def refresh(self, team: Team) -> None:
         if self._trainer.averages.refreshes:

@@ -188,7 +188,7 @@ class BlocksFitting(Fitting):
         if is_other:
             self.begin_stream()
         if now.schedules is not None and left:
-            now.schedules.begin(self._before, left, self.n_batches, self._begun)
+            self._begin_schedules(now.schedules, left)
 
     def begin_stream(self) -> None:
         """Begin to read the epochs that are left."""

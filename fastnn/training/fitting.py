@@ -39,6 +39,7 @@ from fastnn.training.state import Snapshot
 from fastnn.training.step import Training
 
 if TYPE_CHECKING:
+    from fastnn.training.moving import Schedules
     from fastnn.training.trainer import Trainer
 
 
@@ -125,8 +126,7 @@ class Fitting:
             finally:
                 calls.end(model)
             return trainer.history
-        n_batches = self.n_batches
-        team = Team(threads.chosen(options.n_threads, self.chunks, self.epochs * n_batches))
+        team = Team(threads.chosen(options.n_threads, self.chunks, self.epochs * self.n_batches))
         self._memory = self.training.memory
         self._before = Snapshot(state, self._memory, None)
         self._before.averaging = averaging
@@ -137,7 +137,7 @@ class Fitting:
                 schedules.resume(self._begun)
         else:
             if schedules is not None:
-                schedules.begin(self._before, self.epochs, n_batches, self._begun)
+                self._begin_schedules(schedules, self.epochs)
             begun = trainer.begun = Begun(self._asked(calls.all), self.epochs, trainer.next_order())
             trainer.history = History()
         trainer.end_batch_by_hand()
@@ -185,6 +185,10 @@ class Fitting:
     def n_batches(self) -> int:
         """The number of batches of an epoch."""
         return self.epoch_plan.n_batches
+
+    def _begin_schedules(self, schedules: Schedules, epochs: int) -> None:
+        """Begin the schedules that have not begun in this fit, of which so many epochs are to come."""
+        schedules.begin(self._before, epochs, self.n_batches, self._begun)
 
     @property
     def chunks(self) -> int:
@@ -391,7 +395,7 @@ class Fitting:
             self.training = now
             self.plan, self.epoch_plan = self._plans(left, optimizer is not self._rule)
         if now.schedules is not None and left:
-            now.schedules.begin(self._before, left, self.epoch_plan.n_batches, self._begun)
+            self._begin_schedules(now.schedules, left)
 
     def some_rows(self, n: int) -> Data | None:
         """Return so many rows of the data, evenly, which `Model.check` can read; None where it cannot."""

@@ -100,6 +100,21 @@ class Schedules:
                     )
                 self._fill(entry, self.room, None, None)
 
+    def ready_without_epochs(self) -> None:
+        """Make ready for the steps of a fit that does not know how many an epoch has.
+
+        Raises
+        ------
+        ValueError
+            Where a schedule has to know that, at once or some time.
+        """
+        self.ready()
+        for entry in self._entries:
+            lengths = [part.length for part in entry.moving.schedule.walk() if part.length is not None]
+            behind = {unit: 1.0 + sum(n for of, n in lengths if of == unit) for unit in ("steps", "epochs")}
+            clock = entry.moving.clock(entry.standing, np.array([behind["steps"]]), np.array([behind["epochs"]]))
+            entry.moving.schedule.values(clock)
+
     def _follow(self) -> None:
         """Drop values where the model has been put back, or others have counted epochs: they may be others now."""
         if self._moved != self._state.moved:
