@@ -1,4 +1,4 @@
-/* Up to three columns of c, which would fill no vector, where rows of a are contiguous: groups of these are transposed in
+/* Up to four columns of c, which would fill no vector, where rows of a are contiguous: groups of these are transposed in
  * registers and multiplied there, so that nothing is packed. A vector holds one column of GROUP rows of c. */
 #include "products.h"
 #include "transpose.h"
@@ -87,6 +87,9 @@ GEMM_API NOINLINE int product_of_few_columns(const Product *p, ptrdiff_t first, 
         switch (n) {
 #define CASE(columns) case columns: few_columns(columns, begin, first, p); break;
             CASE(1) CASE(2) CASE(3)
+#if FEW_COLUMNS == 4
+            CASE(4)
+#endif
 #undef CASE
         }
     }

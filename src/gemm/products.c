@@ -4,7 +4,7 @@
  *     product_of_panels   packs as many columns of b as a tile reads, for all rows of a small a;
  *     product_in_blocks   packs b block by block into the order in which tiles read it, while the first ones do;
  *     product_transposed  for the few columns that would fill no vector: c.T = b.T @ a.T,
- * four beside them: product_of_few_columns, for up to three of these where rows of a are contiguous, product_of_row,
+ * four beside them: product_of_few_columns, for up to four of these where rows of a are contiguous, product_of_row,
  * where one row of a meets a large b, product_of_column, for dw of one row, and product_of_short_chains, for dx of a
  * layer of few outputs; and which of them a product takes.
  */

@@ -12,7 +12,11 @@ GEMM_API int sum_rows(const Product *p);
 
 /* The n columns of c from `first` on; returns whether this is its way: up to FEW_COLUMNS of them, of many rows of a that
  * are contiguous and follow each other. */
+#if defined(__AVX2__) && !FASTNN_DOUBLE
+#define FEW_COLUMNS 4
+#else
 #define FEW_COLUMNS 3
+#endif
 GEMM_API int product_of_few_columns(const Product *p, ptrdiff_t first, ptrdiff_t n);
 
 #define DOT_COLUMNS 3
