@@ -89,6 +89,8 @@ _ABSENT: dict[str, str] = {
     "lr": _OF_OPTIMIZER, "learning_rate": _OF_OPTIMIZER, "weight_decay": _OF_OPTIMIZER, "momentum": _OF_OPTIMIZER,
     "kernel_regularizer": f"{_OF_MODEL}, penalties=[L2(1e-4, '0.w')])",
     "bias_regularizer": f"{_OF_MODEL}, penalties=[L2(1e-4, '0.b')])",
+    "penalties": f"{_OF_MODEL}, penalties=[L2(1e-4)])", "constraints": f"{_OF_MODEL}, constraints=[MaxNorm(2.0)])",
+    "precision": "it belongs to the model: Model(layers, precision='bf16')",
     "activity_regularizer": "place a layer behind it: Penalize(L1(0.01))",
     "kernel_constraint": f"{_OF_MODEL}, constraints=[MaxNorm(2.0, '0.w')])",
     "bias_constraint": f"{_OF_MODEL}, constraints=[NonNegative('0.b')])",

@@ -128,6 +128,8 @@ ARGUMENTS = [
     (Dense, "input_dim", "the number of inputs is learnt from the first data"),
     (Dense, "dtype", "dtype of the model"),
     (Dense, "kernel_regularizer", r"Model\(layers, penalties=\[L2"),
+    (Dense, "constraints", r"Model\(layers, constraints=\[MaxNorm"),
+    (Dense, "precision", r"Model\(layers, precision='bf16'"),
     (Dense, "kernel_constraint", r"Model\(layers, constraints=\[MaxNorm"),
     (Dense, "activity_regularizer", r"Penalize\(L1"),
     (Dropout, "seed", "seed of the model"),
