@@ -12,8 +12,8 @@ GEMM_API int sum_rows(const Product *p);
 
 /* The n columns of c from `first` on; returns whether this is its way: up to FEW_COLUMNS of them, of many rows of a that
  * are contiguous and follow each other. */
-#if defined(__AVX2__) && !FASTNN_DOUBLE
-#define FEW_COLUMNS 4
+#if defined(__AVX512VL__) && !FASTNN_DOUBLE
+#define FEW_COLUMNS 4 /* which fill 32 registers */
 #else
 #define FEW_COLUMNS 3
 #endif
