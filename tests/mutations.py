@@ -216,6 +216,8 @@ MUTATIONS = (
     ("kernels/softmax.pxi", "share = «real_exp(y) ⇒ y» * total", f"{EQUALS}[log_softmax_backward"),
     ("kernels/regression.pxi", "return <real> 2 * («y - t ⇒ t - y»)", f"{EQUALS}[mse"),
     ("kernels/regression.pxi", "outside if «distance > delta ⇒ distance < delta» else", f"{EQUALS}[huber"),
+    ("math/blocks.h", "sum = «sum ⇒ (vec){0}» + *(const vec *)(y", f"{EQUALS}[softmax_forward"),
+    ("math/blocks.h", "most = greater(*(const vec *)(x + «j ⇒ 0» * BLOCK_ROWS", SPECIALS),
     ("math/blocks.h", "x[label[i]] -= «factor ⇒ -factor» * amount[i];", f"{EQUALS}[cross_entropy_labels_from"),
     ("math/blocks.h", "number[i] = label[i] >= 0 && «label[i] < n ⇒ label[i] <= n»", f"{KERNELS}a_label_that_leaves"),
     ("kernels/gather.pxi", "signs |= «index[i] ⇒ 0» | (n - 1", "test_extending.py::test_a_gather_out_of_range"),

@@ -82,13 +82,11 @@ OUT_OF_LINE void out_of_columns(Block b, const real *buffer, real *y) {
 }
 
 OUT_OF_LINE void maximum_of_columns(Block b, const real *x, real *largest) {
-    const ptrdiff_t lanes = whole_lanes(b);
-    for (ptrdiff_t i = 0; i < lanes; i++) largest[i] = -INFINITY;
-    for (ptrdiff_t j = 0; j < b.n; j++)
-        for (ptrdiff_t i = 0; i < lanes; i++) {
-            real x_i = x[j * BLOCK_ROWS + i];
-            largest[i] = x_i > largest[i] ? x_i : largest[i];
-        }
+    for (ptrdiff_t i = 0; i < b.lanes; i += LANES) {
+        vec most = (real)-INFINITY - (vec){0};
+        for (ptrdiff_t j = 0; j < b.n; j++) most = greater(*(const vec *)(x + j * BLOCK_ROWS + i), most);
+        *(vec *)(largest + i) = most;
+    }
 }
 
 /* The rows x to work on: their columns in the buffer, or x itself. */
@@ -143,7 +141,15 @@ ALWAYS_INLINE void block_map_and_sum(Block b, const real *x, const real *alpha, 
     enum { TERMS = 256 };
     if (b.in_columns || y) {
         block_map(b, x, alpha, y, f);
-        block_sum(b, y, y, total, first_of_pair);
+        if (!b.in_columns) {
+            block_sum(b, y, y, total, first_of_pair);
+            return;
+        }
+        for (ptrdiff_t i = 0; i < b.lanes; i += LANES) { /* in registers: narrow blocks wait for what they store */
+            vec sum = {0};
+            for (ptrdiff_t j = 0; j < b.n; j++) sum = sum + *(const vec *)(y + j * BLOCK_ROWS + i);
+            *(vec *)(total + i) = sum;
+        }
         return;
     }
     real terms[TERMS];
