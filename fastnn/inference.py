@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import threads
-from fastnn._core.tape import RowsFunction, Tape
+from fastnn._core.tape import Inlet, RowsFunction, Tape
 from fastnn._core.team import Stop
 from fastnn.arena import Array
 from fastnn.arrays import copy_into, require_out
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 _BLOCK_BYTES = 256 * 1024  # the activations of a block: they stay in a core's second cache, with room for weights
 _TILE_ROWS = 12  # of products: where there are several blocks, each is a whole number of tiles
-_LEAST_ROWS = 132  # wider nets get more memory: a block reads all weights, which fewer rows are not worth
-_COPIED_BYTES = 256 * 1024  # of a block's inputs: more are read where they lie, which takes a call from Python
+_LEAST_ROWS = 264  # wider nets get more memory: a block reads all weights, which fewer rows are not worth
+_ROWS_OF_THREAD = 132  # fewer are not divided: threads would take longer to start than they save
 _FEW_BYTES = 128 * 1024  # of the inputs of few rows, which are copied
-_FEW = 64  # rows that are predicted in one compiled call: Python takes about as long as the kernels of a small net
+_FEW = 64  # rows of any numbers that are predicted in one compiled call: Python takes about as long as a small net
 _SIZES_KEPT = 128  # recordings over one memory, for changing numbers of rows: each takes some KB
 
 
@@ -38,16 +38,13 @@ class Recorded:
     ----------
     x, y : ndarray of shape (rows, n)
         Where it reads the inputs and writes the outputs.
-    second_x : ndarray of shape (rows, n)
-        Where the first stage writes what the second reads.
     tape : Tape
-    second : int
-        Which of its calls is the second stage's first.
+    inlet : Inlet or None
+        What lets it read other inputs where they lie, if it can.
     """
 
-    def __init__(self, activations: list[Array], tape: Tape, second: int) -> None:
-        self.x, self.second_x, self.y = activations[0], activations[min(1, len(activations) - 1)], activations[-1]
-        self.tape, self.second = tape, second
+    def __init__(self, x: Array, y: Array, tape: Tape, inlet: Inlet | None) -> None:
+        self.x, self.y, self.tape, self.inlet = x, y, tape, inlet
 
 
 class Block:
@@ -65,11 +62,8 @@ class Block:
     def run(self, x: Array, y: Array, stop: Stop | None) -> None:
         """Write the outputs for some rows into y, unless stopped: a thread's share of many."""
         recorded = self.recorded(len(x))
-        if self._is_ours and x.nbytes > _COPIED_BYTES and x.dtype == recorded.x.dtype and _is_plain(x):
-            tape = Tape()  # replays hear Ctrl-C
-            self._chain.forward_one(self._work.first(len(x)), 0, x, recorded.second_x, tape)
-            tape.replay(stop=stop)
-            recorded.tape.replay(recorded.second, stop=stop)
+        if recorded.inlet is not None and x.dtype == recorded.x.dtype and _is_plain(x):
+            recorded.inlet.replay(x, stop)  # replays hear Ctrl-C
         else:
             copy_into(recorded.x, x)
             recorded.tape.replay(stop=stop)
@@ -77,7 +71,7 @@ class Block:
 
     def _record(self, rows: int) -> Recorded:
         work, tape, chain = self._work.first(rows), Tape(), self._chain
-        activations, second = work.activations, 0
+        activations, read = work.activations, 0
         for i, stage in enumerate(chain.stages):
             x, y = activations[i], activations[i + 1]
             if stage.is_ours:
@@ -85,8 +79,10 @@ class Block:
             else:  # of code from outside nobody knows what it depends on: it is called
                 tape.call(_calling(chain, work, i, x, y))
             if i == 0:
-                second = len(tape)
-        return Recorded(activations, tape, second)
+                read = len(tape)
+        x, y = activations[0], activations[-1]
+        inlet = Inlet(tape, memoryview(x).cast("B"), read) if self._is_ours else None
+        return Recorded(x, y, tape, inlet if inlet is not None and inlet.is_open else None)
 
 
 def _calling(chain: Chain, work: Pass, i: int, x: Array, y: Array) -> Callable[[], None]:
@@ -101,20 +97,19 @@ def _calling(chain: Chain, work: Pass, i: int, x: Array, y: Array) -> Callable[[
     return call
 
 
-class FewRows:
-    """Forward passes for few rows, over memory that is theirs, and what holds one row."""
+class OneBlock:
+    """Forward passes for up to so many rows, over memory that is theirs, and what holds one row."""
 
-    def __init__(self, chain: Chain) -> None:
-        self._chain = chain
+    def __init__(self, chain: Chain, rows: int) -> None:
+        self._chain, self._rows = chain, rows
         self._block: Block | None = None
-        self.most = max(1, min(_FEW, _FEW_BYTES // max(1, chain.n_in * chain.dtype.itemsize)))
 
     def recorded(self, rows: int) -> Recorded:
         """Return the forward pass for that many rows."""
         if rows == 1:  # of its own: memory that lies together is faster
             return Block(self._chain, 1).recorded(1)
         if self._block is None:
-            self._block = Block(self._chain, self.most)
+            self._block = Block(self._chain, self._rows)
         return self._block.recorded(rows)
 
 
@@ -134,12 +129,14 @@ class Predictor:
     def __init__(self, chain: Chain, tree: Tree, layers: tuple[Layer, ...]) -> None:
         dtype = np.dtype(chain.dtype.type)  # the one object that most arrays of this dtype have
         self._chain, self._dtype, self._n_out = chain, dtype, chain.n_out
-        row = max(1, chain.memory(1, train=False).nbytes)
+        of_x = chain.n_in * dtype.itemsize  # read where it lies, as a rule
+        row = max(1, chain.memory(1, train=False).nbytes - of_x)
         self.rows = max(_LEAST_ROWS, _BLOCK_BYTES // row // _TILE_ROWS * _TILE_ROWS)
         self._free: list[Block] = []  # pop and append are one operation each for other threads
         self._is_shareable = chain.is_ours  # others may remember what they saw
-        few, arrays = FewRows(chain), read_beside(tree.layers, layers)
-        function = RowsFunction(few.recorded, few.most, dtype, tree, arrays)
+        few = max(1, min(_FEW, _FEW_BYTES // max(1, of_x)))
+        recorded, arrays = OneBlock(chain, self.rows).recorded, read_beside(tree.layers, layers)
+        function = RowsFunction(recorded, few, self.rows, threads.WORTH_STARTING, dtype, tree, arrays)
         self.of_rows, self.is_apart = function.of, function.is_apart
 
     def some(self, x: Array, rows: int | None = None, n_threads: int | None = None, out: Array | None = None) -> Array:
@@ -148,7 +145,7 @@ class Predictor:
         They are a new array, or `out`, which is checked, and shares no memory with x.
         """
         n = len(x)
-        if n <= _FEW and rows is None and n_threads is None and x.dtype is self._dtype:
+        if n <= self.rows and rows is None and n_threads is None and x.dtype is self._dtype:
             y = self.of_rows(x, 2, out)
             if y is not None:
                 return y
@@ -156,14 +153,13 @@ class Predictor:
             out = np.empty((n, self._n_out), self._dtype)
         if n == 0:
             return out
-        rows = min(rows or self._even_rows(n), n)
-        n_blocks = -(-n // rows)
-        block = self._take(rows)
-        if not self._is_shareable or n_blocks == 1:
+        if not self._is_shareable:
             n_threads = 1
         elif n_threads is None:
-            n_threads = threads.worth(block.recorded(rows).tape.work * n_blocks)
-        self._put(block, rows)
+            n_threads = threads.worth(self._work(min(rows or self._even_rows(n), n), n))
+        rows = min(rows or self._even_rows(n, min(n_threads, -(-n // _ROWS_OF_THREAD))), n)
+        n_blocks = -(-n // rows)
+        n_threads = min(n_threads, n_blocks)
         starts = iter(range(0, n, rows))  # whose next is one operation for other threads
         stop = Stop() if n_threads > 1 else None
 
@@ -178,13 +174,20 @@ class Predictor:
         if stop is None:
             work()
         else:
-            threads.together(min(n_threads, n_blocks), work, stop)
+            threads.together(n_threads, work, stop)
         return out
 
-    def _even_rows(self, n: int) -> int:
-        """Return how many rows each of the blocks has, that so many are divided into."""
-        rows = -(-n // -(-n // self.rows))
+    def _even_rows(self, n: int, least: int = 1) -> int:
+        """Return how many rows each block has, of at least so many blocks, if they are some tiles high."""
+        rows = -(-n // max(-(-n // self.rows), least))
         return -(-rows // _TILE_ROWS) * _TILE_ROWS
+
+    def _work(self, rows: int, n: int) -> float:
+        """Return the work of n rows in blocks of so many (see `Tape.work`)."""
+        block = self._take(rows)
+        work = block.recorded(rows).tape.work * (n / rows)
+        self._put(block, rows)
+        return work
 
     def _take(self, rows: int) -> Block:
         try:

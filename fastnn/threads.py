@@ -12,7 +12,7 @@ from fastnn._core import team
 from fastnn._core.team import Stop, most_threads, run_threads, start_threads, wait_for
 from fastnn.checks import count
 
-_WORTH_STARTING = 400  # chunks of about 5 us: with fewer, threads take longer to start than they save
+WORTH_STARTING = 400  # chunks of about 5 us: with fewer, threads take longer to start than they save
 _WORTH_SHARING = 16  # chunks of one step: in shorter ones a thread that is late costs more than others can save
 _SYMBOL = "PyInit_team"  # of the compiled core, by which threadpoolctl knows its file
 _QUOTA = "/sys/fs/cgroup/cpu.max"  # of the kernel's control groups, version 2: quota and period
@@ -102,7 +102,7 @@ def chosen(n_threads: int | None, chunks: int, times: int) -> int:
 
 def worth(chunks: float) -> int:
     """Return how many threads are worth starting for so many chunks of work."""
-    return available() if chunks >= _WORTH_STARTING else 1
+    return available() if chunks >= WORTH_STARTING else 1
 
 
 def _quota(file: str | os.PathLike[str] = _QUOTA) -> float:

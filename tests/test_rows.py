@@ -26,7 +26,7 @@ from test_online import (
 import fastnn
 from fastnn import L2, MAE, MSE, SGD, Adam, BinaryCrossEntropy, CrossEntropy, Dense, Huber, Model, Sigmoid, Softmax
 from fastnn._core.tape import RowsFunction
-from fastnn.inference import FewRows
+from fastnn.inference import OneBlock
 
 X, T = (0.3 * array for array in data(rows=70))
 SIZES = (2, 1, 5, 64, 2, 1, 5, 64, 3, 3)  # each twice, and the first time by Python
@@ -393,16 +393,17 @@ def test_x_may_be_overwritten():
                 assert same_bits(net.predict(of_x, size, out=of_out).copy(), expected)
 
 
-def test_an_array_that_changes_meanwhile_is_not_read():
+@pytest.mark.parametrize("most", [8, 3], ids=["copied", "read where it lies"])
+def test_an_array_that_changes_meanwhile_is_not_read(most):
     net, x = Model([Dense(OUTPUTS)], seed=0).build(FEATURES), np.ones((5, FEATURES), "f")
-    few = FewRows(net._predictors.current()._chain)
+    block = OneBlock(net._predictors.current()._chain, 8)
 
     def recorded(rows):
         if rows == 5:
             x.resize((4, FEATURES), refcheck=False)  # as another thread could
-        return few.recorded(rows)
+        return block.recorded(rows)
 
-    function = RowsFunction(recorded, 8, x.dtype, net._tree, [net.params])
+    function = RowsFunction(recorded, most, 8, 100, x.dtype, net._tree, [net.params])
     assert function.of(x, 2) is None
     assert same_bits(function.of(x, 2), net.predict(x))
 

@@ -28,11 +28,18 @@ class Tape:
         stop: Stop | None = None,
     ) -> None: ...
 
+class Inlet:
+    is_open: bool
+    def __init__(self, tape: Tape, x: memoryview, end: int) -> None: ...
+    def replay(self, x: NDArray[Any], stop: Stop | None = None) -> None: ...
+
 class RowsFunction:
     def __init__(
         self,
         recorded: Callable[[int], object],
         most: int,
+        most_in_place: int,
+        most_work: float,
         dtype: np.dtype[Any],
         tree: object,
         arrays: Iterable[NDArray[Any]],

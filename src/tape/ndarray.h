@@ -48,4 +48,7 @@ static inline char nd_letter(const NDArray *a) {
 /* Whether it may be written to, and NumPy has nothing to say about that: 1 << 31 is a warning that it is to give. */
 static inline int nd_may_write(const NDArray *a) { return ((unsigned)a->flags & 0x80000400u) == 0x400u; }
 
+/* Whether it lies row behind row, at addresses that are multiples of its numbers' size. */
+static inline int nd_is_plain(const NDArray *a) { return (a->flags & 0x101) == 0x101; }
+
 #endif

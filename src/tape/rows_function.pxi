@@ -1,4 +1,7 @@
-# A few rows in, as many out: what makes predicting for them one compiled call.
+# Rows in, as many out: what makes predicting for them one compiled call.
+
+cdef enum:
+    LEAST_IN_PLACE = 16384      # bytes of rows that are read where they lie; fewer are copied in less time
 
 @cython.final
 @cython.auto_pickle(False)
@@ -7,19 +10,29 @@ cdef class Replay:
 
     Attributes
     ----------
+    work : float
+        That of the tape.
     is_short : bool
         Whether letting other Python threads in would take longer.
     """
 
     cdef Tape tape
+    cdef Inlet inlet
     cdef char *x
     cdef object y
     cdef const char *y_at
+    cdef double work
     cdef bint is_short
 
-    def __cinit__(self, Tape tape not None):
-        self.tape = tape
-        self.is_short = tape.work < 4
+    def __cinit__(self, Tape tape not None, Inlet inlet=None):
+        self.tape, self.inlet, self.work = tape, inlet, tape.work
+        self.is_short = self.work < 4
+
+    cdef inline int run(self, rows, bint in_place) except -1:
+        """Compute y, of rows that have been read, or in place."""
+        if in_place:
+            return self.inlet.run((<const NDArray *> rows).data, self.is_short, None)
+        return self.tape.run(self.is_short)
 
 
 cdef struct Range:
@@ -30,15 +43,19 @@ cdef struct Range:
 @cython.final
 @cython.auto_pickle(False)
 cdef class RowsFunction(RowsReader):
-    """A recorded function of a few rows, for one thread at a time.
+    """A recorded function of rows, for one thread at a time.
 
     Parameters
     ----------
     recorded : callable
-        Makes what is recorded for a number of rows: with a ``tape``, and ``x`` and ``y`` of shape (rows, n), which it
-        reads and writes.
+        Makes what is recorded for a number of rows: with a ``tape``, ``x`` and ``y`` of shape (rows, n), which it reads
+        and writes, and an ``inlet``, or None.
     most : int
-        How many rows it may be.
+        How many rows it may be that are copied.
+    most_in_place : int
+        How many that are read where they lie: those of a contiguous array of the dtype of x.
+    most_work : float
+        What more than `most` rows may take: others compute what is worth more threads.
     dtype : dtype
         The one object that most arrays of the dtype of x have.
     tree : Tree
@@ -48,7 +65,9 @@ cdef class RowsFunction(RowsReader):
     """
 
     cdef object recorded, tree
-    cdef list replays           # by the number of rows
+    cdef Py_ssize_t least_in_place, most_in_place
+    cdef double most_work
+    cdef list replays           # by the number of rows, of few
     cdef Replay replay          # for so many rows, which have been read
     cdef Py_ssize_t rows
     cdef Owner owner
@@ -56,7 +75,9 @@ cdef class RowsFunction(RowsReader):
     cdef Range *ranges
     cdef void **api             # of NumPy
 
-    def __init__(self, recorded, Py_ssize_t most, dtype, tree, arrays):
+    def __init__(
+        self, recorded, Py_ssize_t most, Py_ssize_t most_in_place, double most_work, dtype, tree, arrays
+    ):
         try:
             from numpy._core._multiarray_umath import _ARRAY_API
         except ImportError:     # of NumPy 1
@@ -65,6 +86,8 @@ cdef class RowsFunction(RowsReader):
         first = recorded(1)
         RowsReader.__init__(self, first.x, dtype)
         self.recorded, self.tree, self.most = recorded, tree, most
+        self.least_in_place = min(most, LEAST_IN_PLACE // (self.n * self.item_size)) + 1
+        self.most_in_place, self.most_work = most_in_place, most_work
         self.api = <void **> PyCapsule_GetPointer(_ARRAY_API, NULL)
         self.n_out, self.replays = first.y.shape[1], [None] * (most + 1)
         self.keep(1, first)
@@ -96,22 +119,41 @@ cdef class RowsFunction(RowsReader):
         return 0
 
     cdef Replay keep(self, Py_ssize_t rows, recorded):
-        cdef Replay replay = Replay(recorded.tape)
+        cdef Replay replay = Replay(recorded.tape, recorded.inlet)
         cdef unsigned char[::1] x = memoryview(recorded.x).cast("B")
         cdef unsigned char[::1] y = memoryview(recorded.y).cast("B")
         replay.x, replay.y, replay.y_at = <char *> &x[0], recorded.y, <const char *> &y[0]
-        self.replays[rows] = replay
+        if rows <= self.most:
+            self.replays[rows] = replay
         return replay
 
-    cdef char *place(self, Py_ssize_t rows) except? NULL:
+    cdef int choose(self, Py_ssize_t rows) except -1:
         if rows == self.rows:
-            return self.replay.x
-        if not 0 < rows <= self.most:
-            return NULL
-        found = self.replays[rows]
+            return 0
+        found = self.replays[rows] if rows <= self.most else None
         self.replay = self.keep(rows, self.recorded(rows)) if found is None else <Replay> found
         self.rows = rows
+        return 0
+
+    cdef char *place(self, Py_ssize_t rows) except? NULL:
+        if not 0 < rows <= self.most:
+            return NULL
+        self.choose(rows)
         return self.replay.x
+
+    cdef Py_ssize_t find(self, rows) except -1:
+        """How many rows are read where they lie; 0: none are."""
+        cdef const NDArray *array = <const NDArray *> rows
+        cdef Py_ssize_t n = self.rows_of(array, 2)
+        if not self.least_in_place <= n <= self.most_in_place or not self.is_plain(array):
+            return 0
+        self.choose(n)
+        if self.replay.inlet is None or (n > self.most and self.replay.work >= self.most_work):
+            return 0
+        return n if self.is_plain(array) and self.rows_of(array, 2) == n else 0     # recording lets other threads run
+
+    cdef inline bint is_plain(self, const NDArray *array) noexcept:
+        return self.is_own(array) and nd_is_plain(array)
 
     def of(self, rows, int n_dims, out=None):
         """Return the outputs in as many dimensions, 1 or 2: a new array, or `out`, into which they are written.
@@ -128,32 +170,30 @@ cdef class RowsFunction(RowsReader):
             owner_give_back(&self.owner)
 
     cdef inline object compute(self, rows, int n_dims, out):
-        cdef Py_ssize_t n = self.read(rows, n_dims, self.tree)
+        cdef Py_ssize_t n = self.find(rows) if n_dims == 2 and type(rows) is self.array_type else 0
+        cdef bint in_place = n > 0
         cdef Replay replay
-        if n == 0 or (n > 1 and self.is_cast and not self.tree.digits.skips()):
-            return None
+        if not in_place:
+            n = self.read(rows, n_dims, self.tree)
+            if n == 0 or (n > 1 and self.is_cast and not self.tree.digits.skips()):
+                return None
         replay = self.replay
-        if out is not None:
-            return out if self.compute_into(replay, n, n_dims, out) else None
-        replay.tape.run(replay.is_short)
-        return self.copy(replay.y_at, n, n_dims)
+        if out is None:
+            replay.run(rows, in_place)
+            return self.copy(replay.y_at, n, n_dims)
+        if type(out) is not self.array_type:
+            return None
+        replay.run(rows, in_place)
+        if not self.may_write(<const NDArray *> out, n, n_dims):    # asked now: other threads may have changed it
+            return None
+        self.write(<const NDArray *> out, replay.y_at, n)
+        return out
 
     cdef inline object copy(self, const char *y, Py_ssize_t n, int n_dims):
         cdef Py_ssize_t *shape = [n, self.n_out]
         y_new = nd_new(self.api, <PyObject *> self.array_type, <PyObject *> self.dtype, n_dims, shape + 2 - n_dims)
         memcpy((<const NDArray *> y_new).data, y, n * self.n_out * self.item_size)
         return y_new
-
-    cdef bint compute_into(self, Replay replay, Py_ssize_t n, int n_dims, out) except -1:
-        """Compute the outputs into an array, and say whether they can be written there."""
-        cdef const NDArray *array = <const NDArray *> out
-        if type(out) is not self.array_type:
-            return False
-        replay.tape.run(replay.is_short)
-        if not self.may_write(array, n, n_dims):    # asked now: other threads may have run, and changed it
-            return False
-        self.write(array, replay.y_at, n)
-        return True
 
     def is_apart(self, array):
         """Whether an array surely shares no memory with those that are read beside x."""

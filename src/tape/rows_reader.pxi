@@ -27,6 +27,7 @@ cdef extern from "tape/ndarray.h":
         NDType *dtype
     object nd_new(void **api, PyObject *type, PyObject *dtype, int nd, const Py_ssize_t *shape)
     char nd_letter(const NDArray *array) noexcept
+    bint nd_is_plain(const NDArray *array) noexcept
     bint nd_may_write(const NDArray *array) noexcept
 
 ctypedef fused Number:

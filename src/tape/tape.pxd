@@ -114,7 +114,7 @@ cdef class Tape:
     cdef Py_ssize_t count_chunks(self) except -1
     cdef void append(self, const Call *call, const Reach *reaches, Py_ssize_t n_reaches) noexcept
     cdef void hold(self, const Py_buffer *buffer) noexcept
-    cdef int run(self, bint is_short) except -1
+    cdef int run(self, bint is_short, stop=*) except -1
     cdef int fail(self, int status) except -1
 
 cdef int run_now(const Call *calls, Py_ssize_t n_calls) except -1

@@ -1,14 +1,14 @@
 """Record or run: the tape, the player that replays it without the GIL, rows and epochs.
 
 Four concepts, of which each builds on the ones before it and has a file of its own: the tape here, then player.pxi (how
-calls are run: in slices, by threads), rows_reader.pxi and rows_function.pxi (a replay for a few rows, as fast as Python
-calls anything), permutation.pxi and epochs.pxi (the loop over batches and epochs). Beside them stands what an interrupt
-must not tear apart: claim.pxi (one thread at a time) and copies.pxi (several arrays at once); and on both,
-rows_targets.pxi and rows_step.pxi (a training step on a few rows).
+calls are run: in slices, by threads), inlet.pxi (another array in place of the recorded one), rows_reader.pxi and
+rows_function.pxi (a replay for a few rows, as fast as Python calls anything), permutation.pxi and epochs.pxi (the loop
+over batches and epochs). Beside them stands what an interrupt must not tear apart: claim.pxi (one thread at a time) and
+copies.pxi (several arrays at once); and on both, rows_targets.pxi and rows_step.pxi (a training step on a few rows).
 """
 
 cimport cython
-from cpython.buffer cimport PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_FULL_RO, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawMalloc
 from cpython.object cimport PyObject, PyTypeObject
@@ -142,11 +142,12 @@ cdef class Tape:
         self.append(&call, NULL, 0)
         self.calls_python = True
 
-    cdef int run(self, bint is_short) except -1:
+    cdef int run(self, bint is_short, stop=None) except -1:
         """Replay all calls; a short replay does not let other Python threads in."""
         cdef Player player
         cdef int status
         player_for(&player, None)
+        player.stop = <void *> stop
         begin_replay(self, &player)
         if is_short:
             status = play(self, 0, self.length, &player)
@@ -238,11 +239,15 @@ cdef class Tape:
     @property
     def work(self):
         """About how long a replay takes, in chunks that are worth handing to another thread, of about 5 us."""
+        cdef const Call *call
         cdef Py_ssize_t i
         cdef double total = 0
         for i in range(self.length):
-            if self.calls[i].grain > 0:
-                total += <double> self.calls[i].units / <double> self.calls[i].grain
+            call = &self.calls[i]
+            if call.grain == 1:     # each unit may be several such chunks
+                total += call.units * max(call.nanoseconds / OF_CHUNK, 1)
+            elif call.grain > 0:
+                total += <double> call.units / <double> call.grain
         return total
 
     def replay(self, Py_ssize_t begin=0, end=None, Py_ssize_t parts=1, Team team=None, stop=None):
@@ -344,6 +349,7 @@ cdef object bounds_in_words(const CallNumber *number):
 include "regions.pxi"
 include "trials.pxi"
 include "player.pxi"
+include "inlet.pxi"
 include "rows_reader.pxi"
 include "rows_function.pxi"
 include "permutation.pxi"
