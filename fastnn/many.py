@@ -159,6 +159,9 @@ def fit_each(
     with progress:
         errors_of_numpy = np.errstate(**np.geterr())  # as code of users is to see them, in any thread
         threads.together(max(n, 1), errors_of_numpy(work), stop, helps=False)
+    for i, history in enumerate(histories):
+        if history is None and i not in errors:
+            errors[i] = MemoryError("no thread has had the memory to train it")
     if errors:
         try:
             raise _error_of(errors, title)
@@ -253,7 +256,7 @@ def _error_of(errors: dict[int, Exception], title: str) -> Exception:
     names = [title.format(j) for j in others[:_SHOWN]]
     names += [f"{len(others) - _SHOWN} more"] if len(others) > _SHOWN else []
     failed = f" (also: {', '.join(names)})" if others else ""
-    message = f"{title.format(i)}: {errors[i]}{failed}"
+    message = f"{title.format(i)}: {str(errors[i]) or type(errors[i]).__name__}{failed}"
     if type(errors[i]) in (ValueError, TypeError, FloatingPointError, RuntimeError):
         errors[i].args = (message,)
         return errors[i]

@@ -125,16 +125,20 @@ def together(n_threads: int, work: Callable[[], None], stop: Stop, helps: bool =
     no error of the work. It is raised here, whatever else is.
     """
     errors: list[BaseException] = []
+    begun: list[bool] = []
 
     def guarded() -> None:
         try:
+            begun.append(True)
             work()
         except BaseException as error:
-            errors.append(error)
             stop.set()
+            errors.append(error)
 
     ends: list[Any] = []
-    if helps or run_threads(guarded, n_threads, stop) == 0:  # which has waited for them when it raises
+    if not helps:
+        run_threads(guarded, n_threads, stop)  # it has waited for them when it raises
+    if not begun and not errors:  # nor by others, which the system or their memory may not have let come so far
         try:
             if n_threads > 1:
                 ends = start_threads(guarded, [()] * (n_threads - 1))

@@ -1,11 +1,12 @@
 """Nets side by side: each has data, callbacks and metrics of its own, and is trained as it would be alone."""
 
+import _thread
 import threading
 
 import numpy as np
 import pytest
 
-from fastnn import Callback, Dense, EarlyStopping, Model, Softmax, callbacks, fit_many
+from fastnn import Callback, Dense, EarlyStopping, Model, Softmax, callbacks, fit_many, threads
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(80, 3))
@@ -83,3 +84,17 @@ def test_functions_are_shared_and_what_cannot_be_copied_is_refused():
         callback = getattr(callbacks, name)(*arguments)
         with pytest.raises(ValueError, match=f"fit_many: {name}.* is for several nets, whose files would be the same"):
             fit_many(nets(2), X, LABELS, epochs=1, callbacks=callback)
+
+
+def test_threads_that_die_before_they_begin_are_replaced(monkeypatch):
+    """As where there is no memory for the first object that they make: the calling thread trains the nets."""
+    monkeypatch.setattr(_thread, "start_new_thread", lambda function, given: given[0].release())
+    assert [len(history) for history in fit_many(nets(), X, LABELS, epochs=2, n_threads=2)] == [2] * 4
+
+
+def test_nets_that_nobody_has_trained_are_named(monkeypatch):
+    monkeypatch.setattr(threads, "together", lambda *given, **named: None)
+    with pytest.raises(
+        RuntimeError, match=r"models\[0\]: no thread has had the memory to train it \(also: models"
+    ):
+        fit_many(nets(), X, LABELS, epochs=2)
