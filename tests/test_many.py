@@ -94,7 +94,5 @@ def test_threads_that_die_before_they_begin_are_replaced(monkeypatch):
 
 def test_nets_that_nobody_has_trained_are_named(monkeypatch):
     monkeypatch.setattr(threads, "together", lambda *given, **named: None)
-    with pytest.raises(
-        RuntimeError, match=r"models\[0\]: no thread has had the memory to train it \(also: models"
-    ):
+    with pytest.raises(RuntimeError, match=r"models\[0\]: no thread has had the memory to train it \(also: models"):
         fit_many(nets(), X, LABELS, epochs=2)
