@@ -88,14 +88,15 @@ GEMM_API NOINLINE void lane_product(const LaneProduct *p) {
 
 GEMM_API int lane_gather(const real *x, ptrdiff_t sets, ptrdiff_t n, ptrdiff_t columns, const int64_t *index,
                          ptrdiff_t n_index, ptrdiff_t start, ptrdiff_t rows, real *y) {
-    for (ptrdiff_t i = start; i < start + rows; i++, y += columns * NETS) {
-        const real *row[NETS];
-        EACH_NET {
-            const int64_t at = index[net * n_index + i];
-            if (at < 0 || at >= n) return CALL_OUT_OF_RANGE;
-            row[net] = x + (smaller(net, sets - 1) * n + at) * columns;
+    for (ptrdiff_t net = 0; net < NETS; net++, y++) { /* the rows of one behind each other, as their indices are */
+        const int64_t *at = index + net * n_index + start;
+        const real *own = x + smaller(net, sets - 1) * n * columns;
+        for (ptrdiff_t j = 0; j < columns; j++) {
+            for (ptrdiff_t i = 0; i < rows; i++) {
+                if ((uint64_t)at[i] >= (uint64_t)n) return CALL_OUT_OF_RANGE;
+                y[(i * columns + j) * NETS] = own[at[i] * columns + j];
+            }
         }
-        for (ptrdiff_t j = 0; j < columns; j++) EACH_NET y[j * NETS + net] = row[net][j];
     }
     return 0;
 }
