@@ -256,10 +256,19 @@ class Kernels:
         x: Real, w: Real, dy: Real, dx: Real | None, dw: Real | None, db: Real | None, tape: Tape | None = None
     ) -> None: ...
     @staticmethod
-    def lanes_dense_forward(x: Real, w: Real, b: Real | None, y: Real, tape: Tape | None = None) -> None: ...
+    def lanes_dense_forward(
+        x: Real, w: Real, b: Real | None, y: Real, relu: bool = False, tape: Tape | None = None
+    ) -> None: ...
     @staticmethod
     def lanes_dense_backward(
-        x: Real, w: Real, dy: Real, dx: Real | None, dw: Real, db: Real | None, tape: Tape | None = None
+        x: Real,
+        w: Real,
+        dy: Real,
+        dx: Real | None,
+        dw: Real,
+        db: Real | None,
+        relu: bool = False,
+        tape: Tape | None = None,
     ) -> None: ...
     @staticmethod
     def lanes_gather(x: Real, index: Labels, cursor: Labels, y: Real, tape: Tape | None = None) -> None: ...

@@ -11,15 +11,21 @@ from fastnn.reference.types import Array
 Labels = NDArray[np.int64]
 
 
-def lanes_dense_forward(x: Array, w: Array, b: Array | None, y: Array) -> None:
-    """y = x w + b; x (batch, n_in, nets), w (n_in, n_out, nets), b (n_out, nets)."""
+def lanes_dense_forward(x: Array, w: Array, b: Array | None, y: Array, relu: bool = False) -> None:
+    """y = x w + b; x (batch, n_in, nets), w (n_in, n_out, nets), b (n_out, nets); with relu, of that."""
     y[...] = np.einsum("bin,ion->bon", x, w) + (0 if b is None else b)
+    if relu:
+        y[y <= 0] = 0
 
 
-def lanes_dense_backward(x: Array, w: Array, dy: Array, dx: Array | None, dw: Array, db: Array | None) -> None:
-    """dx = dy w^T, dw = x^T dy, db = sum of dy over the batch."""
+def lanes_dense_backward(
+    x: Array, w: Array, dy: Array, dx: Array | None, dw: Array, db: Array | None, relu: bool = False
+) -> None:
+    """dx = dy w^T, dw = x^T dy, db = sum of dy over the batch; with relu, dx behind a relu whose outputs are x."""
     if dx is not None:
         dx[...] = np.einsum("bon,ion->bin", dy, w)
+        if relu:
+            dx[~(x > 0)] = 0
     dw[...] = np.einsum("bin,bon->ion", x, dy)
     if db is not None:
         db[...] = dy.sum(axis=0)

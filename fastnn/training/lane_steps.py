@@ -138,25 +138,25 @@ class Lanes:
         gather, step, k = Tape(), Tape(), self._k
         at = self._room(rows, self._x.shape[2], NETS)
         k.lanes_gather(self._x, self._index, self._cursor, at, gather)
-        run, passed = Run(step, rows, {}, True), list[Any]()
-        for layer, (w, b), gradients in self._layers():  # forward
-            x = at
+        run, passed, rectified = Run(step, rows, {}, True), list[Any](), False
+        for layer, relu, (w, b), gradients in self._layers():  # forward
+            x, is_rectified, rectified = at, rectified, relu
             if w is not None:
                 at = self._room(rows, w.shape[1], NETS)
-                k.lanes_dense_forward(x, w, b, at, step)
+                k.lanes_dense_forward(x, w, b, at, relu, tape=step)
             else:
                 if not passed or passed[-1][1] is None or "x" in layer.code.saved:
                     at = self._room(*x.shape)
                 layer._forward(_flat(x), _flat(at), run)
-            passed.append((layer, w, gradients, x, at))
+            passed.append((layer, w, gradients, x, at, is_rectified))
         value_and_grad = self._value_and_grad if self._losses_in_lanes else self._each_value_and_grad
         dy: Any = value_and_grad(at, gather, step)
-        for layer, w, (dw, db), x, y in reversed(passed):  # backward
+        for layer, w, (dw, db), x, y, is_rectified in reversed(passed):  # backward
             if w is None:
                 layer._backward(_flat(x), _flat(y), _flat(dy), _flat(dy), run)
                 continue
             dx = None if x is passed[0][3] else self._room(*x.shape)
-            k.lanes_dense_backward(x, w, dy, dx, dw, db, step)
+            k.lanes_dense_backward(x, w, dy, dx, dw, db, is_rectified, tape=step)
             dy = dx
         if self._apart is not None:
             self._turn(self._grads.reshape(-1, NETS), self._apart[1], step)
@@ -169,17 +169,27 @@ class Lanes:
             self._turn(self._apart[0], self._params.reshape(-1, NETS), step)
         return gather, step
 
-    def _layers(self) -> Iterator[tuple[Any, Sequence[Array | None], Sequence[Array | None]]]:
-        """Yield what runs, with its parameters and their gradients: of an activation None."""
-        start = 0
-        for layer in self._fits[0].row:
+    def _layers(self) -> Iterator[tuple[Any, bool, Sequence[Array | None], Sequence[Array | None]]]:
+        """Yield what runs, with its parameters and their gradients: of an activation None.
+
+        relu between two dense layers is computed by these, forward and backward: with them stands whether it follows.
+        """
+        start, row = 0, self._fits[0].row
+        fused = {
+            i
+            for i in range(1, len(row) - 1)
+            if row[i].kernel == "relu" and type(row[i - 1]) is type(row[i + 1]) is Dense
+        }
+        for i, layer in enumerate(row):
+            if i in fused:
+                continue
             found: list[list[Array | None]] = [[], []]
             for array in (layer.w, layer.b) if isinstance(layer, Dense) else (None, None):
                 for flat, views in zip((self._params, self._grads), found, strict=True):
                     part = None if array is None else flat[start * NETS : (start + array.size) * NETS]
                     views.append(part if part is None or array is None else part.reshape(*array.shape, NETS))
                 start += 0 if array is None else array.size
-            yield layer, *found
+            yield layer, i + 1 in fused, *found
 
     def _value_and_grad(self, y: Array, gather: Tape, tape: Tape) -> Array:
         """Record the losses, and return the gradient of y."""

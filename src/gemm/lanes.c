@@ -52,6 +52,15 @@ ALWAYS_INLINE void tile(const int rows, const int columns, ptrdiff_t i, ptrdiff_
             UNROLL for (int r = 0; r < rows; r++) sum[r][q] += bias;
         }
     }
+    if (p->relu) {
+        UNROLL for (int r = 0; r < rows; r++) UNROLL for (int q = 0; q < columns; q++) sum[r][q] = rectified(sum[r][q]);
+    }
+    if (p->saved) {
+        const real *saved = p->saved + (c - p->c);
+        UNROLL for (int r = 0; r < rows; r++) UNROLL for (int q = 0; q < columns; q++) {
+            sum[r][q] = where_positive(sum[r][q], vec_load(saved + (r * p->n + q) * NETS));
+        }
+    }
     UNROLL for (int r = 0; r < rows; r++) {
         UNROLL for (int q = 0; q < columns; q++) vec_store(c + (r * p->n + q) * NETS, sum[r][q]);
     }
@@ -114,7 +123,8 @@ GEMM_API void lane_mean(const real *losses, ptrdiff_t n, double *value) {
     EACH_NET value[net] = n > 0 ? 1.0 / (double)n * all[net] : 0;
 }
 
-GEMM_API void lane_cross_entropy(const real *y, const real *t, real *dy, ptrdiff_t rows, ptrdiff_t n, double *value) {
+GEMM_API void lane_cross_entropy(const real *restrict y, const real *restrict t, real *restrict dy, ptrdiff_t rows,
+                                 ptrdiff_t n, double *value) {
     double all[NETS] = {0};
     const real share = (real)(1.0 / (double)rows);
     for (ptrdiff_t i = 0; i < rows; i++, y += n * NETS, dy += n * NETS, t += NETS) {

@@ -20,6 +20,8 @@ typedef struct {
     ptrdiff_t b_row, b_col;
     const real *bias; /* (n) or NULL */
     real *c;          /* (m, n); overlaps no input */
+    int relu;         /* of c */
+    const real *saved; /* (m, n) or NULL: c is 0 where that is not above 0, as relu's derivative */
 } LaneProduct;
 
 GEMM_API void lane_product(const LaneProduct *p);

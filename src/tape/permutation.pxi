@@ -42,6 +42,7 @@ cdef int permute(
     """
     cdef uint64_t state = mix(seed + mix(epoch + <uint64_t> 0x9E3779B97F4A7C15))
     cdef Py_ssize_t i, j, at, stop
+    cdef uint64_t row           # without a sign, which GCC would multiply, too
     cdef int status
     at = 0
     while at < n:
@@ -53,14 +54,12 @@ cdef int permute(
             status = look(tape, player)
             if status != 0:
                 return status
-    at = n - 1
-    while at > 0:
-        stop = max(at - ROWS_PER_LOOK, 0)
-        for i in range(at, stop, -1):
-            j = <Py_ssize_t> multiply_high(i + 1, mix(state + <uint64_t> i * <uint64_t> 0x9E3779B97F4A7C15))
-            swap(index, i, j)
-        at = stop
-        if at > 0:
+    row = n - 1
+    while n > 0 and row > 0:
+        j = <Py_ssize_t> multiply_high(row + 1, mix(state + row * <uint64_t> 0x9E3779B97F4A7C15))
+        swap(index, row, j)
+        row -= 1
+        if row % ROWS_PER_LOOK == 0 and row > 0:
             status = look(tape, player)
             if status != 0:
                 return status
