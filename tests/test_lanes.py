@@ -448,9 +448,10 @@ def of_net(array, net):
 
 
 @pytest.mark.skipif(not IS_WIDE, reason="builds without AVX2 do not train so, and need not have these bits")
+@pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("rows", [0, 1, 2, 3, 4, 5, 31, 63, 257, 1024])
 @pytest.mark.parametrize(("n_in", "n_out"), [(1, 4), (2, 8), (8, 1), (3, 3), (4, 7), (7, 2), (5, 5), (8, 8), (32, 8)])
-def test_kernels_of_lanes_have_the_bits_of_those_of_one_net(n_in, n_out, rows):
+def test_kernels_of_lanes_have_the_bits_of_those_of_one_net(n_in, n_out, rows, relu):
     k, rng = kernels.float32, np.random.default_rng((n_in, n_out, rows))
 
     def draw(*shape):
@@ -463,8 +464,9 @@ def test_kernels_of_lanes_have_the_bits_of_those_of_one_net(n_in, n_out, rows):
     labels = rng.integers(0, n_out, (rows, 16))
     y, dy, each, dx, dw, db = (unset(*s) for s in [(rows, n_out)] * 3 + [(rows, n_in), (n_in, n_out), (n_out,)])
     of_labels, slopes, value, of_numbers = unset(rows, n_out), draw(rows, n_out), np.zeros(16), np.zeros(16)
-    k.lanes_dense_forward(x, w, b, y)
-    k.lanes_dense_backward(x, w, slopes, dx, dw, db)
+    x[:, ::2] *= rng.integers(-1, 2, x[:, ::2].shape)  # zeros of both signs
+    k.lanes_dense_forward(x, w, b, y, relu)
+    k.lanes_dense_backward(x, w, slopes, dx, dw, db, relu)
     k.lanes_cross_entropy(y, labels.astype(np.float32), of_labels, value)
     flat = [array.reshape(rows, 16 * n_out) for array in (y, t, dy, each)]
     k.mse(*flat[:2], None, flat[2], np.zeros(1), each=flat[3], total=True)
@@ -473,8 +475,9 @@ def test_kernels_of_lanes_have_the_bits_of_those_of_one_net(n_in, n_out, rows):
         got = [of_net(array, net) for array in (y, dx, dw, db, of_labels, dy)]
         found = [np.full_like(array, np.nan) for array in got]
         one, mean = np.zeros(1), np.zeros(1)
-        k.dense_forward(of_net(x, net), of_net(w, net), of_net(b, net), found[0])
-        k.dense_backward(of_net(x, net), of_net(w, net), of_net(slopes, net), *found[1:4])
+        name = "relu" if relu else None
+        k.dense_forward(of_net(x, net), of_net(w, net), of_net(b, net), found[0], name)
+        k.dense_backward(of_net(x, net), of_net(w, net), of_net(slopes, net), *found[1:4], name)
         k.cross_entropy_labels_from_logits(found[0], of_net(labels, net), None, found[4], one)
         k.mse(found[0], of_net(t, net), None, found[5], mean)
         if rows:

@@ -31,20 +31,27 @@
 #define COLUMNS 2 /* of 16 registers */
 #endif
 
-ALWAYS_INLINE void tile(const int rows, const int columns, ptrdiff_t i, ptrdiff_t j, ptrdiff_t l,
+ALWAYS_INLINE void tile(const int rows, const int columns, const int summing, ptrdiff_t i, ptrdiff_t j, ptrdiff_t l,
                         const LaneProduct *p) {
     const ptrdiff_t a_row = p->a_row * NETS, a_col = p->a_col * NETS;
     const ptrdiff_t b_row = p->b_row * NETS, b_col = p->b_col * NETS;
     const real *a = p->a + i * a_row + l, *b = p->b + j * b_col + l;
     real *c = p->c + (i * p->n + j) * NETS + l;
-    vec sum[ROWS][COLUMNS], y[COLUMNS];
+    vec sum[ROWS][COLUMNS], y[COLUMNS], sum_of_y[COLUMNS];
+    UNROLL for (int q = 0; q < columns; q++) sum_of_y[q] = vec_broadcast(0);
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int q = 0; q < columns; q++) sum[r][q] = vec_broadcast(0);
     for (ptrdiff_t left = p->k; left > 0; left--, a += a_col, b += b_row) {
         UNROLL for (int q = 0; q < columns; q++) y[q] = vec_load(b + q * b_col);
+        if (summing) {
+            UNROLL for (int q = 0; q < columns; q++) sum_of_y[q] += y[q];
+        }
         UNROLL for (int r = 0; r < rows; r++) {
             const vec x = vec_load(a + r * a_row);
             UNROLL for (int q = 0; q < columns; q++) sum[r][q] = vec_fma(x, y[q], sum[r][q]);
         }
+    }
+    if (summing) {
+        UNROLL for (int q = 0; q < columns; q++) vec_store(p->sums + (j + q) * NETS + l, sum_of_y[q]);
     }
     if (p->bias) {
         UNROLL for (int q = 0; q < columns; q++) {
@@ -68,11 +75,18 @@ ALWAYS_INLINE void tile(const int rows, const int columns, ptrdiff_t i, ptrdiff_
 
 /* All rows of so many columns; some rows are computed twice. */
 ALWAYS_INLINE void column_of_tiles(const int columns, ptrdiff_t j, ptrdiff_t l, const LaneProduct *p) {
+    if (p->m == 0 && p->sums) tile(0, columns, 1, 0, j, l, p);
     if (p->m < ROWS || ROWS == 1) {
-        for (ptrdiff_t i = 0; i < p->m; i++) tile(1, columns, i, j, l, p);
+        for (ptrdiff_t i = 0; i < p->m; i++) {
+            if (i == 0 && p->sums) tile(1, columns, 1, i, j, l, p);
+            else tile(1, columns, 0, i, j, l, p);
+        }
         return;
     }
-    for (ptrdiff_t i = 0; i < p->m; i += ROWS) tile(ROWS, columns, smaller(i, p->m - ROWS), j, l, p);
+    for (ptrdiff_t i = 0; i < p->m; i += ROWS) {
+        if (i == 0 && p->sums) tile(ROWS, columns, 1, i, j, l, p);
+        else tile(ROWS, columns, 0, smaller(i, p->m - ROWS), j, l, p);
+    }
 }
 
 GEMM_API NOINLINE void lane_product(const LaneProduct *p) {

@@ -15,6 +15,7 @@ cdef extern from "gemm/lanes.h":
         Output c
         bint relu
         Input saved
+        Output sums
     void lane_product(const LaneProduct *p) noexcept nogil
     int lane_gather(
         const real *x, Py_ssize_t sets, Py_ssize_t n, Py_ssize_t columns, const int64_t *index, Py_ssize_t n_index,
@@ -40,7 +41,7 @@ cdef struct LanesForward:
 cdef int lanes_dense_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const LanesForward *s = <const LanesForward *> call.payload
     cdef LaneProduct p = LaneProduct(
-        s.rows, s.n_out, s.n_in, s.x, s.n_in, 1, s.w, s.n_out, 1, s.b, s.y, s.relu, NULL
+        s.rows, s.n_out, s.n_in, s.x, s.n_in, 1, s.w, s.n_out, 1, s.b, s.y, s.relu, NULL, NULL
     )
     lane_product(&p)
     return 0
@@ -62,17 +63,10 @@ cdef struct LanesBackward:
 
 cdef int lanes_dense_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const LanesBackward *s = <const LanesBackward *> call.payload
-    cdef real[NETS] ones
-    cdef Py_ssize_t i
-    cdef LaneProduct p = LaneProduct(s.n_in, s.n_out, s.rows, s.x, 1, s.n_in, s.dy, s.n_out, 1, NULL, s.dw, 0, NULL)
+    cdef LaneProduct p = LaneProduct(s.n_in, s.n_out, s.rows, s.x, 1, s.n_in, s.dy, s.n_out, 1, NULL, s.dw, 0, NULL, s.db)
     lane_product(&p)
-    if s.db is not NULL:
-        for i in range(NETS):
-            ones[i] = 1
-        p.m, p.a, p.a_col, p.c = 1, ones, 0, s.db
-        lane_product(&p)
     if s.dx is not NULL:
-        p = LaneProduct(s.rows, s.n_in, s.n_out, s.dy, s.n_out, 1, s.w, 1, s.n_out, NULL, s.dx, 0, NULL)
+        p = LaneProduct(s.rows, s.n_in, s.n_out, s.dy, s.n_out, 1, s.w, 1, s.n_out, NULL, s.dx, 0, NULL, NULL)
         if s.relu:
             p.saved = s.x
         lane_product(&p)
