@@ -31,27 +31,20 @@
 #define COLUMNS 2 /* of 16 registers */
 #endif
 
-ALWAYS_INLINE void tile(const int rows, const int columns, const int summing, ptrdiff_t i, ptrdiff_t j, ptrdiff_t l,
+ALWAYS_INLINE void tile(const int rows, const int columns, ptrdiff_t i, ptrdiff_t j, ptrdiff_t l,
                         const LaneProduct *p) {
     const ptrdiff_t a_row = p->a_row * NETS, a_col = p->a_col * NETS;
     const ptrdiff_t b_row = p->b_row * NETS, b_col = p->b_col * NETS;
     const real *a = p->a + i * a_row + l, *b = p->b + j * b_col + l;
     real *c = p->c + (i * p->n + j) * NETS + l;
-    vec sum[ROWS][COLUMNS], y[COLUMNS], sum_of_y[COLUMNS];
-    UNROLL for (int q = 0; q < columns; q++) sum_of_y[q] = vec_broadcast(0);
+    vec sum[ROWS][COLUMNS], y[COLUMNS];
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int q = 0; q < columns; q++) sum[r][q] = vec_broadcast(0);
     for (ptrdiff_t left = p->k; left > 0; left--, a += a_col, b += b_row) {
         UNROLL for (int q = 0; q < columns; q++) y[q] = vec_load(b + q * b_col);
-        if (summing) {
-            UNROLL for (int q = 0; q < columns; q++) sum_of_y[q] += y[q];
-        }
         UNROLL for (int r = 0; r < rows; r++) {
             const vec x = vec_load(a + r * a_row);
             UNROLL for (int q = 0; q < columns; q++) sum[r][q] = vec_fma(x, y[q], sum[r][q]);
         }
-    }
-    if (summing) {
-        UNROLL for (int q = 0; q < columns; q++) vec_store(p->sums + (j + q) * NETS + l, sum_of_y[q]);
     }
     if (p->bias) {
         UNROLL for (int q = 0; q < columns; q++) {
@@ -75,18 +68,11 @@ ALWAYS_INLINE void tile(const int rows, const int columns, const int summing, pt
 
 /* All rows of so many columns; some rows are computed twice. */
 ALWAYS_INLINE void column_of_tiles(const int columns, ptrdiff_t j, ptrdiff_t l, const LaneProduct *p) {
-    if (p->m == 0 && p->sums) tile(0, columns, 1, 0, j, l, p);
     if (p->m < ROWS || ROWS == 1) {
-        for (ptrdiff_t i = 0; i < p->m; i++) {
-            if (i == 0 && p->sums) tile(1, columns, 1, i, j, l, p);
-            else tile(1, columns, 0, i, j, l, p);
-        }
+        for (ptrdiff_t i = 0; i < p->m; i++) tile(1, columns, i, j, l, p);
         return;
     }
-    for (ptrdiff_t i = 0; i < p->m; i += ROWS) {
-        if (i == 0 && p->sums) tile(ROWS, columns, 1, i, j, l, p);
-        else tile(ROWS, columns, 0, smaller(i, p->m - ROWS), j, l, p);
-    }
+    for (ptrdiff_t i = 0; i < p->m; i += ROWS) tile(ROWS, columns, smaller(i, p->m - ROWS), j, l, p);
 }
 
 GEMM_API NOINLINE void lane_product(const LaneProduct *p) {
@@ -125,7 +111,7 @@ GEMM_API int lane_gather(const real *x, ptrdiff_t sets, ptrdiff_t n, ptrdiff_t c
         const int64_t *own = index + net * n_index + start;
         const real *set = x + smaller(net, sets - 1) * n * columns;
         ptrdiff_t j = 0;
-        for (; j + 2 <= columns; j += 2) {
+        for (; FAST && j + 2 <= columns; j += 2) {
             if (!gather_columns(2, set + j, n, columns, own, rows, y + j * NETS)) return CALL_OUT_OF_RANGE;
         }
         for (; j < columns; j++) {
@@ -148,7 +134,7 @@ GEMM_API void lane_mean(const real *losses, ptrdiff_t n, double *value) {
     EACH_NET value[net] = n > 0 ? 1.0 / (double)n * all[net] : 0;
 }
 
-enum { AT_ONCE = 8 }; /* rows whose exponentials come before their logarithms: registers hold the constants of one */
+enum { AT_ONCE = FAST ? 8 : 1 }; /* rows whose exponentials come before their logarithms: registers hold the constants of one */
 
 ALWAYS_INLINE void exponentials(const real *restrict y, const real *restrict t, real *restrict dy, const ptrdiff_t n,
                                 real *restrict largest, real *restrict of_label, real *restrict total) {
@@ -169,8 +155,8 @@ ALWAYS_INLINE void exponentials(const real *restrict y, const real *restrict t, 
     }
 }
 
-ALWAYS_INLINE void cross_entropy(const real *restrict y, const real *restrict t, real *restrict dy, ptrdiff_t rows,
-                                 const ptrdiff_t n, double *value) {
+GEMM_API void lane_cross_entropy(const real *restrict y, const real *restrict t, real *restrict dy, ptrdiff_t rows,
+                                 ptrdiff_t n, double *value) {
     double all[NETS] = {0};
     const real share = (real)(1.0 / (double)rows);
     for (ptrdiff_t begin = 0; begin < rows; begin += AT_ONCE) {
@@ -193,9 +179,4 @@ ALWAYS_INLINE void cross_entropy(const real *restrict y, const real *restrict t,
         }
     }
     EACH_NET value[net] = rows > 0 ? all[net] / (double)rows : 0;
-}
-
-GEMM_API void lane_cross_entropy(const real *y, const real *t, real *dy, ptrdiff_t rows, ptrdiff_t n, double *value) {
-    if (n == 2) cross_entropy(y, t, dy, rows, 2, value);
-    else cross_entropy(y, t, dy, rows, n, value);
 }

@@ -22,7 +22,6 @@ typedef struct {
     real *c;          /* (m, n); overlaps no input */
     int relu;         /* of c */
     const real *saved; /* (m, n) or NULL: c is 0 where that is not above 0, as relu's derivative */
-    real *sums;       /* (n) or NULL: b summed over k */
 } LaneProduct;
 
 GEMM_API void lane_product(const LaneProduct *p);

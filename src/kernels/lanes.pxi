@@ -15,7 +15,6 @@ cdef extern from "gemm/lanes.h":
         Output c
         bint relu
         Input saved
-        Output sums
     void lane_product(const LaneProduct *p) noexcept nogil
     int lane_gather(
         const real *x, Py_ssize_t sets, Py_ssize_t n, Py_ssize_t columns, const int64_t *index, Py_ssize_t n_index,
@@ -41,7 +40,7 @@ cdef struct LanesForward:
 cdef int lanes_dense_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const LanesForward *s = <const LanesForward *> call.payload
     cdef LaneProduct p = LaneProduct(
-        s.rows, s.n_out, s.n_in, s.x, s.n_in, 1, s.w, s.n_out, 1, s.b, s.y, s.relu, NULL, NULL
+        s.rows, s.n_out, s.n_in, s.x, s.n_in, 1, s.w, s.n_out, 1, s.b, s.y, s.relu, NULL
     )
     lane_product(&p)
     return 0
@@ -52,7 +51,7 @@ cdef Py_ssize_t prepare_lanes_forward(str kernel, Call *call) except -1:
 kernel("""lanes_dense_forward(x: in (rows, n_in, 16), w: in (n_in, n_out, 16), b: in (n_out, 16) | None,
     y: out (rows, n_out, 16), relu: flag = False)
 
-    y = x @ w + b for each net of the last axis; with relu, max(x @ w + b, 0).
+    y = x @ w + b for each net of the last axis; with relu, max(y, 0).
     """, lanes_dense_forward_body, sizeof(LanesForward), prepare_lanes_forward)
 
 
@@ -63,10 +62,17 @@ cdef struct LanesBackward:
 
 cdef int lanes_dense_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const LanesBackward *s = <const LanesBackward *> call.payload
-    cdef LaneProduct p = LaneProduct(s.n_in, s.n_out, s.rows, s.x, 1, s.n_in, s.dy, s.n_out, 1, NULL, s.dw, 0, NULL, s.db)
+    cdef real[NETS] ones
+    cdef Py_ssize_t i
+    cdef LaneProduct p = LaneProduct(s.n_in, s.n_out, s.rows, s.x, 1, s.n_in, s.dy, s.n_out, 1, NULL, s.dw, 0, NULL)
     lane_product(&p)
+    if s.db is not NULL:
+        for i in range(NETS):
+            ones[i] = 1
+        p.m, p.a, p.a_col, p.c = 1, ones, 0, s.db
+        lane_product(&p)
     if s.dx is not NULL:
-        p = LaneProduct(s.rows, s.n_in, s.n_out, s.dy, s.n_out, 1, s.w, 1, s.n_out, NULL, s.dx, 0, NULL, NULL)
+        p = LaneProduct(s.rows, s.n_in, s.n_out, s.dy, s.n_out, 1, s.w, 1, s.n_out, NULL, s.dx, 0, NULL)
         if s.relu:
             p.saved = s.x
         lane_product(&p)
@@ -79,7 +85,7 @@ cdef Py_ssize_t prepare_lanes_backward(str kernel, Call *call) except -1:
 kernel("""lanes_dense_backward(x: in (rows, n_in, 16), w: in (n_in, n_out, 16), dy: in (rows, n_out, 16),
     dx: out (rows, n_in, 16) | None, dw: out (n_in, n_out, 16), db: out (n_out, 16) | None, relu: flag = False)
 
-    dx = dy @ w.T, dw = x.T @ dy, db = dy.sum(0) for each net of the last axis; with relu, dx is 0 where x is not above 0.
+    dx = dy @ w.T, dw = x.T @ dy, db = dy.sum(0) for each net of the last axis; with relu, dx = 0 where x <= 0.
     """, lanes_dense_backward_body, sizeof(LanesBackward), prepare_lanes_backward)
 
 

@@ -114,13 +114,6 @@ LANES = (
         BACKWARD_SCALE,
         variant="relu",
     ),
-    Case(
-        "lanes_dense_backward",
-        lambda *given: lanes_backward_arguments(*given, n_in=0),
-        ("db",),
-        BACKWARD_SCALE,
-        variant="no columns",
-    ),
     Case("lanes_gather", lanes_gather_arguments, ("y",)),
     Case("lanes_gather", lambda *given: lanes_gather_arguments(*given, sets=1), ("y",), variant="common rows"),
     Case(
