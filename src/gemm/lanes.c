@@ -31,6 +31,18 @@
 #define COLUMNS 2 /* of 16 registers */
 #endif
 
+typedef struct {
+    ptrdiff_t m, n, k;
+    const real *a; /* a[i, p] = a[(i * a_row + p * a_col) * NETS], a number of each net */
+    ptrdiff_t a_row, a_col;
+    const real *b; /* b[p, j] = b[(p * b_row + j * b_col) * NETS] */
+    ptrdiff_t b_row, b_col;
+    const real *bias;  /* (n) or NULL */
+    real *c;           /* (m, n) */
+    int relu;          /* of c */
+    const real *saved; /* (m, n) or NULL: c is 0 where that is not above 0, as relu's derivative */
+} LaneProduct;
+
 ALWAYS_INLINE void tile(const int rows, const int columns, ptrdiff_t i, ptrdiff_t j, ptrdiff_t l,
                         const LaneProduct *p) {
     const ptrdiff_t a_row = p->a_row * NETS, a_col = p->a_col * NETS;
@@ -75,7 +87,7 @@ ALWAYS_INLINE void column_of_tiles(const int columns, ptrdiff_t j, ptrdiff_t l, 
     for (ptrdiff_t i = 0; i < p->m; i += ROWS) tile(ROWS, columns, smaller(i, p->m - ROWS), j, l, p);
 }
 
-GEMM_API NOINLINE void lane_product(const LaneProduct *p) {
+static NOINLINE void lane_product(const LaneProduct *p) {
     for (ptrdiff_t l = 0; l < NETS; l += LANES) {
         ptrdiff_t j = 0;
 #if COLUMNS > 1
@@ -94,6 +106,28 @@ GEMM_API NOINLINE void lane_product(const LaneProduct *p) {
 #else
 #define EACH_NET for (int net = 0; net < NETS; net++)
 #endif
+
+GEMM_API void lane_forward(const real *x, const real *w, const real *b, real *y, int relu, ptrdiff_t rows,
+                           ptrdiff_t n_in, ptrdiff_t n_out) {
+    const LaneProduct p = {rows, n_out, n_in, x, n_in, 1, w, n_out, 1, b, y, relu, NULL};
+    lane_product(&p);
+}
+
+GEMM_API void lane_backward(const real *x, const real *w, const real *dy, real *dx, real *dw, real *db, int relu,
+                            ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out) {
+    LaneProduct p = {n_in, n_out, rows, x, 1, n_in, dy, n_out, 1, NULL, dw, 0, NULL};
+    lane_product(&p);
+    if (db) {
+        real ones[NETS];
+        EACH_NET ones[net] = 1;
+        p.m = 1, p.a = ones, p.a_col = 0, p.c = db;
+        lane_product(&p);
+    }
+    if (dx) {
+        p = (LaneProduct){rows, n_in, n_out, dy, n_out, 1, w, 1, n_out, NULL, dx, 0, relu ? x : NULL};
+        lane_product(&p);
+    }
+}
 
 /* So many columns from one on; 0 where an index is that of no row. */
 ALWAYS_INLINE int gather_columns(const int at_once, const real *x, ptrdiff_t n, ptrdiff_t columns, const int64_t *index,
@@ -134,7 +168,7 @@ GEMM_API void lane_mean(const real *losses, ptrdiff_t n, double *value) {
     EACH_NET value[net] = n > 0 ? 1.0 / (double)n * all[net] : 0;
 }
 
-enum { AT_ONCE = FAST ? 8 : 1 }; /* rows whose exponentials come before their logarithms: registers hold the constants of one */
+enum { AT_ONCE = LANES == NETS ? 8 : 1 }; /* rows whose exponentials come before their logarithms: registers hold the constants of one */
 
 ALWAYS_INLINE void exponentials(const real *restrict y, const real *restrict t, real *restrict dy, const ptrdiff_t n,
                                 real *restrict largest, real *restrict of_label, real *restrict total) {

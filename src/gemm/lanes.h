@@ -3,7 +3,8 @@
  *
  *     c[i, j] = 0 + a[i, 0] b[0, j] + ... + a[i, k - 1] b[k - 1, j], and then + bias[j]
  *
- * in one chain of multiply-adds: what gemm.h says of up to SUM_BLOCK terms that are no dot product.
+ * in one chain of multiply-adds: what gemm.h says of up to SUM_BLOCK terms that are no dot product. Outputs overlap no
+ * inputs.
  */
 #ifndef FASTNN_GEMM_LANES_H
 #define FASTNN_GEMM_LANES_H
@@ -12,19 +13,14 @@
 
 enum { NETS = 16 }; /* in each array: a whole number of vectors */
 
-typedef struct {
-    ptrdiff_t m, n, k;
-    const real *a; /* a[i, p] = a[(i * a_row + p * a_col) * NETS], a number of each net */
-    ptrdiff_t a_row, a_col;
-    const real *b; /* b[p, j] = b[(p * b_row + j * b_col) * NETS] */
-    ptrdiff_t b_row, b_col;
-    const real *bias; /* (n) or NULL */
-    real *c;          /* (m, n); overlaps no input */
-    int relu;         /* of c */
-    const real *saved; /* (m, n) or NULL: c is 0 where that is not above 0, as relu's derivative */
-} LaneProduct;
+/* y (rows, n_out) = x (rows, n_in) w (n_in, n_out) + b, which may be NULL; with relu, of that. */
+GEMM_API void lane_forward(const real *x, const real *w, const real *b, real *y, int relu, ptrdiff_t rows,
+                           ptrdiff_t n_in, ptrdiff_t n_out);
 
-GEMM_API void lane_product(const LaneProduct *p);
+/* dx = dy w^T, dw = x^T dy, db = the sum of dy over rows; dx and db may be NULL. With relu, dx is 0 where x is not above
+ * 0: behind relu, whose outputs are x. */
+GEMM_API void lane_backward(const real *x, const real *w, const real *dy, real *dx, real *dw, real *db, int relu,
+                            ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out);
 
 /* y (rows, columns) = the rows that the index of each net chooses, (NETS, n_index), from `start` on, of its own x
  * (n, columns), of which there are `sets`: where these are fewer, others have the last. Returns 0, or

@@ -5,17 +5,13 @@
 cdef extern from "gemm/lanes.h":
     enum:
         NETS                    # of which the last axis has a number each: a whole number of vectors
-    ctypedef struct LaneProduct:
-        Py_ssize_t m, n, k
-        Input a
-        Py_ssize_t a_row, a_col
-        Input b
-        Py_ssize_t b_row, b_col
-        Input bias
-        Output c
-        bint relu
-        Input saved
-    void lane_product(const LaneProduct *p) noexcept nogil
+    void lane_forward(
+        Input x, Input w, Input b, Output y, bint relu, Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out
+    ) noexcept nogil
+    void lane_backward(
+        Input x, Input w, Input dy, Output dx, Output dw, Output db, bint relu, Py_ssize_t rows, Py_ssize_t n_in,
+        Py_ssize_t n_out
+    ) noexcept nogil
     int lane_gather(
         const real *x, Py_ssize_t sets, Py_ssize_t n, Py_ssize_t columns, const int64_t *index, Py_ssize_t n_index,
         Py_ssize_t start, Py_ssize_t rows, real *y
@@ -39,10 +35,7 @@ cdef struct LanesForward:
 
 cdef int lanes_dense_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const LanesForward *s = <const LanesForward *> call.payload
-    cdef LaneProduct p = LaneProduct(
-        s.rows, s.n_out, s.n_in, s.x, s.n_in, 1, s.w, s.n_out, 1, s.b, s.y, s.relu, NULL
-    )
-    lane_product(&p)
+    lane_forward(s.x, s.w, s.b, s.y, s.relu, s.rows, s.n_in, s.n_out)
     return 0
 
 cdef Py_ssize_t prepare_lanes_forward(str kernel, Call *call) except -1:
@@ -62,20 +55,7 @@ cdef struct LanesBackward:
 
 cdef int lanes_dense_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const LanesBackward *s = <const LanesBackward *> call.payload
-    cdef real[NETS] ones
-    cdef Py_ssize_t i
-    cdef LaneProduct p = LaneProduct(s.n_in, s.n_out, s.rows, s.x, 1, s.n_in, s.dy, s.n_out, 1, NULL, s.dw, 0, NULL)
-    lane_product(&p)
-    if s.db is not NULL:
-        for i in range(NETS):
-            ones[i] = 1
-        p.m, p.a, p.a_col, p.c = 1, ones, 0, s.db
-        lane_product(&p)
-    if s.dx is not NULL:
-        p = LaneProduct(s.rows, s.n_in, s.n_out, s.dy, s.n_out, 1, s.w, 1, s.n_out, NULL, s.dx, 0, NULL)
-        if s.relu:
-            p.saved = s.x
-        lane_product(&p)
+    lane_backward(s.x, s.w, s.dy, s.dx, s.dw, s.db, s.relu, s.rows, s.n_in, s.n_out)
     return 0
 
 cdef Py_ssize_t prepare_lanes_backward(str kernel, Call *call) except -1:
