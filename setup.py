@@ -30,7 +30,7 @@ FAMILIES = {
     "dense": (
         ["common", "rectangle", "index", "dense", "narrow", "bf16", "int8", "grouped", "lanes", "peak"],
         [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "few_columns", "dots", "narrow")]
-        + ["gemm/gemm.c", "gemm/lanes.c", "gemm/peak.c"]
+        + ["gemm/gemm.c", "gemm/lanes.c", "gemm/lane_rows.c", "gemm/peak.c"]
         + [f"gemm/bf16_{name}.c" for name in ("pack", "tile", "products")]
         + [f"gemm/int8_{name}.c" for name in ("tile", "product")],
     ),

@@ -2,6 +2,9 @@
 # first n_in count, w (groups, n_in, n_out), b (groups, n_out) or None, y (rows, groups, n_y), whose first n_out are
 # written. What may stand behind them is one number of `last` (rows, groups). Units: groups.
 
+cdef extern from "gemm/vectors.h":
+    void IN_ORDER(Output address) noexcept nogil    # what depends on it is done one by one
+
 cdef double nanoseconds_per_group(Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out) noexcept:
     return 200 + nanoseconds_per_element(n_in) * rows * max(n_out, LANES)
 
@@ -13,6 +16,7 @@ cdef struct GroupedForward:
 cdef int grouped_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const GroupedForward *s = <const GroupedForward *> call.payload
     cdef Product p
+    cdef Output behind
     cdef Py_ssize_t g, i
     cdef int status = 0
     for g in range(begin, end):
@@ -24,8 +28,11 @@ cdef int grouped_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end
         p.c, p.c_row = s.y + g * s.n_y, s.groups * s.n_y
         status = status or gemm(&p)
         if s.last is not NULL:
+            behind = s.y + g * s.n_y + s.n_out
             for i in range(s.rows):
-                s.y[(i * s.groups + g) * s.n_y + s.n_out] = s.last[i * s.groups + g]
+                behind[0] = s.last[i * s.groups + g]
+                behind += s.groups * s.n_y
+                IN_ORDER(behind)    # vectors would be scattered, number by number, by more code
     return status
 
 cdef int check_widths(str kernel, Py_ssize_t n_x, Py_ssize_t n_in, Py_ssize_t n_y, Py_ssize_t n_out) except -1:
