@@ -136,6 +136,10 @@ OF_BASELINE = {
     "layers": SMALL_VECTORS,
     "dense": [*SMALL_VECTORS, "-funswitch-loops"],
 }
+# What Cython adds behind the functions of these families, no kernel runs; others have some of it in their loops.
+SMALL_BEHIND = ("activations", "dense")
+SUPPORT = "/* --- Runtime support code --- */"
+SMALL_SUPPORT = f"#if defined(__GNUC__) && !defined(__clang__)\n#pragma GCC optimize(\"Os\")\n#endif\n{SUPPORT}"
 STUBS = Path("build", "stubs")  # laid out as the package is, because Cython finds declarations by package
 C_FILES = Path("build", "cython-debug" if DEBUG else "cython")
 DIRECTIVES = {
@@ -246,7 +250,7 @@ class Build(CachedBuild):
 
     def translate(self, source):
         """Return the path of the C of a Cython source."""
-        name, texts = Path(source).stem, {}
+        name, texts, support = Path(source).stem, {}, SUPPORT
         command = [sys.executable, "-m", "cython", "-3", *(f"-X{key}={value}" for key, value in DIRECTIVES.items())]
         if name == SHARED:
             command += ["--generate-shared"]
@@ -254,13 +258,15 @@ class Build(CachedBuild):
             for path in (Path(source), *sorted(STUBS.rglob("*.pxd"))):
                 texts_of(path, texts)
             folders = [f"-I{folder}" for folder in (*INCLUDE_DIRS, STUBS)]
+            support = SMALL_SUPPORT if name in SMALL_BEHIND else SUPPORT
             command += [source, "--module-name", f"{PACKAGE}.{name}", "--shared", f"{PACKAGE}.{SHARED}", *folders, "-o"]
 
         def make(path):
             # Cython 3.1 writes the path of the shared module into its C.
-            return run(*command, path.name, cwd=path.parent) if name == SHARED else run(*command, str(path))
+            run(*command, path.name, cwd=path.parent) if name == SHARED else run(*command, str(path))
+            write(path, path.read_bytes().replace(SUPPORT.encode(), support.encode()))
 
-        made = cached(name, ".c", key_of(version("cython"), command[1:], texts), make)
+        made = cached(name, ".c", key_of(version("cython"), command[1:], texts, support), make)
         c_file = C_FILES / f"{name}.c"  # objects may contain its name, so it is the same wherever the cache is
         copy(made, c_file)
         return str(c_file)
