@@ -350,7 +350,7 @@ MUTATIONS = (
     ("gemm/lane_rows.c", "sums[«i % REDUCTION_LANES ⇒ 0»][net] +=", OF_LANES),
     ("gemm/lane_rows.c", "at += «PIECE ⇒ 2 * PIECE») {", OF_LANES),
     ("gemm/lane_rows.c", "of_label[net] = «NAN ⇒ 0»;", f"{LANES}a_label_that_is_none"),
-    ("gemm/lane_rows.c", "largest[net] = «x > largest[net] ? x : largest[net] ⇒ 0»;", f"{OF_LANES}|{EQUALS}[lanes_cross"),
+    ("gemm/lane_rows.c", "= «x > largest[net] ? x : largest[net] ⇒ 0»;", f"{OF_LANES}|{EQUALS}[lanes_cross"),
     ("gemm/lane_rows.c", "at = («begin + i ⇒ i») * NETS;", OF_LANES),
     ("gemm/lane_rows.c", "(real)j ? «share ⇒ 0» : 0);", f"{OF_LANES}|{EQUALS}[lanes_cross"),
     ("gemm/lanes.c", "dy, n_out, 1, w, «1 ⇒ n_out», n_out, NULL", f"{EQUALS}[lanes_dense_backward"),
