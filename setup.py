@@ -139,7 +139,7 @@ OF_BASELINE = {
 # What Cython adds behind the functions of these families, no kernel runs; others have some of it in their loops.
 SMALL_BEHIND = ("activations", "dense")
 SUPPORT = "/* --- Runtime support code --- */"
-SMALL_SUPPORT = f"#if defined(__GNUC__) && !defined(__clang__)\n#pragma GCC optimize(\"Os\")\n#endif\n{SUPPORT}"
+SMALL_SUPPORT = f'#if defined(__GNUC__) && !defined(__clang__)\n#pragma GCC optimize("Os")\n#endif\n{SUPPORT}'
 STUBS = Path("build", "stubs")  # laid out as the package is, because Cython finds declarations by package
 C_FILES = Path("build", "cython-debug" if DEBUG else "cython")
 DIRECTIVES = {
