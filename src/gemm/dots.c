@@ -5,6 +5,12 @@
 #include "vectors.h"
 #include "workspace.h"
 
+/* Smaller, and up to a quarter faster: -O3 reads each vector of a anew for every column. With 16 registers, it spills
+ * less. */
+#if defined(__AVX512F__) && !defined(__clang__)
+#pragma GCC optimize("Os", "no-tree-vectorize")
+#endif
+
 #define DOT_ROWS 4
 #define COLUMN_ROWS 8 /* of one column: a multiply-add waits for the one before it */
 
