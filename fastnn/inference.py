@@ -81,7 +81,7 @@ class Block:
             if i == 0:
                 read = len(tape)
         x, y = activations[0], activations[-1]
-        inlet = Inlet(tape, x.data.cast("B"), read) if self._is_ours else None
+        inlet = Inlet(tape, x, read) if self._is_ours else None
         return Recorded(x, y, tape, inlet if inlet is not None and inlet.is_open else None)
 
 

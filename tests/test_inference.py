@@ -193,7 +193,7 @@ def test_an_error_leaves_nothing_that_reads_there():
     (own, other), momentum, tape = np.eye(2, dtype="float32"), np.array([0.5]), Tape()
     w, velocity = np.zeros(2, "float32"), np.zeros(2, "float32")
     kernels.float32.sgd(w, own, velocity, 1.0, momentum, tape=tape)
-    inlet = Inlet(tape, memoryview(own).cast("B"), 1)
+    inlet = Inlet(tape, own, 1)
     momentum[0] = -1
     with pytest.raises(ValueError, match="momentum is -1"):
         inlet.replay(other)
@@ -203,7 +203,7 @@ def test_an_error_leaves_nothing_that_reads_there():
     inlet.replay(other)
     assert w.tolist() == [-1, -1]
     for wrong in (other[:1], np.zeros(4, "float32")[::2]):
-        with pytest.raises(ValueError, match=r"in place of one of 8|not C-contiguous"):
+        with pytest.raises(ValueError, match="bytes in place of 8 that can be moved"):
             inlet.replay(wrong)
     assert w.tolist() == [-1, -1]
 

@@ -17,7 +17,7 @@ cdef class Inlet:
     Parameters
     ----------
     tape : Tape
-    x : ndarray of bytes
+    x : ndarray
         What they read, and nothing writes.
     end : int
         The call behind the last one that reads it.
@@ -35,14 +35,13 @@ cdef class Inlet:
     cdef Place[16] places
     cdef readonly bint is_open
 
-    def __cinit__(self, Tape tape not None, const unsigned char[::1] x not None, Py_ssize_t end):
+    def __cinit__(self, Tape tape not None, x, Py_ssize_t end):
         cdef Py_ssize_t i
         cdef int j
-        self.tape, self.n_bytes = tape, x.shape[0]
+        self.tape, self.n_bytes, self.x = tape, x.nbytes, (<const NDArray *> x).data
         self.is_open = self.n_bytes > 0 and 0 <= end <= tape.length and not tape.is_long
         if not self.is_open:
             return
-        self.x = <const char *> &x[0]
         for i in range(end):
             for j in range(CALL_WORDS):     # what is no address is a size, smaller than all of them
                 if self.x <= <const char *> tape.calls[i].payload[j] < self.x + self.n_bytes:
@@ -69,14 +68,10 @@ cdef class Inlet:
         stop : Stop or None
             As in `Tape.replay`.
         """
-        cdef Py_buffer buffer
-        PyObject_GetBuffer(x, &buffer, PyBUF_SIMPLE)
-        try:
-            if not self.is_open or buffer.len != self.n_bytes:
-                raise ValueError(f"an array of {buffer.len} bytes in place of one of {self.n_bytes} that stays")
-            self.run(<const char *> buffer.buf, False, stop)
-        finally:
-            PyBuffer_Release(&buffer)
+        cdef const NDArray *array = <const NDArray *> x
+        if not self.is_open or x.nbytes != self.n_bytes or not nd_is_plain(array):
+            raise ValueError(f"{x.nbytes} bytes in place of {self.n_bytes} that can be moved, in C order and aligned")
+        self.run(array.data, False, stop)
 
     cdef int run(self, const char *x, bint is_short, stop) except -1:
         self.move(x - self.x)

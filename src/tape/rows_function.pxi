@@ -120,9 +120,8 @@ cdef class RowsFunction(RowsReader):
 
     cdef Replay keep(self, Py_ssize_t rows, recorded):
         cdef Replay replay = Replay(recorded.tape, recorded.inlet)
-        cdef unsigned char[::1] x = memoryview(recorded.x).cast("B")
-        cdef unsigned char[::1] y = memoryview(recorded.y).cast("B")
-        replay.x, replay.y, replay.y_at = <char *> &x[0], recorded.y, <const char *> &y[0]
+        x, y = recorded.x, recorded.y
+        replay.x, replay.y, replay.y_at = (<const NDArray *> x).data, y, (<const NDArray *> y).data
         if rows <= self.most:
             self.replays[rows] = replay
         return replay

@@ -8,7 +8,7 @@ copies.pxi (several arrays at once); and on both, rows_targets.pxi and rows_step
 """
 
 cimport cython
-from cpython.buffer cimport PyBUF_FULL_RO, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawMalloc
 from cpython.object cimport PyObject, PyTypeObject
@@ -349,8 +349,8 @@ cdef object bounds_in_words(const CallNumber *number):
 include "regions.pxi"
 include "trials.pxi"
 include "player.pxi"
-include "inlet.pxi"
 include "rows_reader.pxi"
+include "inlet.pxi"
 include "rows_function.pxi"
 include "permutation.pxi"
 include "epochs.pxi"
