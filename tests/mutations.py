@@ -332,7 +332,7 @@ MUTATIONS = (
     ("kernels/periodic.pxi", "if «n_y != 2 * k ⇒ False»:", f"{KERNELS}what_no_declaration_says"),
     ("kernels/grouped.pxi", "p.bias = «s.b + g * s.n_out ⇒ s.b» if", f"{EQUALS}[grouped_forward"),
     (
-        "kernels/grouped.pxi", "+ s.n_out] = «s.last[i * s.groups + g] ⇒ s.last[i * s.groups]»",
+        "kernels/grouped.pxi", "behind[0] = «s.last[i * s.groups + g] ⇒ s.last[i * s.groups]»",
         f"{EQUALS}[grouped_forward",
     ),
     ("kernels/grouped.pxi", "p.b_sum = «s.db + g * s.n_out ⇒ s.db»", f"{EQUALS}[grouped_backward"),
