@@ -54,7 +54,7 @@ cdef int require_layout(x, const char *at) except -1:
     if array.data == at and array.nd == 2 and <PyObject *> array.dtype == <PyObject *> x.dtype:
         if array.shape[1] == x.shape[1] and array.strides[1] == x.itemsize and nd_may_write(array):
             return 0
-    raise ImportError("fastnn does not know the arrays of this NumPy: install one that fastnn was made for, 1.24 to 2")
+    raise ImportError("fastnn does not know the arrays of this NumPy: it was made for versions 1.24 to 2")
 
 
 @cython.auto_pickle(False)
