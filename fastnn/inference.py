@@ -22,7 +22,7 @@ from fastnn.recent import Recent
 if TYPE_CHECKING:
     from fastnn.layers.passes import Pass
 
-_BLOCK_BYTES = 256 * 1024  # the activations of a block: they stay in a core's second cache, with room for weights
+_BLOCK_BYTES = 256 * 1024  # of activations, and of rows that are copied: they stay in a second cache, beside weights
 _TILE_ROWS = 12  # of products: where there are several blocks, each is a whole number of tiles
 _LEAST_ROWS = 264  # wider nets get more memory: a block reads all weights, which fewer rows are not worth
 _ROWS_OF_THREAD = 132  # fewer are not divided: threads would take longer to start than they save
@@ -98,19 +98,20 @@ def _calling(chain: Chain, work: Pass, i: int, x: Array, y: Array) -> Callable[[
 
 
 class OneBlock:
-    """Forward passes for up to so many rows, over memory that is theirs, and what holds one row."""
+    """Forward passes for up to so many rows, over memory that is theirs: of few rows, of more, and of one."""
 
-    def __init__(self, chain: Chain, rows: int) -> None:
-        self._chain, self._rows = chain, rows
-        self._block: Block | None = None
+    def __init__(self, chain: Chain, few: int, rows: int) -> None:
+        self._chain, self._sizes = chain, (few, rows)
+        self._blocks: dict[int, Block] = {}
 
     def recorded(self, rows: int) -> Recorded:
         """Return the forward pass for that many rows."""
         if rows == 1:  # of its own: memory that lies together is faster
             return Block(self._chain, 1).recorded(1)
-        if self._block is None:
-            self._block = Block(self._chain, self._rows)
-        return self._block.recorded(rows)
+        size = self._sizes[rows > self._sizes[0]]
+        if size not in self._blocks:
+            self._blocks[size] = Block(self._chain, size)
+        return self._blocks[size].recorded(rows)
 
 
 class Predictor:
@@ -129,13 +130,13 @@ class Predictor:
     def __init__(self, chain: Chain, tree: Tree, layers: tuple[Layer, ...]) -> None:
         dtype = np.dtype(chain.dtype.type)  # the one object that most arrays of this dtype have
         self._chain, self._dtype, self._n_out = chain, dtype, chain.n_out
-        of_x = chain.n_in * dtype.itemsize  # read where it lies, as a rule
-        row = max(1, chain.memory(1, train=False).nbytes - of_x)
+        of_x = max(1, chain.n_in * dtype.itemsize)  # which is read where it lies, as a rule, and else is copied
+        row = max(of_x, chain.memory(1, train=False).nbytes - of_x)
         self.rows = max(_LEAST_ROWS, _BLOCK_BYTES // row // _TILE_ROWS * _TILE_ROWS)
         self._free: list[Block] = []  # pop and append are one operation each for other threads
         self._is_shareable = chain.is_ours  # others may remember what they saw
-        few = max(1, min(_FEW, _FEW_BYTES // max(1, of_x)))
-        recorded, arrays = OneBlock(chain, self.rows).recorded, read_beside(tree.layers, layers)
+        few = max(1, min(_FEW, _FEW_BYTES // of_x))
+        recorded, arrays = OneBlock(chain, few, self.rows).recorded, read_beside(tree.layers, layers)
         function = RowsFunction(recorded, few, self.rows, threads.WORTH_STARTING, dtype, tree, arrays)
         self.of_rows, self.is_apart = function.of, function.is_apart
 

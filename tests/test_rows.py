@@ -396,7 +396,7 @@ def test_x_may_be_overwritten():
 @pytest.mark.parametrize("most", [8, 3], ids=["copied", "read where it lies"])
 def test_an_array_that_changes_meanwhile_is_not_read(most):
     net, x = Model([Dense(OUTPUTS)], seed=0).build(FEATURES), np.ones((5, FEATURES), "f")
-    block = OneBlock(net._predictors.current()._chain, 8)
+    block = OneBlock(net._predictors.current()._chain, 8, 8)
 
     def recorded(rows):
         if rows == 5:
