@@ -208,6 +208,23 @@ def test_an_error_leaves_nothing_that_reads_there():
     assert w.tolist() == [-1, -1]
 
 
+def test_what_cannot_be_moved_is_told_and_copied():
+    """Arrays that calls do not read, and those that functions of Python may."""
+    x, y = np.ones((2, 2, 3), "float32")
+    for record, is_open in [
+        (lambda tape: kernels.float32.relu_forward(x, y, tape), True),
+        (lambda tape: kernels.float32.relu_forward(y.copy(), y, tape), False),
+        (lambda tape: (tape.call(x.sum), kernels.float32.relu_forward(x, y, tape)), False),
+    ]:
+        tape = Tape()
+        record(tape)
+        inlet = Inlet(tape, x, len(tape))
+        assert inlet.is_open is is_open
+        if not is_open:
+            with pytest.raises(ValueError, match="bytes in place of"):
+                inlet.replay(x)
+
+
 class Sizes(Layer):
     """Writes down how many rows it sees at a time."""
 

@@ -3,12 +3,9 @@
 #include "products.h"
 #include "transpose.h"
 
-/* As in tile.c; with 16 registers, whose code is long for what is spilled, no more than is written. */
+/* As in tile.c. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("no-unswitch-loops", "no-version-loops-for-strides")
-#ifndef __AVX512VL__
-#pragma GCC optimize("O2", "no-tree-vectorize")
-#endif
 #endif
 
 #ifdef GROUP

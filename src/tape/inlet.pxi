@@ -25,7 +25,8 @@ cdef class Inlet:
     Attributes
     ----------
     is_open : bool
-        Whether they can: not where a tape runs copies of its calls, for sums over blocks of rows.
+        Whether they can: not where a function of Python may read x, nor where a tape runs copies of its calls, for sums
+        over blocks of rows.
     """
 
     cdef Tape tape
@@ -43,6 +44,9 @@ cdef class Inlet:
         if not self.is_open:
             return
         for i in range(end):
+            if tape.calls[i].body == call_python:
+                self.is_open = False
+                return
             for j in range(CALL_WORDS):     # what is no address is a size, smaller than all of them
                 if self.x <= <const char *> tape.calls[i].payload[j] < self.x + self.n_bytes:
                     self.is_open = self.n_places < MOST_PLACES
@@ -50,6 +54,7 @@ cdef class Inlet:
                         return
                     self.places[self.n_places] = Place(i, j)
                     self.n_places += 1
+        self.is_open = self.n_places > 0
 
     cdef void move(self, Py_ssize_t n_bytes) noexcept:
         cdef void **word
