@@ -20,7 +20,7 @@ cdef inline const int64_t *rows_in_range(
         return NULL
     index += start
     for i in range(begin, end):
-        signs |= index[i] | (n - 1 - index[i])
+        signs |= index[i] | <int64_t> (<uint64_t> n - 1 - <uint64_t> index[i])      # which wraps, for any number
     return index if signs >= 0 else NULL
 
 
