@@ -14,11 +14,12 @@ OFTEN = (1, 2, 3, 4, 8, 10, 12, 13, 16, 17, 18, 20, 24, 31, 32, 33, 40, 48, 50, 
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
-@pytest.mark.parametrize(("k", "n"), [(64, 600), (67, 545), (150, 272), (784, 100)])
+@pytest.mark.parametrize(("k", "n"), [(64, 600), (67, 545), (150, 272), (784, 100), (131, 1090)])
 def test_few_rows_of_wide_weights_are_exact(k, n, dtype):
-    """Tiles ask for weights before they read them, whole ones and the last of a row."""
+    """Up to four rows read weights from end to end; tiles ask for them before they read them, whole ones and the last of
+    a row, and more rows go through them in blocks."""
     rng = random(k, n)
-    for m in range(1, 27):
+    for m in (*range(1, 27), 33, 65, 150, 450):
         x, w, b = (rng.integers(-3, 4, shape).astype(dtype) for shape in ((m, k), (k, n), (n,)))
         made = Guarded(dtype, rng)
         for bias in (None, b):

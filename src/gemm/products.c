@@ -4,8 +4,8 @@
  *     product_of_panels   packs as many columns of b as a tile reads, for all rows of a small a;
  *     product_in_blocks   packs b block by block into the order in which tiles read it, while the first ones do;
  *     product_transposed  for the few columns that would fill no vector: c.T = b.T @ a.T,
- * four beside them: product_of_few_columns, for up to four of these where rows of a are contiguous, product_of_row,
- * where one row of a meets a large b, product_of_column, for dw of one row, and product_of_short_chains, for dx of a
+ * four beside them: product_of_few_columns, for up to four of these where rows of a are contiguous, product_of_few_rows,
+ * where up to four rows of a meet a large b, product_of_column, for dw of one row, and product_of_short_chains, for dx of a
  * layer of few outputs; and which of them a product takes.
  */
 #include "products.h"
@@ -39,14 +39,32 @@ ALWAYS_INLINE ptrdiff_t finished_rows(const Product *p) {
     return p->c_row * (ptrdiff_t)sizeof(real) < LONG_ROW ? FINISHED_ROWS : FINISHED_LONG_ROWS;
 }
 
+/* Whether b fills half of a 1 MB cache and is read many times, or all of a, read again for every panel, would leave the
+ * first-level cache, or every other one. */
+ALWAYS_INLINE int is_large(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {
+    const ptrdiff_t size = (ptrdiff_t)sizeof(real);
+    return (n > PANEL && n * k * size > 512 * 1024) || (n > 4 * PANEL && m * k * size > 64 * 1024) ||
+           m * k * size > 8 * 1024 * 1024;
+}
+
+/* Whether so many rows of a read the same b, of n columns, that packing them gains more than it takes. Contiguous rows
+ * read b as fast from the second-level cache, until all multiply-adds together are many, unless its rows lie a multiple
+ * of 4 KB apart and drive each other out of there. */
+ALWAYS_INLINE int pays_packing(const Product *p, ptrdiff_t n) {
+    const ptrdiff_t m = p->m, apart = p->b_row * (ptrdiff_t)sizeof(real);
+    if (m <= 2 * TILE_ROWS) return 0;
+    if (TILE_ROWS == 6 || p->a_col != 1 || !is_large(m, n, p->k) || apart % 8192 == 0) return 1;
+    return apart % 4096 == 0 ? m > 64 : (double)m * n * p->k > 1 << 27;
+}
+
 #define LEAST_FROM_MEMORY 64 /* terms: twice as many as a tile asks for beforehand */
-#define MOST_FROM_MEMORY (2 * TILE_ROWS) /* rows */
+#define TILES_FROM_MEMORY 8 /* below each other */
 
 /* Of a large b a tile reads a small part of each row, on another page each time, as no processor foresees. */
 ALWAYS_INLINE int is_from_memory(const Product *p, ptrdiff_t n) {
     const int whole_chains = !p->a_rows && !p->a_cols && !p->update && !p->saved;
-    const int few_rows = p->m > 1 && p->m <= MOST_FROM_MEMORY && p->k >= LEAST_FROM_MEMORY;
-    return whole_chains && few_rows && n * p->k * (ptrdiff_t)sizeof(real) > 128 * 1024;
+    const int large = n * p->k * (ptrdiff_t)sizeof(real) > 128 * 1024;
+    return whole_chains && large && p->m > 1 && p->k >= LEAST_FROM_MEMORY && !pays_packing(p, n);
 }
 
 /* The n columns of c from `first` on; p->b begins at the first of them, with contiguous rows, which without masked
@@ -54,7 +72,8 @@ ALWAYS_INLINE int is_from_memory(const Product *p, ptrdiff_t n) {
 ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     const int from_memory = is_from_memory(p, n);
     const ptrdiff_t m = p->m, rows = even_part(m, from_memory ? ROWS_FROM_MEMORY : TILE_ROWS);
-    const ptrdiff_t block_m = p->finish ? finished_rows(p) / rows * rows : m;
+    const ptrdiff_t together = p->finish ? finished_rows(p) / rows * rows : m;
+    const ptrdiff_t block_m = from_memory ? even_part((m + rows - 1) / rows, TILES_FROM_MEMORY) * rows : together;
     Tile t = whole_tile(p);
     for (ptrdiff_t i = 0; i < m; i += block_m) {
         const ptrdiff_t height = smaller(block_m, m - i);
@@ -65,7 +84,7 @@ ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t
             t.a_next = j == 0 ? p->a_next : NULL;
             t.b = p->b + j;
             if (p->bias) t.bias = p->bias + first + j;
-            const int asks = from_memory && columns == (rows == FEW_ROWS ? FEW_ROWS_VECTORS : TILE_VECTORS) * LANES;
+            const int asks = from_memory && height >= rows && columns == (rows == FEW_ROWS ? FEW_ROWS_VECTORS : TILE_VECTORS) * LANES;
             for (ptrdiff_t h = 0; h < height; h += rows) {
                 begin_at(&t, p, i + h, 0);
                 end_at(&t, p, i + h, first + j);
@@ -77,35 +96,69 @@ ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t
     }
 }
 
-/* c += a (1, count) @ b (count, n): the chains go on with count = 1 or STREAMED_ROWS rows of b, side by side. */
-#define STREAMED_ROWS 8
-ALWAYS_INLINE void stream(const int count, ptrdiff_t n, const real *a, ptrdiff_t a_col, const real *b, ptrdiff_t b_row,
-                          real *c) {
-    vec s[STREAMED_ROWS];
-    UNROLL for (int r = 0; r < count; r++) s[r] = vec_broadcast(a[r * a_col]);
+/* c (rows, n) += a (rows, count) @ b (count, n): the chains go on with `count` rows of b, side by side. */
+#define FEWEST_ROWS (TILE_ROWS == 6 ? 3 : 4) /* of c */
+#define STREAMED_ROWS (TILE_ROWS == 6 ? 4 : 8) /* of b: each times one of c is a number of a in a register */
+ALWAYS_INLINE void stream(const int rows, const int count, ptrdiff_t n, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
+                          const real *b, ptrdiff_t b_row, real *c, ptrdiff_t c_row) {
+    vec s[FEWEST_ROWS][8];
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int q = 0; q < count; q++) s[i][q] = vec_broadcast(a[i * a_row + q * a_col]);
+    }
     ptrdiff_t j = 0;
     for (; j + LANES <= n; j += LANES) {
-        vec sum = vec_load(c + j);
-        UNROLL for (int r = 0; r < count; r++) sum = vec_fma(s[r], vec_load(b + r * b_row + j), sum);
-        vec_store(c + j, sum);
+        vec sum[FEWEST_ROWS];
+        UNROLL for (int i = 0; i < rows; i++) sum[i] = vec_load(c + i * c_row + j);
+        UNROLL for (int q = 0; q < count; q++) {
+            const vec x = vec_load(b + q * b_row + j);
+            UNROLL for (int i = 0; i < rows; i++) sum[i] = vec_fma(s[i][q], x, sum[i]);
+        }
+        UNROLL for (int i = 0; i < rows; i++) vec_store(c + i * c_row + j, sum[i]);
     }
-    for (; j < n; j++) {
-        for (int r = 0; r < count; r++) c[j] = real_fma(a[r * a_col], b[r * b_row + j], c[j]);
+    if (j == n) return;
+    const vec_mask mask = vec_first(n - j);
+    vec sum[FEWEST_ROWS];
+    UNROLL for (int i = 0; i < rows; i++) sum[i] = vec_load_first(c + i * c_row + j, mask);
+    UNROLL for (int q = 0; q < count; q++) {
+        const vec x = vec_load_first(b + q * b_row + j, mask);
+        UNROLL for (int i = 0; i < rows; i++) sum[i] = vec_fma(s[i][q], x, sum[i]);
     }
+    UNROLL for (int i = 0; i < rows; i++) vec_store_first(c + i * c_row + j, sum[i], mask);
 }
 
-/* One row of a reads all of b once. Where b is large, it comes from memory fastest from end to end of a few rows: the
- * columns of a tile are a small part of each row, on another page each time. b_col == 1, no update. */
-static NOINLINE void product_of_row(const Product *p) {
-    ptrdiff_t q = 0;
-    for (ptrdiff_t j = 0; j < p->n; j++) p->c[j] = 0;
-    for (; q + STREAMED_ROWS <= p->k; q += STREAMED_ROWS) {
-        stream(STREAMED_ROWS, p->n, p->a + q * p->a_col, p->a_col, p->b + q * p->b_row, p->b_row, p->c);
+/* The n columns of c from `first` on. */
+ALWAYS_INLINE void streamed(const int rows, const int count, const Product *p, ptrdiff_t first, ptrdiff_t n) {
+    const ptrdiff_t a_row = p->a_row, a_col = p->a_col, b_row = p->b_row, c_row = p->c_row;
+    const real *a = p->a, *b = p->b + first;
+    real *const c = p->c + first;
+    ptrdiff_t left = p->k;
+    for (ptrdiff_t i = 0; i < rows; i++) memset(c + i * c_row, 0, n * sizeof(real));
+    for (; left >= count; left -= count, a += count * a_col, b += count * b_row) {
+        stream(rows, count, n, a, a_row, a_col, b, b_row, c, c_row);
     }
-    for (; q < p->k; q++) stream(1, p->n, p->a + q * p->a_col, p->a_col, p->b + q * p->b_row, p->b_row, p->c);
-    add_bias(p, 0, 0, 1, p->n);
-    rectify(p, 0, 0, 1, p->n);
-    finish(p, 0, 0, 1, p->n);
+    for (; left > 0; left--, a += a_col, b += b_row) stream(rows, 1, n, a, a_row, a_col, b, b_row, c, c_row);
+}
+
+/* Few rows of a read all of b once. Where b is large, it comes from memory fastest from end to end of a few rows: the
+ * columns of a tile are a small part of each row, on another page each time. Meanwhile c stays in the first-level cache.
+ * b_col == 1, no update. */
+#define STREAMED_BYTES (16 * 1024) /* of c */
+static NOINLINE void product_of_few_rows(const Product *p) {
+    const ptrdiff_t m = p->m, together = even_part(p->n, STREAMED_BYTES / (ptrdiff_t)sizeof(real) / m);
+    for (ptrdiff_t j = 0, columns; j < p->n; j += columns) {
+        columns = smaller((together + LANES - 1) / LANES * LANES, p->n - j);
+        switch (m) {
+#define CASE(rows, count) case rows: streamed(rows, count, p, j, columns); break;
+            CASE(1, 8) CASE(2, STREAMED_ROWS) CASE(3, STREAMED_ROWS)
+#if TILE_ROWS > 6
+            CASE(4, STREAMED_ROWS / 2)
+#endif
+#undef CASE
+        }
+    }
+    add_bias(p, 0, 0, m, p->n);
+    rectify(p, 0, 0, m, p->n);
+    finish(p, 0, 0, m, p->n);
 }
 
 /* k == 1, as in dw of one row: each number of c is one product, so that there is nothing to keep in registers, and c is
@@ -414,14 +467,6 @@ GEMM_API NOINLINE void add_bias(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrd
     }
 }
 
-/* Whether b fills half of a 1 MB cache and is read many times, or all of a, read again for every panel, would leave the
- * first-level cache, or every other one. */
-ALWAYS_INLINE int is_large(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {
-    const ptrdiff_t size = (ptrdiff_t)sizeof(real);
-    return (n > PANEL && n * k * size > 512 * 1024) || (n > 4 * PANEL && m * k * size > 64 * 1024) ||
-           m * k * size > 8 * 1024 * 1024;
-}
-
 GEMM_API NOINLINE int sum_rows(const Product *p) {
     const real one = 1;
     const Product sums = {.m = 1, .n = p->n, .k = p->k, .a = &one, .b = p->b, .b_row = p->b_row, .b_col = p->b_col,
@@ -465,8 +510,9 @@ GEMM_API NOINLINE int product_of_chains(const Product *p) {
         if (sum_rows(p) != 0) return CALL_NO_MEMORY; /* just before they are needed in the cache */
         if (m <= 0) return 0;
     }
-    if (m == 1 && !by_index && n >= 8 * LANES && p->b_col == 1 && !p->update && n * k * size > 64 * 1024) {
-        product_of_row(p);
+    const int streams = m <= FEWEST_ROWS && !by_index && n >= 8 * LANES && p->b_col == 1 && !p->update;
+    if (streams && n * k * size > (m == 1 ? 64 : m == 3 ? 128 : 512) * 1024) {
+        product_of_few_rows(p);
         return 0;
     }
     if (k == 1 && p->b_col == 1 && !p->a_rows && !p->bias) {
@@ -493,7 +539,7 @@ GEMM_API NOINLINE int product_of_chains(const Product *p) {
     }
     /* b is packed if its rows are not contiguous, and if it is large; without masked loads so are the last columns, which
      * fill no vector. */
-    const int pack_b = k > 0 && (p->b_col != 1 || (m > 2 * TILE_ROWS && is_large(m, n, k) && !by_index));
+    const int pack_b = k > 0 && (p->b_col != 1 || (is_large(m, n, k) && !by_index && pays_packing(p, n)));
     const ptrdiff_t in_place = pack_b ? 0 : MASKED_LOADS || k == 0 ? n : n / LANES * LANES;
     if (in_place > 0) product_in_place(p, 0, in_place);
     if (in_place == n) return 0;
