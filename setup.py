@@ -29,8 +29,8 @@ FAMILIES = {
     "activations": (["common", "rectangle", "elementwise", "circular", "activations", "piecewise", "gated"], []),
     "dense": (
         ["common", "rectangle", "index", "dense", "narrow", "bf16", "int8", "grouped", "lanes", "peak"],
-        [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "few_columns", "dots", "narrow")]
-        + ["gemm/gemm.c", "gemm/lanes.c", "gemm/lane_rows.c", "gemm/peak.c"]
+        [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "few_columns", "few_rows", "dots")]
+        + [f"gemm/{name}.c" for name in ("narrow", "gemm", "lanes", "lane_rows", "peak")]
         + [f"gemm/bf16_{name}.c" for name in ("pack", "tile", "products")]
         + [f"gemm/int8_{name}.c" for name in ("tile", "product")],
     ),

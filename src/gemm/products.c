@@ -54,7 +54,7 @@ ALWAYS_INLINE int pays_packing(const Product *p, ptrdiff_t n) {
     const ptrdiff_t m = p->m, apart = p->b_row * (ptrdiff_t)sizeof(real);
     if (m <= 2 * TILE_ROWS) return 0;
     if (TILE_ROWS == 6 || p->a_col != 1 || !is_large(m, n, p->k) || apart % 8192 == 0) return 1;
-    return apart % 4096 == 0 ? m > 64 : (double)m * n * p->k > 1 << 27;
+    return apart % 4096 == 0 ? m > 64 : (int64_t)m * n * p->k > 1 << 27;
 }
 
 #define LEAST_FROM_MEMORY 64 /* terms: twice as many as a tile asks for beforehand */
@@ -94,71 +94,6 @@ ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t
             finish(p, i, first + j, height, columns);
         }
     }
-}
-
-/* c (rows, n) += a (rows, count) @ b (count, n): the chains go on with `count` rows of b, side by side. */
-#define FEWEST_ROWS (TILE_ROWS == 6 ? 3 : 4) /* of c */
-#define STREAMED_ROWS (TILE_ROWS == 6 ? 4 : 8) /* of b: each times one of c is a number of a in a register */
-ALWAYS_INLINE void stream(const int rows, const int count, ptrdiff_t n, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
-                          const real *b, ptrdiff_t b_row, real *c, ptrdiff_t c_row) {
-    vec s[FEWEST_ROWS][8];
-    UNROLL for (int i = 0; i < rows; i++) {
-        UNROLL for (int q = 0; q < count; q++) s[i][q] = vec_broadcast(a[i * a_row + q * a_col]);
-    }
-    ptrdiff_t j = 0;
-    for (; j + LANES <= n; j += LANES) {
-        vec sum[FEWEST_ROWS];
-        UNROLL for (int i = 0; i < rows; i++) sum[i] = vec_load(c + i * c_row + j);
-        UNROLL for (int q = 0; q < count; q++) {
-            const vec x = vec_load(b + q * b_row + j);
-            UNROLL for (int i = 0; i < rows; i++) sum[i] = vec_fma(s[i][q], x, sum[i]);
-        }
-        UNROLL for (int i = 0; i < rows; i++) vec_store(c + i * c_row + j, sum[i]);
-    }
-    if (j == n) return;
-    const vec_mask mask = vec_first(n - j);
-    vec sum[FEWEST_ROWS];
-    UNROLL for (int i = 0; i < rows; i++) sum[i] = vec_load_first(c + i * c_row + j, mask);
-    UNROLL for (int q = 0; q < count; q++) {
-        const vec x = vec_load_first(b + q * b_row + j, mask);
-        UNROLL for (int i = 0; i < rows; i++) sum[i] = vec_fma(s[i][q], x, sum[i]);
-    }
-    UNROLL for (int i = 0; i < rows; i++) vec_store_first(c + i * c_row + j, sum[i], mask);
-}
-
-/* The n columns of c from `first` on. */
-ALWAYS_INLINE void streamed(const int rows, const int count, const Product *p, ptrdiff_t first, ptrdiff_t n) {
-    const ptrdiff_t a_row = p->a_row, a_col = p->a_col, b_row = p->b_row, c_row = p->c_row;
-    const real *a = p->a, *b = p->b + first;
-    real *const c = p->c + first;
-    ptrdiff_t left = p->k;
-    for (ptrdiff_t i = 0; i < rows; i++) memset(c + i * c_row, 0, n * sizeof(real));
-    for (; left >= count; left -= count, a += count * a_col, b += count * b_row) {
-        stream(rows, count, n, a, a_row, a_col, b, b_row, c, c_row);
-    }
-    for (; left > 0; left--, a += a_col, b += b_row) stream(rows, 1, n, a, a_row, a_col, b, b_row, c, c_row);
-}
-
-/* Few rows of a read all of b once. Where b is large, it comes from memory fastest from end to end of a few rows: the
- * columns of a tile are a small part of each row, on another page each time. Meanwhile c stays in the first-level cache.
- * b_col == 1, no update. */
-#define STREAMED_BYTES (16 * 1024) /* of c */
-static NOINLINE void product_of_few_rows(const Product *p) {
-    const ptrdiff_t m = p->m, together = even_part(p->n, STREAMED_BYTES / (ptrdiff_t)sizeof(real) / m);
-    for (ptrdiff_t j = 0, columns; j < p->n; j += columns) {
-        columns = smaller((together + LANES - 1) / LANES * LANES, p->n - j);
-        switch (m) {
-#define CASE(rows, count) case rows: streamed(rows, count, p, j, columns); break;
-            CASE(1, 8) CASE(2, STREAMED_ROWS) CASE(3, STREAMED_ROWS)
-#if TILE_ROWS > 6
-            CASE(4, STREAMED_ROWS / 2)
-#endif
-#undef CASE
-        }
-    }
-    add_bias(p, 0, 0, m, p->n);
-    rectify(p, 0, 0, m, p->n);
-    finish(p, 0, 0, m, p->n);
 }
 
 /* k == 1, as in dw of one row: each number of c is one product, so that there is nothing to keep in registers, and c is
@@ -510,11 +445,7 @@ GEMM_API NOINLINE int product_of_chains(const Product *p) {
         if (sum_rows(p) != 0) return CALL_NO_MEMORY; /* just before they are needed in the cache */
         if (m <= 0) return 0;
     }
-    const int streams = m <= FEWEST_ROWS && !by_index && n >= 8 * LANES && p->b_col == 1 && !p->update;
-    if (streams && n * k * size > (m == 1 ? 64 : m == 3 ? 128 : 512) * 1024) {
-        product_of_few_rows(p);
-        return 0;
-    }
+    if (m <= FEWEST_ROWS && n >= 8 * LANES && p->b_col == 1 && !by_index && !p->update && product_of_few_rows(p)) return 0;
     if (k == 1 && p->b_col == 1 && !p->a_rows && !p->bias) {
         product_of_column(p);
         return 0;

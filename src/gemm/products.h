@@ -19,6 +19,10 @@ GEMM_API int sum_rows(const Product *p);
 #endif
 GEMM_API int product_of_few_columns(const Product *p, ptrdiff_t first, ptrdiff_t n);
 
+/* m <= FEWEST_ROWS, n of at least 8 vectors, b_col == 1, no index, no update; returns whether this is its way. */
+#define FEWEST_ROWS (TILE_ROWS == 6 ? 3 : 4)
+GEMM_API int product_of_few_rows(const Product *p);
+
 #define DOT_COLUMNS 3
 #define DOT_K 64 /* for each column; in shorter ones, adding the lanes costs more than transposing a */
 
