@@ -16,8 +16,7 @@ OFTEN = (1, 2, 3, 4, 8, 10, 12, 13, 16, 17, 18, 20, 24, 31, 32, 33, 40, 48, 50, 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 @pytest.mark.parametrize(("k", "n"), [(64, 600), (67, 545), (150, 272), (784, 100), (70, 2100), (70, 2048)])
 def test_few_rows_of_wide_weights_are_exact(k, n, dtype):
-    """Up to four rows read weights from end to end; tiles ask for them before they read them, whole ones and the last of
-    a row, and more rows go through them in blocks."""
+    """Up to four rows read weights from end to end; tiles ask for them before, and more rows go in blocks."""
     rng = random(k, n)
     for m in (*range(1, 27), 33, 65, 150, 450):
         x, w, b = (rng.integers(-3, 4, shape).astype(dtype) for shape in ((m, k), (k, n), (n,)))
