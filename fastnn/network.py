@@ -446,8 +446,7 @@ class Network(Row):
         """
         self._require_built()
         self._own()
-        chosen = self._trainer.choose_optimizer(optimizer)
-        self._trainer.claim.run(self._trainer.step, chosen)
+        self._trainer.claim.run(self._trainer.step, optimizer)
 
     def summary(self) -> None:
         """Print a table of the layers, their outputs, parameters and multiply-adds, and what runs of them.

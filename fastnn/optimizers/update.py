@@ -37,6 +37,11 @@ class Update:
     project : callable or None
         Records what is done to parameters behind the step.
 
+    Attributes
+    ----------
+    unused : list of ndarray
+        What belongs to frozen parameters.
+
     Notes
     -----
     It does not keep the optimizer alive, and nothing that it records does: a model keeps recordings for a while, and
@@ -62,16 +67,16 @@ class Update:
                     raise ValueError(f"{optimizer}: groups[{i}] has a number {name}, which this optimizer has not")
         if optimizer.decay != "all" and "weight_decay" not in optimizer._cells:
             raise ValueError(f"{optimizer}: decay is {optimizer.decay!r}, but this optimizer has no weight_decay")
-        self._unused = frozen_gradients(memory, entries)
+        self.unused = frozen_gradients(memory, entries)
         for entry in entries if optimizer.transforms else ():
             if not entry.trains:  # what was begun for a layer before it was frozen
                 for name, array in state.items():
                     if name.startswith("transforms.") and array.shape == self._params.shape:
-                        self._unused.append(array[entry.start : entry.stop])
+                        self.unused.append(array[entry.start : entry.stop])
 
     def clear_unused(self) -> None:
         """Set to 0 what belongs to frozen parameters: others that trained them meanwhile may have written to it."""
-        for array in self._unused:
+        for array in self.unused:
             array[...] = 0
 
     def places(self) -> list[tuple[int, int]]:

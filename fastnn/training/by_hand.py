@@ -22,7 +22,7 @@ from fastnn.training.state import Recordings
 STEPS_KEPT = 8  # of optimizers in turn
 
 
-class _Recorded:
+class Recorded:
     """What is recorded for one number of rows."""
 
     __slots__ = ("backward", "forward", "memory", "steps")
@@ -41,7 +41,7 @@ class Step:
     def __init__(self, update: Update, constants: Constants, schedules: Schedules | None) -> None:
         self.update, self.constants, self._tape, self._schedules = update, constants, Tape(), schedules
 
-    def record(self, grads: Array, passes: ByHand | None, pending: _Recorded | None) -> None:
+    def record(self, grads: Array, passes: ByHand | None, pending: Recorded | None) -> None:
         """Record it, with what layers do behind a batch that is pending."""
         tape, schedules = self._tape, self._schedules
         if schedules is not None:
@@ -74,9 +74,9 @@ class ByHand:
     ) -> None:
         self._chain, self._memory, self._constants, self._restrained = chain, memory, constants, restrained
         self._room: Pass | None = None  # for the most rows that have come
-        self._recorded: Recent[int, _Recorded] = Recent(SIZES_KEPT)
-        self._last: _Recorded | None = None  # which backward is for
-        self._pending: list[_Recorded] = []  # for which layers have not changed their states yet
+        self._recorded: Recent[int, Recorded] = Recent(SIZES_KEPT)
+        self._last: Recorded | None = None  # which backward is for
+        self._pending: list[Recorded] = []  # for which layers have not changed their states yet
 
     def is_current(self) -> bool:
         """Whether what is recorded still holds."""
@@ -88,7 +88,7 @@ class ByHand:
         if recorded is None:
             chain, tape, memory = self._chain, Tape(), self._memory_for(len(x))
             self._record(tape, lambda tape: chain.forward(memory, tape))
-            recorded = self._recorded.add(len(x), _Recorded(memory, tape))
+            recorded = self._recorded.add(len(x), Recorded(memory, tape))
         self._last = None  # until this pass has ended well
         self._pending.clear()
         copy_into(recorded.memory.activations[0], x)
@@ -139,11 +139,11 @@ class ByHand:
         recorded.backward.replay()
         return first.copy()
 
-    def recorded_pending(self) -> _Recorded | None:
+    def recorded_pending(self) -> Recorded | None:
         """Return the last forward, if layers have not changed their states for it yet."""
         return self._pending[0] if self._pending and self._chain.changing else None
 
-    def record_after_batch(self, recorded: _Recorded, tape: Tape) -> None:
+    def record_after_batch(self, recorded: Recorded, tape: Tape) -> None:
         """Record what changes the states of layers for a forward, once."""
         self._chain.after_batch(recorded.memory, tape)
         tape.call(self._pending.clear)  # no Python code, in which an interrupt could fall

@@ -64,13 +64,18 @@ def evaluate(
 ) -> dict[str, float]:
     """Return the loss on other data and what else says how good predictions are."""
     rows = None if batch_size is None else count("batch_size", batch_size)
-    chosen, tree = trainer.choose_loss(loss), trainer.tree
-    end, asked = ending(tree, chosen), chosen.choose_metrics(metrics)
-    data = trainer.as_it_was(lambda: read(tree, x, y, sample_weight, chosen, trainer.build, True, converted=False))
-    value, outputs = evaluated(trainer.predictors, end, data, rows)
-    value += trainer.restraints.value(tree, trainer.averages.params)
-    found = {"loss": value, **end[0].metrics_of(outputs, data[1], data[2])}
-    return {**found, **end[0].measure(asked, outputs, data[1], data[2])}
+
+    def numbers() -> dict[str, float]:
+        chosen, tree = trainer.choose_loss(loss), trainer.tree
+        end, asked = ending(tree, chosen), chosen.choose_metrics(metrics)
+        data = read(tree, x, y, sample_weight, chosen, trainer.build, True, converted=False)
+        value, outputs = evaluated(trainer.predictors, end, data, rows)
+        value += trainer.restraints.value(tree, trainer.averages.params)
+        found = {"loss": value, **end[0].metrics_of(outputs, data[1], data[2])}
+        return {**found, **end[0].measure(asked, outputs, data[1], data[2])}
+
+    found: dict[str, float] = trainer.as_it_was(numbers)
+    return found
 
 
 def read_validation(tree: Tree, given: Any, loss: Loss, build: Callable[[int], None]) -> Data:

@@ -30,6 +30,7 @@ from fastnn.training.data import Data, known_weights, per_row, read
 from fastnn.training.epochs import Fit
 from fastnn.training.evaluation import measured, read_validation
 from fastnn.training.history import History
+from fastnn.training.marks import Mark
 from fastnn.training.moving import MOST_ROOM
 from fastnn.training.options import FitOptions, default_epochs
 from fastnn.training.over_feeds import OverFeed
@@ -81,6 +82,7 @@ class Fitting:
         optimizer: str | Optimizer | None,
         options: FitOptions,
     ) -> None:
+        self._mark = Mark(trainer)
         self._trainer, self._x, self._y, self.options = trainer, x, y, options
         self._loss, self._rule = trainer.choose_loss(loss), trainer.choose_optimizer(optimizer)
         options.choose(self._loss)
@@ -109,8 +111,7 @@ class Fitting:
         trainer, options, resumed = self._trainer, self.options, self._resumed
         if resumed is not None and resumed.ended and (options.epochs or 0) <= resumed.epochs:
             return trainer.history
-        averaging = trainer.state.averaging
-        trainer.as_it_was(self._ready)
+        trainer.as_it_was(self._ready, self._mark)
         calls, state, model = options.calls, trainer.state, trainer.owner()
         options.progress.total = self.epochs
         if options.progress.shown:
@@ -129,7 +130,7 @@ class Fitting:
         team = Team(threads.chosen(options.n_threads, self.chunks, self.epochs * self.n_batches))
         self._memory = self.training.memory
         self._before = Snapshot(state, self._memory, None)
-        self._before.averaging = averaging
+        self._before.averaging = self._mark.averaging
         schedules = self.training.schedules
         if resumed is not None:
             begun = resumed
@@ -348,7 +349,7 @@ class Fitting:
             asked["optimizer"] = None
         for name, part in (("loss", own), ("optimizer", rule)):
             if begun.asked[name] is None:
-                begun.asked[name] = repr(part)
+                begun.asked = {**begun.asked, name: repr(part)}
         self._loss, self._rule = own, rule
         if begun.ended and (self.options.epochs or 0) <= begun.epochs:
             return
@@ -444,3 +445,5 @@ class Fitting:
     def put_back(self) -> None:
         """Give the model the state from before this fit."""
         self._trainer.restore(self._before, self._memory, None)
+        if not self.options.calls.hold_best:
+            self._mark.forget_memories()

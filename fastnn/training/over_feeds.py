@@ -121,7 +121,11 @@ def evaluate_over(
     if sample_weight is not None:
         raise TypeError(f"evaluate: sample_weight is given beside {feed!r}, expected it to hold them")
     rows = None if batch_size is None else count("batch_size", batch_size)
-    chosen = trainer.choose_loss(loss)
-    over, asked = OverFeed(trainer, feed, chosen, None, rows), chosen.choose_metrics(metrics)
-    found: dict[str, float] = trainer.as_it_was(lambda: over.numbers(asked, own=True))
+
+    def numbers() -> dict[str, float]:
+        chosen = trainer.choose_loss(loss)
+        over, asked = OverFeed(trainer, feed, chosen, None, rows), chosen.choose_metrics(metrics)
+        return over.numbers(asked, own=True)
+
+    found: dict[str, float] = trainer.as_it_was(numbers)
     return found

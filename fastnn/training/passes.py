@@ -14,6 +14,7 @@ from fastnn.checks import count, flag
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.training.data import per_row
+from fastnn.training.marks import Mark
 from fastnn.training.state import Snapshot
 
 if TYPE_CHECKING:
@@ -34,23 +35,25 @@ def partial_fit(
     """Take a step for each batch of these rows; where that diverges, the model is as it was before."""
     rows = None if batch_size is None else count("batch_size", batch_size)
     is_shuffled, n_threads = flag("shuffle", shuffle), threads.check(n_threads)
-    averaging = trainer.state.averaging
+    mark = Mark(trainer)
 
     def begin() -> Any:
         training, data = trainer.ready(x, y, sample_weight, loss, optimizer, steps=lambda n: -(-n // (rows or n)))
         matrix, target, weight, n = data
         size = min(rows or n, n)
         plan = training.plan(size, target, per_row(weight), False)
-        return training, plan, plan.take_epochs(size, matrix, target, weight, training.stepping(False))
+        over_data = plan.take_epochs(size, matrix, target, weight, training.stepping(False))
+        if training.schedules is not None:
+            training.schedules.ready(over_data.n_batches)
+        return training, plan, over_data
 
-    training, plan, over_data = trainer.as_it_was(begin)
+    training, plan, over_data = trainer.as_it_was(begin, mark)
     trainer.lose("partial_fit has taken steps since then")
-    if training.schedules is not None:
-        training.schedules.ready(over_data.n_batches)
     before = Snapshot(trainer.state, training.memory, None)
-    before.averaging = averaging
+    before.averaging = mark.averaging
     seed = trainer.next_order()
     trainer.end_batch_by_hand()
+    without = training.memory.without_gradients
     training.begins(over_data.rows, False)
     team = Team(threads.chosen(n_threads, over_data.chunks, over_data.n_batches))
     what = None
@@ -65,5 +68,8 @@ def partial_fit(
         what = str(error)
     if what is not None:
         trainer.restore(before, training.memory, None)
-        raise training.diverged(what, "the parameters are again those from before this pass")
+        diverging = training.diverged(what, "the parameters are again those from before this pass")
+        training.memory.without_gradients = without
+        mark.put_back()
+        raise diverging
     plan.put_back(over_data)

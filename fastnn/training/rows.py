@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import numpy as np
@@ -63,7 +63,7 @@ def _compiled(trainer: Trainer, training: Training, plan: Plan, tape: Tape) -> R
     return RowsStep(
         batch.work.activations[0], TargetReader(batch.target, dtype, low, high), batch.value, dtype,
         (trainer.claim, plan.claim), (loss, ref(optimizer), training.update, training.memory),
-        partial(_holds, own, tree), partial(_turn, own), partial(_diverged, own, batch.value), tree, edited,
+        partial(_holds, own, tree), partial(_turn, own), _refused, partial(_diverged, own, batch.value), tree, edited,
         None if training.schedules is None else training.schedules.ready,
     )  # fmt: skip
 
@@ -79,10 +79,22 @@ def _holds(own: ref[Training], tree: Tree, loss: Loss) -> bool:
     return is_plain and training is not None and training.fits(loss, 0) and training.holds(0)
 
 
-def _turn(own: ref[Training], trainer: Trainer, loss: Loss, optimizer: Optimizer) -> None:
+def _turn(own: ref[Training], trainer: Trainer, loss: Loss, optimizer: Optimizer) -> tuple[Any, ...]:
+    """Let the trainer turn to this, and return what it was: a `Mark` would take a third of a step."""
     training = own()
     assert training is not None
+    before = trainer._training, trainer._training_of, trainer._updated, trainer.optimizer, trainer.state.averaging
     trainer.turn_to(training, loss, optimizer)
+    return before
+
+
+def _refused(trainer: Trainer, loss: Loss, before: tuple[Any, ...] | None) -> None:
+    """Put back what the trainer was before a step that has been refused."""
+    trainer.loss, averaging = loss, trainer.state.averaging
+    if before is not None:
+        trainer._training, trainer._training_of, trainer._updated, trainer.optimizer, trainer.state.averaging = before
+        if trainer.state.averaging is not averaging:
+            trainer.predictors.read(trainer.averages.layers)
 
 
 def _diverged(own: ref[Training], value: Array, error: FloatingPointError) -> FloatingPointError:

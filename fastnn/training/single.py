@@ -10,6 +10,7 @@ from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.tables import Named, row_names
+from fastnn.training.marks import Mark
 from fastnn.training.rows import keep_for_rows
 from fastnn.values import numbers_by_name
 
@@ -51,14 +52,20 @@ def as_one_row(tree: Tree, row: Any, instead: str, may_name: bool = False) -> An
 
 def learn_one(trainer: Trainer, row: Any, y: Any, loss: str | Loss | None, optimizer: str | Optimizer | None) -> float:
     """Take a step of `train_batch` on one row."""
-    tree, chosen = trainer.tree, trainer.choose_loss(loss)
-    x = as_one_row(tree, row, "train_batch", may_name=True)
-    for layer in tree.adapting:
-        if not layer.n_in or layer.waits:  # one that has been fitted alone is built
-            raise RuntimeError(
-                f"learn_one: {layer.title} takes its scale from the first data, and one row has none: begin with "
-                "fit, partial_fit or train_batch on some rows, or give it some: layer.adapt(rows)"
-            )
-    value, training, plan, recorded = trainer.take_batch(x, chosen.row(y), None, chosen, optimizer)
+    mark = Mark(trainer)
+
+    def read() -> tuple[Any, Any, Loss]:
+        tree, chosen = trainer.tree, trainer.choose_loss(loss)
+        x = as_one_row(tree, row, "train_batch", may_name=True)
+        for layer in tree.adapting:
+            if not layer.n_in or layer.waits:  # one that has been fitted alone is built
+                raise RuntimeError(
+                    f"learn_one: {layer.title} takes its scale from the first data, and one row has none: begin with "
+                    "fit, partial_fit or train_batch on some rows, or give it some: layer.adapt(rows)"
+                )
+        return x, chosen.row(y), chosen
+
+    x, target, chosen = trainer.as_it_was(read, mark)
+    value, training, plan, recorded = trainer.take_batch(x, target, None, chosen, optimizer, mark)
     keep_for_rows(trainer, training, plan, recorded, loss, optimizer)
     return value

@@ -40,19 +40,19 @@ class Recordings(Generic[Recording]):
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._kept: list[tuple[ref[Optimizer], list[Recording]]] = []  # the last used stands last
+        self.kept: list[tuple[ref[Optimizer], list[Recording]]] = []  # the last used stands last
 
     def last(self, optimizer: Optimizer) -> Recording | None:
         """Return the last one used, if it is with that optimizer: `find` takes longer."""
-        if self._kept:
-            own, cell = self._kept[-1]
+        if self.kept:
+            own, cell = self.kept[-1]
             if own() is optimizer:
                 return cell[0]
         return None
 
     def find(self, optimizer: Optimizer, is_it: Callable[[Recording], bool] | None = None) -> Recording | None:
         """Return the one that is looked for: the last used now."""
-        kept = self._kept
+        kept = self.kept
         for i in range(len(kept) - 1, -1, -1):
             own, cell = kept[i]
             if own() is optimizer and (is_it is None or is_it(cell[0])):
@@ -63,19 +63,19 @@ class Recordings(Generic[Recording]):
 
     def add(self, optimizer: Optimizer, made: Recording, replaced: Recording | None) -> None:
         """Keep another one, in the place of one that does not hold any more."""
-        kept = [entry for entry in self._kept if entry[0]() is not None and entry[1][0] is not replaced]
-        self._kept = [*kept[1 - self._most :], lasting(optimizer, made)]
+        kept = [entry for entry in self.kept if entry[0]() is not None and entry[1][0] is not replaced]
+        self.kept = [*kept[1 - self._most :], lasting(optimizer, made)]
 
 
 class Memories(Generic[Owner]):
     """What optimizers remember of one model, or where numbers that move stand in it: of each as long as both live."""
 
     def __init__(self) -> None:
-        self._kept: list[tuple[ref[Owner], list[Any]]] = []
+        self.kept: list[tuple[ref[Owner], list[Any]]] = []
 
     def get(self, owner: Owner | None) -> Arrays | None:
         """Return what one remembers, or None where it has not been used."""
-        for own, cell in self._kept:
+        for own, cell in self.kept:
             if owner is not None and own() is owner:
                 arrays: Arrays = cell[0]
                 return arrays
@@ -83,13 +83,13 @@ class Memories(Generic[Owner]):
 
     def set(self, owner: Owner, arrays: Arrays) -> None:
         """Write down what one remembers."""
-        others = [(own, cell) for own, cell in self._kept if own() not in (None, owner)]
-        self._kept = [*others, lasting(owner, arrays)]
+        others = [(own, cell) for own, cell in self.kept if own() not in (None, owner)]
+        self.kept = [*others, lasting(owner, arrays)]
 
     def items(self) -> list[tuple[Owner, Arrays]]:
         """Return all that live, with what they remember."""
         found = []
-        for own, cell in self._kept:
+        for own, cell in self.kept:
             owner = own()
             if owner is not None:
                 found.append((owner, cell[0]))
@@ -159,10 +159,10 @@ class Snapshot:
         self._arrays = [memory.params.copy(), *[array.copy() for array in memory.states], state.fits.copy()]
         self._running = [array.copy() for array in memory.running]
         self._memories: list[tuple[ref[Optimizer], Arrays]] = []
-        for own, cell in state.memories._kept:
+        for own, cell in state.memories.kept:
             if own() is not None:
                 self._memories.append((own, _copied(cell[0])))
-        self._standings = [(own, _copied(cell[0])) for own, cell in state.standings._kept if own() is not None]
+        self._standings = [(own, _copied(cell[0])) for own, cell in state.standings.kept if own() is not None]
 
     def __reduce__(self) -> str:
         raise TypeError("a snapshot belongs to a model of this process: pickle the model")

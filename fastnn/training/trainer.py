@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,11 +23,12 @@ from fastnn.optimizers.update import Update, frozen_gradients
 from fastnn.training.averages import Averages
 from fastnn.training.by_batches import BatchesFitting
 from fastnn.training.by_blocks import BlocksFitting
-from fastnn.training.by_hand import STEPS_KEPT, ByHand, Step
+from fastnn.training.by_hand import STEPS_KEPT, ByHand, Recorded, Step
 from fastnn.training.data import Data, per_row, read, require_targets
 from fastnn.training.evaluation import ending
 from fastnn.training.fitting import Fitting
 from fastnn.training.history import History
+from fastnn.training.marks import Mark
 from fastnn.training.moving import schedules_of
 from fastnn.training.options import FitOptions
 from fastnn.training.plan import Batch, Constants, Plan
@@ -36,8 +37,10 @@ from fastnn.training.resuming import Begun
 from fastnn.training.rows import keep_for_rows
 from fastnn.training.scale import check_scale
 from fastnn.training.selfcheck import check_recordable
-from fastnn.training.state import Memories, Recordings, Snapshot, State
+from fastnn.training.state import Recordings, Snapshot, State
 from fastnn.training.step import Training
+
+Result = TypeVar("Result")
 
 _TRAININGS_KEPT = 8  # pairs of a loss and an optimizer, in turn
 _SEEDS_APART = 1_000_003  # fits of one model shuffle by neighbouring seeds, and models by distant ones
@@ -91,6 +94,7 @@ class Trainer:
         self._by_hand: ByHand | None = None
         self._steps: Recordings[Step] = Recordings(STEPS_KEPT)
         self._updated: Update | None = None  # by what the last step was taken
+        self._mark: Mark | None = None  # of a call that may be refused
         self.averages = Averages(self.tree, self.state)
 
     def forget_rows(self) -> None:
@@ -165,7 +169,7 @@ class Trainer:
         own, settings = self._named_losses.get(loss, (None, None))
         if own is None or settings != own.settings():  # it has been changed since
             own = losses.get(loss)
-            self._named_losses[loss] = own, own.settings()
+            self._named_losses = {**self._named_losses, loss: (own, own.settings())}
         return own
 
     def choose_optimizer(self, optimizer: str | Optimizer | None) -> Optimizer:
@@ -178,7 +182,8 @@ class Trainer:
         if own is None:
             made = optimizers.get(optimizer)  # names differ in case, and there are synonyms
             same = [other for other in self._named.values() if type(other) is type(made)]
-            own = self._named[optimizer] = same[0] if same else made
+            own = same[0] if same else made
+            self._named = {**self._named, optimizer: own}
         return own
 
     def require_derivatives(self) -> None:
@@ -221,8 +226,12 @@ class Trainer:
         What belongs to frozen parameters is cleared, which that may have trained, and predictions are of what this one
         averages, if it does.
         """
-        update.clear_unused()
         averaging = optimizer if optimizer.averages else None
+        if self._mark is not None:
+            begins = averaging is not None and averaging is not self.state.averaging
+            arrays = [*update.unused, *(update.state.values() if begins else ())]
+            self._mark.overwritten = [(array, array.copy()) for array in arrays]
+        update.clear_unused()
         if averaging is not None or self.state.averaging is not None:
             self.averages.follow(averaging)
             self.predictors.read(self.averages.layers)
@@ -250,24 +259,16 @@ class Trainer:
 
     # -- training -----------------------------------------------------------------------------------------------------
 
-    def as_it_was(self, begin: Callable[[], Any]) -> Any:
-        """Call what may build the model, name its columns and fit layers; where it fails, these are as they were."""
-        tree = self.tree
-        waiting = [layer for layer in tree.adapting if layer.waits] if tree.adapting and tree.built else ()
-        was_built, names, own = tree.built, tree.feature_names, (self.loss, self.optimizer)
+    def as_it_was(self, begin: Callable[[], Result], mark: Mark | None = None) -> Result:
+        """Call what makes ready for a step; where it fails, all is as it was, or as it was where there is a mark."""
+        self._mark = mark = mark or Mark(self)
         try:
             return begin()
         except BaseException:
-            tree.feature_names, self.loss, self.optimizer = names, *own
-            for layer in waiting:
-                layer.forget()
-            if tree.built and not was_built:
-                self._training, self._updated, self._trainings = None, None, Recordings(_TRAININGS_KEPT)
-                self.forget_rows()
-                self.state.averaging, self.state.memories = None, Memories()
-                self.predictors.read(None)
-                tree.unbuild()
+            mark.put_back()
             raise
+        finally:
+            self._mark = None
 
     def build(self, n_in: int) -> None:
         self.tree.build(n_in, self.seed, self.owner())
@@ -326,26 +327,36 @@ class Trainer:
         sample_weight: ArrayLike | None,
         loss: str | Loss | None,
         optimizer: str | Optimizer | None,
+        mark: Mark | None = None,
     ) -> tuple[float, Training, Plan, tuple[Batch, Tape]]:
-        """Take one step, and return the loss before it, with what it was taken by."""
+        """Take one step, and return the loss before it, with what it was taken by.
+
+        Where it is refused, all is as it was at the mark, which is by default here.
+        """
 
         def begin() -> tuple[Training, Data, Plan, tuple[Batch, Tape]]:
             training, data = self.ready(x, y, sample_weight, loss, optimizer)
+            if training.schedules is not None:
+                training.schedules.ready()
             matrix, target, *_ = data
             plan = training.plan(len(matrix), target, training.weights, again=True)
             return training, data, plan, plan.recorded(len(matrix), training.step)
 
-        training, (matrix, target, weight, _), plan, recorded = self.as_it_was(begin)
-        training.memory.without_gradients = None
+        mark = mark or Mark(self)
+        training, (matrix, target, weight, _), plan, recorded = self.as_it_was(begin, mark)
         if self.begun is not None:
             self.lose("train_batch has taken steps since then")
-        if training.schedules is not None:
-            training.schedules.ready()
         self.end_batch_by_hand()
+        without, training.memory.without_gradients = training.memory.without_gradients, None
         try:
             return float(plan.run(recorded, matrix, target, weight)), training, plan, recorded
-        except FloatingPointError as error:
-            raise training.failure(plan.batch.value, error) from None
+        except Exception as error:
+            found = training.failure(plan.batch.value, error) if isinstance(error, FloatingPointError) else None
+            training.memory.without_gradients = without
+            mark.put_back()
+            if found is None:  # of parts that are no code of this package
+                raise
+            raise found from None
 
     @property
     def order(self) -> int:
@@ -371,13 +382,13 @@ class Trainer:
         if feed is None:
             require_targets("fit", x, y)
             assert y is not None
-            return Fitting(self, x, y, loss, optimizer, options).run()
+            return self.as_it_was(lambda: Fitting(self, x, y, loss, optimizer, options)).run()
         if feed is not x and isinstance(feed, Blocks):
             options.sample_weight = None  # the feed has them
         if isinstance(feed, Blocks):
-            return BlocksFitting(self, feed, loss, optimizer, options).run()
+            return self.as_it_was(lambda: BlocksFitting(self, feed, loss, optimizer, options)).run()
         assert isinstance(feed, Batches)
-        return BatchesFitting(self, feed, loss, optimizer, options).run()
+        return self.as_it_was(lambda: BatchesFitting(self, feed, loss, optimizer, options)).run()
 
     # -- by hand ------------------------------------------------------------------------------------------------------
 
@@ -399,23 +410,50 @@ class Trainer:
             self._by_hand = passes
         return passes
 
-    def step(self, optimizer: Optimizer) -> None:
+    def step(self, asked: str | Optimizer | None) -> None:
         """Take a step of this optimizer on the gradients as they are."""
+        mark = Mark(self) if isinstance(asked, str) else None
+        optimizer = self.choose_optimizer(asked)
+        if self.tree.memory.without_gradients is not None:
+            raise RuntimeError(f"step: no gradients: {self.tree.memory.without_gradients}")
         passes = self._by_hand
         pending = None if passes is None else passes.recorded_pending()
         kept = self._steps if pending is None else pending.steps
         found = kept.last(optimizer) or kept.find(optimizer)
-        if found is None or not found.constants.hold():
-            update, _ = self._update(optimizer)
-            constants = Constants((*self.restraints.recorded(), *self.tree.all), optimizer)
-            made = Step(update, constants, schedules_of(constants.moving, self.state, update))
-            made.record(self.tree.memory.grads, passes, pending)
-            kept.add(optimizer, made, found)
-            found = made
-        if found.update is not self._updated:
-            self._begins(found.update, optimizer)
-        if self.tree.memory.without_gradients is not None:
-            raise RuntimeError(f"step: no gradients: {self.tree.memory.without_gradients}")
-        found.take()
+        if found is not None and found.update is self._updated and found.constants.hold():
+            found.take()  # where it is refused, there is nothing to put back
+        else:
+            self._begin_step(optimizer, passes, pending, kept, found, mark or Mark(self))
         if passes is not None:
             passes.end_batch()
+
+    def _begin_step(
+        self,
+        optimizer: Optimizer,
+        passes: ByHand | None,
+        pending: Recorded | None,
+        kept: Recordings[Step],
+        found: Step | None,
+        mark: Mark,
+    ) -> None:
+        """Take a step by hand behind those of others, with what has been recorded for it, where that holds."""
+        before = kept.kept
+
+        def begin() -> Step:
+            step = found
+            if step is None or not step.constants.hold():
+                update, _ = self._update(optimizer)
+                constants = Constants((*self.restraints.recorded(), *self.tree.all), optimizer)
+                step = Step(update, constants, schedules_of(constants.moving, self.state, update))
+                step.record(self.tree.memory.grads, passes, pending)
+                kept.add(optimizer, step, found)
+            if step.update is not self._updated:
+                self._begins(step.update, optimizer)
+            return step
+
+        try:
+            self.as_it_was(begin, mark).take()
+        except Exception:
+            mark.put_back()
+            kept.kept = before
+            raise

@@ -66,7 +66,8 @@ GEMM_API void lane_mean(const real *losses, ptrdiff_t n, double *value) {
     EACH_NET value[net] = n > 0 ? 1.0 / (double)n * all[net] : 0;
 }
 
-enum { AT_ONCE = LANES == NETS ? 8 : 1 }; /* rows whose exponentials come before their logarithms: registers hold the constants of one */
+/* Rows whose exponentials come before their logarithms: registers hold the constants of one. */
+enum { AT_ONCE = LANES == NETS ? 8 : 1 };
 
 ALWAYS_INLINE void exponentials(const real *restrict y, const real *restrict t, real *restrict dy, const ptrdiff_t n,
                                 real *restrict largest, real *restrict of_label, real *restrict total) {

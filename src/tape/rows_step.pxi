@@ -30,6 +30,9 @@ cdef class RowsStep(RowsReader):
         Says whether the step is what would be recorded now, with a loss that was set as the one here.
     turn : callable
         Makes a trainer train with this, which has trained with something else; given it, the loss and the optimizer.
+        Returns what the trainer was.
+    put_back : callable
+        Puts that back behind a step that has failed; given the trainer, its loss before that, and what it was, or None.
     diverged : callable
         Makes the error that is raised for the one of the replay.
     tree : Tree
@@ -47,13 +50,13 @@ cdef class RowsStep(RowsReader):
     cdef double *value
     cdef Claim outer, inner
     cdef object given, loss, named, loss_name, optimizer, optimizer_name, update, memory
-    cdef object holds, turn, diverged, tree, ready, kept_too
+    cdef object holds, turn, put_back, diverged, tree, ready, kept_too
     cdef list edited
     cdef object named_at        # the object of `edited` with which the loss was named,
     cdef object seen, refused   # and those of the last looks at settings: with which the step holds, or does not
 
     def __init__(
-        self, x, TargetReader target not None, value, dtype, claims, made_of, holds, turn, diverged, tree,
+        self, x, TargetReader target not None, value, dtype, claims, made_of, holds, turn, put_back, diverged, tree,
         list edited not None, ready=None,
     ):
         cdef double[::1] of_value = value
@@ -63,7 +66,8 @@ cdef class RowsStep(RowsReader):
         self.outer, self.inner = claims
         self.given, self.optimizer, self.update, self.memory = made_of
         self.loss = self.given
-        self.holds, self.turn, self.diverged, self.tree, self.ready = holds, turn, diverged, tree, ready
+        self.holds, self.turn, self.put_back, self.diverged = holds, turn, put_back, diverged
+        self.tree, self.ready = tree, ready
         self.edited = edited
 
     def learn(self, Py_ssize_t rows, Tape tape not None, loss, loss_name, optimizer_name):
@@ -96,7 +100,7 @@ cdef class RowsStep(RowsReader):
             owner_give_back(&self.outer.owner)
 
     cdef object take(self, trainer, x, y, int n_dims, loss, optimizer):
-        cdef object last_loss = trainer.loss, last = trainer.optimizer, own = self.optimizer()
+        cdef object last_loss = trainer.loss, last = trainer.optimizer, own = self.optimizer(), before = None
         cdef Replay replay
         cdef Py_ssize_t rows
         if optimizer is None:
@@ -130,20 +134,22 @@ cdef class RowsStep(RowsReader):
         if rows > 1 and (self.is_cast or self.target.may_lose_digits()) and not self.tree.digits.skips():
             return None
         if trainer._updated is not self.update or last is not own:
-            self.turn(trainer, loss, own)
+            before = self.turn(trainer, loss, own)
         elif loss is not last_loss:
             trainer.loss = loss
         if self.ready is not None:
             self.ready()
         if trainer._by_hand is not None:
             trainer._by_hand.end_batch()
-        self.memory.without_gradients = None
         try:
             replay.tape.run(replay.is_short)
         except ValueError:      # a number has left its bounds, or needs memory that it did not: nothing has run
+            self.put_back(trainer, last_loss, before)
             return None
         except FloatingPointError as error:
+            self.put_back(trainer, last_loss, before)
             raise self.diverged(error) from None
+        self.memory.without_gradients = None
         return self.value[0]
 
     cdef bint is_like(self, loss) except -1:
