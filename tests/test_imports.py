@@ -198,3 +198,13 @@ def test_what_is_imported_later_is_there_all_the_same_in_a_subprocess():
     assert output.startswith("(25, 3) relu_forward show_config\n<module 'fastnn.datasets'")
     with pytest.raises(AttributeError, match="module 'fastnn' has no attribute 'Nothing'"):
         fastnn.Nothing  # noqa: B018
+
+
+def test_c_is_written_in_lines_of_at_most_120_characters():
+    """No linter of ours reads C: `ruff` and `cython-lint` hold all else to this."""
+    found = []
+    for path in (*(PACKAGE.parent / "src").rglob("*.[ch]"), *PACKAGE.rglob("*.[ch]")):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if len(line) > 120 or line != line.rstrip() or "\t" in line:
+                found.append(f"{path.relative_to(PACKAGE.parent)}:{number}")
+    assert not found

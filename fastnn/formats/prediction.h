@@ -128,7 +128,8 @@ static void waves_of(const real *x, const real *w, const real *c, real *y, size_
     waves(*x, w, c, y, y + n, (ptrdiff_t)n);
 }
 
-/* y = x w + b + e v, for a number: e is 1 in the bins below that of x, which rise from edge to edge, and a part there. */
+/* y = x w + b + e v, for a number: e is 1 in the bins below that of x, which rise from edge to edge, and a part
+ * there. */
 static void bins(const real *x, const real *edges, const real *w, const real *b, const real *v, real *y, size_t n_bins,
                  size_t n) {
     size_t place = 0;
@@ -197,8 +198,8 @@ static int32_t nearest(real x) {
     return size > REAL(0.5) || (size == REAL(0.5) && whole % 2) ? whole + (rest < 0 ? -1 : 1) : whole;
 }
 
-/* y = (q w) scale + b of whole numbers q = x times inverse, from -zero to 255 - zero. The weights of an input lie side by
- * side; sums are exact, and wait where y will be. NaN in x makes all of y NaN. */
+/* y = (q w) scale + b of whole numbers q = x times inverse, from -zero to 255 - zero. The weights of an input lie
+ * side by side; sums are exact, and wait where y will be. NaN in x makes all of y NaN. */
 static void dense_of_integers(const real *x, const int8_t *w, const real *scale, const real *b, real *y, real inverse,
                               int32_t zero, size_t n_in, size_t n_out) {
     const real low = (real)-zero, high = (real)(255 - zero);

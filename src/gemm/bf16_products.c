@@ -128,7 +128,8 @@ GEMM_API NOINLINE int product_of_pairs(const Product *p) {
     Workspace *const memory = workspace();
     if (!memory) return CALL_NO_MEMORY;
 #if BF16_INSTRUCTION
-    if (bf16_native && p->m == 1 && p->bf16 != BF16_PACKED && p->a_col == 1 && !p->a_cols && p->b_col == 1 && p->n >= 8 * LANES && !p->update) {
+    const int is_streamed = p->bf16 != BF16_PACKED && p->b_col == 1 && p->n >= 8 * LANES;
+    if (bf16_native && p->m == 1 && is_streamed && p->a_col == 1 && !p->a_cols && !p->update) {
         product_of_streamed_pairs(p, memory);
         return 0;
     }

@@ -1,5 +1,6 @@
-/* Up to four columns of c, which would fill no vector, where rows of a are contiguous: groups of these are transposed in
- * registers and multiplied there, so that nothing is packed. A vector holds one column of GROUP rows of c. */
+/* Up to four columns of c, which would fill no vector, where rows of a are contiguous: groups of these are
+ * transposed in registers and multiplied there, so that nothing is packed. A vector holds one column of GROUP rows
+ * of c. */
 #include "products.h"
 #include "transpose.h"
 

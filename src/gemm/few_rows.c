@@ -31,7 +31,7 @@ static NOINLINE void stream_rest(ptrdiff_t rows, ptrdiff_t count, ptrdiff_t n, c
 ALWAYS_INLINE void stream(const int rows, const int count, ptrdiff_t m, ptrdiff_t n, Tile *t) {
     const ptrdiff_t whole = n / LANES * LANES, a_col = t->a_col, b_row = t->b_row;
     real *c[FEWEST_ROWS];
-    UNROLL for (int i = 0; i < rows; i++) c[i] = t->c + smaller(i, m - 1) * t->c_row; /* the last one twice, if need be */
+    UNROLL for (int i = 0; i < rows; i++) c[i] = t->c + smaller(i, m - 1) * t->c_row; /* the last one twice perhaps */
     for (ptrdiff_t i = 0; i < m; i++) memset(c[i], 0, n * sizeof(real));
     for (; t->k >= count; t->k -= count, t->a += count * a_col, t->b += count * b_row) {
         vec s[FEWEST_ROWS][STREAMED_ROWS];
@@ -58,7 +58,8 @@ ALWAYS_INLINE void stream(const int rows, const int count, ptrdiff_t m, ptrdiff_
     if (t->k > 0) stream_rest(m, t->k, n, t);
 }
 
-/* Tiles of three rows have the fewest chains; those of four lose only where rows of b drive each other out of the cache. */
+/* Tiles of three rows have the fewest chains; those of four lose only where rows of b drive each other out of the
+ * cache. */
 ALWAYS_INLINE int pays_streaming(const Product *p) {
     const ptrdiff_t size = (ptrdiff_t)sizeof(real), bytes = p->n * p->k * size;
     return bytes > (p->m == 1 ? 64 : p->m == 3 ? 128 : 512) * 1024 && (p->m < 4 || p->b_row * size % 4096 == 0);

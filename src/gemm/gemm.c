@@ -1,5 +1,5 @@
-/* A product block by block of its terms, and what comes before it and after it: the sums of the rows of b, dx of one row
- * as the product of a column, and the call of what finishes a rectangle. */
+/* A product block by block of its terms, and what comes before it and after it: the sums of the rows of b, dx of one
+ * row as the product of a column, and the call of what finishes a rectangle. */
 #include "gemm.h"
 #include "products.h"
 #include "vectors.h"
@@ -53,7 +53,7 @@ static NOINLINE int sum_of_blocks(const Product *p) {
     const ptrdiff_t m = p->m, few = p->n < RECTANGLE_ROWS;
     const ptrdiff_t rows = even_part(m, few ? RECTANGLE / p->n - 1 : RECTANGLE_ROWS), widest = RECTANGLE / (rows + 1);
     const ptrdiff_t panel = p->bf16 == BF16_PACKED ? BF16_PANEL : PANEL;
-    const ptrdiff_t fit = p->n > widest ? (widest - DOT_COLUMNS) / panel : 1; /* beside rows of few columns, none would */
+    const ptrdiff_t fit = p->n > widest ? (widest - DOT_COLUMNS) / panel : 1; /* beside few columns, none would */
     const ptrdiff_t panels = even_part((p->n + panel - 1) / panel, fit);
     ptrdiff_t i = 0;
     do { /* without rows, too: there are sums of the rows of b */

@@ -56,9 +56,9 @@
 #endif
 
 /* b in bfloat16, packed beforehand: pairs of terms in words, the even one first, in panels of so many columns, each
- * (pairs, BF16_PANEL), with zeros behind the last term and column. b points to the word of its first pair and column,
- * b_col is the pairs of a panel and, in float32, b_row BF16_PANEL / 2, so that b + p * b_row + j * b_col is where a part
- * begins, of an even p and a j between panels. In float64, numbers of a are as they are. */
+ * (pairs, BF16_PANEL), with zeros behind the last term and column. b points to the word of its first pair and
+ * column, b_col is the pairs of a panel and, in float32, b_row BF16_PANEL / 2, so that b + p * b_row + j * b_col is
+ * where a part begins, of an even p and a j between panels. In float64, numbers of a are as they are. */
 #define BF16_PACKED 2
 #define BF16_PANEL ((ptrdiff_t)32)
 

@@ -26,7 +26,8 @@ ALWAYS_INLINE bits steps_of(real x, real inverse, real low, real high) {
 
 #if VNNI_INSTRUCTION
 /* 16 numbers at once, of which the first few count; the others become 0. Returns which are NaN. */
-ALWAYS_INLINE __mmask16 vector_in_steps(const real *x, __mmask16 chosen, const __m512 *range, __m128i zero, uint8_t *q) {
+ALWAYS_INLINE __mmask16 vector_in_steps(const real *x, __mmask16 chosen, const __m512 *range, __m128i zero,
+                                        uint8_t *q) {
     const __m512 from = _mm512_maskz_loadu_ps(chosen, x);
     const __m512 above = _mm512_max_ps(_mm512_mul_ps(from, range[0]), range[1]); /* of NaN and a number, the second */
     const __m128i whole = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_min_ps(above, range[2])));
@@ -66,7 +67,8 @@ static NOINLINE int row_in_steps(const Int8Product *p, const real *x, void *to) 
 }
 
 /* Some columns of y in a row, from their sums. */
-ALWAYS_INLINE void row_of_sums(const Int8Product *p, ptrdiff_t j, const ptrdiff_t columns, const int32_t *sums, real *y) {
+ALWAYS_INLINE void row_of_sums(const Int8Product *p, ptrdiff_t j, const ptrdiff_t columns, const int32_t *sums,
+                               real *y) {
     const real least = p->relu ? 0 : (real)-INFINITY;
     const real *const scale = p->scale + j, *const b = p->b + j;
     const int32_t *const correction = p->correction + j;

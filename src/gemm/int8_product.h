@@ -3,9 +3,9 @@
  *     q[i, p] = min(max(rint(x[i, p] / step), -zero), 255 - zero) + zero    (half to even; x / step is x * (1 / step))
  *     y[i, j] = (sum over p of q[i, p] w[p, j] - correction[j]) * scale[j] + b[j],   two roundings
  *
- * The sums are exact in 32 bits, in any order, so that their bits depend on no instruction set. With correction[j] = zero
- * times the sum of w[:, j], and scale[j] = step times that of the weights of a column, y is about x @ w (Jacob et al.
- * 2018). A row of x with a NaN is a row of NaN; what is infinite is the last step.
+ * The sums are exact in 32 bits, in any order, so that their bits depend on no instruction set. With correction[j] =
+ * zero times the sum of w[:, j], and scale[j] = step times that of the weights of a column, y is about x @ w (Jacob et
+ * al. 2018). A row of x with a NaN is a row of NaN; what is infinite is the last step.
  *
  * Weights lie as VPDPBUSD reads them, in panels of 16 columns: w[panel, p / 4, column % 16, p % 4]; what is beyond the
  * last p is multiplied by 0, what is beyond the last column is read and not used. */

@@ -17,8 +17,8 @@ enum { NETS = 16 }; /* in each array: a whole number of vectors */
 GEMM_API void lane_forward(const real *x, const real *w, const real *b, real *y, int relu, ptrdiff_t rows,
                            ptrdiff_t n_in, ptrdiff_t n_out);
 
-/* dx = dy w^T, dw = x^T dy, db = the sum of dy over rows; dx and db may be NULL. With relu, dx is 0 where x is not above
- * 0: behind relu, whose outputs are x. */
+/* dx = dy w^T, dw = x^T dy, db = the sum of dy over rows; dx and db may be NULL. With relu, dx is 0 where x is not
+ * above 0: behind relu, whose outputs are x. */
 GEMM_API void lane_backward(const real *x, const real *w, const real *dy, real *dx, real *dw, real *db, int relu,
                             ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out);
 

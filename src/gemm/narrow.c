@@ -1,5 +1,5 @@
-/* dw keeps its sums in registers, columns of x by columns of x, for all rows, and dx is computed from what has been read
- * for it. As products, both read x, and dw, whose few columns fill no vector, is computed transposed. */
+/* dw keeps its sums in registers, columns of x by columns of x, for all rows, and dx is computed from what has been
+ * read for it. As products, both read x, and dw, whose few columns fill no vector, is computed transposed. */
 #include "narrow.h"
 #include "pack.h"
 #include "vectors.h"

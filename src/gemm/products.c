@@ -4,9 +4,9 @@
  *     product_of_panels   packs as many columns of b as a tile reads, for all rows of a small a;
  *     product_in_blocks   packs b block by block into the order in which tiles read it, while the first ones do;
  *     product_transposed  for the few columns that would fill no vector: c.T = b.T @ a.T,
- * four beside them: product_of_few_columns, for up to four of these where rows of a are contiguous, product_of_few_rows,
- * where up to four rows of a meet a large b, product_of_column, for dw of one row, and product_of_short_chains, for dx of a
- * layer of few outputs; and which of them a product takes.
+ * four beside them: product_of_few_columns, for up to four of these where rows of a are contiguous,
+ * product_of_few_rows, where up to four rows of a meet a large b, product_of_column, for dw of one row, and
+ * product_of_short_chains, for dx of a layer of few outputs; and which of them a product takes.
  */
 #include "products.h"
 #include "pack.h"
@@ -30,8 +30,8 @@ ALWAYS_INLINE ptrdiff_t tile_of_row(ptrdiff_t left, ptrdiff_t *vectors, Tile *t)
     return columns;
 }
 
-/* How many rows of a panel of c are finished together: up to 24 KB. Long rows lie in pages of their own, of which a core
- * knows few at a time, and, at multiples of 4 KB, in the same few lines of its first cache. */
+/* How many rows of a panel of c are finished together: up to 24 KB. Long rows lie in pages of their own, of which a
+ * core knows few at a time, and, at multiples of 4 KB, in the same few lines of its first cache. */
 #define FINISHED_ROWS 192
 #define LONG_ROW 2048 /* bytes */
 #define FINISHED_LONG_ROWS 24
@@ -84,7 +84,8 @@ ALWAYS_INLINE void product_in_place(const Product *p, ptrdiff_t first, ptrdiff_t
             t.a_next = j == 0 ? p->a_next : NULL;
             t.b = p->b + j;
             if (p->bias) t.bias = p->bias + first + j;
-            const int asks = from_memory && height >= rows && columns == (rows == FEW_ROWS ? FEW_ROWS_VECTORS : TILE_VECTORS) * LANES;
+            const int widest = rows == FEW_ROWS ? FEW_ROWS_VECTORS : TILE_VECTORS;
+            const int asks = from_memory && height >= rows && columns == widest * LANES;
             for (ptrdiff_t h = 0; h < height; h += rows) {
                 begin_at(&t, p, i + h, 0);
                 end_at(&t, p, i + h, first + j);
@@ -197,8 +198,8 @@ enum {
     SHORT_SAVED, /* without a bias */
 };
 
-/* c (m, n) = a @ b; the rows of b are packed, SHORT_COLUMNS apart, and the bias behind them. Rows of c go in pairs, which
- * read b once; without another row, the last is its own pair. */
+/* c (m, n) = a @ b; the rows of b are packed, SHORT_COLUMNS apart, and the bias behind them. Rows of c go in pairs,
+ * which read b once; without another row, the last is its own pair. */
 ALWAYS_INLINE void short_chains(const int k, const int behind, ptrdiff_t m, ptrdiff_t n, const Tile *t) {
     const ptrdiff_t whole = n / LANES * LANES, a_row = t->a_row, a_col = t->a_col, c_row = t->c_row;
     const vec_mask mask = vec_first(n - whole);
@@ -445,7 +446,9 @@ GEMM_API NOINLINE int product_of_chains(const Product *p) {
         if (sum_rows(p) != 0) return CALL_NO_MEMORY; /* just before they are needed in the cache */
         if (m <= 0) return 0;
     }
-    if (m <= FEWEST_ROWS && n >= 8 * LANES && p->b_col == 1 && !by_index && !p->update && product_of_few_rows(p)) return 0;
+    if (m <= FEWEST_ROWS && n >= 8 * LANES && p->b_col == 1 && !by_index && !p->update && product_of_few_rows(p)) {
+        return 0;
+    }
     if (k == 1 && p->b_col == 1 && !p->a_rows && !p->bias) {
         product_of_column(p);
         return 0;
@@ -468,8 +471,8 @@ GEMM_API NOINLINE int product_of_chains(const Product *p) {
         n -= few;
         if (product_transposed(p, n, few) != 0) return CALL_NO_MEMORY;
     }
-    /* b is packed if its rows are not contiguous, and if it is large; without masked loads so are the last columns, which
-     * fill no vector. */
+    /* b is packed if its rows are not contiguous, and if it is large; without masked loads so are the last columns,
+     * which fill no vector. */
     const int pack_b = k > 0 && (p->b_col != 1 || (is_large(m, n, k) && !by_index && pays_packing(p, n)));
     const ptrdiff_t in_place = pack_b ? 0 : MASKED_LOADS || k == 0 ? n : n / LANES * LANES;
     if (in_place > 0) product_in_place(p, 0, in_place);

@@ -10,8 +10,8 @@ GEMM_API int product_of_chains(const Product *p);
 /* Write b_sum alone: a row of ones @ b. */
 GEMM_API int sum_rows(const Product *p);
 
-/* The n columns of c from `first` on; returns whether this is its way: up to FEW_COLUMNS of them, of many rows of a that
- * are contiguous and follow each other. */
+/* The n columns of c from `first` on; returns whether this is its way: up to FEW_COLUMNS of them, of many rows of a
+ * that are contiguous and follow each other. */
 #if defined(__AVX512VL__) && !FASTNN_DOUBLE
 #define FEW_COLUMNS 4 /* which fill 32 registers */
 #else
@@ -64,7 +64,8 @@ ALWAYS_INLINE void end_at(Tile *t, const Product *p, ptrdiff_t i, ptrdiff_t j) {
     if (p->saved) t->saved = p->saved + i * p->c_row + j;
 }
 
-/* relu, or its derivative, of a rectangle that is complete but for that, where no tile could compute it in registers. */
+/* relu, or its derivative, of a rectangle that is complete but for that, where no tile could compute it in
+ * registers. */
 GEMM_API void rectify(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns);
 
 ALWAYS_INLINE void finish(const Product *p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns) {

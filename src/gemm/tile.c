@@ -194,7 +194,7 @@ ALWAYS_INLINE int pays_a_loop(const int rows, const int vectors, const int by) {
 
 ALWAYS_INLINE void tile(const int rows, const int vectors, const int way, const int by, const Tile *t,
                         const Packing *packing) {
-    const int last = vectors - 1, whole = way == READING_AHEAD; /* no more than chains from the first term to the last */
+    const int last = vectors - 1, whole = way == READING_AHEAD; /* no more than whole chains */
     const vec_mask mask = vec_first(t->width);
     const ptrdiff_t c_row = t->c_row;
     real *c = t->c;

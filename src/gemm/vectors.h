@@ -74,8 +74,8 @@ ALWAYS_INLINE vec vec_load(const real *p) { return *(const vec *)p; }
 ALWAYS_INLINE void vec_store(real *p, vec v) { *(vec *)p = v; }
 
 /* The first lanes of a vector, chosen by vec_first(count), 0 <= count <= LANES; memory beyond them is not touched.
- * MASKED_LOADS is 2 where a masked load costs little more than a whole one (1 % of a tile), 1 where it costs more (10 %,
- * with AVX2), and 0 where it is so slow that the tail of b is packed instead. */
+ * MASKED_LOADS is 2 where a masked load costs little more than a whole one (1 % of a tile), 1 where it costs more
+ * (10 %, with AVX2), and 0 where it is so slow that the tail of b is packed instead. */
 #if defined(__AVX512F__) && !defined(FASTNN_SCALAR)
 #define MASKED_LOADS 2
 #define vec_first(count) ((vec_mask)((1u << (count)) - 1))
@@ -117,8 +117,8 @@ ALWAYS_INLINE void vec_store_first(real *p, vec v, vec_mask count) {
 }
 #endif
 
-/* The same for the first half of the lanes at most, where half of a vector takes half of the time: Zen 4 starts two such
- * multiply-adds every cycle, and one of a whole vector. The other lanes hold anything. */
+/* The same for the first half of the lanes at most, where half of a vector takes half of the time: Zen 4 starts two
+ * such multiply-adds every cycle, and one of a whole vector. The other lanes hold anything. */
 #if defined(__AVX512VL__) && !defined(FASTNN_SCALAR)
 #define HALVES 1
 #define HALF (LANES / 2)

@@ -37,8 +37,8 @@ ALWAYS_INLINE Block block_part(Block b, ptrdiff_t begin, ptrdiff_t most) {
     return b;
 }
 
-/* `count` columns of rows that are n numbers apart. Where the compiler knows both, it takes vectors of rows apart and puts
- * them together. */
+/* `count` columns of rows that are n numbers apart. Where the compiler knows both, it takes vectors of rows apart
+ * and puts them together. */
 ALWAYS_INLINE void split_columns(const ptrdiff_t count, ptrdiff_t n, ptrdiff_t rows, const real *x,
                                  real *restrict buffer) {
     for (ptrdiff_t i = 0; i < rows; i++) {
@@ -182,7 +182,8 @@ OUT_OF_LINE void numbers_at(ptrdiff_t rows, ptrdiff_t n, const int64_t *label, c
 }
 
 /* Take factor * amount from the number at the label of each row; without a label, or an amount, all numbers are 0. */
-OUT_OF_LINE void lessen_at(ptrdiff_t rows, ptrdiff_t n, const int64_t *label, const real *amount, real factor, real *x) {
+OUT_OF_LINE void lessen_at(ptrdiff_t rows, ptrdiff_t n, const int64_t *label, const real *amount, real factor,
+                           real *x) {
     for (ptrdiff_t i = 0; i < rows; i++, x += n) {
         if (amount[i] != 0 && label[i] >= 0 && label[i] < n) x[label[i]] -= factor * amount[i];
         else memset(x, 0, (size_t)n * sizeof(real));

@@ -3,9 +3,10 @@
  *
  * a = |x| = n pi/2 + r + low with |r| <= pi/4. pi/2 is the sum of four parts, of which the first three are so short
  * that n times them is exact (Cody and Waite 1980, ch. 8): each difference then loses what Knuth's two-sum finds again.
- * Beyond, r comes from the bits of 2/pi that matter for the exponent of a (M. H. Payne and R. N. Hanek, Radian reduction
- * for trigonometric functions, SIGNUM Newsletter 18, 1983): 192 of them, of which 126 are left behind the binary point,
- * and no more than 61 of these are 0 for any number of float64. The polynomials are fitted as those of elementary.h.
+ * Beyond, r comes from the bits of 2/pi that matter for the exponent of a (M. H. Payne and R. N. Hanek, Radian
+ * reduction for trigonometric functions, SIGNUM Newsletter 18, 1983): 192 of them, of which 126 are left behind the
+ * binary point, and no more than 61 of these are 0 for any number of float64. The polynomials are fitted as those of
+ * elementary.h.
  */
 #ifndef FASTNN_CIRCULAR_H
 #define FASTNN_CIRCULAR_H
@@ -67,7 +68,8 @@ ALWAYS_INLINE real sin_of(ReducedAngle angle) {
     return from_bits(to_bits(y) ^ (angle.quarters & 2) << (8 * sizeof(real) - 2));
 }
 
-/* sin(x + quarter pi/2) for |x| <= CIRCULAR_HIGHEST; quarter is 0, for sin, which keeps the sign of 0, or 1, for cos. */
+/* sin(x + quarter pi/2) for |x| <= CIRCULAR_HIGHEST; quarter is 0, for sin, which keeps the sign of 0, or 1, for
+ * cos. */
 ALWAYS_INLINE real circular(ReducedAngle angle, real x, int quarter) {
     angle.quarters += (real_word)quarter;
     real y = sin_of(angle);

@@ -23,10 +23,11 @@ ALWAYS_INLINE void copy_row(real *y, const real *x, ptrdiff_t n) {
     }
 }
 
-/* y (n, columns) = the rows x + index[i] * stride, which lie anywhere. Memory serves several rows at once: eight go side
- * by side, line by line, while the same line of the eight behind them is asked for. */
+/* y (n, columns) = the rows x + index[i] * stride, which lie anywhere. Memory serves several rows at once: eight go
+ * side by side, line by line, while the same line of the eight behind them is asked for. */
 #define ROWS_AT_ONCE 8
-ALWAYS_INLINE void gather(const real *x, ptrdiff_t stride, const int64_t *index, ptrdiff_t n, ptrdiff_t columns, real *y) {
+ALWAYS_INLINE void gather(const real *x, ptrdiff_t stride, const int64_t *index, ptrdiff_t n, ptrdiff_t columns,
+                          real *y) {
     const ptrdiff_t whole = columns / CACHE_LINE * CACHE_LINE, rest = columns - whole;
     ptrdiff_t i = 0;
     for (; columns >= 4 * CACHE_LINE && i + ROWS_AT_ONCE <= n; i += ROWS_AT_ONCE, y += ROWS_AT_ONCE * columns) {

@@ -100,7 +100,8 @@ ALWAYS_INLINE void map_loss(const LossRun *r, real (*f)(real, real, real, real),
     }
 }
 
-/* By a loop, where there is one: that takes a call for each piece, and little code. Else by f and g, which are inlined. */
+/* By a loop, where there is one: that takes a call for each piece, and little code. Else by f and g, which are
+ * inlined. */
 ALWAYS_INLINE int reduce(Loss s, int has_loop, void (*loop)(const LossRun *), real (*f)(real, real, real, real),
                          real (*g)(real, real, real, real)) {
     const ptrdiff_t size = s.rows * s.n, parts = s.of_rows ? s.parts : s.parts * s.n;

@@ -31,7 +31,8 @@ ALWAYS_INLINE real normal_of(uint32_t bits, uint32_t other) {
     return NOISE_ROOT(-2 * log_sum(reduce_log(to_bits(u) + LOG_OFFSET))) * v * POLYNOMIAL(v * v, HALF_TURNS);
 }
 
-/* y = f(x, a normal number, amount), for a row; y may be x. The second bits of a column are those of another row key. */
+/* y = f(x, a normal number, amount), for a row; y may be x. The second bits of a column are those of another row
+ * key. */
 ALWAYS_INLINE void with_noise(const real *x, real *y, ptrdiff_t n, uint64_t row_key, real amount,
                               real (*f)(real, real, real)) {
     const uint64_t next = mixed64(row_key);

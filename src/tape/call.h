@@ -57,16 +57,16 @@ struct Call {
     Body both;                /* what runs this call and the one behind it, where its tape has found that, or NULL */
     const CallBounds *bounds; /* of its numbers, or NULL */
     ptrdiff_t units;          /* into how many parts the computation can be split (rows of the outputs, as a rule) */
-    ptrdiff_t turn;           /* so many are independent, and come behind those of the turn before; 0: all of them are */
+    ptrdiff_t turn;           /* so many are independent, and come behind those of the turn before; 0: all are */
     ptrdiff_t grain;          /* how many of them are worth handing to another thread (about 5 us); 0: never */
     double nanoseconds;       /* about how long one of them takes, where grain is not 0 */
     int updates;              /* writes to parameters: from here on, a training step is completed */
-    Body of_rows;             /* computes the same rows of all outputs, of `rows`, from such rows of the inputs; or NULL */
+    Body of_rows;             /* computes the same rows of all outputs, of `rows`, from those of the inputs; or NULL */
     ptrdiff_t rows;
     Body of_parts;            /* computes units that lie behind each other in the memory of the outputs; or NULL */
     ptrdiff_t parts;
-    ptrdiff_t block;          /* not 0: outputs are sums over rows, of blocks of so many, whose sums are added in order: */
-    ptrdiff_t sum_bytes;      /* `of_rows` writes those of one block to `sums`, so many bytes, and `add` adds up `n_sums` */
+    ptrdiff_t block;          /* not 0: outputs are sums over rows, of blocks of so many, which are added in order: */
+    ptrdiff_t sum_bytes;      /* `of_rows` writes those of a block to `sums`, so many bytes, and `add` adds `n_sums` */
     char *sums;               /* of them, which lie there one behind the other: its units are the parts */
     ptrdiff_t n_sums;
     Body add;
@@ -89,9 +89,9 @@ static inline int call_in_bounds(const Call *call) {
     return 1;
 }
 
-/* Subnormal numbers, below 1.2e-38 in float, are 0 where an optimizer reads or writes them: means of gradients that have
- * become 0, as behind each relu that is never positive again, would shrink into them and stay there, and processors take
- * up to five times as long for a step among them. Returns what sets it back. */
+/* Subnormal numbers, below 1.2e-38 in float, are 0 where an optimizer reads or writes them: means of gradients that
+ * have become 0, as behind each relu that is never positive again, would shrink into them and stay there, and
+ * processors take up to five times as long for a step among them. Returns what sets it back. */
 static inline size_t subnormals_are_zero(void) {
 #if defined(__SSE2__) || defined(_M_X64)
     const unsigned before = _mm_getcsr();

@@ -1,7 +1,7 @@
 /* What an ndarray of NumPy and its dtype begin with, and what makes one: of its ABI, the same in NumPy 1 and 2.
  *
- * Reading it takes a fraction of what a buffer takes, of which NumPy makes texts and copies. What is read is of the moment:
- * once other Python code has run, shape and address may have changed.
+ * Reading it takes a fraction of what a buffer takes, of which NumPy makes texts and copies. What is read is of the
+ * moment: once other Python code has run, shape and address may have changed.
  */
 #ifndef FASTNN_NDARRAY_H
 #define FASTNN_NDARRAY_H

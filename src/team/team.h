@@ -1,15 +1,15 @@
 /* A team of threads that share out one task at a time: the leader publishes it, whoever is free claims the next chunk.
  *
- * A task is a range of units that is cut into chunks, which may be computed by any thread in any order: the leader takes
- * them from the front and the others from the back, so that in one task after another the same part of the memory is
- * mostly in the same core's cache. The leader never waits for a thread that has claimed nothing: a thread that sleeps,
- * or whose core is busy elsewhere, costs nothing but its help. It only waits for chunks that are being computed. Where
- * it had to wait for long, because somebody who computes one has lost the processor to another program, it works alone
- * for a while.
+ * A task is a range of units that is cut into chunks, which may be computed by any thread in any order: the leader
+ * takes them from the front and the others from the back, so that in one task after another the same part of the memory
+ * is mostly in the same core's cache. The leader never waits for a thread that has claimed nothing: a thread that
+ * sleeps, or whose core is busy elsewhere, costs nothing but its help. It only waits for chunks that are being
+ * computed. Where it had to wait for long, because somebody who computes one has lost the processor to another program,
+ * it works alone for a while.
  *
  * One word, the ticket, holds all that a claim depends on: which task it is (generation), and from where to where its
- * chunks are unclaimed. A claim is one compare-and-swap; it fails if any of the three has changed. What the task is about
- * is read behind a successful claim only: the leader replaces it when all chunks are done, not before.
+ * chunks are unclaimed. A claim is one compare-and-swap; it fails if any of the three has changed. What the task is
+ * about is read behind a successful claim only: the leader replaces it when all chunks are done, not before.
  */
 #ifndef FASTNN_TEAM_H
 #define FASTNN_TEAM_H
@@ -89,8 +89,8 @@ static inline uint64_t team_ticket(uint64_t generation, ptrdiff_t first, ptrdiff
 static inline ptrdiff_t team_first(uint64_t ticket) { return (ptrdiff_t)(ticket & 0xffff); }
 static inline ptrdiff_t team_behind(uint64_t ticket) { return (ptrdiff_t)(ticket >> 16 & 0xffff); }
 
-/* Where a chunk begins. Long ones begin at multiples of 16 units: 16 numbers are a cache line, of which two threads would
- * write parts, and passes over vectors that cross lines took up to 2.7 times as long. */
+/* Where a chunk begins. Long ones begin at multiples of 16 units: 16 numbers are a cache line, of which two threads
+ * would write parts, and passes over vectors that cross lines took up to 2.7 times as long. */
 static inline ptrdiff_t team_cut(const team *t, ptrdiff_t chunk) {
     /* whole and remainder: units * chunks could be too large a number */
     const ptrdiff_t whole = t->units / t->chunks, rest = t->units % t->chunks;
@@ -165,7 +165,8 @@ static inline void team_work(team *t, int number) {
             __atomic_store_n(&self->asleep, 1, __ATOMIC_RELAXED);
             __atomic_thread_fence(__ATOMIC_SEQ_CST);
             const uint64_t ticket = __atomic_load_n(&t->ticket, __ATOMIC_RELAXED);
-            const int called = team_first(ticket) < team_behind(ticket) || __atomic_load_n(&t->ending, __ATOMIC_RELAXED);
+            const int ending = __atomic_load_n(&t->ending, __ATOMIC_RELAXED);
+            const int called = team_first(ticket) < team_behind(ticket) || ending;
             /* where somebody has called and also seen the flag, the lock is being released: it has to be taken */
             if (!called || !__atomic_exchange_n(&self->asleep, 0, __ATOMIC_ACQ_REL)) {
                 PyThread_acquire_lock(self->bed, WAIT_LOCK);

@@ -1,8 +1,9 @@
 /* Whose turn it is to run Python, among threads that train side by side.
  *
- * A thread that sleeps until another gives the GIL back is mostly woken on that one's processor, and waits behind it for
- * milliseconds while others are idle. So they wait for each other awake before they ask for the GIL, for about as long as
- * Python runs between two fits. It is a hint: whoever has waited for long goes on, and asks for the GIL as ever.
+ * A thread that sleeps until another gives the GIL back is mostly woken on that one's processor, and waits behind it
+ * for milliseconds while others are idle. So they wait for each other awake before they ask for the GIL, for about as
+ * long as Python runs between two fits. It is a hint: whoever has waited for long goes on, and asks for the GIL as
+ * ever.
  */
 #ifndef FASTNN_TURN_H
 #define FASTNN_TURN_H
