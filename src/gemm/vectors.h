@@ -10,10 +10,12 @@
 
 #ifdef __GNUC__
 #define NOINLINE __attribute__((noinline))
+#define OUT_OF_LINE static __attribute__((noinline, unused))
 #define PREFETCH_TO_WRITE(address) __builtin_prefetch(address, 1, 3) /* into the first-level cache */
 #define IN_ORDER(pointer) __asm__("" : "+r"(pointer)) /* else GCC computes all row addresses at once and spills them */
 #else
 #define NOINLINE
+#define OUT_OF_LINE static
 #define PREFETCH_TO_WRITE(address) (void)(address)
 #define IN_ORDER(pointer) (void)(pointer)
 #endif
@@ -104,16 +106,22 @@ typedef __m256i vec_mask;
 #define MASKED_LOADS 0
 #define vec_first(count) (count)
 typedef ptrdiff_t vec_mask;
-ALWAYS_INLINE vec vec_load_first(const real *p, vec_mask count) {
-    if (LIKELY(count == LANES)) return vec_load(p);
+OUT_OF_LINE vec load_lanes(const real *p, ptrdiff_t count) {
     real lanes[VECTOR_BYTES / sizeof(real)] = {0};
     for (ptrdiff_t lane = 0; lane < count; lane++) lanes[lane] = p[lane];
     return vec_load(lanes);
 }
-ALWAYS_INLINE void vec_store_first(real *p, vec v, vec_mask count) {
+OUT_OF_LINE void store_lanes(real *p, vec v, ptrdiff_t count) {
     real lanes[VECTOR_BYTES / sizeof(real)];
     vec_store(lanes, v);
     for (ptrdiff_t lane = 0; lane < count; lane++) p[lane] = lanes[lane];
+}
+ALWAYS_INLINE vec vec_load_first(const real *p, vec_mask count) {
+    return LIKELY(count == LANES) ? vec_load(p) : load_lanes(p, count);
+}
+ALWAYS_INLINE void vec_store_first(real *p, vec v, vec_mask count) {
+    if (LIKELY(count == LANES)) vec_store(p, v);
+    else store_lanes(p, v, count);
 }
 #endif
 
