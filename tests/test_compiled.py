@@ -93,7 +93,7 @@ LOOPS = {"sgd_body": 4, "rmsprop_body": 4, "scale_columns_body": 3, "layer_norm_
 TWO_WAYS = {"log_cosh_loop", "focal_loop", "binary_focal_loop"}
 
 # Half a vector, in which four rows of chunks are transposed at a time
-NARROWER = {"product_of_few_columns": "ymm"}
+NARROWER = {"product_of_few_columns": "ymm", "behind_relu": "ymm"}
 
 # Nets train side by side in float32, with AVX2 or more: what else this is compiled for is few instructions.
 SIDE_BY_SIDE = {"lane_mean", "lane_cross_entropy"}

@@ -6,7 +6,7 @@
 
 /* As in tile.c. */
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-unswitch-loops", "no-version-loops-for-strides", "no-tree-vectorize")
+#pragma GCC optimize("no-unswitch-loops", "no-version-loops-for-strides")
 #endif
 
 #ifdef GROUP
@@ -31,11 +31,14 @@ ALWAYS_INLINE group group_rectified(group x) {
     return (group)((__typeof__(x_is_not))x & ~x_is_not);
 }
 
-/* The next CHUNK terms of groups of rows of a. */
-ALWAYS_INLINE void next_terms(const int groups, const real *a, ptrdiff_t a_row, group_double term[CHUNK][GROUPS]) {
+/* The next CHUNK terms of groups of rows of a; of few groups, the second one begins `second` behind the first. */
+ALWAYS_INLINE void next_terms(const int groups, const real *a, ptrdiff_t second, ptrdiff_t a_row,
+                              group_double term[CHUNK][GROUPS]) {
+    const real *const first = a;
     UNROLL for (int g = 0; g < groups; g++, a += (GROUP - CHUNK) * a_row) {
         group_single row[CHUNK];
         group_double column[CHUNK];
+        if (groups == FEW_GROUPS && g > 0) a = first + second;
         UNROLL for (int r = 0; r < CHUNK; r++, a += a_row) {
             row[r] = two_chunks(a, a + (GROUP - CHUNK) * a_row);
             IN_ORDER(a);
@@ -46,89 +49,93 @@ ALWAYS_INLINE void next_terms(const int groups, const real *a, ptrdiff_t a_row, 
 }
 
 /* The same where it need not be fast. */
-static NOINLINE void last_terms(int groups, const real *a, ptrdiff_t a_row, group_double term[CHUNK][GROUPS]) {
-    if (groups == GROUPS) next_terms(GROUPS, a, a_row, term);
-    else next_terms(FEW_GROUPS, a, a_row, term);
+static NOINLINE void last_terms(int groups, const real *a, ptrdiff_t second, ptrdiff_t a_row,
+                                group_double term[CHUNK][GROUPS]) {
+    if (groups == GROUPS) next_terms(GROUPS, a, second, a_row, term);
+    else next_terms(FEW_GROUPS, a, second, a_row, term);
 }
 
 /* One term of all chains. */
-ALWAYS_INLINE void add_term(const int columns, const int groups, const group_double term[GROUPS], const real *b,
-                            const ptrdiff_t b_at[FEW_COLUMNS], group sum[GROUPS][FEW_COLUMNS]) {
+ALWAYS_INLINE void add_term(const int columns, const int groups, ptrdiff_t n, const group_double term[GROUPS],
+                            const real *b, ptrdiff_t b_col, group sum[GROUPS][FEW_COLUMNS]) {
     UNROLL for (int j = 0; j < columns; j++) {
-        const group number = b[b_at[j]] - (group){0};
+        const group number = b[smaller(j, n - 1) * b_col] - (group){0};
         UNROLL for (int g = 0; g < groups; g++) sum[g][j] = group_fma((group)term[g], number, sum[g][j]);
     }
 }
 
-typedef real Sums[FEW_COLUMNS][ROWS];
-
-/* The sums of the rows of `groups` from i on; of more than n columns, the last one again. */
-ALWAYS_INLINE void few_columns(const int columns, const int groups, ptrdiff_t i, ptrdiff_t first, ptrdiff_t n,
-                               const Product *p, Sums sums) {
-    const real *a = p->a + i * p->a_row, *b = p->b + first * p->b_col;
-    group sum[GROUPS][FEW_COLUMNS];
-    ptrdiff_t left = p->k, b_at[FEW_COLUMNS];
-    UNROLL for (int j = 0; j < columns; j++) b_at[j] = smaller(j, n - 1) * p->b_col;
-    UNROLL for (int g = 0; g < groups; g++) UNROLL for (int j = 0; j < columns; j++) sum[g][j] = (group){0};
-    for (; left >= CHUNK; left -= CHUNK, a += CHUNK) {
-        group_double term[CHUNK][GROUPS];
-        next_terms(groups, a, p->a_row, term);
-        UNROLL for (int q = 0; q < CHUNK; q++, b += p->b_row) add_term(columns, groups, term[q], b, b_at, sum);
-    }
-    if (left > 0) { /* of a chunk that begins among terms of the one before it */
-        group_double term[CHUNK][GROUPS];
-        last_terms(groups, a + left - CHUNK, p->a_row, term);
-        for (; left > 0; left--, b += p->b_row) add_term(columns, groups, term[CHUNK - left], b, b_at, sum);
-    }
-    UNROLL for (int j = 0; j < columns; j++) {
-        UNROLL for (int g = 0; g < groups; g++) memcpy(sums[j] + g * GROUP, &sum[g][j], sizeof(group));
-    }
-}
-
-/* What comes behind the sums of n columns, and their way into c. */
-static NOINLINE void end_columns(ptrdiff_t groups, ptrdiff_t i, ptrdiff_t first, ptrdiff_t n, const Product *p, Sums sums) {
-    const real *saved = p->saved ? p->saved + i * p->c_row + first : NULL;
-    real *c = p->c + i * p->c_row + first;
-    for (ptrdiff_t j = 0; (p->bias || p->relu) && j < n; j++) {
-        const group bias = (p->bias ? p->bias[first + j] : -REAL(0.0)) - (group){0}; /* -0 changes no sum */
-        for (ptrdiff_t g = 0; g < groups; g++) {
-            group sum;
+/* sums = 0 where relu's output, which is `saved`, is not positive; the second group begins at row `second`. */
+static NOINLINE void behind_relu(int groups, ptrdiff_t second, ptrdiff_t n, const real *saved, ptrdiff_t apart,
+                                 real sums[FEW_COLUMNS][ROWS]) {
+    for (int g = 0; g < groups; g++, saved += (g == 1 ? second : GROUP) * apart) {
+        for (ptrdiff_t j = 0; j < n; j++) {
+            group y = {0}, sum;
+            UNROLL for (int r = 0; r < GROUP; r++) y[r] = saved[r * apart + j];
             memcpy(&sum, sums[j] + g * GROUP, sizeof(group));
-            sum = sum + bias;
-            if (p->relu) sum = group_rectified(sum);
+            __typeof__(y > y) y_is = y > (group){0};
+            sum = (group)((__typeof__(y_is))sum & y_is);
             memcpy(sums[j] + g * GROUP, &sum, sizeof(group));
         }
     }
-    for (ptrdiff_t j = 0; j < n; j++) {
-        real *to = c + j;
-        if (saved) {
-            const real *y = saved + j;
-            for (int r = 0; r < groups * GROUP; r++, to += p->c_row, y += p->c_row) *to = *y > 0 ? sums[j][r] : 0;
-        } else {
-            UNROLL for (int r = 0; r < groups * GROUP; r++, to += p->c_row) *to = sums[j][r];
+}
+
+/* n columns of c, in `groups` of rows from i on, of which the second begins at i + second. Of more columns, the last
+ * one is computed again. */
+ALWAYS_INLINE void few_columns(const int columns, const int groups, ptrdiff_t i, ptrdiff_t second, ptrdiff_t first,
+                               ptrdiff_t n, const Product *p) {
+    const real *a = p->a + i * p->a_row, *b = p->b + first * p->b_col;
+    const real *saved = p->saved ? p->saved + i * p->c_row + first : NULL;
+    group sum[GROUPS][FEW_COLUMNS];
+    real sums[FEW_COLUMNS][ROWS], *c = p->c + i * p->c_row + first;
+    ptrdiff_t left = p->k;
+    UNROLL for (int g = 0; g < groups; g++) UNROLL for (int j = 0; j < columns; j++) sum[g][j] = (group){0};
+    for (; left >= CHUNK; left -= CHUNK, a += CHUNK) {
+        group_double term[CHUNK][GROUPS];
+        next_terms(groups, a, second * p->a_row, p->a_row, term);
+        UNROLL for (int q = 0; q < CHUNK; q++, b += p->b_row) add_term(columns, groups, n, term[q], b, p->b_col, sum);
+    }
+    if (left > 0) { /* of a chunk that begins among terms of the one before it */
+        group_double term[CHUNK][GROUPS];
+        last_terms(groups, a + left - CHUNK, second * p->a_row, p->a_row, term);
+        for (; left > 0; left--, b += p->b_row) {
+            add_term(columns, groups, n, term[CHUNK - left], b, p->b_col, sum);
         }
+    }
+    UNROLL for (int j = 0; j < columns; j++) {
+        const group bias = (p->bias ? p->bias[first + smaller(j, n - 1)] : -REAL(0.0)) - (group){0}; /* -0: no change */
+        UNROLL for (int g = 0; g < groups; g++) {
+            sum[g][j] = sum[g][j] + bias;
+            if (p->relu) sum[g][j] = group_rectified(sum[g][j]);
+            memcpy(sums[j] + g * GROUP, &sum[g][j], sizeof(group));
+        }
+    }
+    if (saved) behind_relu(groups, second, n, saved, p->c_row, sums);
+    for (int r = 0; r < groups * GROUP; r++, c += p->c_row) {
+        if (groups == FEW_GROUPS && r == GROUP) c += (second - GROUP) * p->c_row;
+        UNROLL for (int j = 0; j < n; j++) c[j] = sums[j][r];
     }
 }
 
 GEMM_API NOINLINE int product_of_few_columns(const Product *p, ptrdiff_t first, ptrdiff_t n) {
-    /* some rows are computed twice */
-    if (n > FEW_COLUMNS || p->a_col != 1 || p->a_rows || p->update || p->m < ROWS || p->k < CHUNK) return 0;
-    for (ptrdiff_t i = 0; i < p->m; i += ROWS) {
-        const ptrdiff_t groups = p->m - i <= FEW_GROUPS * GROUP ? FEW_GROUPS : GROUPS;
-        const ptrdiff_t begin = smaller(i, p->m - groups * GROUP);
-        Sums sums;
-        switch (groups == GROUPS ? n : 0) {
-#define CASE(columns) case columns: few_columns(columns, GROUPS, begin, first, columns, p, sums); break;
-            case 0: few_columns(FEW_COLUMNS, FEW_GROUPS, begin, first, n, p, sums); break;
+    const ptrdiff_t m = p->m, few = FEW_GROUPS * GROUP;
+    if (n > FEW_COLUMNS || p->a_col != 1 || p->a_rows || p->update || p->k < CHUNK) return 0;
+    if (m <= GROUP || (m > few && m <= 3 * GROUP && n <= 2)) return 0;
+    for (ptrdiff_t i = 0, rows; i < m; i += rows) { /* some are computed twice */
+        rows = m < ROWS || m - i <= few ? few : ROWS;
+        switch (rows == ROWS ? n : 0) {
+#define CASE(columns) case columns: few_columns(columns, GROUPS, smaller(i, m - ROWS), GROUP, first, columns, p); break;
             CASE(1) CASE(2) CASE(3)
 #if FEW_COLUMNS == 4
             CASE(4)
 #endif
 #undef CASE
+            case 0: {
+                const ptrdiff_t begin = smaller(i, m - GROUP), second = smaller(GROUP, m - GROUP - begin);
+                few_columns(FEW_COLUMNS, FEW_GROUPS, begin, second, first, n, p);
+            }
         }
-        end_columns(groups, begin, first, n, p, sums);
     }
-    finish(p, 0, first, p->m, n);
+    finish(p, 0, first, m, n);
     return 1;
 }
 #else
