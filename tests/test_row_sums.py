@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cases import CASES, Arguments, Case, arrays, assert_close, copied, kernel, random, scale_of, shapes_of
 
-from fastnn import Tape
+from fastnn import Tape, reference
 from fastnn._core.team import Team
 from fastnn.reference.bfloat16 import SUM_BLOCK
 
@@ -176,3 +176,68 @@ def test_embeddings_add_chains_of_the_rows_of_a_code(rows, side_by_side):
     kernel("sgd", np.float32)(table.reshape(-1), expected.reshape(-1), None, lr)
     kernel("embedding_sgd", np.float32)(x, arguments["dy"], stepped, lr)
     np.testing.assert_array_equal(stepped, table)
+
+
+# Sums along a row
+
+LONG = 4_000_000  # columns: a chain in each of 16 lanes would be of 250,000
+
+
+def flat(case: Case, n: int) -> Arguments:
+    """Arguments of one row, none of whose terms is much larger than the others, and of whose sums none stays small."""
+    rng, shapes = random(1, n), shapes_of(case)
+    arguments = case.make(1, n, np.float32, rng)
+    for name, value in arrays(arguments).items():
+        if shapes[name] == ("rows", "n") and name not in case.outputs:
+            value[...] = rng.random(value.shape)
+    if "backward" in case.op and "y" in arguments:
+        getattr(reference, case.op.replace("backward", "forward"))(rng.random((1, n)), arguments["y"])
+    if "t" in arguments:
+        arguments["t"] /= arguments["t"].sum()
+    return arguments
+
+
+def of_columns(case: Case) -> list[str]:
+    """The outputs with columns of which most depend on a number of another column."""
+    shapes = shapes_of(case)
+    few = case.make(1, 40, np.float32, random(1, 40))
+    kinds = {shapes[name] for name in arrays(few)}
+    if case.variant == "bf16" or ("rows", "n") not in kinds or not kinds <= {(), ("rows",), ("n",), ("rows", "n")}:
+        return []
+    few, found = flat(case, 40), set()
+    once = copied(few)
+    case.kernel(np.float32)(**once)
+    for name in arrays(few).keys() - {*case.outputs}:
+        if shapes[name] == ("rows", "n"):
+            other = copied(few)
+            other[name][0, 3] += 100
+            case.kernel(np.float32)(**other)
+            for output in arrays(once).keys() & {*case.outputs}:
+                if shapes[output] == ("rows", "n") and once[output].dtype == np.float32:
+                    differ = np.delete(once[output] != other[output], 3, axis=1)
+                    found |= {output} if differ.mean() > 0.5 else set()
+    return sorted(found)
+
+
+ALONG = [case for case in CASES if of_columns(case)]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("case", ALONG, ids=str)
+def test_sums_along_long_rows_are_as_exact_as_along_short_ones(case):
+    assert off(case, LONG) <= 4 * max(off(case, 1000), float(np.finfo(np.float32).eps))
+
+
+def off(case: Case, n: int) -> float:
+    """By how much the outputs of a row of so many columns are off, at most, in parts of the largest number."""
+    arguments = flat(case, n)
+    expected, got = in_double(case, arguments), copied(arguments)
+    case.kernel(np.float32)(**got)
+    return max(
+        float(np.abs(got[name] - expected[name]).max() / np.abs(expected[name]).max()) for name in of_columns(case)
+    )
+
+
+def test_what_sums_along_rows_is_known():
+    forms = {"softmax_forward", "softmax_backward", "log_softmax_backward", "layer_norm_backward"}
+    assert forms <= {case.op for case in ALONG}

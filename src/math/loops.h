@@ -123,6 +123,11 @@ ALWAYS_INLINE void map_pairs(const real *x, const real *y, real *z, ptrdiff_t n,
     map_pair_rows(x, y, z, row, alpha, f);
 }
 
+/* In float32, a chain of millions of terms stands still: sums of more than SUM_TERMS terms are added in double. Those
+ * ways are of their own, so that what is usual waits for nothing. */
+#define SUM_TERMS (1024 * REDUCTION_LANES)
+ALWAYS_INLINE int is_long(ptrdiff_t n) { return !FASTNN_DOUBLE && n > SUM_TERMS; }
+
 /* The sum of f(x, y) over n elements. */
 ALWAYS_INLINE real sum_pairs(const real *x, const real *y, ptrdiff_t n, real (*f)(real, real)) {
     real lanes[REDUCTION_LANES] = {0}, total = 0;
