@@ -24,11 +24,6 @@ cdef extern from "math/normalization.h":
         const real *x, const real *dy, const real *scale, Py_ssize_t n, real mean, real inverse, real *sum,
         real *product
     ) noexcept nogil
-    void sum_long_row_gradients(
-        const real *x, const real *dy, const real *scale, Py_ssize_t n, real mean, real inverse, real *sum,
-        real *product
-    ) noexcept nogil
-    bint is_long(Py_ssize_t n) noexcept nogil
     void row_gradients(
         const real *x, const real *dy, const real *scale, real *dx, Py_ssize_t n, real mean, real factor, real shift,
         real slope
@@ -343,10 +338,7 @@ cdef int layer_norm_backward_body(const Call *call, Py_ssize_t begin, Py_ssize_t
         at, inverse = i * s.n, inverses[i]
         if s.mean is not NULL:
             mean = means[i]
-        if is_long(s.n):
-            sum_long_row_gradients(s.x + at, s.dy + at, s.scale, s.n, mean, inverse, &total, &product)
-        else:
-            sum_row_gradients(s.x + at, s.dy + at, s.scale, s.n, mean, inverse, &total, &product)
+        sum_row_gradients(s.x + at, s.dy + at, s.scale, s.n, mean, inverse, &total, &product)
         if s.mean is NULL:
             total = 0
         row_gradients(

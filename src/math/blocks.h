@@ -106,23 +106,16 @@ ALWAYS_INLINE void block_maximum(Block b, const real *x, real *largest) {
     else *largest = maximum(x, b.n);
 }
 
-/* The sum of f(x, y) over many elements. */
-ALWAYS_INLINE real sum_long(const real *x, const real *y, ptrdiff_t n, real (*f)(real, real)) {
-    enum { TERMS = 256 };
-    real terms[TERMS];
-    double sum = 0;
-    for (ptrdiff_t begin = 0; begin < n; begin += TERMS) {
-        const ptrdiff_t length = n - begin < TERMS ? n - begin : TERMS;
-        for (ptrdiff_t i = 0; i < length; i++) terms[i] = f(x[begin + i], y[begin + i]);
-        sum += sum_double(terms, length);
-    }
-    return (real)sum;
+ALWAYS_INLINE real first_of_pair(real x, real y) {
+    (void)y;
+    return x;
 }
 
+/* The sum of f(x, y) over each row: of the first of them, or of products. */
 ALWAYS_INLINE void block_sum(Block b, const real *x, const real *y, real *total, real (*f)(real, real)) {
     const ptrdiff_t lanes = whole_lanes(b);
     if (!b.in_columns) {
-        *total = is_long(b.n) ? sum_long(x, y, b.n, f) : sum_pairs(x, y, b.n, f);
+        *total = is_long(b.n) ? sum_long(x, f == first_of_pair ? NULL : y, b.n) : sum_pairs(x, y, b.n, f);
         return;
     }
     for (ptrdiff_t i = 0; i < lanes; i++) total[i] = 0;
@@ -143,11 +136,6 @@ ALWAYS_INLINE void block_map(Block b, const real *x, const real *alpha, real *y,
     }
 }
 
-ALWAYS_INLINE real first_of_pair(real x, real y) {
-    (void)y;
-    return x;
-}
-
 /* y = f(x, alpha of the row), and its sum over each row. y may be NULL where the block is one row in place. */
 ALWAYS_INLINE void block_map_and_sum(Block b, const real *x, const real *alpha, real *y, real *total,
                                      real (*f)(real, real)) {
@@ -155,7 +143,7 @@ ALWAYS_INLINE void block_map_and_sum(Block b, const real *x, const real *alpha, 
     if (b.in_columns || y) {
         block_map(b, x, alpha, y, f);
         if (!b.in_columns) {
-            *total = is_long(b.n) ? (real)sum_double(y, b.n) : sum_pairs(y, y, b.n, first_of_pair);
+            block_sum(b, y, y, total, first_of_pair);
             return;
         }
         for (ptrdiff_t i = 0; i < b.lanes; i += LANES) { /* in registers: narrow blocks wait for what they store */
@@ -166,18 +154,12 @@ ALWAYS_INLINE void block_map_and_sum(Block b, const real *x, const real *alpha, 
         return;
     }
     real terms[TERMS];
-    double sum = 0; /* of many blocks */
     *total = 0;
     for (ptrdiff_t begin = 0; begin < b.n; begin += TERMS) {
         ptrdiff_t length = b.n - begin < TERMS ? b.n - begin : TERMS;
         map(x + begin, terms, length, *alpha, f);
         *total += sum_pairs(terms, terms, length, first_of_pair);
-        if (is_long(b.n)) {
-            sum += *total;
-            *total = 0;
-        }
     }
-    if (is_long(b.n)) *total = (real)sum;
 }
 
 /* z = f(x, y, alpha of the row) */

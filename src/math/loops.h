@@ -123,8 +123,7 @@ ALWAYS_INLINE void map_pairs(const real *x, const real *y, real *z, ptrdiff_t n,
     map_pair_rows(x, y, z, row, alpha, f);
 }
 
-/* In float32, a chain of millions of terms stands still: sums of more than SUM_TERMS terms are added in double. Those
- * ways are of their own, so that what is usual waits for nothing. */
+/* In float32, a chain of millions of terms stands still: sums of more than SUM_TERMS terms are added in double. */
 #define SUM_TERMS (1024 * REDUCTION_LANES)
 ALWAYS_INLINE int is_long(ptrdiff_t n) { return !FASTNN_DOUBLE && n > SUM_TERMS; }
 
@@ -210,6 +209,14 @@ ALWAYS_INLINE double size_of(double x) {
 /* The sum of n elements, in double. */
 OUT_OF_LINE double sum_double(const real *x, ptrdiff_t n) {
     return sum_in_double(x, n, value_of);
+}
+
+/* The sum of many elements, or, with y, of products; a function of its own, so that what is usual waits for nothing. */
+OUT_OF_LINE real sum_long(const real *x, const real *y, ptrdiff_t n) {
+    double sum = 0;
+    if (!y) return (real)sum_double(x, n);
+    for (ptrdiff_t i = 0; i < n; i++) sum += (double)x[i] * y[i];
+    return (real)sum;
 }
 
 /* The sum of the squares of n elements, in double. */

@@ -91,20 +91,6 @@ ALWAYS_INLINE void sum_row_gradients(const real *x, const real *dy, const real *
     }
 }
 
-/* The same of many elements, block by block. */
-OUT_OF_LINE void sum_long_row_gradients(const real *x, const real *dy, const real *scale, ptrdiff_t n, real mean,
-                                        real inverse, real *sum, real *product) {
-    double all = 0, all_products = 0;
-    for (ptrdiff_t i = 0; i < n; i += SUM_TERMS) {
-        const ptrdiff_t length = n - i < SUM_TERMS ? n - i : SUM_TERMS;
-        sum_row_gradients(x + i, dy + i, scale + i, length, mean, inverse, sum, product);
-        all += *sum;
-        all_products += *product;
-    }
-    *sum = (real)all;
-    *product = (real)all_products;
-}
-
 /* dx = factor * (dy * scale - shift - (x - mean) * slope); dx may be dy */
 ALWAYS_INLINE void row_gradients(const real *x, const real *dy, const real *scale, real *dx, ptrdiff_t n, real mean,
                                  real factor, real shift, real slope) {
