@@ -211,14 +211,6 @@ OUT_OF_LINE double sum_double(const real *x, ptrdiff_t n) {
     return sum_in_double(x, n, value_of);
 }
 
-/* The sum of many elements, or, with y, of products; a function of its own, so that what is usual waits for nothing. */
-OUT_OF_LINE real sum_long(const real *x, const real *y, ptrdiff_t n) {
-    double sum = 0;
-    if (!y) return (real)sum_double(x, n);
-    for (ptrdiff_t i = 0; i < n; i++) sum += (double)x[i] * y[i];
-    return (real)sum;
-}
-
 /* The sum of the squares of n elements, in double. */
 ALWAYS_INLINE double sum_squares(const real *x, ptrdiff_t n) {
     return sum_in_double(x, n, square_of);
@@ -236,6 +228,16 @@ ALWAYS_INLINE double sum_pairs_double(const real *x, const real *y, ptrdiff_t n,
         total += sum_double(terms, length);
     }
     return total;
+}
+
+ALWAYS_INLINE real product_of_pair(real x, real y, real alpha) {
+    (void)alpha;
+    return x * y;
+}
+
+/* The sum of many elements, or, with y, of products; a function of its own, so that what is usual waits for nothing. */
+OUT_OF_LINE real sum_long(const real *x, const real *y, ptrdiff_t n) {
+    return (real)(y ? sum_pairs_double(x, y, n, 0, product_of_pair) : sum_double(x, n));
 }
 
 #endif
