@@ -125,7 +125,7 @@ ALWAYS_INLINE void map_pairs(const real *x, const real *y, real *z, ptrdiff_t n,
 
 /* In float32, a chain of millions of terms stands still: sums of more than SUM_TERMS terms are added in double. */
 #define SUM_TERMS (1024 * REDUCTION_LANES)
-ALWAYS_INLINE int is_long(ptrdiff_t n) { return !FASTNN_DOUBLE && n > SUM_TERMS; }
+ALWAYS_INLINE int is_long(ptrdiff_t n) { return !FASTNN_DOUBLE && !LIKELY(n <= SUM_TERMS); }
 
 /* The sum of f(x, y) over n elements. */
 ALWAYS_INLINE real sum_pairs(const real *x, const real *y, ptrdiff_t n, real (*f)(real, real)) {
