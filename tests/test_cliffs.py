@@ -198,7 +198,7 @@ def test_few_recordings_are_kept_however_many_there_were():
         net.forward(x[:n])
         net.predict(x[:n])
         net.fit(x[:n], t[:n], epochs=1, batch_size=None)
-    (training,) = [cell[0] for _, cell in net._trainer._trainings._kept]
+    (training,) = [cell[0] for _, cell in net._trainer._trainings.kept]
     assert len(training._plans) == 2
     for one in training._plans.values():
         assert len(one._recorded) == SIZES_KEPT
@@ -213,7 +213,7 @@ def test_few_trainings_are_kept_however_many_there_were():
     gone = ref(losses[0])
     for loss in losses:
         net.train_batch(X[:8], T[:8], loss=loss, optimizer=ADAM)
-    assert len(net._trainer._trainings._kept) == 8
+    assert len(net._trainer._trainings.kept) == 8
     del losses, loss
     assert gone() is None
 
@@ -241,7 +241,7 @@ def test_a_training_that_is_not_in_use_keeps_no_large_memory(monkeypatch):
     net = net_of()
     for loss in ("mse", "mae"):
         net.train_batch(X[:8], T[:8], loss=loss)
-    first, second = (cell[0] for _, cell in net._trainer._trainings._kept)
+    first, second = (cell[0] for _, cell in net._trainer._trainings.kept)
     assert len(first._plans) == len(second._plans) == 1
     monkeypatch.setattr(step, "_BYTES_ASIDE", 1000)
     net.train_batch(X[:8], T[:8], loss="mse")
@@ -384,7 +384,7 @@ def test_a_net_that_could_not_be_built_has_nothing_recorded():
     with pytest.raises(ValueError, match="y"):
         net.train_batch(X, T[:, :1], loss="mse")
     assert not net.built
-    assert not net._trainer._trainings._kept
+    assert not net._trainer._trainings.kept
     assert net.train_batch(X[:, :2], T, loss="mse") > 0
 
 

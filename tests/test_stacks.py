@@ -131,7 +131,7 @@ print(resident() - before < 20e6)
         script = f"""
 import resource
 dtype = np.{dtype}
-calls = products((64, 1024, 1024), dtype) + (sums(dtype) if dtype is np.float32 else [])
+calls = products((64, 1024, 2048), dtype) + (sums(dtype) if dtype is np.float32 else [])
 recorded = [(op, dtype, copied(arguments)) for op, arguments in calls]
 tapes = [Tape() for _ in recorded]
 for tape, (op, dtype, arguments) in zip(tapes, recorded):
