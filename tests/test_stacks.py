@@ -110,7 +110,7 @@ if sys.platform == "linux":  # elsewhere a limit on memory does not hold, or nob
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096
 
-sizes = (60, 1024, 1024)
+sizes = (60, 1024, 2048)
 op, arguments = products(sizes, np.float32)[0]
 for _ in range(10):
     in_thread(call, op, np.float32, arguments)
