@@ -116,6 +116,22 @@ ALWAYS_INLINE void few_columns(const int columns, const int groups, ptrdiff_t i,
     }
 }
 
+/* With 16 registers each in a function of its own: in one for all, GCC 12 keeps sums of three columns in memory. */
+#if TILE_ROWS == 6
+#define OWN static NOINLINE
+#else
+#define OWN ALWAYS_INLINE
+#endif
+#define OF(columns) \
+    OWN void columns_##columns(ptrdiff_t i, ptrdiff_t first, const Product *p) { \
+        few_columns(columns, GROUPS, i, GROUP, first, columns, p); \
+    }
+OF(1) OF(2) OF(3)
+#if FEW_COLUMNS == 4
+OF(4)
+#endif
+#undef OF
+
 GEMM_API NOINLINE int product_of_few_columns(const Product *p, ptrdiff_t first, ptrdiff_t n) {
     const ptrdiff_t m = p->m, few = FEW_GROUPS * GROUP;
     if (n > FEW_COLUMNS || p->a_col != 1 || p->a_rows || p->update || p->k < CHUNK) return 0;
@@ -124,7 +140,7 @@ GEMM_API NOINLINE int product_of_few_columns(const Product *p, ptrdiff_t first, 
     for (ptrdiff_t i = 0, rows; i < m; i += rows) { /* some are computed twice */
         rows = m < ROWS || m - i <= few ? few : ROWS;
         switch (rows == ROWS ? n : 0) {
-#define CASE(columns) case columns: few_columns(columns, GROUPS, smaller(i, m - ROWS), GROUP, first, columns, p); break;
+#define CASE(columns) case columns: columns_##columns(smaller(i, m - ROWS), first, p); break;
             CASE(1) CASE(2) CASE(3)
 #if FEW_COLUMNS == 4
             CASE(4)

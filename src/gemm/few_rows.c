@@ -1,4 +1,4 @@
-/* One to four rows of a meet a large b, which comes from memory fastest from end to end of a few rows: the columns of a
+/* Up to MOST_STREAMED rows of a meet a large b, which comes from memory fastest from end to end of a few rows: the columns of a
  * tile are a small part of each row, on another page each time. Meanwhile c stays in the first-level cache. */
 #include "products.h"
 #include "vectors.h"
@@ -8,8 +8,8 @@
 #pragma GCC optimize("Os", "no-tree-vectorize", "no-ipa-cp")
 #endif
 
-#define STREAMED_ROWS 8        /* of b at most: each times one of c is a number of a in a register */
-#define STREAMED_BYTES 16384   /* of c */
+#define STREAMED_ROWS 8      /* of b at most: each times one of c is a number of a in a register */
+#define STREAMED_BYTES 16384 /* of c */
 
 /* Few columns, or few terms, of what follows: c (rows, n) += a (rows, count) @ b (count, n). */
 static NOINLINE void stream_rest(ptrdiff_t rows, ptrdiff_t count, ptrdiff_t n, const Tile *t) {
@@ -30,17 +30,17 @@ static NOINLINE void stream_rest(ptrdiff_t rows, ptrdiff_t count, ptrdiff_t n, c
 /* The n columns of c that t begins with: the chains go on with `count` rows of b, side by side. */
 ALWAYS_INLINE void stream(const int rows, const int count, ptrdiff_t m, ptrdiff_t n, Tile *t) {
     const ptrdiff_t whole = n / LANES * LANES, a_col = t->a_col, b_row = t->b_row;
-    real *c[FEWEST_ROWS];
+    real *c[MOST_STREAMED];
     UNROLL for (int i = 0; i < rows; i++) c[i] = t->c + smaller(i, m - 1) * t->c_row; /* the last one twice perhaps */
     for (ptrdiff_t i = 0; i < m; i++) memset(c[i], 0, n * sizeof(real));
     for (; t->k >= count; t->k -= count, t->a += count * a_col, t->b += count * b_row) {
-        vec s[FEWEST_ROWS][STREAMED_ROWS];
+        vec s[MOST_STREAMED][STREAMED_ROWS];
         UNROLL for (int i = 0; i < rows; i++) {
             const real *const a = t->a + smaller(i, m - 1) * t->a_row;
             UNROLL for (int q = 0; q < count; q++) s[i][q] = vec_broadcast(a[q * a_col]);
         }
         for (ptrdiff_t j = 0; j < whole; j += LANES) {
-            vec sum[FEWEST_ROWS];
+            vec sum[MOST_STREAMED];
             UNROLL for (int i = 0; i < rows; i++) sum[i] = vec_load(c[i] + j);
             UNROLL for (int q = 0; q < count; q++) {
                 const vec x = vec_load(t->b + q * b_row + j);

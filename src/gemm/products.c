@@ -446,7 +446,7 @@ GEMM_API NOINLINE int product_of_chains(const Product *p) {
         if (sum_rows(p) != 0) return CALL_NO_MEMORY; /* just before they are needed in the cache */
         if (m <= 0) return 0;
     }
-    if (m <= FEWEST_ROWS && n >= 8 * LANES && p->b_col == 1 && !by_index && !p->update && product_of_few_rows(p)) {
+    if (m <= MOST_STREAMED && n >= 8 * LANES && p->b_col == 1 && !by_index && !p->update && product_of_few_rows(p)) {
         return 0;
     }
     if (k == 1 && p->b_col == 1 && !p->a_rows && !p->bias) {
@@ -464,7 +464,7 @@ GEMM_API NOINLINE int product_of_chains(const Product *p) {
      * quarter of float and none of double. */
     const ptrdiff_t few = n % LANES, of_float = HALF ? LANES / 4 : LANES / 2, of_double = HALF ? 0 : LANES / 8;
     const ptrdiff_t most = p->a_row == 1 ? LANES * 3 / 4 : FASTNN_DOUBLE ? of_double : of_float;
-    if (few > 0 && few <= FEW_COLUMNS && m >= 8 && product_of_few_columns(p, n - few, few)) {
+    if (few > 0 && few <= FEW_COLUMNS && m >= FEW_COLUMNS_ROWS && product_of_few_columns(p, n - few, few)) {
         n -= few;
         if (n == 0) return 0;
     } else if (few > 0 && few <= most && !by_index && m >= LANES && m * k >= 16 * LANES) {

@@ -10,8 +10,9 @@ GEMM_API int product_of_chains(const Product *p);
 /* Write b_sum alone: a row of ones @ b. */
 GEMM_API int sum_rows(const Product *p);
 
-/* The n columns of c from `first` on; returns whether this is its way: up to FEW_COLUMNS of them, of many rows of a
- * that are contiguous and follow each other. */
+/* The n columns of c from `first` on; returns whether this is its way: up to FEW_COLUMNS of them, of at least
+ * FEW_COLUMNS_ROWS rows of a that are contiguous and follow each other. */
+#define FEW_COLUMNS_ROWS 8
 #if defined(__AVX512VL__) && !FASTNN_DOUBLE
 #define FEW_COLUMNS 4 /* which fill 32 registers */
 #else
@@ -19,8 +20,8 @@ GEMM_API int sum_rows(const Product *p);
 #endif
 GEMM_API int product_of_few_columns(const Product *p, ptrdiff_t first, ptrdiff_t n);
 
-/* m <= FEWEST_ROWS, n of at least 8 vectors, b_col == 1, no index, no update; returns whether this is its way. */
-#define FEWEST_ROWS (TILE_ROWS == 6 ? 3 : 4)
+/* m <= MOST_STREAMED, n of at least 8 vectors, b_col == 1, no index, no update; returns whether this is its way. */
+#define MOST_STREAMED (TILE_ROWS == 6 ? 3 : 4)
 GEMM_API int product_of_few_rows(const Product *p);
 
 #define DOT_COLUMNS 3

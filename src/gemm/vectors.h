@@ -10,12 +10,10 @@
 
 #ifdef __GNUC__
 #define NOINLINE __attribute__((noinline))
-#define OUT_OF_LINE static __attribute__((noinline, unused))
 #define PREFETCH_TO_WRITE(address) __builtin_prefetch(address, 1, 3) /* into the first-level cache */
 #define IN_ORDER(pointer) __asm__("" : "+r"(pointer)) /* else GCC computes all row addresses at once and spills them */
 #else
 #define NOINLINE
-#define OUT_OF_LINE static
 #define PREFETCH_TO_WRITE(address) (void)(address)
 #define IN_ORDER(pointer) (void)(pointer)
 #endif
