@@ -136,7 +136,7 @@ GEMM_API NOINLINE int product_of_few_columns(const Product *p, ptrdiff_t first, 
     const ptrdiff_t m = p->m, few = FEW_GROUPS * GROUP;
     if (n > FEW_COLUMNS || p->a_col != 1 || p->a_rows || p->update || p->k < CHUNK) return 0;
     /* Of a few rows more than two short groups, the rest would take as long as these. */
-    if (m <= GROUP || (GROUP < 8 && m > few && m <= 3 * GROUP && n <= 2)) return 0;
+    if (GROUP < 8 && m > few && m <= 3 * GROUP && n <= 2) return 0;
     for (ptrdiff_t i = 0, rows; i < m; i += rows) { /* some are computed twice */
         rows = m < ROWS || m - i <= few ? few : ROWS;
         switch (rows == ROWS ? n : 0) {

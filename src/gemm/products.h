@@ -12,7 +12,7 @@ GEMM_API int sum_rows(const Product *p);
 
 /* The n columns of c from `first` on; returns whether this is its way: up to FEW_COLUMNS of them, of at least
  * FEW_COLUMNS_ROWS rows of a that are contiguous and follow each other. */
-#define FEW_COLUMNS_ROWS 8
+#define FEW_COLUMNS_ROWS 9 /* more than a group */
 #if defined(__AVX512VL__) && !FASTNN_DOUBLE
 #define FEW_COLUMNS 4 /* which fill 32 registers */
 #else
