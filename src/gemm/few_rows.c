@@ -1,5 +1,6 @@
-/* Up to MOST_STREAMED rows of a meet a large b, which comes from memory fastest from end to end of a few rows: the columns of a
- * tile are a small part of each row, on another page each time. Meanwhile c stays in the first-level cache. */
+/* Up to MOST_STREAMED rows of a meet a large b, which comes from memory fastest from end to end of a few rows: the
+ * columns of a tile are a small part of each row, on another page each time. Meanwhile c stays in the first-level
+ * cache. */
 #include "products.h"
 #include "vectors.h"
 
