@@ -5,6 +5,7 @@ in turn that would have been good.
 """
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -249,6 +250,47 @@ def test_a_refused_call_leaves_nothing_behind(entry, state, tmp_path):
         differ = [what for what, value in before.items() if after.get(what) != value and what != skipped]
         assert not differ, (name, other, differ)
     assert refused >= (1 if entry in ("predict", "forward") else 0.6 * len(refusals))
+
+
+STRANGER = Model([Dense(7)], seed=1).build(2)
+CHANGES = {
+    "restore of another model": lambda net: net.restore(STRANGER.snapshot()),
+    "restore of no snapshot": lambda net: net.restore(STRANGER),
+    "copy_from another model": lambda net: net.copy_from(STRANGER),
+    "soft_update from another model": lambda net: net.soft_update(STRANGER, 0.5),
+    "soft_update by too much": lambda net: net.soft_update(pickle.loads(pickle.dumps(net)), 2.0),
+    "use_averages": lambda net: net.use_averages(),
+    "params": lambda net: setattr(net, "params", np.zeros(3)),
+    "params that are text": lambda net: setattr(net, "params", "abc"),
+    "grads": lambda net: setattr(net, "grads", np.zeros(3)),
+    "loss": lambda net: setattr(net, "loss", "zzz"),
+    "optimizer": lambda net: setattr(net, "optimizer", "zzz"),
+    "penalties": lambda net: setattr(net, "penalties", ["l2", "zzz"]),
+    "constraints": lambda net: setattr(net, "constraints", ["zzz"]),
+    "class_names": lambda net: setattr(net, "class_names", ["a", 3]),
+    "build": lambda net: net.build(FEATURES + 1 if net.built else 0),
+    "backward": lambda net: net.backward(np.zeros((ROWS, 99), np.float32)),
+    "step": lambda net: net.step("zzz"),
+    "quantize": lambda net: net.quantize(X),
+    "out of another shape": lambda net: net.predict(X, out=np.zeros((ROWS, 4), np.float32)),
+    "out of another dtype": lambda net: net.predict(X, out=np.zeros((ROWS, 3))),
+    "no threads": lambda net: net.predict(X, n_threads=0),
+    "save": lambda net: net.save(Path(__file__) / "net.safetensors"),
+}
+
+
+@pytest.mark.parametrize("state", NETS)
+def test_a_refused_change_leaves_nothing_behind(state, tmp_path):
+    make, train = NETS[state]
+    net, path = make(), tmp_path / "net.safetensors"
+    train(net)
+    for name, change in CHANGES.items():
+        if name == "use_averages" and state == "averaging":
+            continue
+        before = looks(net, path)
+        with pytest.raises((ValueError, TypeError, RuntimeError, OSError)):
+            change(net)
+        assert not [what for what, value in looks(net, path).items() if before[what] != value], name
 
 
 def test_steps_behind_a_refused_one_are_those_of_a_model_that_has_not_seen_it():

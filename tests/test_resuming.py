@@ -344,12 +344,18 @@ def test_what_no_file_gives_back_is_not_saved(name, tmp_path):
     assert not [*tmp_path.iterdir()]
 
 
+def by_hand(net):
+    net.backward(np.ones_like(net.forward(X)))
+    net.step()
+
+
 def test_what_is_lost_is_told():
     for lose, message in (
         (lambda net: net.restore(net.snapshot()), "another state has been put back"),
         (lambda net: net.train_batch(X, T), "train_batch has taken steps"),
         (lambda net: net.partial_fit(X, T), "partial_fit has taken steps"),
         (lambda net: net.learn_one(X[0], T[0]), "train_batch has taken steps"),
+        (by_hand, "step has taken steps"),
     ):
         net = begun()
         for row in range(3):  # the compiled step of a row is there

@@ -119,13 +119,16 @@ class Averages:
             self._statistics, self._of = Statistics(self._tree, self._places(), rows), (rows, layers)
         self._statistics.compute(batches, team)
 
-    def use(self) -> None:
-        """Write the averages into the parameters and the states of layers, and be of nothing from now on."""
+    def require(self) -> None:
+        """Raise RuntimeError unless there are averages."""
         if self.optimizer is None:
             raise RuntimeError(
                 "use_averages: the last step has averaged nothing: train with an optimizer that does, such as "
                 "Adam(average=EMA(0.999))"
             )
+
+    def use(self) -> None:
+        """Write the averages into the parameters and the states of layers, and be of nothing from now on."""
         places = self._places()
         targets = [array for layer in self._tree.all for array in (*layer.parameters.values(), *layer.states.values())]
         targets = [array for array in targets if id(array) in places]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from numpy.typing import ArrayLike
 
@@ -70,9 +70,15 @@ class ByHand:
     """The passes of a model that somebody takes one by one, in training form."""
 
     def __init__(
-        self, chain: Chain, memory: Memory, constants: Constants, restrained: Restrained | None = None
+        self,
+        chain: Chain,
+        memory: Memory,
+        constants: Constants,
+        restrained: Restrained | None = None,
+        frozen: Sequence[Array] = (),
     ) -> None:
         self._chain, self._memory, self._constants, self._restrained = chain, memory, constants, restrained
+        self._frozen = frozen
         self._room: Pass | None = None  # for the most rows that have come
         self._recorded: Recent[int, Recorded] = Recent(SIZES_KEPT)
         self._last: Recorded | None = None  # which backward is for
@@ -130,6 +136,8 @@ class ByHand:
         given = checked_gradient(dy, last, "Model")
         self._memory.without_gradients = None
         if recorded.backward is None:
+            for gradient in self._frozen:
+                gradient[...] = 0
             chain, memory, tape, restrained = self._chain, recorded.memory, Tape(), self._restrained
             self._record(tape, lambda tape: chain.backward(memory, tape))
             if restrained is not None:

@@ -203,15 +203,18 @@ class Snapshot:
                 raise ValueError(f"a snapshot has an array of shape {array.shape}, expected {own.shape}")
         return made
 
-    def restore(self, state: State, memory: Memory, signature: object) -> None:
-        """Put it back, in one call, so that no interrupt falls in between.
-
-        An optimizer that has been used since then begins anew.
-        """
+    def require(self, signature: object) -> None:
+        """Raise ValueError unless it is of a model of the same sizes."""
         if signature is not self._signature and signature != self._signature:
             raise ValueError(
                 f"restore: the snapshot is of a model of other sizes or layers: {self._signature}, expected {signature}"
             )
+
+    def restore(self, state: State, memory: Memory) -> None:
+        """Put it back, in one call, so that no interrupt falls in between.
+
+        An optimizer that has been used since then begins anew.
+        """
         targets, sources = state.arrays(memory), list(self._arrays)
         known = {own(): arrays for own, arrays in self._memories}
         for optimizer, arrays in state.memories.items():

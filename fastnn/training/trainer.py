@@ -136,13 +136,15 @@ class Trainer:
 
     def restore(self, snapshot: Snapshot, memory: Memory, signature: object) -> None:
         """Put a snapshot back, and predict with what predictions were of."""
+        snapshot.require(signature)
         self.lose("another state has been put back, by restore or by a callback that keeps the best one")
         self._updated = None
-        snapshot.restore(self.state, memory, signature)
+        snapshot.restore(self.state, memory)
         self.predictors.read(self.averages.layers)
 
     def use_averages(self) -> None:
         """Write averages into the parameters."""
+        self.averages.require()
         self.lose("averages have been written into the parameters")
         self.averages.use()
         self.predictors.read(None)
@@ -403,10 +405,9 @@ class Trainer:
         if passes is None or not passes.is_current():
             tree = self.tree
             memory, entries = tree.memory, tree.entries()
-            for gradient in frozen_gradients(memory, entries):
-                gradient[...] = 0
             chain, restrained = Chain(tree.elements, tree.n_in, tree.dtype), self.restraints.on(memory, entries)
-            passes = ByHand(chain, memory, Constants((*self.restraints.recorded(), *tree.all)), restrained)
+            constants = Constants((*self.restraints.recorded(), *tree.all))
+            passes = ByHand(chain, memory, constants, restrained, frozen_gradients(memory, entries))
             self._by_hand = passes
         return passes
 
@@ -424,6 +425,7 @@ class Trainer:
             found.take()  # where it is refused, there is nothing to put back
         else:
             self._begin_step(optimizer, passes, pending, kept, found, mark or Mark(self))
+        self.lose("step has taken steps since then")
         if passes is not None:
             passes.end_batch()
 
