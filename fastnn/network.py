@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from fastnn import losses, threads
 from fastnn.arena import Array, Memory
 from fastnn.arrays import as_array, convert, copy_into
-from fastnn.checks import checked_dtype, checked_precision, checked_seed, count, is_iterable, number_of, shown
+from fastnn.checks import checked_dtype, checked_precision, checked_seed, count, is_iterable, number, number_of, shown
 from fastnn.constraints import Constraint
 from fastnn.inference import Predictors
 from fastnn.inspection.check import Check
@@ -307,23 +307,26 @@ class Network(Row):
         tau : float
             From 0 to 1: 1 is `copy_from`.
         """
-        self._approach(other, tau)
+        part = number("soft_update: tau", tau)
+        if part > 1:
+            raise ValueError(f"soft_update: tau is {tau}, expected a number from 0 to 1")
+        self._approach(other, part)
 
-    def _approach(self, other: Network, tau: float) -> None:
+    def _approach(self, other: Network, part: float) -> None:
         if not isinstance(other, Network):
             raise TypeError(f"got {shown(other)}, expected a Model of the same layers")
         other._require_built()
         if not self.built:
             self._tree.build(other.n_in, self._seed, self)
             try:
-                self._tree.states_with(other._tree)
+                self._tree.states_with(other._tree, part < 1)
             except ValueError:
                 self._tree.unbuild()
                 raise
         self._own()
         other._own()
-        pairs = self._tree.states_with(other._tree)
-        self._trainer.claim.run(approach, pairs, tau)
+        pairs = self._tree.states_with(other._tree, part < 1)
+        self._trainer.claim.run(approach, pairs, part)
         self._written(*[array for array, _ in pairs])
         self._tree.feature_names = self._tree.feature_names or other._tree.feature_names
 

@@ -24,6 +24,7 @@ from fastnn.model import Model
 from fastnn.signatures import is_ours
 from fastnn.tables import table_of
 
+_PRECISIONS = {"int8": "int8", "bf16": "bf16", "bfloat16": "bf16"}  # the last as PyTorch, JAX and Keras name the dtype
 _LEAST_INPUTS, _LEAST_UNITS = 32, 32  # of a product that gains: docs/performance.md
 _LEAST_RANGE = 1e-35  # of inputs: 255 steps of normal numbers of float32
 _BLOCK = 256  # rows that are looked at together
@@ -31,8 +32,11 @@ _BLOCK = 256  # rows that are looked at together
 
 def quantize(model: Model, x: Given | None, precision: str) -> Model:
     """Return a model that predicts as this one does, with weights of fewer bits where that gains: `Model.quantize`."""
-    if precision not in ("int8", "bf16"):
+    if isinstance(x, str) and x in _PRECISIONS:
+        raise TypeError(f"quantize: calibration_x is {x!r}, expected rows: name the other, precision={x!r}")
+    if not (isinstance(precision, str) and precision in _PRECISIONS):
         raise ValueError(f"quantize: precision is {precision!r}, expected 'int8' or 'bf16'")
+    precision = _PRECISIONS[precision]
     if not model.built:
         raise RuntimeError("quantize: the model is not built, so it has no weights yet: train it first")
     if model.dtype != np.float32:

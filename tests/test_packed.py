@@ -128,10 +128,42 @@ def test_it_is_a_snapshot_whose_weights_are_those_it_predicts_with():
     np.testing.assert_array_equal(small.predict(x), made.quantize(precision="bf16").predict(x))
 
 
+TO_PACK = [{"precision": "bf16"}, {"precision": "bfloat16"}, {"calibration_x": rows()}]
+
+
+@pytest.mark.parametrize("options", TO_PACK, ids=["bf16", "bfloat16", "int8"])
+@pytest.mark.parametrize("name", NETS)
+def test_copies_take_over_all_of_packed_layers(name, options):
+    """Weights and what belongs to them are states of other dtypes: they are no counters."""
+    x, other = rows(), net(name).quantize(**options)
+    expected = other.predict(x)
+    for take_over in (lambda model: model.copy_from(other), lambda model: model.soft_update(other, 1)):
+        model = net(name)
+        model.params = model.params * np.float32(2)
+        model = model.quantize(**options)
+        before = model.predict(x)
+        assert (before != expected).any()
+        with pytest.raises(ValueError, match=r"soft_update: there is nothing between the packed weights of "):
+            model.soft_update(other, 0.5)
+        np.testing.assert_array_equal(model.predict(x), before)
+        take_over(model)
+        np.testing.assert_array_equal(model.predict(x), expected)
+    unbuilt = Model([type(other[0])(48), Dense(2)], seed=0)
+    with pytest.raises(ValueError, match=r"other layers|nothing between"):
+        unbuilt.soft_update(other, 0.5)
+    assert not unbuilt.built
+
+
 def test_what_cannot_be_kept_in_bf16_is_said():
     x, made = rows(), net()
     refused = {
         "precision is 'bf8', expected 'int8' or 'bf16'": (ValueError, made, {"precision": "bf8"}),
+        r"precision is \['bf16'\], expected 'int8' or 'bf16'": (ValueError, made, {"precision": ["bf16"]}),
+        "calibration_x is 'bf16', expected rows: name the other, precision='bf16'": (
+            TypeError,
+            made,
+            {"calibration_x": "bf16"},
+        ),
         "calibration_x is missing, expected some hundred rows": (TypeError, made, {}),
         "calibration_x is given, expected none": (TypeError, made, {"calibration_x": x, "precision": "bf16"}),
         "the model is not built": (RuntimeError, Model([Dense(3)], seed=0), {"precision": "bf16"}),

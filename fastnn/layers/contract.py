@@ -86,6 +86,7 @@ class Layer(Part):
 
     constants = ("trainable",)
     running: ClassVar[tuple[str, ...]] = ()  # states that approach those of each batch, by the number `momentum`
+    mixes: ClassVar[bool] = True  # whether there is something between its states and those of another model
     adds: ClassVar[str] = ""  # the scratch, of float64, whose sum is added to the loss of a batch
     kernel: str = ""  # of an activation: its kernels are <kernel>_forward and <kernel>_backward
     trainable: bool = True

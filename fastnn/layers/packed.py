@@ -20,6 +20,7 @@ class PackedDense(Layer):
     """
 
     code = Code(saved=("x",), multiplies=True)
+    mixes = False
     how_to_train = "it cannot be trained: train the model that it was made of, and call its quantize again"
     forward_kernel: ClassVar[str]
     reads: ClassVar[tuple[str, ...]]  # of the arguments of that

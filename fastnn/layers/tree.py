@@ -213,8 +213,14 @@ class Tree:
         self._find_kinds()
         self.built = True
 
-    def states_with(self, other: Tree) -> list[tuple[Array, Array]]:
-        """Return pairs of the arrays that mean the same in two trees of the same layers, but for counters and keys."""
+    def states_with(self, other: Tree, are_mixed: bool = False) -> list[tuple[Array, Array]]:
+        """Return pairs of the arrays that mean the same in two trees of the same layers, but for counters and keys.
+
+        Raises
+        ------
+        ValueError
+            Where the layers are others, or cannot be mixed, if they are to be.
+        """
         own, others = self.signature(), other.signature()
         if own != others:
             raise ValueError(
@@ -222,8 +228,15 @@ class Tree:
             )
         pairs = [(self.memory.params, other.memory.params)]
         for mine, its in zip(self.all, other.all, strict=True):
+            if are_mixed and not mine.mixes:
+                raise ValueError(
+                    f"soft_update: there is nothing between the packed weights of {mine.title} and others: mix the "
+                    "models that were quantized, or take all over by copy_from"
+                )
             pairs += [
-                (array, its.states[name]) for name, array in mine.states.items() if mine._declared[name].dtype is None
+                (array, its.states[name])
+                for name, array in mine.states.items()
+                if not mine.mixes or mine._declared[name].dtype is None
             ]
         return pairs
 

@@ -13,7 +13,6 @@ import numpy as np
 from fastnn import kernels
 from fastnn._core.tape import copy_arrays
 from fastnn.arena import Array, Memory
-from fastnn.checks import number
 from fastnn.optimizers import Optimizer
 from fastnn.schedules.moving import Moving, Standing
 
@@ -241,11 +240,8 @@ def _copied(arrays: Arrays) -> Arrays:
     return {name: array.copy() for name, array in arrays.items()}
 
 
-def approach(pairs: Sequence[tuple[Array, Array]], tau: float) -> None:
+def approach(pairs: Sequence[tuple[Array, Array]], part: float) -> None:
     """Let each first array come nearer to the second, by a part of the difference; 1 copies all at once."""
-    part = number("soft_update: tau", tau)
-    if part > 1:
-        raise ValueError(f"soft_update: tau is {tau}, expected a number from 0 to 1")
     if part == 1:
         copy_arrays([target for target, _ in pairs], [source for _, source in pairs])
         return
