@@ -44,24 +44,32 @@ def describe(threads: int) -> dict[str, str]:
 
 
 def processor() -> str:
-    """Return the name of the model, which only Linux's own file tells, its family, what AMD calls that, and more."""
+    """Return the name of the model, which only Linux's own file tells, its family, what makers call that, and more."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         fields = dict(line.split(":", 1) for line in cpuinfo.read_text().split("\n\n")[0].splitlines() if ":" in line)
         facts = {name.strip(): value.strip() for name, value in fields.items()}
         if "model name" in facts:
-            family = f"family {facts.get('cpu family', '?')} model {facts.get('model', '?')}"
-            if facts.get("vendor_id") == "AuthenticAMD":
-                family = f"{_generation(int(facts.get('cpu family', 0)), int(facts.get('model', 0)))}{family}"
-            return f"{facts['model name']} ({family}), {platform.machine()}"
+            family, model, stepping = (facts.get(name, "?") for name in ("cpu family", "model", "stepping"))
+            known = generation(*(int(number) if number.isdigit() else -1 for number in (family, model, stepping)))
+            names = f"{f'{known}, ' if known else ''}family {family} model {model}"
+            return f"{facts['model name']} ({names}), {platform.machine()}"
     return f"{platform.processor() or 'unknown'}, {platform.machine()}"
 
 
-def _generation(family: int, model: int) -> str:
-    """Return what AMD calls the cores of a family: "Zen 4, "; nothing where it is not known here."""
-    zen4 = range(0x10, 0x20), range(0x60, 0x80), range(0xA0, 0xB0)  # of family 25, whose others are Zen 3
-    names = {25: "Zen 4" if any(model in models for models in zen4) else "Zen 3", 26: "Zen 5"}
-    return f"{names[family]}, " if family in names else ""
+def generation(family: int, model: int, stepping: int) -> str:
+    """Return what AMD and Intel call the cores of a family, "Zen 4"; nothing where it is not known here."""
+    if family == 25:
+        return "Zen 4" if any(model in models for models in _ZEN_4) else "Zen 3"
+    if (family, model) == (6, 85):
+        return "Skylake-SP" if stepping < 5 else "Cascade Lake" if stepping < 10 else "Cooper Lake"
+    return {26: "Zen 5"}.get(family, "") or (_INTEL.get(model, "") if family == 6 else "")
+
+
+_ZEN_4 = range(0x10, 0x20), range(0x60, 0x80), range(0xA0, 0xB0)  # models of family 25
+_INTEL = {
+    106: "Ice Lake-SP", 108: "Ice Lake-D", 143: "Sapphire Rapids", 173: "Granite Rapids", 207: "Emerald Rapids",
+}  # fmt: skip
 
 
 def _blas() -> str:

@@ -506,6 +506,16 @@ def test_an_old_numpy_does_not_tell_its_blas(frame: ModuleType, monkeypatch: pyt
     assert machine._blas() == "BLAS unknown"
 
 
+def test_processors_have_names(frame: ModuleType) -> None:
+    import machine
+
+    assert machine.processor()
+    known = {(25, 17, 1): "Zen 4", (25, 1, 1): "Zen 3", (26, 2, 1): "Zen 5", (6, 85, 4): "Skylake-SP"}
+    known |= {(6, 85, 7): "Cascade Lake", (6, 85, 11): "Cooper Lake", (6, 143, 8): "Sapphire Rapids", (6, 1, 1): ""}
+    assert {numbers: machine.generation(*numbers) for numbers in known} == known
+    assert machine.generation(-1, -1, -1) == ""
+
+
 def test_contenders_take_turns(frame: ModuleType) -> None:
     calls: list[str] = []
     timings = frame.measure({name: lambda name=name: calls.append(name) for name in ("fastnn", "b")}, 0.0, at_least=3)
