@@ -37,7 +37,8 @@ built = tuple(
     for isa, modules in _INSTRUCTION_SETS.items()
     if find_spec(f"fastnn._core.{_FAMILIES[0]}_float32_{modules}") is not None
 )
-supported: tuple[str, ...] = import_module("fastnn._core.cpu").supported()
+_cpu = import_module("fastnn._core.cpu")
+supported: tuple[str, ...] = _cpu.supported()
 
 
 def _select() -> tuple[str, str]:
@@ -83,6 +84,7 @@ class Kernels:
         self.activations = activations_of(modules)
         self._bf16_instruction(isa == "avx512_bf16")
         self._int8_instruction(isa in ("avx512_vnni", "avx512_bf16"))
+        self._far_reads(_cpu.far_reads())
 
     def __reduce__(self) -> str:
         return self.__name__.partition("_")[0]

@@ -1,10 +1,11 @@
-"""Which of the instruction sets that fastnn can be built for this processor and this operating system support."""
+"""What this processor is like: the instruction sets that it and the operating system support, and how it reads memory."""
 
 cdef extern from *:
     """
     #include "gemm/bf16_instruction.h"
     #include "gemm/int8_instruction.h"
     #if defined(__GNUC__) && defined(__x86_64__)
+    #include <cpuid.h>
     /* The compiler's run-time library asks cpuid for the processor and xgetbv for the operating system. */
     static int has_baseline(void) {
         __builtin_cpu_init();
@@ -30,7 +31,14 @@ cdef extern from *:
     #else
     static int has_avx512_bf16(void) { return 0; }
     #endif
+    static int is_intel(void) { return __builtin_cpu_is("intel") != 0; }
+    static int is_zen_4(void) { /* or 3 */
+        unsigned int a = 0, b, c, d;
+        return __builtin_cpu_is("amd") && __get_cpuid(1, &a, &b, &c, &d) && (a >> 8 & 15) + (a >> 20 & 255) == 25;
+    }
     #else
+    static int is_intel(void) { return 0; }
+    static int is_zen_4(void) { return 0; }
     static int has_baseline(void) { return 1; }
     static int has_avx2(void) { return 0; }
     static int has_avx512(void) { return 0; }
@@ -43,6 +51,8 @@ cdef extern from *:
     bint has_avx512()
     bint has_avx512_vnni()
     bint has_avx512_bf16()
+    bint is_intel()
+    bint is_zen_4()
 
 
 def supported():
@@ -52,3 +62,8 @@ def supported():
     names = ("baseline",) + (("avx2",) if has_avx2() else ()) + (("avx512",) if has_avx512() else ())
     names += ("avx512_vnni",) if has_avx512_vnni() else ()
     return names + (("avx512_bf16",) if has_avx512_bf16() else ())
+
+
+def far_reads():
+    """How fast it reads short parts of rows that lie far apart: "fast" and "slow" where that was measured, or "unknown"."""
+    return "fast" if is_zen_4() else "slow" if is_intel() else "unknown"

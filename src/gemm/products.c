@@ -39,21 +39,26 @@ ALWAYS_INLINE ptrdiff_t finished_rows(const Product *p) {
     return p->c_row * (ptrdiff_t)sizeof(real) < LONG_ROW ? FINISHED_ROWS : FINISHED_LONG_ROWS;
 }
 
-/* Whether b fills half of a 1 MB cache and is read many times, or all of a, read again for every panel, would leave the
- * first-level cache, or every other one. */
+GEMM_API int far_reads = FAR_READS_UNKNOWN;
+
+/* Whether b fills half of a 1 MB cache, or what of it such reads can keep, and is read many times, or all of a, read
+ * again for every panel, would leave the first-level cache, or every other one. */
 ALWAYS_INLINE int is_large(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {
-    const ptrdiff_t size = (ptrdiff_t)sizeof(real);
-    return (n > PANEL && n * k * size > 512 * 1024) || (n > 4 * PANEL && m * k * size > 64 * 1024) ||
+    const ptrdiff_t size = (ptrdiff_t)sizeof(real), kept = (far_reads == FAR_READS_SLOW ? 240 : 512) * 1024;
+    return (n > PANEL && n * k * size > kept) || (n > 4 * PANEL && m * k * size > 64 * 1024) ||
            m * k * size > 8 * 1024 * 1024;
 }
 
-/* Whether so many rows of a read the same b, of n columns, that packing them gains more than it takes. Contiguous rows
- * read b as fast from the second-level cache, until all multiply-adds together are many, unless its rows lie a multiple
- * of 4 KB apart and drive each other out of there. */
+/* Whether so many rows of a read the same b, of n columns, that packing them gains more than it takes: more than a tile
+ * has, where b comes slowly if it is read in place, and elsewhere more than two. Where such reads are fast, contiguous
+ * rows of a read b as well from the second-level cache, until all multiply-adds together are many, unless its rows lie
+ * a multiple of 4 KB apart and drive each other out of there. */
 ALWAYS_INLINE int pays_packing(const Product *p, ptrdiff_t n) {
     const ptrdiff_t m = p->m, apart = p->b_row * (ptrdiff_t)sizeof(real);
-    if (m <= 2 * TILE_ROWS) return 0;
-    if (TILE_ROWS == 6 || p->a_col != 1 || !is_large(m, n, p->k) || apart % 8192 == 0) return 1;
+    if (m <= (far_reads == FAR_READS_SLOW ? 8 : 2 * TILE_ROWS)) return 0;
+    if (far_reads == FAR_READS_SLOW) return p->a_col != 1 || is_large(m, n, p->k);
+    if (far_reads == FAR_READS_UNKNOWN || TILE_ROWS == 6 || p->a_col != 1) return 1;
+    if (!is_large(m, n, p->k) || apart % 8192 == 0) return 1;
     return apart % 4096 == 0 ? m > 64 : (int64_t)m * n * p->k > 1 << 27;
 }
 

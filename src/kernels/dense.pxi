@@ -27,6 +27,22 @@ cdef extern from "gemm/gemm.h":
     const bint GEMM_RECTIFIES
     int gemm(const Product *product) noexcept nogil      # returns 0, or CALL_NO_MEMORY
 
+cdef extern from "gemm/products.h":
+    enum:
+        FAR_READS_UNKNOWN
+        FAR_READS_FAST
+        FAR_READS_SLOW
+    int far_reads
+
+
+def _far_reads(str wanted):
+    """Let products expect reads that are "fast", "slow" or "unknown" (src/gemm/products.h); return what they did before."""
+    global far_reads
+    cdef dict known = {"unknown": FAR_READS_UNKNOWN, "fast": FAR_READS_FAST, "slow": FAR_READS_SLOW}
+    before = next(name for name, number in known.items() if number == far_reads)
+    far_reads = known[wanted]
+    return before
+
 
 cdef enum:
     FIRST_TOUCH = 1         # nanosecond per number that is written, where the system has to give the memory first
