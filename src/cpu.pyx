@@ -1,4 +1,4 @@
-"""What this processor is like: the instruction sets that it and the operating system support, and how it reads memory."""
+"""What this processor is like: the instruction sets that it and the operating system support, how it reads memory."""
 
 cdef extern from *:
     """
@@ -65,5 +65,5 @@ def supported():
 
 
 def far_reads():
-    """How fast it reads short parts of rows that lie far apart: "fast" and "slow" where that was measured, or "unknown"."""
+    """How it reads short parts of rows that lie far apart: "fast" or "slow", where that was measured, or "unknown"."""
     return "fast" if is_zen_4() else "slow" if is_intel() else "unknown"

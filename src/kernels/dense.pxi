@@ -36,7 +36,7 @@ cdef extern from "gemm/products.h":
 
 
 def _far_reads(str wanted):
-    """Let products expect reads that are "fast", "slow" or "unknown" (src/gemm/products.h); return what they did before."""
+    """Let products expect "fast", "slow" or "unknown" reads (src/gemm/products.h); return what they expected before."""
     global far_reads
     cdef dict known = {"unknown": FAR_READS_UNKNOWN, "fast": FAR_READS_FAST, "slow": FAR_READS_SLOW}
     before = next(name for name, number in known.items() if number == far_reads)
