@@ -43,21 +43,25 @@ GEMM_API int far_reads = FAR_READS_UNKNOWN;
 
 /* Whether b fills half of a 1 MB cache, or what of it such reads can keep, and is read many times, or all of a, read
  * again for every panel, would leave the first-level cache, or every other one. */
+#define LARGE (512 * 1024) /* bytes */
 ALWAYS_INLINE int is_large(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {
-    const ptrdiff_t size = (ptrdiff_t)sizeof(real), kept = (far_reads == FAR_READS_SLOW ? 240 : 512) * 1024;
+    const ptrdiff_t size = (ptrdiff_t)sizeof(real), kept = far_reads == FAR_READS_SLOW ? 240 * 1024 : LARGE;
     return (n > PANEL && n * k * size > kept) || (n > 4 * PANEL && m * k * size > 64 * 1024) ||
            m * k * size > 8 * 1024 * 1024;
 }
 
-/* Whether so many rows of a read the same b, of n columns, that packing them gains more than it takes: more than a tile
- * has, where b comes slowly if it is read in place, and elsewhere more than two. Where such reads are fast, contiguous
- * rows of a read b as well from the second-level cache, until all multiply-adds together are many, unless its rows lie
- * a multiple of 4 KB apart and drive each other out of there. */
+/* Whether so many rows of a read the same b, of n columns, that packing them gains more than it takes: more than two
+ * tiles. Where far reads are slow, contiguous rows of a do from a tile on that packs a b which no cache keeps. Where
+ * they are fast, such rows read b as well from the second-level cache, until all multiply-adds together are many,
+ * unless its rows lie a multiple of 4 KB apart and drive each other out of there. */
 ALWAYS_INLINE int pays_packing(const Product *p, ptrdiff_t n) {
     const ptrdiff_t m = p->m, apart = p->b_row * (ptrdiff_t)sizeof(real);
-    if (m <= (far_reads == FAR_READS_SLOW ? 8 : 2 * TILE_ROWS)) return 0;
-    if (far_reads == FAR_READS_SLOW) return p->a_col != 1 || is_large(m, n, p->k);
-    if (far_reads == FAR_READS_UNKNOWN || TILE_ROWS == 6 || p->a_col != 1) return 1;
+    if (far_reads == FAR_READS_SLOW && p->a_col == 1) {
+        const int kept = n * p->k * (ptrdiff_t)sizeof(real) <= LARGE, whole_tile = TILE_ROWS == 6 ? 7 : TILE_ROWS;
+        return m >= (kept ? 17 : whole_tile) && is_large(m, n, p->k);
+    }
+    if (m <= 2 * TILE_ROWS) return 0;
+    if (far_reads != FAR_READS_FAST || TILE_ROWS == 6 || p->a_col != 1) return 1;
     if (!is_large(m, n, p->k) || apart % 8192 == 0) return 1;
     return apart % 4096 == 0 ? m > 64 : (int64_t)m * n * p->k > 1 << 27;
 }
