@@ -41,24 +41,24 @@ ALWAYS_INLINE ptrdiff_t finished_rows(const Product *p) {
 
 GEMM_API int far_reads = FAR_READS_UNKNOWN;
 
-/* Whether b fills half of a 1 MB cache, or what of it such reads can keep, and is read many times, or all of a, read
- * again for every panel, would leave the first-level cache, or every other one. */
+/* Whether b fills half of a 1 MB cache, or less that is read, slowly, for 13 MB, or all of a, read again for every
+ * panel, would leave the first-level cache, or every other one. */
 #define LARGE (512 * 1024) /* bytes */
 ALWAYS_INLINE int is_large(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {
-    const ptrdiff_t size = (ptrdiff_t)sizeof(real), kept = far_reads == FAR_READS_SLOW ? 240 * 1024 : LARGE;
-    return (n > PANEL && n * k * size > kept) || (n > 4 * PANEL && m * k * size > 64 * 1024) ||
+    const ptrdiff_t size = (ptrdiff_t)sizeof(real), of_b = n * k * size;
+    const int often = far_reads == FAR_READS_SLOW && of_b > 240 * 1024 && m * of_b > 13 * 1024 * 1024;
+    return (n > PANEL && (of_b > LARGE || often)) || (n > 4 * PANEL && m * k * size > 64 * 1024) ||
            m * k * size > 8 * 1024 * 1024;
 }
 
-/* Whether so many rows of a read the same b, of n columns, that packing them gains more than it takes: more than two
- * tiles. Where far reads are slow, contiguous rows of a do from a tile on that packs a b which no cache keeps. Where
- * they are fast, such rows read b as well from the second-level cache, until all multiply-adds together are many,
- * unless its rows lie a multiple of 4 KB apart and drive each other out of there. */
+/* Whether so many rows of a read the same b, of n columns, that packing them, if they are large, gains more than it
+ * takes: more than two tiles. Where far reads are slow, contiguous rows of a do from a tile on that packs a b which no
+ * cache keeps. Where they are fast, such rows read b as well from the second-level cache, until all multiply-adds
+ * together are many, unless its rows lie a multiple of 4 KB apart and drive each other out of there. */
 ALWAYS_INLINE int pays_packing(const Product *p, ptrdiff_t n) {
-    const ptrdiff_t m = p->m, apart = p->b_row * (ptrdiff_t)sizeof(real);
-    if (far_reads == FAR_READS_SLOW && p->a_col == 1) {
-        const int kept = n * p->k * (ptrdiff_t)sizeof(real) <= LARGE, whole_tile = TILE_ROWS == 6 ? 7 : TILE_ROWS;
-        return m >= (kept ? 17 : whole_tile) && is_large(m, n, p->k);
+    const ptrdiff_t m = p->m, size = (ptrdiff_t)sizeof(real), apart = p->b_row * size;
+    if (far_reads == FAR_READS_SLOW && p->a_col == 1 && n * p->k * size > LARGE) {
+        return m >= (TILE_ROWS == 6 ? 7 : TILE_ROWS);
     }
     if (m <= 2 * TILE_ROWS) return 0;
     if (far_reads != FAR_READS_FAST || TILE_ROWS == 6 || p->a_col != 1) return 1;
