@@ -16,6 +16,7 @@ from fastnn.layers.elements import Element, elements
 from fastnn.layers.inputs import branches_of, outputs_of
 from fastnn.model import Model
 from fastnn.tables import table_of
+from fastnn.training.state import Snapshot
 
 _CORNERS = 5  # rows, among which the 0 of a unit lies
 
@@ -58,12 +59,22 @@ def initialize_from_data(net: Model, x: ArrayLike, seed: int | None = None) -> M
     matrix = tree.inputs(given)
     if len(matrix) < 2:
         raise ValueError(f"initialize_from_data: x has {len(matrix)} rows, expected two at least")
-    net._build_for(matrix, given, given is not x)
-    tree.check_numbers(matrix, "x", net.dtype, tree.labels(given))
-    matrix = convert(matrix, tree.dtype)
-    tree.take_names(given)
-    tree.adapt(matrix, None)
-    net._trainer.claim.run(_draw, elements(tree.layers, predicting=True), matrix, rng)
+    trainer = net._trainer
+
+    def draw() -> None:
+        net._build_for(matrix, given, given is not x)
+        tree.check_numbers(matrix, "x", net.dtype, tree.labels(given))
+        numbers: Array = convert(matrix, tree.dtype)
+        before = Snapshot(trainer.state, net._own(), None)
+        tree.take_names(given)
+        tree.adapt(numbers, None)
+        try:
+            _draw(elements(tree.layers, predicting=True), numbers, rng)
+        except BaseException:
+            before.restore(trainer.state, tree.memory)
+            raise
+
+    trainer.claim.run(trainer.as_it_was, draw)
     return net
 
 

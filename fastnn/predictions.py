@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from fastnn import threads
 from fastnn.arena import Array
 from fastnn.checks import count
+from fastnn.feeds.contract import Feed
 from fastnn.feeds.found import Given, inputs_of
 from fastnn.network import Network
 from fastnn.tables import table_of
@@ -106,12 +107,7 @@ class Predictions(Network):
         """Return the outputs for any x, in as many dimensions: 1 for one row."""
         tree, is_array = self._tree, type(x) is np.ndarray
         if not is_array and (feed := inputs_of(x)) is not None:
-            outputs = predicted(self.predict, feed, batch_size, n_threads)
-            if out is None:
-                return outputs
-            self._predictors.require_out(out, outputs.shape)
-            out[...] = outputs
-            return out
+            return self._predicted_over(feed, batch_size, n_threads, out)
         given = x if is_array else table_of(x) or x
         matrix = tree.inputs(given, True)
         rows = None if batch_size is None else count("batch_size", batch_size)
@@ -128,4 +124,28 @@ class Predictions(Network):
             return outputs if n_dims == 2 else outputs[0]
         if into is None:
             out[...] = outputs
+        return out
+
+    def _predicted_over(self, feed: Feed, batch_size: int | None, n_threads: int | None, out: Any) -> Any:
+        """Return the outputs for all rows of a feed: where one of them is refused, the model is as it was."""
+        tree = self._tree
+
+        def outputs_of() -> Array:
+            outputs = predicted(self.predict, feed, batch_size, n_threads)
+            if out is not None:
+                self._predictors.require_out(out, outputs.shape)
+            return outputs
+
+        if not tree.built:
+            outputs = self._trainer.as_it_was(outputs_of)
+        else:
+            names = tree.feature_names
+            try:
+                outputs = outputs_of()
+            except BaseException:
+                tree.feature_names = names
+                raise
+        if out is None:
+            return outputs
+        out[...] = outputs
         return out

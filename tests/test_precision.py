@@ -23,6 +23,7 @@ from fastnn import (
     kernels,
     reference,
 )
+from fastnn.cli import main
 
 
 def data(rows: int = 300, n_in: int = 128) -> tuple[np.ndarray, np.ndarray]:
@@ -132,6 +133,14 @@ def test_many_nets_are_trained_as_one():
     many = [net(), net()]
     fastnn.fit_many(many, x, y, loss="mse", optimizer="adam", epochs=2, verbose=False)
     assert_same(alone.params, many[0].params, many[1].params)
+
+
+def test_a_file_shows_it(tmp_path, capsys):
+    path = str(tmp_path / "net.safetensors")
+    for precision, shown in (("bf16", "float32, products in bfloat16, seed 4"), (None, "float32, seed 4")):
+        net(precision).build(128).save(path)
+        assert main(["show", path]) == 0
+        assert shown in capsys.readouterr().out
 
 
 def test_a_model_keeps_it(tmp_path):

@@ -18,20 +18,25 @@ from fastnn import (
     SGD,
     Adam,
     BatchNorm,
+    Columns,
     Cosine,
     CrossEntropy,
     Dense,
     Dropout,
     Group,
+    Layer,
     Loss,
     Model,
     Normalization,
     Optimizer,
+    Parallel,
     Softmax,
     cross_validate,
     feeds,
     fit_many,
+    initialize_from_data,
 )
+from fastnn.callbacks import CSVLogger, ModelCheckpoint
 from fastnn.folds import _maker
 
 ROWS, FEATURES = 12, 4
@@ -106,6 +111,14 @@ class WrongShape(Loss):
 class Greedy(Optimizer):
     def init(self, params):
         raise MemoryError("told to")
+
+
+class Broken(Layer):
+    def forward(self, x):
+        raise ZeroDivisionError
+
+    def backward(self, dy):
+        return dy
 
 
 def changed(array, value):
@@ -276,6 +289,12 @@ CHANGES = {
     "out of another dtype": lambda net: net.predict(X, out=np.zeros((ROWS, 3))),
     "no threads": lambda net: net.predict(X, n_threads=0),
     "save": lambda net: net.save(Path(__file__) / "net.safetensors"),
+    "predict over batches": lambda net: net.predict(iter([X, np.c_[X, X]])),
+    "predict over batches into another shape": lambda net: net.predict(iter([X]), out=np.zeros(5)),
+    "evaluate over batches": lambda net: net.evaluate(iter([(X, LABELS), (np.c_[X, X], LABELS)])),
+    "initialize_from_data": lambda net: initialize_from_data(net, changed(X, np.nan)),
+    "fit with a file": lambda net: net.fit(X, LABELS, callbacks=[CSVLogger("no such folder/log.csv")]),
+    "fit with files": lambda net: net.fit(X, LABELS, callbacks=[ModelCheckpoint("no such folder/net")]),
 }
 
 
@@ -291,6 +310,26 @@ def test_a_refused_change_leaves_nothing_behind(state, tmp_path):
         with pytest.raises((ValueError, TypeError, RuntimeError, OSError)):
             change(net)
         assert not [what for what, value in looks(net, path).items() if before[what] != value], name
+
+
+@pytest.mark.parametrize("name", ["predict over batches", "evaluate over batches", "initialize_from_data"])
+def test_a_net_that_was_not_built_is_built_behind_a_refused_call_for_any_data(name):
+    """Nothing is left that computes with what the call had built."""
+    for x in (X, np.c_[X, X]):
+        net = classifier()
+        with pytest.raises(ValueError, match=r"expects 4 features|is NaN"):
+            CHANGES[name](net)
+        assert same_bits(net.predict(x), classifier().predict(x))
+        assert net.n_in == x.shape[1]
+
+
+def test_first_weights_that_are_refused_in_the_midst_leave_the_ones_before(tmp_path):
+    net = classifier(Normalization(), end=[Parallel([Columns([0, 1]), Dense(3)]), Dense(4), Broken()])
+    net.build(FEATURES)
+    before = looks(net, tmp_path / "net.safetensors")
+    with pytest.raises(ZeroDivisionError):
+        initialize_from_data(net, X)
+    assert looks(net, tmp_path / "net.safetensors") == before
 
 
 def test_steps_behind_a_refused_one_are_those_of_a_model_that_has_not_seen_it():

@@ -71,7 +71,6 @@ class ModelCheckpoint(Monitoring):
 
     def begin(self, model: Model) -> None:
         """Forget the fit before; its files stay."""
-        require_folder("ModelCheckpoint: path", self.path)
         self._forget()
         self._written = []
 
@@ -79,6 +78,7 @@ class ModelCheckpoint(Monitoring):
         return self.save_best_only and super().watches_training_loss(validates)
 
     def require(self, modes: Mapping[str, str], is_open: bool) -> None:
+        require_folder("ModelCheckpoint: path", self.path)
         if self.save_best_only:
             super().require(modes, is_open)
         if not is_open:

@@ -62,9 +62,11 @@ class CSVLogger(Callback):
         self._n_lines = 0  # of the file, with that of the names
         self._resumed = False
 
+    def require(self, modes: Mapping[str, str], is_open: bool) -> None:
+        require_folder("CSVLogger: path", self.path)
+
     def begin(self, model: Model) -> None:
         """Begin a file, or find the end of one."""
-        require_folder("CSVLogger: path", self.path)
         lines = self._lines() if self.append else []
         self._names, self._n_lines, self._resumed = lines[0] if lines else None, len(lines), False
 

@@ -51,9 +51,11 @@ class TensorBoard(Callback):
         self._step = 0
         self._every = 1 if update_freq == "batch" else self.update_freq
 
-    def begin(self, model: Model) -> None:
-        """Find the writer; files are begun with the first number."""
+    def require(self, modes: Mapping[str, str], is_open: bool) -> None:
         _writer_class()
+
+    def begin(self, model: Model) -> None:
+        """Begin anew; files are begun with the first number."""
         self._writers, self._step = {}, 0
 
     def _hook(self, name: str) -> Callable[..., Any] | None:

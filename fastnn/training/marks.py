@@ -56,6 +56,7 @@ class Mark:
         if tree.built and not self._was_built:
             trainer.forget_rows()
             trainer.predictors.read(None)
+            trainer.predictors.forget()
             tree.unbuild()
 
     def forget_memories(self) -> None:
