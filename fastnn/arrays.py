@@ -117,6 +117,19 @@ def copy_into(y: Array, x: Array) -> None:
             y[...] = x
 
 
+def require_whole(array: Array, dtype: np.dtype[Any], name: str) -> None:
+    """Raise ValueError where a dtype of whole numbers does not hold one of the array."""
+    if dtype.kind not in "iu" or array.dtype == dtype:
+        return
+    with np.errstate(all="ignore"):
+        lost = np.argwhere(array.astype(dtype) != array)
+    if len(lost):
+        place, bounds = tuple(lost[0].tolist()), np.iinfo(dtype)
+        raise ValueError(
+            f"{name} is {array[place]} at {place}, expected whole numbers from {bounds.min} to {bounds.max}"
+        )
+
+
 def require_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], read: Iterable[Array]) -> None:
     """Raise an error unless outputs of this shape and dtype can be written into `out`, beside arrays that are read."""
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):

@@ -154,6 +154,20 @@ def test_copies_take_over_all_of_packed_layers(name, options):
     assert not unbuilt.built
 
 
+@pytest.mark.parametrize(("options", "last"), [(TO_PACK[0], 65535), (TO_PACK[2], 127)], ids=["bf16", "int8"])
+def test_packed_weights_are_set_to_whole_numbers_alone(options, last):
+    layer = net().quantize(**options)[0]
+    before = layer.w.copy()
+    for value in (1.5, np.nan, np.inf, last + 1, -129, 2**40):
+        given = before.astype(np.float64)
+        given[0, 1, 5] = value
+        with pytest.raises(ValueError, match=rf"1 \(48 units\): w is .* at \(0, 1, 5\), expected whole .* to {last}$"):
+            layer.w = given
+        np.testing.assert_array_equal(layer.w, before)
+    layer.w = (before // 2).astype(float).tolist()
+    np.testing.assert_array_equal(layer.w, before // 2)
+
+
 def test_what_cannot_be_kept_in_bf16_is_said():
     x, made = rows(), net()
     refused = {

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn import initializers, kernels
 from fastnn.arena import Array, Memory
-from fastnn.arrays import as_array, as_matrix, copy_into
+from fastnn.arrays import as_array, as_matrix, copy_into, require_whole
 from fastnn.checks import count, flag, shown
 from fastnn.layers.declarations import PLAIN, Code, Declared
 from fastnn.settable import Initializer
@@ -327,6 +327,7 @@ class Layer(Part):
                     array = as_array(value, f"{self.title}: {name}", may_miss=False)
                     if array.shape != view.shape:
                         raise ValueError(f"{self.title}: {name} has shape {array.shape}, expected {view.shape}")
+                    require_whole(array, view.dtype, f"{self.title}: {name}")
                     copy_into(view, array)
                     owner = None if self._owner is None else self._owner()
                     if owner is not None:
