@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from inspect import signature
 from types import FunctionType
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.checks import flag, lookup, number, shown
+from fastnn.per_class import PerClass
 from fastnn.schedules.contract import as_schedule
 from fastnn.schedules.moving import Moving, changes
 from fastnn.signatures import Parts, expression, is_ours, parameters_of, takes
@@ -22,9 +24,9 @@ edited = [object()]  # another object each time that an attribute of any part ha
 
 _NOTHING: Mapping[str, Moving] = {}
 _PLAIN = (bool, int, float, str, type(None), np.generic, tuple, list)
-_KNOWN: dict[type, frozenset[str]] = {}  # of each class, the names that it has
-_FIXED: dict[type, frozenset[str]] = {}
-_FORMS: dict[tuple[type, type, str], Forms] = {}
+_KNOWN: PerClass[frozenset[str]] = PerClass()  # of each class, the names that it has
+_FIXED: PerClass[frozenset[str]] = PerClass()
+_FORMS: PerClass[dict[tuple[type, str], Forms]] = PerClass()
 
 
 class Number:
@@ -221,7 +223,7 @@ class Part(metaclass=Parts):
 
     def __setattr__(self, name: str, value: Any) -> None:
         kind = type(self)
-        if name[0] != "_" and name not in _KNOWN.get(kind, ()):
+        if name[0] != "_" and name not in _KNOWN.get(id(kind), ()):
             self._require_known(name)
         object.__setattr__(self, name, value)
         edited[0] = object()
@@ -354,11 +356,12 @@ def explain_read_only(part: Part, name: str, error: ValueError) -> None:
 
 def fixed_settings(kind: type) -> frozenset[str]:
     """Return the settings of a class that are no numbers: what it is built with."""
-    if kind not in _FIXED:
-        _FIXED[kind] = frozenset(
-            name for name in _settings_of(kind) if not isinstance(getattr(kind, name, None), (Number, property))
-        )
-    return _FIXED[kind]
+    found = _FIXED.get(id(kind))
+    if found is None:
+        settings = _settings_of(kind)
+        fixed = (name for name in settings if not isinstance(getattr(kind, name, None), (Number, property)))
+        found = _FIXED.add(kind, frozenset(fixed))
+    return found
 
 
 def fixed_in_recording(part: Part) -> Iterable[str]:
@@ -385,35 +388,37 @@ def _settings_of(kind: type) -> Mapping[str, object]:
 
 def names_of(kind: type) -> frozenset[str]:
     """Return the names that a class has: its attributes and its settings."""
-    found = _KNOWN.get(kind)
+    found = _KNOWN.get(id(kind))
     if found is None:
         names = {*_settings_of(kind), *dir(kind)}
         for base in kind.__mro__:
             names.update(vars(base).get("__annotations__", ()))
-        found = _KNOWN[kind] = frozenset(names)
+        found = _KNOWN.add(kind, frozenset(names))
     return found
 
 
 def forms_of(kind: type, base: type, numpy_name: str, kernel_name: str) -> Forms:
     """Return which of two forms of a method a class uses: decided once."""
-    key = kind, base, numpy_name
-    found = _FORMS.get(key)
+    known = _FORMS.get(id(kind))
+    if known is None:
+        known = _FORMS.add(kind, {})
+    found = known.get((base, numpy_name))
     if found is None:
-        found = _FORMS[key] = Forms(kind, base, numpy_name, kernel_name)
+        found = known[base, numpy_name] = Forms(kind, base, numpy_name, kernel_name)
     return found
 
 
 class Forms:
     """Which of two forms of a method a class uses: in NumPy, or from kernels.
 
-    The more derived definition decides. `cls` is the class that has it.
+    The more derived definition decides.
     """
 
-    __slots__ = ("cls", "is_kernels", "is_numpy")
+    __slots__ = ("_cls", "is_kernels", "is_numpy")
 
     def __init__(self, kind: type, base: type, numpy_name: str, kernel_name: str) -> None:
         self.is_numpy = self.is_kernels = False
-        self.cls: type | None = None
+        self._cls: ref[type] | None = None  # what is kept of a class keeps none
         for cls in kind.__mro__:
             if cls is base:
                 break
@@ -423,8 +428,8 @@ class Forms:
                     f"{cls.__name__} defines both {numpy_name} and {kernel_name}, expected one of the two: "
                     f"{numpy_name} in NumPy, or {kernel_name} from kernels"
                 )
-            if self.cls is None and (numpy_name in own or kernel_name in own):
-                self.cls, self.is_numpy, self.is_kernels = cls, numpy_name in own, kernel_name in own
+            if self._cls is None and (numpy_name in own or kernel_name in own):
+                self._cls, self.is_numpy, self.is_kernels = ref(cls), numpy_name in own, kernel_name in own
                 _require_arguments(cls, base, numpy_name if self.is_numpy else kernel_name)
             elif self.is_kernels and numpy_name in own:
                 name = self.cls.__name__ if self.cls is not None else ""
@@ -432,6 +437,11 @@ class Forms:
                     f"{name} defines {kernel_name} over the {numpy_name} in NumPy of {cls.__name__}: "
                     f"override {numpy_name}, or derive from a class that is made of kernels"
                 )
+
+    @property
+    def cls(self) -> type | None:
+        """The class that has it."""
+        return None if self._cls is None else self._cls()
 
 
 def _require_arguments(cls: type, base: type, name: str) -> None:

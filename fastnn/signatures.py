@@ -8,12 +8,13 @@ from inspect import Signature, signature
 from typing import Any, TypeVar
 
 from fastnn.checks import shown
+from fastnn.per_class import PerClass
 from fastnn.words import no_such, second_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _TAKES_MANY, _TAKES_OPTIONS = 4, 8  # flags of code objects: *arguments, **options
-_OF: dict[type, Parameters] = {}
+_OF: PerClass[Parameters] = PerClass()
 
 
 def is_ours(code: Any) -> bool:
@@ -137,10 +138,8 @@ def takes(function: Callable[..., Any], n: int, *names: str) -> bool:
 
 def parameters_of(kind: type) -> Parameters:
     """Return what a class is made with."""
-    found = _OF.get(kind)
-    if found is None:
-        found = _OF[kind] = Parameters(kind)
-    return found
+    found = _OF.get(id(kind))
+    return _OF.add(kind, Parameters(kind)) if found is None else found
 
 
 def written(value: object) -> str:

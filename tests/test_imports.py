@@ -16,7 +16,7 @@ PACKAGE = Path(fastnn.__file__).parent
 
 # A module may import those of the lines above its own; a package stands for all modules in it.
 LEVELS = (
-    ("arena", "interrupts", "markup", "recent"),  # of numpy alone, or less
+    ("arena", "interrupts", "markup", "per_class", "recent"),  # of numpy alone, or less
     ("_core",),
     ("words",),
     ("checks",),

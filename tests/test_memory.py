@@ -1,5 +1,7 @@
 """The memory of a process while it trains and predicts on 500 MB: the data are not copied, nor looked at in one go."""
 
+import copy
+import gc
 import subprocess
 import sys
 import tracemalloc
@@ -10,7 +12,25 @@ import pytest
 from nets import data, small_net
 from peaks import peak_of
 
-from fastnn import SGD, Dense, Model
+from fastnn import (
+    L2,
+    MSE,
+    SGD,
+    Adam,
+    Callback,
+    Constraint,
+    Cosine,
+    Dense,
+    Layer,
+    Loss,
+    MaxNorm,
+    Model,
+    Optimizer,
+    Penalty,
+    Tanh,
+    fit_many,
+)
+from fastnn.optimizers import Transform
 from fastnn.training import step
 
 pytest.importorskip("resource", reason="needs the counters of POSIX")
@@ -115,3 +135,111 @@ def test_large_recordings_are_not_kept_between_fits(monkeypatch):
     kept = [*net._trainer._training._plans.values()]
     net.train_batch(x, t)  # the next of a loop finds the memory of the last one
     assert [*net._trainer._training._plans.values()] == kept != []
+
+
+def parts_of_a_trial(held):
+    """Classes of parts that hold data, as those of a function that is called again and again, each with a use of it."""
+
+    class OwnLayer(Layer):
+        def forward(self, x):
+            return x * held.mean()
+
+        def backward(self, dy):
+            return dy * held.mean()
+
+    class OwnDense(Dense):
+        def __init__(self, n):
+            super().__init__(n)
+            self.own = held
+
+        def forward(self, x):
+            return super().forward(x)
+
+        def backward(self, dy):
+            return super().backward(dy)
+
+    class OwnTanh(Tanh):
+        used = held
+
+    class OwnLoss(Loss):
+        def value_and_grad(self, y, t):
+            return float(((y - t) ** 2).mean()), (y - t) * held.mean()
+
+    class OwnMSE(MSE):
+        used = held
+
+    class OwnOptimizer(Optimizer):
+        def update(self, params, grads):
+            params -= 0.1 * grads * held.mean()
+
+    class OwnAdam(Adam):
+        used = held
+
+    class OwnTransform(Transform):
+        def apply(self, grads):
+            grads *= held.mean()
+
+    class OwnPenalty(Penalty):
+        def value_and_grad(self, w):
+            return float((w * w).sum()), 2 * w * held.mean()
+
+    class OwnL2(L2):
+        used = held
+
+    class OwnConstraint(Constraint):
+        def project(self, w):
+            np.clip(w, -held.mean(), 1, out=w)
+
+    class OwnMaxNorm(MaxNorm):
+        used = held
+
+    class OwnCallback(Callback):
+        def begin(self, model):
+            self.own = held
+
+    class OwnCosine(Cosine):
+        used = held
+
+    return {
+        OwnLayer: lambda: {"layer": OwnLayer()},
+        OwnDense: lambda: {"layer": OwnDense(4)},
+        OwnTanh: lambda: {"layer": OwnTanh()},
+        OwnLoss: lambda: {"loss": OwnLoss()},
+        OwnMSE: lambda: {"loss": OwnMSE()},
+        OwnOptimizer: lambda: {"optimizer": OwnOptimizer()},
+        OwnAdam: lambda: {"optimizer": OwnAdam(lr=0.01)},
+        OwnTransform: lambda: {"optimizer": SGD(0.1, transforms=[OwnTransform()])},
+        OwnPenalty: lambda: {"penalties": [OwnPenalty()]},
+        OwnL2: lambda: {"penalties": [OwnL2(0.1)]},
+        OwnConstraint: lambda: {"constraints": [OwnConstraint()]},
+        OwnMaxNorm: lambda: {"constraints": [OwnMaxNorm(1.0)]},
+        OwnCallback: lambda: {"callbacks": [OwnCallback()]},
+        OwnCosine: lambda: {"optimizer": SGD(0.1 * OwnCosine())},
+    }
+
+
+def use(layer=None, penalties=(), constraints=(), loss="mse", **options):
+    """Train, alone and side by side, copy and predict, and set what does not exist."""
+    x = np.linspace(-1, 1, 24).reshape(8, 3)
+    layers = [Dense(1)] if layer is None else [layer, Dense(1)]
+    net = Model(layers, seed=0, penalties=penalties, constraints=constraints)
+    net.fit(x, x[:, :1], loss, epochs=1, verbose=False, **options)
+    twins = [copy.deepcopy(net) for _ in range(2)]
+    fit_many(twins, x, x[:, :1], loss, epochs=1, verbose=False, **options)
+    net.evaluate(x, x[:, :1])
+    net.predict_one(x[0])
+    for part in (net, net[0], net.loss, net.optimizer, *net.penalties, *net.constraints):
+        with pytest.raises(AttributeError):
+            part.no_such_name  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "i", range(len(parts_of_a_trial(None))), ids=[kind.__name__ for kind in parts_of_a_trial(None)]
+)
+def test_a_class_that_a_trial_makes_goes_with_the_data_that_it_holds(i):
+    kind, options = list(parts_of_a_trial(np.ones(1000)).items())[i]
+    use(**options())
+    gone = ref(kind)
+    del kind, options
+    gc.collect()
+    assert gone() is None

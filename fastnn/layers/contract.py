@@ -12,6 +12,7 @@ from fastnn.arena import Array, Memory
 from fastnn.arrays import as_array, as_matrix, copy_into, require_whole
 from fastnn.checks import count, flag, shown
 from fastnn.layers.declarations import PLAIN, Code, Declared
+from fastnn.per_class import PerClass
 from fastnn.settable import Initializer
 from fastnn.settings import Forms, Part, fixed_settings, instead_of, no_attribute
 from fastnn.signatures import parameters_of
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from fastnn.kernels import Kernels
     from fastnn.layers.passes import Run
 
-_NUMPY_FORMS: dict[type, LayerForms] = {}
+_NUMPY_FORMS: PerClass[LayerForms] = PerClass()
 
 
 OF_THE_CONTRACT = {  # attributes that hold no layer of a user's
@@ -413,10 +414,8 @@ _METHODS = {"forward", "backward", "_forward", "_backward", "forward_fused", "ba
 
 def forms(kind: type[Layer]) -> LayerForms:
     """Return which form the layers of a class have: decided once, by the more derived definition."""
-    found = _NUMPY_FORMS.get(kind)
-    if found is None:
-        found = _NUMPY_FORMS[kind] = LayerForms(kind)
-    return found
+    found = _NUMPY_FORMS.get(id(kind))
+    return _NUMPY_FORMS.add(kind, LayerForms(kind)) if found is None else found
 
 
 def merges(layer: Layer) -> bool:
