@@ -63,8 +63,7 @@ class FitEncoder:
             "asked": asked,
             **{name: getattr(begun, name) for name in _PLAIN},
             "told": begun.told,
-            "logs": {name: value for name, value in begun.logs.items() if isinstance(value, (int, float, np.number))}
-            and self.value(dict(begun.logs), "logs"),
+            "logs": self.value(begun.plain_logs(), "logs"),
             "states": None
             if states is None
             else [self.value(one, f"the state of callback {i + 1}") for i, one in enumerate(states)],

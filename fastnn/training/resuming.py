@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn.callbacks.calls import Calls
 from fastnn.callbacks.contract import Callback
-from fastnn.checks import number_of
+from fastnn.checks import logged, number_of
 
 if TYPE_CHECKING:
     from fastnn.training.history import History
@@ -65,7 +65,12 @@ class Begun:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the callbacks: what a copy or a pickle holds of them nobody knows."""
-        return {**self.__dict__, "calls": None, "states": None}
+        self.look()
+        return {**self.__dict__, "logs": self.plain_logs(), "calls": None, "states": None}
+
+    def plain_logs(self) -> dict[str, Any]:
+        """Return the numbers and texts among what was logged: of other things, such as pictures, nobody knows."""
+        return {name: one for name, one in self.logs.items() if isinstance(one, str) or logged(one) is not None}
 
     def look(self) -> None:
         """Write down how far the callbacks are with the last epoch."""
