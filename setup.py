@@ -28,7 +28,7 @@ from cached_build import CachedBuild, cached, copy, key_of, run, write
 FAMILIES = {
     "activations": (["common", "rectangle", "elementwise", "circular", "activations", "piecewise", "gated"], []),
     "dense": (
-        ["common", "rectangle", "index", "dense", "narrow", "bf16", "int8", "grouped", "lanes", "peak"],
+        ["common", "subnormals", "rectangle", "index", "dense", "narrow", "bf16", "int8", "grouped", "lanes", "peak"],
         [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "few_columns", "few_rows", "dots")]
         + [f"gemm/{name}.c" for name in ("narrow", "gemm", "lanes", "lane_rows", "peak")]
         + [f"gemm/bf16_{name}.c" for name in ("pack", "tile", "products")]
@@ -37,6 +37,7 @@ FAMILIES = {
     "layers": (
         [
             "common",
+            "subnormals",
             "views",
             "rectangle",
             "columns",
@@ -70,7 +71,7 @@ FAMILIES = {
         ],
         [],
     ),
-    "optimizers": (["common", "views", "index", "optimizers", "transforms", "penalties", "adam", "gather"], []),
+    "optimizers": (["common", "subnormals", "views", "index", "optimizers", "transforms", "penalties", "adam", "gather"], []),
 }
 MODULES = ("team/team.pyx", "tape/tape.pyx", "kernels/kernel.pyx", "cpu.pyx")  # built once
 # What fastnn.to_c takes functions from: installed with the core

@@ -697,3 +697,21 @@ def test_what_a_model_does_not_know_yet():
     assert net.build(4) is net
     assert (net.built, net.n_in, net.n_out) == (True, 4, OUTPUTS)
     assert net.build(4) is net
+
+
+# Bits
+
+
+@pytest.mark.filterwarnings("ignore:y has mean")  # it is far from unit scale
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", [(1, 5, 5), (40, 9, 3), (64, 40, 32), (256, 40, 5), (30, 200, 64)], ids=str)
+def test_a_fit_by_plain_sgd_takes_the_steps_of_train_batch_where_gradients_vanish(sizes, dtype):
+    rows, n_in, n_out = sizes
+    rng, least = np.random.default_rng(0), float(np.finfo(dtype).smallest_normal)
+    x, t = rng.uniform(0.5, 1.5, (rows, n_in)), least * rng.uniform(-1, 1, (rows, n_out))
+    nets = [Model([Dense(n_out)], seed=0, dtype=dtype).build(n_in) for _ in range(2)]
+    for net in nets:
+        net.params *= least
+    nets[0].fit(x, t, MSE(), SGD(1.0), epochs=1, batch_size=None, shuffle=False)
+    nets[1].train_batch(x, t, loss=MSE(), optimizer=SGD(1.0))
+    assert same_bits(nets[0].params, nets[1].params)

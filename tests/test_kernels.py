@@ -158,19 +158,51 @@ def test_products_have_the_same_bits_in_any_parts(dtype, sizes):
 def test_what_updates_parameters_takes_subnormal_numbers_for_0(dtype):
     """Eager, replayed, in parts and by threads; other kernels and NumPy do not."""
     tiny = np.finfo(dtype).smallest_subnormal * np.arange(1000, 1064).astype(dtype)
-    w, dw, y, lr, tape = np.empty_like(tiny), tiny.copy(), np.empty_like(tiny), np.ones(1), Tape()
-    k = kernel("sgd", dtype)
-    k(w, dw, None, lr, tape=tape)
+    w, dw, y, velocity, tape = np.empty_like(tiny), tiny.copy(), np.empty_like(tiny), np.zeros_like(tiny), Tape()
+
+    def step(tape=None):
+        kernel("sgd", dtype)(w, dw, velocity, 1.0, 0.9, tape=tape)
+
+    step(tape)
     with Team(2, divide_all=True) as team:
-        for run in (
-            lambda: k(w, dw, None, lr), tape.replay, lambda: tape.replay(parts=3), lambda: tape.replay(team=team),
-        ):  # fmt: skip
+        for run in (step, tape.replay, lambda: tape.replay(parts=3), lambda: tape.replay(team=team)):
             w[...] = 2 * tiny
             run()
             np.testing.assert_array_equal(w, 0)
             kernel("relu_forward", dtype)(tiny[None], y[None])
             np.testing.assert_array_equal(y, tiny)
             assert np.all(tiny / dtype(2) > 0)
+
+
+@each_product
+@each_dtype
+def test_plain_sgd_keeps_subnormal_numbers_also_within_a_product(dtype, sizes):
+    """Gradients are sums of them, and may be larger; what is updated may be smaller."""
+    rng, least, lr = random(*sizes[:2]), np.finfo(dtype).smallest_normal, np.full(1, 0.37)
+    a = dense_backward_arguments(*sizes, dtype, rng, dx=False)
+    x, dy, dw, db = a["x"], a["dy"] * (least / 8), a["dw"], a["db"]
+    kernel("dense_backward", dtype)(x, a["w"], dy, None, dw, db)
+    for scale in (0, least / 8, least):
+        w, b = (rng.normal(size=shape).astype(dtype) * dtype(scale) for shape in (dw.shape, db.shape))
+        within = w.copy(), b.copy()
+        kernel("dense_sgd", dtype)(x, *within, dy, lr)
+        kernel("sgd", dtype)(w.reshape(-1), dw.reshape(-1), None, lr)
+        kernel("sgd", dtype)(b, db, None, lr)
+        assert same_bits(within[0], w)
+        assert same_bits(within[1], b)
+
+
+@each_dtype
+def test_plain_sgd_keeps_subnormal_numbers_of_tables(dtype):
+    rng, least, lr = random(40, 5), np.finfo(dtype).smallest_normal, np.full(1, 0.37)
+    x, dy = rng.integers(0, 5, (40, 1)).astype(dtype), (rng.normal(size=(40, 3)) * (least / 8)).astype(dtype)
+    table, dtable = (rng.normal(size=(6, 3)) * least).astype(dtype), np.empty((6, 3), dtype)
+    within = table.copy()
+    kernel("embedding_sgd", dtype)(x, dy, within, lr)
+    kernel("embedding_backward", dtype)(x, dy, dtable)
+    kernel("sgd", dtype)(table.reshape(-1), dtable.reshape(-1), None, lr)
+    assert same_bits(within, table)
+    assert np.any((table != 0) & (np.abs(table) < least))
 
 
 @each_product

@@ -111,6 +111,21 @@ def test_side_by_side_nets_have_the_bits_of_each_alone(activation, loss, y, last
     assert taken == [7] * IS_WIDE
 
 
+@pytest.mark.filterwarnings("ignore:y has mean")  # it is far from unit scale
+@pytest.mark.skipif(not IS_WIDE, reason="builds without AVX2 train no nets side by side")
+def test_gradients_that_vanish(taken):
+    """Those are sums of numbers below 1e-38, also where plain SGD's step is within a product."""
+
+    def made():
+        found = nets(16, *layers_of("tanh", 2))
+        for net in found:
+            net.build(3).params *= np.float32(1e-38)
+        return found
+
+    assert_same(*fits(made, X, NUMBERS * 1e-38, loss="mse", optimizer=SGD(0.1), epochs=30, batch_size=8))
+    assert taken == [16]
+
+
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("n", [1, 5, 15, 16, 17, 33])
 def test_any_number_of_nets_on_any_number_of_threads(n, n_threads, taken):

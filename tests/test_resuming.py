@@ -1,5 +1,6 @@
 """A training that goes on where it was left, in this process or from a file, equals one that nobody has interrupted."""
 
+import copy
 import pickle
 import shutil
 import signal
@@ -10,7 +11,7 @@ from functools import reduce
 
 import numpy as np
 import pytest
-from nets import OPTIMIZERS, OUTPUTS, data
+from nets import OPTIMIZERS, OUTPUTS, data, same_bits
 from test_files import AVERAGED, CUSTOM, same_state, state_of
 
 import fastnn
@@ -381,6 +382,46 @@ def test_a_pickle_says_that_it_holds_no_states_of_callbacks(tmp_path):
         ValueError, match=r"what Counting\(\) has come to is not in a copy or a pickle of a model: net.save"
     ):
         fit(other, None, None, [lambda *_: None], resume=True)
+
+
+KEPT = {
+    "a pickle": lambda net, path: pickle.dumps(net),
+    "a copy": lambda net, path: copy.deepcopy(net),
+    "a file": lambda net, path: net.save(path),
+}
+READ = {
+    "a pickle": lambda kept, path: pickle.loads(kept),
+    "a copy": lambda kept, path: kept,
+    "a file": lambda kept, path: fastnn.load(path),
+}
+
+
+@pytest.mark.parametrize("how", KEPT)
+@pytest.mark.parametrize("case", ["told later", "stopped before", "a plateau"])
+def test_what_a_callback_keeps_of_its_model_goes_on_with_the_callbacks_behind_it(case, how, tmp_path):
+    """What they have logged that is no number, such as a picture, is not in the way of that."""
+    path, kept = tmp_path / "net.safetensors", []
+
+    def before(model, epoch, logs):
+        logs["before"], logs["picture"], logs["array"] = float(epoch), object(), np.array([object()])
+        return case == "stopped before" and epoch == AT
+
+    def keep(model, epoch, logs):
+        if epoch == AT and not kept:
+            kept.append(KEPT[how](model, path))
+
+    def behind(model, epoch, logs):
+        logs["behind"] = logs["before"] + 1
+
+    rate = 0.1 * ReduceOnPlateau(0.5, patience=0, monitor="behind") if case == "a plateau" else 0.01
+    options = {"epochs": EPOCHS, "batch_size": 5, "callbacks": [before, keep, behind]}
+    whole = net_of()
+    whole.fit(X, T, "mse", SGD(rate), **options)
+    parts = READ[how](kept[0], path)
+    parts.fit(X, T, resume=True, **options)
+    assert whole.history.to_dict() == parts.history.to_dict()
+    assert whole.history.ended == parts.history.ended
+    assert same_bits(whole.params, parts.params)
 
 
 def feeds_of(folder):

@@ -94,9 +94,7 @@ static void keep(const Narrow *p, ptrdiff_t count, const real *sums, real *restr
         memcpy(to, sums, count * sizeof(real));
         return;
     }
-    const size_t before = subnormals_are_zero();
     for (ptrdiff_t i = 0; i < count; i++) to[i] = real_fma(-p->rate, sums[i], to[i]);
-    subnormals_as(before);
 }
 
 GEMM_API void narrow_backward(const Narrow *p) {

@@ -19,7 +19,7 @@ typedef struct {
     real *dx;       /* dx = dy @ w.T, x_row apart, or NULL */
     int relu;       /* dx is 0 where not x > 0 */
     real *dw, *db;  /* dw = x.T @ dy, db = the sum of the rows of dy, or NULL */
-    int update;     /* dw and db are w and b, which lose rate times these instead, where subnormal numbers are 0 */
+    int update;     /* dw and db are w and b, which lose rate times these instead */
     real rate;
 } Narrow;
 

@@ -221,6 +221,7 @@ cdef int embedding_sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
     cdef real *w
     cdef Py_ssize_t i, j, k, at, n, place, count
     cdef Py_ssize_t width = SUMMED if s.dy_column == 1 else 1       # of what lies side by side
+    cdef size_t before = subnormals_are_kept()
     for i in range(s.rows):
         code, k = s.x[i * s.x_row], 0
         place = place_of(code, s.n - 1)
@@ -249,6 +250,7 @@ cdef int embedding_sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
             for j in range(n):
                 w[j] = real_fma(-lr, sums[j], w[j])
             at += n
+    subnormals_as(before)
     return 0
 
 cdef Py_ssize_t prepare_embedding_sgd(str kernel, Call *call) except -1:

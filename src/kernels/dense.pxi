@@ -468,9 +468,12 @@ cdef int dense_sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noex
     cdef const DenseSGD *s = <const DenseSGD *> call.payload
     cdef Operand x = Operand(s.x, NULL, NULL, s.n_in)
     cdef int status = choose(&x, s.index, s.cursor, s.rows, s.n_index, s.n_all)
-    return status or multiply_dw(
+    cdef size_t before = subnormals_are_kept()
+    status = status or multiply_dw(
         &x, s.dy, s.w, s.b, s.lr, s.rows, s.n_out, s.bf16, call.units, call.turn, s.panel, begin, end
     )
+    subnormals_as(before)
+    return status
 
 cdef Py_ssize_t prepare_dense_sgd(str kernel, Call *call) except -1:
     cdef DenseSGD *s = <DenseSGD *> call.payload

@@ -39,6 +39,8 @@ cdef int sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept n
     cdef real lr = <real> s.lr[0], momentum = <real> s.momentum[0], weight_decay = <real> s.weight_decay[0], g
     cdef real rest = <real> 1 if s.step[0] == 1 else <real> (1 - s.dampening[0])
     cdef bint nesterov = s.nesterov, moving = s.velocity is not NULL and momentum != 0
+    cdef bint is_plain = not moving and weight_decay == 0
+    cdef size_t before = subnormals_are_kept() if is_plain else 0
     cdef Py_ssize_t i
     for i in range(begin, end):
         g = decayed(dw[i], w[i], weight_decay)
@@ -46,6 +48,8 @@ cdef int sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept n
             velocity[i] = momentum * velocity[i] + rest * g
             g = g + momentum * velocity[i] if nesterov else velocity[i]
         w[i] = real_fma(-lr, g, w[i])       # to the bit what a product that updates w itself does
+    if is_plain:
+        subnormals_as(before)
     return 0
 
 kernel("""sgd(w: inout (n), dw: in (n), velocity: inout (n) | None if momentum == 0, lr: cell,
@@ -56,7 +60,7 @@ kernel("""sgd(w: inout (n), dw: in (n), velocity: inout (n) | None if momentum =
 
     g = dw + weight_decay * w; velocity = momentum * velocity + (1 - dampening) * g; w -= lr * velocity, or, with
     Nesterov's momentum, w -= lr * (g + momentum * velocity). Without momentum the velocity rests. Where step[0] is 1, g
-    counts whole.
+    counts whole. With neither momentum nor weight_decay, subnormal numbers are no zeros.
     """, sgd_body, sizeof(SGD))
 
 
