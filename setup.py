@@ -71,7 +71,10 @@ FAMILIES = {
         ],
         [],
     ),
-    "optimizers": (["common", "subnormals", "views", "index", "optimizers", "transforms", "penalties", "adam", "gather"], []),
+    "optimizers": (
+        ["common", "subnormals", "views", "index", "optimizers", "transforms", "penalties", "adam", "gather"],
+        [],
+    ),
 }
 MODULES = ("team/team.pyx", "tape/tape.pyx", "kernels/kernel.pyx", "cpu.pyx")  # built once
 # What fastnn.to_c takes functions from: installed with the core
