@@ -39,6 +39,7 @@ built = tuple(
 )
 _cpu = import_module("fastnn._core.cpu")
 supported: tuple[str, ...] = _cpu.supported()
+far_reads: str = _cpu.far_reads()  # "fast", "slow" or "unknown": see src/gemm/products.h
 
 
 def _select() -> tuple[str, str]:
@@ -84,7 +85,7 @@ class Kernels:
         self.activations = activations_of(modules)
         self._bf16_instruction(isa == "avx512_bf16")
         self._int8_instruction(isa in ("avx512_vnni", "avx512_bf16"))
-        self._far_reads(_cpu.far_reads())
+        self._far_reads(far_reads)
 
     def __reduce__(self) -> str:
         return self.__name__.partition("_")[0]

@@ -54,6 +54,32 @@ def test_few_rows_of_wide_weights_are_exact(k, n, dtype, far_reads):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
+@pytest.mark.parametrize(("rows", "k", "n"), [(129, 500, 97), (520, 131, 64), (300, 260, 40), (66, 1100, 130)])
+def test_gradients_of_many_inputs_are_exact(rows, k, n, dtype, far_reads):
+    """Tiles of dw read columns of x, or what the first of them has packed; with and without db, and in SGD's step."""
+    rng = random(rows, k)
+    x, w, dy, b = (rng.integers(-3, 4, shape).astype(dtype) for shape in ((rows, k), (k, n), (rows, n), (n,)))
+    made = Guarded(dtype, rng)
+    alone, dw, db, new_w, new_b = (
+        made.array(w.shape),
+        made.array(w.shape),
+        made.array((n,)),
+        made.array(w),
+        made.array(b),
+    )
+    kernel("dense_backward", dtype)(x, w, dy, None, alone, None)
+    kernel("dense_backward", dtype)(x, w, dy, None, dw, db)
+    kernel("dense_sgd", dtype)(x, new_w, new_b, dy, np.full(1, 0.5))
+    x, w, dy, b = (a.astype(np.float64) for a in (x, w, dy, b))
+    for found in (alone, dw):
+        np.testing.assert_array_equal(found, x.T @ dy)
+    np.testing.assert_array_equal(db, dy.sum(0))
+    np.testing.assert_array_equal(new_w, w - 0.5 * (x.T @ dy))
+    np.testing.assert_array_equal(new_b, b - 0.5 * dy.sum(0))
+    made.assert_untouched()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 def test_products_of_small_sizes_are_exact(dtype):
     """Of integers, whose sums have no rounding; forward, backward and in plain SGD's step, also with chosen rows."""
     rng = random(MOST, SAMPLES)

@@ -21,7 +21,7 @@ from nets import (
     small_net,
 )
 
-from fastnn import MSE, SGD, Adam, AdamW, CrossEntropy, Dense, Model, RMSprop
+from fastnn import MSE, SGD, Adam, AdamW, CrossEntropy, Dense, Model, RMSprop, kernels
 from fastnn._core.team import Team
 from fastnn.training.plan import Batch, Plan
 
@@ -342,6 +342,16 @@ def test_rows_read_where_they_lie_train_like_rows_that_are_gathered(rows, optimi
     assert plan.in_place
     assert same_bits(net.params, expected.params)
     assert net.history.loss == expected.history.loss
+
+
+@pytest.mark.parametrize(("far_reads", "in_place"), [("fast", True), ("unknown", True), ("slow", False)])
+def test_rows_are_gathered_where_far_reads_are_slow(far_reads, in_place, monkeypatch):
+    x, t = long_rows()
+    expected, _ = fitted_to_long_rows(x, t, monkeypatch, True)
+    monkeypatch.setattr(kernels, "far_reads", far_reads)
+    net, plan = fitted_to_long_rows(x, t, monkeypatch, False)
+    assert plan.in_place == in_place
+    assert same_bits(net.params, expected.params)
 
 
 @each_dtype

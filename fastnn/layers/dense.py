@@ -115,7 +115,8 @@ class Dense(Layer):
     def takes_rows(self, x: Array) -> bool:
         """Whether rows of x are better read where they lie than copied: long ones, that few whole vectors need."""
         return (
-            x.flags.c_contiguous
+            kernels.far_reads != "slow"
+            and x.flags.c_contiguous
             and x.shape[1] * x.itemsize >= _ROW_BYTES
             and self.units <= _MOST_UNITS
             and self.units % _LANES == 0

@@ -41,6 +41,12 @@ ALWAYS_INLINE ptrdiff_t finished_rows(const Product *p) {
 
 GEMM_API int far_reads = FAR_READS_UNKNOWN;
 
+/* Whether tiles that read columns of a large a, where another line of memory has each term, should find them packed. */
+ALWAYS_INLINE int packs_columns(const Product *p) {
+    const ptrdiff_t bytes = p->m * p->k * (ptrdiff_t)sizeof(real);
+    return far_reads == FAR_READS_SLOW && p->a_row == 1 && p->a_col != 1 && p->n > PANEL && bytes > 240 * 1024;
+}
+
 /* Whether b fills half of a 1 MB cache, or less that is read, slowly, for 13 MB, or all of a, read again for every
  * panel, would leave the first-level cache, or every other one. */
 #define LARGE (512 * 1024) /* bytes */
@@ -286,7 +292,7 @@ static NOINLINE int product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff
     const ptrdiff_t rows = even_part(m - TILE_ROWS, TILE_ROWS); /* of all tiles but the first */
     /* Where many panels read the same rows of a, these are packed if they are columns in memory, another page for each
      * term, or if they drive each other out of the first-level cache because they lie a multiple of 4 KB apart. */
-    const int packs_a = n > 4 * PANEL && (k <= BLOCK_K || !p->update) &&
+    const int packs_a = (n > 4 * PANEL || packs_columns(p)) && (k <= BLOCK_K || !p->update) &&
                         (p->a_row == 1 || (p->a_col == 1 && p->a_row * (ptrdiff_t)sizeof(real) % 4096 == 0));
     const ptrdiff_t block_k = p->update ? k : even_part(k, BLOCK_K);
     const ptrdiff_t block_n = even_part((n + PANEL - 1) / PANEL, BLOCK / (block_k * PANEL)) * PANEL;
@@ -450,7 +456,8 @@ GEMM_API NOINLINE int product_of_chains(const Product *p) {
     if (p->b_sum) { /* which way they take changes no bit */
 #ifdef LEAST_SUMMING
         const int of_tiles = k > SHORT_K && m >= LEAST_SUMMING && n >= LANES && p->b_col == 1 && !by_index;
-        if (of_tiles && !(m > 2 * TILE_ROWS && is_large(m, n, k)) && !is_from_memory(p, n)) return product_and_sums(p);
+        const int packs = m > 2 * TILE_ROWS && (is_large(m, n, k) || packs_columns(p));
+        if (of_tiles && !packs && !is_from_memory(p, n)) return product_and_sums(p);
 #endif
         if (sum_rows(p) != 0) return CALL_NO_MEMORY; /* just before they are needed in the cache */
         if (m <= 0) return 0;
@@ -482,7 +489,8 @@ GEMM_API NOINLINE int product_of_chains(const Product *p) {
     }
     /* b is packed if its rows are not contiguous, and if it is large; without masked loads so are the last columns,
      * which fill no vector. */
-    const int pack_b = k > 0 && (p->b_col != 1 || (is_large(m, n, k) && !by_index && pays_packing(p, n)));
+    const int large = is_large(m, n, k) || packs_columns(p);
+    const int pack_b = k > 0 && (p->b_col != 1 || (large && !by_index && pays_packing(p, n)));
     const ptrdiff_t in_place = pack_b ? 0 : MASKED_LOADS || k == 0 ? n : n / LANES * LANES;
     if (in_place > 0) product_in_place(p, 0, in_place);
     if (in_place == n) return 0;
