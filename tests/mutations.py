@@ -54,6 +54,13 @@ LANES = "test_lanes.py::test_"
 OF_LANES = f"{LANES}kernels_of_lanes_have_the_bits"
 BOUNDS = f"{CALLS}a_number_outside_of_its_bounds_is_refused"
 
+# Of what the instruction of bfloat16 alone takes.
+WITH_BF16 = (
+    ("gemm/bf16_products.c", "t.b = in_place ? p->b + «(j + l) * p->b_col ⇒ l * p->b_col»", KEPT),
+    ("gemm/bf16_products.c", "is_streamed = «p->bf16 != BF16_PACKED ⇒ 1» &&", KEPT),
+    ("gemm/bf16_products.c", "tile_packs = bf16_native && p->b_col == 1 && «!packed_b ⇒ 1»", KEPT),
+)
+
 # Of what 512-bit vectors alone have: relu in the registers of a product (GEMM_RECTIFIES), sums in its tiles.
 RECTIFIED = (
     ("gemm/narrow.c", "if («relu ⇒ 0») d = where_positive", f"{NARROW}one_pass"),
@@ -99,9 +106,7 @@ MUTATIONS = (
     ("gemm/bf16_pack.c", "put(to + p + 1, «even ⇒ odd»);", f"{BF16}products_have"),
     ("gemm/bf16_pack.c", "put(to + row + l, «rounded(bits_of(even + j + l)) ⇒ 0»);", f"{BF16}products_have"),
     # weights that are kept in bfloat16
-    ("gemm/bf16_products.c", "t.b = in_place ? p->b + «(j + l) * p->b_col ⇒ l * p->b_col»", KEPT),
-    ("gemm/bf16_products.c", "is_streamed = «p->bf16 != BF16_PACKED ⇒ 1» &&", KEPT),
-    ("gemm/bf16_products.c", "tile_packs = bf16_native && p->b_col == 1 && «!packed_b ⇒ 1»", KEPT),
+    *(WITH_BF16 if "avx512_bf16" in kernels.supported else ()),
     ("gemm/bf16_products.c", "from[2 * l + «(h ^ first) ⇒ h»]", KEPT),
     ("gemm/bf16_products.c", "to += pairs * 2 * PANEL) unpack_words(p, 0, pairs, «j ⇒ 0»,", KEPT),
     ("gemm/bf16_products.c", "unpack_words(p, «q / 2 ⇒ 0», (part.k", f"{PACKED}in_float64"),
