@@ -1154,6 +1154,7 @@ bfloat16: Kernels
 float64: Kernels
 built: tuple[str, ...]
 supported: tuple[str, ...]
+far_reads: str
 selected: str
 reason: str
 
