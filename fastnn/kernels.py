@@ -39,7 +39,8 @@ built = tuple(
 )
 _cpu = import_module("fastnn._core.cpu")
 supported: tuple[str, ...] = _cpu.supported()
-far_reads: str = _cpu.far_reads()  # "fast", "slow" or "unknown": see src/gemm/products.h
+far_reads: str = _cpu.far_reads()
+_FAR_READS = ("unknown", "fast", "slow")  # as src/gemm/products.h counts them, and says what they are
 
 
 def _select() -> tuple[str, str]:
@@ -85,7 +86,7 @@ class Kernels:
         self.activations = activations_of(modules)
         self._bf16_instruction(isa == "avx512_bf16")
         self._int8_instruction(isa in ("avx512_vnni", "avx512_bf16"))
-        self._far_reads(far_reads)
+        self._far_reads(_FAR_READS.index(far_reads))
 
     def __reduce__(self) -> str:
         return self.__name__.partition("_")[0]

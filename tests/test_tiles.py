@@ -14,22 +14,19 @@ SAMPLES = 400
 OFTEN = (1, 2, 3, 4, 8, 10, 12, 13, 16, 17, 18, 20, 24, 31, 32, 33, 40, 48, 50, 64, 65, 66, 72, 73)
 
 
-@pytest.fixture(params=["fast", "slow", "unknown"])
+def expect(reads):
+    """Let products expect this of the processor."""
+    number = fastnn.kernels._FAR_READS.index(reads)
+    for build in (fastnn.kernels.float32, fastnn.kernels.float64):
+        assert build._far_reads(number) == number
+
+
+@pytest.fixture(params=fastnn.kernels._FAR_READS)
 def far_reads(request):
     """What products expect of the processor, by which they choose what to pack."""
-    builds = fastnn.kernels.float32, fastnn.kernels.float64
-    before = [build._far_reads(request.param) for build in builds]
+    expect(request.param)
     yield request.param
-    for build, reads in zip(builds, before, strict=True):
-        assert build._far_reads(reads) == request.param
-
-
-def test_what_is_expected_of_this_processor_is_known():
-    """One of three, and the same of both dtypes."""
-    expected = fastnn.kernels._cpu.far_reads()
-    assert expected in ("fast", "slow", "unknown")
-    for build in (fastnn.kernels.float32, fastnn.kernels.float64):
-        assert build._far_reads(expected) == expected
+    expect(fastnn.kernels._cpu.far_reads())
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)

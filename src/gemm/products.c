@@ -42,7 +42,7 @@ ALWAYS_INLINE ptrdiff_t finished_rows(const Product *p) {
 GEMM_API int far_reads = FAR_READS_UNKNOWN;
 
 /* Whether tiles that read columns of a large a, where another line of memory has each term, should find them packed. */
-ALWAYS_INLINE int packs_columns(const Product *p) {
+static NOINLINE int packs_columns(const Product *p) {
     const ptrdiff_t bytes = p->m * p->k * (ptrdiff_t)sizeof(real);
     return far_reads == FAR_READS_SLOW && p->a_row == 1 && p->a_col != 1 && p->n > PANEL && bytes > 240 * 1024;
 }
@@ -489,8 +489,8 @@ GEMM_API NOINLINE int product_of_chains(const Product *p) {
     }
     /* b is packed if its rows are not contiguous, and if it is large; without masked loads so are the last columns,
      * which fill no vector. */
-    const int large = is_large(m, n, k) || packs_columns(p);
-    const int pack_b = k > 0 && (p->b_col != 1 || (large && !by_index && pays_packing(p, n)));
+    const int pays = !by_index && pays_packing(p, n) && (is_large(m, n, k) || packs_columns(p));
+    const int pack_b = k > 0 && (p->b_col != 1 || pays);
     const ptrdiff_t in_place = pack_b ? 0 : MASKED_LOADS || k == 0 ? n : n / LANES * LANES;
     if (in_place > 0) product_in_place(p, 0, in_place);
     if (in_place == n) return 0;

@@ -17,12 +17,10 @@ cdef extern from "gemm/bf16_pack.h":
     #endif
     }
     """
-    bint choose_bf16(bint native)
+    int choose_bf16(int native) noexcept nogil
 
 
-def _bf16_instruction(bint wanted):
-    """Let products in bfloat16 use the instruction of the processor, or multiply-adds; return whether they use it."""
-    return choose_bf16(wanted)
+_bf16_instruction = switch(__name__, "_bf16_instruction", choose_bf16)
 
 
 cdef struct DenseBf16:

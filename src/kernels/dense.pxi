@@ -28,20 +28,13 @@ cdef extern from "gemm/gemm.h":
     int gemm(const Product *product) noexcept nogil      # returns 0, or CALL_NO_MEMORY
 
 cdef extern from "gemm/products.h":
-    enum:
-        FAR_READS_UNKNOWN
-        FAR_READS_FAST
-        FAR_READS_SLOW
-    int far_reads
+    """
+    static int choose_far_reads(int reads) { return far_reads = reads; }
+    """
+    int choose_far_reads(int reads) noexcept nogil
 
 
-def _far_reads(str wanted):
-    """Let products expect "fast", "slow" or "unknown" reads (src/gemm/products.h); return what they expected before."""
-    global far_reads
-    cdef dict known = {"unknown": FAR_READS_UNKNOWN, "fast": FAR_READS_FAST, "slow": FAR_READS_SLOW}
-    before = next(name for name, number in known.items() if number == far_reads)
-    far_reads = known[wanted]
-    return before
+_far_reads = switch(__name__, "_far_reads", choose_far_reads)
 
 
 cdef enum:

@@ -14,7 +14,7 @@ cdef extern from "gemm/int8_product.h":
         return int8_native;
     }
     """
-    bint choose_int8(bint native)
+    int choose_int8(int native) noexcept nogil
     ctypedef struct Int8Product:
         Py_ssize_t m, n, k
         Input x
@@ -37,9 +37,7 @@ cdef extern from "gemm/int8_product.h":
         INT8_COLUMNS
 
 
-def _int8_instruction(bint wanted):
-    """Let products of 8-bit integers use the instruction of the processor, or others; return whether they use it."""
-    return choose_int8(wanted)
+_int8_instruction = switch(__name__, "_int8_instruction", choose_int8)
 
 
 cdef struct DenseInt8:

@@ -44,5 +44,8 @@ cdef int divide_loss(
 ) except -1
 cdef int check_numbers_or_rows(str kernel, Py_ssize_t rows, Py_ssize_t m, Py_ssize_t n) except -1
 
+ctypedef int (*Switch)(int wanted) noexcept nogil
+cdef object switch(str module, str name, Switch choose)
+
 ctypedef double (*PeakLoop)(Py_ssize_t n) noexcept nogil
 cdef object peak_function(str module, PeakLoop loop)

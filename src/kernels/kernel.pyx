@@ -83,6 +83,16 @@ guard = declare(__name__, sizeof(double), """guard(value: in float64 (1))
     """, guard_body, sizeof(Guard))
 
 
+# What is chosen at import, by the instruction set and the processor.
+cdef object switch(str module, str name, Switch choose):
+    def chosen(int wanted):
+        """Choose what is wanted, where that can be, for all calls that follow; return what is chosen then."""
+        return choose(wanted)
+
+    chosen.__module__, chosen.__qualname__ = module, name
+    return chosen
+
+
 # The peak of a build's multiply-add units, to compare products with: no kernel, and so without a twin.
 cdef object peak_function(str module, PeakLoop loop):
     def fma_peak(Py_ssize_t n):
