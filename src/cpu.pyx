@@ -65,5 +65,8 @@ def supported():
 
 
 def far_reads():
-    """How it reads short parts of rows that lie far apart: "fast" or "slow", where that was measured, or "unknown"."""
+    """How it reads short parts of rows that lie far apart: "fast" (Zen 4), "slow" (Cascade Lake) or "unknown".
+
+    Zen 3 and Intel's other processors were not measured, and are taken to be like these.
+    """
     return "fast" if is_zen_4() else "slow" if is_intel() else "unknown"

@@ -113,7 +113,10 @@ class Dense(Layer):
         return (self,) if self.activation is None else (self, self.activation)
 
     def takes_rows(self, x: Array) -> bool:
-        """Whether rows of x are better read where they lie than copied: long ones, that few whole vectors need."""
+        """Whether rows of x are better read where they lie than copied: long ones, that few whole vectors need.
+
+        Not where a processor reads them slowly.
+        """
         return (
             kernels.far_reads != "slow"
             and x.flags.c_contiguous
