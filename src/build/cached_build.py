@@ -149,13 +149,13 @@ def identify(compiler):
 
 
 def unknown_to(compiler, flags):
-    """Return which flags of optimization are errors to a compiler."""
+    """Return which flags of optimization, and of the assembler, are errors to a compiler."""
 
     def is_error(flag):
-        command = [compiler, flag, "-x", "c", "-fsyntax-only", os.devnull]
+        command = [compiler, flag, "-x", "c", "-c", os.devnull, "-o", os.devnull]
         return subprocess.run(command, capture_output=True, check=False).returncode != 0
 
-    return {flag for flag in flags if flag.startswith(("-f", "--param")) and is_error(flag)}
+    return {flag for flag in flags if flag.startswith(("-f", "--param", "-Wa,")) and is_error(flag)}
 
 
 def remove_others(modules):
@@ -167,7 +167,10 @@ def remove_others(modules):
 
 
 class CachedBuild(build_ext):
-    """Build all modules at the same time. The first source of each is one that `translate` makes C of."""
+    """Build all modules at the same time. The first source of each is one that `translate` makes C of.
+
+    An extension may have `flags_of_c`, for all its other sources.
+    """
 
     def build_extensions(self):
         self.identity, self.linked, self.digest = b"", {}, cache(digest_of)
@@ -190,12 +193,13 @@ class CachedBuild(build_ext):
         """Queue all jobs. A job waits for jobs before it only, so there is always one that can go on."""
         self.include_flags = [f"-I{folder}" for folder in self.compiler.include_dirs]
         self.identity = identify([*self.compiler.compiler_so, *self.include_flags])
-        if b"clang" in self.identity:  # the flags are those of GCC
-            unknown = unknown_to(
-                self.compiler.compiler_so[0], {f for ext in self.extensions for f in ext.extra_compile_args}
-            )
-            for ext in self.extensions:
-                ext.extra_compile_args = [flag for flag in ext.extra_compile_args if flag not in unknown]
+        of_c = {flag for ext in self.extensions for flag in ext.flags_of_c}
+        of_all = {flag for ext in self.extensions for flag in ext.extra_compile_args}
+        is_clang = b"clang" in self.identity  # the flags are those of GCC; an assembler may be older than it
+        unknown = unknown_to(self.compiler.compiler_so[0], of_c | of_all if is_clang else of_c)
+        for ext in self.extensions:
+            ext.extra_compile_args = [flag for flag in ext.extra_compile_args if flag not in unknown]
+            ext.flags_of_c = [flag for flag in ext.flags_of_c if flag not in unknown]
         sources = dict.fromkeys(ext.sources[0] for ext in self.extensions)
         c_files = {source: pool.submit(self.translate, source) for source in sources}
         objects = [
@@ -214,7 +218,8 @@ class CachedBuild(build_ext):
         c_file = translated.result() if translated else source
         macros = [f"-D{macro}={value}" for macro, value in (*self.compiler.macros, *ext.define_macros)]
         folders = [*(f"-I{folder}" for folder in ext.include_dirs), *self.include_flags]
-        command = [*self.compiler.compiler_so, *macros, *folders, *ext.extra_compile_args]
+        own = [] if translated else ext.flags_of_c
+        command = [*self.compiler.compiler_so, *macros, *folders, *ext.extra_compile_args, *own]
         headers = sorted(str(path) for folder in ext.include_dirs for path in Path(folder).rglob("*.h"))
         read = Read(CACHE / f"{name}-{key_of(self.identity, command, c_file, headers)}.json", self.digest)
         key = read.key()

@@ -44,7 +44,7 @@ GEMM_API int far_reads = FAR_READS_UNKNOWN;
 /* Whether tiles that read columns of a large a, where another line of memory has each term, should find them packed. */
 static NOINLINE int packs_columns(const Product *p) {
     const ptrdiff_t bytes = p->m * p->k * (ptrdiff_t)sizeof(real);
-    return far_reads == FAR_READS_SLOW && p->a_row == 1 && p->a_col != 1 && p->n > PANEL && bytes > 240 * 1024;
+    return are_slow(far_reads) && p->a_row == 1 && p->a_col != 1 && p->n > PANEL && bytes > 240 * 1024;
 }
 
 /* Whether b fills half of a 1 MB cache, or less that is read, slowly, for 13 MB, or all of a, read again for every
@@ -52,26 +52,26 @@ static NOINLINE int packs_columns(const Product *p) {
 #define LARGE (512 * 1024) /* bytes */
 ALWAYS_INLINE int is_large(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {
     const ptrdiff_t size = (ptrdiff_t)sizeof(real), of_b = n * k * size;
-    const int often = far_reads == FAR_READS_SLOW && of_b > 240 * 1024 && m * of_b > 13 * 1024 * 1024;
+    const int often = are_slow(far_reads) && of_b > 240 * 1024 && m * of_b > 13 * 1024 * 1024;
     return (n > PANEL && (of_b > LARGE || often)) || (n > 4 * PANEL && m * k * size > 64 * 1024) ||
            m * k * size > 8 * 1024 * 1024;
 }
 
 /* Whether so many rows of a read the same b, of n columns, that packing them, if they are large, gains more than it
- * takes: more than two tiles. Where far reads are slow, contiguous rows of a do from a tile on that packs a b which no
- * cache keeps. Where they are fast, such rows read b as well from the second-level cache, until all multiply-adds
+ * takes: more than two tiles. Where far reads are slow, contiguous rows of a do beyond one tile, of a b which no cache
+ * keeps. Where they are fast, such rows read b as well from the second-level cache, until all multiply-adds
  * together are many, unless its rows lie a multiple of 4 KB apart and drive each other out of there. */
 ALWAYS_INLINE int pays_packing(const Product *p, ptrdiff_t n) {
     const ptrdiff_t m = p->m, size = (ptrdiff_t)sizeof(real), apart = p->b_row * size;
-    if (far_reads == FAR_READS_SLOW && p->a_col == 1 && n * p->k * size > LARGE) {
-        return m >= (TILE_ROWS == 6 ? 7 : TILE_ROWS);
-    }
+    if (are_slow(far_reads) && p->a_col == 1 && n * p->k * size > LARGE) return m > TILE_ROWS;
     if (m <= 2 * TILE_ROWS) return 0;
     if (far_reads != FAR_READS_FAST || TILE_ROWS == 6 || p->a_col != 1) return 1;
     if (!is_large(m, n, p->k) || apart % 8192 == 0) return 1;
     return apart % 4096 == 0 ? m > 64 : (int64_t)m * n * p->k > 1 << 27;
 }
 
+/* The rows of a tile that reads it: where far reads are slow, the next tile would wait for the same rows of b again. */
+#define ROWS_FROM_MEMORY (TILE_ROWS == 6 ? 6 : are_slow(far_reads) ? TILE_ROWS : 8)
 #define LEAST_FROM_MEMORY 64 /* terms: twice as many as a tile asks for beforehand */
 #define TILES_FROM_MEMORY 8 /* below each other */
 
@@ -282,6 +282,8 @@ static NOINLINE void product_of_short_chains(const Product *p) {
     }
 }
 
+#define FEW_OF_PANEL 64 /* rows, which gain more by a panel of half as many terms, than their sums wait in c for it */
+
 /* The n columns of c from `first` on. An update cannot wait in c for the next part of its chain: then it
  * has one. */
 static NOINLINE int product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff_t n) {
@@ -294,8 +296,11 @@ static NOINLINE int product_in_blocks(const Product *p, ptrdiff_t first, ptrdiff
      * term, or if they drive each other out of the first-level cache because they lie a multiple of 4 KB apart. */
     const int packs_a = (n > 4 * PANEL || packs_columns(p)) && (k <= BLOCK_K || !p->update) &&
                         (p->a_row == 1 || (p->a_col == 1 && p->a_row * (ptrdiff_t)sizeof(real) % 4096 == 0));
-    const ptrdiff_t block_k = p->update ? k : even_part(k, BLOCK_K);
-    const ptrdiff_t block_n = even_part((n + PANEL - 1) / PANEL, BLOCK / (block_k * PANEL)) * PANEL;
+    /* Where far reads are slow, a panel meets all rows just after it was packed. */
+    const int by_panels = are_slow(far_reads) && !packs_a;
+    const ptrdiff_t block_k = p->update ? k : even_part(k, by_panels && m <= FEW_OF_PANEL ? BLOCK_K / 2 : BLOCK_K);
+    const ptrdiff_t most = by_panels ? 1 : BLOCK / (block_k * PANEL);
+    const ptrdiff_t block_n = even_part((n + PANEL - 1) / PANEL, most) * PANEL;
     Tile t = whole_tile(p);
     for (ptrdiff_t q = 0; q < k; q += block_k) {
         t.k = smaller(block_k, k - q);

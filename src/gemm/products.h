@@ -5,11 +5,6 @@
 
 #include "tile.h"
 
-/* How fast this processor reads, of a large b, short parts of rows that lie far apart, as tiles do that read it in
- * place: by which a product chooses whether to pack it, and no bit changes. Set at import, before any product. */
-enum { FAR_READS_UNKNOWN, FAR_READS_FAST, FAR_READS_SLOW };
-extern GEMM_API int far_reads;
-
 GEMM_API int product_of_chains(const Product *p);
 
 /* Write b_sum alone: a row of ones @ b. */

@@ -63,8 +63,12 @@ typedef struct {
 } Packing;
 
 /* As far ahead as memory is away, in terms. Prefetches touch the last number of a line's length, since the first line
- * of what lies across lines has come with its neighbour; at the end they go on with what the next tile packs. */
+ * of what lies across lines has come with its neighbour; at the end they go on with what the next tile packs. Where far
+ * reads are slow, lines come into the first-level cache, and no more are asked for than it waits for at once. */
 #define AHEAD 32
+#define SOON 8
+#define asks(way) ((way) == READING_AHEAD || (way) == COPYING_B || (way) == COPYING_A_COLUMNS)
+#define ask(ahead, address) do if ((ahead) == SOON) PREFETCH_SOON(address); else PREFETCH(address); while (0)
 #define LINES_AHEAD 48 /* of several lines each, along their rows */
 
 /* SPAN terms of LINES columns, a line of each, are transposed at a time: where columns lie a power of two apart, more
@@ -107,14 +111,14 @@ ALWAYS_INLINE void transpose_lines(const int term, const real *from, ptrdiff_t f
 
 #define A_SPAN 16                      /* terms in which up to 16 rows of a are copied, one each */
 
-/* The chains of one tile over all of k. */
+/* The chains of one tile over all of k; it asks for what is so many terms ahead. */
 ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int lanes, const int way, const int by,
-                             const vec_mask mask, const Tile *t, const Packing *packing,
+                             const int ahead, const vec_mask mask, const Tile *t, const Packing *packing,
                              vec sum[TILE_ROWS][ROW_VECTORS]) {
     const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
     const real *a[TILE_ROWS], *b = t->b;
     real *to = way == READING || way == READING_AHEAD ? NULL : packing->to;
-    const real *next = way == COPYING_A_COLUMNS ? t->a + AHEAD * a_col : b + AHEAD * b_row;
+    const real *next = way == COPYING_A_COLUMNS ? t->a + ahead * a_col : b + ahead * b_row;
     vec x[ROW_VECTORS];
     ptrdiff_t p = t->k, at = 0;
     UNROLL for (int i = 0; i < rows; i += by) a[i / by] = t->a + (by == BY_ROWS ? t->a_rows[i] : i) * a_row;
@@ -122,10 +126,10 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int lanes,
     if (way == TRANSPOSING_B) {
         const real *from = packing->from;
         const ptrdiff_t from_row = packing->apart, packed = packing->packed;
-        ptrdiff_t ahead = LINES_AHEAD;
+        ptrdiff_t lines_ahead = LINES_AHEAD;
         to += packed * PANEL;
         for (ptrdiff_t column = 0; p > packed; p -= LINES_TERMS) {
-            if (p == packed + LINES_AHEAD) ahead += PANEL * from_row - t->k; /* the next panel */
+            if (p == packed + LINES_AHEAD) lines_ahead += PANEL * from_row - t->k; /* the next panel */
             UNROLL for (int term = 0; term < LINES_TERMS; term++, b += PANEL) {
                 tile_term(rows, vectors, lanes, by, mask, a, a_row, a_col, &at, b, x, sum);
                 for (ptrdiff_t l = 0; l < PANEL; l += CACHE_LINE) {
@@ -133,7 +137,7 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int lanes,
                 }
                 transpose_lines(term, from, from_row, to);
             }
-            UNROLL for (int i = 0; i < LINES; i++) PREFETCH(from + i * from_row + ahead);
+            UNROLL for (int i = 0; i < LINES; i++) PREFETCH(from + i * from_row + lines_ahead);
             from += LINES * from_row;
             to += LINES;
             column += LINES;
@@ -151,13 +155,13 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int lanes,
         to += packed;
         for (; p > packed; p -= A_SPAN, from += A_SPAN, to += A_SPAN) {
             const ptrdiff_t left = p - packed;
-            const ptrdiff_t ahead = left > LINES_AHEAD ? LINES_AHEAD : LINES_AHEAD - t->k + rows * from_row;
+            const ptrdiff_t lines_ahead = left > LINES_AHEAD ? LINES_AHEAD : LINES_AHEAD - t->k + rows * from_row;
             for (int i = 0; i < A_SPAN; i++, b += b_row) {
                 tile_term(rows, vectors, lanes, by, mask, a, a_row, a_col, &at, b, x, sum);
                 if (i >= rows) continue;
                 const real *const row = from + i * from_row;
                 for (ptrdiff_t l = 0; l < A_SPAN; l += LANES) vec_store(to + i * A_APART + l, vec_load(row + l));
-                PREFETCH(row + ahead);
+                PREFETCH(row + lines_ahead);
             }
         }
     }
@@ -167,17 +171,17 @@ ALWAYS_INLINE void tile_sums(const int rows, const int vectors, const int lanes,
             if (t->a_next) PREFETCH(t->a + t->a_next[t->k - p] * a_col + rows - 1);
         }
         if (way == COPYING_A_COLUMNS) {
-            if (p == AHEAD) next = t->a + rows;
-            PREFETCH(next);
-            PREFETCH(next + rows - 1);
+            if (p == ahead) next = t->a + rows;
+            ask(ahead, next);
+            ask(ahead, next + rows - 1);
             next += a_col;
             memcpy(to, a[0], rows * sizeof(real));
             to += rows;
         }
         tile_term(rows, vectors, lanes, by, mask, a, a_row, a_col, &at, b, x, sum);
         if (way == COPYING_B || way == READING_AHEAD) {
-            if (p == AHEAD) next = t->b + vectors * LANES;
-            for (ptrdiff_t l = 0; l < vectors * LANES; l += CACHE_LINE) PREFETCH(next + l + CACHE_LINE - 1);
+            if (p == ahead) next = t->b + vectors * LANES;
+            for (ptrdiff_t l = 0; l < vectors * LANES; l += CACHE_LINE) ask(ahead, next + l + CACHE_LINE - 1);
             next += b_row;
         }
         if (way == COPYING_B) {
@@ -212,11 +216,13 @@ ALWAYS_INLINE void tile(const int rows, const int vectors, const int way, const 
         UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vec_broadcast(0);
     }
 
-    if (way == READING_HALF) tile_sums(rows, vectors, HALF_LANES, READING, by, mask, t, NULL, sum);
-    else if (way != READING) tile_sums(rows, vectors, ALL_LANES, way, by, mask, t, packing, sum);
+    if (way == READING_HALF) tile_sums(rows, vectors, HALF_LANES, READING, by, 0, mask, t, NULL, sum);
+    else if (asks(way) && (are_slow(far_reads) || (way == READING_AHEAD && rows > 8))) /* these tiles for them alone */
+        tile_sums(rows, vectors, ALL_LANES, way, by, SOON, mask, t, packing, sum);
+    else if (way != READING) tile_sums(rows, vectors, ALL_LANES, way, by, AHEAD, mask, t, packing, sum);
     else if ((MASKED_LOADS == 2 && !pays_a_loop(rows, vectors, by)) || (MASKED_LOADS && t->width < LANES))
-        tile_sums(rows, vectors, FIRST_LANES, READING, by, mask, t, NULL, sum);
-    else tile_sums(rows, vectors, ALL_LANES, READING, by, mask, t, NULL, sum);
+        tile_sums(rows, vectors, FIRST_LANES, READING, by, 0, mask, t, NULL, sum);
+    else tile_sums(rows, vectors, ALL_LANES, READING, by, 0, mask, t, NULL, sum);
 
     if (by != BY_COLUMNS && t->bias) {
         UNROLL for (int v = 0; v < vectors; v++) {
@@ -360,7 +366,7 @@ GEMM_API NOINLINE void tile_from_memory(ptrdiff_t rows, ptrdiff_t vectors, const
         case 0: tile(FEW_ROWS, FEW_ROWS_VECTORS, READING_AHEAD, BY_STRIDE, t, NULL); break;
         CASE(3) CASE(4) CASE(5) CASE(6)
 #if TILE_ROWS > 6
-        CASE(7) CASE(8)
+        CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
 #endif
 #undef CASE
     }

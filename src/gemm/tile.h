@@ -20,6 +20,17 @@
 #define PANEL_COLUMNS (TILE_VECTORS * (VECTOR_BYTES / sizeof(real)))
 #define PANEL ((ptrdiff_t)PANEL_COLUMNS) /* b is packed into panels as wide as a tile, each (k, PANEL) */
 #define BLOCK_K 512
+/* How fast this processor reads, of a large b, short parts of rows that lie far apart, as tiles do that read it in
+ * place: by which a product chooses whether to pack it, and a tile what it asks for beforehand, and no bit changes. Set
+ * at import, before any product. */
+enum { FAR_READS_UNKNOWN, FAR_READS_FAST, FAR_READS_SLOW };
+extern GEMM_API int far_reads;
+#if defined(__AVX2__) && !defined(FASTNN_SCALAR)
+#define are_slow(reads) ((reads) == FAR_READS_SLOW)
+#else
+#define are_slow(reads) 0 /* code for processors of before 2013 is small first */
+#endif
+
 #define A_APART (BLOCK_K + CACHE_LINE) /* consecutive rows begin in different sets of the first-level cache */
 
 /* A tile, or a column of tiles below each other. */
@@ -46,9 +57,8 @@ typedef struct {
  * THREE_ROWS_VECTORS. */
 GEMM_API void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t);
 
-/* The same of FEW_ROWS rows and FEW_ROWS_VECTORS, or of up to ROWS_FROM_MEMORY and TILE_VECTORS whole vectors, with
- * neither index, resume, update nor saved: rows of b that lie in memory are asked for before they are read. */
-#define ROWS_FROM_MEMORY (TILE_ROWS == 6 ? 6 : 8)
+/* The same of FEW_ROWS rows and FEW_ROWS_VECTORS, or of TILE_VECTORS whole vectors, with neither index, resume, update
+ * nor saved: rows of b that lie in memory are asked for before they are read. */
 GEMM_API void tile_from_memory(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t);
 
 /* The same of up to TILE_VECTORS whole vectors, and b_sum beside it: of summing_rows(m) rows where c has m, at least

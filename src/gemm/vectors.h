@@ -10,10 +10,12 @@
 
 #ifdef __GNUC__
 #define NOINLINE __attribute__((noinline))
-#define PREFETCH_TO_WRITE(address) __builtin_prefetch(address, 1, 3) /* into the first-level cache */
+#define PREFETCH_SOON(address) __builtin_prefetch(address, 0, 3) /* into the first-level cache */
+#define PREFETCH_TO_WRITE(address) __builtin_prefetch(address, 1, 3)
 #define IN_ORDER(pointer) __asm__("" : "+r"(pointer)) /* else GCC computes all row addresses at once and spills them */
 #else
 #define NOINLINE
+#define PREFETCH_SOON(address) (void)(address)
 #define PREFETCH_TO_WRITE(address) (void)(address)
 #define IN_ORDER(pointer) (void)(pointer)
 #endif
