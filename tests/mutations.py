@@ -72,7 +72,6 @@ RECTIFIED = (
     ("gemm/products.c", "if (asks && «h == 0 ⇒ 1») tile_from_memory", "test_tiles.py::test_few_rows"),
     ("gemm/products.c", "asks = from_memory && «height >= rows ⇒ 1»", "test_tiles.py::test_few_rows"),
     ("gemm/products.c", "are_slow(far_reads) ? «TILE_ROWS ⇒ TILE_ROWS + 1» : 8", "test_tiles.py::test_few_rows"),
-    ("gemm/tile.c", "CASE(8) CASE(9) «CASE(10) ⇒ » CASE(11)", "test_tiles.py::test_few_rows"),
     ("gemm/products.c", "p->b + q * p->b_row + («first + j ⇒ first») * p->b_col;", "test_tiles.py::test_few_rows"),
     ("gemm/few_rows.c", "smaller(i, m - 1) * «t->a_row ⇒ 0»", "test_tiles.py::test_few_rows"),
     ("gemm/few_rows.c", "rest.b += «whole ⇒ 0»", "test_tiles.py::test_few_rows"),
