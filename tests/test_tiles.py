@@ -34,7 +34,7 @@ def far_reads(request):
     ("k", "n"), [(64, 600), (67, 545), (150, 272), (784, 100), (70, 2100), (70, 2048), (600, 230)]
 )
 def test_few_rows_of_wide_weights_are_exact(k, n, dtype, far_reads):
-    """Up to four rows read weights from end to end; tiles ask for them before, and more rows go in blocks, or panels."""
+    """Up to four rows read weights from end to end; tiles ask for them before; more rows go in blocks, or panels."""
     rng = random(k, n)
     for m in (*range(1, 27), 33, 65, 150, 450) if far_reads == "fast" else (*range(6, 14), 24, 25, 65, 150):
         x, w, b = (rng.integers(-3, 4, shape).astype(dtype) for shape in ((m, k), (k, n), (n,)))
