@@ -30,9 +30,7 @@ def far_reads(request):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
-@pytest.mark.parametrize(
-    ("k", "n"), [(64, 600), (67, 545), (150, 272), (784, 100), (70, 2100), (70, 2048), (600, 230)]
-)
+@pytest.mark.parametrize(("k", "n"), [(64, 600), (67, 545), (150, 272), (784, 100), (70, 2100), (70, 2048), (600, 230)])
 def test_few_rows_of_wide_weights_are_exact(k, n, dtype, far_reads):
     """Up to four rows read weights from end to end; tiles ask for them before; more rows go in blocks, or panels."""
     rng = random(k, n)
