@@ -40,7 +40,7 @@ built = tuple(
 _cpu = import_module("fastnn._core.cpu")
 supported: tuple[str, ...] = _cpu.supported()
 far_reads: str = _cpu.far_reads()
-_FAR_READS = ("unknown", "fast", "slow")  # as src/gemm/products.h counts them, and says what they are
+_FAR_READS = ("unknown", "fast", "slow")  # as src/gemm/tile.h counts them, and says what they are
 
 
 def _select() -> tuple[str, str]:

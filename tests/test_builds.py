@@ -239,4 +239,5 @@ def test_flags_that_a_compiler_does_not_know_are_found(compiler, cached_build):
     others = set() if compiler == "gcc" else {"-fno-thread-jumps", "-fvect-cost-model=dynamic"}
     known = {"-fno-math-errno", "-ffp-contract=off", "-O3", "-fno-align-jumps", "--param=inline-min-speedup=15"}
     others |= {"-fno-such-thing", "-Wa,-mno-such-thing"}  # also to the assembler alone
-    assert cached_build.unknown_to(compiler, {*known, *others}) == others
+    for command in ([compiler], ["env", compiler]):  # also behind another program, as `ccache gcc` is
+        assert cached_build.unknown_to(command, {*known, *others}) == others

@@ -152,7 +152,7 @@ def unknown_to(compiler, flags):
     """Return which flags of optimization, and of the assembler, are errors to a compiler."""
 
     def is_error(flag):
-        command = [compiler, flag, "-x", "c", "-c", os.devnull, "-o", os.devnull]
+        command = [*compiler, flag, "-x", "c", "-c", os.devnull, "-o", os.devnull]
         return subprocess.run(command, capture_output=True, check=False).returncode != 0
 
     return {flag for flag in flags if flag.startswith(("-f", "--param", "-Wa,")) and is_error(flag)}
@@ -196,7 +196,7 @@ class CachedBuild(build_ext):
         of_c = {flag for ext in self.extensions for flag in ext.flags_of_c}
         of_all = {flag for ext in self.extensions for flag in ext.extra_compile_args}
         is_clang = b"clang" in self.identity  # the flags are those of GCC; an assembler may be older than it
-        unknown = unknown_to(self.compiler.compiler_so[0], of_c | of_all if is_clang else of_c)
+        unknown = unknown_to(self.compiler.compiler_so, of_c | of_all if is_clang else of_c)
         for ext in self.extensions:
             ext.extra_compile_args = [flag for flag in ext.extra_compile_args if flag not in unknown]
             ext.flags_of_c = [flag for flag in ext.flags_of_c if flag not in unknown]
