@@ -17,14 +17,14 @@ _LARGE_PAGE = 2 * 1024 * 1024  # bytes, which Linux gives where somebody asks fo
 
 
 def _aligned_zeros(size: int, dtype: np.dtype[Any]) -> Array:
-    """Return zeros that begin at a cache line, or, if they would fill a large page, fill whole ones.
+    """Return zeros that begin at a cache line, or, if they fill a large page, at one.
 
     NumPy asks for large pages in each array of 4 MB or more. A tile of a product that reads w goes through as many
     pages of 4 KB as w has rows, which is more than processors know the places of.
     """
     n = size * dtype.itemsize
     alignment = _LARGE_PAGE if n >= _LARGE_PAGE else _ALIGNMENT
-    memory = np.zeros((-(-n // alignment) + 1) * alignment, dtype=np.uint8)
+    memory = np.zeros(n + alignment, dtype=np.uint8)
     start = -memory.ctypes.data % alignment
     return memory[start : start + n].view(dtype)
 
