@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -220,6 +221,13 @@ def test_the_cache_keeps_what_was_used_last(cached_build):
     left = {path.name for path in cached_build.CACHE.iterdir()}
     assert len(left) == cached_build.KEPT + 1
     assert {"dense-key3.o", "dense.tile-other.o"} <= left
+
+
+def test_a_compiler_is_known_behind_another_program(cached_build):
+    compiler = ["gcc", f"-I{sysconfig.get_path('include')}"]
+    if not shutil.which("gcc"):
+        pytest.skip("gcc is not installed")
+    assert cached_build.identify(["env", *compiler]) == cached_build.identify(compiler)
 
 
 def test_a_missing_compiler_says_what_to_install(cached_build):

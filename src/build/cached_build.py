@@ -136,7 +136,7 @@ def run(*command, **options):
 def identify(compiler):
     """Return the version of a compiler, or say what to install where it cannot compile for Python."""
     try:
-        version = run(compiler[0], "--version")
+        version = run(*compiler, "--version")  # not of what it may be called by, such as ccache
     except OSError:
         raise PlatformError(f"the C compiler `{compiler[0]}` is not found. {INSTALL}") from None
     try:
