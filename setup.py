@@ -28,9 +28,9 @@ from cached_build import CachedBuild, cached, copy, key_of, run, write
 FAMILIES = {
     "activations": (["common", "rectangle", "elementwise", "circular", "activations", "piecewise", "gated"], []),
     "dense": (
-        ["common", "subnormals", "rectangle", "index", "dense", "narrow", "bf16", "int8", "grouped", "lanes", "peak"],
+        ["common", "subnormals", "rectangle", "index", "dense", "narrow", "packed", "int8", "grouped", "lanes", "peak"],
         [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "few_columns", "few_rows", "dots")]
-        + [f"gemm/{name}.c" for name in ("narrow", "gemm", "lanes", "lane_rows", "peak")]
+        + [f"gemm/{name}.c" for name in ("packed", "narrow", "gemm", "lanes", "lane_rows", "peak")]
         + [f"gemm/bf16_{name}.c" for name in ("pack", "tile", "products")]
         + [f"gemm/int8_{name}.c" for name in ("tile", "product")],
     ),
@@ -108,7 +108,11 @@ SHARED = "cython_shared"  # the module with what all others need of Cython's mem
 # What replays is as fast with fewer copies of what Cython repeats at each place, and an eighth smaller.
 FEW_INLINED = ["--param=max-inline-insns-single=20", "--param=max-inline-insns-auto=5"]
 FEW_INLINED += ["-fno-thread-jumps", "-fno-tree-dominator-opts", "-fno-tree-pre", "-falign-loops=1"]
-SMALL = {SHARED: ["-Os"], "kernel": ["-Os"], "cpu": ["-Os"], "team": ["-Os"], "tape": ["-O2", *FEW_INLINED]}
+# Processors order instructions themselves: what has no loops over numbers, and what old ones run, is smaller where the
+# compiler leaves that to them.
+UNORDERED = ["-fno-schedule-insns2"]
+SMALLEST = ["-Os", *UNORDERED]
+SMALL = {SHARED: SMALLEST, "kernel": SMALLEST, "cpu": SMALLEST, "team": SMALLEST, "tape": ["-O2", *FEW_INLINED]}
 # Losses have many loops, each in several forms: what is left behind their vectors is not written out 15 times. They are
 # a seventh smaller, and as fast; with fewer, or where layers sum, GCC leaves sums out of vectors. Activations have
 # none.
@@ -136,7 +140,7 @@ UNALIGNED = ["-fno-align-functions", "-fno-align-jumps", "-fno-align-labels"]
 ALIGNED = ["-falign-functions=64"]
 # Processors without AVX2 are from before 2013: for them, code is small first. What -O2 leaves out of vectors, or leaves
 # as calls, it does with the limits of -O3.
-SMALL_VECTORS = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "--param=early-inlining-insns=14"]
+SMALL_VECTORS = ["-O2", *UNORDERED, "-ftree-vectorize", "-fvect-cost-model=dynamic", "--param=early-inlining-insns=14"]
 SMALL_VECTORS += ["--param=inline-min-speedup=15", "--param=max-inline-insns-auto=30"]
 SMALL_VECTORS += ["--param=max-inline-insns-single=200"]
 OF_BASELINE = {

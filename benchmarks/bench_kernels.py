@@ -13,6 +13,7 @@ import fastnn
 from fastnn import reference
 from fastnn.layers import bfloat16
 from fastnn.layers.int8 import packed
+from fastnn.layers.panels import panels
 
 # (batch, n_in, n_out): the layers of the nets that bench_train.py trains,
 LAYERS = (
@@ -36,6 +37,7 @@ LAYER_OPS = {
     "dense_sgd": 1,
     "dense_int8": 1,
     "dense_bf16": 1,
+    "dense_panels": 1,
 }  # with the number of their products
 ELEMENTWISE = ((32, 64), (128, 512))  # (rows, width)
 DTYPES_SHAPE = (32, 256)  # of float32 and float64, in the second-level cache
@@ -392,6 +394,8 @@ def layer(op: str, m: int, k: int, n: int, dtype: str) -> list[Any]:
         return [x, packed(weights), scale, correction, b, np.full_like(dy, np.nan), 0.02, 100.0, "relu"]
     if op == "dense_bf16":
         return [x, bfloat16.packed(w.astype(np.float32)), b, np.full_like(dy, np.nan), "relu"]
+    if op == "dense_panels":
+        return [x, panels(w), b, np.full_like(dy, np.nan), "relu"]
     if op == "dense_sgd":
         return [x, w, b, dy, np.full(1, 1e-6)]
     return [x, w, dy, *(np.full_like(array, np.nan) for array in (x, w, b))]

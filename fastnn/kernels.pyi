@@ -216,6 +216,20 @@ class Kernels:
         x: Real | Rows, w: Real, b: Real | None, dy: Real, lr: Number, tape: Tape | None = None, *, bf16: bool = False
     ) -> None: ...
     @staticmethod
+    def dense_panels(
+        x: Real,
+        w: Real,
+        b: Real | None,
+        y: Real,
+        activation: str | None = None,
+        alpha: Number | None = None,
+        tape: Tape | None = None,
+        *,
+        factor: Real | None = None,
+        offset: Real | None = None,
+        beta: Number | None = None,
+    ) -> None: ...
+    @staticmethod
     def dense_bf16(
         x: Real,
         w: NDArray[np.uint16],

@@ -111,11 +111,12 @@ class Model(Online):
         return evaluate(self._trainer, x, y, loss, sample_weight, batch_size, metrics)  # type: ignore[arg-type]
 
     def quantize(self, calibration_x: Given | None = None, *, precision: str = "int8") -> Model:
-        """Return a model that predicts as this one does, with weights of wide dense layers rounded and packed once.
+        """Return a model that predicts as this one does, with weights of wide dense layers packed once.
 
         It is a snapshot with weights of its own: training this model does not change it, and it cannot be trained.
-        Each `Dense` of 32 inputs and 32 units or more becomes another layer, whose formula and rounding stand there;
-        narrower ones and those with code of your own stay as they are.
+        Each `Dense` of 32 inputs and 32 units or more ("float32": of 32 units and 65,536 weights or more) becomes
+        another layer, whose formula and rounding stand there; narrower ones and those with code of your own stay as
+        they are.
 
         ``"int8"``
             An `Int8Dense`, with weights of a quarter of the bytes. With AVX512_VNNI it predicts about 3.5 times as fast
@@ -124,6 +125,10 @@ class Model(Online):
             A `BFloat16Dense`, with weights of half the bytes. The outputs have the bits of a model of
             ``precision="bf16"``, which this one may be; that rounds and packs weights in each prediction, which takes
             5 % of one of many rows and a third of one of few.
+        ``"float32"``
+            A `PanelDense`, with weights of as many bytes. Nothing is rounded: outputs have the bits of this model's. It
+            gains where processors read short parts of rows slowly that lie far apart, as Intel's do, and most where
+            weights come from memory, as after other work (docs/performance.md).
 
         Products have the same bits on all processors. NaN in a row gives NaN, as in float32.
 
@@ -133,7 +138,7 @@ class Model(Online):
             For "int8" alone: some hundred rows as the model will be given, such as those of the training, as in
             `predict`. The range of the inputs of each layer in their prediction is what these inputs are rounded in,
             later ones beyond it are cut off.
-        precision : {"int8", "bf16"}
+        precision : {"int8", "bf16", "float32"}
             What the products are of.
 
         Returns
@@ -146,11 +151,11 @@ class Model(Online):
         RuntimeError
             Where this model is not built.
         TypeError
-            Where calibration_x is missing for "int8", or given for "bf16".
+            Where calibration_x is missing for "int8", or given for another one.
         ValueError
-            For a model of float64 and one without a layer that gains; for "int8" also for weights that are not finite,
-            rows that are fewer than two, are not finite, or leave a layer without a range, and products too small for
-            float32.
+            For a model of float64, one without a layer that gains, and, for "float32", one in bfloat16; for "int8" also
+            for weights that are not finite, rows that are fewer than two, are not finite, or leave a layer without a
+            range, and products too small for float32.
 
         Examples
         --------

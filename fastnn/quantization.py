@@ -1,4 +1,4 @@
-"""Models whose dense layers predict with weights of fewer bits: 8-bit integers, or bfloat16."""
+"""Models whose dense layers predict with weights that were packed once: in 8-bit integers, bfloat16, or as they are."""
 
 from __future__ import annotations
 
@@ -20,22 +20,25 @@ from fastnn.layers.containers import Container
 from fastnn.layers.elements import elements
 from fastnn.layers.int8 import MOST_INPUTS, quantized
 from fastnn.layers.packed import PackedDense
+from fastnn.layers.panels import in_panels
 from fastnn.model import Model
 from fastnn.signatures import is_ours
 from fastnn.tables import table_of
 
-_PRECISIONS = {"int8": "int8", "bf16": "bf16", "bfloat16": "bf16"}  # the last as PyTorch, JAX and Keras name the dtype
+# bfloat16 as PyTorch, JAX and Keras name the dtype
+_PRECISIONS = {"int8": "int8", "bf16": "bf16", "bfloat16": "bf16", "float32": "float32"}
 _LEAST_INPUTS, _LEAST_UNITS = 32, 32  # of a product that gains: docs/performance.md
+_LEAST_IN_PANELS = 65_536  # weights: fewer stay in a second-level cache, which gives them in any order
 _LEAST_RANGE = 1e-35  # of inputs: 255 steps of normal numbers of float32
 _BLOCK = 256  # rows that are looked at together
 
 
 def quantize(model: Model, x: Given | None, precision: str) -> Model:
-    """Return a model that predicts as this one does, with weights of fewer bits where that gains: `Model.quantize`."""
+    """Return a model that predicts as this one does, with weights packed once where that gains: `Model.quantize`."""
     if isinstance(x, str) and x in _PRECISIONS:
         raise TypeError(f"quantize: calibration_x is {x!r}, expected rows: name the other, precision={x!r}")
     if not (isinstance(precision, str) and precision in _PRECISIONS):
-        raise ValueError(f"quantize: precision is {precision!r}, expected 'int8' or 'bf16'")
+        raise ValueError(f"quantize: precision is {precision!r}, expected 'int8', 'bf16' or 'float32'")
     precision = _PRECISIONS[precision]
     if not model.built:
         raise RuntimeError("quantize: the model is not built, so it has no weights yet: train it first")
@@ -47,7 +50,14 @@ def quantize(model: Model, x: Given | None, precision: str) -> Model:
     source = deepcopy(model)
     if source._trainer.averages.layers is not None:  # what predictions are of
         source.use_averages()
-    return _in_bfloat16(source, x) if precision == "bf16" else _in_integers(source, x)
+    if precision == "int8":
+        return _in_integers(source, x)
+    if x is not None:
+        raise TypeError(
+            f"quantize: calibration_x is given, expected none with precision={precision!r}, which takes numbers of any "
+            "range: leave it out"
+        )
+    return _in_bfloat16(source) if precision == "bf16" else _in_panels(source)
 
 
 def _in_integers(source: Model, x: Given | None) -> Model:
@@ -70,12 +80,22 @@ def _gains_in_integers(n_in: int, units: int) -> bool:
     return _LEAST_INPUTS <= n_in <= MOST_INPUTS and units >= _LEAST_UNITS
 
 
-def _in_bfloat16(source: Model, x: Given | None) -> Model:
-    if x is not None:
-        raise TypeError(
-            "quantize: calibration_x is given, expected none with precision='bf16', which rounds numbers of any range: "
-            "leave it out"
+def _in_panels(source: Model) -> Model:
+    if source.precision is not None:
+        raise ValueError(
+            f"quantize: products of the model are in {source.precision}, expected float32: name that, precision="
+            f"{source.precision!r}, which rounds weights once"
         )
+    chosen = _chosen(source, _gains_in_panels, f"{_LEAST_UNITS} units and {_LEAST_IN_PANELS:,} weights or more")
+    stand_ins = {id(layer): in_panels(layer, deepcopy(layer.activation)) for layer in chosen}
+    return _with_layers(source, stand_ins, None)
+
+
+def _gains_in_panels(n_in: int, units: int) -> bool:
+    return units >= _LEAST_UNITS and n_in * units >= _LEAST_IN_PANELS
+
+
+def _in_bfloat16(source: Model) -> Model:
     chosen = _chosen(source, kernels.is_wide, "32 inputs and 32 units or more")
     stand_ins = {id(layer): kept(layer, deepcopy(layer.activation)) for layer in chosen}
     return _with_layers(source, stand_ins, "bf16")  # of other layers with wide weights, as in such a model

@@ -39,6 +39,7 @@ BF16 = "test_bf16.py::test_"
 INT8 = "test_int8.py::test_products_have"
 PACKED = "test_packed.py::test_"
 KEPT = f"{PACKED}products_have"
+PANELS = f"{PACKED}products_of_panels_have"
 SUMS = "test_sums.py::test_"
 ACCURACY = "test_accuracy.py::test_float"
 CLIFFS = "test_cliffs.py::test_"
@@ -57,7 +58,7 @@ BOUNDS = f"{CALLS}a_number_outside_of_its_bounds_is_refused"
 # Of what the instruction of bfloat16 alone takes.
 WITH_BF16 = (
     ("gemm/bf16_products.c", "t.b = in_place ? p->b + «(j + l) * p->b_col ⇒ l * p->b_col»", KEPT),
-    ("gemm/bf16_products.c", "is_streamed = «p->bf16 != BF16_PACKED ⇒ 1» &&", KEPT),
+    ("gemm/bf16_products.c", "is_streamed = «!p->packed ⇒ 1» &&", KEPT),
     ("gemm/bf16_products.c", "tile_packs = bf16_native && p->b_col == 1 && «!packed_b ⇒ 1»", KEPT),
 )
 
@@ -109,6 +110,15 @@ MUTATIONS = (
     ("gemm/bf16_pack.c", "put(to + row + l, «rounded(bits_of(even + j + l)) ⇒ 0»);", f"{BF16}products_have"),
     # weights that are kept in bfloat16
     *(WITH_BF16 if "avx512_bf16" in kernels.supported else ()),
+    ("gemm/packed.c", "t.b = p->b + «(l - at) ⇒ l» * p->b_col", PANELS),
+    ("gemm/packed.c", "+ q * PACKED_COLUMNS + «at ⇒ 0»;", PANELS),
+    ("gemm/packed.c", "+ «q * PACKED_COLUMNS ⇒ 0» + at;", PANELS),
+    ("gemm/packed.c", "t.resume = «q > 0 ⇒ 0»;", PANELS),
+    ("gemm/packed.c", "i == 0 && «!t.resume ⇒ 1» &&", PANELS),
+    ("gemm/packed.c", "t.relu = p->relu «&& complete ⇒ »;", PANELS),
+    ("gemm/packed.c", "t.bias = p->bias «&& complete ⇒ » ?", PANELS),
+    ("gemm/gemm.c", "dots = !p->bf16 && «!p->packed ⇒ 1» &&", PANELS),
+    ("kernels/packed.pxi", "s.in_registers = is_in_registers(s.activation, bf16) «and s.factor is NULL ⇒ »", PANELS),
     ("gemm/bf16_products.c", "from[2 * l + «(h ^ first) ⇒ h»]", KEPT),
     ("gemm/bf16_products.c", "to += pairs * 2 * PANEL) unpack_words(p, 0, pairs, «j ⇒ 0»,", KEPT),
     ("gemm/bf16_products.c", "unpack_words(p, «q / 2 ⇒ 0», (part.k", f"{PACKED}in_float64"),

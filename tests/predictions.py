@@ -36,6 +36,7 @@ from fastnn import (
     Model,
     Normalization,
     OneHot,
+    PanelDense,
     Parallel,
     ParametricActivation,
     PBLDEmbedding,
@@ -60,6 +61,7 @@ from fastnn.layers.activation import Activation
 from fastnn.layers.gated import Gated
 from fastnn.layers.int8 import packed
 from fastnn.layers.packed import PackedDense
+from fastnn.layers.panels import panels
 from fastnn.layers.tree import walk
 
 FEATURES = 6
@@ -96,6 +98,7 @@ ROWS_OF_LAYERS: dict[str, Callable[[], list[Layer]]] = {
     "Int8Dense": lambda: [Int8Dense(5, "relu"), Dense(3)],
     # of inputs that are numbers of bfloat16: other formats round none
     "BFloat16Dense": lambda: [OneHot({4: 5, 5: 3}, others=False), BFloat16Dense(5, "relu"), Dense(3)],
+    "PanelDense": lambda: [PanelDense(5, "relu"), PanelDense(33, bias=False), Dense(3)],
     "GroupedDense": lambda: [GroupedDense(4, 3), GroupedDense(2, 2, bias=False)],
     "BatchEnsemble": lambda: [Members(3), BatchEnsemble(4, 3, "relu", r_initializer="signs"), GroupedDense(2, 3)],
     "MeanOfMembers": lambda: [Members(3), BatchEnsemble(4, 3, bias=False), MeanOfMembers(3, "softmax")],
@@ -161,6 +164,11 @@ def fill(layer: PackedDense) -> None:
     if isinstance(layer, BFloat16Dense):
         layer.w = bfloat16.packed(rng.normal(size=(layer.n_in, layer.units)).astype(np.float32))
         layer.b = rng.normal(size=layer.units)
+        return
+    if isinstance(layer, PanelDense):
+        layer.w = panels(rng.normal(size=(layer.n_in, layer.units)))
+        if layer.bias:
+            layer.b = rng.normal(size=layer.units)
         return
     assert isinstance(layer, Int8Dense)
     weights = rng.integers(-127, 128, (layer.n_in, layer.units)).astype(np.int8)

@@ -47,6 +47,7 @@ WITHOUT_ARITHMETIC = {
     "dense_forward_body": "calls gemm, whose functions are looked at, too",
     "dense_int8_body": "calls int8_product, whose functions are looked at, too",
     "dense_bf16_body": "calls gemm",
+    "dense_panels_body": "calls gemm",
     "dense_dx_body": "calls gemm",
     "dense_dw_body": "calls gemm",
     "dense_sgd_body": "calls gemm",
@@ -137,6 +138,7 @@ CALLS = {
     "dense_forward_body": {"gemm": "a whole product", "forward_of": "its rows or columns"},
     "dense_int8_body": {"int8_product": "a whole product"},
     "dense_bf16_body": {"gemm": "a whole product", "forward_of": "its rows or columns"},
+    "dense_panels_body": {"gemm": "a whole product", "forward_of": "its rows or columns"},
     "dense_dx_body": {"gemm": "a whole product", "dx_of": "its rows or columns"},
     "dense_dw_body": {"gemm": "a whole product", "dw_of": "its rows or columns", "narrow_backward": "of few columns"},
     "dense_sgd_body": {"gemm": "a whole product", "narrow_backward": "of few columns"},
@@ -237,6 +239,7 @@ ANYWHERE = {
     "dense_forward_body": {"scalar conversion", "packed conversion"},
     "dense_int8_body": {"scalar conversion", "packed conversion"},
     "dense_bf16_body": {"scalar conversion", "packed conversion"},
+    "dense_panels_body": {"scalar conversion", "packed conversion"},
     "dense_dx_body": {"scalar conversion", "packed conversion"},
     "dense_sgd_body": {"scalar conversion"},
 }

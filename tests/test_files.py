@@ -57,7 +57,7 @@ MADE_WITH = (
     "GaussianNoise(0.1)", "Maxout(4, 3)", "Reshape((2, -1))", "Penalize(ElasticNet(0.1, 0.2))",
     "Dropout(0.3 * LinearWarmup(steps=5))", "PReLU(True, init=-0.5)", "Softplus(2, 1)", "HardTanh(-0.5, 2)",
     "Lambda(arcsinh, dx_of_arcsinh, 4)", "GroupedDense(2, 3)", "Int8Dense(5, 'tanh')",
-    "BFloat16Dense(5, 'tanh', bias=False)",
+    "BFloat16Dense(5, 'tanh', bias=False)", "PanelDense(5, 'tanh', bias=False)",
     "BatchEnsemble(4, 3, 'relu')", "MeanOfMembers(3, 'softmax')", "ParametricActivation(ELU(0.5), init=0.3)",
     "PiecewiseLinearEmbedding(4, edges=[[0, 1], []])", "PLREmbedding(3, 4, 0.5, True)", "PBLDEmbedding(3, 4, 0.5)",
     "Heads({'a': Head(MSE(), 1, 0.5), 'b': Head(CrossEntropy(from_logits=True, class_weight={0: 2.0}), 3)})",

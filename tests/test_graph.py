@@ -10,7 +10,20 @@ from parts import OTHERS, public_parts
 from predictions import FEATURES, ROWS_OF_LAYERS, close, inputs, net_of, random_net, trained
 
 import fastnn
-from fastnn import SWA, BFloat16Dense, Dense, Dropout, Int8Dense, Lambda, Layer, Model, Normalization, Scale, Sequential
+from fastnn import (
+    SWA,
+    BFloat16Dense,
+    Dense,
+    Dropout,
+    Int8Dense,
+    Lambda,
+    Layer,
+    Model,
+    Normalization,
+    PanelDense,
+    Scale,
+    Sequential,
+)
 from fastnn.formats import formulas, graph
 from fastnn.formats.graph import graph_of, run
 from fastnn.layers.tree import walk
@@ -52,7 +65,7 @@ def test_every_layer_is_in_the_table_and_every_kind_of_node_is_used():
     there = {type(layer) for name in ROWS_OF_LAYERS for layer in walk(net_of(name, "float64").layers)}
     layers = {part for name, part in public_parts().items() if issubclass(part, Layer) and name not in OTHERS}
     assert layers - there == {Lambda}
-    assert there >= {BFloat16Dense, Int8Dense}
+    assert there >= {BFloat16Dense, Int8Dense, PanelDense}
     nodes = [node for name in ROWS_OF_LAYERS for node in graph_of(net_of(name, "float64")).nodes]
     assert {type(node) for node in nodes} == {*graph.KINDS}
     kernels = {*fastnn.kernels.float64.activations} - {"softmax", "log_softmax", "sparsemax"}

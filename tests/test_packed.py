@@ -1,18 +1,26 @@
-"""Weights that are kept in bfloat16 give the bits of those that each product rounds, however they are computed."""
+"""Weights that are packed once give the bits of those that each product rounds or reads as they are, in any parts."""
 
 import re
 
 import numpy as np
 import pytest
-from cases import dense_arguments, dense_bf16_arguments, dense_int8_arguments, kernel, random
+from cases import (
+    dense_arguments,
+    dense_bf16_arguments,
+    dense_int8_arguments,
+    dense_panels_arguments,
+    kernel,
+    random,
+)
 from test_bf16 import PRODUCTS, assert_same_bits, way
 from test_int8 import NETS, assert_predicts, net, predicted_by, rows
 
 import fastnn
-from fastnn import BFloat16Dense, Dense, Model, Tape, kernels, reference
+from fastnn import BFloat16Dense, Dense, Model, PanelDense, Tape, kernels, quantization, reference
 from fastnn._core.team import Team
 from fastnn.formats.graph import graph_of, run
 from fastnn.layers.bfloat16 import packed
+from fastnn.layers.panels import panels
 from fastnn.markup import size
 
 __all__ = ["way"]  # the fixture
@@ -56,6 +64,58 @@ def test_products_have_the_bits_of_weights_rounded_in_each_in_any_parts(sizes, s
             assert_same(team=team)
 
 
+# one tile, two and more; rows a multiple of 4 KB long, which are packed; blocks of a chain, and of a sum
+OF_PANELS = (
+    *(sizes for sizes in (*PRODUCTS, *MORE) if sizes[2] > 3), (1, 784, 70), (2, 300, 96), (3, 100, 33), (8, 700, 64),
+    (12, 784, 70), (13, 600, 100), (30, 1024, 70), (30, 512, 40), (40, 2048, 33), (13, 1030, 64), (300, 90, 256),
+    (9, 0, 40), (3, 70, 4), (300, 130, 5),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sizes", OF_PANELS, ids=lambda sizes: "x".join(map(str, sizes)))
+def test_products_of_panels_have_the_bits_of_weights_that_lie_in_rows_in_any_parts(sizes, dtype):
+    rng = random(*sizes[:2])
+    for activation in ("relu", "tanh", None):
+        for scaled in (False, True):
+            given = dense_arguments(*sizes, dtype, rng, activation=activation, bias=not scaled or sizes[2] % 2 == 0)
+            if scaled:
+                given |= dict(zip(("factor", "offset"), rng.normal(size=(2, sizes[2])).astype(dtype), strict=True))
+            y, expected = given["y"], given["y"].copy()
+            kernel("dense_forward", dtype)(**given | {"y": expected})
+            tape = Tape()
+            kernel("dense_panels", dtype)(**given | {"w": panels(given["w"])}, tape=tape)
+            for options in ({}, {"parts": 1}, {"parts": 2}, {"parts": 7}):
+                y[...] = -1
+                tape.replay(**options)
+                np.testing.assert_array_equal(y, expected, str((activation, scaled, options)))
+            for n_threads in (2, 3):
+                y[...] = -1
+                with Team(n_threads, divide_all=True) as team:
+                    tape.replay(team=team)
+                np.testing.assert_array_equal(y, expected, f"{n_threads} threads")
+
+
+def test_panels_lie_as_the_docstring_says():
+    w = random(13, 70).normal(size=(13, 70))
+    found = panels(w)
+    assert found.shape == (3, 13, 32)
+    assert all(found[j // 32, p, j % 32] == w[p, j] for p in range(13) for j in range(70))
+    assert np.count_nonzero(found) == w.size
+    np.testing.assert_array_equal(reference.layers.weights_of_panels(found, 70), w)
+
+
+def test_panels_of_other_sizes_are_refused():
+    good = dense_panels_arguments(3, 10, 40, np.float32, random(3, 10))
+    for shape in ((2, 9, 32), (1, 10, 32), (3, 10, 32), (2, 5, 32)):
+        with pytest.raises(ValueError, match=r"dense_panels: w has . panels of \d+ terms, expected 32 columns to"):
+            kernels.float32.dense_panels(**good | {"w": np.zeros(shape, np.float32)})
+    with pytest.raises(ValueError, match=r"dense_panels: w"):
+        kernels.float32.dense_panels(**good | {"w": np.zeros((2, 10, 16), np.float32)})
+    with pytest.raises(ValueError, match=r"PanelDense: units is 3, expected 4 or more"):
+        PanelDense(3)
+
+
 @pytest.mark.parametrize("sizes", [(3, 7, 33), (5, 1025, 70), (2, 2100, 2), (40, 64, 64)], ids=str)
 def test_in_float64_weights_alone_are_rounded(sizes):
     rng = random(*sizes[:2])
@@ -88,6 +148,64 @@ def test_weights_of_other_sizes_are_refused():
 
 
 # -- models -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def of_few(monkeypatch):
+    """Let nets of these tests gain by panels, too."""
+    monkeypatch.setattr(quantization, "_LEAST_IN_PANELS", 40 * 48)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_predictions_of_panels_have_the_bits_of_the_model(name):
+    made, more = net(name), rows(50, seed=2)
+    fast = made.quantize(precision="float32")
+    got = fast.predict(more)
+    np.testing.assert_array_equal(got.view(np.uint32), made.predict(more).view(np.uint32))
+    for dense, layer in zip(made._tree.all, fast._tree.all, strict=True):
+        gains = isinstance(dense, Dense) and dense.n_in * dense.units >= 40 * 48 and dense.units >= 32
+        assert isinstance(layer, PanelDense) == gains, layer
+    assert_predicts(fast, more, got)
+
+
+def test_weights_in_panels_are_those_it_predicts_with():
+    x, made = rows(), net()
+    fast = made.quantize(precision="float32")
+    before = fast.predict(x)
+    made[0].w[...] = 0
+    made.fit(x, x[:, :3], "mse", epochs=1, verbose=False)
+    np.testing.assert_array_equal(fast.predict(x), before)
+    with pytest.raises(TypeError, match=r"PanelDense 1 \(48 units\).*cannot be trained.*quantize"):
+        fast.fit(x, x[:, :3], "mse")
+    view = fast[0].w[0]  # whoever holds it
+    fast[0].w = panels(made[0].w)
+    fast[0].b[...] = made[0].b
+    for layer, other in zip(fast[1:3], made[1:3], strict=True):
+        layer.w, layer.b = panels(other.w) if isinstance(layer, PanelDense) else other.w, other.b
+    np.testing.assert_array_equal(fast.predict(x), made.predict(x))
+    np.testing.assert_array_equal(fast[0].weights, made[0].w)
+    view[...] = 0
+    made[0].w[:, :32] = 0
+    np.testing.assert_array_equal(fast.predict(x), made.predict(x))
+
+
+def test_the_summary_says_what_lies_in_panels(capsys, tmp_path):
+    fast = net().quantize(precision="float32")
+    fast.summary()
+    text = capsys.readouterr().out
+    assert re.search(r"1  PanelDense\(48, 'relu'\) +\(rows, 48\) +1,920 of 32 bits", text), text
+    assert "products of weights that lie in panels: 1" in text
+    fast.save(tmp_path / "fast.safetensors")
+    loaded = fastnn.load(tmp_path / "fast.safetensors")
+    assert repr(loaded) == repr(fast)
+    np.testing.assert_array_equal(loaded.predict(rows()), fast.predict(rows()))
+
+
+def test_small_products_stay_as_they_are(monkeypatch):
+    monkeypatch.undo()
+    made = Model([Dense(512, "relu"), Dense(64, "relu"), Dense(64, "relu"), Dense(3)], seed=0).build(128)
+    fast = made.quantize(precision="float32")
+    assert [type(layer) for layer in fast] == [PanelDense, Dense, Dense, Dense]
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -128,10 +246,10 @@ def test_it_is_a_snapshot_whose_weights_are_those_it_predicts_with():
     np.testing.assert_array_equal(small.predict(x), made.quantize(precision="bf16").predict(x))
 
 
-TO_PACK = [{"precision": "bf16"}, {"precision": "bfloat16"}, {"calibration_x": rows()}]
+TO_PACK = [{"precision": "bf16"}, {"precision": "bfloat16"}, {"calibration_x": rows()}, {"precision": "float32"}]
 
 
-@pytest.mark.parametrize("options", TO_PACK, ids=["bf16", "bfloat16", "int8"])
+@pytest.mark.parametrize("options", TO_PACK, ids=["bf16", "bfloat16", "int8", "float32"])
 @pytest.mark.parametrize("name", NETS)
 def test_copies_take_over_all_of_packed_layers(name, options):
     """Weights and what belongs to them are states of other dtypes: they are no counters."""
@@ -171,8 +289,8 @@ def test_packed_weights_are_set_to_whole_numbers_alone(options, last):
 def test_what_cannot_be_kept_in_bf16_is_said():
     x, made = rows(), net()
     refused = {
-        "precision is 'bf8', expected 'int8' or 'bf16'": (ValueError, made, {"precision": "bf8"}),
-        r"precision is \['bf16'\], expected 'int8' or 'bf16'": (ValueError, made, {"precision": ["bf16"]}),
+        "precision is 'bf8', expected 'int8', 'bf16' or 'float32'": (ValueError, made, {"precision": "bf8"}),
+        r"precision is \['bf16'\], expected 'int8', 'bf16' or 'float32'": (ValueError, made, {"precision": ["bf16"]}),
         "calibration_x is 'bf16', expected rows: name the other, precision='bf16'": (
             TypeError,
             made,
@@ -182,6 +300,21 @@ def test_what_cannot_be_kept_in_bf16_is_said():
         "calibration_x is given, expected none": (TypeError, made, {"calibration_x": x, "precision": "bf16"}),
         "the model is not built": (RuntimeError, Model([Dense(3)], seed=0), {"precision": "bf16"}),
         "computes in float64": (ValueError, Model([Dense(64)], 0, "float64").build(40), {"precision": "bf16"}),
+        "calibration_x is given, expected none with precision='float32'": (
+            TypeError,
+            made,
+            {"calibration_x": x, "precision": "float32"},
+        ),
+        "products of the model are in bf16, expected float32": (
+            ValueError,
+            net(precision="bf16"),
+            {"precision": "float32"},
+        ),
+        "no Dense layer would gain: expected one of 32 units and": (
+            ValueError,
+            Model([Dense(8)], seed=0).build(40),
+            {"precision": "float32"},
+        ),
         "no Dense layer would gain": (ValueError, Model([Dense(8)], seed=0).build(40), {"precision": "bf16"}),
         "quantized already": (ValueError, made.quantize(precision="bf16"), {"precision": "bf16"}),
     }
@@ -237,6 +370,7 @@ OF_PRODUCTS = {
     "dense_forward": dense_arguments,
     "dense_int8": lambda *given, **options: dense_int8_arguments(*given, zero=0.0, **options),
     "dense_bf16": dense_bf16_arguments,
+    "dense_panels": dense_panels_arguments,
 }
 
 

@@ -12,7 +12,7 @@ import test_contract
 import test_losses
 import trajectories
 
-from fastnn import BFloat16Dense, Int8Dense, losses
+from fastnn import BFloat16Dense, Int8Dense, PanelDense, losses
 
 pytestmark = pytest.mark.once
 
@@ -76,7 +76,7 @@ def in_tables() -> dict[str, set[object]]:
     """The parts that stand in the tables of the tests, of each family."""
     found: dict[str, set[object]] = {
         # the last two have no gradient, and tests of their own
-        "Layers": layers_of(test_contract.LAYERS.values()) | {BFloat16Dense, Int8Dense},
+        "Layers": layers_of(test_contract.LAYERS.values()) | {BFloat16Dense, Int8Dense, PanelDense},
         "Activations": {type(nets.layer_of(name)) for name in nets.ACTIVATIONS},
         "Losses": {*test_losses.LOSSES, losses.Heads, losses.Head},  # the last two have tests of their own there
         "Optimizers": kinds_in(rule.make() for rule in trajectories.RULES),

@@ -79,6 +79,7 @@ from fastnn.layers.normalization import (
     LayerNorm,
     RMSNorm,
 )
+from fastnn.layers.panels import PanelDense
 from fastnn.layers.parametric import ParametricActivation
 from fastnn.layers.passes import Run
 from fastnn.layers.periodic import PBLDEmbedding, PLREmbedding
@@ -137,6 +138,7 @@ __all__ = [
     "PBLDEmbedding",
     "PLREmbedding",
     "PReLU",
+    "PanelDense",
     "Parallel",
     "ParametricActivation",
     "PiecewiseLinearEmbedding",

@@ -1,4 +1,4 @@
-"""What dense layers have in common whose weights lie as products of predictions read them, in fewer bits."""
+"""What dense layers have in common whose weights lie as products of predictions read them."""
 
 from __future__ import annotations
 

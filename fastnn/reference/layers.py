@@ -87,6 +87,29 @@ def dense_bf16(
     )
 
 
+def weights_of_panels(w: Array, n_out: int) -> Array:
+    """Return the weights (n_in, n_out) that lie as `dense_panels` reads them."""
+    panels, n_in, columns = w.shape
+    return np.ascontiguousarray(w.transpose(1, 0, 2).reshape(n_in, panels * columns)[:, :n_out])
+
+
+def dense_panels(
+    x: Array,
+    w: Array,
+    b: Array | None,
+    y: Array,
+    activation: str | None = None,
+    alpha: float | None = None,
+    *,
+    factor: Array | None = None,
+    offset: Array | None = None,
+    beta: float | None = None,
+) -> None:
+    """y = activation(x @ w + b); the weight of input p for output j is w[j // 32, p, j % 32]."""
+    weights = weights_of_panels(w, y.shape[1])
+    dense_forward(x, weights, b, y, activation, alpha, factor=factor, offset=offset, beta=beta)
+
+
 def dense_backward(
     x: Array | Rows,
     w: Array,

@@ -13,9 +13,9 @@
  * and then the other. */
 ALWAYS_INLINE void unpack_words(const Product *p, ptrdiff_t q, ptrdiff_t pairs, ptrdiff_t j, const ptrdiff_t width,
                                 const int first, real *to) {
-    const ptrdiff_t at = j % BF16_PANEL;
-    const uint16_t *from = (const uint16_t *)p->b + 2 * ((j - at) * p->b_col + q * BF16_PANEL + at);
-    for (; pairs > 0; pairs--, from += 2 * BF16_PANEL) {
+    const ptrdiff_t at = j % PACKED_COLUMNS;
+    const uint16_t *from = (const uint16_t *)p->b + 2 * ((j - at) * p->b_col + q * PACKED_COLUMNS + at);
+    for (; pairs > 0; pairs--, from += 2 * PACKED_COLUMNS) {
         for (int h = 0; h < 2; h++, to += width) {
             for (ptrdiff_t l = 0; l < width; l++) {
                 const uint32_t bits = (uint32_t)from[2 * l + (h ^ first)] << 16;
@@ -128,13 +128,13 @@ GEMM_API NOINLINE int product_of_pairs(const Product *p) {
     Workspace *const memory = workspace();
     if (!memory) return CALL_NO_MEMORY;
 #if BF16_INSTRUCTION
-    const int is_streamed = p->bf16 != BF16_PACKED && p->b_col == 1 && p->n >= 8 * LANES;
+    const int is_streamed = !p->packed && p->b_col == 1 && p->n >= 8 * LANES;
     if (bf16_native && p->m == 1 && is_streamed && p->a_col == 1 && !p->a_cols && !p->update) {
         product_of_streamed_pairs(p, memory);
         return 0;
     }
 #endif
-    const int packed_b = p->bf16 == BF16_PACKED, in_place = packed_b && bf16_native; /* as tiles read it */
+    const int packed_b = p->packed, in_place = packed_b && bf16_native; /* as tiles read it */
     const int tile_packs = bf16_native && p->b_col == 1 && !packed_b; /* b, the first of those above each other */
     ALIGNED(64) real sums[TILE_ROWS * PANEL_COLUMNS];
     const ptrdiff_t m = p->m, n = p->n, pairs = (p->k + 1) / 2, depth = pairs * PAIR_NUMBERS;
@@ -187,20 +187,20 @@ GEMM_API NOINLINE SELDOM int product_of_words(const Product *p) {
     Workspace *const memory = workspace();
     if (!memory) return CALL_NO_MEMORY;
     Product part = *p;
-    part.bf16 = 0;
+    part.bf16 = part.packed = 0;
     part.finish = NULL;
     part.b = memory->totals;
-    part.b_row = BF16_PANEL;
+    part.b_row = PACKED_COLUMNS;
     part.b_col = 1;
-    for (ptrdiff_t j = 0; j < p->n; j += BF16_PANEL) {
-        part.n = smaller(BF16_PANEL, p->n - j);
+    for (ptrdiff_t j = 0; j < p->n; j += PACKED_COLUMNS) {
+        part.n = smaller(PACKED_COLUMNS, p->n - j);
         part.c = p->c + j;
         for (ptrdiff_t q = 0; q == 0 || q < p->k; q += SUM_BLOCK) {
             part.k = smaller(SUM_BLOCK, p->k - q);
             part.a = p->a + q * p->a_col;
             part.bias = p->bias && q + part.k == p->k ? p->bias + j : NULL;
             part.resume = q > 0;
-            unpack_words(p, q / 2, (part.k + 1) / 2, j, BF16_PANEL, 0, memory->totals);
+            unpack_words(p, q / 2, (part.k + 1) / 2, j, PACKED_COLUMNS, 0, memory->totals);
             if (gemm(&part) != 0) return CALL_NO_MEMORY;
         }
         finish(p, 0, j, p->m, part.n);

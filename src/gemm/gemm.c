@@ -9,12 +9,13 @@ ALWAYS_INLINE int product(const Product *p, int dots) {
 #if !FASTNN_DOUBLE
     if (p->bf16) return product_of_pairs(p);
 #endif
+    if (p->packed) return product_of_packed(p);
     return dots ? product_of_dots(p) : product_of_chains(p);
 }
 
 /* One block of terms. Which way it takes follows from its own k, so that it has the same bits wherever it stands. */
 static NOINLINE int product_of_block(const Product *p) {
-    const int dots = !p->bf16 && p->n <= DOT_COLUMNS && p->a_col == 1 && p->k >= DOT_K * p->n;
+    const int dots = !p->bf16 && !p->packed && p->n <= DOT_COLUMNS && p->a_col == 1 && p->k >= DOT_K * p->n;
     if (p->b_sum && (dots || p->bf16)) {
         const int status = sum_rows(p);
         if (status != 0 || p->m <= 0) return status;
@@ -52,7 +53,7 @@ static NOINLINE int sum_of_blocks(const Product *p) {
     if (!memory) return CALL_NO_MEMORY;
     const ptrdiff_t m = p->m, few = p->n < RECTANGLE_ROWS;
     const ptrdiff_t rows = even_part(m, few ? RECTANGLE / p->n - 1 : RECTANGLE_ROWS), widest = RECTANGLE / (rows + 1);
-    const ptrdiff_t panel = p->bf16 == BF16_PACKED ? BF16_PANEL : PANEL;
+    const ptrdiff_t panel = p->packed ? PACKED_COLUMNS : PANEL;
     const ptrdiff_t fit = p->n > widest ? (widest - DOT_COLUMNS) / panel : 1; /* beside few columns, none would */
     const ptrdiff_t panels = even_part((p->n + panel - 1) / panel, fit);
     ptrdiff_t i = 0;

@@ -27,6 +27,7 @@
  *     products     the ways that lead a product through the tiles
  *     few_columns  what is left of c beside its vectors, where a is read row by row
  *     dots         dot products
+ *     packed       b that lies in panels
  *     narrow       dx and dw of a layer of few outputs, in one pass
  *     bf16_...     the same with numbers rounded to bfloat16: packing, tiles and products
  *     gemm.c       which way a product takes
@@ -55,12 +56,12 @@
 #define GEMM_RECTIFIES 0
 #endif
 
-/* b in bfloat16, packed beforehand: pairs of terms in words, the even one first, in panels of so many columns, each
- * (pairs, BF16_PANEL), with zeros behind the last term and column. b points to the word of its first pair and
- * column, b_col is the pairs of a panel and, in float32, b_row BF16_PANEL / 2, so that b + p * b_row + j * b_col is
- * where a part begins, of an even p and a j between panels. In float64, numbers of a are as they are. */
-#define BF16_PACKED 2
-#define BF16_PANEL ((ptrdiff_t)32)
+/* Columns of a panel of b, packed beforehand: each panel is (k, PACKED_COLUMNS), with zeros behind the last column. b
+ * points to its first term and column, b_row is PACKED_COLUMNS and b_col the terms of a panel, so that b + p * b_row + j
+ * * b_col is where a part begins, of a j between panels. In bfloat16, words of pairs of terms, the even one first, lie
+ * in the place of terms, with zeros behind the last; in float32, b_row is PACKED_COLUMNS / 2, and p even; in float64,
+ * numbers of a are as they are. */
+#define PACKED_COLUMNS ((ptrdiff_t)32)
 
 /* Terms of a chain at most: sums of more are sums of such blocks. A multiple of 2, for pairs in bfloat16. */
 #define SUM_BLOCK ((ptrdiff_t)1024)
@@ -90,7 +91,8 @@ typedef struct {
      * exactly once; a contiguous c of up to 32 KB is one rectangle. */
     void (*finish)(const void *context, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns);
     const void *context;
-    int bf16;    /* numbers of a and b are rounded to bfloat16: of float32; both have a stride of 1; or BF16_PACKED */
+    int bf16;    /* numbers of a and b are rounded to bfloat16: of float32; both have a stride of 1; or b is packed */
+    int packed;  /* b lies in panels: no update, saved or b_sum, and rows of a that follow each other */
     int one_row; /* m is 1 because there is one row, and not because rows are split: elements may be dot products */
 } Product;
 

@@ -33,8 +33,11 @@ GEMM_API int product_of_dots(const Product *p);
 /* Of float32 alone: with numbers rounded to bfloat16. */
 GEMM_API int product_of_pairs(const Product *p);
 
-/* Of float64 alone, and of any k: b is words (BF16_PACKED). */
+/* Of float64 alone, and of any k: b is words. */
 GEMM_API int product_of_words(const Product *p);
+
+/* b lies in panels. */
+GEMM_API int product_of_packed(const Product *p);
 
 /* The largest of nearly equal parts of `size`, each at most `most`: 13 rows are 7 + 6, because 12 + 1 is slower. */
 ALWAYS_INLINE ptrdiff_t even_part(ptrdiff_t size, ptrdiff_t most) {

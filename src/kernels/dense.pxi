@@ -10,15 +10,14 @@
 cdef extern from "gemm/gemm.h":
     Py_ssize_t SUM_BLOCK        # terms of a chain
     enum:
-        BF16_PACKED
-        BF16_PANEL
+        PACKED_COLUMNS
     ctypedef struct Product:
         Py_ssize_t m, n, k, a_row, a_col, b_row, b_col, c_row
         Input a, b, bias, saved
         Labels a_rows, a_cols, a_next
         Output c, b_sum
         bint relu, resume, update, one_row
-        int bf16
+        int bf16, packed
         real rate
         void (*finish)(
             const void *context, Py_ssize_t i, Py_ssize_t j, Py_ssize_t rows, Py_ssize_t columns
@@ -205,7 +204,7 @@ cdef struct DenseForward:
     Input factor, offset
     Number beta
     size_t bf16
-    Py_ssize_t rows, n_in, n_index, n_all, n_out, panel, in_registers
+    Py_ssize_t rows, n_in, n_index, n_all, n_out, panel, in_registers, is_packed
 
 cdef int dense_forward_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const DenseForward *s = <const DenseForward *> call.payload
@@ -232,8 +231,11 @@ cdef int forward_of(
         else:
             p.a_rows = x.index + i
         p.b, p.b_row, p.b_col, p.bf16 = s.w + j, s.n_out, 1, <int> s.bf16
-        if s.bf16 == BF16_PACKED:
-            p.b_row, p.b_col = BF16_PANEL // 2, (s.n_in + 1) // 2
+        if s.is_packed:
+            p.packed, p.b_row, p.b_col = True, PACKED_COLUMNS, s.n_in
+            p.b = s.w + j * s.n_in
+        if s.is_packed and s.bf16:
+            p.b_row, p.b_col = PACKED_COLUMNS // 2, (s.n_in + 1) // 2
             p.b = <Input> (<const uint32_t *> s.w + j * p.b_col)
         p.bias = s.b + j if s.b is not NULL else NULL
         p.c, p.c_row = s.y + i * s.n_out + j, s.n_out
@@ -255,6 +257,7 @@ cdef Py_ssize_t prepare_dense_forward(str kernel, Call *call) except -1:
     check_bf16(kernel, s.bf16)
     words = [word(&s.activation, call), word(&s.alpha, call), word(&s.beta, call)]
     s.in_registers = is_in_registers(s.activation, s.bf16) and s.factor is NULL
+    s.is_packed = False
     fuse(call, BUILD, kernel, words)
     check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
     divide_product(call, &s.panel, s.rows, s.n_out, s.n_in, s.bf16, dense_forward_rows)
@@ -269,7 +272,7 @@ kernel("""dense_forward(x: rows (rows, n_in), w: in (n_in, n_out), b: in (n_out)
     The activation is one whose derivative follows from y, by its name; alpha and beta are its constants, as far as it
     has them, by default its own. Factor and offset are both given or neither; the bits are those of scale_columns. With
     bf16, the product is that of x and w rounded to bfloat16.
-    """, dense_forward_body, sizeof(DenseForward), prepare_dense_forward, NULL, 2)
+    """, dense_forward_body, sizeof(DenseForward), prepare_dense_forward, NULL, 3)
 
 
 cdef struct DenseBackward:

@@ -13,6 +13,7 @@ from cases.elementwise import SELU_SLOPE
 from fastnn import reference
 from fastnn.layers import bfloat16
 from fastnn.layers.int8 import packed
+from fastnn.layers.panels import panels
 
 # The activations that dense kernels can apply, and constants for those that have some.
 _OF_TWO = {"hard_sigmoid": {"alpha": 0.25, "beta": 0.4}, "hard_tanh": {"alpha": -0.5, "beta": 0.75}}
@@ -180,7 +181,27 @@ def dense_bf16(variant: str = "", **rest: Any) -> Case:
     return Case("dense_bf16", make, ("y",), {"y": scale}, variant=variant)
 
 
+def dense_panels_arguments(
+    batch: int, n_in: int, n_out: int, dtype: type, rng: np.random.Generator, **rest: Any
+) -> Arguments:
+    made = dense_arguments(batch, n_in, n_out, dtype, rng, **rest)
+    return made | {"w": panels(made["w"])}
+
+
+def dense_panels(variant: str = "", **rest: Any) -> Case:
+    def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
+        return dense_panels_arguments(rows, width, n_out(width), dtype, rng, **rest)
+
+    def scale(a: Arguments) -> np.ndarray:
+        w = np.abs(reference.layers.weights_of_panels(a.w, a.y.shape[1]))
+        return np.abs(a.x) @ w + (0 if a.b is None else np.abs(a.b))
+
+    return Case("dense_panels", make, ("y",), {"y": scale}, variant=variant)
+
+
 DENSE = (
+    dense_panels(),
+    dense_panels("no bias, relu", bias=False, activation="relu"),
     dense_bf16(),
     dense_bf16("no bias, relu", bias=False, activation="relu"),
     dense_int8(),
