@@ -30,10 +30,12 @@ def net_of(weights: Weights, precision: str | None = None) -> fastnn.Model:
 def of_fastnn(weights: Weights, x: np.ndarray) -> Forms:
     forms: Forms = {}
     net = net_of(weights)
-    nets = {
-        frame.OURS: net,
-        f"{frame.OURS} {BF16}": net.quantize(precision="bf16"),  # weights are rounded once, as those of others
-        f"{frame.OURS}, live {BF16}": net_of(weights, "bf16"),  # in each prediction
+    gains = any(len(b) >= 32 and w.size >= 65_536 for w, b in weights)
+    nets = {  # weights are packed once, as those of others, or in each prediction
+        frame.OURS: net.quantize(precision="float32") if gains else net,
+        f"{frame.OURS}, live": net,
+        f"{frame.OURS} {BF16}": net.quantize(precision="bf16"),
+        f"{frame.OURS}, live {BF16}": net_of(weights, "bf16"),
     }
     y = np.empty((len(x), net.n_out), np.float32)
     if len(x) == 1:
