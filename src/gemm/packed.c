@@ -3,6 +3,8 @@
 #include "vectors.h"
 #include "workspace.h"
 
+#define FEW_OF_BLOCK 64 /* rows: the first tile waits for memory, for which half a block leaves the cache less full */
+
 GEMM_API NOINLINE int product_of_packed(const Product *p) {
     const ptrdiff_t m = p->m, n = p->n, k = p->k;
     const int one = m <= TILE_ROWS; /* tile reads each panel: from memory, as a rule, and all of its terms at once */
@@ -10,7 +12,7 @@ GEMM_API NOINLINE int product_of_packed(const Product *p) {
     Workspace *const memory = packs_a ? workspace() : NULL;
     if (packs_a && !memory) return CALL_NO_MEMORY;
     const ptrdiff_t rows = even_part(m, TILE_ROWS), block_k = one ? k : even_part(k, BLOCK_K);
-    const ptrdiff_t most = BLOCK / (block_k > 0 ? block_k * PANEL : 1);
+    const ptrdiff_t block = m <= FEW_OF_BLOCK ? BLOCK / 2 : BLOCK, most = block / (block_k > 0 ? block_k * PANEL : 1);
     const ptrdiff_t block_n = even_part((n + PANEL - 1) / PANEL, most) * PANEL;
     Tile t = whole_tile(p);
     ptrdiff_t q = 0;
