@@ -1,7 +1,7 @@
 # Dense products of predictions alone, whose weights are packed beforehand: y = activation(x @ w + b).
 #
-# Whether those in bfloat16 use the instruction of AVX512_BF16, which the build for AVX-512 has beside multiply-adds of the same
-# bits, is chosen at import, by the instruction set.
+# Whether those in bfloat16 use the instruction of AVX512_BF16, which the build for AVX-512 has beside multiply-adds of
+# the same bits, is chosen at import, by the instruction set.
 
 from libc.stdint cimport uint16_t
 
