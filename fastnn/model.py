@@ -115,7 +115,7 @@ class Model(Online):
 
         It is a snapshot with weights of its own: training this model does not change it, and it cannot be trained.
         Each `Dense` of 32 inputs and 32 units or more ("float32": of 32 units and 65,536 weights or more) becomes
-        another layer, whose formula and rounding stand there; narrower ones and those with code of your own stay as
+        another layer, whose docstring has its formula; narrower ones and those with code of your own stay as
         they are.
 
         ``"int8"``

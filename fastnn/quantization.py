@@ -47,6 +47,8 @@ def quantize(model: Model, x: Given | None, precision: str) -> Model:
             f"quantize: the model computes in {model.dtype}, expected float32: make one with dtype='float32' of the "
             "same layers, and set its params to those of this one"
         )
+    if _is_quantized(model.layers):
+        raise ValueError("quantize: the model is quantized already: call quantize of the one that it was made of")
     source = deepcopy(model)
     if source._trainer.averages.layers is not None:  # what predictions are of
         source.use_averages()
@@ -83,8 +85,8 @@ def _gains_in_integers(n_in: int, units: int) -> bool:
 def _in_panels(source: Model) -> Model:
     if source.precision is not None:
         raise ValueError(
-            f"quantize: products of the model are in {source.precision}, expected float32: name that, precision="
-            f"{source.precision!r}, which rounds weights once"
+            f"quantize: products of the model are in {source.precision}, expected float32: take precision="
+            f"{source.precision!r} in place of 'float32'"
         )
     chosen = _chosen(source, _gains_in_panels, f"{_LEAST_UNITS} units and {_LEAST_IN_PANELS:,} weights or more")
     stand_ins = {id(layer): in_panels(layer, deepcopy(layer.activation)) for layer in chosen}
@@ -104,8 +106,6 @@ def _in_bfloat16(source: Model) -> Model:
 def _chosen(source: Model, gains: Callable[[int, int], bool], what: str) -> list[Dense]:
     """Return the dense layers that gain."""
     chosen = list(_wide(source.layers, gains))
-    if not chosen and _is_quantized(source.layers):
-        raise ValueError("quantize: the model is quantized already: call quantize of the one that it was made of")
     if not chosen:
         raise ValueError(f"quantize: no Dense layer would gain: expected one of {what}, without code of its own")
     return chosen

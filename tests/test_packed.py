@@ -66,7 +66,7 @@ def test_products_have_the_bits_of_weights_rounded_in_each_in_any_parts(sizes, s
 
 # one tile, two and more; rows a multiple of 4 KB long, which are packed; blocks of a chain, and of a sum
 OF_PANELS = (
-    *(sizes for sizes in (*PRODUCTS, *MORE) if sizes[2] > 3), (1, 784, 70), (2, 300, 96), (3, 100, 33), (8, 700, 64),
+    *(sizes for sizes in (*PRODUCTS, *MORE) if sizes[2] >= 4), (1, 784, 70), (2, 300, 96), (3, 100, 33), (8, 700, 64),
     (12, 784, 70), (13, 600, 100), (30, 1024, 70), (30, 512, 40), (40, 2048, 33), (13, 1030, 64), (300, 90, 256),
     (9, 0, 40), (3, 70, 4), (300, 130, 5),
 )  # fmt: skip
@@ -102,7 +102,7 @@ def test_panels_lie_as_the_docstring_says():
     assert found.shape == (3, 13, 32)
     assert all(found[j // 32, p, j % 32] == w[p, j] for p in range(13) for j in range(70))
     assert np.count_nonzero(found) == w.size
-    np.testing.assert_array_equal(reference.layers.weights_of_panels(found, 70), w)
+    np.testing.assert_array_equal(reference.panels.weights(found, 70), w)
 
 
 def test_panels_of_other_sizes_are_refused():
@@ -112,6 +112,10 @@ def test_panels_of_other_sizes_are_refused():
             kernels.float32.dense_panels(**good | {"w": np.zeros(shape, np.float32)})
     with pytest.raises(ValueError, match=r"dense_panels: w"):
         kernels.float32.dense_panels(**good | {"w": np.zeros((2, 10, 16), np.float32)})
+    with pytest.raises(
+        ValueError, match=r"dense_panels: y has 3 columns, expected 4 or more: sums for fewer differ in"
+    ):
+        kernels.float32.dense_panels(**dense_panels_arguments(2, 10, 3, np.float32, random(2, 10)))
     with pytest.raises(ValueError, match=r"PanelDense: units is 3, expected 4 or more"):
         PanelDense(3)
 
@@ -316,6 +320,11 @@ def test_what_cannot_be_kept_in_bf16_is_said():
             {"precision": "float32"},
         ),
         "no Dense layer would gain": (ValueError, Model([Dense(8)], seed=0).build(40), {"precision": "bf16"}),
+        "is quantized already: call": (
+            ValueError,
+            Model([Dense(64), Dense(20), Dense(40), Dense(40)], seed=0).build(40).quantize(precision="float32"),
+            {"precision": "bf16"},
+        ),
         "quantized already": (ValueError, made.quantize(precision="bf16"), {"precision": "bf16"}),
     }
     for message, (kind, model, options) in refused.items():

@@ -86,9 +86,9 @@ class PanelDense(PackedDense):
     @property
     def weights(self) -> Array:
         """The weights in the shape (n_in, units): a copy."""
-        from fastnn.reference.layers import weights_of_panels
+        from fastnn.reference.panels import weights
 
-        return weights_of_panels(self.w, self.units)
+        return weights(self.w, self.units)
 
     def build(self, n_in: int) -> int:
         self.state("w", (-(-self.units // _COLUMNS), n_in, _COLUMNS))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.reference import activations, bfloat16
+from fastnn.reference import activations, bfloat16, panels
 from fastnn.reference.types import Array, Labels
 
 if TYPE_CHECKING:
@@ -87,12 +87,6 @@ def dense_bf16(
     )
 
 
-def weights_of_panels(w: Array, n_out: int) -> Array:
-    """Return the weights (n_in, n_out) that lie as `dense_panels` reads them."""
-    panels, n_in, columns = w.shape
-    return np.ascontiguousarray(w.transpose(1, 0, 2).reshape(n_in, panels * columns)[:, :n_out])
-
-
 def dense_panels(
     x: Array,
     w: Array,
@@ -106,8 +100,7 @@ def dense_panels(
     beta: float | None = None,
 ) -> None:
     """y = activation(x @ w + b); the weight of input p for output j is w[j // 32, p, j % 32]."""
-    weights = weights_of_panels(w, y.shape[1])
-    dense_forward(x, weights, b, y, activation, alpha, factor=factor, offset=offset, beta=beta)
+    dense_forward(x, panels.weights(w, y.shape[1]), b, y, activation, alpha, factor=factor, offset=offset, beta=beta)
 
 
 def dense_backward(

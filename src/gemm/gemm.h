@@ -58,9 +58,9 @@
 
 /* Columns of a panel of b, packed beforehand: each panel is (k, PACKED_COLUMNS), with zeros behind the last column. b
  * points to its first term and column, b_row is PACKED_COLUMNS and b_col the terms of a panel, so that a part begins at
- * b + p * b_row + j * b_col, of a j between panels. In bfloat16, words of pairs of terms, the even one first, lie in the
- * place of terms, with zeros behind the last; in float32, b_row is PACKED_COLUMNS / 2, and p even; in float64, numbers
- * of a are as they are. */
+ * b + p * b_row + j * b_col, of a j between panels. In bfloat16, words of pairs of terms, the even one first, stand in
+ * the place of terms, with zeros behind the last; in float32, b_row is PACKED_COLUMNS / 2, and p even; in float64,
+ * numbers of a are as they are. */
 #define PACKED_COLUMNS ((ptrdiff_t)32)
 
 /* Terms of a chain at most: sums of more are sums of such blocks. A multiple of 2, for pairs in bfloat16. */

@@ -65,13 +65,16 @@ cdef int dense_panels_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) n
     return packed_forward_of(call, False, begin, end)
 
 cdef Py_ssize_t prepare_dense_panels(str kernel, Call *call) except -1:
+    cdef const DensePacked *s = <const DensePacked *> call.payload
+    if s.n_out < 4:
+        return refuse(kernel, "y has {} columns, expected 4 or more: sums for fewer differ in order", s.n_out)
     return prepare_packed(kernel, call, False)
 
 kernel("""dense_panels(x: in (rows, n_in), w: in (panels, terms, 32), b: in (n_out) | None, y: out (rows, n_out),
     activation: name = None, alpha: cell | None = None, *, factor: in (n_out) | None = None,
     offset: in (n_out) | None = None, beta: cell | None = None)
 
-    y = activation(x @ w + b), with the bits of dense_forward, of more than three columns.
+    y = activation(x @ w + b), with the bits of dense_forward; n_out is 4 or more.
 
     The weight of input p for output j lies at w[j // 32, p, j % 32]; what is beyond the last is 0. Activation, factor
     and offset as in dense_forward.

@@ -190,10 +190,10 @@ def dense_panels_arguments(
 
 def dense_panels(variant: str = "", **rest: Any) -> Case:
     def make(rows: int, width: int, dtype: type, rng: np.random.Generator) -> Arguments:
-        return dense_panels_arguments(rows, width, n_out(width), dtype, rng, **rest)
+        return dense_panels_arguments(rows, width, max(n_out(width), 4), dtype, rng, **rest)
 
     def scale(a: Arguments) -> np.ndarray:
-        w = np.abs(reference.layers.weights_of_panels(a.w, a.y.shape[1]))
+        w = np.abs(reference.panels.weights(a.w, a.y.shape[1]))
         return np.abs(a.x) @ w + (0 if a.b is None else np.abs(a.b))
 
     return Case("dense_panels", make, ("y",), {"y": scale}, variant=variant)
