@@ -123,7 +123,7 @@ MUTATIONS = (
     ("gemm/bf16_products.c", "to += pairs * 2 * PANEL) unpack_words(p, 0, pairs, «j ⇒ 0»,", KEPT),
     ("gemm/bf16_products.c", "unpack_words(p, «q / 2 ⇒ 0», (part.k", f"{PACKED}in_float64"),
     ("gemm/bf16_products.c", "part.resume = «q > 0 ⇒ 0»;", f"{PACKED}in_float64"),
-    ("kernels/dense.pxi", "p.b_row, p.b_col = «BF16_PANEL // 2 ⇒ BF16_PANEL», (s.n_in", KEPT),
+    ("kernels/dense.pxi", "p.b_row, p.b_col = «PACKED_COLUMNS // 2 ⇒ PACKED_COLUMNS», (s.n_in", KEPT),
     ("kernels/dense.pxi", "<Input> (<const uint32_t *> s.w + «j * p.b_col ⇒ j»)", KEPT),
     # products of 8-bit integers
     ("gemm/int8_product.c", "(uint32_t)sums[l] - «(uint32_t)correction[l] ⇒ 0u»", INT8),
