@@ -8,19 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.arena import Array
-from fastnn.checks import flag
 from fastnn.layers.contract import Layer
-from fastnn.layers.packed import PackedDense
-from fastnn.layers.tree import build_alone
+from fastnn.layers.packed import PackedNumbers, stand_in
 
 if TYPE_CHECKING:
-    from fastnn.formats.graph import Graph, Value
     from fastnn.layers.dense import Dense
 
 _PAIR, _COLUMNS = 2, 32  # terms, and columns, that lie together
 
 
-class BFloat16Dense(PackedDense):
+class BFloat16Dense(PackedNumbers):
     """y = activation(x @ w + b) with x and w in bfloat16: what `Model.quantize` makes of a `Dense`, to predict.
 
     A bfloat16 is a float32 of 8 significant bits, rounded half to even; subnormal numbers are 0. Products are exact,
@@ -60,23 +57,10 @@ class BFloat16Dense(PackedDense):
     """
 
     forward_kernel = "dense_bf16"
-    reads = ("w", "b")
     bits = 16
     stored = "weights of 16 bits with their biases"
     products = "products in bfloat16, of weights that are kept in it"
     w: NDArray[np.uint16]
-    b: Array
-
-    def __init__(
-        self,
-        units: int,
-        activation: str | Layer | None = None,
-        *,
-        bias: bool = True,
-        trainable: bool = True,
-    ) -> None:
-        self.bias = flag("BFloat16Dense: bias", bias)
-        super().__init__(units, activation, trainable=trainable)
 
     @property
     def weights(self) -> Array:
@@ -87,24 +71,12 @@ class BFloat16Dense(PackedDense):
 
     def build(self, n_in: int) -> int:
         self.state("w", (-(-self.units // _COLUMNS), -(-n_in // _PAIR), _COLUMNS * _PAIR), dtype=np.uint16)
-        if self.bias:
-            self.state("b", (self.units,))
-        else:
-            self.__dict__["b"] = None
         return super().build(n_in)
-
-    def _graph(self, x: Value, to: Graph) -> Value:
-        return to.product(x, self.weights.astype(self.dtype), self.b)
 
 
 def kept(dense: Dense, activation: Layer | None) -> BFloat16Dense:
     """Return the layer that stands for a dense one in predictions in bfloat16."""
-    layer = BFloat16Dense(dense.units, activation, bias=dense.bias)
-    build_alone(layer, dense.n_in, dense.dtype)
-    layer.w[...] = packed(dense.w)
-    if dense.bias:
-        layer.b[...] = dense.b
-    return layer
+    return stand_in(BFloat16Dense, dense, activation, packed(dense.w))
 
 
 def packed(w: Array) -> NDArray[np.uint16]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from fastnn.arena import Array
-from fastnn.checks import count
+from fastnn.checks import count, flag
 from fastnn.layers import activations
 from fastnn.layers.contract import Layer
 from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
+from fastnn.layers.tree import build_alone
+
+if TYPE_CHECKING:
+    from fastnn.formats.graph import Graph, Value
+    from fastnn.layers.dense import Dense
 
 
 class PackedDense(Layer):
@@ -23,6 +28,7 @@ class PackedDense(Layer):
     mixes = False
     how_to_train = "it cannot be trained: train the model that it was made of, and call its quantize again"
     forward_kernel: ClassVar[str]
+    w: Any
     reads: ClassVar[tuple[str, ...]]  # of the arguments of that
     bits: ClassVar[int]  # of a weight
     products: ClassVar[str]  # in words, for a summary, as what is stored
@@ -66,3 +72,49 @@ class PackedDense(Layer):
     @property
     def title(self) -> str:
         return f"{super().title} ({self.units} units)"
+
+
+class PackedNumbers(PackedDense):
+    """One whose weights are numbers of some precision; it may have no bias. A subclass declares `w` in `build`."""
+
+    reads = ("w", "b")
+    b: Array
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | Layer | None = None,
+        *,
+        bias: bool = True,
+        trainable: bool = True,
+    ) -> None:
+        self.bias = flag(f"{type(self).__name__}: bias", bias)
+        super().__init__(units, activation, trainable=trainable)
+
+    @property
+    def weights(self) -> Array:
+        """The weights in the shape (n_in, units): a copy."""
+        raise AssertionError("what a subclass packs, it unpacks")
+
+    def build(self, n_in: int) -> int:
+        if self.bias:
+            self.state("b", (self.units,))
+        else:
+            self.__dict__["b"] = None
+        return super().build(n_in)
+
+    def _graph(self, x: Value, to: Graph) -> Value:
+        return to.product(x, self.weights.astype(self.dtype), self.b)
+
+
+_Kind = TypeVar("_Kind", bound=PackedNumbers)
+
+
+def stand_in(kind: type[_Kind], dense: Dense, activation: Layer | None, w: Any) -> _Kind:
+    """Return the layer of a kind that stands for a dense one in predictions, of its weights as they are packed."""
+    layer = kind(dense.units, activation, bias=dense.bias)
+    build_alone(layer, dense.n_in, dense.dtype)
+    layer.w[...] = w
+    if dense.bias:
+        layer.b[...] = dense.b
+    return layer

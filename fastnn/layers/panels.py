@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastnn.arena import Array
-from fastnn.checks import flag
 from fastnn.layers.contract import Layer
-from fastnn.layers.packed import PackedDense
-from fastnn.layers.tree import build_alone
+from fastnn.layers.packed import PackedNumbers, stand_in
 
 if TYPE_CHECKING:
-    from fastnn.formats.graph import Graph, Value
     from fastnn.layers.dense import Dense
 
 _COLUMNS = 32  # that lie together
 
 
-class PanelDense(PackedDense):
+class PanelDense(PackedNumbers):
     """y = activation(x @ w + b) of weights that lie in panels: what `Model.quantize` makes of a `Dense`, to predict.
 
     Nothing is rounded: the bits are those of the `Dense`. A product reads a panel from end to end, where it reads short
@@ -57,11 +54,9 @@ class PanelDense(PackedDense):
     """
 
     forward_kernel = "dense_panels"
-    reads = ("w", "b")
     stored = "weights in panels with their biases"
     products = "products of weights that lie in panels"
     w: Array
-    b: Array
 
     def __init__(
         self,
@@ -71,8 +66,7 @@ class PanelDense(PackedDense):
         bias: bool = True,
         trainable: bool = True,
     ) -> None:
-        self.bias = flag("PanelDense: bias", bias)
-        super().__init__(units, activation, trainable=trainable)
+        super().__init__(units, activation, bias=bias, trainable=trainable)
         if self.units < 4:
             raise ValueError(
                 f"PanelDense: units is {self.units}, expected 4 or more: sums for fewer have another order"
@@ -92,24 +86,12 @@ class PanelDense(PackedDense):
 
     def build(self, n_in: int) -> int:
         self.state("w", (-(-self.units // _COLUMNS), n_in, _COLUMNS))
-        if self.bias:
-            self.state("b", (self.units,))
-        else:
-            self.__dict__["b"] = None
         return super().build(n_in)
-
-    def _graph(self, x: Value, to: Graph) -> Value:
-        return to.product(x, self.weights, self.b)
 
 
 def in_panels(dense: Dense, activation: Layer | None) -> PanelDense:
     """Return the layer that stands for a dense one in predictions."""
-    layer = PanelDense(dense.units, activation, bias=dense.bias)
-    build_alone(layer, dense.n_in, dense.dtype)
-    layer.w[...] = panels(dense.w)
-    if dense.bias:
-        layer.b[...] = dense.b
-    return layer
+    return stand_in(PanelDense, dense, activation, panels(dense.w))
 
 
 def panels(w: Array) -> Array:
