@@ -117,7 +117,6 @@ MUTATIONS = (
     ("gemm/packed.c", "i == 0 && «!t.resume ⇒ 1» &&", PANELS),
     ("gemm/packed.c", "t.relu = p->relu && «complete ⇒ 1»;", PANELS),
     ("gemm/packed.c", "t.bias = p->bias && «complete ⇒ 1» ?", PANELS),
-    ("gemm/gemm.c", "dots = !p->bf16 && «!p->packed ⇒ 1» &&", PANELS),
     ("kernels/packed.pxi", "(s.activation, bf16) and «s.factor is NULL ⇒ True»", PANELS),
     ("gemm/bf16_products.c", "from[2 * l + «(h ^ first) ⇒ h»]", KEPT),
     ("gemm/bf16_products.c", "to += pairs * 2 * PANEL) unpack_words(p, 0, pairs, «j ⇒ 0»,", KEPT),

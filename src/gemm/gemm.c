@@ -15,7 +15,7 @@ ALWAYS_INLINE int product(const Product *p, int dots) {
 
 /* One block of terms. Which way it takes follows from its own k, so that it has the same bits wherever it stands. */
 static NOINLINE int product_of_block(const Product *p) {
-    const int dots = !p->bf16 && !p->packed && p->n <= DOT_COLUMNS && p->a_col == 1 && p->k >= DOT_K * p->n;
+    const int dots = !p->bf16 && p->n <= DOT_COLUMNS && p->a_col == 1 && p->k >= DOT_K * p->n;
     if (p->b_sum && (dots || p->bf16)) {
         const int status = sum_rows(p);
         if (status != 0 || p->m <= 0) return status;
