@@ -92,7 +92,7 @@ typedef struct {
     void (*finish)(const void *context, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t columns);
     const void *context;
     int bf16;    /* numbers of a and b are rounded to bfloat16: of float32; both have a stride of 1; or b is packed */
-    int packed;  /* b lies in panels: more than 3, and no update, saved or b_sum */
+    int packed;  /* b lies in panels: of more than 3 columns; no update, saved or b_sum */
     int one_row; /* m is 1 because there is one row, and not because rows are split: elements may be dot products */
 } Product;
 
