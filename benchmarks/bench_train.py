@@ -58,8 +58,11 @@ def bench(workload: Workload, chosen: argparse.Namespace, report: frame.Report) 
         losses[name] = [np.concatenate([trainer.fit(epochs, shuffle=False) for epochs in calls])]
         weights[name] = [array.copy() for array in trainer.weights()]
     epochs = f"{workload.verified} epoch{'s' if workload.verified > 1 else ''}"
-    frame.verify(f"{workload.name}, losses of {epochs}", losses, workload.rtol)
-    frame.verify(f"{workload.name}, weights after {epochs}", weights, workload.weights_rtol)
+    off = frame.disagreeing(f"{workload.name}, losses of {epochs}", losses, workload.rtol)
+    off |= frame.disagreeing(f"{workload.name}, weights after {epochs}", weights, workload.weights_rtol)
+    for name, reason in off.items():  # whoever computes something else is not compared
+        left_out[name] = reason
+        del trainers[name], makers[name]
     without = "without dropout, " if workload.dropout else ""
     agree = f"{without}losses agree to {workload.rtol:g} and weights to {workload.weights_rtol:g} after {epochs}"
     print(f"\n{workload}\nverified: {agree}")

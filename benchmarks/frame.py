@@ -69,23 +69,46 @@ def verify(what: str, results: Mapping[str, Sequence[np.ndarray]], rtol: float) 
     Disagreement
         Which names the contender, the array, and how far off it is.
     """
+    for reason in _differences(what, results, rtol).values():
+        raise Disagreement(reason)
+
+
+def disagreeing(what: str, results: Mapping[str, Sequence[np.ndarray]], rtol: float) -> dict[str, str]:
+    """Return why some of the others cannot be compared, by their names; the first contender is the measure.
+
+    Raises
+    ------
+    Disagreement
+        Where it is fastnn that is off.
+    """
+    found = _differences(what, results, rtol)
+    for name, reason in found.items():
+        if name.startswith(OURS):
+            raise Disagreement(reason)
+    return found
+
+
+def _differences(what: str, results: Mapping[str, Sequence[np.ndarray]], rtol: float) -> dict[str, str]:
     (reference, expected), *others = results.items()
+    found: dict[str, str] = {}
     for name, arrays in others:
         if len(arrays) != len(expected):
-            raise Disagreement(f"{what}: {name} has {len(arrays)} results, {reference} has {len(expected)}")
+            found[name] = f"{what}: {name} has {len(arrays)} results, {reference} has {len(expected)}"
+            continue
         for i, (a, b) in enumerate(zip(arrays, expected, strict=True)):
             if np.shape(a) != np.shape(b):
-                raise Disagreement(
-                    f"{what}: result {i} of {name} has shape {np.shape(a)}, that of {reference} {np.shape(b)}"
-                )
+                found[name] = f"{what}: result {i} of {name} has shape {np.shape(a)}, that of {reference} {np.shape(b)}"
+                break
             if np.size(b) == 0:
                 continue
             error = np.abs(np.asarray(a, np.float64) - b).max() / max(np.abs(b).max(), np.finfo(np.float32).tiny)
             if not error <= rtol:  # a NaN is refused, too
-                raise Disagreement(
+                found[name] = (
                     f"{what}: result {i} of {name} differs from that of {reference} by {error:.1e} of its largest "
                     f"number, allowed {rtol:.0e}"
                 )
+                break
+    return found
 
 
 @dataclass(frozen=True)

@@ -394,6 +394,15 @@ def test_a_wrong_contender_is_refused(frame: ModuleType, what: str) -> None:
         frame.verify("sum", {"NumPy": right, "fastnn": right, "wrong": arrays}, rtol=1e-3)
 
 
+def test_others_that_compute_something_else_are_left_out_and_fastnn_never(frame: ModuleType) -> None:
+    right, wrong = [np.ones(3)], [np.full(3, 1.1)]
+    found = frame.disagreeing("sum", {"NumPy": right, "fastnn": right, "JAX": wrong, "PyTorch": right}, rtol=1e-3)
+    why = "sum: result 0 of JAX differs from that of NumPy by 1.0e-01 of its largest number, allowed 1e-03"
+    assert found == {"JAX": why}
+    with pytest.raises(frame.Disagreement, match="fastnn, 1 thread"):
+        frame.disagreeing("sum", {"NumPy": right, "JAX": wrong, "fastnn, 1 thread": wrong}, rtol=1e-3)
+
+
 def in_benchmarks(code: str, *options: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code, *options],
