@@ -115,8 +115,8 @@ class Model(Online):
 
         It is a snapshot with weights of its own: training this model does not change it, and it cannot be trained.
         Each `Dense` of 32 inputs and 32 units or more ("float32": of 32 units and 65,536 weights or more) becomes
-        another layer, whose docstring has its formula; narrower ones and those with code of your own stay as
-        they are.
+        another layer, whose docstring has its formula; narrower ones and those with code of your own stay as they
+        are.
 
         ``"int8"``
             An `Int8Dense`, with weights of a quarter of the bytes. With AVX512_VNNI it predicts about 3.5 times as fast
@@ -130,7 +130,7 @@ class Model(Online):
             gains where processors read short parts of rows slowly that lie far apart, as Intel's do, and most where
             weights come from memory, as after other work (docs/performance.md).
 
-        Products have the same bits on all processors. NaN in a row gives NaN, as in float32.
+        Products of "int8" and "bf16" have the same bits on all processors. NaN in a row gives NaN, as in float32.
 
         Parameters
         ----------
