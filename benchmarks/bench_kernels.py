@@ -31,7 +31,6 @@ SHAPES_FLOAT64 = ((1, 64, 64), (32, 20, 64), (32, 64, 2), (64, 784, 128), (128, 
 FEW_OUTPUTS = ((32, 64, 2), (32, 48, 3), (32, 64, 1), (150, 100, 3))  # (rows, inputs, outputs)
 ONE_PASS = 0.8  # of the time of two calls, at most, in float32 with 512-bit vectors
 SHARE_OF_PEAK = 0.9  # required where all three sizes are at least 64; and nowhere slower than np.matmul
-LEAST_OF_PANELS = 4  # columns
 LAYER_OPS = {
     "dense_forward": 1,
     "dense_backward": 2,
@@ -470,7 +469,7 @@ def bench_layers(chosen: argparse.Namespace, report: frame.Report, dtypes: tuple
         for shape in LAYERS[:3] if chosen.smoke else LAYERS:
             for op, products in LAYER_OPS.items():
                 what = f"{op} {'x'.join(map(str, shape))}"
-                if chosen.only not in what or (op == "dense_panels" and shape[2] < LEAST_OF_PANELS):
+                if chosen.only not in what or (op == "dense_panels" and shape[2] < fastnn.PanelDense.least_units):
                     continue
                 timings = compare(what, dtype, twins(op, dtype, lambda: layer(op, *shape, dtype)), seconds)  # noqa: B023
                 flops = 2 * np.prod(shape).item() * products

@@ -63,6 +63,9 @@ def bench(workload: Workload, chosen: argparse.Namespace, report: frame.Report) 
     for name, reason in off.items():  # whoever computes something else is not compared
         left_out[name] = reason
         del trainers[name], makers[name]
+    if off:
+        what, agreeing = f"{workload.name}: contenders that compute the same", len(trainers)
+        report.require(what, agreeing, at_least=agreeing + len(off))
     without = "without dropout, " if workload.dropout else ""
     agree = f"{without}losses agree to {workload.rtol:g} and weights to {workload.weights_rtol:g} after {epochs}"
     print(f"\n{workload}\nverified: {agree}")

@@ -13,6 +13,7 @@ import numpy as np
 from workloads import Weights
 
 import fastnn
+from fastnn.quantization import gains_in_panels
 
 BF16 = "bfloat16"
 Forms = dict[str, Callable[[], np.ndarray]]
@@ -30,7 +31,7 @@ def net_of(weights: Weights, precision: str | None = None) -> fastnn.Model:
 def of_fastnn(weights: Weights, x: np.ndarray) -> Forms:
     forms: Forms = {}
     net = net_of(weights)
-    gains = any(len(b) >= 32 and w.size >= 65_536 for w, b in weights)
+    gains = any(gains_in_panels(*w.shape) for w, _ in weights)
     nets = {  # weights are packed once, as those of others, or in each prediction
         frame.OURS: net.quantize(precision="float32") if gains else net,
         f"{frame.OURS}, live": net,
@@ -41,9 +42,10 @@ def of_fastnn(weights: Weights, x: np.ndarray) -> Forms:
     if len(x) == 1:
         row, y_row = x[0], y[0]
         forms |= {name: lambda net=net: net.predict_one(row, y_row) for name, net in nets.items()}
-        return forms | {"fastnn, new array": lambda: net.predict_one(row), "fastnn, predict": lambda: net.predict(x)}
+        own = nets[frame.OURS]
+        return forms | {"fastnn, new array": lambda: own.predict_one(row), "fastnn, predict": lambda: own.predict(x)}
     forms |= {name: lambda net=net: net.predict(x, out=y) for name, net in nets.items()}
-    return forms | {"fastnn, new array": lambda: net.predict(x)}
+    return forms | {"fastnn, new array": lambda: nets[frame.OURS].predict(x)}
 
 
 def of_numpy(weights: Weights, x: np.ndarray) -> Forms:

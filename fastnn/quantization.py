@@ -88,12 +88,13 @@ def _in_panels(source: Model) -> Model:
             f"quantize: products of the model are in {source.precision}, expected float32: take precision="
             f"{source.precision!r} in place of 'float32'"
         )
-    chosen = _chosen(source, _gains_in_panels, f"{_LEAST_UNITS} units and {_LEAST_IN_PANELS:,} weights or more")
+    chosen = _chosen(source, gains_in_panels, f"{_LEAST_UNITS} units and {_LEAST_IN_PANELS:,} weights or more")
     stand_ins = {id(layer): in_panels(layer, deepcopy(layer.activation)) for layer in chosen}
     return _with_layers(source, stand_ins, None)
 
 
-def _gains_in_panels(n_in: int, units: int) -> bool:
+def gains_in_panels(n_in: int, units: int) -> bool:
+    """Whether products with weights (n_in, units) of float32 may be faster out of panels."""
     return units >= _LEAST_UNITS and n_in * units >= _LEAST_IN_PANELS
 
 

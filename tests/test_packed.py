@@ -116,7 +116,7 @@ def test_panels_of_other_sizes_are_refused():
         ValueError, match=r"dense_panels: y has 3 columns, expected 4 or more: sums for fewer differ in"
     ):
         kernels.float32.dense_panels(**dense_panels_arguments(2, 10, 3, np.float32, random(2, 10)))
-    with pytest.raises(ValueError, match=r"PanelDense: units is 3, expected 4 or more"):
+    with pytest.raises(ValueError, match=r"PanelDense: units is 3, expected a whole number >= 4"):
         PanelDense(3)
 
 

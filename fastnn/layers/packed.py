@@ -28,6 +28,7 @@ class PackedDense(Layer):
     mixes = False
     how_to_train = "it cannot be trained: train the model that it was made of, and call its quantize again"
     forward_kernel: ClassVar[str]
+    least_units: ClassVar[int] = 1
     w: Any
     reads: ClassVar[tuple[str, ...]]  # of the arguments of that
     bits: ClassVar[int]  # of a weight
@@ -35,7 +36,7 @@ class PackedDense(Layer):
     stored: ClassVar[str]
 
     def __init__(self, units: int, activation: str | Layer | None = None, *, trainable: bool = True) -> None:
-        self.units = count(f"{type(self).__name__}: units", units)
+        self.units = count(f"{type(self).__name__}: units", units, self.least_units)
         self.activation = None if activation is None else activations.get(activation)
         super().__init__(trainable=trainable)
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastnn.arena import Array
-from fastnn.layers.contract import Layer
 from fastnn.layers.packed import PackedNumbers, stand_in
 
 if TYPE_CHECKING:
+    from fastnn.layers.contract import Layer
     from fastnn.layers.dense import Dense
 
 _COLUMNS = 32  # that lie together
@@ -54,23 +54,10 @@ class PanelDense(PackedNumbers):
     """
 
     forward_kernel = "dense_panels"
+    least_units = 4  # products of up to three columns may be dot products, whose sums have another order
     stored = "weights in panels with their biases"
     products = "products of weights that lie in panels"
     w: Array
-
-    def __init__(
-        self,
-        units: int,
-        activation: str | Layer | None = None,
-        *,
-        bias: bool = True,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(units, activation, bias=bias, trainable=trainable)
-        if self.units < 4:
-            raise ValueError(
-                f"PanelDense: units is {self.units}, expected 4 or more: sums for fewer have another order"
-            )
 
     @property
     def bits(self) -> int:  # type: ignore[override]
