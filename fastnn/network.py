@@ -278,7 +278,7 @@ class Network(Row):
         """
         self._require_built()
         trainer = self._trainer
-        return trainer.claim.run(Snapshot, trainer.state, self._own(), self._tree.signature())
+        return trainer.claim.run(Snapshot, trainer.state, self._own(), self._tree.sizes())
 
     def restore(self, snapshot: Snapshot) -> None:
         """Put a snapshot of this model, or of one of the same sizes, back.
@@ -288,7 +288,7 @@ class Network(Row):
         if not isinstance(snapshot, Snapshot):
             raise TypeError(f"restore: got {type(snapshot).__name__}, expected what snapshot() returns")
         self._require_built()
-        self._trainer.claim.run(self._trainer.restore, snapshot, self._own(), self._tree.signature())
+        self._trainer.claim.run(self._trainer.restore, snapshot, self._own(), self._tree.sizes())
 
     def copy_from(self, other: Network) -> None:
         """Take over the parameters and the states of layers of a model of the same layers.

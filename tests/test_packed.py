@@ -276,6 +276,61 @@ def test_copies_take_over_all_of_packed_layers(name, options):
     assert not unbuilt.built
 
 
+# inputs and units that fill the same panels
+ALMOST = {
+    "bf16": ((39, 48), (40, 48), True), "bf16-units": ((40, 48), (40, 50), False), "int8": ((37, 48), (40, 48), True),
+    "float32": ((40, 48), (40, 50), False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALMOST)
+def test_nothing_is_taken_over_from_other_sizes_that_fill_the_same_panels(name):
+    precision = name.partition("-")[0]
+
+    def made(n_in, units, bias, seed):
+        model = Model([Dense(units, bias=bias)], seed=seed).build(n_in)
+        return model.quantize(rows()[:, :n_in] if precision == "int8" else None, precision=precision)
+
+    *sizes, bias = ALMOST[name]
+    for mine, its in (sizes, sizes[::-1]):
+        model, other = made(*mine, bias, 0), made(*its, bias, 1)
+        before = model.predict(rows()[:, : mine[0]])
+        said = rf"with w .*inputs {mine[0]}, outputs {mine[1]} here, .*inputs {its[0]}, outputs {its[1]} there$"
+        for take in (
+            lambda model=model, other=other: model.copy_from(other),
+            lambda model=model, other=other: model.soft_update(other, 1),
+            lambda model=model, other=other: model.restore(other.snapshot()),
+        ):
+            with pytest.raises(ValueError, match=said):
+                take()
+        np.testing.assert_array_equal(model.predict(rows()[:, : mine[0]]), before)
+
+
+def test_what_differs_between_models_is_said_of_one_layer():
+    """Of models with many layers, too, and with what to do where weights of one of them are packed."""
+    deep = Model([Dense(48) for _ in range(40)], seed=0).build(40)
+    kept = deep.quantize(precision="bf16")
+    for mine, its in ((deep, kept), (kept, deep)):
+        for take in (
+            lambda mine=mine, its=its: mine.copy_from(its),
+            lambda mine=mine, its=its: mine.restore(its.snapshot()),
+        ):
+            with pytest.raises(
+                ValueError, match=r"Dense 1 \(48 units\) with w \(.* here, .* there: .*call quantize"
+            ) as error:
+                take()
+            assert len(str(error.value)) < 400
+    other = Model([*(Dense(48) for _ in range(39)), Dense(7)], seed=0).build(40)
+    with pytest.raises(
+        ValueError, match=r"Dense 40 \(48 units\) with w \(48, 48\), b \(48,\) here, Dense 40 \(7 units\) with"
+    ):
+        deep.copy_from(other)
+    with pytest.raises(ValueError, match=r"Dense 40 \(48 units\) is here alone$"):
+        deep.copy_from(Model([Dense(48) for _ in range(39)], seed=0).build(40))
+    with pytest.raises(ValueError, match=r"float32 here, float64 there$"):
+        deep.copy_from(Model([Dense(48) for _ in range(40)], 0, "float64").build(40))
+
+
 @pytest.mark.parametrize(("options", "last"), [(TO_PACK[0], 65535), (TO_PACK[2], 127)], ids=["bf16", "int8"])
 def test_packed_weights_are_set_to_whole_numbers_alone(options, last):
     layer = net().quantize(**options)[0]

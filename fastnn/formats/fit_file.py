@@ -197,7 +197,7 @@ class FitDecoder:
         if not _are_arrays([*parts["arrays"], *parts["running"]]) or not isinstance(averaging, Optimizer | None):
             raise ModelFormatError("a snapshot has something else than arrays")
         model = self._model
-        return Snapshot.put_together(parts, model._trainer.state, model._own(), model._tree.signature())
+        return Snapshot.put_together(parts, model._trainer.state, model._own(), model._tree.sizes())
 
 
 def _are_arrays(values: Any) -> bool:

@@ -24,6 +24,7 @@ from fastnn.layers.inputs import NUMBER, Adapting, ColumnLayer, Kinds, check_kin
 from fastnn.layers.inputs import adapt as adapt_row
 from fastnn.layers.members import check_members
 from fastnn.layers.shape import flattening
+from fastnn.layers.sizes import Sizes
 from fastnn.tables import Named, Names, SparseRows, Table, is_sparse, table_of
 
 _PLAIN = (str, bytes, int, float, type(None), type, type(np), np.ndarray)
@@ -75,7 +76,7 @@ class Tree:
         self.has_columns = any(isinstance(layer, ColumnLayer) for layer in self.all)
         self.adapting = [layer for layer in self.all if isinstance(layer, Adapting)]
         self.kinds: Kinds | None = None  # what the columns of x have to hold, where that is not finite numbers in all
-        self._signature: tuple[str, list[dict[str, tuple[int, ...]]]] | None = None
+        self._sizes: Sizes | None = None
 
     @property
     def n_in(self) -> int:
@@ -221,11 +222,9 @@ class Tree:
         ValueError
             Where the layers are others, or cannot be mixed, if they are to be.
         """
-        own, others = self.signature(), other.signature()
-        if own != others:
-            raise ValueError(
-                f"the other model has other layers or another dtype, expected the same: {own} here, {others} there"
-            )
+        apart = self.sizes().apart(other.sizes())
+        if apart:
+            raise ValueError(f"the other model has other layers or another dtype, expected the same: {apart}")
         pairs = [(self.memory.params, other.memory.params)]
         for mine, its in zip(self.all, other.all, strict=True):
             if are_mixed and not mine.mixes:
@@ -240,21 +239,15 @@ class Tree:
             ]
         return pairs
 
-    def signature(self) -> tuple[str, list[dict[str, tuple[int, ...]]]]:
+    def sizes(self) -> Sizes:
         """Return the dtype, and the shapes of what each layer holds."""
-        if self._signature is None or not self.built:
-            self._signature = (
-                self.dtype.name,
-                [
-                    {name: array.shape for name, array in (layer.parameters | layer.states).items()}
-                    for layer in self.all
-                ],
-            )
-        return self._signature
+        if self._sizes is None or not self.built:
+            self._sizes = Sizes(self.dtype.name, self.all)
+        return self._sizes
 
     def unbuild(self) -> None:
         """Forget a build behind which something failed: the layers are as they were before it."""
-        self.built, self._memory, self._signature, self.kinds = False, None, None, None
+        self.built, self._memory, self._sizes, self.kinds = False, None, None, None
         _put_back(self._before)
 
     def declared(self, n_in: int, most: int) -> list[tuple[Layer, dict[str, Declared]]]:

@@ -13,6 +13,7 @@ import numpy as np
 from fastnn import kernels
 from fastnn._core.tape import copy_arrays
 from fastnn.arena import Array, Memory
+from fastnn.layers.sizes import Sizes
 from fastnn.optimizers import Optimizer
 from fastnn.schedules.moving import Moving, Standing
 
@@ -153,8 +154,8 @@ class State:
 class Snapshot:
     """A copy of the state of a model, which `Model.restore` puts back."""
 
-    def __init__(self, state: State, memory: Memory, signature: object) -> None:
-        self._signature, self.averaging = signature, state.averaging
+    def __init__(self, state: State, memory: Memory, sizes: Sizes | None) -> None:
+        self._sizes, self.averaging = sizes, state.averaging
         self._arrays = [memory.params.copy(), *[array.copy() for array in memory.states], state.fits.copy()]
         self._running = [array.copy() for array in memory.running]
         self._memories: list[tuple[ref[Optimizer], Arrays]] = []
@@ -184,7 +185,7 @@ class Snapshot:
         return [(owner, arrays) for owner, arrays in found if owner is not None]
 
     @classmethod
-    def put_together(cls, parts: dict[str, Any], state: State, memory: Memory, signature: object) -> Snapshot:
+    def put_together(cls, parts: dict[str, Any], state: State, memory: Memory, sizes: Sizes) -> Snapshot:
         """Return the snapshot that has been taken apart, of a model with this state and memory.
 
         Raises
@@ -193,7 +194,7 @@ class Snapshot:
             Where it is of a model of other sizes.
         """
         made = object.__new__(cls)
-        made._signature, made.averaging = signature, parts["averaging"]
+        made._sizes, made.averaging = sizes, parts["averaging"]
         made._arrays, made._running = parts["arrays"], parts["running"]
         made._memories = [(ref(optimizer), arrays) for optimizer, arrays in parts["memories"]]
         made._standings = [(ref(number), arrays) for number, arrays in parts["standings"]]
@@ -202,12 +203,11 @@ class Snapshot:
                 raise ValueError(f"a snapshot has an array of shape {array.shape}, expected {own.shape}")
         return made
 
-    def require(self, signature: object) -> None:
-        """Raise ValueError unless it is of a model of the same sizes."""
-        if signature is not self._signature and signature != self._signature:
-            raise ValueError(
-                f"restore: the snapshot is of a model of other sizes or layers: {self._signature}, expected {signature}"
-            )
+    def require(self, sizes: Sizes | None) -> None:
+        """Raise ValueError unless it is of a model of the same sizes: None of one that never leaves its model."""
+        apart = sizes.apart(self._sizes) if sizes is not None and self._sizes is not None else ""
+        if apart:
+            raise ValueError(f"restore: the snapshot is of a model of other sizes or layers: {apart}")
 
     def restore(self, state: State, memory: Memory) -> None:
         """Put it back, in one call, so that no interrupt falls in between.

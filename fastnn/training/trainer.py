@@ -16,6 +16,7 @@ from fastnn.feeds.found import feed_of
 from fastnn.inference import Predictors
 from fastnn.layers.chain import Chain
 from fastnn.layers.contract import no_derivative
+from fastnn.layers.sizes import Sizes
 from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
@@ -134,9 +135,9 @@ class Trainer:
         self.predictors = predictors
         predictors.read(self.averages.layers)
 
-    def restore(self, snapshot: Snapshot, memory: Memory, signature: object) -> None:
+    def restore(self, snapshot: Snapshot, memory: Memory, sizes: Sizes | None) -> None:
         """Put a snapshot back, and predict with what predictions were of."""
-        snapshot.require(signature)
+        snapshot.require(sizes)
         self.lose("another state has been put back, by restore or by a callback that keeps the best one")
         self._updated = None
         snapshot.restore(self.state, memory)
