@@ -43,6 +43,11 @@ def initialize_from_data(net: Model, x: ArrayLike, seed: int | None = None) -> M
     Model
         The net.
 
+    Raises
+    ------
+    TypeError
+        For a net that cannot be trained, such as a quantized one.
+
     Examples
     --------
     >>> import numpy as np
@@ -54,6 +59,7 @@ def initialize_from_data(net: Model, x: ArrayLike, seed: int | None = None) -> M
     """
     if not isinstance(net, Model):
         raise TypeError(f"initialize_from_data: net is {shown(net)}, expected a Model")
+    net._trainer.require_derivatives()  # of what cannot be trained, some weights alone would be drawn
     rng = np.random.default_rng(net.seed if seed is None else count("initialize_from_data: seed", seed, 0))
     tree, given = net._tree, table_of(x) or x
     matrix = tree.inputs(given)

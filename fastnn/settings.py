@@ -288,7 +288,8 @@ def no_attribute(kind: type, title: str, name: str, when: str = "") -> Attribute
     if name[:1] != "_":
         if name in _settings_of(kind):
             return AttributeError(f"{title} has no {name} yet: {kind.__name__}.__init__ must call super().__init__")
-        found = answer(title, name, names_of(kind))
+        is_own = isinstance(getattr(kind, name, None), property)  # which lacks what it reads
+        found = None if is_own else answer(title, name, names_of(kind))
         if found is not None:
             return AttributeError(found)
     return AttributeError(f"{title} has no attribute {name!r}{when}")

@@ -24,6 +24,7 @@ from fastnn import (
     Members,
     Model,
     Normalization,
+    PanelDense,
     Parallel,
     ParametricActivation,
     PiecewiseLinearEmbedding,
@@ -120,6 +121,9 @@ WRONG = {
     r"initialize_from_data: seed is -1": lambda: initialize_from_data(Model([Dense(1)]), X, -1),
     r"Dense of Halves 1 .*has 2 inputs inside Halves 1, which has 4: what reaches it is not": lambda: (
         initialize_from_data(Model([Halves()]), X)
+    ),
+    r"PanelDense 1 \(4 units\) has no derivative: it cannot be trained": lambda: initialize_from_data(
+        Model([PanelDense(4), Dense(1)]), X
     ),
     r"x is NaN at row 0": lambda: initialize_from_data(Model([Dense(1)]), X * np.nan),
     r"groups\[0\] has .*eps.* which this optimizer has not": lambda: Model([Dense(1)]).fit(

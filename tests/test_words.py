@@ -12,12 +12,14 @@ from fastnn import (
     SGD,
     Adam,
     BatchNorm,
+    BFloat16Dense,
     Constraint,
     Dense,
     Dropout,
     EarlyStopping,
     Group,
     Huber,
+    Int8Dense,
     Layer,
     LayerNorm,
     LeakyReLU,
@@ -25,6 +27,7 @@ from fastnn import (
     Model,
     NAdam,
     Optimizer,
+    PanelDense,
     Penalty,
     ReLU,
     RMSprop,
@@ -274,6 +277,13 @@ def test_an_attribute_of_another_library_is_answered_with_the_right_word(make, n
         getattr(make(), name)
     assert not hasattr(make(), name)
     assert name not in dir(make())
+
+
+@pytest.mark.parametrize("make", [Int8Dense, BFloat16Dense, PanelDense])
+def test_a_property_that_lacks_what_it_reads_is_no_word_of_another_library(make):
+    with pytest.raises(AttributeError, match=f"{make.__name__} has no attribute 'weights' before it is built"):
+        make(8).weights  # noqa: B018
+    assert Model([make(8)], seed=0).build(4)[0].weights.shape == (4, 8)
 
 
 def test_words_of_other_libraries_may_be_names_of_ones_own():

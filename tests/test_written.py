@@ -14,7 +14,7 @@ import pytest
 from nets import same_bits
 
 import fastnn
-from fastnn import SGD, Adam, Dense, Dropout, Model, ModelFormatError
+from fastnn import SGD, Adam, Dense, Dropout, Embedding, LeakyReLU, Model, ModelFormatError, RMSNorm
 from fastnn.__main__ import main
 from fastnn.formats import files as whole_files
 
@@ -308,6 +308,24 @@ def test_show_prints_what_a_file_holds(capsys):
         "  remembers step, ", "history: 3 epochs, loss ", "  it has ended",
     ):  # fmt: skip
         assert text in shown
+
+
+def test_show_says_what_is_off_where_it_is_on_by_default(tmp_path, capsys):
+    layers = [
+        Embedding({0: 3}, 2, others=False), Dense(5, bias=False, trainable=False), Dropout(0.0),
+        RMSNorm(elementwise_affine=False), LeakyReLU(0.0), Dense(2),
+    ]  # fmt: skip
+    net = Model(layers, seed=0)
+    net.fit(np.zeros((4, 1)), np.zeros((4, 2)), "mse", Adam(0.1, beta1=0.0, clip_norm=2.0), epochs=1, verbose=False)
+    net.save(tmp_path / "net.safetensors")
+    assert main(["show", str(tmp_path / "net.safetensors")]) == 0
+    shown = capsys.readouterr().out
+    for text in (
+        "others=False)", "1  Dense(units=5, bias=False, trainable=False)\n", "2  Dropout(rate=0.0)\n",
+        "elementwise_affine=False)", "4  LeakyReLU(negative_slope=0.0)\n", "5  Dense(units=2)\n",
+        "Adam(lr=0.1, beta1=0.0, beta2=0.999, eps=1e-08, transforms=[",
+    ):  # fmt: skip
+        assert text in shown, (text, shown)
 
 
 def test_show_knows_no_parts_and_runs_nothing(tmp_path, capsys):

@@ -14,7 +14,9 @@ from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.estimator_file import lines_about
 from fastnn.formats.files import texts_of
 from fastnn.formats.model_file import names_in
+from fastnn.formats.parts import public_classes
 from fastnn.markup import text_table
+from fastnn.signatures import parameters_of
 
 _MOST, _MOST_OF_A_CELL = 400, 100  # letters of a line
 _BEGIN, _END = 2, 3  # epochs of the history that are shown
@@ -145,7 +147,7 @@ def _history(container: Container, texts: dict[str, Any], before: str) -> Iterat
 
 
 def in_short(part: Any) -> str:
-    """Return a part in JSON as the expression that makes it, without what is false or nothing."""
+    """Return a part in JSON as the expression that makes it, without what is false or nothing by default."""
     if isinstance(part, list):
         return f"[{', '.join(map(in_short, part))}]"
     if not isinstance(part, dict):
@@ -161,12 +163,25 @@ def in_short(part: Any) -> str:
     name = part.get("type") or part.get("own") or part.get("initializer")
     settings = part["settings"] if isinstance(part.get("settings"), dict) else part
     hidden = ("type", "own", "id", "initializer") if settings is part else ()
-    given = {k: v for k, v in settings.items() if k not in hidden and v not in (None, False, [], {"tuple": []})}
-    given = {k: v for k, v in given.items() if (k, v) not in _USUAL and k != "settings"}
+    kind = public_classes().get(part["type"]) if isinstance(part.get("type"), str) else None
+    known = {} if kind is None else parameters_of(kind).all
+    given = {k: v for k, v in settings.items() if k not in hidden and k != "settings" and not _is_usual(k, v, known)}
     return f"{name}({', '.join(f'{k}={in_short(v)}' for k, v in given.items())})" if given else f"{name}()"
 
 
-_USUAL = (("trainable", True), ("bias", True), ("bias_initializer", {"initializer": "zeros"}), ("decay", "all"))
+def _is_usual(name: str, value: Any, known: dict[str, tuple[Any, bool]]) -> bool:
+    """Whether a setting of a class with these defaults, as far as they are known, is not worth a word."""
+    if value not in (None, False, [], {"tuple": []}):  # 0, too, is like False
+        return (name, value) in _USUAL
+    if name in known:
+        return not known[name][0]
+    return (value is False or not isinstance(value, (int, float))) and (name, True) not in _USUAL
+
+
+_USUAL = (
+    ("trainable", True), ("bias", True), ("bias_initializer", {"initializer": "zeros"}), ("decay", "all"),
+    ("shuffle", True), ("nesterovs_momentum", True),
+)  # fmt: skip
 
 
 def _sizes(entry: Entry) -> str:
