@@ -114,6 +114,8 @@ class Model(Online):
         """Return a model that predicts as this one does, with weights of wide dense layers packed once.
 
         It is a snapshot with weights of its own: training this model does not change it, and it cannot be trained.
+        Names, class names and the loss come along; penalties and constraints, which are of parameters, do not, so that
+        a loss of `evaluate` is without them. Of a class of your own, too, it is a `Model`.
         Each `Dense` of 32 inputs and 32 units or more ("float32": of 32 units and 65,536 weights or more) becomes
         another layer, whose docstring has its formula; narrower ones and those with code of your own stay as they
         are.
@@ -131,6 +133,7 @@ class Model(Online):
             weights come from memory, as after other work (docs/performance.md).
 
         Products of "int8" and "bf16" have the same bits on all processors. NaN in a row gives NaN, as in float32.
+        Columns fill whole panels of 32, or 16 for "int8": weights of 33 units take the bytes of 64, or 48.
 
         Parameters
         ----------
