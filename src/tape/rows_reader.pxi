@@ -14,6 +14,7 @@ cdef extern from "Python.h":
     Py_ssize_t PyDict_Size(object row)
     PyObject *PyDict_GetItemWithError(object row, object key) except? NULL
     double PyFloat_AsDouble(PyObject *object)
+    double PyFloat_AS_DOUBLE(PyObject *object)
     long long PyLong_AsLongLongAndOverflow(PyObject *object, int *overflow)
 
 cdef extern from "tape/ndarray.h":
@@ -55,6 +56,22 @@ cdef int require_layout(x, const char *at) except -1:
         if array.shape[1] == x.shape[1] and array.strides[1] == x.itemsize and nd_may_write(array):
             return 0
     raise ImportError("fastnn does not know the arrays of this NumPy: it was made for versions 1.24 to 2")
+
+
+cdef inline bint is_whole(PyObject *item) noexcept:
+    return PyLong_CheckExact(item) or PyBool_Check(item)
+
+
+cdef inline bint take_whole(PyObject *item, bint is_alone, long long *number) noexcept:
+    """Take a whole number; False for one that is too large, or that float64 does not hold where others stand beside."""
+    cdef int overflow = 0
+    number[0] = PyLong_AsLongLongAndOverflow(item, &overflow)
+    return overflow == 0 and (is_alone or -EXACT <= number[0] <= EXACT)
+
+
+cdef inline bint is_float(PyObject *item, PyObject *float64) noexcept:
+    """Whether it is Python's, or NumPy's float64, which is a kind of it and lies as it does."""
+    return PyFloat_CheckExact(item) or <PyObject *> Py_TYPE(item) == float64
 
 
 @cython.auto_pickle(False)
@@ -247,6 +264,7 @@ cdef class RowsReader:
             return False
         return self.cast_from(nd_letter(array), array.data, array.strides[0])
 
+    @cython.final
     cdef bint read_numbers(self, row, bint is_alone):
         """Read Python's numbers, and NumPy's floats; False where there are others, or too large ones.
 
@@ -254,54 +272,78 @@ cdef class RowsReader:
         are: in the row, or in others beside it.
         """
         cdef PyObject **items = PySequence_Fast_ITEMS(row)
-        cdef PyObject *kind
+        cdef Py_ssize_t i = 0
+        if is_whole(items[0]) and self.read_whole(items, is_alone):
+            return True
+        while True:
+            i = self.read_floats(items, i)
+            if i == self.n:
+                return True
+            if not self.read_number(items[i], i, is_alone):
+                return False
+            i += 1
+
+    @cython.final
+    cdef bint read_whole(self, PyObject **items, bint is_alone) noexcept:
+        """The same where all are whole."""
+        cdef float *floats = <float *> self.x
+        cdef double *doubles = <double *> self.x
         cdef Py_ssize_t i
         cdef long long number
-        cdef int overflow = 0
-        cdef bint is_whole = True
+        cdef bint is_narrow = self.item_size == sizeof(float)
         for i in range(self.n):
-            kind = <PyObject *> Py_TYPE(items[i])
-            if PyFloat_CheckExact(items[i]) or kind == <PyObject *> self.float64 or kind == <PyObject *> self.float32:
-                is_whole = False
-            elif not (PyLong_CheckExact(items[i]) or PyBool_Check(items[i])):
+            if not (is_whole(items[i]) and take_whole(items[i], is_alone, &number)):
                 return False
-        for i in range(self.n):
-            if PyLong_CheckExact(items[i]) or PyBool_Check(items[i]):
-                number = PyLong_AsLongLongAndOverflow(items[i], &overflow)
-                if overflow != 0 or not (is_alone or -EXACT <= number <= EXACT):
-                    return False
-                if is_whole:
-                    self.put(i, number)
-                else:
-                    self.put(i, <double> number)
+            if is_narrow:
+                floats[i] = <float> number
             else:
-                self.put(i, PyFloat_AsDouble(items[i]))
+                doubles[i] = <double> number
         return True
 
+    @cython.final
+    cdef Py_ssize_t read_floats(self, PyObject **items, Py_ssize_t i) noexcept:
+        """Read those from there on that are float, up to the first that is not."""
+        cdef PyObject *float64 = <PyObject *> self.float64
+        cdef float *floats = <float *> self.x
+        cdef double *doubles = <double *> self.x
+        cdef Py_ssize_t n = self.n
+        cdef bint is_narrow = self.item_size == sizeof(float)
+        while i < n and is_float(items[i], float64):
+            if is_narrow:
+                floats[i] = <float> PyFloat_AS_DOUBLE(items[i])
+            else:
+                doubles[i] = PyFloat_AS_DOUBLE(items[i])
+            i += 1
+        return i
+
+    @cython.final
     cdef bint read_named(self, row, tuple names) except -1:
-        """As above, the numbers of a dict that has these names and no others.
+        """The numbers of a dict that has these names and no others.
 
         Whole numbers that float64 does not hold are left to NumPy: how it casts them depends on the others.
         """
         cdef PyObject *item
-        cdef PyObject *kind
         cdef Py_ssize_t i
-        cdef long long number
-        cdef int overflow = 0
         if len(names) != self.n or PyDict_Size(row) != self.n:
             return False
         for i in range(self.n):
             item = PyDict_GetItemWithError(row, names[i])
-            if item is NULL:
+            if item is NULL or not self.read_number(item, i, False):
                 return False
-            kind = <PyObject *> Py_TYPE(item)
-            if PyFloat_CheckExact(item) or kind == <PyObject *> self.float64 or kind == <PyObject *> self.float32:
-                self.put(i, PyFloat_AsDouble(item))
-            elif PyLong_CheckExact(item) or PyBool_Check(item):
-                number = PyLong_AsLongLongAndOverflow(item, &overflow)
-                if overflow != 0 or not -EXACT <= number <= EXACT:
-                    return False
-                self.put(i, <double> number)
-            else:
+        return True
+
+    @cython.final
+    cdef bint read_number(self, PyObject *item, Py_ssize_t i, bint is_alone):
+        """Read one number beside others of any kind; `is_alone` says whether they are those of all rows."""
+        cdef long long number
+        if is_float(item, <PyObject *> self.float64):
+            self.put(i, PyFloat_AS_DOUBLE(item))
+        elif is_whole(item):
+            if not take_whole(item, is_alone, &number):
                 return False
+            self.put(i, <double> number)
+        elif <PyObject *> Py_TYPE(item) == <PyObject *> self.float32:
+            self.put(i, PyFloat_AsDouble(item))
+        else:
+            return False
         return True
