@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
+from math import inf
 from operator import index
 from types import FunctionType
 from typing import Any, TypeVar
@@ -58,9 +59,15 @@ def _names(table: Mapping[str, object]) -> str:
 
 
 def logged(value: object) -> float | None:
-    """Return what a callback has logged as a number: of Python, of NumPy, an array of no dimension; None for others."""
+    """Return what a callback has logged as a number: of Python, of NumPy, an array of no dimension; None for others.
+
+    What float does not hold is infinite, as 1e400 is.
+    """
     if isinstance(value, (int, float)):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            return inf if value > 0 else -inf
     is_number = isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0 and value.dtype.kind in "biuf"
     return float(value) if is_number else None  # type: ignore[arg-type]
 
@@ -82,7 +89,7 @@ def shown(value: object) -> str:
 
 
 def number(
-    where: str, value: object, *, above: float | None = None, below: float = float("inf"), most: float = float("inf")
+    where: str, value: object, *, above: float | None = None, below: float = inf, most: float = inf
 ) -> float:
     """Return a finite number >= 0, or > `above`, and < `below`, <= `most`; `where` names it in errors."""
     try:
@@ -92,12 +99,12 @@ def number(
     except (TypeError, ValueError):
         raise TypeError(f"{where} is {shown(value)}, expected a number") from None
     except OverflowError:  # a large integer
-        result = float("inf")
+        result = inf
     enough = result >= 0 if above is None else result > above
     if not (enough and result < below and result <= most):
         lower = ">= 0" if above is None else f"> {above:g}"
-        upper = "" if below == float("inf") else f" and < {below:g}"
-        upper += "" if most == float("inf") else f" and <= {most:g}"
+        upper = "" if below == inf else f" and < {below:g}"
+        upper += "" if most == inf else f" and <= {most:g}"
         got = value if isinstance(value, float) else shown(value)
         raise ValueError(f"{where} is {got}, expected a finite number {lower}{upper}")
     return result
@@ -171,4 +178,4 @@ def checked_seed(seed: int | None) -> int:
     """Return the seed of a model: None draws one."""
     if seed is None:
         return int(np.random.SeedSequence().entropy) % 2**63  # type: ignore[arg-type]
-    return count("Model: seed", seed, least=0, most=float("inf"))
+    return count("Model: seed", seed, least=0, most=inf)

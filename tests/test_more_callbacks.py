@@ -275,6 +275,20 @@ def test_numbers_are_logged_by_names(name):
         fit(small_net(), lambda model, epoch, logs: logs.update({name: 1.0}))
 
 
+def test_whole_numbers_beyond_float_are_logged_as_infinite(tmp_path):
+    def log(model, epoch, logs):
+        logs.update(large=10**400, low=-(10**400))
+        if epoch == 1:
+            model.save(tmp_path / "net.safetensors")
+            raise RuntimeError("stopped")
+
+    net = small_net()
+    with pytest.raises(RuntimeError, match="stopped"):
+        fit(net, log)
+    for one in (net, fastnn.load(tmp_path / "net.safetensors")):
+        assert one.history["large"][0] == np.inf == -one.history["low"][0]
+
+
 # TimeLimit, TerminateOnNaN
 
 

@@ -69,8 +69,16 @@ class Begun:
         return {**self.__dict__, "logs": self.plain_logs(), "calls": None, "states": None}
 
     def plain_logs(self) -> dict[str, Any]:
-        """Return the numbers and texts among what was logged: of other things, such as pictures, nobody knows."""
-        return {name: one for name, one in self.logs.items() if isinstance(one, str) or logged(one) is not None}
+        """Return the numbers and texts among what was logged: of other things, such as pictures, nobody knows.
+
+        A whole number beyond float is infinite, as the history has it.
+        """
+        numbers = {name: logged(one) for name, one in self.logs.items()}
+        return {
+            name: numbers[name] if isinstance(one, int) and isinf(numbers[name]) else one
+            for name, one in self.logs.items()
+            if isinstance(one, str) or numbers[name] is not None
+        }
 
     def look(self) -> None:
         """Write down how far the callbacks are with the last epoch."""
