@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from nets import data, same_bits, small_net
 
+import fastnn
 from fastnn import (
     LBFGS,
     SGD,

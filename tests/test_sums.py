@@ -6,6 +6,8 @@ the reference of a chain has the bits of every instruction set.
 
 from typing import Any
 
+from functools import reduce
+
 import numpy as np
 import pytest
 from cases import DTYPES, kernel, random
@@ -187,15 +189,15 @@ def test_blocks_may_be_computed_apart_and_added(dtype, bf16):
         for k in (1025, 1500, 2048, 3002):
             whole = Products(m, n, k, dtype, random(m, n), normal)
             got = whole.run(bf16=bf16)
+            parts = []
+            for begin in range(0, k, SUM_BLOCK):
+                part = Products(m, n, k, dtype, random(m, n), normal)
+                part.a, part.b = whole.a[:, begin:][:, :SUM_BLOCK].copy(), whole.b[begin:][:SUM_BLOCK].copy()
+                part.bias = np.zeros_like(whole.bias)
+                parts.append(part.run(bf16=bf16))
+            sums = reduce(np.add, [part["db"] for part in parts])
             for op in ("dx", "y", "dw"):
-                total = sums = None
-                for begin in range(0, k, SUM_BLOCK):
-                    part = Products(m, n, k, dtype, random(m, n), normal)
-                    part.a, part.b = whole.a[:, begin:][:, :SUM_BLOCK].copy(), whole.b[begin:][:SUM_BLOCK].copy()
-                    part.bias = np.zeros_like(whole.bias)
-                    found = part.run(bf16=bf16)
-                    total = found[op] if total is None else total + found[op]
-                    sums = found["db"] if sums is None else sums + found["db"]
+                total = reduce(np.add, [part[op] for part in parts])
                 own = {name: value for name, value in whole.around(total, sums).items() if name in OUTPUTS_OF[op]}
                 assert_same({name: got[name] for name in own}, own, f"{m} x {n}, {k} terms")
 

@@ -36,16 +36,13 @@ def test_few_rows_of_wide_weights_are_exact(k, n, dtype, far_reads):
     rng = random(k, n)
     for m in (*range(1, 27), 33, 65, 150, 450) if far_reads == "fast" else (*range(6, 14), 24, 25, 65, 150):
         x, w, b = (rng.integers(-3, 4, shape).astype(dtype) for shape in ((m, k), (k, n), (n,)))
-        made = Guarded(dtype, rng)
-        for bias in (None, b):
-            for activation in (None, "relu", "tanh"):
+        made, product = Guarded(dtype, rng), (x.astype(np.float64) @ w).astype(dtype)
+        for bias, z in ((None, product), (b, product + b)):
+            of_tanh = np.empty_like(z)
+            kernel("tanh_forward", dtype)(z, of_tanh)
+            for activation, right in ((None, z), ("relu", np.maximum(z, 0)), ("tanh", of_tanh)):
                 y = made.array((m, n))
                 kernel("dense_forward", dtype)(x, w, bias, y, activation)
-                product = x.astype(np.float64) @ w + (0 if bias is None else b)
-                right = np.maximum(product, 0) if activation == "relu" else product
-                if activation == "tanh":
-                    right = np.empty_like(y)
-                    kernel("tanh_forward", dtype)(product.astype(dtype), right)
                 np.testing.assert_array_equal(y, right, err_msg=f"{m} rows, {activation}")
         made.assert_untouched()
 

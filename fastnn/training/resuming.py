@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import isinf
 from typing import TYPE_CHECKING, Any
 
 from fastnn.callbacks.calls import Calls
