@@ -88,9 +88,7 @@ def shown(value: object) -> str:
     return text if len(text) <= 120 else f"{text[:100]}..."
 
 
-def number(
-    where: str, value: object, *, above: float | None = None, below: float = inf, most: float = inf
-) -> float:
+def number(where: str, value: object, *, above: float | None = None, below: float = inf, most: float = inf) -> float:
     """Return a finite number >= 0, or > `above`, and < `below`, <= `most`; `where` names it in errors."""
     try:
         if isinstance(value, (str, bytes, bool, np.bool_)):  # float() takes them

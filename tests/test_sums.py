@@ -4,9 +4,8 @@ A product of two numbers of few bits is exact, so that NumPy rounds once where a
 the reference of a chain has the bits of every instruction set.
 """
 
-from typing import Any
-
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import pytest
