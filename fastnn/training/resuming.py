@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from math import isinf
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from fastnn.callbacks.calls import Calls
@@ -76,7 +76,7 @@ class Begun:
         """
         numbers = {name: logged(one) for name, one in self.logs.items()}
         return {
-            name: numbers[name] if isinstance(one, int) and isinf(numbers[name]) else one
+            name: numbers[name] if isinstance(one, int) and numbers[name] in (inf, -inf) else one
             for name, one in self.logs.items()
             if isinstance(one, str) or numbers[name] is not None
         }
