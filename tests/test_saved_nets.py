@@ -7,6 +7,7 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
+from nets import same_bits
 from test_malformed import Loader, changed, mutated, put_together, taken_apart
 
 import fastnn
@@ -27,6 +28,7 @@ X = RNG.normal(size=(90, 4))
 TIMES = (X[:, 0] * X[:, 1] > 0).astype(int) + (X[:, 2] > 0)
 NUMBERS = np.stack([X[:, 0] ** 2, np.abs(X[:, 1]) + 0.1], axis=1)
 SEVERAL = np.stack([TIMES, TIMES == 1], axis=1).astype(int)
+WIDE = RNG.normal(size=(90, 128)).astype(np.float32)
 TABLE = np.empty((90, 4), object)
 TABLE[:, :3], TABLE[:, 3] = X[:, :3], np.array([f"kind {i}" for i in range(12)])[np.arange(90) % 12]
 
@@ -289,6 +291,25 @@ class Predicting(Loader):
                 row[:, place] = plan.values[0] if plan.values else None
             answers(found, row)
         return found
+
+
+@pytest.mark.parametrize("made", [{"precision": "float32"}, {"precision": "bf16"}, {"calibration_x": WIDE}])
+def test_another_net_than_the_trained_one_is_refused_when_it_is_saved(made, tmp_path):
+    """As a file that nobody could read."""
+    path, x = tmp_path / "net.safetensors", WIDE
+    alone = MLPClassifier((600,), max_iter=1, random_state=0).fit(x, TIMES)
+    many = MLPClassifier((600,), max_iter=1, random_state=0, n_ensemble=2).fit(x, TIMES)
+    for one, estimator in ((alone, alone), (many.estimators_[1], many)):
+        trained = one.net_
+        one.net_ = trained.quantize(**made)
+        with pytest.raises(ValueError, match=r"save: its net has .* save it as a model, net_.save\(path\)"):
+            estimator.save(path)
+        assert not path.exists()
+        one.net_ = trained
+        estimator.save(path)
+        assert same_bits(fastnn.load(path).predict_proba(x), estimator.predict_proba(x))
+        path.unlink()
+
 
 
 def test_truncated_files_are_refused(files, tmp_path):
