@@ -311,7 +311,6 @@ def test_another_net_than_the_trained_one_is_refused_when_it_is_saved(made, tmp_
         path.unlink()
 
 
-
 def test_truncated_files_are_refused(files, tmp_path):
     loader, rng = Predicting(tmp_path), np.random.default_rng(0)
     for content in files:

@@ -80,14 +80,14 @@ class SavedNets:
                 f"save: callbacks holds {callback!r}, which would write files of the reader: "
                 "set_params(callbacks=None), save, and let the reader set its own"
             )
-        for one in estimator.__dict__.get("estimators_") or [estimator]:
-            try:
+        try:
+            for one in estimator.__dict__.get("estimators_") or [estimator]:
                 _require_net(one)
-            except ModelFormatError as error:
-                raise ValueError(
-                    f"save: {error}: net_ is not the one that was trained, as one that is quantized: save it as a "
-                    "model, net_.save(path), or the estimator with its own net_"
-                ) from None
+        except ModelFormatError as error:
+            raise ValueError(
+                f"save: {error}: net_ is not the one that was trained, as one that is quantized: save it as a model, "
+                "net_.save(path), or the estimator with its own net_"
+            ) from None
         files.save_estimator(estimator, path, False, True, custom)
 
     # -- what it has come to ------------------------------------------------------------------------------------------
