@@ -20,7 +20,7 @@ import fastnn
 # several threads where these are two
 POPULATIONS = (
     (20, Workload((20, 64, 64, 2), 3200, 32, epochs=10), frame.THREADS, {1: 0.60, 10: 0.52}),
-    (16, Workload((2, 8, 4, 2), 2000, 32, epochs=50), 1, {50: 0.4}),
+    (16, Workload((2, 8, 4, 2), 2016, 32, epochs=50), 1, {50: 0.4}),
 )
 
 # what tiny nets have of their own, or another loss, and at most what part of the time that takes: fastnn alone

@@ -73,6 +73,10 @@ class Workload:
     speed_up: float = 0.0
     precision: str = "float32"
 
+    def __post_init__(self) -> None:
+        if self.rows % self.batch:
+            raise ValueError(f"Workload: {self.rows} rows, expected a multiple of the batch, which is {self.batch}")
+
     @property
     def name(self) -> str:
         return "-".join(map(str, self.sizes)) + (f" {self.normalization} norm" if self.normalization else "")

@@ -448,6 +448,12 @@ def test_threads_are_one_or_more(given: str) -> None:
     assert f"--threads: '{given}', expected a whole number >= 1" in done.stderr
 
 
+def test_batches_divide_the_rows() -> None:
+    """As some libraries are given all batches at once."""
+    code = "from workloads import Workload\ntry: Workload((3, 5, 2), 10, 4)\nexcept ValueError as error: print(error)"
+    assert in_benchmarks(code) == "Workload: 10 rows, expected a multiple of the batch, which is 4\n"
+
+
 def test_operations_of_a_step() -> None:
     assert in_benchmarks("from workloads import Workload; print(Workload((3, 5, 2), 8, 4).flops)") == (
         f"{2 * 4 * ((3 * 5 + 5 * 2) + (3 * 5 + 5 * 2) + 5 * 2)}\n"  # forward, dw, and dx of the second layer
