@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -10,14 +10,21 @@ from fastnn.layers.contract import Layer
 
 
 class Sizes:
-    """The dtype of a model, and the shapes of what each of its layers holds."""
+    """The dtype of a model, and the shapes of what each of its layers holds.
 
-    def __init__(self, dtype: str, layers: Iterable[Layer]) -> None:
+    Attributes
+    ----------
+    with_states : list of int
+        The places of the layers that have states, as those with packed weights do.
+    """
+
+    def __init__(self, dtype: str, layers: Sequence[Layer]) -> None:
         self._dtype, self._layers = dtype, [(layer.title, layer.mixes, _held(layer)) for layer in layers]
+        self.with_states = [i for i, layer in enumerate(layers) if layer.states]
 
     def apart(self, other: Sizes) -> str:
         """Say where these and those of another model differ first; nothing where they do not."""
-        if self is other:
+        if self is other or (self._dtype, self._layers) == (other._dtype, other._layers):
             return ""
         if self._dtype != other._dtype:
             return f"{self._dtype} here, {other._dtype} there"

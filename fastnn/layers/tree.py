@@ -222,18 +222,19 @@ class Tree:
         ValueError
             Where the layers are others, or cannot be mixed, if they are to be.
         """
-        apart = self.sizes().apart(other.sizes())
+        sizes = self.sizes()
+        apart = sizes.apart(other.sizes())
         if apart:
             raise ValueError(f"the other model has other layers or another dtype, expected the same: {apart}")
         pairs = [(self.memory.params, other.memory.params)]
-        for mine, its in zip(self.all, other.all, strict=True):
+        for mine, states in [(self.all[i], other.all[i].states) for i in sizes.with_states]:
             if are_mixed and not mine.mixes:
                 raise ValueError(
                     f"soft_update: there is nothing between the packed weights of {mine.title} and others: mix the "
                     "models that were quantized, or take all over by copy_from"
                 )
             pairs += [
-                (array, its.states[name])
+                (array, states[name])
                 for name, array in mine.states.items()
                 if not mine.mixes or mine._declared[name].dtype is None
             ]
