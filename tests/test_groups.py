@@ -665,7 +665,7 @@ WIDE = {
 @pytest.mark.parametrize("name", WIDE)
 def test_any_number_of_threads_trains_to_the_same_bits(name, dtype):
     rng = np.random.default_rng(0)
-    x, t = rng.normal(size=(150, 203)).astype("float32"), rng.integers(0, 10, 150)
+    x, t = rng.normal(size=(300, 203)).astype("float32"), rng.integers(0, 10, 300)
     nets = [
         Model([Dense(301, "relu"), Dense(197, "tanh"), Dense(10, "softmax")], seed=0, dtype=dtype) for _ in range(4)
     ]
