@@ -31,7 +31,7 @@ FAMILIES = {
         ["common", "subnormals", "rectangle", "index", "dense", "narrow", "packed", "int8", "grouped", "lanes", "peak"],
         [f"gemm/{name}.c" for name in ("pack", "tile", "workspace", "products", "few_columns", "few_rows", "dots")]
         + [f"gemm/{name}.c" for name in ("packed", "narrow", "gemm", "lanes", "lane_rows", "peak")]
-        + [f"gemm/bf16_{name}.c" for name in ("pack", "tile", "products")]
+        + [f"gemm/bf16_{name}.c" for name in ("pack", "tile", "amx", "products")]
         + [f"gemm/int8_{name}.c" for name in ("tile", "product")],
     ),
     "layers": (
@@ -89,8 +89,8 @@ if platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32"
         "avx2": ["-march=x86-64-v3"],
         "avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
     }
-    # In the modules of another: functions of gemm/int8_tile.c, gemm/bf16_words.h and bf16_tile.c ask for them.
-    BESIDE = {"avx512_vnni": "avx512", "avx512_bf16": "avx512"}
+    # In the modules of another: functions of gemm/int8_tile.c, gemm/bf16_words.h, bf16_tile.c and bf16_amx.c ask for them.
+    BESIDE = {"avx512_vnni": "avx512", "avx512_bf16": "avx512", "amx_bf16": "avx512"}
 else:
     INSTRUCTION_SETS, BESIDE = {"baseline": []}, {}
 DTYPES = ("float32", "float64")

@@ -17,10 +17,13 @@ __all__ = [
 ]  # fmt: skip
 
 _FAMILIES = ("activations", "dense", "layers", "losses", "optimizers")  # each a module per instruction set and dtype
-# The most capable last, with the modules of each: what the last one has more is in functions of a few of them.
+# The most capable last, with the modules of each: what the last ones have more is in functions of a few of them.
 _INSTRUCTION_SETS = {
     "baseline": "baseline", "avx2": "avx2", "avx512": "avx512", "avx512_vnni": "avx512", "avx512_bf16": "avx512",
+    "amx_bf16": "avx512",
 }  # fmt: skip
+_ASKED_FOR = "amx_bf16"  # by FASTNN_ISA alone: its products in bfloat16 have other bits, and no processor has run them
+_BF16 = {"avx512_bf16": 1, "amx_bf16": 2}  # what src/gemm/bf16_pack.h calls the instructions of these products
 
 _FOLDER = os.path.dirname(__file__)  # without pathlib, which takes as long to import as this package
 
@@ -53,7 +56,8 @@ def _select() -> tuple[str, str]:
                 f"FASTNN_ISA is {forced!r}, expected one that is built ({', '.join(built)}) and that this processor "
                 f"supports ({', '.join(supported)}). Unset it, or choose among: {', '.join(usable)}."
             )
-        return forced, "FASTNN_ISA asks for it"
+        return forced, "FASTNN_ISA asks for it" + (", untested" if forced == _ASKED_FOR else "")
+    usable = [isa for isa in usable if isa != _ASKED_FOR]
     if not usable:
         raise ImportError(
             f"fastnn is built for {', '.join(built) or 'no instruction set'}, but this processor supports only "
@@ -84,8 +88,12 @@ class Kernels:
             module = import_module(f"fastnn._core.{family}_{modules}")
             self.__dict__.update((key, value) for key, value in vars(module).items() if callable(value))
         self.activations = activations_of(modules)
-        self._bf16_instruction(isa == "avx512_bf16")
-        self._int8_instruction(isa in ("avx512_vnni", "avx512_bf16"))
+        bf16 = _BF16.get(isa, 0) if dtype == "float32" else 0
+        if self._bf16_instruction(bf16) != bf16:
+            raise ImportError(
+                f"the instruction set is {isa!r}, but the system does not let this process use it: unset FASTNN_ISA"
+            )
+        self._int8_instruction(isa in ("avx512_vnni", "avx512_bf16", "amx_bf16"))
         self._far_reads(_FAR_READS.index(far_reads))
 
     def __reduce__(self) -> str:

@@ -2,7 +2,7 @@
 
 cdef extern from *:
     """
-    #include "gemm/bf16_instruction.h"
+    #include "gemm/amx.h"
     #include "gemm/int8_instruction.h"
     #if defined(__GNUC__) && defined(__x86_64__)
     #include <cpuid.h>
@@ -51,6 +51,7 @@ cdef extern from *:
     bint has_avx512()
     bint has_avx512_vnni()
     bint has_avx512_bf16()
+    bint has_amx()
     bint is_intel()
     bint is_zen_4()
 
@@ -61,7 +62,8 @@ def supported():
         return ()
     names = ("baseline",) + (("avx2",) if has_avx2() else ()) + (("avx512",) if has_avx512() else ())
     names += ("avx512_vnni",) if has_avx512_vnni() else ()
-    return names + (("avx512_bf16",) if has_avx512_bf16() else ())
+    names += ("avx512_bf16",) if has_avx512_bf16() else ()
+    return names + (("amx_bf16",) if has_avx512_bf16() and has_amx() else ())
 
 
 def far_reads():

@@ -36,6 +36,7 @@ ROWS = f"{KERNELS}rows_that_lie_anywhere_give_the_bits_of_rows_that_are_copied"
 GATHER = f"{KERNELS}rows_are_gathered_from_any_layout"
 STACKS = "test_stacks.py::test_"
 BF16 = "test_bf16.py::test_"
+INSTRUCTIONS = "test_bf16_instructions.py::test_the_ways"
 INT8 = "test_int8.py::test_products_have"
 PACKED = "test_packed.py::test_"
 KEPT = f"{PACKED}products_have"
@@ -56,10 +57,16 @@ OF_LANES = f"{LANES}kernels_of_lanes_have_the_bits"
 BOUNDS = f"{CALLS}a_number_outside_of_its_bounds_is_refused"
 
 # Of what the instruction of bfloat16 alone takes.
-WITH_BF16 = (
-    ("gemm/bf16_products.c", "t.b = in_place ? p->b + «(j + l) * p->b_col ⇒ l * p->b_col»", KEPT),
-    ("gemm/bf16_products.c", "is_streamed = «!p->packed ⇒ 1» &&", KEPT),
-    ("gemm/bf16_products.c", "tile_packs = bf16_native && p->b_col == 1 && «!packed_b ⇒ 1»", KEPT),
+WITH_AVX512 = (
+    ("gemm/bf16_products.c", "t.b = in_place ? p->b + «(j + l) * p->b_col ⇒ l * p->b_col»", INSTRUCTIONS),
+    ("gemm/bf16_products.c", "is_streamed = «!p->packed ⇒ 1» &&", INSTRUCTIONS),
+    ("gemm/bf16_products.c", "p->b_col == 1 && «!packed_b ⇒ 1»;", INSTRUCTIONS),
+    ("gemm/bf16_tile.c", "odd = p > last ? «even ⇒ 0» : 0;", INSTRUCTIONS),
+    ("gemm/bf16_products.c", "|| p->a_cols) && «!by_amx ⇒ 1»;", INSTRUCTIONS),
+    ("gemm/bf16_amx.c", "«last > 0 ⇒ last > 1») shape(&shapes, LAST_A", INSTRUCTIONS),
+    ("gemm/bf16_amx.c", "v < vectors - 1 ? LANES : «width ⇒ LANES»;", INSTRUCTIONS),
+    ("gemm/bf16_amx.c", "if («*configured != wanted ⇒ *configured == 0»)", INSTRUCTIONS),
+    ("gemm/bf16_amx.c", "if (two) _tile_loadd(LAST_B_BESIDE, «b + LANES ⇒ b»,", INSTRUCTIONS),
 )
 
 # Of what 512-bit vectors alone have: relu in the registers of a product (GEMM_RECTIFIES), sums in its tiles.
@@ -109,7 +116,7 @@ MUTATIONS = (
     ("gemm/bf16_pack.c", "put(to + p + 1, «even ⇒ odd»);", f"{BF16}products_have"),
     ("gemm/bf16_pack.c", "put(to + row + l, «rounded(bits_of(even + j + l)) ⇒ 0»);", f"{BF16}products_have"),
     # weights that are kept in bfloat16
-    *(WITH_BF16 if "avx512_bf16" in kernels.supported else ()),
+    *(WITH_AVX512 if "avx512" in kernels.supported else ()),
     ("gemm/packed.c", "t.b = p->b + «(l - at) ⇒ l» * p->b_col", PANELS),
     ("gemm/packed.c", "+ q * PACKED_COLUMNS + «at ⇒ 0»;", PANELS),
     ("gemm/packed.c", "+ «q * PACKED_COLUMNS ⇒ 0» + at;", PANELS),

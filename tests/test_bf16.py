@@ -7,6 +7,7 @@ from cases import dense_arguments, dense_backward_arguments, dense_sgd_arguments
 from fastnn import Tape, kernels, reference
 from fastnn._core.team import Team
 from fastnn.kernels import Rows
+from fastnn.reference import bfloat16
 from fastnn.reference.bfloat16 import rounded
 
 # (batch, n_in, n_out) beside the edges of pairs, tiles, panels and blocks; the twin takes long for large ones
@@ -18,15 +19,18 @@ each_product = pytest.mark.parametrize("sizes", PRODUCTS, ids=lambda sizes: "x".
 OUTPUTS = {"dense_forward": ("y",), "dense_backward": ("dx", "dw", "db"), "dense_sgd": ("w", "b")}
 
 
-@pytest.fixture(params=["multiply-adds", "instruction"])
-def way(request):
-    """Both ways of this processor; without the instruction, one of them."""
-    k, is_chosen = kernels.float32, kernels.selected == "avx512_bf16"
-    wanted = request.param == "instruction"
+WAYS = {"multiply-adds": 0, "instruction": 1, **({"registers": 2} if "amx_bf16" in kernels.supported else {})}
+
+
+@pytest.fixture(params=WAYS)
+def way(request, monkeypatch):
+    """The ways of this processor; without an instruction, one of them."""
+    k, wanted = kernels.float32, WAYS[request.param]
     if k._bf16_instruction(wanted) != wanted:
         pytest.skip("neither this build nor this processor has AVX512_BF16")
+    monkeypatch.setattr(bfloat16, "with_amx", request.param == "registers")
     yield request.param
-    k._bf16_instruction(is_chosen)
+    k._bf16_instruction(kernels._BF16.get(kernels.selected, 0))
 
 
 def arguments_of(sizes, rng):

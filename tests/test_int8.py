@@ -50,7 +50,7 @@ SPECIAL = [0.0, -0.0, 1e-45, 3e38, -3e38, np.inf, -np.inf]
 @pytest.fixture(params=["16 bits", "instruction"])
 def way(request):
     """Both ways of this processor; without the instruction, one of them."""
-    k, is_chosen = kernels.float32, kernels.selected in ("avx512_vnni", "avx512_bf16")
+    k, is_chosen = kernels.float32, kernels.selected in ("avx512_vnni", "avx512_bf16", "amx_bf16")
     wanted = request.param == "instruction"
     if k._int8_instruction(wanted) != wanted:
         pytest.skip("neither this build nor this processor has AVX512_VNNI")

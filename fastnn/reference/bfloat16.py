@@ -1,13 +1,15 @@
-"""Products of numbers rounded to bfloat16, to the bit: what the instruction VDPBF16PS computes, in NumPy."""
+"""Products of numbers rounded to bfloat16, to the bit: what VDPBF16PS computes, or TDPBF16PS of AMX, in NumPy."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import kernels
 from fastnn.reference.types import Array
 
 SUM_BLOCK = 1024  # terms of a product that are one chain, as in src/gemm/gemm.h
+with_amx = kernels.selected == "amx_bf16"  # its matrix registers add pairs in another order
 _LEAST_NORMAL = 2.0**-126 - 2.0**-151  # what rounds to 2**-126 with 24 bits
 
 
@@ -29,7 +31,7 @@ def weights(w: NDArray[np.uint16], n_in: int, n_out: int) -> Array:
 
 
 def product(a: Array, b: Array, c: Array, bf16: bool) -> None:
-    """Write a @ b into c; with bf16, of rounded numbers, as chains of multiply-adds, of each pair the odd term first.
+    """Write a @ b into c; with bf16, of rounded numbers, as chains of multiply-adds.
 
     A sum of a chain and of a product of two bfloat16 is rounded to float32 once, although it is computed in double
     (Figueroa, "When is double rounding innocuous?", SIGNUM 30(3), 1995); where that is subnormal, it becomes 0. A chain
@@ -47,8 +49,29 @@ def product(a: Array, b: Array, c: Array, bf16: bool) -> None:
     with np.errstate(invalid="ignore", over="ignore"):
         for begin in range(0, k, SUM_BLOCK):
             chain = np.zeros_like(c)
-            for pair in range(begin, min(begin + SUM_BLOCK, k), 2):
-                for p in (pair + 1, pair):
-                    total = left[:, p, None] * right[p] + chain
-                    chain[...] = np.where(np.abs(total) < _LEAST_NORMAL, 0 * total, total)
+            pairs = range(begin, min(begin + SUM_BLOCK, k), 2)
+            (_add_registers if with_amx else _add_pairs)(chain, left, right, pairs)
             c[...] = chain if begin == 0 else c + chain
+
+
+def _put(total: Array, to: Array) -> None:
+    to[...] = np.where(np.abs(total) < _LEAST_NORMAL, 0 * total, total)
+
+
+def _add_pairs(chain: Array, left: Array, right: Array, pairs: range) -> None:
+    """Add pair after pair to the chains, the odd term first."""
+    for even in pairs:
+        for term in (even + 1, even):
+            _put(left[:, term, None] * right[term] + chain, chain)
+
+
+def _add_registers(chain: Array, left: Array, right: Array, pairs: range) -> None:
+    """Add 16 pairs after 16 to the chains: even terms and odd terms are chains of their own, which are added."""
+    for first in range(0, len(pairs), 16):
+        sums = np.zeros((2, *chain.shape), chain.dtype)
+        for even in pairs[first : first + 16]:
+            for odd in range(2):
+                _put(left[:, even + odd, None] * right[even + odd] + sums[odd], sums[odd])
+        both = np.empty_like(chain)
+        _put(sums[0].astype(np.float64) + sums[1], both)
+        _put(both.astype(np.float64) + chain, chain)

@@ -6,17 +6,24 @@
 #ifndef FASTNN_GEMM_BF16_PACK_H
 #define FASTNN_GEMM_BF16_PACK_H
 
-#include "bf16_instruction.h"
+#include "amx.h"
 #include "gemm.h"
 #include "tile.h"
 
 #if !FASTNN_DOUBLE
 #if defined(__AVX512F__) && KNOWS_BF16 && !defined(FASTNN_SCALAR)
 #define BF16_INSTRUCTION 1
-extern GEMM_API int bf16_native; /* whether products use the instruction: set at import, before there is any */
+/* Which instructions products use: set at import, before there is any. */
+enum { BF16_MULTIPLY_ADDS, BF16_PAIRS, BF16_REGISTERS };
+extern GEMM_API int bf16_native;
 #else
 #define BF16_INSTRUCTION 0
 #define bf16_native 0
+#endif
+#if BF16_INSTRUCTION && KNOWS_AMX
+#define by_amx (bf16_native == BF16_REGISTERS) /* tiles of AMX: rows of a are (rows, pairs) */
+#else
+#define by_amx 0
 #endif
 
 /* How many words or floats a pair has. */
@@ -48,6 +55,11 @@ GEMM_API void bf16_tile_packing(ptrdiff_t rows, const Tile *t, const Unpacked *b
 
 /* c (n), the chains of one row, which go on for `pairs` pairs of words of a: b is read from end to end of its rows. */
 GEMM_API void bf16_stream(ptrdiff_t n, ptrdiff_t pairs, const real *a, const Unpacked *b, real *c);
+
+/* c of one tile, whose a and b are packed, in registers of AMX, whose order of sums is their own (bf16_amx.c). What they
+ * are configured for is kept in `configured`, 0 at the beginning of a product; at its end, they are released. */
+GEMM_API void bf16_tile_of_registers(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t, ptrdiff_t *configured);
+GEMM_API void bf16_release_registers(void);
 
 /* The same by multiply-adds: fma(a0, b0, fma(a1, b1, c)). */
 GEMM_API void bf16_tile_of_floats(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t);

@@ -2,7 +2,7 @@
  *
  * Both operands are packed in pairs of terms (bf16_pack.h), b block by block, rows of a tile by tile. Pairs begin at
  * even terms, and chains go through them in order: bits do not depend on tiles or threads, nor on whether the processor
- * has the instruction. */
+ * has the instruction of pairs. */
 #include "bf16_pack.h"
 #include "pack.h"
 #include "products.h"
@@ -78,9 +78,10 @@ static NOINLINE void pack_rows(const Product *p, ptrdiff_t i, ptrdiff_t rows, co
         }
         return;
     }
+    real *const words = by_amx ? to + TILE_ROWS * A_APART : to, *pair = words;
     t->a_row = 1;
     t->a_col = rows;
-    for (ptrdiff_t even = 0; even < terms; even += 2, to += numbers * rows) {
+    for (ptrdiff_t even = 0; even < terms; even += 2, pair += numbers * rows) {
         const ptrdiff_t odd = even + 1;
         const real *const a = p->a + i;
         const real *const above = p->a_cols ? a + p->a_cols[even] * p->a_col : a + even * p->a_col;
@@ -89,7 +90,13 @@ static NOINLINE void pack_rows(const Product *p, ptrdiff_t i, ptrdiff_t rows, co
             const real *const soon = a + next[even + h] * p->a_col;
             for (ptrdiff_t l = 0; l < rows; l += CACHE_LINE) PREFETCH(soon + l);
         }
-        bf16_rows(above, below, rows, to, PANEL, rows);
+        bf16_rows(above, below, rows, pair, PANEL, rows);
+    }
+    if (by_amx) {
+        const ptrdiff_t pairs = (terms + 1) / 2;
+        t->a_row = A_APART;
+        t->a_col = 1;
+        pack(pairs, pairs, rows, words, rows, 1, to, A_APART);
     }
 }
 
@@ -101,7 +108,15 @@ ALWAYS_INLINE void come_closer(const real *c, ptrdiff_t c_row, ptrdiff_t rows) {
 }
 
 /* c of a tile from packed words; `b`, where it is not NULL, is what they are to be made of. */
-ALWAYS_INLINE void tile_of_pairs(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t, const Unpacked *b) {
+ALWAYS_INLINE void tile_of_pairs(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t, const Unpacked *b,
+                                 ptrdiff_t *configured) {
+#if BF16_INSTRUCTION && KNOWS_AMX
+    if (by_amx) {
+        bf16_tile_of_registers(rows, vectors, t, configured);
+        return;
+    }
+#endif
+    (void)configured;
 #if BF16_INSTRUCTION
     if (b) bf16_tile_packing(rows, t, b);
     else if (bf16_native) bf16_tile(rows, vectors, t);
@@ -129,22 +144,24 @@ GEMM_API NOINLINE int product_of_pairs(const Product *p) {
     if (!memory) return CALL_NO_MEMORY;
 #if BF16_INSTRUCTION
     const int is_streamed = !p->packed && p->b_col == 1 && p->n >= 8 * LANES;
-    if (bf16_native && p->m == 1 && is_streamed && p->a_col == 1 && !p->a_cols && !p->update) {
+    if (bf16_native == BF16_PAIRS && p->m == 1 && is_streamed && p->a_col == 1 && !p->a_cols && !p->update) {
         product_of_streamed_pairs(p, memory);
         return 0;
     }
 #endif
     const int packed_b = p->packed, in_place = packed_b && bf16_native; /* as tiles read it */
-    const int tile_packs = bf16_native && p->b_col == 1 && !packed_b; /* b, the first of those above each other */
+    const int tile_packs = bf16_native && !by_amx && p->b_col == 1 && !packed_b; /* b, the first of those above each other */
     ALIGNED(64) real sums[TILE_ROWS * PANEL_COLUMNS];
     const ptrdiff_t m = p->m, n = p->n, pairs = (p->k + 1) / 2, depth = pairs * PAIR_NUMBERS;
     const ptrdiff_t most = pairs > 0 ? depth : 1;
     const ptrdiff_t block_n = even_part((n + PANEL - 1) / PANEL, BLOCK / (most * PANEL)) * PANEL;
     const ptrdiff_t rows = even_part(m, TILE_ROWS);
     /* Columns of a are packed for several tiles, so that they fill whole vectors. */
-    const ptrdiff_t together = m > 0 && (p->a_col != 1 || p->a_cols) ? TILE_ROWS * A_APART / most / rows * rows : rows;
+    const int by_columns = m > 0 && (p->a_col != 1 || p->a_cols) && !by_amx;
+    const ptrdiff_t together = by_columns ? TILE_ROWS * A_APART / most / rows * rows : rows;
     const ptrdiff_t packed = together > 0 ? together : rows;
     Tile t = {.k = depth, .b_row = PANEL};
+    ptrdiff_t configured = 0;
     for (ptrdiff_t j = 0, width; j < n; j += width) {
         width = smaller(block_n, n - j);
         if (packed_b && !in_place) unpack_b(p, pairs, j, width, memory->b);
@@ -169,7 +186,7 @@ GEMM_API NOINLINE int product_of_pairs(const Product *p) {
                     if (m > tall) b.to = memory->b + l * depth;
                     const int packs = first && vectors == TILE_VECTORS;
                     if (first && !packs) pack_b(p, pairs, j + l, columns, memory->b + l * depth);
-                    tile_of_pairs(tall, vectors, &t, packs ? &b : NULL);
+                    tile_of_pairs(tall, vectors, &t, packs ? &b : NULL, &configured);
                     b.from += PANEL;
                     /* What comes behind the chains, in the mode of the processor that others compute in. */
                     if (p->update) update_by(p->rate, sums, PANEL, tall, columns, c, p->c_row);
@@ -179,6 +196,9 @@ GEMM_API NOINLINE int product_of_pairs(const Product *p) {
             finish(p, i, j, height, width);
         }
     }
+#if BF16_INSTRUCTION && KNOWS_AMX
+    if (configured != 0) bf16_release_registers();
+#endif
     return 0;
 }
 #else

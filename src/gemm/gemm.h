@@ -63,7 +63,7 @@
  * numbers of a are as they are. */
 #define PACKED_COLUMNS ((ptrdiff_t)32)
 
-/* Terms of a chain at most: sums of more are sums of such blocks. A multiple of 2, for pairs in bfloat16. */
+/* Terms of a chain at most: sums of more are sums of such blocks. A multiple of 32, for pairs in bfloat16. */
 #define SUM_BLOCK ((ptrdiff_t)1024)
 
 typedef struct {

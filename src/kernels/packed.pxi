@@ -1,7 +1,7 @@
 # Dense products of predictions alone, whose weights are packed beforehand: y = activation(x @ w + b).
 #
 # Whether those in bfloat16 use the instruction of AVX512_BF16, which the build for AVX-512 has beside multiply-adds of
-# the same bits, is chosen at import, by the instruction set.
+# the same bits (1), or those of AMX (2), is chosen at import, by the instruction set.
 
 from libc.stdint cimport uint16_t
 
@@ -9,8 +9,9 @@ cdef extern from "gemm/bf16_pack.h":
     """
     static int choose_bf16(int native) {
     #if !FASTNN_DOUBLE && BF16_INSTRUCTION
-        bf16_native = native && (__builtin_cpu_init(), __builtin_cpu_supports("avx512bf16"));
-        return bf16_native;
+        const int has_pairs = (__builtin_cpu_init(), __builtin_cpu_supports("avx512bf16")) != 0;
+        const int allowed = has_pairs && native == BF16_REGISTERS ? may_use_amx() : has_pairs;
+        return bf16_native = allowed ? native : BF16_MULTIPLY_ADDS;
     #else
         (void)native;
         return 0;
