@@ -89,7 +89,7 @@ if platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32"
         "avx2": ["-march=x86-64-v3"],
         "avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
     }
-    # In the modules of another: functions of gemm/int8_tile.c, gemm/bf16_words.h, bf16_tile.c and bf16_amx.c ask for them.
+    # In the modules of another: functions of gemm/int8_tile.c, bf16_words.h, bf16_tile.c and bf16_amx.c ask for them.
     BESIDE = {"avx512_vnni": "avx512", "avx512_bf16": "avx512", "amx_bf16": "avx512"}
 else:
     INSTRUCTION_SETS, BESIDE = {"baseline": []}, {}

@@ -1,4 +1,4 @@
-"""The ways of products in bfloat16 by AVX512_BF16 and AMX, whose instructions are C here: on any processor with AVX-512."""
+"""Products in bfloat16 by AVX512_BF16 and AMX, whose instructions are C here: for any processor with AVX-512."""
 
 import ctypes
 import shutil
@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 TESTS = Path(__file__).parent
-FLAGS = "-shared -fPIC -O1 -march=x86-64-v4 -std=gnu11 -ffp-contract=off -fno-trapping-math -DFASTNN_DOUBLE=0 -DGEMM_API="
+FLAGS = "-shared -fPIC -O1 -march=x86-64-v4 -std=gnu11 -ffp-contract=off -fno-trapping-math"
 SOURCES = ("gemm", "products", "pack", "packed", "workspace", "few_columns", "few_rows", "dots")
 SOURCES += ("bf16_pack", "bf16_tile", "bf16_amx", "bf16_products")
 # (rows, inputs, outputs) beside the edges of pairs, registers of 16 of them, tiles, panels and blocks
@@ -37,7 +37,16 @@ def library(tmp_path_factory):
     path = tmp_path_factory.mktemp("bf16") / "product.so"
     source = TESTS.parent / "src"
     files = [str(TESTS / "bf16_product.c"), *(str(source / "gemm" / f"{name}.c") for name in SOURCES)]
-    command = ["gcc", *FLAGS.split(), f"-I{source}", "-include", str(TESTS / "bf16_instructions.h"), *files]
+    command = [
+        "gcc",
+        *FLAGS.split(),
+        "-DFASTNN_DOUBLE=0",
+        "-DGEMM_API=",
+        f"-I{source}",
+        "-include",
+        str(TESTS / "bf16_instructions.h"),
+        *files,
+    ]
     done = subprocess.run([*command, "-o", str(path), "-lm"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[:4000]
     return ctypes.CDLL(str(path))
@@ -50,7 +59,7 @@ def product(request, library, monkeypatch):
     monkeypatch.setattr(bfloat16, "with_amx", by_amx)
 
     def compute(a, b, c, *, rows=None, terms=None, panels=None, bias=None, rate=None):
-        """a (m, k) and b (k, n) are arrays of any strides, of which `rows` or `terms` of a are chosen."""
+        """Write a @ b into c: a and b have any strides, and `rows` or `terms` of a are chosen."""
         m, n = c.shape
         k, strides = len(b), [stride // 4 for stride in (*a.strides, *b.strides)]
         if panels is not None:
