@@ -1,8 +1,13 @@
 /* A product in bfloat16 by instructions that this processor may lack: compiled with bf16_instructions.h and sources of
- * src/gemm. The tiles of float32, which take most of that time, are left out: nothing reaches them. */
+ * src/gemm. What only products in float32 reach is left out, because its tiles take most of that time. */
 #include "gemm/bf16_pack.h"
+#include "gemm/products.h"
 #include <stdlib.h>
 
+int product_of_few_columns(const Product *p, ptrdiff_t first, ptrdiff_t n) { abort(); }
+int product_of_few_rows(const Product *p) { abort(); }
+int product_of_dots(const Product *p) { abort(); }
+int product_of_packed(const Product *p) { abort(); }
 void tile_of(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) { abort(); }
 void tile_from_memory(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t) { abort(); }
 void tile_summing(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t, real *b_sum) { abort(); }

@@ -61,12 +61,9 @@ WITH_AVX512 = (
     ("gemm/bf16_products.c", "t.b = in_place ? p->b + «(j + l) * p->b_col ⇒ l * p->b_col»", INSTRUCTIONS),
     ("gemm/bf16_products.c", "is_streamed = «!p->packed ⇒ 1» &&", INSTRUCTIONS),
     ("gemm/bf16_products.c", "p->b_col == 1 && «!packed_b ⇒ 1»;", INSTRUCTIONS),
-    ("gemm/bf16_tile.c", "odd = p > last ? «even ⇒ 0» : 0;", INSTRUCTIONS),
     ("gemm/bf16_products.c", "|| p->a_cols) && «!by_amx ⇒ 1»;", INSTRUCTIONS),
-    ("gemm/bf16_amx.c", "«last > 0 ⇒ last > 1») shape(&shapes, LAST_A", INSTRUCTIONS),
     ("gemm/bf16_amx.c", "v < vectors - 1 ? LANES : «width ⇒ LANES»;", INSTRUCTIONS),
     ("gemm/bf16_amx.c", "if («*configured != wanted ⇒ *configured == 0»)", INSTRUCTIONS),
-    ("gemm/bf16_amx.c", "if (two) _tile_loadd(LAST_B_BESIDE, «b + LANES ⇒ b»,", INSTRUCTIONS),
 )
 
 # Of what 512-bit vectors alone have: relu in the registers of a product (GEMM_RECTIFIES), sums in its tiles.

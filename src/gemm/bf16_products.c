@@ -150,7 +150,8 @@ GEMM_API NOINLINE int product_of_pairs(const Product *p) {
     }
 #endif
     const int packed_b = p->packed, in_place = packed_b && bf16_native; /* as tiles read it */
-    const int tile_packs = bf16_native && !by_amx && p->b_col == 1 && !packed_b; /* b, the first of those above each other */
+    /* b, the first of those above each other */
+    const int tile_packs = bf16_native && !by_amx && p->b_col == 1 && !packed_b;
     ALIGNED(64) real sums[TILE_ROWS * PANEL_COLUMNS];
     const ptrdiff_t m = p->m, n = p->n, pairs = (p->k + 1) / 2, depth = pairs * PAIR_NUMBERS;
     const ptrdiff_t most = pairs > 0 ? depth : 1;
