@@ -20,8 +20,8 @@ int product(int native, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a, pt
             const real *bias, const real *rate, real *c) {
     const Product p = {
         .m = m, .n = n, .k = k, .a = a, .a_row = a_row, .a_col = a_col, .a_rows = a_rows, .a_cols = a_cols, .b = b,
-        .b_row = b_row, .b_col = b_col, .packed = packed, .bias = bias, .update = rate != NULL, .rate = rate ? *rate : 0,
-        .c = c, .c_row = n, .bf16 = 1,
+        .b_row = b_row, .b_col = b_col, .packed = packed, .bias = bias, .update = rate != NULL,
+        .rate = rate ? *rate : 0, .c = c, .c_row = n, .bf16 = 1,
     };
     bf16_native = native;
     return gemm(&p);

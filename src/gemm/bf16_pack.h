@@ -56,8 +56,8 @@ GEMM_API void bf16_tile_packing(ptrdiff_t rows, const Tile *t, const Unpacked *b
 /* c (n), the chains of one row, which go on for `pairs` pairs of words of a: b is read from end to end of its rows. */
 GEMM_API void bf16_stream(ptrdiff_t n, ptrdiff_t pairs, const real *a, const Unpacked *b, real *c);
 
-/* c of one tile, whose a and b are packed, in registers of AMX, whose order of sums is their own (bf16_amx.c). What they
- * are configured for is kept in `configured`, 0 at the beginning of a product; at its end, they are released. */
+/* c of one tile, whose a and b are packed, in registers of AMX, whose order of sums is their own (bf16_amx.c). What
+ * they are configured for is kept in `configured`, 0 at the beginning of a product; at its end, they are released. */
 GEMM_API void bf16_tile_of_registers(ptrdiff_t rows, ptrdiff_t vectors, const Tile *t, ptrdiff_t *configured);
 GEMM_API void bf16_release_registers(void);
 
