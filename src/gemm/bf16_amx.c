@@ -2,7 +2,7 @@
  *
  * The instruction (TDPBF16PS) takes up to 16 pairs of each chain at once. It sums their even terms and their odd terms
  * apart, as chains of multiply-adds from 0 on, adds the two, and adds that to the chain; results that are subnormal
- * become 0, whatever the mode of the processor. These are other bits than those of bf16_tile.c, but they do not depend on
+ * become 0, whatever the mode of the processor. These are other bits than those of bf16_tile.c, but do not depend on
  * tiles or threads either, since chains go by 16 pairs from their beginning. */
 #include "bf16_pack.h"
 #include "vectors.h"
