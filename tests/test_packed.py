@@ -193,6 +193,30 @@ def test_weights_in_panels_are_those_it_predicts_with():
     np.testing.assert_array_equal(fast.predict(x), made.predict(x))
 
 
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_weights_that_are_set_are_packed(precision):
+    """As `quantize` packs them, from arrays and lists of any dtype; what is refused changes nothing."""
+    x, made, others = rows(), net(), net()
+    others.fit(x, x[:, :3], "mse", epochs=1, verbose=False)
+    packed_model, expected = (model.quantize(precision=precision) for model in (made, others))
+    for layer, other in zip(packed_model.layers, others.layers, strict=True):
+        if hasattr(layer, "weights"):
+            layer.weights = other.w.astype(np.float64).tolist()
+            layer.b = other.b
+        elif isinstance(layer, Dense):
+            layer.w, layer.b = other.w, other.b
+    np.testing.assert_array_equal(packed_model.predict(x), expected.predict(x))
+    before = packed_model[0].w.copy()
+    for wrong, said in ((others[0].w.T, "has shape"), ("w", "expected numbers"), (1j * others[0].w, "complex")):
+        with pytest.raises((TypeError, ValueError), match=rf"{type(packed_model[0]).__name__} 1 .*weights.*{said}"):
+            packed_model[0].weights = wrong
+    np.testing.assert_array_equal(packed_model[0].w, before)
+    packed_model[0].weights = np.full(others[0].w.shape, 1e300)
+    assert np.isinf(packed_model[0].weights).all()
+    with pytest.raises(AttributeError, match="before it is built"):
+        type(packed_model[0])(8).weights = others[0].w
+
+
 def test_the_summary_says_what_lies_in_panels(capsys, tmp_path):
     fast = net().quantize(precision="float32")
     fast.summary()

@@ -40,7 +40,8 @@ class BFloat16Dense(PackedNumbers):
     ----------
     w : ndarray of uint16 of shape (panels, pairs, 64)
         The bits of the weights as products read them: that of input p for output j lies at ``w[j // 32, p // 2,
-        2 * (j % 32) + p % 2]``, what is beyond the last is 0; ``weights`` has them in the shape (n_in, units).
+        2 * (j % 32) + p % 2]``, what is beyond the last is 0; ``weights`` has them in the shape (n_in, units), and packs
+        what it is set to.
     b : ndarray of shape (units,)
         The biases; None without a bias.
 
@@ -62,9 +63,10 @@ class BFloat16Dense(PackedNumbers):
     products = "products in bfloat16, of weights that are kept in it"
     w: NDArray[np.uint16]
 
-    @property
-    def weights(self) -> Array:
-        """The weights in the shape (n_in, units): a copy, in float32."""
+    def _packed(self, weights: Array) -> NDArray[np.uint16]:
+        return packed(weights)
+
+    def _unpacked(self) -> Array:
         from fastnn.reference.bfloat16 import weights
 
         return weights(self.w, self.n_in, self.units)
@@ -76,7 +78,7 @@ class BFloat16Dense(PackedNumbers):
 
 def kept(dense: Dense, activation: Layer | None) -> BFloat16Dense:
     """Return the layer that stands for a dense one in predictions in bfloat16."""
-    return stand_in(BFloat16Dense, dense, activation, packed(dense.w))
+    return stand_in(BFloat16Dense, dense, activation)
 
 
 def packed(w: Array) -> NDArray[np.uint16]:

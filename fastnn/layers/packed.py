@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from fastnn.arena import Array
+from fastnn.arrays import as_array, copy_into
 from fastnn.checks import count, flag
 from fastnn.layers import activations
 from fastnn.layers.contract import Layer
@@ -94,8 +98,26 @@ class PackedNumbers(PackedDense):
 
     @property
     def weights(self) -> Array:
-        """The weights in the shape (n_in, units): a copy."""
-        raise AssertionError("what a subclass packs, it unpacks")
+        """The weights in the shape (n_in, units): a copy. Those that are set are packed into ``w``."""
+        return self._unpacked()
+
+    @weights.setter
+    def weights(self, weights: ArrayLike) -> None:
+        where, shape = f"{self.title}: weights", (self.n_in, self.units)
+        _ = self.w  # which is an error before the layer is built
+        given = as_array(weights, where, may_miss=False)
+        if given.shape != shape:
+            raise ValueError(f"{where} has shape {given.shape}, expected {shape}")
+        if given.dtype != self.dtype:
+            copy_into(converted := np.empty(shape, self.dtype), given)
+            given = converted
+        self.w = self._packed(given)
+
+    def _packed(self, weights: Array) -> Any:
+        raise AssertionError("what a subclass packs")
+
+    def _unpacked(self) -> Array:
+        raise AssertionError("it unpacks")
 
     def build(self, n_in: int) -> int:
         if self.bias:
@@ -111,11 +133,11 @@ class PackedNumbers(PackedDense):
 _Kind = TypeVar("_Kind", bound=PackedNumbers)
 
 
-def stand_in(kind: type[_Kind], dense: Dense, activation: Layer | None, w: Any) -> _Kind:
-    """Return the layer of a kind that stands for a dense one in predictions, of its weights as they are packed."""
+def stand_in(kind: type[_Kind], dense: Dense, activation: Layer | None) -> _Kind:
+    """Return the layer of a kind that stands for a dense one in predictions."""
     layer = kind(dense.units, activation, bias=dense.bias)
     build_alone(layer, dense.n_in, dense.dtype)
-    layer.w[...] = w
+    layer.weights = dense.w
     if dense.bias:
         layer.b[...] = dense.b
     return layer

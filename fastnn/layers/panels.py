@@ -37,7 +37,7 @@ class PanelDense(PackedNumbers):
     ----------
     w : ndarray of shape (panels, n_in, 32)
         The weights as products read them: that of input p for output j lies at ``w[j // 32, p, j % 32]``, what is
-        beyond the last is 0; ``weights`` has them in the shape (n_in, units).
+        beyond the last is 0; ``weights`` has them in the shape (n_in, units), and packs what it is set to.
     b : ndarray of shape (units,)
         The biases; None without a bias.
 
@@ -64,9 +64,10 @@ class PanelDense(PackedNumbers):
         """Of a weight."""
         return 8 * self.dtype.itemsize
 
-    @property
-    def weights(self) -> Array:
-        """The weights in the shape (n_in, units): a copy."""
+    def _packed(self, weights: Array) -> Array:
+        return panels(weights)
+
+    def _unpacked(self) -> Array:
         from fastnn.reference.panels import weights
 
         return weights(self.w, self.units)
@@ -78,7 +79,7 @@ class PanelDense(PackedNumbers):
 
 def in_panels(dense: Dense, activation: Layer | None) -> PanelDense:
     """Return the layer that stands for a dense one in predictions."""
-    return stand_in(PanelDense, dense, activation, panels(dense.w))
+    return stand_in(PanelDense, dense, activation)
 
 
 def panels(w: Array) -> Array:
