@@ -40,8 +40,8 @@ class BFloat16Dense(PackedNumbers):
     ----------
     w : ndarray of uint16 of shape (panels, pairs, 64)
         The bits of the weights as products read them: that of input p for output j lies at ``w[j // 32, p // 2,
-        2 * (j % 32) + p % 2]``, what is beyond the last is 0; ``weights`` has them in the shape (n_in, units), and packs
-        what it is set to.
+        2 * (j % 32) + p % 2]``, what is beyond the last is 0; ``weights`` has them in the shape (n_in, units), and
+        packs what it is set to.
     b : ndarray of shape (units,)
         The biases; None without a bias.
 
