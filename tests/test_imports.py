@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -94,8 +95,13 @@ def module_of(dotted):
     return dotted
 
 
+@cache
 def imports(module):
     """Pairs (module of this package, name that is imported from it or None)."""
+    return tuple(_imports(module))
+
+
+def _imports(module):
     for node in nodes_at_run_time(ast.parse(FILES[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -117,6 +123,7 @@ def level_of(module):
     return LEVEL[module.partition(".")[0]]
 
 
+@cache
 def imports_inside(module):
     """The modules of its own package that a module imports."""
     package = module.partition(".")[0]
