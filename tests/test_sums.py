@@ -43,11 +43,13 @@ def of_few_bits(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -
 def in_blocks(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Product a @ b, as chains of up to SUM_BLOCK terms, which are added one after the other."""
     total = np.zeros((len(a), b.shape[1]), a.dtype)
+    columns, chain, term = np.ascontiguousarray(a.T)[..., None], np.empty_like(total), np.empty_like(total)
     for begin in range(0, len(b), SUM_BLOCK):
-        chain = np.zeros_like(total)
+        chain[...] = 0
         for p in range(begin, min(begin + SUM_BLOCK, len(b))):
-            chain = a[:, p, None] * b[p] + chain
-        total = total + chain if begin else chain
+            np.multiply(columns[p], b[p], out=term)
+            np.add(term, chain, out=chain)
+        np.add(total, chain, out=total) if begin else np.copyto(total, chain)
     return total
 
 

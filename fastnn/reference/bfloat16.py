@@ -61,9 +61,15 @@ def _put(total: Array, to: Array) -> None:
 
 def _add_pairs(chain: Array, left: Array, right: Array, pairs: range) -> None:
     """Add pair after pair to the chains, the odd term first."""
+    columns, total, scratch = np.ascontiguousarray(left.T)[..., None], np.empty(chain.shape), np.empty(chain.shape)
+    small = np.empty(chain.shape, bool)
     for even in pairs:
         for term in (even + 1, even):
-            _put(left[:, term, None] * right[term] + chain, chain)
+            np.multiply(columns[term], right[term], out=total)
+            np.add(total, chain, out=total)
+            np.less(np.abs(total, out=scratch), _LEAST_NORMAL, out=small)
+            np.multiply(total, 0, out=total, where=small)
+            chain[...] = total
 
 
 def _add_registers(chain: Array, left: Array, right: Array, pairs: range) -> None:
