@@ -56,20 +56,19 @@ def product(a: Array, b: Array, c: Array, bf16: bool) -> None:
 
 
 def _put(total: Array, to: Array) -> None:
-    to[...] = np.where(np.abs(total) < _LEAST_NORMAL, 0 * total, total)
+    """Write numbers of double into float32, those that are subnormal there as 0 of their sign; they are lost."""
+    np.multiply(total, 0, out=total, where=np.abs(total) < _LEAST_NORMAL)
+    to[...] = total
 
 
 def _add_pairs(chain: Array, left: Array, right: Array, pairs: range) -> None:
     """Add pair after pair to the chains, the odd term first."""
-    columns, total, scratch = np.ascontiguousarray(left.T)[..., None], np.empty(chain.shape), np.empty(chain.shape)
-    small = np.empty(chain.shape, bool)
+    columns = np.ascontiguousarray(left.T)[..., None]
     for even in pairs:
         for term in (even + 1, even):
-            np.multiply(columns[term], right[term], out=total)
-            np.add(total, chain, out=total)
-            np.less(np.abs(total, out=scratch), _LEAST_NORMAL, out=small)
-            np.multiply(total, 0, out=total, where=small)
-            chain[...] = total
+            total = columns[term] * right[term]
+            total += chain
+            _put(total, chain)
 
 
 def _add_registers(chain: Array, left: Array, right: Array, pairs: range) -> None:
