@@ -114,10 +114,10 @@ class PackedNumbers(PackedDense):
         self.w = self._packed(given)
 
     def _packed(self, weights: Array) -> Any:
-        raise AssertionError("what a subclass packs")
+        raise AssertionError("a subclass packs them")
 
     def _unpacked(self) -> Array:
-        raise AssertionError("it unpacks")
+        raise AssertionError("and unpacks them")
 
     def build(self, n_in: int) -> int:
         if self.bias:

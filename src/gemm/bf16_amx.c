@@ -10,7 +10,6 @@
 #if !FASTNN_DOUBLE && BF16_INSTRUCTION && KNOWS_AMX
 #define WITH_AMX __attribute__((target("amx-tile,amx-bf16")))
 #define PAIRS 16 /* of a register: rows of b, columns of a */
-#define ROW_BYTES 64
 /* The compiler takes instructions of registers for what does not touch memory. */
 #define MEMORY_IS_TOUCHED() __asm__ volatile("" ::: "memory")
 
