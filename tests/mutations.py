@@ -57,10 +57,14 @@ OF_LANES = f"{LANES}kernels_of_lanes_have_the_bits"
 BOUNDS = f"{CALLS}a_number_outside_of_its_bounds_is_refused"
 
 # Of what the instruction of bfloat16 alone takes.
+WITH_BF16 = (
+    ("gemm/bf16_products.c", "t.b = in_place ? p->b + «(j + l) * p->b_col ⇒ l * p->b_col»", KEPT),
+    ("gemm/bf16_products.c", "is_streamed = «!p->packed ⇒ 1» &&", KEPT),
+    ("gemm/bf16_products.c", "p->b_col == 1 && «!packed_b ⇒ 1»;", KEPT),
+)
+
+# Of AMX, with its instructions in C, which are compiled for each of them
 WITH_AVX512 = (
-    ("gemm/bf16_products.c", "t.b = in_place ? p->b + «(j + l) * p->b_col ⇒ l * p->b_col»", INSTRUCTIONS),
-    ("gemm/bf16_products.c", "is_streamed = «!p->packed ⇒ 1» &&", INSTRUCTIONS),
-    ("gemm/bf16_products.c", "p->b_col == 1 && «!packed_b ⇒ 1»;", INSTRUCTIONS),
     ("gemm/bf16_products.c", "|| p->a_cols) && «!by_amx ⇒ 1»;", INSTRUCTIONS),
     ("gemm/bf16_amx.c", "v < vectors - 1 ? LANES : «width ⇒ LANES»;", INSTRUCTIONS),
     ("gemm/bf16_amx.c", "if («*configured != wanted ⇒ *configured == 0»)", INSTRUCTIONS),
@@ -113,6 +117,7 @@ MUTATIONS = (
     ("gemm/bf16_pack.c", "put(to + p + 1, «even ⇒ odd»);", f"{BF16}products_have"),
     ("gemm/bf16_pack.c", "put(to + row + l, «rounded(bits_of(even + j + l)) ⇒ 0»);", f"{BF16}products_have"),
     # weights that are kept in bfloat16
+    *(WITH_BF16 if "avx512_bf16" in kernels.supported else ()),
     *(WITH_AVX512 if "avx512" in kernels.supported else ()),
     ("gemm/packed.c", "t.b = p->b + «(l - at) ⇒ l» * p->b_col", PANELS),
     ("gemm/packed.c", "+ q * PACKED_COLUMNS + «at ⇒ 0»;", PANELS),
