@@ -50,6 +50,7 @@ static inline void demand(int holds) {
 ONCE void configure_registers(const void *from) {
     const uint8_t *bytes = from;
     demand(bytes[0] == 1);
+    for (int i = 1; i < 64; i++) demand(bytes[i] == 0 || (i >= 16 && i < 32) || (i >= 48 && i < 56));
     for (int i = 0; i < 8; i++) {
         uint16_t row;
         memcpy(&row, bytes + 16 + 2 * i, sizeof row);

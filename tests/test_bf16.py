@@ -27,6 +27,7 @@ def way(request, monkeypatch):
     """The ways of this processor; without an instruction, one of them."""
     k, wanted = kernels.float32, WAYS[request.param]
     if k._bf16_instruction(wanted) != wanted:
+        k._bf16_instruction(kernels._BF16.get(kernels.selected, 0))
         pytest.skip("neither this build nor this processor has AVX512_BF16")
     monkeypatch.setattr(bfloat16, "with_amx", request.param == "registers")
     yield request.param
