@@ -53,8 +53,8 @@ def _select() -> tuple[str, str]:
     if forced:
         if forced not in usable:
             raise ImportError(
-                f"FASTNN_ISA is {forced!r}, expected one that is built ({', '.join(built)}) and that this processor "
-                f"supports ({', '.join(supported)}). Unset it, or choose among: {', '.join(usable)}."
+                f"FASTNN_ISA is {forced!r}, expected one that is built ({', '.join(built)}) and that processor and "
+                f"system support ({', '.join(supported)}). Unset it, or choose among: {', '.join(usable)}."
             )
         return forced, "FASTNN_ISA asks for it" + (", untested" if forced == _ASKED_FOR else "")
     usable = [isa for isa in usable if isa != _ASKED_FOR]

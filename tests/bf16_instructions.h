@@ -41,7 +41,7 @@ typedef struct {
     uint16_t words[16][32];
 } Register;
 static _Thread_local Register registers[8];
-static _Thread_local int configured;
+__attribute__((weak)) _Thread_local int registers_in_use; /* of all sources */
 
 static inline void demand(int holds) {
     if (!holds) abort();
@@ -57,11 +57,11 @@ ONCE void configure_registers(const void *from) {
         registers[i] = (Register){.rows = bytes[48 + i], .bytes = row};
         demand(registers[i].rows <= 16 && row <= 64 && (registers[i].rows == 0) == (row == 0));
     }
-    configured = 1;
+    registers_in_use = 1;
 }
 
 static inline Register *usable(int i) {
-    demand(configured && registers[i].rows > 0);
+    demand(registers_in_use && registers[i].rows > 0 && registers[i].bytes % 4 == 0);
     return registers + i;
 }
 
@@ -116,7 +116,7 @@ ONCE void multiply_registers(int sums, int a, int b) {
 #define _mm512_cvtne2ps_pbh both_rounded
 #define _mm512_dpbf16_ps chains_of_pairs
 #define _tile_loadconfig configure_registers
-#define _tile_release() (configured = 0)
+#define _tile_release() (registers_in_use = 0)
 #define _tile_zero(i) memset(usable(i)->words, 0, sizeof registers[i].words)
 #define _tile_loadd load_register
 #define _tile_stored(i, to, row) store_register(i, to, row)

@@ -66,6 +66,7 @@ WITH_BF16 = (
 # Of AMX, with its instructions in C, which are compiled for each of them
 WITH_AVX512 = (
     ("gemm/bf16_products.c", "|| p->a_cols) && «!by_amx ⇒ 1»;", INSTRUCTIONS),
+    ("gemm/bf16_products.c", "if (configured != 0) «bf16_release_registers() ⇒ (void)0»;", INSTRUCTIONS),
     ("gemm/bf16_amx.c", "v < vectors - 1 ? LANES : «width ⇒ LANES»;", INSTRUCTIONS),
     ("gemm/bf16_amx.c", "if («*configured != wanted ⇒ *configured == 0»)", INSTRUCTIONS),
 )

@@ -26,12 +26,13 @@ WAYS = {"multiply-adds": 0, "instruction": 1, **({"registers": 2} if "amx_bf16" 
 def way(request, monkeypatch):
     """The ways of this processor; without an instruction, one of them."""
     k, wanted = kernels.float32, WAYS[request.param]
-    if k._bf16_instruction(wanted) != wanted:
+    try:
+        if k._bf16_instruction(wanted) != wanted:
+            pytest.skip("this build or this processor has no AVX512_BF16, or no AMX that it may use")
+        monkeypatch.setattr(bfloat16, "with_amx", request.param == "registers")
+        yield request.param
+    finally:
         k._bf16_instruction(kernels._BF16.get(kernels.selected, 0))
-        pytest.skip("neither this build nor this processor has AVX512_BF16")
-    monkeypatch.setattr(bfloat16, "with_amx", request.param == "registers")
-    yield request.param
-    k._bf16_instruction(kernels._BF16.get(kernels.selected, 0))
 
 
 def arguments_of(sizes, rng):

@@ -29,7 +29,6 @@ SIZES = (
     (31, 95, 47), (64, 130, 66), (25, 1023, 5), (3, 1030, 130), (14, 2101, 33), (2, 1100, 300), (5, 40, 4200),
     (150, 300, 129),
 )  # fmt: skip
-each_size = pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
 
 
 @pytest.fixture(scope="module")
@@ -88,53 +87,51 @@ def twin(a, b):
     return c
 
 
-def numbers(rng, guarded, *shape):
-    return guarded.array(rng.normal(size=shape).astype(np.float32))
-
-
-@each_size
-def test_the_ways_of_a_layer_have_the_bits_of_their_twin(size, product):
-    """Forward, from weights that lie in rows or in panels, dx and dw: what is beside them in memory stays as it was."""
-    m, k, n = size
-    rng = np.random.default_rng(m)
+@pytest.fixture(params=SIZES, ids=lambda size: "x".join(map(str, size)))
+def sized(request):
+    """Numbers of rows, inputs and outputs, and a function that makes arrays: what is beside them stays as it was."""
+    rng = np.random.default_rng(request.param[0])
     guarded = Guarded(np.float32, rng)
-    x, w, dy, bias = (numbers(rng, guarded, *shape) for shape in ((m, k), (k, n), (m, n), (n,)))
-    y, in_panels, dx, dw = (guarded.array(shape) for shape in ((m, n), (m, n), (m, k), (k, n)))
+
+    def arrays(*shapes, unset=False):
+        values = [shape if unset else rng.normal(size=shape).astype(np.float32) for shape in shapes]
+        return [guarded.array(value) for value in values]
+
+    yield *request.param, arrays
+    guarded.assert_untouched()
+
+
+def test_the_ways_of_a_layer_have_the_bits_of_their_twin(sized, product):
+    """Forward, from weights that lie in rows or in panels, dx and dw."""
+    m, k, n, arrays = sized
+    x, w, dy, bias = arrays((m, k), (k, n), (m, n), (n,))
+    y, in_panels, dx, dw = arrays((m, n), (m, n), (m, k), (k, n), unset=True)
     product(x, w, y, bias=bias)
     product(x, w, in_panels, bias=bias, panels=packed(w))
     product(dy, w.T, dx)
     product(x.T, dy, dw)
-    guarded.assert_untouched()
     np.testing.assert_array_equal(y, twin(x, w) + bias)
     np.testing.assert_array_equal(in_panels, y)
     np.testing.assert_array_equal(dx, twin(dy, w.T))
     np.testing.assert_array_equal(dw, twin(x.T, dy))
 
 
-@each_size
-def test_chosen_rows_are_those_that_are_copied(size, product):
-    m, k, n = size
-    rng = np.random.default_rng(m)
-    guarded = Guarded(np.float32, rng)
-    index = rng.integers(0, m + 20, m)
-    every, w, dy = (numbers(rng, guarded, *shape) for shape in ((m + 20, k), (k, n), (m, n)))
-    y, dw, copied = guarded.array((m, n)), guarded.array((k, n)), every[index].copy()
+def test_chosen_rows_are_those_that_are_copied(sized, product):
+    m, k, n, arrays = sized
+    index = np.random.default_rng(m).integers(0, m + 20, m)
+    every, w, dy = arrays((m + 20, k), (k, n), (m, n))
+    y, dw = arrays((m, n), (k, n), unset=True)
     product(every, w, y, rows=index)
     product(every.T, dy, dw, terms=index)
-    guarded.assert_untouched()
-    np.testing.assert_array_equal(y, twin(copied, w))
-    np.testing.assert_array_equal(dw, twin(copied.T, dy))
+    np.testing.assert_array_equal(y, twin(every[index], w))
+    np.testing.assert_array_equal(dw, twin(every[index].T, dy))
 
 
-@each_size
-def test_a_step_is_one_multiply_add_behind_the_product(size, product):
-    m, k, n = size
-    rng = np.random.default_rng(m)
-    guarded = Guarded(np.float32, rng)
-    x, w, dy = (numbers(rng, guarded, *shape) for shape in ((m, k), (k, n), (m, n)))
+def test_a_step_is_one_multiply_add_behind_the_product(sized, product):
+    m, k, n, arrays = sized
+    x, w, dy = arrays((m, k), (k, n), (m, n))
     expected = (w - np.float64(np.float32(0.1)) * twin(x.T, dy)).astype(np.float32)
     product(x.T, dy, w, rate=0.1)
-    guarded.assert_untouched()
     np.testing.assert_array_equal(w, expected)
 
 

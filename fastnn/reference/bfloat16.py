@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import kernels
 from fastnn.reference.types import Array
 
 SUM_BLOCK = 1024  # terms of a product that are one chain, as in src/gemm/gemm.h
-with_amx = os.environ.get("FASTNN_ISA") == "amx_bf16"  # which adds pairs in another order, and is never chosen unasked
+with_amx = kernels.selected == "amx_bf16"  # which adds pairs in another order
 _LEAST_NORMAL = 2.0**-126 - 2.0**-151  # what rounds to 2**-126 with 24 bits
 
 

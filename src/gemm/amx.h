@@ -8,6 +8,7 @@
 #if KNOWS_BF16 && defined(__x86_64__) && defined(__linux__)
 #define KNOWS_AMX 1
 #include <cpuid.h>
+#include <stdint.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,7 +16,7 @@ enum { XCOMP_SUPPORTED = 0x1021, ASK_FOR_XCOMP = 0x1023, TILE_DATA = 18 }; /* of
 
 static inline int has_amx(void) {
     unsigned int a, b, c, d;
-    unsigned long components = 0;
+    uint64_t components = 0;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 22 & d >> 24 & 1)) return 0; /* products, registers */
     return syscall(SYS_arch_prctl, XCOMP_SUPPORTED, &components) == 0 && (components >> TILE_DATA & 1);
 }

@@ -39,13 +39,13 @@ static NOINLINE WITH_AMX void configure(ptrdiff_t rows, ptrdiff_t vectors, ptrdi
     Shapes shapes = {.palette = 1};
     shape(&shapes, A, rows, PAIRS);
     if (last > 0) shape(&shapes, LAST_A, rows, last);
-    for (int v = 0; v < (int)vectors; v++) {
+    for (int v = 0; v < TILE_VECTORS && v < vectors; v++) {
         const ptrdiff_t columns = v < vectors - 1 ? LANES : width;
         shape(&shapes, SUMS + v, rows, columns);
         shape(&shapes, B + v, PAIRS, columns);
         if (last > 0) shape(&shapes, LAST_B + v, last, columns);
     }
-    MEMORY_IS_TOUCHED();
+    __asm__ volatile("" ::"m"(shapes) : "memory"); /* all of it, which the instruction does not say */
     _tile_loadconfig(&shapes);
 }
 
@@ -60,18 +60,18 @@ static inline __attribute__((always_inline)) WITH_AMX void words(const int two, 
         _tile_loadd(A, a, a_row);
         _tile_loadd(B, b, b_row);
         _tile_dpbf16ps(SUMS, A, B);
-        if (two) _tile_loadd(B_BESIDE, b + LANES, b_row);
+        if (two) _tile_loadd(B_BESIDE, (b + LANES), b_row);
         if (two) _tile_dpbf16ps(SUMS_BESIDE, A, B_BESIDE);
     }
     if (whole < t->k) {
         _tile_loadd(LAST_A, a, a_row);
         _tile_loadd(LAST_B, b, b_row);
         _tile_dpbf16ps(SUMS, LAST_A, LAST_B);
-        if (two) _tile_loadd(LAST_B_BESIDE, b + LANES, b_row);
+        if (two) _tile_loadd(LAST_B_BESIDE, (b + LANES), b_row);
         if (two) _tile_dpbf16ps(SUMS_BESIDE, LAST_A, LAST_B_BESIDE);
     }
     _tile_stored(SUMS, t->c, c_row);
-    if (two) _tile_stored(SUMS_BESIDE, t->c + LANES, c_row);
+    if (two) _tile_stored(SUMS_BESIDE, (t->c + LANES), c_row);
     MEMORY_IS_TOUCHED();
 }
 
