@@ -15,7 +15,7 @@ from cases import DTYPES, SELU_SLOPE, kernel, unset
 
 MAX_SUBNORMALS = 2  # units of the smallest subnormal number, where the result is one
 PRECISION = 160  # bits
-CHUNK = 1 << 21
+CHUNK = 1 << 16  # numbers, which stay in a cache
 STRIDE = 1031  # a prime, so that the sample meets every pattern of low bits
 
 FAR = 1000.0  # exp(-FAR) is 0: where x is bounded by it, functions reach their limits at infinity, and not 0 * inf
@@ -116,11 +116,11 @@ def computed(name: str, x: np.ndarray, *parameters: float) -> np.ndarray:
 
 def patterns(exhaustive: bool) -> Iterator[np.ndarray]:
     """float32 numbers in chunks: all, or a sample and the 2,000 numbers around each critical one."""
+    step = 1 if exhaustive else STRIDE
+    for start in range(0, 1 << 32, CHUNK * step):
+        yield np.arange(start, min(start + CHUNK * step, 1 << 32), step, dtype=np.uint32).view(np.float32)
     if exhaustive:
-        for start in range(0, 1 << 32, CHUNK):
-            yield np.arange(start, start + CHUNK, dtype=np.uint32).view(np.float32)
         return
-    yield np.arange(0, 1 << 32, STRIDE, dtype=np.uint32).view(np.float32)
     bits = np.array(CRITICAL, np.float32).view(np.uint32).astype(np.int64)[:, None] + np.arange(-1000, 1000)
     near = bits[bits >= 0].astype(np.uint32).view(np.float32)
     yield np.concatenate([near, -near])

@@ -54,18 +54,19 @@ def assert_same(found, expected, message):
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 @pytest.mark.parametrize("rows", ROWS)
 def test_one_pass_has_the_bits_of_two_calls(rows, dtype):
-    for (n_in, n_out), activation, steps, bias in product(SIZES, ACTIVATIONS, (False, True), (False, True)):
+    for n_in, n_out in SIZES:
         values = arrays(rows, n_in, n_out, dtype)
-        made, joint = placed(values, dtype, n_in)
-        _, alone = placed(values, dtype, n_in)
-        tape = Tape()
-        record(tape, dtype, joint, activation, steps, bias)
-        assert len(tape) == 2
-        for _ in range(2):  # the second step is from other weights
-            tape.replay()
-            record(None, dtype, alone, activation, steps, bias)
-            assert_same(joint, alone, f"of {rows} rows, {n_in} x {n_out}, {activation}")
-        made.assert_untouched()
+        for activation, steps, bias in product(ACTIVATIONS, (False, True), (False, True)):
+            made, joint = placed(values, dtype, n_in)
+            _, alone = placed(values, dtype, n_in)
+            tape = Tape()
+            record(tape, dtype, joint, activation, steps, bias)
+            assert len(tape) == 2
+            for _ in range(2):  # the second step is from other weights
+                tape.replay()
+                record(None, dtype, alone, activation, steps, bias)
+                assert_same(joint, alone, f"of {rows} rows, {n_in} x {n_out}, {activation}")
+            made.assert_untouched()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)

@@ -55,36 +55,37 @@ def in_blocks(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 class Products:
-    """All products of one size, which write to `outputs` when they are run or replayed."""
+    """All products of one size."""
 
     def __init__(self, m: int, n: int, k: int, dtype: type, rng: np.random.Generator, numbers: Any = of_few_bits):
         self.a, self.b = numbers(rng, (m, k), dtype), numbers(rng, (k, n), dtype)
         self.bias, self.w, self.lr = numbers(rng, (n,), dtype), numbers(rng, (m, n), dtype), np.array([0.37])
         self.dtype = dtype
-        self.outputs: dict[str, np.ndarray] = {}
 
-    def run(self, tape: Tape | None = None, bf16: bool = False) -> dict[str, np.ndarray]:
+    def run(self, **options: Any) -> dict[str, np.ndarray]:
         """Forward, dx, dw with db, and the step that adds both to parameters; also of rows that an index chooses."""
-        m, n, dtype = len(self.a), self.b.shape[1], self.dtype
-        made = {
-            name: np.full(shape, np.nan, dtype)
-            for name, shape in (("y", (m, n)), ("relu", (m, n)), ("dx", (m, n)), ("dw", (m, n)), ("db", (n,)))
-        }
-        made |= {f"{name} by index": value.copy() for name, value in made.items() if name != "dx"}
-        made["dx behind relu"] = made["dx"].copy()
-        x, options = np.ascontiguousarray(self.a.T), {"tape": tape, **({"bf16": True} if bf16 else {})}
-        forward, backward, sgd = (kernel(op, dtype) for op in ("dense_forward", "dense_backward", "dense_sgd"))
-        forward(self.a, self.b, self.bias, made["y"], **options)
+        forward, backward, sgd = (kernel(op, self.dtype) for op in ("dense_forward", "dense_backward", "dense_sgd"))
+        made, x = self.run_alone(**options), np.ascontiguousarray(self.a.T)
+        made |= {f"{name} by index": np.full_like(made[name], np.nan) for name in ("y", "dw", "db")}
+        made |= {name: np.full_like(made["y"], np.nan) for name in ("relu", "relu by index", "dx behind relu")}
         forward(chosen(self.a), self.b, self.bias, made["y by index"], **options)
         forward(self.a, self.b, self.bias, made["relu"], "relu", **options)
         forward(chosen(self.a), self.b, self.bias, made["relu by index"], "relu", **options)
-        backward(self.w, self.b.T.copy(), self.a, made["dx"], None, None, **options)
         backward(self.w, self.b.T.copy(), self.a, made["dx behind relu"], None, None, "relu", **options)
+        backward(chosen(x), self.w, self.b, None, made["dw by index"], made["db by index"], **options)
         for name, rows in (("", x), (" by index", chosen(x))):
-            backward(rows, self.w, self.b, None, made[f"dw{name}"], made[f"db{name}"], **options)
             made |= {f"w{name}": self.w.copy(), f"b{name}": self.bias.copy()}
             sgd(rows, made[f"w{name}"], made[f"b{name}"], self.b, self.lr, **options)
-        self.outputs = made
+        return made
+
+    def run_alone(self, **options: Any) -> dict[str, np.ndarray]:
+        """Forward, dx, and dw with db, and nothing beside them."""
+        m, n, dtype = len(self.a), self.b.shape[1], self.dtype
+        made = {name: np.full((m, n), np.nan, dtype) for name in ("y", "dx", "dw")} | {"db": np.full(n, np.nan, dtype)}
+        kernel("dense_forward", dtype)(self.a, self.b, self.bias, made["y"], **options)
+        backward = kernel("dense_backward", dtype)
+        backward(self.w, self.b.T.copy(), self.a, made["dx"], None, None, **options)
+        backward(np.ascontiguousarray(self.a.T), self.w, self.b, None, made["dw"], made["db"], **options)
         return made
 
     def expected(self) -> dict[str, np.ndarray]:
@@ -160,7 +161,7 @@ def test_recorded_products_have_the_same_bits_in_any_parts(dtype, k):
         if m == 1 or (k, n) == (3000, 300):
             continue
         products, tape = Products(m, n, k, dtype, random(m, n)), Tape()
-        outputs, expected = products.run(tape), products.expected()
+        outputs, expected = products.run(tape=tape), products.expected()
         starts = {name: value.copy() for name, value in outputs.items()}
 
         def assert_replays(message, **options):
@@ -177,11 +178,11 @@ def test_recorded_products_have_the_same_bits_in_any_parts(dtype, k):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "bf16"),
-    [(np.float32, False), (np.float64, False), (np.float32, True)],
+    ("dtype", "options"),
+    [(np.float32, {}), (np.float64, {}), (np.float32, {"bf16": True})],
     ids=["float32", "float64", "bf16"],
 )
-def test_blocks_may_be_computed_apart_and_added(dtype, bf16):
+def test_blocks_may_be_computed_apart_and_added(dtype, options):
     """Whatever the order in a block: dot products, numbers rounded to bfloat16, and groups, too."""
 
     def normal(rng, shape, dtype):
@@ -190,13 +191,13 @@ def test_blocks_may_be_computed_apart_and_added(dtype, bf16):
     for m, n in (*OF_DOTS, *OF_CHAINS[:-2]):
         for k in (1025, 1500, 2048, 3002):
             whole = Products(m, n, k, dtype, random(m, n), normal)
-            got = whole.run(bf16=bf16)
+            got = whole.run(**options)
             parts = []
             for begin in range(0, k, SUM_BLOCK):
                 part = copy(whole)
                 part.a, part.b = whole.a[:, begin:][:, :SUM_BLOCK].copy(), whole.b[begin:][:SUM_BLOCK].copy()
                 part.bias = np.zeros_like(whole.bias)
-                parts.append(part.run(bf16=bf16))
+                parts.append(part.run_alone(**options))
             sums = reduce(np.add, [part["db"] for part in parts])
             for op in ("dx", "y", "dw"):
                 total = reduce(np.add, [part[op] for part in parts])
