@@ -149,13 +149,13 @@ def identify(compiler):
 
 
 def unknown_to(compiler, flags):
-    """Return which flags of optimization, and of the assembler, are errors to a compiler."""
+    """Return which flags of optimization, of warnings and of the assembler are errors to a compiler."""
 
     def is_error(flag):
         command = [*compiler, flag, "-x", "c", "-c", os.devnull, "-o", os.devnull]
         return subprocess.run(command, capture_output=True, check=False).returncode != 0
 
-    return {flag for flag in flags if flag.startswith(("-f", "--param", "-Wa,")) and is_error(flag)}
+    return {flag for flag in flags if flag.startswith(("-f", "--param", "-W")) and is_error(flag)}
 
 
 def remove_others(modules):
