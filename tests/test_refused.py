@@ -217,15 +217,17 @@ def bytes_of(value):
     return [*map(bytes_of, value)] if isinstance(value, (list, tuple)) else repr(value)
 
 
+PROPERTIES = [name for name in dir(Model) if name[0] != "_" and isinstance(getattr(Model, name, None), property)]
+
+
 def looks(net, path):
     """All that can be seen of a model."""
     found = {}
-    for name in dir(Model):
-        if name[0] != "_" and isinstance(getattr(Model, name, None), property):
-            try:
-                found[name] = bytes_of(getattr(net, name))
-            except RuntimeError as error:  # there are no gradients
-                found[name] = str(error)
+    for name in PROPERTIES:
+        try:
+            found[name] = bytes_of(getattr(net, name))
+        except RuntimeError as error:  # there are no gradients
+            found[name] = str(error)
     net.save(path)
     found |= {"pickle": pickle.dumps(net), "file": path.read_bytes()}
     if net.built:
