@@ -220,14 +220,16 @@ def bytes_of(value):
 PROPERTIES = [name for name in dir(Model) if name[0] != "_" and isinstance(getattr(Model, name, None), property)]
 
 
+def shown(net, name):
+    try:
+        return bytes_of(getattr(net, name))
+    except RuntimeError as error:  # there are no gradients
+        return str(error)
+
+
 def looks(net, path):
     """All that can be seen of a model."""
-    found = {}
-    for name in PROPERTIES:
-        try:
-            found[name] = bytes_of(getattr(net, name))
-        except RuntimeError as error:  # there are no gradients
-            found[name] = str(error)
+    found = {name: shown(net, name) for name in PROPERTIES}
     net.save(path)
     found |= {"pickle": pickle.dumps(net), "file": path.read_bytes()}
     if net.built:
