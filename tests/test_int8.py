@@ -86,6 +86,22 @@ def test_products_have_the_bits_of_their_twin_in_any_parts(sizes, dtype, way):
             assert_same(team=team)
 
 
+@pytest.mark.parametrize("k", [1, 16, 63, 64, 65, 200])
+def test_numbers_of_any_size_and_a_nan_at_any_place(k, way):
+    """Far from the ends, too, where they leave whole numbers of 16 or 32 bits."""
+    rng = random(k, 3)
+    arguments = dense_int8_arguments(k + 40, k, 17, np.float32, rng, zero=117.0, activation=None)
+    x, y = arguments["x"], arguments["y"]
+    x[k:] = np.ldexp(rng.choice([-1, 1], (40, k)) * rng.uniform(1, 2, (40, k)), rng.integers(-20, 60, (40, k)))
+    np.fill_diagonal(x, np.nan)
+    expected = {**arguments, "y": y.copy()}
+    reference.dense_int8(**expected)
+    kernels.float32.dense_int8(**arguments)
+    np.testing.assert_array_equal(y, expected["y"])
+    assert np.isnan(y[:k]).all()
+    assert np.isfinite(y[k:]).all()
+
+
 def test_sums_are_exact_up_to_the_most_inputs(way):
     """All numbers at their largest: VPMADDUBSW, or sums in 16 bits or in float32, would give others."""
     for weight, x in ((127, 1e9), (-128, 1e9), (-127, -1e9), (127, np.inf)):

@@ -25,24 +25,38 @@ ALWAYS_INLINE bits steps_of(real x, real inverse, real low, real high) {
 }
 
 #if VNNI_INSTRUCTION
-/* 16 numbers at once, of which the first few count; the others become 0. Returns which are NaN. */
-ALWAYS_INLINE __mmask16 vector_in_steps(const real *x, __mmask16 chosen, const __m512 *range, __m128i zero,
-                                        uint8_t *q) {
-    const __m512 from = _mm512_maskz_loadu_ps(chosen, x);
-    const __m512 above = _mm512_max_ps(_mm512_mul_ps(from, range[0]), range[1]); /* of NaN and a number, the second */
-    const __m128i whole = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_min_ps(above, range[2])));
-    _mm_mask_storeu_epi8(q, chosen, _mm_add_epi8(whole, zero));
-    return _mm512_cmp_ps_mask(from, from, _CMP_UNORD_Q);
+/* Vectors whose numbers become the bytes of one. */
+#define FOUR 4
+#define BYTES (FOUR * LANES)
+
+/* BYTES numbers at once, of which the first few count. Whatever is below the first step is negative as a word, and far
+ * above the last one is as good as just above it: packing bounds both. Returns whether one is NaN. */
+ALWAYS_INLINE int vectors_in_steps(const real *x, __mmask64 chosen, real inverse, __m512i zero, uint8_t *q) {
+    const __m512 far = _mm512_set1_ps(0x1p15f);
+    const __m512i in_order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    __m512 from[FOUR];
+    __m512i whole[FOUR];
+    UNROLL for (int v = 0; v < FOUR; v++) {
+        from[v] = _mm512_maskz_loadu_ps((__mmask16)(chosen >> v * LANES), x + v * LANES);
+        whole[v] = _mm512_cvtps_epi32(_mm512_min_ps(_mm512_mul_ps(from[v], _mm512_set1_ps(inverse)), far));
+    }
+    const __m512i first = _mm512_adds_epi16(_mm512_packs_epi32(whole[0], whole[1]), zero);
+    const __m512i second = _mm512_adds_epi16(_mm512_packs_epi32(whole[2], whole[3]), zero);
+    const __m512i bytes = _mm512_permutexvar_epi32(in_order, _mm512_packus_epi16(first, second));
+    _mm512_mask_storeu_epi8(q, chosen, bytes);
+    return _mm512_cmp_ps_mask(from[0], from[1], _CMP_UNORD_Q) | _mm512_cmp_ps_mask(from[2], from[3], _CMP_UNORD_Q);
 }
 
 static NOINLINE int row_in_words(const Int8Product *p, const real *x, uint8_t *q) {
-    const real zero = (real)p->zero;
-    const __m512 range[3] = {_mm512_set1_ps(1 / p->step), _mm512_set1_ps(-zero), _mm512_set1_ps(255 - zero)};
-    const __m128i zeros = _mm_set1_epi8((char)p->zero);
-    __mmask16 is_nan = 0;
+    const real inverse = 1 / p->step;
+    const __m512i zero = _mm512_set1_epi16((short)p->zero);
+    int is_nan = 0;
     ptrdiff_t i = 0;
-    for (; i + LANES <= p->k; i += LANES) is_nan |= vector_in_steps(x + i, vec_first(LANES), range, zeros, q + i);
-    if (i < p->k) is_nan |= vector_in_steps(x + i, vec_first(p->k - i), range, zeros, q + i);
+    for (; i + BYTES <= p->k; i += BYTES) is_nan |= vectors_in_steps(x + i, ~(__mmask64)0, inverse, zero, q + i);
+    if (i < p->k) {
+        const __mmask64 left = ~(__mmask64)0 >> (BYTES - (p->k - i));
+        is_nan |= vectors_in_steps(x + i, left, inverse, zero, q + i);
+    }
     return is_nan != 0;
 }
 #endif
