@@ -126,10 +126,11 @@ ONE_LOOP = ["-fno-split-loops"]
 # Intel's processors from Skylake to Cascade Lake run a branch that lies across 32 bytes, or ends there, and what is
 # beside it, without their cache of decoded instructions: loops of products would take up to 1.3 times as long.
 UNBROKEN = ["-Wa,-mbranches-within-32B-boundaries"]
-# Under sanitizers, too, loops over the sums of a tile are written out: else the sums lie in memory, each is looked at
-# each time, and that takes 13 times as long. That no local lives on behind its block, the compiler looks at instead.
-UNROLLED = ["-O2", "--param=asan-instrumentation-with-call-threshold=1000000", "-fno-sanitize-address-use-after-scope"]
-UNROLLED += ["-Werror=dangling-pointer"]
+# Under sanitizers, too, loops over the sums of a tile are written out, and what they look at is looked at in line: else
+# a tile takes 13 times as long.
+UNROLLED = ["-O2", "--param=asan-instrumentation-with-call-threshold=1000000"]
+# Numbers of tiles would lie in memory if they were looked at behind the end of their block: the compiler does that.
+OF_TILES = ["-fno-sanitize-address-use-after-scope", "-Werror=dangling-pointer"]
 OF_FAMILIES = {
     "losses": [*FEW_COPIES, *ONE_LOOP],
     "activations": FEW_COPIES,
@@ -208,7 +209,7 @@ def extensions():
     compile_flags, link_flags = compiler_flags()
     layout = crc32(b"".join(Path("src", name).read_bytes() for name in LAYOUT_FILES))
 
-    def extension(name, *sources, isa_flags=(), of_c=(), macros=()):
+    def extension(name, *sources, isa_flags=(), of_c=(), of_tiles=(), macros=()):
         # What has no loops over numbers is small rather than unrolled; what runs at every step is as fast with -O2.
         small = [*SMALL[name], *UNALIGNED] if name in SMALL and "-O3" in compile_flags else []
         made = Extension(
@@ -219,7 +220,8 @@ def extensions():
             extra_compile_args=[*compile_flags, *small, *isa_flags],
             extra_link_args=link_flags,
         )
-        made.flags_of_c = of_c
+        own = {source: of_tiles if source.stem.endswith("tile") else () for source in sources[1:]}
+        made.flags_of_c = {source.as_posix(): [*of_c, *flags] for source, flags in own.items()}
         return made
 
     for family, (_, c_sources) in FAMILIES.items():
@@ -233,7 +235,8 @@ def extensions():
                 own = [*own, *ALIGNED] if family == "dense" and not is_small else [*own, *UNALIGNED]
                 own = own if sys.platform != "win32" else []
                 of_c = UNROLLED if SANITIZE else UNBROKEN if isa_flags and not is_small else []
-                yield extension(name, *sources, isa_flags=[*isa_flags, *own], of_c=of_c, macros=macros)
+                flags = {"isa_flags": [*isa_flags, *own], "of_c": of_c, "of_tiles": OF_TILES if SANITIZE else []}
+                yield extension(name, *sources, macros=macros, **flags)
     for module in MODULES:
         yield extension(Path(module).stem, Path("src", module))
     yield extension(SHARED, stub(f"{SHARED}.pyx"))

@@ -501,6 +501,12 @@ DEFECTS = (
     ),
     ("tape/regions.pxi", "n_threads) + «n_threads + 3 ⇒ 3»)", f"{REGIONS}a_tape_of_sums", "heap-buffer-overflow"),
     ("kernels/sum_blocks.pxi", "calloc(«count + 1 ⇒ 1», sizeof(double)", ROW_SUMS, "heap-buffer-overflow"),
+    # in C of products, which has flags of its own
+    (
+        "gemm/products.c", "«l < columns ⇒ l <= columns»; l++) c[l] = real_fma(",
+        f"{SUMS}products_are_chains_of_blocks[1025-float32]", "heap-buffer-overflow",
+    ),
+    ("gemm/int8_tile.c", "«p > 0 ⇒ p >= 0»; p--, q += INT8_GROUP", INT8, "heap-buffer-overflow"),
 )  # fmt: skip
 
 CHANGE = re.compile(r"(.*)«(.+) ⇒ (.+)»(.*)", re.DOTALL)

@@ -169,7 +169,7 @@ def remove_others(modules):
 class CachedBuild(build_ext):
     """Build all modules at the same time. The first source of each is one that `translate` makes C of.
 
-    An extension may have `flags_of_c`, for all its other sources.
+    An extension has `flags_of_c`: by the path of each of its other sources, the flags of that one.
     """
 
     def build_extensions(self):
@@ -193,13 +193,14 @@ class CachedBuild(build_ext):
         """Queue all jobs. A job waits for jobs before it only, so there is always one that can go on."""
         self.include_flags = [f"-I{folder}" for folder in self.compiler.include_dirs]
         self.identity = identify([*self.compiler.compiler_so, *self.include_flags])
-        of_c = {flag for ext in self.extensions for flag in ext.flags_of_c}
+        of_c = {flag for ext in self.extensions for flags in ext.flags_of_c.values() for flag in flags}
         of_all = {flag for ext in self.extensions for flag in ext.extra_compile_args}
         is_clang = b"clang" in self.identity  # the flags are those of GCC; an assembler may be older than it
         unknown = unknown_to(self.compiler.compiler_so, of_c | of_all if is_clang else of_c)
         for ext in self.extensions:
             ext.extra_compile_args = [flag for flag in ext.extra_compile_args if flag not in unknown]
-            ext.flags_of_c = [flag for flag in ext.flags_of_c if flag not in unknown]
+            for flags in ext.flags_of_c.values():
+                flags[:] = [flag for flag in flags if flag not in unknown]
         sources = dict.fromkeys(ext.sources[0] for ext in self.extensions)
         c_files = {source: pool.submit(self.translate, source) for source in sources}
         objects = [
@@ -218,7 +219,7 @@ class CachedBuild(build_ext):
         c_file = translated.result() if translated else source
         macros = [f"-D{macro}={value}" for macro, value in (*self.compiler.macros, *ext.define_macros)]
         folders = [*(f"-I{folder}" for folder in ext.include_dirs), *self.include_flags]
-        own = [] if translated else ext.flags_of_c
+        own = ext.flags_of_c.get(source, ())
         command = [*self.compiler.compiler_so, *macros, *folders, *ext.extra_compile_args, *own]
         headers = sorted(str(path) for folder in ext.include_dirs for path in Path(folder).rglob("*.h"))
         read = Read(CACHE / f"{name}-{key_of(self.identity, command, c_file, headers)}.json", self.digest)

@@ -25,18 +25,17 @@ ALWAYS_INLINE bits steps_of(real x, real inverse, real low, real high) {
 }
 
 #if VNNI_INSTRUCTION
-/* Vectors whose numbers become the bytes of one. */
-#define FOUR 4
-#define BYTES (FOUR * LANES)
+#define VECTORS 4 /* whose numbers become the bytes of one */
+#define BYTES (VECTORS * LANES)
 
 /* BYTES numbers at once, of which the first few count. Whatever is below the first step is negative as a word, and far
  * above the last one is as good as just above it: packing bounds both. Returns whether one is NaN. */
 ALWAYS_INLINE int vectors_in_steps(const real *x, __mmask64 chosen, real inverse, __m512i zero, uint8_t *q) {
     const __m512 far = _mm512_set1_ps(0x1p15f);
     const __m512i in_order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    __m512 from[FOUR];
-    __m512i whole[FOUR];
-    UNROLL for (int v = 0; v < FOUR; v++) {
+    __m512 from[VECTORS];
+    __m512i whole[VECTORS];
+    UNROLL for (int v = 0; v < VECTORS; v++) {
         from[v] = _mm512_maskz_loadu_ps((__mmask16)(chosen >> v * LANES), x + v * LANES);
         whole[v] = _mm512_cvtps_epi32(_mm512_min_ps(_mm512_mul_ps(from[v], _mm512_set1_ps(inverse)), far));
     }
