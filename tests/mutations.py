@@ -4,8 +4,9 @@
 
 Copies the project, builds all changes of MUTATIONS into one library, where the environment variable FASTNN_MUTANT says
 which of them is in force, and runs the tests that must find it for each of them (or for those whose file or text
-contains the word). Then the same for DEFECTS, errors that the sanitizers and the bounds checks are for, with the
-checked build. Exits with 1 if a mutant survives, or if a change no longer applies because the source has another text.
+contains the word), up to the one that does; without a mutant, this one must pass. Then the same for DEFECTS, errors
+that the sanitizers and the bounds checks are for, with the checked build. Exits with 1 if a mutant survives, or if a
+change no longer applies because the source has another text.
 """
 
 import os
@@ -510,6 +511,7 @@ DEFECTS = (
 )  # fmt: skip
 
 CHANGE = re.compile(r"(.*)«(.+) ⇒ (.+)»(.*)", re.DOTALL)
+RUNS = "runs "  # what stands before the node id of each test in the output
 SECONDS = 300  # for the tests of one mutant: one that never ends is found, too
 
 HEADER = """\
@@ -566,14 +568,19 @@ class OneProcessEach:
     """A plugin of pytest: collects the tests once, then runs those of each mutant in a process forked from this one."""
 
     def __init__(self, mutations, numbers, at_once=2):
-        self.mutations, self.numbers, self.at_once, self.survivors = mutations, numbers, at_once, []
+        self.mutations, self.numbers, self.at_once = mutations, numbers, at_once
+        self.survivors, self.finders = [], set()
 
     def pytest_runtestloop(self, session):
-        """Run the tests of all mutants without one first: they must pass."""
-        tests = {number: self.tests_of(session, number) for number in self.numbers}
-        everything = {item.nodeid: item for items in tests.values() for item in items}
-        none = [(0, [*everything.values()][i :: self.at_once]) for i in range(self.at_once)]
-        waiting, running = [*none, *tests.items()], {}
+        """Run the tests of each mutant up to the one that fails, then all of these without a mutant: they must pass."""
+        self.run([(number, self.tests_of(session, number)) for number in self.numbers])
+        finders = [item for item in session.items if item.nodeid in self.finders]
+        self.run([(0, finders[i :: self.at_once]) for i in range(self.at_once)])
+        return True
+
+    def run(self, waiting):
+        """Run lists of tests, each with the number of its mutant, some at once, and report how each of them ends."""
+        running = {}
         try:
             while waiting or running:
                 while waiting and len(running) < self.at_once:
@@ -588,7 +595,6 @@ class OneProcessEach:
         finally:
             for process in running:
                 os.kill(process, signal.SIGKILL)
-        return True
 
     def tests_of(self, session, number):
         beginnings = [f"tests/{test}" for test in self.mutations[number - 1][2].split("|")]
@@ -608,9 +614,10 @@ class OneProcessEach:
         for stream in (1, 2):
             os.dup2(output.fileno(), stream)
         for item, following in zip_longest(items, items[1:]):
+            print(f"{RUNS}{item.nodeid}", flush=True)
             for report in runtestprotocol(item, nextitem=following, log=False):
                 if report.failed:
-                    print(f"{item.nodeid}\n{report.longreprtext}", flush=True)
+                    print(report.longreprtext, flush=True)
                     os._exit(1)
         os._exit(0)
 
@@ -622,13 +629,16 @@ class OneProcessEach:
             print(f"{seconds:5.1f} s  no mutant: the tests pass", flush=True)
             return
         file, change, tests, *messages = self.mutations[number - 1]
-        lines = [line for line in output.splitlines() if not messages or messages[0] in line]
+        lines = output.splitlines()
+        finder = [line.removeprefix(RUNS) for line in lines if line.startswith(RUNS)][-1]
+        found = [line for line in lines if messages and messages[0] in line]
         if code == 0:
             how = f"SURVIVES {tests.replace('|', ', ')}"
-        elif messages and not lines:
+        elif messages and not found:
             how = f"SURVIVES as to its message, {messages[0]}: the tests fail with\n{output}"
         else:
-            how = f"found: {lines[0]}" if code == 1 else f"found: the process ends with {code}"
+            self.finders.add(finder)
+            how = " ".join([f"found: {finder}", *([f"ends with {code}"] if code != 1 else []), *found[:1]])
         if how.startswith("SURVIVES"):
             self.survivors.append(f"{file}: {change} {how}")
         print(f"{seconds:5.1f} s  {file}: {change}\n         {how}", flush=True)
