@@ -5,8 +5,7 @@
 Builds a copy of the project for the selected instruction set, or for those of FASTNN_BUILDS, and runs the tests there.
 Python itself is not built with the sanitizers, so their run-time library is loaded first. Tests that start processes
 of their own are left out: these measure memory, stacks and times that the sanitizers change. So are those marked
-`once`, which test no compiled code, as texts, pictures, benchmarks and checks of other packages, or only how exact
-numbers are that others compute, too, or how they are distributed.
+`once`, which test no compiled code: texts, pictures, benchmarks, checks of other packages.
 """
 
 import os

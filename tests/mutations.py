@@ -511,7 +511,7 @@ DEFECTS = (
 )  # fmt: skip
 
 CHANGE = re.compile(r"(.*)«(.+) ⇒ (.+)»(.*)", re.DOTALL)
-RUNS = "runs "  # what stands before the node id of each test in the output
+RUNS = "=== runs "  # what stands before the node id of each test in the output
 SECONDS = 300  # for the tests of one mutant: one that never ends is found, too
 
 HEADER = """\
@@ -575,6 +575,8 @@ class OneProcessEach:
         """Run the tests of each mutant up to the one that fails, then all of these without a mutant: they must pass."""
         self.run([(number, self.tests_of(session, number)) for number in self.numbers])
         finders = [item for item in session.items if item.nodeid in self.finders]
+        if len(finders) != len(self.finders):
+            pytest.exit(f"of {', '.join(sorted(self.finders))}, only {len(finders)} are tests", returncode=2)
         self.run([(0, finders[i :: self.at_once]) for i in range(self.at_once)])
         return True
 

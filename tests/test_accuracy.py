@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 from cases import DTYPES, SELU_SLOPE, kernel, unset
 
-pytestmark = pytest.mark.once
-
 MAX_SUBNORMALS = 2  # units of the smallest subnormal number, where the result is one
 PRECISION = 160  # bits
 CHUNK = 1 << 16  # numbers, which stay in a cache

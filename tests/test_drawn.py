@@ -24,7 +24,6 @@ def normal(rows, n, seed=1.0, count=0.0, dtype="float64"):
     return y
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(("seed", "count"), [(1.0, 0.0), (2.0**53 - 1, 12345.0)])
 def test_normal_numbers_are_distributed_so(seed, count):
     """Moments within 4.5 standard deviations of what 4 million draws have, quantiles and tails by SciPy's."""
@@ -70,7 +69,6 @@ def test_both_dtypes_draw_the_same_numbers():
         assert np.max(np.abs(got - exact) / np.abs(exact)) <= 4 * np.finfo(dtype).eps
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("rate", [0.0, 0.05, 0.3, 0.7])
 def test_alpha_dropout_keeps_mean_and_variance_behind_selu(rate):
     """The same as before it, to 0.02 and 0.06; of normal numbers 0 and 1, within 4.5 deviations of 2 million."""

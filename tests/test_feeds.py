@@ -302,7 +302,6 @@ def test_columns_have_names_and_an_order(folder):
     assert several.n_in == COLUMNS
 
 
-@pytest.mark.once
 def test_large_maps_and_sparse_rows_are_read_by_blocks(tmp_path, monkeypatch):
     """By `fit` itself: with less memory than all rows take."""
     from fastnn.feeds import found

@@ -288,7 +288,6 @@ def changed_settings():
         yield name, make, "accumulate", 2
 
 
-@pytest.mark.once
 def test_what_an_optimizer_remembers_may_be_of_other_settings_than_now():
     """Set since its last step, or before it: then it remembers more than it needs."""
     seen = set()

@@ -233,7 +233,6 @@ def use(layer=None, penalties=(), constraints=(), loss="mse", **options):
             part.no_such_name  # noqa: B018
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(
     "i", range(len(parts_of_a_trial(None))), ids=[kind.__name__ for kind in parts_of_a_trial(None)]
 )
