@@ -3,9 +3,11 @@
 
 cdef enum:
     SURE = 300000               # nanoseconds: who gains so many is not tried
-    TRIED = 12                  # replays of each way
+    TRIED = 12                  # replays of each way,
+    FEW = 3                     # or by one thread so many, if these show that it takes far longer
     LEAST_BETWEEN = 1000        # replays between two trials
 
+cdef double FAR_LONGER = 1.25
 cdef double WAKING = 3e-4       # seconds, of threads that sleep
 cdef double BETWEEN = 0.1       # seconds between two trials, at least
 
@@ -40,7 +42,7 @@ cdef int play_arranged(Tape tape, Player *player) noexcept nogil:
         elapsed = seconds() - began
         trial.least_alone = elapsed if trial.one < 2 else min(elapsed, trial.least_alone)
         trial.one += 1
-    if trial.one == TRIED:
+    if trial.one == TRIED or (trial.one >= FEW and trial.least_alone > FAR_LONGER * trial.least_shared):
         trial.alone = trial.least_alone < trial.least_shared
         trial.left = max(<Py_ssize_t> (BETWEEN / max(trial.least_alone, 1e-9)), <Py_ssize_t> LEAST_BETWEEN)
         trial.shared = trial.one = 0
