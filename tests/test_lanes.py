@@ -154,7 +154,7 @@ def test_each_may_have_data_of_its_own_and_a_state_from_before(taken):
         rows = rng.permutation(150)[:90]
         given.append({"x": X[rows], "y": NUMBERS[rows]})
     together, alone = nets(8, *layers_of("relu", 2)), nets(8, *layers_of("relu", 2))
-    for epochs in (20, 18):
+    for epochs in (20, 40):
         histories = fit_many(together, X, NUMBERS, "mse", "adam", epochs, each=given, n_threads=1)
         expected = [net.fit(**own, loss="mse", epochs=epochs) for net, own in zip(alone, given, strict=True)]
         assert_same(together, alone, histories, expected)
@@ -165,8 +165,8 @@ def test_each_may_have_data_of_its_own_and_a_state_from_before(taken):
     assert taken == [8, 8] * IS_WIDE
     together[3].fit(X, NUMBERS, epochs=1)  # so its optimizer has counted further
     alone[3].fit(X, NUMBERS, epochs=1)
-    histories = fit_many(together, X, NUMBERS, "mse", "adam", 20, n_threads=1)
-    assert_same(together, alone, histories, [net.fit(X, NUMBERS, "mse", "adam", 20) for net in alone])
+    histories = fit_many(together, X, NUMBERS, "mse", "adam", 24, n_threads=1)
+    assert_same(together, alone, histories, [net.fit(X, NUMBERS, "mse", "adam", 24) for net in alone])
     assert taken == [8] * 3 * IS_WIDE
 
 
@@ -241,6 +241,16 @@ def test_nets_that_would_gain_nothing_are_trained_one_by_one(n, sizes, batch_siz
     assert found == [1] * (gain and IS_WIDE)
 
 
+def test_nets_that_have_trained_before_gain_nothing_in_few_steps(taken):
+    """Alone they keep what they have recorded: 5 steps in an epoch."""
+    together, alone = nets(6, *layers_of("relu", 2)), nets(6, *layers_of("relu", 2))
+    for epochs, gain in ((10, True), (23, False), (24, True)):
+        taken.clear()
+        histories = fit_many(together, X, NUMBERS, epochs=epochs, n_threads=1)
+        assert_same(together, alone, histories, [net.fit(X, NUMBERS, epochs=epochs) for net in alone])
+        assert taken == [6] * (gain and IS_WIDE)
+
+
 def test_each_may_have_an_optimizer_of_its_own(taken):
     """Rates, kinds, steps taken before: optimizers that are the same take the steps of all nets at once."""
     rules = [
@@ -257,7 +267,7 @@ def test_each_may_have_an_optimizer_of_its_own(taken):
         for net in (together[2], alone[2]):
             net.fit(X, y, loss, rules[2], epochs=1)
         each = [{"optimizer": rule} for rule in rules]
-        for epochs in (14, 11):
+        for epochs in (25, 24):
             histories = fit_many(together, X, y, loss, epochs=epochs, each=each, n_threads=1)
             expected = [net.fit(X, y, loss, rule, epochs) for net, rule in zip(alone, rules, strict=True)]
             assert_same(together, alone, histories, expected)

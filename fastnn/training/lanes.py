@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from fastnn.training.trainer import Trainer
 
 LEAST = 12  # that gain by it, beside empty lanes
-_LEAST_STEPS = 50  # that gain what it takes to record them: of other nets, recordings are kept
+_LEAST_STEPS = 50  # that gain what it takes to record them,
+_LEAST_STEPS_AGAIN = 120  # where nets have trained before: alone they keep what they have recorded
 _MOST_UNITS = 8  # of a layer: wider ones fill vectors by themselves
 _MOST_NUMBERS = 320  # rows of a batch, times units of a layer on average: more fill vectors, and here leave the cache
 _MOST_OUTPUTS = 256  # rows times columns of which losses are computed net by net: more are no faster than nets alone
@@ -68,9 +69,10 @@ def _kind_of(trainer: Trainer, x: Any, y: Any, loss: Any, optimizer: Any, **opti
         return None
     asked = FitOptions(**options, verbose=False)
     rows = min(asked.batch_size or len(x), len(x))
-    steps = -(-len(x) // rows) * (_LEAST_STEPS if asked.epochs is None else asked.epochs)
+    least = _LEAST_STEPS_AGAIN if trainer.has_trained else _LEAST_STEPS
+    steps = -(-len(x) // rows) * (least if asked.epochs is None else asked.epochs)
     widths = [x.shape[1], *(layer.units for layer in row if isinstance(layer, Dense))]
-    if not asked.is_plain or steps < _LEAST_STEPS or rows * sum(widths) > _MOST_NUMBERS * len(widths):
+    if not asked.is_plain or steps < least or rows * sum(widths) > _MOST_NUMBERS * len(widths):
         return None
     chosen, rule = trainer.choose_loss(loss), trainer.choose_optimizer(optimizer)
     if not (_is_kernels(chosen) and is_ours(type(rule)) and rule.is_elementwise):

@@ -362,6 +362,11 @@ class Trainer:
             raise found from None
 
     @property
+    def has_trained(self) -> bool:
+        """Whether it keeps what it has made ready for steps."""
+        return self._training is not None
+
+    @property
     def order(self) -> int:
         """The seed of the order of rows in the next fit."""
         return (self.seed * _SEEDS_APART + int(self.state.fits[0])) % 2**64
