@@ -51,6 +51,7 @@ CALLS = "test_calls.py::test_"
 REGIONS = "test_regions.py::test_"
 NARROW = "test_narrow.py::test_"
 BLOCKS = "test_loss_bits.py::test_a_loss_of_thousands"
+SHARED_LOSS = "test_loss_bits.py::test_a_loss_has_the_bits"
 ROW_SUMS = "test_row_sums.py::test_sums_are"
 CHAINS = "test_row_sums.py::test_embeddings_add"
 LANES = "test_lanes.py::test_"
@@ -194,6 +195,11 @@ MUTATIONS = (
     ("kernels/loss_blocks.pxi", "[b.rows] = «end - begin ⇒ call.rows - begin»", BLOCKS),
     ("kernels/loss_blocks.pxi", "(call.sums + «i * call.sum_bytes ⇒ 0»)", BLOCKS),
     ("kernels/loss_blocks.pxi", "if «begin < end ⇒ end == 0»:", BLOCKS),
+    ("kernels/loss_blocks.pxi", "[b.own] = own + «begin ⇒ 0» * b.own_bytes", SHARED_LOSS),
+    ("kernels/losses.pxi", "= sum_of_losses / («1 if s.total else call.rows ⇒ call.rows»)", SHARED_LOSS),
+    ("kernels/losses.pxi", "call.rows, n, «of_rows ⇒ n < 0», s.total != 0)", SHARED_LOSS),
+    ("math/losses.h", "if (s.own) memcpy(s.own + «p.begin ⇒ 0», p.losses", SHARED_LOSS),
+    ("math/losses.h", "for (ptrdiff_t at = 0; at < size; at += «PIECE ⇒ PIECE / 2»)", SHARED_LOSS),
     ("kernels/arguments.pxi", "f.size[0] > «SUM_ROWS ⇒ 2 * SUM_ROWS»:", ROW_SUMS),
     ("kernels/sum_blocks.pxi", "[b.sizes] = «n ⇒ sizes[0] - at»", ROW_SUMS),
     ("kernels/sum_blocks.pxi", "call.payload[a.word] + «at ⇒ 0» * step", ROW_SUMS),
@@ -231,7 +237,11 @@ MUTATIONS = (
     ("tape/regions.pxi", "and («a.written or b.written ⇒ a.written»)", f"{REGIONS}any_order"),
     ("tape/regions.pxi", "(rows == 0 or r.of_row == 0 or «r.low != s.low ⇒ False» or (", f"{REGIONS}any_order"),
     ("tape/regions.pxi", ") or not «all_independent(a, a.behind, a.n_behind, i, 0) ⇒ True»:", f"{REGIONS}any_order"),
-    ("tape/regions.pxi", "if i > 0 and «a.calls[i].updates ⇒ 0» and not", f"{REGIONS}an_update_waits"),
+    ("tape/regions.pxi", "if «call.updates ⇒ 0» and (a.n_behind > 0", f"{REGIONS}an_update_waits"),
+    ("tape/regions.pxi", "if call.updates and («a.n_behind ⇒ 0» > 0 or not", f"{REGIONS}a_guard_between"),
+    ("tape/regions.pxi", "(call.updates and («is_guarded ⇒ n < 0» or not a.updating))", f"{REGIONS}a_guard_between"),
+    ("tape/regions.pxi", "(call.updates and (is_guarded or not «a.updating ⇒ n > 0»))", f"{REGIONS}an_update_waits"),
+    ("tape/regions.pxi", "a.sums[«first + n_sums ⇒ first»]\n            n_sums", f"{REGIONS}any_order"),
     ("tape/regions.pxi", "of_rows, begin * units, end * «units ⇒ 1»)", f"{REGIONS}any_order"),
     ("tape/regions.pxi", "room / of_part + 0.5), «0 ⇒ -parts»)", f"{REGIONS}every_unit"),
     (

@@ -87,10 +87,39 @@ def test_every_loss_trains_to_the_same_bits_eagerly_recorded_and_on_threads(dtyp
                 assert same_bits(others, params), f"{make()}, {n_threads} threads"
 
 
+SINGLE = [case for case in CASES if "each" in case.outputs and "value" in case.outputs]
+
+# What looks at several numbers of a row, in bodies that keep no single losses in double
+ALONE = {"gaussian_nll", "multi_margin", "cosine_similarity", "quantiles"}
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(
-    "case", [case for case in CASES if "each" in case.outputs and "value" in case.outputs], ids=str
-)
+@pytest.mark.parametrize("rows", [15, 16, 37, 1500])
+@pytest.mark.parametrize("case", SINGLE, ids=str)
+def test_a_loss_has_the_bits_of_the_whole_where_threads_share_its_rows(case, rows, dtype):
+    """Beside what else these go through: single losses are kept, and added in the order of the whole."""
+    dtype = np.dtype(dtype).type
+    weighted = case.make(rows, 3, dtype, np.random.default_rng(0))
+    del weighted["each"]
+    for arguments in (weighted, {**weighted, "weight": None}, {**weighted, "total": True}):
+        run, tape = kernel(case.op, dtype), Tape()
+        run(**arguments)
+        expected = [arguments[name].copy() for name in ("dy", "value")]
+        kernel("identity_forward", dtype)(arguments["y"].copy(), arguments["y"], tape)
+        run(**arguments, tape=tape)
+        for n_threads in (1, 2, 3, 5):
+            arguments["dy"][...], arguments["value"][...] = 0, 0
+            with Team(n_threads, divide_all=True) as team:
+                is_shared = n_threads > 1 and rows >= 16 and case.op not in ALONE
+                first = tape.tasks(team)[0] if n_threads > 1 else [[]]
+                assert any(call == 1 for call, *_ in first[0]) == is_shared
+                tape.replay(team=team)
+            assert same_bits(arguments["dy"], expected[0])
+            np.testing.assert_array_equal(arguments["value"], expected[1])  # NaN of either sign, without weights of 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", SINGLE, ids=str)
 def test_a_loss_of_thousands_of_rows_is_the_sum_of_those_of_blocks(case, dtype):
     """The gradient has the bits of the whole, which is computed where single losses are wanted."""
     dtype = np.dtype(dtype).type

@@ -12,9 +12,9 @@ from fastnn._core.team import Team
 from fastnn.kernels import Rows
 
 
-def tape_of(net, x, t, rows=64, guarded=False):
-    """The step of a fit, with Adam; perhaps with a guard of the gradients before the update."""
-    training, (x, t, *_) = net._trainer.ready(x, t, None, "cross_entropy", Adam())
+def tape_of(net, x, t, rows=64, guarded=False, optimizer=Adam):
+    """The step of a fit; perhaps with a guard of the gradients before the update."""
+    training, (x, t, *_) = net._trainer.ready(x, t, None, "cross_entropy", optimizer())
 
     def step(batch, tape):
         training.step(batch, tape, guarded)
@@ -56,16 +56,13 @@ def two():
         yield team
 
 
-def test_a_step_waits_four_times(two):
-    """Forward by rows, dx by rows, dw of all layers, the update; the loss and what counts stand between them."""
-    tape = tape_of(classifier((54, 128, 128, 7)), *data(54, 7))
-    shapes = shapes_of(tape.tasks(two))
-    assert [shape for shape in shapes if shape != "alone"] == [
-        ("rows", 3, 2),
-        ("rows", 2, 2),
-        ("parts", 3, 2),
-        ("units", 1, 2),
-    ]
+def test_a_step_waits_twice_and_for_an_update_apart_once_more(two):
+    """Forward, loss and dx by rows; dw of all layers, as SGD changes them; what adds, guards and counts is of one."""
+    net, given = classifier((54, 128, 128, 7)), data(54, 7)
+    rows, added, guarded = ("rows", 6, 2), ("parts", 1, 1), ("units", 1, 1)
+    assert shapes_of(tape_of(net, *given, optimizer=SGD).tasks(two)) == [rows, added, guarded, ("units", 3, 2)]
+    shapes = shapes_of(tape_of(net, *given).tasks(two))
+    assert shapes == [rows, added, ("units", 4, 2), "alone", ("units", 1, 2)]  # the guard of the loss beside dw
 
 
 def test_chunks_are_as_long_as_each_other_and_hold_every_unit_once(two):
@@ -79,9 +76,10 @@ def test_chunks_are_as_long_as_each_other_and_hold_every_unit_once(two):
         for parts in units.values():
             assert parts[0][0] == 0
             assert all(before[1] == after[0] < after[1] for before, after in pairwise(parts))
-    rows, alone_1, alone_2, dx, _, count, update = tape.tasks(two)
-    assert {item[2:] for chunk in rows + dx for item in chunk} == {(0, 32), (32, 64)}
-    assert all(isinstance(call, int) for call in (alone_1, alone_2, count))
+    rows, added, _, count, update = tape.tasks(two)
+    assert {item[2:] for chunk in rows for item in chunk} == {(0, 32), (32, 64)}
+    assert added == [[(rows[0][3][0], "parts", 0, 1)]]  # the losses
+    assert isinstance(count, int)
     n = [sum(end - begin for *_, begin, end in chunk) for chunk in update]
     assert sum(n) == 54 * 128 + 128 + 128 * 128 + 128 + 128 * 7 + 7
     assert 0.4 < n[0] / sum(n) < 0.6
@@ -102,8 +100,7 @@ def test_thousands_of_rows_go_through_a_step_in_blocks(n_threads):
     tape = tape_of(classifier((4, 32, 16, 4)), *data(4, 4, 10000), rows=10000)
     with Team(n_threads) as team:
         shapes = shapes_of(tape.tasks(team))
-    assert shapes[:3] == [("rows", 4, 10), ("parts", 1, 1), "alone"]  # with the loss, whose guard stands behind it
-    assert shapes[3:5] == [("rows", 5, 10), ("parts", 3, 1)]
+    assert shapes[:3] == [("rows", 9, 10), ("parts", 4, 1), ("units", 1, 1)]  # all but the guard, and the update
 
 
 def test_a_loss_is_no_reason_for_blocks():
@@ -141,20 +138,23 @@ def test_blocks_of_rows_give_the_bits_of_whole_products(dtype, options, shuffle)
 @pytest.mark.parametrize(
     ("net", "rows", "shapes"),
     [
-        (lambda: Model([Dense(64, "relu"), BatchNorm(), Dense(64, "relu"), Dense(7, "softmax")], seed=0), 128, 2),
-        (lambda: Model([Dense(700, "relu"), Dense(700, "relu"), Dense(7, "softmax")], seed=0), 8, 0),
+        (
+            lambda: Model([Dense(64, "relu"), BatchNorm(), Dense(64, "relu"), Dense(7, "softmax")], seed=0),
+            128,
+            [("rows", 5, 2)],  # behind the norm, and back to it
+        ),
+        (lambda: Model([Dense(700, "relu"), Dense(700, "relu"), Dense(7, "softmax")], seed=0), 8, []),
     ],
     ids=["all rows are needed in between", "wide weights, few rows"],
 )
 def test_regions_of_rows_end_where_they_have_to(two, net, rows, shapes):
     tape = tape_of(net(), *data(54, 7), rows=rows)
-    found = [shape for shape in shapes_of(tape.tasks(two)) if shape[0] == "rows"]
-    assert len(found) == shapes
+    assert [shape for shape in shapes_of(tape.tasks(two)) if shape[0] == "rows"] == shapes
 
 
 def test_small_steps_are_not_shared_out(two):
     """A core would have to give up the parameters that it has read, line by line."""
-    tape = tape_of(classifier((20, 64, 64, 2)), *data(20, 2), rows=32)
+    tape = tape_of(classifier((20, 64, 64, 2)), *data(20, 2), rows=24)
     assert tape.chunks == 0
     assert tape.tasks(two) == list(range(len(tape)))
     larger = tape_of(classifier((64, 64, 64, 10)), *data(64, 10), rows=64)
@@ -173,8 +173,9 @@ def random_tape(rng, k, rows, n):
     b, db = np.zeros(n, np.float32), np.zeros(n, np.float32)
     moments, halves = [np.zeros(n * n, np.float32) for _ in range(2)], [array[: rows // 2] for array in arrays]
     among, index = rng.normal(size=(2 * rows, n)).astype(np.float32), rng.permutation(2 * rows)[:rows]
-    value, weight, labels = np.zeros(1), rng.random((rows, 1)).astype(np.float32), rng.integers(0, n, rows)
-    everything = [*arrays, w, dw, b, db, *moments, value]
+    values, weight, labels = np.zeros((2, 1)), rng.random((rows, 1)).astype(np.float32), rng.integers(0, n, rows)
+    slopes = np.zeros((n, n), np.float32)
+    everything = [*arrays, w, dw, b, db, *moments, slopes, values]
     tape = Tape()
 
     def some(of, count):
@@ -214,6 +215,7 @@ def random_tape(rng, k, rows, n):
         y, t, dy = some(arrays, 3)
         name = rng.choice(["mse", "hinge", "binary_cross_entropy_from_logits", "cross_entropy_labels_from_logits"])
         of_rows = weight if rng.random() < 0.5 else None
+        value = some(values, 1)[0]
         getattr(k, name)(y, labels if "labels" in name else t, of_rows, dy, value, tape=tape)
 
     makes = [
@@ -231,6 +233,7 @@ def random_tape(rng, k, rows, n):
         adam,
         lambda: k.softmax_forward(*some(arrays, 2), tape),
         lambda: k.tanh_backward(*some(arrays, 3), tape),
+        lambda: k.tanh_forward(dw, slopes, tape),
     ]
     for make in rng.choice(len(makes), 14):
         makes[make]()
@@ -315,14 +318,56 @@ def test_a_tape_of_sums_alone_has_room_for_all_that_adds_them_up(n_threads):
 
 
 @pytest.mark.parametrize("divide_all", [False, True])
-def test_an_update_waits_for_the_guard_before_it(divide_all):
+@pytest.mark.parametrize("by_rows", [False, True], ids=["dense", "vector"])
+def test_a_guard_between_updates_lets_those_before_it_run(by_rows, divide_all):
+    k, rng, tape, value = kernels.float32, np.random.default_rng(0), Tape(), np.array([np.nan])
+    x, dy = rng.normal(size=(64, 300)).astype(np.float32), rng.normal(size=(64, 300)).astype(np.float32)
+    weights = [np.zeros((300, 300), np.float32) for _ in range(4)]
+    for i, w in enumerate(weights):
+        if i == 2:
+            kernels.guard(value, tape)
+        if by_rows:
+            k.sgd(w.reshape(-1), np.tile(dy, (5, 1))[:300].reshape(-1), None, 0.1, tape=tape)
+        else:
+            k.dense_sgd(x, w, None, dy, 0.1, tape=tape)
+    with Team(3, divide_all) as team, pytest.raises(FloatingPointError):
+        tape.replay(team=team)
+    assert [bool(w.any()) for w in weights] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("optimizer", [SGD, Adam])
+@pytest.mark.parametrize("divide_all", [False, True])
+def test_no_update_comes_before_the_guard_of_the_loss(optimizer, divide_all):
+    """Others run while it waits for the losses of all rows; one that is NaN lets none be changed."""
+    net = Model([Dense(128, "relu"), BatchNorm(), Dense(64), BatchNorm(), Dense(7, "softmax")], seed=0)
+    x, t = data(54, 7)
+    tape = tape_of(net, x, t, optimizer=optimizer)  # of 64 rows, as the second norm has columns
+    training = net._trainer._training
+    _, _, *kept = training.changing()  # but for gradients
+    kept, before = [net.params, *kept], [array.copy() for array in (net.params, *kept)]
+    training.plan(64, t, 0, False).batch.work.activations[0][40, 3] = np.nan
+    for n_threads in (2, 3):
+        with Team(n_threads, divide_all) as team:
+            for _ in range(20):
+                with pytest.raises(FloatingPointError):
+                    tape.replay(team=team)
+    assert all(same_bits(array, other) for array, other in zip(kept, before, strict=True))
+
+
+@pytest.mark.parametrize("divide_all", [False, True])
+@pytest.mark.parametrize("update", ["adam", "dense_sgd"])
+def test_an_update_waits_for_the_guard_before_it(update, divide_all):
     """Which is shared out itself, and reads what the update reads, so that they could run as one."""
     k, n = kernels.float32, 50000
     w, dw, m, v = (np.full(n, 0.5, np.float32) for _ in range(4))
     dw[[3, n - 5]] = np.nan
     tape = Tape()
     k.guard_numbers(dw, tape)
-    k.adam(w, dw, m, v, 1e-2, 3.0, tape=tape)
+    if update == "adam":
+        k.adam(w, dw, m, v, 1e-2, 3.0, tape=tape)
+    else:
+        x, dy = np.ones((64, 200), np.float32), np.ones((64, 250), np.float32)
+        k.dense_sgd(x, w.reshape(200, 250), None, dy, 0.1, tape=tape)
     for n_threads in (2, 3, 4):
         with Team(n_threads, divide_all) as team:
             for _ in range(20):

@@ -310,7 +310,8 @@ cdef inline int finish(Kernel k, Frame *f) except -1:
     if nanoseconds > 0:
         call_divide(call, nanoseconds)
     call.of_rows = call.of_parts = NULL
-    call.block, call.joint, call.both = 0, NULL, NULL
+    call.block, call.add, call.guards = 0, NULL, 0
+    call.joint, call.both = NULL, NULL
     if k.units >= 0 and k.prepare is NULL:
         call.of_rows, call.rows = call.of_parts, call.parts = k.body, call.units
     if k.prepare is not NULL:

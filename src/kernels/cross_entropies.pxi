@@ -38,6 +38,7 @@ cdef struct BinaryLoss:
     Py_ssize_t rows, n, m, k
     const void *loop
     Py_ssize_t parts
+    void *own
 
 cdef extern from *:
     """
@@ -57,8 +58,11 @@ cdef Py_ssize_t check_positive(str kernel, Call *call) except -1:
         return refuse(kernel, "positive has shape ({},), expected (1,) or ({},)", s.k, s.n)
     if s.weight is not NULL:
         check_numbers_or_rows(kernel, s.rows, s.m, s.n)
-    s.parts = s.rows
-    divide_loss(call, &s.rows, sizeof(real), s.n * <Py_ssize_t> sizeof(real), s.m)
+    s.parts, s.own = s.rows, NULL
+    divide_loss(
+        call, &s.rows, sizeof(real), s.n * <Py_ssize_t> sizeof(real), s.m, &s.own, s.n * <Py_ssize_t> sizeof(real),
+        add_numbers,
+    )
     return 1
 
 cdef str SMOOTHING = "smoothing: cell = 0.0 >= 0 <= 1"
@@ -168,6 +172,7 @@ cdef int cross_entropy_from_logits_body(const Call *call, Py_ssize_t begin, Py_s
     cdef bint of_numbers = s.weight is not NULL and s.m > 1
     cdef const real *weight = NULL
     cdef const real *weight_of_rows = NULL
+    cdef double *own = <double *> s.own
     cdef Py_ssize_t most = BLOCK_SIZE if of_numbers or smoothing != 0 else s.n      # for the buffer of targets
     cdef Block block, part
     cdef Py_ssize_t i, row = 0, at, start
@@ -203,6 +208,8 @@ cdef int cross_entropy_from_logits_body(const Call *call, Py_ssize_t begin, Py_s
             loss = losses[i] + t_total[i] * <double> log_total[i]
             loss = weight_of(weight_of_rows, s.rows, row + i) * loss if row_counts(s, row + i) else 0
             sum_of_losses += loss
+            if own is not NULL:
+                own[row + i] = loss
             if s.each is not NULL:
                 s.each[row + i] = <real> loss
         if s.dy is not NULL:
@@ -230,7 +237,7 @@ cdef int cross_entropy_from_logits_body(const Call *call, Py_ssize_t begin, Py_s
 
 summed_loss(
     "cross_entropy_from_logits", "The mean over rows of -sum_j t_j log(softmax(y)_j), without overflow or log(0).",
-    cross_entropy_from_logits_body, SMOOTHING,
+    cross_entropy_from_logits_body, SMOOTHING, "b: absent", check_weights_of_doubles,
 )
 
 
@@ -270,6 +277,8 @@ cdef int cross_entropy_labels_body(const Call *call, Py_ssize_t begin, Py_ssize_
             if s.dy is not NULL:
                 dy[i, t[i]] += <real> (-weight / parts * (1 - smoothing)) / p
         sum_of_losses += loss
+        if s.own is not NULL:
+            s.own[i] = loss
         if s.each is not NULL:
             s.each[i] = <real> loss
     s.value[0] = sum_of_losses / parts if s.rows > 0 else 0
@@ -317,6 +326,8 @@ cdef int cross_entropy_labels_from_logits_body(const Call *call, Py_ssize_t begi
                 factor[i] = <real> (weight / parts)
         for i in range(block.rows):
             sum_of_losses += losses[i]
+        if s.own is not NULL:
+            memcpy(s.own + row, losses, block.rows * sizeof(double))
         if s.each is not NULL:
             for i in range(block.rows):
                 s.each[row + i] = <real> losses[i]

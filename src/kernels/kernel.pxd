@@ -39,8 +39,31 @@ cdef int check_rows(
     str kernel, const int64_t *index, const int64_t *cursor, Py_ssize_t rows, Py_ssize_t n_index, Py_ssize_t n
 ) except -1
 cdef int check_columns(str kernel, const int64_t *index, Py_ssize_t m, Py_ssize_t n) except -1
+# What the payload of any loss begins with
+cdef struct AnyLoss:
+    char *y
+    char *t
+    char *weight
+    char *dy
+    double *value
+    const double *a
+    const double *b
+    char *each
+    size_t total
+
+# In the last words of the payload, wherever the struct of a family ends
+cdef struct LossBlocks:
+    Py_ssize_t rows                         # the word of the size, which that of the columns follows
+    Py_ssize_t y_bytes, t_bytes, w_bytes    # of a row
+    Py_ssize_t own, own_bytes               # the word of where losses are wanted before they are added; of a row
+    Body whole                              # computes a block, or all of it
+
+cdef inline LossBlocks *blocks_of(const Call *call) noexcept nogil:
+    return <LossBlocks *> (<char *> call.payload + sizeof(call.payload) - sizeof(LossBlocks))
+
 cdef int divide_loss(
-    Call *call, const Py_ssize_t *rows, Py_ssize_t item_bytes, Py_ssize_t t_bytes, Py_ssize_t m
+    Call *call, const Py_ssize_t *rows, Py_ssize_t item_bytes, Py_ssize_t t_bytes, Py_ssize_t m,
+    void *own, Py_ssize_t own_bytes, Body add
 ) except -1
 cdef int check_numbers_or_rows(str kernel, Py_ssize_t rows, Py_ssize_t m, Py_ssize_t n) except -1
 

@@ -77,10 +77,14 @@ cdef struct Guard:
 cdef int guard_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     return 0 if isfinite((<const Guard *> call.payload).value[0]) else CALL_NOT_FINITE
 
+cdef Py_ssize_t prepare_guard(str kernel, Call *call) except -1:
+    call.guards = 1
+    return 1
+
 guard = declare(__name__, sizeof(double), """guard(value: in float64 (1))
 
     Stop where ``value[0]`` is NaN or infinite: a diverged loss must not reach the parameters.
-    """, guard_body, sizeof(Guard))
+    """, guard_body, sizeof(Guard), prepare_guard)
 
 
 # What is chosen at import, by the instruction set and the processor.

@@ -12,6 +12,9 @@ cdef extern from "math/losses.h":
     ctypedef struct LossRun:
         pass
     void map_loss(const LossRun *r, LossFormula f, LossFormula g) noexcept nogil
+    double value_of_losses(
+        const real *losses, Py_ssize_t rows, Py_ssize_t n, bint of_rows, bint is_sum
+    ) noexcept nogil
 
 ctypedef void (*LossLoop)(const LossRun *r) noexcept nogil
 
@@ -26,6 +29,7 @@ cdef struct TargetLoss:
     Py_ssize_t rows, n, m
     LossLoop loop               # of those that have one
     Py_ssize_t parts            # rows of the whole, where these are a block
+    void *own                   # the losses that are added: numbers, or of each row in double; or NULL
 
 # The loss that is the mean, over all numbers or over rows, of the sum of f(y, t, a, b) over all numbers; its gradient
 # is g(y, t, a, b).
@@ -34,7 +38,7 @@ cdef extern from *:
     #define LOSS_OF(s)                                                                                   \\
         .y = (s)->y, .t = (s)->t, .weight = (s)->weight, .dy = (s)->dy, .each = (s)->each,               \\
         .value = (s)->value, .rows = (s)->rows, .n = (s)->n, .m = (s)->m, .parts = (s)->parts,        \\
-        .is_sum = (s)->total != 0
+        .is_sum = (s)->total != 0, .own = (real *)(s)->own
     #define NUMBERS_OF(s) .a = (real)(s)->a[0], .b = (real)(s)->b[0]
     #define mean_over_numbers(s, f, g) reduce_loss((Loss){LOSS_OF(s), NUMBERS_OF(s)}, f, g)
     #define mean_over_rows(s, f, g) reduce_loss((Loss){LOSS_OF(s), NUMBERS_OF(s), .of_rows = 1}, f, g)
@@ -57,24 +61,65 @@ cdef int loss_of_numbers_body(const Call *call, Py_ssize_t begin, Py_ssize_t end
 cdef int loss_of_rows_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     return rows_by_loop(<const TargetLoss *> call.payload)
 
-cdef Py_ssize_t divide_target_loss(Call *call) except -1:
+# What adds the losses of rows that have been computed apart, in the order of the bodies
+cdef int add_numbers(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    return add_kept(call, begin < end, False)
+
+cdef int add_numbers_of_rows(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    return add_kept(call, begin < end, True)
+
+cdef int add_kept(const Call *call, bint is_wanted, bint of_rows) noexcept nogil:
+    cdef const AnyLoss *s = <const AnyLoss *> call.payload
+    cdef Py_ssize_t n = (<const Py_ssize_t *> call.payload)[blocks_of(call).rows + 1]
+    if is_wanted:
+        s.value[0] = value_of_losses(<const real *> call.sums, call.rows, n, of_rows, s.total != 0)
+    return 0
+
+cdef int add_rows(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const AnyLoss *s = <const AnyLoss *> call.payload
+    cdef double sum_of_losses = 0
+    cdef Py_ssize_t i
+    if begin < end:
+        for i in range(call.rows):
+            sum_of_losses += (<const double *> call.sums)[i]
+        s.value[0] = sum_of_losses / (1 if s.total else call.rows)
+    return 0
+
+
+cdef int divide_target_loss(Call *call, Body add, Py_ssize_t own_bytes) except -1:
     cdef TargetLoss *s = <TargetLoss *> call.payload
-    s.parts = s.rows
-    divide_loss(call, &s.rows, sizeof(real), s.n * <Py_ssize_t> sizeof(real), s.m)
-    return 1
+    s.parts, s.own = s.rows, NULL
+    return divide_loss(
+        call, &s.rows, sizeof(real), s.n * <Py_ssize_t> sizeof(real), s.m, &s.own, own_bytes, add
+    )
+
+cdef int check_target_weights(str kernel, const Call *call) except -1:
+    cdef const TargetLoss *s = <const TargetLoss *> call.payload
+    return check_numbers_or_rows(kernel, s.rows, s.m, s.n) if s.weight is not NULL else 0
 
 cdef Py_ssize_t check_weights(str kernel, Call *call) except -1:
-    cdef const TargetLoss *s = <const TargetLoss *> call.payload
-    if s.weight is not NULL:
-        check_numbers_or_rows(kernel, s.rows, s.m, s.n)
-    return divide_target_loss(call)
+    check_target_weights(kernel, call)
+    divide_target_loss(call, add_numbers, (<const TargetLoss *> call.payload).n * <Py_ssize_t> sizeof(real))
+    return 1
+
+cdef Py_ssize_t check_weights_of_rows(str kernel, Call *call) except -1:
+    check_target_weights(kernel, call)
+    divide_target_loss(call, add_numbers_of_rows, (<const TargetLoss *> call.payload).n * <Py_ssize_t> sizeof(real))
+    return 1
+
+# Of a body that adds losses of rows in double
+cdef Py_ssize_t check_weights_of_doubles(str kernel, Call *call) except -1:
+    check_target_weights(kernel, call)
+    divide_target_loss(call, add_rows, sizeof(double))
+    return 1
 
 # Where a row has one loss that no number of it has a share in
 cdef Py_ssize_t check_row_weights(str kernel, Call *call) except -1:
     cdef const TargetLoss *s = <const TargetLoss *> call.payload
     if s.weight is not NULL and s.m != 1:
         return refuse(kernel, "weight has shape ({0}, {1}), expected ({0}, 1): of rows", s.rows, s.m)
-    return divide_target_loss(call)
+    divide_target_loss(call, NULL, 0)
+    return 1
 
 # `of_rows`: whether a row has one loss. `more`: what follows by its name, of a body with a struct of its own.
 cdef int declare_loss(
@@ -85,15 +130,17 @@ cdef int declare_loss(
     text = f"""{name}(y: in (rows, n), t: in (rows, n), weight: in (rows, m) | None, dy: out (rows, n) | None,
         value: out float64 (1), {a}, {b}, *, each: out {each} | None = None, total: flag = False{more})\n\n{summary}"""
     # one that has no loop needs the place where it would stand
-    kernel(text, body, payload_bytes, check, <const void *> loop if loop is not NULL else <const void *> body, 1)
+    kernel(text, body, payload_bytes, check, <const void *> loop if loop is not NULL else <const void *> body, 2)
     return 0
 
 # A loss of numbers; of rows that are sums over their numbers; and of whole rows, whose numbers have no weights.
 cdef int target_loss(str name, str summary, Body body, str a="a: absent", str b="b: absent") except -1:
     return declare_loss(name, summary, body, a, b, False, "", sizeof(TargetLoss), check_weights)
 
-cdef int summed_loss(str name, str summary, Body body, str a="a: absent", str b="b: absent") except -1:
-    return declare_loss(name, summary, body, a, b, True, "", sizeof(TargetLoss), check_weights)
+cdef int summed_loss(
+    str name, str summary, Body body, str a="a: absent", str b="b: absent", Prepare check=check_weights_of_rows
+) except -1:
+    return declare_loss(name, summary, body, a, b, True, "", sizeof(TargetLoss), check)
 
 cdef int row_loss(str name, str summary, Body body, str a="a: absent", str b="b: absent") except -1:
     return declare_loss(name, summary, body, a, b, True, "", sizeof(TargetLoss), check_row_weights)
@@ -103,7 +150,9 @@ cdef int numbers_looped(str name, str summary, LossLoop loop, str a="a: absent",
     return declare_loss(name, summary, loss_of_numbers_body, a, b, False, "", sizeof(TargetLoss), check_weights, loop)
 
 cdef int rows_looped(str name, str summary, LossLoop loop, str a="a: absent", str b="b: absent") except -1:
-    return declare_loss(name, summary, loss_of_rows_body, a, b, True, "", sizeof(TargetLoss), check_weights, loop)
+    return declare_loss(
+        name, summary, loss_of_rows_body, a, b, True, "", sizeof(TargetLoss), check_weights_of_rows, loop
+    )
 
 
 # Of all losses whose targets are labels
@@ -117,12 +166,13 @@ cdef struct LabelLoss:
     Output each
     size_t total
     Py_ssize_t rows, n, parts
+    double *own
 
 cdef Py_ssize_t check_labels(str kernel, Call *call) except -1:
     cdef LabelLoss *s = <LabelLoss *> call.payload
     check_labels_of(kernel, s.t, s.weight, s.rows, s.n)
-    s.parts = s.rows
-    divide_loss(call, &s.rows, sizeof(real), sizeof(int64_t), 1)
+    s.parts, s.own = s.rows, NULL
+    divide_loss(call, &s.rows, sizeof(real), sizeof(int64_t), 1, &s.own, sizeof(double), add_rows)
     return 1
 
 cdef Py_ssize_t check_labels_of(str kernel, Labels t, Input weight, Py_ssize_t rows, Py_ssize_t n) except -1:
@@ -135,7 +185,7 @@ cdef Py_ssize_t check_labels_of(str kernel, Labels t, Input weight, Py_ssize_t r
 cdef int label_loss(str name, str summary, Body body, str a="a: absent", str b="b: absent") except -1:
     text = f"""{name}(y: in (rows, n), t: in int64 (rows), weight: in (rows, 1) | None, dy: out (rows, n) | None,
         value: out float64 (1), {a}, {b}, *, each: out (rows) | None = None, total: flag = False)\n\n{summary}"""
-    kernel(text, body, sizeof(LabelLoss), check_labels, NULL, 1)
+    kernel(text, body, sizeof(LabelLoss), check_labels, NULL, 2)
     return 0
 
 # of a row, 1 where there are none

@@ -16,6 +16,7 @@ typedef struct {
     const real *y, *t;             /* (rows, n) */
     const real *weight;            /* (rows, m), m = 1 or n; NULL: ones */
     real *dy, *each;               /* (rows, n), and so the losses, or (rows) where a row has one; or NULL */
+    real *own;                     /* (rows, n): the losses that are added, or NULL */
     double *value;
     ptrdiff_t rows, n, m;
     ptrdiff_t parts;               /* rows of the whole, where these are a block of it */
@@ -135,10 +136,19 @@ ALWAYS_INLINE int reduce(Loss s, int has_loop, void (*loop)(const LossRun *), re
             for (ptrdiff_t i = 0; i < length; i++) p.losses[i] = f(y[i], t[i], a, b);
         }
         if (has_after) after_piece(&s, &p);
+        if (s.own) memcpy(s.own + p.begin, p.losses, length * sizeof(real));
         total += sum_double(p.losses, length);
     }
     *s.value = scale * total;
     return 0;
+}
+
+/* The value of losses that are there already. */
+OUT_OF_LINE double value_of_losses(const real *losses, ptrdiff_t rows, ptrdiff_t n, int of_rows, int is_sum) {
+    const ptrdiff_t size = rows * n;
+    double total = 0;
+    for (ptrdiff_t at = 0; at < size; at += PIECE) total += sum_double(losses + at, size - at < PIECE ? size - at : PIECE);
+    return (is_sum ? 1 : 1.0 / (double)(of_rows ? rows : size)) * total;
 }
 
 ALWAYS_INLINE int reduce_loss(Loss s, real (*f)(real, real, real, real), real (*g)(real, real, real, real)) {

@@ -69,7 +69,8 @@ struct Call {
     ptrdiff_t sum_bytes;      /* `of_rows` writes those of a block to `sums`, so many bytes, and `add` adds `n_sums` */
     char *sums;               /* of them, which lie there one behind the other: its units are the parts */
     ptrdiff_t n_sums;
-    Body add;
+    Body add;                 /* Without blocks `of_rows` leaves there what `add` adds, in memory of all rows */
+    int guards;               /* does nothing but end the replay with an error: only updates wait for it */
     Joint joint;              /* what could run this call and the one behind it on a tape in one pass, or NULL */
     void *payload[CALL_WORDS];
 };

@@ -6,6 +6,9 @@
 # writes, and all their units are shared out as if they were of one call. To have long regions of rows, what they do not
 # need (the gradients of a layer, for those of its inputs) runs behind them.
 #
+# A loss is a sum over rows, too. It joins a region of rows all the same, where it leaves the losses of its rows, which
+# are added behind it; and so does the guard of this sum, which only updates wait for.
+#
 # Gradients are sums over rows, in blocks. Where there are several of them, a region of rows has a chunk for each, and
 # what computes gradients joins it: a block's sums lie in memory of their own, which another region adds up in order. So
 # nothing that a core has computed is read by another, and where there is only one, it is in its cache.
@@ -79,6 +82,7 @@ cdef struct Arrangement:
     Py_ssize_t rows             # of that region
     Py_ssize_t long_rows        # of calls that are sums of several blocks; 0: there are none
     Py_ssize_t block            # rows of each
+    bint updating               # parameters, from here on
     bint shares                 # some rows each: all cores read the parameters
     double gained               # nanoseconds
 
@@ -161,8 +165,6 @@ cdef inline Py_ssize_t round_units(Py_ssize_t units_of_part, Py_ssize_t units) n
 cdef void arrange_calls(Arrangement *a, Py_ssize_t length) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(length):
-        if i > 0 and a.calls[i].updates and not a.calls[i - 1].updates:
-            close_region(a)     # what may still stop the replay has run
         if stands_alone(a, i):
             close_region(a)
             add_alone(a, i)
@@ -180,7 +182,7 @@ cdef bint stands_alone(const Arrangement *a, Py_ssize_t i) noexcept nogil:
     cdef const Call *call = &a.calls[i]
     if a.links[i].count < 0 or call.turn > 0 or nanoseconds_of(call) > LONGEST_TOGETHER:
         return True
-    if call.block > 0 and call.rows == a.long_rows:
+    if call.guards or (call.add is not NULL and (call.block == 0 or call.rows == a.long_rows)):
         return False
     return call.units < 2 or (call.grain == 0 and not a.divide_all)
 
@@ -190,6 +192,9 @@ cdef bint joins(Arrangement *a, Py_ssize_t i) noexcept nogil:
     cdef const Call *call = &a.calls[i]
     if call.of_rows is NULL or call.rows == 0:
         return False
+    if call.updates and (a.n_behind > 0 or not a.updating):
+        close_region(a)     # all that may still stop the replay has run
+        a.updating = True
     if call.block > 0:      # its sums are wanted late
         if call.rows != a.long_rows or call.block != a.block or (a.n_together > 0 and a.rows != call.rows):
             return False
@@ -211,6 +216,8 @@ cdef bint joins(Arrangement *a, Py_ssize_t i) noexcept nogil:
 cdef void close_region(Arrangement *a) noexcept nogil:
     """What has been collected runs before all that follows."""
     cdef Py_ssize_t first = 0, n
+    cdef const Call *call
+    cdef bint is_guarded = False
     if a.n_together == 1:       # a call divides its own units better
         memmove(a.behind + 1, a.behind, a.n_behind * sizeof(Py_ssize_t))
         a.behind[0] = a.together[0]
@@ -218,9 +225,14 @@ cdef void close_region(Arrangement *a) noexcept nogil:
     elif a.n_together > 1:
         add_rows(a, a.together, a.n_together)
     for n in range(a.n_behind):
-        if not all_independent(a, a.behind + first, n - first, a.behind[n], 0):
+        call = &a.calls[a.behind[n]]
+        if n > first and (
+            (call.updates and (is_guarded or not a.updating))       # what may still stop the replay has to run before
+            or not all_independent(a, a.behind + first, n - first, a.behind[n], 0)
+        ):
             add_apart(a, a.behind + first, n - first)
-            first = n
+            first, is_guarded = n, False
+        a.updating, is_guarded = a.updating or call.updates, is_guarded or call.guards
     if first < a.n_behind:
         add_apart(a, a.behind + first, a.n_behind - first)
     a.n_together = a.n_behind = 0
@@ -229,6 +241,7 @@ cdef void close_region(Arrangement *a) noexcept nogil:
 cdef void add_alone(Arrangement *a, Py_ssize_t i) noexcept nogil:
     if a.calls[i].grain > 0:
         a.gained += saved(a, nanoseconds_of(&a.calls[i]))
+    a.updating = a.updating or a.calls[i].updates
     a.regions[a.n_regions] = Region(i, a.calls[i].updates, 0, 0)
     a.n_regions += 1
 
@@ -292,7 +305,9 @@ cdef void add_rows(Arrangement *a, const Py_ssize_t *calls, Py_ssize_t count) no
             units = call.rows // a.rows
             if call.block > 0:
                 call = sum_of_block(a, call, chunks, NULL if chunk == 0 else a.sums[first + n_sums].sums, chunk)
-                n_sums += 1
+            elif call.add is not NULL:
+                call = sum_of_block(a, call, 1, NULL, 0) if chunk == 0 else &a.sums[first + n_sums]
+            n_sums += call.add is not NULL
             add_item(a, call, i, call.of_rows, begin * units, end * units)
         begin = end
     a.n_cuts = 0
@@ -339,7 +354,7 @@ cdef void add_sums(
         begin_chunk(a)
         k = 0
         for n in range(count):
-            if a.calls[calls[n]].block > 0:
+            if a.calls[calls[n]].add is not NULL:
                 call = &a.sums[first + k]
                 k += 1
                 add_item(a, call, calls[n], call.add, call.parts * chunk // chunks, call.parts * (chunk + 1) // chunks)
@@ -437,6 +452,7 @@ cdef int arrange(Tape tape, const Player *player) except -1:
     """Arrange the calls of a tape, if that has not been done for such threads."""
     cdef Arrangement a
     cdef Py_ssize_t n_threads = max(player.n_threads, 1), most, i, bytes = 0, n_sums = 0
+    cdef const Call *call
     cdef int arranged_for = <int> (-n_threads if player.divide_all else n_threads)
     if tape.calls_python or tape.arranged_for == arranged_for or (n_threads == 1 and not tape.is_long):
         return 0
@@ -451,6 +467,11 @@ cdef int arrange(Tape tape, const Player *player) except -1:
             bytes += blocks_of(&a) * tape.calls[i].sum_bytes
     if bytes > MOST_SUMS:
         a.long_rows = n_sums = bytes = 0
+    for i in range(tape.length):
+        call = &tape.calls[i]
+        if call.add is not NULL and call.block == 0:
+            n_sums += 1
+            bytes += call.sum_bytes
     # Items, and places where chunks begin: of each call, those of a region, and those that add up its sums
     most = tape.length * (max(player.most_chunks, blocks_of(&a), n_threads) + n_threads + 3)
     tape.sums = <Call *> resized(tape.sums, n_sums * sizeof(Call) + bytes + LINE)

@@ -46,6 +46,7 @@ cdef extern from "tape/call.h":
         char *sums
         Py_ssize_t n_sums
         Body add
+        int guards
         Joint joint
         Body both
         void *payload[24]
