@@ -9,8 +9,9 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fastnn._core.kernel cimport (
-    AnyLoss, Prepare, activation_texts, add_activation, blocks_of, check_columns, check_numbers_or_rows, check_rows,
-    choose_activation, declare, divide_loss, elementwise_text, fuse, peak_function, refuse, refuse_activation, switch,
+    AnyLoss, Prepare, activation_texts, add_activation, add_rows, blocks_of, check_columns, check_numbers_or_rows,
+    check_rows, choose_activation, declare, divide_loss, divide_target_loss, elementwise_text, fuse, peak_function,
+    refuse, refuse_activation, switch,
 )
 from fastnn._core.tape cimport (
     CALL_END, CALL_NOT_FINITE, CALL_OUT_OF_RANGE, FASTNN_LAYOUT, Body, Call, call_divide,

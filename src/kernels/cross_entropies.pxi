@@ -43,10 +43,10 @@ cdef struct BinaryLoss:
 cdef extern from *:
     """
     #define mean_over_binaries(s, f, g)                                                                  \\
-        reduce_loss((Loss){LOSS_OF(s), .smoothing = (real)(s)->smoothing[0], .share = (real)0.5,         \\
+        reduce_loss(&(Loss){LOSS_OF(s), .smoothing = (real)(s)->smoothing[0], .share = (real)0.5,         \\
                            .positive = (s)->positive, .k = (s)->k}, f, g)
     #define mean_over_smoothed_rows(s, f, g)                                                             \\
-        reduce_loss((Loss){LOSS_OF(s), .of_rows = 1, .smoothing = (real)(s)->a[0],                       \\
+        reduce_loss(&(Loss){LOSS_OF(s), .of_rows = 1, .smoothing = (real)(s)->a[0],                       \\
                            .share = (real)1 / (s)->n}, f, g)
     """
     int mean_over_binaries(const BinaryLoss *s, LossFormula f, LossFormula g) noexcept nogil
@@ -54,15 +54,13 @@ cdef extern from *:
 
 cdef Py_ssize_t check_positive(str kernel, Call *call) except -1:
     cdef BinaryLoss *s = <BinaryLoss *> call.payload
+    cdef Py_ssize_t of_row
     if s.positive is not NULL and s.k != 1 and s.k != s.n:
         return refuse(kernel, "positive has shape ({},), expected (1,) or ({},)", s.k, s.n)
     if s.weight is not NULL:
         check_numbers_or_rows(kernel, s.rows, s.m, s.n)
-    s.parts, s.own = s.rows, NULL
-    divide_loss(
-        call, &s.rows, sizeof(real), s.n * <Py_ssize_t> sizeof(real), s.m, &s.own, s.n * <Py_ssize_t> sizeof(real),
-        add_numbers,
-    )
+    of_row = s.n * <Py_ssize_t> sizeof(real)
+    divide_loss(call, &s.rows, &s.parts, sizeof(real), of_row, s.m, of_row, add_numbers)
     return 1
 
 cdef str SMOOTHING = "smoothing: cell = 0.0 >= 0 <= 1"

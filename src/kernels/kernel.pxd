@@ -61,9 +61,13 @@ cdef struct LossBlocks:
 cdef inline LossBlocks *blocks_of(const Call *call) noexcept nogil:
     return <LossBlocks *> (<char *> call.payload + sizeof(call.payload) - sizeof(LossBlocks))
 
+cdef int add_rows(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
 cdef int divide_loss(
-    Call *call, const Py_ssize_t *rows, Py_ssize_t item_bytes, Py_ssize_t t_bytes, Py_ssize_t m,
-    void *own, Py_ssize_t own_bytes, Body add
+    Call *call, const Py_ssize_t *rows, Py_ssize_t *parts, Py_ssize_t item_bytes, Py_ssize_t t_bytes, Py_ssize_t m,
+    Py_ssize_t own_bytes, Body add
+) except -1
+cdef Py_ssize_t divide_target_loss(
+    str kernel, Call *call, Py_ssize_t item_bytes, Py_ssize_t own_bytes, Body add
 ) except -1
 cdef int check_numbers_or_rows(str kernel, Py_ssize_t rows, Py_ssize_t m, Py_ssize_t n) except -1
 

@@ -53,13 +53,25 @@ cdef int losses_of_rows(const Call *call, Py_ssize_t begin, Py_ssize_t end) noex
     share(call, begin, end, call.sums)
     return 0
 
+# Of losses of rows, in double
+cdef int add_rows(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const AnyLoss *s = <const AnyLoss *> call.payload
+    cdef double sum_of_losses = 0
+    cdef Py_ssize_t i
+    if begin < end:
+        for i in range(call.rows):
+            sum_of_losses += (<const double *> call.sums)[i]
+        s.value[0] = sum_of_losses / (1 if s.total else call.rows)
+    return 0
+
 # Bytes are those of a number of y, and of a row of targets, which has m weights. Single losses are wanted as a whole.
-# `own` is where the payload says that losses are kept, and `add` adds these; or NULL.
+# Behind the rows of the whole, `parts`, stands where losses are kept that `add` adds, or NULL.
 cdef int divide_loss(
-    Call *call, const Py_ssize_t *rows, Py_ssize_t item_bytes, Py_ssize_t t_bytes, Py_ssize_t m,
-    void *own, Py_ssize_t own_bytes, Body add
+    Call *call, const Py_ssize_t *rows, Py_ssize_t *parts, Py_ssize_t item_bytes, Py_ssize_t t_bytes, Py_ssize_t m,
+    Py_ssize_t own_bytes, Body add
 ) except -1:
     cdef LossBlocks *b = blocks_of(call)
+    parts[0], parts[1] = rows[0], 0
     if rows[0] < LEAST_SHARED_LOSSES or (<const AnyLoss *> call.payload).each is not NULL:
         return 0
     b.rows, b.whole = rows - <const Py_ssize_t *> call.payload, call.body
@@ -69,7 +81,24 @@ cdef int divide_loss(
         call.body, call.of_rows, call.add = sum_of_shares, share_of_block, add_shares
         call.block, call.sum_bytes = LOSS_BLOCK, LOSS_LINE
     elif add is not NULL:
-        b.own, b.own_bytes = <void **> own - call.payload, own_bytes
+        b.own, b.own_bytes = parts + 1 - <const Py_ssize_t *> call.payload, own_bytes
         call.of_rows, call.add = losses_of_rows, add
         call.sum_bytes = (rows[0] * own_bytes + LOSS_LINE - 1) // LOSS_LINE * LOSS_LINE
     return 0
+
+# What the payload of a loss whose targets have the shape of the predictions goes on with
+cdef struct AnyTargetLoss:
+    AnyLoss begin
+    Py_ssize_t rows, n, m
+    const void *loop
+    Py_ssize_t parts
+
+# Bytes of what is kept of a row; 0: its numbers.
+cdef Py_ssize_t divide_target_loss(
+    str kernel, Call *call, Py_ssize_t item_bytes, Py_ssize_t own_bytes, Body add
+) except -1:
+    cdef AnyTargetLoss *s = <AnyTargetLoss *> call.payload
+    if s.begin.weight is not NULL:
+        check_numbers_or_rows(kernel, s.rows, s.m, s.n)
+    divide_loss(call, &s.rows, &s.parts, item_bytes, s.n * item_bytes, s.m, own_bytes or s.n * item_bytes, add)
+    return 1

@@ -12,9 +12,7 @@ cdef extern from "math/losses.h":
     ctypedef struct LossRun:
         pass
     void map_loss(const LossRun *r, LossFormula f, LossFormula g) noexcept nogil
-    double value_of_losses(
-        const real *losses, Py_ssize_t rows, Py_ssize_t n, bint of_rows, bint is_sum
-    ) noexcept nogil
+    void copy_losses(const LossRun *r) noexcept nogil
 
 ctypedef void (*LossLoop)(const LossRun *r) noexcept nogil
 
@@ -40,8 +38,8 @@ cdef extern from *:
         .value = (s)->value, .rows = (s)->rows, .n = (s)->n, .m = (s)->m, .parts = (s)->parts,        \\
         .is_sum = (s)->total != 0, .own = (real *)(s)->own
     #define NUMBERS_OF(s) .a = (real)(s)->a[0], .b = (real)(s)->b[0]
-    #define mean_over_numbers(s, f, g) reduce_loss((Loss){LOSS_OF(s), NUMBERS_OF(s)}, f, g)
-    #define mean_over_rows(s, f, g) reduce_loss((Loss){LOSS_OF(s), NUMBERS_OF(s), .of_rows = 1}, f, g)
+    #define mean_over_numbers(s, f, g) reduce_loss(&(Loss){LOSS_OF(s), NUMBERS_OF(s)}, f, g)
+    #define mean_over_rows(s, f, g) reduce_loss(&(Loss){LOSS_OF(s), NUMBERS_OF(s), .of_rows = 1}, f, g)
     """
     int mean_over_numbers(const TargetLoss *s, LossFormula f, LossFormula g) noexcept nogil
     int mean_over_rows(const TargetLoss *s, LossFormula f, LossFormula g) noexcept nogil
@@ -49,8 +47,8 @@ cdef extern from *:
 # Of losses that are few lines beside their formulas: a loop of their own, in one body for all
 cdef extern from *:
     """
-    #define numbers_by_loop(s) reduce_looped((Loss){LOSS_OF(s), NUMBERS_OF(s)}, (s)->loop)
-    #define rows_by_loop(s) reduce_looped((Loss){LOSS_OF(s), NUMBERS_OF(s), .of_rows = 1}, (s)->loop)
+    #define numbers_by_loop(s) reduce_looped(&(Loss){LOSS_OF(s), NUMBERS_OF(s)}, (s)->loop)
+    #define rows_by_loop(s) reduce_looped(&(Loss){LOSS_OF(s), NUMBERS_OF(s), .of_rows = 1}, (s)->loop)
     """
     int numbers_by_loop(const TargetLoss *s) noexcept nogil
     int rows_by_loop(const TargetLoss *s) noexcept nogil
@@ -61,65 +59,40 @@ cdef int loss_of_numbers_body(const Call *call, Py_ssize_t begin, Py_ssize_t end
 cdef int loss_of_rows_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     return rows_by_loop(<const TargetLoss *> call.payload)
 
-# What adds the losses of rows that have been computed apart, in the order of the bodies
+# What adds losses that rows have left, as the bodies do
 cdef int add_numbers(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    return add_kept(call, begin < end, False)
+    return add_kept(call, False) if begin < end else 0
 
 cdef int add_numbers_of_rows(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    return add_kept(call, begin < end, True)
+    return add_kept(call, True) if begin < end else 0
 
-cdef int add_kept(const Call *call, bint is_wanted, bint of_rows) noexcept nogil:
+cdef int add_kept(const Call *call, bint of_rows) noexcept nogil:
     cdef const AnyLoss *s = <const AnyLoss *> call.payload
-    cdef Py_ssize_t n = (<const Py_ssize_t *> call.payload)[blocks_of(call).rows + 1]
-    if is_wanted:
-        s.value[0] = value_of_losses(<const real *> call.sums, call.rows, n, of_rows, s.total != 0)
-    return 0
-
-cdef int add_rows(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef const AnyLoss *s = <const AnyLoss *> call.payload
-    cdef double sum_of_losses = 0
-    cdef Py_ssize_t i
-    if begin < end:
-        for i in range(call.rows):
-            sum_of_losses += (<const double *> call.sums)[i]
-        s.value[0] = sum_of_losses / (1 if s.total else call.rows)
-    return 0
-
-
-cdef int divide_target_loss(Call *call, Body add, Py_ssize_t own_bytes) except -1:
-    cdef TargetLoss *s = <TargetLoss *> call.payload
-    s.parts, s.own = s.rows, NULL
-    return divide_loss(
-        call, &s.rows, sizeof(real), s.n * <Py_ssize_t> sizeof(real), s.m, &s.own, own_bytes, add
-    )
-
-cdef int check_target_weights(str kernel, const Call *call) except -1:
-    cdef const TargetLoss *s = <const TargetLoss *> call.payload
-    return check_numbers_or_rows(kernel, s.rows, s.m, s.n) if s.weight is not NULL else 0
+    cdef double no_number = 0
+    cdef TargetLoss kept
+    memset(&kept, 0, sizeof(kept))
+    kept.y = kept.t = <const real *> call.sums
+    kept.value, kept.total, kept.a, kept.b, kept.loop = s.value, s.total, &no_number, &no_number, copy_losses
+    kept.rows = kept.parts = call.rows
+    kept.n = (<const Py_ssize_t *> call.payload)[blocks_of(call).rows + 1]
+    return rows_by_loop(&kept) if of_rows else numbers_by_loop(&kept)
 
 cdef Py_ssize_t check_weights(str kernel, Call *call) except -1:
-    check_target_weights(kernel, call)
-    divide_target_loss(call, add_numbers, (<const TargetLoss *> call.payload).n * <Py_ssize_t> sizeof(real))
-    return 1
+    return divide_target_loss(kernel, call, sizeof(real), 0, add_numbers)
 
 cdef Py_ssize_t check_weights_of_rows(str kernel, Call *call) except -1:
-    check_target_weights(kernel, call)
-    divide_target_loss(call, add_numbers_of_rows, (<const TargetLoss *> call.payload).n * <Py_ssize_t> sizeof(real))
-    return 1
+    return divide_target_loss(kernel, call, sizeof(real), 0, add_numbers_of_rows)
 
 # Of a body that adds losses of rows in double
 cdef Py_ssize_t check_weights_of_doubles(str kernel, Call *call) except -1:
-    check_target_weights(kernel, call)
-    divide_target_loss(call, add_rows, sizeof(double))
-    return 1
+    return divide_target_loss(kernel, call, sizeof(real), sizeof(double), add_rows)
 
 # Where a row has one loss that no number of it has a share in
 cdef Py_ssize_t check_row_weights(str kernel, Call *call) except -1:
     cdef const TargetLoss *s = <const TargetLoss *> call.payload
     if s.weight is not NULL and s.m != 1:
         return refuse(kernel, "weight has shape ({0}, {1}), expected ({0}, 1): of rows", s.rows, s.m)
-    divide_target_loss(call, NULL, 0)
-    return 1
+    return divide_target_loss(kernel, call, sizeof(real), 0, NULL)
 
 # `of_rows`: whether a row has one loss. `more`: what follows by its name, of a body with a struct of its own.
 cdef int declare_loss(
@@ -171,8 +144,7 @@ cdef struct LabelLoss:
 cdef Py_ssize_t check_labels(str kernel, Call *call) except -1:
     cdef LabelLoss *s = <LabelLoss *> call.payload
     check_labels_of(kernel, s.t, s.weight, s.rows, s.n)
-    s.parts, s.own = s.rows, NULL
-    divide_loss(call, &s.rows, sizeof(real), sizeof(int64_t), 1, &s.own, sizeof(double), add_rows)
+    divide_loss(call, &s.rows, &s.parts, sizeof(real), sizeof(int64_t), 1, sizeof(double), add_rows)
     return 1
 
 cdef Py_ssize_t check_labels_of(str kernel, Labels t, Input weight, Py_ssize_t rows, Py_ssize_t n) except -1:

@@ -67,12 +67,13 @@ ALWAYS_INLINE void weigh(real *x, const real *weight, ptrdiff_t n) {
     }
 }
 
-/* Weigh losses and gradient, and store the losses where they are wanted one by one. */
+/* Weigh losses and gradient, and store the losses where they are wanted one by one, or added by others. */
 OUT_OF_LINE void after_piece(const Loss *s, LossPiece *p) {
     if (p->weight) {
         weigh(p->losses, p->weight, p->length);
         if (s->dy) weigh(s->dy + p->begin, p->weight, p->length);
     }
+    if (s->own) memcpy(s->own + p->begin, p->losses, p->length * sizeof(real));
     if (s->each && !s->of_rows) memcpy(s->each + p->begin, p->losses, p->length * sizeof(real));
     else if (s->each) {
         ptrdiff_t row = p->begin / s->n, left = s->n - p->begin % s->n;
@@ -103,28 +104,29 @@ ALWAYS_INLINE void map_loss(const LossRun *r, real (*f)(real, real, real, real),
 
 /* By a loop, where there is one: that takes a call for each piece, and little code. Else by f and g, which are
  * inlined. */
-ALWAYS_INLINE int reduce(Loss s, int has_loop, void (*loop)(const LossRun *), real (*f)(real, real, real, real),
+ALWAYS_INLINE int reduce(const Loss *s, int has_loop, void (*loop)(const LossRun *), real (*f)(real, real, real, real),
                          real (*g)(real, real, real, real)) {
-    const ptrdiff_t size = s.rows * s.n, parts = s.of_rows ? s.parts : s.parts * s.n;
-    const double scale = s.is_sum ? 1 : parts > 0 ? 1.0 / (double)parts : 0;
-    const real factor = (real)scale, a = s.a, b = s.b;
-    const int has_before = s.weight || s.positive || s.smoothing != 0, has_after = s.weight || s.positive || s.each;
+    const ptrdiff_t size = s->rows * s->n, parts = s->of_rows ? s->parts : s->parts * s->n;
+    const double scale = s->is_sum ? 1 : parts > 0 ? 1.0 / (double)parts : 0;
+    const real factor = (real)scale, a = s->a, b = s->b;
+    const int has_before = s->weight || s->positive || s->smoothing != 0;
+    const int has_after = s->weight || s->positive || s->each || s->own;
     double total = 0;
     real slopes[PIECE];
     LossPiece p;
-    if (s.each && s.of_rows) memset(s.each, 0, s.rows * sizeof(real));
+    if (s->each && s->of_rows) memset(s->each, 0, s->rows * sizeof(real));
     for (p.begin = 0; p.begin < size; p.begin += PIECE) {
         p.length = size - p.begin < PIECE ? size - p.begin : PIECE;
-        p.t = s.t + p.begin;
+        p.t = s->t + p.begin;
         p.weight = NULL;
-        if (has_before) before_piece(&s, &p);
-        const real *y = s.y + p.begin, *t = p.t;
+        if (has_before) before_piece(s, &p);
+        const real *y = s->y + p.begin, *t = p.t;
         const ptrdiff_t length = p.length;
         if (has_loop) {
-            const LossRun run = {y, t, p.losses, s.dy ? s.dy + p.begin : slopes, length, a, b, factor};
+            const LossRun run = {y, t, p.losses, s->dy ? s->dy + p.begin : slopes, length, a, b, factor};
             loop(&run);
-        } else if (s.dy) {
-            real *dy = s.dy + p.begin;
+        } else if (s->dy) {
+            real *dy = s->dy + p.begin;
             INDEPENDENT
             for (ptrdiff_t i = 0; i < length; i++) {
                 real y_i = y[i], t_i = t[i];
@@ -135,27 +137,21 @@ ALWAYS_INLINE int reduce(Loss s, int has_loop, void (*loop)(const LossRun *), re
             INDEPENDENT
             for (ptrdiff_t i = 0; i < length; i++) p.losses[i] = f(y[i], t[i], a, b);
         }
-        if (has_after) after_piece(&s, &p);
-        if (s.own) memcpy(s.own + p.begin, p.losses, length * sizeof(real));
+        if (has_after) after_piece(s, &p);
         total += sum_double(p.losses, length);
     }
-    *s.value = scale * total;
+    *s->value = scale * total;
     return 0;
 }
 
-/* The value of losses that are there already. */
-OUT_OF_LINE double value_of_losses(const real *losses, ptrdiff_t rows, ptrdiff_t n, int of_rows, int is_sum) {
-    const ptrdiff_t size = rows * n;
-    double total = 0;
-    for (ptrdiff_t at = 0; at < size; at += PIECE) total += sum_double(losses + at, size - at < PIECE ? size - at : PIECE);
-    return (is_sum ? 1 : 1.0 / (double)(of_rows ? rows : size)) * total;
-}
-
-ALWAYS_INLINE int reduce_loss(Loss s, real (*f)(real, real, real, real), real (*g)(real, real, real, real)) {
+ALWAYS_INLINE int reduce_loss(const Loss *s, real (*f)(real, real, real, real), real (*g)(real, real, real, real)) {
     return reduce(s, 0, NULL, f, g);
 }
 
-OUT_OF_LINE int reduce_looped(Loss s, void (*loop)(const LossRun *)) { return reduce(s, 1, loop, NULL, NULL); }
+OUT_OF_LINE int reduce_looped(const Loss *s, void (*loop)(const LossRun *)) { return reduce(s, 1, loop, NULL, NULL); }
+
+/* The value of losses that have been kept. */
+OUT_OF_LINE void copy_losses(const LossRun *r) { memcpy(r->losses, r->y, r->length * sizeof(real)); }
 
 OUT_OF_LINE const real *changed_targets(Block b, const real *t, const real *weight, real smoothing, real share,
                                         real *buffer) {
