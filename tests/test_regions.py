@@ -319,12 +319,17 @@ def test_a_tape_of_sums_alone_has_room_for_all_that_adds_them_up(n_threads):
 
 @pytest.mark.parametrize("divide_all", [False, True])
 @pytest.mark.parametrize("by_rows", [False, True], ids=["dense", "vector"])
-def test_a_guard_between_updates_lets_those_before_it_run(by_rows, divide_all):
+@pytest.mark.parametrize("of_numbers", [False, True], ids=["value", "numbers"])
+def test_a_guard_between_updates_lets_none_behind_it_run(of_numbers, by_rows, divide_all):
+    """Whatever it looks at. Those before it have run, but where a guard of many numbers comes before them."""
     k, rng, tape, value = kernels.float32, np.random.default_rng(0), Tape(), np.array([np.nan])
     x, dy = rng.normal(size=(64, 300)).astype(np.float32), rng.normal(size=(64, 300)).astype(np.float32)
-    weights = [np.zeros((300, 300), np.float32) for _ in range(4)]
+    weights, numbers = [np.zeros((300, 300), np.float32) for _ in range(4)], np.zeros(300 * 300, np.float32)
+    numbers[-1] = np.nan
     for i, w in enumerate(weights):
-        if i == 2:
+        if i == 2 and of_numbers:
+            k.guard_numbers(numbers, tape)
+        elif i == 2:
             kernels.guard(value, tape)
         if by_rows:
             k.sgd(w.reshape(-1), np.tile(dy, (5, 1))[:300].reshape(-1), None, 0.1, tape=tape)
@@ -332,7 +337,8 @@ def test_a_guard_between_updates_lets_those_before_it_run(by_rows, divide_all):
             k.dense_sgd(x, w, None, dy, 0.1, tape=tape)
     with Team(3, divide_all) as team, pytest.raises(FloatingPointError):
         tape.replay(team=team)
-    assert [bool(w.any()) for w in weights] == [True, True, False, False]
+    assert not any(w.any() for w in weights[2:])
+    assert all(w.any() for w in weights[:2]) or (of_numbers and not by_rows)
 
 
 @pytest.mark.parametrize("optimizer", [SGD, Adam])

@@ -92,6 +92,7 @@ cdef struct AnyTargetLoss:
     Py_ssize_t rows, n, m
     const void *loop
     Py_ssize_t parts
+    void *own
 
 # Bytes of what is kept of a row; 0: its numbers.
 cdef Py_ssize_t divide_target_loss(

@@ -70,7 +70,7 @@ struct Call {
     char *sums;               /* of them, which lie there one behind the other: its units are the parts */
     ptrdiff_t n_sums;
     Body add;                 /* Without blocks `of_rows` leaves there what `add` adds, in memory of all rows */
-    int guards;               /* does nothing but end the replay with an error: only updates wait for it */
+    int guards;               /* looks at one number, and ends the replay or does nothing: only updates wait for it */
     Joint joint;              /* what could run this call and the one behind it on a tape in one pass, or NULL */
     void *payload[CALL_WORDS];
 };

@@ -82,7 +82,7 @@ cdef struct Arrangement:
     Py_ssize_t rows             # of that region
     Py_ssize_t long_rows        # of calls that are sums of several blocks; 0: there are none
     Py_ssize_t block            # rows of each
-    bint updating               # parameters, from here on
+    bint computes               # what updates nothing is among these
     bint shares                 # some rows each: all cores read the parameters
     double gained               # nanoseconds
 
@@ -168,9 +168,11 @@ cdef void arrange_calls(Arrangement *a, Py_ssize_t length) noexcept nogil:
         if stands_alone(a, i):
             close_region(a)
             add_alone(a, i)
-        elif not joins(a, i):
+            continue
+        if not joins(a, i):
             a.behind[a.n_behind] = i
             a.n_behind += 1
+        a.computes = a.computes or not a.calls[i].updates
     close_region(a)
     if a.gained <= 0 and not a.divide_all:      # one call after the other, on one thread
         for i in range(length):
@@ -192,9 +194,8 @@ cdef bint joins(Arrangement *a, Py_ssize_t i) noexcept nogil:
     cdef const Call *call = &a.calls[i]
     if call.of_rows is NULL or call.rows == 0:
         return False
-    if call.updates and (a.n_behind > 0 or not a.updating):
-        close_region(a)     # all that may still stop the replay has run
-        a.updating = True
+    if call.updates and a.computes:
+        close_region(a)     # what may stop the replay before it has run
     if call.block > 0:      # its sums are wanted late
         if call.rows != a.long_rows or call.block != a.block or (a.n_together > 0 and a.rows != call.rows):
             return False
@@ -217,7 +218,7 @@ cdef void close_region(Arrangement *a) noexcept nogil:
     """What has been collected runs before all that follows."""
     cdef Py_ssize_t first = 0, n
     cdef const Call *call
-    cdef bint is_guarded = False
+    cdef bint computes = False
     if a.n_together == 1:       # a call divides its own units better
         memmove(a.behind + 1, a.behind, a.n_behind * sizeof(Py_ssize_t))
         a.behind[0] = a.together[0]
@@ -227,21 +228,21 @@ cdef void close_region(Arrangement *a) noexcept nogil:
     for n in range(a.n_behind):
         call = &a.calls[a.behind[n]]
         if n > first and (
-            (call.updates and (is_guarded or not a.updating))       # what may still stop the replay has to run before
+            (call.updates and computes)     # what may stop the replay before it has to run before
             or not all_independent(a, a.behind + first, n - first, a.behind[n], 0)
         ):
             add_apart(a, a.behind + first, n - first)
-            first, is_guarded = n, False
-        a.updating, is_guarded = a.updating or call.updates, is_guarded or call.guards
+            first, computes = n, False
+        computes = computes or not call.updates
     if first < a.n_behind:
         add_apart(a, a.behind + first, a.n_behind - first)
     a.n_together = a.n_behind = 0
+    a.computes = False
 
 
 cdef void add_alone(Arrangement *a, Py_ssize_t i) noexcept nogil:
     if a.calls[i].grain > 0:
         a.gained += saved(a, nanoseconds_of(&a.calls[i]))
-    a.updating = a.updating or a.calls[i].updates
     a.regions[a.n_regions] = Region(i, a.calls[i].updates, 0, 0)
     a.n_regions += 1
 
@@ -469,7 +470,7 @@ cdef int arrange(Tape tape, const Player *player) except -1:
         a.long_rows = n_sums = bytes = 0
     for i in range(tape.length):
         call = &tape.calls[i]
-        if call.add is not NULL and call.block == 0:
+        if call.add is not NULL and call.block == 0 and nanoseconds_of(call) <= LONGEST_TOGETHER:
             n_sums += 1
             bytes += call.sum_bytes
     # Items, and places where chunks begin: of each call, those of a region, and those that add up its sums
