@@ -321,7 +321,7 @@ def test_a_tape_of_sums_alone_has_room_for_all_that_adds_them_up(n_threads):
 @pytest.mark.parametrize("kinds", ["dense", "vector", "dense, vector"])
 @pytest.mark.parametrize("of_numbers", [False, True], ids=["value", "numbers"])
 def test_a_guard_between_updates_lets_none_behind_it_run(of_numbers, kinds, divide_all):
-    """Whatever it looks at. Those before it have run, but where a guard of many numbers comes before them."""
+    """And all before it, whatever it looks at: as on one thread."""
     k, rng, tape, value = kernels.float32, np.random.default_rng(0), Tape(), np.array([np.nan])
     x, dy = rng.normal(size=(64, 300)).astype(np.float32), rng.normal(size=(64, 300)).astype(np.float32)
     weights, numbers = [np.zeros((300, 300), np.float32) for _ in range(4)], np.zeros(300 * 300, np.float32)
@@ -335,10 +335,16 @@ def test_a_guard_between_updates_lets_none_behind_it_run(of_numbers, kinds, divi
             k.sgd(w.reshape(-1), np.tile(dy, (5, 1))[:300].reshape(-1), None, 0.1, tape=tape)
         else:
             k.dense_sgd(x, w, None, dy, 0.1, tape=tape)
-    with Team(3, divide_all) as team, pytest.raises(FloatingPointError):
-        tape.replay(team=team)
-    assert not any(w.any() for w in weights[2:])
-    assert all(w.any() for w in weights[:2]) or (of_numbers and "dense" in kinds)
+    with pytest.raises(FloatingPointError):
+        tape.replay()
+    expected = [w.copy() for w in weights]
+    assert [bool(w.any()) for w in weights] == [True, True, False, False]
+    for n_threads in (2, 3):
+        for w in weights:
+            w[...] = 0
+        with Team(n_threads, divide_all) as team, pytest.raises(FloatingPointError):
+            tape.replay(team=team)
+        assert all(same_bits(w, other) for w, other in zip(weights, expected, strict=True))
 
 
 @pytest.mark.parametrize("optimizer", [SGD, Adam])

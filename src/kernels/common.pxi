@@ -11,7 +11,7 @@ from libc.string cimport memcpy, memset
 from fastnn._core.kernel cimport (
     AnyLoss, Prepare, activation_texts, add_activation, add_rows, blocks_of, check_columns, check_numbers_or_rows,
     check_rows, choose_activation, declare, divide_loss, divide_target_loss, elementwise_text, fuse, peak_function,
-    refuse, refuse_activation, switch,
+    prepare_guard, refuse, refuse_activation, switch,
 )
 from fastnn._core.tape cimport (
     CALL_END, CALL_NOT_FINITE, CALL_OUT_OF_RANGE, FASTNN_LAYOUT, Body, Call, call_divide,

@@ -69,6 +69,7 @@ cdef int divide_loss(
 cdef Py_ssize_t divide_target_loss(
     str kernel, Call *call, Py_ssize_t item_bytes, Py_ssize_t own_bytes, Body add
 ) except -1
+cdef Py_ssize_t prepare_guard(str kernel, Call *call) except -1
 cdef int check_numbers_or_rows(str kernel, Py_ssize_t rows, Py_ssize_t m, Py_ssize_t n) except -1
 
 ctypedef int (*Switch)(int wanted) noexcept nogil

@@ -77,7 +77,7 @@ cdef struct Guard:
 cdef int guard_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     return 0 if isfinite((<const Guard *> call.payload).value[0]) else CALL_NOT_FINITE
 
-cdef Py_ssize_t prepare_guard(str kernel, Call *call) except -1:
+cdef Py_ssize_t prepare_guard(str kernel, Call *call) except -1:     # of others, too
     call.guards = 1
     return 1
 

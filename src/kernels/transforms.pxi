@@ -139,7 +139,7 @@ cdef int guard_numbers_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
 kernel("""guard_numbers(g: in (n)) -> n: 0.2
 
     Stop where any number of g is NaN or infinite.
-    """, guard_numbers_body, sizeof(GuardNumbers))
+    """, guard_numbers_body, sizeof(GuardNumbers), prepare_guard)
 
 
 cdef struct Clear:

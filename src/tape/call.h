@@ -70,7 +70,7 @@ struct Call {
     char *sums;               /* of them, which lie there one behind the other: its units are the parts */
     ptrdiff_t n_sums;
     Body add;                 /* Without blocks `of_rows` leaves there what `add` adds, in memory of all rows */
-    int guards;               /* looks at one number, and ends the replay or does nothing: only updates wait for it */
+    int guards;               /* ends the replay, or does nothing: only updates wait for it, and it for those before */
     Joint joint;              /* what could run this call and the one behind it on a tape in one pass, or NULL */
     void *payload[CALL_WORDS];
 };

@@ -218,7 +218,7 @@ cdef void close_region(Arrangement *a) noexcept nogil:
     """What has been collected runs before all that follows."""
     cdef Py_ssize_t first = 0, n
     cdef const Call *call
-    cdef bint computes = False
+    cdef bint computes = False, updates = False
     if a.n_together == 1:       # a call divides its own units better
         memmove(a.behind + 1, a.behind, a.n_behind * sizeof(Py_ssize_t))
         a.behind[0] = a.together[0]
@@ -228,12 +228,13 @@ cdef void close_region(Arrangement *a) noexcept nogil:
     for n in range(a.n_behind):
         call = &a.calls[a.behind[n]]
         if n > first and (
-            (call.updates and computes)     # what may stop the replay before it has to run before
+            (call.updates and computes)     # what may stop the replay before it has to run before,
+            or (call.guards and updates)    # and what has been updated then is so on one thread, too
             or not all_independent(a, a.behind + first, n - first, a.behind[n], 0)
         ):
             add_apart(a, a.behind + first, n - first)
-            first, computes = n, False
-        computes = computes or not call.updates
+            first, computes, updates = n, False, False
+        computes, updates = computes or not call.updates, updates or call.updates
     if first < a.n_behind:
         add_apart(a, a.behind + first, a.n_behind - first)
     a.n_together = a.n_behind = 0
