@@ -239,6 +239,7 @@ MUTATIONS = (
     ("tape/regions.pxi", "if «call.updates ⇒ 0» and a.computes", f"{REGIONS}an_update_waits"),
     ("tape/regions.pxi", "a.computes = «a.computes ⇒ i < 0» or not", f"{REGIONS}a_guard_between"),
     ("tape/regions.pxi", "(call.updates and «computes ⇒ n < 0»)", f"{REGIONS}a_guard_between"),
+    ("tape/regions.pxi", "or (call.guards and «updates ⇒ n < 0»)", f"{REGIONS}a_guard_between"),
     ("tape/regions.pxi", "a.sums[«first + n_sums ⇒ first»]\n            n_sums", f"{REGIONS}any_order"),
     ("tape/regions.pxi", "of_rows, begin * units, end * «units ⇒ 1»)", f"{REGIONS}any_order"),
     ("tape/regions.pxi", "room / of_part + 0.5), «0 ⇒ -parts»)", f"{REGIONS}every_unit"),

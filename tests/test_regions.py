@@ -317,6 +317,15 @@ def test_a_tape_of_sums_alone_has_room_for_all_that_adds_them_up(n_threads):
     assert all(same_bits(array, other) for found in gradients for array, other in zip(found, expected, strict=True))
 
 
+def calls_in_order(tasks, n_calls):
+    """Of each call, the number of the task that runs it; a task may be one call alone."""
+    found = [None] * n_calls
+    for n, task in enumerate(tasks):
+        for call in [task] if isinstance(task, int) else {item[0] for chunk in task for item in chunk}:
+            found[call] = n
+    return found
+
+
 @pytest.mark.parametrize("divide_all", [False, True])
 @pytest.mark.parametrize("kinds", ["dense", "vector", "dense, vector"])
 @pytest.mark.parametrize("of_numbers", [False, True], ids=["value", "numbers"])
@@ -342,8 +351,11 @@ def test_a_guard_between_updates_lets_none_behind_it_run(of_numbers, kinds, divi
     for n_threads in (2, 3):
         for w in weights:
             w[...] = 0
-        with Team(n_threads, divide_all) as team, pytest.raises(FloatingPointError):
-            tape.replay(team=team)
+        with Team(n_threads, divide_all) as team:
+            first, second, guard, *behind = calls_in_order(tape.tasks(team), len(tape))
+            assert max(first, second) < guard < min(behind)
+            with pytest.raises(FloatingPointError):
+                tape.replay(team=team)
         assert all(same_bits(w, other) for w, other in zip(weights, expected, strict=True))
 
 
