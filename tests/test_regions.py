@@ -60,7 +60,7 @@ def test_a_step_waits_twice_and_for_an_update_apart_once_more(two):
     """Forward, loss and dx by rows; dw of all layers, as SGD changes them; what adds, guards and counts is of one."""
     net, given = classifier((54, 128, 128, 7)), data(54, 7)
     rows, added, guarded = ("rows", 6, 2), ("parts", 1, 1), ("units", 1, 1)
-    assert shapes_of(tape_of(net, *given, optimizer=SGD).tasks(two)) == [rows, added, guarded, ("units", 3, 2)]
+    assert shapes_of(tape_of(net, *given, optimizer=SGD).tasks(two)) == [rows, added, guarded, ("parts", 3, 2)]
     shapes = shapes_of(tape_of(net, *given).tasks(two))
     assert shapes == [rows, added, ("units", 4, 2), "alone", ("units", 1, 2)]  # the guard of the loss beside dw
 
@@ -92,6 +92,64 @@ def test_the_update_is_cut_where_the_gradients_were(two):
     (*_, end), rest = update[0][0], dw[1][0]
     assert rest[0] == dw[0][-1][0]  # the cut is within a layer, the second: 54 x 128 and 128 numbers stand before it
     assert abs(54 * 128 + 128 + rest[2] * 128 - end) <= 16
+
+
+def test_a_small_update_is_cut_where_the_gradients_were(two):
+    """It would be none to hand out, but half of what it reads would come from another core."""
+    tape = tape_of(classifier((20, 64, 64, 2)), *data(20, 2), rows=40)
+    *_, dw, count, update = tape.tasks(two)
+    assert len(dw) == len(update) == 2
+    assert isinstance(count, int)
+
+
+@pytest.mark.parametrize(("rows", "chunks"), [(64, 2), (96, 3), (256, 6)])
+def test_a_chunk_has_enough_rows_for_what_it_packs(two, rows, chunks):
+    """Of what takes long, where each thread has several: each chunk transposes the weights anew for dx."""
+    tape = tape_of(classifier((8, 256, 256, 2)), *data(8, 2), rows=rows)
+    assert shapes_of(tape.tasks(two))[0] == ("rows", 6, chunks)
+
+
+def test_gradients_take_what_the_update_will_write(two):
+    """Lines that other cores have read, beside the multiply-adds; no bit changes."""
+    tape = tape_of(classifier((54, 128, 128, 7)), *data(54, 7))
+    tasks = [task for task in tape.tasks(two)[2:] if not isinstance(task, int)]
+    by = [item[1] for task in tasks for chunk in task for item in chunk]
+    assert by == ["units", *["parts, taking"] * 4, "units", "units"]
+
+
+@pytest.mark.parametrize("written", ["all", "first half", "second half", "x", "before", "nothing"])
+def test_gradients_take_no_weights_that_nothing_will_write(two, written):
+    """These may be memory that nobody can write."""
+    k, rng, tape = kernels.float32, np.random.default_rng(0), Tape()
+    x, dy = (rng.normal(size=(64, 200)).astype(np.float32) for _ in range(2))
+    w, dw = np.zeros((2, 200, 200), np.float32)
+    parts = {"all": w, "before": w, "first half": w[:100], "second half": w[100:], "x": x}
+    if written == "before":
+        k.sgd(w.reshape(-1), np.ones(w.size, np.float32), None, 0.1, tape=tape)
+    gradients = len(tape)
+    k.dense_backward(x, w, dy, None, dw, None, tape=tape)
+    if written not in ("before", "nothing"):
+        part = parts[written].reshape(-1)
+        k.sgd(part, np.ones_like(part), None, 0.1, tape=tape)
+    tasks = [task for task in tape.tasks(two) if not isinstance(task, int)]
+    by = {item[1] for task in tasks for chunk in task for item in chunk if item[0] == gradients}
+    assert by == {"parts, taking" if written == "all" else "parts"}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", [(54, 130, 61, 7), (300, 300), (40, 600, 33)])
+def test_weights_that_are_taken_keep_their_bits(dtype, sizes):
+    """Whatever way products go; beside them lies what belongs to nobody."""
+    x, t = data(sizes[0], sizes[-1], 320)
+    x = x.astype(dtype)
+
+    def trained(n_threads):
+        net = Model([*(Dense(n, "relu") for n in sizes[1:-1]), Dense(sizes[-1], "softmax")], seed=0, dtype=dtype)
+        net.fit(x, t, optimizer=Adam(0.01), epochs=3, batch_size=160, n_threads=n_threads)
+        return net
+
+    alone, two = trained(1), trained(2)
+    assert same_bits(alone.params, two.params)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
@@ -154,7 +212,8 @@ def test_regions_of_rows_end_where_they_have_to(two, net, rows, shapes):
 
 def test_small_steps_are_not_shared_out(two):
     """A core would have to give up the parameters that it has read, line by line."""
-    tape = tape_of(classifier((20, 64, 64, 2)), *data(20, 2), rows=24)
+    assert tape_of(classifier((20, 64, 64, 2)), *data(20, 2), rows=24).chunks == 0
+    tape = tape_of(classifier((8, 32, 32, 2)), *data(8, 2), rows=12)
     assert tape.chunks == 0
     assert tape.tasks(two) == list(range(len(tape)))
     larger = tape_of(classifier((64, 64, 64, 10)), *data(64, 10), rows=64)

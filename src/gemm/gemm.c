@@ -69,6 +69,7 @@ static NOINLINE int sum_of_blocks(const Product *p) {
             part.m = height;
             part.n = width;
             part.bias = part.saved = NULL;
+            part.taken = NULL;
             part.finish = NULL;
             part.update = part.relu = 0;
             for (ptrdiff_t q = 0; q == 0 || q < p->k; q += SUM_BLOCK) {

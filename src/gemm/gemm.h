@@ -79,6 +79,9 @@ typedef struct {
     real *c;          /* c[i, j] = c[i * c_row + j]; overlaps no input */
     ptrdiff_t c_row;
     int resume; /* the blocks are added to c (and b_sum), as a product of the blocks before has left them; no update */
+    /* Numbers laid out as c, or NULL: other cores may have read them, and this one will write them soon. It takes their
+     * lines tile by tile, writing what it reads, so that it need not wait for them later. */
+    real *taken;
     int update; /* c = c - rate * sum, in one multiply-add; without bias and finish */
     real rate;
     /* Where GEMM_RECTIFIES, in the registers, without update and finish: c = relu(sum + bias), that is, 0 where it is

@@ -310,6 +310,7 @@ cdef inline int finish(Kernel k, Frame *f) except -1:
     if nanoseconds > 0:
         call_divide(call, nanoseconds)
     call.of_rows = call.of_parts = NULL
+    call.taken, call.takes = NULL, False
     call.block, call.add, call.guards = 0, NULL, 0
     call.joint, call.both = NULL, NULL
     if k.units >= 0 and k.prepare is NULL:

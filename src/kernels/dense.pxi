@@ -15,7 +15,7 @@ cdef extern from "gemm/gemm.h":
         Py_ssize_t m, n, k, a_row, a_col, b_row, b_col, c_row
         Input a, b, bias, saved
         Labels a_rows, a_cols, a_next
-        Output c, b_sum
+        Output c, b_sum, taken
         bint relu, resume, update, one_row
         int bf16, packed
         real rate
@@ -103,15 +103,19 @@ cdef inline Py_ssize_t part_of(
     Py_ssize_t units, Py_ssize_t width, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t begin, Py_ssize_t end,
     Product *p, Py_ssize_t *i, Py_ssize_t *j,
 ) noexcept nogil:
-    cdef Py_ssize_t panels, blocks, block, last, panel
     memset(p, 0, sizeof(Product))
-    if width < 0:
-        i[0], j[0] = -width * begin, 0
-        p.m, p.n = min(-width * end, rows) - i[0], columns
-        return end
-    panels = columns // width
-    blocks = units // panels
-    block, panel = begin // panels, begin % panels
+    if width > 0:
+        return panels_of(units, width, rows, columns, begin, end, p, i, j)
+    i[0], j[0] = -width * begin, 0
+    p.m, p.n = min(-width * end, rows) - i[0], columns
+    return end
+
+cdef Py_ssize_t panels_of(
+    Py_ssize_t units, Py_ssize_t width, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t begin, Py_ssize_t end,
+    Product *p, Py_ssize_t *i, Py_ssize_t *j,
+) noexcept nogil:
+    cdef Py_ssize_t panels = columns // width, blocks = units // panels
+    cdef Py_ssize_t block = begin // panels, panel = begin % panels, last
     if panel == 0 and end - begin >= panels:    # whole blocks
         last, end = end // panels, panels
     else:
@@ -319,17 +323,20 @@ cdef int dx_of(
 
 cdef int dense_dw_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const DenseBackward *s = <const DenseBackward *> call.payload
-    return dw_of(s, call.units, call.turn, s.panel, begin, end)
-
-cdef int dense_dw_rows(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    return dw_of(<const DenseBackward *> call.payload, call.parts, 0, -1, begin, end)
-
-cdef int dw_of(
-    const DenseBackward *s, Py_ssize_t units, Py_ssize_t turn, Py_ssize_t panel, Py_ssize_t begin, Py_ssize_t end
-) noexcept nogil:
     cdef Operand x = Operand(s.x, NULL, NULL, s.n_in)
     cdef int status = choose(&x, s.index, s.cursor, s.rows, s.n_index, s.n_all)
-    return status or multiply_dw(&x, s.dy, s.dw, s.db, NULL, s.rows, s.n_out, s.bf16, units, turn, panel, begin, end)
+    if status == 0 and s.panel == -1:
+        return multiply_rows(&x, s.dy, s.dw, s.db, NULL, NULL, s.rows, s.n_out, s.bf16, begin, end)
+    return status or multiply_panels(
+        &x, s.dy, s.dw, s.db, NULL, s.rows, s.n_out, s.bf16, call.units, call.turn, s.panel, begin, end
+    )
+
+cdef int dense_dw_rows(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const DenseBackward *s = <const DenseBackward *> call.payload
+    cdef Operand x = Operand(s.x, NULL, NULL, s.n_in)
+    cdef int status = choose(&x, s.index, s.cursor, s.rows, s.n_index, s.n_all)
+    cdef Output taken = <Output> call.taken if call.takes else NULL
+    return status or multiply_rows(&x, s.dy, s.dw, s.db, NULL, taken, s.rows, s.n_out, s.bf16, begin, end)
 
 # dw and db of a block of rows, one behind the other in memory of its own, and their sums in order
 cdef int dense_dw_block(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -342,30 +349,45 @@ cdef int dense_dw_block(const Call *call, Py_ssize_t begin, Py_ssize_t end) noex
         status = choose(&x, s.index, s.cursor, s.rows, s.n_index, s.n_all)
         x.index += begin
         x.next = NULL
-    return status or multiply_dw(
-        &x, s.dy + begin * s.n_out, dw, NULL if s.db is NULL else dw + s.n_in * s.n_out, NULL, end - begin, s.n_out,
-        s.bf16, s.n_in, 0, -1, 0, s.n_in,
+    return status or multiply_rows(
+        &x, s.dy + begin * s.n_out, dw, NULL if s.db is NULL else dw + s.n_in * s.n_out, NULL, NULL, end - begin,
+        s.n_out, s.bf16, 0, s.n_in,
     )
 
 cdef int dense_dw_add(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const DenseBackward *s = <const DenseBackward *> call.payload
-    add_sums(s.dw, call, 0, begin * s.n_out, end * s.n_out)
-    if end == call.parts and s.db is not NULL:
-        add_sums(s.db, call, s.n_in * s.n_out, 0, s.n_out)
+    cdef const real *sums = <const real *> call.sums
+    cdef const real *others
+    cdef real *to = s.dw
+    cdef Py_ssize_t first = begin * s.n_out, last = end * s.n_out, part, i, j
+    for part in range(2 if end == call.parts and s.db is not NULL else 1):
+        if part > 0:
+            sums, to, first, last = sums + s.n_in * s.n_out, s.db, 0, s.n_out
+        memcpy(to + first, sums + first, (last - first) * sizeof(real))
+        for j in range(1, call.n_sums):
+            others = <const real *> (<const char *> sums + j * call.sum_bytes)
+            for i in range(first, last):
+                to[i] += others[i]
     return 0
 
-cdef inline void add_sums(real *to, const Call *call, Py_ssize_t at, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef const real *sums = <const real *> call.sums + at
-    cdef Py_ssize_t i, j
-    memcpy(to + begin, sums + begin, (end - begin) * sizeof(real))
-    for j in range(1, call.n_sums):
-        sums = <const real *> (call.sums + j * call.sum_bytes) + at
-        for i in range(begin, end):
-            to[i] += sums[i]
+# dw = x.T @ dy and db = the sum of the rows of dy; with lr, w and b lose lr times these instead. Whoever computes the
+# first row computes db, also where there is no row. Here the rows [begin, end).
+cdef inline int multiply_rows(
+    const Operand *x, const real *dy, real *dw, real *db, const double *lr, real *taken, Py_ssize_t rows,
+    Py_ssize_t n_out, bint bf16, Py_ssize_t begin, Py_ssize_t end,
+) noexcept nogil:
+    cdef Product p
+    if is_narrow(x.index, rows, x.n_in, n_out, bf16):
+        narrow_dw(x.x, dy, dw, db, lr, rows, x.n_in, n_out, begin, end)
+        return 0
+    memset(&p, 0, sizeof(Product))
+    p.m, p.n = min(end, x.n_in) - begin, n_out
+    p.taken = taken + begin * n_out if taken is not NULL else NULL
+    dw_product(&p, x, dy, dw, db, lr, rows, n_out, bf16, begin, 0)
+    return gemm(&p)
 
-# dw = x.T @ dy and db = the sum of the rows of dy; with lr, w and b lose lr times these instead. Units: panels of
-# columns, or rows of dw, in turns or not; whoever computes the first row computes db, also where there is no row.
-cdef inline int multiply_dw(
+# Here in units: panels of columns, or of rows in turns
+cdef int multiply_panels(
     const Operand *x, const real *dy, real *dw, real *db, const double *lr, Py_ssize_t rows, Py_ssize_t n_out,
     bint bf16, Py_ssize_t all_units, Py_ssize_t units_of_turn, Py_ssize_t panel, Py_ssize_t begin, Py_ssize_t end,
 ) noexcept nogil:
@@ -373,30 +395,33 @@ cdef inline int multiply_dw(
     cdef Py_ssize_t units = units_of_turn if units_of_turn > 0 else all_units
     cdef Py_ssize_t turns = all_units // units, turn, first, i, j, at = begin
     cdef int status = 0
-    if is_narrow(x.index, rows, x.n_in, n_out, bf16):
-        narrow_dw(x.x, dy, dw, db, lr, rows, x.n_in, n_out, begin, end)
-        return 0
     while at < end and status == 0:
         turn = at // units
-        first = turn * SUM_BLOCK if turns > 1 else 0
         at = turn * units + part_of(
             units, panel, x.n_in, n_out, at - turn * units, min(end - turn * units, units), &p, &i, &j
         )
-        p.k = min(SUM_BLOCK, rows - first) if turns > 1 else rows
-        p.a, p.a_row, p.a_col = x.x + i, 1, x.n_in
-        if x.index is NULL:
+        dw_product(&p, x, dy, dw, db, lr, rows, n_out, bf16, i, j)
+        if turns > 1:
+            first = turn * SUM_BLOCK
+            p.k, p.resume = min(SUM_BLOCK, rows - first), turn > 0
             p.a += first * x.n_in
-        else:
-            p.a_cols, p.a_next = x.index, x.next        # without turns
-        p.b, p.b_row, p.b_col, p.bf16 = dy + first * n_out + j, n_out, 1, bf16
-        p.c, p.c_row = dw + i * n_out + j, n_out
-        p.resume = turn > 0
-        if i == 0 and db is not NULL:
-            p.b_sum = db + j
-        if lr is not NULL:
-            p.update, p.rate = True, <real> lr[0]
+            p.b += first * n_out
         status = gemm(&p)
     return status
+
+cdef inline void dw_product(
+    Product *p, const Operand *x, const real *dy, real *dw, real *db, const double *lr, Py_ssize_t rows,
+    Py_ssize_t n_out, bint bf16, Py_ssize_t i, Py_ssize_t j,
+) noexcept nogil:
+    p.k, p.bf16 = rows, bf16
+    p.a, p.a_row, p.a_col = x.x + i, 1, x.n_in
+    p.a_cols, p.a_next = x.index, x.next        # without turns
+    p.b, p.b_row, p.b_col = dy + j, n_out, 1
+    p.c, p.c_row = dw + i * n_out + j, n_out
+    if i == 0 and db is not NULL:
+        p.b_sum = db + j
+    if lr is not NULL:
+        p.update, p.rate = True, <real> lr[0]
 
 cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
     """Two calls, of which each may be left out: dw with db, then dx, because dy may be needed no more."""
@@ -428,12 +453,13 @@ cdef Py_ssize_t prepare_dense_backward(str kernel, Call *calls) except -1:
         if s.bf16 or s.index is not NULL or not divide_into_turns(calls, &s.panel, s.n_in, s.n_out, s.rows):
             divide_product(calls, &s.panel, s.n_in, s.n_out, s.rows, s.bf16, NULL)
             calls.of_parts, calls.parts = dense_dw_rows, max(s.n_in, 1)
+            calls.taken = s.w
             if s.rows >= 2 * SUM_BLOCK and s.n_in > 0:
                 calls.of_rows, calls.rows, calls.block, calls.add = dense_dw_block, s.rows, SUM_BLOCK, dense_dw_add
                 calls.sum_bytes = (s.n_in + 1) * s.n_out * <Py_ssize_t> sizeof(real)
                 calls.sum_bytes = (calls.sum_bytes + 63) // 64 * 64     # whole lines of memory
         calls.joint = joint_of_narrow
-        n_calls, s.w, s.dx = 1 + (s.dx is not NULL), NULL, NULL     # this call needs neither
+        n_calls, s.dx = 1 + (s.dx is not NULL), NULL
         return n_calls
     if s.dx is NULL:
         return 0
@@ -465,9 +491,21 @@ cdef int dense_sgd_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noex
     cdef Operand x = Operand(s.x, NULL, NULL, s.n_in)
     cdef int status = choose(&x, s.index, s.cursor, s.rows, s.n_index, s.n_all)
     cdef size_t before = subnormals_are_kept()
-    status = status or multiply_dw(
-        &x, s.dy, s.w, s.b, s.lr, s.rows, s.n_out, s.bf16, call.units, call.turn, s.panel, begin, end
-    )
+    if status == 0 and s.panel == -1:
+        status = multiply_rows(&x, s.dy, s.w, s.b, s.lr, NULL, s.rows, s.n_out, s.bf16, begin, end)
+    elif status == 0:
+        status = multiply_panels(
+            &x, s.dy, s.w, s.b, s.lr, s.rows, s.n_out, s.bf16, call.units, 0, s.panel, begin, end
+        )
+    subnormals_as(before)
+    return status
+
+cdef int dense_sgd_rows(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const DenseSGD *s = <const DenseSGD *> call.payload
+    cdef Operand x = Operand(s.x, NULL, NULL, s.n_in)
+    cdef int status = choose(&x, s.index, s.cursor, s.rows, s.n_index, s.n_all)
+    cdef size_t before = subnormals_are_kept()
+    status = status or multiply_rows(&x, s.dy, s.w, s.b, s.lr, NULL, s.rows, s.n_out, s.bf16, begin, end)
     subnormals_as(before)
     return status
 
@@ -476,6 +514,8 @@ cdef Py_ssize_t prepare_dense_sgd(str kernel, Call *call) except -1:
     check_bf16(kernel, s.bf16)
     check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n_all)
     divide_product(call, &s.panel, s.n_in, s.n_out, s.rows, s.bf16, NULL)
+    if s.n_in * s.n_out <= SHARED_WEIGHTS:      # rows end where threads have as much to do; else columns, as forward
+        call.of_parts, call.parts = dense_sgd_rows, max(s.n_in, 1)
     return 1
 
 kernel("""dense_sgd(x: rows (rows, n_in), w: inout (n_in, n_out), b: inout (n_out) | None, dy: in (rows, n_out),

@@ -21,12 +21,14 @@
 cdef enum:
     LEAST_SHARED = 24000        # nanoseconds: of a tape that takes less, nothing is shared out
     LEAST_TASK = 4000           # nanoseconds: less is not worth telling other threads
+    LEAST_OF_CUTS = 800         # nanoseconds: of what reads in parts what several cores have just written
     OF_CHUNK = 5000             # nanoseconds, where a tape's chunks are counted
     HANDING_OUT = 700           # nanoseconds that telling them and waiting for them takes
     TAKING_BACK = 12            # nanoseconds until a line of memory that others have read can be written
     LONG_CHUNK = 100000         # nanoseconds: with more for each thread, several chunks even out their speeds
     LONGEST_TOGETHER = 1000000  # of a call: signals are looked at within what takes longer
     LEAST_ROWS_TOGETHER = 8     # of a chunk
+    LEAST_ROWS_OF_SEVERAL = 32  # of a chunk, if a thread has several: each transposes the weights anew for dx
     LINE = 64                   # bytes
     MOST_SUMS = 4194304         # bytes: more do not stay in a cache
     LONG_SUMS = 65536           # bytes, that are worth adding up together
@@ -68,6 +70,7 @@ cdef struct Arrangement:
     const Call *calls
     const Links *links
     const Reach *reaches
+    Py_ssize_t length
     Py_ssize_t n_threads, most_chunks
     bint divide_all
     Region *regions
@@ -135,23 +138,43 @@ cdef double nanoseconds_of_all(const Arrangement *a, const Py_ssize_t *calls, Py
         nanoseconds += nanoseconds_of(&a.calls[calls[n]])
     return nanoseconds
 
-cdef double taking_back(const Arrangement *a, Py_ssize_t i) noexcept nogil:
-    """How long a call waits for lines that other cores have read: parameters, and rows that gradients are sums over.
-
-    The rows of a product are written one by one, while it computes.
-    """
-    cdef const Call *call = &a.calls[i]
-    cdef const Reach *w = first_written(a, i)
-    cdef double nanoseconds
-    if w is NULL or (w.of_row == 0 and not call.updates):
-        return 0
-    nanoseconds = TAKING_BACK * <double> (w.high - w.low) / LINE
-    return nanoseconds if call.updates else max(nanoseconds - CERTAIN * nanoseconds_of(call), 0)
-
 cdef double saved(const Arrangement *a, double nanoseconds) noexcept nogil:
     if a.n_threads == 1:
         return 0.05 * nanoseconds       # what is computed is in the cache where it is needed
     return CERTAIN * nanoseconds * (1 - 1.0 / a.n_threads) - HANDING_OUT
+
+cdef bint takes(const Arrangement *a, Py_ssize_t i) noexcept nogil:
+    """Whether what a call can take is written by a call behind it: else it may be memory that nobody may write."""
+    cdef const Reach *r
+    cdef const Reach *w
+    cdef Py_ssize_t m, n, j
+    if a.calls[i].taken is NULL:
+        return False
+    for m in range(a.links[i].count):
+        r = &a.reaches[a.links[i].first + m]
+        if r.low != a.calls[i].taken or r.written:
+            continue
+        for j in range(i + 1, a.length):
+            for n in range(a.links[j].count):
+                w = &a.reaches[a.links[j].first + n]
+                if w.written and w.low <= r.low and r.high <= w.high:
+                    return True
+    return False
+
+cdef double taking_back(const Arrangement *a, Py_ssize_t i) noexcept nogil:
+    """How long a call waits for lines that other cores have read: parameters, and rows that gradients are sums over.
+
+    It computes meanwhile, and an update need not wait for those that gradients have taken.
+    """
+    cdef const Call *call = &a.calls[i]
+    cdef const Reach *w = first_written(a, i)
+    cdef Py_ssize_t j
+    if w is NULL or (w.of_row == 0 and not call.updates and not call.takes):
+        return 0
+    for j in range(i if call.updates else 0):
+        if a.calls[j].takes and w.low <= a.calls[j].taken < w.high:
+            return 0
+    return max(TAKING_BACK * <double> (w.high - w.low) / LINE - CERTAIN * nanoseconds_of(call), 0)
 
 cdef inline Py_ssize_t parts_of(const Call *call) noexcept nogil:
     return call.units if call.of_parts is NULL else call.parts
@@ -162,9 +185,9 @@ cdef inline Py_ssize_t round_units(Py_ssize_t units_of_part, Py_ssize_t units) n
     return units // multiple * multiple
 
 
-cdef void arrange_calls(Arrangement *a, Py_ssize_t length) noexcept nogil:
+cdef void arrange_calls(Arrangement *a) noexcept nogil:
     cdef Py_ssize_t i
-    for i in range(length):
+    for i in range(a.length):
         if stands_alone(a, i):
             close_region(a)
             add_alone(a, i)
@@ -175,9 +198,9 @@ cdef void arrange_calls(Arrangement *a, Py_ssize_t length) noexcept nogil:
         a.computes = a.computes or not a.calls[i].updates
     close_region(a)
     if a.gained <= 0 and not a.divide_all:      # one call after the other, on one thread
-        for i in range(length):
+        for i in range(a.length):
             a.regions[i] = Region(i, a.calls[i].updates, 0, 1)
-        a.n_regions = length
+        a.n_regions = a.length
 
 
 cdef bint stands_alone(const Arrangement *a, Py_ssize_t i) noexcept nogil:
@@ -286,9 +309,16 @@ cdef Py_ssize_t chunks_of(const Arrangement *a, double nanoseconds, Py_ssize_t m
     return max(min(chunks, most, <Py_ssize_t> (2 * nanoseconds / LEAST_TASK)), 1)
 
 
+cdef Py_ssize_t most_of_rows(const Arrangement *a) noexcept nogil:
+    """How many chunks there may be of the rows."""
+    if a.divide_all:
+        return a.rows
+    return max(min(a.n_threads, a.rows // LEAST_ROWS_TOGETHER), a.rows // LEAST_ROWS_OF_SEVERAL)
+
+
 cdef void add_rows(Arrangement *a, const Py_ssize_t *calls, Py_ssize_t count) noexcept nogil:
     cdef double nanoseconds = nanoseconds_of_all(a, calls, count)
-    cdef Py_ssize_t chunks = chunks_of(a, nanoseconds, a.rows if a.divide_all else a.rows // LEAST_ROWS_TOGETHER)
+    cdef Py_ssize_t chunks = chunks_of(a, nanoseconds, most_of_rows(a))
     cdef Py_ssize_t chunk, begin = 0, end, n, i, units, first = a.n_sums, n_sums = 0
     cdef const Call *call
     if a.rows == a.long_rows:
@@ -380,8 +410,10 @@ cdef void add_apart(Arrangement *a, Py_ssize_t *calls, Py_ssize_t count) noexcep
     for n in range(count):
         most += parts_of(&a.calls[calls[n]])
     chunks = chunks_of(a, nanoseconds, most)
-    if count == 1 and chunks == a.n_cuts + 1:
+    if count == 1 and (chunks == a.n_cuts + 1 or (chunks == 1 and nanoseconds > LEAST_OF_CUTS)):
         same = read_in_parts(a, calls[0])
+        if same is not NULL:
+            chunks = a.n_cuts + 1
     room = of_chunk = nanoseconds / chunks
     begin_chunk(a)
     for n in range(count):
@@ -486,10 +518,12 @@ cdef int arrange(Tape tape, const Player *player) except -1:
     a.together = <Py_ssize_t *> resized(NULL, (2 * tape.length + 1 + most) * sizeof(Py_ssize_t))
     a.behind = a.together + tape.length
     a.cuts = <const char **> (a.behind + tape.length + 1)
-    a.calls, a.links, a.reaches = tape.calls, tape.links, tape.reaches
+    a.calls, a.links, a.reaches, a.length = tape.calls, tape.links, tape.reaches, tape.length
     a.items, a.begins, a.regions = tape.items, tape.begins, tape.regions
     a.n_threads, a.most_chunks, a.divide_all = n_threads, player.most_chunks, player.divide_all
-    arrange_calls(&a, tape.length)
+    for i in range(tape.length):
+        tape.calls[i].takes = takes(&a, i)
+    arrange_calls(&a)
     free(a.together)
     tape.n_regions, tape.gained, tape.arranged_for = a.n_regions, a.gained, arranged_for
     memset(&tape.trial, 0, sizeof(Trial))

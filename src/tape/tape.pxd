@@ -41,6 +41,8 @@ cdef extern from "tape/call.h":
         Py_ssize_t rows
         Body of_parts
         Py_ssize_t parts
+        const void *taken
+        int takes
         Py_ssize_t block
         Py_ssize_t sum_bytes
         char *sums

@@ -204,8 +204,8 @@ cdef class Tape:
         Returns
         -------
         list
-            For each task its chunks, each a list of (call, "units", "rows" or "parts", begin, end); or the number of a
-            call that runs alone.
+            For each task its chunks, each a list of (call, "units", "rows", "parts" or "parts, taking", begin, end); or
+            the number of a call that runs alone.
 
         Raises
         ------
@@ -232,6 +232,8 @@ cdef class Tape:
                     by = "rows" if item.body == item.call.of_rows else "parts"
                     if item.body == item.call.body:
                         by = "units"
+                    elif item.body == item.call.of_parts and item.call.takes:
+                        by = "parts, taking"
                     chunk.append((item.number, by, item.begin, item.end))
             tasks.append(chunks if region.call < 0 else region.call)
         return tasks
