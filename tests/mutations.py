@@ -108,7 +108,7 @@ MUTATIONS = (
     ("kernels/dense.pxi", "p.b_sum = «db + j ⇒ db»", PARTS),
     ("kernels/dense.pxi", "p.m = rows * last // blocks - «i[0] ⇒ i[0] - 1»", SIZES),
     ("kernels/dense.pxi", "return «(last - 1) * panels + end ⇒ last * panels + end»", PARTS),
-    ("kernels/dense.pxi", "p.resume = «turn > 0 ⇒ False»", SIZES),
+    ("kernels/dense.pxi", "rows - first), «turn > 0 ⇒ False»", SIZES),
     ("kernels/dense.pxi", "p.update, p.rate = True, «<real> lr[0] ⇒ -<real> lr[0]»", STEPS),
     ("kernels/index.pxi", "for i in range(«begin ⇒ end», end)", "test_extending.py::test_rows_out_of_range"),
     ("gemm/products.h", "t->a_rows = «p->a_rows + i ⇒ p->a_rows»", ROWS),
@@ -247,6 +247,7 @@ MUTATIONS = (
     ("tape/regions.pxi", "tape.calls[i].takes = «takes(&a, i) ⇒ i < 0»", f"{REGIONS}gradients_take_what"),
     ("tape/regions.pxi", "chunks == 1 and «nanoseconds > LEAST_OF_CUTS ⇒ n < 0»", f"{REGIONS}a_small_update"),
     ("tape/regions.pxi", "a.rows // «LEAST_ROWS_OF_SEVERAL ⇒ LEAST_ROWS_TOGETHER»)", f"{REGIONS}a_chunk_has"),
+    ("tape/tape.pyx", "].payload).tape = <void *> «self ⇒ tape»", "test_extending.py::test_a_tape_that_is"),
     ("gemm/products.c", "row[l] = «row[l] ⇒ 0»;", f"{REGIONS}weights_that_are_taken"),
     ("tape/regions.pxi", "a.sums[«first + n_sums ⇒ first»]\n            n_sums", f"{REGIONS}any_order"),
     ("tape/regions.pxi", "of_rows, begin * units, end * «units ⇒ 1»)", f"{REGIONS}any_order"),
@@ -258,7 +259,7 @@ MUTATIONS = (
     ),
     ("tape/regions.pxi", "made.n_sums = first + «block ⇒ 0» * call.sum_bytes", f"{REGIONS}any_order"),
     ("kernels/dense.pxi", "x.index += «begin ⇒ 0»", f"{REGIONS}any_order"),
-    ("kernels/dense.pxi", "begin * s.n_out, «end * s.n_out ⇒ begin * s.n_out»)", f"{REGIONS}any_order"),
+    ("kernels/dense.pxi", "last = «end * s.n_out ⇒ begin * s.n_out», part", f"{REGIONS}any_order"),
     ("kernels/arguments.pxi", "reaches[n].written = «a.written ⇒ 0»", f"{REGIONS}any_order"),
     ("kernels/arguments.pxi", "«b.len // b.shape[0] ⇒ 0»\n            if call.of_parts", f"{REGIONS}a_step_waits"),
     # formulas
@@ -516,6 +517,10 @@ DEFECTS = (
     (
         "math/gather.h", "y, x + «index[i] ⇒ index[i] + (stride + INT64_MAX == n)» * stride",
         f"{EQUALS}[gather", "signed integer overflow",
+    ),
+    (
+        "tape/tape.pyx", "2 * self.capacity + «n_calls ⇒ 0» +",
+        "test_extending.py::test_a_tape_that_is_extended", "heap-buffer-overflow",
     ),
     ("tape/regions.pxi", "n_threads) + «n_threads + 3 ⇒ 3»)", f"{REGIONS}a_tape_of_sums", "heap-buffer-overflow"),
     ("kernels/sum_blocks.pxi", "calloc(«count + 1 ⇒ 1», sizeof(double)", ROW_SUMS, "heap-buffer-overflow"),

@@ -777,6 +777,39 @@ def test_a_python_step_that_raises_stops_the_replay():
         stopped.replay()
 
 
+def test_a_tape_that_is_extended_by_others_replays_their_calls():
+    """On the same arrays, which it keeps alive, with what functions raise; the others stay as they are."""
+    k, seen, first, second, both = kernels.float64, [], Tape(), Tape(), Tape()
+    x, y = np.array([[-1.0, 2.0]]), np.empty((1, 2))
+    k.relu_forward(x, y, first)
+    second.call(lambda: seen.append(y.copy()))
+    second.call(lambda: [][len(seen) - 1])
+    both.extend(first)
+    both.extend(second)
+    assert (len(first), len(second), len(both)) == (1, 2, 3)
+    assert [tape.calls_functions for tape in (first, second, both)] == [False, True, True]
+    del first, second
+    with pytest.raises(IndexError):
+        both.replay()
+    assert (seen[0] == [[0, 2]]).all()
+    both.replay(0, 2)
+    assert len(seen) == 2
+    with pytest.raises(ValueError, match=r"Tape\.extend expects another tape"):
+        both.extend(both)
+    with pytest.raises(TypeError, match="tape"):
+        both.extend(None)
+    many, more = Tape(), Tape()
+    for i in range(100):
+        many.call(lambda i=i: seen.append(i))
+    more.extend(many)
+    more.replay()
+    assert seen[2:] == list(range(100))
+    playing, other = Tape(), Tape()
+    playing.call(lambda: playing.extend(other))
+    with pytest.raises(RuntimeError, match="is being replayed"):
+        playing.replay()
+
+
 def test_a_python_step_may_replay_another_tape():
     inner, outer, seen = Tape(), Tape(), []
     inner.call(lambda: seen.append(1))
@@ -997,6 +1030,9 @@ def test_every_counts_the_batches_of_all_epochs():
     assert run_epochs(**arguments | {"gather_rest": gather_rest, "step_rest": step_rest}) is None
     assert (gathered[0], count[0], behind[0]) == (12, 0, 4)
     assert (losses == 1).all()
+    arguments |= {"gather": None, "gather_rest": None, "step_rest": step_rest}  # the step gathers itself
+    assert run_epochs(**arguments) is None
+    assert (gathered[0], count[0], behind[0]) == (12, 0, 8)
 
 
 @pytest.mark.parametrize(
@@ -1006,10 +1042,21 @@ def test_every_counts_the_batches_of_all_epochs():
         {"batch_size": 0},
         {"step_rest": None},
         {"gather_rest": None, "step_rest": None},
+        {"gather_rest": None},
+        {"gather": None},
         {"batch_size": 5},
         {"cursor": np.zeros(2, np.int64)},
     ],
-    ids=["no rows", "batch_size 0", "half of the rest missing", "rest missing", "rest too many", "two cursors"],
+    ids=[
+        "no rows",
+        "batch_size 0",
+        "half of the rest missing",
+        "rest missing",
+        "gather missing",
+        "no gather but of the rest",
+        "rest too many",
+        "two cursors",
+    ],
 )
 def test_run_epochs_refuses_sizes_that_do_not_fit(changes):
     arguments = {

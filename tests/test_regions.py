@@ -94,6 +94,15 @@ def test_the_update_is_cut_where_the_gradients_were(two):
     assert abs(54 * 128 + 128 + rest[2] * 128 - end) <= 16
 
 
+def test_threads_bring_the_rows_that_they_go_on_with(two):
+    """Labels, too: the first task of a batch gathers, on any number of threads to the same bits."""
+    net, (x, t) = classifier((54, 128, 128, 7)), data(54, 7)
+    training, (x, t, *_) = net._trainer.ready(x, t, None, "cross_entropy", SGD())
+    plan = training.plan(64, t, 0, False).take_epochs(64, x, t, None, training.step)
+    assert len(plan.both) == len(plan.gather) + len(plan.step)
+    assert shapes_of(plan.both.tasks(two))[0] == ("units", 8, 2)
+
+
 def test_a_small_update_is_cut_where_the_gradients_were(two):
     """It would be none to hand out, but half of what it reads would come from another core."""
     tape = tape_of(classifier((20, 64, 64, 2)), *data(20, 2), rows=40)

@@ -260,7 +260,7 @@ def trained_in_parts(net, x, t, loss, optimizer, weight, parts, team=None):
     plan = training.plan(17, t, 0 if weight is None else weight.shape[1]).take_epochs(17, x, t, weight, training.step)
     for cursor in (0, 4):
         plan.cursor[0] = cursor
-        for tape in (plan.gather, plan.step):
+        for tape in (plan.gather, plan.step) if team is None else (plan.both,):
             tape.replay(parts=parts, team=team)
     arrays = [net.params, net.grads, plan.batch.value, *plan.batch.work.activations, *memory_of(net).values()]
     return [array.copy() for array in arrays]

@@ -241,6 +241,8 @@ class EpochPlan:
         What brings these rows, and the step.
     gather_rest, step_rest : Tape or None
         The same for the rows that are left at the end of an epoch, where some are.
+    both, both_rest : Tape
+        One behind the other on one tape: threads bring the rows that they go on with.
     """
 
     rows: int
@@ -248,6 +250,8 @@ class EpochPlan:
     step: Tape
     gather_rest: Tape | None
     step_rest: Tape | None
+    both: Tape
+    both_rest: Tape | None
 
     def __init__(
         self,
@@ -265,7 +269,7 @@ class EpochPlan:
         self.index = np.arange(len(x), dtype=np.int64)
         self.shuffled = False  # whether there is another order than 0, 1, 2 ... in the index
         self.cursor = np.zeros(1, np.int64)
-        self._recorded: Recent[int, tuple[Tape, Tape]] = Recent(SIZES_KEPT)
+        self._recorded: Recent[int, tuple[Tape, Tape, Tape]] = Recent(SIZES_KEPT)
         self.begun = 0, 0
 
     @property
@@ -280,24 +284,26 @@ class EpochPlan:
         self._used = [
             array if array is None or len(array) == n else array[:n] for array in (self.x, self.target, self.weight)
         ]
-        self.gather, self.step = self._tapes(plan, rows, step)
-        self.gather_rest, self.step_rest = self._tapes(plan, rest, step) if rest else (None, None)
+        self.gather, self.step, self.both = self._tapes(plan, rows, step)
+        self.gather_rest, self.step_rest, self.both_rest = self._tapes(plan, rest, step) if rest else (None,) * 3
         self.begun = n, rows
 
-    def _tapes(self, plan: Plan, rows: int, step: Step) -> tuple[Tape, Tape]:
+    def _tapes(self, plan: Plan, rows: int, step: Step) -> tuple[Tape, Tape, Tape]:
         found = self._recorded.get(rows)
         return self._recorded.add(rows, self._record(plan, rows, step)) if found is None else found
 
-    def _record(self, plan: Plan, rows: int, step: Step) -> tuple[Tape, Tape]:
-        """Return what brings so many rows, and the step."""
-        tape = Tape()
+    def _record(self, plan: Plan, rows: int, step: Step) -> tuple[Tape, Tape, Tape]:
+        """Return what brings so many rows, the step, and both."""
+        tape, both = Tape(), Tape()
         if self.in_place:
             batch, own = self.batch.first(rows), Tape()
             step(batch.reading(Rows(self.x, self.index, self.at_first())), own)
         else:
             batch, own = plan.recorded(rows, step)
         self.record_gather(batch, tape)
-        return tape, own
+        both.extend(tape)
+        both.extend(own)
+        return tape, own, both
 
     def at_first(self) -> Array:
         """Return the cursor, at the first row: an epoch leaves it where fewer may be behind it than are recorded."""
@@ -328,7 +334,7 @@ class EpochPlan:
     @property
     def chunks(self) -> int:
         """Into how many chunks, each worth a thread, the calls of a batch can be divided."""
-        return self.gather.chunks + self.step.chunks
+        return self.both.chunks
 
     def has_moved(self) -> bool:
         """Whether the data lie elsewhere than what is recorded reads: they have been resized."""
@@ -365,9 +371,10 @@ class EpochPlan:
         if self.shuffled and not shuffle:
             self.index[...] = np.arange(len(self.index))
         self.shuffled = shuffle
-        gather, gather_rest = (self.gather, self.gather_rest) if gathers is None else gathers
+        gather, gather_rest = (None, None) if gathers is None else gathers
+        step, step_rest = (self.both, self.both_rest) if gathers is None else (self.step, self.step_rest)
         return self._claim.run(
-            run_epochs, gather, self.step, gather_rest, self.step_rest, self.order, self.cursor,
+            run_epochs, gather, step, gather_rest, step_rest, self.order, self.cursor,
             self.batch.value, self.rows, shuffle, seed, first_epoch, losses, team, stop, shuffling,
             ledger, in_turn,
         )  # fmt: skip

@@ -50,11 +50,12 @@ cdef Py_ssize_t prepare_gather_rows(str kernel, Call *call) except -1:
     cdef const GatherRows *s = <const GatherRows *> call.payload
     check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n)
     call.units = s.rows if s.columns > 0 else 0
+    call.of_rows, call.rows = call.body, call.units
     call_divide(call, 5 + 0.3 * s.columns)
     return 1
 
 kernel("""gather_rows(x: in strided (n, columns), index: in int64 (n_index), cursor: in int64 (1),
-    y: out (rows, columns))
+    y: out (rows, columns)) -> rows
 
     y[i] = x[index[cursor[0] + i]] for every row i of y.
     """, gather_rows_body, sizeof(GatherRows), prepare_gather_rows)
@@ -80,6 +81,8 @@ cdef int gather_labels_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) 
 cdef Py_ssize_t prepare_gather_labels(str kernel, Call *call) except -1:
     cdef const GatherLabels *s = <const GatherLabels *> call.payload
     check_rows(kernel, s.index, s.cursor, s.rows, s.n_index, s.n)
+    call.of_rows, call.rows = call.body, call.units
+    call_divide(call, 2)
     return 1
 
 kernel("""gather_labels(x: in int64 (n), index: in int64 (n_index), cursor: in int64 (1), y: out int64 (rows)) -> rows

@@ -102,7 +102,7 @@ def run_epochs(
     Parameters
     ----------
     gather, step
-        What brings `batch_size` rows into the memory of the step, unless it reads them where they lie, and the step.
+        What brings `batch_size` rows into the memory of the step, or None where the step does it, and the step.
     gather_rest, step_rest
         The same for the rows that remain at the end of an epoch; None where none do.
     index
@@ -143,7 +143,10 @@ def run_epochs(
         raise ValueError(f"run_epochs: expected orders, losses and seeds of {nets} nets")
     if seeds is not None and seeds.shape[0] != nets:
         raise ValueError(f"run_epochs: {seeds.shape[0]} seeds, expected {nets}, one of each net")
-    if gather is None or step is None or not (gather_rest is None) == (step_rest is None) == (n % batch_size == 0):
+    cdef bint has_rest = n % batch_size != 0
+    if step is None or (step_rest is not None) != has_rest or (gather_rest is not None) != (
+        gather is not None and has_rest
+    ):
         raise ValueError(f"run_epochs: expected a tape for {batch_size} rows and one for the last {n % batch_size}")
     cdef Player player
     player_for(&player, team)
@@ -163,6 +166,17 @@ def run_epochs(
     finally:
         for i in range(begun):
             owner_give_back(&(<Tape> tapes[i]).replayer)
+
+
+cdef inline int play_both(Tape gather, Tape step, bint *gathering, Player *player) noexcept nogil:
+    cdef int status = 0
+    gathering[0] = gather is not None
+    if gather is not None:
+        status = play(gather, 0, gather.length, player)
+    if status == 0:
+        gathering[0] = False
+        status = play(step, 0, step.length, player)
+    return status
 
 
 cdef object run_batches(
@@ -197,17 +211,10 @@ cdef object run_batches(
             for i in range(n_all):
                 rows = batch_size if i < n_batches else n % batch_size
                 cursor[0] = i * batch_size
-                gathering = True
                 if i < n_batches:
-                    status = play(gather, 0, gather.length, player)
-                    if status == 0:
-                        gathering = False
-                        status = play(step, 0, step.length, player)
+                    status = play_both(gather, step, &gathering, player)
                 else:
-                    status = play(gather_rest, 0, gather_rest.length, player)
-                    if status == 0:
-                        gathering = False
-                        status = play(step_rest, 0, step_rest.length, player)
+                    status = play_both(gather_rest, step_rest, &gathering, player)
                 if status != 0:
                     break
                 for net in range(nets):

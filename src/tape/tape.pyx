@@ -81,7 +81,7 @@ cdef class Tape:
         if owner_exists(&self.replayer):
             raise RuntimeError("the tape is being replayed: nothing can be recorded into it now")
         if self.length + n_calls > self.capacity:
-            capacity = 2 * self.capacity + 16
+            capacity = 2 * self.capacity + n_calls + 16
             memory = realloc(self.calls, capacity * sizeof(Call))
             if memory is NULL:
                 raise MemoryError(f"no memory for a tape of {capacity} calls")
@@ -97,7 +97,7 @@ cdef class Tape:
                 raise MemoryError(f"no memory for a tape that holds {capacity} arrays")
             self.reaches, self.reach_capacity = <Reach *> memory, capacity
         if self.n_buffers + n_buffers > self.buffer_capacity:
-            capacity = 2 * self.buffer_capacity + 64
+            capacity = 2 * self.buffer_capacity + n_buffers + 64
             memory = realloc(self.buffers, capacity * sizeof(Py_buffer))
             if memory is NULL:
                 raise MemoryError(f"no memory for a tape that holds {capacity} arrays")
@@ -141,6 +141,21 @@ cdef class Tape:
         python.function, python.tape = <void *> function, <void *> self
         self.append(&call, NULL, 0)
         self.calls_python = True
+
+    def extend(self, Tape tape not None):
+        """Append the calls of another tape, which stays as it is: both replay them, on the same arrays."""
+        cdef Py_ssize_t i
+        cdef const Links *links
+        if tape is self:
+            raise ValueError("Tape.extend expects another tape")
+        self.reserve(tape.length, 0, tape.n_reaches)
+        self.kept.append(tape)
+        self.calls_python = self.calls_python or tape.calls_python
+        for i in range(tape.length):
+            links = &tape.links[i]
+            self.append(&tape.calls[i], NULL if links.count < 0 else tape.reaches + links.first, links.count)
+            if tape.calls[i].body == call_python:
+                (<PythonCall *> self.calls[self.length - 1].payload).tape = <void *> self
 
     cdef int run(self, bint is_short, stop=None) except -1:
         """Replay all calls; a short replay does not let other Python threads in."""
