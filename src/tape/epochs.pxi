@@ -88,54 +88,52 @@ cdef class Ledger:
         return 0
 
 
+# Steps may be of several nets, as many as `value` has numbers: then `index` has an order for each, one behind the
+# other, and an epoch a place in `losses` for each. The ledger receives the losses of the first.
+#
+# Parameters
+# ----------
+# gather, step
+#     What brings `batch_size` rows into the memory of the step, or None where the step does it, and the step.
+# gather_rest, step_rest
+#     The same for the rows that remain at the end of an epoch; None where none do.
+# index
+#     (n,) the order of rows: shuffled here before each epoch, by (seed, epoch) alone, or left as it is.
+# cursor
+#     (1,) where in `index` the batch begins; kernels that choose rows read it.
+# value
+#     (1,) the mean loss of the batch; loss kernels write it.
+# losses
+#     (epochs,) receives the mean loss over the rows of each epoch.
+# team
+#     The threads that help, or None. The bits do not depend on them.
+# stop
+#     A Stop, or what has its is_set, that ends the epochs as Ctrl-C does, or None.
+# shuffling
+#     What shuffles the index before each epoch, in place of `shuffle`, or None.
+# ledger
+#     Receives the epochs that are complete, whatever is raised, or None. Its rule ends the epochs, if it has one;
+#     then they also end when a tenth of a second is over.
+# seeds
+#     (nets,) in the place of `seed`, that of each net, or None.
+# in_turn
+#     Whether little Python runs behind this call, so that it is worth waiting awake while another of the threads that
+#     have a Stop in common runs theirs.
+#
+# Returns
+# -------
+# tuple of int or None
+#     (epoch, batch), counted from 0, where the loss became NaN or infinite; None where all went well.
+#     Python's signals are looked at every 50 ms at least, so that Ctrl-C raises KeyboardInterrupt from here. A batch
+#     is then left before it has changed a parameter, or completed: calls that update parameters are not interrupted.
+#     While rows are shuffled, nothing of the epoch has run, and the next epoch shuffles them anew.
 def run_epochs(
     Tape gather, Tape step, Tape gather_rest, Tape step_rest, int64_t[::1] index, int64_t[::1] cursor,
     double[::1] value, Py_ssize_t batch_size, bint shuffle, uint64_t seed, Py_ssize_t first_epoch, double[::1] losses,
     Team team=None, stop=None, Shuffle shuffling=None, Ledger ledger=None,
     bint in_turn=False, int64_t[::1] seeds=None,
 ):
-    """Replay a gather and a step per batch, without the GIL, for as many epochs as `losses` has places.
-
-    Steps may be of several nets, as many as `value` has numbers: then `index` has an order for each, one behind the
-    other, and an epoch a place in `losses` for each. The ledger receives the losses of the first.
-
-    Parameters
-    ----------
-    gather, step
-        What brings `batch_size` rows into the memory of the step, or None where the step does it, and the step.
-    gather_rest, step_rest
-        The same for the rows that remain at the end of an epoch; None where none do.
-    index
-        (n,) the order of rows: shuffled here before each epoch, by (seed, epoch) alone, or left as it is.
-    cursor
-        (1,) where in `index` the batch begins; kernels that choose rows read it.
-    value
-        (1,) the mean loss of the batch; loss kernels write it.
-    losses
-        (epochs,) receives the mean loss over the rows of each epoch.
-    team
-        The threads that help, or None. The bits do not depend on them.
-    stop
-        A Stop, or what has its is_set, that ends the epochs as Ctrl-C does, or None.
-    shuffling
-        What shuffles the index before each epoch, in place of `shuffle`, or None.
-    ledger
-        Receives the epochs that are complete, whatever is raised, or None. Its rule ends the epochs, if it has one;
-        then they also end when a tenth of a second is over.
-    seeds
-        (nets,) in the place of `seed`, that of each net, or None.
-    in_turn
-        Whether little Python runs behind this call, so that it is worth waiting awake while another of the threads that
-        have a Stop in common runs theirs.
-
-    Returns
-    -------
-    tuple of int or None
-        (epoch, batch), counted from 0, where the loss became NaN or infinite; None where all went well.
-        Python's signals are looked at every 50 ms at least, so that Ctrl-C raises KeyboardInterrupt from here. A batch
-        is then left before it has changed a parameter, or completed: calls that update parameters are not interrupted.
-        While rows are shuffled, nothing of the epoch has run, and the next epoch shuffles them anew.
-    """
+    """Replay a gather and a step per batch, without the GIL, for as many epochs as `losses` has places."""
     cdef Py_ssize_t nets = max(value.shape[0], 1), n = index.shape[0] // nets
     if batch_size < 1 or n < 1 or cursor.shape[0] != 1 or value.shape[0] < 1:
         raise ValueError("run_epochs: expected rows, a batch size of at least 1, and cells of one number")

@@ -40,29 +40,27 @@ cdef struct Range:
     const char *high
 
 
+# Parameters
+# ----------
+# recorded : callable
+#     Makes what is recorded for a number of rows: with a ``tape``, ``x`` and ``y`` of shape (rows, n), which it reads
+#     and writes, and an ``inlet``, or None.
+# most : int
+#     How many rows it may be that are copied.
+# most_in_place : int
+#     How many that are read where they lie: those of a contiguous array of the dtype of x.
+# most_work : float
+#     What more than `most` rows may take: others compute what is worth more threads.
+# dtype : dtype
+#     The one object that most arrays of the dtype of x have.
+# tree : Tree
+#     It knows the names of columns, and whether somebody has to look for digits that are lost where numbers are cast.
+# arrays : sequence of ndarray
+#     What it may read beside x, which nothing is written into.
 @cython.final
 @cython.auto_pickle(False)
 cdef class RowsFunction(RowsReader):
-    """A recorded function of rows, for one thread at a time.
-
-    Parameters
-    ----------
-    recorded : callable
-        Makes what is recorded for a number of rows: with a ``tape``, ``x`` and ``y`` of shape (rows, n), which it reads
-        and writes, and an ``inlet``, or None.
-    most : int
-        How many rows it may be that are copied.
-    most_in_place : int
-        How many that are read where they lie: those of a contiguous array of the dtype of x.
-    most_work : float
-        What more than `most` rows may take: others compute what is worth more threads.
-    dtype : dtype
-        The one object that most arrays of the dtype of x have.
-    tree : Tree
-        It knows the names of columns, and whether somebody has to look for digits that are lost where numbers are cast.
-    arrays : sequence of ndarray
-        What it may read beside x, which nothing is written into.
-    """
+    """A recorded function of rows, for one thread at a time."""
 
     cdef object recorded, tree
     cdef Py_ssize_t least_in_place, most_in_place

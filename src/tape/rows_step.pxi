@@ -5,43 +5,41 @@ cdef enum:
     MOST_STEPS = 8      # of losses and optimizers in turn
 
 
+# Nothing of Python runs where no setting has changed since the last one, but what schedules and passes by hand need,
+# and what another training in between makes necessary.
+#
+# Parameters
+# ----------
+# x : ndarray of shape (most, n)
+#     Where its first rows are read to.
+# target : TargetReader
+# value : ndarray of shape (1,)
+#     Where the step writes the loss.
+# dtype : dtype
+#     The one object that most arrays of the dtype of x have.
+# claims : tuple of Claim
+#     That of the training, and that of the memory.
+# made_of : tuple
+#     The loss, a weak reference to the optimizer, what that does, and the memory of the net.
+# holds : callable
+#     Says whether the step is what would be recorded now, with a loss that was set as the one here.
+# turn : callable
+#     Makes a trainer train with this, which has trained with something else; given it, the loss and the optimizer.
+#     Returns what the trainer was.
+# put_back : callable
+#     Puts that back behind a step that has failed; given the trainer, its loss before that, and what it was, or None.
+# diverged : callable
+#     Makes the error that is raised for the one of the replay.
+# tree : Tree
+#     It knows the names of columns, and whether somebody has to look for digits that are lost where numbers are cast.
+# edited : list of one object
+#     Another object each time that a setting of any part is changed.
+# ready : callable or None
+#     What is to be called before each step.
 @cython.final
 @cython.auto_pickle(False)
 cdef class RowsStep(RowsReader):
-    """A recorded training step, for each number of rows that has come.
-
-    Nothing of Python runs where no setting has changed since the last one, but what schedules and passes by hand need,
-    and what another training in between makes necessary.
-
-    Parameters
-    ----------
-    x : ndarray of shape (most, n)
-        Where its first rows are read to.
-    target : TargetReader
-    value : ndarray of shape (1,)
-        Where the step writes the loss.
-    dtype : dtype
-        The one object that most arrays of the dtype of x have.
-    claims : tuple of Claim
-        That of the training, and that of the memory.
-    made_of : tuple
-        The loss, a weak reference to the optimizer, what that does, and the memory of the net.
-    holds : callable
-        Says whether the step is what would be recorded now, with a loss that was set as the one here.
-    turn : callable
-        Makes a trainer train with this, which has trained with something else; given it, the loss and the optimizer.
-        Returns what the trainer was.
-    put_back : callable
-        Puts that back behind a step that has failed; given the trainer, its loss before that, and what it was, or None.
-    diverged : callable
-        Makes the error that is raised for the one of the replay.
-    tree : Tree
-        It knows the names of columns, and whether somebody has to look for digits that are lost where numbers are cast.
-    edited : list of one object
-        Another object each time that a setting of any part is changed.
-    ready : callable or None
-        What is to be called before each step.
-    """
+    """A recorded training step, for each number of rows that has come."""
 
     cdef object __weakref__
     cdef list replays           # by the number of rows
