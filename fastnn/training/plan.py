@@ -241,7 +241,8 @@ class EpochPlan:
         What brings these rows, and the step.
     gather_rest, step_rest : Tape or None
         The same for the rows that are left at the end of an epoch, where some are.
-    both, both_rest : Tape
+    both : Tape
+    both_rest : Tape or None
         One behind the other on one tape: threads bring the rows that they go on with.
     """
 

@@ -65,8 +65,8 @@ struct Call {
     ptrdiff_t rows;
     Body of_parts;            /* computes units that lie behind each other in the memory of the outputs; or NULL */
     ptrdiff_t parts;
-    const void *taken;        /* what an update may write behind it: where a tape has found that one does, `takes`, */
-    int takes;                /* of_parts takes it from cores that have read it, writing what it reads; or NULL */
+    const void *taken;        /* what an update may write behind it, or NULL */
+    int takes;                /* a tape has found one: of_parts takes that from cores that have read it (see Product) */
     ptrdiff_t block;          /* not 0: outputs are sums over rows, of blocks of so many, which are added in order: */
     ptrdiff_t sum_bytes;      /* `of_rows` writes those of a block to `sums`, so many bytes, and `add` adds `n_sums` */
     char *sums;               /* of them, which lie there one behind the other: its units are the parts */

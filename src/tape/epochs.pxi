@@ -96,7 +96,7 @@ cdef class Ledger:
 # gather, step
 #     What brings `batch_size` rows into the memory of the step, or None where the step does it, and the step.
 # gather_rest, step_rest
-#     The same for the rows that remain at the end of an epoch; None where none do.
+#     The same for the rows that remain at the end of an epoch; None where none do, or where there is no `gather`.
 # index
 #     (n,) the order of rows: shuffled here before each epoch, by (seed, epoch) alone, or left as it is.
 # cursor

@@ -164,7 +164,7 @@ cdef bint takes(const Arrangement *a, Py_ssize_t i) noexcept nogil:
 cdef double taking_back(const Arrangement *a, Py_ssize_t i) noexcept nogil:
     """How long a call waits for lines that other cores have read: parameters, and rows that gradients are sums over.
 
-    It computes meanwhile, and an update need not wait for those that gradients have taken.
+    It computes meanwhile. For an update most of them have been taken, if gradients take any.
     """
     cdef const Call *call = &a.calls[i]
     cdef const Reach *w = first_written(a, i)
