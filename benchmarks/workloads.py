@@ -134,9 +134,11 @@ WORKLOADS = (
         at_least={"JAX": 3, "JAX, 1 epoch per call": 25, "PyTorch": 100, "scikit-learn": 60, "NumPy": 20},
     ),
     Workload(
-        (20, 64, 64, 2), 3200, 32, epochs=30,
+        (20, 64, 64, 2), 3200, 32, epochs=30, speed_up=1.2,
         at_least={"JAX": 2, "PyTorch": 30, "scikit-learn": 20, "NumPy": 6},
     ),
+    Workload((54, 128, 128, 7), 6400, 64, epochs=10, speed_up=1.73),
+    Workload((8, 256, 256, 2), 6400, 64, lr=0.01, epochs=4, speed_up=1.93),
     Workload(
         (784, 128, 10), 3200, 64, lr=0.01, epochs=6, share=0.75, speed_up=1.8,
         at_least={"JAX": 1.25, "PyTorch": 3, "scikit-learn": 2.8, "NumPy": 1.5},

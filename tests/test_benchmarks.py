@@ -47,7 +47,8 @@ def check_rows(report: dict) -> None:
 def test_bench_train(tmp_path: Path) -> None:
     printed, report = run("bench_train.py", tmp_path)
     check_rows(report)
-    names = ["2-8-4-2", "20-64-64-2", "784-128-10", "784-512-512-10", "1024-1024-1024-10", "8-256-256-1"]
+    names = ["2-8-4-2", "20-64-64-2", "54-128-128-7", "8-256-256-2", "784-128-10", "784-512-512-10"]
+    names += ["1024-1024-1024-10", "8-256-256-1"]
     normalized = ["54-128-128-7 batch norm", "20-64-64-2 layer norm"]
     assert [row["workload"] for row in report["rows"]] == [*names, "784-100-100-10", *normalized, "4-32-16-4"]
     plain = [row for row in report["rows"] if row["workload"] not in normalized]
@@ -60,6 +61,13 @@ def test_bench_train(tmp_path: Path) -> None:
     required = {r["what"]: r["required"] for r in report["required"]}
     assert required["2-8-4-2, 4: × faster than NumPy"] == ">= 20"
     assert required["784-128-10, 64: share of the FMA peak"] == ">= 0.75"
+
+
+@pytest.mark.parametrize(("net", "least"), [("20-64-64-2, 32", "1.2"), ("54-128-128-7, 64", "1.73")])
+def test_bench_train_with_two_threads_asks_small_nets_for_a_speed_up(tmp_path: Path, net: str, least: str) -> None:
+    _, report = run("bench_train.py", tmp_path, "--threads", "2", "--only", net.split(",", maxsplit=1)[0])
+    bounds = {r["what"]: r["required"] for r in report["required"] if r["required"]}
+    assert bounds[f"{net}: × faster than with one thread"] == f">= {least}"
 
 
 def test_bench_train_with_two_threads_asks_for_the_same_ratios_and_a_speed_up(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_gradients_take_no_weights_that_nothing_will_write(two, written):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("sizes", [(54, 130, 61, 7), (300, 300), (40, 600, 33)])
 def test_weights_that_are_taken_keep_their_bits(dtype, sizes):
-    """Whatever way products go; beside them lies what belongs to nobody."""
+    """Whatever way products go."""
     x, t = data(sizes[0], sizes[-1], 320)
     x = x.astype(dtype)
 

@@ -143,7 +143,10 @@ cdef class Tape:
         self.calls_python = True
 
     def extend(self, Tape tape not None):
-        """Append the calls of another tape, which stays as it is: both replay them, on the same arrays."""
+        """Append the calls of another tape, which stays as it is: both replay them, on the same arrays.
+
+        ValueError where it is this tape; RuntimeError while this tape is being replayed.
+        """
         cdef Py_ssize_t i
         cdef const Links *links
         if tape is self:
