@@ -1,5 +1,6 @@
 """Regions: which calls of a tape threads run as one task, and that the bits are those of one call after the other."""
 
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -501,6 +502,42 @@ def test_trials_of_both_ways_change_no_bit(n_threads):
     one, other = trained(1), trained(n_threads)
     assert same_bits(other.params, one.params)
     assert other.history.loss == one.history.loss
+
+
+def test_a_trial_counts_only_replays_that_a_thread_has_helped_with(two):
+    """Others may still be asleep; a verdict of "alone" is doubted soon, since cores that were idle are slow."""
+    tape, found, most = tape_of(classifier((54, 128, 128, 7)), *data(54, 7)), [], 60
+    absent = Team(2)  # its thread is never started
+    while tape.trial[0] < 5:
+        tape.replay(team=absent)
+        n_alone, helped, by_one, left = tape.trial
+        assert helped == by_one == 0
+        if len(found) < n_alone:
+            found.append(left)
+    assert max(found[:4]) < 1000 <= found[4]
+
+    tape, counts = tape_of(classifier((54, 128, 128, 7)), *data(54, 7)), []
+    ends = time.monotonic() + most
+    while not any(by_one for _, by_one in counts):
+        assert time.monotonic() < ends, f"nobody has helped for {most} s"
+        tape.replay(team=two)
+        counts.append(tape.trial[1:3])
+    assert counts[-1] == (12, 1)
+    while tape.trial[2] > 0:
+        tape.replay(team=two)
+    assert tape.trial[3] > 0
+
+
+def test_a_trial_of_blocks_of_rows_on_one_thread_needs_no_help():
+    tape = tape_of(classifier((4, 32, 16, 4)), *data(4, 4, 10_000), rows=10_000)
+    for _ in range(12):
+        assert tape.trial[2:] == (0, 0)
+        tape.replay()
+    assert tape.trial == (0, 12, 1, 0)
+    while tape.trial[2] > 0:
+        tape.replay()
+    assert tape.trial[0] in (0, 1)
+    assert tape.trial[3] >= 1000
 
 
 def test_a_tape_is_arranged_anew_for_another_team_and_after_more_calls():

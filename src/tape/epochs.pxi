@@ -35,27 +35,25 @@ cdef class Patience:
         return self.count > self.most
 
 
+# Between two instructions of Python a signal's handler may raise: an epoch would have been run, and counted by a rule
+# that ends epochs, but be in no history. Here it is in all that tells of it, or in nothing.
+#
+# Parameters
+# ----------
+# curve : list of float
+#     Receives the mean loss over the rows of each epoch.
+# state : dict or None
+#     The attributes of an estimator of scikit-learn: n_iter_, t_ (rows that have been seen), loss_, loss_curve_, and
+#     with a rule best_loss_ and _no_improvement_count.
+# patience : Patience or None
+#     A rule that ends the epochs.
+#
+# Attributes
+# ----------
+# added : float
+#     What is added to the losses of epochs that ``run_epochs`` runs, 0 at first.
 cdef class Ledger:
-    """Where epochs that are complete are written down, within the call that has run them.
-
-    Between two instructions of Python a signal's handler may raise: an epoch would have been run, and counted by a rule
-    that ends epochs, but be in no history. Here it is in all that tells of it, or in nothing.
-
-    Parameters
-    ----------
-    curve : list of float
-        Receives the mean loss over the rows of each epoch.
-    state : dict or None
-        The attributes of an estimator of scikit-learn: n_iter_, t_ (rows that have been seen), loss_, loss_curve_, and
-        with a rule best_loss_ and _no_improvement_count.
-    patience : Patience or None
-        A rule that ends the epochs.
-
-    Attributes
-    ----------
-    added : float
-        What is added to the losses of epochs that ``run_epochs`` runs, 0 at first.
-    """
+    """Where epochs that are complete are written down, within the call that has run them."""
 
     cdef list curve
     cdef dict state

@@ -526,7 +526,7 @@ cdef int arrange(Tape tape, const Player *player) except -1:
     arrange_calls(&a)
     free(a.together)
     tape.n_regions, tape.gained, tape.arranged_for = a.n_regions, a.gained, arranged_for
-    memset(&tape.trial, 0, sizeof(Trial))
+    memset(&tape.trial_of, 0, sizeof(Trial))
     return 0
 
 cdef void *resized(void *memory, size_t n_bytes) except NULL:

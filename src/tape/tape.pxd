@@ -75,10 +75,10 @@ cdef struct Links:              # of a call
 
 cdef struct Trial:              # which way of replaying takes less time, see trials.pxi
     Py_ssize_t left             # replays until it is tried again
-    bint alone                  # what was found: by one thread
+    Py_ssize_t alone            # how many trials in a row have found that one thread is faster
     Py_ssize_t shared           # replays of a trial that goes on, by all threads, and by one
     Py_ssize_t one
-    double begun
+    double waited               # seconds for these by all threads, also where none has helped
     double least_shared
     double least_alone
 
@@ -104,7 +104,7 @@ cdef class Tape:
     cdef Py_ssize_t *begins
     cdef Py_ssize_t n_regions
     cdef double gained              # nanoseconds, by sharing it out
-    cdef Trial trial
+    cdef Trial trial_of
     cdef Py_ssize_t n_chunks        # -1: not counted
     cdef int arranged_for           # so many threads; below 0: of a team that divides all; 0: not
     cdef bint has_joint             # calls run in one pass with the next ones

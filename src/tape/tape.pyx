@@ -19,7 +19,9 @@ from libc.string cimport memcpy, memmove, memset, strcmp
 
 from weakref import ref
 
-from fastnn._core.team cimport TEAM_MOST_CHUNKS, SharedTeam, Stop, Team, team_function, team_is_whole, team_run
+from fastnn._core.team cimport (
+    TEAM_MOST_CHUNKS, SharedTeam, Stop, Team, team_function, team_helped, team_is_whole, team_run,
+)
 
 cdef extern from "team/clock.h":
     double seconds() noexcept nogil
@@ -255,6 +257,14 @@ cdef class Tape:
                     chunk.append((item.number, by, item.begin, item.end))
             tasks.append(chunks if region.call < 0 else region.call)
         return tasks
+
+    @property
+    def trial(self):
+        """Trials in a row that have found one thread faster; replays in the present one, with help and alone; to come.
+
+        The last is the number of replays until the next trial.
+        """
+        return self.trial_of.alone, self.trial_of.shared, self.trial_of.one, self.trial_of.left
 
     @property
     def work(self):

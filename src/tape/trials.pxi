@@ -3,12 +3,14 @@
 
 cdef enum:
     SURE = 300000               # nanoseconds: who gains so many is not tried
-    TRIED = 12                  # replays of each way,
-    FEW = 3                     # or by one thread so many, if these show that it takes far longer
-    LEAST_BETWEEN = 1000        # replays between two trials
+    TRIED = 12                  # replays of each way, those by all threads with the help of some,
+    FEW = 3                     # or so many, if these show that the way takes far longer
+    SOON_AGAIN = 4              # trials soon after one that has found no gain
+    LEAST_BETWEEN = 1000        # replays between others
 
 cdef double FAR_LONGER = 1.25
-cdef double WAKING = 3e-4       # seconds, of threads that sleep
+cdef double WAKING = 3e-3       # seconds that threads may take to wake up,
+cdef double SOON = 1e-3         # and then to be as fast as they are: cores that were idle run slowly at first
 cdef double BETWEEN = 0.1       # seconds between two trials, at least
 
 
@@ -18,35 +20,59 @@ cdef inline bint is_arranged(Tape tape, const Player *player) noexcept nogil:
 
 cdef int play_arranged(Tape tape, Player *player) noexcept nogil:
     """Replay by all threads or by one, whichever took less time when both were tried."""
-    cdef Trial *trial = &tape.trial
-    cdef double began, elapsed
-    cdef int status
+    cdef Trial *trial = &tape.trial_of
     if tape.gained <= 0 and not player.divide_all:
         return play_alone(tape, player)
     if player.divide_all or tape.gained > SURE:
         return play_regions(tape, player)
     if trial.left > 0:
         trial.left -= 1
-        return play_alone(tape, player) if trial.alone else play_regions(tape, player)
-    began = seconds()
-    if trial.shared == 0:
-        trial.begun = began
-    if trial.shared < TRIED:
-        status = play_regions(tape, player)
-        elapsed = seconds() - began
-        if trial.shared == 0 or began - trial.begun > WAKING:
-            trial.least_shared = elapsed if trial.shared < 2 else min(elapsed, trial.least_shared)
-            trial.shared += 1
-    else:
-        status = play_alone(tape, player)
-        elapsed = seconds() - began
-        trial.least_alone = elapsed if trial.one < 2 else min(elapsed, trial.least_alone)
-        trial.one += 1
-    if trial.one == TRIED or (trial.one >= FEW and trial.least_alone > FAR_LONGER * trial.least_shared):
-        trial.alone = trial.least_alone < trial.least_shared
-        trial.left = max(<Py_ssize_t> (BETWEEN / max(trial.least_alone, 1e-9)), <Py_ssize_t> LEAST_BETWEEN)
-        trial.shared = trial.one = 0
+        return play_alone(tape, player) if trial.alone > 0 else play_regions(tape, player)
+    return play_by_all(tape, player) if trial.one == 0 else play_by_one(tape, player)
+
+
+cdef int play_by_all(Tape tape, Player *player) noexcept nogil:
+    """The first part of a trial, in which only replays count that others have taken part in."""
+    cdef Trial *trial = &tape.trial_of
+    cdef uint64_t helped = team_helped(player.shared) if player.shared is not NULL else 0
+    cdef double began = seconds(), elapsed
+    cdef int status = play_regions(tape, player)
+    elapsed = seconds() - began
+    trial.waited += elapsed
+    if player.shared is NULL or team_helped(player.shared) != helped:
+        trial.least_shared = elapsed if trial.shared < 2 else min(elapsed, trial.least_shared)
+        trial.shared += 1
+    if trial.alone > 0 and trial.shared >= FEW and trial.least_shared > FAR_LONGER * trial.least_alone:
+        end_trial(trial, player, True)
+    elif trial.shared == TRIED:
+        trial.one = 1
+    elif trial.waited > WAKING + TRIED * elapsed:
+        trial.least_alone = elapsed
+        end_trial(trial, player, True)
     return status
+
+
+cdef int play_by_one(Tape tape, Player *player) noexcept nogil:
+    """The second part of a trial."""
+    cdef Trial *trial = &tape.trial_of
+    cdef double began = seconds(), elapsed
+    cdef int status = play_alone(tape, player)
+    elapsed = seconds() - began
+    trial.least_alone = elapsed if trial.one < 3 else min(elapsed, trial.least_alone)
+    trial.one += 1
+    if trial.one > TRIED or (trial.one > FEW and trial.least_alone > FAR_LONGER * trial.least_shared):
+        end_trial(trial, player, trial.least_alone < trial.least_shared)
+    return status
+
+
+cdef void end_trial(Trial *trial, const Player *player, bint alone) noexcept nogil:
+    cdef bint soon = alone and player.shared is not NULL and trial.alone % (SOON_AGAIN + 1) < SOON_AGAIN
+    trial.alone = trial.alone + 1 if alone else 0
+    trial.left = <Py_ssize_t> ((SOON if soon else BETWEEN) / max(trial.least_alone, 1e-9))
+    if not soon:
+        trial.left = max(trial.left, <Py_ssize_t> LEAST_BETWEEN)
+    trial.shared = trial.one = 0
+    trial.waited = 0
 
 
 cdef int play_alone(Tape tape, Player *player) noexcept nogil:

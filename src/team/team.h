@@ -61,6 +61,7 @@ typedef struct {
     team_function function;
     const void *task;
     ptrdiff_t begin, units, chunks;
+    uint64_t helped;    /* chunks that others than the leader have computed, in all its tasks */
     double alone_until; /* of the clock; 0: not alone */
     int ending;
     int members;                /* without the leader */
@@ -72,6 +73,8 @@ typedef struct {
 
 /* Whether its members exist: not in a child of fork, where a team is its leader alone. */
 static inline int team_is_whole(const team *t) { return *t->generation == t->generation_of; }
+
+static inline uint64_t team_helped(const team *t) { return t->helped; }
 
 #if TEAM_SUPPORTED
 
@@ -99,18 +102,21 @@ static inline ptrdiff_t team_cut(const team *t, ptrdiff_t chunk) {
     return chunk == t->chunks ? cut : t->begin + (cut - t->begin) / multiple * multiple;
 }
 
-/* Compute a chunk, if there is one: returns 0 if not. */
-static inline int team_take(team *t, int leads) {
+typedef enum { TEAM_NOTHING_LEFT, TEAM_MISSED, TEAM_TAKEN } team_claim; /* missed: another thread was faster */
+
+/* Compute a chunk, if there is one. */
+static inline team_claim team_take(team *t, int leads) {
     uint64_t ticket = __atomic_load_n(&t->ticket, __ATOMIC_ACQUIRE);
     const ptrdiff_t first = team_first(ticket), behind = team_behind(ticket), next = leads ? first : behind - 1;
-    if (first >= behind) return 0;
+    if (first >= behind) return TEAM_NOTHING_LEFT;
     const uint64_t rest_of = team_ticket(ticket >> 32, first + leads, behind - !leads);
-    if (__atomic_compare_exchange_n(&t->ticket, &ticket, rest_of, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-        const int status = t->function(t->task, team_cut(t, next), team_cut(t, next + 1));
-        if (status != 0) __atomic_store_n(&t->status, status, __ATOMIC_RELAXED);
-        __atomic_fetch_add(&t->done, 1, __ATOMIC_RELEASE);
+    if (!__atomic_compare_exchange_n(&t->ticket, &ticket, rest_of, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        return TEAM_MISSED;
     }
-    return 1;
+    const int status = t->function(t->task, team_cut(t, next), team_cut(t, next + 1));
+    if (status != 0) __atomic_store_n(&t->status, status, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&t->done, 1, __ATOMIC_RELEASE);
+    return TEAM_TAKEN;
 }
 
 static inline void team_wake(team *t) {
@@ -139,7 +145,8 @@ static inline int team_run(team *t, team_function function, const void *task, pt
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* against team_work: either it sees the ticket, or this sees it asleep */
     team_wake(t);
     ptrdiff_t own = 0;
-    while (team_take(t, 1)) own++;
+    for (team_claim claim; (claim = team_take(t, 1)) != TEAM_NOTHING_LEFT;) own += claim == TEAM_TAKEN;
+    t->helped += (uint64_t)(chunks - own);
     const double finished = seconds();
     for (long spins = 0; __atomic_load_n(&t->done, __ATOMIC_ACQUIRE) < (uint64_t)chunks; spins++) {
         if (spins < 1000) team_pause();
@@ -158,7 +165,7 @@ static inline void team_work(team *t, int number) {
     team_member *self = &t->member[number];
     long idle = 0;
     while (!__atomic_load_n(&t->ending, __ATOMIC_ACQUIRE)) {
-        if (team_take(t, 0)) idle = 0;
+        if (team_take(t, 0) != TEAM_NOTHING_LEFT) idle = 0;
         else if (idle < 1000) team_pause(), idle++;
         else if (idle < 6000) sched_yield(), idle++;
         else {

@@ -112,6 +112,8 @@ cdef class Team:
             team_end(self.shared)
             raise
         self.n_threads = len(self.ends) + 1
+        with nogil:     # else each waits behind this thread, on whose processor the system wakes it, for milliseconds
+            turn_gather(&self.come, self.n_threads - 1)
         return 0
 
     def _work(self, int number, processor):
@@ -122,6 +124,7 @@ cdef class Team:
                 os.sched_setaffinity(0, (processor,))      # of this thread alone
             except OSError:     # a system that forbids it: the scheduler decides
                 pass
+        self.come += 1
         with nogil:
             team_work(self.shared, number)
 
