@@ -27,6 +27,7 @@ from fastnn import kernels
 
 KERNELS = "test_kernels.py::test_"
 EQUALS = f"{KERNELS}equals_reference"
+FEW_NUMBERS = f"{KERNELS}rows_of_few_numbers"
 SPECIALS = f"{KERNELS}specials_flow_as_in_reference"
 SIZES = f"{KERNELS}dense_forward_of_many_sizes|{KERNELS}dense_backward_of_many_sizes"
 STEPS = f"{KERNELS}dense_sgd_of_many_sizes"
@@ -186,8 +187,10 @@ MUTATIONS = (
     ("gemm/few_columns.c", "n, term[«CHUNK - left ⇒ 0»]", TILES),
     ("gemm/few_columns.c", "(int q = 0; q < CHUNK; q++) term[q][g] = column[«q ⇒ 0»]", TILES),
     ("math/loops.h", "return «!FASTNN_DOUBLE ⇒ 0» && !LIKELY", "test_row_sums.py::test_sums_along_long"),
-    ("math/blocks.h", "buffer[j * BLOCK_ROWS + i] = x[i * n + «j ⇒ 0»]", EQUALS),
-    ("math/blocks.h", "join_columns(4, b.n, b.rows, buffer + «j * BLOCK_ROWS ⇒ 0», y + j)", EQUALS),
+    ("math/blocks.h", "buffer[j * BLOCK_ROWS + i] = x[i * n + «j ⇒ 0»]", FEW_NUMBERS),
+    ("math/blocks.h", "y[i * n + j] = buffer[«j ⇒ 0» * BLOCK_ROWS + i]", FEW_NUMBERS),
+    ("math/blocks.h", "column = j < n - 4 ? j : n - «4 ⇒ 5»;", FEW_NUMBERS),
+    ("math/blocks.h", "row = i < rows - 4 ? i : rows - «4 ⇒ 5»;", FEW_NUMBERS),
     ("tape/regions.pxi", "return call.block > 0 and «call.grain > 0 ⇒ True»", f"{REGIONS}a_loss_is_no_reason"),
     ("kernels/loss_blocks.pxi", "s.t + «begin * b.t_bytes ⇒ 0», &value", BLOCKS),
     ("kernels/loss_blocks.pxi", "s.weight += «begin * b.w_bytes ⇒ 0»", BLOCKS),

@@ -80,6 +80,7 @@ WITHOUT_ARITHMETIC = {
     "clear_body": "writes zeros",
     "cross_entropy_labels_body": "reads one number of each row",
     "into_columns": "copies",
+    "transpose_rows": "copies",
     "out_of_columns": "copies",
     "changed_targets": "changes single numbers, where they are smoothed or weighted",
     "numbers_at": "copies one number of each row",
@@ -169,8 +170,8 @@ MEMORY = {"memcpy", "memmove", "memset"}
 PIECES = {"before_piece", "after_piece"}  # of losses: what is done to some hundred numbers beside the formula
 # What bodies share, for a row or a block of rows at a time: loops that are looked at themselves
 SHARED = {
-    "into_columns", "out_of_columns", "maximum_of_columns", "exponentials", "logs_of_rows", "changed_targets",
-    "numbers_at", "lessen_at", "sum_double", "sum_long",
+    "into_columns", "out_of_columns", "transpose_rows", "maximum_of_columns", "exponentials", "logs_of_rows",
+    "changed_targets", "numbers_at", "lessen_at", "sum_double", "sum_long",
 }  # fmt: skip
 
 

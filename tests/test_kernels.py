@@ -106,6 +106,15 @@ def test_equals_reference(case, dtype, shape):
     assert_equals_reference(case, dtype, case.make(*shape, dtype, random(*shape)))
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 11])
+@each_dtype
+@each_case([case for case in CASES if "softmax" in case.op or "labels_from_logits" in case.op])
+def test_rows_of_few_numbers_equal_reference(case, dtype, n):
+    """They are turned into columns, and back."""
+    for rows in (2, 6, 67):
+        assert_equals_reference(case, dtype, case.make(rows, n, dtype, random(rows, n)))
+
+
 @each_product
 @each_dtype
 def test_dense_forward_of_many_sizes(dtype, sizes):

@@ -37,47 +37,86 @@ ALWAYS_INLINE Block block_part(Block b, ptrdiff_t begin, ptrdiff_t most) {
     return b;
 }
 
-/* `count` columns of rows that are n numbers apart. Where the compiler knows both, it takes vectors of rows apart
- * and puts them together. */
-ALWAYS_INLINE void split_columns(const ptrdiff_t count, ptrdiff_t n, ptrdiff_t rows, const real *x,
-                                 real *restrict buffer) {
+/* The columns of rows of n numbers. Where the compiler knows n, it takes vectors of rows apart. */
+ALWAYS_INLINE void split_columns(const ptrdiff_t n, ptrdiff_t rows, const real *x, real *restrict buffer) {
     for (ptrdiff_t i = 0; i < rows; i++) {
-        UNROLL for (ptrdiff_t j = 0; j < count; j++) buffer[j * BLOCK_ROWS + i] = x[i * n + j];
+        UNROLL for (ptrdiff_t j = 0; j < n; j++) buffer[j * BLOCK_ROWS + i] = x[i * n + j];
     }
 }
 
-ALWAYS_INLINE void join_columns(const ptrdiff_t count, ptrdiff_t n, ptrdiff_t rows, const real *buffer,
-                                real *restrict y) {
+ALWAYS_INLINE void join_columns(const ptrdiff_t n, ptrdiff_t rows, const real *buffer, real *restrict y) {
     for (ptrdiff_t i = 0; i < rows; i++) {
-        UNROLL for (ptrdiff_t j = 0; j < count; j++) y[i * n + j] = buffer[j * BLOCK_ROWS + i];
+        UNROLL for (ptrdiff_t j = 0; j < n; j++) y[i * n + j] = buffer[j * BLOCK_ROWS + i];
     }
+}
+
+#ifndef FASTNN_SCALAR
+typedef real quad __attribute__((vector_size(4 * sizeof(real)), aligned(sizeof(real)), may_alias));
+#ifdef __clang__
+#define CHOSEN(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#if FASTNN_DOUBLE
+typedef int64_t of_quad __attribute__((vector_size(32)));
+#else
+typedef int32_t of_quad __attribute__((vector_size(16)));
+#endif
+#define CHOSEN(a, b, ...) __builtin_shuffle(a, b, (of_quad){__VA_ARGS__})
+#endif
+
+/* y (4, 4) = x.T */
+ALWAYS_INLINE void transpose_quads(const real *x, ptrdiff_t x_row, real *restrict y, ptrdiff_t y_row) {
+    quad row[4], column[4], half[4];
+    UNROLL for (int i = 0; i < 4; i++) row[i] = *(const quad *)(x + i * x_row);
+    UNROLL for (int i = 0; i < 2; i++) {
+        half[i] = CHOSEN(row[i], row[i + 2], 0, 4, 1, 5);
+        half[i + 2] = CHOSEN(row[i], row[i + 2], 2, 6, 3, 7);
+    }
+    UNROLL for (int i = 0; i < 2; i++) {
+        column[2 * i] = CHOSEN(half[2 * i], half[2 * i + 1], 0, 4, 1, 5);
+        column[2 * i + 1] = CHOSEN(half[2 * i], half[2 * i + 1], 2, 6, 3, 7);
+    }
+    UNROLL for (int j = 0; j < 4; j++) *(quad *)(y + j * y_row) = column[j];
+}
+#endif
+
+/* y (n, rows) = x.T, of rows that begin x_row and y_row numbers behind each other. */
+OUT_OF_LINE void transpose_rows(ptrdiff_t rows, ptrdiff_t n, const real *x, ptrdiff_t x_row, real *restrict y,
+                                ptrdiff_t y_row) {
+#ifndef FASTNN_SCALAR
+    if (rows >= 4 && n >= 4) { /* the last ones of both are moved twice, perhaps */
+        for (ptrdiff_t j = 0; j < n; j += 4) {
+            const ptrdiff_t column = j < n - 4 ? j : n - 4;
+            for (ptrdiff_t i = 0; i < rows; i += 4) {
+                const ptrdiff_t row = i < rows - 4 ? i : rows - 4;
+                transpose_quads(x + row * x_row + column, x_row, y + column * y_row + row, y_row);
+            }
+        }
+        return;
+    }
+#endif
+    for (ptrdiff_t j = 0; j < n; j++)
+        for (ptrdiff_t i = 0; i < rows; i++) y[j * y_row + i] = x[i * x_row + j];
 }
 
 /* What is done to columns is compiled once, for all who need it: that takes a call for each block. */
 OUT_OF_LINE const real *into_columns(Block b, const real *x, real *buffer) {
-    ptrdiff_t j = 0;
     switch (b.n) {
-        case 1: split_columns(1, 1, b.rows, x, buffer); break;
-        case 2: split_columns(2, 2, b.rows, x, buffer); break;
-        case 3: split_columns(3, 3, b.rows, x, buffer); break;
-        default:
-            for (; j + 4 <= b.n; j += 4) split_columns(4, b.n, b.rows, x + j, buffer + j * BLOCK_ROWS);
-            for (; j < b.n; j++) split_columns(1, b.n, b.rows, x + j, buffer + j * BLOCK_ROWS);
+        case 1: split_columns(1, b.rows, x, buffer); break;
+        case 2: split_columns(2, b.rows, x, buffer); break;
+        case 3: split_columns(3, b.rows, x, buffer); break;
+        default: transpose_rows(b.rows, b.n, x, b.n, buffer, BLOCK_ROWS);
     }
-    for (j = 0; b.rows < b.lanes && j < b.n; j++)
+    for (ptrdiff_t j = 0; b.rows < b.lanes && j < b.n; j++)
         for (ptrdiff_t i = b.rows; i < b.lanes; i++) buffer[j * BLOCK_ROWS + i] = 0;
     return buffer;
 }
 
 OUT_OF_LINE void out_of_columns(Block b, const real *buffer, real *y) {
-    ptrdiff_t j = 0;
     switch (b.n) {
-        case 1: join_columns(1, 1, b.rows, buffer, y); break;
-        case 2: join_columns(2, 2, b.rows, buffer, y); break;
-        case 3: join_columns(3, 3, b.rows, buffer, y); break;
-        default:
-            for (; j + 4 <= b.n; j += 4) join_columns(4, b.n, b.rows, buffer + j * BLOCK_ROWS, y + j);
-            for (; j < b.n; j++) join_columns(1, b.n, b.rows, buffer + j * BLOCK_ROWS, y + j);
+        case 1: join_columns(1, b.rows, buffer, y); break;
+        case 2: join_columns(2, b.rows, buffer, y); break;
+        case 3: join_columns(3, b.rows, buffer, y); break;
+        default: transpose_rows(b.n, b.rows, buffer, BLOCK_ROWS, y, b.n);
     }
 }
 
