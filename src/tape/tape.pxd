@@ -78,7 +78,7 @@ cdef struct Trial:              # which way of replaying takes less time, see tr
     Py_ssize_t alone            # how many trials in a row have found that one thread is faster
     Py_ssize_t shared           # replays of a trial that goes on, by all threads, and by one
     Py_ssize_t one
-    double waited               # seconds for these by all threads, also where none has helped
+    double waited               # seconds of replays that none has helped with
     double least_shared
     double least_alone
 

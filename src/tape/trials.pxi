@@ -34,21 +34,26 @@ cdef int play_arranged(Tape tape, Player *player) noexcept nogil:
 cdef int play_by_all(Tape tape, Player *player) noexcept nogil:
     """The first part of a trial, in which only replays count that others have taken part in."""
     cdef Trial *trial = &tape.trial_of
-    cdef uint64_t helped = team_helped(player.shared) if player.shared is not NULL else 0
+    cdef SharedTeam *team = player.shared
+    cdef uint64_t helped = team_helped(team) if team is not NULL else 0
     cdef double began = seconds(), elapsed
     cdef int status = play_regions(tape, player)
     elapsed = seconds() - began
-    trial.waited += elapsed
-    if player.shared is NULL or team_helped(player.shared) != helped:
+    if trial.least_alone == 0:
+        trial.least_alone = elapsed
+    if team is NULL or team_helped(team) != helped:
         trial.least_shared = elapsed if trial.shared < 2 else min(elapsed, trial.least_shared)
         trial.shared += 1
-    if trial.alone > 0 and trial.shared >= FEW and trial.least_shared > FAR_LONGER * trial.least_alone:
-        end_trial(trial, player, True)
+    else:
+        trial.waited += elapsed
+    if team is not NULL and team_rests(team):       # another program is on the core of one of them
+        end_trial(trial, True, False)
     elif trial.shared == TRIED:
         trial.one = 1
-    elif trial.waited > WAKING + TRIED * elapsed:
-        trial.least_alone = elapsed
-        end_trial(trial, player, True)
+    elif trial.alone > 0 and trial.shared >= FEW and trial.least_shared > FAR_LONGER * trial.least_alone:
+        end_trial(trial, True, True)
+    elif trial.waited > WAKING:
+        end_trial(trial, True, trial.shared > 0)
     return status
 
 
@@ -61,12 +66,12 @@ cdef int play_by_one(Tape tape, Player *player) noexcept nogil:
     trial.least_alone = elapsed if trial.one < 3 else min(elapsed, trial.least_alone)
     trial.one += 1
     if trial.one > TRIED or (trial.one > FEW and trial.least_alone > FAR_LONGER * trial.least_shared):
-        end_trial(trial, player, trial.least_alone < trial.least_shared)
+        end_trial(trial, trial.least_alone < trial.least_shared, player.shared is not NULL)
     return status
 
 
-cdef void end_trial(Trial *trial, const Player *player, bint alone) noexcept nogil:
-    cdef bint soon = alone and player.shared is not NULL and trial.alone % (SOON_AGAIN + 1) < SOON_AGAIN
+cdef void end_trial(Trial *trial, bint alone, bint doubtful) noexcept nogil:
+    cdef bint soon = alone and doubtful and trial.alone % (SOON_AGAIN + 1) < SOON_AGAIN
     trial.alone = trial.alone + 1 if alone else 0
     trial.left = <Py_ssize_t> ((SOON if soon else BETWEEN) / max(trial.least_alone, 1e-9))
     if not soon:

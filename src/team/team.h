@@ -76,6 +76,9 @@ static inline int team_is_whole(const team *t) { return *t->generation == t->gen
 
 static inline uint64_t team_helped(const team *t) { return t->helped; }
 
+/* Whether the leader works alone for a while. */
+static inline int team_rests(const team *t) { return t->alone_until > 0; }
+
 #if TEAM_SUPPORTED
 
 static inline void team_pause(void) {
