@@ -250,7 +250,7 @@ MUTATIONS = (
     ("tape/regions.pxi", "tape.calls[i].takes = «takes(&a, i) ⇒ i < 0»", f"{REGIONS}gradients_take_what"),
     ("tape/regions.pxi", "chunks == 1 and «nanoseconds > LEAST_OF_CUTS ⇒ n < 0»", f"{REGIONS}a_small_update"),
     ("tape/trials.pxi", "«team_helped(team) != helped ⇒ helped >= 0»:", f"{REGIONS}a_trial_counts"),
-    ("tape/trials.pxi", "end_trial(trial, True, «trial.shared > 0 ⇒ True»)", f"{REGIONS}a_trial_counts"),
+    ("tape/trials.pxi", "decide(trial, True, «trial.shared > 0 ⇒ True»)", f"{REGIONS}a_trial_counts"),
     ("team/team.h", "helped += (uint64_t)(«chunks - own ⇒ 1»)", f"{REGIONS}a_trial_counts"),
     ("tape/regions.pxi", "a.rows // «LEAST_ROWS_OF_SEVERAL ⇒ LEAST_ROWS_TOGETHER»)", f"{REGIONS}a_chunk_has"),
     ("tape/tape.pyx", "].payload).tape = <void *> «self ⇒ tape»", "test_extending.py::test_a_tape_that_is"),

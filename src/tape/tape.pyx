@@ -20,8 +20,8 @@ from libc.string cimport memcpy, memmove, memset, strcmp
 from weakref import ref
 
 from fastnn._core.team cimport (
-    TEAM_MOST_CHUNKS, SharedTeam, Stop, Team, team_function, team_helped, team_is_whole, team_rests,
-    team_run,
+    TEAM_MOST_CHUNKS, SharedTeam, Stop, Team, team_function, team_helped, team_is_whole,
+    team_rests_until, team_run,
 )
 
 cdef extern from "team/clock.h":

@@ -46,14 +46,14 @@ cdef int play_by_all(Tape tape, Player *player) noexcept nogil:
         trial.shared += 1
     else:
         trial.waited += elapsed
-    if team is not NULL and team_rests(team):       # another program is on the core of one of them
-        end_trial(trial, True, False)
+    if team is not NULL and team_rests_until(team) > 0:     # another program was on the core of one of them
+        end_trial(trial, True, team_rests_until(team) - seconds(), 0)
     elif trial.shared == TRIED:
         trial.one = 1
     elif trial.alone > 0 and trial.shared >= FEW and trial.least_shared > FAR_LONGER * trial.least_alone:
-        end_trial(trial, True, True)
+        decide(trial, True, True)
     elif trial.waited > WAKING:
-        end_trial(trial, True, trial.shared > 0)
+        decide(trial, True, trial.shared > 0)
     return status
 
 
@@ -66,16 +66,20 @@ cdef int play_by_one(Tape tape, Player *player) noexcept nogil:
     trial.least_alone = elapsed if trial.one < 3 else min(elapsed, trial.least_alone)
     trial.one += 1
     if trial.one > TRIED or (trial.one > FEW and trial.least_alone > FAR_LONGER * trial.least_shared):
-        end_trial(trial, trial.least_alone < trial.least_shared, player.shared is not NULL)
+        decide(trial, trial.least_alone < trial.least_shared, player.shared is not NULL)
     return status
 
 
-cdef void end_trial(Trial *trial, bint alone, bint doubtful) noexcept nogil:
-    cdef bint soon = alone and doubtful and trial.alone % (SOON_AGAIN + 1) < SOON_AGAIN
+cdef void decide(Trial *trial, bint alone, bint doubtful) noexcept nogil:
+    if alone and doubtful and trial.alone % (SOON_AGAIN + 1) < SOON_AGAIN:
+        end_trial(trial, True, SOON, 0)
+    else:
+        end_trial(trial, alone, BETWEEN, LEAST_BETWEEN)
+
+
+cdef void end_trial(Trial *trial, bint alone, double pause, Py_ssize_t least) noexcept nogil:
     trial.alone = trial.alone + 1 if alone else 0
-    trial.left = <Py_ssize_t> ((SOON if soon else BETWEEN) / max(trial.least_alone, 1e-9))
-    if not soon:
-        trial.left = max(trial.left, <Py_ssize_t> LEAST_BETWEEN)
+    trial.left = max(<Py_ssize_t> (pause / max(trial.least_alone, 1e-9)), least)
     trial.shared = trial.one = 0
     trial.waited = 0
 

@@ -76,8 +76,8 @@ static inline int team_is_whole(const team *t) { return *t->generation == t->gen
 
 static inline uint64_t team_helped(const team *t) { return t->helped; }
 
-/* Whether the leader works alone for a while. */
-static inline int team_rests(const team *t) { return t->alone_until > 0; }
+/* Until when the leader works alone, by the clock; or 0. */
+static inline double team_rests_until(const team *t) { return t->alone_until; }
 
 #if TEAM_SUPPORTED
 

@@ -11,7 +11,7 @@ cdef extern from "team/team.h":
     ) noexcept nogil
     bint team_is_whole(const SharedTeam *t) noexcept nogil
     uint64_t team_helped(const SharedTeam *t) noexcept nogil
-    bint team_rests(const SharedTeam *t) noexcept nogil
+    double team_rests_until(const SharedTeam *t) noexcept nogil
     enum:
         TEAM_MOST_CHUNKS
 
