@@ -75,7 +75,7 @@ cdef struct Links:              # of a call
 
 cdef struct Trial:              # which way of replaying takes less time, see trials.pxi
     Py_ssize_t left             # replays until it is tried again
-    Py_ssize_t alone            # how many trials in a row have found that one thread is faster
+    Py_ssize_t alone            # how many trials in a row have found one thread faster, or were cut short by a rest
     Py_ssize_t shared           # replays of a trial that goes on, by all threads, and by one
     Py_ssize_t one
     double waited               # seconds of replays that none has helped with

@@ -263,7 +263,7 @@ cdef class Tape:
     def trial(self):
         """Trials in a row that have found one thread faster; replays in the present one, with help and alone; to come.
 
-        The last is the number of replays until the next trial.
+        The last is the number of replays until the next trial. One that a rest of the team cuts short is in the first.
         """
         return self.trial_of.alone, self.trial_of.shared, self.trial_of.one, self.trial_of.left
 
