@@ -138,8 +138,8 @@ def of_labels(a: SimpleNamespace) -> np.ndarray:
 
 
 def present(a: SimpleNamespace) -> np.ndarray:
-    """Targets, 0 where there are none."""
-    return np.nan_to_num(a.t)
+    """Targets, 0 where there are none, and what smoothing adds to them."""
+    return np.nan_to_num(a.t) + getattr(a, "smoothing", 0) / a.t.shape[1]
 
 
 def target_sum(a: SimpleNamespace) -> np.ndarray:
