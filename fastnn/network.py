@@ -326,7 +326,7 @@ class Network(Row):
         self._own()
         other._own()
         pairs = self._tree.states_with(other._tree, part < 1)
-        self._trainer.claim.run(approach, pairs, part)
+        other._trainer.claim.run(self._trainer.claim.run, approach, pairs, part)
         self._written(*[array for array, _ in pairs])
         self._tree.feature_names = self._tree.feature_names or other._tree.feature_names
 
@@ -388,8 +388,17 @@ class Network(Row):
 
         return deepcopy(self)
 
+    def __deepcopy__(self: Self, memo: dict[int, Any]) -> Self:
+        """Return a copy of one state: no other thread takes a step before the last array is copied."""
+        copied: Self = self._trainer.claim.run(_copied, self, memo)
+        return copied
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process: memory as a whole, tapes, plans. Each array is stored once."""
+        state: dict[str, Any] = self._trainer.claim.run(self._state)
+        return state
+
+    def _state(self) -> dict[str, Any]:
         trainer = self._trainer.__getstate__()
         tree = self.layers, self.dtype, self.feature_names, self.precision
         return {**self.__dict__, "_tree": tree, "_trainer": trainer, "_predictors": None}
@@ -505,3 +514,13 @@ def _fill(name: str, array: Array, values: ArrayLike) -> None:
     if given.shape not in ((), array.shape):
         raise ValueError(f"Model: {name} has shape {array.shape}, got values of shape {given.shape}")
     copy_into(array, given)
+
+
+def _copied(model: Any, memo: dict[int, Any]) -> Any:
+    """Return a deep copy of a model, as `copy.deepcopy` makes one of what has no way of its own."""
+    from copy import deepcopy
+
+    make, given, state, *_ = model.__reduce_ex__(4)
+    made = memo[id(model)] = make(*given)
+    made.__setstate__(deepcopy(state, memo))
+    return made

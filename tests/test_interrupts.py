@@ -383,7 +383,7 @@ def test_another_thread_cannot_train_the_same_model(first, second):
     try:
         assert waiting.inside.wait(30)
         before = net.params.copy()
-        with pytest.raises(RuntimeError, match="the model is being trained by another thread: train copies of it"):
+        with pytest.raises(RuntimeError, match="the model is being trained by another thread: wait for that"):
             WAYS[second](net)
         assert same_bits(net.params, before)
         net.predict(X)  # which anybody may

@@ -1,6 +1,7 @@
 """Threads: the same bits for any number, and nothing that hangs, leaks or slows down what is small."""
 
 import _thread
+import copy
 import os
 import pickle
 import signal
@@ -15,11 +16,29 @@ import numpy as np
 import pytest
 from nets import DTYPES, each_dtype, memory_of, same_bits
 
-from fastnn import SGD, Adam, Dense, EarlyStopping, Layer, Model, fit_many, threads
+from fastnn import (
+    SGD,
+    Adam,
+    Dense,
+    EarlyStopping,
+    Layer,
+    Model,
+    fit_many,
+    threads,
+    to_c,
+    to_numpy_source,
+    to_onnx,
+    to_sklearn,
+    to_torch,
+)
 from fastnn._core.tape import Tape, run_epochs
 from fastnn._core.team import Team, most_threads
 
 OPTIMIZERS = {"plain": lambda: SGD(0.01), "momentum": lambda: SGD(0.01, momentum=0.9), "adam": lambda: Adam(0.001)}
+BY_ANOTHER = (
+    "the model is being trained by another thread: wait for that, or give each thread a copy of its own beforehand "
+    "(copy.deepcopy)"
+)
 TASKS = Path("/proc/self/task")
 
 
@@ -665,9 +684,107 @@ def test_another_thread_cannot_train_the_same_model():
         model.fit(x, t, epochs=1)  # the same thread may
 
     net.fit(x, t, epochs=1, callbacks=[callback])
-    assert errors == ["the model is being trained by another thread: train copies of it (copy.deepcopy)"]
+    assert errors == [BY_ANOTHER]
     fit()
     assert len(errors) == 1
+
+
+NEEDS = {"to_onnx": "onnx", "to_sklearn": "sklearn", "to_torch": "torch"}
+READERS = {
+    "copy.deepcopy": copy.deepcopy,
+    "copy.deepcopy of a list": lambda net: copy.deepcopy([net]),
+    "copy.copy": copy.copy,
+    "pickle": pickle.dumps,
+    "pickle, arrays apart": lambda net: pickle.dumps(net, 5, buffer_callback=lambda buffer: False),
+    "snapshot": Model.snapshot,
+    "save": lambda net: net.save("net.safetensors"),
+    "copy_from": lambda net: small_net(1).copy_from(net),
+    "soft_update": lambda net: small_net(1).soft_update(net, 0.5),
+    "quantize": lambda net: net.quantize(precision="bf16"),
+    "to_c": lambda net: to_c(net, "net.c"),
+    "to_numpy_source": to_numpy_source,
+    "to_onnx": lambda net: to_onnx(net=net),
+    "to_sklearn": to_sklearn,
+    "to_torch": to_torch,
+}
+
+
+def small_net(seed=0):
+    return Model([Dense(40, "relu"), Dense(10, "softmax")], seed=seed).build(203)
+
+
+def from_another_thread(call, net):
+    """Return what another thread is told where it calls this, or None."""
+    said = [None]
+
+    def run():
+        try:
+            call(net)
+        except RuntimeError as error:
+            said[0] = str(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return said[0]
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_no_thread_copies_what_another_one_trains(reader, tmp_path, monkeypatch):
+    """It would be parts of several states."""
+    pytest.importorskip(NEEDS.get(reader, "numpy"))
+    call = READERS[reader]
+    monkeypatch.chdir(tmp_path)
+    (x, t), net, said = wide_data(100), small_net(), []
+
+    def callback(model, epoch, logs):
+        said.append(from_another_thread(call, model))
+        call(model)  # the same thread may
+
+    net.fit(x, t, epochs=1, callbacks=[callback])
+    assert said == [BY_ANOTHER]
+    assert from_another_thread(call, net) is None
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+@pytest.mark.parametrize("n_ensemble", [1, 2])
+def test_no_thread_writes_an_estimator_that_another_one_trains(n_ensemble, tmp_path):
+    """Also one net of several: all are of one state."""
+    estimators = pytest.importorskip("fastnn.sklearn")
+    x, t = wide_data(100)
+    made = estimators.MLPClassifier((8,), max_iter=2, random_state=0, n_ensemble=n_ensemble)
+    made.fit(x, t)
+    net = made.net_ if n_ensemble == 1 else made.nets_[-1]
+    calls = {
+        "save": lambda: made.save(tmp_path / "mlp.safetensors"),
+        "to_numpy_source": lambda: to_numpy_source(made),
+        "pickle": lambda: pickle.dumps(made),
+        "copy.deepcopy": lambda: copy.deepcopy(made),
+    }
+
+    def callback(model, epoch, logs):
+        for name, call in calls.items():
+            assert from_another_thread(lambda _, call=call: call(), model) == BY_ANOTHER, name
+            call()
+
+    net.fit(x, t, epochs=1, callbacks=[callback])
+
+
+def test_a_copy_is_of_one_state_and_shares_what_is_copied_with_it():
+    class Own(Model):
+        pass
+
+    net = Own([Dense(4), Dense(2)], seed=0).build(3)
+    net.fit(np.ones((6, 3)), np.ones((6, 2)), "mse", Adam(0.01), epochs=2)
+    twin, optimizer, again = copy.deepcopy((net, net.optimizer, net))
+    assert type(twin) is Own
+    assert twin is again
+    assert twin.optimizer is optimizer is not net.optimizer
+    assert same_bits(twin.params, net.params)
+    assert twin.params is not net.params
+    for one in (net, twin):
+        one.fit(np.ones((6, 3)), np.zeros((6, 2)), epochs=2)
+    assert same_bits(twin.params, net.params)
 
 
 @pytest.mark.parametrize(("text", "expected"), [("max 100000", 10**6), ("150000 100000", 1), ("400000 100000", 4)])

@@ -40,6 +40,7 @@ from fastnn.formats.graph import (
     inputs_of,
 )
 from fastnn.formats.table_graph import Predictor, graph_of_numbers, refuse_tables
+from fastnn.formats.unchanged import unchanged
 from fastnn.network import Network
 
 # What activations are called among the functions, where that is not their name in the table
@@ -77,6 +78,7 @@ class Footprint(NamedTuple):
     ram: int
 
 
+@unchanged
 def to_c(
     net: Network | Predictor, path: str | os.PathLike[str], *, name: str = "net", reentrant: bool = False
 ) -> Footprint:

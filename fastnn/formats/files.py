@@ -18,24 +18,23 @@ from fastnn.formats.estimator_file import Saved, estimator_of, estimator_texts, 
 from fastnn.formats.model_file import OF_A_MODEL, Arrays, Texts, described, model_of, object_in
 from fastnn.formats.parts import Custom, require_custom
 from fastnn.formats.strict_json import NO_END, Budget, write
+from fastnn.formats.unchanged import unchanged
 from fastnn.network import Network
 
 FORMAT, VERSION = "fastnn", 1
 _MOST_OF_AN_ERROR = 600  # letters
 
 
+@unchanged
 def save(model: Network, path: str | os.PathLike[str], custom: Custom | None = None) -> None:
     """Write a model to a file: `Model.save`."""
     _require_path("save", path)
     require_custom("save", custom)
-    model._trainer.claim.run(_save, model, path, custom)
-
-
-def _save(model: Network, path: str | os.PathLike[str], custom: Custom | None) -> None:
     budget = Budget(NO_END)
     _write(path, *described(model, custom, budget=budget), budget.spent)
 
 
+@unchanged
 def save_estimator(
     estimator: Saved, path: str | os.PathLike[str], rows: bool, trains: bool, custom: Custom | None
 ) -> None:

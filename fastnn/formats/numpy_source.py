@@ -45,6 +45,7 @@ from fastnn.formats.table_graph import (
     SmoothClip,
     graph_of_numbers,
 )
+from fastnn.formats.unchanged import unchanged
 from fastnn.network import Network
 
 _IN_TEXT = 2000  # numbers: more stand in a file beside the text
@@ -86,6 +87,7 @@ def codes(x, n):  # what is no whole number from 0 to n - 1 is n
 }
 
 
+@unchanged
 def to_numpy_source(net: Network | Predictor, path: str | os.PathLike[str] | None = None) -> str:
     """Return what a model predicts as a few lines of NumPy, to read and to run without this library.
 

@@ -15,6 +15,7 @@ from fastnn.formats.onnx_nodes import write_nodes
 from fastnn.formats.onnx_operators import IR_VERSION, ML_DOMAIN, ML_OPSET, OPSET, Operand, Operators, onnx_package
 from fastnn.formats.safely import replace
 from fastnn.formats.table_graph import Output, Predictor, TableGraph
+from fastnn.formats.unchanged import unchanged
 from fastnn.layers.contract import Layer
 from fastnn.network import Network
 
@@ -32,6 +33,7 @@ _OUTPUTS = {
 }  # fmt: skip
 
 
+@unchanged
 def to_onnx(
     net: Network | Layer | Predictor,
     path: str | os.PathLike[str] | None = None,

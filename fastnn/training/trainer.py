@@ -45,7 +45,10 @@ Result = TypeVar("Result")
 
 _TRAININGS_KEPT = 8  # pairs of a loss and an optimizer, in turn
 _SEEDS_APART = 1_000_003  # fits of one model shuffle by neighbouring seeds, and models by distant ones
-_BY_ANOTHER = "the model is being trained by another thread: train copies of it (copy.deepcopy)"
+_BY_ANOTHER = (
+    "the model is being trained by another thread: wait for that, or give each thread a copy of its own beforehand "
+    "(copy.deepcopy)"
+)
 _BY_LAST = {"softmax": "cross_entropy", "log_softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}
 
 

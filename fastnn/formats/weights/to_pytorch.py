@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnn.arena import Array
 from fastnn.checks import flag, shown
+from fastnn.formats.unchanged import unchanged
 from fastnn.formats.weights.torch_nodes import module_of_nodes
 from fastnn.layers import BatchNorm, Dense, Flatten, Layer, LayerNorm, PReLU, RMSNorm, Sequential
 from fastnn.model import Model
@@ -36,6 +37,7 @@ _NAMES: dict[type[Layer], dict[str, str]] = {  # what PyTorch calls arrays
 }
 
 
+@unchanged
 def to_torch(net: Model, *, optimizer: bool = False) -> Any:
     """Return an nn.Sequential of PyTorch that computes what a model does, with copies of its weights.
 

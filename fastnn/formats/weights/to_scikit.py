@@ -11,6 +11,7 @@ import numpy as np
 from fastnn.arena import Array
 from fastnn.checks import count, shown
 from fastnn.formats import graph
+from fastnn.formats.unchanged import unchanged
 from fastnn.formats.weights.scikit import loss_of
 from fastnn.layers import Dense
 from fastnn.model import Model
@@ -43,6 +44,7 @@ class Net(NamedTuple):
     is_plain: bool
 
 
+@unchanged
 def to_sklearn(net: Model, classes: Sequence[Any] | None = None, *, batch_size: int | None = None) -> Any:
     """Return a fitted MLPClassifier or MLPRegressor of scikit-learn that predicts what a model does.
 
