@@ -247,6 +247,13 @@ NASTY = [
 ]  # fmt: skip
 
 
+def test_of_many_layers_those_are_looked_at_whose_values_are_still_read():
+    graph = graph_of(Model([Dense(4, "tanh") for _ in range(2000)], seed=0).build(4))
+    memory = Memory(graph)
+    assert len(memory._living) <= 2
+    assert memory.size == 8
+
+
 def test_no_name_breaks_out_of_a_comment(tmp_path):
     net = Model([Dense(4, "relu"), Dense(len(NASTY), "softmax")], seed=0).build(len(NASTY))
     net._tree.feature_names, net.class_names = tuple(NASTY), [f"{name}y" for name in NASTY]

@@ -74,25 +74,33 @@ class Memory:
         self.views = {node.y.name for node in graph.nodes if is_slice(node) and node.y is not graph.y}
         self._last = _last_uses(graph, self.views)
         self.places: dict[str, Place] = {graph.x.name: Place("x", 0, graph.x.n)}
-        self._home = {graph.x.name: graph.x.name}  # of each value that in whose memory it lies
+        self._home: dict[str, str] = {}  # of each value that in whose memory it lies
+        self._until: dict[str, int] = {}  # the last node that reads what lies in the memory of a value
+        self._living: list[str] = []  # values with memory of their own that was still read when some was last asked for
+        self._lies_in(graph.x.name, graph.x.name)
         self.size = 0
         ends_in_y = self._in_y(graph)
         for i, node in enumerate(graph.nodes):
             if isinstance(node, Columns) and node.y.name in self.views:
                 source = self.places[node.x.name]
-                self._home[node.y.name] = self._home[node.x.name]
+                self._lies_in(node.y.name, self._home[node.x.name])
                 self.places[node.y.name] = Place(source.base, source.start + int(node.index[0]), node.y.n)
                 continue
             home = self._overwritten(node, i)
             if home is not None and not (node.y.name in ends_in_y and self.places[home].base != "y"):
-                self._home[node.y.name] = home
+                self._lies_in(node.y.name, home)
                 self.places[node.y.name] = self.places[home]
                 continue
-            self._home[node.y.name] = node.y.name
+            self._lies_in(node.y.name, node.y.name)
             if node.y.name in ends_in_y:
                 self.places[node.y.name] = Place("y", 0, node.y.n)
             else:
                 self.places[node.y.name] = self._free(node.y.n, i)
+                self._living.append(node.y.name)
+
+    def _lies_in(self, name: str, home: str) -> None:
+        self._home[name] = home
+        self._until[home] = max(self._until.get(home, -1), self._last[name])
 
     def _in_y(self, graph: Graph) -> set[str]:
         """Return the values that lie in y: the last one, and what is overwritten step by step until it is that."""
@@ -119,21 +127,15 @@ class Memory:
         for value in _overwritable(node):
             home = self._home[value.name]
             is_whole = self.places[home] == self.places[value.name] and value.n == node.y.n
-            if is_whole and self.places[home].base != "x" and self._in_use(home) == i:
+            if is_whole and self.places[home].base != "x" and self._until[home] == i:
                 return home
         return None
 
-    def _in_use(self, home: str) -> int:
-        """Return the last node that reads what lies in the memory of a value."""
-        return max(self._last[name] for name, own in self._home.items() if own == home)
-
     def _free(self, n: int, i: int) -> Place:
         """Return n numbers of memory that no value which is still read, or is read by this node, lies in."""
-        taken = sorted(
-            (place.start, place.start + place.n)
-            for name, place in self.places.items()
-            if place.base == "memory" and self._home[name] == name and self._in_use(name) >= i
-        )
+        self._living = [name for name in self._living if self._until[name] >= i]
+        places = [self.places[name] for name in self._living]
+        taken = sorted((place.start, place.start + place.n) for place in places)
         start = 0
         for begin, end in taken:
             if start + n <= begin:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
@@ -170,6 +171,7 @@ class _Writer:
         self.graph = graph
         self._dtype = graph.dtype  # of the node that is being written
         self.arrays: dict[str, Array] = {}
+        self._kinds: Counter[str] = Counter()  # how many of each letter they are called by
         self._helpers: set[str] = set()
         self._names = {graph.x.name: "x"}
         self._last = {value.name: i for i, node in enumerate(graph.nodes) for value in inputs_of(node)}
@@ -224,7 +226,8 @@ class _Writer:
         return f"h{self._n_names}"
 
     def _array(self, kind: str, array: Array) -> str:
-        found = f"{kind}{1 + sum(name.rstrip('0123456789') == kind for name in self.arrays)}"
+        self._kinds[kind] += 1
+        found = f"{kind}{self._kinds[kind]}"
         self.arrays[found] = np.asarray(array, None if array.dtype.kind == "i" else self._dtype)
         return found
 
