@@ -369,7 +369,7 @@ class Network(Row):
         Raises
         ------
         TypeError, ValueError, OSError
-            For what no file can hold, and where it cannot be written.
+            For what no file can hold, as more than some 600 layers, and where it cannot be written.
 
         Examples
         --------

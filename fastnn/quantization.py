@@ -135,7 +135,7 @@ def _calibration(model: Model, x: Given) -> Iterator[Array]:
     feed = inputs_of(x)
     for part in [x] if feed is None else (piece.x for piece in feed.inputs()):
         given = table_of(part) or part
-        matrix: Array = convert(tree.inputs(given), tree.dtype)
+        matrix: Array = convert(tree.inputs(given, name="calibration_x"), tree.dtype)
         tree.check_numbers(matrix, "calibration_x", None, tree.labels(given))
         n += len(matrix)
         yield matrix

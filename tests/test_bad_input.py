@@ -27,6 +27,7 @@ from fastnn import (
     Loss,
     Model,
     ReLU,
+    Sequential,
     Sigmoid,
     Softmax,
     Tanh,
@@ -335,6 +336,19 @@ def test_numbers_whose_sum_is_too_large_are_good(order, dtype):
 # What a model is made of
 
 
+def nested(levels):
+    layer = Dense(4)
+    for _ in range(levels):
+        layer = Sequential([layer])
+    return layer
+
+
+def test_layers_may_be_nested_as_deep_as_the_error_says():
+    net = Model([nested(64)], seed=0)
+    net.fit(np.ones((8, 4)), np.ones((8, 4)), "mse", epochs=1)
+    assert repr(net).count("Sequential") == 64
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -348,6 +362,8 @@ def test_numbers_whose_sum_is_too_large_are_good(order, dtype):
         (lambda: Dense(3, weight_initializer="hee"), ValueError, "unknown Dense: weight_initializer 'hee': did"),
         (lambda: Dense(3, bias_initializer=0.0), TypeError, r"Dense: bias_initializer is 0\.0, expected a name"),
         (lambda: Model([]), ValueError, "Model: layers is empty, expected at least one layer"),
+        (lambda: Model([nested(65)]), ValueError, "Model: layers are nested more than 64 deep: let some stand"),
+        (lambda: Model([nested(5000)]), ValueError, "Model: layers are nested more than 64 deep: let some stand"),
         (lambda: Model(np.array(3)), TypeError, r"Model: layers is array\(3\), expected a list of layers"),
         (lambda: fit_many(np.array(3), X, X), TypeError, r"fit_many: models is array\(3\), expected a list"),
         (lambda: Adam(groups=np.array(3)), TypeError, r"Adam: groups is array\(3\), expected a list of Group"),

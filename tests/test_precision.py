@@ -137,7 +137,10 @@ def test_many_nets_are_trained_as_one():
 
 def test_a_file_shows_it(tmp_path, capsys):
     path = str(tmp_path / "net.safetensors")
-    for precision, shown in (("bf16", "float32, products in bfloat16, seed 4"), (None, "float32, seed 4")):
+    for precision, shown in (
+        ("bf16", "float32, products in bfloat16 where they gain, seed 4"),
+        (None, "float32, seed 4"),
+    ):
         net(precision).build(128).save(path)
         assert main(["show", path]) == 0
         assert shown in capsys.readouterr().out
@@ -197,10 +200,10 @@ def test_what_is_no_precision_is_refused():
 
 def test_it_is_shown(capsys):
     model = net()
-    assert repr(model).endswith("not built yet, float32, products in bfloat16>")
+    assert repr(model).endswith("not built yet, float32, products in bfloat16 where they gain>")
     model.build(128).summary()
     text = capsys.readouterr().out
-    assert "float32, products in bfloat16" in text
+    assert "float32, products in bfloat16 where they gain\n" in text
     assert "products in bfloat16: 1, 2\n" in text
     assert "in float32, too narrow to gain: 3\n" in text
     layers = [Dense(64, "relu"), fastnn.GroupedDense(64, 2), Dense(3)]
@@ -209,6 +212,8 @@ def test_it_is_shown(capsys):
     assert "products in bfloat16: 1\n" in text
     assert "in float32, too narrow to gain: 3\n" in text
     assert "in float32, as all layers of their kind: 2\n" in text
+    Model([Dense(8, "relu"), Dense(3)], seed=0, precision="bf16").build(4).summary()
+    assert "products in bfloat16: none\n" in capsys.readouterr().out
     net(None).build(128).summary()
     assert "bfloat16" not in capsys.readouterr().out
 

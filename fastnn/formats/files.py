@@ -58,7 +58,10 @@ def _write(path: str | os.PathLike[str], texts: Texts, arrays: Arrays, cost: int
         texts_of(container)
         container.budget.spend(cost, "what its layers, other parts, labels and texts are")
     except ModelFormatError as error:
-        raise ValueError(f"save: the file could not be read again: {error}") from None
+        raise ValueError(
+            f"save: the file could not be read again: {error}. A file has such limits so that nobody's does harm: take "
+            "fewer layers and labels, less inside each other, or pickle it for those who trust you"
+        ) from None
     safely.replace(path, [head, *[array.reshape(-1).view(np.uint8) for array in ordered]])
 
 

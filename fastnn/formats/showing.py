@@ -87,7 +87,7 @@ def _of_model(container: Container, texts: dict[str, Any], before: str = "") -> 
     entries = {k[len(before) :]: entry for k, entry in container.entries.items() if k.startswith(before)}
     n = sum(prod(entry.shape) for name, entry in entries.items() if name[:1].isdigit())
     built = f"{model.get('n_in')} inputs, {n:,} numbers in layers" if model.get("n_in") else "not built yet"
-    products = ", products in bfloat16" if model.get("precision") == "bf16" else ""
+    products = ", products in bfloat16 where they gain" if model.get("precision") == "bf16" else ""
     yield _cut(f"{built}, {model.get('dtype')}{products}, seed {model.get('seed')}")
     for name, what in (("feature_names", "features"), ("class_names", "classes")):
         names = names_in(model, name)

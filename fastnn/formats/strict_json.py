@@ -38,7 +38,8 @@ class Budget:
         """Take n bytes of it, and raise ModelFormatError where there are not so many left."""
         self.left -= n
         if self.left < 0:
-            raise ModelFormatError(f"{what} would take more memory than a file of this size may")
+            most = (self._size + _SPARE) / 2**20
+            raise ModelFormatError(f"{what} would take more memory than a file of this size may, {most:.1f} MB")
 
     def spend_for_text(self, text: bytes) -> None:
         """Take what the header of a file may need, with the JSON that its strings hold."""

@@ -101,7 +101,7 @@ def amount_in(tree: Tree) -> str:
 
 def computed_in(tree: Tree) -> str:
     """Return the dtype and the precision of a model in words."""
-    return f"{tree.dtype}, products in bfloat16" if tree.precision else str(tree.dtype)
+    return f"{tree.dtype}, products in bfloat16 where they gain" if tree.precision else str(tree.dtype)
 
 
 def last_of(layer: Layer) -> Layer:

@@ -297,10 +297,10 @@ class Layer(Part):
         """Return the rows of layers inside this one, which run beside each other: all of its children are one row."""
         return (self._children,)
 
-    def expect_features(self, x: Array) -> None:
-        """Raise ValueError unless x has the right number of columns."""
+    def expect_features(self, x: Array, name: str = "x") -> None:
+        """Raise ValueError unless x, which errors call `name`, has the right number of columns."""
         if x.shape[1] != self.n_in:
-            raise ValueError(f"{self.title} expects {self.n_in} features, got x of shape {x.shape}")
+            raise ValueError(f"{self.title} expects {self.n_in} features, got {name} of shape {x.shape}")
 
     def __getattr__(self, name: str) -> Array:
         """Return the gradient of a parameter."""

@@ -54,6 +54,9 @@ class Entry:
         self.stop, self.trains = start + prod(shape), trains
 
 
+_MOST_NESTED = 64  # layers inside each other: Python gives up at some hundred
+
+
 class Tree:
     """Layers in a row and all that are inside them, with their memory once they are built."""
 
@@ -88,31 +91,31 @@ class Tree:
         """The number of outputs: 0 until the layers are built."""
         return self.layers[-1].n_out
 
-    def inputs(self, x: Any, by_blocks: bool = False) -> Any:
-        """Return x as (rows, n_in), of any dtype, not yet checked for NaN, and without a build.
+    def inputs(self, x: Any, by_blocks: bool = False, name: str = "x") -> Any:
+        """Return x as (rows, n_in), of any dtype, not yet checked for NaN, and without a build; errors call it `name`.
 
         Columns that have names stand in the order of the model's. Of sparse rows, what gives some at a time is returned
         where that is enough.
         """
         if self.flattening is not None:
-            x = self.flat(x)
+            x = self.flat(x, name)
         if type(x) is np.ndarray:
-            matrix: Any = as_rows(x, "x")
+            matrix: Any = as_rows(x, name)
         elif by_blocks and is_sparse(x):
-            matrix = SparseRows(x, "x")
+            matrix = SparseRows(x, name)
         else:
-            matrix = as_rows(x, "x", self.dtype, self.feature_names)
+            matrix = as_rows(x, name, self.dtype, self.feature_names)
         if matrix.shape[1] == 0:
-            raise ValueError(f"x has shape {matrix.shape}, expected at least one column")
+            raise ValueError(f"{name} has shape {matrix.shape}, expected at least one column")
         if self.built:
-            self.layers[0].expect_features(matrix)
+            self.layers[0].expect_features(matrix, name)
         return matrix
 
-    def flat(self, x: Any) -> Any:
+    def flat(self, x: Any, name: str = "x") -> Any:
         """Return x, of which each row is one of numbers where the first layer takes it in other shapes."""
         if self.flattening is None or isinstance(x, Table) or is_sparse(x):
             return x
-        return self.flattening.rows(x, "x")
+        return self.flattening.rows(x, name)
 
     def shared_inputs(self, x: ArrayLike) -> Any:
         """Return x as several models can read it: of this dtype, in this order, with its names."""
@@ -327,6 +330,10 @@ def _check(layer: object, where: str, around: tuple[Layer, ...] = ()) -> None:
         raise TypeError(f"Model: {where} is {shown(layer)}, expected a layer such as Dense(8)")
     if any(layer is other for other in around):
         raise ValueError(f"Model: {where} is inside itself")
+    if len(around) > _MOST_NESTED:
+        raise ValueError(
+            f"Model: layers are nested more than {_MOST_NESTED} deep: let some stand behind each other in one list"
+        )
     children = layer.__dict__["_children"] = tuple(layer.children())
     ids = layer.__dict__["_child_ids"] = frozenset(map(id, children))
     for held in deeply_held(layer):
