@@ -103,12 +103,12 @@ class Kernels:
         return f"<kernels {self.__name__}>"
 
 
-_WIDE = 32  # rows and columns of weights from which on products in bfloat16 gain, from batches of 32 rows on
+WIDE = 32  # rows and columns of weights from which on products in bfloat16 gain, from batches of 32 rows on
 
 
 def is_wide(n_in, n_out):
     """Whether products with weights (n_in, n_out) are computed in bfloat16 by the kernels that may choose."""
-    return n_in >= _WIDE and n_out >= _WIDE
+    return n_in >= WIDE and n_out >= WIDE
 
 
 class Bfloat16Kernels(Kernels):

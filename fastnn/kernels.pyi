@@ -1171,6 +1171,7 @@ supported: tuple[str, ...]
 far_reads: str
 selected: str
 reason: str
+WIDE: int
 
 def is_wide(n_in: int, n_out: int) -> bool: ...
 def of(dtype: np.dtype[Any], precision: str | None = None) -> Kernels: ...

@@ -210,6 +210,7 @@ def test_what_has_no_form_for_lanes_is_trained_net_by_net(what, taken):
     ],
     ids=["float64", "bf16", "penalties", "many inputs", "dot products"],
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore:Model. precision='bf16' is without effect")
 def test_nets_and_data_without_a_form_for_lanes(options, x, taken):
     layers = layers_of("tanh", 2) if np.shape(x)[1] > 1 else [lambda: Dense(3, "tanh"), lambda: Dense(2)]
     batch_size = 32 if np.shape(x)[1] > 1 else 64

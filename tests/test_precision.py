@@ -212,7 +212,9 @@ def test_it_is_shown(capsys):
     assert "products in bfloat16: 1\n" in text
     assert "in float32, too narrow to gain: 3\n" in text
     assert "in float32, as all layers of their kind: 2\n" in text
-    Model([Dense(8, "relu"), Dense(3)], seed=0, precision="bf16").build(4).summary()
+    without_effect = r"Model: precision='bf16' is without effect: all products are float32, .* 32 inputs and 32 units"
+    with pytest.warns(UserWarning, match=without_effect):
+        Model([Dense(8, "relu"), Dense(3)], seed=0, precision="bf16").build(4).summary()
     assert "products in bfloat16: none\n" in capsys.readouterr().out
     net(None).build(128).summary()
     assert "bfloat16" not in capsys.readouterr().out

@@ -80,6 +80,7 @@ def test_a_precision_without_effect_is_refused():
             made("MLPRegressor", precision=wrong)[0].fit(HALF, T)
 
 
+@pytest.mark.filterwarnings("ignore:Model. precision='bf16' is without effect")
 def test_frames_of_categories_alone_have_no_dtype_that_is_too_fine():
     frame = pytest.importorskip("pandas").DataFrame({"a": list("pqrs") * 50, "b": ["x", "y"] * 100}, dtype="category")
     settings = {"categorical_features": "from_dtype", "precision": "bf16"}

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator
 from textwrap import wrap
 from typing import Any
 
-from fastnn import kernels
 from fastnn.inspection.lines import Line, amount_in, computed_in, lines_of, multiply_adds, places
 from fastnn.layers.chain import Chain, Product
 from fastnn.layers.contract import Layer, forms
 from fastnn.layers.elements import elements
 from fastnn.layers.packed import PackedDense
 from fastnn.layers.shape import Flatten
-from fastnn.layers.tree import Tree
+from fastnn.layers.tree import Tree, may_round
 from fastnn.markup import escape, html_table, size, text_table
 from fastnn.training.evaluation import ending
 from fastnn.training.trainer import Trainer
@@ -142,8 +141,7 @@ class Summary:
                 if max(map(len, shapes)) > 2:  # weights of groups
                     others.append(place[id(layer)])
                     continue
-                is_wide = any(len(shape) == 2 and kernels.is_wide(*shape) for shape in shapes)
-                (rounded if is_wide else narrow).append(place[id(layer)])
+                (rounded if may_round(layer) else narrow).append(place[id(layer)])
         if rounded or not packed:
             yield f"products in bfloat16: {', '.join(rounded) or 'none'}"
         if narrow:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from fastnn import kernels
 from fastnn.arena import Arena, Array, Memory
 from fastnn.arrays import all_finite, as_array, as_rows, check_finite, convert, copy_into, require_real
-from fastnn.checks import is_iterable, shown
+from fastnn.checks import is_iterable, shown, warn
 from fastnn.digits import Digits
 from fastnn.initializers import zeros
 from fastnn.layers.contract import OF_THE_CONTRACT, Layer, build_layer
@@ -190,6 +190,11 @@ class Tree:
             except BaseException:
                 self.unbuild()
                 raise
+        if self.precision is not None and not any(map(may_round, self.all)):
+            warn(
+                f"Model: precision={self.precision!r} is without effect: all products are float32, for no weights have "
+                f"{kernels.WIDE} inputs and {kernels.WIDE} units or more, from which on bfloat16 gains"
+            )
 
     def _find_kinds(self) -> None:
         if self.has_columns:
@@ -304,6 +309,11 @@ def _add_entries(found: list[Entry], layers: Sequence[Layer], before: str, train
                 found.append(Entry(f"{before}{i}.{name}", layer, declared.kind, start, declared.shape, own))
         if layer._children:
             _add_entries(found, layer._children, f"{before}{i}.", own)
+
+
+def may_round(layer: Layer) -> bool:
+    """Whether a layer's weights are so wide that their products are rounded to bfloat16, where a model says so."""
+    return any(array.ndim == 2 and kernels.is_wide(*array.shape) for array in layer.parameters.values())
 
 
 def walk(layers: Iterable[Layer]) -> Iterator[Layer]:
