@@ -266,6 +266,11 @@ def test_what_texts_are(texts, kind, tmp_path):
     assert whole(tmp_path / "t.csv").columns["x"].kind == kind
 
 
+def test_one_odd_text_among_dates_is_told(tmp_path):
+    (tmp_path / "t.csv").write_bytes(separated({"x": ["2020-01-31", "", "2020-02-31"], "_": "abc"}))
+    assert whole(tmp_path / "t.csv").hints == {"x": "a category of text, because '2020-02-31' in line 4 is no date"}
+
+
 def test_one_odd_text_among_numbers_is_told(tmp_path):
     (tmp_path / "t.csv").write_bytes(separated({"x": ["1", "2", "n.a.", "4", "5"], "_": "abcde"}))
     assert whole(tmp_path / "t.csv").hints == {"x": "a category of text, because of 'n.a.' in line 4"}
@@ -615,6 +620,19 @@ def run_alone(start, arguments, *folders):
         )  # fmt: skip
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX")
+@pytest.mark.parametrize(
+    ("closed", "message"), [(">&-", "standard output is closed: redirect it"), ("<&-", "standard input is closed")]
+)
+def test_a_stream_that_is_closed_is_told_in_one_line(closed, message, trained):
+    command = f'"{sys.executable}" -m fastnn predict "{trained["price"]}" - {closed}'
+    path = os.environ | {"PYTHONPATH": str(Path(fastnn.__file__).parents[1])}
+    found = subprocess.run(command, shell=True, check=False, stderr=subprocess.PIPE, text=True, timeout=100, env=path)
+    assert found.returncode == 1
+    assert found.stderr.startswith(f"fastnn: {message}")
+    assert found.stderr.count("\n") == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

@@ -34,6 +34,8 @@ def labels(kind):
         "text": ["low", "middle", "hïgh"], "objects": np.array(["a", "b", "c"], object),
         "numbers": [7, -2, 10**15], "floats": [1.0, 2.0, 3.0], "small": np.array([1, 2, 3], np.int8),
         "dates": np.array(["2020-01-01", "2021-01-01", "2022-01-01"], "M8[D]"), "flags": [True, False, True],
+        "spans": np.array([1, 2, 30], "m8[h]"), "steps": np.array([1, 2, 3], "m8"),
+        "times 25 s apart": np.array([1, 2, 3], "M8[25s]"),
         "many": [f"class {i}" for i in range(40)],
     }[kind]  # fmt: skip
     names = np.asarray(names)
@@ -50,7 +52,7 @@ def regressor(preset="fast", x=FRAME, y=TARGET, weight=None, **settings):
 
 ESTIMATORS = {
     **{kind: lambda kind=kind: classifier(kind) for kind in ("text", "objects", "numbers", "floats", "small", "many")},
-    **{kind: lambda kind=kind: classifier(kind) for kind in ("dates", "flags")},
+    **{kind: lambda kind=kind: classifier(kind) for kind in ("dates", "flags", "spans", "steps", "times 25 s apart")},
     "balanced": lambda: classifier(preset="balanced", n_nets=2, class_weight={"low": 2, "middle": 1, "hïgh": 1.5}),
     "numbers to learn": regressor,
     "several, weighted": lambda: regressor(

@@ -92,6 +92,14 @@ def test_losses_of_scikit_learn_by_our_names():
     np.testing.assert_allclose(other.coefs_[0], half.coefs_[0], rtol=1e-10)
 
 
+@pytest.mark.parametrize("weight", [{0: 0, 1: 0, 2: 0}, {0: 1, 1: -1}, {0: np.nan}])
+def test_class_weights_that_weigh_nothing_are_refused(weight):
+    with pytest.raises(
+        ValueError, match=r"MLPClassifier: class_weight is \{0: .*\}, expected numbers from 0 on, and one"
+    ):
+        classifier(class_weight=weight).fit(X, Y)
+
+
 def test_class_weights_are_weights_of_rows():
     y = Y.copy()
     y[:40] = 2  # few of class 0

@@ -313,6 +313,24 @@ def test_temperatures_below_1_need_errors():
     assert temperature_for(np.repeat(wrong, 50, axis=0), np.repeat(labels, 50)) < 0.55
 
 
+def test_temperatures_of_many_probabilities_are_those_of_some_rows(monkeypatch):
+    rng = np.random.default_rng(0)
+    labels, weight = rng.integers(0, 5, 999), rng.uniform(size=999)
+    p = 0.3 * np.eye(5)[labels] + 0.7 * rng.dirichlet(np.ones(5), 999)
+    monkeypatch.setattr("fastnn.sklearn.calibration._MOST", 2000)
+    some = temperature_for(p, labels, weight)
+    monkeypatch.setattr("fastnn.sklearn.calibration._MOST", 10**6)
+    assert some == temperature_for(p[::3], labels[::3], weight[::3]) != temperature_for(p, labels, weight)
+
+
+def test_frames_of_half_precision_are_read_without_a_warning():
+    pandas = pytest.importorskip("pandas")
+    x = np.random.default_rng(0).normal(size=(120, 3)).astype(np.float16)
+    y = (x[:, 0] > 0).astype(int)
+    model = TabularClassifier("fast", n_nets=1, random_state=0).fit(pandas.DataFrame(x), y)
+    assert (model.predict(pandas.DataFrame(x)) == model.predict(pandas.DataFrame(x.astype(np.float32)))).all()
+
+
 def test_a_fit_that_fails_changes_nothing():
     x, y = load_iris(return_X_y=True)
     for model in (TabularClassifier("fast", random_state=0), TabularRegressor("fast", random_state=0)):

@@ -3,9 +3,12 @@
 import json
 import os
 import signal
+import socket
+import stat
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -55,6 +58,54 @@ def test_a_process_that_is_killed_leaves_the_old_file_or_the_new_one_in_a_subpro
         assert process.returncode == -signal.SIGKILL
         assert path.read_bytes() in expected
         assert fastnn.load(path).seed in (1, 2)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have no names here")
+def test_a_pipe_is_written_to_and_stays(tmp_path):
+    net, pipe = Model([Dense(300)], seed=0).build(200), tmp_path / "pipe"
+    writers = {
+        "model": net.save, "c": lambda path: fastnn.to_c(net, path),
+        "numpy": lambda path: fastnn.to_numpy_source(Model([Dense(1)], seed=0).build(2), path),
+    }  # fmt: skip
+    for name, write in writers.items():
+        os.mkfifo(pipe)
+        found = []
+        reader = threading.Thread(target=lambda found=found: found.append(pipe.read_bytes()))
+        reader.start()
+        write(pipe)
+        reader.join()
+        assert stat.S_ISFIFO(os.stat(pipe).st_mode)
+        assert os.listdir(tmp_path) == ["pipe"]
+        pipe.unlink()
+        write(pipe)
+        assert found == [pipe.read_bytes()], name
+        pipe.unlink()
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no /dev/full")
+def test_a_device_is_written_to_and_stays(tmp_path):
+    """By its name and by a link to it, in a folder where it could be replaced."""
+    net, link = Model([Dense(300)], seed=0).build(200), tmp_path / "null"
+    link.symlink_to("/dev/null")
+    net.save(link)
+    before = os.stat("/dev/full")
+    link.unlink()
+    link.symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"No space left on device.*/dev/full"):
+        net.save(link)
+    assert os.stat("/dev/full").st_rdev == before.st_rdev
+    assert Path("/dev/null").is_char_device()
+    assert os.listdir(tmp_path) == ["null"]
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="sockets have no names here")
+def test_what_is_no_file_pipe_or_device_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # names of sockets are short
+    with socket.socket(socket.AF_UNIX) as own:
+        own.bind("socket")
+        with pytest.raises(OSError, match=r"expected the name of a file, of a pipe or of a device .*socket"):
+            Model([Dense(1)], seed=0).build(2).save("socket")
+        assert stat.S_ISSOCK(os.stat("socket").st_mode)
 
 
 LEFT = """

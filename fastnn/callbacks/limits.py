@@ -21,7 +21,7 @@ class TimeLimit(Callback):
 
     The time is looked at every 50 ms, between batches and within long ones, so that it costs nothing: epochs still run
     in one call. The model is then as its last whole batch has left it; an epoch that is not complete is not in the
-    history.
+    history. Where several models are trained, by `fit_many`, on folds, or with `n_ensemble`, each has so much time.
 
     Parameters
     ----------

@@ -111,6 +111,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     asked = argparse.Namespace(debug="--debug" in (sys.argv if argv is None else argv))
+    if sys.stdout is None:
+        print("fastnn: standard output is closed: redirect it, as by > /dev/null", file=sys.stderr)
+        return 1
     try:
         asked = parser().parse_args(argv)
         if getattr(asked, "reads", False):

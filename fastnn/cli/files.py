@@ -158,6 +158,8 @@ def _titled(path: str) -> str:
 @contextmanager
 def _bytes_of(path: str) -> Iterator[IO[bytes]]:
     if path == "-":
+        if sys.stdin is None:
+            raise CommandError("standard input is closed: redirect it, as by < table.csv")
         yield sys.stdin.buffer
     elif is_gzip(path):
         with gzip.open(path) as file:

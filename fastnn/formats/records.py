@@ -25,7 +25,8 @@ T = TypeVar("T")
 _KNOWN = frozenset(np.dtype(code) for code in DTYPES.values())
 _SOME = 16  # labels that are written as JSON
 _OF_A_LABEL, _OF_A_RECORD = 80, 1024  # bytes of memory
-_DATES = re.compile(r"[<>=|]?[mM]8\[(Y|M|W|D|h|m|s|ms|us|ns)\]|datetime64\[(Y|M|W|D|h|m|s|ms|us|ns)\]")
+_UNIT = r"\[([1-9][0-9]{0,8})?(Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\]"
+_DATES = re.compile(rf"([<>=|]?M8|datetime64){_UNIT}|([<>=|]?m8|timedelta64)({_UNIT})?")
 
 
 def _of_texts(n: int, n_bytes: int) -> int:

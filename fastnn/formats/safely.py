@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -22,6 +23,8 @@ _writing: set[str] = set()  # files of this process
 def replace(path: str | os.PathLike[str], parts: Iterable[Any]) -> None:
     """Write bytes to a file beside it, make sure that they are on the disk, and put that in its place.
 
+    A pipe that has a name, and a device such as ``/dev/null``, is written to, and stays.
+
     Raises
     ------
     OSError
@@ -32,6 +35,13 @@ def replace(path: str | os.PathLike[str], parts: Iterable[Any]) -> None:
     target = os.path.realpath(path)  # a link stays one
     if os.path.isdir(target):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    try:
+        mode = os.stat(target).st_mode
+    except OSError:
+        mode = None
+    if mode is not None and not stat.S_ISREG(mode):
+        _write_into(target, mode, parts)
+        return
     folder, name = os.path.split(target)
     start = f".{name[:200]}."
     _clear(folder, start)
@@ -39,10 +49,6 @@ def replace(path: str | os.PathLike[str], parts: Iterable[Any]) -> None:
     while os.path.lexists(beside):  # of a process of another machine or container
         beside = _beside(folder, start)
     _writing.add(beside)
-    try:
-        mode = os.stat(target).st_mode & 0o777
-    except OSError:
-        mode = None
     made = False
     try:
         with open(beside, "xb") as file:
@@ -52,7 +58,7 @@ def replace(path: str | os.PathLike[str], parts: Iterable[Any]) -> None:
                 file.write(part)
             file.flush()
             if mode is not None:
-                os.chmod(beside, mode)
+                os.chmod(beside, stat.S_IMODE(mode) & 0o777)
             os.fsync(file.fileno())
         os.replace(beside, target)
         made = False
@@ -66,6 +72,20 @@ def replace(path: str | os.PathLike[str], parts: Iterable[Any]) -> None:
                 os.unlink(beside)
         _writing.discard(beside)
     _sync_folder(folder)
+
+
+def _write_into(target: str, mode: int, parts: Iterable[Any]) -> None:
+    """Write to what is no file: a disk, or a socket, is none that anybody means."""
+    if not (stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)):
+        raise OSError(errno.EINVAL, "expected the name of a file, of a pipe or of a device such as /dev/null", target)
+    try:
+        with open(target, "wb") as file:
+            for part in parts:
+                file.write(part)
+    except OSError as error:
+        if error.filename is None and error.errno in (*FULL, errno.EPIPE):
+            error.filename = target
+        raise
 
 
 def _beside(folder: str, start: str) -> str:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from fastnn.checks import shown
 from fastnn.settings import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fastnn.layers.contract import Layer
     from fastnn.layers.tree import Entry
 
 _KINDS = ("weights", "biases", "norms")
+
+
+@lru_cache(4096)
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    """Return what says whether a name is one of a pattern: many parts may have one each, for many parameters."""
+    if not any(letter in pattern for letter in "*?["):
+        return pattern.__eq__
+    from fnmatch import translate  # only here: what is rarely needed does not make every import longer
+    from re import compile as compiled
+
+    match = compiled(translate(pattern)).match
+    return lambda name: match(name) is not None
 
 
 class Selection(Part):
@@ -59,12 +72,11 @@ class Selection(Part):
             return any(layer is entry.layer for layer in walk([self.which]))
         if entry.kind == self.which:
             return True
-        from fnmatch import fnmatchcase  # only here: what is rarely needed does not make every import longer
+        return _matcher(self.which)(entry.name)
 
-        return fnmatchcase(entry.name, self.which)
-
-    def require(self, entries: Sequence[Entry], where: str) -> None:
+    def require(self, entries: Sequence[Entry], where: str, of: object = None) -> None:
         """Raise ValueError where it names no parameter of a model."""
         if not any(map(self.holds, entries)):
             names = ", ".join(entry.name for entry in entries)
+            where = where if of is None else f"{of}: {where}"
             raise ValueError(f"{where}, {self!r}, names no parameter of this model: {names}")

@@ -116,7 +116,8 @@ class Normalization(Adapting):
                     f"{self.title}: columns has {self.name_of(i)}, which a layer behind reads as codes: leave it out"
                 )
         own = NUMBER if self.missing == "raise" else MISSING
-        return [own if i in self._scaled else kind for i, kind in enumerate(behind)]
+        scaled = set(self._scaled)
+        return [own if i in scaled else kind for i, kind in enumerate(behind)]
 
     @property
     def waits(self) -> bool:
@@ -124,8 +125,9 @@ class Normalization(Adapting):
         return not self.rows[0] and not self.center.any() and bool((self.factor == 1).all())
 
     def _may_miss(self) -> NDArray[np.bool_]:
-        left = [i for i in range(self.n_in) if self.missing == "center" or i not in self._scaled]
-        return np.isin(np.arange(self.n_in), left)
+        if self.missing == "center":
+            return np.ones(self.n_in, bool)
+        return ~np.isin(np.arange(self.n_in), list(self._scaled))
 
     def fit_to(self, x: Array, weights: Array | None) -> None:
         scaled = list(self._scaled)

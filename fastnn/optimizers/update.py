@@ -61,7 +61,7 @@ class Update:
         self._project = project
         self._entries = [entry for entry in entries if entry.trains]
         for i, group in enumerate(optimizer.groups):
-            group.require(entries, f"{optimizer}: groups[{i}]")
+            group.require(entries, f"groups[{i}]", optimizer)
             for name in group.own:
                 if name not in optimizer._cells:
                     raise ValueError(f"{optimizer}: groups[{i}] has a number {name}, which this optimizer has not")

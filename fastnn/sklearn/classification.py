@@ -14,6 +14,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 
 from fastnn.arena import Array
+from fastnn.checks import shown
 from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.graph import Value
 from fastnn.formats.records import Record
@@ -230,6 +231,11 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         if self.class_weight is None:
             return weight
         of_classes = compute_sample_weight(self.class_weight, self._labels_of(y))
+        if not (of_classes >= 0).all() or not of_classes.any():
+            raise ValueError(
+                f"{type(self).__name__}: class_weight is {shown(self.class_weight)}, expected numbers from 0 on, and "
+                "one above 0 for a class that y has"
+            )
         of_classes = of_classes.astype(self.net_.dtype)
         return np.asarray(of_classes if weight is None else weight * of_classes)
 

@@ -323,7 +323,7 @@ def numbers_of(x: Any) -> NDArray[Any] | None:
     if found.dtype.kind not in "iuf":
         return None
     if found.dtype.kind != "f" or not isinstance(x, np.ndarray):
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):  # of float16
             if (np.abs(found) > EXACT).any():
                 return None
     return found
