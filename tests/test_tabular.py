@@ -313,6 +313,16 @@ def test_temperatures_below_1_need_errors():
     assert temperature_for(np.repeat(wrong, 50, axis=0), np.repeat(labels, 50)) < 0.55
 
 
+@pytest.mark.parametrize("labels", [[3, 5], [True, False], ["a", "b"], [2.0, 7.0]])
+def test_labels_that_are_objects_are_scored_as_they_are_learnt(labels):
+    x = np.random.default_rng(0).normal(size=(80, 3))
+    y = np.array(labels)[(x[:, 0] > 0).astype(int)]
+    model = TabularClassifier("fast", n_nets=1, random_state=0).fit(x, y.astype(object))
+    assert model.score(x, y.astype(object)) == model.score(x, y) == (model.predict(x) == y).mean() > 0.9
+    with pytest.raises(ValueError, match=r"y holds .* expected labels of one kind"):
+        model.score(x, np.array([1, "a"] * 40, object))
+
+
 def test_temperatures_of_many_probabilities_are_those_of_some_rows(monkeypatch):
     rng = np.random.default_rng(0)
     labels, weight = rng.integers(0, 5, 999), rng.uniform(size=999)

@@ -21,7 +21,7 @@ from fastnn.sklearn.explaining import Explanation
 from fastnn.sklearn.frames import Floats
 from fastnn.sklearn.jobs import Matrix, joined
 from fastnn.sklearn.saving import about, restore, state_of, tried
-from fastnn.sklearn.targets import labels_to_learn, validation_in
+from fastnn.sklearn.targets import labels_of, labels_to_learn, validation_in
 
 
 class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
@@ -296,3 +296,21 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]
         ndarray of shape (rows,)
         """
         return self._predicted(self.predict_proba(X))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of rows whose class is predicted.
+
+        Parameters
+        ----------
+        X : data frame or array_like of shape (rows, columns)
+        y : array_like of shape (rows,)
+            Labels, also as objects, as `fit` takes them.
+        sample_weight : array_like of shape (rows,) or None
+
+        Returns
+        -------
+        float
+        """
+        given = np.asarray(y)
+        right: float = super().score(X, labels_of(self._name, given) if given.dtype.kind == "O" else y, sample_weight)
+        return right
