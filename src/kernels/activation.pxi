@@ -13,27 +13,25 @@ cdef dict TABLES = {}       # of each build, by its name
 cdef tuple NAMES_OF_CONSTANTS = ("alpha", "beta")
 
 
+# Attributes
+# ----------
+# name : str
+# derivative_from : {"x", "y"}
+#     What the backward kernel reads.
+# constants : dict of float
+#     The defaults of its constants, "alpha" and "beta", as far as it has them.
+# bounds : dict of list
+#     The bounds of these, each as a sign and a number: ``[(">=", "0")]``.
+# range : tuple of str
+#     The bounds of y, as numbers or in terms of the constants.
+# initializer : str
+#     For the weights before it.
+# elementwise : bool
+#     Each number of y follows from one number of x.
+# fusable : bool
+#     It can run inside the dense product before it, and its derivative inside the one behind it.
 cdef class Activation:
-    """A row of the table of activations.
-
-    Attributes
-    ----------
-    name : str
-    derivative_from : {"x", "y"}
-        What the backward kernel reads.
-    constants : dict of float
-        The defaults of its constants, "alpha" and "beta", as far as it has them.
-    bounds : dict of list
-        The bounds of these, each as a sign and a number: ``[(">=", "0")]``.
-    range : tuple of str
-        The bounds of y, as numbers or in terms of the constants.
-    initializer : str
-        For the weights before it.
-    elementwise : bool
-        Each number of y follows from one number of x.
-    fusable : bool
-        It can run inside the dense product before it, and its derivative inside the one behind it.
-    """
+    """A row of the table of activations."""
 
     def __init__(self, str row):
         match = ROW.fullmatch(" ".join(row.split()))

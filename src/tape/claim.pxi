@@ -16,34 +16,22 @@ cdef extern from "Python.h":
     void PyType_Modified(type kind)
 
 
+# It is taken and given back within one compiled call. Between two instructions of Python, where ``with`` takes a
+# lock or gives it back, an interrupt or a lack of memory could leave it taken for ever.
+#
+# Parameters
+# ----------
+# excluded : str
+#     What the RuntimeError says that another thread gets.
+# nested : str or None
+#     What the RuntimeError says that the same thread gets where it comes again from within; None lets it.
+#
+# Notes
+# -----
+# In a child of fork, a claim is still taken if the thread that has forked had it; if another one had it, it is free,
+# since that thread does not exist there. A copy is a claim of its own, which nobody has taken.
 cdef class Claim:
-    """Lets one thread at a time run functions.
-
-    It is taken and given back within one compiled call. Between two instructions of Python, where ``with`` takes a
-    lock or gives it back, an interrupt or a lack of memory could leave it taken for ever.
-
-    Parameters
-    ----------
-    excluded : str
-        What the RuntimeError says that another thread gets.
-    nested : str or None
-        What the RuntimeError says that the same thread gets where it comes again from within; None lets it.
-
-    Notes
-    -----
-    In a child of fork, a claim is still taken if the thread that has forked had it; if another one had it, it is free,
-    since that thread does not exist there. A copy is a claim of its own, which nobody has taken.
-
-    Examples
-    --------
-    >>> from fastnn._core.tape import Claim
-    >>> claim = Claim("somebody else is at it", nested="it is being done already")
-    >>> claim.run(max, 3, 5)
-    5
-    >>> claim.run(claim.run, max, 3, 5)
-    Traceback (most recent call last):
-    RuntimeError: it is being done already
-    """
+    """Lets one thread at a time run functions."""
 
     cdef str excluded, nested
     cdef Owner owner

@@ -4,19 +4,17 @@ cdef extern from "Python.h":
     int PyBuffer_IsContiguous(const Py_buffer *buffer, char order)
 
 
+# Parameters
+# ----------
+# targets, sources : sequences of ndarray
+#     As many of each, in pairs of the same dtype and number of bytes, contiguous in C's order.
+#
+# Raises
+# ------
+# ValueError
+#     Where a pair does not fit: nothing has been changed.
 def copy_arrays(targets, sources):
-    """Copy each source to its target: all of them, or none where one does not fit.
-
-    Parameters
-    ----------
-    targets, sources : sequences of ndarray
-        As many of each, in pairs of the same dtype and number of bytes, contiguous in C's order.
-
-    Raises
-    ------
-    ValueError
-        Where a pair does not fit: nothing has been changed.
-    """
+    """Copy each source to its target: all of them, or none where one does not fit."""
     targets, sources = tuple(targets), tuple(sources)
     cdef Py_ssize_t n = len(targets), i, acquired = 0
     cdef Py_buffer *buffers

@@ -3,20 +3,18 @@
 cdef double EPOCHS_UNSEEN = 0.1     # seconds of epochs that end in one call, of which others want to see what they gave
 
 
+# Parameters
+# ----------
+# tol : float
+#     By how much a loss has to be below the best one, to count.
+# most : float
+#     The epochs are over when more than so many in a row did not count.
+# best : float
+#     The smallest loss of the epochs before.
+# count : int
+#     How many of them, the last ones, did not count.
 cdef class Patience:
-    """The rule that ends epochs whose losses have not become smaller for long: it runs between them, compiled.
-
-    Parameters
-    ----------
-    tol : float
-        By how much a loss has to be below the best one, to count.
-    most : float
-        The epochs are over when more than so many in a row did not count.
-    best : float
-        The smallest loss of the epochs before.
-    count : int
-        How many of them, the last ones, did not count.
-    """
+    """The rule that ends epochs whose losses have not become smaller for long: it runs between them, compiled."""
 
     cdef double tol, most, best
     cdef Py_ssize_t count

@@ -9,25 +9,23 @@ cdef struct Place:          # of an address among the words of a tape's calls
     int word
 
 
+# Parameters
+# ----------
+# tape : Tape
+# x : ndarray
+#     What they read, and nothing writes.
+# end : int
+#     The call behind the last one that reads it.
+#
+# Attributes
+# ----------
+# is_open : bool
+#     Whether they can: not where a function of Python may read x, nor where a tape runs copies of its calls, for sums
+#     over blocks of rows.
 @cython.final
 @cython.auto_pickle(False)
 cdef class Inlet:
-    """The addresses by which calls of a tape read an array: for a replay they can be moved to another one.
-
-    Parameters
-    ----------
-    tape : Tape
-    x : ndarray
-        What they read, and nothing writes.
-    end : int
-        The call behind the last one that reads it.
-
-    Attributes
-    ----------
-    is_open : bool
-        Whether they can: not where a function of Python may read x, nor where a tape runs copies of its calls, for sums
-        over blocks of rows.
-    """
+    """The addresses by which calls of a tape read an array: for a replay they can be moved to another one."""
 
     cdef Tape tape
     cdef const char *x

@@ -3,18 +3,16 @@
 cdef enum:
     LEAST_IN_PLACE = 16384      # bytes of rows that are read where they lie; fewer are copied in less time
 
+# Attributes
+# ----------
+# work : float
+#     That of the tape.
+# is_short : bool
+#     Whether letting other Python threads in would take longer.
 @cython.final
 @cython.auto_pickle(False)
 cdef class Replay:
-    """What is recorded for a number of rows.
-
-    Attributes
-    ----------
-    work : float
-        That of the tape.
-    is_short : bool
-        Whether letting other Python threads in would take longer.
-    """
+    """What is recorded for a number of rows."""
 
     cdef Tape tape
     cdef Inlet inlet

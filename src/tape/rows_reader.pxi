@@ -74,17 +74,15 @@ cdef inline bint is_float(PyObject *item, PyObject *float64) noexcept:
     return PyFloat_CheckExact(item) or <PyObject *> Py_TYPE(item) == float64
 
 
+# Parameters
+# ----------
+# x : ndarray of shape (most, n)
+#     The memory.
+# dtype : dtype
+#     The one object that most arrays of the dtype of x have.
 @cython.auto_pickle(False)
 cdef class RowsReader:
-    """Memory for some rows, and what reads rows of any numbers into it.
-
-    Parameters
-    ----------
-    x : ndarray of shape (most, n)
-        The memory.
-    dtype : dtype
-        The one object that most arrays of the dtype of x have.
-    """
+    """Memory for some rows, and what reads rows of any numbers into it."""
 
     cdef object kept, dtype
     cdef object array_type, float32, float64

@@ -219,20 +219,18 @@ cdef class Tape:
         arrange_unplayed(self, &player)
         return <Py_ssize_t> (nanoseconds / OF_CHUNK) if self.gained > 0 else 0
 
+    # Returns
+    # -------
+    # list
+    #     For each task its chunks, each a list of (call, "units", "rows", "parts" or "parts, taking", begin, end); or
+    #     the number of a call that runs alone.
+    #
+    # Raises
+    # ------
+    # RuntimeError
+    #     While the tape is being replayed.
     def tasks(self, Team team not None):
-        """What a team runs one behind the other.
-
-        Returns
-        -------
-        list
-            For each task its chunks, each a list of (call, "units", "rows", "parts" or "parts, taking", begin, end); or
-            the number of a call that runs alone.
-
-        Raises
-        ------
-        RuntimeError
-            While the tape is being replayed.
-        """
+        """What a team runs one behind the other."""
         cdef Player player
         cdef const Region *region
         cdef const Item *item
@@ -259,12 +257,11 @@ cdef class Tape:
             tasks.append(chunks if region.call < 0 else region.call)
         return tasks
 
+    # Trials in a row that have found one thread faster; replays in the present one, with help and alone; to come. The
+    # last is the number of replays until the next trial. One that a rest of the team cuts short is in the first.
     @property
     def trial(self):
-        """Trials in a row that have found one thread faster; replays in the present one, with help and alone; to come.
-
-        The last is the number of replays until the next trial. One that a rest of the team cuts short is in the first.
-        """
+        """Of trials and replays of the present one, how many there are."""
         return self.trial_of.alone, self.trial_of.shared, self.trial_of.one, self.trial_of.left
 
     @property

@@ -40,20 +40,18 @@ cdef enum:
 most_threads = TEAM_MOST_THREADS if TEAM_SUPPORTED else 1
 
 
+# Each is put on a processor of its own, where the system allows it: two that share one would wait for each other.
+# The thread of the block is left where it is. In a child of fork that goes on with the block, that thread is alone:
+# the others do not exist there, and nobody waits for them.
+#
+# Parameters
+# ----------
+# n_threads : int
+#     With the one that runs the block; 1 starts none.
+# divide_all : bool
+#     Share out even what is too small to be worth it: for tests.
 cdef class Team:
-    """Threads that are kept while a ``with`` block runs, to help the one that runs it.
-
-    Each is put on a processor of its own, where the system allows it: two that share one would wait for each other.
-    The thread of the block is left where it is. In a child of fork that goes on with the block, that thread is alone:
-    the others do not exist there, and nobody waits for them.
-
-    Parameters
-    ----------
-    n_threads : int
-        With the one that runs the block; 1 starts none.
-    divide_all : bool
-        Share out even what is too small to be worth it: for tests.
-    """
+    """Threads that are kept while a ``with`` block runs, to help the one that runs it."""
 
     def __cinit__(self, int n_threads, bint divide_all=False):
         if not 1 <= n_threads <= most_threads:
@@ -129,12 +127,10 @@ cdef class Team:
             team_work(self.shared, number)
 
 
+# (The ``set`` of a threading.Event is Python: what a signal's handler raises in there can leave the event unset, or
+# its lock taken for ever, so that the next ``set`` waits without an end.)
 cdef class Stop:
-    """What tells other threads to end. It is set within one call, and takes no lock.
-
-    (The ``set`` of a threading.Event is Python: what a signal's handler raises in there can leave the event unset, or
-    its lock taken for ever, so that the next ``set`` waits without an end.)
-    """
+    """What tells other threads to end. It is set within one call, and takes no lock."""
 
     def set(self):
         """Tell them."""
@@ -177,12 +173,10 @@ def processors_from_here():
     return [one for one in processors if one >= here] + [one for one in processors if one < here]
 
 
+# Returns a lock for each that has started, which it releases when it ends. (threading.Thread waits inside ``start``,
+# where an interrupt can leave it in pieces.)
 def start_threads(function, arguments):
-    """Start a thread for each tuple of arguments, as far as the system and its stacks allow.
-
-    Returns a lock for each that has started, which it releases when it ends. (threading.Thread waits inside ``start``,
-    where an interrupt can leave it in pieces.)
-    """
+    """Start a thread for each tuple of arguments, as far as the system and its stacks allow."""
     from _thread import allocate_lock, stack_size, start_new_thread
 
     ends = []
@@ -206,14 +200,12 @@ def run_and_release(end, function, given):
         end.release()
 
 
+# The first that is raised is raised at the end. It may be called again.
+#
+# A signal ends the wait for a lock only when it comes meanwhile. One that came just before, as where threads were
+# started, would have to wait for them: so signals are looked for now and then.
 def wait_for(ends, stop=None):
-    """Wait for threads to end, also where a signal's handler raises, as for Ctrl-C: `stop` is called then.
-
-    The first that is raised is raised at the end. It may be called again.
-
-    A signal ends the wait for a lock only when it comes meanwhile. One that came just before, as where threads were
-    started, would have to wait for them: so signals are looked for now and then.
-    """
+    """Wait for threads to end, also where a signal's handler raises, as for Ctrl-C: `stop` is called then."""
     cdef bint stopping = False
     first = None
     for end in ends:
@@ -234,11 +226,9 @@ def wait_for(ends, stop=None):
         raise first
 
 
+# Each begins on a processor of its own, and they take turns to run Python, as far as `run_epochs` is told to.
 def run_threads(function, int n, Stop stop not None):
-    """Start n threads and wait for them, so that no signal falls in between; return how many could be started.
-
-    Each begins on a processor of its own, and they take turns to run Python, as far as `run_epochs` is told to.
-    """
+    """Start n threads and wait for them, so that no signal falls in between; return how many could be started."""
     places = processors_from_here()
     if len(places) < n:     # threads that share one would wait for each other in vain
         places = [None] * n
