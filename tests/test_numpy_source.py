@@ -205,3 +205,13 @@ def test_what_of_an_estimator_is_no_lines_says_so(tmp_path):
     assert not [*tmp_path.iterdir()]
     fastnn.to_c(of_two, tmp_path / "net.c")
     assert 'y[1] "1"' in (tmp_path / "net.c").read_text()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have no names here")
+def test_a_pipe_beside_parameters_is_not_read(tmp_path):
+    """Whoever reads it waits until somebody writes."""
+    pipe = tmp_path / "net.py"
+    os.mkfifo(pipe)
+    (tmp_path / "net.npz").write_bytes(b"something else")
+    with pytest.raises(ValueError, match=r"net\.npz exists, where the parameters are to stand"):
+        fastnn.to_numpy_source(Model([Dense(300)], seed=0).build(200), pipe)

@@ -47,15 +47,6 @@ def number_in(text: str) -> float:
     return float(text)
 
 
-def is_date(text: str) -> bool:
-    """Whether a text is a date, or stands for nothing."""
-    try:
-        date_in(text)
-    except ValueError:
-        return False
-    return True
-
-
 def date_in(text: str) -> np.datetime64:
     """Return a date of ISO 8601 as a clock there shows it; NaT for what stands for nothing.
 
@@ -90,12 +81,15 @@ class Found:
             self.column = Column("number", np.array([number_in(text) for text in stripped]))
             return
         if values and all(map(_DATE.fullmatch, values)):
+            dates: list[np.datetime64] = []
             try:
-                self.column = Column("date", np.array([date_in(text) for text in stripped], DATES))
-                return
+                dates.extend(map(date_in, stripped))
             except ValueError:  # the 31st of February
-                at, odd = next((i, text) for i, text in enumerate(stripped) if not is_date(text))
-                self.hint = f"a category of text, because {shown(odd)} in {place(at)} is no date"
+                odd = stripped[len(dates)]
+                self.hint = f"a category of text, because {shown(odd)} in {place(len(dates))} is no date"
+            else:
+                self.column = Column("date", np.array(dates, DATES))
+                return
         numbers = sum(map(is_number, values))
         if numbers > _ODD_SHARE * len(values) and numbers > 2:
             at, odd = next((i, text) for i, text in enumerate(stripped) if text not in MISSING and not is_number(text))

@@ -157,6 +157,8 @@ def write(net: Network | Predictor, target: str, replaces: bool) -> tuple[str, l
 
 def _reads(target: str, beside: str) -> bool:
     """Whether there is a text from before that reads the parameters beside it."""
+    if not os.path.isfile(target):  # to read a pipe would wait for who writes to it
+        return False
     try:
         with open(target, "rb") as file:
             return comment_text(os.path.basename(beside)).encode("ascii") in file.read()

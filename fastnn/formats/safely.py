@@ -58,7 +58,7 @@ def replace(path: str | os.PathLike[str], parts: Iterable[Any]) -> None:
                 file.write(part)
             file.flush()
             if mode is not None:
-                os.chmod(beside, stat.S_IMODE(mode) & 0o777)
+                os.chmod(beside, mode & 0o777)
             os.fsync(file.fileno())
         os.replace(beside, target)
         made = False

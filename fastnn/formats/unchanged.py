@@ -34,6 +34,9 @@ def _models_of(given: object) -> list[Network]:
     if isinstance(given, Network):
         return [given]
     own = getattr(given, "__dict__", {})
-    nets = [own.get("net_"), *(own.get("nets_") or ())]
-    inside = [net for one in own.get("estimators_") or () for net in _models_of(one)]
-    return [net for net in nets if isinstance(net, Network)] + inside
+    found = [net for net in (own.get("net_"),) if isinstance(net, Network)]
+    for name in ("nets_", "estimators_"):
+        several = own.get(name)
+        if isinstance(several, list):  # of other packages it may be anything
+            found += [net for one in several for net in _models_of(one)]
+    return found

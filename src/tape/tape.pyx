@@ -257,11 +257,10 @@ cdef class Tape:
             tasks.append(chunks if region.call < 0 else region.call)
         return tasks
 
-    # Trials in a row that have found one thread faster; replays in the present one, with help and alone; to come. The
-    # last is the number of replays until the next trial. One that a rest of the team cuts short is in the first.
+    # Trials in a row, with those that a rest of the team has cut short; replays by all that another thread helped with.
     @property
     def trial(self):
-        """Of trials and replays of the present one, how many there are."""
+        """Trials that found one thread faster, replays of the present one by all and by one, and until the next."""
         return self.trial_of.alone, self.trial_of.shared, self.trial_of.one, self.trial_of.left
 
     @property
