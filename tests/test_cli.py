@@ -308,6 +308,14 @@ def test_the_report(tables, tmp_path, capsys):
     assert "price" not in out.replace("prices", "")
 
 
+def test_a_report_without_importances_computes_none(tables, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("fastnn.sklearn.ensemble.permutation_importances", None)
+    train(tables, "t.csv", "sold", tmp_path, "--ignore", "price", "--no-importances")
+    out = capsys.readouterr().out
+    assert "log loss rises by" not in out
+    assert "how sure it was" in out
+
+
 @pytest.mark.parametrize("name", WRITERS)
 def test_predictions_from_all_formats_are_those_of_the_estimator(name, tables, trained, tmp_path):
     for target, path in trained.items():

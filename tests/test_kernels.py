@@ -727,13 +727,20 @@ NOT_DECLARED = (
     ("gaussian_nll", {"t": lambda a: a[:, :1]}, r"t has 1 columns, expected \d+, as y has means and variances"),
     ("embedding_forward", {"table": lambda a: a[:0]}, "table has no rows, expected one for each code and a last one"),
 )  # fmt: skip
+# Of one column, where one for each row and one for each number are the same
+OF_ONE_COLUMN = (
+    ("mse", {"weight": lambda a: np.ones((3, 2), a.dtype)}, r"weight has shape \(3, 2\), expected \(3, 1\)$"),
+    ("binary_cross_entropy", {"positive": lambda a: np.ones(2)}, r"positive has shape \(2,\), expected \(1,\)$"),
+)
 
 
 @each_dtype
-@pytest.mark.parametrize(("op", "changes", "message"), NOT_DECLARED)
-def test_what_no_declaration_says_is_refused_and_named(op, changes, message, dtype):
+@pytest.mark.parametrize(
+    ("op", "changes", "message", "n"), [(*row, 7) for row in NOT_DECLARED] + [(*row, 1) for row in OF_ONE_COLUMN]
+)
+def test_what_no_declaration_says_is_refused_and_named(op, changes, message, n, dtype):
     case = next(case for case in CASES if case.op == op)
-    arguments = case.make(3, 7, dtype, random(3, 7))
+    arguments = case.make(3, n, dtype, random(3, n))
     arguments |= {"weight": np.ones((3, 1), dtype)} if "weight" in changes else {}
     for name, change in changes.items():
         changed = change(arguments.get(name))

@@ -43,6 +43,10 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--time-limit", type=float, metavar="SECONDS", help="of each fit")
     parser.add_argument("--folds", type=int, default=5, metavar="N", help="of cross-validation; 0 for none; 5")
+    parser.add_argument(
+        "--no-importances", dest="importances", action="store_false",
+        help="do not predict with each column permuted, which takes longer the more columns there are",
+    )  # fmt: skip
     parser.add_argument("--ignore", action="append", default=[], metavar="COLUMN", help="leave a column out; repeat it")
     parser.add_argument(
         "--categorical", action="append", default=[], metavar="COLUMN", help="its numbers are names; repeat it"
@@ -191,10 +195,10 @@ def _report(asked: argparse.Namespace, x: Any, target: Any, weight: Any, hints: 
             report.section(
                 "how sure it was, and how often it was right", report.calibration(y, outputs, classes), print
             )
-    unit = "R² falls by" if classes is None else "log loss rises by"
-    report.section(
-        "what counts: a column is permuted", report.importances(x.columns, model.feature_importances_, unit), print
-    )
+    if asked.importances:
+        unit = "R² falls by" if classes is None else "log loss rises by"
+        found = report.importances(x.columns, model.feature_importances_, unit)
+        report.section("what counts: a column is permuted", found, print)
     sys.stdout.flush()
     return model
 

@@ -44,5 +44,5 @@ cdef int check_columns(str kernel, const int64_t *index, Py_ssize_t m, Py_ssize_
 cdef int check_numbers_or_rows(str kernel, Py_ssize_t rows, Py_ssize_t m, Py_ssize_t n) except -1:
     if m == 1 or m == n:
         return 0
-    text = "weight has shape ({0}, {1}), expected ({0}, 1) or ({0}, {2}): of rows, or of numbers"
-    return refuse(kernel, text, rows, m, n)
+    text = "weight has shape ({0}, {1}), expected ({0}, 1)"
+    return refuse(kernel, text + " or ({0}, {2}): of rows, or of numbers" if n > 1 else text, rows, m, n)

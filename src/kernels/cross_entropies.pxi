@@ -56,7 +56,8 @@ cdef Py_ssize_t check_positive(str kernel, Call *call) except -1:
     cdef BinaryLoss *s = <BinaryLoss *> call.payload
     cdef Py_ssize_t of_row
     if s.positive is not NULL and s.k != 1 and s.k != s.n:
-        return refuse(kernel, "positive has shape ({},), expected (1,) or ({},)", s.k, s.n)
+        text = "positive has shape ({},), expected (1,)"
+        return refuse(kernel, text + " or ({},)" if s.n > 1 else text, s.k, s.n)
     if s.weight is not NULL:
         check_numbers_or_rows(kernel, s.rows, s.m, s.n)
     of_row = s.n * <Py_ssize_t> sizeof(real)
