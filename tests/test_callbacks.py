@@ -50,6 +50,16 @@ class Told(Callback):
         self._told("end")
 
 
+@pytest.mark.parametrize("place", ["end_batch", "__call__", "begin_epoch"])
+@pytest.mark.parametrize("in_batches", [False, True])
+def test_a_callback_that_removes_losses_from_the_history_ends_the_fit(place, in_batches):
+    """The fit counts its epochs by them: it would never end."""
+    kind = type("Clearing", (Callback,), {place: lambda self, model, *given: model.history.loss.clear()})
+    given = ([(X, T)],) if in_batches else (X, T)
+    with pytest.raises(RuntimeError, match=r"a callback has removed losses from model.history: it has .* expected [12]"):
+        small_net().fit(*given, epochs=3, callbacks=[kind()])
+
+
 def told_in(epochs, batches):
     """What a callback is told in a whole fit."""
     in_batches = [(what, batch) for batch in range(batches) for what in ("begin_batch", "end_batch")]

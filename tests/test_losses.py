@@ -32,6 +32,7 @@ from fastnn import (
     SmoothL1,
     SquaredHinge,
     TweedieDeviance,
+    load,
     losses,
     reference,
     schedules,
@@ -522,6 +523,44 @@ def test_heads_take_weights_of_single_targets_beside_labels():
         net.fit(NUMBERS, t, loss, SGD(0.01), epochs=2, batch_size=4, sample_weight=weight)
     with pytest.raises(ValueError, match=r"weights have shape \(6, 11\), expected .* each of 5 columns of targets"):
         loss(y, t, np.ones((ROWS, 11)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [2, 3])
+def test_heads_read_labels_and_columns_side_by_side(n, dtype, tmp_path):
+    """Labels stand among numbers, and may be as wide as columns: what each data set has is its own."""
+    kinds = {"labels": LABELS % n, "columns": np.eye(n)[LABELS % n]}
+    given = {form: {"price": FRACTIONS[:, 0], "kind": kind} for form, kind in kinds.items()}
+
+    def new_loss():
+        return Heads({"price": Head(MSE()), "kind": Head(CrossEntropy(from_logits=True), n)})
+
+    alone = Model([Dense(1 + n)], seed=0, dtype=dtype)
+    expected = alone.fit(NUMBERS, given["labels"], new_loss(), epochs=3, validation_data=(NUMBERS, given["labels"]))
+    numbers = alone.evaluate(NUMBERS, given["labels"])
+    near = 1e-5 if dtype == "float32" else 1e-12
+    for form, other in (("labels", "columns"), ("columns", "labels"), ("columns", "columns")):
+        parts = [slice(i, i + 1) for i in range(ROWS)]
+        pieces = [(NUMBERS[part], {name: t[part] for name, t in given[other].items()}) for part in parts]
+        for validation in ((NUMBERS, given[other]), pieces):
+            net, loss = Model([Dense(1 + n)], seed=0, dtype=dtype), new_loss()
+            history = net.fit(NUMBERS, given[form], loss, epochs=3, validation_data=validation)
+            np.testing.assert_allclose(history.loss, expected.loss, near)
+            np.testing.assert_allclose(history.val_loss, expected.val_loss, near)
+            before = net.params.copy()
+            for kind in (other, form, other):
+                assert net.evaluate(NUMBERS, given[kind]) == pytest.approx(numbers, rel=near)
+                assert net.evaluate(NUMBERS, given[kind], loss=new_loss()) == pytest.approx(numbers, rel=near)
+                assert loss(net.predict(NUMBERS), given[kind]) == pytest.approx(numbers["loss"], rel=near)
+            net.fit(NUMBERS, given[form], epochs=1)
+            assert (net.params != before).any()
+    net.save(tmp_path / "net.safetensors")
+    loaded = load(tmp_path / "net.safetensors")
+    assert loaded.evaluate(NUMBERS, given["labels"]) == pytest.approx(net.evaluate(NUMBERS, given["labels"]), rel=near)
+    mixed = [(NUMBERS, given["labels"]), (NUMBERS, given["columns"])]
+    for use in (net.fit, net.evaluate):
+        with pytest.raises(ValueError, match="y has targets of another kind than the rows before"):
+            use(mixed)
 
 
 def test_heads_step_as_one_loss_does():

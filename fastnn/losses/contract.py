@@ -89,11 +89,12 @@ class Loss(Part):
             weight : array_like of shape (rows,), or of the shape of the targets, or None
                 Multiplies each row's loss, or that of each target; the mean is still over their number.
             """
-            y, target, factor, shape = self._given(y, t, weight)
-            self._require_given(y)
+            own = self.of_form()
+            y, target, factor, shape = own._given(y, t, weight)
+            own._require_given(y)
             dy, value = np.empty_like(y), np.empty(1)
-            each = self._each(target, shape)
-            self._single(y, target, factor, dy, value, each)
+            each = own._each(target, shape)
+            own._single(y, target, factor, dy, value, each)
             return float(value[0]) if each is None else each, dy.reshape(shape)
 
     def __call__(self, y: ArrayLike, t: ArrayLike, weight: ArrayLike | None = None) -> Any:
@@ -106,13 +107,14 @@ class Loss(Part):
         weight : array_like of shape (rows,), or of the shape of the targets, or None
             Multiplies each row's loss, or that of each target; the mean is still over their number.
         """
-        y, target, factor, shape = self._given(y, t, weight)
-        self._require_given(y)
-        value, each = np.empty(1), self._each(target, shape)
+        own = self.of_form()
+        y, target, factor, shape = own._given(y, t, weight)
+        own._require_given(y)
+        value, each = np.empty(1), own._each(target, shape)
         if each is None:
-            self.compute(y, target, factor, None, value, None)
+            own.compute(y, target, factor, None, value, None)
             return float(value[0])
-        self._single(y, target, factor, None, value, each)
+        own._single(y, target, factor, None, value, each)
         return each
 
     def _each(self, t: Array, shape: tuple[int, ...]) -> Array | None:
@@ -162,6 +164,15 @@ class Loss(Part):
         target = self.targets(t, n_out, dtype, *names)
         self._require_weights(weight, target, "weight" if name == "t" else "sample_weight")
         return target, weight
+
+    @property
+    def form(self) -> tuple[Any, ...]:
+        """In which form the targets lie that were read last, of a loss that has to know it: what is read with `read`."""
+        return ()
+
+    def of_form(self, form: tuple[Any, ...] = ()) -> Loss:
+        """Return the loss as it reads data beside those of a training, or has read some: in that form, as it was then."""
+        return self
 
     def _require_weights(self, weight: Array | None, target: Array, name: str) -> None:
         """Raise an error for weights that are neither of rows nor of these targets."""

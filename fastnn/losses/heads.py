@@ -109,7 +109,7 @@ class Heads(Loss):
     ['kind_accuracy', 'kind_loss', 'loss', 'price_loss']
     """
 
-    constants = ("_layout", "_structure")
+    constants = ("form", "_structure")
     target_range = None
 
     def __init__(self, heads: Mapping[str, Head]) -> None:
@@ -121,7 +121,7 @@ class Heads(Loss):
         for name, head in heads.items():
             if not isinstance(name, str) or not isinstance(head, Head):
                 raise TypeError(f"Heads: {shown(name)} is {shown(head)}, expected a name and a Head")
-        self.__dict__["_heads"], self.__dict__["_layout"] = dict(heads), ()
+        self.__dict__["_heads"], self.__dict__["_form"] = dict(heads), ()
 
     @property
     def heads(self) -> dict[str, Head]:
@@ -142,7 +142,7 @@ class Heads(Loss):
         return [getattr(loss, name) for loss in parts for name in loss.constants]
 
     def settings(self) -> object:
-        return {name: head.settings() for name, head in self._heads.items()}, self.__dict__["_layout"]
+        return {name: head.settings() for name, head in self._heads.items()}, self.form
 
     def require_one_number(self) -> None:
         for head in self._heads.values():
@@ -154,14 +154,25 @@ class Heads(Loss):
                 f"Heads: the net ends in {last!r}, over the outputs of all heads: end it with a Dense without an "
                 "activation, and use from_logits=True, or with layers that give each head's outputs (Parallel)"
             )
-        own = type(self).__new__(type(self), self._heads)
-        own.__dict__.update(self.__dict__)
-        own.__dict__["_heads"] = {}
+        own = self._copy(_heads={})
         for name, head in self._heads.items():
             loss, _ = self._of(name, lambda head=head: head.loss.for_end(last, False))  # type: ignore[misc]
             same = own.__dict__["_heads"][name] = Head(loss, head.n)
             object.__setattr__(same, "_cells", head._cells)
         return own, False
+
+    def _copy(self, **changes: Any) -> Heads:
+        own = type(self).__new__(type(self), self._heads)
+        own.__dict__.update(self.__dict__, **changes)
+        return own
+
+    @property
+    def form(self) -> tuple[Any, ...]:
+        """How many columns the targets of each head have beside those of others, their dtype and dimensions."""
+        return self.__dict__["_form"]  # type: ignore[no-any-return]
+
+    def of_form(self, form: tuple[Any, ...] = ()) -> Heads:
+        return self._copy(_form=form)
 
     def _of(self, name: str, compute: Callable[[], Any]) -> Any:
         """Compute something of a head; an error says of which."""
@@ -221,7 +232,7 @@ class Heads(Loss):
             )
         targets: list[Array] = []
         weights: list[Array | None] = []
-        layout, first = [], 0
+        forms, first = [], 0
         for (head_name, head), one, width in zip(self._heads.items(), given, widths, strict=True):
             own = weight if weight is None or weight.shape[1] == 1 else weight[:, first : first + width]
             first += width
@@ -231,7 +242,7 @@ class Heads(Loss):
                 head_name,
                 lambda head=head, one=one, own=own: head.loss.read(one, own, head.n, dtype, name, known),  # type: ignore[misc]
             )
-            form = target.dtype.str, target.ndim
+            own_form = target.dtype.str, target.ndim
             if target.ndim == 1:
                 target = target[:, None]
             if target.dtype != dtype:  # labels: their bits stand among the numbers
@@ -240,8 +251,8 @@ class Heads(Loss):
                 raise ValueError(f"{name} has {len(target)} rows for head {head_name!r}, expected {len(targets[0])}")
             targets.append(target)
             weights.append(factor)
-            layout.append((target.shape[1], *form))
-        self.__dict__["_layout"] = tuple(layout)
+            forms.append((target.shape[1], *own_form))
+        self.__dict__["_form"] = tuple(forms)
         joined = np.concatenate(targets, axis=1)
         if all(factor is weight for factor in weights):
             return joined, weight
@@ -272,7 +283,7 @@ class Heads(Loss):
     def _places(self) -> list[tuple[str, Head, slice, slice, _Form]]:
         """Return the heads, with the columns of y and of the targets that are theirs, and what the latter are."""
         places, first, first_target = [], 0, 0
-        for (name, head), (width, *form) in zip(self._heads.items(), self.__dict__["_layout"], strict=True):
+        for (name, head), (width, *form) in zip(self._heads.items(), self.form, strict=True):
             of_target = slice(first_target, first_target + width)
             places.append((name, head, slice(first, first + head.n), of_target, tuple(form)))
             first, first_target = first + head.n, first_target + width

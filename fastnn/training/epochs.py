@@ -90,6 +90,8 @@ class Fit:
                 except KeyboardInterrupt:
                     if not self._is_over():
                         raise
+                if what is None and not self._stopped:
+                    self._require_history(done + 1)
                 if what is None and looks:
                     fitting.refresh(team)
                     if len(history.loss) > done:  # no callback has stopped it in the middle of an epoch
@@ -194,15 +196,30 @@ class Fit:
         logs: dict[str, Any] = self.fitting.numbers(history.loss[-1])
         history.keep(logs)
         self.progress.update(1, logs)
-        try:
-            stopped = self.calls.end_epoch(self._model, len(history.loss) - 1, logs)
-        finally:
-            history.keep(logs)
+        stopped = self._end_epoch(logs)
         self._stopped = self._stopped or stopped
         if schedules is not None:
             schedules.look(logs)
         self.calls.looked()
         history.seconds = time.perf_counter() - self._start
+
+    def _end_epoch(self, logs: dict[str, Any], *told: Any) -> str:
+        """Tell callbacks of the end of an epoch, write down what they log, and return why one wants to stop, or ""."""
+        history, epochs = self.history, len(self.history.loss)
+        try:
+            return self.calls.end_epoch(self._model, epochs - 1, logs, *told)
+        finally:
+            self._require_history(epochs)
+            history.keep(logs)
+
+    def _require_history(self, epochs: int) -> None:
+        """Raise RuntimeError where a callback has removed losses, by which the fit counts its epochs."""
+        found = len(self.history.loss)
+        if found < epochs:
+            raise RuntimeError(
+                f"a callback has removed losses from model.history: it has {number_of(found, 'epoch')}, expected "
+                f"{epochs}. The fit writes it and counts by it: change a copy, model.history.to_dict()"
+            )
 
     def _resume(self, begun: Begun) -> None:
         """Give callbacks what they have come to, and let the rest of them look at the last epoch."""
@@ -211,8 +228,7 @@ class Fit:
         begun.resume(self.calls)
         if told is not None:
             logs, self._stopped = dict(begun.logs), begun.stopped
-            self._stopped = self.calls.end_epoch(self._model, len(history.loss) - 1, logs, told) or self._stopped
-            history.keep(logs)
+            self._stopped = self._end_epoch(logs, told) or self._stopped
             if schedules is not None:
                 schedules.look(logs)
             self.calls.looked()

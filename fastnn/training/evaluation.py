@@ -40,11 +40,10 @@ def evaluated(
 
 
 def measured(
-    trainer: Trainer, data: Data, metrics: Sequence[Asked], n_threads: int | None, prefix: str = ""
+    trainer: Trainer, loss: Loss, data: Data, metrics: Sequence[Asked], n_threads: int | None, prefix: str = ""
 ) -> dict[str, float]:
     """Return the loss of a model over checked data, with its penalties, and metrics: by their names behind a prefix."""
-    assert trainer.loss is not None
-    end = ending(trainer.tree, trainer.loss)
+    end = ending(trainer.tree, loss)
     value, outputs = evaluated(trainer.predictors, end, data, None, n_threads)
     found = {f"{prefix}loss": value + trainer.restraints.value(trainer.tree, trainer.averages.params)}
     if metrics:
@@ -66,9 +65,10 @@ def evaluate(
     rows = None if batch_size is None else count("batch_size", batch_size)
 
     def numbers() -> dict[str, float]:
-        chosen, tree = trainer.choose_loss(loss), trainer.tree
-        end, asked = ending(tree, chosen), chosen.choose_metrics(metrics)
+        chosen, tree = trainer.choose_loss(loss).of_form(), trainer.tree
+        asked = chosen.choose_metrics(metrics)
         data = read(tree, x, y, sample_weight, chosen, trainer.build, True, converted=False)
+        end = ending(tree, chosen)
         value, outputs = evaluated(trainer.predictors, end, data, rows)
         value += trainer.restraints.value(tree, trainer.averages.params)
         found = {"loss": value, **end[0].metrics_of(outputs, data[1], data[2])}
@@ -78,13 +78,16 @@ def evaluate(
     return found
 
 
-def read_validation(tree: Tree, given: Any, loss: Loss, build: Callable[[int], None]) -> Data:
-    """Return what `fit` is given to validate with, checked."""
+def read_validation(
+    tree: Tree, given: Any, loss: Loss, build: Callable[[int], None]
+) -> tuple[Data, tuple[Any, ...]]:
+    """Return what `fit` is given to validate with, checked, and the form of its targets."""
     if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
         raise TypeError(f"validation_data is {shown(given)}, expected a tuple (x, y), or (x, y, sample_weight)")
     x, y, *weight = given
+    own = loss.of_form()
     try:
-        return read(tree, x, y, weight[0] if weight else None, loss, build, True)
+        return read(tree, x, y, weight[0] if weight else None, own, build, True), own.form
     except (TypeError, ValueError) as error:
         error.args = (f"validation data: {error}",)
         raise

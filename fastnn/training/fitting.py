@@ -92,6 +92,7 @@ class Fitting:
         if self._resumed is not None:
             self._resume(self._resumed, loss, optimizer)
         self._validation: Data | Feed | None = None
+        self._form: tuple[Any, ...] = ()  # of its targets
         self._unweighted: Data | None = None  # without what classes weigh: for metrics
         self._apart: tuple[int, Rows, Rows] | None = None  # of so many rows, those to train and to validate with
         self.order = options.shuffle, trainer.order if self._resumed is None else self._resumed.order
@@ -277,7 +278,7 @@ class Fitting:
         is_tuple = isinstance(given, (tuple, list)) and len(given) in (2, 3)
         self._validation = feed_of(*given) if is_tuple else feed_of(given)
         if self._validation is None:
-            self._validation = read_validation(trainer.tree, given, loss, trainer.build)
+            self._validation, self._form = read_validation(trainer.tree, given, loss, trainer.build)
 
     def _read_unweighted(self, loss: Loss) -> None:
         trainer = self._trainer
@@ -411,13 +412,14 @@ class Fitting:
     def numbers(self, loss: float) -> dict[str, float]:
         """Return what is logged for an epoch whose batches had this mean loss."""
         options = self.options
-        logs = {"loss": loss}
+        own, logs = self._trainer.loss, {"loss": loss}
+        assert own is not None
         if self.watches_training_loss:
-            logs = self._measured(self._whole, options.metrics if self._unweighted is None else ())
+            logs = self._measured(own, self._whole, options.metrics if self._unweighted is None else ())
         if options.metrics and len(logs) == 1:
-            logs = {**self._measured(self._unweighted or self._whole, options.metrics), **logs}
+            logs = {**self._measured(own, self._unweighted or self._whole, options.metrics), **logs}
         if self._validation is not None:
-            logs |= self._measured(self._validation, options.metrics, "val_")
+            logs |= self._measured(own.of_form(self._form), self._validation, options.metrics, "val_")
         return logs
 
     @property
@@ -425,13 +427,14 @@ class Fitting:
         """All that is trained on."""
         return self._data
 
-    def _measured(self, data: Data | Feed, metrics: Sequence[Asked], prefix: str = "") -> dict[str, float]:
+    def _measured(
+        self, loss: Loss, data: Data | Feed, metrics: Sequence[Asked], prefix: str = ""
+    ) -> dict[str, float]:
         """Return the loss over these data, and metrics."""
         trainer, n_threads = self._trainer, self.options.n_threads
         if isinstance(data, Feed):
-            assert trainer.loss is not None
-            return OverFeed(trainer, data, trainer.loss, n_threads).numbers(metrics, prefix)
-        return measured(trainer, data, metrics, n_threads, prefix)
+            return OverFeed(trainer, data, loss, n_threads).numbers(metrics, prefix)
+        return measured(trainer, loss, data, metrics, n_threads, prefix)
 
     # -- where it ends ------------------------------------------------------------------------------------------------
 

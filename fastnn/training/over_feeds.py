@@ -36,7 +36,8 @@ class OverFeed:
     ) -> None:
         if not feed.has_targets:
             raise ValueError(f"{feed!r} has no targets: say what y is when it is made")
-        self._trainer, self._feed, self._loss, self._n_threads, self._rows = trainer, feed, loss, n_threads, rows
+        self._trainer, self._feed, self._n_threads, self._rows = trainer, feed, n_threads, rows
+        self._loss = loss.of_form()
 
     def numbers(self, metrics: Sequence[Asked] = (), prefix: str = "", own: bool = False) -> dict[str, float]:
         """Return the loss, with the penalties of the model, and metrics, under their names behind a prefix.
@@ -45,8 +46,6 @@ class OverFeed:
         itself, where they are asked for by `own`, are means over rows.
         """
         trainer, loss = self._trainer, self._loss
-        end = ending(trainer.tree, loss)
-        used = end[0]
         reads = Reads(trainer.tree, loss, trainer.build, converted=False)
         sums: dict[str, float] = {}
         total = mass = 0.0
@@ -56,13 +55,15 @@ class OverFeed:
             data = reads(piece)
             if data is None:
                 continue
+            if not n:  # now it knows what targets look like
+                end = ending(trainer.tree, loss)
             x, target, weight, _ = data
             relative = None if weight is None else loss.relative(weight, target)
             share = float(len(target)) if weight is None else loss._sum_of_weights(weight, target)
             value, outputs = evaluated(trainer.predictors, end, (x, target, relative, 0), self._rows, self._n_threads)
             total, mass = total + (value if is_sum else value * share), mass + share
             if own:
-                found = used.metrics_of(outputs, target, relative)
+                found = end[0].metrics_of(outputs, target, relative)
                 sums = {
                     name: sums.get(name, 0.0) + share * each for name, each in found.items() if not n or name in sums
                 }
@@ -82,7 +83,7 @@ class OverFeed:
                 width = max(own.shape[1] for own in weights)
                 weight = np.concatenate([np.broadcast_to(own, (len(own), width)) for own in weights])
                 weight = loss.relative(weight, target)
-            measures = used.measure(metrics, outputs, target, weight)
+            measures = end[0].measure(metrics, outputs, target, weight)
             answer |= {f"{prefix}{name}": each for name, each in measures.items()}
         return answer
 

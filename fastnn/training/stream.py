@@ -83,6 +83,7 @@ class Reads:
     def __init__(self, tree: Tree, loss: Loss, build: Callable[[int], None], converted: bool = True) -> None:
         self.tree, self.loss, self._build, self._converted = tree, loss, build, converted
         self.survey = Survey(0)
+        self.form: tuple[Any, ...] | None = None  # of the targets of all pieces, once there has been one
 
     def __call__(self, piece: Piece, known: bool = True) -> Data | None:
         """Return the rows of a piece, checked; None where they weigh nothing."""
@@ -95,6 +96,12 @@ class Reads:
             x, target, weight, n = read(
                 self.tree, piece.x, piece.y, weight, self.loss, self._build, known, None, self._converted, scaled=False
             )
+            if self.form not in (None, self.loss.form):
+                raise ValueError(
+                    f"y has targets of another kind than the rows before, as {self.loss} reads them (labels, or a column "
+                    "for each class): expected the same for all rows"
+                )
+            self.form = self.loss.form
             if known and self.survey.per_row:
                 weight = np.ones((len(x), 1)) if weight is None else weight
                 weight = weight / self.survey.largest * self.survey.factor
