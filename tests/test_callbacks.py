@@ -56,7 +56,9 @@ def test_a_callback_that_removes_losses_from_the_history_ends_the_fit(place, in_
     """The fit counts its epochs by them: it would never end."""
     kind = type("Clearing", (Callback,), {place: lambda self, model, *given: model.history.loss.clear()})
     given = ([(X, T)],) if in_batches else (X, T)
-    with pytest.raises(RuntimeError, match=r"a callback has removed losses from model.history: it has .* expected [12]"):
+    with pytest.raises(
+        RuntimeError, match=r"a callback has removed losses from model.history: it has .* expected [12]"
+    ):
         small_net().fit(*given, epochs=3, callbacks=[kind()])
 
 

@@ -667,6 +667,7 @@ class RunningMean(Layer):
         self.kernels.identity_forward(run.scratch["half"], y, tape=run.tape)
 
     def _backward(self, x, y, dy, dx, run):
+        self.kernels.clear(self.ds, run.tape)  # forward does not use it
         if dx is not None:
             self.kernels.tanh_backward(run.scratch["half"], dy, dx, run.tape)
 

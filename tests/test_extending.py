@@ -374,6 +374,32 @@ class NumPyInValueAndGrad(Loss):
         dy[...] = 2 * (y - t) / y.size
 
 
+class NumPyOfParameters(Dense):
+    """Weight normalization, but by what the first weights were."""
+
+    def _forward(self, x, y, run):
+        self.kernels.dense_forward(x, self.w / np.linalg.norm(self.w), self.b, y, tape=run.tape)
+
+    _backward = Dense._backward
+
+
+class NumPyOfStates(Layer):
+    def build(self, n_in):
+        self.state("mean", (n_in,))
+        return n_in
+
+    def _forward(self, x, y, run):
+        self.kernels.relu_forward(x + self.mean, y, run.tape)
+
+    def _backward(self, x, y, dy, dx, run):
+        self.kernels.relu_backward(y, dy, dx, tape=run.tape)
+
+
+class NumPyOfTargets(Loss):
+    def _value_and_grad(self, y, t, weight, dy, value, tape):
+        kernels.of(y.dtype).huber(y, t, weight, dy, value, float(np.abs(t).max()), tape)
+
+
 class NumPyInStep(Optimizer):
     def _step(self, params, grads, state, tape):
         params -= self.lr * grads
@@ -387,12 +413,15 @@ class NumPyInStep(Optimizer):
         (ForgottenTape, "ForgottenTape 2: _forward"),
         (HalfInNumPy, "HalfInNumPy 2: _forward"),
         (NumPyInBackward, "NumPyInBackward 2: _backward"),
+        (NumPyOfParameters, r"NumPyOfParameters 2 \(5 units\): _forward"),
+        (NumPyOfStates, "NumPyOfStates 2: _forward"),
+        (NumPyOfTargets, r"NumPyOfTargets\(\): _value_and_grad"),
         (NumPyInValueAndGrad, r"NumPyInValueAndGrad\(\): _value_and_grad"),
         (NumPyInStep, r"NumPyInStep\(lr=0.1\): _step"),
     ],
 )
 def test_computing_outside_kernels_is_refused(kind, where, built):
-    layers = [kind()] if issubclass(kind, Layer) else []
+    layers = [kind(5) if issubclass(kind, Dense) else kind()] if issubclass(kind, Layer) else []
     chosen = {"loss": MSE(), "optimizer": SGD()}
     if issubclass(kind, Loss):
         chosen["loss"] = kind()
@@ -411,6 +440,62 @@ def test_computing_outside_kernels_is_refused(kind, where, built):
     if built:
         assert same_bits(net.params, before[0])
         assert same_bits(net.grads, before[1])
+
+
+# What has to be written, and is not, is found there, too
+
+
+class Returning(NumPyInForward):
+    """Gives its output back, in place of writing it."""
+
+    _backward = NumPyInForward._backward
+
+    def _forward(self, x, y, run):
+        return np.maximum(x, 0)
+
+
+class HalfForward(NumPyInForward):
+    _backward = NumPyInForward._backward
+
+    def _forward(self, x, y, run):
+        self.kernels.relu_forward(x[:3], y[:3], run.tape)
+
+
+class NoInputGradient(NumPyInBackward):
+    def _backward(self, x, y, dy, dx, run):
+        pass
+
+
+class NoOwnGradient(Dense):
+    _forward = Dense._forward
+
+    def _backward(self, x, y, dy, dx, run):
+        self.kernels.dense_backward(x, self.w, dy, dx, self.dw, None, tape=run.tape)
+
+
+class NoLossGradient(Loss):
+    def _value_and_grad(self, y, t, weight, dy, value, tape):
+        kernels.of(y.dtype).mse(y, t, weight, None, value, tape)
+
+
+@pytest.mark.parametrize(
+    ("make", "where"),
+    [
+        (Returning, "Returning 2: _forward"),
+        (HalfForward, "HalfForward 2: _forward"),
+        (NoInputGradient, "NoInputGradient 2: _backward"),
+        (lambda: NoOwnGradient(5), r"NoOwnGradient 2 \(5 units\): _backward"),
+        (NoLossGradient, r"NoLossGradient\(\): _value_and_grad"),
+    ],
+)
+def test_what_is_not_written_is_refused(make, where):
+    part = make()
+    is_loss = isinstance(part, Loss)
+    net = Model([Dense(5), *([] if is_loss else [part]), Dense(OUTPUTS)], seed=0).build(X.shape[1])
+    before = net.params.copy()
+    with pytest.raises(RuntimeError, match=f"{where} does not write all that it has to"):
+        net.fit(X, T, part if is_loss else MSE(), SGD())
+    assert same_bits(net.params, before)
 
 
 # Subclasses of the package's own layers: what they override is what runs

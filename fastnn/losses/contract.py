@@ -167,11 +167,11 @@ class Loss(Part):
 
     @property
     def form(self) -> tuple[Any, ...]:
-        """In which form the targets lie that were read last, of a loss that has to know it: what is read with `read`."""
+        """How the targets lie that `read` has read last, of a loss that has to know it to compute with them."""
         return ()
 
     def of_form(self, form: tuple[Any, ...] = ()) -> Loss:
-        """Return the loss as it reads data beside those of a training, or has read some: in that form, as it was then."""
+        """Return the loss for data beside those of a training: it has read some that lie so, or none yet."""
         return self
 
     def _require_weights(self, weight: Array | None, target: Array, name: str) -> None:

@@ -162,7 +162,7 @@ class Heads(Loss):
         return own, False
 
     def _copy(self, **changes: Any) -> Heads:
-        own = type(self).__new__(type(self), self._heads)
+        own: Heads = type(self).__new__(type(self), self._heads)
         own.__dict__.update(self.__dict__, **changes)
         return own
 

@@ -78,9 +78,7 @@ def evaluate(
     return found
 
 
-def read_validation(
-    tree: Tree, given: Any, loss: Loss, build: Callable[[int], None]
-) -> tuple[Data, tuple[Any, ...]]:
+def read_validation(tree: Tree, given: Any, loss: Loss, build: Callable[[int], None]) -> tuple[Data, tuple[Any, ...]]:
     """Return what `fit` is given to validate with, checked, and the form of its targets."""
     if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
         raise TypeError(f"validation_data is {shown(given)}, expected a tuple (x, y), or (x, y, sample_weight)")

@@ -427,9 +427,7 @@ class Fitting:
         """All that is trained on."""
         return self._data
 
-    def _measured(
-        self, loss: Loss, data: Data | Feed, metrics: Sequence[Asked], prefix: str = ""
-    ) -> dict[str, float]:
+    def _measured(self, loss: Loss, data: Data | Feed, metrics: Sequence[Asked], prefix: str = "") -> dict[str, float]:
         """Return the loss over these data, and metrics."""
         trainer, n_threads = self._trainer, self.options.n_threads
         if isinstance(data, Feed):

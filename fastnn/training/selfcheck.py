@@ -1,4 +1,6 @@
-"""The proof, before the first step, that a recording catches all that a part from outside this package computes."""
+"""The proof, before the first step, that a recording catches all that a part from outside this package computes, and
+that this is all that it has to.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ from fastnn.optimizers.transforms import Slice
 from fastnn.training.plan import Batch
 
 _ROWS = 8  # enough for a batch to look like one
+_LOOKED_AT = 4096  # targets, to find different ones
 _CODE = {
     "_forward",
     "_backward",
@@ -47,21 +50,13 @@ def check_recordable(
     check_optimizer = _is_foreign(optimizer) and not optimizer.is_numpy
     rows = min(_ROWS, len(target))
     batch = Batch.like(chain.memory(rows, input_gradient=True), target, weights)
-    batch.target[...] = target[:rows]
     before, why = memory.grads.copy(), memory.without_gradients
     memory.without_gradients = None
     try:
         for i in foreign:
             _check_stage(chain, batch, i)
         if check_loss:
-            y, dy = batch.work.activations[-1], batch.work.gradients[-1]
-            assert dy is not None
-            _check_recorded(
-                f"{loss}: _value_and_grad",
-                lambda tape: loss._value_and_grad(y, batch.target, batch.weight, dy, batch.value, tape),
-                [y] if batch.weight is None else [y, batch.weight],
-                [batch.value, dy],
-            )
+            _check_loss(loss, batch, target[:_LOOKED_AT])
         if check_optimizer:
             own, state = memory.params.copy(), optimizer.init(memory.params)
 
@@ -77,30 +72,46 @@ def check_recordable(
         memory.grads[...], memory.without_gradients = before, why
 
 
+def _check_loss(loss: Loss, batch: Batch, target: Array) -> None:
+    y, dy, rows = batch.work.activations[-1], batch.work.gradients[-1], len(batch.target)
+    assert dy is not None
+    order = target.reshape(len(target), -1).sum(axis=1).argsort()  # these are all, or some that are not alike
+    _check_recorded(
+        f"{loss}: _value_and_grad",
+        lambda tape: loss._value_and_grad(y, batch.target, batch.weight, dy, batch.value, tape),
+        [y] if batch.weight is None else [y, batch.weight],
+        [batch.value, dy],
+        given=[(batch.target, target[order[:rows]], target[order[-rows:]])],
+    )
+
+
 def _check_stage(chain: Chain, batch: Batch, i: int) -> None:
     stage, work = chain.stages[i], batch.work
     (x, y), (dx, dy) = work.activations[i : i + 2], work.gradients[i : i + 2]
     assert dx is not None
     assert dy is not None
     title = stage.layer.title
-    own = list(stage.layer._gradients.values())
+    layers = (stage.layer, *inside(stage.layer))
+    own = [array for layer in layers for array in layer._gradients.values()]
+    states = [array for layer in layers for array in layer.states.values()]
+    varied = [array for layer in layers for array in layer.parameters.values()]
+    varied += [array for array in states if array.dtype.kind == "f"]
+    before = [(array, array.copy()) for array in (*varied, *states)]
 
     def both(tape: Tape | None, dx: Array | None) -> None:
         chain.forward_one(work, i, x, y, tape)
         chain.backward_one(work, i, dy, dx, tape)
 
-    _check_recorded(f"{title}: _forward", lambda tape: chain.forward_one(work, i, x, y, tape), [x], [y])
-    _check_recorded(f"{title}: _backward", lambda tape: both(tape, dx), [x, dy], [dx, *own])
-    if i == 0:  # as training calls the first stage
-        _check_recorded(f"{title}: _backward", lambda tape: both(tape, None), [x, dy], own)
-    if i in chain.changing:
-        states = [array for layer in (stage.layer, *inside(stage.layer)) for array in layer.states.values()]
-        before = [array.copy() for array in states]
-        try:
+    try:
+        _check_recorded(f"{title}: _forward", lambda tape: chain.forward_one(work, i, x, y, tape), [x, *varied], [y])
+        _check_recorded(f"{title}: _backward", lambda tape: both(tape, dx), [x, dy, *varied], [dx, *own])
+        if i == 0:  # as training calls the first stage
+            _check_recorded(f"{title}: _backward", lambda tape: both(tape, None), [x, dy, *varied], own)
+        if i in chain.changing:
             _check_recorded(f"{title}: _after_batch", lambda tape: chain.after_batch_of(work, i, tape), [], [], states)
-        finally:
-            for array, value in zip(states, before, strict=True):
-                array[...] = value
+    finally:
+        for array, value in before:
+            array[...] = value
 
 
 def _check_transform(transform: Transform, memory: Memory) -> None:
@@ -128,28 +139,39 @@ def _check_recorded(
     inputs: Sequence[Array],
     outputs: Sequence[Array],
     changed: Sequence[Array] = (),
+    given: Sequence[tuple[Array, Array, Array]] = (),
 ) -> None:
     """Compare replaying `call` with calling it, bit for bit, on data that come after the recording.
 
-    Inputs are filled with numbers, outputs with NaN; what is `changed` in place begins from numbers too.
+    Inputs are filled with numbers, outputs with NaN, or with something else, of which nothing may be left; what is
+    `changed` in place begins from numbers too. Inputs that cannot be any numbers are `given`, with what they hold when
+    it is recorded and afterwards.
     """
 
-    def fill(seed: int) -> None:
+    def run(compute: Callable[[], None], seed: int, left: float = np.nan) -> list[Array]:
         rng = np.random.default_rng(seed)
         for array in outputs:
-            array.fill(np.nan)
+            array.fill(left)
         for array in (*inputs, *changed):  # behind the outputs: an output may be the memory of an input
             array[...] = rng.random(array.shape)
+        for array, *values in given:
+            array[...] = values[seed]
+        compute()
+        return [array.copy() for array in (*outputs, *changed)]
+
+    def same(found: list[Array], expected: list[Array]) -> bool:
+        return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(found, expected, strict=True))
 
     tape = Tape()
-    fill(0)
-    call(tape)
-    fill(1)
-    tape.replay()
-    replayed = [array.copy() for array in (*outputs, *changed)]
-    fill(1)
-    call(None)
-    if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip((*outputs, *changed), replayed, strict=True)):
+    run(lambda: call(tape), 0)
+    replayed = run(tape.replay, 1)
+    called = run(lambda: call(None), 1)
+    if same(called, replayed) and not same(called, run(lambda: call(None), 1, 0.5)):
+        raise RuntimeError(
+            f"{name} does not write all that it has to: some of its output, or of the gradients, is what was there "
+            "before. Write into each of the arrays that it is given, all of them, and do not return others"
+        )
+    if not same(called, replayed):
         raise RuntimeError(
             f"{name} computes outside kernels: replayed on new data it does not give what it gives when called. "
             "Pass the tape on to every kernel and compute with nothing else, or write the method in NumPy: forward and "

@@ -98,8 +98,8 @@ class Reads:
             )
             if self.form not in (None, self.loss.form):
                 raise ValueError(
-                    f"y has targets of another kind than the rows before, as {self.loss} reads them (labels, or a column "
-                    "for each class): expected the same for all rows"
+                    f"y has targets of another kind than the rows before, as {self.loss} reads them: expected labels "
+                    "in all rows, or a column for each class"
                 )
             self.form = self.loss.form
             if known and self.survey.per_row:
