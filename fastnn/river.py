@@ -195,9 +195,11 @@ class Classifier(_Estimator, base.MiniBatchClassifier):
     """A net as a classifier of river: classes and features may be any, and may appear at any time.
 
     Behind the layers stands ``Dense(number of classes), Softmax()``. Where a feature or a class appears for the first
-    time, a net with one more input or output takes over what has been learnt; what is new begins as in a new net. A
-    feature that is not there is 0. Streams whose features are ever new go through ``feature_extraction.FeatureHasher``
-    first; numbers are best scaled, by ``preprocessing.StandardScaler() | Classifier(...)``.
+    time, a net with one more input or output takes over what has been learnt, averages included; what is new begins as
+    in a new net. Layers in which known columns would be others then, as `Columns` of -1 or a `GLU` of the features,
+    refuse it, and nothing is changed. A feature that is not there is 0. Streams whose features are ever new go through
+    ``feature_extraction.FeatureHasher`` first; numbers are best scaled, by
+    ``preprocessing.StandardScaler() | Classifier(...)``.
 
     Parameters
     ----------

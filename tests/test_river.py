@@ -5,9 +5,35 @@ import pickle
 
 import numpy as np
 import pytest
-from nets import same_bits
+from nets import FEATURES, same_bits
+from test_contract import LAYERS
 
-from fastnn import SGD, Adam, BatchNorm, Dense, Dropout, Huber, Model, Normalization
+from fastnn import (
+    EMA,
+    SGD,
+    SWA,
+    Adam,
+    BatchEnsemble,
+    BatchNorm,
+    Columns,
+    Concatenate,
+    Dense,
+    Dropout,
+    Embedding,
+    GroupedDense,
+    Huber,
+    Identity,
+    Members,
+    Model,
+    Normalization,
+    OneHot,
+    PReLU,
+    ReLU,
+    Scale,
+    ScheduleFreeAdamW,
+    Sequential,
+    SwiGLU,
+)
 from fastnn.schedules import Linear
 
 pytestmark = pytest.mark.once
@@ -88,6 +114,89 @@ def test_what_is_learnt_and_remembered_stays_where_features_and_classes_appear(m
     for x in rows(2000, "abcd"):
         model.learn_one(x, "perhaps")
     assert model.predict_one(rows(1)[0]) == "perhaps"
+
+
+GROWING = {  # nets in which new columns stand between known ones; nothing else of these is trained while they are 0
+    "branches": lambda: [Concatenate([Identity(), Dense(3, "tanh")]), BatchNorm(trainable=False), Dense(3)],
+    "branches of branches": lambda: [
+        Concatenate([Concatenate([Scale(), Dense(2, "glu")]), Sequential([Dense(2), ReLU()]), Members(2)]),
+        PReLU(per_column=True),
+    ],
+    "members": lambda: [Members(2), Dense(4, "tanh")],
+    "members apart": lambda: [Members(2), BatchEnsemble(4, 2, "relu", r_initializer="signs"), GroupedDense(1, 2)],
+    "groups": lambda: [Members(2), GroupedDense(3, 2)],
+    "gates": lambda: [Members(2), SwiGLU(), Dense(3)],
+    "columns": lambda: [Columns(slice(None, None, -1), 0), Dense(3, "tanh")],
+    "columns of codes": lambda: [OneHot({0: 2}), Dense(3, "tanh")],
+}
+
+
+@pytest.mark.parametrize("name", GROWING)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SGD(0.01, momentum=0.9, average=SWA(0, per="step")), lambda: Adam(0.01, average=EMA(0.9)),
+        lambda: ScheduleFreeAdamW(0.01),
+    ],
+)  # fmt: skip
+def test_what_is_learnt_of_an_input_stays_with_it(name, make):
+    """A net that has grown goes on as the one before, with its averages, as long as the new inputs are 0."""
+    one = Regressor(GROWING[name](), make(), seed=0, dtype="float64")
+    given = [{**x, "a": float(x["a"] > 0)} for x in rows()]
+    for x in given[:20]:
+        one.learn_one(x, x["a"] - x["b"])
+    other = copy.deepcopy(one)
+    other._grown(["d", "e"])
+    assert other.net.n_in == 5
+    for x in given[20:]:
+        assert other.predict_one(x) == pytest.approx(one.predict_one(x), rel=1e-11, abs=1e-11)
+        for model in (one, other):
+            model.learn_one(x, x["a"] - x["b"])
+    assert other.predict_one({**x, "d": 1.0}) != other.predict_one(x)
+
+
+TOO_WIDE = {  # these know how many columns there are, or divide them
+    "bins", "columns", "gates last", "grouped", "normalization", "normalization in a residual",
+    "normalization of what is missing", "numpy around everything", "numpy inside", "residual alone", "residual first",
+}  # fmt: skip
+OF_ALL_COLUMNS = {"layer norm first", "rms norm", "waves", "waves and relu"}  # of which a 0 is one, too
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_net_of_any_layers_grows_or_stays(name):
+    model = Regressor(LAYERS[name](), SGD(0.01), seed=0, dtype="float64")
+    names = "abcdefgh"[:FEATURES]
+    given = [{key: abs(value) for key, value in x.items()} for x in rows(10, names)]
+    for x in given:
+        model.learn_one(x, 1.0)
+    net, before = model.net, model.predict_one(x)
+    wider = {**x, "y": 0.0, "z": 0.0}
+    if name in TOO_WIDE:
+        with pytest.raises(ValueError, match=r"^\w+ \d"):
+            model.learn_one(wider, 1.0)
+        assert model.net is net
+        assert [*model._features] == [*names]
+    else:
+        model._grown(wider)
+    assert name in OF_ALL_COLUMNS or model.predict_one(x) == pytest.approx(before, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([Columns(-1), Dense(3)], "Columns 1: where features appear .* of other inputs.* put a Dense before it"),
+        ([SwiGLU(), Dense(3)], "SwiGLU 1: where features appear"),
+        ([Concatenate([Identity(), Identity()]), Embedding(4)], "Embedding 2: where features appear"),
+    ],
+)
+def test_a_net_whose_columns_would_be_others_does_not_grow(layers, message):
+    model = learnt(Regressor, layers=layers)
+    x = {"a": 1.0, "b": 1.0}
+    before = model.predict_one(x)
+    with pytest.raises(ValueError, match=message):
+        model.learn_one({**x, "c": 1.0, "d": 1.0}, 1.0)
+    assert model.predict_one(x) == before
+    model.learn_one(x, 1.0)
 
 
 def test_rows_of_a_frame_are_one_step():
