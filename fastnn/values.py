@@ -54,6 +54,16 @@ class Place(NamedTuple):
         return self.argument if self.label is None else f"{self.argument}[{self.label!r}]"
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a value says that there is none: None, NaN, NaT or pandas's NA."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):
+        return False
+
+
 def numbers_of(data: Any, name: str, label: object = None, may_miss: bool = True) -> Array:
     """Return what an array, a list, or a column of a data frame holds, as an array of numbers of this machine's order.
 

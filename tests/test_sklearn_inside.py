@@ -241,7 +241,7 @@ def places(numbers, labels):
         (pl.DataFrame({"a": numbers[:, 0]}).lazy(), labels, "X is a LazyFrame"),
         (numbers, np.ma.masked_equal(LABELS, 1), "y has masked entries"),
         (numbers, np.where(odd == 1, LABELS, odd), "y is NaN at row 7"),
-        (numbers, mixed, "y holds NoneType .None. and text"),
+        (numbers, mixed, "Input y contains NaN: nothing in 1 row, row 0 the first"),
     ]
 
 
@@ -256,6 +256,8 @@ def test_errors_about_data_say_where():
         if y is cases[0][1]:
             with pytest.raises((ValueError, TypeError), match=f"MLPRegressor: {message}"):
                 regressor().fit(x, LABELS)
+    with pytest.raises(ValueError, match=f"MLPClassifier: {cases[-1][2]}"):
+        classifier().partial_fit(IRIS, cases[-1][1], classes=NAMES)
     with pytest.raises(ValueError, match="MLPClassifier: sample_weight has masked entries"):
         classifier().fit(IRIS, LABELS, sample_weight=np.ma.masked_less(WEIGHTS, 1))
     model = classifier().fit(IRIS, LABELS)

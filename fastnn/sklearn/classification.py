@@ -206,16 +206,16 @@ class MLPClassifier(ClassifierMixin, Extended):  # type: ignore[misc]
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         known = None
-        if "classes_" not in self.__dict__ or not (self.warm_start or incremental):
-            try:
+        try:
+            if "classes_" not in self.__dict__ or not (self.warm_start or incremental):
                 self._known_labels, known = of_targets(y)
-            except TypeError:  # of labels that have no order
-                if isinstance(y, np.ndarray) and y.dtype.kind == "O":
-                    labels_of(type(self).__name__, y)
-                raise
-            self.classes_ = self._known_labels.classes
-        else:
-            self._known_labels.require(y, "y", self.warm_start)
+                self.classes_ = self._known_labels.classes
+            else:
+                self._known_labels.require(y, "y", self.warm_start)
+        except TypeError:  # of labels that have no order
+            if isinstance(y, np.ndarray) and y.dtype.kind == "O":
+                labels_of(type(self).__name__, y)
+            raise
         labels = self._known_labels
         labels.choose_end(self)
         return X, labels.columns(y) if known is None else labels.for_end(known)  # type: ignore[union-attr]

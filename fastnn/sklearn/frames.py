@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.checks import shown
+from fastnn.values import is_missing
 
 Floats = NDArray[np.float64]
 
@@ -95,16 +96,6 @@ def dates_in(values: Any, where: str) -> Column:
                 "what is missing"
             )
     return Column("date", dates.astype(DATES))
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a value says that there is none: None, NaN, NaT or pandas's NA."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    try:
-        return bool(value != value)
-    except (TypeError, ValueError):
-        return False
 
 
 def values_in(values: Iterable[Any], where: str) -> Column:

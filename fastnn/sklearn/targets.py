@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import column_or_1d
 
 from fastnn.checks import number_of, shown
-from fastnn.sklearn.frames import is_missing
 from fastnn.sklearn.places import require_unmasked
 from fastnn.tables import is_sparse
+from fastnn.values import is_missing
 
 _MOST = float(np.finfo(np.float32).max)
 
@@ -39,12 +39,15 @@ def targets_in(estimator: object, y: Any, n: int) -> Any:
     if y.dtype.kind in "mM" and np.isnat(y).any():
         refuse_missing(name, np.where(np.isnat(y), np.nan, 0.0))
     if y.dtype.kind == "O":
-        missing = [i for i, value in enumerate(y.ravel()) if is_missing(value)]
-        if missing:
-            raise ValueError(
-                f"{name}: Input y contains NaN: nothing in {len(missing)} rows, row {missing[0]} the first"
-            )
+        _refuse_nothing(name, y)
     return y
+
+
+def _refuse_nothing(name: str, y: NDArray[Any]) -> None:
+    missing = [i for i, value in enumerate(y.ravel()) if is_missing(value)]
+    if missing:
+        rows = number_of(len(missing), "row")
+        raise ValueError(f"{name}: Input y contains NaN: nothing in {rows}, row {missing[0]} the first")
 
 
 def refuse_missing(name: str, y: NDArray[Any]) -> None:
@@ -72,6 +75,7 @@ def labels_to_learn(estimator: object, y: Any, n: int, warn: bool) -> NDArray[An
 
 def labels_of(name: str, y: NDArray[Any]) -> NDArray[Any]:
     """Return labels that are objects as what they are: text, numbers or booleans, all of one kind."""
+    _refuse_nothing(name, y)
     first: dict[str, Any] = {}
     for value in y.ravel().tolist():
         kind = next((kind for kind, classes in _KINDS.items() if isinstance(value, classes)), type(value).__name__)
