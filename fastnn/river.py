@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from math import hypot
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from fastnn.model import Model
 from fastnn.optimizers import Optimizer
 from fastnn.tables import table_of
 from fastnn.training.growth import take_over
-from fastnn.values import numbers_by_name
+from fastnn.values import is_missing, numbers_by_name
 
 try:
     from river import base
@@ -54,7 +55,7 @@ class _Estimator(ABC):
         self._features: dict[Hashable, int] = {}  # in the order of the columns
         self._classes: dict[Hashable, int] = {}  # in the order in which they have been seen; of numbers there are none
         self._net: Model | None = None
-        self._made()
+        self._most = float(np.finfo(self._made().dtype).max)
 
     def _made(self) -> Model:
         """Return a new net of the layers, not built."""
@@ -114,9 +115,13 @@ class _Estimator(ABC):
         return [get(name, 0.0) for name in self._features]
 
     def _rows(self, frame: DataFrame) -> Array:
-        """Return the same for several rows: what is NaN is not there."""
-        rows: Array = frame.reindex(columns=[*self._features]).fillna(0.0).to_numpy(self.dtype)
+        """Return the same for several rows: 0 for columns that are not there."""
+        with np.errstate(over="ignore"):  # what is too large is refused by its name
+            rows: Array = self._known(frame).to_numpy(self.dtype, na_value=np.nan)
         return rows
+
+    def _known(self, frame: DataFrame) -> DataFrame:
+        return frame.reindex(columns=[*self._features], fill_value=0.0)
 
     def _learn(self, x: Row, y: Any, w: float, classes: Iterable[Hashable] = ()) -> None:
         """Take a step on a row; where it fails, nothing has appeared."""
@@ -152,39 +157,58 @@ class _Estimator(ABC):
 
     def _outputs(self, net: Model, x: Row) -> Array:
         try:
-            return net.predict_one(self._row(x))
+            row = self._row(x)
+            outputs = net.predict_one(row)
         except Exception as error:
             self._blame(error, x)
             raise
+        if not _are_below(self._most, row):
+            self._check(x)
+        return outputs
 
     def _outputs_of_many(self, net: Model, frame: DataFrame) -> Array:
         try:
-            return net.predict(self._rows(frame))
+            rows = self._rows(frame)
+            outputs = net.predict(rows)
         except Exception as error:
             self._blame(error, frame)
             raise
+        if not np.isfinite(rows).all():
+            self._check(frame)
+        return outputs
 
     def _blame(self, error: BaseException, x: Any) -> None:
         """Raise what is wrong with x, if anything is, by the name of the feature: the net knows its column only."""
         if not isinstance(error, (TypeError, ValueError, AttributeError)):
             return
-        table = table_of(x)
-        if table is None and not isinstance(x, Mapping):
+        if table_of(x) is None and not isinstance(x, Mapping):
             raise TypeError(
                 f"{type(self).__name__}: x is {shown(x)}, expected a dict of features, or a data frame for many rows"
             ) from None
-        if self._net is None:
-            return
+        if self._net is not None:
+            self._check(x)
+
+    def _check(self, x: Any) -> None:
+        """Raise ValueError or TypeError where a known feature is no number that the net takes."""
+        assert self._net is not None
         names = [*self._features]
         try:
-            if table is None:
+            if isinstance(x, Mapping):
                 matrix = numbers_by_name(self._row(x), names, "x")[None]
             else:
-                matrix = as_rows(x.reindex(columns=names).fillna(0.0), "x")
+                matrix = as_rows(self._known(x), "x")
             self._net._tree.check_numbers(matrix, "x", np.dtype(self.dtype), names)
         except (TypeError, ValueError) as told:
             told.args = (f"{type(self).__name__}: {told}",)
             raise told from None
+
+
+def _are_below(most: float, row: list[Any]) -> bool:
+    """Whether the numbers of a row are surely finite, and within ± most."""
+    try:
+        return hypot(*row) <= most
+    except (TypeError, OverflowError):
+        return False
 
 
 def _order(name: Hashable) -> tuple[str, Any]:
@@ -197,9 +221,14 @@ class Classifier(_Estimator, base.MiniBatchClassifier):
     Behind the layers stands ``Dense(number of classes), Softmax()``. Where a feature or a class appears for the first
     time, a net with one more input or output takes over what has been learnt, averages included; what is new begins as
     in a new net. Layers in which known columns would be others then, as `Columns` of -1 or a `GLU` of the features,
-    refuse it, and nothing is changed. A feature that is not there is 0. Streams whose features are ever new go through
-    ``feature_extraction.FeatureHasher`` first; numbers are best scaled, by
-    ``preprocessing.StandardScaler() | Classifier(...)``.
+    refuse it, and nothing is changed.
+
+    A feature that is not in a row's dict, or no column of a frame, is 0. NaN, None and infinity are refused, in
+    learning as in predictions: leave them out of the dict, or replace them, as by ``X.fillna(0)``. So are missing
+    labels.
+
+    Streams whose features are ever new go through ``feature_extraction.FeatureHasher`` first; numbers are best scaled,
+    by ``preprocessing.StandardScaler() | Classifier(...)``.
 
     Parameters
     ----------
@@ -247,11 +276,25 @@ class Classifier(_Estimator, base.MiniBatchClassifier):
 
     def learn_one(self, x: Row, y: Hashable, w: float = 1.0) -> None:
         """Take a step on one row of features and its class; `w` is what it weighs."""
-        label = self._classes.get(y)
-        if label is None:
-            self._learn(x, len(self._classes), w, (y,))
-        else:
-            self._learn(x, label, w)
+        label = self._number_of(y, self._classes)
+        self._learn(x, label, w, (y,) if label == len(self._classes) else ())
+
+    def _number_of(self, label: Hashable, known: Mapping[Hashable, int], row: int = 0) -> int:
+        """Return the number of a class: the next one where it is new."""
+        try:
+            number = known.get(label)
+        except TypeError:
+            raise TypeError(
+                f"{type(self).__name__}: y is {shown(label)} at row {row}, expected a label that is hashable, such as "
+                "text, a number or a tuple of these"
+            ) from None
+        if number is not None:
+            return number
+        if is_missing(label):
+            raise ValueError(
+                f"{type(self).__name__}: y is {label} at row {row}, expected a label: drop such rows first"
+            )
+        return len(known)
 
     def predict_proba_one(self, x: Row) -> dict[Hashable, float]:
         """Return the probability of each class that has been seen."""
@@ -264,7 +307,7 @@ class Classifier(_Estimator, base.MiniBatchClassifier):
     def learn_many(self, X: DataFrame, y: Series, w: Any = None) -> None:
         """Take one step on several rows."""
         known = {**self._classes}
-        labels = [known.setdefault(label, len(known)) for label in y.tolist()]
+        labels = [known.setdefault(label, self._number_of(label, known, i)) for i, label in enumerate(y.tolist())]
         self._learn_many(X, labels, w, [*known][len(self._classes) :])
 
     def predict_proba_many(self, X: DataFrame) -> DataFrame:

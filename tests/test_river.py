@@ -265,6 +265,11 @@ REFUSED = {
     "NaN of a new feature": lambda model: model.learn_one({"c": np.nan, "d": 1.0}, 5),
     "text": lambda model: model.learn_one({"a": "Rome"}, 5),
     "None": lambda model: model.learn_one(None, 5),
+    "no label": lambda model: model.learn_one({"a": 1.0, "c": 2.0}, None),
+    "a label of NaN": lambda model: model.learn_one({"a": 1.0, "c": 2.0}, float("nan")),
+    "rows without a label": lambda model: model.learn_many(FRAME.assign(c=1.0), pd.Series([5.0, np.nan])),
+    "rows with NaN": lambda model: model.learn_many(FRAME.assign(b=[1.0, np.nan], c=1.0), pd.Series([5, 6])),
+    "rows with a list as a label": lambda model: model.learn_many(FRAME.assign(c=1.0), pd.Series([5, [6]])),
     "a list": lambda model: model.learn_one([1.0, 2.0], 5),
     "a weight of text": lambda model: model.learn_one({"a": 1.0, "c": 2.0}, 5, w="two"),
     "a weight of NaN": lambda model: model.learn_one({"a": 1.0}, 5, w=np.nan),
@@ -306,6 +311,21 @@ def test_what_is_refused_changes_nothing(n_classes):
         assert [*one.predict_proba_one(x)] == [*range(n_classes), 5, 6, 7]
 
 
+@pytest.mark.parametrize("number", [np.nan, None, pd.NA, np.inf, 1e300])
+@pytest.mark.parametrize("kind", [Classifier, Regressor])
+def test_what_is_no_finite_number_is_refused_by_its_name(kind, number):
+    """In frames, too: only a column that is not there is 0."""
+    model = learnt(kind, layers=[Dense(3, "relu")])
+    row, frame = {"b": number}, pd.DataFrame({"b": [1.0, number]})
+    calls = [
+        (model.predict_one, row), (lambda x: model.learn_one(x, 1), row),
+        (model.predict_many, frame), (lambda x: model.learn_many(x, pd.Series([0, 1])), frame),
+    ]  # fmt: skip
+    for call, x in calls:
+        with pytest.raises(ValueError, match=rf"^{kind.__name__}: x is .* column 'b'"):
+            call(x)
+
+
 def test_a_step_that_diverges_lets_nothing_appear():
     one, other = (learnt(Classifier, optimizer=SGD(0.1, momentum=0.9)) for _ in range(2))
     with pytest.raises(FloatingPointError):
@@ -343,6 +363,13 @@ def test_a_first_row_that_is_refused_is_not_there():
         (lambda: learnt(Regressor).learn_one({"b": np.nan, "a": 1}, 1.0), ValueError, "x is NaN .*column 'b'"),
         (lambda: learnt(Regressor).learn_one({"a": 1.0, "b": [1]}, 1.0), TypeError, "x: column 'b' holds list"),
         (lambda: learnt(Regressor).predict_one({"a": 1.0, "b": "Rome"}), TypeError, "x: column 'b' holds text"),
+        (lambda: learnt(Classifier).learn_one({"a": 1.0}, np.nan), ValueError, "y is nan at row 0, expected a label"),
+        (lambda: learnt(Classifier).learn_one({"a": 1.0}, None), ValueError, "Classifier: y is None at row 0"),
+        (lambda: learnt(Classifier).learn_one({"a": 1.0}, pd.NaT), ValueError, "Classifier: y is NaT at row 0"),
+        (lambda: learnt(Classifier).learn_one({"a": 1.0}, pd.NA), ValueError, "Classifier: y is <NA> at row 0"),
+        (lambda: learnt(Classifier).learn_one({"a": 1.0}, [1]), TypeError, r"Classifier: y is \[1\] .* a tuple"),
+        (lambda: learnt(Classifier).learn_many(FRAME, pd.Series(["no", None])), ValueError, "y is .* at row 1"),
+        (lambda: learnt(Regressor).learn_one({"a": 1.0}, None), ValueError, "y is NaN at row 0"),
         (lambda: learnt(Regressor).predict_one([1.0, 2.0]), TypeError, "Regressor: x is .*, expected a dict"),
         (lambda: learnt(Classifier).predict_proba_one({"b": "Rome"}), TypeError, "x: column 'b' holds text"),
         (lambda: learnt(Regressor).predict_many(pd.DataFrame({"b": ["Rome"]})), TypeError, "x: column 'b' holds"),
