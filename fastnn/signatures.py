@@ -19,7 +19,7 @@ _OF: PerClass[Parameters] = PerClass()
 
 def is_ours(code: Any) -> bool:
     """Whether a class or function is this package's."""
-    return str(code.__module__).partition(".")[0] == "fastnn"
+    return str(getattr(code, "__module__", "")).partition(".")[0] == "fastnn"  # those of NumPy 1 may have none
 
 
 REQUIRED = object()  # the default of what has none

@@ -130,7 +130,7 @@ def test_chosen_rows_are_those_that_are_copied(sized, product):
 def test_a_step_is_one_multiply_add_behind_the_product(sized, product):
     m, k, n, arrays = sized
     x, w, dy = arrays((m, k), (k, n), (m, n))
-    expected = (w - np.float64(np.float32(0.1)) * twin(x.T, dy)).astype(np.float32)
+    expected = (w - np.float64(np.float32(0.1)) * twin(x.T, dy).astype(np.float64)).astype(np.float32)
     product(x.T, dy, w, rate=0.1)
     np.testing.assert_array_equal(w, expected)
 

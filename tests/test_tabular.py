@@ -520,7 +520,7 @@ REFUSED = {
     "large targets": (TabularRegressor(), FRAME, TARGET * 1e200, {}, ValueError, "beyond float32's range: .*e.200 in"),
     "larger targets": (TabularRegressor(), FRAME, [10**400] * 30, {}, ValueError, "beyond float32's range"),
     "large numbers": (
-        TabularRegressor(), FRAME.assign(bad=[10**400] * 30), TARGET, {}, ValueError,
+        TabularRegressor(), FRAME.assign(bad=np.array([10**400] * 30, object)), TARGET, {}, ValueError,
         "column 'bad' holds a whole number beyond float64's range",
     ),
     "large years": (
