@@ -4,6 +4,7 @@ import copy
 import io
 import json
 import os
+import re
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -162,6 +163,113 @@ def test_float64_stays_float64():
     w1, b1, w2, b2 = stirred(net).get_weights()
     expected = 1 / (1 + np.exp(-(np.maximum(ROWS @ w1 + b1, 0) @ w2 + b2)))
     near(fastnn.from_keras(net).predict(ROWS), expected, "float64")
+
+
+def written(path, *layers, **model):
+    """The path of a file as of Keras 3, of layers with their kinds, configurations and arrays."""
+    rows, counts = [], {}
+    weights = io.BytesIO()
+    with h5py.File(weights, "w") as file:
+        file.create_group("vars")
+        for kind, config, *arrays in layers:
+            snake = re.sub("(?<=[a-z])([A-Z])", r"_\1", kind).lower()
+            number = counts[snake] = counts.get(snake, -1) + 1
+            name = f"{snake}_{number}" if number else snake
+            beside = {key: config.pop(key) for key in ("module", "build_config") if key in config}
+            rows.append({"module": "keras.layers", "class_name": kind, "config": {"name": name, **config}, **beside})
+            for i, array in enumerate(arrays):
+                file[f"layers/{name}/vars/{i}"] = np.asarray(array, "f4")
+    whole = {"module": "keras", "class_name": "Sequential", "config": {"layers": rows}, **model}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps(whole))
+        archive.writestr("metadata.json", '{"keras_version": "3.15.1"}')
+        archive.writestr("model.weights.h5", weights.getvalue())
+    return path
+
+
+INPUTS = ("InputLayer", {"batch_shape": [None, 3]})
+IMAGES = ("InputLayer", {"batch_shape": [None, 3, 2]})
+DENSE = ("Dense", {"units": 2}, np.ones((3, 2)), np.ones(2))
+OWN = {"module": None, "class_name": "LeakyReLU", "config": {}, "registered_name": "LeakyReLU"}
+REFUSED_FILES = {
+    "own class": (
+        [("Dense", {"units": 2, "module": None}, *DENSE[2:])],
+        {},
+        r"layer dense \(Dense\) is a class of your",
+    ),
+    "own module": ([("Dense", {"units": 2, "module": "a"}, *DENSE[2:])], {}, r"\(Dense\) is of a, a class of your own"),
+    "own activation": (
+        [("Dense", {"units": 2, "activation": OWN}, *DENSE[2:])],
+        {},
+        r"activation LeakyReLU of layer dense \(Dense\) is a class of your own: make a Model",
+    ),
+    "own model": (
+        [DENSE],
+        {"module": None, "class_name": "Sequential"},
+        r"model \(Sequential\) is a class of your own",
+    ),
+    "own, not in a row": ([DENSE], {"module": None, "class_name": "Net", "config": {}}, r"model \(Net\) is .*into=net"),
+    "channels first": (
+        [IMAGES, ("Flatten", {"data_format": "channels_first"}), DENSE],
+        {},
+        r"\(Flatten\) has data_form",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_FILES)
+def test_what_files_say_is_not_guessed(case, tmp_path):
+    layers, model, message = REFUSED_FILES[case]
+    with pytest.raises(ModelFormatError, match=rf"net.keras: from_keras: .*{message}"):
+        fastnn.from_keras(written(tmp_path / "net.keras", *copy.deepcopy(layers), **model))
+    if case == "channels first":  # of rows it says nothing
+        net = fastnn.from_keras(written(tmp_path / "net.keras", INPUTS, *layers[1:]))
+        assert net.predict([[1, 2, 3]]).tolist() == [[7, 7]]
+
+
+def test_files_of_models_of_ones_own_go_into_a_model(tmp_path):
+    """Keras names their layers as attributes, beside those in lists; the optimizer's numbers are no layer's."""
+    path = tmp_path / "net.weights.h5"
+    with h5py.File(path, "w") as file:
+        for place, n in (("vars", 0), ("head/vars", 2), ("layers/dense_1/vars", 2), ("optimizer/vars", 3)):
+            group = file.create_group(place)
+            for i in range(n):
+                group[str(i)] = np.ones(((3, 2), (2,))[i] if place == "head/vars" else ((4, 3), (3,), (5,))[i], "f4")
+    net = fastnn.from_keras(path, into=Model([Dense(3), Dense(2)]).build(4))
+    assert net.predict([[1, 1, 1, 1]]).tolist() == [[16, 16]]
+    with h5py.File(path, "a") as file:
+        file["vars/0"] = np.ones(3, "f4")
+    with pytest.raises(ModelFormatError, match=r"3 layers with arrays were given \(the model itself, head, layers/"):
+        fastnn.from_keras(path, into=net)
+
+
+def test_functions_and_classes_with_the_names_of_others():
+    k, layers = keras(), keras().layers
+
+    def relu(x):
+        return x * x
+
+    class Net(k.Model):
+        def __init__(self, make):
+            super().__init__()
+            self.head = make()
+
+        def call(self, x):
+            return self.head(x)
+
+    for net, message in (
+        (
+            k.Sequential([layers.Dense(2), layers.Activation(relu)]),
+            "activation relu of test_weights_of_keras, expected",
+        ),
+        (k.Sequential([k.Sequential([layers.Dense(2, k.ops.gelu)])]), "activation gelu of keras.*ops.*, expected one"),
+        (type("Net", (Net,), {"__init__": lambda self: Net.__init__(self, lambda: layers.Dense(2))})(), r"\(Net\) is"),
+        (Net(lambda: layers.Dense(2)), r"\(Net\), or a layer of it, is of a class of your own without a get_config"),
+    ):
+        net(ROWS)
+        with pytest.raises(ValueError, match=rf"^from_keras: .*{message}.*, from_keras\(source, into=net\)$"):
+            fastnn.from_keras(net)
+    near(fastnn.from_keras(net, into=Model([Dense(2)])).predict(ROWS), np.asarray(net.predict(ROWS, verbose=0)))
 
 
 REFUSED = {

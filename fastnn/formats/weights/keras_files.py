@@ -143,32 +143,32 @@ def _of_h5(h5py: Any, h5: Any, budget: Budget, version: str) -> Read:
             where = _group(h5py, h5, "model_weights")
         arrays = {name: _named(h5py, _group(h5py, where, name), budget) for name in _texts(where, "layer_names")}
         return Read(config, version, arrays, True)
+    if "vars" in h5:  # Keras 3, which has layers of a class of one's own beside the others, by their attributes
+        return Read(None, version, dict(_numbered(h5py, h5, "", budget, 0)), False)
     for top in _TOP:
         if top in h5:
-            return Read(None, version, dict(_numbered(h5py, _group(h5py, h5, top), "layers", budget, 0)), False)
+            return Read(None, version, dict(_numbered(h5py, _group(h5py, h5, top), "layers/", budget, 1)), False)
     raise ModelFormatError(
         f"there is no group {_TOP[0]!r} in it, expected a file of model.save or save_weights of Keras"
     )
 
 
 def _numbered(h5py: Any, group: Any, path: str, budget: Budget, depth: int) -> Iterator[tuple[str, list[Array]]]:
-    """Yield the arrays of all layers below a group, those of each in order."""
+    """Yield the arrays of all layers in a group, those of each in order."""
     if depth > 32:
         raise ModelFormatError("its groups are nested more than 32 deep")
+    if "vars" in group and not path.endswith("seed_generator/"):
+        place, variables = path[:-1] or "the model itself", _group(h5py, group, "vars")
+        found = [_array(h5py, variables, str(i), budget) for i in range(len(variables)) if str(i) in variables]
+        if len(found) != len(variables):
+            raise ModelFormatError(f"{place} has the variables {[*variables][:9]}, expected numbered ones")
+        if found:
+            yield place, found
     for name in group:
         budget.spend_for_part()
-        if not isinstance(name, str) or name == "vars":
-            continue
-        own = _group(h5py, group, name)
-        below = re.sub(rf"^{_TOP[1]}$", _TOP[0], name)
-        if "vars" in own:
-            variables = _group(h5py, own, "vars")
-            found = [_array(h5py, variables, str(i), budget) for i in range(len(variables)) if str(i) in variables]
-            if len(found) != len(variables):
-                raise ModelFormatError(f"{path}/{name} has the variables {[*variables][:9]}, expected numbered ones")
-            if found and below != "seed_generator":
-                yield f"{path}/{below}", found
-        yield from _numbered(h5py, own, f"{path}/{below}", budget, depth + 1)
+        if isinstance(name, str) and name != "vars" and (depth or name != "optimizer"):
+            below = re.sub(rf"^{_TOP[1]}$", _TOP[0], name)
+            yield from _numbered(h5py, _group(h5py, group, name), f"{path}{below}/", budget, depth + 1)
 
 
 def _named(h5py: Any, group: Any, budget: Budget) -> list[Array]:

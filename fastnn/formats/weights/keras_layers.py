@@ -58,7 +58,7 @@ from fastnn.layers import (
 )
 
 Config = dict[str, Any]
-_INSTEAD = "make a Model of layers that compute the same, and pass it, from_keras(source, into=net)"
+INSTEAD = "make a Model of layers that compute the same, and pass it, from_keras(source, into=net)"
 _DEEPEST = 16  # models inside each other
 
 _ACTIVATIONS: dict[str, Callable[[], Layer]] = {
@@ -107,8 +107,9 @@ def parts_of(config: Any, place: str = "", depth: int = 0) -> Iterator[Part]:
     if depth > _DEEPEST:
         raise ValueError(f"from_keras: models are nested more than {_DEEPEST} deep")
     kind, own = _dict(config, "the model").get("class_name"), _dict(config, "the model").get("config")
+    _require_of_keras(config, f"the model ({str(kind)[:80]})")
     if kind not in ("Sequential", "Functional", "Model"):
-        raise ValueError(f"from_keras: the model is {str(kind)[:80]}, expected Sequential or Functional: {_INSTEAD}")
+        raise ValueError(f"from_keras: the model is {str(kind)[:80]}, expected Sequential or Functional: {INSTEAD}")
     if isinstance(own, list):  # Sequential of early versions
         own = {"layers": own}
     layers = [_dict(one, "a layer") for one in _list(_dict(own, "the model"), "layers")]
@@ -120,7 +121,7 @@ def parts_of(config: Any, place: str = "", depth: int = 0) -> Iterator[Part]:
         if not isinstance(kind, str) or str(name) in found:
             raise ValueError(
                 f"from_keras: layer {str(name)[:80]} ({str(kind)[:80]}) comes twice, or is no layer: expected layers "
-                f"of different names: {_INSTEAD}"
+                f"of different names: {INSTEAD}"
             )
         snake = _snake(kind)
         number = counts[snake] = counts.get(snake, -1) + 1
@@ -135,10 +136,17 @@ def parts_of(config: Any, place: str = "", depth: int = 0) -> Iterator[Part]:
         shape = own_config.get("batch_shape", own_config.get("batch_input_shape"))
         if shape is None and isinstance(build, dict):
             shape = build.get("input_shape")
-        module = one.get("module")
-        if isinstance(module, str) and not re.match(r"(keras|tf_keras|tensorflow\.(python\.)?keras)\b", module):
-            raise ValueError(f"from_keras: layer {name[:80]} is of {module[:80]}, a class of your own: {_INSTEAD}")
-        yield Part(one["class_name"], own_config, own_place, name, shape if isinstance(shape, list) else None)
+        part = Part(one["class_name"], own_config, own_place, name, shape if isinstance(shape, list) else None)
+        _require_of_keras(one, part.where)
+        yield part
+
+
+def _require_of_keras(one: Config, where: str) -> None:
+    """Refuse a class of one's own, also one of the same name: its module is None or its own, in .h5 files none is."""
+    module = one.get("module", "keras")
+    if not isinstance(module, str) or not re.match(r"(keras|tf_keras|tensorflow\.(python\.)?keras)\b", module):
+        of = "" if module is None else f"of {str(module)[:80]}, "
+        raise ValueError(f"from_keras: {where} is {of}a class of your own: {INSTEAD}")
 
 
 def _chain(config: Config, layers: dict[str, tuple[Config, str]]) -> list[str]:
@@ -154,24 +162,24 @@ def _chain(config: Config, layers: dict[str, tuple[Config, str]]) -> list[str]:
         if len(sources) != 1 or len(nodes) != 1 or sources[0] not in layers or sources[0] in behind:
             raise ValueError(
                 f"from_keras: layer {name[:80]} reads {len(sources)} others, or one that others read, too: expected "
-                f"layers in a row: {_INSTEAD}"
+                f"layers in a row: {INSTEAD}"
             )
         behind[sources[0]] = name
     if len(starts) != 1:
-        raise ValueError(f"from_keras: the model has {len(starts)} inputs, expected one: {_INSTEAD}")
+        raise ValueError(f"from_keras: the model has {len(starts)} inputs, expected one: {INSTEAD}")
     row = [starts[0]]
     while row[-1] in behind:
         row.append(behind[row[-1]])
         if len(row) > len(layers):
             break
     if len(row) != len(layers):
-        raise ValueError(f"from_keras: {len(layers) - len(row)} layers do not stand in the row: {_INSTEAD}")
+        raise ValueError(f"from_keras: {len(layers) - len(row)} layers do not stand in the row: {INSTEAD}")
     given = config.get("output_layers")
     if isinstance(given, list):
         outputs = given[:1] if given and isinstance(given[0], str) else [one[0] for one in given if one]
         if outputs != row[-1:]:
             raise ValueError(
-                f"from_keras: the outputs are not those of the last layer alone, {row[-1][:80]}: {_INSTEAD}"
+                f"from_keras: the outputs are not those of the last layer alone, {row[-1][:80]}: {INSTEAD}"
             )
     return row
 
@@ -240,9 +248,9 @@ class Reader:
             make = _LAYERS.get(part.kind)
             if make is None:
                 raise part.wrong(
-                    f"runs code that the file holds, which is not done here: {_INSTEAD}"
+                    f"runs code that the file holds, which is not done here: {INSTEAD}"
                     if part.kind == "Lambda"
-                    else f"is not understood: {_INSTEAD}"
+                    else f"is not understood: {INSTEAD}"
                 )
             arrays = [as_weights(one, f"from_keras: {part.where}") for one in self._arrays[i]]
             try:
@@ -273,16 +281,17 @@ class Reader:
                 return int(arrays[0].shape[0])
             if arrays:
                 break
-        raise part.wrong(f"stands before no dense layer, so that its columns are not known: {_INSTEAD}")
+        raise part.wrong(f"stands before no dense layer, so that its columns are not known: {INSTEAD}")
 
     def activation(self, given: Any, part: Part) -> Layer | None:
         """Return an activation by its name, or by the description of one."""
         if isinstance(given, dict):
             kind, config = given.get("class_name"), given.get("config")
             if kind != "function":
+                _require_of_keras(given, f"the activation {str(kind)[:80]} of {part.where}")
                 made = _LAYERS.get(kind) if kind in _OF_ACTIVATIONS else None
                 if made is None or not isinstance(config, dict):
-                    raise part.wrong(f"has the activation {str(kind)[:80]}, which is not understood: {_INSTEAD}")
+                    raise part.wrong(f"has the activation {str(kind)[:80]}, which is not understood: {INSTEAD}")
                 return next(iter(made(self, Part(str(kind), config, "", part.name, None), [], 0))).layer
             given = config
         if given in (None, "linear"):
@@ -291,7 +300,7 @@ class Reader:
             return HardSigmoid(0.2)
         if not isinstance(given, str) or given not in _ACTIVATIONS:
             differs = ", whose rows need not sum to 1 there" if given == "sparsemax" else ""
-            raise part.wrong(f"has the activation {str(given)[:80]!r}{differs}, which is not understood: {_INSTEAD}")
+            raise part.wrong(f"has the activation {str(given)[:80]!r}{differs}, which is not understood: {INSTEAD}")
         return _ACTIVATIONS[given]()
 
     # what makes each kind: the layers, with the arrays
@@ -323,7 +332,7 @@ class Reader:
         most, threshold = _number(part, "max_value", None), _number(part, "threshold", 0.0)
         slope = _number(part, "negative_slope", 0.0)
         if (most is not None) + bool(slope) + bool(threshold) > 1:
-            raise part.wrong(f"has max_value, negative_slope and threshold, of which one may be set: {_INSTEAD}")
+            raise part.wrong(f"has max_value, negative_slope and threshold, of which one may be set: {INSTEAD}")
         layer: Layer = ReLU()
         if most is not None:
             layer = ReLU6() if most == 6 else HardTanh(0.0, most)
@@ -359,7 +368,7 @@ class Reader:
     ) -> Iterator[Given]:
         """Make what is drawn in training."""
         if part.config.get("noise_shape") is not None:
-            raise part.wrong(f"has a noise_shape, which is not understood: {_INSTEAD}")
+            raise part.wrong(f"has a noise_shape, which is not understood: {INSTEAD}")
         yield Given(part.where, {}, kind(_number(part, name, None)))
 
     def norm(self, part: Part, arrays: list[Array], i: int) -> Iterator[Given]:
@@ -369,7 +378,7 @@ class Reader:
         config, is_batch = part.config, part.kind == "BatchNormalization"
         for name in ("rms_scaling", "renorm", "virtual_batch_size"):
             if config.get(name):
-                raise part.wrong(f"has {name}, which is not understood: {_INSTEAD}")
+                raise part.wrong(f"has {name}, which is not understood: {INSTEAD}")
         own = [name for name, flag in (("gamma", "scale"), ("beta", "center")) if config.get(flag, True)]
         taken = self._take(part, arrays, [*own, *(("moving_mean", "moving_variance") if is_batch else ())])
         eps = _number(part, "epsilon", 1e-3)
@@ -401,6 +410,8 @@ class Reader:
     def flatten(self, part: Part, arrays: list[Array], i: int) -> Iterator[Given]:
         """Make a Flatten."""
         was, self._rank = self._rank, 2
+        if was > 2 and part.config.get("data_format") == "channels_first":
+            raise part.wrong(f"has data_format='channels_first', which puts the last dimension first: {INSTEAD}")
         if was > 2 and not any(other.kind == "Embedding" for other in self._parts[:i]):
             self._is_flat = True  # from the beginning: what stands before looks at single numbers
             return
@@ -424,7 +435,7 @@ class Reader:
         self._require_rows(part)
         config, n = part.config, self._columns(part, i)
         if config.get("invert"):
-            raise part.wrong(f"has invert=True, which is not understood: {_INSTEAD}")
+            raise part.wrong(f"has invert=True, which is not understood: {INSTEAD}")
         if config.get("mean") is not None:
             mean, variance = (_numbers(part, config.get(name)) for name in ("mean", "variance"))
         elif len(arrays) in (2, 3):

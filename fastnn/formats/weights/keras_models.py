@@ -12,7 +12,7 @@ from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.files import shortened
 from fastnn.formats.weights.described import Given, as_weights, matched, new_model, write
 from fastnn.formats.weights.keras_files import read
-from fastnn.formats.weights.keras_layers import Part, Reader, parts_of
+from fastnn.formats.weights.keras_layers import INSTEAD, Part, Reader, parts_of
 from fastnn.formats.weights.order import Kept, by_numbers
 from fastnn.formats.weights.plain import require_into
 from fastnn.model import Model
@@ -74,12 +74,23 @@ def from_keras(source: Any, *, into: Model | None = None) -> Model:
     by_place = dict(_arrays_of(source, ""))
     if into is not None:
         return _made(what, [Given(place, _numbered(arrays)) for place, arrays in by_place.items()], into, None)
+    _require_own(source, {})
+    parts = [*parts_of(_with_repeats(source, _config_of(source)))]
+    keras = __import__(type(source).__module__.partition(".")[0])
+    _require_named(source, keras.activations)
+    return _of_parts(what, parts, [by_place.get(part.place, []) for part in parts], str(keras.__version__))
+
+
+def _config_of(model: Any) -> Any:
     import json
 
-    _require_own(source, {})
-    parts = [*parts_of(_with_repeats(source, json.loads(source.to_json())))]
-    version = getattr(__import__(type(source).__module__.partition(".")[0]), "__version__", "")
-    return _of_parts(what, parts, [by_place.get(part.place, []) for part in parts], str(version))
+    try:
+        return json.loads(model.to_json())
+    except NotImplementedError:
+        raise ValueError(
+            f"from_keras: the model ({type(model).__name__}), or a layer of it, is of a class of your own without a "
+            f"get_config: {INSTEAD}"
+        ) from None
 
 
 def _is_model(layer: Any) -> bool:
@@ -102,10 +113,25 @@ def _require_own(model: Any, seen: dict[int, str]) -> None:
         seen.update((id(variable), layer.name) for variable in layer.weights)
 
 
+def _require_named(model: Any, activations: Any) -> None:
+    """Refuse functions that are not those which Keras has by their names: a configuration says these alone."""
+    for layer in model.layers:
+        if _is_model(layer):
+            _require_named(layer, activations)
+            continue
+        given = getattr(layer, "activation", None)
+        name = getattr(given, "__name__", None)
+        if name is not None and getattr(activations, name, None) is not given:
+            raise ValueError(
+                f"from_keras: layer {layer.name} ({type(layer).__name__}) has the activation {name} of "
+                f"{given.__module__}, expected one of keras.activations: set layer.activation, or {INSTEAD}"
+            )
+
+
 def _with_repeats(model: Any, config: Any) -> Any:
     """Return the configuration of a model with layers as often as they come: Keras writes each of a Sequential once."""
     own = config["config"]
-    if not isinstance(own, dict):
+    if not isinstance(own, dict) or "layers" not in own:  # of a class of one's own
         return config
     by_name = {one["config"]["name"]: one for one in own["layers"]}
     names = [layer.name for layer in model.layers]
