@@ -4,7 +4,6 @@ import copy
 import io
 import json
 import os
-import re
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -15,7 +14,19 @@ from data.of_others import X
 from peers import keras
 
 import fastnn
-from fastnn import BatchNorm, Dense, LayerNorm, LeakyReLU, Model, ModelFormatError
+from fastnn import (
+    BatchNorm,
+    Bias,
+    Dense,
+    LayerNorm,
+    LeakyReLU,
+    Model,
+    ModelFormatError,
+    Normalization,
+    PReLU,
+    Scale,
+)
+from fastnn.formats.weights.keras_layers import _snake
 
 pytestmark = [pytest.mark.once, pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")]
 
@@ -80,6 +91,9 @@ def test_each_layer_predicts_as_in_keras(tmp_path):
         net.save(tmp_path / "net.keras")
         for source in (net, tmp_path / "net.keras") if i % 3 == 0 else (net,):
             near(fastnn.from_keras(source).predict(ROWS), expected, dtype)
+        into = copy.deepcopy(fastnn.from_keras(net))
+        into.params = 0.5
+        near(fastnn.from_keras(net, into=into).predict(ROWS), expected, dtype)
         if i % 5 == 0 and "Rescaling" not in text:  # which has no weights there
             net.save_weights(tmp_path / "net.weights.h5")
             into = copy.deepcopy(fastnn.from_keras(net))
@@ -172,7 +186,7 @@ def written(path, *layers, **model):
     with h5py.File(weights, "w") as file:
         file.create_group("vars")
         for kind, config, *arrays in layers:
-            snake = re.sub("(?<=[a-z])([A-Z])", r"_\1", kind).lower()
+            snake = _snake(kind)
             number = counts[snake] = counts.get(snake, -1) + 1
             name = f"{snake}_{number}" if number else snake
             beside = {key: config.pop(key) for key in ("module", "build_config") if key in config}
@@ -225,6 +239,72 @@ def test_what_files_say_is_not_guessed(case, tmp_path):
     if case == "channels first":  # of rows it says nothing
         net = fastnn.from_keras(written(tmp_path / "net.keras", INPUTS, *layers[1:]))
         assert net.predict([[1, 2, 3]]).tolist() == [[7, 7]]
+
+
+PRELU, NORM = ("PReLU", {}, np.full(3, 0.5)), {"scale": False, "center": False, "epsilon": 0.5}
+X3 = np.array([[-1.0, 2.0, 3.0], [4.0, -5.0, 6.0]])
+CENTERED = (X3 - X3.mean(axis=1, keepdims=True)) / np.sqrt(X3.var(axis=1, keepdims=True) + 0.5)
+UNSAID = {  # layers, what is expected of X3, and the same layers here, of which arrays do not say all
+    "prelu first": ([INPUTS, PRELU], np.where(X3 > 0, X3, X3 / 2), [PReLU(True)]),
+    "one slope": (
+        [INPUTS, ("PReLU", {"shared_axes": [1]}, [0.5])],
+        np.where(X3 > 0, X3, X3 / 2),
+        [PReLU()],
+    ),
+    "rescaling last": (
+        [INPUTS, PRELU, ("Rescaling", {"scale": 3.0, "offset": 1.0})],
+        np.where(X3 > 0, X3, X3 / 2) * 3 + 1,
+        [PReLU(True), Scale(), Bias()],
+    ),
+    "normalization last": (
+        [INPUTS, PRELU, ("Normalization", {"mean": [1.0, 2.0, 3.0], "variance": 4.0})],
+        (np.where(X3 > 0, X3, X3 / 2) - [1, 2, 3]) / 2,
+        [PReLU(True), Normalization()],
+    ),
+    "layer norm": (
+        [INPUTS, ("LayerNormalization", NORM), DENSE],
+        CENTERED @ np.ones((3, 2)) + 1,
+        [LayerNorm(0.5), Dense(2)],
+    ),
+    "layer norm last": (
+        [INPUTS, ("Dense", {"units": 3}, np.eye(3), np.zeros(3)), ("LayerNormalization", NORM)],
+        CENTERED,
+        [Dense(3), LayerNorm(0.5)],
+    ),
+    "batch norm": (
+        [INPUTS, ("BatchNormalization", {**NORM, "center": True}, *np.array([[2.0] * 3, [1.0] * 3, [3.5] * 3])), DENSE],
+        ((X3 - 1) / 2 + 2) @ np.ones((3, 2)) + 1,
+        [BatchNorm(0.01, 0.5), Dense(2)],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNSAID)
+def test_what_arrays_do_not_say(case, tmp_path):
+    layers, expected, same = UNSAID[case]
+    path = written(tmp_path / "net.keras", *copy.deepcopy(layers))
+    near(fastnn.from_keras(path).predict(X3), expected)
+    for into in (Model(copy.deepcopy(same)), Model(copy.deepcopy(same)).build(3)):
+        near(fastnn.from_keras(path, into=into).predict(X3), expected)
+
+
+def test_columns_are_not_guessed(tmp_path):
+    layers = [("PReLU", {"shared_axes": [1]}, [0.5]), ("Rescaling", {"scale": 3.0})]
+    with pytest.raises(ModelFormatError, match=r"\(Rescaling\) has no Input before and no dense layer behind it that"):
+        fastnn.from_keras(written(tmp_path / "net.keras", *layers))
+    wide = ("InputLayer", {"batch_shape": [None, 10**12]})
+    for layers in ([wide, PRELU, ("Rescaling", {"scale": 3.0})], [wide, ("LayerNormalization", dict(NORM))]):
+        with pytest.raises(ModelFormatError, match=r"the layers have [0-9,]* numbers, and arrays with \d were given"):
+            fastnn.from_keras(written(tmp_path / "net.keras", *layers))
+
+
+def test_numbers_of_a_configuration_are_as_exact_as_arrays():
+    k, layers = keras(), keras().layers
+    normalization = layers.Normalization(mean=1 / 3, variance=0.3, dtype="float64")
+    last = layers.Dense(2, dtype="float64")
+    net = k.Sequential([k.Input((6,)), layers.Rescaling(1 / 3, 0.1, dtype="float64"), normalization, last])
+    w, b = stirred(net).get_weights()
+    near(fastnn.from_keras(net).predict(ROWS), (ROWS / 3 + 0.1 - 1 / 3) / np.sqrt(0.3) @ w + b, "float64")
 
 
 def test_files_of_models_of_ones_own_go_into_a_model(tmp_path):

@@ -91,9 +91,10 @@ def test_each_module_predicts_as_in_pytorch(text, dtype):
     net = fastnn.from_torch(module)
     assert net.dtype == dtype
     near(net.predict(ROWS), outputs(module, ROWS, dtype), dtype)
-    if "=False)" not in text:  # its state is whole
+    for source in (module, module.state_dict()) if "=False)" not in text else (module,):  # whose state is not whole
         for into in (copy.deepcopy(net), eval(f"Model([{', '.join(map(repr, net.layers))}])", vars(fastnn))):
-            near(fastnn.from_torch(module.state_dict(), into=into).predict(ROWS), net.predict(ROWS), "float32")
+            into.build(6).params = 0.5
+            near(fastnn.from_torch(source, into=into).predict(ROWS), net.predict(ROWS), "float32")
 
 
 @pytest.mark.parametrize("dtype", RTOL)
@@ -112,6 +113,14 @@ def test_nested_rows_of_modules_and_codes(dtype):
     net = fastnn.from_torch(module)
     near(net.predict(codes), expected, dtype)
     assert net.n_in == 3
+    for between in (nn.Identity(), nn.Sequential(nn.Dropout(0.1), nn.ReLU()), nn.PReLU()):
+        module = stirred(nn.Sequential(nn.Embedding(7, 4), between, nn.Flatten(), nn.PReLU(), nn.Linear(12, 1)), dtype)
+        near(fastnn.from_torch(module).predict(codes), outputs(module, codes, "int64"), dtype)
+    module = nn.Sequential(nn.Embedding(7, 4), nn.Softmax(1), nn.Flatten(), nn.Linear(4, 1))
+    with pytest.raises(
+        ValueError, match=r"from_torch: module 1 \(Softmax\) stands before a Flatten of codes, expected"
+    ):
+        fastnn.from_torch(module)
     near(net.predict([[99, 0, 0]]), net.predict([[-1, 0, 0]]), dtype)  # unseen
 
 
@@ -454,6 +463,18 @@ def test_states_that_do_not_fit_name_both_layers_and_change_nothing(case):
         fastnn.from_torch(STATE, **options)
     into = options.get("into")
     assert not isinstance(into, Model) or not into.built
+
+
+def test_a_prelu_may_come_first():
+    arrays = {"1.weight": np.eye(2, 3), "1.bias": np.zeros(2)}
+    for slopes in ([0.5], [0.5, 0.25, 2.0]):
+        row = [fastnn.PReLU(len(slopes) > 1), Dense(2)]
+        net = fastnn.from_torch({"0.weight": np.array(slopes), **arrays}, into=Model(row, dtype="float64"))
+        assert net.predict([[-1.0, -2.0, 0.0]]).tolist() == [[-0.5, -2.0 * slopes[-2:][0]]]
+    with pytest.raises(
+        ValueError, match=r"inputs the model has does not follow from 0: pass into=net, a model .*built"
+    ):
+        fastnn.from_torch({"0.weight": np.ones(1)}, into=Model([fastnn.PReLU()]))
 
 
 def test_arrays_that_are_no_weights_are_refused_and_nothing_is_written():

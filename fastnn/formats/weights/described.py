@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from math import prod
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,12 +64,20 @@ class Given(NamedTuple):
         A new one, where the source says what it is.
     n_in : int or None
         The number of inputs, where the arrays do not say it.
+    missing : dict of ndarray
+        What the source computes with without an array of its own: factors that are 1, numbers of a configuration.
     """
 
     where: str
     arrays: Arrays
     layer: Layer | None = None
     n_in: int | None = None
+    missing: Mapping[str, Array] = MappingProxyType({})
+
+    @property
+    def all(self) -> Arrays:
+        """All arrays of the layer."""
+        return {**self.missing, **self.arrays}
 
 
 class Match(NamedTuple):
@@ -104,8 +113,9 @@ class Match(NamedTuple):
         ValueError
             For one that has another shape, or holds what is no finite number.
         """
+        arrays = self.given.all
         for name, word in self.words.items():
-            source = self.given.arrays[word]
+            source = arrays[word]
             array, expected = self.array(name, source), self.shapes[name]
             if array.shape != expected:
                 found = "" if array.shape == source.shape else f", here {array.shape},"
@@ -138,16 +148,14 @@ def _words(layer: Layer, shapes: Mapping[str, Any], given: Given) -> dict[str, s
     ValueError
         Where there is none for it, or more than there are arrays.
     """
-    known, found = _WORDS.get(type(layer), {}), {}
-    if all(word.isdigit() for word in given.arrays):  # in the order in which layers here declare theirs, too
-        found = dict(zip(shapes, given.arrays, strict=False))
+    known, found, arrays = _WORDS.get(type(layer), {}), {}, given.all
+    if all(word.isdigit() for word in arrays):  # in the order in which layers here declare theirs, too
+        found = dict(zip(shapes, arrays, strict=False))
         if len(found) < len(shapes):
-            raise ValueError(
-                f"{given.where} has {len(given.arrays)} arrays, and {layer.title} takes {', '.join(shapes)}"
-            )
+            raise ValueError(f"{given.where} has {len(arrays)} arrays, and {layer.title} takes {', '.join(shapes)}")
     for name in shapes if not found else ():
         words = known.get(name.partition("_")[0] if name.startswith("table_") else name, (name,))
-        there = [word for word in words if word in given.arrays]
+        there = [word for word in words if word in arrays]
         if not there:
             raise ValueError(f"{given.where} has no {' or '.join(words)}, which {layer.title} takes as {name}")
         found[name] = there[0]
@@ -183,7 +191,7 @@ def dtype_of(given: Sequence[Given]) -> str:
 
 def new_model(what: str, given: Sequence[Given]) -> Model:
     """Return a model of the layers that a source describes, without their arrays."""
-    if not any(one.arrays for one in given):
+    if not any(one.all for one in given):
         raise ValueError(f"{what}: there are no weights in it, expected one layer with some at least")
     return Model(joined(given), dtype=dtype_of(given))
 
@@ -219,14 +227,16 @@ def matched(what: str, model: Model, given: Sequence[Given], order: Kept | None)
         Whether one stands before another for certain: `order.py`.
     """
     tree = model._tree
-    given = [one for one in given if one.arrays or one.n_in is not None]
+    given = [one for one in given if one.all or one.n_in is not None]
     n_numbers = sum(array.size for one in given for array in one.arrays.values())
     n_in = model.n_in or _n_in(what, model, given, order)
     targets = _targets(model, n_in)
     needed = sum(prod(shape) for _, shapes in targets for shape in shapes.values())
     if needed > _MOST_TIMES * n_numbers + _SPARE:
         raise ValueError(f"{what}: the layers have {needed:,} numbers, and arrays with {n_numbers:,} were given")
-    with_arrays = [one for one in given if one.arrays]
+    with_arrays = [one for one in given if one.all]
+    if len(targets) < len(with_arrays):  # a model without what the source has no arrays of
+        with_arrays = [one for one in given if one.arrays]
     if len(targets) != len(with_arrays):
         mine, others = ", ".join(layer.title for layer, _ in targets), ", ".join(one.where for one in with_arrays)
         raise ValueError(
@@ -300,30 +310,38 @@ def _n_in(what: str, model: Model, given: Sequence[Given], order: Kept | None) -
         raise ValueError(f"{what}: there are no weights in it, expected one layer with some at least")
     if given[0].n_in is not None:
         return given[0].n_in
-    first = next((layer for layer in model._tree.all if type(layer) in _WORDS), None)
+    layers = [layer for layer in model._tree.all if type(layer) in _WORDS]
+    while not order and layers and len(given) > 1 and has_one_slope(layers[0]):  # which says nothing of columns
+        layers, given = layers[1:], given[1:]
+    first = layers[0] if layers else None
     firsts = [one for one in given if not any(order(other.where, one.where) for other in given)] if order else given[:1]
     found = {_inputs(one, first) for one in firsts if first is not None} - {None}
     if len(found) != 1:
         raise ValueError(
             f"{what}: how many inputs the model has does not follow from {_cut(', '.join(one.where for one in firsts))}"
-            ": build it before, as in net.build(4)"
+            ": pass into=net, a model of the same layers that is built, as by net.build(4)"
         )
     return found.pop() or 1
 
 
 def _inputs(given: Given, layer: Layer) -> int | None:
     """Return how many inputs a layer has that takes these arrays, where that follows from them."""
-    kind = type(layer)
-    if kind is not Dense and kind not in _OF_COLUMNS:
+    kind, arrays = type(layer), given.all
+    if (kind is not Dense and kind not in _OF_COLUMNS) or has_one_slope(layer):
         return None
     for word in (*next(iter(_WORDS[kind].values())), "0"):
-        array = given.arrays.get(word)
+        array = arrays.get(word)
         if array is not None and array.ndim == (2 if kind is Dense else 1):
             return int(array.shape[1 if kind is Dense and word == "weight" else 0])
     return None
 
 
-_OF_COLUMNS = (BatchNorm, LayerNorm, RMSNorm, Normalization, Scale, Bias)
+_OF_COLUMNS = (BatchNorm, LayerNorm, RMSNorm, Normalization, Scale, Bias, PReLU)
+
+
+def has_one_slope(layer: Layer | None) -> bool:
+    """Whether it is a PReLU with one slope for all columns."""
+    return isinstance(layer, PReLU) and not layer.per_column
 
 
 def _cut(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -144,9 +145,14 @@ def parts_of(config: Any, place: str = "", depth: int = 0) -> Iterator[Part]:
 def _require_of_keras(one: Config, where: str) -> None:
     """Refuse a class of one's own, also one of the same name: its module is None or its own, in .h5 files none is."""
     module = one.get("module", "keras")
-    if not isinstance(module, str) or not re.match(r"(keras|tf_keras|tensorflow\.(python\.)?keras)\b", module):
+    if not is_of_keras(module):
         of = "" if module is None else f"of {str(module)[:80]}, "
         raise ValueError(f"from_keras: {where} is {of}a class of your own: {INSTEAD}")
+
+
+def is_of_keras(module: Any) -> bool:
+    """Whether a class of this module is one of Keras."""
+    return isinstance(module, str) and bool(re.match(r"(keras|tf_keras|tensorflow\.(python\.)?keras)\b", module))
 
 
 def _chain(config: Config, layers: dict[str, tuple[Config, str]]) -> list[str]:
@@ -237,6 +243,7 @@ class Reader:
     def __init__(self, parts: Sequence[Part], arrays: Sequence[list[Array]], version: str) -> None:
         self._parts, self._arrays, self._old = parts, arrays, version.startswith(("1.", "2."))
         self._rank = 2  # of what flows
+        self._n: int | None = None  # of the columns that flow, where it is known
         self._is_flat = False  # whether rows of other shapes have become flat
 
     def given(self) -> list[Given]:
@@ -245,6 +252,8 @@ class Reader:
         for i, part in enumerate(self._parts):
             if i == 0 and part.shape is not None and len(part.shape) > 1:
                 self._rank = len(part.shape)
+                if all(type(n) is int for n in part.shape[1:]):
+                    self._n = prod(part.shape[1:])
             make = _LAYERS.get(part.kind)
             if make is None:
                 raise part.wrong(
@@ -274,14 +283,21 @@ class Reader:
             raise part.wrong(f"has {len(arrays)} arrays, expected {len(names)} ({', '.join(names)})")
         return dict(zip(names, arrays, strict=True))
 
-    def _columns(self, part: Part, i: int) -> int:
-        """Return how many columns a layer has, of which the next one with arrays says it: that is in the file."""
+    def _behind(self, i: int) -> int | None:
+        """Return how many columns the next layer with arrays takes, where it says that."""
         for other, arrays in zip(self._parts[i + 1 :], self._arrays[i + 1 :], strict=True):
             if arrays and arrays[0].ndim and other.kind in ("Dense", "BatchNormalization", "LayerNormalization"):
                 return int(arrays[0].shape[0])
             if arrays:
                 break
-        raise part.wrong(f"stands before no dense layer, so that its columns are not known: {INSTEAD}")
+        return None
+
+    def _columns(self, part: Part, i: int) -> int:
+        """Return how many columns a layer has."""
+        found = self._n or self._behind(i)
+        if found is None:
+            raise part.wrong(f"has no Input before and no dense layer behind it that says its columns: {INSTEAD}")
+        return found
 
     def activation(self, given: Any, part: Part) -> Layer | None:
         """Return an activation by its name, or by the description of one."""
@@ -314,6 +330,7 @@ class Reader:
         bias = bool(config.get("use_bias", True))
         taken = self._take(part, arrays, ("kernel", "bias")[: 1 + bias])
         activation = self.activation(config.get("activation"), part)
+        self._n = None if isinstance(activation, GLU) else config["units"]
         yield Given(part.where, taken, Dense(config["units"], activation, bias=bias))
 
     def rowless(self, part: Part, arrays: list[Array], i: int) -> Iterator[Given]:
@@ -325,6 +342,7 @@ class Reader:
         layer = self.activation(part.config.get("activation"), part)
         if isinstance(layer, (Softmax, LogSoftmax, GLU)):
             self._require_rows(part)
+        self._n = None if isinstance(layer, GLU) else self._n
         yield Given(part.where, {}, Identity() if layer is None else layer)
 
     def relu(self, part: Part, arrays: list[Array], i: int) -> Iterator[Given]:
@@ -355,7 +373,7 @@ class Reader:
         """Make a PReLU."""
         self._require_rows(part)
         taken = self._take(part, arrays, ("alpha",))
-        yield Given(part.where, taken, PReLU(not part.config.get("shared_axes"), 0.0))
+        yield Given(part.where, taken, PReLU(not part.config.get("shared_axes"), 0.0), self._n)
 
     def softmax(self, part: Part, arrays: list[Array], i: int) -> Iterator[Given]:
         """Make a Softmax."""
@@ -383,11 +401,12 @@ class Reader:
         taken = self._take(part, arrays, [*own, *(("moving_mean", "moving_variance") if is_batch else ())])
         eps = _number(part, "epsilon", 1e-3)
         layer: Layer = BatchNorm(1 - (_number(part, "momentum", 0.99) or 0.0), eps) if is_batch else LayerNorm(eps)  # type: ignore[arg-type]
+        missing, n = {}, None
         if len(own) < 2:
             n = len(arrays[0]) if arrays and arrays[0].ndim else self._columns(part, i)
-            taken = {"gamma": np.ones(n, np.float32), "beta": np.zeros(n, np.float32), **taken}
+            missing = {word: _all(value, n) for word, value in (("gamma", 1.0), ("beta", 0.0)) if word not in own}
         layer.trainable = bool(own)
-        yield Given(part.where, taken, layer)
+        yield Given(part.where, taken, layer, n, missing)
 
     def rms_norm(self, part: Part, arrays: list[Array], i: int) -> Iterator[Given]:
         """Make an RMSNorm."""
@@ -401,11 +420,10 @@ class Reader:
         taken = self._take(part, arrays, ("embeddings",))
         if i > 1 or (i == 1 and self._parts[0].kind != "InputLayer") or self._rank != 2:
             raise part.wrong("stands behind other layers, or takes no rows, expected it at the beginning")
-        self._rank = 3
-        size = part.config["output_dim"]
-        yield Given(
-            part.where, taken, Embedding(part.config["input_dim"], size), max(1, self._columns(part, i) // size)
-        )
+        size, behind = part.config["output_dim"], self._behind(i)
+        n = self._columns(part, i) if behind is None else max(1, behind // size)
+        self._rank, self._n = 3, None
+        yield Given(part.where, taken, Embedding(part.config["input_dim"], size), n)
 
     def flatten(self, part: Part, arrays: list[Array], i: int) -> Iterator[Given]:
         """Make a Flatten."""
@@ -428,7 +446,7 @@ class Reader:
             if values.size != 1 and (values.size != n or self._rank != 2):
                 raise part.wrong(f"has a {name} of {values.size} numbers, expected 1 or {n}")
             if name == "scale" or values.any():
-                yield Given(part.where, {word: np.broadcast_to(values.astype(np.float32), (n,))}, layer)
+                yield Given(part.where, {}, layer, n, {word: _all(values, n)})
 
     def normalization(self, part: Part, arrays: list[Array], i: int) -> Iterator[Given]:
         """Make a Normalization that has been fitted."""
@@ -436,7 +454,8 @@ class Reader:
         config, n = part.config, self._columns(part, i)
         if config.get("invert"):
             raise part.wrong(f"has invert=True, which is not understood: {INSTEAD}")
-        if config.get("mean") is not None:
+        is_given = config.get("mean") is not None
+        if is_given:
             mean, variance = (_numbers(part, config.get(name)) for name in ("mean", "variance"))
         elif len(arrays) in (2, 3):
             mean, variance = arrays[0].reshape(-1), arrays[1].reshape(-1)
@@ -446,13 +465,15 @@ class Reader:
             raise part.wrong(f"has {mean.size} means and {variance.size} variances, expected 1 or {n}")
         with np.errstate(all="ignore"):
             factor = 1 / np.maximum(np.sqrt(np.asarray(variance, np.float64)), 1e-7)
-        single = np.float32 if mean.dtype != np.float64 or config.get("mean") is not None else np.float64
-        taken = {
-            "center": np.broadcast_to(mean, (n,)).astype(single),
-            "factor": np.broadcast_to(factor, (n,)).astype(single),
-            "replacement": np.full(n, np.nan, single), "rows": np.ones(1, np.float32),
-        }  # fmt: skip
-        yield Given(part.where, taken, Normalization())
+        taken = {"center": _all(mean, n), "factor": _all(factor.astype(mean.dtype), n)}
+        missing = {"replacement": _all(np.float32(np.nan), n), "rows": np.ones(1, np.float32)}
+        if is_given:
+            taken, missing = {}, {**taken, **missing}
+        yield Given(part.where, taken, Normalization(), n, missing)
+
+
+def _all(values: Any, n: int) -> Array:
+    return np.broadcast_to(values, (n,))
 
 
 def _require_columns(part: Part) -> None:

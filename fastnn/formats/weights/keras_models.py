@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from math import prod
 from typing import Any
 
@@ -11,11 +12,13 @@ from fastnn.checks import shown
 from fastnn.formats.errors import ModelFormatError
 from fastnn.formats.files import shortened
 from fastnn.formats.weights.described import Given, as_weights, matched, new_model, write
-from fastnn.formats.weights.keras_files import read
-from fastnn.formats.weights.keras_layers import INSTEAD, Part, Reader, parts_of
+from fastnn.formats.weights.keras_files import Read, read
+from fastnn.formats.weights.keras_layers import INSTEAD, Part, Reader, is_of_keras, parts_of
 from fastnn.formats.weights.order import Kept, by_numbers
 from fastnn.formats.weights.plain import require_into
 from fastnn.model import Model
+
+_WITH_OTHERS = ("BatchNormalization", "LayerNormalization", "Rescaling", "Normalization")  # numbers beside arrays
 
 
 def from_keras(source: Any, *, into: Model | None = None) -> Model:
@@ -71,14 +74,15 @@ def from_keras(source: Any, *, into: Model | None = None) -> Model:
         )
     if not getattr(source, "built", True):
         raise ValueError(f"{what}: the model is not built, so it has no weights: call build or train it first")
-    by_place = dict(_arrays_of(source, ""))
+    layers = dict(_layers_of(source, ""))
     if into is not None:
-        return _made(what, [Given(place, _numbered(arrays)) for place, arrays in by_place.items()], into, None)
+        return _made(what, [one for place, layer in layers.items() for one in _given(place, layer)], into, None)
     _require_own(source, {})
     parts = [*parts_of(_with_repeats(source, _config_of(source)))]
     keras = __import__(type(source).__module__.partition(".")[0])
     _require_named(source, keras.activations)
-    return _of_parts(what, parts, [by_place.get(part.place, []) for part in parts], str(keras.__version__))
+    arrays = [layers[part.place].get_weights() if part.place in layers else [] for part in parts]
+    return _of_parts(what, parts, arrays, str(keras.__version__))
 
 
 def _config_of(model: Any) -> Any:
@@ -149,8 +153,8 @@ def _with_repeats(model: Any, config: Any) -> Any:
     return {**config, "config": {**own, "layers": row}}
 
 
-def _arrays_of(model: Any, place: str) -> Any:
-    """Yield the arrays of each layer by the place that a file has for it."""
+def _layers_of(model: Any, place: str) -> Any:
+    """Yield the layers of a model by the places that a file has for them."""
     from fastnn.formats.weights.keras_layers import _snake
 
     counts: dict[str, int] = {}
@@ -159,20 +163,39 @@ def _arrays_of(model: Any, place: str) -> Any:
         number = counts[snake] = counts.get(snake, -1) + 1
         own = f"{place}layers/{snake}{f'_{number}' if number else ''}"
         if _is_model(layer):
-            yield from _arrays_of(layer, f"{own}/")
-        elif layer.get_weights():
-            yield own, layer.get_weights()
+            yield from _layers_of(layer, f"{own}/")
+        else:
+            yield own, layer
+
+
+def _given(place: str, layer: Any) -> list[Given]:
+    """Return the arrays of a layer, with what some compute with beside these."""
+    kind, arrays = type(layer).__name__, layer.get_weights()
+    if kind in _WITH_OTHERS and is_of_keras(type(layer).__module__):
+        build = layer.get_build_config() if hasattr(layer, "get_build_config") else None
+        part = Part(kind, layer.get_config(), place, layer.name, (build or {}).get("input_shape"))
+        with suppress(ValueError):  # of what is not understood, into= says the meaning
+            return [one._replace(layer=None) for one in Reader([part], [arrays], "").given()]
+    return [Given(place, _numbered(arrays))]
 
 
 def _of_file(what: str, path: str | os.PathLike[str], into: Model | None) -> Model:
     found = read(path)
     if into is not None:
-        given = [Given(place, _numbered(arrays)) for place, arrays in found.arrays.items() if arrays]
-        return _made(what, given, into, None if found.by_name else by_numbers)
+        given = [Given(place, _numbered(own)) for place, own in found.arrays.items() if own]
+        order = None if found.by_name else by_numbers
+        with suppress(ValueError):  # of a configuration that is not understood
+            given, order = [one._replace(layer=None) for one in Reader(*_described(found)).given()], None
+        return _made(what, given, into, order)
     if found.config is None:
         raise ValueError(
             "it holds weights alone: make a Model of the same layers, and pass it, from_keras(path, into=net)"
         )
+    return _of_parts(what, *_described(found))
+
+
+def _described(found: Read) -> tuple[list[Part], list[list[Array]], str]:
+    """Return the layers of a file, with their arrays and the version of Keras."""
     parts = [*parts_of(found.config)]
     places = [part.name if found.by_name else part.place for part in parts]
     left = {place: arrays for place, arrays in found.arrays.items() if arrays and place not in places}
@@ -186,7 +209,7 @@ def _of_file(what: str, path: str | os.PathLike[str], into: Model | None) -> Mod
                 "pass the model in place of the file"
             )
         )
-    return _of_parts(what, parts, [found.arrays.get(place, []) for place in places], found.version)
+    return parts, [found.arrays.get(place, []) for place in places], found.version
 
 
 def _numbered(arrays: list[Array]) -> dict[str, Array]:

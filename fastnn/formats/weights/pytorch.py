@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from fastnn.arena import Array
 from fastnn.checks import shown
 from fastnn.formats.container import Container, size_of
 from fastnn.formats.errors import ModelFormatError
-from fastnn.formats.weights.described import Given, matched, new_model, write
+from fastnn.formats.weights.described import Given, has_one_slope, matched, new_model, write
 from fastnn.formats.weights.order import Kept, by_numbers
 from fastnn.formats.weights.plain import Activations, dense_layers, require_into
 from fastnn.formats.weights.pytorch_optimizers import remembered
@@ -60,6 +61,7 @@ from fastnn.model import Model
 
 Module = Any
 _COUNTED = "num_batches_tracked"  # a state that no layer here needs
+_NORMS = {"BatchNorm1d": ("weight", "bias"), "LayerNorm": ("weight", "bias"), "RMSNorm": ("weight",)}
 _INSTEAD = (
     "pass an nn.Sequential of what it does, or its state_dict() with into=, a Model of the same layers: "
     "from_torch(module.state_dict(), into=net)"
@@ -154,6 +156,8 @@ def _of_state(
     from_file: bool = False,
 ) -> Model:
     given, order = groups(what, state), by_numbers if from_file else None
+    if module is not None:
+        given = _with_missing(module, given)
     if not given and into is None:
         raise ValueError(f"{what}: there are no arrays, expected those of one layer at least, by names as '0.weight'")
     if into is None:
@@ -235,14 +239,32 @@ def _given(module: Module, name: str, dtype: str, seen: dict[Any, str]) -> Itera
         for word, tensor in module.state_dict().items()
         if word != _COUNTED
     }
-    if isinstance(layer, (BatchNorm, LayerNorm)):
-        n = module.num_features if isinstance(layer, BatchNorm) else module.normalized_shape[0]
-        arrays = {"weight": np.ones(n, np.float32), "bias": np.zeros(n, np.float32), **arrays}
     if isinstance(layer, RMSNorm):
-        arrays = arrays or {"weight": np.ones(module.normalized_shape[0], np.float32)}
         layer.eps = np.finfo(dtype).eps if module.eps is None else module.eps
     layer.trainable = _trains(module, where)
-    yield Given(where, arrays, layer)
+    yield Given(where, arrays, layer, missing=_missing(module))
+
+
+def _missing(module: Module) -> dict[str, Array]:
+    """Return the factors and sums that a normalization of PyTorch leaves out."""
+    kind = type(module)
+    if not kind.__module__.startswith("torch.nn.modules.") or kind.__name__ not in _NORMS:
+        return {}
+    n = module.num_features if kind.__name__ == "BatchNorm1d" else module.normalized_shape[0]
+    values = {"weight": np.ones(n, np.float32), "bias": np.zeros(n, np.float32)}
+    return {word: values[word] for word in _NORMS[kind.__name__] if getattr(module, word) is None}
+
+
+def _with_missing(module: Module, given: list[Given]) -> list[Given]:
+    """Return the arrays of a state, with those that normalizations of its module leave out."""
+    found = {one.where: one for one in given}
+    names = [name for name, _ in module.named_modules(remove_duplicate=False)]
+    if not found.keys() <= {*names}:  # a state of other names than those of the modules
+        return given
+    for name, one in module.named_modules(remove_duplicate=False):
+        if missing := _missing(one):
+            found[name] = found.get(name, Given(name, {}))._replace(missing=missing)
+    return [found[name] for name in names if name in found]
 
 
 def _require_plain(module: Module, where: str) -> None:
@@ -345,6 +367,9 @@ def _over_rows(kind: type[Layer]) -> Callable[[Module], Layer]:
     return make
 
 
+_OVER_ROWS = (Softmax, LogSoftmax, Softmin, GLU)
+
+
 def _plain(kind: type[Layer], *names: str) -> Callable[[Module], Layer]:
     """Return what makes a layer of a module, with these of its attributes."""
     return lambda module: kind(*[getattr(module, name) for name in names])
@@ -394,13 +419,17 @@ def _with_columns(what: str, given: list[Given]) -> list[Given]:
     """Say of an embedding at the beginning how many columns of codes it has: as many as the product behind takes."""
     for i, one in enumerate(given):
         if isinstance(one.layer, Embedding):
-            if any(other.arrays or not isinstance(other.layer, (Flatten, Identity)) for other in given[:i]):
+            if any(other.all or not isinstance(other.layer, (Flatten, Identity)) for other in given[:i]):
                 raise ValueError(f"{what}: {one.where} stands behind other layers, expected it at the beginning")
-            size, n = one.layer.size, 1
-            if i + 1 < len(given) and isinstance(given[i + 1].layer, Flatten):
-                behind = next((other for other in given[i + 1 :] if other.arrays), None)
-                if behind is not None:
-                    array = next(iter(behind.arrays.values()))
+            size, n, rest = one.layer.size, 1, given[i + 1 :]
+            row = [*takewhile(lambda other: not other.all or has_one_slope(other.layer), rest)]
+            kinds = [type(other.layer) for other in row]
+            if Flatten in kinds:
+                for other in row[: kinds.index(Flatten)]:
+                    if isinstance(other.layer, _OVER_ROWS):
+                        raise ValueError(f"{what}: {other.where} stands before a Flatten of codes, expected it behind")
+                for behind in rest[len(row) : len(row) + 1]:
+                    array = next(iter(behind.all.values()))
                     n = array.shape[-1] // size if array.ndim and isinstance(size, int) else 1
-            given = [*given[:i], one._replace(n_in=max(1, n)), *given[i + 1 :]]
+            given = [*given[:i], one._replace(n_in=max(1, n)), *rest]
     return given
