@@ -306,6 +306,42 @@ def test_the_next_steps_are_those_of_pytorch(name, done):
         near(net.predict(ROWS), outputs(module, ROWS, "float64"), "float64", 100)
 
 
+@pytest.mark.parametrize("earlier", [0, 1], ids=["frozen at once", "frozen later"])
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "momentum", "of some"])
+def test_what_is_frozen_takes_no_steps(name, earlier):
+    """PyTorch's optimizers remember nothing of it, or what it was."""
+    nn = torch().nn
+    torch().manual_seed(0)
+    module = nn.Sequential(nn.Linear(6, 8), nn.LayerNorm(8, elementwise_affine=False), nn.Tanh(), nn.Linear(8, 2))
+    rule = "Adam(p[2:], lr=0.01)" if name == "of some" else OPTIMIZERS[name]
+    optimizer = eval(f"optim.{rule}", {"optim": torch().optim, "p": [*module.double().parameters()]})
+    steps(module, optimizer, earlier)
+    module[0].requires_grad_(False)
+    steps(module, optimizer, 2)
+    nets = [fastnn.from_torch(module, optimizer=optimizer)]
+    row = [Dense(8), LayerNorm(trainable=False), Tanh(), Dense(2)]
+    if name != "of some":
+        into = Model([Dense(8, trainable=False), *row[1:]], dtype="float64")
+        nets.append(fastnn.from_torch(module, into=into, optimizer=optimizer.state_dict()))
+    if name == "Adam":
+        message = r"steps, of different param" if earlier else "nothing of the weight of 0, .* trained: freeze it by"
+        with pytest.raises(ValueError, match=f"^from_torch: the optimizer .*{message}.* leave "):
+            fastnn.from_torch(module, into=Model(row, dtype="float64"), optimizer=optimizer.state_dict())
+    theirs = steps(module, optimizer, 8)
+    for net in nets:
+        ours = [net.train_batch(ROWS, ROWS[:, :2] ** 2, loss="mse") for _ in range(8)]
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10)
+
+
+def test_a_normalization_that_trains_less_has_other_steps():
+    t = torch()
+    module = t.nn.Sequential(t.nn.Linear(6, 8), t.nn.LayerNorm(8, bias=False))
+    with pytest.raises(
+        ValueError, match=r"^from_torch: module 1 \(LayerNorm\) has no bias, and LayerNorm 2 trains one"
+    ):
+        fastnn.from_torch(module, optimizer=t.optim.Adam(module.parameters()))
+
+
 @pytest.mark.parametrize("form", ["object", "state"])
 def test_optimizers_of_other_kinds_say_what_is_expected(form):
     t = torch()

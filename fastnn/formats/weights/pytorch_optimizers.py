@@ -31,6 +31,13 @@ _BUFFERS = ("running_mean", "running_var")
 def remembered(what: str, model: Model, matches: Sequence[Match], optimizer: Any, module: Any) -> Remembered:
     """Return the optimizer that the parameters of a module, or of a state, have had."""
     kind = type(optimizer).__name__
+    for match in matches:
+        left_out = [word for word in match.words.values() if word in match.given.missing]
+        if left_out and match.layer.trainable:
+            raise ValueError(
+                f"{what}: {match.given.where} has no {left_out[0]}, and {match.layer.title} trains one, so that steps "
+                "would be others: leave optimizer out, and set net.optimizer"
+            )
     if isinstance(optimizer, Mapping):
         state = optimizer
         params = [one for match in matches for one in _parameters(match)]
@@ -56,13 +63,23 @@ def remembered(what: str, model: Model, matches: Sequence[Match], optimizer: Any
     arrays: dict[str, list[tuple[Of, Array]]] = {}
     for key, word in _MEMORY.items():
         there = {index: one[word] for index, one in known.items() if one.get(word) is not None}
-        if there and len(there) != len(indices):
-            raise ValueError(f"{what}: the optimizer remembers something of {len(there)} of {len(indices)} parameters")
+        for match, name in [by_index[index] for index in indices if there and index not in there]:
+            if match.layer.trainable:
+                raise ValueError(
+                    f"{what}: the optimizer remembers nothing of the {match.words[name]} of {match.given.where}, as of "
+                    f"what was frozen, and {match.layer.title} is trained: freeze it by requires_grad_(False) of the "
+                    "module, or trainable=False of the layer of into=, or leave optimizer out"
+                )
         if there:
             arrays[key] = [(by_index[index], _array(what, word, one)) for index, one in there.items()]
-    steps = {float(one["step"]) for one in known.values() if "step" in one}
+    counted = {index: float(one["step"]) for index, one in known.items() if "step" in one}
+    trained = {n for index, n in counted.items() if by_index[index][0].layer.trainable}
+    steps = trained or {*counted.values()}
     if len(steps) > 1:
-        raise ValueError(f"{what}: the optimizer has taken {sorted(steps)} steps, of different parameters")
+        raise ValueError(
+            f"{what}: the optimizer has taken {sorted(steps)} steps, of different parameters, expected the same of all "
+            "that are trained: leave it out, and set net.optimizer"
+        )
     found = Remembered(made, steps.pop() if steps else float(bool(arrays)), arrays)
     found.require_fit(what)
     return found
