@@ -12,10 +12,12 @@ from predictions import FEATURES, ROWS_OF_LAYERS, close, inputs, net_of, trained
 
 import fastnn
 from fastnn import (
+    CELU,
     Add,
     Columns,
     Dense,
     GroupedDense,
+    LayerNorm,
     Members,
     Model,
     ModelFormatError,
@@ -25,6 +27,7 @@ from fastnn import (
     PiecewiseLinearEmbedding,
     PLREmbedding,
     ReLU,
+    RMSNorm,
     from_onnx,
     to_onnx,
 )
@@ -79,6 +82,17 @@ def test_what_this_library_has_written_is_read(dtype):
         close(made.predict(x), net.predict(x), RTOL[dtype])
         n_read += 1
     assert n_read > 60
+
+
+@pytest.mark.parametrize("dtype", RTOL)
+@pytest.mark.parametrize("kind", [CELU, LayerNorm, RMSNorm])
+def test_constants_of_any_size_come_back(kind, dtype):
+    """Also where e^(x / alpha) has few digits left for a number that is looked at."""
+    for constant in (0.094, 0.7, 1.0, 3.0, 4.2, 25.0):
+        net = Model([Dense(4), kind(constant), Dense(1)], seed=0, dtype=dtype).build(3)
+        made = from_onnx(to_onnx(net).SerializeToString())
+        assert len(made.layers) <= 3, constant
+        close(made.predict(X), net.predict(X), RTOL[dtype])
 
 
 def test_names_of_columns_and_classes_come_back(tmp_path):
