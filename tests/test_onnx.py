@@ -139,6 +139,7 @@ def test_what_cannot_be_written_says_so(tmp_path):
         (lambda: to_onnx(net, tmp_path), IsADirectoryError, r"directory: '[^']*'$"),
         (lambda: fastnn.to_c(net, ""), FileNotFoundError, r"directory: ''$"),
         (lambda: net.save(tmp_path), IsADirectoryError, r"directory: '[^']*'$"),
+        (lambda: net.save(f"{tmp_path}/none/"), IsADirectoryError, r"directory: '[^']*none/'$"),
     ):
         with pytest.raises(error, match=match):
             wrong()

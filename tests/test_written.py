@@ -232,6 +232,14 @@ def test_a_path_is_a_path(path):
             use(path)
 
 
+def test_a_text_that_has_no_bytes_is_named(tmp_path):
+    net = Model([Dense(2, "softmax")], seed=1).build(2)
+    net.class_names = ["no", "y\ud800s"]
+    with pytest.raises(ValueError, match=r"^save: the text 'y\\ud800s' has half a character, a lone surrogate: take"):
+        net.save(tmp_path / "net.safetensors")
+    assert not [*tmp_path.iterdir()]
+
+
 # Shared by processes
 
 MAPPED = """

@@ -33,7 +33,7 @@ def replace(path: str | os.PathLike[str], parts: Iterable[Any]) -> None:
     if not os.fspath(path):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
     target = os.path.realpath(path)  # a link stays one
-    if os.path.isdir(target):
+    if os.path.isdir(target) or not os.path.basename(path):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     try:
         mode = os.stat(target).st_mode

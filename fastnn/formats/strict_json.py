@@ -12,6 +12,7 @@ from fastnn.formats.errors import ModelFormatError
 _DEPTH = 64  # of lists and dicts inside each other
 _DIGITS = 400  # of a whole number: seeds may be long
 _STRING_OR_BRACKET = re.compile(rb'"[^"]*"|[\[\]{}]')
+_LONE = re.compile('"([^"]*[\ud800-\udfff][^"]*)"')
 _OF_A_BYTE, _OF_A_VALUE, _OF_A_PART = 14, 100, 4096  # bytes of memory
 _SPARE = 12 * 2**20  # bytes that a file may cost beside what it is long
 NO_END = 2**60  # bytes
@@ -80,8 +81,12 @@ def parse(text: bytes | str, what: str) -> Any:
 
 
 def write(value: object) -> str:
-    """Return the JSON of it, in which there are no NaN and infinity."""
-    return json.dumps(value, allow_nan=False, ensure_ascii=False)
+    """Return the JSON of it, in which there are no NaN and infinity, as text that has bytes in UTF-8."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    lone = _LONE.search(text)
+    if lone:
+        raise ValueError(f"save: the text {_short(lone[1])} has half a character, a lone surrogate: take another text")
+    return text
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
