@@ -223,6 +223,7 @@ REFUSED_FILES = {
         r"model \(Sequential\) is a class of your own",
     ),
     "own, not in a row": ([DENSE], {"module": None, "class_name": "Net", "config": {}}, r"model \(Net\) is .*into=net"),
+    "no output": ([DENSE, ("ReLU", {"max_value": 0.0})], {}, r"layer re_lu \(ReLU\) has max_value=0, behind which all"),
     "channels first": (
         [IMAGES, ("Flatten", {"data_format": "channels_first"}), DENSE],
         {},
@@ -308,10 +309,16 @@ def test_numbers_of_a_configuration_are_as_exact_as_arrays():
 
 
 def test_files_of_models_of_ones_own_go_into_a_model(tmp_path):
-    """Keras names their layers as attributes, beside those in lists; the optimizer's numbers are no layer's."""
+    """Keras names their layers as attributes, beside those in lists; those of optimizer and metrics are no layer's."""
     path = tmp_path / "net.weights.h5"
     with h5py.File(path, "w") as file:
-        for place, n in (("vars", 0), ("head/vars", 2), ("layers/dense_1/vars", 2), ("optimizer/vars", 3)):
+        for place, n in (
+            ("vars", 0),
+            ("head/vars", 2),
+            ("layers/dense_1/vars", 2),
+            ("optimizer/vars", 3),
+            ("metrics/mean/vars", 2),
+        ):
             group = file.create_group(place)
             for i in range(n):
                 group[str(i)] = np.ones(((3, 2), (2,))[i] if place == "head/vars" else ((4, 3), (3,), (5,))[i], "f4")

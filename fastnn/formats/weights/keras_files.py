@@ -1,6 +1,8 @@
 """Files of Keras: archives with a configuration and weights, weights alone, and whole models of earlier versions.
 
-Nothing in them is run, and sizes are checked against the length of the file before memory is taken.
+Nothing in them is run, and sizes are checked against the length of the file before memory is taken. HDF5's library,
+which reads them, has loops of its own without an end, as over a free object of no bytes in a heap: they are not found
+here.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ _MOST_ENTRIES = 10_000
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
 _TOP = ("layers", "_layer_checkpoint_dependencies")  # where layers stand in files of weights
+_BESIDE = re.compile(r"optimizer|metrics|_(?!layer_checkpoint_dependencies$).*")  # what else does
 
 
 class Read(NamedTuple):
@@ -166,7 +169,7 @@ def _numbered(h5py: Any, group: Any, path: str, budget: Budget, depth: int) -> I
             yield place, found
     for name in group:
         budget.spend_for_part()
-        if isinstance(name, str) and name != "vars" and (depth or name != "optimizer"):
+        if isinstance(name, str) and name != "vars" and (depth or not _BESIDE.fullmatch(name)):
             below = re.sub(rf"^{_TOP[1]}$", _TOP[0], name)
             yield from _numbered(h5py, _group(h5py, group, name), f"{path}{below}/", budget, depth + 1)
 

@@ -351,6 +351,8 @@ class Reader:
         slope = _number(part, "negative_slope", 0.0)
         if (most is not None) + bool(slope) + bool(threshold) > 1:
             raise part.wrong(f"has max_value, negative_slope and threshold, of which one may be set: {INSTEAD}")
+        if most == 0:
+            raise part.wrong(f"has max_value=0, behind which all is 0, which no layer here makes: {INSTEAD}")
         layer: Layer = ReLU()
         if most is not None:
             layer = ReLU6() if most == 6 else HardTanh(0.0, most)
