@@ -18,6 +18,7 @@ _DURATIONS = ("timedelta", "Timedelta")
 _KINDS = {
     "U": "text",
     "S": "text",
+    "T": "text",
     "M": "dates",
     "m": "durations",
     "c": "complex numbers",
@@ -203,7 +204,7 @@ def _kind_of(example: object) -> str:
 def _cure(kind: str, example: Any, data: Any, place: Place) -> str:
     """Return what to do with values that are no numbers."""
     code, library = place.code, type(data).__module__.partition(".")[0]
-    if kind in ("U", "S", "category"):
+    if kind in ("U", "S", "T", "category"):
         if _reads_as_number(example):
             convert = {"pandas": f"{code}.astype(float)", "polars": f"{code}.cast(float)"}
             return f"what reads as numbers is converted by {convert.get(library, f'np.asarray({code}, float)')}"

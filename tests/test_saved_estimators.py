@@ -36,7 +36,7 @@ def labels(kind):
         "dates": np.array(["2020-01-01", "2021-01-01", "2022-01-01"], "M8[D]"), "flags": [True, False, True],
         "spans": np.array([1, 2, 30], "m8[h]"), "steps": np.array([1, 2, 3], "m8"),
         "times 25 s apart": np.array([1, 2, 3], "M8[25s]"),
-        "many": [f"class {i}" for i in range(40)],
+        "many": [f"class {i}" for i in range(40)], "numbers as text": np.array([1, 2, 3]).astype(str),  # of 21 letters
     }[kind]  # fmt: skip
     names = np.asarray(names)
     return names[codes if kind != "many" else np.arange(len(FRAME)) % 40]
@@ -53,6 +53,7 @@ def regressor(preset="fast", x=FRAME, y=TARGET, weight=None, **settings):
 ESTIMATORS = {
     **{kind: lambda kind=kind: classifier(kind) for kind in ("text", "objects", "numbers", "floats", "small", "many")},
     **{kind: lambda kind=kind: classifier(kind) for kind in ("dates", "flags", "spans", "steps", "times 25 s apart")},
+    "numbers as text": lambda: classifier("numbers as text"),
     "balanced": lambda: classifier(preset="balanced", n_nets=2, class_weight={"low": 2, "middle": 1, "hïgh": 1.5}),
     "numbers to learn": regressor,
     "several, weighted": lambda: regressor(
@@ -278,11 +279,15 @@ def several_nets():
     return net.fit(ROWS, np.array([f"class {i}" for i in range(3)])[np.arange(90) % 3])
 
 
+def with_wide_labels():
+    return MLPClassifier((4,), random_state=0, max_iter=2).fit(ROWS, np.array(["a", "b"], "U99999")[np.arange(90) % 2])
+
+
 @pytest.mark.filterwarnings("ignore:.*time_limit.*:UserWarning", "ignore:Stochastic Optimizer")
 @pytest.mark.parametrize(
     "make",
     [
-        with_many_values, lambda: classifier("many"), several_nets,
+        with_many_values, lambda: classifier("many"), several_nets, with_wide_labels,
         lambda: Model([*(ReLU() for _ in range(60)), Dense(1)], seed=0).build(2),
     ],
 )  # fmt: skip

@@ -42,6 +42,7 @@ C, R = MLPClassifier, MLPRegressor
 CASES = {
     "classes": (C, {}, X, TIMES),
     "words": (C, {"solver": "sgd"}, X.astype(np.float32), np.array(["a", "b", "ü"])[TIMES]),
+    "wide words": (C, {}, X, np.array(["1", "a", "b"], "U21")[TIMES]),
     "objects": (C, {"momentum": 0.0, "solver": "sgd"}, X, np.array(["a", "b", "c"], object)[TIMES]),
     "two": (C, {"solver": "sgd", "learning_rate": "adaptive", "momentum": 1.0, "tol": 10.0}, X, TIMES > 0),
     "truths": (C, {"solver": "sgd", "learning_rate": "invscaling"}, X, TIMES > 1),
@@ -367,6 +368,10 @@ HARMS = {  # the file, what is done to it, and what is said
     "labels of several": (1, of(lambda e: e["state"]["labels"].update(of=[])), "it has no targets"),
     "fewer targets": (1, of(lambda e: e["state"]["labels"]["of"].pop()), "classes are others"),
     "classes": (0, of(lambda e: e["state"].update(classes=[])), "classes are others"),
+    "classes that are wide": (
+        0, of(lambda e: e["state"]["classes"][0].update(dtype="<U99999999", values=["a", "b"])),
+        "classes of the dtype <U99999999 would take more memory than a file of this size may",
+    ),
     "curve": (0, of(lambda e: e["state"].update(loss_curve_=3)), "its loss_curve_ is int 3"),
     "loss": (0, of(lambda e: e["state"].update(loss_="x")), "its loss_ is str x, expected a number"),
     "attribute": (0, of(lambda e: e["state"].update(predict=1)), "predict, which nothing takes"),

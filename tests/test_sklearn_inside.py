@@ -240,6 +240,7 @@ def places(numbers, labels):
         (pl.DataFrame({"a": numbers[:, 0], "day": days}), labels, "X: column 'day' holds dates"),
         (pl.DataFrame({"a": numbers[:, 0]}).lazy(), labels, "X is a LazyFrame"),
         (numbers, np.ma.masked_equal(LABELS, 1), "y has masked entries"),
+        (numbers, labels.astype("T"), r"y has the dtype StringDType\(\), .*: y.astype\(object\)"),
         (numbers, np.where(odd == 1, LABELS, odd), "y is NaN at row 7"),
         (numbers, mixed, "Input y contains NaN: nothing in 1 row, row 0 the first"),
     ]
@@ -249,7 +250,7 @@ def places(numbers, labels):
 @pytest.mark.filterwarnings("ignore:invalid value encountered", "ignore:divide by zero")
 def test_errors_about_data_say_where():
     cases = places(IRIS, NAMES[LABELS])
-    assert len(cases) == 15
+    assert len(cases) == 16
     for x, y, message in cases:
         with pytest.raises((ValueError, TypeError), match=f"MLPClassifier: {message}"):
             classifier().fit(x, y)

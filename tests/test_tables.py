@@ -393,7 +393,8 @@ def test_columns_of_several_kinds_are_the_numbers_that_they_hold(dtype, kind, ro
 
 
 @pytest.mark.parametrize(
-    "wrap", [pandas.Series, lambda y: pandas.Series(y, name="kind").to_frame(), polars.Series, list, np.array]
+    "wrap",
+    [pandas.Series, lambda y: pandas.DataFrame({"kind": y}), polars.Series, list, np.array, lambda y: np.array(y, "T")],
 )
 def test_labels_as_text_are_refused_with_what_makes_numbers_of_them(wrap):
     y = wrap(["dog", "cat"] * 12)

@@ -132,6 +132,7 @@ BAD_TARGETS = {
     "text": (TabularClassifier, [None if h != h else "a" for h in HOLES], "nothing in 5 rows, row 3 the first"),
     "text and numbers": (TabularClassifier, np.array([1, "a"] * 40, object), r"holds numbers \(1\) and text \('a'\)"),
     "masked": (TabularRegressor, np.ma.masked_invalid(HOLES), "y has masked entries: fill them, or leave such rows"),
+    "NumPy's text": (TabularClassifier, X[:, 0].astype("T"), r"y has the dtype StringDType\(\), .*: y.astype\(object"),
     "sparse": (TabularClassifier, csr_matrix(X > 0), r"y is a sparse matrix, expected an array: y.toarray\(\)"),
     "flags and numbers": (TabularClassifier, np.array([True, 2] * 40, object), r"holds booleans \(True\) and num"),
 }  # fmt: skip

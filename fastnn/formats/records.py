@@ -80,7 +80,10 @@ class Writer:
         if isinstance(value, Settings):
             return self.settings(value, where)
         if isinstance(value, np.ndarray):
-            return self._array(value) if value.dtype in _KNOWN else self._labels(value.tolist(), where)
+            if value.dtype in _KNOWN:
+                return self._array(value)
+            self._budget.spend(value.nbytes, "its labels")
+            return self._labels(value.tolist(), where)
         if isinstance(value, Labels):
             return self._labels(value, where)
         if isinstance(value, Mapping):
@@ -180,6 +183,10 @@ class Record:
         """Whether there is a list of objects of that name, as `items` takes it."""
         value = self._left.get(name)
         return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+    def spend(self, n: int, what: str) -> None:
+        """Take n bytes of the memory that the file may cost."""
+        self._source.budget.spend(n, what)
 
     def names_left(self) -> tuple[str, ...]:
         """Return the names of what has not been taken."""

@@ -17,6 +17,8 @@ def classes_state(classes: Array) -> dict[str, Any]:
     """Return labels of any dtype."""
     if classes.dtype.kind in "mM":
         return {"dtype": classes.dtype.name, "values": classes.astype(np.int64)}
+    if classes.dtype.kind in "US":
+        return {"dtype": classes.dtype.str, "values": classes}  # which may be wider than its texts
     return {"dtype": classes.dtype.str if classes.dtype.kind != "O" else "O", "values": Labels(classes.tolist())}
 
 
@@ -28,9 +30,10 @@ def classes_from(state: Record, least: int = 2) -> Array:
     else:
         values = state.labels("values")
         kind, size = dtype.lstrip("<>|=")[:1], dtype.lstrip("<>|=")[1:]
-        longest = max(map(len, values), default=0) if kind in ("U", "S") else 8
-        if kind not in "biufUSO" or not (kind == "O" or size.isdecimal()) or (size and int(size) > 4 * longest + 8):
+        if kind not in "biufUSO" or not (kind == "O" or size.isdecimal()):
             raise ModelFormatError(f"its classes have the dtype {dtype[:40]!r}, expected that of numbers or text")
+        if kind != "O":
+            state.spend(len(values) * int(size) * (4 if kind == "U" else 1), f"classes of the dtype {dtype[:40]}")
         found = np.array(values, object).astype(dtype) if kind != "O" else np.array(values, object)
     if found.ndim != 1 or len(found) < least or not (found[:-1] < found[1:]).all():
         raise ModelFormatError(f"its classes are not in order, or fewer than {least}")

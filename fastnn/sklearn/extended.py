@@ -194,7 +194,7 @@ class Extended(Exporting, SavedNets, Multilayer):
         X = as_table(name, X)
         if not is_frame(X):
             given = np.asarray(X) if isinstance(X, (list, tuple)) else X
-            text = isinstance(given, np.ndarray) and given.dtype.kind in "US"
+            text = isinstance(given, np.ndarray) and given.dtype.kind in "UST"
             X = check_array(
                 np.array(X, object) if text else given, dtype=None, ensure_all_finite="allow-nan", estimator=self
             )

@@ -23,6 +23,8 @@ def told(estimator: object, x: Any, y: Any = None) -> Iterator[None]:
     name = type(estimator).__name__
     require_unmasked(name, x, "X")
     require_unmasked(name, y, "y")
+    require_known_text(name, x, "X")
+    require_known_text(name, y, "y")
     if hasattr(x, "get_columns") and any(dtype.is_temporal() for dtype in x.dtypes):
         as_rows(x, f"{name}: X")
     try:
@@ -59,6 +61,14 @@ def require_unmasked(estimator: str, data: Any, name: str) -> None:
     if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
         rows = f"{name}[known] with known = ~np.ma.getmaskarray({name}){'.any(axis=1)' if data.ndim > 1 else ''}"
         raise ValueError(f"{estimator}: {name} has masked entries: fill them, or leave such rows out, as by {rows}")
+
+
+def require_known_text(estimator: str, data: Any, name: str) -> None:
+    """Raise TypeError for NumPy's StringDType, of which scikit-learn only says that it is no dtype."""
+    if isinstance(data, np.ndarray) and data.dtype.kind == "T":
+        raise TypeError(
+            f"{estimator}: {name} has the dtype {data.dtype}, which scikit-learn does not take: {name}.astype(object)"
+        )
 
 
 def weights_of_rows(estimator: object, weights: Any, x: Any, **options: Any) -> Any:

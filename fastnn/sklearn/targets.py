@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import column_or_1d
 
 from fastnn.checks import number_of, shown
-from fastnn.sklearn.places import require_unmasked
+from fastnn.sklearn.places import require_known_text, require_unmasked
 from fastnn.tables import is_sparse
 from fastnn.values import is_missing
 
@@ -69,6 +69,7 @@ def labels_to_learn(estimator: object, y: Any, n: int, warn: bool) -> NDArray[An
             f"{name}: y should be a 1d array, got an array of shape {found.shape} instead: of several columns of "
             f"labels MLPClassifier trains one net, and sklearn.multioutput.MultiOutputClassifier({name}()) one for each"
         )
+    require_known_text(name, found, "y")
     found = column_or_1d(found, warn=warn)
     return labels_of(name, found) if found.dtype.kind == "O" else found
 
