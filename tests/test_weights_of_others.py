@@ -522,6 +522,7 @@ def test_arrays_that_are_no_weights_are_refused_and_nothing_is_written():
         (np.full((2, 8), 1j), TypeError, "1.weight has dtype complex128"),
         ("text", TypeError, "1.weight has dtype <U4, expected numbers"),
         ([[1], [2, 3]], TypeError, "1.weight is .*, which is no array of numbers"),
+        (np.ma.masked_less(np.ones((2, 4)), 2), ValueError, "1.weight has masked entries: fill them first"),
     ):
         with pytest.raises(error, match=message):
             fastnn.from_torch({**STATE, "1.weight": array}, into=net)

@@ -353,9 +353,11 @@ def as_weights(array: Any, where: str) -> Array:
 
     Raises
     ------
-    TypeError
-        Where it holds no real numbers.
+    TypeError, ValueError
+        Where it holds no real numbers, or some of them are masked.
     """
+    if np.ma.is_masked(array):
+        raise ValueError(f"{where} has masked entries: fill them first")
     try:
         found = np.asarray(array)
         if (found.dtype.kind == "V" and found.dtype.fields is None) or found.dtype == np.float16:  # bfloat16
