@@ -149,6 +149,9 @@ class Named(Table):
     def whole(self, dtype: np.dtype[Any] | None) -> Array | None:
         return self._matrix
 
+    def __len__(self) -> int:
+        return self.rows
+
 
 class _PandasTable(Table):
     def __init__(self, frame: Any) -> None:

@@ -130,6 +130,57 @@ def test_sparse_rows_are_shuffled_as_arrays_are():
     assert same_bits(net.predict(feeds.Arrays(x)), net.predict(x.toarray()))
 
 
+def dataset(values):
+    """One of HDF5, in memory, which gives its rows in order alone."""
+    file = pytest.importorskip("h5py").File(str(values.dtype), "w", driver="core", backing_store=False)
+    return file.create_dataset("values", data=values)
+
+
+AS_PEOPLE_HAVE_THEM = {
+    "series": lambda v: pytest.importorskip("pandas").Series(v, index=np.argsort(X[:, 0])),
+    "series of names": lambda v: pytest.importorskip("pandas").Series(v, index=[f"row {i}" for i in range(ROWS)]),
+    "nullable": lambda v: pytest.importorskip("pandas").Series(v, index=np.argsort(X[:, 0])).convert_dtypes(),
+    "frame": lambda v: pytest.importorskip("pandas").DataFrame({"v": v}, index=np.argsort(X[:, 0])),
+    "polars": lambda v: pytest.importorskip("polars").Series(v),
+    "list": list,
+    "list of rows": lambda v: [np.array([one]) for one in v],
+    "parts": lambda v: [v[:300], v[300:]],
+    "nothing masked": np.ma.masked_array,
+    "dataset": dataset,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", AS_PEOPLE_HAVE_THEM)
+def test_targets_and_weights_go_by_place(kind, monkeypatch):
+    """As they do in memory: also beside sparse rows, which are read in any order, and in fits that make a feed."""
+    monkeypatch.setattr("fastnn.feeds.found.BLOCK_BYTES", SMALL)
+    made, rows, expected = AS_PEOPLE_HAVE_THEM[kind], sparse(X), classifier()
+    y, weight = made(LABELS), made(1.0 + W)
+    expected.fit(rows.toarray(), LABELS, sample_weight=1.0 + W, epochs=2)
+    for data, own in (
+        ((feeds.Arrays(rows, y, weight),), None),
+        ((feeds.Arrays(list(rows.toarray()), y, weight),), None),
+        ((rows, y), weight),
+    ):
+        net = classifier()
+        net.fit(*data, epochs=2, sample_weight=own)
+        assert same_bits(net.params, expected.params)
+
+
+def test_columns_of_frames_have_names():
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    frame = pandas.DataFrame(X, columns=[*"abcdef"])
+    net, expected = classifier(), classifier()
+    expected.fit(frame, LABELS, epochs=2)
+    net.fit(feeds.Arrays(frame, LABELS, 1 + 0 * W), epochs=2)
+    assert same_bits(net.params, expected.params)
+    assert net.feature_names == (*"abcdef",)
+    parts = [frame.iloc[:7, ::-1], polars.from_pandas(frame[7:])]
+    assert same_bits(net.predict(feeds.Arrays(parts)), net.predict(frame))
+    with pytest.raises(ValueError, match="x lacks the column 'c' and has the column 'k'"):
+        net.predict(feeds.Arrays(frame.rename(columns={"c": "k"})))
+
+
 def test_blocks_are_shuffled_and_no_row_comes_twice():
     """Each epoch visits each row once, in an order that follows from seed, fit and epoch alone."""
     seen = []
@@ -438,8 +489,13 @@ WRONG = {
         lambda f: classifier().fit(X, LABELS, epochs=2, validation_data=iter([(X, LABELS)])),
         ValueError, "validation_data is .*, which can be gone through once, and there are 2 epochs: pass a list of",
     ),
-    "a text": (lambda f: feeds.Arrays("abc", LABELS), TypeError, "x is 'abc', expected rows"),
-    "nothing": (lambda f: feeds.Npy(None, LABELS), TypeError, "x is None, expected rows"),
+    "a text": (lambda f: feeds.Arrays("abc", LABELS), TypeError, "x is 'abc', expected numbers"),
+    "nothing": (lambda f: feeds.Npy(None, LABELS), TypeError, "x is None, expected numbers: pass an array"),
+    "a number": (lambda f: feeds.Arrays(X, 5), TypeError, "y is 5, expected rows"),
+    "masked rows": (lambda f: feeds.Arrays(np.ma.masked_greater(X, 1), LABELS), ValueError, "x has masked entries: fi"),
+    "masked targets": (lambda f: feeds.Npy(f / "x.npy", np.ma.masked_equal(LABELS, 1)), ValueError, "y has masked ent"),
+    "masked weights": (lambda f: feeds.Arrays(X, LABELS, np.ma.masked_less(W, 0.1)), ValueError, "weight has masked"),
+    "words": (lambda f: feeds.Arrays(X, ["a", "b"] * 500), TypeError, "y holds text .*: encode classes as whole"),
     "nothing to set apart": (
         lambda f: regression().fit(None, T, validation_split=0.2), TypeError, "x is None, expected an array, a frame",
     ),

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from fastnn.arena import Array
+from fastnn.arrays import as_array
 from fastnn.checks import shown
 from fastnn.feeds.contract import BLOCK_BYTES, Blocks, Piece
-from fastnn.tables import is_sparse
+from fastnn.tables import Named, is_sparse, labels_of
 
 _CHUNK_BYTES = 1024 * 1024  # that lie together: a block is made of many, from all over the data
 _ROWS_AT_ONCE = 4096  # of sparse rows
@@ -27,7 +28,11 @@ class Column:
     dtype : dtype
     name : str
         What errors call it.
+    labels : list or None
+        Of the columns of a data frame.
     """
+
+    labels: list[Any] | None = None
 
     def __init__(self, array: Any, name: str) -> None:
         self._array, self.name = array, name
@@ -43,8 +48,10 @@ class Column:
         return rows
 
     def some(self, rows: Any) -> Array:
-        """Return chosen rows."""
-        return np.asarray(self._array[rows])
+        """Return chosen rows, each once: they are read in order, in which files give them."""
+        order = np.argsort(rows)
+        found = np.asarray(self._array[rows[order]])
+        return found[np.argsort(order)]
 
 
 def _forget(array: Any, start: int, stop: int) -> None:
@@ -146,7 +153,7 @@ class Arrays(Blocks):
     Parameters
     ----------
     x : array_like of shape (rows, n_in), or list of these
-        Of a list the rows follow each other.
+        Of a list the rows follow each other. Columns of data frames have names, as in `fit`.
     y : array_like, list of these, or None
         Targets, as in `fit`. None is for predictions.
     sample_weight : array_like, or None
@@ -191,16 +198,25 @@ class Arrays(Blocks):
         ]
 
     def _columns(self, given: Any, name: str) -> tuple[_Parts, bool]:
-        parts = list(given) if isinstance(given, (list, tuple)) and len(given) and _is_array(given[0]) else [given]
+        parts = list(given) if self._are_parts(given, name) else [given]
         found = [self._column(part, name if len(parts) == 1 else f"{name}[{i}]") for i, part in enumerate(parts)]
         return _Parts(found), len(found) == 1 and isinstance(found[0], _Sparse)
+
+    def _are_parts(self, given: Any, name: str) -> bool:
+        """Whether it is a list of arrays that follow each other, and not one of rows."""
+        if not isinstance(given, (list, tuple)) or not len(given):
+            return False
+        dimensions = len(getattr(given[0], "shape", ()))
+        return dimensions > 1 or (dimensions == 1 and name != "x" and len(given) != self._x.rows)
 
     def _column(self, given: Any, name: str) -> Column:
         if is_sparse(given):
             return _Sparse(given, name)
-        if not _is_array(given):
-            given = np.asarray(given)
-        return Column(given, name)
+        if _is_read_by_place(given):
+            return Column(given, name)
+        column = Column(as_array(given, name), name)
+        column.labels = labels_of(given)
+        return column
 
     @property
     def sizes(self) -> list[int]:
@@ -217,7 +233,8 @@ class Arrays(Blocks):
         files = [column, *(own.parts[0] for own in (self._y, self._weight) if own is not None and len(own.parts) == 1)]
         where = ", ".join(file.name for file in files if isinstance(file, _NpyColumn))
         row = start if where else first + start
-        yield Piece(column.take(start, stop) if x else None, y, weight, where, row)
+        rows: Any = column.take(start, stop) if x else None
+        yield Piece(Named(rows, column.labels) if x and column.labels else rows, y, weight, where, row)
 
     def some(self, rows: Any) -> Piece:
         given = (self._x, self._y, self._weight)
@@ -225,8 +242,12 @@ class Arrays(Blocks):
         return Piece(x, y, weight, "", -1)
 
 
-def _is_array(given: Any) -> bool:
-    return hasattr(given, "shape") and hasattr(given, "dtype") and hasattr(given, "__getitem__")
+def _is_read_by_place(given: Any) -> bool:
+    """Whether it gives rows by place, as NumPy's numbers: not by an index, and none that are masked."""
+    if isinstance(given, np.ma.MaskedArray) or hasattr(given, "iloc"):
+        return False
+    has_rows = hasattr(given, "shape") and hasattr(given, "__getitem__")
+    return has_rows and isinstance(getattr(given, "dtype", None), np.dtype)
 
 
 class Npy(Arrays):
