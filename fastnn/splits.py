@@ -12,6 +12,7 @@ from fastnn.arrays import as_array
 from fastnn.checks import number, number_of, shown, warn
 from fastnn.settings import Flag, Number, Part
 from fastnn.tables import is_sparse, table_of
+from fastnn.values import is_of_arrow
 
 Rows = NDArray[np.int64]
 Codes = NDArray[np.int64]
@@ -264,6 +265,8 @@ def rows_of(data: Any, rows: Rows) -> Any:
         return data[first : first + n] if in_a_row else data[rows]
     if hasattr(data, "iloc"):
         return data.iloc[rows]
+    if is_of_arrow(data):
+        return data.take(rows)
     if is_sparse(data):
         return data.tocsr()[rows]
     if isinstance(data, (list, tuple)):

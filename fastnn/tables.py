@@ -33,6 +33,7 @@ class Table(ABC):
 
     labels: list[Any]
     rows: int
+    _chosen, _by_place = "{}[list(net.feature_names)]", "{}.to_numpy()"  # code for an error
 
     @abstractmethod
     def columns(self) -> Iterator[Any]:
@@ -60,13 +61,11 @@ class Table(ABC):
         if own is None or own == names:
             return None
         argument = Place(name).argument
+        by_place = f"{self._by_place.format(argument)} goes by place instead"
         where = {label: i for i, label in enumerate(own)}
         if len(where) < len(own):
             twice = [label for i, label in enumerate(own) if where[label] != i]
-            raise ValueError(
-                f"{name} has more than one column named {_listed(twice)}: rename them; {argument}.to_numpy() goes by "
-                "place instead"
-            )
+            raise ValueError(f"{name} has more than one column named {_listed(twice)}: rename them; {by_place}")
         if names is None:
             return None
         missing, unknown = [label for label in names if label not in where], [*where.keys() - {*names}]
@@ -75,10 +74,10 @@ class Table(ABC):
         unknown.sort(key=where.__getitem__)
         lacks = f" lacks {_columns(missing)}" if missing else ""
         has = f"{' and' if missing else ''} has {_columns(unknown)} that the model does not know" if unknown else ""
-        cure = "rename or add them" if missing else f"pass {argument}[list(net.feature_names)]"
+        cure = "rename or add them" if missing else f"pass {self._chosen.format(argument)}"
         raise ValueError(
             f"{name}{lacks}{has}: {cure}. It was first given columns named {_listed(names)} (net.feature_names); "
-            f"{argument}.to_numpy() goes by place instead"
+            f"{by_place}"
         )
 
     def matrix(self, name: str, dtype: np.dtype[Any] | None = None, order: Sequence[int] | None = None) -> Array:
@@ -190,6 +189,24 @@ class _PolarsTable(Table):
         return matrix if matrix.dtype.kind in "fiub" else None
 
 
+class ArrowTable(Table):
+    """A table or record batch of pyarrow."""
+
+    _chosen, _by_place = "{}.select(list(net.feature_names))", "np.column_stack({}.columns)"
+
+    def __init__(self, table: Any) -> None:
+        self._table, self.labels, self.rows = table, table.column_names, table.num_rows
+
+    def columns(self) -> Iterator[Any]:
+        return map(self._table.column, range(len(self.labels)))
+
+    def whole(self, dtype: np.dtype[Any] | None) -> Array | None:
+        return None
+
+    def __len__(self) -> int:
+        return self.rows
+
+
 class SparseRows:
     """A sparse matrix of SciPy, of which some rows at a time become an array.
 
@@ -226,11 +243,13 @@ class SparseRows:
 
 
 def table_of(data: Any) -> Table | None:
-    """Return a data frame of pandas, of polars, or one that looks like theirs, as a table; None for all else."""
+    """Return a data frame of pandas or polars, one of pyarrow, or what looks like theirs; None for all else."""
     if isinstance(data, Table):
         return data
     if hasattr(data, "iloc"):
         return _PandasTable(data) if hasattr(data, "columns") else None
+    if hasattr(data, "column_names") and hasattr(data, "itercolumns"):
+        return ArrowTable(data)
     return _PolarsTable(data) if hasattr(data, "get_columns") else None
 
 

@@ -78,7 +78,7 @@ def numbers_of(data: Any, name: str, label: object = None, may_miss: bool = True
     ValueError
         For ragged lists, and for numbers that no float64 holds.
     """
-    of_frames = hasattr(data, "to_numpy") and hasattr(data, "dtype")  # a column of pandas, polars ...
+    of_frames = hasattr(data, "to_numpy") and (hasattr(data, "dtype") or is_of_arrow(data))  # a column of pandas ...
     if not of_frames and not isinstance(data, (list, tuple, np.ndarray)):
         _require_array(data, Place(name, label))
     try:
@@ -104,10 +104,20 @@ def numbers_by_name(values: Any, names: Sequence[Any], name: str) -> Array:
         raise
 
 
+def is_of_arrow(data: Any) -> bool:
+    """Whether it is a column or a table of pyarrow."""
+    return hasattr(data, "to_pylist")
+
+
+def _dtype_of(column: Any) -> Any:
+    return column.type if is_of_arrow(column) else column.dtype
+
+
 def _of_column(column: Any, place: Place) -> Array:
-    kind = "category" if str(column.dtype) == "category" else getattr(column.dtype, "kind", "")
+    dtype = _dtype_of(column)
+    kind = "category" if str(dtype).startswith(("category", "dictionary")) else getattr(dtype, "kind", "")
     try:
-        values = np.asarray(column.to_numpy())
+        values = np.asarray(column if is_of_arrow(column) else column.to_numpy())
     except Exception:  # of polars: for numbers that NumPy has no dtype for
         values = np.array(column.to_list(), object)
     if kind in ("category", "M", "m"):  # some of them would give numbers, or objects
@@ -172,7 +182,7 @@ def _no_numbers(values: Array, data: Any, place: Place, kind: str) -> TypeError:
     if kind == "O":
         kind = _kind_of(example)
     what = _KINDS.get(kind, f"{type(example).__name__} objects")
-    of = f"dtype {getattr(data, 'dtype', values.dtype)}"
+    of = f"dtype {_dtype_of(data) if is_of_arrow(data) else getattr(data, 'dtype', values.dtype)}"
     if example is not None:
         shown = str(example) if isinstance(example, (np.datetime64, np.timedelta64)) else _short(_plain(example))
         of += f", {shown} at {_at(values, i)}"
@@ -216,6 +226,8 @@ def _cure(kind: str, example: Any, data: Any, place: Place) -> str:
             codes = "as codes for an Embedding" + " by pandas.Categorical" * (library == "pandas")
             return f"encode text and categories, {codes}, or for example as a column for each: {dummies}"
         return "encode text and categories as numbers, for example as a column of 0 and 1 for each"
+    if library == "pyarrow":
+        code = f"np.asarray({code})"
     if kind in ("M", "m"):
         since = code if kind == "m" else f"({code} - {code}.min())"
         if library not in ("pandas", "polars"):
@@ -230,8 +242,9 @@ def _cure(kind: str, example: Any, data: Any, place: Place) -> str:
     if kind == "c":
         return "pass .real, or both parts as columns"
     if isinstance(example, Mapping):
-        if place.label is not None and library == "polars":
-            return f"each of its fields becomes a column by {place.argument}.unnest({place.label!r})"
+        split = {"polars": f"{place.argument}.unnest({place.label!r})", "pyarrow": f"{place.argument}.flatten()"}
+        if place.label is not None and library in split:
+            return f"each of its fields becomes a column by {split[library]}"
         return f"rows that are dicts are a table as pandas.DataFrame({code})"
     if isinstance(example, Iterable):
         return f"each of its numbers needs a column of its own: np.stack({code})"

@@ -106,6 +106,7 @@ def test_rows_that_weigh_nothing_do_not_count():
 
 def kinds():
     pandas, polars, sparse = (pytest.importorskip(name) for name in ("pandas", "polars", "scipy.sparse"))
+    pyarrow = pytest.importorskip("pyarrow")
     index = RNG.permutation(N)  # which nobody looks at
     return {
         "arrays": (X, LABELS),
@@ -114,6 +115,7 @@ def kinds():
         "tuples": (tuple(map(tuple, X)), tuple(LABELS.tolist())),
         "pandas": (pandas.DataFrame(X, index=index, columns=[*"abc"]), pandas.Series(LABELS, index=index[::-1])),
         "polars": (polars.DataFrame(X, schema=[*"abc"]), polars.Series(LABELS)),
+        "pyarrow": (pyarrow.table([*map(pyarrow.array, X.T)], [*"abc"]), pyarrow.array(LABELS)),
         "sparse": (sparse.coo_matrix(X), LABELS),
         "probabilities": (X, np.eye(3)[LABELS]),
     }

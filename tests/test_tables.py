@@ -23,6 +23,7 @@ from fastnn import (
 
 pandas = pytest.importorskip("pandas")
 polars = pytest.importorskip("polars")
+pyarrow = pytest.importorskip("pyarrow")
 sparse = pytest.importorskip("scipy.sparse")
 
 RNG = np.random.default_rng(0)
@@ -33,6 +34,8 @@ FRAMES = {
     "pandas": lambda x, names=NAMES: pandas.DataFrame(x, columns=names),
     "pandas of several dtypes": lambda x, names=NAMES: of_several_dtypes(x, names),
     "polars": lambda x, names=NAMES: polars.DataFrame(x, schema=names),
+    "pyarrow": lambda x, names=NAMES: pyarrow.table([*map(pyarrow.array, x.T)], names),
+    "record batch": lambda x, names=NAMES: pyarrow.record_batch([*map(pyarrow.array, x.T)], names),
 }
 each_frame = pytest.mark.parametrize("kind", FRAMES)
 
@@ -115,6 +118,17 @@ def test_much_and_little_are_put_right(dtype, rows, kind):
     net.predict(FRAMES[kind](x))
     given = FRAMES[kind](x[:, [2, 0, 1]], ["rooms", "age", "price"])
     assert same_bits(net.predict(given), net.predict(x))
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow", "record batch"])
+def test_the_code_that_an_error_of_names_says_is_of_that_kind(kind):
+    net, x = regressor(), FRAMES[kind](np.c_[X, X[:, 0]], [*NAMES, "id"])
+    net.predict(FRAMES[kind](X))
+    with pytest.raises(ValueError, match=r"column 'id'") as caught:
+        net.predict(x)
+    choose, by_place = re.search(r"pass (.*?\)\]?)\. .*; (.*) goes by place", str(caught.value)).groups()
+    assert same_bits(net.predict(eval(choose, {"x": x, "net": net})), net.predict(X))
+    assert same_bits(net.predict(eval(by_place, {"x": FRAMES[kind](X), "np": np})), net.predict(X))
 
 
 WRONG = {
@@ -279,12 +293,17 @@ MISSING = {
     "polars Boolean": lambda: polars.Series([True, None] * 12),
     "polars Decimal": lambda: polars.Series([Decimal(1), None] * 12),
     "polars Null": lambda: polars.Series([None] * 24),
+    "Arrow int64": lambda: pyarrow.array([1, None] * 12),
+    "Arrow bool": lambda: pyarrow.array([True, None] * 12),
+    "Arrow decimal128": lambda: pyarrow.array([Decimal(1), None] * 12),
 }
 
 
 def with_column(column, name="extra"):
     if isinstance(column, polars.Series):
         return FRAMES["polars"](X).with_columns(column.alias(name))
+    if isinstance(column, pyarrow.Array):
+        return FRAMES["pyarrow"](X).append_column(name, column)
     return FRAMES["pandas"](X).assign(**{name: column})
 
 
@@ -328,6 +347,20 @@ NO_NUMBERS = {
     ),
     "polars lists": (polars.Series([[1, 2]] * 24), "array|ndarray objects", "np.stack(x['extra'])"),
     "polars records": (polars.Series([{"a": 1}] * 24), "dict objects", "x.unnest('extra')"),
+    "Arrow text": (pyarrow.array(["red"] * 24), r"text \(dtype string, 'red' at row 0\)", "encode text and categories"),
+    "Arrow numbers as text": (pyarrow.array(["1"] * 24), "text .*'1' at row 0", "np.asarray(x['extra'], float)"),
+    "Arrow categories": (
+        pyarrow.array([1, 2] * 12).dictionary_encode(),
+        "categories .*1 at row 0",
+        "np.asarray(x['extra'], float)",
+    ),
+    "Arrow dates": (
+        pyarrow.array([date(2020, 1, 1)] * 24),
+        "dates .*2020-01-01",
+        "(np.asarray(x['extra']) - np.asarray(x['extra']).min()) / np.timedelta64(1, 's')",
+    ),
+    "Arrow lists": (pyarrow.array([[1, 2]] * 24), "ndarray objects", "np.stack(np.asarray(x['extra']))"),
+    "Arrow records": (pyarrow.array([{"a": 1}] * 24), "dict objects", "x.flatten()"),
 }
 
 
@@ -349,13 +382,20 @@ CURES = (
 )
 
 
-@pytest.mark.parametrize("kind", [*CURES, "polars text", "polars numbers as text", "polars dates", "polars records"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *CURES,
+        *(f"polars {what}" for what in ("text", "numbers as text", "dates", "records")),
+        *(f"Arrow {what}" for what in ("numbers as text", "categories", "dates", "lists", "records")),
+    ],
+)
 def test_the_cure_that_an_error_names_works(kind):
     x = with_column(NO_NUMBERS[kind][0])
     with pytest.raises(TypeError) as caught:
         regressor().fit(x, Y)
-    code = re.search(r"(pandas\.get_dummies|x\.to_dummies|x\.unnest|\(?x\[).*$", str(caught.value)).group()
-    cured = eval(code, {"x": x, "pandas": pandas})
+    code = re.search(r"(pandas\.get|x\.to_d|x\.unn|x\.fl|\(?np\.(as|st)|\(?x\[).*$", str(caught.value)).group()
+    cured = eval(code, {"x": x, "np": np, "pandas": pandas})
     if len(cured.shape) == 1:
         cured = with_column(cured)
     fitted(regressor(), cured)
@@ -376,6 +416,7 @@ COLUMNS = {
     "sparse": lambda x: pandas.DataFrame({"a": pandas.arrays.SparseArray((x > 0) * 1.5), "b": x}),
     "convert_dtypes": lambda x: pandas.DataFrame({"a": x, "b": x > 0, "c": np.arange(len(x))}).convert_dtypes(),
     "polars": lambda x: polars.DataFrame({"a": x, "b": x > 0, "c": np.arange(len(x)).astype("u2")}),
+    "Arrow": lambda x: pyarrow.table({"a": x, "b": x > 0, "c": [Decimal(i) for i in range(len(x))]}),
     "pyarrow": lambda x: pandas.DataFrame({"a": x, "b": x > 0, "c": np.arange(len(x))}).convert_dtypes(
         dtype_backend=pytest.importorskip("pyarrow") and "pyarrow"
     ),
@@ -387,7 +428,7 @@ COLUMNS = {
 @each_dtype
 def test_columns_of_several_kinds_are_the_numbers_that_they_hold(dtype, kind, rows):
     frame = COLUMNS[kind](RNG.normal(size=rows).round(2))
-    columns = [frame[name].to_numpy().astype(float) for name in frame.columns]
+    columns = [frame[name].to_numpy().astype(float) for name in getattr(frame, "column_names", frame.columns)]
     net = regressor(dtype)
     assert same_bits(net.predict(frame), net.predict(np.column_stack(columns)))
 
@@ -474,6 +515,7 @@ LARGE = {
     "nullable": (lambda: wide(**{f"c{i}": "Int64" for i in range(COLS)}), 1),
     "objects": (lambda: wide(**{f"c{i}": object for i in range(0, COLS, 3)}), 1),
     "polars": (lambda: polars.from_pandas(wide()).with_columns(c0=polars.lit(True)), 1),
+    "Arrow, in parts": (lambda: pyarrow.concat_tables([pyarrow.Table.from_pandas(wide())[:7]] * (ROWS // 7)), 1),
     "polars as it lies": (lambda: polars.DataFrame(np.asfortranarray(np.ones((ROWS, COLS)))), 0),
     "another order": (lambda: wide()[REVERSED], 1),
     "another order of several dtypes": (

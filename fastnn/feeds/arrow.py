@@ -6,13 +6,10 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
-from fastnn.arena import Array
 from fastnn.checks import number_of, shown
 from fastnn.feeds.arrays import paths_of
 from fastnn.feeds.contract import BLOCK_BYTES, Blocks, Piece
-from fastnn.tables import Table
+from fastnn.tables import ArrowTable
 from fastnn.words import near
 
 _BYTES_AT_ONCE = 4 * 1024 * 1024  # of numbers
@@ -28,28 +25,6 @@ def _pyarrow(module: str) -> Any:
         raise ImportError(
             f"this reads files with {module}, which is not installed: pip install 'fastnn-numpy[arrow]'"
         ) from None
-
-
-class ArrowTable(Table):
-    """Some rows of some columns of Arrow."""
-
-    def __init__(self, batch: Any, names: Sequence[str]) -> None:
-        self._batch, self.labels, self.rows = batch, list(names), batch.num_rows
-
-    def columns(self) -> Iterator[Any]:
-        return (_numbers(self._batch.column(name)) for name in self.labels)
-
-    def whole(self, dtype: np.dtype[Any] | None) -> Array | None:
-        return None
-
-    def __len__(self) -> int:
-        return int(self.rows)
-
-
-def _numbers(column: Any) -> Array:
-    """Return a column as an array: where something is missing, that is NaN."""
-    values: Array = column.to_numpy(zero_copy_only=False)
-    return values
 
 
 class _Columnar(Blocks):
@@ -131,11 +106,11 @@ class _Columnar(Blocks):
                 part = batch.slice(at, rows)
                 targets: Any = None
                 if self._target is not None:
-                    targets = ArrowTable(part, self._target)
+                    targets = ArrowTable(part.select(self._target))
                     targets = targets.column(0, "y") if self._one_target else targets
-                weight = None if self._weight is None else _numbers(part.column(self._weight))
+                weight = None if self._weight is None else part.column(self._weight)
                 where = f"{self._paths[file]}, {self._group_name} {group}"
-                yield Piece(ArrowTable(part, names) if x else None, targets, weight, where, start)
+                yield Piece(ArrowTable(part.select(names)) if x else None, targets, weight, where, start)
                 start += part.num_rows
 
     _group_name = "row group"
