@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import os
 import pickle
 import re
 import threading
@@ -72,12 +73,12 @@ def folder(tmp_path):
     return tmp_path
 
 
-def write_tables(folder, **columns):
-    """Write the columns of X, and others, as Parquet and as Arrow, in groups of 90 rows."""
+def write_tables(folder, group=90, n=ROWS, **columns):
+    """Write the columns of X, and others, as Parquet and as Arrow, in groups of rows."""
     pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    table = pa.table({f"c{i}": X[:, i] for i in range(COLUMNS)} | columns)
-    parquet.write_table(table, folder / "t.parquet", row_group_size=90)
-    pytest.importorskip("pyarrow.feather").write_feather(table, folder / "t.arrow", chunksize=90)
+    table = pa.table({f"c{i}": X[:, i] for i in range(COLUMNS)} | columns)[:n]
+    parquet.write_table(table, folder / "t.parquet", row_group_size=group)
+    pytest.importorskip("pyarrow.feather").write_feather(table, folder / "t.arrow", chunksize=group)
 
 
 def feeds_of(folder, block_bytes):
@@ -590,6 +591,54 @@ def test_errors_name_the_file_and_the_row_and_leave_no_thread(folder):
     assert 1 <= len(net.history) <= 3
     assert np.isfinite(net.params).all()
     wait_for_threads(before)
+
+
+CHANGED_ARRAYS = {  # the file, what becomes of it, and what is said
+    "another dtype, more rows": ("x.npy", lambda f: np.save(f, np.r_[X, X].astype(float)), "has been written anew"),
+    "another shape": ("x.npy", lambda f: np.save(f, X.T), r"anew .* shape \(1000, 6\) and dtype float32: make"),
+    "by columns": ("x.npy", lambda f: np.save(f, np.asfortranarray(X)), "has been written anew"),
+    "no more by columns": ("columns.npy", lambda f: np.save(f, X), "has been written anew"),
+    "targets": ("labels.npy", lambda f: np.save(f, LABELS[:999]), "has been written anew"),
+    "cut off": ("x.npy", lambda f: os.truncate(f, 20_000), "ends before row 999: it has been cut off since"),
+    "by columns, cut off": ("columns.npy", lambda f: os.truncate(f, 20_000), "has been cut off since it was opened"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CHANGED_ARRAYS)
+def test_arrays_that_change_once_they_are_opened_are_refused_by_name(kind, folder):
+    name, change, message = CHANGED_ARRAYS[kind]
+    np.save(folder / "columns.npy", np.asfortranarray(X))
+    feed = feeds.Npy(folder / (name if name != "labels.npy" else "x.npy"), folder / "labels.npy", block_bytes=SMALL)
+    change(folder / name)
+    with pytest.raises(ValueError, match=f"{name}.* {message}"):
+        classifier().fit(feed, epochs=1, shuffle=False)
+
+
+def spoil(path):
+    with open(path, "r+b") as file:
+        file.write(b"\xff" * 2000)
+
+
+CHANGED_TABLES = {
+    "smaller groups": (lambda f: write_tables(f.parent, 30, label=LABELS), "anew .*: make the feed again"),
+    "larger groups": (lambda f: write_tables(f.parent, 100, label=LABELS), "has been written anew"),
+    "as many groups": (lambda f: write_tables(f.parent, 80, 960, label=LABELS), "has been written anew"),
+    "fewer rows": (lambda f: write_tables(f.parent, 90, 990, label=LABELS), "has been written anew"),
+    "more columns": (lambda f: write_tables(f.parent, label=LABELS, more=W), "has been written anew"),
+    "empty": (lambda f: os.truncate(f, 0), "(row group|record batch) 0, cannot be read: "),
+    "noise": (spoil, "(row group|record batch) 0, cannot be read: [^\n]*$"),
+}
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.arrow"])
+@pytest.mark.parametrize("kind", CHANGED_TABLES)
+def test_tables_that_change_once_they_are_opened_are_refused_by_name(kind, name, folder):
+    change, message = CHANGED_TABLES[kind]
+    write_tables(folder, label=LABELS)
+    feed = (feeds.Arrow if name == "t.arrow" else feeds.Parquet)(folder / name, "label", block_bytes=SMALL)
+    change(folder / name)
+    with pytest.raises(ValueError, match=f"{name}.* {message}"):
+        classifier().fit(feed, epochs=1, shuffle=False)
 
 
 def wait_for_threads(n):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from glob import glob
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -87,21 +87,41 @@ class _NpyColumn(Column):
             raise ValueError(f"{path} is no .npy file of numbers: {error}") from None
         if not isinstance(mapped, np.memmap):
             raise TypeError(f"{path} holds several arrays, expected a .npy file: write each by np.save")
-        self.shape, self.dtype, self._offset = tuple(mapped.shape), mapped.dtype, mapped.offset
+        self.shape, self.dtype = tuple(mapped.shape), mapped.dtype
         self._by_columns = not mapped.flags.c_contiguous and mapped.ndim > 1
+        with open(path, "rb") as file:
+            self._header = file.read(mapped.offset)
 
     def take(self, start: int, stop: int) -> Array:
         if self._by_columns:
-            return np.array(np.load(self._path, mmap_mode="r")[start:stop])
+            return np.array(self._mapped()[start:stop])
         width = int(np.prod(self.shape[1:], dtype=np.int64))
-        offset = self._offset + start * width * self.dtype.itemsize
-        found = np.fromfile(self._path, self.dtype, (stop - start) * width, offset=offset)
+        with open(self._path, "rb") as file:
+            self._require_header(file)
+            file.seek(start * width * self.dtype.itemsize, os.SEEK_CUR)
+            found = np.fromfile(file, self.dtype, (stop - start) * width)
         if found.size < (stop - start) * width:
             raise ValueError(f"{self.name} ends before row {stop - 1}: it has been cut off since it was opened")
         return found.reshape(stop - start, *self.shape[1:])
 
     def some(self, rows: Any) -> Array:
-        return np.asarray(np.load(self._path, mmap_mode="r")[rows])
+        return np.asarray(self._mapped()[rows])
+
+    def _mapped(self) -> Any:
+        with open(self._path, "rb") as file:
+            self._require_header(file)
+        try:
+            return np.load(self._path, mmap_mode="r")
+        except ValueError as error:  # it is shorter than its header says
+            raise ValueError(f"{self.name} has been cut off since it was opened: {error}") from None
+
+    def _require_header(self, file: IO[bytes]) -> None:
+        """Raise ValueError unless a file still holds an array of the same shape and dtype."""
+        if file.read(len(self._header)) != self._header:
+            raise ValueError(
+                f"{self.name} has been written anew since it was opened, when it had shape {self.shape} and dtype "
+                f"{self.dtype}: make the feed again"
+            )
 
 
 class _Sparse(Column):

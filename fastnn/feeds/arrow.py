@@ -27,6 +27,11 @@ def _pyarrow(module: str) -> Any:
         ) from None
 
 
+def _said(error: BaseException) -> str:
+    """Return what an error of pyarrow says, in one line."""
+    return " ".join(str(error).split())
+
+
 class _Columnar(Blocks):
     """Files of columns, whose chunks are groups of rows."""
 
@@ -50,16 +55,18 @@ class _Columnar(Blocks):
         self._paths = found
         known: list[str] = []
         self._groups: list[tuple[int, int, int]] = []  # (file, group, rows)
+        self._layouts: list[tuple[list[str], int]] = []  # of each file
         for i, path in enumerate(found):
             try:
-                names, sizes = self._look(path)
+                layout, sizes = self._look(path)
             except ValueError as error:  # of pyarrow
-                raise ValueError(f"{path} is no {kind} file: {error}") from None
+                raise ValueError(f"{path} is no {kind} file: {_said(error)}") from None
+            self._layouts.append(layout)
+            names = layout[0]
             if i and (lacks := [name for name in known if name not in names]):
                 raise ValueError(f"{path} lacks the columns {lacks} that {found[0]} has")
             known = known or names
             self._groups += [(i, group, rows) for group, rows in enumerate(sizes) if rows]
-        self.close()
         self._target = [target] if isinstance(target, str) else None if target is None else list(target)
         self._one_target, self._weight = isinstance(target, str), sample_weight
         others = [*(self._target or ()), *(() if sample_weight is None else (sample_weight,))]
@@ -77,9 +84,22 @@ class _Columnar(Blocks):
         self.names = tuple(chosen)
         self.has_targets, self.has_weights = target is not None, sample_weight is not None
 
+    def _look(self, path: str) -> tuple[tuple[list[str], int], list[int]]:
+        """Return the layout of a file, and how many rows its groups have."""
+        file = self._open(path)
+        try:
+            layout = self._layout(file)
+            return layout, [self._rows_of(file, group) for group in range(layout[1])]
+        finally:
+            file.close()
+
     @abstractmethod
-    def _look(self, path: str) -> tuple[list[str], list[int]]:
-        """Return the names of the columns of a file, and how many rows its groups have."""
+    def _layout(self, file: Any) -> tuple[list[str], int]:
+        """Return the names of the columns of an open file, and how many groups it has."""
+
+    @abstractmethod
+    def _rows_of(self, file: Any, group: int) -> int:
+        """Return how many rows a group of an open file has."""
 
     @abstractmethod
     def _read(self, file: int, group: int, columns: list[str], rows: int) -> Iterator[Any]:
@@ -95,13 +115,13 @@ class _Columnar(Blocks):
         return len(self.names)
 
     def chunk(self, i: int, x: bool = True) -> Iterator[Piece]:
-        file, group, _ = self._groups[i]
         assert self.names is not None
         names, start = self.names, 0
         others = [*(self._target or ()), *(() if self._weight is None else (self._weight,))]
         columns = list(dict.fromkeys([*(names if x else ()), *others]))
         rows = max(1, _BYTES_AT_ONCE // (8 * len(columns)))
-        for batch in self._read(file, group, columns, rows):
+        where = self._where(i)
+        for batch in self._batches(i, columns, rows):
             for at in range(0, batch.num_rows, rows):
                 part = batch.slice(at, rows)
                 targets: Any = None
@@ -109,17 +129,44 @@ class _Columnar(Blocks):
                     targets = ArrowTable(part.select(self._target))
                     targets = targets.column(0, "y") if self._one_target else targets
                 weight = None if self._weight is None else part.column(self._weight)
-                where = f"{self._paths[file]}, {self._group_name} {group}"
                 yield Piece(ArrowTable(part.select(names)) if x else None, targets, weight, where, start)
                 start += part.num_rows
 
+    def _batches(self, i: int, columns: list[str], rows: int) -> Iterator[Any]:
+        """Yield the record batches of a group, which has the rows that it had when the feed was made."""
+        file, group, left = self._groups[i]
+        try:
+            for batch in self._read(file, group, columns, rows):
+                left -= batch.num_rows
+                if left < 0:
+                    break
+                yield batch
+        except FileNotFoundError:
+            raise
+        except (_pyarrow("pyarrow").ArrowException, OSError) as error:
+            raise ValueError(f"{self._where(i)}, cannot be read: {_said(error)}") from error
+        if left:
+            raise self._changed(file)
+
     _group_name = "row group"
+
+    def _where(self, i: int) -> str:
+        file, group, _ = self._groups[i]
+        return f"{self._paths[file]}, {self._group_name} {group}"
+
+    def _changed(self, file: int) -> ValueError:
+        return ValueError(
+            f"{self._paths[file]} has been written anew since it was opened, with other columns or rows: make the feed "
+            "again"
+        )
 
     def _opened(self, file: int) -> Any:
         """Return an open file: the last one stays open."""
         if self._open_file is None or self._open_file[0] != file:
             self.close()
             self._open_file = file, self._open(self._paths[file])
+            if self._layout(self._open_file[1]) != self._layouts[file]:
+                raise self._changed(file)
         return self._open_file[1]
 
     @abstractmethod
@@ -184,13 +231,11 @@ class Parquet(_Columnar):
     def _open(self, path: str) -> Any:
         return _pyarrow("pyarrow.parquet").ParquetFile(path, pre_buffer=False)
 
-    def _look(self, path: str) -> tuple[list[str], list[int]]:
-        file = self._open(path)
-        try:
-            about = file.metadata
-            return list(file.schema_arrow.names), [about.row_group(i).num_rows for i in range(about.num_row_groups)]
-        finally:
-            file.close()
+    def _layout(self, file: Any) -> tuple[list[str], int]:
+        return list(file.schema_arrow.names), file.metadata.num_row_groups
+
+    def _rows_of(self, file: Any, group: int) -> int:
+        return int(file.metadata.row_group(group).num_rows)
 
     def _read(self, file: int, group: int, columns: list[str], rows: int) -> Iterator[Any]:
         yield from self._opened(file).iter_batches(rows, row_groups=[group], columns=columns, use_threads=False)
@@ -235,13 +280,12 @@ class Arrow(_Columnar):
         pa = _pyarrow("pyarrow")
         return _ArrowFile(pa.OSFile(path), _pyarrow("pyarrow.ipc"))
 
-    def _look(self, path: str) -> tuple[list[str], list[int]]:
-        file = self._open(path)
-        try:
-            reader = file.reader(None)
-            return list(reader.schema.names), [reader.get_batch(i).num_rows for i in range(reader.num_record_batches)]
-        finally:
-            file.close()
+    def _layout(self, file: Any) -> tuple[list[str], int]:
+        reader = file.reader(None)
+        return list(reader.schema.names), reader.num_record_batches
+
+    def _rows_of(self, file: Any, group: int) -> int:
+        return int(file.reader(None).get_batch(group).num_rows)
 
     def _read(self, file: int, group: int, columns: list[str], rows: int) -> Iterator[Any]:
         yield self._opened(file).reader(columns).get_batch(group)
