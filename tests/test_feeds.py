@@ -73,12 +73,15 @@ def folder(tmp_path):
     return tmp_path
 
 
-def write_tables(folder, group=90, n=ROWS, **columns):
+def write_tables(folder, group=90, n=ROWS, name="t", twice=(), **columns):
     """Write the columns of X, and others, as Parquet and as Arrow, in groups of rows."""
     pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     table = pa.table({f"c{i}": X[:, i] for i in range(COLUMNS)} | columns)[:n]
-    parquet.write_table(table, folder / "t.parquet", row_group_size=group)
-    pytest.importorskip("pyarrow.feather").write_feather(table, folder / "t.arrow", chunksize=group)
+    for column in twice:
+        table = table.append_column(column, table[column])
+    parquet.write_table(table, folder / f"{name}.parquet", row_group_size=group)
+    with pa.ipc.new_file(folder / f"{name}.arrow", table.schema) as file:
+        file.write_table(table, group)
 
 
 def feeds_of(folder, block_bytes):
@@ -518,6 +521,12 @@ WRONG = {
         lambda f: feeds.Arrays([X, X[:, :3]], np.r_[LABELS, LABELS]), ValueError, r"x\[1\] has shape \(1000, 3\)",
     ),
     "one dimension": (lambda f: feeds.Arrays(X[0], LABELS), ValueError, "y has 1000 rows|expected 2 dimensions"),
+    "one number": (lambda f: feeds.Npy(f / "one.npy"), TypeError, "one.npy holds one number, 5.0, expected rows"),
+    "an empty file": (lambda f: feeds.Npy(f / "empty.npy"), ValueError, "empty.npy is no .npy file of numbers"),
+    "rows below 0": (lambda f: feeds.Npy(f / "below.npy"), ValueError, "below.npy is no .npy file of numbers"),
+    "a directory": (
+        lambda f: feeds.Parquet(f, "label"), IsADirectoryError, r"paths: .* is a directory, .*\*\.parquet' are those",
+    ),
     "no .npy file": (lambda f: feeds.Npy(f / "t.parquet"), ValueError, "t.parquet is no .npy file"),
     "no Parquet file": (lambda f: feeds.Parquet(f / "x.npy"), ValueError, "x.npy is no Parquet file"),
     "no Arrow file": (lambda f: feeds.Arrow(f / "x.npy"), ValueError, "x.npy is no Arrow file"),
@@ -526,6 +535,24 @@ WRONG = {
     ),
     "no such weights": (
         lambda f: feeds.Parquet(f / "t.parquet", sample_weight="k"), ValueError, "sample_weight has 'k', which is",
+    ),
+    "no name of targets": (
+        lambda f: feeds.Parquet(f / "t.parquet", target=3), TypeError, "Parquet: target is 3, expected a list of names",
+    ),
+    "letters": (
+        lambda f: feeds.Arrow(f / "t.arrow", columns="c0"), TypeError, "Arrow: columns is 'c0', expected a list of nam",
+    ),
+    "no columns": (lambda f: feeds.Arrow(f / "t.arrow", columns=[]), TypeError, r"columns is \[\], expected a list"),
+    "the target in x": (
+        lambda f: feeds.Parquet(f / "t.parquet", "label", columns=["c0", "label"]),
+        ValueError, "Parquet: columns has 'label', the target: x would hold",
+    ),
+    "a name twice": (
+        lambda f: feeds.Arrow([f / "t.arrow", f / "twice.arrow"], "label"),
+        ValueError, "columns has 'c1', and .*twice.arrow has 2 columns of this name: rename them",
+    ),
+    "a name twice, of Parquet": (
+        lambda f: feeds.Parquet(f / "twice.parquet", columns=["c0", "c1"]), ValueError, "has 'c1', and .* 2 columns of",
     ),
     "text": (
         lambda f: classifier().fit(feeds.Parquet(f / "t.parquet", target="label")),
@@ -552,7 +579,12 @@ def check_refused(name, call, kind, message):
 
 
 def test_what_is_wrong_is_said(folder):
-    write_tables(folder, label=LABELS, text=[f"t{i}" for i in range(ROWS)])
+    texts = [f"t{i}" for i in range(ROWS)]
+    write_tables(folder, label=LABELS, text=texts)
+    write_tables(folder, name="twice", twice=["c1"], label=LABELS, text=texts)
+    np.save(folder / "one.npy", 5.0)
+    (folder / "empty.npy").touch()
+    (folder / "below.npy").write_bytes((folder / "x.npy").read_bytes().replace(b"(1000, 6)", b"(-100, 6)"))
     for name, (call, kind, message) in WRONG.items():
         check_refused(name, lambda call=call: call(folder), kind, message)
 

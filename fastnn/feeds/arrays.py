@@ -83,10 +83,12 @@ class _NpyColumn(Column):
         self.name = self._path = path
         try:
             mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-        except ValueError as error:
+        except (ValueError, EOFError, OverflowError) as error:
             raise ValueError(f"{path} is no .npy file of numbers: {error}") from None
         if not isinstance(mapped, np.memmap):
             raise TypeError(f"{path} holds several arrays, expected a .npy file: write each by np.save")
+        if not mapped.ndim:
+            raise TypeError(f"{path} holds one number, {shown(mapped.item())}, expected rows")
         self.shape, self.dtype = tuple(mapped.shape), mapped.dtype
         self._by_columns = not mapped.flags.c_contiguous and mapped.ndim > 1
         with open(path, "rb") as file:
@@ -326,4 +328,7 @@ def paths_of(given: Any, where: str, kind: str) -> list[str] | None:
             raise FileNotFoundError(f"{where}: there is no file {path}, expected a .{kind} file, or a pattern with *")
         else:
             found.append(path)
+    for path in filter(os.path.isdir, found):
+        pattern = os.path.join(path, f"*.{kind}")
+        raise IsADirectoryError(f"{where}: {path} is a directory, expected files: {pattern!r} are those in it")
     return found

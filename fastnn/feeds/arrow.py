@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from fastnn.checks import number_of, shown
@@ -25,6 +25,14 @@ def _pyarrow(module: str) -> Any:
         raise ImportError(
             f"this reads files with {module}, which is not installed: pip install 'fastnn-numpy[arrow]'"
         ) from None
+
+
+def _names(where: str, given: Any) -> list[Any]:
+    """Return the names of columns in a list of these."""
+    found = list(given) if isinstance(given, Iterable) and not isinstance(given, (str, bytes)) else []
+    if not found:
+        raise TypeError(f"{where} is {shown(given)}, expected a list of names of columns")
+    return found
 
 
 def _said(error: BaseException) -> str:
@@ -67,22 +75,33 @@ class _Columnar(Blocks):
                 raise ValueError(f"{path} lacks the columns {lacks} that {found[0]} has")
             known = known or names
             self._groups += [(i, group, rows) for group, rows in enumerate(sizes) if rows]
-        self._target = [target] if isinstance(target, str) else None if target is None else list(target)
-        self._one_target, self._weight = isinstance(target, str), sample_weight
+        one_target = isinstance(target, str)
+        self._target = None if target is None else [target] if one_target else _names(f"{kind}: target", target)
+        self._one_target, self._weight = one_target, sample_weight
         others = [*(self._target or ()), *(() if sample_weight is None else (sample_weight,))]
-        chosen = [name for name in known if name not in others] if columns is None else list(columns)
+        all_others = [name for name in known if name not in others]
+        chosen = all_others if columns is None else _names(f"{kind}: columns", columns)
         said = [(name, "columns") for name in chosen] + [(name, "target") for name in self._target or ()]
         for name, where in [*said, *(() if sample_weight is None else ((sample_weight, "sample_weight"),))]:
-            if name not in known:
-                hint = near(str(name), known, 0.5) if isinstance(name, str) else []
-                says = f"did you mean {' or '.join(map(repr, hint))}?" if hint else f"it has {known}"
-                raise ValueError(f"{kind}: {where} has {name!r}, which is no column of {found[0]}: {says}")
+            self._require_column(name, f"{kind}: {where} has {name!r}")
+            if where == "columns" and name in (self._target or ()):
+                raise ValueError(f"{kind}: columns has {name!r}, the target: x would hold what is to be predicted")
         if not chosen:
             raise ValueError(f"{kind}: no columns are left for x, expected one at least")
         if not self._groups:
             raise ValueError(f"{kind}: {found[0]} has no rows, expected at least one")
         self.names = tuple(chosen)
         self.has_targets, self.has_weights = target is not None, sample_weight is not None
+
+    def _require_column(self, name: Any, where: str) -> None:
+        """Raise ValueError unless each file has one column of this name."""
+        for path, (known, _) in zip(self._paths, self._layouts, strict=True):
+            if name not in known:
+                hint = near(str(name), known, 0.5) if isinstance(name, str) else []
+                says = f"did you mean {' or '.join(map(repr, hint))}?" if hint else f"it has {known}"
+                raise ValueError(f"{where}, which is no column of {path}: {says}")
+            if known.count(name) > 1:
+                raise ValueError(f"{where}, and {path} has {known.count(name)} columns of this name: rename them")
 
     def _look(self, path: str) -> tuple[tuple[list[str], int], list[int]]:
         """Return the layout of a file, and how many rows its groups have."""
