@@ -171,7 +171,7 @@ def _at(values: Array, i: int) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    text = " ".join(repr(value).splitlines())
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 

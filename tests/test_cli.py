@@ -181,6 +181,7 @@ BROKEN = [
     ("a.jsonl", b'{"a": 1}\n{"a": \n', "line 2: no JSON"),
     ("a.jsonl", b'{"a": 1}\n[2]\n', "line 2: [2], expected an object"),
     ("a.jsonl", b'{"a": [1]}\n', "'a' is [1], expected a number"),
+    ("a.jsonl", b'{"a": 1}\n{"a": 1, "b": 2, "a": 3}\n', "line 2: no JSON: the key 'a' comes twice"),
     ("a.jsonl", b"[" * 100000, "line 1: no JSON"),
     ("a.parquet", b"PAR1 no", "no file of Parquet"),
     ("a.arrow", b"ARROW1 no", "no file of Arrow"),
@@ -492,6 +493,21 @@ def test_a_prediction_that_fails_leaves_no_file(tables, trained, tmp_path, capsy
     assert "column 'area', line 12002: 'x" in error
     assert "expected a number" in error
     assert [path.name for path in tmp_path.iterdir()] == ["bad.csv"]
+
+
+@pytest.mark.parametrize(
+    ("column", "odd", "said"),
+    [("area", "x", "'x', expected a number"), ("built", "2020-02-31", "'2020-02-31', expected a date")],
+)
+def test_a_text_among_typed_values_is_told_with_its_line(column, odd, said, trained, tmp_path, capsys):
+    table = {**TABLE, column: [*TABLE[column][:7], odd, *TABLE[column][8:]]}
+    (tmp_path / "t.jsonl").write_bytes(json_lines(table))
+    assert main(["predict", str(trained["price"]), str(tmp_path / "t.jsonl")]) == 1
+    assert f"t.jsonl: column {column!r}, line 8: {said}" in capsys.readouterr().err
+    small_net().save(tmp_path / "net.fastnn")
+    (tmp_path / "n.jsonl").write_text('{"a": 1, "b": 2, "c": 3}\n{"a": 1, "b": "x", "c": 3}\n', encoding="utf-8")
+    assert main(["predict", str(tmp_path / "net.fastnn"), str(tmp_path / "n.jsonl")]) == 1
+    assert "n.jsonl: column 'b', line 2: 'x', expected a number" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -346,6 +346,11 @@ NO_NUMBERS = {
         "(x['extra'] - x['extra'].min()).dt",
     ),
     "polars lists": (polars.Series([[1, 2]] * 24), "array|ndarray objects", "np.stack(x['extra'])"),
+    "polars arrays": (
+        polars.Series([[1, 2]] * 24, dtype=polars.Array(polars.Int64, 2)),
+        r"Series objects \(dtype [^\n]* at row 0\)",
+        "np.stack(x['extra'])",
+    ),
     "polars records": (polars.Series([{"a": 1}] * 24), "dict objects", "x.unnest('extra')"),
     "Arrow text": (pyarrow.array(["red"] * 24), r"text \(dtype string, 'red' at row 0\)", "encode text and categories"),
     "Arrow numbers as text": (pyarrow.array(["1"] * 24), "text .*'1' at row 0", "np.asarray(x['extra'], float)"),

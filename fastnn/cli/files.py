@@ -225,6 +225,17 @@ class Separated(Source):
             first += len(rows)
 
 
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} comes twice")
+    return found
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_members)
+
+
 class JSONLines(Source):
     """An object on each line: the keys of the first block are the columns, and what a line lacks is missing."""
 
@@ -246,7 +257,7 @@ class JSONLines(Source):
             if not text.strip():
                 continue
             try:
-                row = json.loads(text)
+                row = _JSON.decode(text)
             except (ValueError, RecursionError) as error:
                 what = (
                     f"{error.msg} (letter {error.pos + 1})" if isinstance(error, json.JSONDecodeError) else str(error)

@@ -24,6 +24,7 @@ _NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:inf(inity)?))"
 _CODE = re.compile(r"[+-]?0\d", re.ASCII)  # as in 00123, which is a name and no number
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 _TRUTHS = {"true": True, "false": False}
+_AS_LEARNT = "as in the rows that the model learnt from"
 _ODD_SHARE = 0.5  # of a column's values, that are numbers: it is said which one is not
 
 
@@ -175,8 +176,23 @@ def of_plans(source: Source, block: Block, plans: Sequence[Any]) -> Columns:
             columns.append(_as_kind(values, plan, block, title))
         else:
             column = typed([values], title)
-            columns.append(with_dates(column) if plan.kind == "date" else _as_texts(column, plan))
+            column = with_dates(column) if plan.kind == "date" else _as_texts(column, plan)
+            if plan.kind != "category":
+                require_no_text(column, plan.kind, values, block, title)
+            columns.append(column)
     return Columns([plan.name for plan in plans], columns)
+
+
+def require_no_text(column: Column, kind: str, values: Sequence[Any], block: Block, where: str) -> None:
+    """Raise CommandError with the place of the first text among typed values, or of one that is no date."""
+    if column.kind == "category":
+        texts = [value if isinstance(value, str) else "" for value in values]
+        read_all(date_in if kind == "date" else _nothing_in, texts, block, where, f"a {kind}, {_AS_LEARNT}")
+
+
+def _nothing_in(text: str) -> None:
+    if text:
+        raise ValueError(text)
 
 
 def truths_in(texts: Iterable[Any]) -> dict[bool, str]:
@@ -220,7 +236,7 @@ def _as_kind(texts: Sequence[str], plan: Any, block: Block, where: str) -> Colum
         read, kind = _value_in, "a number, true or false"
     else:
         read, kind = (date_in, "a date") if plan.kind == "date" else (number_in, "a number")
-    found = read_all(read, stripped, block, where, f"{kind}, as in the rows that the model learnt from")
+    found = read_all(read, stripped, block, where, f"{kind}, {_AS_LEARNT}")
     if plan.kind == "category":
         return values_in(found, where)
     return Column(plan.kind, np.array(found, DATES if plan.kind == "date" else np.float64))

@@ -100,11 +100,12 @@ def _reader(model: Any, source: Source, target: str | None) -> tuple[Callable[[B
 
 
 def _numbers(source: Source, block: Block, i: int) -> Any:
-    from fastnn.cli.kinds import number_in, read_all, typed
+    from fastnn.cli.kinds import number_in, read_all, require_no_text, typed
 
     values, where = block.columns[i], f"{source.path}: column {source.names[i]!r}"
     if not block.text:
         column = typed([values], where)
+        require_no_text(column, "number", values, block, where)
         if column.kind not in ("number", "empty"):
             raise CommandError(f"{where} holds no numbers, which the model needs")
         return column.numbers
