@@ -87,6 +87,11 @@ def test_names_places_masks_and_dtypes_mean_the_same():
     assert array._categories.codes == {4: 12}
     assert array.score(plain, T) > 0.9
     np.testing.assert_array_equal(array.predict(plain.tolist()), array.predict(plain))
+    words = np.c_[KIND, CITY].astype(str)
+    of_words, of_strings = (
+        MLPRegressor(**SHORT, categorical_features=[0, 1]).fit(x, T) for x in (words, words.astype("T"))
+    )
+    np.testing.assert_array_equal(of_strings.predict(words.astype("T")), of_words.predict(words))
     polars = pytest.importorskip("polars")
     frame = polars.from_pandas(FRAME.assign(side=SIDE)).with_columns(
         polars.col("side").cast(polars.String).cast(polars.Categorical)
