@@ -18,7 +18,6 @@ from fastnn.layers import Dense, Layer, Softmax
 from fastnn.losses import Loss
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer
-from fastnn.tables import table_of
 from fastnn.training.growth import take_over
 from fastnn.values import is_missing, numbers_by_name
 
@@ -181,7 +180,7 @@ class _Estimator(ABC):
         """Raise what is wrong with x, if anything is, by the name of the feature: the net knows its column only."""
         if not isinstance(error, (TypeError, ValueError, AttributeError)):
             return
-        if table_of(x) is None and not isinstance(x, Mapping):
+        if not hasattr(x, "reindex") and not isinstance(x, Mapping):  # frames of pandas have that, no others
             raise TypeError(
                 f"{type(self).__name__}: x is {shown(x)}, expected a dict of features, or a data frame for many rows"
             ) from None

@@ -348,6 +348,12 @@ def test_a_first_row_that_is_refused_is_not_there():
         assert same_bits(one.net.params, other.net.params)
 
 
+class Table(list):
+    """Looks like a data frame of polars."""
+
+    get_columns = list.copy
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -371,6 +377,7 @@ def test_a_first_row_that_is_refused_is_not_there():
         (lambda: learnt(Classifier).learn_many(FRAME, pd.Series(["no", None])), ValueError, "y is .* at row 1"),
         (lambda: learnt(Regressor).learn_one({"a": 1.0}, None), ValueError, "y is NaN at row 0"),
         (lambda: learnt(Regressor).predict_one([1.0, 2.0]), TypeError, "Regressor: x is .*, expected a dict"),
+        (lambda: learnt(Regressor).predict_many(Table()), TypeError, "Regressor: x is .*, expected a dict"),
         (lambda: learnt(Classifier).predict_proba_one({"b": "Rome"}), TypeError, "x: column 'b' holds text"),
         (lambda: learnt(Regressor).predict_many(pd.DataFrame({"b": ["Rome"]})), TypeError, "x: column 'b' holds"),
         (lambda: learnt(Classifier).predict_proba_many(FRAME.assign(b="Rome")), TypeError, "x: column 'b' holds"),
