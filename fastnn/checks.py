@@ -59,9 +59,9 @@ def _names(table: Mapping[str, object]) -> str:
 
 
 def logged(value: object) -> float | None:
-    """Return what a callback has logged as a number: of Python, of NumPy, an array of no dimension; None for others.
+    """Return what code of others has logged or returned as a number: of Python, of NumPy, an array of no dimension.
 
-    What float does not hold is infinite, as 1e400 is.
+    None stands for all else. What float does not hold is infinite, as 1e400 is.
     """
     if isinstance(value, (int, float)):
         try:

@@ -9,11 +9,11 @@ import numpy as np
 
 from fastnn import kernels
 from fastnn.arena import Array
-from fastnn.arrays import as_array, read_only
-from fastnn.checks import shown
+from fastnn.arrays import as_array, read_only, require_real
+from fastnn.checks import logged, shown
 from fastnn.layers import Code, Layer
 from fastnn.layers.selection import Selection
-from fastnn.settings import Cell, Number, explain_read_only, forms_of, instead_of, made
+from fastnn.settings import Cell, Number, explain_numpy, forms_of, instead_of, made
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
@@ -82,18 +82,21 @@ class Penalty(Selection):
         try:
             returned = self.value_and_grad(read_only(w))
         except ValueError as error:
-            explain_read_only(self, "value_and_grad", error)
+            explain_numpy(self, "value_and_grad", error)
             raise
         is_pair = isinstance(returned, (tuple, list)) and len(returned) == 2
-        if not is_pair or np.shape(returned[0]) != () or np.shape(returned[1]) != w.shape:
+        value = logged(returned[0]) if is_pair else None
+        if value is None or np.shape(returned[1]) != w.shape:
             raise ValueError(
                 f"{self}: value_and_grad returned {shown(returned)}, expected a number and its gradient, of shape "
                 f"{w.shape}"
             )
         sums[...] = 0
-        sums[0] = scale * returned[0]
+        sums[0] = scale * value
         if dw is not None:
-            dw += np.multiply(scale, returned[1], dtype=dw.dtype)
+            gradient = np.asarray(returned[1])
+            require_real(gradient, f"{self}: the gradient has")
+            dw += np.multiply(scale, gradient, dtype=dw.dtype)
 
 
 def _no_value(kind: type) -> TypeError:

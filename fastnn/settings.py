@@ -345,10 +345,12 @@ def _misplaced(what: str, given: object, base: type) -> str:
     return ""
 
 
-def explain_read_only(part: Part, name: str, error: ValueError) -> None:
-    """Raise an error that says who has changed an array, where that is what happened in a method of a user's part."""
+def explain_numpy(part: Part, name: str, error: ValueError) -> None:
+    """Raise an error that says whose method it was, where NumPy has refused something in one of a user's part."""
+    title = getattr(part, "title", None) or repr(part)
+    if "broadcast" in str(error) or "core dimension" in str(error):
+        raise ValueError(f"{title}: {name} has arrays whose shapes do not fit together ({error})") from error
     if "read-only" in str(error):
-        title = getattr(part, "title", None) or repr(part)
         raise ValueError(
             f"{title}: {name} changes an array that it is given, which others read, too ({error}): make a new one, as "
             "x = x * 2 does, in place of x *= 2"

@@ -170,7 +170,7 @@ def test_a_step_needs_gradients():
     net = net_of()
     with pytest.raises(RuntimeError, match="no parameters yet: call build"):
         SGD(0.1).step(net)
-    with pytest.raises(RuntimeError, match="backward needs a forward before it"):
+    with pytest.raises(RuntimeError, match="backward needs a forward before it, and a new one behind each step where"):
         net.build(FEATURES).backward(T)
     net = Model([Dense(5), Dense(OUTPUTS)], seed=0)
     net.fit(X, T, "mse", SGD(0.1), epochs=1, batch_size=8)

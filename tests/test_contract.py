@@ -730,7 +730,9 @@ def test_backward_may_overwrite_its_scratch():
 
 
 @pytest.mark.parametrize("declare", ["parameter", "state", "scratch"])
-@pytest.mark.parametrize("name", ["forward", "n_in", "w", "dw", "w w", "label"])
+@pytest.mark.parametrize(
+    "name", ["forward", "n_in", "w", "dw", "w w", "label", "kernels", "dtype", "type", "_memory", "_moving", "_most"]
+)
 def test_a_name_that_is_taken_is_refused(declare, name):
     class Own(Layer):
         def build(self, n_in):
@@ -743,6 +745,19 @@ def test_a_name_that_is_taken_is_refused(declare, name):
 
     with pytest.raises(ValueError, match=f"Own 1: the {declare} name '{name}' is taken"):
         Model([Own(), Dense(OUTPUTS)]).build(FEATURES)
+
+
+def test_scratch_that_is_not_declared_is_named():
+    class Own(Layer):
+        def build(self, n_in):
+            self.scratch("half", ("rows", n_in))
+            return n_in
+
+        def _forward(self, x, y, run):
+            self.kernels.tanh_forward(x, run.scratch["hlaf"], run.tape)
+
+    with pytest.raises(KeyError, match=r"no scratch 'hlaf' is declared in build, which declares 'half': self.scratch"):
+        Model([Own(), Dense(OUTPUTS)]).build(FEATURES).predict(X)
 
 
 # Predictions: another chain

@@ -126,6 +126,12 @@ def test_early_stopping_knows_what_is_better():
         net.fit(X, LABELS, epochs=2, metrics="accuracy", callbacks=EarlyStopping(monitor="val_f1"))
 
 
+def test_metrics_that_are_numbers_are_refused():
+    net = Model([Dense(2), Softmax()], seed=0)
+    with pytest.raises(TypeError, match=r"metric is .*1.0.*, expected a name"):
+        net.fit(X, LABELS, epochs=1, metrics=np.ones(2))
+
+
 def test_functions_are_taken_as_they_are():
     sklearn = pytest.importorskip("sklearn.metrics")
     seen = []

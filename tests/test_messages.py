@@ -161,6 +161,8 @@ RETURNS = {
     "no gradient": (lambda self, y, t: (1.0, None), TypeError, "a gradient that is None"),
     "no value": (lambda self, y, t: (None, y), TypeError, "a value that is None"),
     "values": (lambda self, y, t: (y, y), ValueError, r"the value has shape \(16, 1\), expected one number"),
+    "a text": (lambda self, y, t: ("1", y), TypeError, r"Own\(\): the value is '1', expected one number"),
+    "a complex number": (lambda self, y, t: (1j, y), TypeError, r"Own\(\): the value is 1j, expected one number"),
     "another shape": (lambda self, y, t: (1.0, y[0]), ValueError, r"gradient has shape \(1,\), expected \(16, 1\)"),
 }
 
@@ -211,6 +213,29 @@ def test_an_array_that_may_only_be_read_names_who_changed_it(case):
     if case.startswith("forward"):
         with pytest.raises(ValueError, match=message):
             make().predict(X)
+
+
+def of_other_shape(self, x):
+    x + np.ones((ROWS + 7, 1))
+
+
+SHAPES = {
+    "forward": (lambda: net(own(Layer, forward=of_other_shape, backward=identity)), {}, "Own 1: forward"),
+    "backward": (lambda: net(Dense(3), own(Layer, forward=identity, backward=of_other_shape)), {}, "Own 2: backward"),
+    "product": (lambda: net(own(Layer, forward=lambda self, x: x @ x, backward=identity)), {}, "Own 1: forward"),
+    "loss": (
+        net,
+        {"loss": own(Loss, value_and_grad=lambda self, y, t: of_other_shape(self, y))},
+        r"Own\(\): value_and_grad",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SHAPES)
+def test_shapes_that_do_not_fit_name_whose_code_it_is(case):
+    make, options, message = SHAPES[case]
+    with pytest.raises(ValueError, match=f"^{message} has arrays whose shapes do not fit together"):
+        make().fit(X, Y, **{"loss": "mse", **options})
 
 
 def test_other_errors_of_a_users_code_are_its_own():

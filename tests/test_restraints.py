@@ -397,6 +397,16 @@ class OfOtherShape(Penalty):
         return w.sum(axis=0), np.ones(3)
 
 
+class OfText(Penalty):
+    def value_and_grad(self, w):
+        return "1", w
+
+
+class OfComplex(Penalty):
+    def value_and_grad(self, w):
+        return 1.0, w * 1j
+
+
 class Around(Layer):
     def __init__(self):
         self.inner = Penalize("l1")
@@ -448,6 +458,8 @@ REFUSED = [
     ),
     (lambda: trained(constraints=Returning()), TypeError, r"project returned ndarray: change the array in place"),
     (lambda: trained(penalties=OfOtherShape()), ValueError, r"value_and_grad returned .*, of shape \(4, 3\)"),
+    (lambda: trained(penalties=OfText()), ValueError, r"OfText\(\): value_and_grad returned \('1', .*a number"),
+    (lambda: trained(penalties=OfComplex()), TypeError, r"OfComplex\(\): the gradient has numbers of dtype complex64"),
     (lambda: Penalize(L1(0.1, "0.w")), ValueError, "Penalize: .* is for '0.w', but here it is for what comes in"),
     (lambda: Penalize(0.1), TypeError, "penalty is 0.1, expected a name"),
     (

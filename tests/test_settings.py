@@ -786,9 +786,33 @@ def test_a_shape_that_is_none_is_refused_by_name(shape):
         Model([Declaring("g", shape)], seed=0).build(FEATURES)
 
 
-def test_a_parameter_needs_an_initializer():
-    with pytest.raises(TypeError, match="Declaring 1: the initializer of g is None"):
-        Model([Declaring("g", (2,), None)], seed=0).build(FEATURES)
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        (("g", (2,), None), "the initializer of g is None, expected a name"),
+        (("g", (2,), np.ones(2)), r"the initializer of g is ndarray of shape \(2,\), expected a name"),
+        (("g", (2,), "ones", 3), "the kind of g is 3, expected a text such as 'weights'"),
+        ((3, (2,)), "the parameter name is 3, expected a text such as 'w'"),
+    ],
+)
+def test_what_cannot_be_declared_is_refused_by_name(declared, message):
+    with pytest.raises(TypeError, match=f"^Declaring 1: {message}"):
+        Model([Declaring(*declared)], seed=0).build(FEATURES)
+
+
+@pytest.mark.parametrize("dtype", ["abc", 3, object, str], ids=str)
+@pytest.mark.parametrize("declare", [Layer.state, Layer.scratch])
+def test_a_dtype_of_no_numbers_is_refused_by_name(declare, dtype):
+    class Own(Layer):
+        def build(self, n_in):
+            declare(self, "g", (n_in,), dtype=dtype)
+            return n_in
+
+        def forward(self, x):
+            return x
+
+    with pytest.raises(TypeError, match=r"^Own 1: the dtype of g is .*, expected that of numbers, such as 'float64'"):
+        Model([Own()]).build(FEATURES)
 
 
 def test_a_layer_inside_itself_is_refused():

@@ -13,8 +13,8 @@ from fastnn.arena import Arena, Array
 from fastnn.arrays import as_matrix, copy_into, read_only, require_real
 from fastnn.layers.contract import Layer
 from fastnn.layers.elements import Element, elements
-from fastnn.layers.passes import NO_SCRATCH, Inner, Pass, Run, Scratch
-from fastnn.settings import explain_read_only
+from fastnn.layers.passes import NO_SCRATCH, Arrays, Inner, Pass, Run, Scratch
+from fastnn.settings import explain_numpy
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
@@ -130,7 +130,7 @@ class NumpyStage(Stage):
                 forward = self.layer.forward
                 result = np.asarray(forward(given) if self._is_alone else _forward_as(False, self.layer, given))
         except ValueError as error:
-            explain_read_only(self.layer, "forward", error)
+            explain_numpy(self.layer, "forward", error)
             raise
         if not self._predicting:
             for layer in self._inside:
@@ -155,7 +155,7 @@ class NumpyStage(Stage):
         try:
             result = self.layer.backward(read_only(dy))
         except ValueError as error:
-            explain_read_only(self.layer, "backward", error)
+            explain_numpy(self.layer, "backward", error)
             raise
         if self._names is None:
             self._look_for_gradients(gradients)
@@ -366,7 +366,7 @@ class Chain:
         return made
 
     def _scratch(self, stage: Stage, rows: int) -> Scratch:
-        arrays, of_rows = {}, set()
+        arrays, of_rows = Arrays(), set()
         for layer in stage.layers:
             for name, declared in layer._declared.items():
                 if declared.role == "scratch":

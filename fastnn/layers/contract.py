@@ -28,8 +28,8 @@ _NUMPY_FORMS: PerClass[LayerForms] = PerClass()
 
 
 OF_THE_CONTRACT = {  # attributes that hold no layer of a user's
-    "_children", "_child_ids", "_declared", "_eager", "_owner", "_memory", "_gradients", "_following", "kernels",
-    "dtype", "label",
+    "_children", "_child_ids", "_declared", "_eager", "_owner", "_memory", "_gradients", "_following", "_most",
+    "_moving", "kernels", "dtype", "label",
 }  # fmt: skip
 
 
@@ -222,30 +222,34 @@ class Layer(Part):
 
         Its dtype is that of the model, or "float64".
         """
-        self._declare("state", name, shape, initializer, "state", None if dtype is None else np.dtype(dtype))
+        self._declare("state", name, shape, initializer, "state", dtype)
 
     def scratch(self, name: str, shape: tuple[int | str, ...], dtype: Any = None) -> None:
         """Declare memory from forward to backward of one batch: ``run.scratch[name]``.
 
         The first size may be "rows", the number of rows of the batch.
         """
-        self._declare("scratch", name, shape, None, "scratch", None if dtype is None else np.dtype(dtype))
+        self._declare("scratch", name, shape, None, "scratch", dtype)
 
     def _declare(self, role: str, name: str, shape: Any, initializer: Any, kind: str, dtype: Any) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"{self.title}: the {role} name is {shown(name)}, expected a text such as 'w'")
         declared, gradient = self._declared, "d" + name
         is_taken = name in declared or gradient in declared or (name[:1] == "d" and name[1:] in declared)
-        if is_taken or not name.isidentifier() or hasattr(Layer, name) or hasattr(Layer, gradient):
+        if is_taken or not name.isidentifier() or any(_is_of_all(own) for own in (name, gradient)):
             raise ValueError(f"{self.title}: the {role} name {name!r} is taken, or no name, here")
+        if not isinstance(kind, str):
+            raise TypeError(f"{self.title}: the kind of {name} is {shown(kind)}, expected a text such as 'weights'")
         if not isinstance(shape, (tuple, list)) or not shape:
             raise ValueError(f"{self.title}: the shape of {name} is {shape!r}, expected a tuple such as (n_in,)")
         for i, size in enumerate(shape):
             is_size = isinstance(size, (int, np.integer)) and not isinstance(size, bool) and size >= 0
             if not is_size and not (role == "scratch" and i == 0 and size == "rows"):
                 raise ValueError(f"{self.title}: the shape of {name} is {shape!r}, expected whole numbers >= 0")
-        if initializer is None and role != "scratch":
-            raise TypeError(f"{self.title}: the initializer of {name} is None, expected a name or a function")
-        if initializer is not None and not callable(initializer):
-            initializer = initializers.BY_NAME.get(initializer) or initializers.get(initializer)
+        if role != "scratch":
+            initializer = initializers.get(initializer, f"{self.title}: the initializer of {name}")
+        if dtype is not None:
+            dtype = _declared_dtype(f"{self.title}: the dtype of {name}", dtype)
         declared[name] = Declared(role, tuple(shape), initializer, kind, dtype)
 
     def build_child(self, child: Layer, n_in: int) -> int:
@@ -472,6 +476,21 @@ def build_layer(layer: Layer, n_in: int) -> int:
         if name not in declared:
             own.pop(name, None)
     return own["n_out"]  # type: ignore[no-any-return]
+
+
+def _is_of_all(name: str) -> bool:
+    """Whether every layer has an attribute of that name."""
+    return hasattr(Layer, name) or name in OF_THE_CONTRACT
+
+
+def _declared_dtype(where: str, dtype: Any) -> np.dtype[Any]:
+    try:
+        found: np.dtype[Any] = np.dtype(dtype)
+    except TypeError:
+        found = np.dtype(object)
+    if found.kind not in "biuf":
+        raise TypeError(f"{where} is {shown(dtype)}, expected that of numbers, such as 'float64', or None")
+    return found
 
 
 def _arrays_in(attributes: dict[str, Any]) -> Iterator[tuple[str, Array]]:

@@ -11,21 +11,29 @@ if TYPE_CHECKING:
     from fastnn.layers.chain import Chain
 
 
+class Arrays(dict[str, Array]):
+    """What ``run.scratch`` is: arrays by the names that the build of a layer has declared."""
+
+    def __missing__(self, name: object) -> Array:
+        declared = f"which declares {', '.join(map(repr, self))}" if self else "which declares none"
+        raise KeyError(f"no scratch {name!r} is declared in build, {declared}: self.scratch(name, shape) does that")
+
+
 class Scratch:
     """What the layers of a stage have declared for one batch: arrays with a row for each of its rows, and others."""
 
     __slots__ = ("arrays", "of_rows")
 
-    def __init__(self, arrays: dict[str, Array], of_rows: frozenset[str]) -> None:
+    def __init__(self, arrays: Arrays, of_rows: frozenset[str]) -> None:
         self.arrays, self.of_rows = arrays, of_rows
 
     def first(self, rows: int) -> Scratch:
         """Return the part that the first rows use."""
         arrays = {name: array[:rows] if name in self.of_rows else array for name, array in self.arrays.items()}
-        return Scratch(arrays, self.of_rows)
+        return Scratch(Arrays(arrays), self.of_rows)
 
 
-NO_SCRATCH = Scratch({}, frozenset())
+NO_SCRATCH = Scratch(Arrays(), frozenset())
 
 
 class Pass:

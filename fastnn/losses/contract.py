@@ -23,10 +23,10 @@ from fastnn.arrays import (
     read_only,
     require_real,
 )
-from fastnn.checks import number_of, shown
+from fastnn.checks import logged, number_of, shown
 from fastnn.metrics import by_name, get
 from fastnn.metrics.contract import Asked
-from fastnn.settings import Cell, Part, explain_read_only, forms_of, instead_of
+from fastnn.settings import Cell, Part, explain_numpy, forms_of, instead_of
 from fastnn.signatures import is_ours
 from fastnn.tables import labels_of
 
@@ -280,7 +280,7 @@ class Loss(Part):
         try:
             returned = code(read_only(y), read_only(t))
         except ValueError as error:
-            explain_read_only(self, "value_and_grad", error)
+            explain_numpy(self, "value_and_grad", error)
             raise
         if not isinstance(returned, (tuple, list)) or len(returned) != 2:
             raise TypeError(
@@ -297,13 +297,16 @@ class Loss(Part):
             )
         if np.shape(gradient) != y.shape:
             raise ValueError(f"{self}: the gradient has shape {np.shape(gradient)}, expected {y.shape} as y has")
-        value[0] = result
+        number = logged(result)
+        if number is None:
+            raise TypeError(f"{self}: the value is {shown(result)}, expected one number")
+        value[0] = number
         if dy is not None:
             gradient = np.asarray(gradient)
             require_real(gradient, f"{self}: the gradient has")
             copy_into(dy, gradient)
-            if np.isfinite(result) and not all_finite(dy):
-                raise FloatingPointError(f"{self}: the gradient is not finite, where the value is {result}")
+            if np.isfinite(number) and not all_finite(dy):
+                raise FloatingPointError(f"{self}: the gradient is not finite, where the value is {number}")
 
     def targets(self, t: ArrayLike, n_out: int, dtype: np.dtype[Any], name: str = "y") -> Array:
         """Return checked targets as (rows, n_out); 1-D ones are a column where the net has one output.

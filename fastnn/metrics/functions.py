@@ -14,7 +14,7 @@ from fastnn.arrays import as_weights, read_only
 from fastnn.checks import logged, shown
 from fastnn.metrics.contract import Metric
 from fastnn.metrics.given import Given, is_one_class
-from fastnn.settings import explain_read_only
+from fastnn.settings import explain_numpy
 from fastnn.signatures import takes
 
 _SCORES = ("y_score", "y_proba", "y_prob")  # what functions of scikit-learn call probabilities
@@ -108,7 +108,7 @@ class FunctionMetric(Metric):
         try:
             value = self.function(read_only(true), read_only(pred), **options)
         except ValueError as error:
-            explain_read_only(self, self.name, error)
+            explain_numpy(self, self.name, error)
             error.args = (f"metric {self.name}: {error}",)
             raise
         number = logged(value)

@@ -129,7 +129,10 @@ class ByHand:
         """Write the gradients for the last forward, and return that of x."""
         recorded = self._last
         if recorded is None:
-            raise RuntimeError("backward needs a forward before it: since the last step, where layers change with it")
+            raise RuntimeError(
+                "backward needs a forward before it, and a new one behind each step where a layer changes with steps, "
+                "as Dropout and BatchNorm do"
+            )
         first, last = recorded.memory.gradients[0], recorded.memory.gradients[-1]
         assert first is not None
         assert last is not None

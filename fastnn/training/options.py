@@ -38,7 +38,7 @@ class FitOptions:
     calls : Calls
         The callbacks.
     asked_metrics : object
-        As they are given.
+        As they are given; None where there are none.
     metrics : tuple of Asked
         Those of the loss that is trained with, which `choose` makes of them.
     split : Split or None
@@ -101,7 +101,7 @@ class FitOptions:
         self.validates = validation_data is not None or self.split is not None
         if self.split is not None and validation_data is not None:
             raise ValueError("validation_split is given, and validation_data, too, expected one of them")
-        self.asked_metrics = metrics
+        self.asked_metrics = None if isinstance(metrics, tuple) and not metrics else metrics
         self.metrics: tuple[Asked, ...] = ()
         self.calls = NO_CALLS if callbacks == () else Calls(as_callbacks(callbacks))
         self.n_threads = threads.check(n_threads)
@@ -112,7 +112,7 @@ class FitOptions:
     def is_plain(self) -> bool:
         """Whether nothing is asked for but how many epochs, of rows in what order, and what these weigh."""
         more = (self.validation_data, self.split)
-        looks = self.calls.all or self.augment or self.asked_metrics not in (None, ())
+        looks = self.calls.all or self.augment or self.asked_metrics is not None
         return not (looks or self.resume) and all(part is None for part in more)
 
     @property
@@ -122,7 +122,7 @@ class FitOptions:
 
     def choose(self, loss: Loss) -> None:
         """Check what is asked of a fit with this loss: its metrics, and what callbacks watch."""
-        if self.asked_metrics is not None and self.asked_metrics != ():
+        if self.asked_metrics is not None:
             self.metrics = loss.choose_metrics(self.asked_metrics)
         if self.calls.all:
             self.calls.require(self.modes())
