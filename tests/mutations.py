@@ -466,7 +466,7 @@ MUTATIONS = (
     ("tape/player.pxi", "if «tape.n_bounded > 0 ⇒ False»", BOUNDS),
     ("tape/player.pxi", "return 0 if «status == CALL_END ⇒ False» else status", "test_extending.py::test_every"),
     (
-        "kernels/transforms.pxi", "return 0 if s.advances else «CALL_OUT_OF_RANGE ⇒ 0»",
+        "kernels/transforms.pxi", "return 0 if s.advances else «CALL_NO_ENTRY ⇒ 0»",
         "test_schedules.py::test_a_recording_refuses",
     ),
     ("kernels/transforms.pxi", "if «s.count[0] < s.k[0] ⇒ s.count[0] <= s.k[0]»:", "test_extending.py::test_every"),

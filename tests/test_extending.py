@@ -2,6 +2,7 @@
 
 import array
 import copy
+import pickle
 import sys
 import threading
 
@@ -822,6 +823,22 @@ def test_an_empty_tape_does_nothing():
     assert len(tape) == 0
     assert tape.replay() is None
     assert tape.replay(0, 0) is None
+
+
+HELD = {
+    "tape": (Tape, "a Tape holds the addresses of arrays, .*: record its calls anew"),
+    "team": (lambda: Team(1), "a Team holds threads of this process, .*: make a new one"),
+    "activation": (lambda: kernels.float64.activations["relu"], "the activation relu cannot be .*: keep its name"),
+    "kernel": (lambda: kernels.float64.sgd.__self__, "the kernel sgd cannot be copied or pickled: keep its name"),
+}
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps], ids=lambda copied: copied.__name__)
+@pytest.mark.parametrize("held", HELD)
+def test_what_holds_addresses_says_that_it_has_no_copies(held, copied):
+    make, message = HELD[held]
+    with pytest.raises(TypeError, match=f"^{message}"):
+        copied(make())
 
 
 def test_parts_of_a_tape():

@@ -362,7 +362,7 @@ def test_a_recording_refuses_a_step_whose_number_nobody_knows():
             k.follow_schedule(place, first, table, number)
             assert number[0] == 1
             continue
-        with pytest.raises(IndexError):
+        with pytest.raises(IndexError, match=r"follow_schedule: table has no number for step\[0\] - first"):
             k.follow_schedule(place, first, table, number)
         place[0] -= 1
         k.follow_schedule(place, first, table, number, True)

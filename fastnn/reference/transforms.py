@@ -97,4 +97,4 @@ def follow_schedule(step: Cell, first: float, table: Cell, number: Cell, advance
     if 0 <= at < len(table) and not np.isnan(table[int(at)]):
         number[0] = table[int(at)]
     elif not advances:
-        raise IndexError("follow_schedule: the table does not reach that far")
+        raise IndexError("follow_schedule: table has no number for step[0] - first")

@@ -58,6 +58,9 @@ cdef class Activation:
     def __repr__(self):
         return f"<activation {self.name}>"
 
+    def __reduce__(self):
+        raise no_copies(f"the activation {self.name}")
+
 
 cdef Activation add_activation(str build, str row, const void *loop):
     """Add a row to the table of a build; without a loop, the activation is none of single numbers."""

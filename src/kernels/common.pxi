@@ -14,7 +14,7 @@ from fastnn._core.kernel cimport (
     prepare_guard, refuse, refuse_activation, switch,
 )
 from fastnn._core.tape cimport (
-    CALL_END, CALL_NOT_FINITE, CALL_OUT_OF_RANGE, FASTNN_LAYOUT, Body, Call, call_divide,
+    CALL_END, CALL_NO_ENTRY, CALL_NOT_FINITE, CALL_OUT_OF_RANGE, FASTNN_LAYOUT, Body, Call, call_divide,
 )
 from fastnn._core.tape import layout
 

@@ -197,6 +197,11 @@ cdef int set_bounds(Argument *a, bounds) except -1:
     return 0
 
 
+cdef object no_copies(str what):
+    """The error for what holds addresses of code."""
+    return TypeError(f"{what} cannot be copied or pickled: keep its name, and fastnn.kernels.float32 or float64")
+
+
 cdef class Kernel:
     """A declaration in the form that C reads."""
 
@@ -222,6 +227,9 @@ cdef class Kernel:
     cdef object texts                   # what C keeps addresses of
     cdef bytes doc
     cdef PyMethod method
+
+    def __reduce__(self):
+        raise no_copies(f"the kernel {self.name}")
 
     cdef int fill(self, declared, size_t item_size) except -1:
         cdef Argument *a

@@ -283,7 +283,7 @@ cdef int follow_schedule_body(const Call *call, Py_ssize_t begin, Py_ssize_t end
     if at >= 0 and at < s.n and s.table[<Py_ssize_t> at] == s.table[<Py_ssize_t> at]:     # NaN: nobody knows yet
         s.number[0] = s.table[<Py_ssize_t> at]
         return 0
-    return 0 if s.advances else CALL_OUT_OF_RANGE
+    return 0 if s.advances else CALL_NO_ENTRY
 
 kernel("""follow_schedule(step: inout float64 (1), first: cell, table: in float64 (n), number: out float64 (1),
     advances: flag = False)

@@ -27,6 +27,7 @@ enum {
     CALL_NO_MEMORY = 4,     /* for what a product packs */
     CALL_OUT_OF_BOUNDS = 5, /* a number, as changed since it was checked */
     CALL_END = 6,           /* the calls behind are not run this time, and nothing is wrong */
+    CALL_NO_ENTRY = 7,      /* of a table, for the step that a schedule has come to */
 };
 
 typedef struct Call Call;

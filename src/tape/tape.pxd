@@ -13,6 +13,7 @@ cdef extern from "tape/call.h":
         CALL_NO_MEMORY
         CALL_OUT_OF_BOUNDS
         CALL_END
+        CALL_NO_ENTRY
     ctypedef struct Call
     ctypedef int (*Body)(const Call *call, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
     ctypedef Body (*Joint)(const Call *call, const Call *following) noexcept

@@ -77,6 +77,9 @@ cdef class Tape:
     def __len__(self):
         return self.length
 
+    def __reduce__(self):
+        raise TypeError("a Tape holds the addresses of arrays, which a copy has not: record its calls anew")
+
     cdef int reserve(self, Py_ssize_t n_calls, Py_ssize_t n_buffers, Py_ssize_t n_reaches) except -1:
         """Make room, so that appending cannot fail half-way."""
         cdef Py_ssize_t capacity
@@ -338,6 +341,8 @@ cdef int raise_status(int status, const Call *call) except -1:
         raise FloatingPointError("the loss is not finite, or the gradient")
     if status == CALL_OUT_OF_RANGE:     # another thread, or a function between two calls, has changed them
         raise IndexError("the index or the cursor that chooses rows has left its range since it was checked")
+    if status == CALL_NO_ENTRY:
+        raise IndexError("follow_schedule: table has no number for step[0] - first, expected 0 to its length - 1")
     if status == CALL_NO_MEMORY:
         raise MemoryError(
             "no memory for the workspace of a product, or for sums over rows, less than 1 MB for each thread as a "

@@ -73,6 +73,9 @@ cdef class Team:
                 PyThread_free_lock((<WholeTeam *> self.shared).member[i].bed)
         PyMem_RawFree(self.shared)
 
+    def __reduce__(self):
+        raise TypeError("a Team holds threads of this process, which a copy has not: make a new one")
+
     def __enter__(self):
         if self.ends or (<WholeTeam *> self.shared).members:
             raise RuntimeError("the team is at work already, or has ended")
