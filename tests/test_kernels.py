@@ -106,6 +106,40 @@ def test_equals_reference(case, dtype, shape):
     assert_equals_reference(case, dtype, case.make(*shape, dtype, random(*shape)))
 
 
+@each_dtype
+@each_case()
+@in_turn("shape", ((0, 0), (3, 0)))
+def test_empty_arrays_as_in_reference(case, dtype, shape):
+    """Wherever a case can have no columns, and its kernel takes them: those of no rows are in `SHAPES`."""
+    try:
+        with np.errstate(all="ignore"):
+            got = case.make(*shape, dtype, random(*shape))
+        expected = copied(got)
+        case.kernel(dtype)(**got)
+    except (ValueError, IndexError):
+        return
+    case.reference()(**expected)
+    for name in case.outputs:
+        np.testing.assert_allclose(got[name], expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+@each_dtype
+@each_case()
+def test_numbers_are_floats_or_arrays(case, dtype):
+    """All of them, of kernels and of their twins: to the same bits."""
+    arguments, declared = case.make(3, 7, dtype, random(3, 7)), case.kernel(dtype).__self__.declared.arguments
+    numbers = {a.name: arguments.get(a.name, a.default) for a in declared if a.role == "cell"}
+    for function in (case.kernel(dtype), case.reference()):
+        found = []
+        for form in (float, lambda number: np.full(1, number, np.float64)):
+            given = copied(arguments)
+            given |= {name: form(np.ravel(n)[0]) for name, n in numbers.items() if n not in (None, "None")}
+            function(**given)
+            found.append([given[name] for name in case.outputs])
+        for name, one, other in zip(case.outputs, *found, strict=True):
+            assert same_bits(one, other), name
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 11])
 @each_dtype
 @each_case([case for case in CASES if "softmax" in case.op or "from_logits" in case.op])

@@ -367,10 +367,22 @@ def snake_backward(x: Array, dy: Array, dx: Array, alpha: float = 1.0) -> None:
 # Softmax, over the rows of x
 
 
+def _from_largest(x: Array) -> Array:
+    """X minus the largest number of its row."""
+    return np.asarray(x - x.max(axis=1, keepdims=True, initial=-np.inf))
+
+
+def _exponentials(x: Array) -> tuple[Array, Array, Array]:
+    """Return z = x - max_j x_ij, e^z, and the sums of its rows: at least 1, as which that of no columns counts."""
+    z = _from_largest(x)
+    e = np.exp(z)
+    return z, e, np.maximum(e.sum(axis=1, keepdims=True), 1)
+
+
 def softmax_forward(x: Array, y: Array) -> None:
     """y_ij = exp(x_ij - max_j x_ij) / sum_j exp(x_ij - max_j x_ij); x, y (batch, n)."""
-    np.exp(x - x.max(axis=1, keepdims=True), out=y)
-    y /= y.sum(axis=1, keepdims=True)
+    _, e, total = _exponentials(x)
+    np.divide(e, total, out=y)
 
 
 def softmax_backward(y: Array, dy: Array, dx: Array) -> None:
@@ -386,8 +398,8 @@ def softmax_jacobian(y: Array, jacobian: Array) -> None:
 
 def log_softmax_forward(x: Array, y: Array) -> None:
     """y_ij = z_ij - log(sum_j exp(z_ij)), z_ij = x_ij - max_j x_ij; x, y (batch, n)."""
-    z = x - x.max(axis=1, keepdims=True)
-    y[...] = z - np.log(np.sum(np.exp(z), axis=1, keepdims=True))
+    z, _, total = _exponentials(x)
+    y[...] = z - np.log(total)
 
 
 def log_softmax_backward(y: Array, dy: Array, dx: Array) -> None:
@@ -398,7 +410,9 @@ def log_softmax_backward(y: Array, dy: Array, dx: Array) -> None:
 
 def sparsemax_forward(x: Array, y: Array) -> None:
     """y_ij = max(x_ij - tau_i, 0), tau_i such that sum_j y_ij = 1 (Martins & Astudillo 2016); x, y (batch, n)."""
-    z = x - x.max(axis=1, keepdims=True)
+    if x.shape[1] == 0:
+        return
+    z = _from_largest(x)
     largest = -np.sort(-z, axis=1)
     total, k = np.cumsum(largest, axis=1), np.arange(1, x.shape[1] + 1)
     n = np.maximum(np.sum(1 + k * largest > total, axis=1, keepdims=True), 1)
@@ -409,7 +423,8 @@ def sparsemax_forward(x: Array, y: Array) -> None:
 def sparsemax_backward(y: Array, dy: Array, dx: Array) -> None:
     """dx_i = dy_i - mean of dy_ij where y_ij > 0, there, else 0; y, dy, dx (batch, n)."""
     inside = ~(y <= 0)
-    mean = np.sum(np.where(inside, dy, 0), axis=1, keepdims=True) / inside.sum(axis=1, keepdims=True).astype(y.dtype)
+    n = np.maximum(inside.sum(axis=1, keepdims=True), 1).astype(y.dtype)
+    mean = np.sum(np.where(inside, dy, 0), axis=1, keepdims=True) / n
     dx[...] = np.where(inside, dy - mean, 0)
 
 

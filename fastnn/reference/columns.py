@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn.reference.types import Array, Cell, Labels
+from fastnn.reference.types import Array, Labels
 
 
 def _places(x: Array, n: int) -> Labels:
@@ -38,11 +38,11 @@ def embedding_backward(x: Array, dy: Array, dtable: Array) -> None:
     np.add.at(dtable, _places(x, len(dtable) - 1), dy)
 
 
-def embedding_sgd(x: Array, dy: Array, table: Array, lr: Cell) -> None:
-    """table_k -= lr times the sum of dy_i over all i with code k; lr (1)."""
+def embedding_sgd(x: Array, dy: Array, table: Array, lr: float) -> None:
+    """table_k -= lr times the sum of dy_i over all i with code k."""
     dtable = np.empty_like(table)
     embedding_backward(x, dy, dtable)
-    table -= (lr[0] * dtable).astype(table.dtype)
+    table -= lr * dtable
 
 
 def one_hot_forward(x: Array, y: Array, unseen: bool = False) -> None:

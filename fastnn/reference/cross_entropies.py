@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn.reference.activations import _sigmoid, _softplus
+from fastnn.reference.activations import _exponentials, _sigmoid, _softplus
 from fastnn.reference.losses import _reduce, _weighed
 from fastnn.reference.types import Array, Cell, Labels
 
@@ -58,7 +58,7 @@ def cross_entropy(
     each: Array | None = None, total: bool = False,
 ) -> None:  # fmt: skip
     """l_i = -sum_j t_ij log(p_ij), p = max(y, eps); the gradient is that at p; the share is 1 / n."""
-    p, t = np.maximum(y, np.finfo(y.dtype).eps), _smoothed(t, smoothing, 1 / y.shape[1])
+    p, t = np.maximum(y, np.finfo(y.dtype).eps), _smoothed(t, smoothing, 1 / max(y.shape[1], 1))
     _reduce(-t * np.log(p), -t / p, weight, dy, value, each, total, of_rows=True)
 
 
@@ -70,13 +70,11 @@ def cross_entropy_from_logits(
 
     Where all weights of a row are 0, nothing of it counts.
     """
-    t = _smoothed(t, smoothing, 1 / y.shape[1])
+    t = _smoothed(t, smoothing, 1 / max(y.shape[1], 1))
     if weight is not None and weight.shape[1] > 1:
         t = _weighed(t, weight)
         weight = np.any(weight != 0, axis=1, keepdims=True).astype(y.dtype)
-    z = y - y.max(axis=1, keepdims=True)
-    e = np.exp(z)
-    total_e = np.sum(e, axis=1, keepdims=True)
+    z, e, total_e = _exponentials(y)
     gradient = e / total_e * np.sum(t, axis=1, keepdims=True) - t
     _reduce(t * (np.log(total_e) - z), gradient, weight, dy, value, each, total, of_rows=True)
 
@@ -96,11 +94,11 @@ def cross_entropy_labels(
     """
     here = np.arange(len(t)), _counting(t, weight)
     p = np.maximum(y, np.finfo(y.dtype).eps)
-    share = np.full_like(p, smoothing / y.shape[1])
+    share = np.full_like(p, smoothing / max(y.shape[1], 1))
     share[here] += 1 - smoothing
     losses = -np.log(p[here])[:, None] * (1 - smoothing)
     if smoothing:
-        losses = losses - smoothing * np.log(p).mean(axis=1, keepdims=True)
+        losses = losses - smoothing * np.log(p).sum(axis=1, keepdims=True) / max(y.shape[1], 1)
     gradient = np.divide(-share, p, where=share != 0, out=np.zeros_like(p))
     _reduce(losses, gradient, weight, dy, value, each, total, of_rows=True)
     if dy is not None:
@@ -113,12 +111,10 @@ def cross_entropy_labels_from_logits(
 ) -> None:  # fmt: skip
     """l_i = log(sum_k e^y_ik) - y_i,t_i of logits y and classes t; smoothed as above."""
     here = np.arange(len(t)), _counting(t, weight)
-    z = y - y.max(axis=1, keepdims=True)
-    e = np.exp(z)
-    total_e = e.sum(axis=1, keepdims=True)
+    z, e, total_e = _exponentials(y)
     losses = np.log(total_e) - z[here][:, None] * (1 - smoothing)
     if smoothing:
-        losses = losses - smoothing * z.mean(axis=1, keepdims=True)
-    gradient = e / total_e - y.dtype.type(smoothing / y.shape[1])
+        losses = losses - smoothing * z.sum(axis=1, keepdims=True) / max(y.shape[1], 1)
+    gradient = e / total_e - y.dtype.type(smoothing / max(y.shape[1], 1))
     gradient[here] -= 1 - smoothing
     _reduce(losses, gradient, weight, dy, value, each, total, of_rows=True)

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,8 +19,8 @@ def dense_int8(
     correction: NDArray[np.int32],
     b: Array,
     y: Array,
-    step: Any,
-    zero: Any,
+    step: float,
+    zero: float,
     activation: str | None = None,
     alpha: float | None = None,
     *,
@@ -41,9 +39,9 @@ def dense_int8(
         raise ValueError(f"dense_int8: x has {n_in} columns, expected up to {_MOST}: sums of more could leave 32 bits")
     panels, groups, _ = w.shape
     weights = w.reshape(panels, groups, _COLUMNS, _GROUP).transpose(1, 3, 0, 2).reshape(-1, panels * _COLUMNS)
-    whole, dtype = int(np.ravel(zero)[0]), x.dtype.type
+    whole, dtype = int(zero), x.dtype.type
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        scaled = x * (1 / dtype(np.ravel(step)[0]))
+        scaled = x * (1 / dtype(step))
     q = np.rint(np.fmin(np.fmax(scaled, -whole), 255 - whole)).astype(np.int64) + whole  # of NaN and a number, that
     sums = q @ weights[:n_in, :n_out].astype(np.int64) - correction
     y[...] = sums.astype(dtype) * scale + b

@@ -134,13 +134,13 @@ def dense_backward(
         np.add.reduce(dy, axis=0, out=db)
 
 
-def dense_sgd(x: Array | Rows, w: Array, b: Array | None, dy: Array, lr: Array, *, bf16: bool = False) -> None:
+def dense_sgd(x: Array | Rows, w: Array, b: Array | None, dy: Array, lr: float, *, bf16: bool = False) -> None:
     """w -= lr x.T @ dy; b -= lr sum_i dy_i; dy is the gradient of x @ w + b; b may be None; bf16 as before."""
     dw = np.empty_like(w)
     bfloat16.product(_rows(x, len(dy)).T, dy, dw, bf16)
-    w -= lr[0] * dw
+    w -= lr * dw
     if b is not None:
-        b -= lr[0] * dy.sum(axis=0)
+        b -= lr * dy.sum(axis=0)
 
 
 # Dropout

@@ -50,7 +50,7 @@ def add_loss(part: Cell, total: Cell, weight: float = 1.0, first: bool = False) 
 
 def share_weights(weight: Array, mean: float, share: Cell) -> None:
     """Weight *= mean / mean(weight), and share = columns / sum(weight), of the weights as they come."""
-    total = weight.sum(dtype=np.float64) / weight.shape[1]
-    with np.errstate(divide="ignore", invalid="ignore"):  # of no rows, or of weights that are all 0
+    with np.errstate(divide="ignore", invalid="ignore"):  # of no rows or columns, or of weights that are all 0
+        total = weight.sum(dtype=np.float64) / weight.shape[1]
         share[0] = 1 / total
         weight *= mean * len(weight) / total

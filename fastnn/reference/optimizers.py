@@ -1,4 +1,4 @@
-"""Optimizers: w, dw and what they remember (n); lr and step (1) are read at every run."""
+"""Optimizers: w, dw and what they remember (n)."""
 # ruff: noqa: D403 - a docstring that is a formula starts with the name of what it computes
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def sgd(
     w: Array,
     dw: Array,
     velocity: Array | None,
-    lr: Cell,
+    lr: float,
     momentum: float = 0.0,
     weight_decay: float = 0.0,
     nesterov: bool = False,
@@ -45,7 +45,7 @@ def sgd(
         velocity *= momentum
         velocity += g if step == 1 else (1 - dampening) * g
         g = g + momentum * velocity if nesterov else velocity
-    w -= float(lr[0]) * g
+    w -= lr * g
 
 
 def rmsprop(
@@ -54,7 +54,7 @@ def rmsprop(
     square: Array,
     mean: Array | None,
     velocity: Array | None,
-    lr: Cell,
+    lr: float,
     alpha: float = 0.99,
     eps: float = 1e-8,
     momentum: float = 0.0,
@@ -82,7 +82,7 @@ def rmsprop(
         velocity *= momentum
         velocity += g
         g = velocity
-    w -= float(lr[0]) * g
+    w -= lr * g
 
 
 def adam(
@@ -90,8 +90,8 @@ def adam(
     dw: Array,
     m: Array,
     v: Array,
-    lr: Cell,
-    step: Cell,
+    lr: float,
+    step: float,
     beta1: float = 0.9,
     beta2: float = 0.999,
     eps: float = 1e-8,
@@ -102,26 +102,25 @@ def adam(
 ) -> None:
     """m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; w -= lr m^ / (sqrt(v^) + eps) (Kingma & Ba 2015).
 
-    m^ = m / (1 - beta1^step), v^ = v / (1 - beta2^step), and step[0] is 1 in the first call. Weight decay is decoupled,
+    m^ = m / (1 - beta1^step), v^ = v / (1 - beta2^step), and step is 1 in the first call. Weight decay is decoupled,
     w *= 1 - lr weight_decay (Loshchilov & Hutter 2019), or part of the gradient, g = dw + weight_decay w.
     AMSGrad: largest = max(largest, v) stands for v in the step (Reddi, Kale & Kumar 2018). The paper's eps^, with
     eps_hat, is eps / sqrt(1 - beta2^step).
     """
-    rate, count = float(lr[0]), float(step[0])
-    g = _decayed(w, dw, rate, weight_decay, decoupled)
+    g = _decayed(w, dw, lr, weight_decay, decoupled)
     _average(m, g, beta1)
     _average(v, np.square(g), beta2)
-    square, correction = v if largest is None else np.maximum(largest, v, out=largest), 1 - beta2**count
+    square, correction = v if largest is None else np.maximum(largest, v, out=largest), 1 - beta2**step
     if eps_hat:
         eps /= np.sqrt(correction)
-    w -= rate / (1 - beta1**count) * m / (np.sqrt(square / correction) + eps)
+    w -= lr / (1 - beta1**step) * m / (np.sqrt(square / correction) + eps)
 
 
 def lion(
     w: Array,
     dw: Array,
     m: Array,
-    lr: Cell,
+    lr: float,
     beta1: float = 0.9,
     beta2: float = 0.99,
     weight_decay: float = 0.0,
@@ -130,9 +129,8 @@ def lion(
 
     Chen et al. 2023.
     """
-    rate = float(lr[0])
-    w *= 1 - rate * weight_decay
-    w -= rate * np.sign(beta1 * m + (1 - beta1) * dw)
+    w *= 1 - lr * weight_decay
+    w -= lr * np.sign(beta1 * m + (1 - beta1) * dw)
     _average(m, dw, beta2)
 
 
@@ -141,7 +139,7 @@ def rprop(
     dw: Array,
     previous: Array,
     size: Array,
-    lr: Cell,
+    lr: float,
     eta_minus: float = 0.5,
     eta_plus: float = 1.2,
     min_step: float = 1e-6,
@@ -151,23 +149,23 @@ def rprop(
 
     lr size stays within min_step and max_step, but for an lr of 0 (Riedmiller & Braun 1993, in PyTorch's form).
     """
-    rate, largest = float(lr[0]), float(np.finfo(w.dtype).max)
+    largest = float(np.finfo(w.dtype).max)
     agreement = dw * previous
     size *= np.where(
         agreement > 0, w.dtype.type(eta_plus), np.where(agreement < 0, w.dtype.type(eta_minus), w.dtype.type(1))
     )
-    low, high = (min(min_step / rate, largest), min(max_step / rate, largest)) if rate > 0 else (0.0, largest)
+    low, high = (min(min_step / lr, largest), min(max_step / lr, largest)) if lr > 0 else (0.0, largest)
     np.clip(size, low, high, out=size)
     previous[...] = np.where(agreement < 0, 0, dw)
-    w -= np.where(previous == 0, 0, rate * size * np.sign(previous))
+    w -= np.where(previous == 0, 0, lr * size * np.sign(previous))
 
 
 def adagrad(
     w: Array,
     dw: Array,
     square: Array,
-    lr: Cell,
-    step: Cell,
+    lr: float,
+    step: float,
     lr_decay: float = 0.0,
     weight_decay: float = 0.0,
     eps: float = 1e-10,
@@ -178,7 +176,7 @@ def adagrad(
     """
     g = _decayed(w, dw, 0.0, weight_decay, False)
     square += np.square(g)
-    w -= float(lr[0]) / (1 + (float(step[0]) - 1) * lr_decay) * g / (np.sqrt(square) + eps)
+    w -= lr / (1 + (step - 1) * lr_decay) * g / (np.sqrt(square) + eps)
 
 
 def adadelta(
@@ -186,7 +184,7 @@ def adadelta(
     dw: Array,
     square: Array,
     change: Array,
-    lr: Cell,
+    lr: float,
     rho: float = 0.9,
     eps: float = 1e-6,
     weight_decay: float = 0.0,
@@ -199,7 +197,7 @@ def adadelta(
     _average(square, np.square(g), rho)
     d = np.sqrt((change + eps) / (square + eps)) * g
     _average(change, np.square(d), rho)
-    w -= float(lr[0]) * d
+    w -= lr * d
 
 
 def nadam(
@@ -207,9 +205,9 @@ def nadam(
     dw: Array,
     m: Array,
     v: Array,
-    lr: Cell,
-    step: Cell,
-    product: Cell,
+    lr: float,
+    step: float,
+    product: float,
     beta1: float = 0.9,
     beta2: float = 0.999,
     eps: float = 1e-8,
@@ -219,25 +217,24 @@ def nadam(
 ) -> None:
     """Adam with Nesterov's momentum (Dozat 2016, in PyTorch's form): w -= lr m^ / (sqrt(v^) + eps).
 
-    m^ = (1 - mu_t) g / (1 - product) + mu_(t+1) m / (1 - product mu_(t+1)), t = step[0], product[0] = mu_1 ... mu_t,
+    m^ = (1 - mu_t) g / (1 - product) + mu_(t+1) m / (1 - product mu_(t+1)), t = step, product = mu_1 ... mu_t,
     mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2). Weight decay is that of `adam`.
     """
-    rate, count, so_far = float(lr[0]), float(step[0]), float(product[0])
-    g = _decayed(w, dw, rate, weight_decay, decoupled)
+    g = _decayed(w, dw, lr, weight_decay, decoupled)
     _average(m, g, beta1)
     _average(v, np.square(g), beta2)
-    now, following = (_nadam_momentum(beta1, t, momentum_decay) for t in (count, count + 1))
-    of_g, of_m = rate * (1 - now) / (1 - so_far), rate * following / (1 - so_far * following)
-    w -= (of_g * g + of_m * m) / (np.sqrt(v / (1 - beta2**count)) + eps)
+    now, following = (_nadam_momentum(beta1, t, momentum_decay) for t in (step, step + 1))
+    of_g, of_m = lr * (1 - now) / (1 - product), lr * following / (1 - product * following)
+    w -= (of_g * g + of_m * m) / (np.sqrt(v / (1 - beta2**step)) + eps)
 
 
 def _nadam_momentum(beta1: float, step: float, momentum_decay: float) -> float:
     return float(beta1 * (1 - 0.5 * 0.96 ** (step * momentum_decay)))
 
 
-def nadam_product(product: Cell, step: Cell, beta1: float = 0.9, momentum_decay: float = 4e-3) -> None:
+def nadam_product(product: Cell, step: float, beta1: float = 0.9, momentum_decay: float = 4e-3) -> None:
     """product *= beta1 (1 - 0.96^(step momentum_decay) / 2)."""
-    product *= _nadam_momentum(beta1, float(step[0]), momentum_decay)
+    product *= _nadam_momentum(beta1, step, momentum_decay)
 
 
 def radam(
@@ -245,8 +242,8 @@ def radam(
     dw: Array,
     m: Array,
     v: Array,
-    lr: Cell,
-    step: Cell,
+    lr: float,
+    step: float,
     beta1: float = 0.9,
     beta2: float = 0.999,
     eps: float = 1e-8,
@@ -258,18 +255,17 @@ def radam(
     m^ = m / (1 - beta1^step); with all = 2 / (1 - beta2) - 1 and now = all - 2 step beta2^step / (1 - beta2^step),
     where that is above 5, r^2 = (now - 4) (now - 2) all / ((all - 4) (all - 2) now). Weight decay is that of `adam`.
     """
-    rate, count = float(lr[0]), float(step[0])
-    g = _decayed(w, dw, rate, weight_decay, decoupled)
+    g = _decayed(w, dw, lr, weight_decay, decoupled)
     _average(m, g, beta1)
     _average(v, np.square(g), beta2)
-    power, full = beta2**count, 2 / (1 - beta2) - 1
-    now = full - 2 * count * power / (1 - power)
-    rate /= 1 - beta1**count
+    power, full = beta2**step, 2 / (1 - beta2) - 1
+    now = full - 2 * step * power / (1 - power)
+    lr /= 1 - beta1**step
     if now > 5:
         r = np.sqrt((now - 4) * (now - 2) * full / ((full - 4) * (full - 2) * now))
-        w -= float(rate * r * np.sqrt(1 - power)) * m / (np.sqrt(v) + eps)
+        w -= float(lr * r * np.sqrt(1 - power)) * m / (np.sqrt(v) + eps)
     else:
-        w -= rate * m
+        w -= lr * m
 
 
 def schedule_free_adamw(
@@ -278,10 +274,10 @@ def schedule_free_adamw(
     z: Array,
     x: Array,
     v: Array,
-    lr: Cell,
-    step: Cell,
-    part: Cell,
-    before: Cell,
+    lr: float,
+    step: float,
+    part: float,
+    before: float,
     beta1: float = 0.9,
     beta2: float = 0.999,
     eps: float = 1e-8,
@@ -292,12 +288,12 @@ def schedule_free_adamw(
     Defazio et al. 2024: v = beta2 v + (1 - beta2) dw^2, v^ = v / (1 - beta2^step). Before all, z and x move by what w
     has been moved from before x + (1 - before) z.
     """
-    moved = w - (z + float(before[0]) * (x - z))
+    moved = w - (z + before * (x - z))
     _average(v, np.square(dw), beta2)
-    at = dw / (np.sqrt(v / (1 - beta2 ** float(step[0]))) + eps)
-    z += moved - float(lr[0]) * (at + weight_decay * w if weight_decay else at)
+    at = dw / (np.sqrt(v / (1 - beta2**step)) + eps)
+    z += moved - lr * (at + weight_decay * w if weight_decay else at)
     x += moved
-    x += float(part[0]) * (z - x)
+    x += part * (z - x)
     w[...] = z + beta1 * (x - z)
 
 
@@ -316,8 +312,8 @@ def adamax(
     dw: Array,
     m: Array,
     u: Array,
-    lr: Cell,
-    step: Cell,
+    lr: float,
+    step: float,
     beta1: float = 0.9,
     beta2: float = 0.999,
     eps: float = 1e-8,
@@ -330,7 +326,7 @@ def adamax(
     g = _decayed(w, dw, 0.0, weight_decay, False)
     _average(m, g, beta1)
     np.maximum(beta2 * u, np.abs(g) + eps, out=u)
-    w -= float(lr[0]) / (1 - beta1 ** float(step[0])) * m / u
+    w -= lr / (1 - beta1**step) * m / u
 
 
 def lamb(
@@ -340,7 +336,7 @@ def lamb(
     v: Array,
     u: Array,
     squares: Cell,
-    step: Cell,
+    step: float,
     beta1: float = 0.9,
     beta2: float = 0.999,
     eps: float = 1e-6,
@@ -350,10 +346,9 @@ def lamb(
 
     The step of LAMB is w -= rate u, the rate that of `trust_rate` (You et al. 2020).
     """
-    count = float(step[0])
     _average(m, dw, beta1)
     _average(v, np.square(dw), beta2)
-    u[...] = m / (1 - beta1**count) / (np.sqrt(v / (1 - beta2**count)) + eps)
+    u[...] = m / (1 - beta1**step) / (np.sqrt(v / (1 - beta2**step)) + eps)
     if weight_decay:
         u += weight_decay * w
     block_squares(w, squares[0])

@@ -147,12 +147,12 @@ cdef inline real below_maximum(real y, real t, real largest) noexcept nogil:
 cdef inline real distance_below(real y, real t, real largest) noexcept nogil:
     return largest - y
 
-# Whether a row has a weight other than 0
+# Whether a row has numbers, and a weight other than 0
 cdef inline bint row_counts(const TargetLoss *s, Py_ssize_t i) noexcept nogil:
     cdef Py_ssize_t j
     if s.weight is NULL:
-        return True
-    for j in range(s.m):
+        return s.n > 0
+    for j in range(s.m if s.n > 0 else 0):
         if s.weight[i * s.m + j] != 0:
             return True
     return False

@@ -87,7 +87,7 @@ cdef int gaussian_nll_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) n
     cdef real[PIECE] distance, spread, precision, square
     cdef real *losses
     cdef real *log_variance
-    cdef double scale = 1.0 / (1 if s.total else s.rows * s.n), sum_of_losses = 0
+    cdef double scale = 1.0 / (1 if s.total else max(s.rows * s.n, 1)), sum_of_losses = 0
     cdef real constant = <real> (0.9189385332046727 if s.full else 0.0)     # log(2 pi) / 2
     cdef Py_ssize_t at = 0, length
     cdef Loss loss
@@ -182,7 +182,7 @@ cdef int quantiles_body(const Call *call, Py_ssize_t begin, Py_ssize_t end) noex
     cdef real[PIECE] q, previous, slopes, over
     cdef real *losses
     cdef const real *y
-    cdef double scale = 1.0 / (1 if s.total else s.rows * s.n), sum_of_losses = 0
+    cdef double scale = 1.0 / (1 if s.total else max(s.rows * s.n, 1)), sum_of_losses = 0
     cdef Py_ssize_t at = 0, length, i, level
     cdef Loss loss
     cdef LossPiece p
