@@ -86,7 +86,10 @@ def run_all(chosen: argparse.Namespace) -> list[Line]:
     methods = [method for method in methods if method.installed]
     key = ("set", "method", "seed", "rows", "threads")
     done = {tuple(line[k] for k in key): line for line in read(chosen.resume)} if chosen.resume else {}
-    loaded = {name: TABLES[name].load() for name in names}
+    try:
+        loaded = {name: TABLES[name].load() for name in names}
+    except ImportError as error:
+        raise SystemExit(f"\n{error}") from None
     for seed in range(chosen.seeds):
         for name, (x, y) in loaded.items():
             for method in methods:
@@ -131,7 +134,6 @@ def in_order(found: dict[str, Any]) -> dict[str, Any]:
 
 def read(path: Path) -> list[Line]:
     """Return the lines of the file that a run before has written, of the last one as far as it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     if text and not text.endswith("\n"):  # what comes next is a line of its own
         with path.open("a", encoding="utf-8") as file:
@@ -226,8 +228,8 @@ def aims(report: frame.Report, lines: list[Line], ranks: dict[str, Ranks]) -> No
 
 
 def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
-    if chosen.measured and not chosen.resume:
-        raise SystemExit("--measured shows what a file has: --resume says which")
+    if chosen.measured and not (chosen.resume and chosen.resume.exists()):
+        chosen.refuse("--measured shows what a file has: --resume names it, expected one that is there")
     if chosen.parts:
         chosen.methods = [name for preset in chosen.parts for name in of_preset(preset)]
     if chosen.smoke:
@@ -298,20 +300,24 @@ def _names(known: Iterable[str]) -> Any:
 
 def more_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that this benchmark alone has."""
-    parser.add_argument("--seeds", type=int, default=10, metavar="N", help="splits, and states of the methods; 10")
+    parser.add_argument("--seeds", type=frame.count, default=10, metavar="N", help="splits, states of the methods; 10")
     parser.add_argument("--sets", type=_names(TABLES), default=list(TABLES), help=f"of {', '.join(TABLES)}")
     parser.add_argument("--methods", type=_names(KNOWN), default=list(METHODS), help=f"of {', '.join(METHODS)}")
     parser.add_argument(
         "--parts", type=_names(CHANGES), metavar="PRESETS", help=f"of {', '.join(CHANGES)}: their parts"
     )
-    parser.add_argument("--rows", type=int, default=10000, metavar="N", help="at most so many train; 10,000")
-    parser.add_argument("--resume", type=Path, metavar="PATH", help="JSON lines: what is there is not measured again")
+    parser.add_argument("--rows", type=frame.count, default=10000, metavar="N", help="at most so many train; 10,000")
+    parser.add_argument(
+        "--resume", type=frame.to_write, metavar="PATH", help="JSON lines: what is there is not measured again"
+    )
     parser.add_argument("--measured", action="store_true", help="measure nothing: show what the file of --resume has")
-    parser.add_argument("--page", type=Path, metavar="PATH", help="renew the tables of this page between their marks")
+    parser.add_argument(
+        "--page", type=frame.to_read, metavar="PATH", help="renew the tables of this page between their marks"
+    )
     parser.add_argument("--called", metavar="TEXT", help="renew the tables between <!-- ranks TEXT --> and the like")
     parser.add_argument("--date", default=date.today().isoformat(), help="until when, for the page; today")
-    parser.add_argument("--markdown", type=Path, metavar="PATH", help="write the tables there")
-    parser.add_argument("--picture", type=Path, metavar="PATH", help="draw the critical differences there")
+    parser.add_argument("--markdown", type=frame.to_write, metavar="PATH", help="write the tables there")
+    parser.add_argument("--picture", type=frame.to_write, metavar="PATH", help="draw the critical differences there")
 
 
 if __name__ == "__main__":

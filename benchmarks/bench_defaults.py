@@ -54,24 +54,27 @@ def shown(runs: list[tuple[float, float, int]]) -> str:
     return f"{np.mean([score for score, *_ in runs]):.2f}, {1e3 * min(seconds for _, seconds, _ in runs):.0f} ms"
 
 
-def benchmark(chosen: argparse.Namespace) -> None:
+def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
     warnings.simplefilter("ignore", UserWarning)  # targets far from unit scale are what the second table is about
     seeds = range(1 if chosen.smoke else 2 if chosen.quick else 6)
     names = [name for name in (("iris", "308 rows") if chosen.smoke else SETS) if chosen.only in name]
+    if not names:
+        return
     rows = []
     for name in names:
         n = len(load(name)[0]) - len(load(name)[0]) // 5
         columns = [10, *(max(10, -(-steps // -(-n // 32))) for steps in STEPS[: 1 if chosen.smoke else None]), None]
         runs = [[trained(name, seed, epochs=epochs) for seed in seeds] for epochs in columns]
         rows.append([f"{name} ({n})", *map(shown, runs), f"{runs[-1][0][2]}"])
-    if rows:
-        print(f"\nscore (accuracy or R²) of {UNITS} units on a fifth held out, and time of the fit\n")
-        steps = [f"{steps:,} steps" for steps in STEPS[: 1 if chosen.smoke else None]]
-        print(frame.table(["set (rows)", "10 epochs", *steps, "default", "its epochs"], rows))
+        report.rows.append({"set": name, "epochs": columns, "runs": runs})
+    print(f"\nscore (accuracy or R²) of {UNITS} units on a fifth held out, and time of the fit\n")
+    steps = [f"{steps:,} steps" for steps in STEPS[: 1 if chosen.smoke else None]]
+    print(frame.table(["set (rows)", "10 epochs", *steps, "default", "its epochs"], rows))
     names = [name for name in names if name not in CLASSES and name != "linnerud"]
     rows = []
     for mean, std in SCALES[: 2 if chosen.smoke else None]:
         runs = [[trained(name, seed, mean, std) for seed in seeds] for name in names]
+        report.rows.append({"sets": names, "mean": mean, "std": std, "runs": runs})
         rows.append([f"{mean:g}", f"{std:g}", *(f"{np.mean([score for score, *_ in run]):.2f}" for run in runs)])
     if names:
         print("\nR² by the mean and standard deviation of targets, by default\n")
@@ -79,4 +82,4 @@ def benchmark(chosen: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    benchmark(frame.options(__doc__))
+    frame.run(__doc__, benchmark)

@@ -18,16 +18,24 @@ import tempfile
 import time
 from pathlib import Path
 
+import frame
 import numpy as np
+from machine import missing
 
 COLUMNS, CLASSES, HIDDEN, BATCH = 64, 10, 64, 256
 MOST_TIME, MOST_MEGABYTES = 1.15, 500.0
 WAYS = ("memory", "npy", "memmap", "parquet")
+_FIT = """\
+import json, pathlib, sys
+import bench_feeds
+folder, way, epochs = sys.argv[1:4]
+print(json.dumps(bench_feeds.fit(pathlib.Path(folder), way, int(epochs))))
+"""
 
 
 def make(folder: Path, gigabytes: float, parquet: bool) -> None:
     """Write rows of normal numbers, labelled by the largest of as many mixtures as there are classes."""
-    rows = int(gigabytes * 1e9 / (4 * COLUMNS))
+    rows = max(BATCH, int(gigabytes * 1e9 / (4 * COLUMNS)))
     rng = np.random.default_rng(0)
     mixtures = rng.standard_normal((COLUMNS, CLASSES)).astype(np.float32)
     x = np.lib.format.open_memmap(folder / "x.npy", "w+", np.float32, (rows, COLUMNS))
@@ -58,7 +66,7 @@ def peak_bytes() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def fit(folder: Path, way: str, epochs: int, n_threads: int | None) -> dict[str, float | str]:
+def fit(folder: Path, way: str, epochs: int) -> dict[str, float | str]:
     """Train one way, and say how long it took, and how much memory this process has had."""
     from fastnn import Dense, Model, Softmax, feeds
 
@@ -71,63 +79,53 @@ def fit(folder: Path, way: str, epochs: int, n_threads: int | None) -> dict[str,
     else:
         data = (feeds.Npy(*names) if way == "npy" else feeds.Parquet(folder / "t.parquet", target="y"),)
     begin = time.perf_counter()
-    history = net.fit(*data, epochs=epochs, batch_size=BATCH, n_threads=n_threads, verbose=False)
+    history = net.fit(*data, epochs=epochs, batch_size=BATCH, n_threads=frame.THREADS, verbose=False)
     seconds = time.perf_counter() - begin
     peak = peak_bytes() / 1e6
     return {"way": way, "seconds": seconds, "megabytes": peak, "loss": history.loss[-1]}
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--gigabytes", type=float, default=1.0)
-    parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--folder", type=Path, help="where files are written, and deleted; by default a temporary one")
-    parser.add_argument("--only", default="", help="ways whose name has this in it, beside that from memory")
-    parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "bench_feeds.json")
-    parser.add_argument("--quick", action="store_true", help="0.1 GB, one turn")
-    parser.add_argument("--way", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.way:
-        print(json.dumps(fit(options.folder, options.way, options.epochs, options.threads)))
-        return 0
-    gigabytes, turns = (0.1, 1) if options.quick else (options.gigabytes, options.turns)
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
+def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
+    gigabytes = chosen.gigabytes or (0.1 if chosen.quick else 1.0)
+    known = [way for way in WAYS if way != "parquet" or not missing(["pyarrow"], "")]
+    if known != list(WAYS):
         print("pyarrow is missing: Parquet is left out")
-        ways = [way for way in WAYS if way != "parquet"]
-    else:
-        ways = list(WAYS)
-    ways = [way for way in ways if way == "memory" or options.only in way]
-    folder = Path(tempfile.mkdtemp(dir=options.folder))
-    found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+    named = [way for way in known if chosen.only in way]
+    if not named:
+        return
+    found: dict[str, list[dict[str, float]]] = {way: [] for way in dict.fromkeys(["memory", *named])}
+    folder = Path(tempfile.mkdtemp(dir=chosen.folder)).resolve()
     try:
-        make(folder, gigabytes, "parquet" in ways)
-        for turn in range(turns):
-            for way in ways if turn % 2 == 0 else reversed(ways):
-                command = [sys.executable, __file__, "--way", way, "--folder", str(folder)]
-                command += ["--epochs", str(options.epochs), "--threads", str(options.threads)]
-                answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-                found[way].append(json.loads(answer))
+        make(folder, gigabytes, "parquet" in found)
+        for turn in range(chosen.turns or (1 if chosen.quick else 3)):
+            for way in found if turn % 2 == 0 else reversed(found):
+                command = [sys.executable, "-c", _FIT, str(folder), way, str(chosen.epochs)]
+                command += ["--threads", str(frame.THREADS)]
+                done = subprocess.run(command, cwd=Path(__file__).parent, stdout=subprocess.PIPE, text=True, check=True)
+                found[way].append(json.loads(done.stdout))
     finally:
         shutil.rmtree(folder)
     least = {way: min(run["seconds"] for run in runs) for way, runs in found.items()}
-    print(f"{gigabytes:g} GB, {options.epochs} epoch(s), batches of {BATCH}, {options.threads} thread(s)")
+    report.more["gigabytes"] = gigabytes
+    print(f"{gigabytes:g} GB, {chosen.epochs} epoch(s), batches of {BATCH}, {frame.THREADS} thread(s)")
     print(f"{'way':8} {'seconds':>8} {'× memory':>9} {'peak MB':>9} {'loss':>9}")
-    missed = False
     for way, runs in found.items():
         ratio, peak = least[way] / least["memory"], max(run["megabytes"] for run in runs)
-        is_bound = way in ("npy", "memmap")
-        bad = is_bound and (ratio > MOST_TIME or peak > MOST_MEGABYTES)
-        missed |= bad and not options.quick
-        print(f"{way:8} {least[way]:8.2f} {ratio:9.2f} {peak:9.0f} {runs[-1]['loss']:9.4f}{'  missed' if bad else ''}")
-    print(f"required of npy and memmap: at most {MOST_TIME} × the time from memory, below {MOST_MEGABYTES:g} MB")
-    options.json.parent.mkdir(exist_ok=True)
-    options.json.write_text(json.dumps({"gigabytes": gigabytes, "runs": found}, indent=1), encoding="utf-8")
-    return int(missed)
+        report.rows.append({"way": way, "runs": runs})
+        print(f"{way:8} {least[way]:8.2f} {ratio:9.2f} {peak:9.0f} {runs[-1]['loss']:9.4f}")
+        if way in ("npy", "memmap"):
+            report.require(f"{way}: × the time from memory", ratio, at_most=MOST_TIME)
+            report.require(f"{way}: megabytes", peak, at_most=MOST_MEGABYTES)
+
+
+def more_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that this benchmark alone has."""
+    parser.add_argument("--gigabytes", type=frame.positive, metavar="N", help="of the files: 1, or 0.1 with --quick")
+    parser.add_argument("--epochs", type=frame.count, default=1, metavar="N", help="of each fit: 1")
+    parser.add_argument("--turns", type=frame.count, metavar="N", help="of each way: 3, or 1 with --quick")
+    where = "where files are written, and deleted; by default a temporary one"
+    parser.add_argument("--folder", type=frame.folder, metavar="PATH", help=where)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    frame.run(__doc__.splitlines()[0], benchmark, more_options)

@@ -141,7 +141,7 @@ def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
 
 def more_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--against", nargs="+", choices=[name for name in LIBRARIES if name != frame.OURS])
-    parser.add_argument("--picture", type=Path, metavar="PATH", help="draw the ratios there")
+    parser.add_argument("--picture", type=frame.to_write, metavar="PATH", help="draw the ratios there")
 
 
 if __name__ == "__main__":

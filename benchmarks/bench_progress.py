@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import frame
 import numpy as np
 
 from fastnn import Callback, Dense, LearningRateMonitor, Model, Softmax, TimeLimit
@@ -42,26 +43,27 @@ def seconds(x: np.ndarray, y: np.ndarray, epochs: int, options: dict[str, Any]) 
     before, sys.stderr = sys.stderr, Terminal()
     try:
         begin = time.perf_counter()
-        net.fit(x, y, epochs=epochs, **options)
+        net.fit(x, y, epochs=epochs, n_threads=frame.THREADS, **options)
         return time.perf_counter() - begin
     finally:
         sys.stderr = before
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--smoke", action="store_true", help="few rows, once")
-    smoke = parser.parse_args().smoke
-    rows, epochs, times = (500, 2, 1) if smoke else (20_000, 12, 7)
+def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
+    named = [name for name in WATCHES if chosen.only in name]
+    if not named:
+        return
+    rows, epochs, times = (500, 2, 1) if chosen.smoke else (20_000, 12, 2 if chosen.quick else 7)
     x = np.random.default_rng(0).normal(size=(rows, 20)).astype(np.float32)
     y = (x[:, 0] > 0).astype(int)
-    found: dict[str, list[float]] = {name: [] for name in WATCHES}
+    found: dict[str, list[float]] = {name: [] for name in dict.fromkeys(["nothing", *named])}
     for _ in range(times):
-        for name, options in WATCHES.items():
-            found[name].append(seconds(x, y, epochs, options()))
+        for name, own in found.items():
+            own.append(seconds(x, y, epochs, WATCHES[name]()))
     for name, own in found.items():
         print(f"{name}: {min(own):.3f} s, {min(own) / min(found['nothing']):.3f} x")
+        report.rows.append({"watched by": name, "seconds": own})
 
 
 if __name__ == "__main__":
-    main()
+    frame.run(__doc__, benchmark)

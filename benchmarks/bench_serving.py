@@ -4,7 +4,6 @@ examples/server.py runs in a process of its own. Connections stay open, and requ
 answers before have come or not: a latency is counted from when its request was due, so that no delay is left out.
 """
 
-import argparse
 import json
 import os
 import re
@@ -16,7 +15,7 @@ import threading
 import time
 from pathlib import Path
 
-import machine
+import frame
 import numpy as np
 
 from fastnn import Dense, Model, Normalization
@@ -80,7 +79,7 @@ def of_server(net, rows, rate, seconds):
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
             try:
                 port = int(process.stdout.readline())
-                n = int(rate * (seconds + WARM_UP)) // CONNECTIONS
+                n = max(1, int(rate * (seconds + WARM_UP)) // CONNECTIONS)
                 latencies = np.full((CONNECTIONS, n), np.nan)
                 start = time.perf_counter() + 0.2
                 threads = []
@@ -109,14 +108,9 @@ def of_model(net, rows):
     return np.sort(seconds)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rate", type=int, default=RATE, help="requests a second")
-    parser.add_argument("--quick", action="store_true", help="5 seconds")
-    parser.add_argument("--smoke", action="store_true", help="half a second at 100 requests a second, for tests")
-    parser.add_argument("--json", type=Path, help="where to write what was measured")
-    options = parser.parse_args()
-    rate, seconds = (100, 0.5) if options.smoke else (options.rate, 5 if options.quick else SECONDS)
+def benchmark(chosen, report):
+    rate = chosen.rate or (100 if chosen.smoke else RATE)
+    seconds = 0.5 if chosen.smoke else 5 if chosen.quick else SECONDS
     net = make_net()
     rows = np.random.default_rng(0).normal(size=(100, net.n_in)).tolist()
     answers, model = of_server(net, rows, rate, seconds), of_model(net, rows)
@@ -133,11 +127,12 @@ def main():
     print(f"{rate:,} requests a second, {len(answers):,} answers: p50 {1e3 * found['p50']:.2f} ms, ", end="")
     print(f"p99 {1e3 * found['p99']:.2f} ms, the slowest {1e3 * found['largest']:.1f} ms")
     print(f"predict_one takes {1e6 * found['model']:.1f} µs of that, {100 * found['share_of_model']:.2g} % of p50")
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps({"machine": machine.describe(1), **found}, indent=1))
-    return found
+    report.rows.append(found)
+
+
+def more_options(parser):
+    parser.add_argument("--rate", type=frame.count, metavar="N", help=f"requests a second: {RATE}")
 
 
 if __name__ == "__main__":
-    main()
+    frame.run(__doc__, benchmark, more_options, single=True)

@@ -5,16 +5,49 @@ Import this module before NumPy: it sets the number of threads of every library,
 # ruff: noqa: E402 - the libraries read these variables when they are imported
 
 import argparse
+import math
 import os
 import sys
 from pathlib import Path
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
     """Return the whole number of at least 1 that an argument says."""
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number >= 1")
     return int(text)
+
+
+def positive(text: str) -> float:
+    """Return the number above 0 that an argument says."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 < found < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number > 0")
+    return found
+
+
+def folder(text: str) -> Path:
+    """Return the path of a folder that is there."""
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a folder that is there")
+    return Path(text)
+
+
+def to_read(text: str) -> Path:
+    """Return the path of a file that is there."""
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a file that is there")
+    return Path(text)
+
+
+def to_write(text: str) -> Path:
+    """Return the path of a file, there or not, in a folder that is: which is known before anything is measured."""
+    if Path(text).is_dir() or not Path(text).parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a file in a folder that is there")
+    return Path(text)
 
 
 def _threads() -> argparse.ArgumentParser:
@@ -22,7 +55,7 @@ def _threads() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     default = 2 if Path(sys.argv[0]).stem in ("bench_accuracy", "bench_many") else 1  # what one has; one with several
     parser.add_argument(
-        "--threads", type=_count, default=default, metavar="N", help=f"of every library, by default {default}"
+        "--threads", type=count, default=default, metavar="N", help=f"of every library, by default {default}"
     )
     return parser
 
@@ -258,29 +291,36 @@ class Report:
         return table(headings, rows)
 
     def write(self, path: Path, script: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         content = {
             "script": script, "machine": describe(THREADS), **self.more, "required": self.required, "rows": self.rows
         }  # fmt: skip
         path.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def options(description: str, more: Callable[[argparse.ArgumentParser], None] | None = None) -> argparse.Namespace:
-    """Read the command line that all benchmarks share, and what `more` adds to it."""
+def options(
+    description: str, more: Callable[[argparse.ArgumentParser], None] | None = None, single: bool = False
+) -> argparse.Namespace:
+    """Read the command line that all benchmarks share, and what `more` adds to it.
+
+    What measures a `single` thing, on one thread, has no ``--only`` and no ``--threads``.
+    """
     script = Path(sys.argv[0]).stem
-    parser = argparse.ArgumentParser(description=description, parents=[_threads()])
+    parser = argparse.ArgumentParser(description=description, parents=[] if single else [_threads()])
     parser.add_argument("--quick", action="store_true", help="at most a minute, with more noise")
-    parser.add_argument("--only", default="", metavar="NAME", help="only what has NAME in its name")
-    parser.add_argument("--json", type=Path, metavar="PATH", help=f"default: benchmarks/results/{script}.json")
+    if not single:
+        parser.add_argument("--only", default="", metavar="NAME", help="only what has NAME in its name")
+    parser.add_argument("--json", type=to_write, metavar="PATH", help=f"default: benchmarks/results/{script}.json")
     parser.add_argument("--smoke", action="store_true", help=argparse.SUPPRESS)  # for tests: times mean nothing
     if more is not None:
         more(parser)
     chosen = parser.parse_args()
     chosen.quick |= chosen.smoke
-    chosen.script = script
+    chosen.script, chosen.refuse = script, parser.error  # what does not fit together
     threads = f"-{THREADS}-threads" if THREADS > 1 else ""
     if chosen.json is None:
-        chosen.json = Path(__file__).parent / "results" / f"{script}{threads}{'-quick' if chosen.quick else ''}.json"
+        results = Path(__file__).parent / "results"
+        results.mkdir(exist_ok=True)
+        chosen.json = results / f"{script}{threads}{'-quick' if chosen.quick else ''}.json"
     return chosen
 
 
@@ -288,16 +328,18 @@ def run(
     description: str,
     benchmark: Callable[[argparse.Namespace, Report], None],
     more: Callable[[argparse.ArgumentParser], None] | None = None,
+    single: bool = False,
 ) -> None:
     """Run a benchmark as a script: say where, stop at a disagreement, write what was measured."""
-    chosen, report = options(description, more), Report()
+    chosen, report = options(description, more, single), Report()
     print("\n".join(f"{name}: {value}" for name, value in describe(THREADS).items()), flush=True)
     try:
         benchmark(chosen, report)
     except Disagreement as error:
         raise SystemExit(f"\nVerification failed, nothing more is timed.\n{error}") from None
     if not report.rows:
-        raise SystemExit(f"\nNothing here has {chosen.only!r} in its name.")
+        only = getattr(chosen, "only", "")
+        raise SystemExit(f"\nNothing here has {only!r} in its name." if only else "\nNothing was measured.")
     holding = sum(required["holds"] for required in report.required)
     if len(report.required) > _REQUIREMENTS_LISTED:
         print(f"\nOf {len(report.required)} required bounds {holding} hold")

