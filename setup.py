@@ -187,6 +187,8 @@ def compiler_flags():
         return ["/O2", "/fp:precise", "/std:c11"], []
     compile_flags = ["-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fvisibility=hidden"]
     compile_flags += ["-Werror=overflow", "-Werror=shift-count-overflow"]  # of constants
+    # Of what Cython adds, some is never called; that C of our own is, is looked at (flags_of_c).
+    compile_flags += ["-Wno-unused-function"]
     # Some distributions' Pythons ask for it: it would be in each function with a loop over a buffer.
     compile_flags += ["-fno-stack-protector"]
     # No symbols, and no tables for unwinding, which nothing here needs, keep the wheel small.
@@ -224,7 +226,8 @@ def extensions():
             extra_link_args=link_flags,
         )
         own = {source: of_tiles if source.stem.endswith("tile") else () for source in sources[1:]}
-        made.flags_of_c = {source.as_posix(): [*of_c, *flags] for source, flags in own.items()}
+        warned = ["-Wunused-function"] if "-Wno-unused-function" in compile_flags else []
+        made.flags_of_c = {source.as_posix(): [*warned, *of_c, *flags] for source, flags in own.items()}
         return made
 
     for family, (_, c_sources) in FAMILIES.items():

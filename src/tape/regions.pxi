@@ -172,7 +172,7 @@ cdef double taking_back(const Arrangement *a, Py_ssize_t i) noexcept nogil:
     if w is NULL or (w.of_row == 0 and not call.updates and not call.takes):
         return 0
     for j in range(i if call.updates else 0):
-        if a.calls[j].takes and w.low <= a.calls[j].taken < w.high:
+        if a.calls[j].takes and w.low <= <const char *> a.calls[j].taken < w.high:
             return 0
     return max(TAKING_BACK * <double> (w.high - w.low) / LINE - CERTAIN * nanoseconds_of(call), 0)
 
