@@ -247,6 +247,8 @@ def test_metrics_of_numbers_are_those_of_scikit_learn():
         (ExplainedVariance(), sk("explained_variance_score")),
         *((Pinball(q), sk("mean_pinball_loss", alpha=q)) for q in (0.1, 0.5, 0.9)),
     ]
+    version = pytest.importorskip("sklearn").__version__.split(".")
+    averages_medians = tuple(map(int, version[:2])) >= (1, 8)  # of weighted errors, where two are in the middle
     for seed in range(CASES):
         rng = np.random.default_rng(seed)
         n, k = int(rng.integers(1, 30)), int(rng.integers(1, 4))
@@ -260,7 +262,8 @@ def test_metrics_of_numbers_are_those_of_scikit_learn():
         weight = weights_of(rng, n, integers=True)
         true, pred, w = there(weight, t, y)
         for metric, function in pairs:
-            compare(metric, metric(t, y, weight), scored(function, true, pred, w), seed)
+            if weight is None or averages_medians or not isinstance(metric, MedianAbsoluteError):
+                compare(metric, metric(t, y, weight), scored(function, true, pred, w), seed)
             if n == 1:  # of which R2 is NaN
                 continue
             if k == 1:

@@ -294,7 +294,12 @@ def test_a_number_that_is_none_is_told_by_its_name():
         (10**400, "row: column 'b' is 1000"),
         (np.nan, of.format("NaN at")), (None, of.format("NaN at")), (np.inf, of.format("infinite")),
     ):  # fmt: skip
-        forms = [{"a": 1.0, "b": value}, {"b": value, "a": 1}, row(value, 1.0), pd.Series([1.0, value], ["a", "b"])]
+        forms = [
+            {"a": 1.0, "b": value},
+            {"b": value, "a": 1},
+            row(value, 1.0),
+            pd.Series([1.0, value], ["a", "b"], object),
+        ]
         for given in forms:
             for call in (lambda given=given: net.learn_one(given, 1.0), lambda given=given: net.predict_one(given)):
                 with pytest.raises((TypeError, ValueError), match=message):

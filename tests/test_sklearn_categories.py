@@ -1,6 +1,7 @@
 """`categorical_features` of the MLPs: what columns become, what is unseen or missing, all ways to train and predict."""
 
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -121,7 +122,7 @@ def test_missing_and_unseen_ones():
 
 
 def test_all_ways_to_train_and_predict():
-    y = np.array(["a", "b", "c"])[KIND] + np.where(SIDE == 1, "+", "-")
+    y = np.char.add(np.array(["a", "b", "c"])[KIND], np.where(SIDE == 1, "+", "-"))
     model = MLPClassifier(**FROM_DTYPE, early_stopping=True, scoring="accuracy").fit(FRAME, y)
     assert model.score(FRAME, y) > 0.8
     again = pickle.loads(pickle.dumps(model))
@@ -149,6 +150,7 @@ def test_all_ways_to_train_and_predict():
     assert lbfgs.score(FRAME, T) > 0.95
 
 
+PLACE = ".*row 0, column 'number'" if sys.version_info >= (3, 11) else ""  # in a note, which Python has since then
 BAD = [
     ({"categorical_features": "all"}, FRAME, "'categorical_features' parameter of MLPRegressor must be"),
     ({"categorical_features": ["kind", "town"]}, FRAME, "categorical_features has 'town', expected 'from_dtype', or"),
@@ -156,7 +158,7 @@ BAD = [
     ({"categorical_features": [True, False]}, FRAME, "is a mask of 2 columns, expected one of 5"),
     ({"categorical_features": ["kind"]}, FRAME, r"column 'city' holds text, expected numbers: name it in categ"),
     ({"categorical_features": "from_dtype"}, FRAME.assign(city="b"), "column 'city' holds text, expected numbers"),
-    ({"categorical_features": "from_dtype"}, FRAME.assign(number=np.nan), "(?s)X contains NaN.*row 0, column 'number'"),
+    ({"categorical_features": "from_dtype"}, FRAME.assign(number=np.nan), f"(?s)X contains NaN{PLACE}"),
     ({"categorical_features": ["number"]}, FRAME.assign(number=pd.Timestamp(0)), "column 'number', which holds dates"),
     ({"categorical_features": "from_dtype"}, FRAME.assign(number=pd.Timestamp(0)), "column 'number' holds dates, exp"),
     ({"categorical_features": "from_dtype"}, csr_matrix(CODES), "is for frames and arrays, and X is a sparse matrix"),

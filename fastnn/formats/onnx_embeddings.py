@@ -241,8 +241,9 @@ def _edges(begin: Array, factor: Array, low: Array, high: Array) -> Array | None
 
 def _step_of(inverse: Any) -> Array | None:
     """Return a step whose inverse is this number, as double: any such one rounds inputs to the same bits."""
-    middle = 1 / inverse
-    for found in (middle, np.nextafter(middle, 0 * middle), np.nextafter(middle, 2 * middle)):
-        if 0 < found < np.inf and 1 / found == inverse:
+    zero, one = inverse.dtype.type(0), inverse.dtype.type(1)  # beside Python's numbers, NumPy 1 takes them for double
+    middle = one / inverse
+    for found in (middle, np.nextafter(middle, zero), np.nextafter(middle, middle + middle)):
+        if 0 < found < np.inf and one / found == inverse:
             return np.array([found], np.float64)
     return None
