@@ -62,6 +62,16 @@ def test_a_callback_that_removes_losses_from_the_history_ends_the_fit(place, in_
         small_net().fit(*given, epochs=3, callbacks=[kind()])
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+def test_an_error_of_such_a_callback_is_the_one_that_is_raised(error):
+    def clear(model, epoch, logs):
+        model.history.loss.clear()
+        raise error
+
+    with pytest.raises(error):
+        small_net().fit(X, T, epochs=3, callbacks=[clear])
+
+
 def told_in(epochs, batches):
     """What a callback is told in a whole fit."""
     in_batches = [(what, batch) for batch in range(batches) for what in ("begin_batch", "end_batch")]

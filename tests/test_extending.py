@@ -20,12 +20,17 @@ from fastnn import (
     CrossEntropy,
     Dense,
     EarlyStopping,
+    GroupedDense,
+    Head,
+    Heads,
     Huber,
     Identity,
     Layer,
     LeakyReLU,
     LogSoftmax,
     Loss,
+    MeanOfMembers,
+    Members,
     Model,
     Optimizer,
     ReLU,
@@ -474,6 +479,24 @@ class NoOwnGradient(Dense):
         self.kernels.dense_backward(x, self.w, dy, dx, self.dw, None, tape=run.tape)
 
 
+class Within(Layer):
+    """Holds a layer that does not write all its gradients."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = NoOwnGradient(5)
+
+    def build(self, n_in):
+        return self.build_child(self.inner, n_in)
+
+    def _forward(self, x, y, run):
+        self.kernels.identity_forward(run.inner.forward(x), y, tape=run.tape)
+
+    def _backward(self, x, y, dy, dx, run):
+        self.kernels.identity_forward(dy, run.inner.dy, tape=run.tape)
+        run.inner.backward(dx)
+
+
 class NoLossGradient(Loss):
     def _value_and_grad(self, y, t, weight, dy, value, tape):
         kernels.of(y.dtype).mse(y, t, weight, None, value, tape)
@@ -482,11 +505,12 @@ class NoLossGradient(Loss):
 @pytest.mark.parametrize(
     ("make", "where"),
     [
-        (Returning, "Returning 2: _forward"),
-        (HalfForward, "HalfForward 2: _forward"),
-        (NoInputGradient, "NoInputGradient 2: _backward"),
-        (lambda: NoOwnGradient(5), r"NoOwnGradient 2 \(5 units\): _backward"),
-        (NoLossGradient, r"NoLossGradient\(\): _value_and_grad"),
+        (Returning, "Returning 2: _forward does not write all of y:"),
+        (HalfForward, "HalfForward 2: _forward does not write all of y:"),
+        (NoInputGradient, "NoInputGradient 2: _backward does not write all of dx:"),
+        (lambda: NoOwnGradient(5), r"NoOwnGradient 2 \(5 units\): _backward does not write all of db of NoOwn"),
+        (Within, r"Within 2: _backward does not write all of db of NoOwnGradient .* \(5 units\):"),
+        (NoLossGradient, r"NoLossGradient\(\): _value_and_grad does not write all of dy:"),
     ],
 )
 def test_what_is_not_written_is_refused(make, where):
@@ -494,9 +518,46 @@ def test_what_is_not_written_is_refused(make, where):
     is_loss = isinstance(part, Loss)
     net = Model([Dense(5), *([] if is_loss else [part]), Dense(OUTPUTS)], seed=0).build(X.shape[1])
     before = net.params.copy()
-    with pytest.raises(RuntimeError, match=f"{where} does not write all that it has to"):
+    with pytest.raises(RuntimeError, match=where):
         net.fit(X, T, part if is_loss else MSE(), SGD())
     assert same_bits(net.params, before)
+
+
+class Codes(Layer):
+    """An embedding at the beginning: codes have no gradient."""
+
+    def build(self, n_in):
+        self.parameter("table", (4, 5), "glorot")
+        self.state("seen", (1,), "zeros", dtype="int64")
+        return 5
+
+    def _forward(self, x, y, run):
+        self.kernels.embedding_forward(x, self.table, y, run.tape)
+
+    def _backward(self, x, y, dy, dx, run):
+        self.kernels.embedding_backward(x, dy, self.dtable, run.tape)
+
+
+def test_the_first_layer_need_not_write_a_gradient_of_its_inputs():
+    net = Model([Codes(), Dense(OUTPUTS)], seed=0).build(1)
+    net[0].seen[:] = 5
+    table = net[0].table.copy()
+    net.fit(np.arange(len(T))[:, None] % 3, T, MSE(), SGD(), epochs=1)
+    assert (net[0].table != table).any()
+    assert net[0].seen[0] == 5
+
+
+@pytest.mark.parametrize(
+    "place", [lambda own: own, lambda own: Heads({"a": Head(own, OUTPUTS)})], ids=["alone", "head"]
+)
+@pytest.mark.parametrize("ends", [[], [MeanOfMembers(3)]], ids=["one", "members"])
+@pytest.mark.parametrize("kind", [NumPyInValueAndGrad, NumPyOfTargets])
+def test_losses_within_others_are_looked_at(kind, place, ends):
+    layers = [Members(3), GroupedDense(OUTPUTS, 3)] if ends else [Dense(OUTPUTS)]
+    net = Model([*layers, *copy.deepcopy(ends)], seed=0)
+    targets = np.linspace(-2, 2, T.size).reshape(T.shape)  # the least are as large as the largest
+    with pytest.raises(RuntimeError, match="_value_and_grad computes outside kernels"):
+        net.fit(X, targets, place(kind()), SGD(), batch_size=8)
 
 
 # Subclasses of the package's own layers: what they override is what runs

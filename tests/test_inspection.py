@@ -257,7 +257,7 @@ def test_a_check_takes_what_fit_takes():
     heads = Heads({"a": Head(MSE(), 1), "b": Head(CrossEntropy(from_logits=True), 3)})
     several = Model([Dense(8, "tanh"), Dense(4)], seed=0)
     assert np.isfinite(several.check(X, {"a": NUMBERS, "b": LABELS}, heads).loss)
-    assert heads.form == ()
+    assert heads._form == ()
     assert net.check(X, LABELS, sample_weight=np.arange(200) < 50).rows == 50
     with pytest.raises(ValueError, match="x is NaN at row 0"):
         net.check(X * np.nan, LABELS)

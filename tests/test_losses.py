@@ -1,6 +1,8 @@
 """Every loss, with every reduction and weighting: its value is that of its twin, its gradient the derivative of it."""
 
 from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from fastnn import (
     Hinge,
     Huber,
     KLDivergence,
+    LambdaCallback,
     Loss,
     Model,
     MultiMargin,
@@ -547,11 +550,19 @@ def test_heads_read_labels_and_columns_side_by_side(n, dtype, tmp_path):
             history = net.fit(NUMBERS, given[form], loss, epochs=3, validation_data=validation)
             np.testing.assert_allclose(history.loss, expected.loss, near)
             np.testing.assert_allclose(history.val_loss, expected.val_loss, near)
-            before = net.params.copy()
+            before, own = net.params.copy(), net.loss._form
             for kind in (other, form, other):
                 assert net.evaluate(NUMBERS, given[kind]) == pytest.approx(numbers, rel=near)
                 assert net.evaluate(NUMBERS, given[kind], loss=new_loss()) == pytest.approx(numbers, rel=near)
                 assert loss(net.predict(NUMBERS), given[kind]) == pytest.approx(numbers["loss"], rel=near)
+                assert loss.value_and_grad(net.predict(NUMBERS), given[kind])[0] == pytest.approx(
+                    numbers["loss"], rel=near
+                )
+                assert (
+                    net.evaluate(NUMBERS[:1], {name: t[:1] for name, t in given[kind].items()}).keys() == numbers.keys()
+                )
+                assert net.evaluate(pieces) == pytest.approx(numbers, rel=near)
+            assert (loss._form, net.loss._form) == ((), own)
             net.fit(NUMBERS, given[form], epochs=1)
             assert (net.params != before).any()
     net.save(tmp_path / "net.safetensors")
@@ -561,6 +572,26 @@ def test_heads_read_labels_and_columns_side_by_side(n, dtype, tmp_path):
     for use in (net.fit, net.evaluate):
         with pytest.raises(ValueError, match="y has targets of another kind than the rows before"):
             use(mixed)
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_heads_of_several_models_read_for_each(n):
+    given = {"price": FRACTIONS[:, 0], "kind": LABELS % n}
+    others = {**given, "kind": np.eye(n)[LABELS % n]}
+    pieces = [(NUMBERS[i : i + 2], {name: t[i : i + 2] for name, t in given.items()}) for i in range(0, ROWS, 2)]
+    for data, options in (
+        ((NUMBERS, given), {"batch_size": 4, "metrics": {"kind": "accuracy"}}),
+        ((lambda: iter(pieces),), {}),
+    ):
+        found = []
+        for is_shared in (False, True):
+            loss = Heads({"price": Head(MSE()), "kind": Head(CrossEntropy(from_logits=True), n)})
+            net, other = Model([Dense(1 + n)], seed=0), Model([Dense(1 + n)], seed=1)
+            train = partial(other.train_batch, NUMBERS, others, loss=loss if is_shared else deepcopy(loss))
+            options |= {"callbacks": [LambdaCallback(end_batch=lambda *told, train=train: train() is None)]}
+            history = net.fit(*data, loss=loss, epochs=3, **options)
+            found.append((history.to_dict(), net.params.tolist()))
+        assert found[0] == found[1]
 
 
 def test_heads_step_as_one_loss_does():

@@ -70,6 +70,8 @@ class Loss(Part):
     # where it does. Whoever overrides `targets` says it anew. Labels are whole numbers below the number of outputs.
     target_range: ClassVar[tuple[float, float] | None] = (-float("inf"), float("inf"))
 
+    _has_form: ClassVar[bool] = False  # whether it has to know how the targets lie that it has read
+
     def __init__(self) -> None:
         super().__init__()  # of a class beside it
 
@@ -89,7 +91,7 @@ class Loss(Part):
             weight : array_like of shape (rows,), or of the shape of the targets, or None
                 Multiplies each row's loss, or that of each target; the mean is still over their number.
             """
-            own = self.of_form()
+            own = self._of_form()
             y, target, factor, shape = own._given(y, t, weight)
             own._require_given(y)
             dy, value = np.empty_like(y), np.empty(1)
@@ -107,7 +109,7 @@ class Loss(Part):
         weight : array_like of shape (rows,), or of the shape of the targets, or None
             Multiplies each row's loss, or that of each target; the mean is still over their number.
         """
-        own = self.of_form()
+        own = self._of_form()
         y, target, factor, shape = own._given(y, t, weight)
         own._require_given(y)
         value, each = np.empty(1), own._each(target, shape)
@@ -166,11 +168,11 @@ class Loss(Part):
         return target, weight
 
     @property
-    def form(self) -> tuple[Any, ...]:
-        """How the targets lie that `read` has read last, of a loss that has to know it to compute with them."""
+    def _form(self) -> tuple[Any, ...]:
+        """How the targets lie that `read` has read last, where it has to know it to compute with them."""
         return ()
 
-    def of_form(self, form: tuple[Any, ...] = ()) -> Loss:
+    def _of_form(self, form: tuple[Any, ...] = ()) -> Loss:
         """Return the loss for data beside those of a training: it has read some that lie so, or none yet."""
         return self
 

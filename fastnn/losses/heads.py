@@ -70,7 +70,7 @@ _Form = tuple[str, int]  # the dtype and the dimensions of targets as their loss
 
 
 def _as_read(target: Array, form: _Form) -> Array:
-    """Return targets (rows, columns) of numbers as what their loss read, in the same memory."""
+    """Return targets (rows, columns) in memory of their own, so that labels are aligned, as what their loss read."""
     dtype, n_dimensions = form
     target = target.view(dtype)
     return target[:, 0] if n_dimensions == 1 else target
@@ -109,8 +109,9 @@ class Heads(Loss):
     ['kind_accuracy', 'kind_loss', 'loss', 'price_loss']
     """
 
-    constants = ("form", "_structure")
+    constants = ("_form", "_structure")
     target_range = None
+    _has_form = True
 
     def __init__(self, heads: Mapping[str, Head]) -> None:
         super().__init__()
@@ -121,7 +122,7 @@ class Heads(Loss):
         for name, head in heads.items():
             if not isinstance(name, str) or not isinstance(head, Head):
                 raise TypeError(f"Heads: {shown(name)} is {shown(head)}, expected a name and a Head")
-        self.__dict__["_heads"], self.__dict__["_form"] = dict(heads), ()
+        self.__dict__["_heads"], self.__dict__["_forms"] = dict(heads), ()
 
     @property
     def heads(self) -> dict[str, Head]:
@@ -142,7 +143,7 @@ class Heads(Loss):
         return [getattr(loss, name) for loss in parts for name in loss.constants]
 
     def settings(self) -> object:
-        return {name: head.settings() for name, head in self._heads.items()}, self.form
+        return {name: head.settings() for name, head in self._heads.items()}, self._form
 
     def require_one_number(self) -> None:
         for head in self._heads.values():
@@ -167,12 +168,12 @@ class Heads(Loss):
         return own
 
     @property
-    def form(self) -> tuple[Any, ...]:
+    def _form(self) -> tuple[Any, ...]:
         """How many columns the targets of each head have beside those of others, their dtype and dimensions."""
-        return self.__dict__["_form"]  # type: ignore[no-any-return]
+        return self.__dict__["_forms"]  # type: ignore[no-any-return]
 
-    def of_form(self, form: tuple[Any, ...] = ()) -> Heads:
-        return self._copy(_form=form)
+    def _of_form(self, form: tuple[Any, ...] = ()) -> Heads:
+        return self._copy(_forms=form)
 
     def _of(self, name: str, compute: Callable[[], Any]) -> Any:
         """Compute something of a head; an error says of which."""
@@ -252,7 +253,7 @@ class Heads(Loss):
             targets.append(target)
             weights.append(factor)
             forms.append((target.shape[1], *own_form))
-        self.__dict__["_form"] = tuple(forms)
+        self.__dict__["_forms"] = tuple(forms)
         joined = np.concatenate(targets, axis=1)
         if all(factor is weight for factor in weights):
             return joined, weight
@@ -270,20 +271,20 @@ class Heads(Loss):
         if weight.shape[1] == 1:
             return super().relative(weight, target)
         blocks = [
-            head.loss.relative(weight[:, of_target], _as_read(np.ascontiguousarray(target[:, of_target]), form))
+            head.loss.relative(weight[:, of_target], _as_read(target[:, of_target].copy(), form))
             for _, head, _, of_target, form in self._places()
         ]
         return np.concatenate(blocks, axis=1)
 
     def require_changed(self, target: Array, n_out: int) -> None:
         for name, head, _, of_target, form in self._places():
-            own = _as_read(np.ascontiguousarray(target[:, of_target]), form)
+            own = _as_read(target[:, of_target].copy(), form)
             self._of(name, lambda head=head, own=own: head.loss.require_changed(own, head.n))  # type: ignore[misc]
 
     def _places(self) -> list[tuple[str, Head, slice, slice, _Form]]:
         """Return the heads, with the columns of y and of the targets that are theirs, and what the latter are."""
         places, first, first_target = [], 0, 0
-        for (name, head), (width, *form) in zip(self._heads.items(), self.form, strict=True):
+        for (name, head), (width, *form) in zip(self._heads.items(), self._form, strict=True):
             of_target = slice(first_target, first_target + width)
             places.append((name, head, slice(first, first + head.n), of_target, tuple(form)))
             first, first_target = first + head.n, first_target + width
@@ -322,7 +323,7 @@ class Heads(Loss):
     ) -> Iterator[tuple[str, Loss, Array, Array, Array | None]]:
         """Yield the name and the loss of each head, with its outputs, targets and weights."""
         for name, head, columns, of_target, form in self._places():
-            own_y, own_t = (np.ascontiguousarray(array) for array in (y[:, columns], t[:, of_target]))
+            own_y, own_t = y[:, columns].copy(), t[:, of_target].copy()
             factor = weight
             if weight is not None:
                 factor = self._weights_of(head, np.asarray(weight, np.float64), of_target, form, None)

@@ -15,6 +15,7 @@ from fastnn.layers.ensemble import MeanOfMembers, repeated
 from fastnn.layers.passes import Run
 from fastnn.losses.contract import Loss
 from fastnn.metrics.contract import Asked
+from fastnn.settings import Part
 
 if TYPE_CHECKING:
     from fastnn._core.tape import Tape
@@ -34,6 +35,9 @@ class OfMembers(Loss):
         else:
             each, drops = given.for_end(activation, True)
         self.__dict__.update(_given=given, _end=end, _of_one=each, _activation=None if drops else activation)
+
+    def _held(self) -> tuple[Part, ...]:
+        return (self.__dict__["_of_one"],)
 
     @property
     def _applied(self) -> Activation | None:

@@ -184,7 +184,7 @@ class BatchesFitting(Fitting):
         if loss is not self._of_loss:
             self._reads, self._of_loss = Reads(trainer.tree, loss, trainer.build), loss
             target = loss.read(self._last[1], None, trainer.tree.n_out, trainer.tree.dtype)[0]
-            self._reads.form = loss.form
+            self._reads.form = loss._form
             self._last = (self._last[0], target, *self._last[2:])
         if self.validates and self.options.calls.may_change_data:
             self._read_validation(loss)

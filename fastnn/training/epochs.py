@@ -207,10 +207,12 @@ class Fit:
         """Tell callbacks of the end of an epoch, write down what they log, and return why one wants to stop, or ""."""
         history, epochs = self.history, len(self.history.loss)
         try:
-            return self.calls.end_epoch(self._model, epochs - 1, logs, *told)
+            stopped = self.calls.end_epoch(self._model, epochs - 1, logs, *told)
         finally:
-            self._require_history(epochs)
-            history.keep(logs)
+            if len(history.loss) == epochs:
+                history.keep(logs)
+        self._require_history(epochs)
+        return stopped
 
     def _require_history(self, epochs: int) -> None:
         """Raise RuntimeError where a callback has removed losses, by which the fit counts its epochs."""

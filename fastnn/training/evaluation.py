@@ -65,7 +65,7 @@ def evaluate(
     rows = None if batch_size is None else count("batch_size", batch_size)
 
     def numbers() -> dict[str, float]:
-        chosen, tree = trainer.choose_loss(loss).of_form(), trainer.tree
+        chosen, tree = trainer.choose_loss(loss)._of_form(), trainer.tree
         asked = chosen.choose_metrics(metrics)
         data = read(tree, x, y, sample_weight, chosen, trainer.build, True, converted=False)
         end = ending(tree, chosen)
@@ -83,9 +83,9 @@ def read_validation(tree: Tree, given: Any, loss: Loss, build: Callable[[int], N
     if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
         raise TypeError(f"validation_data is {shown(given)}, expected a tuple (x, y), or (x, y, sample_weight)")
     x, y, *weight = given
-    own = loss.of_form()
+    own = loss._of_form()
     try:
-        return read(tree, x, y, weight[0] if weight else None, own, build, True), own.form
+        return read(tree, x, y, weight[0] if weight else None, own, build, True), own._form
     except (TypeError, ValueError) as error:
         error.args = (f"validation data: {error}",)
         raise

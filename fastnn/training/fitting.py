@@ -92,7 +92,8 @@ class Fitting:
         if self._resumed is not None:
             self._resume(self._resumed, loss, optimizer)
         self._validation: Data | Feed | None = None
-        self._form: tuple[Any, ...] = ()  # of its targets
+        self._form: tuple[Any, ...] = ()  # of the targets, and of those of the validation
+        self._validation_form: tuple[Any, ...] = ()
         self._unweighted: Data | None = None  # without what classes weigh: for metrics
         self._apart: tuple[int, Rows, Rows] | None = None  # of so many rows, those to train and to validate with
         self.order = options.shuffle, trainer.order if self._resumed is None else self._resumed.order
@@ -208,6 +209,7 @@ class Fitting:
         x, y, weight = self._given()
         try:
             self.training, self._data = trainer.ready(x, y, weight, self._loss, rule, True, validate, self._coming)
+            self._form = self._loss._form
         except (TypeError, ValueError):
             if self._apart is not None:  # once more, with all rows: so the error calls them by the user's numbers
                 read(trainer.tree, self._x, self._y, self.options.sample_weight, self._loss, trainer.build, True)
@@ -278,7 +280,7 @@ class Fitting:
         is_tuple = isinstance(given, (tuple, list)) and len(given) in (2, 3)
         self._validation = feed_of(*given) if is_tuple else feed_of(given)
         if self._validation is None:
-            self._validation, self._form = read_validation(trainer.tree, given, loss, trainer.build)
+            self._validation, self._validation_form = read_validation(trainer.tree, given, loss, trainer.build)
 
     def _read_unweighted(self, loss: Loss) -> None:
         trainer = self._trainer
@@ -384,6 +386,7 @@ class Fitting:
         assert trainer.optimizer is not None
         if self.options.calls.may_change_data:
             self._data = read(trainer.tree, *self._given(), trainer.loss, trainer.build, True, self._data[3])
+            self._form = trainer.loss._form
             self._read_unweighted(trainer.loss)
             if self.validates:
                 self._read_validation(trainer.loss)
@@ -412,14 +415,15 @@ class Fitting:
     def numbers(self, loss: float) -> dict[str, float]:
         """Return what is logged for an epoch whose batches had this mean loss."""
         options = self.options
-        own, logs = self._trainer.loss, {"loss": loss}
-        assert own is not None
+        given, logs = self._trainer.loss, {"loss": loss}
+        assert given is not None
+        own = given._of_form(self._form)
         if self.watches_training_loss:
             logs = self._measured(own, self._whole, options.metrics if self._unweighted is None else ())
         if options.metrics and len(logs) == 1:
             logs = {**self._measured(own, self._unweighted or self._whole, options.metrics), **logs}
         if self._validation is not None:
-            logs |= self._measured(own.of_form(self._form), self._validation, options.metrics, "val_")
+            logs |= self._measured(given._of_form(self._validation_form), self._validation, options.metrics, "val_")
         return logs
 
     @property

@@ -37,7 +37,7 @@ class OverFeed:
         if not feed.has_targets:
             raise ValueError(f"{feed!r} has no targets: say what y is when it is made")
         self._trainer, self._feed, self._n_threads, self._rows = trainer, feed, n_threads, rows
-        self._loss = loss.of_form()
+        self._loss = loss._of_form()
 
     def numbers(self, metrics: Sequence[Asked] = (), prefix: str = "", own: bool = False) -> dict[str, float]:
         """Return the loss, with the penalties of the model, and metrics, under their names behind a prefix.

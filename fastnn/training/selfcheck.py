@@ -4,7 +4,7 @@ that this is all that it has to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
 
 import numpy as np
@@ -15,10 +15,12 @@ from fastnn.layers.chain import Chain, inside
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer, Transform
 from fastnn.optimizers.transforms import Slice
+from fastnn.settings import Part
 from fastnn.training.plan import Batch
 
 _ROWS = 8  # enough for a batch to look like one
 _LOOKED_AT = 4096  # targets, to find different ones
+_NUMBERS = 4093  # of which arrays are filled: more are these again
 _CODE = {
     "_forward",
     "_backward",
@@ -40,13 +42,14 @@ def check_recordable(
     Parts of this package are tested, and parts written in NumPy are called at every batch: neither is run here. The
     parameters and gradients are as they were afterwards.
     """
-    parts = [loss, optimizer, *optimizer.transforms]
+    losses = [*_losses(loss)]
+    parts = [*losses, optimizer, *optimizer.transforms]
     for stage in chain.stages:
         parts += stage.layers
     if all(map(str.startswith, [type(part).__module__ for part in parts], repeat("fastnn."))):
         return
     foreign = [i for i, stage in enumerate(chain.stages) if not stage.may_raise and _is_foreign(stage.layer)]
-    check_loss = _is_foreign(loss) and not loss.is_numpy
+    check_loss = any(_is_foreign(own) and not own.is_numpy for own in losses)
     check_optimizer = _is_foreign(optimizer) and not optimizer.is_numpy
     rows = min(_ROWS, len(target))
     batch = Batch.like(chain.memory(rows, input_gradient=True), target, weights)
@@ -64,7 +67,7 @@ def check_recordable(
                 optimizer._advance(state, own, tape)
                 optimizer._step(own, memory.grads, state, tape)
 
-            _check_recorded(f"{optimizer}: _step", step, [memory.grads], [], [own, *state.values()])
+            _check_recorded(f"{optimizer}: _step", step, [memory.grads], {}, [own, *state.values()])
         for transform in optimizer.transforms:
             if _is_foreign(transform) and not transform.is_numpy:
                 _check_transform(transform, memory)
@@ -75,14 +78,23 @@ def check_recordable(
 def _check_loss(loss: Loss, batch: Batch, target: Array) -> None:
     y, dy, rows = batch.work.activations[-1], batch.work.gradients[-1], len(batch.target)
     assert dy is not None
-    order = target.reshape(len(target), -1).sum(axis=1).argsort()  # these are all, or some that are not alike
+    order = target.reshape(len(target), -1).sum(axis=1).argsort()
+    nearest = abs(target.reshape(len(target), -1)).sum(axis=1).argsort()
     _check_recorded(
         f"{loss}: _value_and_grad",
         lambda tape: loss._value_and_grad(y, batch.target, batch.weight, dy, batch.value, tape),
         [y] if batch.weight is None else [y, batch.weight],
-        [batch.value, dy],
-        given=[(batch.target, target[order[:rows]], target[order[-rows:]])],
+        {"value": batch.value, "dy": dy},
+        given=(batch.target, [target[chosen] for chosen in (order[:rows], order[-rows:], nearest[:rows])]),
     )
+
+
+def _losses(loss: Part) -> Iterator[Loss]:
+    """Yield a loss and those that it is made of."""
+    if isinstance(loss, Loss):
+        yield loss
+    for part in loss._held():
+        yield from _losses(part)
 
 
 def _check_stage(chain: Chain, batch: Batch, i: int) -> None:
@@ -92,7 +104,7 @@ def _check_stage(chain: Chain, batch: Batch, i: int) -> None:
     assert dy is not None
     title = stage.layer.title
     layers = (stage.layer, *inside(stage.layer))
-    own = [array for layer in layers for array in layer._gradients.values()]
+    own = {f"d{name} of {layer.title}": array for layer in layers for name, array in layer._gradients.items()}
     states = [array for layer in layers for array in layer.states.values()]
     varied = [array for layer in layers for array in layer.parameters.values()]
     varied += [array for array in states if array.dtype.kind == "f"]
@@ -103,12 +115,14 @@ def _check_stage(chain: Chain, batch: Batch, i: int) -> None:
         chain.backward_one(work, i, dy, dx, tape)
 
     try:
-        _check_recorded(f"{title}: _forward", lambda tape: chain.forward_one(work, i, x, y, tape), [x, *varied], [y])
-        _check_recorded(f"{title}: _backward", lambda tape: both(tape, dx), [x, dy, *varied], [dx, *own])
-        if i == 0:  # as training calls the first stage
+        forward = lambda tape: chain.forward_one(work, i, x, y, tape)  # noqa: E731
+        _check_recorded(f"{title}: _forward", forward, [x, *varied], {"y": y})
+        if i:
+            _check_recorded(f"{title}: _backward", lambda tape: both(tape, dx), [x, dy, *varied], {"dx": dx, **own})
+        else:  # nothing below is trained
             _check_recorded(f"{title}: _backward", lambda tape: both(tape, None), [x, dy, *varied], own)
         if i in chain.changing:
-            _check_recorded(f"{title}: _after_batch", lambda tape: chain.after_batch_of(work, i, tape), [], [], states)
+            _check_recorded(f"{title}: _after_batch", lambda tape: chain.after_batch_of(work, i, tape), [], {}, states)
     finally:
         for array, value in before:
             array[...] = value
@@ -120,7 +134,7 @@ def _check_transform(transform: Transform, memory: Memory) -> None:
     def apply(tape: Tape | None) -> None:
         transform._apply([Slice(grads, 0, grads.size)], [[grads]], state, tape)  # type: ignore[arg-type]
 
-    _check_recorded(f"{type(transform).__name__}: _apply", apply, [], [], [grads, *state.values()])
+    _check_recorded(f"{type(transform).__name__}: _apply", apply, [], {}, [grads, *state.values()])
 
 
 def _is_foreign(part: object) -> bool:
@@ -137,43 +151,49 @@ def _check_recorded(
     name: str,
     call: Callable[[Tape | None], None],
     inputs: Sequence[Array],
-    outputs: Sequence[Array],
+    outputs: Mapping[str, Array],
     changed: Sequence[Array] = (),
-    given: Sequence[tuple[Array, Array, Array]] = (),
+    given: tuple[Array, Sequence[Array]] | None = None,
 ) -> None:
     """Compare replaying `call` with calling it, bit for bit, on data that come after the recording.
 
     Inputs are filled with numbers, outputs with NaN, or with something else, of which nothing may be left; what is
-    `changed` in place begins from numbers too. Inputs that cannot be any numbers are `given`, with what they hold when
-    it is recorded and afterwards.
+    `changed` in place begins from numbers too. An input that cannot be any numbers is `given`, with what it holds when
+    the call is recorded, and what afterwards.
     """
+    written = [*outputs.values(), *changed]
+    array, values = given if given else (None, ())
 
     def run(compute: Callable[[], None], seed: int, left: float = np.nan) -> list[Array]:
         rng = np.random.default_rng(seed)
-        for array in outputs:
-            array.fill(left)
-        for array in (*inputs, *changed):  # behind the outputs: an output may be the memory of an input
-            array[...] = rng.random(array.shape)
-        for array, *values in given:
+        for output in outputs.values():
+            output.fill(left)
+        for own in (*inputs, *changed):  # behind the outputs: an output may be the memory of an input
+            own[...] = np.resize(rng.random(_NUMBERS).astype(own.dtype), own.shape)
+        if array is not None:
             array[...] = values[seed]
         compute()
-        return [array.copy() for array in (*outputs, *changed)]
-
-    def same(found: list[Array], expected: list[Array]) -> bool:
-        return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(found, expected, strict=True))
+        return [own.copy() for own in written]
 
     tape = Tape()
     run(lambda: call(tape), 0)
-    replayed = run(tape.replay, 1)
-    called = run(lambda: call(None), 1)
-    if same(called, replayed) and not same(called, run(lambda: call(None), 1, 0.5)):
+    for seed in range(1, max(len(values), 2)):
+        replayed = run(tape.replay, seed)
+        called = run(lambda: call(None), seed)
+        if not all(map(_is_same, called, replayed)):
+            raise RuntimeError(
+                f"{name} computes outside kernels: replayed on new data it does not give what it gives when called. "
+                "Pass the tape on to every kernel and compute with nothing else, or write the method in NumPy: forward "
+                "and backward of a layer, value_and_grad of a loss, update of an optimizer"
+            )
+    again = run(lambda: call(None), seed, 0.5)
+    left = [output for output, *both in zip(outputs, called, again, strict=False) if not _is_same(*both)]
+    if left:
         raise RuntimeError(
-            f"{name} does not write all that it has to: some of its output, or of the gradients, is what was there "
-            "before. Write into each of the arrays that it is given, all of them, and do not return others"
+            f"{name} does not write all of {' and '.join(left)}: some numbers are what was there before. Write the "
+            "arrays that it is given, whole, with zeros where nothing depends on them, and do not return others"
         )
-    if not same(called, replayed):
-        raise RuntimeError(
-            f"{name} computes outside kernels: replayed on new data it does not give what it gives when called. "
-            "Pass the tape on to every kernel and compute with nothing else, or write the method in NumPy: forward and "
-            "backward of a layer, value_and_grad of a loss, update of an optimizer"
-        )
+
+
+def _is_same(found: Array, expected: Array) -> bool:
+    return np.array_equal(found, expected, equal_nan=True)

@@ -96,12 +96,12 @@ class Reads:
             x, target, weight, n = read(
                 self.tree, piece.x, piece.y, weight, self.loss, self._build, known, None, self._converted, scaled=False
             )
-            if self.form not in (None, self.loss.form):
+            if self.form not in (None, self.loss._form):
                 raise ValueError(
                     f"y has targets of another kind than the rows before, as {self.loss} reads them: expected labels "
                     "in all rows, or a column for each class"
                 )
-            self.form = self.loss.form
+            self.form = self.loss._form
             if known and self.survey.per_row:
                 weight = np.ones((len(x), 1)) if weight is None else weight
                 weight = weight / self.survey.largest * self.survey.factor

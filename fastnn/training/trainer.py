@@ -73,6 +73,7 @@ class Trainer:
     """
 
     fitting: Any = None
+    _own_loss: tuple[Loss, ...] = ()  # the last one that knows what it has read, as given and as this model has it
 
     def __init__(
         self, tree: Tree, predictors: Predictors, seed: int, owner: Callable[[], Any], restraints: Restraints
@@ -168,15 +169,23 @@ class Trainer:
         """
         if loss is None:
             if self.loss is not None:
-                return self.loss
+                return self._own(self.loss)
             return losses.get(_BY_LAST.get(self.tree.last.kernel, "mse"))
         if not isinstance(loss, str):
-            return loss if isinstance(loss, Loss) else losses.get(loss)
+            return self._own(loss) if isinstance(loss, Loss) else losses.get(loss)
         own, settings = self._named_losses.get(loss, (None, None))
         if own is None or settings != own.settings():  # it has been changed since
             own = losses.get(loss)
             self._named_losses = {**self._named_losses, loss: (own, own.settings())}
         return own
+
+    def _own(self, loss: Loss) -> Loss:
+        """Return a loss as this model has it: what it knows of the targets it has read is of no other model's."""
+        if not loss._has_form:
+            return loss
+        if not any(loss is known for known in self._own_loss):
+            self._own_loss = loss, loss._of_form()
+        return self._own_loss[1]
 
     def choose_optimizer(self, optimizer: str | Optimizer | None) -> Optimizer:
         """Return the optimizer that is asked for: a name means the model's own optimizer of that name."""
