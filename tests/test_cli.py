@@ -701,6 +701,32 @@ def test_what_is_full_is_named(tables, trained, tmp_path):
             assert (found.returncode, found.stderr) == (1, "fastnn: standard output: No space left on device\n")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_files_are_written_whoever_reads_the_output(unbuffered, tables, trained, tmp_path):
+    """A pipe that nobody reads ends what is printed, and no work."""
+    data, model, out = tables / "t.csv", tmp_path / "m.fastnn", tmp_path / "out.csv"
+    train_it = ["train", data, "--target", "price", "--preset", "fast", "--folds", "2", "-o", model]
+    for arguments, made in (
+        (train_it, [model]),
+        (["predict", trained["price"], data, "-o", out], [model, out]),
+        (["predict", trained["price"], data], [model, out]),
+        (["show", trained["price"]], [model, out]),
+    ):
+        read, write = os.pipe()
+        os.close(read)
+        found = subprocess.run(
+            [sys.executable, "-m", "fastnn", *map(str, arguments)], check=False, stdout=write, stderr=subprocess.PIPE,
+            text=True, timeout=100,
+            env=os.environ | {"PYTHONPATH": str(Path(fastnn.__file__).parents[1]), "PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
+        os.close(write)
+        assert (found.returncode, found.stderr) == (0, ""), arguments[0]
+        assert sorted(tmp_path.iterdir()) == made
+    assert fastnn.load(model).target_name_ == "price"
+    assert out.read_bytes().count(b"\n") == N + 1
+
+
 def small_net():
     from fastnn import Dense, Model
 

@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from fastnn import __version__, interrupts, show_config
 from fastnn.cli.errors import DONE, FAILED, CommandError, OptionError
 from fastnn.cli.files import FORMATS
+from fastnn.cli.output import drop_output
 from fastnn.demo import demo
 from fastnn.formats import ModelFormatError
 from fastnn.formats.safely import FULL
@@ -124,13 +126,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = asked.function(asked)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read has seen enough, as in `fastnn info | head -1`
-        _drop_output()
+        drop_output()
     except (CommandError, OSError, ImportError, ModelFormatError, MemoryError) as error:
         if asked.debug:
             raise
         print(f"fastnn: {_said(error)}", file=sys.stderr)
         if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
-            _drop_output()
+            drop_output()
         return error.code if isinstance(error, CommandError) else FAILED
     except KeyboardInterrupt:
         print(interrupts.SAID, file=sys.stderr)
@@ -138,11 +140,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         return code if isinstance(code, int) else DONE
     return DONE
-
-
-def _drop_output() -> None:
-    """Let what standard output still holds go nowhere: Python would fail to write it when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _said(error: BaseException) -> str:
@@ -157,5 +154,6 @@ def _said(error: BaseException) -> str:
 
 
 def _warned(message: Warning | str, *where: Any, **more: Any) -> None:
-    """Print a warning in one line."""
-    print(f"fastnn: {' '.join(str(message).split())}", file=sys.stderr)
+    """Print a warning in one line; where nobody reads it, what is computed goes on."""
+    with suppress(BrokenPipeError):
+        print(f"fastnn: {' '.join(str(message).split())}", file=sys.stderr)

@@ -37,6 +37,11 @@ def refuse_existing(path: str, force: bool, *inputs: str) -> None:
         raise CommandError(f"{path}: there is no folder {folder}")
 
 
+def drop_output() -> None:
+    """Let what standard output still holds go nowhere: Python would fail to write it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def show_size(path: str) -> str:
     """Return the size of a file in words."""
     return size(os.path.getsize(path))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from fastnn.checks import number_of
 from fastnn.cli import files
 from fastnn.cli.errors import DONE, CommandError, OptionError, told
-from fastnn.cli.output import refuse_existing, show_size
+from fastnn.cli.output import drop_output, refuse_existing, show_size
 
 EXAMPLE = """example:
   fastnn train houses.csv --target price
@@ -85,14 +84,19 @@ def run(asked: argparse.Namespace) -> int:
         )
     kind = f"{n_classes:,} classes" if target.of_classes else "a number"
     why = f"({target.why}: --task says otherwise)"
-    print(f"{whole.path}: {number_of(whole.rows, 'row')}; {asked.target!r} is {kind} {why}")
+    about = [f"{whole.path}: {number_of(whole.rows, 'row')}; {asked.target!r} is {kind} {why}"]
     if len(target.known) < whole.rows:
         n = whole.rows - len(target.known)
-        print(f"{number_of(n, 'row')} without a target {'is' if n == 1 else 'are'} left out")
+        about.append(f"{number_of(n, 'row')} without a target {'is' if n == 1 else 'are'} left out")
+    try:
+        print("\n".join(about), flush=True)
+    except BrokenPipeError:  # nobody reads the report, as in `fastnn train ... | true`: the model is what was asked for
+        drop_output()
     with told():
-        model = _report(asked, x, target, weight, whole.hints)
+        model, report = _fitted(asked, x, target, weight, whole.hints)
     model.target_name_ = asked.target
-    model.save(output)
+    model.save(output)  # before anything that can fail is printed
+    print("\n".join(report))
     print(f"\nwritten: {output} ({show_size(output)}). fastnn predict {output} {asked.data} predicts with it")
     return DONE
 
@@ -139,8 +143,10 @@ def _weights(name: str, column: Any, rows: Any) -> Any:
     return found
 
 
-def _report(asked: argparse.Namespace, x: Any, target: Any, weight: Any, hints: dict[str, str]) -> Any:
-    """Fit, and print what is known of the model; return it."""
+def _fitted(
+    asked: argparse.Namespace, x: Any, target: Any, weight: Any, hints: dict[str, str]
+) -> tuple[Any, list[str]]:
+    """Return the model, and the lines of what is known of it."""
     from sklearn.model_selection import KFold, StratifiedKFold
 
     from fastnn.cli import report
@@ -183,24 +189,20 @@ def _report(asked: argparse.Namespace, x: Any, target: Any, weight: Any, hints: 
                 ours.append(report.of_classes(y[test], outputs[test], classes))
                 base.append(report.of_classes(y[test], np.tile(counts / counts.sum(), (len(test), 1)), classes))
             progress.update(1, {})
-    print()
-    print(model.preprocessing_)
-    for name, hint in hints.items():
-        if name in x.columns:
-            print(f"{name}: {hint}")
+    lines = ["", str(model.preprocessing_), *(f"{name}: {hint}" for name, hint in hints.items() if name in x.columns)]
+    add = lines.append
     if splits:
         named = "the mean" if classes is None else "shares of classes"
-        report.section(f"{asked.folds} folds, rows that were not trained with", report.scores(ours, base, named), print)
+        report.section(f"{asked.folds} folds, rows that were not trained with", report.scores(ours, base, named), add)
         if classes is not None:
             report.section(
-                "how sure it was, and how often it was right", report.calibration(y, outputs, classes), print
+                "how sure it was, and how often it was right", report.calibration(y, outputs, classes), add
             )
     if asked.importances:
         unit = "R² falls by" if classes is None else "log loss rises by"
         found = report.importances(x.columns, model.feature_importances_, unit)
-        report.section("what counts: a column is permuted", found, print)
-    sys.stdout.flush()
-    return model
+        report.section("what counts: a column is permuted", found, add)
+    return model, lines
 
 
 def _of(weight: Any, rows: Any) -> Any:
