@@ -272,9 +272,24 @@ def test_one_odd_text_among_dates_is_told(tmp_path):
     assert whole(tmp_path / "t.csv").hints == {"x": "a category of text, because '2020-02-31' in line 4 is no date"}
 
 
-def test_one_odd_text_among_numbers_is_told(tmp_path):
-    (tmp_path / "t.csv").write_bytes(separated({"x": ["1", "2", "n.a.", "4", "5"], "_": "abcde"}))
-    assert whole(tmp_path / "t.csv").hints == {"x": "a category of text, because of 'n.a.' in line 4"}
+@pytest.mark.parametrize(
+    ("texts", "odd"),
+    [
+        (["1", "2", "n.a.", "4", "5"], "'n.a.' in line 4"),
+        (["1", "2", "3", "", "-", "-", "-", "-"], "'-' in line 6"),
+        ([*"01" * 10, "?"], "'?' in line 22"),
+        (["", *"01" * 20, "?", "-"], "'?' in line 43"),
+        ([*"01" * 9, "?", "?"], None),  # 90 % of the rows
+        ([*"12ab" * 5], None),
+        ([*"0x" * 10], None),
+        ([*"0" * 20, "x"], None),  # two classes, of which one is rare
+        ([*"12x" * 5], None),
+    ],
+)
+def test_odd_texts_among_numbers_are_told(texts, odd, tmp_path):
+    (tmp_path / "t.csv").write_bytes(separated({"x": texts, "_": ["."] * len(texts)}))
+    hints = {} if odd is None else {"x": f"a category of text, because of {odd}"}
+    assert whole(tmp_path / "t.csv").hints == hints
 
 
 def train(tables, name, target, folder, *more):
@@ -406,6 +421,7 @@ def test_predictions_that_cannot_be(target, arguments, said, tables, trained, tm
     ("target", "said"),
     [
         (["1", "2", "3", "4", "oops"], "because of 'oops' in line 6: mend that"),
+        ([*"01" * 10, "?"], "because of '?' in line 22: mend that"),
         ([f"{i},5" for i in range(40)], "40 texts in 40 rows, such as '0,5'"),
         (["a"] * 20, "is 'a' in all rows"),
         (["1"] * 20, "is 1 in all rows"),

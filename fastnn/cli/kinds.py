@@ -25,7 +25,9 @@ _CODE = re.compile(r"[+-]?0\d", re.ASCII)  # as in 00123, which is a name and no
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 _TRUTHS = {"true": True, "false": False}
 _AS_LEARNT = "as in the rows that the model learnt from"
-_ODD_SHARE = 0.5  # of a column's values, that are numbers: it is said which one is not
+# Texts among numbers are odd ones where numbers are more than this share of the values, and three at least, or of the
+# rows, and two at least: 0 and 1 with a stray "?", but not grades 1, 2, a, b
+_SHARE_OF_VALUES, _SHARE_OF_ROWS = 0.5, 0.9
 
 
 def is_number(text: str) -> bool:
@@ -91,9 +93,11 @@ class Found:
             else:
                 self.column = Column("date", np.array(dates, DATES))
                 return
-        numbers = sum(map(is_number, values))
-        if numbers > _ODD_SHARE * len(values) and numbers > 2:
-            at, odd = next((i, text) for i, text in enumerate(stripped) if text not in MISSING and not is_number(text))
+        numbers = {*filter(is_number, values)}
+        known = [text in numbers for text in stripped if text not in MISSING]
+        of_values = len(numbers) > 2 and len(numbers) > _SHARE_OF_VALUES * len(values)
+        if of_values or (len(numbers) > 1 and sum(known) > _SHARE_OF_ROWS * len(known)):
+            at, odd = next((i, text) for i, text in enumerate(stripped) if text not in MISSING and text not in numbers)
             self.hint = f"a category of text, because of {shown(odd)} in {place(at)}"
         self.column = values_in([None if text in MISSING else text for text in stripped], "")
 
