@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import warnings
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +21,7 @@ import pytest
 pytest.importorskip("sklearn")
 
 import fastnn
-from fastnn.cli import main
+from fastnn.cli import main, report
 from fastnn.cli.errors import CommandError
 from fastnn.cli.files import opened
 from fastnn.cli.kinds import Whole
@@ -330,6 +331,46 @@ def test_a_report_without_importances_computes_none(tables, tmp_path, capsys, mo
     out = capsys.readouterr().out
     assert "log loss rises by" not in out
     assert "how sure it was" in out
+
+
+def test_the_report_says_how_many_columns_count_for_nothing():
+    def said(*values):
+        return [*report.importances([f"c{i}" for i in range(len(values))], np.array(values), "R² falls by")]
+
+    assert said(0.5, 0, -0.1)[-1] == "2 more count for nothing by themselves"
+    assert said(0.5, 0)[-1] == "1 more counts for nothing by itself"
+    assert said(0.5, 0.2)[-1].startswith("---")
+    assert said(*range(23))[-2:] == ["... and 2 more that count less", "1 more counts for nothing by itself"]
+    assert said(0, 0) == ["no column counts by itself"]
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [("auto", "(2 whole numbers: --task says otherwise)"), ("classification", "(--task classification)")],
+)
+def test_the_report_says_why_there_are_classes(task, said, tables, tmp_path, capsys):
+    (tmp_path / "t.csv").write_bytes(separated({"x": TABLE["rooms"], "y": [i % 2 for i in range(N)]}))
+    train(tmp_path, "t.csv", "y", tmp_path, "--task", task, "--no-importances")
+    assert f"'y' is 2 classes {said}\n" in capsys.readouterr().out
+
+
+def test_a_warning_is_printed_once(capsys, monkeypatch):
+    def warn():
+        warnings.simplefilter("always")
+        for text in ("few\nrows", "few rows", "no rows"):
+            warnings.warn(text, UserWarning, stacklevel=2)
+
+    monkeypatch.setattr("fastnn.cli.command.show_config", warn)
+    assert main(["info"]) == 0
+    assert capsys.readouterr().err == "fastnn: few rows\nfastnn: no rows\n"
+
+
+def test_what_is_cut_off_is_marked(trained, capsys):
+    assert main(["show", str(trained["price"])]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("built"))
+    assert "Monday" in line
+    assert "Sunday" not in line
+    assert line.endswith("...")
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -779,12 +820,15 @@ def test_an_export_replaces_no_table_beside_it(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("to", "said"),
-    [("c", "to_c writes an estimator that reads numbers"), ("numpy", "column 'town' holds text: to_onnx writes all"),
+    [("c", "to_c writes an estimator that reads numbers"), ("numpy", "column 'town' holds text: --to onnx writes all"),
      ("torch", "--to torch writes nets alone, and")],
 )  # fmt: skip
 def test_estimators_are_exported_or_say_as_what_they_can_be(to, said, trained, tmp_path, capsys):
     assert main(["export", str(trained["price"]), "--to", to, "-o", str(tmp_path / "other")]) == 1
-    assert said in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert said in error
+    assert f"fastnn.load({str(trained['price'])!r}).nets_[0]" in error
+    assert "estimator.nets_" not in error
     assert not [*tmp_path.iterdir()]
     if find_spec("onnx"):
         assert main(["export", str(trained["sold"]), "--to", "onnx", "-o", str(tmp_path / "sold.onnx")]) == 0

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -122,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _module("kinds")  # and with it scikit-learn: Python ends by the signal after one in an import's exec()
         interrupts.raise_again()
         with warnings.catch_warnings():
-            warnings.showwarning = _warned
+            warnings.showwarning = partial(_warned, set())
             code = asked.function(asked)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read has seen enough, as in `fastnn info | head -1`
@@ -153,7 +154,10 @@ def _said(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _warned(message: Warning | str, *where: Any, **more: Any) -> None:
-    """Print a warning in one line; where nobody reads it, what is computed goes on."""
-    with suppress(BrokenPipeError):
-        print(f"fastnn: {' '.join(str(message).split())}", file=sys.stderr)
+def _warned(before: set[str], message: Warning | str, *where: Any, **more: Any) -> None:
+    """Print a warning in one line, once for all folds; where nobody reads it, what is computed goes on."""
+    line = f"fastnn: {' '.join(str(message).split())}"
+    if line not in before:
+        before.add(line)
+        with suppress(BrokenPipeError):
+            print(line, file=sys.stderr)

@@ -9,6 +9,7 @@ from typing import Any
 from fastnn.cli import models
 from fastnn.cli.errors import DONE, CommandError, told
 from fastnn.cli.output import refuse_existing, show_size
+from fastnn.formats.table_graph import MoreThanNetError
 from fastnn.model import Model
 
 EXAMPLE = """example:
@@ -32,21 +33,28 @@ def run(asked: argparse.Namespace) -> int:
     output = asked.output or os.path.splitext(asked.model)[0] + _SUFFIXES[asked.to]
     refuse_existing(output, asked.force, asked.model)
     model: Any = models.load(asked.model)
+    net = f"fastnn.load({asked.model!r}).{'nets_[0]' if hasattr(model, 'nets_') else 'net_'}"
     if asked.to == "torch" and not isinstance(model, Model):
-        name = "nets_[0]" if hasattr(model, "nets_") else "net_"
         raise CommandError(
             f"--to torch writes nets alone, and {asked.model} holds the estimator {type(model).__name__}: --to onnx "
-            f"writes all of it; in Python, fastnn.to_torch(fastnn.load({asked.model!r}).{name}) takes its net"
+            f"writes all of it; in Python, fastnn.to_torch({net}) takes its net"
         )
     writers: dict[str, Any] = {"onnx": fastnn.to_onnx, "c": fastnn.to_c, "torch": _to_torch}
     written = [output]
-    with told():
-        if asked.to == "numpy":
-            from fastnn.formats import numpy_source
+    with told(f"{asked.model}: "):
+        try:
+            if asked.to == "numpy":
+                from fastnn.formats import numpy_source
 
-            written = numpy_source.write(model, output, replaces=asked.force)[1]
-        else:
-            writers[asked.to](model, output)
+                written = numpy_source.write(model, output, replaces=asked.force)[1]
+            else:
+                writers[asked.to](model, output)
+        except MoreThanNetError as error:
+            writer = "to_numpy_source" if asked.to == "numpy" else "to_c"
+            raise CommandError(
+                f"{asked.model}: {error.why}: --to onnx writes all of it; in Python, fastnn.{writer}({net}, "
+                f"{output!r}) writes one of its nets"
+            ) from error
     print(f"written: {', '.join(f'{file} ({show_size(file)})' for file in written)}")
     return DONE
 

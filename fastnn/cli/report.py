@@ -82,6 +82,9 @@ def importances(names: Sequence[str], values: Floats, unit: str) -> Iterator[str
     yield from lines
     if len(order) > _MOST:
         yield f"... and {len(order) - _MOST:,} more that count less"
+    rest = len(values) - len(order)
+    if rest:
+        yield f"{rest:,} more count{'s' if rest == 1 else ''} for nothing by {'itself' if rest == 1 else 'themselves'}"
 
 
 def section(title: str, lines: Iterator[str], write: Callable[[str], None]) -> None:

@@ -83,7 +83,7 @@ def run(asked: argparse.Namespace) -> int:
             "learn"
         )
     kind = f"{n_classes:,} classes" if target.of_classes else "a number"
-    why = f"({target.why}: --task says otherwise)"
+    why = f"({target.why}: --task says otherwise)" if asked.task == "auto" else f"({target.why})"
     about = [f"{whole.path}: {number_of(whole.rows, 'row')}; {asked.target!r} is {kind} {why}"]
     if len(target.known) < whole.rows:
         n = whole.rows - len(target.known)

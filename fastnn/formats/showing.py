@@ -71,7 +71,7 @@ def _of_estimator(container: Container, texts: dict[str, Any]) -> Iterator[str]:
     columns = [cells for title, *cells in about if title == "column"]
     if columns:
         yield ""
-        rows = [[one[:_MOST_OF_A_CELL] for one in (*cells, "", "", "")[:3]] for cells in columns]
+        rows = [[_cut(one, _MOST_OF_A_CELL) for one in (*cells, "", "", "")[:3]] for cells in columns]
         yield from map(_cut, text_table(("column", "kind", "becomes"), rows, 0))
     first = texts["models"][0]["architecture"]
     for i, one in enumerate(texts["models"]):
@@ -192,6 +192,6 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _cut(line: str) -> str:
+def _cut(line: str, most: int = _MOST) -> str:
     line = "".join(letter if letter.isprintable() else "?" for letter in line)
-    return line if len(line) <= _MOST else f"{line[: _MOST - 3]}..."
+    return line if len(line) <= most else f"{line[: most - 3]}..."

@@ -288,6 +288,16 @@ class TableGraph(Graph):
         self.y = value
 
 
+class MoreThanNetError(ValueError):
+    """An estimator does more than a format can hold; `why` is the message without what to do in Python."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"{why}: to_onnx writes all of it; or write one of its nets, as estimator.nets_[0] or estimator.net_"
+        )
+        self.why = why
+
+
 def graph_of_numbers(what: str, model: object, kind: type[Graph] = Graph) -> Graph:
     """Return the graph of a model, or of an estimator that is given a matrix of numbers and predicts another one.
 
@@ -324,25 +334,23 @@ def graph_of_numbers(what: str, model: object, kind: type[Graph] = Graph) -> Gra
             why = "reads columns that are no numbers"
             if odd is not None:
                 why = f"reads other columns: column {odd.title!r} holds {odd.holds}"
-        raise ValueError(
-            f"{what} writes an estimator that reads numbers and predicts one matrix, and this {name} {why}: "
-            f"{_OTHERWISE}"
+        raise MoreThanNetError(
+            f"{what} writes an estimator that reads numbers and predicts one matrix, and this {name} {why}"
         )
     graph.gives = _MEANINGS.get(graph.outputs[0].title, "numbers")
     graph.class_names = None if graph.outputs[0].names is None else tuple(graph.outputs[0].names)
     return graph
 
 
-_OTHERWISE = "to_onnx writes all of it; or write one of its nets, as estimator.nets_[0] or estimator.net_"
 _MEANINGS = {"probabilities": "class probabilities", "scores": "class margins"}
 
 
 def refuse_tables(what: str, graph: Graph) -> None:
     """Raise ValueError for an estimator that computes in two dtypes, or in nodes that are of no net."""
     if any(node.y.dtype != graph.dtype or isinstance(node, _OF_TABLES) for node in graph.nodes):
-        raise ValueError(
+        raise MoreThanNetError(
             f"{what} has no text for what this estimator does beside its nets (scaling in float64, shares of "
-            f"probabilities): {_OTHERWISE}"
+            "probabilities)"
         )
 
 
