@@ -274,6 +274,28 @@ def test_one_odd_text_among_dates_is_told(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        (["", "31/12/2020", "1/2/2021"], True),
+        (["31.12.20 10:00", "01.02.21 9:30"], True),
+        (["2020/12/31"], True),
+        (["12-31-2020"], True),
+        (["31/12/2020", "soon"], False),
+        (["31/12-2020"], False),
+        (["1.2", "1/2"], False),
+        (["2020-12-31"], False),
+    ],
+)
+def test_dates_of_other_forms_are_told(texts, told, tmp_path):
+    (tmp_path / "t.csv").write_bytes(separated({"x": texts, "_": ["."] * len(texts)}))
+    hints = whole(tmp_path / "t.csv").hints
+    assert [*hints] == ["x"] * told
+    if told:
+        assert "is no date as dates are read: 2026-01-31 or 2026-01-31T10:00" in hints["x"]
+        assert repr(next(filter(None, texts))) in hints["x"]
+
+
+@pytest.mark.parametrize(
     ("texts", "odd"),
     [
         (["1", "2", "n.a.", "4", "5"], "'n.a.' in line 4"),
@@ -403,6 +425,20 @@ def test_predictions_with_more(tables, trained, tmp_path, capsys):
         assert row["sold"] == ("no" if no >= yes else "yes")
 
 
+def test_predictions_beside_the_truth(tables, trained, tmp_path, capsys):
+    assert main(["predict", str(trained["price"]), str(tables / "t.csv"), "--keep", "price"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [*rows[0]] == ["price", "price: predicted"]
+    assert [float(row["price"]) for row in rows] == TABLE["price"]
+    assert main(["predict", str(trained["price"]), str(tables / "t.csv")]) == 0
+    alone = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["price: predicted"] for row in rows] == [row["price"] for row in alone]
+    odd = tmp_path / "odd.csv"
+    odd.write_bytes(separated({**TABLE, "price: predicted": [0] * N}))
+    assert main(["predict", str(trained["price"]), str(odd), "--keep", "price", "--keep", "price: predicted"]) == 2
+    assert "--keep 'price: predicted': predictions are written by this name, too" in capsys.readouterr().err
+
+
 def test_evaluation_says_what_scikit_learn_says(tables, trained, capsys):
     from sklearn.metrics import accuracy_score, r2_score
 
@@ -442,7 +478,6 @@ def test_predictions_take_as_much_memory_as_a_block(tables, trained, tmp_path, m
         ("price", ["--probabilities"], "has no classes"),
         ("price", ["-o", "out.parquet"], "written as csv, tsv, jsonl"),
         ("price", ["-o", "out.csv.xz", "--output-format", "csv"], "compressed by gzip alone, not as .xz"),
-        ("price", ["--keep", "price"], "--keep 'price': predictions are written by this name"),
         ("sold", ["--keep", "town", "--keep", "town"], "--keep 'town' is given 2 times"),
         ("price", ["-o", "{data}", "--force"], "is what is read"),
         ("price", ["-o", "{model}", "--force"], "is what is read"),

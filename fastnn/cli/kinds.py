@@ -23,6 +23,7 @@ MISSING = frozenset(
 _NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:inf(inity)?))", re.ASCII)
 _CODE = re.compile(r"[+-]?0\d", re.ASCII)  # as in 00123, which is a name and no number
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
+_OTHER_DATE = re.compile(r"(\d{1,2}([./-])\d{1,2}\2(\d{4}|\d\d)|\d{4}([./-])\d{1,2}\4\d{1,2})([T ].*)?", re.ASCII)
 _TRUTHS = {"true": True, "false": False}
 _AS_LEARNT = "as in the rows that the model learnt from"
 # Texts among numbers are odd ones where numbers are more than this share of the values, and three at least, or of the
@@ -93,6 +94,12 @@ class Found:
             else:
                 self.column = Column("date", np.array(dates, DATES))
                 return
+        elif values and all(map(_OTHER_DATE.fullmatch, values)):
+            at = next(i for i, text in enumerate(stripped) if text not in MISSING)
+            self.hint = (
+                f"a category of text, because {shown(stripped[at])} in {place(at)} is no date as dates are read: "
+                "2026-01-31 or 2026-01-31T10:00"
+            )
         numbers = {*filter(is_number, values)}
         known = [text in numbers for text in stripped if text not in MISSING]
         of_values = len(numbers) > 2 and len(numbers) > _SHARE_OF_VALUES * len(values)

@@ -27,7 +27,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", help="the table; - is standard input")
     parser.add_argument("-o", "--output", default="-", metavar="FILE", help="CSV, TSV or JSON lines; standard output")
     parser.add_argument("--output-format", choices=("csv", "tsv", "jsonl"), help="where the name does not say it")
-    parser.add_argument("--keep", action="append", default=[], metavar="COLUMN", help="copy a column; repeat it")
+    parser.add_argument("--keep", action="append", default=[], metavar="COLUMN", help="copy a column, also the target; repeat it")
     parser.add_argument("--probabilities", action="store_true", help="of all classes, too")
     parser.add_argument(
         "--interval", type=float, metavar="SHARE", help="bounds between which this share of targets lie"
@@ -52,6 +52,7 @@ def run(asked: argparse.Namespace) -> int:
         every = models.answers(model, source, of)
         first = next(every, None)  # which says what there is of each row
         names, _ = models.example(model, source, of) if first is None else first[1]
+        names = [f"{name}: predicted" if name in asked.keep else name for name in names]  # beside the truth
         _require_apart([*asked.keep, *names], asked.keep)
         of_all = (
             [*(block.columns[i] for i in kept), *predicted]
@@ -68,8 +69,8 @@ def _require_apart(written: list[str], kept: list[str]) -> None:
             raise OptionError(f"--keep {name!r} is given {kept.count(name)} times: once is enough")
         if written.count(name) > 1:
             raise OptionError(
-                f"--keep {name!r}: predictions are written by this name: leave the option out, or rename the column in "
-                "the table"
+                f"--keep {name!r}: predictions are written by this name, too: leave the option out, or rename the "
+                "column in the table"
             )
 
 
