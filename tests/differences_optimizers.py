@@ -26,6 +26,7 @@ from fastnn import (
     SGD,
     Adam,
     AdamW,
+    Cosine,
     Dense,
     Model,
     RMSprop,
@@ -46,6 +47,17 @@ def learning_rates() -> Check:
         ([0.01, 0.001, 0.001]),
     )
     yield SKLEARN, lambda: neural().learning_rate_init, 0.001
+
+
+def first_argument_of_cosine() -> Check:
+    yield FASTNN, lambda: [Cosine(1000).start, Cosine(steps=1000)(500), Cosine(steps=1000)(1000)], [1000, 0.5, 0]
+
+    def theirs() -> Any:
+        rule = torch().optim.SGD([torch().nn.Parameter(torch().zeros(1))], lr=0.1)
+        return torch().optim.lr_scheduler.CosineAnnealingLR(rule, 1000).T_max
+
+    yield TORCH, theirs, 1000
+    yield KERAS, lambda: keras().optimizers.schedules.CosineDecay(0.1, 1000).get_config()["decay_steps"], 1000
 
 
 def names_of_settings() -> Check:

@@ -1,5 +1,6 @@
 """What docs/differences.md says of training: a function for each row, with what each library gives."""
 
+import copy
 import warnings
 from typing import Any
 
@@ -272,6 +273,45 @@ def early_stopping() -> Check:
     names = ("patience", "min_delta", "restore_best_weights")
     yield KERAS, lambda: [default(keras().callbacks.EarlyStopping, name) for name in names], [0, 0, False]
     yield SKLEARN, lambda: [neural().early_stopping, neural().n_iter_no_change, neural().tol], [False, 10, 1e-4]
+
+
+def first_argument_of_early_stopping() -> Check:
+    def refused() -> bool:
+        try:
+            EarlyStopping("val_loss")  # type: ignore[arg-type]
+        except TypeError as error:
+            return "patience is 'val_loss'" in str(error)
+        return False
+
+    yield FASTNN, lambda: [EarlyStopping(7).patience, refused()], [7, True]
+    yield KERAS, lambda: keras().callbacks.EarlyStopping("val_loss").monitor, "val_loss"
+
+
+def one_layer_in_two_models() -> Check:
+    def ours() -> list[bool]:
+        layer = Dense(2)
+        net = Model([layer], seed=0).build(3)
+        try:
+            Model([layer, Dense(1)], seed=0).build(3)
+        except ValueError as error:
+            copied = copy.deepcopy(layer)
+            other = Model([copied, Dense(1)], seed=0).build(3)
+            return ["copy.deepcopy(layer)" in str(error), other[0] is copied, bool((copied.w == net[0].w).all())]
+        return []
+
+    yield FASTNN, ours, [True, True, True]
+
+    def of_torch() -> bool:
+        layer = torch().nn.Linear(3, 2)
+        return torch().nn.Sequential(layer)[0].weight is torch().nn.Sequential(layer)[0].weight
+
+    yield TORCH, of_torch, True
+
+    def of_keras() -> bool:
+        layer = keras().layers.Dense(2)
+        return keras().Sequential([layer]).layers[0] is keras().Sequential([layer]).layers[0]
+
+    yield KERAS, of_keras, True
 
 
 def seeds() -> Check:

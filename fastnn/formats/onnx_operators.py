@@ -31,7 +31,7 @@ def onnx_package() -> Any:
     try:
         import onnx
     except ImportError as error:
-        raise ImportError("ONNX needs the package onnx: pip install fastnn-numpy[onnx]") from error
+        raise ImportError("ONNX needs the package onnx: pip install 'fastnn-numpy[onnx]'") from error
     return onnx
 
 

@@ -47,7 +47,7 @@ class LBFGS(Optimizer):
     Raises
     ------
     ImportError
-        From `fit`, without SciPy: ``pip install fastnn-numpy[scipy]``.
+        From `fit`, without SciPy: ``pip install 'fastnn-numpy[scipy]'``.
 
     Examples
     --------
@@ -107,6 +107,6 @@ class LBFGS(Optimizer):
             from scipy.optimize import minimize
         except ImportError:
             raise ImportError(
-                f"{type(self).__name__} needs SciPy: pip install fastnn-numpy[scipy]; Adam needs nothing"
+                f"{type(self).__name__} needs SciPy: pip install 'fastnn-numpy[scipy]'; Adam needs nothing"
             ) from None
         return minimize  # type: ignore[no-any-return]

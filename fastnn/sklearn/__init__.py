@@ -1,7 +1,7 @@
 """Estimators of scikit-learn whose nets are trained here.
 
 ``from fastnn.sklearn import MLPClassifier`` stands for ``from sklearn.neural_network import MLPClassifier``: the rest
-of a program stays as it is. It needs scikit-learn: ``pip install fastnn-numpy[sklearn]``.
+of a program stays as it is. It needs scikit-learn: ``pip install 'fastnn-numpy[sklearn]'``.
 """
 
 try:
