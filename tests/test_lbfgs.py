@@ -390,6 +390,6 @@ def test_without_scipy_an_error_names_the_extra(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     net = net_of()
-    with pytest.raises(ImportError, match=r"LBFGS needs SciPy: pip install fastnn-numpy\[scipy\]"):
+    with pytest.raises(ImportError, match=r"LBFGS needs SciPy: pip install 'fastnn-numpy\[scipy\]'"):
         net.fit(X, T, "mse", LBFGS())
     assert not net.built

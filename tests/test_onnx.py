@@ -148,7 +148,7 @@ def test_what_cannot_be_written_says_so(tmp_path):
 
 def test_a_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ImportError, match=r"pip install fastnn-numpy\[onnx\]"):
+    with pytest.raises(ImportError, match=r"pip install 'fastnn-numpy\[onnx\]'"):
         to_onnx(Model([Dense(3)], seed=0).build(2))
 
 

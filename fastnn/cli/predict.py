@@ -27,7 +27,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", help="the table; - is standard input")
     parser.add_argument("-o", "--output", default="-", metavar="FILE", help="CSV, TSV or JSON lines; standard output")
     parser.add_argument("--output-format", choices=("csv", "tsv", "jsonl"), help="where the name does not say it")
-    parser.add_argument("--keep", action="append", default=[], metavar="COLUMN", help="copy a column, also the target; repeat it")
+    parser.add_argument(
+        "--keep", action="append", default=[], metavar="COLUMN", help="copy a column, also the target; repeat it"
+    )
     parser.add_argument("--probabilities", action="store_true", help="of all classes, too")
     parser.add_argument(
         "--interval", type=float, metavar="SHARE", help="bounds between which this share of targets lie"

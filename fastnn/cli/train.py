@@ -195,9 +195,7 @@ def _fitted(
         named = "the mean" if classes is None else "shares of classes"
         report.section(f"{asked.folds} folds, rows that were not trained with", report.scores(ours, base, named), add)
         if classes is not None:
-            report.section(
-                "how sure it was, and how often it was right", report.calibration(y, outputs, classes), add
-            )
+            report.section("how sure it was, and how often it was right", report.calibration(y, outputs, classes), add)
     if asked.importances:
         unit = "R² falls by" if classes is None else "log loss rises by"
         found = report.importances(x.columns, model.feature_importances_, unit)
