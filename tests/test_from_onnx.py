@@ -104,8 +104,9 @@ def test_names_of_columns_and_classes_come_back(tmp_path):
     assert repr(made) == repr(net)
     x = inputs()[:, :3]
     close(made.predict(x), net.predict(x), 1e-6)
-    each = to_onnx(net, outputs="columns").SerializeToString()
-    close(from_onnx(each, output="no").predict(x), net.predict(x)[:, :1], 1e-6)
+    each = to_onnx(net, outputs="columns")
+    for source in (each, each.SerializeToString()):
+        close(from_onnx(source, output="no").predict(x), net.predict(x)[:, :1], 1e-6)
 
 
 # Nets from nodes
@@ -736,7 +737,7 @@ def test_what_is_not_understood_names_node_and_operator(tmp_path):
 
 def test_a_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ImportError, match=r"pip install fastnn-numpy\[onnx\]"):
+    with pytest.raises(ImportError, match=r"pip install 'fastnn-numpy\[onnx\]'"):
         from_onnx(b"")
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -202,6 +203,8 @@ def test_what_of_an_estimator_is_no_lines_says_so(tmp_path):
             TypeError, match=r"net is \[\], expected a model such as .* or an estimator of fastnn.sklearn"
         ):
             write([])
+        with pytest.raises(TypeError, match=r"or an estimator of fastnn.sklearn: pass its last step, pipeline"):
+            write(SimpleNamespace(steps=[]))
     assert not [*tmp_path.iterdir()]
     fastnn.to_c(of_two, tmp_path / "net.c")
     assert 'y[1] "1"' in (tmp_path / "net.c").read_text()

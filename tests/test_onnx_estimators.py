@@ -17,6 +17,8 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from sklearn.exceptions import NotFittedError  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
 from test_onnx import session  # noqa: E402
 
 import fastnn  # noqa: E402
@@ -421,6 +423,9 @@ REFUSED = {
     "not fitted": (TabularClassifier, {}, "to_onnx: This TabularClassifier instance is not fitted yet"),
     "not fitted, either": (MLPClassifier, {}, "to_onnx: This MLPClassifier instance is not fitted yet"),
     "another class": (dict, {}, "to_onnx: net is {}, expected a Model, .* or an estimator of fastnn.sklearn"),
+    "a pipeline": (
+        lambda: make_pipeline(StandardScaler(), MLPClassifier()), {}, "of fastnn.sklearn: pass its last step, pipeline",
+    ),
     "preprocessing": (lambda: fit([1.0, 2.0] * 30), {"preprocessing": "no"}, "to_onnx: preprocessing"),
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ from fastnn.formats.graph import Graph, graph_of
 from fastnn.formats.onnx_nodes import write_nodes
 from fastnn.formats.onnx_operators import IR_VERSION, ML_DOMAIN, ML_OPSET, OPSET, Operand, Operators, onnx_package
 from fastnn.formats.safely import replace
-from fastnn.formats.table_graph import Output, Predictor, TableGraph
+from fastnn.formats.table_graph import Output, Predictor, TableGraph, last_step_of
 from fastnn.formats.unchanged import unchanged
 from fastnn.layers.contract import Layer
 from fastnn.network import Network
@@ -121,7 +121,7 @@ def to_onnx(
     else:
         raise TypeError(
             f"to_onnx: net is {shown(net)}, expected a Model, such as Model([Dense(1)]).build(3), or an estimator of "
-            "fastnn.sklearn"
+            f"fastnn.sklearn{last_step_of(net)}"
         )
     to = Operators(graph.dtype)
     wishes = [_inputs_named(graph, given == "columns"), *(_outputs_named(one, per_output, about) for one in predicted)]

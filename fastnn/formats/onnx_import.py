@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ _OF_OURS = (
 )
 
 
-def from_onnx(source: str | os.PathLike[str] | bytes, *, output: str | None = None, seed: int | None = None) -> Model:
+def from_onnx(source: Any, *, output: str | None = None, seed: int | None = None) -> Model:
     """Return the model that an ONNX file holds: it predicts the same, and can be trained on.
 
     Dense nets, as PyTorch, Keras, skl2onnx and `to_onnx` write them: products, activations, normalization, residual
@@ -38,9 +39,9 @@ def from_onnx(source: str | os.PathLike[str] | bytes, *, output: str | None = No
 
     Parameters
     ----------
-    source : str, path or bytes
-        A file, or what it holds. Nobody has to trust it: nothing of it is run, no other file is read, and no more
-        memory taken than it is long, and some.
+    source : str, path, bytes or ModelProto
+        A file, what it holds, or what `to_onnx` returns. Nobody has to trust it: nothing of it is run, no other file is
+        read, and no more memory taken than it is long, and some.
     output : str or None
         Which output is what the model gives. None is the last one that is an array of numbers: classifiers have labels
         before it.
@@ -69,15 +70,18 @@ def from_onnx(source: str | os.PathLike[str] | bytes, *, output: str | None = No
     >>> fastnn.from_onnx("net.onnx")
     <Model: Dense(8, 'relu'), Dense(3, 'softmax'); 5 inputs, 75 parameters, float32>
     """
-    if not isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview)):
-        raise TypeError(f"from_onnx: source is {shown(source)}, expected a path, or the bytes of a file")
+    given: str | os.PathLike[str] | bytes = (
+        source.SerializeToString() if hasattr(source, "SerializeToString") else source
+    )
+    if not isinstance(given, (str, os.PathLike, bytes, bytearray, memoryview)):
+        raise TypeError(f"from_onnx: source is {shown(source)}, expected a path, the bytes of a file, or a ModelProto")
     if output is not None and not isinstance(output, str):
         raise TypeError(f"from_onnx: output is {shown(output)}, expected the name of one")
-    where = "" if isinstance(source, (bytes, bytearray, memoryview)) else f"{os.fspath(source)}: "
+    where = "" if isinstance(given, (bytes, bytearray, memoryview)) else f"{os.fspath(given)}: "
     advice = ""
     try:
         with np.errstate(all="ignore"):  # numbers of a file may be any
-            model = parsed(source)
+            model = parsed(given)
             advice = _OF_OURS if model.producer_name == "fastnn" else ""
             found = read(model, output)
             return _made(found, _row(found), seed)

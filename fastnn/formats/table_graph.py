@@ -288,6 +288,11 @@ class TableGraph(Graph):
         self.y = value
 
 
+def last_step_of(model: object) -> str:
+    """Return what to do with a pipeline of scikit-learn, or "" for what is none."""
+    return ": pass its last step, pipeline[-1], which reads what the others make" if hasattr(model, "steps") else ""
+
+
 class MoreThanNetError(ValueError):
     """An estimator does more than a format can hold; `why` is the message without what to do in Python."""
 
@@ -320,7 +325,7 @@ def graph_of_numbers(what: str, model: object, kind: type[Graph] = Graph) -> Gra
     if not isinstance(model, Predictor):
         raise TypeError(
             f"{what}: net is {shown(model)}, expected a model such as Model([Dense(8, 'relu'), Dense(1)]), or an "
-            "estimator of fastnn.sklearn"
+            f"estimator of fastnn.sklearn{last_step_of(model)}"
         )
     name = type(model).__name__
     try:
