@@ -67,7 +67,7 @@ _SECOND = frozenset({
 })  # fmt: skip
 
 # Why there is no such thing.
-_LEARNT = "the number of inputs is learnt from the first data"
+LEARNT = "the number of inputs is learnt from the first data"
 _TO_FIT = "it is given to fit"
 _OF_OPTIMIZER = "it is a setting of the optimizer: optimizer=Adam(lr=0.001)"
 _SEED = "all randomness follows from the seed of the model: Model(layers, seed=0)"
@@ -79,8 +79,8 @@ _EPOCHS = "an epoch goes over all rows, or over so many batches: net.fit(feeds.B
 _LOADER = "a loader is given in the place of x: net.fit(loader), or feeds.Batches(loader, steps=100)"
 _FILES = "pickle keeps all of it, also between fits; np.save(path, net.params) its parameters alone"
 _ABSENT: dict[str, str] = {
-    "in_features": _LEARNT, "input_dim": _LEARNT, "input_shape": _LEARNT, "n_in": _LEARNT, "num_features": _LEARNT,
-    "normalized_shape": _LEARNT,
+    "in_features": LEARNT, "input_dim": LEARNT, "input_shape": LEARNT, "n_in": LEARNT, "num_features": LEARNT,
+    "normalized_shape": LEARNT,
     "inplace": "activations run in place wherever they can",
     "dim": "it works on each row", "axis": "it works on each row",
     "dtype": "layers have the dtype of the model: Model(layers, dtype='float64')",

@@ -58,7 +58,7 @@ ACTIVATIONS = re.findall(
     LogSoftmax(-1) Softmin(1) GLU() Dropout(0.3) AlphaDropout(0.2)
     BatchNorm1d(8) BatchNorm1d(8,eps=0.01,momentum=0.3) BatchNorm1d(8,affine=False) LayerNorm(8)
     LayerNorm(8,eps=0.1,bias=False) LayerNorm(8,elementwise_affine=False) RMSNorm(8) RMSNorm(8,eps=0.2)
-    RMSNorm(8,elementwise_affine=False)
+    RMSNorm(8,elementwise_affine=False) BatchNorm1d(8,eps=2,momentum=1) LayerNorm(8,eps=1) RMSNorm(8,eps=1)
     """,
 )
 

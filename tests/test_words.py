@@ -30,6 +30,7 @@ from fastnn import (
     PanelDense,
     Penalty,
     ReLU,
+    RMSNorm,
     RMSprop,
     Rprop,
     Sequential,
@@ -370,6 +371,18 @@ def test_dense_explains_that_it_takes_the_number_of_outputs_alone(kind):
         TypeError, match=r"Dense got 3 arguments without a name, \(4, 8, True\), expected at most 2 \(un"
     ):
         kind(4, 8, True)
+
+
+@pytest.mark.parametrize("size", [64, 1, np.int64(64), (64,), [64]], ids=repr)
+@pytest.mark.parametrize("kind", [BatchNorm, LayerNorm, RMSNorm])
+def test_a_normalization_explains_that_it_is_given_no_number_of_inputs(kind, size):
+    name = "momentum" if kind is BatchNorm else "eps"
+    with pytest.raises(ValueError, match=rf"^{kind.__name__}: {name} is .*the number of inputs is learnt from the first"):
+        kind(size)
+    layer = kind(1.0)
+    with pytest.raises(ValueError, match=rf"^{kind.__name__}: eps is .*, expected a finite number as a float"):
+        layer.eps = size
+    assert getattr(kind(1.0), name) == 1.0
 
 
 @pytest.mark.parametrize("kind", [Sequential, fastnn.Residual, fastnn.Parallel, fastnn.Add])

@@ -261,11 +261,11 @@ def _batch_norm(step: Step) -> list[Plan]:
         raise step.fail("it is in training mode: export the model in eval mode")
     names = ("scale", "shift", "mean", "variance")
     arrays = {name: _per_column(step, _constant(step, 1 + i)) for i, name in enumerate(names)}
-    eps = step.attributes.get("epsilon", 1e-5)
+    eps = float(step.attributes.get("epsilon", 1e-5))
     if (arrays["variance"] < 0).any() or not (arrays["variance"] + eps > 0).all():
         raise step.fail(f"the smallest variance is {arrays['variance'].min()}, expected 0 or above (epsilon is {eps})")
     momentum = float(np.clip(1 - step.attributes.get("momentum", 0.9), 0, 1))
-    return [Plan(layers.BatchNorm, (momentum, step.attributes.get("epsilon", 1e-5)), {}, arrays)]
+    return [Plan(layers.BatchNorm, (momentum, eps), {}, arrays)]
 
 
 def _layer_norm(step: Step) -> list[Plan]:
@@ -276,7 +276,7 @@ def _layer_norm(step: Step) -> list[Plan]:
     if not is_rms:
         arrays["shift"] = _per_column(step, _constant(step, 2, np.zeros(1)))
     kind = layers.RMSNorm if is_rms else layers.LayerNorm
-    return [Plan(kind, (step.attributes.get("epsilon", 1e-5),), {}, arrays)]
+    return [Plan(kind, (float(step.attributes.get("epsilon", 1e-5)),), {}, arrays)]
 
 
 def _scaler(step: Step) -> list[Plan]:

@@ -7,14 +7,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.arena import Array
-from fastnn.checks import flag
+from fastnn.checks import flag, shown
 from fastnn.layers.contract import Layer
 from fastnn.layers.declarations import Code
 from fastnn.layers.passes import Run
 from fastnn.settings import Number
+from fastnn.words import LEARNT
 
 if TYPE_CHECKING:
     from fastnn.formats.graph import Graph, Value
+
+
+class _OfNorm(Number):
+    """A number that comes first: a whole one, or several, would be the number of inputs, which PyTorch is given."""
+
+    def __set__(self, part: Any, value: object) -> None:
+        is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if isinstance(value, (tuple, list)) or (is_whole and value >= 1):  # type: ignore[operator]
+            raise ValueError(
+                f"{type(part).__name__}: {self._name} is {shown(value)}, expected a finite number as a float: {LEARNT}"
+            )
+        super().__set__(part, value)
 
 
 class BatchNorm(Layer):
@@ -48,8 +61,8 @@ class BatchNorm(Layer):
     code = Code(saved=("x",))
     gives = "numbers"
     running = ("mean", "variance")
-    momentum: Any = Number(below=1.0 + 2**-52)
-    eps: Any = Number(above=0.0)
+    momentum: Any = _OfNorm(below=1.0 + 2**-52)
+    eps: Any = _OfNorm(above=0.0)
     scale: Array
     shift: Array
     mean: Array
@@ -152,7 +165,7 @@ class LayerNorm(Layer):
 
     code = Code(saved=("x",))
     gives = "numbers"
-    eps: Any = Number(above=0.0)
+    eps: Any = _OfNorm(above=0.0)
     scale: Array
     shift: Array
 
@@ -212,7 +225,7 @@ class RMSNorm(Layer):
 
     code = Code(saved=("x",))
     gives = "numbers"
-    eps: Any = Number(above=0.0)
+    eps: Any = _OfNorm(above=0.0)
     scale: Array
 
     def __init__(self, eps: float = 2.0**-23, elementwise_affine: bool = True, *, trainable: bool = True) -> None:

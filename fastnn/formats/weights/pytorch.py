@@ -240,7 +240,7 @@ def _given(module: Module, name: str, dtype: str, seen: dict[Any, str]) -> Itera
         if word != _COUNTED
     }
     if isinstance(layer, RMSNorm):
-        layer.eps = np.finfo(dtype).eps if module.eps is None else module.eps
+        layer.eps = np.finfo(dtype).eps if module.eps is None else float(module.eps)
     layer.trainable = _trains(module, where)
     yield Given(where, arrays, layer, missing=_missing(module))
 
@@ -319,7 +319,7 @@ def _batch_norm(module: Module) -> Layer:
         raise ValueError("it has no running averages (track_running_stats=False), so predictions depend on the batch")
     if module.momentum is None:
         raise ValueError("its momentum is None, a cumulative average: set a number, such as module.momentum = 0.1")
-    return BatchNorm(module.momentum, module.eps)
+    return BatchNorm(float(module.momentum), float(module.eps))
 
 
 def _one_dimension(module: Module) -> None:
@@ -331,12 +331,12 @@ def _one_dimension(module: Module) -> None:
 
 def _layer_norm(module: Module) -> Layer:
     _one_dimension(module)
-    return LayerNorm(module.eps)
+    return LayerNorm(float(module.eps))
 
 
 def _rms_norm(module: Module) -> Layer:
     _one_dimension(module)
-    return RMSNorm(1.0 if module.eps is None else module.eps, elementwise_affine=module.weight is not None)
+    return RMSNorm(1.0 if module.eps is None else float(module.eps), elementwise_affine=module.weight is not None)
 
 
 def _embedding(module: Module) -> Layer:
