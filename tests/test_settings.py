@@ -345,6 +345,49 @@ def test_a_users_part_may_have_any_attribute_of_its_own():
         assert (part.anything, part.calls) == (3, 3)
 
 
+# What belongs to the class, or to the build
+
+OF_CLASSES = (
+    "adds", "backward", "build", "cell", "code", "constants", "forward", "gives", "how_to_train", "kernel", "kernels",
+    "label", "mixes", "parameters", "running", "title",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("built", [False, True], ids=["new", "built"])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [*((kind, name) for kind in (ReLU, OwnLayer) for name in OF_CLASSES), (ReLU, "dtype"), (ReLU, "n_in")],
+)
+def test_what_belongs_to_the_class_or_the_build_cannot_be_set_on_a_layer(kind, name, built):
+    layer = kind()
+    if built:
+        Model([layer], seed=0).build(FEATURES)
+    before = dict(vars(layer))
+    with pytest.raises(AttributeError, match=rf"^{kind.__name__}( 1)?: {name} (cannot be set: |is fixed since)"):
+        setattr(layer, name, 7)
+    assert vars(layer) == before
+
+
+def test_weights_are_not_called_kernel():
+    with pytest.raises(AttributeError, match=r"^Dense \(3 units\): kernel cannot be set: .* are called w here$"):
+        Dense(3).kernel = np.ones((3, 3))
+
+
+def test_a_class_of_ones_own_may_have_a_setting_under_a_name_of_the_contract():
+    class Own(OwnLayer):
+        @property
+        def kernel(self):
+            return self._kernel
+
+        @kernel.setter
+        def kernel(self, kernel):
+            self._kernel = kernel
+
+    layer = Own()
+    layer.kernel = "rbf"
+    assert layer.kernel == "rbf"
+
+
 # The structure is fixed since the build
 
 

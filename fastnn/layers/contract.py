@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from inspect import getattr_static
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,8 +15,8 @@ from fastnn.checks import count, flag, shown
 from fastnn.layers.declarations import PLAIN, Code, Declared
 from fastnn.per_class import PerClass
 from fastnn.settable import Initializer
-from fastnn.settings import Forms, Part, fixed_settings, instead_of, no_attribute
-from fastnn.signatures import parameters_of
+from fastnn.settings import Forms, Part, fixed_settings, instead_of, names_of, no_attribute
+from fastnn.signatures import is_ours, parameters_of
 
 if TYPE_CHECKING:
     from weakref import ReferenceType
@@ -236,7 +237,7 @@ class Layer(Part):
             raise TypeError(f"{self.title}: the {role} name is {shown(name)}, expected a text such as 'w'")
         declared, gradient = self._declared, "d" + name
         is_taken = name in declared or gradient in declared or (name[:1] == "d" and name[1:] in declared)
-        if is_taken or not name.isidentifier() or any(_is_of_all(own) for own in (name, gradient)):
+        if is_taken or not name.isidentifier() or {name, gradient} & _OF_ALL:
             raise ValueError(f"{self.title}: the {role} name {name!r} is taken, or no name, here")
         if not isinstance(kind, str):
             raise TypeError(f"{self.title}: the kind of {name} is {shown(kind)}, expected a text such as 'weights'")
@@ -338,10 +339,16 @@ class Layer(Part):
                     if owner is not None:
                         owner._written(view)  # type: ignore[attr-defined]
                 return
-        elif name in ("n_in", "n_out", "dtype") and self.n_in and value != getattr(self, name):
-            raise AttributeError(f"{self.title}: {name} is fixed since the layer was built for {self.n_in} inputs")
+        elif name in ("n_in", "n_out", "dtype") and (self.n_in or not is_ours(type(self))):
+            if self.n_in and value != getattr(self, name):
+                raise AttributeError(f"{self.title}: {name} is fixed since the layer was built for {self.n_in} inputs")
         elif name == "trainable":
             value = flag(f"{self.title}: trainable", value)
+        elif name[0] != "_" and name in _OF_ALL and not _has_setter(type(self), name):
+            hint = "the build decides it" if name in _OF_BUILDS else "it belongs to the class"
+            if name == "kernel" and "w" in names_of(type(self)):  # Keras's name
+                hint = "the weights are called w here"
+            raise AttributeError(f"{self.title}: {name} cannot be set: {hint}")
         elif self.n_in and name in fixed_settings(type(self)) and name not in declared:
             raise AttributeError(
                 f"{self.title}: {name} is fixed since the layer was built for {self.n_in} inputs: make a new layer"
@@ -413,6 +420,8 @@ class LayerForms:
             )
 
 
+_OF_ALL = frozenset({*dir(Layer), *OF_THE_CONTRACT})  # attributes of every layer
+_OF_BUILDS = {"n_in", "n_out", "dtype", "kernels", "label"}
 _METHODS = {"forward", "backward", "_forward", "_backward", "forward_fused", "backward_fused", "factors"}
 
 
@@ -478,9 +487,10 @@ def build_layer(layer: Layer, n_in: int) -> int:
     return own["n_out"]  # type: ignore[no-any-return]
 
 
-def _is_of_all(name: str) -> bool:
-    """Whether every layer has an attribute of that name."""
-    return hasattr(Layer, name) or name in OF_THE_CONTRACT
+def _has_setter(kind: type, name: str) -> bool:
+    """Whether a class has a setting of its own under that name."""
+    own = getattr_static(kind, name, None)
+    return own.fset is not None if isinstance(own, property) else hasattr(type(own), "__set__")
 
 
 def _declared_dtype(where: str, dtype: Any) -> np.dtype[Any]:
