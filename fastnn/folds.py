@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable
 from copy import deepcopy
+from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -184,7 +185,7 @@ def cross_validate(
     >>> result.predictions.shape
     (200, 2)
     """
-    require_known("cross_validate", options)
+    require_known("cross_validate", options, set(signature(cross_validate).parameters) - {"options"})
     keeps = flag("cross_validate: keep_models", keep_models)
     make = _maker(model)
     first = make()

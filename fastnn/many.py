@@ -284,8 +284,9 @@ def _check(nets: list[Model], own: list[Mapping[str, Any]], options: Mapping[str
     require_known("fit_many", {name for mapping in (options, *own) for name in mapping})
 
 
-def require_known(where: str, names: Iterable[str]) -> None:
-    """Raise TypeError for a name that is none of the options of a single net."""
+def require_known(where: str, names: Iterable[str], own: Iterable[str] = ()) -> None:
+    """Raise TypeError for a name that is none of the options of a single net, beside those of the function itself."""
     known = set(signature(Model.fit).parameters) - {"self", "verbose", "n_threads"}
+    title = where if own else f"{where}: a single model"
     for name in {*names} - known:
-        raise TypeError(no_such(f"{where}: a single model", name, known))
+        raise TypeError(no_such(title, name, known.union(own)))

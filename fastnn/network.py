@@ -32,6 +32,7 @@ from fastnn.training.history import History
 from fastnn.training.restraints import Restraints
 from fastnn.training.state import Snapshot, approach
 from fastnn.training.trainer import Trainer
+from fastnn.words import reason
 
 Self = TypeVar("Self", bound="Network")
 _SETTABLE = {"params", "grads", "loss", "optimizer", "penalties", "constraints", "class_names"}
@@ -70,8 +71,10 @@ class Network(Row):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name[0] != "_" and name not in _SETTABLE and type(self).__module__.startswith("fastnn."):
-            fixed = name in ("layers", "dtype", "seed", "precision")
-            hint = "it is fixed: make a new Model" if fixed else f"it has {', '.join(sorted(_SETTABLE))}"
+            if name in ("layers", "dtype", "seed", "precision"):
+                hint = "it is fixed: make a new Model"
+            else:
+                hint = reason("Model", name, _SETTABLE) or f"it has {', '.join(sorted(_SETTABLE))}"
             raise AttributeError(f"Model: {name} cannot be set: {hint}")
         object.__setattr__(self, name, value)
 

@@ -13,7 +13,7 @@ _CALLED: dict[str, tuple[str, ...]] = {
     "learning_rate": ("lr",), "lr": ("lr_factor",), "learning_rate_init": ("lr",),
     "betas": ("beta1 and beta2",), "etas": ("eta_minus and eta_plus",), "step_sizes": ("min_step and max_step",),
     "decoupled_weight_decay": ("decoupled",), "beta_1": ("beta1",), "beta_2": ("beta2",), "epsilon": ("eps",),
-    "rho": ("alpha",), "clipnorm": ("clip_layer_norm",), "global_clipnorm": ("clip_norm",),
+    "rho": ("alpha",), "global_clipnorm": ("clip_norm",),
     "max_grad_norm": ("clip_norm",), "clipvalue": ("clip_value",), "gradient_accumulation_steps": ("accumulate",),
     "param_groups": ("groups",), "beta": ("delta", "shift"), "from_logit": ("from_logits",),
     # of layers
@@ -43,6 +43,8 @@ _CALLED: dict[str, tuple[str, ...]] = {
     "on_epoch_begin": ("begin_epoch",), "on_epoch_end": ("end_epoch",), "on_train_batch_begin": ("begin_batch",),
     "on_train_batch_end": ("end_batch",), "on_batch_begin": ("begin_batch",), "on_batch_end": ("end_batch",),
     "n_iter_no_change": ("patience",), "tol": ("min_delta",),
+    # of cross-validation
+    "cv": ("folds",), "n_splits": ("folds",), "n_folds": ("folds",),
     # of fit and the model
     "n_epochs": ("epochs",), "num_epochs": ("epochs",), "nb_epoch": ("epochs",), "max_iter": ("epochs",),
     "n_iter": ("epochs",), "bs": ("batch_size",), "callback": ("callbacks",), "eval_set": ("validation_data",),
@@ -77,14 +79,17 @@ _MODES = "fit and train_batch train, predict and evaluate do not: there is no mo
 _CPU = "it computes on the CPU"
 _EPOCHS = "an epoch goes over all rows, or over so many batches: net.fit(feeds.Batches(batches, steps=100))"
 _LOADER = "a loader is given in the place of x: net.fit(loader), or feeds.Batches(loader, steps=100)"
-_FILES = "pickle keeps all of it, also between fits; np.save(path, net.params) its parameters alone"
+_ROWS = "it works on each row"
+_OF_COLUMNS = "BatchNorm", "Normalization"
+_FILES = "net.save(path) keeps a model, and fastnn.load(path) returns it"
 _ABSENT: dict[str, str] = {
     "in_features": LEARNT, "input_dim": LEARNT, "input_shape": LEARNT, "n_in": LEARNT, "num_features": LEARNT,
     "normalized_shape": LEARNT,
     "inplace": "activations run in place wherever they can",
-    "dim": "it works on each row", "axis": "it works on each row",
+    "dim": _ROWS, "axis": _ROWS,
     "dtype": "layers have the dtype of the model: Model(layers, dtype='float64')",
     "name": "layers are named by their place",
+    "clipnorm": "Keras's is of each array; clip_layer_norm is of each layer here, clip_norm of all parameters",
     "params": "an optimizer is given its parameters by the model that it trains",
     "lr": _OF_OPTIMIZER, "learning_rate": _OF_OPTIMIZER, "weight_decay": _OF_OPTIMIZER, "momentum": _OF_OPTIMIZER,
     "kernel_regularizer": f"{_OF_MODEL}, penalties=[L2(1e-4, '0.w')])",
@@ -103,6 +108,8 @@ _ABSENT: dict[str, str] = {
     "loss": _TO_FIT, "optimizer": _TO_FIT, "metrics": "they are given to fit and to evaluate",
     "class_weight": "it is a setting of the loss: CrossEntropy(class_weight={1: 2.0}), or 'balanced'",
     # of the model
+    "trainable": "layers have it: net[0].trainable = False", "get_layer": "layers are got by their numbers: net[0]",
+    "clone": "copy.deepcopy(net) is another one", "stop_training": "a callback that returns True ends the fit",
     "compile": "loss and optimizer are given to fit: net.fit(x, y, loss, optimizer)",
     "add": "layers are given together: Model([Dense(8), Dense(1)])",
     "append": "layers are given together: Model([Dense(8), Dense(1)])",
@@ -131,10 +138,17 @@ def second_name(name: str, known: Collection[str]) -> list[str]:
 
 def answer(owner: str, name: str, known: Collection[str]) -> str | None:
     """Return the message for a word of another library: what it is called, or why it is not there."""
+    found = reason(owner, name, known)
+    return None if found is None else f"{owner} has no {name}: {found}"
+
+
+def reason(owner: str, name: str, known: Collection[str]) -> str | None:
+    """Return what a word of another library is called, or why it is not there."""
     right = called(name, known)
     if right is not None:
-        return f"{owner} has no {name}: it is called {right} here"
-    return f"{owner} has no {name}: {_ABSENT[name]}" if name in _ABSENT else None
+        return f"it is called {right} here"
+    found = _ABSENT.get(name)
+    return "it works on each column" if found is _ROWS and owner.startswith(_OF_COLUMNS) else found
 
 
 class Word:

@@ -255,9 +255,18 @@ def test_a_history_is_read_as_a_dict():
 def test_what_a_history_does_not_have_is_said():
     history = Model([Dense(1)], seed=0).fit(X, Y, epochs=3)
     assert history.to_dict() == {"loss": history.loss}
-    with pytest.raises(KeyError, match="no val_loss, but loss: fit was given no validation_data"):
+    with pytest.raises(KeyError, match="no val_loss, but loss; fit was given no validation_data"):
         history["val_loss"]
-    with pytest.raises(KeyError, match="the history has no acc, but loss"):
+    for name, cure in (("accuracy", "accuracy"), ("val_accuracy", "accuracy"), ("val_f1", "f1")):
+        assert not hasattr(history, name)
+        with pytest.raises(AttributeError, match=rf"has no {name}, but loss; fit was given no metrics=\['{cure}'\]"):
+            getattr(history, name)
+    history = Model([Dense(1)], seed=0).fit(X, Y, epochs=3, metrics="r2")
+    with pytest.raises(AttributeError, match=r"they are history\['r2'\]"):
+        history.r2  # noqa: B018
+    with pytest.raises(AttributeError, match="has no val_r2, but loss and r2; fit was given no validation_data"):
+        history.val_r2  # noqa: B018
+    with pytest.raises(KeyError, match="the history has no acc, but loss and r2; fit was"):
         history["acc"]
     assert [*History()] == ["loss"]
 

@@ -163,7 +163,7 @@ def test_late_imports_are_still_there():
 
 @pytest.mark.parametrize("module", LEAVES)
 def test_leaves_know_only_arrays(module):
-    known = {"arena", "arrays", "checks", "drawing", "markup", "settings", "signatures", "training.curves"}
+    known = {"arena", "arrays", "checks", "drawing", "markup", "metrics", "settings", "signatures", "training.curves"}
     assert {imported for imported, _ in imports(module)} <= known
 
 

@@ -331,6 +331,8 @@ class OwnAdam(Adam):
         (lambda: ClipNorm(1), "norm", "ClipNorm has no norm: .*limit"),
         (net_with, "learning_rate", "Model: learning_rate cannot be set"),
         (net_with, "optimiser", "Model: optimiser cannot be set"),
+        (net_with, "trainable", "Model: trainable cannot be set: layers have it"),
+        (net_with, "stop_training", "Model: stop_training cannot be set: a callback that returns True ends the fit"),
         (EarlyStopping, "patienc", "EarlyStopping has no patienc: did you mean .*patience"),
     ],
 )

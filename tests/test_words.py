@@ -26,6 +26,7 @@ from fastnn import (
     Loss,
     Model,
     NAdam,
+    Normalization,
     Optimizer,
     PanelDense,
     Penalty,
@@ -122,7 +123,7 @@ def test_smooth_l1_and_bce_with_logits_are_the_formulas_of_pytorch():
 
 
 ARGUMENTS = [
-    (Adam, "clipnorm", "it is called clip_layer_norm here"),
+    (Adam, "clipnorm", "of each array; clip_layer_norm is of each layer here, clip_norm of all parameters"),
     (NAdam, "decoupled_weight_decay", "decoupled"),
     (Adam, "params", "by the model that it trains"),
     (SGD, "momentun", "did you mean momentum"),
@@ -142,6 +143,9 @@ ARGUMENTS = [
     (ReLU, "inplace", "in place"),
     (Softmax, "dim", "each row"),
     (Softmax, "axis", "each row"),
+    (LayerNorm, "axis", "each row"),
+    (BatchNorm, "axis", "each column"),
+    (Normalization, "axis", "each column"),
     (Huber, "beta", "it is called delta here"),
     (EarlyStopping, "n_iter_no_change", "it is called patience here"),
     (Group, "lr", "it is called lr_factor here"),
@@ -263,6 +267,12 @@ ATTRIBUTES = [
     (lambda: Model([Dense(1)]), "compile", r"Model has no compile: .*net.fit\(x, y, loss, optimizer\)"),
     (lambda: Model([Dense(1)]), "add", r"Model has no add: layers are given together: Model\(\["),
     (lambda: Model([Dense(1)]), "eval", "Model has no eval: .*there is no mode to set"),
+    (lambda: Model([Dense(1)]), "trainable", "Model has no trainable: layers have it"),
+    (lambda: Model([Dense(1)]), "get_layer", r"Model has no get_layer: .* net\[0\]"),
+    (lambda: Model([Dense(1)]), "clone", r"Model has no clone: copy.deepcopy\(net\)"),
+    (lambda: Model([Dense(1)]), "stop_training", "Model has no stop_training: a callback that returns True"),
+    (lambda: Model([Dense(1)]), "load", r"Model has no load: net.save\(path\) .*fastnn.load\(path\)"),
+    (lambda: Model([Dense(1)]), "load_weights", r"Model has no load_weights: .*fastnn.load\(path\)"),
     (lambda: Model([Dense(1)]), "lr", "Model has no lr: it is a setting of the optimizer"),
     (lambda: Model([Dense(1)]), "zzz", "'Model' object has no attribute 'zzz'"),
     (BatchNorm, "gamma", "BatchNorm has no gamma: it is called scale here"),
@@ -307,7 +317,7 @@ def test_what_other_words_are_called_here_exists():
     known = {name for kind in kinds for name in (*words.own_names(kind), *inspect.signature(kind).parameters)}
     known |= {name for method in ("fit", "train_batch", "evaluate") for name in options_of(method)}
     known |= {"w", "b", "scale", "shift", "mean", "variance", "groups", "accumulate", "clip_norm", "clip_value"}
-    known |= {"clip_layer_norm"}
+    known |= {*inspect.signature(fastnn.cross_validate).parameters}
     for theirs, ours in words._CALLED.items():
         for name in ours:
             assert {*name.split(" and ")} <= known, theirs

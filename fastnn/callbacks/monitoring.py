@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from fastnn.callbacks.contract import Callback
 from fastnn.checks import lookup
+from fastnn.metrics import how_to_log
 from fastnn.settings import Number
 
 
@@ -69,10 +70,11 @@ class Monitoring(Callback):
                 f"{self!r}: mode is None, expected 'min' or 'max': whether a smaller {self.monitor} is better"
             )
 
-    def _not_logged(self, logged: Iterable[str]) -> ValueError:
+    def _not_logged(self, logged: Collection[str]) -> ValueError:
         return ValueError(
             f"{type(self).__name__}: monitor is {self.monitor!r}, expected one that is logged: "
             f"{', '.join(sorted(logged))}, or what a callback before it logs, as in logs['accuracy'] = ..."
+            f"{how_to_log(str(self.monitor), logged)}"
         )
 
     def _number(self, logs: Mapping[str, Any]) -> float:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from functools import partial
 from typing import Any
 
@@ -188,6 +188,15 @@ def by_name(metrics: Any, where: str = "metrics") -> dict[str, Metric]:
             raise ValueError(f"{where} names a metric 'loss', which the loss is called: give it another name")
         found[name] = metric
     return found
+
+
+def how_to_log(name: str, logged: Container[str]) -> str:
+    """Say what has to be given to a fit that is to log a number, too: empty where nobody knows."""
+    metric = name.removeprefix("val_")
+    if metric != "loss" and metric not in _BY_NAME:
+        return ""
+    is_measured = metric != name and metric in logged
+    return f"; fit was given no {'validation_data' if is_measured else f'metrics=[{metric!r}]'}"
 
 
 def larger_is_better(name: str) -> bool | None:

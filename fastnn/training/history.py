@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from math import nan
-from typing import Any
+from typing import Any, NoReturn
 
 from fastnn.checks import logged, number_of
 from fastnn.markup import data_frame, escape, html_table
+from fastnn.metrics import how_to_log
 from fastnn.training.curves import plot, sparkline
 
 
@@ -99,11 +100,19 @@ class History:
         if name == "loss":
             return self.loss
         if name not in self._more:
-            hint = ": fit was given no validation_data" if name == "val_loss" else ""
-            raise KeyError(f"the history has no {name}, but {' and '.join(self.keys())}{hint}")
+            raise KeyError(self._lacks(name))
         numbers = self._more[name]
         numbers += [nan] * (len(self) - len(numbers))  # of epochs that have not logged it
         return numbers
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Say where the numbers are that have been logged, or what logs them."""
+        if name[:1] == "_":
+            raise AttributeError(f"'History' object has no attribute {name!r}")
+        raise AttributeError(f"they are history[{name!r}]" if name in self._more else self._lacks(name))
+
+    def _lacks(self, name: str) -> str:
+        return f"the history has no {name}, but {' and '.join(self.keys())}{how_to_log(name, self)}"
 
     def to_dict(self) -> dict[str, list[float]]:
         """Return a copy of the numbers by name, one for each epoch: NaN where one has not been logged."""
