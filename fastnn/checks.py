@@ -40,8 +40,10 @@ def lookup(kind: str, name: object, table: Mapping[str, T]) -> T:
     flat = {_flat(known): known for known in table}
     if _flat(key) in flat:  # LeakyReLU, kaiming_normal_
         return table[flat[_flat(key)]]
-    found = near(key, table, 0.5)
+    found = near(key, table, 0.6)
     hint = f"did you mean {' or '.join(found)}?" if found else f"expected one of {_names(table)}"
+    if ": " in kind:  # a setting
+        raise ValueError(f"{kind} is {name!r}{': ' if found else ', '}{hint}")
     raise ValueError(f"unknown {kind} {name!r}: {hint}")
 
 

@@ -152,6 +152,12 @@ class Named(Table):
         return self.rows
 
 
+class NamedRow(Named):
+    """One row of a dict."""
+
+    _chosen, _by_place = "{{name: {0}[name] for name in net.feature_names}}", "list({}.values())"
+
+
 class _PandasTable(Table):
     def __init__(self, frame: Any) -> None:
         self._frame, self.labels, self.rows = frame, frame.columns.tolist(), len(frame)

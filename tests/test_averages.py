@@ -517,7 +517,7 @@ def test_a_layer_whose_weights_an_average_cannot_replace_is_refused():
         (lambda: SWA(-1), ValueError, "SWA: start is -1, expected a whole number >= 0"),
         (lambda: SWA(every=0), ValueError, "SWA: every is 0, expected a whole number >= 1"),
         (lambda: SWA(every=float("nan")), TypeError, "SWA: every is nan, expected a whole number"),
-        (lambda: SWA(per="batch"), ValueError, "unknown SWA: per 'batch'"),
+        (lambda: SWA(per="batch"), ValueError, "SWA: per is 'batch'"),
         (lambda: Adam(average=0.99), TypeError, r"Adam: average is 0.99, expected EMA\(...\), SWA\(...\) or None"),
         (lambda: Adam(average=EMA), TypeError, "Adam: average is <class .*EMA'>, expected"),
         (lambda: ScheduleFreeAdamW(average=EMA()), ValueError, r"average is EMA\(\), but what it keeps is an average"),

@@ -348,7 +348,7 @@ WRONG = {
     "sizes of others": (lambda: Embedding({0: 3}, {1: 2}), r"size has the columns \[1\], expected those of codes, "),
     "no size": (lambda: Embedding({0: 3}, 0), "Embedding: size is 0"),
     "an initializer": (lambda: Embedding({1: 5}, initializer=lambda s, rng: np.ones(3)), r"returned shape \(3,\)"),
-    "a word": (lambda: Normalization(missing="median"), "unknown Normalization: missing 'median'"),
+    "a word": (lambda: Normalization(missing="median"), "Normalization: missing is 'median'"),
     "a number": (lambda: Normalization(columns=1.5), "columns is 1.5, expected some"),
     "scaled codes": (
         lambda: Sequential([Normalization(columns=[0, 1]), OneHot({1: 5})]), "columns has column 1, which a layer",

@@ -191,7 +191,7 @@ WRONG = {
     r"Members: members is 0": lambda: Members(0),
     r"BatchEnsemble: units is 0": lambda: BatchEnsemble(0),
     r"BatchEnsemble: bias is 2": lambda: BatchEnsemble(3, bias=2),
-    r"unknown BatchEnsemble: r_initializer 'nope'": lambda: BatchEnsemble(3, r_initializer="nope"),
+    r"BatchEnsemble: r_initializer is 'nope'": lambda: BatchEnsemble(3, r_initializer="nope"),
     r"BatchEnsemble: x has 4 columns, expected a multiple of 3, the number of members": lambda: BatchEnsemble(
         3, 3
     ).forward(X),

@@ -382,7 +382,7 @@ WRONG = {
     "every": (lambda: ModelCheckpoint("a", every=-1), "every is -1, expected a whole number >= 1"),
     "braces": (lambda: ModelCheckpoint("a{epoch"), "path is 'a{epoch', expected braces around names alone"),
     "number": (lambda: ModelCheckpoint("a{0}"), "expected names in braces"),
-    "mode": (lambda: ModelCheckpoint("a", mode="most"), "unknown ModelCheckpoint: mode 'most'"),
+    "mode": (lambda: ModelCheckpoint("a", mode="most"), "ModelCheckpoint: mode is 'most'"),
     "function": (lambda: LambdaCallback(3), "end_epoch is 3, expected a function of .model, epoch, logs."),
     "arguments": (
         lambda: LambdaCallback(begin=lambda: 0),

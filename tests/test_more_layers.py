@@ -217,9 +217,9 @@ WRONG = {
     r"Maxout: units is 0": lambda: Maxout(0),
     r"Maxout: pieces is -1": lambda: Maxout(3, -1),
     r"Maxout: bias is 2": lambda: Maxout(3, bias=2),
-    r"unknown Scale: initializer 'nope'": lambda: Scale("nope"),
+    r"Scale: initializer is 'nope'": lambda: Scale("nope"),
     r"Bias: initializer is 3, expected a name": lambda: Bias(3),
-    r"unknown Maxout: weight_initializer 'nope'": lambda: Maxout(3, weight_initializer="nope"),
+    r"Maxout: weight_initializer is 'nope'": lambda: Maxout(3, weight_initializer="nope"),
     r"Maxout: bias_initializer is None": lambda: Maxout(3, bias_initializer=None),
     r"Maxout 1: w begins with numbers of dtype complex128": lambda: Model(
         [Maxout(3, weight_initializer=lambda shape, rng: np.ones(shape) * 1j)]

@@ -277,7 +277,9 @@ def test_the_first_dict_names_the_columns_of_a_new_model():
         ValueError, match=r"row lacks the column 'd' and has the column 'e' that the model does not know"
     ):
         one.learn_one({"a": 1.0, "b": 2, "c": 3.5, "e": True}, T[0])
-    with pytest.raises(ValueError, match="row lacks the column 'd'"):
+    with pytest.raises(ValueError, match=r": pass \{name: row\[name\] for name in net.feature_names\}\. It was"):
+        one.predict_one({"a": 1.0, "b": 2, "c": 3.5, "d": 4.0, "e": 5.0})
+    with pytest.raises(ValueError, match=r"row lacks the column 'd'.*; list\(row.values\(\)\) goes by place"):
         one.predict_one({"a": 1.0, "b": 2, "c": 3.5})
     assert_alike(one, other)
 

@@ -242,7 +242,7 @@ def places(numbers, labels):
         (numbers, np.ma.masked_equal(LABELS, 1), "y has masked entries"),
         (numbers, labels.astype("T"), r"y has the dtype StringDType\(\), .*: y.astype\(object\)"),
         (numbers, np.where(odd == 1, LABELS, odd), "y is NaN at row 7"),
-        (numbers, mixed, "Input y contains NaN: nothing in 1 row, row 0 the first"),
+        (numbers, mixed, "Input y contains NaN: missing in 1 row, row 0 the first"),
     ]
 
 

@@ -481,7 +481,7 @@ REFUSED = {
     "one class": (TabularClassifier(), FRAME, ["a"] * 30, {}, ValueError, "y has one class, 'a'"),
     "no targets": (TabularRegressor(), FRAME, None, {}, ValueError, "the target y is None"),
     "NaN in y": (TabularRegressor(), FRAME, [np.nan] * 30, {}, ValueError, "y contains NaN"),
-    "None in y": (TabularClassifier(), FRAME, ["a", None] * 15, {}, ValueError, "y contains NaN: nothing in 15 rows"),
+    "None in y": (TabularClassifier(), FRAME, ["a", None] * 15, {}, ValueError, "y contains NaN: missing in 15 rows"),
     "columns of labels": (
         TabularClassifier(), FRAME, np.zeros((30, 2), int), {}, ValueError,
         r"got an array of shape \(30, 2\) instead: of several columns of labels MLPClassifier trains one net",

@@ -129,7 +129,7 @@ BAD_TARGETS = {
     "nullable": (TabularRegressor, pd.Series(HOLES).astype("Float64"), "5 rows, row 3 the first"),
     "classes": (TabularClassifier, np.where(np.isnan(HOLES), np.nan, 1.0), "in 5 rows, row 3 the first"),
     "dates": (TabularClassifier, np.where(np.isnan(HOLES), np.datetime64("NaT"), np.datetime64("2020")), "in 5 rows"),
-    "text": (TabularClassifier, [None if h != h else "a" for h in HOLES], "nothing in 5 rows, row 3 the first"),
+    "text": (TabularClassifier, [None if h != h else "a" for h in HOLES], "missing in 5 rows, row 3 the first"),
     "text and numbers": (TabularClassifier, np.array([1, "a"] * 40, object), r"holds numbers \(1\) and text \('a'\)"),
     "masked": (TabularRegressor, np.ma.masked_invalid(HOLES), "y has masked entries: fill them, or leave such rows"),
     "NumPy's text": (TabularClassifier, X[:, 0].astype("T"), r"y has the dtype StringDType\(\), .*: y.astype\(object"),

@@ -613,7 +613,7 @@ def test_what_is_no_list_of_arrays():
         fastnn.from_numpy(W1)
     with pytest.raises(ValueError, match="8 arrays were given, and the layers of the model take 4"):
         fastnn.from_numpy([W1, B1, W2, B2] * 2, into=Model([Dense(8), Dense(2)]).build(6))
-    with pytest.raises(ValueError, match="unknown from_numpy: orientation 'up'"):
+    with pytest.raises(ValueError, match="from_numpy: orientation is 'up'"):
         fastnn.from_numpy([W1], orientation="up")
 
 

@@ -91,7 +91,9 @@ UNKNOWN = [
     (initializers.get, "nothing_like_it", "expected one of constant, .*glorot_normal, .*he_uniform"),
     (activations.get, "hard_relu", "did you mean .*relu"),
     (losses.get, "zzz", r"expected one of mse, mae, huber, .* \.\.\. \(\d\d in all, in docs/parts.md"),
-    (optimizers.get, "adafactor", "did you mean .*adam"),
+    (optimizers.get, "adafactor", "expected one of adadelta, .*adam"),
+    (optimizers.get, "adamm", "did you mean .*adam"),
+    (losses.get, "foo", "expected one of mse, "),
     (optimizers.get, "momentum", "expected one of adadelta, .*rmsprop, rprop, .*sgd"),
 ]
 

@@ -401,7 +401,7 @@ def _shape_hint(y: Array, n_out: int) -> str:
     """Return what a person may have meant by one number per row."""
     hint = f": {n_out} numbers for each row; for one number per row the net ends in Dense(1)"
     if y.size and y.dtype.kind in "iu" and y.min() >= 0 and y.max() < n_out:
-        hint += "; labels of classes need CrossEntropy()"
+        hint += "; for labels of classes it ends in Softmax(), and the loss is CrossEntropy()"
     return hint
 
 

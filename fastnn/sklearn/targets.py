@@ -47,7 +47,7 @@ def _refuse_nothing(name: str, y: NDArray[Any]) -> None:
     missing = [i for i, value in enumerate(y.ravel()) if is_missing(value)]
     if missing:
         rows = number_of(len(missing), "row")
-        raise ValueError(f"{name}: Input y contains NaN: nothing in {rows}, row {missing[0]} the first")
+        raise ValueError(f"{name}: Input y contains NaN: missing in {rows}, row {missing[0]} the first")
 
 
 def refuse_missing(name: str, y: NDArray[Any]) -> None:

@@ -9,7 +9,7 @@ from fastnn.arrays import as_array
 from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
-from fastnn.tables import Named, row_names
+from fastnn.tables import Named, NamedRow, row_names
 from fastnn.training.marks import Mark
 from fastnn.training.rows import keep_for_rows
 from fastnn.values import numbers_by_name
@@ -30,24 +30,25 @@ def as_one_row(tree: Tree, row: Any, instead: str, may_name: bool = False) -> An
     may_name : bool
         Whether a dict may be the first to name the columns.
     """
-    known = tree.feature_names
+    known, table = tree.feature_names, Named
     if (
         isinstance(row, Mapping)
         and (known or (may_name and not tree.built))
         and all(isinstance(name, str) for name in row)
     ):
         names: Any = tuple(row)
+        table = NamedRow
         array = numbers_by_name([*row.values()], names, "row")
     else:
         names = row_names(row, known)
         array = as_array(row, "row") if names is None else numbers_by_name(row, names, "row")
         array = tree.flat(array[None])[0] if array.ndim > 1 else array
     if names is not None:
-        Named(array[None, :], names).order(known, "row")  # says what is wrong with them
+        table(array[None, :], names).order(known, "row")  # says what is wrong with them
     if array.ndim != 1 or array.size != (tree.n_in or array.size):
         expected = f"({tree.n_in},)" if tree.built else "one dimension (n_in,)"
         raise ValueError(f"row has shape {array.shape}, expected {expected}; {instead} takes several rows")
-    return array[None, :] if names is None else Named(array[None, :], names)
+    return array[None, :] if names is None else table(array[None, :], names)
 
 
 def learn_one(trainer: Trainer, row: Any, y: Any, loss: str | Loss | None, optimizer: str | Optimizer | None) -> float:
