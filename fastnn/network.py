@@ -26,7 +26,7 @@ from fastnn.layers.tree import Tree
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.penalties import Penalty
-from fastnn.signatures import closed, refused
+from fastnn.signatures import REQUIRED, closed, lacking, refused
 from fastnn.tables import Table, table_of
 from fastnn.training.history import History
 from fastnn.training.restraints import Restraints
@@ -46,7 +46,7 @@ class Network(Row):
     @closed
     def __init__(
         self,
-        layers: Iterable[Layer],
+        layers: Iterable[Layer] = REQUIRED,
         seed: int | None = None,
         dtype: Any = "float32",
         *,
@@ -57,6 +57,8 @@ class Network(Row):
     ) -> None:
         if unknown:
             raise refused("Model", Network.__init__, unknown)
+        if layers is REQUIRED:
+            raise lacking("Model", ["layers"])
         threads.register()
         threads.asked()
         dtype = checked_dtype(dtype)

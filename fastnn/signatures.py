@@ -22,7 +22,7 @@ def is_ours(code: Any) -> bool:
     return str(getattr(code, "__module__", "")).partition(".")[0] == "fastnn"  # those of NumPy 1 may have none
 
 
-REQUIRED = object()  # the default of what has none
+REQUIRED: Any = object()  # the default of what has none
 
 
 class Parameters:
@@ -34,17 +34,20 @@ class Parameters:
         By name, the default and whether it may be given by position.
     places : list of str or None
         Those that may be given by position, in order; None where nobody knows.
+    needed : list of str
+        Those of its own ``__init__`` that have no default.
     several : str or None
         The name of ``*arguments``, if it takes any number of them.
     is_open : bool
         Whether code of others takes options.
     """
 
-    __slots__ = ("all", "is_open", "places", "several")
+    __slots__ = ("all", "is_open", "needed", "places", "several")
 
     def __init__(self, kind: type) -> None:
         self.all: dict[str, tuple[Any, bool]] = {}
         self.places: list[str] | None = None
+        self.needed: list[str] = []
         self.several: str | None = None
         self.is_open = False
         is_first = True
@@ -63,6 +66,7 @@ class Parameters:
             for i, name in enumerate(names):
                 self.all.setdefault(name, (defaults.get(name, REQUIRED), is_first and i < n - 1))
             if is_first:
+                self.needed = [name for name in names if defaults.get(name, REQUIRED) is REQUIRED]
                 takes_many = code.co_flags & _TAKES_MANY
                 self.places = None if takes_many else list(names[: n - 1])
                 self.several = code.co_varnames[n_named] if takes_many else None
@@ -85,7 +89,18 @@ class Parameters:
                 f"{kind.__name__} got {len(args)} argument{'s'[: len(args) > 1]} without a name, {shown(args)}, "
                 f"expected {f'at most {len(self.places)}' if self.places else 'none'}{places}{in_one}"
             )
+        for name, value in zip(self.places or (), args, strict=False):
+            if name in options and not self.is_open:
+                raise TypeError(
+                    f"{kind.__name__}: {name} is given twice, as {shown(value)} without a name and as "
+                    f"{shown(options[name])}: those without a name are ({', '.join(self.places or ())}), in this order"
+                )
         return options
+
+    def missing(self, args: tuple[Any, ...], options: dict[str, Any]) -> list[str]:
+        """Return what is needed and is not given."""
+        given = {*(self.places or ())[: len(args)], *options}
+        return [name for name in self.needed if name not in given]
 
     def _renamed(self, kind: type, args: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
         """Return the options, those with names of other libraries under their names here."""
@@ -109,10 +124,20 @@ class Parameters:
         return found
 
 
+def lacking(kind: str, names: list[str]) -> TypeError:
+    """Return the error for arguments without which nothing is made."""
+    example = ", ".join("[Dense(1)]" if name == "layers" else name for name in names)
+    return TypeError(f"{kind} needs {' and '.join(names)}: {kind}({example})")
+
+
 def closed(function: F) -> F:
-    """Leave ``**unknown`` out of the signature of a function, which takes it to refuse it."""
+    """Show the signature of a function without ``**unknown``, which it takes to refuse it, and defaults `REQUIRED`."""
     whole = signature(function)
-    own = [parameter for parameter in whole.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+    own = [
+        parameter.replace(default=parameter.empty) if parameter.default is REQUIRED else parameter
+        for parameter in whole.parameters.values()
+        if parameter.kind is not parameter.VAR_KEYWORD
+    ]
     function.__signature__ = whole.replace(parameters=own)  # type: ignore[attr-defined]
     return function
 
@@ -195,4 +220,10 @@ class Parts(ABCMeta):
     def __call__(cls, *args: Any, **options: Any) -> Any:
         if args or options:
             options = parameters_of(cls).require(cls, args, options)
-        return type.__call__(cls, *args, **options)  # as ABCMeta does: a part may be made for each step
+        try:
+            return type.__call__(cls, *args, **options)  # as ABCMeta does: a part may be made for each step
+        except TypeError:
+            missing = parameters_of(cls).missing(args, options)
+            if missing:
+                raise lacking(cls.__name__, missing) from None
+            raise

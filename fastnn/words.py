@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from types import FunctionType
 from typing import NoReturn, TypeVar
 
 Kind = TypeVar("Kind")
@@ -165,8 +166,17 @@ class Word:
 
 
 def answering(kind: type[Kind]) -> type[Kind]:
-    """Give a class an answer to each word of other libraries that is none of its names; `dir` does not list them."""
+    """Give a class an answer to each word of other libraries that is none of its names; `dir` does not list them.
+
+    What it inherits is its own, too.
+    """
     own = own_names(kind)
+    for base in kind.__mro__[1:-1]:  # Python's errors name the class that people know
+        for name, function in vars(base).items():
+            if isinstance(function, FunctionType) and (
+                name[0] != "_" or name == "__init__"
+            ):  # Python's errors name the class that people know
+                function.__module__, function.__qualname__ = kind.__module__, f"{kind.__name__}.{function.__name__}"
     for name in {*_CALLED, *_ABSENT} - own:
         if answer(kind.__name__, name, own) is not None:
             setattr(kind, name, Word(name))

@@ -22,6 +22,7 @@ from fastnn import (
     BinaryCrossEntropy,
     CrossEntropy,
     Dense,
+    EarlyStopping,
     Huber,
     Layer,
     Loss,

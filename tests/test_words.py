@@ -1,6 +1,8 @@
 """Names that users of other libraries write: they work where they mean the same, or the error names the right word."""
 
 import inspect
+import pickle
+import re
 from abc import ABC, abstractmethod
 
 import numpy as np
@@ -200,6 +202,11 @@ def test_a_part_is_made_with_names_of_other_libraries(make, same):
         (lambda: Adam(lr=0.1, learning_rate=0.2), "Adam: lr is given twice"),
         (lambda: Adam(learning_rate=0.2, lr=0.1), "Adam: lr is given twice"),
         (lambda: Adam(beta1=0.9, betas=(0.9, 0.99)), "Adam: beta1 is given twice, also as betas"),
+        (
+            lambda: EarlyStopping("val_loss", patience=3),
+            "EarlyStopping: patience is given twice, .* as 3: .*monitor",
+        ),
+        (lambda: Dense(3, units=4), "Dense: units is given twice, as 3 without a name and as 4"),
         (lambda: Adam(betas=0.9), "Adam: betas is 0.9, expected 2 numbers: beta1 and beta2"),
         (lambda: Adam(betas=(0.9,)), "Adam: betas is .*, expected 2 numbers"),
     ],
@@ -207,6 +214,24 @@ def test_a_part_is_made_with_names_of_other_libraries(make, same):
 def test_a_setting_that_is_given_twice_is_refused(make, message):
     with pytest.raises(TypeError, match=f"^{message}"):
         make()
+
+
+def test_what_is_needed_is_named_with_an_example():
+    for kind, example in (
+        (Model, "layers: Model([Dense(1)])"), (Sequential, "layers: Sequential([Dense(1)])"),
+        (Dense, "units: Dense(units)"), (fastnn.Linear, "units: Dense(units)"),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match=f"^{kind.__name__} needs {re.escape(example)}$"):
+            kind()
+    assert inspect.signature(Model).parameters["layers"].default is inspect.Parameter.empty
+    with pytest.raises(TypeError, match=r"^Model\.save\(\) missing 1 required positional argument: 'path'$"):
+        Model([Dense(1)]).save()
+    assert pickle.loads(pickle.dumps(Model.save)) is Model.save
+
+
+def test_the_first_argument_of_an_early_stopping_is_not_what_it_watches():
+    with pytest.raises(TypeError, match=r"patience is 'val_loss', .*; did you mean monitor='val_loss'\?$"):
+        EarlyStopping("val_loss")
 
 
 def test_a_part_shows_what_it_is_made_with():
@@ -389,7 +414,7 @@ def test_dense_explains_that_it_takes_the_number_of_outputs_alone(kind):
 @pytest.mark.parametrize("kind", [BatchNorm, LayerNorm, RMSNorm])
 def test_a_normalization_explains_that_it_is_given_no_number_of_inputs(kind, size):
     name = "momentum" if kind is BatchNorm else "eps"
-    with pytest.raises(ValueError, match=rf"^{kind.__name__}: {name} is .*the number of inputs is learnt from the first"):
+    with pytest.raises(ValueError, match=rf"^{kind.__name__}: {name} is .*the number of inputs is learnt from the"):
         kind(size)
     layer = kind(1.0)
     with pytest.raises(ValueError, match=rf"^{kind.__name__}: eps is .*, expected a finite number as a float"):

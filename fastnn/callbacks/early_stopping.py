@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.callbacks.monitoring import Monitoring
-from fastnn.checks import count, flag, number_of
+from fastnn.checks import count, flag, number_of, shown
 
 if TYPE_CHECKING:
     from fastnn.model import Model
@@ -73,6 +73,8 @@ class EarlyStopping(Monitoring):
 
     def __setattr__(self, name: str, value: Any) -> None:
         where = f"{type(self).__name__}: {name}"
+        if name == "patience" and isinstance(value, str):
+            raise TypeError(f"{where} is {shown(value)}, expected a whole number >= 1; did you mean monitor={value!r}?")
         if name == "patience":
             value = count(where, value)
         elif name == "start":
