@@ -197,6 +197,7 @@ from fastnn.schedules import (
 )
 from fastnn.splits import Split
 from fastnn.training.history import History
+from fastnn.words import no_export
 
 if TYPE_CHECKING:
     from fastnn import datasets, plots, reference
@@ -252,7 +253,8 @@ else:
         module = _LATE.get(name)
         if module is not None:
             return getattr(import_module(f"fastnn.{module}"), name)
-        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+        gets = losses.get, optimizers.get, activations.get, metrics.get, schedules.get
+        raise no_export(__name__, name, __all__, gets)
 
     def __dir__():
         return sorted({*globals(), *__all__})

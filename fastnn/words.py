@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import sys
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from importlib.machinery import PathFinder
 from types import FunctionType
 from typing import NoReturn, TypeVar
 
@@ -122,6 +125,22 @@ _ABSENT: dict[str, str] = {
     "fit_transform": "it is no transformer: net.fit(x, y), then net.predict(x)",
 }  # fmt: skip
 
+# Names that people look for in the package: what they are called here, and why there is no such thing.
+_CALLED_IN_PACKAGE = {
+    "BatchNorm1d": "BatchNorm", "BatchNormalization": "BatchNorm", "LayerNormalization": "LayerNorm",
+    "RMSNormalization": "RMSNorm", "Module": "Layer", "load_model": "load",
+}  # fmt: skip
+_DENSE = "nets are dense: there are no convolutions, recurrences and attention"
+_PACKAGE = "all names stand in the package itself: fastnn.Dense, fastnn.Adam"
+_ABSENT_IN_PACKAGE = {
+    **dict.fromkeys(("Conv1D", "Conv2D", "Conv1d", "Conv2d", "LSTM", "GRU", "RNN", "SimpleRNN", "Attention"), _DENSE),
+    **dict.fromkeys(("MultiHeadAttention", "MultiheadAttention", "Transformer", "MaxPooling2D", "MaxPool2d"), _DENSE),
+    "Input": LEARNT, "InputLayer": LEARNT, "nn": _PACKAGE, "optim": _PACKAGE, "save_model": _FILES,
+    "Activation": "activations are layers, ReLU(), or settings, Dense(8, 'relu')",
+    "set_seed": _SEED, "set_random_seed": _SEED, "manual_seed": _SEED, "DataLoader": _LOADER, "no_grad": _MODES,
+    "LearningRateScheduler": "a schedule, or a function of the step, stands for the rate: Adam(lr=Cosine(steps=1000))",
+}  # fmt: skip
+
 
 def called(name: str, known: Collection[str]) -> str | None:
     """Return what it is called here, where that is one of the known names."""
@@ -202,6 +221,41 @@ def no_such(owner: str, name: str, known: Collection[str], settable: Iterable[st
     alike = near(name, listed, 0.6)
     hint = f"did you mean {' or '.join(alike)}?" if alike else f"it has {', '.join(listed) or 'no settings'}"
     return f"{owner} has no {name}: {hint}"
+
+
+def no_export(
+    module: str, name: str, exported: Iterable[str], gets: Iterable[Callable[[str], object]]
+) -> AttributeError:
+    """Return the error for a name that a module of this package has not.
+
+    Parameters
+    ----------
+    module, name : str
+    exported : iterable of str
+        What it has.
+    gets : iterable of callable
+        They return what a name of another library means, or its class, or raise ValueError.
+    """
+    return AttributeError(f"module {module!r} has no attribute {name!r}{_found(module, name, list(exported), gets)}")
+
+
+def _found(module: str, name: str, exported: list[str], gets: Iterable[Callable[[str], object]]) -> str:
+    if name[:1] == "_" or PathFinder.find_spec(f"{module}.{name}", sys.modules[module].__path__):  # not yet imported
+        return ""
+    why = _ABSENT_IN_PACKAGE.get(name) or _ABSENT.get(name)
+    if why is not None:
+        return f": {why}"
+    right = _CALLED_IN_PACKAGE.get(name)
+    alike = [] if right else [own for own in exported if own.lower() == name.lower()]
+    for get in () if right or alike else gets:
+        with suppress(ValueError):
+            part = get(name)
+            right = part.__name__ if isinstance(part, type) else repr(part)
+            break
+    if right is not None:
+        return f": it is called {right} here"
+    alike = alike or near(name, exported, 0.6)
+    return f": did you mean {' or '.join(alike)}?" if alike else ""
 
 
 def near(name: str, known: Iterable[str], cutoff: float) -> list[str]:

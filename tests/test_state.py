@@ -202,7 +202,7 @@ def test_a_number_that_nobody_logs_is_an_error():
         (
             [],
             {"monitor": "accuracy", "mode": "max"},
-            r"monitor is 'accuracy', expected one that is logged: loss, or what.*fit was given no metrics=\['accuracy'\]",
+            r"monitor is 'accuracy', expected one that is logged: loss, or.*fit was given no metrics=\['accuracy'\]",
         ),
         (
             [EarlyStopping()],

@@ -324,6 +324,53 @@ def test_a_property_that_lacks_what_it_reads_is_no_word_of_another_library(make)
     assert Model([make(8)], seed=0).build(4)[0].weights.shape == (4, 8)
 
 
+NAMES = [
+    (fastnn, "BatchNorm1d", "it is called BatchNorm here"),
+    (fastnn, "BatchNormalization", "it is called BatchNorm here"),
+    (fastnn, "CrossEntropyLoss", r"it is called CrossEntropy\(\) here"),
+    (fastnn, "BCELoss", r"it is called BinaryCrossEntropy\(\) here"),
+    (fastnn, "BCEWithLogitsLoss", r"it is called BinaryCrossEntropy\(from_logits=True\) here"),
+    (fastnn, "MSELoss", r"it is called MSE\(\) here"),
+    (fastnn, "Swish", r"it is called SiLU\(\) here"),
+    (fastnn, "StepLR", "it is called StepDecay here"),
+    (fastnn, "load_model", "it is called load here"),
+    (fastnn, "Conv2D", "nets are dense"),
+    (fastnn, "LSTM", "nets are dense"),
+    (fastnn, "Input", "learnt from the first data"),
+    (fastnn, "Activation", r"ReLU\(\), or settings, Dense\(8, 'relu'\)"),
+    (fastnn, "nn", "fastnn.Dense"),
+    (fastnn, "optim", "fastnn.Adam"),
+    (fastnn, "set_seed", "seed of the model"),
+    (fastnn, "save", r"net.save\(path\)"),
+    (fastnn, "dense", r"did you mean Dense\?"),
+    (fastnn, "Densee", "did you mean .*Dense"),
+    (callbacks, "ReduceLROnPlateau", "it is called ReduceOnPlateau here"),
+    (callbacks, "LearningRateScheduler", r"Adam\(lr=Cosine\(steps=1000\)\)"),
+    (callbacks, "EarlyStoping", r"did you mean EarlyStopping\?"),
+]
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "message"), NAMES, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_name_of_another_library_is_answered_by_the_package(module, name, message):
+    with pytest.raises(AttributeError, match=rf"^module '{module.__name__}' has no attribute '{name}': .*{message}"):
+        getattr(module, name)
+    assert not hasattr(module, name)
+
+
+@pytest.mark.parametrize("name", ["__wrapped__", "_nothing", "zzzzzzz", "cli"])
+def test_what_the_package_has_not_is_an_attribute_error_all_the_same(name, monkeypatch):
+    monkeypatch.delattr(fastnn, name, raising=False)  # a module that is not yet imported
+    with pytest.raises(AttributeError, match=f"^module 'fastnn' has no attribute '{name}'$"):
+        getattr(fastnn, name)
+
+
+def test_what_names_of_the_package_are_called_exists():
+    assert {*words._CALLED_IN_PACKAGE.values()} <= {*fastnn.__all__}
+    assert not {*words._CALLED_IN_PACKAGE, *words._ABSENT_IN_PACKAGE} & {*fastnn.__all__, *callbacks.__all__}
+
+
 def test_words_of_other_libraries_may_be_names_of_ones_own():
     class Saved(Model):
         def state_dict(self):

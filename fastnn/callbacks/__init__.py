@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from fastnn import schedules
 from fastnn.callbacks.checkpoint import ModelCheckpoint
 from fastnn.callbacks.contract import Callback
 from fastnn.callbacks.diagnosis import Diagnosis
@@ -11,6 +14,14 @@ from fastnn.callbacks.limits import TerminateOnNaN, TimeLimit
 from fastnn.callbacks.logging_csv import CSVLogger
 from fastnn.callbacks.rates import LearningRateMonitor
 from fastnn.callbacks.tensorboard import TensorBoard
+from fastnn.words import no_export
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        """Say what it is called here, or why it is not there."""
+        raise no_export(__name__, name, __all__, [schedules.get])
+
 
 __all__ = [
     "CSVLogger",
