@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from math import inf
+from numbers import Real
 from operator import index
 from types import FunctionType
 from typing import Any, TypeVar
@@ -61,17 +63,22 @@ def _names(table: Mapping[str, object]) -> str:
 
 
 def logged(value: object) -> float | None:
-    """Return what code of others has logged or returned as a number: of Python, of NumPy, an array of no dimension.
+    """Return what code of others has logged or returned as a number: of Python, or an array of no dimension.
 
     None stands for all else. What float does not hold is infinite, as 1e400 is.
     """
-    if isinstance(value, (int, float)):
-        try:
-            return float(value)
-        except OverflowError:
-            return inf if value > 0 else -inf
-    is_number = isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0 and value.dtype.kind in "biuf"
-    return float(value) if is_number else None  # type: ignore[arg-type]
+    if isinstance(value, (np.generic, np.ndarray)):
+        is_number = value.ndim == 0 and value.dtype.kind in "biuf"
+    elif getattr(value, "shape", None) == ():
+        is_number = "complex" not in str(getattr(value, "dtype", ""))
+    else:
+        is_number = isinstance(value, (Real, Decimal))
+    try:
+        return float(value) if is_number else None  # type: ignore[arg-type]
+    except OverflowError:
+        return inf if value > 0 else -inf  # type: ignore[operator]
+    except (TypeError, ValueError):
+        return None
 
 
 def shown(value: object) -> str:

@@ -1,5 +1,8 @@
 """Mistakes in parts of one's own, and things at the wrong place: each error says what, where and what to do."""
 
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -23,9 +26,12 @@ from fastnn import (
     Model,
     Optimizer,
     Parallel,
+    Penalty,
     Residual,
     Sequential,
     fit_many,
+    load,
+    metrics,
 )
 from fastnn.optimizers import Accumulate, ClipNorm, Transform
 
@@ -163,6 +169,9 @@ RETURNS = {
     "values": (lambda self, y, t: (y, y), ValueError, r"the value has shape \(16, 1\), expected one number"),
     "a text": (lambda self, y, t: ("1", y), TypeError, r"Own\(\): the value is '1', expected one number"),
     "a complex number": (lambda self, y, t: (1j, y), TypeError, r"Own\(\): the value is 1j, expected one number"),
+    "an array of text": (lambda self, y, t: (np.array("1"), y), TypeError, r"the value is array\('1'"),
+    "a date": (lambda self, y, t: (np.datetime64("2020-01-01"), y), TypeError, "the value is .*, expected one number"),
+    "a complex number of others": (lambda self, y, t: (Scalar("complex64"), y), TypeError, "the value is Scalar"),
     "another shape": (lambda self, y, t: (1.0, y[0]), ValueError, r"gradient has shape \(1,\), expected \(16, 1\)"),
 }
 
@@ -178,6 +187,56 @@ def test_what_a_loss_returns_is_checked(case):
     with pytest.raises(kind, match=message):
         loss(np.zeros((16, 1)), Y)
     np.testing.assert_array_equal(model.params, before)
+
+
+class Scalar:
+    """A number as JAX and PyTorch return one: an array of no dimension, and none of NumPy's."""
+
+    shape = ()
+
+    def __init__(self, dtype="float32"):
+        self.dtype = dtype
+
+    def __float__(self):
+        return 2.5
+
+    def __repr__(self):
+        return "Scalar"
+
+
+def of_library(module, make):
+    return lambda: make(pytest.importorskip(module))
+
+
+SCALARS = {
+    "Python": lambda: 2.5,
+    "NumPy": lambda: np.array(2.5),
+    "Decimal": lambda: Decimal("2.5"),
+    "Fraction": lambda: Fraction(5, 2),
+    "another library": Scalar,
+    "JAX": of_library("jax.numpy", lambda jax: jax.array(2.5)),
+    "PyTorch": of_library("torch", lambda torch: torch.tensor(2.5)),
+}
+
+
+@pytest.mark.parametrize("case", SCALARS)
+def test_numbers_of_any_library_are_numbers(case, tmp_path):
+    """As the value of a loss and of a penalty, of a metric, and in the logs, which a file of the fit holds."""
+    given, path = SCALARS[case](), tmp_path / "net.safetensors"
+    loss = own(Loss, value_and_grad=lambda self, y, t: (given, np.zeros_like(y)))
+    penalty = own(Penalty, value_and_grad=lambda self, w: (given, np.zeros_like(w)))
+    assert loss(np.zeros((16, 1)), Y) == 2.5
+    assert Model([Dense(1)], penalties=[penalty]).train_batch(X, Y, loss=loss) == 5.0
+    assert metrics.get(lambda y_true, y_pred: given)(Y, Y) == 2.5
+
+    def log(model, epoch, logs):
+        logs["score"] = given
+        if epoch == 1:
+            model.save(path)
+
+    options = {"epochs": 3, "callbacks": [log]}
+    assert net().fit(X, Y, "mse", "adam", **options)["score"] == [2.5] * 3
+    assert load(path).fit(X, Y, resume=True, **options)["score"] == [2.5] * 3
 
 
 def doubled(self, x):

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastnn.callbacks.calls import Calls
 from fastnn.callbacks.contract import Callback
 from fastnn.checks import logged, number_of
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from fastnn.training.history import History
 
 States = list[dict[str, Any]]
+
+_PLAIN = (str, int, float, np.generic, np.ndarray)
 
 # What has to be the same when a fit goes on: what it is called, and how it reads
 _SAME = {
@@ -72,11 +76,12 @@ class Begun:
     def plain_logs(self) -> dict[str, Any]:
         """Return the numbers and texts among what was logged: of other things, such as pictures, nobody knows.
 
-        A whole number beyond float is infinite, as the history has it.
+        A whole number beyond float is infinite, as the history has it; a number of another library is one of Python.
         """
         numbers = {name: logged(one) for name, one in self.logs.items()}
+        beyond = {name for name, one in self.logs.items() if isinstance(one, int) and numbers[name] in (inf, -inf)}
         return {
-            name: numbers[name] if isinstance(one, int) and numbers[name] in (inf, -inf) else one
+            name: one if isinstance(one, _PLAIN) and name not in beyond else numbers[name]
             for name, one in self.logs.items()
             if isinstance(one, str) or numbers[name] is not None
         }
