@@ -114,17 +114,26 @@ class _Estimator(ABC):
         return [get(name, 0.0) for name in self._features]
 
     def _rows(self, frame: DataFrame) -> Array:
-        """Return the same for several rows: 0 for columns that are not there."""
+        """Return the same for several rows: 0 for columns that are not there.
+
+        Raises
+        ------
+        TypeError
+            For columns of text, dates, categories and whatever else pandas would make numbers of.
+        """
+        known = self._known(frame)
         with np.errstate(over="ignore"):  # what is too large is refused by its name
-            rows: Array = self._known(frame).to_numpy(self.dtype, na_value=np.nan)
-        return rows
+            if all(dtype.kind in "fiub" for dtype in known.dtypes):
+                rows: Array = known.to_numpy(self.dtype, na_value=np.nan)
+                return rows
+            return as_rows(known, "x", np.dtype(self.dtype))
 
     def _known(self, frame: DataFrame) -> DataFrame:
         return frame.reindex(columns=[*self._features], fill_value=0.0)
 
     def _learn(self, x: Row, y: Any, w: float, classes: Iterable[Hashable] = ()) -> None:
         """Take a step on a row; where it fails, nothing has appeared."""
-        before = self._grown_so_far()
+        before, x = self._grown_so_far(), _named(x)
         try:
             net = before[0]
             if classes or net is None or not self._features.keys() >= x.keys():
@@ -155,6 +164,7 @@ class _Estimator(ABC):
             self._take_back(before)
 
     def _outputs(self, net: Model, x: Row) -> Array:
+        x = _named(x)
         try:
             row = self._row(x)
             outputs = net.predict_one(row)
@@ -180,7 +190,8 @@ class _Estimator(ABC):
         """Raise what is wrong with x, if anything is, by the name of the feature: the net knows its column only."""
         if not isinstance(error, (TypeError, ValueError, AttributeError)):
             return
-        if not hasattr(x, "reindex") and not isinstance(x, Mapping):  # frames of pandas have that, no others
+        is_frame = hasattr(x, "reindex") and hasattr(x, "columns")  # of pandas: no others have both
+        if not is_frame and not isinstance(x, Mapping):
             raise TypeError(
                 f"{type(self).__name__}: x is {shown(x)}, expected a dict of features, or a data frame for many rows"
             ) from None
@@ -200,6 +211,11 @@ class _Estimator(ABC):
         except (TypeError, ValueError) as told:
             told.args = (f"{type(self).__name__}: {told}",)
             raise told from None
+
+
+def _named(x: Any) -> Any:
+    """Return a row as a dict, where it is one of a frame: a Series."""
+    return x.to_dict() if type(x) is not dict and hasattr(x, "reindex") and not hasattr(x, "columns") else x
 
 
 def _are_below(most: float, row: list[Any]) -> bool:

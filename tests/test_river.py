@@ -85,6 +85,20 @@ def test_it_is_the_net_with_the_same_rows():
     assert same_bits(model.net.params, net.params)
 
 
+def test_rows_may_be_those_of_a_frame():
+    """What `iterrows` gives, as dicts; columns of truth values are numbers, and so are objects that are."""
+    one, other = (Regressor([Dense(5, "tanh")], seed=0) for _ in range(2))
+    frame = pd.DataFrame(rows())
+    for (_, x), same in zip(frame.iterrows(), frame.to_dict("records"), strict=True):
+        assert one.predict_one(x) == other.predict_one(same)
+        one.learn_one(x, 1.0)
+        other.learn_one(same, 1.0)
+    assert same_bits(one.net.params, other.net.params)
+    positive = frame.assign(c=frame["c"] > 0)
+    for same in (positive.astype(float), positive.astype(object)):
+        np.testing.assert_array_equal(one.predict_many(same), one.predict_many(positive))
+
+
 @pytest.mark.parametrize("make", [lambda: SGD(0.1, momentum=0.9), Adam, lambda: Adam(clip_norm=1.0, accumulate=2)])
 def test_what_is_learnt_and_remembered_stays_where_features_and_classes_appear(make):
     model = Classifier([Dense(4, "tanh"), BatchNorm()], make(), seed=0)
@@ -258,6 +272,7 @@ def learnt(kind, n_classes=2, layers=(), **options):
     return model
 
 
+DATE = pd.Timestamp("1954-06-03")
 FRAME = pd.DataFrame({"a": [1.0, 2.0], "b": [0.5, 0.25]})
 REFUSED = {
     "NaN": lambda model: model.learn_one({"a": np.nan}, 5),
@@ -276,6 +291,11 @@ REFUSED = {
     "a class that is a list": lambda model: model.learn_one({"a": 1.0, "c": 2.0}, [5]),
     "rows of infinity": lambda model: model.learn_many(FRAME.assign(c=np.inf), pd.Series([5, 6])),
     "rows of text": lambda model: model.learn_many(FRAME.assign(c="Rome"), pd.Series([5, 6])),
+    "rows of digits": lambda model: model.learn_many(FRAME.assign(c=["1", "2"]), pd.Series([5, 6])),
+    "rows of dates": lambda model: model.learn_many(FRAME.assign(c=DATE), pd.Series([5, 6])),
+    "rows of durations": lambda model: model.learn_many(FRAME.assign(c=DATE - DATE), pd.Series([5, 6])),
+    "a Series for rows": lambda model: model.learn_many(FRAME["a"], pd.Series([5, 6])),
+    "a Series with NaN": lambda model: model.learn_one(pd.Series({"a": 1.0, "c": np.nan}), 5),
     "more classes than rows": lambda model: model.learn_many(FRAME.assign(c=1.0), pd.Series([5, 6, 7])),
     "rows with weights of text": lambda model: model.learn_many(FRAME, pd.Series([5, 6]), ["one", "two"]),
     "no frame": lambda model: model.learn_many([[1.0]], pd.Series([5])),
@@ -381,6 +401,12 @@ class Table(list):
         (lambda: learnt(Classifier).predict_proba_one({"b": "Rome"}), TypeError, "x: column 'b' holds text"),
         (lambda: learnt(Regressor).predict_many(pd.DataFrame({"b": ["Rome"]})), TypeError, "x: column 'b' holds"),
         (lambda: learnt(Classifier).predict_proba_many(FRAME.assign(b="Rome")), TypeError, "x: column 'b' holds"),
+        (lambda: learnt(Regressor).predict_many(FRAME.assign(b=DATE)), TypeError, "^Regressor: .* 'b' holds dates"),
+        (lambda: learnt(Regressor).predict_many(FRAME.assign(b=DATE - DATE)), TypeError, "column 'b' holds durations"),
+        (lambda: learnt(Regressor).predict_many(FRAME.assign(b=["1", "2"])), TypeError, "column 'b' holds text"),
+        (lambda: learnt(Regressor).predict_many(FRAME.assign(b=1j)), TypeError, "column 'b' holds complex numbers"),
+        (lambda: learnt(Regressor).predict_many(FRAME["a"]), TypeError, r"x is Series of shape \(2,\), expected a"),
+        (lambda: learnt(Regressor).predict_one(pd.Series({"b": np.nan})), ValueError, "x is NaN .*column 'b'"),
         (lambda: Regressor([Normalization()]).learn_one({"a": 1.0}, 1.0), RuntimeError, "one row has none"),
     ],
 )  # fmt: skip
