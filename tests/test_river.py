@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -29,12 +30,14 @@ from fastnn import (
     OneHot,
     PReLU,
     ReLU,
+    Residual,
     Scale,
     ScheduleFreeAdamW,
     Sequential,
     SwiGLU,
 )
 from fastnn.schedules import Linear
+from fastnn.training import growth
 
 pytestmark = pytest.mark.once
 
@@ -169,6 +172,46 @@ def test_what_is_learnt_of_an_input_stays_with_it(name, make):
     assert other.predict_one({**x, "d": 1.0}) != other.predict_one(x)
 
 
+def test_what_is_learnt_of_a_class_stays_with_it_where_as_many_inputs_appear():
+    model = Classifier([Concatenate([Identity(), Dense(3, "tanh")])], SGD(0.1), seed=0, dtype="float64")
+    for i, x in enumerate(rows()):
+        model.learn_one(x, i % 6)
+    before = model.predict_proba_one(x)
+    assert model.net[-2].w.shape == (6, 6)
+    model._grown(["d"], [6])
+    assert model.net[-2].w.shape == (7, 7)
+    after = model.predict_proba_one(x)
+    known = 1 - after.pop(6)
+    assert {label: p / known for label, p in after.items()} == pytest.approx(before, rel=1e-12)
+
+
+def test_growing_takes_no_steps_for_each_input():
+    """Of Python, in what takes over: the lines that are run there do not grow with the net."""
+    lines = []
+    for n in (10, 1000):
+        model = Regressor([Dense(4, "tanh"), PReLU(), Dense(4)], seed=0)
+        model.learn_one(dict.fromkeys(map(str, range(n)), 1.0), 1.0)
+        lines.append(lines_run(growth, lambda model=model: model._grown(["new"])))
+    assert 50 < lines[1] < lines[0] + 10
+
+
+def lines_run(module, call):
+    """How many lines of a module a call runs."""
+    n, before = 0, sys.gettrace()
+
+    def trace(frame, event, argument):
+        nonlocal n
+        n += event == "line"
+        return trace if frame.f_code.co_filename == module.__file__ else None
+
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return n
+
+
 TOO_WIDE = {  # these know how many columns there are, or divide them
     "bins", "columns", "gates last", "grouped", "normalization", "normalization in a residual",
     "normalization of what is missing", "numpy around everything", "numpy inside", "residual alone", "residual first",
@@ -200,6 +243,7 @@ def test_a_net_of_any_layers_grows_or_stays(name):
     [
         ([Columns(-1), Dense(3)], "Columns 1: where features appear .* of other inputs.* put a Dense before it"),
         ([SwiGLU(), Dense(3)], "SwiGLU 1: where features appear"),
+        ([Residual([Columns(slice(None, None, -1))]), Dense(3)], "Residual 1: where features appear"),
         ([Concatenate([Identity(), Identity()]), Embedding(4)], "Embedding 2: where features appear"),
     ],
 )

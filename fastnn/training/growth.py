@@ -8,6 +8,7 @@ where the columns of its array have gone.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from fastnn.training.trainer import Trainer
 
 Pair = tuple[Names, Names]  # the names of columns in the new net, and in the old one
-Axis = tuple[tuple[int, int], list[int]]  # how many columns there are in both, and where those of the old one stand
+Axis = tuple[tuple[int, int], Sequence[int]]  # how many columns there are in both, and where those of the old one stand
 Axes = dict[int, list[Axis]]  # of each new layer, by its id: what axes of its arrays may be
 Parts = dict[Hashable, tuple[Layer, Array]]  # arrays by their place in the net
 
@@ -49,7 +50,7 @@ def take_over(new: Trainer, old: Trainer, optimizer: Optimizer) -> None:
         Where outputs of a layer are of other inputs than before.
     """
     axes: Axes = {}
-    _through(new.tree.layers, old.tree.layers, (_counted(new.tree.n_in), _counted(old.tree.n_in)), axes)
+    _through(new.tree.layers, old.tree.layers, _counted(new.tree.n_in, old.tree.n_in), axes)
     _copy(_arrays(new.tree), _arrays(old.tree), axes)
     new.state.fits[...] = old.state.fits
     for moving, standing in old.state.standings.items():
@@ -111,9 +112,9 @@ def _made(new: Layer, old: Layer, columns: Pair, axes: Axes) -> Pair:
         if (own.n_in, its.n_in) == (new.n_in, old.n_in):
             _behind(own, its, columns, axes)
     if isinstance(new, Dense) and isinstance(old, Dense):
-        return _counted(new.units), _counted(old.units)
+        return _counted(new.units, old.units)
     if new.n_in == old.n_in or (new.n_out == old.n_out and not isinstance(new, ColumnLayer)):
-        return _counted(new.n_out), _counted(old.n_out)
+        return _counted(new.n_out, old.n_out)
     if isinstance(new, ColumnLayer) and isinstance(old, ColumnLayer):
         if isinstance(new, Embedding) and ours[: old.n_in] != theirs:  # its tables are called by the places of columns
             return (), theirs
@@ -133,6 +134,8 @@ def _folded(new: Layer, old: Layer, columns: Pair) -> Pair:
         parts = new.members
     elif isinstance(new, GroupedDense):
         parts = new.groups
+    if parts == 1:
+        return columns
     ours, theirs = (
         _joined([names[i * n_in // parts : (i + 1) * n_in // parts] for i in range(parts)])
         for names, n_in in zip(columns, (new.n_in, old.n_in), strict=True)
@@ -140,7 +143,15 @@ def _folded(new: Layer, old: Layer, columns: Pair) -> Pair:
     return ours, theirs
 
 
-def _counted(n: int) -> Names:
+def _counted(ours: int, theirs: int) -> Pair:
+    """Return the names of columns that are called by their places: of as many, the same object."""
+    names = _places_below(1 << max(ours, theirs).bit_length())
+    first = names[:ours]
+    return first, first if ours == theirs else names[:theirs]
+
+
+@lru_cache(8)
+def _places_below(n: int) -> Names:
     return tuple(map(str, range(n)))
 
 
@@ -152,8 +163,12 @@ def _joined(parts: Sequence[Names]) -> Names:
     return tuple(map(" ".join, zip(*parts, strict=True)))
 
 
-def _places(ours: Names, theirs: Names) -> list[int] | None:
-    """Return where in the new net the columns of the old one stand; None where one is not there."""
+def _places(ours: Names, theirs: Names) -> Sequence[int] | None:
+    """Return where in the new net the columns of the old one stand, as a range where these come first; None where one
+    is not there.
+    """
+    if ours is theirs or ours[: len(theirs)] == theirs:
+        return range(len(theirs))
     found: list[int] = []
     for i, name in enumerate(ours):
         if len(found) < len(theirs) and name == theirs[len(found)]:
@@ -168,7 +183,9 @@ def _copy(own: Parts, others: Parts, axes: Axes) -> None:
     for place, (layer, array) in own.items():
         if place in others:
             other = others[place][1]
-            array[np.ix_(*_index(layer, array.shape, other.shape, axes.get(id(layer), [])))] = other
+            index = _index(layer, array.shape, other.shape, axes.get(id(layer), []))
+            come_first = all(isinstance(places, range) for places in index)
+            array[tuple(map(slice, other.shape)) if come_first else np.ix_(*index)] = other
 
 
 def _index(layer: Layer, ours: tuple[int, ...], theirs: tuple[int, ...], axes: list[Axis]) -> list[Sequence[int]]:
