@@ -101,7 +101,10 @@ def benchmark(chosen: argparse.Namespace, report: frame.Report) -> None:
             for way in found if turn % 2 == 0 else reversed(found):
                 command = [sys.executable, "-c", _FIT, str(folder), way, str(chosen.epochs)]
                 command += ["--threads", str(frame.THREADS)]
-                done = subprocess.run(command, cwd=Path(__file__).parent, stdout=subprocess.PIPE, text=True, check=True)
+                done = subprocess.run(
+                    command, cwd=Path(__file__).parent, env=frame.same_modules(),
+                    stdout=subprocess.PIPE, text=True, check=True,
+                )  # fmt: skip
                 found[way].append(json.loads(done.stdout))
     finally:
         shutil.rmtree(folder)

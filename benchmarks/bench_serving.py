@@ -5,7 +5,6 @@ answers before have come or not: a latency is counted from when its request was 
 """
 
 import json
-import os
 import re
 import socket
 import subprocess
@@ -74,9 +73,10 @@ def of_server(net, rows, rate, seconds):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.safetensors"
         net.save(path)
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(EXAMPLES), os.environ.get("PYTHONPATH", "")])}
         command = [sys.executable, "-c", _SERVE, str(path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        with subprocess.Popen(
+            command, cwd=EXAMPLES, env=frame.same_modules(), stdout=subprocess.PIPE, text=True
+        ) as process:
             try:
                 port = int(process.stdout.readline())
                 n = max(1, int(rate * (seconds + WARM_UP)) // CONNECTIONS)

@@ -183,6 +183,11 @@ def peak_flops(timings: dict[str, Timing], dtype: str) -> float:
     return float(getattr(fastnn.kernels, dtype).fma_peak(_PEAK_BLOCKS) / timings.pop(PEAK).minimum)
 
 
+def same_modules() -> dict[str, str]:
+    """Return the environment in which another Python imports what this one does, in whatever folder it runs."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+
+
 def wait_for_spinning_threads() -> None:
     """Wait until the threads of the contender before use no processor time any more: they would take it from others."""
     deadline = time.perf_counter() + _LONGEST_SPIN

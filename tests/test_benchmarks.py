@@ -11,6 +11,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+import fastnn
+
 pytestmark = pytest.mark.once
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -178,6 +180,27 @@ def test_bench_feeds(tmp_path: Path) -> None:
     assert [required["required"] for required in report["required"]] == ["<= 1.15", "<= 500"] * 2
     assert "Required" in printed
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+
+
+@pytest.mark.parametrize(("script", "n_processes"), [("bench_feeds.py", 3), ("bench_serving.py", 2)])
+def test_what_a_benchmark_starts_imports_the_fastnn_that_it_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, n_processes: int
+) -> None:
+    """Also where the path to it begins at the working directory, and where another one is there."""
+    package, imported, other = tmp_path / "given" / "fastnn", tmp_path / "imported", tmp_path / "fastnn"
+    for folder in (package, imported, other):
+        folder.mkdir(parents=True)
+    (other / "__init__.py").write_text("raise ImportError('this is another one')", encoding="utf-8")
+    (package / "__init__.py").write_text(
+        f"import os\nopen(os.path.join({str(imported)!r}, str(os.getpid())), 'w').close()\n"
+        f"__path__ = [{str(Path(fastnn.__file__).parent)!r}]\n"
+        "exec(open(os.path.join(__path__[0], '__init__.py'), encoding='utf-8').read())\n",
+        encoding="utf-8",
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["given", os.environ.get("PYTHONPATH", "")]))
+    run(script, tmp_path, *(["--only", "npy"] if script == "bench_feeds.py" else []))
+    assert len([*imported.iterdir()]) == n_processes
 
 
 def test_bench_progress(tmp_path: Path) -> None:
