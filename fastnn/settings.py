@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from inspect import signature
 from types import FunctionType
@@ -24,6 +25,11 @@ edited = [object()]  # another object each time that an attribute of any part ha
 
 _NOTHING: Mapping[str, Moving] = {}
 _PLAIN = (bool, int, float, str, type(None), np.generic, tuple, list)
+_OF_SHAPES = re.compile(  # what NumPy says of arrays that do not fit together
+    r"operands could not be broadcast|could not broadcast input|cannot broadcast a non-scalar|non-broadcastable|"
+    r"shapes \(.*\) not aligned|shape-mismatch for sum|shape mismatch: |\w+: Input operand \d|input operand has more"
+)
+_OF_READ_ONLY = re.compile(r"\b(array|destination) is read-only$|, read-only\b")  # NumPy's words, and those of kernels
 _KNOWN: PerClass[frozenset[str]] = PerClass()  # of each class, the names that it has
 _FIXED: PerClass[frozenset[str]] = PerClass()
 _FORMS: PerClass[dict[tuple[type, str], Forms]] = PerClass()
@@ -348,9 +354,9 @@ def _misplaced(what: str, given: object, base: type) -> str:
 def explain_numpy(part: Part, name: str, error: ValueError) -> None:
     """Raise an error that says whose method it was, where NumPy has refused something in one of a user's part."""
     title = getattr(part, "title", None) or repr(part)
-    if "broadcast" in str(error) or "core dimension" in str(error):
+    if _OF_SHAPES.match(str(error)):
         raise ValueError(f"{title}: {name} has arrays whose shapes do not fit together ({error})") from error
-    if "read-only" in str(error):
+    if _OF_READ_ONLY.search(str(error)):
         raise ValueError(
             f"{title}: {name} changes an array that it is given, which others read, too ({error}): make a new one, as "
             "x = x * 2 does, in place of x *= 2"

@@ -290,6 +290,29 @@ SHAPES = {
 }
 
 
+A, B = np.ones((3, 2)), np.ones(4)
+OF_NUMPY = {
+    "sum": lambda: A + B,
+    "in place": lambda: np.add(A, 1, out=np.ones(2)),
+    "assignment": lambda: np.copyto(A, B),
+    "assignment to rows": lambda: A.__setitem__([0, 1], A),
+    "dot": lambda: np.dot(A, B),
+    "tensordot": lambda: np.tensordot(A, B, 1),
+    "matmul": lambda: A @ B,
+    "einsum": lambda: np.einsum("ij,i->j", A, B),
+    "broadcast_to": lambda: np.broadcast_to(A, (2,)),
+    "broadcast_to a number": lambda: np.broadcast_to(A, ()),
+    "broadcast_arrays": lambda: np.broadcast_arrays(A, B),
+}
+
+
+@pytest.mark.parametrize("case", OF_NUMPY)
+def test_all_that_numpy_says_of_shapes_names_whose_code_it_is(case):
+    layer = own(Layer, forward=lambda self, x: OF_NUMPY[case](), backward=identity)
+    with pytest.raises(ValueError, match=r"^Own 1: forward has arrays whose shapes do not fit together"):
+        net(layer).fit(X, Y)
+
+
 @pytest.mark.parametrize("case", SHAPES)
 def test_shapes_that_do_not_fit_name_whose_code_it_is(case):
     make, options, message = SHAPES[case]
@@ -298,11 +321,13 @@ def test_shapes_that_do_not_fit_name_whose_code_it_is(case):
 
 
 def test_other_errors_of_a_users_code_are_its_own():
-    def wrong(self, x):
-        raise ValueError("mine")
+    for message in ("mine", "my broadcast station is off", "my core dimension is 3", "the disk is read-only"):
 
-    with pytest.raises(ValueError, match=r"^mine$"):
-        net(own(Layer, forward=wrong, backward=identity)).fit(X, Y)
+        def wrong(self, x, message=message):
+            raise ValueError(message)
+
+        with pytest.raises(ValueError, match=f"^{message}$"):
+            net(own(Layer, forward=wrong, backward=identity)).fit(X, Y)
 
 
 WITHOUT_INIT = {
