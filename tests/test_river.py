@@ -24,16 +24,25 @@ from fastnn import (
     GroupedDense,
     Huber,
     Identity,
+    LayerNorm,
+    LogSoftmax,
     Members,
     Model,
     Normalization,
     OneHot,
+    PBLDEmbedding,
+    PLREmbedding,
     PReLU,
     ReLU,
     Residual,
+    RMSNorm,
     Scale,
     ScheduleFreeAdamW,
     Sequential,
+    Sigmoid,
+    Softmax,
+    Softplus,
+    Sparsemax,
     SwiGLU,
 )
 from fastnn.schedules import Linear
@@ -236,6 +245,24 @@ def test_a_net_of_any_layers_grows_or_stays(name):
     else:
         model._grown(wider)
     assert name in OF_ALL_COLUMNS or model.predict_one(x) == pytest.approx(before, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        LayerNorm(), RMSNorm(), Softmax(), LogSoftmax(), Sparsemax(), Sigmoid(), Softplus(), PLREmbedding(),
+        PBLDEmbedding(),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_predictions_change_where_0_counts(layer):
+    """Of the features themselves; behind a Dense that reads them they stay."""
+    for layers, stays in (([layer], False), ([Dense(3), layer], True)):
+        model = learnt(Regressor, layers=layers, dtype="float64")
+        x = {"a": 0.25, "b": 0.5}
+        before = model.predict_one(x)
+        model._grown(["c"])
+        assert (model.predict_one(x) == pytest.approx(before, rel=1e-9)) is stays
 
 
 @pytest.mark.parametrize(
