@@ -73,12 +73,13 @@ def folder(tmp_path):
     return tmp_path
 
 
-def write_tables(folder, group=90, n=ROWS, name="t", twice=(), **columns):
+def write_tables(folder, group=90, n=ROWS, name="t", twice=(), times=1, **columns):
     """Write the columns of X, and others, as Parquet and as Arrow, in groups of rows."""
     pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     table = pa.table({f"c{i}": X[:, i] for i in range(COLUMNS)} | columns)[:n]
     for column in twice:
         table = table.append_column(column, table[column])
+    table = pa.concat_tables([table] * times).combine_chunks()
     parquet.write_table(table, folder / f"{name}.parquet", row_group_size=group)
     with pa.ipc.new_file(folder / f"{name}.arrow", table.schema) as file:
         file.write_table(table, group)
@@ -169,6 +170,13 @@ def test_targets_and_weights_go_by_place(kind, monkeypatch):
         net = classifier()
         net.fit(*data, epochs=2, sample_weight=own)
         assert same_bits(net.params, expected.params)
+
+
+def test_targets_of_several_columns_may_be_a_list_of_rows():
+    expected, net = regression(), regression()
+    expected.fit(feeds.Arrays(X, T), epochs=2)
+    net.fit(feeds.Arrays(X, list(T)), epochs=2)
+    assert same_bits(net.params, expected.params)
 
 
 def test_columns_of_frames_have_names():
@@ -655,11 +663,14 @@ CHANGED_TABLES = {
     "smaller groups": (lambda f: write_tables(f.parent, 30, label=LABELS), "anew .*: make the feed again"),
     "larger groups": (lambda f: write_tables(f.parent, 100, label=LABELS), "has been written anew"),
     "as many groups": (lambda f: write_tables(f.parent, 80, 960, label=LABELS), "has been written anew"),
+    "as many groups, far larger": (
+        lambda f: write_tables(f.parent, 5000, times=60, label=LABELS), "has been written anew",
+    ),
     "fewer rows": (lambda f: write_tables(f.parent, 90, 990, label=LABELS), "has been written anew"),
     "more columns": (lambda f: write_tables(f.parent, label=LABELS, more=W), "has been written anew"),
     "empty": (lambda f: os.truncate(f, 0), "(row group|record batch) 0, cannot be read: "),
     "noise": (spoil, "(row group|record batch) 0, cannot be read: [^\n]*$"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.arrow"])
@@ -667,10 +678,12 @@ CHANGED_TABLES = {
 def test_tables_that_change_once_they_are_opened_are_refused_by_name(kind, name, folder):
     change, message = CHANGED_TABLES[kind]
     write_tables(folder, label=LABELS)
-    feed = (feeds.Arrow if name == "t.arrow" else feeds.Parquet)(folder / name, "label", block_bytes=SMALL)
+    make = feeds.Arrow if name == "t.arrow" else feeds.Parquet
+    small, whole = (make(folder / name, "label", block_bytes=size) for size in (SMALL, 1 << 20))
     change(folder / name)
-    with pytest.raises(ValueError, match=f"{name}.* {message}"):
-        classifier().fit(feed, epochs=1, shuffle=False)
+    for feed in (small, whole):
+        with pytest.raises(ValueError, match=f"{name}.* {message}"):
+            classifier().fit(feed, epochs=1, shuffle=False)
 
 
 def wait_for_threads(n):
