@@ -168,7 +168,7 @@ cdef int cross_entropy_from_logits_body(const Call *call, Py_ssize_t begin, Py_s
     cdef const real *w
     cdef real smoothing = <real> s.a[0], share = <real> 1 / s.n
     cdef double parts = 1 if s.total else s.parts, sum_of_losses = 0, loss
-    cdef bint of_numbers = s.weight is not NULL and s.m > 1
+    cdef bint of_numbers = s.weight is not NULL and s.m != 1    # of no columns, there are none of rows
     cdef const real *weight = NULL
     cdef const real *weight_of_rows = NULL
     cdef double *own = <double *> s.own
