@@ -187,14 +187,12 @@ class Word:
 def answering(kind: type[Kind]) -> type[Kind]:
     """Give a class an answer to each word of other libraries that is none of its names; `dir` does not list them.
 
-    What it inherits is its own, too.
+    Methods that it inherits carry its name, too: in Python's errors people see the class that they know.
     """
     own = own_names(kind)
-    for base in kind.__mro__[1:-1]:  # Python's errors name the class that people know
+    for base in kind.__mro__[1:-1]:
         for name, function in vars(base).items():
-            if isinstance(function, FunctionType) and (
-                name[0] != "_" or name == "__init__"
-            ):  # Python's errors name the class that people know
+            if isinstance(function, FunctionType) and (name == "__init__" or name[0] != "_"):
                 function.__module__, function.__qualname__ = kind.__module__, f"{kind.__name__}.{function.__name__}"
     for name in {*_CALLED, *_ABSENT} - own:
         if answer(kind.__name__, name, own) is not None:

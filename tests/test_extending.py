@@ -389,6 +389,21 @@ class NumPyOfParameters(Dense):
     _backward = Dense._backward
 
 
+class NumPyOfParametersBackward(Dense):
+    _forward = Dense._forward
+
+    def _backward(self, x, y, dy, dx, run):
+        self.kernels.dense_backward(x, 1.0 * self.w, dy, dx, self.dw, self.db, tape=run.tape)
+
+
+class NumPyGradient(Dense):
+    _forward = Dense._forward
+
+    def _backward(self, x, y, dy, dx, run):
+        self.kernels.dense_backward(x, self.w, dy, dx, self.dw, self.db, tape=run.tape)
+        self.dw[:] *= 2
+
+
 class NumPyOfStates(Layer):
     def build(self, n_in):
         self.state("mean", (n_in,))
@@ -420,6 +435,7 @@ class NumPyInStep(Optimizer):
         (HalfInNumPy, "HalfInNumPy 2: _forward"),
         (NumPyInBackward, "NumPyInBackward 2: _backward"),
         (NumPyOfParameters, r"NumPyOfParameters 2 \(5 units\): _forward"),
+        (NumPyOfParametersBackward, r"NumPyOfParametersBackward 2 \(5 units\): _backward"),
         (NumPyOfStates, "NumPyOfStates 2: _forward"),
         (NumPyOfTargets, r"NumPyOfTargets\(\): _value_and_grad"),
         (NumPyInValueAndGrad, r"NumPyInValueAndGrad\(\): _value_and_grad"),
@@ -446,6 +462,13 @@ def test_computing_outside_kernels_is_refused(kind, where, built):
     if built:
         assert same_bits(net.params, before[0])
         assert same_bits(net.grads, before[1])
+
+
+@pytest.mark.parametrize("kind", [NumPyOfParameters, NumPyGradient])
+def test_computing_outside_kernels_is_refused_in_the_first_layer(kind):
+    """Where nobody asks for the gradient of its inputs."""
+    with pytest.raises(RuntimeError, match=rf"{kind.__name__} 1 \(5 units\): _\w+ computes outside kernels"):
+        Model([kind(5), Dense(OUTPUTS)], seed=0).fit(X, T, "mse", "sgd")
 
 
 # What has to be written, and is not, is found there, too

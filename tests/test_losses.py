@@ -594,6 +594,24 @@ def test_heads_of_several_models_read_for_each(n):
         assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("n", [2, 3])
+def test_a_callback_may_set_other_heads_in_a_fit_over_batches(n):
+    """As in one over arrays: their targets are read anew, and not what has been made of them."""
+    given = {"price": FRACTIONS[:, 0], "kind": LABELS % n}
+    pieces = [(NUMBERS[i : i + 2], {name: t[i : i + 2] for name, t in given.items()}) for i in range(0, ROWS, 2)]
+    losses_of = []
+    for data, options in (((NUMBERS, given), {"batch_size": 2, "shuffle": False}), ((lambda: iter(pieces),), {})):
+        heads = [
+            Heads({"price": Head(MSE(), 1, weight), "kind": Head(CrossEntropy(from_logits=True), n)})
+            for weight in (1.0, 2.0)
+        ]
+        change = LambdaCallback(begin_epoch=lambda model, epoch, heads=heads: setattr(model, "loss", heads[epoch > 0]))
+        net = Model([Dense(1 + n)], seed=0, dtype="float64")
+        losses_of.append(net.fit(*data, loss=heads[0], epochs=3, callbacks=[change], **options).loss)
+    np.testing.assert_allclose(*losses_of, rtol=1e-12)
+    assert losses_of[0][1] > losses_of[0][0]  # the second loss counts more
+
+
 def test_heads_step_as_one_loss_does():
     """Of two heads with the same loss, whose weights are their shares of the outputs."""
     t = {"a": FRACTIONS[:, :1], "b": FRACTIONS[:, 1:]}

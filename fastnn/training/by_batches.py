@@ -84,7 +84,7 @@ class BatchesFitting(Fitting):
         if self._resumed is not None:
             self._skip(len(trainer.history))
         come = self.feed.epoch()
-        first = next(come)
+        first = self._piece = next(come)
         self._first: Iterator[Piece] | None = chain([first], come)
         data = self._reads(first, known=False)
         assert data is not None
@@ -183,9 +183,9 @@ class BatchesFitting(Fitting):
         require_plain(self.feed, optimizer, self.options)
         if loss is not self._of_loss:
             self._reads, self._of_loss = Reads(trainer.tree, loss, trainer.build), loss
-            target = loss.read(self._last[1], None, trainer.tree.n_out, trainer.tree.dtype)[0]
-            self._reads.form = loss._form
-            self._last = (self._last[0], target, *self._last[2:])
+            data = self._reads(self._piece, known=False)  # which says what targets look like to this loss
+            assert data is not None
+            self._last = data
         if self.validates and self.options.calls.may_change_data:
             self._read_validation(loss)
         now = trainer.prepared(loss, optimizer, self._last[1], self.training.weights, self.n_batches)
